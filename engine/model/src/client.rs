@@ -1,0 +1,214 @@
+//! Who a counter counts.
+//!
+//! An IPv6 household holds 2^72 addresses, so counting addresses counts nothing there. `client`
+//! is therefore the address for IPv4 and the /56 for IPv6 (the size providers hand out most
+//! often), and both are settings of the host.
+//!
+//! Where this does not protect you: many households behind one IPv4 address (carrier NAT) are one
+//! client, and a provider that hands out /48s gives each customer 256 of them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A network: an address with the bits below `len` cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prefix {
+    addr: IpAddr,
+    len: u8,
+}
+
+/// Why a text is no network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrefixError {
+    /// The part before `/` is no address.
+    Address,
+    /// The part after `/` is no number from 0 to 32 (IPv4) or 128 (IPv6).
+    Length,
+}
+
+impl Prefix {
+    /// The network of `len` bits around `ip`; a `len` beyond the family's is the whole address.
+    #[must_use]
+    pub fn new(ip: IpAddr, len: u8) -> Self {
+        match ip {
+            IpAddr::V4(v4) => {
+                let len = len.min(32);
+                let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
+                Self { addr: Ipv4Addr::from(u32::from(v4) & mask).into(), len }
+            }
+            IpAddr::V6(v6) => {
+                let len = len.min(128);
+                let mask = u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0);
+                Self { addr: Ipv6Addr::from(u128::from(v6) & mask).into(), len }
+            }
+        }
+    }
+
+    /// The network that is this one address.
+    #[must_use]
+    pub fn host(ip: IpAddr) -> Self {
+        Self::new(ip, 128)
+    }
+
+    /// Parses `addr` or `addr/len`. The second value says whether host bits were set and cleared.
+    ///
+    /// # Errors
+    /// The part that is wrong.
+    pub fn parse(text: &str) -> Result<(Self, bool), PrefixError> {
+        let (addr, len) = match text.split_once('/') {
+            Some((addr, len)) => (addr, Some(len)),
+            None => (text, None),
+        };
+        let ip = fold(addr.parse().map_err(|_| PrefixError::Address)?);
+        let max = if ip.is_ipv4() { 32 } else { 128 };
+        let len = match len {
+            None => max,
+            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+                digits.parse::<u8>().ok().filter(|n| *n <= max).ok_or(PrefixError::Length)?
+            }
+            Some(_) => return Err(PrefixError::Length),
+        };
+        let net = Self::new(ip, len);
+        Ok((net, net.addr != ip))
+    }
+
+    /// The first address.
+    #[must_use]
+    pub const fn addr(&self) -> IpAddr {
+        self.addr
+    }
+
+    /// How many leading bits are fixed.
+    #[must_use]
+    pub const fn len(&self) -> u8 {
+        self.len
+    }
+
+    /// Whether the network is the whole address space.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether `ip` lies inside. An address of the other family never does.
+    #[must_use]
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        ip.is_ipv4() == self.addr.is_ipv4() && Self::new(ip, self.len).addr == self.addr
+    }
+
+    /// Whether every address of `other` lies inside.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        other.len >= self.len && self.contains(other.addr)
+    }
+
+    /// The bytes that a key is hashed from: family, length and address, so that no two networks
+    /// share them.
+    #[must_use]
+    pub fn key_bytes(&self) -> [u8; 18] {
+        let mut out = [0; 18];
+        let (head, tail) = out.split_at_mut(2);
+        head.copy_from_slice(&[u8::from(self.addr.is_ipv4()), self.len]);
+        match self.addr {
+            IpAddr::V4(v4) => tail.iter_mut().zip(v4.octets()).for_each(|(to, from)| *to = from),
+            IpAddr::V6(v6) => tail.copy_from_slice(&v6.octets()),
+        }
+        out
+    }
+}
+
+impl std::fmt::Display for Prefix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.addr, self.len)
+    }
+}
+
+/// An IPv4 address that arrived in IPv6 clothes (`::ffff:192.0.2.1`) as the IPv4 address it is.
+#[must_use]
+pub const fn fold(ip: IpAddr) -> IpAddr {
+    ip.to_canonical()
+}
+
+/// How wide the units are that a policy counts and blocks by. A setting of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientUnits {
+    /// Bits of an IPv6 address that make a `client`.
+    pub v6_client_bits: u8,
+    /// Bits of an IPv4 address that make a `client.net`.
+    pub v4_net_bits: u8,
+    /// Bits of an IPv6 address that make a `client.net`.
+    pub v6_net_bits: u8,
+}
+
+impl Default for ClientUnits {
+    /// /56, /24, /56: LANGUAGE §5.
+    fn default() -> Self {
+        Self { v6_client_bits: 56, v4_net_bits: 24, v6_net_bits: 56 }
+    }
+}
+
+/// The unit that a counter counts: an IPv4 address or an IPv6 network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientKey(pub Prefix);
+
+/// One visitor, resolved once per connection or request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    /// The address, v4-mapped ones folded.
+    pub ip: IpAddr,
+    /// `client`: what counters count.
+    pub key: ClientKey,
+    /// `client.net`.
+    pub net: Prefix,
+}
+
+impl Client {
+    /// The client behind `ip`, in the host's units.
+    #[must_use]
+    pub fn of(ip: IpAddr, units: &ClientUnits) -> Self {
+        let ip = fold(ip);
+        let (client_bits, net_bits) = match ip {
+            IpAddr::V4(_) => (32, units.v4_net_bits),
+            IpAddr::V6(_) => (units.v6_client_bits, units.v6_net_bits),
+        };
+        Self { ip, key: ClientKey(Prefix::new(ip, client_bits)), net: Prefix::new(ip, net_bits) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(ip: &str) -> Client {
+        Client::of(ip.parse().unwrap(), &ClientUnits::default())
+    }
+
+    #[test]
+    fn a_household_is_one_client_in_both_families() {
+        assert_eq!(client("2001:db8:0:4201::1").key, client("2001:db8:0:42ff::9").key);
+        assert_ne!(client("2001:db8:0:4201::1").key, client("2001:db8:0:4301::1").key);
+        assert_ne!(client("192.0.2.1").key, client("192.0.2.2").key);
+        assert_eq!(client("192.0.2.1").net, client("192.0.2.2").net);
+    }
+
+    #[test]
+    fn a_mapped_address_is_the_ipv4_address() {
+        assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
+    }
+
+    #[test]
+    fn parsing_clears_host_bits_and_says_so() {
+        let (net, cleared) = Prefix::parse("192.0.2.77/24").unwrap();
+        assert_eq!((net.to_string().as_str(), cleared), ("192.0.2.0/24", true));
+        assert_eq!(Prefix::parse("192.0.2.0/33"), Err(PrefixError::Length));
+        assert_eq!(Prefix::parse("192.0.2.0/+3"), Err(PrefixError::Length));
+        assert_eq!(Prefix::parse("192.0.2/8"), Err(PrefixError::Address));
+    }
+
+    #[test]
+    fn the_widest_networks_hold_their_family_only() {
+        let all = Prefix::new("0.0.0.0".parse().unwrap(), 0);
+        assert!(all.contains("255.255.255.255".parse().unwrap()));
+        assert!(!all.contains("::".parse().unwrap()));
+        assert!(all.covers(&Prefix::new("10.0.0.0".parse().unwrap(), 8)));
+    }
+}

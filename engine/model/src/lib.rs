@@ -1,0 +1,18 @@
+//! The nouns of Seawall, shared by every room and knowing none of them.
+//!
+//! What is here is passed by value or borrowed, never locked, and does no I/O. Types here are not
+//! serialisable on purpose: file and wire forms live in the outermost rooms, which convert.
+
+mod client;
+mod decision;
+mod facts;
+mod hosts;
+mod ids;
+mod tick;
+
+pub use client::{Client, ClientKey, ClientUnits, Prefix, PrefixError, fold};
+pub use decision::{ChallengeKind, Decision, DecisionRecord, Reason, Verdict, VerdictKind};
+pub use facts::{Conn, Facts, Geo, HeaderView, OriginHealth, Pass, PassKind, Proto};
+pub use hosts::{HostMap, HostPattern, HostPatternError};
+pub use ids::{CounterId, Generation, RuleId, SiteId};
+pub use tick::Tick;

@@ -1,0 +1,1 @@
+//! The policy language: text in, checked flat program out.

@@ -1,0 +1,1 @@
+//! The data plane: translates and enforces, never decides.

@@ -1,0 +1,1 @@
+//! The heart: one immutable value that judges.

@@ -1,0 +1,1 @@
+//! All that counts or remembers: bounded, keyed, with time as an argument.

@@ -1,0 +1,1 @@
+//! The sandbox: component bytes in, bounded calls out.

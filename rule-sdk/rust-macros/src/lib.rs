@@ -1,0 +1,1 @@
+//! The export attribute of `seawall-rule`.

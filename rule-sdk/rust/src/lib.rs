@@ -1,0 +1,1 @@
+//! What a Seawall rule author in Rust needs.
