@@ -1,1 +1,37 @@
 //! The control plane: configuration, reload, admin.
+
+mod admin;
+mod bell;
+mod board;
+mod client;
+mod clock;
+mod config;
+mod disk;
+mod loader;
+mod outcome;
+mod plane;
+mod reload;
+mod socket;
+mod status;
+mod store;
+mod ticker;
+mod totals;
+mod watch;
+
+pub use admin::{ADMIN_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_MS, ADMIN_TOTAL_MS};
+pub use bell::{Bell, Busy, Change, DEBOUNCE_MS, SETTLE_MS_MAX, WAITERS_MAX, WRITING_QUIET_MS};
+pub use board::{Board, HISTORY_MAX, LastReload, Past, Posted, Reloads};
+pub use client::{ANSWER_BYTES_MAX, ANSWER_MS, Client, ClientError};
+pub use clock::{clock, rfc3339};
+pub use config::{
+    CONFIG_BYTES_MAX, Config, ConfigError, ConfigFault, FAULTS_MAX, LISTEN_MAX, Limits, Origin,
+    SITES_MAX, SiteConfig, load_config,
+};
+pub use loader::{Built, Loader, MakeWorkshop, TEST_CODE, test_line};
+pub use outcome::{Carried, Cause, Complaint, FileMark, Outcome, Refusal};
+pub use plane::{ControlError, ControlPlane, First, random_seed};
+pub use reload::{AGAIN_MS, DOUBT_MS, POLL_MS, READS_MAX};
+pub use socket::SocketError;
+pub use status::EdgeReport;
+pub use store::{FolderStore, GLOB_ENTRIES_MAX};
+pub use totals::RETIRED_MAX;

@@ -113,6 +113,8 @@ pub enum Reason {
     Rule(RuleId),
     /// A ban that is in force.
     Banned,
+    /// The request cannot be read in one way only, and is refused before any rule.
+    Malformed,
     /// Nothing refused it, and the policy has no decision table.
     Unopposed,
 }

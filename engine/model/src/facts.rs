@@ -95,6 +95,17 @@ pub struct OriginHealth {
     pub inflight: Option<u32>,
 }
 
+/// How a request was answered, when the answer has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// The status.
+    pub status: u16,
+    /// Bytes of the body.
+    pub bytes_out: u64,
+    /// Milliseconds from the head to the end.
+    pub latency_ms: u64,
+}
+
 /// One request, as it is judged.
 #[derive(Clone, Copy)]
 pub struct Facts<'r> {

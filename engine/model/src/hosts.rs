@@ -82,8 +82,7 @@ impl HostPattern {
     #[must_use]
     pub fn matches(&self, host: &str) -> bool {
         if self.wildcard {
-            host.strip_suffix(&*self.name)
-                .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+            host.strip_suffix(&*self.name).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
         } else {
             host == &*self.name
         }

@@ -12,7 +12,7 @@ mod tick;
 
 pub use client::{Client, ClientKey, ClientUnits, Prefix, PrefixError, fold};
 pub use decision::{ChallengeKind, Decision, DecisionRecord, Reason, Verdict, VerdictKind};
-pub use facts::{Conn, Facts, Geo, HeaderView, OriginHealth, Pass, PassKind, Proto};
+pub use facts::{Answered, Conn, Facts, Geo, HeaderView, OriginHealth, Pass, PassKind, Proto};
 pub use hosts::{HostMap, HostPattern, HostPatternError};
 pub use ids::{CounterId, Generation, RuleId, SiteId};
-pub use tick::Tick;
+pub use tick::{Now, Tick};

@@ -31,6 +31,9 @@ impl Tick {
     }
 }
 
+/// The clock that the edge hands to whatever must know the time.
+pub type Now = std::sync::Arc<dyn Fn() -> Tick + Send + Sync>;
+
 #[cfg(test)]
 mod tests {
     use super::Tick;

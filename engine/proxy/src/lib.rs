@@ -1,1 +1,47 @@
 //! The data plane: translates and enforces, never decides.
+//!
+//! A request's way through the files: `listen` (a place, or a reset) → `guard` (every deadline, and
+//! where each request ends) → `head` (one meaning, or refused) → `facts` → the ruleset's `decide` →
+//! `enforce` (one arm per verdict) → `service` and `upstream` (pingora forwards what was admitted)
+//! → `remember`. Judging happens before pingora's machinery, so a refusal costs one parse and one
+//! write; pingora gets admitted requests only, and refuses what arrives without an admission.
+//!
+//! The one crate that may name pingora, and one of the few that read a clock (tokio's, for
+//! deadlines; what is judged gets its time from the caller's [`Now`](seawall_model::Now)).
+
+mod admission;
+mod answer;
+mod chunked;
+mod config;
+mod conn;
+mod counters;
+mod drain;
+mod edge;
+mod enforce;
+mod facts;
+mod failure;
+mod guard;
+mod head;
+mod judge;
+mod limits;
+mod listen;
+mod log;
+mod pace;
+mod remember;
+mod serve;
+mod service;
+mod sites;
+mod upstream;
+
+pub use answer::{answer_code, read_answer_code};
+pub use config::{BindError, EdgeConfig};
+pub use counters::{EdgeCounters, EdgeSnapshot};
+pub use drain::{Drained, Running};
+pub use head::BadHead;
+pub use limits::EdgeLimits;
+pub use listen::DataPlane;
+pub use log::{EngineLog, log_filter};
+pub use sites::Site;
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,33 @@
 //! The heart: one immutable value that judges.
+//!
+//! [`Workshop::assemble`] makes a [`RuleSet`] of sources, [`RuleSet::decide`] judges a request with
+//! it, [`RuleSet::rehearse`] runs the tests that stand in the policy. No I/O and no clock: the
+//! control plane reads files through [`Store`], and time is an argument.
+
+mod assemble;
+mod cases;
+mod context;
+mod decide;
+pub mod http;
+mod lists;
+mod live;
+mod memory;
+mod report;
+mod ruleset;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+pub use assemble::{Assembly, HostSettings, INCLUDE_DEPTH_MAX, SiteHosts, Workshop};
+pub use cases::TestOutcome;
+pub use decide::Observer;
+pub use live::{Handle, Live};
+pub use memory::MemoryStore;
+pub use report::{Diagnostic, Fix, Severity, Style, render};
+pub use ruleset::{ExternSummary, ListSummary, RuleSet, Summary};
+pub use seawall_policy::check::Purpose;
+pub use seawall_wasm::{EPOCH_TICK_MS, Sandbox, SandboxError, SandboxLimits};
+pub use sources::{
+    COMPONENT_BYTES_MAX, FILES_MAX, LIST_BYTES_MAX, POLICY_BYTES_MAX, ReadError, Sources, Store,
+    TOTAL_BYTES_MAX, resolve,
+};

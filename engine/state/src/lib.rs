@@ -1,1 +1,40 @@
 //! All that counts or remembers: bounded, keyed, with time as an argument.
+//!
+//! Every table has a fixed number of slots that is chosen when it is made, so a stranger can fill
+//! it but not grow it; what finds no room reads 0, so that nobody is condemned for being counted
+//! badly. Counters belong to names and not to generations: [`State::carry`] hands the same tables
+//! to the next generation of a policy, so an edit during an attack forgets nothing.
+//!
+//! Nothing here reads a clock. A `now` that lies before an earlier one is taken for the earlier
+//! one.
+
+// A wrapped sum in a counter is a way past it, so sums here saturate. Tests add as they like: in
+// them a sum that wraps panics.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+mod bans;
+mod distinct;
+mod heavy;
+mod key;
+mod limit;
+mod newest;
+mod ring;
+mod state;
+mod table;
+mod tally;
+mod track;
+mod window;
+
+pub use bans::{
+    Added, BANS_MAX, BANS_PER_MEMBER_MAX, BanHit, BanLimits, BanOrigin, BanScope, BanUnit, Bans,
+    ListedBan,
+};
+pub use distinct::EXACT_MAX;
+pub use heavy::{HEAVY_KEYS_MAX, SHARE_COUNTED_MIN};
+pub use key::{Key, KeyBuilder, Seed};
+pub use limit::{Hold, LimitTable, Outcome, Rate, Terms};
+pub use ring::{RECORDS_MAX, Ring};
+pub use state::{CarryReport, Counted, CounterShape, CounterSpec, State, StateLimits, TableFill};
+pub use table::TABLE_KEYS_MAX;
+pub use tally::Tally;
+pub use track::TrackTable;

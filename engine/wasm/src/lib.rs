@@ -1,1 +1,38 @@
 //! The sandbox: component bytes in, bounded calls out.
+//!
+//! A rule is a component that imports nothing and exports pure functions of bytes, integers and
+//! booleans (`rule-sdk/wit`). This room compiles it, holds its signature against what a policy
+//! declares, and calls it so that whatever it does costs no more than its limits say. The one
+//! decision made here: **fuel decides, the clock only backs it up**, because fuel gives the same
+//! answer live, in a test and in a replay, and costs no more than counting epochs.
+//!
+//! Files, processes and clocks stay outside: bytes and ticks are handed in, and whoever owns a
+//! thread calls [`Sandbox::raise_epoch`] every [`EPOCH_TICK_MS`].
+//!
+//! Where this does not protect: a guest sees its own earlier calls when its instances are reused
+//! ([`Isolation::Reused`]); side channels through caches and time are not closed; a visitor whose
+//! bytes make a careless rule run out of fuel can drive it into quarantine, so a rule's
+//! `on_failure` value must be one that its owner can live with.
+
+mod breaker;
+mod component;
+mod error;
+mod function;
+mod headers;
+mod instance;
+mod limits;
+mod sandbox;
+mod shapes;
+mod signature;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+pub use component::Component;
+pub use error::{BindError, Failure, LoadError, SandboxError};
+pub use function::{Answer, Arg, Function};
+pub use headers::{TooLong, pack_headers};
+pub use limits::{CallLimits, EPOCH_TICK_MS, Isolation, SandboxLimits};
+pub use sandbox::Sandbox;
+pub use signature::{ParamKind, ResultKind, Signature};
+pub use stats::CallStats;

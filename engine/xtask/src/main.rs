@@ -1,2 +1,79 @@
-//! Tasks of this repository.
-fn main() {}
+//! `cargo xtask WORD`: the tasks of this repository, one file under `command/` per word.
+//!
+//! Rust instead of a makefile or shell, so that a newcomer needs nothing but cargo, and so that the
+//! demo's visitors and attackers are ordinary threads that can be counted. It stays light to
+//! compile (no async runtime, no pingora, no wasmtime): it is the first thing a newcomer waits for.
+#![expect(clippy::print_stdout, reason = "telling the person at the terminal is what it is for")]
+#![expect(clippy::print_stderr, reason = "complaints go where complaints belong")]
+
+mod clock;
+mod command;
+mod demo;
+mod repo;
+mod rules;
+mod shell;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// The tasks of this repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    word: Word,
+}
+
+#[derive(Debug, Subcommand)]
+enum Word {
+    /// Install what the build needs and this machine lacks.
+    Setup,
+    /// Build everything, then run Seawall in front of the demo sites.
+    Run {
+        /// Drive the demo (visitors, an attack, edits) and end; fails if a promise fails.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Run everything that must pass.
+    Test,
+    /// Build the rules in `rules/` to components in `policies/wasm/`.
+    Rules,
+    /// Run the benches.
+    Bench {
+        /// Only benches whose name contains this.
+        filter: Option<String>,
+    },
+    /// Fuzz each target for a while.
+    Fuzz {
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+        seconds: u32,
+        /// Only targets whose name contains this.
+        filter: Option<String>,
+    },
+    /// What continuous integration runs: the same as `test`.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match obey(Arguments::parse().word) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn obey(word: Word) -> anyhow::Result<()> {
+    let repo = repo::Repo::find()?;
+    match word {
+        Word::Setup => command::setup::run(),
+        Word::Run { once: false } => command::run::stay(&repo),
+        Word::Run { once: true } => command::run::once(&repo),
+        Word::Test | Word::Ci => command::test::run(&repo),
+        Word::Rules => command::rules::run(&repo),
+        Word::Bench { filter } => command::bench::run(&repo, filter.as_deref()),
+        Word::Fuzz { seconds, filter } => command::fuzz::run(&repo, seconds, filter.as_deref()),
+    }
+}

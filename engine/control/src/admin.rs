@@ -1,0 +1,195 @@
+//! The admin socket: `GET /status` and `POST /reload`, as JSON over HTTP/1.1.
+//!
+//! HTTP because `curl --unix-socket` is then a client, and a socket of mode 0600 because whoever
+//! may write the policy may ask for its reload. A connection has one deadline, a size and a place
+//! among few, so that a client that hangs costs little and for a bounded time. `GET` changes
+//! nothing.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Sleep;
+
+use crate::bell::Bell;
+use crate::outcome::Outcome;
+
+/// Connections at a time; the next waits in the kernel.
+pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+/// Milliseconds for a request's head to arrive.
+pub const ADMIN_HEAD_MS: u64 = 5_000;
+/// Milliseconds for everything after it. A reload compiles, so this is long.
+pub const ADMIN_TOTAL_MS: u64 = 120_000;
+/// Bytes that a client may send on one connection; what we ask for fits into a few hundred.
+pub const ADMIN_BYTES_MAX: usize = 16 << 10;
+
+/// What makes the answer to `GET /status`.
+pub(crate) type Status = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
+
+#[derive(Clone)]
+struct Desk {
+    bell: Arc<Bell>,
+    status: Status,
+}
+
+/// Serves `listener` until `stop` resolves or is dropped.
+pub(crate) async fn serve(
+    listener: UnixListener,
+    bell: Arc<Bell>,
+    status: Status,
+    stop: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    let routes = Router::new()
+        .route("/status", get(answer_status))
+        .route("/reload", post(answer_reload))
+        .with_state(Desk { bell, status });
+    let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+    let serving = axum::serve(Bounded { listener, places }, routes);
+    tokio::select! {
+        served = async { serving.await } => served,
+        _ = stop => Ok(()),
+    }
+}
+
+async fn answer_status(State(desk): State<Desk>) -> Response {
+    Json((desk.status)()).into_response()
+}
+
+async fn answer_reload(State(desk): State<Desk>) -> Response {
+    let waiting = match desk.bell.ask() {
+        Ok(waiting) => waiting,
+        Err(busy) => return problem(StatusCode::SERVICE_UNAVAILABLE, &busy.to_string()),
+    };
+    match waiting.await {
+        Ok(outcome @ Outcome::Refused { .. }) => {
+            (StatusCode::CONFLICT, Json(outcome)).into_response()
+        }
+        Ok(outcome) => Json(outcome).into_response(),
+        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
+    }
+}
+
+fn problem(status: StatusCode, message: &str) -> Response {
+    (status, Json(serde_json::json!({ "error": message }))).into_response()
+}
+
+/// A listener whose connections are few, short and small.
+struct Bounded {
+    listener: UnixListener,
+    places: Arc<Semaphore>,
+}
+
+impl axum::serve::Listener for Bounded {
+    type Io = Conversation;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (Conversation, ()) {
+        loop {
+            let place = self.places.clone().acquire_owned().await.ok();
+            match self.listener.accept().await {
+                Ok((stream, _)) => return (Conversation::new(stream, place), ()),
+                // Out of descriptors, most likely: a pause, or this loop would spin.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One connection with its deadline.
+struct Conversation {
+    stream: UnixStream,
+    deadline: Pin<Box<Sleep>>,
+    left_bytes: usize,
+    /// How much of the empty line that ends a head the last bytes were.
+    ending: usize,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Conversation {
+    fn new(stream: UnixStream, place: Option<OwnedSemaphorePermit>) -> Self {
+        let deadline = Box::pin(tokio::time::sleep(Duration::from_millis(ADMIN_HEAD_MS)));
+        Self { stream, deadline, left_bytes: ADMIN_BYTES_MAX, ending: 0, _place: place }
+    }
+
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match self.deadline.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Looks for the end of the head, once: what follows shares one deadline.
+    fn heard(&mut self, bytes: &[u8]) {
+        const END: &[u8] = b"\r\n\r\n";
+        for byte in bytes {
+            if self.ending == END.len() {
+                return;
+            }
+            let expected = END.get(self.ending) == Some(byte);
+            self.ending = if expected { self.ending + 1 } else { usize::from(*byte == b'\r') };
+            if self.ending == END.len() {
+                let total = Duration::from_millis(ADMIN_TOTAL_MS);
+                self.deadline = Box::pin(tokio::time::sleep(total));
+            }
+        }
+    }
+}
+
+impl AsyncRead for Conversation {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.poll_deadline(context)?;
+        let before = into.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, into))?;
+        let bytes = into.filled().get(before..).unwrap_or_default();
+        let Some(left_bytes) = this.left_bytes.checked_sub(bytes.len()) else {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        };
+        this.left_bytes = left_bytes;
+        this.heard(bytes);
+        // The deadline may be a new one, which must wake us too.
+        this.poll_deadline(context)?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Conversation {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.poll_deadline(context)?;
+        Pin::new(&mut this.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests;

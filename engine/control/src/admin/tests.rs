@@ -1,0 +1,131 @@
+//! The socket as a client sees it, over a real one in a folder.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use super::*;
+use crate::client::{Client, ClientError};
+use crate::reload::own_refusal;
+use crate::socket::AdminSocket;
+
+struct Server {
+    dir: tempfile::TempDir,
+    bell: Arc<Bell>,
+    stop: Option<oneshot::Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+    _file: crate::socket::SocketFile,
+}
+
+impl Server {
+    /// A socket whose reloads all end with `outcome`.
+    fn with(outcome: Outcome) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let bell = Arc::new(Bell::default());
+        let (stop, stopped) = oneshot::channel();
+        let AdminSocket { listener, file } = AdminSocket::bind(&dir.path().join("s")).unwrap();
+        let (ringing, answering) = (bell.clone(), bell.clone());
+        let serving = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let status: Status = Arc::new(|| serde_json::json!({ "generation": 7 }));
+            runtime.unwrap().block_on(async move {
+                let listener = UnixListener::from_std(listener).unwrap();
+                serve(listener, ringing, status, stopped).await.unwrap();
+            });
+        });
+        let answering = std::thread::spawn(move || {
+            while let Some(call) = answering.wait(Duration::from_secs(60)) {
+                call.answer(&outcome);
+            }
+        });
+        let threads = vec![serving, answering];
+        Self { dir, bell, stop: Some(stop), threads, _file: file }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("s")
+    }
+
+    fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = std::os::unix::net::UnixStream::connect(self.path()).unwrap();
+        // A server that refuses early may close while we still write.
+        let _written = stream.write_all(bytes);
+        let mut answer = Vec::new();
+        let _read = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        self.bell.stop();
+        for thread in self.threads.drain(..) {
+            thread.join().unwrap();
+        }
+    }
+}
+
+#[test]
+fn status_and_reload_are_answered() {
+    let outcome = Outcome::Unchanged { generation: 7 };
+    let server = Server::with(outcome.clone());
+    let client = Client::new(&server.path());
+    assert_eq!(client.status().unwrap()["generation"], 7);
+    assert_eq!(client.reload().unwrap(), outcome);
+}
+
+#[test]
+fn a_refused_reload_is_a_conflict_with_its_reason() {
+    let outcome = Outcome::Refused { generation: 7, refusal: own_refusal("no") };
+    let server = Server::with(outcome.clone());
+    assert_eq!(Client::new(&server.path()).reload().unwrap(), outcome);
+    let answer = server.raw(b"POST /reload HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
+}
+
+#[test]
+fn reading_changes_nothing_and_unknown_paths_are_not_there() {
+    let server = Server::with(Outcome::Unchanged { generation: 7 });
+    let ask = |line: &str| {
+        server.raw(format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes())
+    };
+    assert!(ask("GET /reload").starts_with("HTTP/1.1 405 "));
+    assert!(ask("POST /status").starts_with("HTTP/1.1 405 "));
+    assert!(ask("GET /").starts_with("HTTP/1.1 404 "));
+}
+
+#[test]
+fn a_client_that_sends_too_much_is_cut_off() {
+    let server = Server::with(Outcome::Unchanged { generation: 7 });
+    let sized = |bytes: usize| {
+        let head = "GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: ";
+        format!("{head}{}\r\n\r\n", "x".repeat(bytes - head.len() - 4))
+    };
+    let answer = server.raw(sized(ADMIN_BYTES_MAX).as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let answer = server.raw(sized(ADMIN_BYTES_MAX + 1).as_bytes());
+    assert!(!answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    Client::new(&server.path()).status().unwrap();
+}
+
+#[test]
+fn clients_that_say_nothing_are_dropped_and_the_rest_are_served() {
+    let server = Server::with(Outcome::Unchanged { generation: 7 });
+    let silent: Vec<_> = (0..ADMIN_CONNECTIONS_MAX)
+        .map(|_| std::os::unix::net::UnixStream::connect(server.path()).unwrap())
+        .collect();
+    // All places are taken: the next client waits until the first deadlines pass.
+    Client::new(&server.path()).status().unwrap();
+    for mut stream in silent {
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        assert_eq!(stream.read(&mut [0; 9]).unwrap(), 0, "closed by the server");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let client = Client::new(&dir.path().join("s"));
+    assert!(matches!(client.status(), Err(ClientError::Unreachable(..))));
+}

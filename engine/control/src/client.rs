@@ -1,0 +1,117 @@
+//! The command line's end of the admin socket.
+//!
+//! Forty lines over a blocking stream rather than an HTTP client: one request, one answer, closed.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::admin::ADMIN_TOTAL_MS;
+use crate::outcome::Outcome;
+
+/// Largest answer that is read, in bytes: the status of 10,000 sites and rules stays below it.
+pub const ANSWER_BYTES_MAX: u64 = 16 << 20;
+/// Milliseconds of silence that are waited for an answer, a little more than the server takes.
+pub const ANSWER_MS: u64 = ADMIN_TOTAL_MS + 5_000;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// Nobody answers there.
+    #[error("cannot reach a running server at {path}: {1}", path = .0.display())]
+    Unreachable(PathBuf, #[source] io::Error),
+    /// The answer is not one of ours.
+    #[error("the server at {path} answered something else: {1}", path = .0.display())]
+    Strange(PathBuf, String),
+}
+
+/// Asks a running server.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// For the server behind `socket`.
+    #[must_use]
+    pub fn new(socket: &Path) -> Self {
+        Self { socket: socket.to_owned() }
+    }
+
+    /// The server's status.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours.
+    pub fn status(&self) -> Result<serde_json::Value, ClientError> {
+        let (status, body) = self.ask("GET", "/status")?;
+        self.understood(status == 200, &body)
+    }
+
+    /// Has the server reload, and waits for what comes of it.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours. A refused reload is an [`Outcome`].
+    pub fn reload(&self) -> Result<Outcome, ClientError> {
+        let (status, body) = self.ask("POST", "/reload")?;
+        self.understood(matches!(status, 200 | 409), &body)
+    }
+
+    fn understood<T: serde::de::DeserializeOwned>(
+        &self,
+        expected: bool,
+        body: &[u8],
+    ) -> Result<T, ClientError> {
+        let strange = |why: String| ClientError::Strange(self.socket.clone(), why);
+        if !expected {
+            return Err(strange(String::from_utf8_lossy(body).into_owned()));
+        }
+        serde_json::from_slice(body).map_err(|error| strange(error.to_string()))
+    }
+
+    fn ask(&self, method: &str, path: &str) -> Result<(u16, Vec<u8>), ClientError> {
+        let answer = self
+            .exchange(method, path)
+            .map_err(|error| ClientError::Unreachable(self.socket.clone(), error))?;
+        split(&answer)
+            .ok_or_else(|| ClientError::Strange(self.socket.clone(), "no HTTP answer".into()))
+    }
+
+    fn exchange(&self, method: &str, path: &str) -> io::Result<Vec<u8>> {
+        let mut stream = UnixStream::connect(&self.socket)?;
+        let patience = Some(Duration::from_millis(ANSWER_MS));
+        stream.set_read_timeout(patience)?;
+        stream.set_write_timeout(patience)?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: seawall\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        )?;
+        let mut answer = Vec::new();
+        stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+/// The status and the body of an answer that ended with its connection.
+fn split(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let (head, body) = answer.split_at_checked(end)?;
+    let line = std::str::from_utf8(head).ok()?.lines().next()?;
+    let status = line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    Some((status, body.get(4..)?.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_http_answer_is_an_answer() {
+        assert_eq!(split(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n{}"), Some((200, b"{}".to_vec())));
+        for strange in [&b""[..], b"SSH-2.0\r\n\r\n", b"HTTP/1.1 2\r\n\r\n", b"HTTP/1.1 200 OK\r\n"]
+        {
+            assert_eq!(split(strange), None);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `[limits]`: the numbers of DESIGN §8 that a host may change.
+//!
+//! What is left out keeps its default, and the defaults live with the data plane that enforces
+//! them, so this page holds only names and the range in which each still makes sense.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::place::Faults;
+
+/// Makes the written and the meant form of the section from one list of `name: least, most`.
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $least:literal, $most:literal;)+) => {
+        /// What `[limits]` changes. Absent is the data plane's default.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $name: Option<u64>,)+
+        }
+
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct Typed {
+            $($name: Option<Spanned<i64>>,)+
+        }
+
+        impl Typed {
+            /// The numbers, each held against its range.
+            pub(crate) fn meant(&self, faults: &mut Faults<'_>) -> Limits {
+                Limits { $($name: within(self.$name.as_ref(), stringify!($name), ($least, $most), faults),)+ }
+            }
+        }
+
+        /// Name, least and most of each limit.
+        #[cfg(test)]
+        pub(crate) const RANGES: &[(&str, u64, u64)] = &[$((stringify!($name), $least, $most),)+];
+    };
+}
+
+limits! {
+    /// Open connections in all.
+    connections_max: 1, 1_000_000;
+    /// Open connections of one client.
+    connections_per_client_max: 1, 1_000_000;
+    /// Milliseconds from the first byte of a request's head to its last.
+    head_total_ms: 100, 600_000;
+    /// Bytes of a request's head.
+    head_bytes_max: 1_024, 1_048_576;
+    /// Fields of a request's head.
+    head_fields_max: 10, 256;
+    /// Reads that a head may take.
+    head_reads_max: 1, 10_000;
+    /// Milliseconds of silence before a request's first byte.
+    idle_ms: 100, 3_600_000;
+    /// Bytes per second below which a body is too slow.
+    body_bytes_per_s_min: 1, 1_000_000;
+    /// Milliseconds of waiting for a body before its rate counts.
+    body_grace_ms: 0, 600_000;
+    /// Milliseconds after which a write that does not move is given up.
+    write_stall_ms: 100, 600_000;
+    /// Milliseconds of a whole request and its answer.
+    request_total_ms: 1_000, 86_400_000;
+    /// Milliseconds of silence on an upgraded connection.
+    tunnel_idle_ms: 1_000, 86_400_000;
+    /// Milliseconds to connect to an origin.
+    origin_connect_ms: 10, 600_000;
+    /// Milliseconds from a request's end to the head of the origin's answer.
+    origin_head_ms: 10, 3_600_000;
+    /// Milliseconds of the origin's silence within an answer.
+    origin_read_ms: 10, 3_600_000;
+    /// Milliseconds of the origin's silence within taking a request.
+    origin_write_ms: 10, 3_600_000;
+    /// Milliseconds that an unused connection to an origin is kept.
+    origin_idle_ms: 0, 3_600_000;
+    /// Unused connections to origins that one worker keeps.
+    origin_idle_connections_max: 0, 100_000;
+    /// Attempts to hand a request to an origin.
+    origin_attempts_max: 1, 8;
+    /// Requests in flight to one site's origins.
+    origin_inflight_max: 1, 1_000_000;
+}
+
+/// `value` as a number from `least` to `most`.
+pub(crate) fn within(
+    value: Option<&Spanned<i64>>,
+    name: &str,
+    (least, most): (u64, u64),
+    faults: &mut Faults<'_>,
+) -> Option<u64> {
+    let value = value?;
+    let number = u64::try_from(*value.get_ref()).ok().filter(|n| (least..=most).contains(n));
+    if number.is_none() {
+        let message = format!("`{name}` is a whole number from {least} to {most}");
+        faults.say(value.span(), message, None);
+    }
+    number
+}

@@ -1,0 +1,414 @@
+//! `seawall.toml` as it is meant: checked values, paths made whole.
+//!
+//! Every check notes its complaint and goes on, so that one run of `seawall run` shows all of
+//! them. A key whose feature is not there yet is refused by name: a host that believes in a
+//! protection it does not have is worse off than one that was told.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use seawall_model::{ClientUnits, HostPattern};
+use toml::Spanned;
+
+use super::limits::{Limits, within};
+use super::place::Faults;
+use super::typed::{Client, Listen, Log, Site, Text, Texts, Typed, Unbuilt};
+
+/// Where the admin socket lies when the file does not say.
+const SOCKET_DEFAULT: &str = "run/admin.sock";
+/// Most addresses to listen on.
+pub const LISTEN_MAX: usize = 64;
+/// Most sites: each costs a share of every table that is kept per site.
+pub const SITES_MAX: usize = 10_000;
+
+/// A checked configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where requests are accepted. Never empty.
+    pub listen: Vec<SocketAddr>,
+    /// The admin socket's path.
+    pub socket: PathBuf,
+    /// The root policy file. Its folder is the policy root.
+    pub root: PathBuf,
+    /// The folder for what outlives the process.
+    pub state_dir: PathBuf,
+    /// What the file changes of the data plane's limits.
+    pub limits: Limits,
+    /// How wide a client and a network are.
+    pub units: ClientUnits,
+    /// The sites, in the order of the file. Never empty.
+    pub sites: Vec<SiteConfig>,
+    /// What is logged.
+    pub log_level: log::LevelFilter,
+}
+
+/// One `[[site]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteConfig {
+    /// The site's name: its first host, as written.
+    pub name: Box<str>,
+    /// The hosts that reach it. Never empty.
+    pub hosts: Vec<HostPattern>,
+    /// Where it is served from.
+    pub origin: Origin,
+    /// The member that it belongs to.
+    pub member: Option<Box<str>>,
+}
+
+/// Where a site is served from: `http://host:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// A name or an address; an IPv6 address without its brackets.
+    pub host: Box<str>,
+    /// The port; 80 where the text has none.
+    pub port: u16,
+}
+
+impl std::fmt::Display for Origin {
+    /// As `host:port`, an IPv6 address in its brackets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// What `typed` means, with relative paths taken from `folder`.
+pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> Option<Config> {
+    unbuilt_sections(typed, faults);
+    let listen = listen(typed.listen.as_ref(), faults);
+    let root = match &typed.policy {
+        Some(section) => path(&section.get_ref().root, ("policy", "root"), section.span(), faults),
+        None => missing_section("[policy]", "root = \"policies/baseline.wall\"", faults),
+    };
+    let state_dir = match &typed.state {
+        Some(section) => path(&section.get_ref().dir, ("state", "dir"), section.span(), faults),
+        None => missing_section("[state]", "dir = \"state\"", faults),
+    };
+    let socket = socket(typed, faults);
+    let limits = typed.limits.as_ref().map(|l| l.meant(faults)).unwrap_or_default();
+    let units = typed.client.as_ref().map(|c| units(c, faults)).unwrap_or_default();
+    let log_level = typed.log.as_ref().map_or(Some(log::LevelFilter::Info), |l| level(l, faults));
+    let sites = sites(typed.site.as_deref().unwrap_or_default(), faults);
+    Some(Config {
+        listen: listen?,
+        socket: folder.join(socket?),
+        root: folder.join(root?),
+        state_dir: folder.join(state_dir?),
+        limits,
+        units,
+        sites: sites?,
+        log_level: log_level?,
+    })
+}
+
+fn unbuilt_sections(typed: &Typed, faults: &mut Faults<'_>) {
+    for (name, section) in [
+        ("tls", &typed.tls),
+        ("geo", &typed.geo),
+        ("pages", &typed.pages),
+        ("rules", &typed.rules),
+        ("trusted_proxies", &typed.trusted_proxies),
+        ("fleet", &typed.fleet),
+    ] {
+        unbuilt(section, &format!("[{name}]"), faults);
+    }
+    if let Some(listen) = &typed.listen {
+        unbuilt(&listen.get_ref().https, "`https` in [listen]", faults);
+    }
+    if let Some(admin) = &typed.admin {
+        unbuilt(&admin.get_ref().http, "`http` in [admin]", faults);
+        unbuilt(&admin.get_ref().token_file, "`token_file` in [admin]", faults);
+    }
+}
+
+fn unbuilt(value: &Unbuilt, name: &str, faults: &mut Faults<'_>) {
+    if let Some(value) = value {
+        say_unbuilt(name, value.span(), faults);
+    }
+}
+
+fn say_unbuilt(name: &str, span: Range<usize>, faults: &mut Faults<'_>) {
+    let help = "take it out; this version would not act on it".to_owned();
+    faults.say(span, format!("{name} is not built yet"), Some(help));
+}
+
+fn missing_section<T>(name: &str, example: &str, faults: &mut Faults<'_>) -> Option<T> {
+    let help = format!("add {name} with {example}");
+    faults.miss(0..0, format!("{name} is missing"), Some(help));
+    None
+}
+
+/// A text that must be there and not be empty.
+fn text<'t>(
+    value: &'t Text,
+    name: (&str, &str),
+    section: Range<usize>,
+    faults: &mut Faults<'_>,
+) -> Option<&'t str> {
+    let Some(value) = value else {
+        faults.miss(section, format!("`{}` is missing in [{}]", name.1, name.0), None);
+        return None;
+    };
+    if value.get_ref().is_empty() || value.get_ref().contains('\0') {
+        faults.say(value.span(), format!("`{}` in [{}] is no path", name.1, name.0), None);
+        return None;
+    }
+    Some(value.get_ref())
+}
+
+fn path(
+    value: &Text,
+    name: (&str, &str),
+    section: Range<usize>,
+    faults: &mut Faults<'_>,
+) -> Option<PathBuf> {
+    text(value, name, section, faults).map(PathBuf::from)
+}
+
+fn socket(typed: &Typed, faults: &mut Faults<'_>) -> Option<PathBuf> {
+    match &typed.admin {
+        Some(section) if section.get_ref().socket.is_some() => {
+            path(&section.get_ref().socket, ("admin", "socket"), section.span(), faults)
+        }
+        _ => Some(PathBuf::from(SOCKET_DEFAULT)),
+    }
+}
+
+fn listen(section: Option<&Spanned<Listen>>, faults: &mut Faults<'_>) -> Option<Vec<SocketAddr>> {
+    let example = "http = [\"127.0.0.1:8080\"]";
+    let Some(section) = section else {
+        return missing_section("[listen]", example, faults);
+    };
+    let Some(http) = &section.get_ref().http else {
+        let help = format!("add {example}");
+        faults.miss(section.span(), "`http` is missing in [listen]".into(), Some(help));
+        return None;
+    };
+    let count = http.get_ref().len();
+    if count == 0 || count > LISTEN_MAX {
+        let message = format!("`http` holds 1 to {LISTEN_MAX} addresses");
+        faults.say(http.span(), message, Some(example.into()));
+        return None;
+    }
+    let mut found = Vec::with_capacity(count);
+    let mut places = HashMap::new();
+    for item in http.get_ref() {
+        let Ok(address) = item.get_ref().parse::<SocketAddr>() else {
+            let help = "write an address and a port, as in `127.0.0.1:8080` or `[::1]:8080`";
+            let message = format!("`{}` is no address to listen on", item.get_ref());
+            faults.say(item.span(), message, Some(help.into()));
+            continue;
+        };
+        let before = places.insert(address, item.span()).filter(|_| address.port() != 0);
+        if let Some(before) = before {
+            let message = format!("`{address}` is listened on twice, first {}", at(before, faults));
+            faults.say(item.span(), message, None);
+        }
+        found.push(address);
+    }
+    (found.len() == count).then_some(found)
+}
+
+fn at(span: Range<usize>, faults: &Faults<'_>) -> String {
+    let (line, column) = faults.place(span.start);
+    format!("at line {line}, column {column}")
+}
+
+fn units(client: &Client, faults: &mut Faults<'_>) -> ClientUnits {
+    let mut bits = |value, name, most, default| {
+        within(value, name, (1, most), faults).and_then(|n| u8::try_from(n).ok()).unwrap_or(default)
+    };
+    let default = ClientUnits::default();
+    ClientUnits {
+        v4_net_bits: bits(client.v4_net.as_ref(), "v4_net", 32, default.v4_net_bits),
+        v6_client_bits: bits(client.v6_client.as_ref(), "v6_client", 128, default.v6_client_bits),
+        v6_net_bits: bits(client.v6_net.as_ref(), "v6_net", 128, default.v6_net_bits),
+    }
+}
+
+fn level(section: &Log, faults: &mut Faults<'_>) -> Option<log::LevelFilter> {
+    let Some(text) = &section.level else { return Some(log::LevelFilter::Info) };
+    let level = match text.get_ref().as_str() {
+        "off" => log::LevelFilter::Off,
+        "error" => log::LevelFilter::Error,
+        "warn" => log::LevelFilter::Warn,
+        "info" => log::LevelFilter::Info,
+        "debug" => log::LevelFilter::Debug,
+        "trace" => log::LevelFilter::Trace,
+        other => {
+            let help = "one of off, error, warn, info, debug, trace".to_owned();
+            faults.say(text.span(), format!("`{other}` is no log level"), Some(help));
+            return None;
+        }
+    };
+    Some(level)
+}
+
+fn sites(sections: &[Spanned<Site>], faults: &mut Faults<'_>) -> Option<Vec<SiteConfig>> {
+    if sections.is_empty() {
+        return missing_section("[[site]]", "hosts and origin: nothing would be served", faults);
+    }
+    if let Some(first_over) = sections.get(SITES_MAX) {
+        faults.say(first_over.span(), format!("more than {SITES_MAX} sites"), None);
+        return None;
+    }
+    let mut places = HashMap::new();
+    let found: Vec<_> =
+        sections.iter().filter_map(|section| site(section, &mut places, faults)).collect();
+    (found.len() == sections.len()).then_some(found)
+}
+
+fn site(
+    section: &Spanned<Site>,
+    places: &mut HashMap<HostPattern, Range<usize>>,
+    faults: &mut Faults<'_>,
+) -> Option<SiteConfig> {
+    let Site { hosts: written, origin, member, share } = section.get_ref();
+    if let Some(share) = share {
+        match *share.get_ref() {
+            1 => {}
+            2.. => say_unbuilt("a `share` other than 1", share.span(), faults),
+            _ => faults.say(share.span(), "`share` is a whole number from 1".into(), None),
+        }
+    }
+    let hosts = hosts(written, section.span(), places, faults);
+    let origin = single_origin(origin, section.span(), faults);
+    let member = match member {
+        Some(name) if name.get_ref().is_empty() => {
+            faults.say(name.span(), "`member` is empty".into(), None);
+            None
+        }
+        Some(name) => Some(name.get_ref().as_str().into()),
+        None => None,
+    };
+    let name = written.as_ref()?.get_ref().first()?.get_ref().as_str().into();
+    Some(SiteConfig { name, hosts: hosts?, origin: origin?, member })
+}
+
+fn hosts(
+    written: &Texts,
+    section: Range<usize>,
+    places: &mut HashMap<HostPattern, Range<usize>>,
+    faults: &mut Faults<'_>,
+) -> Option<Vec<HostPattern>> {
+    let items = match written {
+        Some(list) if !list.get_ref().is_empty() => list.get_ref(),
+        Some(list) => {
+            faults.miss(
+                list.span(),
+                "`hosts` is empty: no request would reach the site".into(),
+                None,
+            );
+            return None;
+        }
+        None => {
+            let help = "add hosts = [\"alice.example\"]".to_owned();
+            faults.miss(section, "`hosts` is missing in [[site]]".into(), Some(help));
+            return None;
+        }
+    };
+    let mut found = Vec::with_capacity(items.len());
+    for item in items {
+        let pattern = match HostPattern::parse(item.get_ref()) {
+            Ok(pattern) => pattern,
+            Err(error) => {
+                faults.say(item.span(), format!("`{}`: {error}", item.get_ref()), None);
+                continue;
+            }
+        };
+        if let Some(before) = places.get(&pattern) {
+            let message = format!("the host `{pattern}` is taken {}", at(before.clone(), faults));
+            let help = "a host belongs to one site; take one of the two out".to_owned();
+            faults.say(item.span(), message, Some(help));
+            continue;
+        }
+        places.insert(pattern.clone(), item.span());
+        found.push(pattern);
+    }
+    (found.len() == items.len()).then_some(found)
+}
+
+fn single_origin(
+    written: &Texts,
+    section: Range<usize>,
+    faults: &mut Faults<'_>,
+) -> Option<Origin> {
+    let help = "origin = [\"http://127.0.0.1:9001\"]";
+    let Some(list) = written else {
+        faults.miss(section, "`origin` is missing in [[site]]".into(), Some(help.into()));
+        return None;
+    };
+    let item = match list.get_ref().as_slice() {
+        [item] => item,
+        [] => {
+            faults.say(list.span(), "`origin` is empty".into(), Some(help.into()));
+            return None;
+        }
+        [_, second, ..] => {
+            say_unbuilt("a second origin", second.span(), faults);
+            return None;
+        }
+    };
+    match origin(item.get_ref()) {
+        Ok(origin) => Some(origin),
+        Err(OriginFault::Unbuilt(what)) => {
+            say_unbuilt(what, item.span(), faults);
+            None
+        }
+        Err(OriginFault::Wrong(why)) => {
+            let message = format!("`{}` is no origin: {why}", item.get_ref());
+            faults.say(item.span(), message, Some(help.into()));
+            None
+        }
+    }
+}
+
+enum OriginFault {
+    Unbuilt(&'static str),
+    Wrong(&'static str),
+}
+
+fn origin(text: &str) -> Result<Origin, OriginFault> {
+    use OriginFault::{Unbuilt, Wrong};
+    if text.starts_with("https://") {
+        return Err(Unbuilt("an origin over https"));
+    }
+    let rest = text.strip_prefix("http://").ok_or(Wrong("it does not start with `http://`"))?;
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    if authority.contains(['/', '?', '#', '@']) {
+        return Err(Wrong("it is a host and a port, nothing before or behind"));
+    }
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(inner) => {
+            let (host, behind) = inner.split_once(']').ok_or(Wrong("its `[` is not closed"))?;
+            host.parse::<std::net::Ipv6Addr>().map_err(|_| Wrong("no IPv6 address in `[…]`"))?;
+            match (behind.is_empty(), behind.strip_prefix(':')) {
+                (true, _) => (host, None),
+                (_, Some(port)) => (host, Some(port)),
+                _ => return Err(Wrong("something stands behind its `]`")),
+            }
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    if !authority.starts_with('[') {
+        let pattern = HostPattern::parse(host).map_err(|_| Wrong("its host is no host name"))?;
+        if pattern.to_string().starts_with('*') {
+            return Err(Wrong("a wildcard names no host"));
+        }
+    }
+    let port = match port {
+        None => 80,
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+            digits.parse().ok().filter(|n| *n != 0).ok_or(Wrong("a port is 1 to 65535"))?
+        }
+        Some(_) => return Err(Wrong("a port is 1 to 65535")),
+    };
+    Ok(Origin { host: host.into(), port })
+}

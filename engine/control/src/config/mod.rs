@@ -1,0 +1,62 @@
+//! `seawall.toml`: read once at start, checked whole, refused with every mistake in its place.
+//!
+//! Two forms, as in ripgrep: `typed` is what stands there, `meant` is what follows from it. Only
+//! the second is public, so nothing behind this room meets an unchecked value.
+
+mod limits;
+mod meant;
+mod nearest;
+mod place;
+#[cfg(test)]
+mod tests;
+mod typed;
+
+use std::path::Path;
+
+pub use limits::Limits;
+pub use meant::{Config, LISTEN_MAX, Origin, SITES_MAX, SiteConfig};
+pub use place::{ConfigError, ConfigFault, FAULTS_MAX};
+
+use crate::disk::{self, DiskError};
+use place::Faults;
+
+/// Largest `seawall.toml`, in bytes: DESIGN §8's figure for a policy file.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+/// Reads and checks the file at `path`.
+///
+/// # Errors
+/// Every mistake in it, each with its place.
+pub fn load_config(path: &Path) -> Result<Config, ConfigError> {
+    let bytes = disk::read(path, CONFIG_BYTES_MAX).map_err(|error| unread(path, &error))?;
+    let text = match std::str::from_utf8(&bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let good = std::str::from_utf8(good).unwrap_or_default();
+            let mut faults = Faults::new(path, good);
+            faults.say(good.len()..good.len(), "a byte here is not UTF-8".into(), None);
+            return faults.or(()).and_then(|()| Err(nothing_but(path)));
+        }
+    };
+    let mut faults = Faults::new(path, text);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let config =
+        typed::read(text, &mut faults).and_then(|typed| meant::config(&typed, folder, &mut faults));
+    faults.or(())?;
+    config.ok_or_else(|| nothing_but(path))
+}
+
+fn unread(path: &Path, error: &DiskError) -> ConfigError {
+    whole(path, format!("cannot be read: {error}"))
+}
+
+/// For the case that cannot be: nothing came of the file and nothing was said.
+fn nothing_but(path: &Path) -> ConfigError {
+    whole(path, "cannot be read".into())
+}
+
+fn whole(path: &Path, message: String) -> ConfigError {
+    let fault = ConfigFault { file: path.to_owned(), line: 1, column: 1, message, help: None };
+    ConfigError { faults: vec![fault], left_off: 0 }
+}

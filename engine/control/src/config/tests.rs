@@ -1,0 +1,308 @@
+//! Each refusal with its place, and the smallest configuration of DESIGN §7.
+
+use std::path::Path;
+
+use super::limits::RANGES;
+use super::*;
+
+const SMALLEST: &str = r#"[listen]
+http = ["127.0.0.1:8080"]
+
+[admin]
+socket = "run/admin.sock"
+
+[policy]
+root = "policies/baseline.wall"
+
+[state]
+dir = "state"
+
+[[site]]
+hosts = ["alice.example", "*.alice.example"]
+origin = ["http://127.0.0.1:9001"]
+member = "alice"
+share = 1
+"#;
+
+fn load(text: impl AsRef<[u8]>) -> Result<Config, ConfigError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("seawall.toml");
+    std::fs::write(&path, text).unwrap();
+    load_config(&path)
+}
+
+/// `line:column: message` of each complaint.
+fn refused(text: impl AsRef<[u8]>) -> Vec<String> {
+    let error = load(text).unwrap_err();
+    error.faults.iter().map(|f| format!("{}:{}: {}", f.line, f.column, f.message)).collect()
+}
+
+fn help(text: &str) -> Option<String> {
+    load(text).unwrap_err().faults.into_iter().next().unwrap().help
+}
+
+#[test]
+fn the_smallest_configuration_is_read_and_its_paths_are_relative_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("seawall.toml");
+    std::fs::write(&path, SMALLEST).unwrap();
+    let config = load_config(&path).unwrap();
+    assert_eq!(config.listen, vec!["127.0.0.1:8080".parse().unwrap()]);
+    assert_eq!(config.socket, dir.path().join("run/admin.sock"));
+    assert_eq!(config.root, dir.path().join("policies/baseline.wall"));
+    assert_eq!(config.state_dir, dir.path().join("state"));
+    let site = &config.sites[0];
+    assert_eq!(&*site.name, "alice.example");
+    assert_eq!(site.hosts.len(), 2);
+    assert_eq!(site.origin, Origin { host: "127.0.0.1".into(), port: 9001 });
+    assert_eq!(site.member.as_deref(), Some("alice"));
+    assert_eq!(config.log_level, log::LevelFilter::Info);
+}
+
+#[test]
+fn an_absolute_path_stays_absolute() {
+    let config = load(SMALLEST.replace("\"state\"", "\"/var/lib/seawall\"")).unwrap();
+    assert_eq!(config.state_dir, Path::new("/var/lib/seawall"));
+}
+
+#[test]
+fn a_mistyped_key_is_placed_and_the_near_one_offered() {
+    let text = SMALLEST.replace("root =", "rot =");
+    assert_eq!(refused(&text), ["8:1: unknown key `rot`"]);
+    assert_eq!(help(&text).unwrap(), "did you mean `root`?");
+    let text = SMALLEST.replace("[listen]", "[listne]");
+    assert_eq!(refused(&text), ["1:2: unknown key `listne`"]);
+    assert_eq!(help(&text).unwrap(), "did you mean `listen`?");
+    let text = SMALLEST.replace("share", "weighting");
+    assert_eq!(help(&text).unwrap(), "known here: hosts, origin, member, share");
+}
+
+#[test]
+fn what_is_not_built_is_refused_by_name_and_place() {
+    for (addition, expected) in [
+        ("[[tls.certificate]]\ncert = \"a\"\n", "[tls] is not built yet"),
+        ("[geo]\nasn = \"a.mmdb\"\n", "[geo] is not built yet"),
+        ("[pages]\ndir = \"p\"\n", "[pages] is not built yet"),
+        ("[rules]\ntrusted_keys = []\n", "[rules] is not built yet"),
+        ("[trusted_proxies]\nlist = []\n", "[trusted_proxies] is not built yet"),
+        ("[fleet]\n", "[fleet] is not built yet"),
+    ] {
+        let found = refused(format!("{SMALLEST}\n{addition}"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let (place, message) = found[0].split_once(": ").unwrap();
+        assert!(place == "19:1" || place == "19:2" || place == "19:3", "{place}");
+        assert_eq!(message, expected);
+    }
+    for (from, to, expected) in [
+        ("[admin]", "[admin]\nhttp = \"127.0.0.1:1\"", "5:8: `http` in [admin] is not built yet"),
+        ("[admin]", "[admin]\ntoken_file = 3", "5:14: `token_file` in [admin] is not built yet"),
+        ("\n\n[admin]", "\nhttps = []\n[admin]", "3:9: `https` in [listen] is not built yet"),
+        (
+            "http://127.0.0.1:9001",
+            "https://a.example",
+            "15:11: an origin over https is not built yet",
+        ),
+        ("9001\"]", "9001\", \"http://b.example\"]", "15:36: a second origin is not built yet"),
+        ("share = 1", "share = 2", "17:9: a `share` other than 1 is not built yet"),
+    ] {
+        assert_eq!(refused(SMALLEST.replace(from, to)), [expected]);
+    }
+}
+
+#[test]
+fn each_wrong_value_is_refused_in_its_place() {
+    for (from, to, expected) in [
+        ("[\"127.0.0.1:8080\"]", "[]", "2:8: `http` holds 1 to 64 addresses"),
+        ("127.0.0.1:8080", "localhost", "2:9: `localhost` is no address to listen on"),
+        (
+            "0.1:8080\"",
+            "0.1:8080\", \"127.0.0.1:8080\"",
+            "2:27: `127.0.0.1:8080` is listened on twice, first at line 2, column 9",
+        ),
+        ("\"state\"", "\"\"", "11:7: `dir` in [state] is no path"),
+        ("\"state\"", "\"a\\u0000\"", "11:7: `dir` in [state] is no path"),
+        ("dir = \"state\"", "", "10:1: `dir` is missing in [state]"),
+        ("share = 1", "share = 0", "17:9: `share` is a whole number from 1"),
+        ("share = 1", "share = -1", "17:9: `share` is a whole number from 1"),
+        (
+            "share = 1",
+            "share = 1.5",
+            "17:9: wrong kind of value: floating point `1.5`, expected a whole number",
+        ),
+        ("member = \"alice\"", "member = \"\"", "16:10: `member` is empty"),
+        ("[\"http://127.0.0.1:9001\"]", "[]", "15:10: `origin` is empty"),
+        (
+            "[\"alice.example\", \"*.alice.example\"]",
+            "[]",
+            "14:9: `hosts` is empty: no request would reach the site",
+        ),
+        (
+            "*.alice",
+            "a*.alice",
+            "14:27: `a*.alice.example`: `*` may only be the whole first label, as in `*.example.org`",
+        ),
+        (
+            "*.alice.example",
+            "ALICE.example",
+            "14:27: the host `alice.example` is taken at line 14, column 10",
+        ),
+        (
+            "[\"127.0.0.1:8080\"]",
+            "8080",
+            "2:8: wrong kind of value: integer `8080`, expected an array",
+        ),
+    ] {
+        let text = SMALLEST.replace(from, to);
+        assert_ne!(text, SMALLEST, "{from}");
+        assert_eq!(refused(text), [expected]);
+    }
+}
+
+#[test]
+fn origins_are_a_host_and_a_port() {
+    for (origin, host, port) in [
+        ("http://b.example", "b.example", 80),
+        ("http://b.example:8080/", "b.example", 8080),
+        ("http://[::1]:81", "::1", 81),
+        ("http://[::1]", "::1", 80),
+    ] {
+        let config = load(SMALLEST.replace("http://127.0.0.1:9001", origin)).unwrap();
+        assert_eq!(config.sites[0].origin, Origin { host: host.into(), port }, "{origin}");
+    }
+    for origin in [
+        "",
+        "127.0.0.1:9001",
+        "http://",
+        "http://a/b",
+        "http://u@a",
+        "http://a:0",
+        "http://a:+1",
+        "http://a:65536",
+        "http://[::1",
+        "http://[a]",
+        "http://*.a",
+        "http://a:",
+        "http://::1",
+        "http://[::1]81",
+    ] {
+        let found = refused(SMALLEST.replace("http://127.0.0.1:9001", origin));
+        assert!(found[0].starts_with("15:11: `"), "{origin}: {found:?}");
+    }
+}
+
+#[test]
+fn a_host_of_two_sites_is_refused_with_both_places() {
+    let second =
+        "[[site]]\nhosts = [\"bob.example\", \"Alice.example\"]\norigin = [\"http://b\"]\n";
+    let found = refused(format!("{SMALLEST}{second}"));
+    assert_eq!(found, ["19:25: the host `alice.example` is taken at line 14, column 10"]);
+}
+
+#[test]
+fn an_exact_host_below_a_wildcard_of_another_site_is_no_overlap() {
+    let second = "[[site]]\nhosts = [\"shop.alice.example\"]\norigin = [\"http://b\"]\n";
+    assert_eq!(load(format!("{SMALLEST}{second}")).unwrap().sites.len(), 2);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_and_what_follows_from_them_is_not() {
+    let text = SMALLEST
+        .replace("[listen]", "[lisen]")
+        .replace("dir = \"state\"", "dir = 5")
+        .replace("share = 1", "share = 0")
+        .replace("127.0.0.1:9001", "a/b");
+    let found = refused(text);
+    assert_eq!(
+        found,
+        [
+            "1:2: unknown key `lisen`",
+            "11:7: wrong kind of value: integer `5`, expected a string",
+            "15:11: `http://a/b` is no origin: it is a host and a port, nothing before or behind",
+            "17:9: `share` is a whole number from 1",
+        ]
+    );
+}
+
+#[test]
+fn an_empty_file_is_told_what_it_lacks() {
+    let found = refused("");
+    assert_eq!(found.len(), 4, "{found:?}");
+    assert!(found.iter().all(|f| f.starts_with("1:1: ") && f.ends_with("is missing")));
+}
+
+#[test]
+fn what_is_no_toml_is_placed() {
+    assert!(refused("[listen\nhttp = 1")[0].starts_with("1:8: "));
+    assert!(refused("a = 1\na = 2")[0].starts_with("2:1: duplicate key"));
+    assert_eq!(refused(b"# \xc3\xa9\n# \xff"), ["2:3: a byte here is not UTF-8"]);
+}
+
+#[test]
+fn columns_count_characters() {
+    let text = SMALLEST.replace("member = \"alice\"", "\"m\u{e9}\u{e9}\" = 1");
+    assert_eq!(refused(&text), ["16:1: unknown key `m\u{e9}\u{e9}`"]);
+    let text = SMALLEST.replace("\"alice.example\", ", "\"\u{e9}\u{e9}.example\", \"??\", ");
+    assert!(refused(&text)[1].starts_with("14:24: "), "{:?}", refused(&text));
+}
+
+#[test]
+fn more_mistakes_than_are_shown_are_counted() {
+    let many: String = (0..30).map(|n| format!("k{n} = 1\n")).collect();
+    let error = load(format!("{many}{SMALLEST}")).unwrap_err();
+    assert_eq!((error.faults.len(), error.left_off), (FAULTS_MAX, 10));
+    assert!(error.to_string().ends_with("and 10 more"));
+    let endless: String = (0..3_000).map(|n| format!("k{n} = 1\n")).collect();
+    assert_eq!(load(endless).unwrap_err().faults.len(), FAULTS_MAX);
+}
+
+#[test]
+fn the_file_has_a_largest_size() {
+    let mut text = SMALLEST.to_owned();
+    let room = usize::try_from(CONFIG_BYTES_MAX).unwrap() - text.len();
+    text.push_str(&"#".repeat(room));
+    load(&text).unwrap();
+    text.push('#');
+    assert_eq!(refused(text), ["1:1: cannot be read: it is larger than 1048576 bytes"]);
+}
+
+#[test]
+fn a_file_that_is_not_there_says_so() {
+    let error = load_config(Path::new("/nowhere/seawall.toml")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/nowhere/seawall.toml:1:1: cannot be read: there is no such file"
+    );
+}
+
+#[test]
+fn each_limit_is_taken_at_its_ends_and_refused_past_them() {
+    for (name, least, most) in RANGES {
+        for number in [least, most] {
+            load(format!("{SMALLEST}[limits]\n{name} = {number}\n")).unwrap();
+        }
+        for number in [i128::from(*least) - 1, i128::from(*most) + 1] {
+            let found = refused(format!("{SMALLEST}[limits]\n{name} = {number}\n"));
+            let expected =
+                format!("19:{}: `{name}` is a whole number from {least} to {most}", name.len() + 4);
+            assert_eq!(found, [expected]);
+        }
+    }
+}
+
+#[test]
+fn units_are_taken_in_their_ranges() {
+    let config = load(format!("{SMALLEST}[client]\nv4_net = 32\nv6_client = 64\nv6_net = 48\n"));
+    let units = config.unwrap().units;
+    assert_eq!((units.v4_net_bits, units.v6_client_bits, units.v6_net_bits), (32, 64, 48));
+    for line in ["v4_net = 33", "v4_net = 0", "v6_client = 129", "v6_net = -1"] {
+        assert!(refused(format!("{SMALLEST}[client]\n{line}"))[0].starts_with("19:"), "{line}");
+    }
+}
+
+#[test]
+fn the_log_level_is_one_of_six() {
+    let config = load(format!("{SMALLEST}[log]\nlevel = \"debug\"\n")).unwrap();
+    assert_eq!(config.log_level, log::LevelFilter::Debug);
+    let found = refused(format!("{SMALLEST}[log]\nlevel = \"loud\"\n"));
+    assert_eq!(found, ["19:9: `loud` is no log level"]);
+}

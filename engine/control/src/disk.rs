@@ -1,0 +1,123 @@
+//! Reading one file that somebody else may be writing.
+//!
+//! The decision: never wait and never half-believe. A FIFO or a device is refused before it is
+//! opened and opened without blocking in case it became one since; a file whose size or time
+//! changed while it was read is `Changing`, and the caller comes again.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Why a file was not read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum DiskError {
+    #[error("there is no such file")]
+    Missing,
+    #[error("{0}")]
+    Unreadable(String),
+    #[error("it is larger than {bytes_max} bytes")]
+    TooLarge { bytes_max: u64 },
+    #[error("it is no regular file")]
+    NotAFile,
+    #[error("it changed while it was read")]
+    Changing,
+}
+
+impl From<io::Error> for DiskError {
+    fn from(error: io::Error) -> Self {
+        match (error.kind(), error.raw_os_error()) {
+            (io::ErrorKind::NotFound, _) => Self::Missing,
+            // With O_NOFOLLOW: what was a file a moment ago is a link now.
+            (_, Some(libc::ELOOP)) => Self::Changing,
+            _ => Self::Unreadable(error.to_string()),
+        }
+    }
+}
+
+/// Whether a last link in a path is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    Follow,
+    Refuse,
+}
+
+/// The bytes of the file at `path`, at most `bytes_max`.
+pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, DiskError> {
+    read_as(path, bytes_max, Links::Follow)
+}
+
+/// As [`read`], for a path whose links are resolved already.
+pub(crate) fn read_resolved(path: &Path, bytes_max: u64) -> Result<Vec<u8>, DiskError> {
+    read_as(path, bytes_max, Links::Refuse)
+}
+
+fn read_as(path: &Path, bytes_max: u64, links: Links) -> Result<Vec<u8>, DiskError> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(DiskError::NotAFile);
+    }
+    let no_follow = if links == Links::Refuse { libc::O_NOFOLLOW } else { 0 };
+    let mut file =
+        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | no_follow).open(path)?;
+    let before = file.metadata()?;
+    if !before.is_file() {
+        return Err(DiskError::NotAFile);
+    }
+    if before.len() > bytes_max {
+        return Err(DiskError::TooLarge { bytes_max });
+    }
+    let bytes = read_up_to(&mut file, bytes_max, before.len())?;
+    let after = file.metadata()?;
+    let held = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    if mark(&before) != mark(&after) || held != after.len() {
+        return Err(DiskError::Changing);
+    }
+    Ok(bytes)
+}
+
+fn read_up_to(file: &mut File, bytes_max: u64, expected: u64) -> Result<Vec<u8>, DiskError> {
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+    // One byte more than allowed, so that a file that grew past the limit is noticed.
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What differs once a file was written to.
+fn mark(of: &Metadata) -> (u64, i64, i64, u64) {
+    (of.len(), of.mtime(), of.mtime_nsec(), of.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_holds_at_and_past_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, [7; 10]).unwrap();
+        assert_eq!(read(&path, 10).unwrap().len(), 10);
+        assert!(matches!(read(&path, 9), Err(DiskError::TooLarge { bytes_max: 9 })));
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_without_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        assert!(matches!(read(&fifo, 10), Err(DiskError::NotAFile)));
+        assert!(matches!(read(dir.path(), 10), Err(DiskError::NotAFile)));
+        assert!(matches!(read(Path::new("/dev/zero"), 10), Err(DiskError::NotAFile)));
+        assert!(matches!(read(&dir.path().join("none"), 10), Err(DiskError::Missing)));
+    }
+
+    #[test]
+    fn a_resolved_path_that_became_a_link_is_changing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a"), "x").unwrap();
+        std::os::unix::fs::symlink("a", dir.path().join("b")).unwrap();
+        assert!(matches!(read_resolved(&dir.path().join("b"), 9), Err(DiskError::Changing)));
+        assert_eq!(read(&dir.path().join("b"), 9).unwrap(), b"x");
+    }
+}

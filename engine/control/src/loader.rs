@@ -1,0 +1,204 @@
+//! The one way from files to a ruleset, for start-up, reload and `seawall check` alike.
+//!
+//! So what `check` passes, `run` takes, and what a reload refuses would not have started either.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use seawall_model::Now;
+use seawall_ruleset::{
+    Diagnostic, Purpose, ReadError, RuleSet, Sandbox, Severity, Sources, Store, Style, TestOutcome,
+    Workshop, render,
+};
+use sha2::{Digest, Sha256};
+
+use crate::outcome::{Complaint, FileMark, Refusal};
+use crate::reload::{AGAIN_MS, READS_MAX};
+use crate::store::FolderStore;
+use crate::ticker::Ticker;
+
+/// The code under which a failing test of a policy is reported.
+pub const TEST_CODE: &str = "test";
+
+/// Makes a workshop for a day, counted since 1970: policies may hold dates.
+pub type MakeWorkshop = Arc<dyn Fn(u64) -> Workshop + Send + Sync>;
+
+/// Loads one root policy. While it lives, the rules of whatever it made are reminded of the time:
+/// those that are rehearsed before anything is published, too.
+#[derive(Clone)]
+pub struct Loader {
+    store: Arc<Recorder>,
+    root: String,
+    make: MakeWorkshop,
+    now: Now,
+    ticker: Arc<Ticker>,
+}
+
+/// What came of the sources.
+#[derive(Debug)]
+pub struct Built {
+    /// What may be published: there where no diagnostic is an error.
+    pub rules: Option<RuleSet>,
+    /// All that is to be said about the policy.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The tests that it holds, with their results.
+    pub tests: Vec<TestOutcome>,
+}
+
+impl std::fmt::Debug for Loader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loader").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+impl Loader {
+    /// A loader for the policy file `file`, whose folder is the policy root. All workshops that
+    /// `make` makes must share `sandbox`.
+    ///
+    /// # Errors
+    /// The system has no thread to give for the rules' clock.
+    pub fn new(
+        file: &Path,
+        make: MakeWorkshop,
+        sandbox: Sandbox,
+        now: Now,
+    ) -> std::io::Result<Self> {
+        let root = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let store = Recorder { inner: FolderStore::new(folder), digests: Mutex::default() };
+        let ticker = Arc::new(Ticker::start(move || sandbox.raise_epoch())?);
+        Ok(Self { store: Arc::new(store), root, make, now, ticker })
+    }
+
+    /// Reads all that the root reaches; it may be found changing.
+    #[must_use]
+    pub fn gather(&self) -> Sources {
+        Sources::gather(&self.root, &*self.store)
+    }
+
+    /// Reads until nothing changes while it is read, for a while.
+    #[must_use]
+    pub fn gather_settled(&self) -> Sources {
+        let mut sources = self.gather();
+        for _ in 1..READS_MAX {
+            if !sources.changing() {
+                break;
+            }
+            std::thread::park_timeout(Duration::from_millis(AGAIN_MS));
+            sources = self.gather();
+        }
+        sources
+    }
+
+    /// Checks, builds and rehearses.
+    #[must_use]
+    pub fn build(&self, sources: &Sources, purpose: Purpose, previous: Option<&RuleSet>) -> Built {
+        // A rehearsed rule that outruns its fuel must end on its time.
+        self.ticker.want(true);
+        let workshop = (self.make)((self.now)().day());
+        let assembly = workshop.assemble(sources, purpose, previous);
+        let tests = assembly.rules.as_ref().map(RuleSet::rehearse).unwrap_or_default();
+        Built { rules: assembly.rules, diagnostics: assembly.diagnostics, tests }
+    }
+
+    /// From now on rules of these generations can be running, and no others.
+    pub(crate) fn running(&self, generations: &[&RuleSet]) {
+        self.ticker.want(generations.iter().any(|rules| !rules.summary().externs.is_empty()));
+    }
+
+    /// The rules' clock, for whoever must keep it going.
+    pub(crate) fn ticker(&self) -> Arc<Ticker> {
+        Arc::clone(&self.ticker)
+    }
+
+    /// The files of `sources` with their digests, as they were read last.
+    pub(crate) fn marks(&self, sources: &Sources) -> Vec<FileMark> {
+        let digests = self.store.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        let mark = |path: &str| {
+            let sha256 = digests.get(path).cloned()?;
+            Some(FileMark { path: path.to_owned(), sha256 })
+        };
+        sources.paths().filter_map(mark).collect()
+    }
+}
+
+impl Built {
+    /// What may be published and the warnings that come with it, or why nothing may.
+    ///
+    /// # Errors
+    /// There is an error, or a test of the policy fails.
+    pub fn judged(self, sources: &Sources) -> Result<(RuleSet, Vec<String>), Refusal> {
+        let is_error = |d: &&Diagnostic| d.severity == Severity::Error;
+        let errors = self.diagnostics.iter().filter(is_error).map(complaint);
+        let failed: Vec<&TestOutcome> = self.tests.iter().filter(|test| !test.passed).collect();
+        let complaints: Vec<Complaint> = errors.chain(failed.iter().map(|t| failure(t))).collect();
+        match self.rules {
+            Some(rules) if complaints.is_empty() => {
+                let others = self.diagnostics.iter().filter(|d| d.severity == Severity::Warning);
+                Ok((rules, others.map(Diagnostic::one_line).collect()))
+            }
+            _ => {
+                let mut rendered = render(&self.diagnostics, sources, Style::Plain);
+                for test in failed {
+                    rendered.push_str(&format!("{}\n", test_line(test)));
+                }
+                Err(Refusal { complaints, rendered })
+            }
+        }
+    }
+}
+
+/// A failing test on one line.
+#[must_use]
+pub fn test_line(test: &TestOutcome) -> String {
+    let TestOutcome { name, file, line, column, says, .. } = test;
+    format!("{file}:{line}:{column}: test `{name}` fails: {says}")
+}
+
+fn complaint(of: &Diagnostic) -> Complaint {
+    Complaint {
+        file: of.file.to_string(),
+        line: of.line,
+        column: of.column,
+        code: of.code.to_owned(),
+        message: of.message.clone(),
+    }
+}
+
+fn failure(of: &TestOutcome) -> Complaint {
+    Complaint {
+        file: of.file.to_string(),
+        line: of.line,
+        column: of.column,
+        code: TEST_CODE.to_owned(),
+        message: format!("test `{}` fails: {}", of.name, of.says),
+    }
+}
+
+/// A store that remembers the digest of each file at its last read, for the history.
+struct Recorder {
+    inner: FolderStore,
+    digests: Mutex<BTreeMap<String, String>>,
+}
+
+impl Store for Recorder {
+    fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
+        let read = self.inner.read(path, bytes_max);
+        let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        match &read {
+            Ok(bytes) => digests.insert(path.to_owned(), hexadecimal(&Sha256::digest(bytes))),
+            Err(_) => digests.remove(path),
+        };
+        read
+    }
+
+    fn glob(&self, pattern: &str) -> Result<Vec<String>, ReadError> {
+        self.inner.glob(pattern)
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

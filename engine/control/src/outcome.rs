@@ -1,0 +1,104 @@
+//! What came of a reload, in words that an operator's tool can read.
+//!
+//! These are the wire forms of the admin socket: the CLI, a dashboard and a test read the same
+//! values, so they are plain data and know nothing of rulesets.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a reload was tried; a later one wins where several came together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The regular look, behind everything that notifies.
+    Poll,
+    /// Files changed.
+    Change,
+    /// SIGHUP.
+    Signal,
+    /// `seawall reload`.
+    Command,
+    /// The process started.
+    Start,
+}
+
+/// One complaint about a policy, with its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Complaint {
+    /// Below the policy root.
+    pub file: String,
+    /// Counted from 1.
+    pub line: u32,
+    /// Counted from 1.
+    pub column: u32,
+    /// The diagnostic's code.
+    pub code: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl std::fmt::Display for Complaint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { file, line, column, code, message } = self;
+        write!(f, "{file}:{line}:{column}: {code}: {message}")
+    }
+}
+
+/// Why nothing was published. `complaints` is never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The errors, the first one first.
+    pub complaints: Vec<Complaint>,
+    /// The same as a person reads it, with the lines of the policy.
+    pub rendered: String,
+}
+
+/// What a reload did to the state, by the names of counters.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Carried {
+    /// Counts continue.
+    pub kept: Vec<String>,
+    /// Counts are kept and read over another window.
+    pub rescaled: Vec<String>,
+    /// Was not there before, or counts something else now: counting starts anew.
+    pub new: Vec<String>,
+    /// Is no longer there.
+    pub gone: Vec<String>,
+}
+
+/// How a reload ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// A new generation judges.
+    Published {
+        /// Its number.
+        generation: u64,
+        /// Milliseconds from the first look at the files.
+        took_ms: u64,
+        /// What became of the counters.
+        carried: Carried,
+        /// What is probably not what was meant, as text.
+        warnings: Vec<String>,
+    },
+    /// The files hold what is running.
+    Unchanged {
+        /// The number of what is running.
+        generation: u64,
+    },
+    /// The old generation goes on.
+    Refused {
+        /// Its number.
+        generation: u64,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// One file that a generation was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileMark {
+    /// Below the policy root.
+    pub path: String,
+    /// SHA-256 of its content, in hexadecimal digits.
+    pub sha256: String,
+}

@@ -1,0 +1,251 @@
+//! The control plane as one value: started once, stopped once.
+//!
+//! Three threads: one reloads, one answers the admin socket, one ticks. None of them is on the way
+//! of a request; the one thing they share with the data plane is the `Handle`.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use seawall_model::{Generation, Now};
+use seawall_ruleset::{Handle, Live, Purpose, RuleSet, Sources};
+use seawall_state::{CarryReport, Seed, State, Tally};
+use tokio::sync::oneshot;
+
+use crate::admin;
+use crate::bell::Bell;
+use crate::board::{Board, Publication};
+use crate::config::Config;
+use crate::loader::Loader;
+use crate::outcome::{Carried, Cause, FileMark, Refusal};
+use crate::reload::{Forge, POLL_MS, Published, Reloader, Unsettled};
+use crate::socket::{AdminSocket, SocketError, SocketFile};
+use crate::status::{EdgeReport, Sight};
+use crate::ticker::Ticker;
+use crate::totals::Totals;
+use crate::watch::Watch;
+
+/// The first generation, before anything serves.
+pub struct First {
+    /// Where it is found, and the next ones will be.
+    pub handle: Arc<Handle>,
+    /// What is probably not what was meant.
+    pub warnings: Vec<String>,
+    loader: Loader,
+    digest: [u8; 32],
+    files: Vec<FileMark>,
+}
+
+impl std::fmt::Debug for First {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("First").field("loader", &self.loader).finish_non_exhaustive()
+    }
+}
+
+impl First {
+    /// Loads the policy as a reload would, with an empty state.
+    ///
+    /// # Errors
+    /// Why the policy cannot be taken.
+    pub fn load(loader: Loader, seed: Seed) -> Result<Self, Refusal> {
+        let sources = loader.gather_settled();
+        let (rules, warnings) = loader.build(&sources, Purpose::Run, None).judged(&sources)?;
+        let state = Arc::new(State::new(seed, rules.counter_specs()));
+        let tally = Arc::new(Tally::new(rules.rule_names().len()));
+        let generation = Generation::default().next();
+        let live = Live { generation, rules: Arc::new(rules), state, tally };
+        let (digest, files) = (sources.digest(), loader.marks(&sources));
+        Ok(Self { handle: Arc::new(Handle::new(live)), warnings, loader, digest, files })
+    }
+}
+
+/// A secret for the hashing of keys, from the system.
+///
+/// # Errors
+/// The system has none to give.
+pub fn random_seed() -> io::Result<Seed> {
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(Seed(bytes))
+}
+
+/// Why the control plane does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// No admin socket.
+    #[error("the admin socket cannot be opened: {0}")]
+    Socket(#[from] SocketError),
+    /// The system gave no thread or no runtime.
+    #[error("the control plane cannot be started: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The running control plane; it stops when dropped.
+#[derive(Debug)]
+pub struct ControlPlane {
+    bell: Arc<Bell>,
+    reloading: Option<JoinHandle<()>>,
+    admin: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    _ticker: Arc<Ticker>,
+    _file: SocketFile,
+}
+
+impl ControlPlane {
+    /// Watches, reloads and answers for `first`.
+    ///
+    /// # Errors
+    /// What could not be had.
+    pub fn start(
+        config: &Config,
+        first: First,
+        edge: EdgeReport,
+        now: Now,
+    ) -> Result<Self, ControlError> {
+        let AdminSocket { listener, file } = AdminSocket::bind(&config.socket)?;
+        let First { handle, loader, digest, files, .. } = first;
+        let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
+        let generation = handle.load().generation.0;
+        board.published(Publication { generation, cause: Cause::Start, at: now(), files });
+        let totals = Arc::new(Totals::default());
+        let sight = Sight {
+            handle: handle.clone(),
+            board: board.clone(),
+            totals: totals.clone(),
+            root: config.root.clone(),
+            sites: config.sites.clone(),
+            edge,
+            now: now.clone(),
+        };
+        let admin = serve_admin(listener, bell.clone(), sight)?;
+        let ticker = loader.ticker();
+        loader.running(&[&handle.load().rules]);
+        let forge = PolicyForge { loader, handle, totals };
+        let reloader = Reloader::new(forge, bell.clone(), board, now, digest);
+        let reloading = Some(reload(reloader, &config.root, bell.clone())?);
+        Ok(Self { bell, reloading, admin: Some(admin), _ticker: ticker, _file: file })
+    }
+
+    /// Where reloads are asked for.
+    #[must_use]
+    pub fn bell(&self) -> Arc<Bell> {
+        self.bell.clone()
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        self.bell.stop();
+        // A thread that panicked has nothing left to end.
+        if let Some(thread) = self.reloading.take() {
+            let _ended = thread.join();
+        }
+        if let Some((stop, thread)) = self.admin.take() {
+            drop(stop);
+            let _ended = thread.join();
+        }
+    }
+}
+
+fn reload(
+    reloader: Reloader<PolicyForge>,
+    root: &Path,
+    bell: Arc<Bell>,
+) -> io::Result<JoinHandle<()>> {
+    let folder: PathBuf = match root.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    // Watched before this returns, so that no save after "ready" is missed; what was saved between
+    // the first load and now, the look that is asked for here finds.
+    let mut watch = Watch::new(&folder, bell.clone());
+    bell.changed(crate::bell::Change::Closed);
+    let poll = Duration::from_millis(POLL_MS);
+    std::thread::Builder::new()
+        .name("seawall-reload".into())
+        .spawn(move || reloader.run(poll, || watch.renew()))
+}
+
+fn serve_admin(
+    listener: std::os::unix::net::UnixListener,
+    bell: Arc<Bell>,
+    sight: Sight,
+) -> io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (stop, stopped) = oneshot::channel();
+    let status: admin::Status = Arc::new(move || sight.status());
+    let serve = async move {
+        let listener = tokio::net::UnixListener::from_std(listener)?;
+        admin::serve(listener, bell, status, stopped).await
+    };
+    let thread = std::thread::Builder::new().name("seawall-admin".into()).spawn(move || {
+        if let Err(error) = runtime.block_on(serve) {
+            log::error!("the admin socket no longer answers: {error}");
+        }
+    })?;
+    Ok((stop, thread))
+}
+
+/// Real policies for the reloader.
+struct PolicyForge {
+    loader: Loader,
+    handle: Arc<Handle>,
+    totals: Arc<Totals>,
+}
+
+impl Forge for PolicyForge {
+    type Draft = Sources;
+    type Ready = (RuleSet, Vec<String>);
+
+    fn gather(&mut self) -> Result<Sources, Unsettled> {
+        let sources = self.loader.gather();
+        if sources.changing() { Err(Unsettled) } else { Ok(sources) }
+    }
+
+    fn digest(&self, draft: &Sources) -> [u8; 32] {
+        draft.digest()
+    }
+
+    fn files(&self, draft: &Sources) -> Vec<FileMark> {
+        self.loader.marks(draft)
+    }
+
+    fn assemble(&mut self, draft: &Sources) -> Result<Self::Ready, Refusal> {
+        let live = self.handle.load();
+        let judged = self.loader.build(draft, Purpose::Run, Some(&live.rules)).judged(draft);
+        if judged.is_err() {
+            self.loader.running(&[&live.rules]);
+        }
+        judged
+    }
+
+    fn publish(&mut self, (rules, warnings): Self::Ready) -> Published {
+        let old = self.handle.load();
+        let (state, report) = old.state.carry(rules.counter_specs());
+        let generation = old.generation.next();
+        let tally = Arc::new(Tally::new(rules.rule_names().len()));
+        let (rules, state) = (Arc::new(rules), Arc::new(state));
+        // Before its calls can begin, and while the old one's end; a tick too many costs nothing.
+        self.loader.running(&[&rules, &old.rules]);
+        self.handle.publish(Live { generation, rules, state: state.clone(), tally });
+        state.settle(&old.state);
+        self.totals.retire(old.tally.clone());
+        Published { generation: generation.0, carried: carried(report), warnings }
+    }
+
+    fn generation(&self) -> u64 {
+        self.handle.load().generation.0
+    }
+}
+
+fn carried(report: CarryReport) -> Carried {
+    let texts = |names: Vec<Box<str>>| names.into_iter().map(String::from).collect();
+    Carried {
+        kept: texts(report.kept),
+        rescaled: texts(report.rescaled),
+        new: texts(report.new),
+        gone: texts(report.gone),
+    }
+}

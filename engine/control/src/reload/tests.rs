@@ -1,0 +1,309 @@
+//! The reloader's manners, over real files in a folder and a forge that knows three words.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use super::*;
+use crate::bell::Change;
+use crate::board::Posted;
+use crate::clock;
+use crate::disk::{self, DiskError};
+use crate::watch::Watch;
+
+/// Far beyond what a reload takes; a test that waits this long has failed.
+const LONG_MS: u64 = 20_000;
+
+/// A file is good where it ends in `end`, and panics the forge where it says so.
+struct Toy {
+    file: PathBuf,
+    generation: u64,
+    published: Arc<Mutex<Vec<String>>>,
+    assembled: Arc<AtomicU64>,
+}
+
+impl Forge for Toy {
+    type Draft = String;
+    type Ready = String;
+
+    fn gather(&mut self) -> Result<String, Unsettled> {
+        match disk::read(&self.file, 1 << 20) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(DiskError::Changing) => Err(Unsettled),
+            Err(error) => Ok(error.to_string()),
+        }
+    }
+
+    fn digest(&self, draft: &String) -> [u8; 32] {
+        let mut out = [0u8; 32];
+        for (i, byte) in draft.bytes().enumerate() {
+            out[i % 32] = out[i % 32].wrapping_mul(31).wrapping_add(byte);
+        }
+        out
+    }
+
+    fn files(&self, draft: &String) -> Vec<FileMark> {
+        vec![FileMark { path: "a".into(), sha256: draft.clone() }]
+    }
+
+    fn assemble(&mut self, draft: &String) -> Result<String, Refusal> {
+        self.assembled.fetch_add(1, Ordering::Relaxed);
+        assert!(draft != "panic", "asked to");
+        if draft.ends_with("end") { Ok(draft.clone()) } else { Err(own_refusal(draft)) }
+    }
+
+    fn publish(&mut self, ready: String) -> Published {
+        self.generation += 1;
+        self.published.lock().unwrap().push(ready);
+        Published { generation: self.generation, carried: Carried::default(), warnings: vec![] }
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+struct Bench {
+    dir: tempfile::TempDir,
+    bell: Arc<Bell>,
+    board: Arc<Board>,
+    published: Arc<Mutex<Vec<String>>>,
+    assembled: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Bench {
+    /// A running reloader with a watch over a folder, whose file `a` is read.
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("a"), "first end").unwrap();
+        Self::over(dir, root)
+    }
+
+    fn over(dir: tempfile::TempDir, root: PathBuf) -> Self {
+        let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
+        let published = Arc::new(Mutex::new(Vec::new()));
+        let assembled = Arc::new(AtomicU64::new(0));
+        let toy = Toy {
+            file: root.join("a"),
+            generation: 1,
+            published: published.clone(),
+            assembled: assembled.clone(),
+        };
+        let running = toy.digest(&"first end".to_owned());
+        let reloader = Reloader::new(toy, bell.clone(), board.clone(), clock(), running);
+        let mut watch = Watch::new(&root, bell.clone());
+        let poll = Duration::from_millis(POLL_MS);
+        let thread = std::thread::spawn(move || reloader.run(poll, || watch.renew()));
+        Self { dir, bell, board, published, assembled, thread: Some(thread) }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("root/a")
+    }
+
+    /// Waits until the board shows what is wanted.
+    #[track_caller]
+    fn until(&self, what: &str, wanted: impl Fn(&Posted) -> bool) -> Posted {
+        let now = clock();
+        let began = now();
+        while now().since_ms(began) < LONG_MS {
+            let posted = self.board.read();
+            if wanted(&posted) {
+                return posted;
+            }
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+        panic!("never came: {what}: {:?}", self.board.read());
+    }
+
+    fn ask(&self) -> Outcome {
+        self.bell.ask().unwrap().blocking_recv().unwrap()
+    }
+
+    fn published(&self) -> Vec<String> {
+        self.published.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.bell.stop();
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+fn newest(posted: &Posted, content: &str) -> bool {
+    posted.history.back().is_some_and(|past| past.files[0].sha256 == content)
+}
+
+fn rename_save(path: &Path, content: &str) {
+    let beside = path.with_extension("tmp");
+    fs::write(&beside, content).unwrap();
+    fs::rename(&beside, path).unwrap();
+}
+
+#[test]
+fn a_save_is_enough() {
+    let bench = Bench::new();
+    fs::write(bench.file(), "second end").unwrap();
+    let posted = bench.until("the save", |p| newest(p, "second end"));
+    assert_eq!(posted.history.back().unwrap().cause, Cause::Change);
+    rename_save(&bench.file(), "third end");
+    bench.until("the rename-save", |p| newest(p, "third end"));
+    assert_eq!(bench.published(), ["second end", "third end"]);
+}
+
+#[test]
+fn a_broken_save_leaves_the_old_generation_and_one_error() {
+    let bench = Bench::new();
+    fs::write(bench.file(), "broken").unwrap();
+    let posted = bench.until("the error", |p| p.last_error.is_some());
+    assert_eq!(posted.last_error.unwrap().message, "broken");
+    // The same content again, and a look that nobody asked for, add nothing.
+    rename_save(&bench.file(), "broken");
+    rename_save(&bench.file().with_file_name("marker"), "x");
+    assert!(matches!(bench.ask(), Outcome::Refused { generation: 1, .. }));
+    assert_eq!(bench.board.read().reloads.refused, 2, "the save and the command");
+    fs::write(bench.file(), "good end").unwrap();
+    let posted = bench.until("the mended save", |p| newest(p, "good end"));
+    assert_eq!(posted.last_error, None);
+}
+
+#[test]
+fn going_back_to_what_runs_is_no_new_generation_and_ends_the_error() {
+    let bench = Bench::new();
+    fs::write(bench.file(), "broken").unwrap();
+    bench.until("the error", |p| p.last_error.is_some());
+    fs::write(bench.file(), "first end").unwrap();
+    bench.until("the error's end", |p| p.last_error.is_none());
+    assert_eq!(bench.ask(), Outcome::Unchanged { generation: 1 });
+    assert!(bench.published().is_empty());
+}
+
+#[test]
+fn a_save_in_two_steps_makes_no_noise() {
+    use std::io::Write;
+    let bench = Bench::new();
+    for round in 0..5 {
+        let mut file = fs::File::create(bench.file()).unwrap();
+        let half = "half ".repeat(round + 1);
+        file.write_all(half.as_bytes()).unwrap();
+        // The pause that reliability.md's F5 names: as long as the debounce.
+        std::thread::park_timeout(Duration::from_millis(50));
+        file.write_all(b"end").unwrap();
+        drop(file);
+        bench.until("the whole file", |p| newest(p, &format!("{half}end")));
+    }
+    let posted = bench.board.read();
+    assert_eq!((posted.reloads.refused, posted.reloads.published), (0, 5));
+}
+
+#[test]
+fn kubernetes_swap_of_links_is_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    for (version, content) in [("..1", "first end"), ("..2", "second end"), ("..3", "third end")] {
+        fs::create_dir_all(root.join(version)).unwrap();
+        fs::write(root.join(version).join("a"), content).unwrap();
+    }
+    symlink("..1", root.join("..data")).unwrap();
+    symlink("..data/a", root.join("a")).unwrap();
+    let bench = Bench::over(dir, root.clone());
+    for (version, content) in [("..2", "second end"), ("..3", "third end")] {
+        symlink(version, root.join("..data_tmp")).unwrap();
+        fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
+        bench.until("the swap", |p| newest(p, content));
+    }
+}
+
+#[test]
+fn a_storm_of_saves_is_a_few_reloads_and_ends_with_the_last() {
+    let bench = Bench::new();
+    let now = clock();
+    let began = now();
+    for n in 0..1_000 {
+        if n % 2 == 0 {
+            fs::write(bench.file(), format!("{n} end")).unwrap();
+        } else {
+            rename_save(&bench.file(), &format!("{n} end"));
+        }
+    }
+    let stormed_ms = now().since_ms(began);
+    bench.until("the last save", |p| newest(p, "999 end"));
+    // One at each end of the longest wait, and the last: what the storm's length allows.
+    let allowed = stormed_ms / crate::bell::SETTLE_MS_MAX + 3;
+    let assembled = bench.assembled.load(Ordering::Relaxed);
+    assert!(assembled <= allowed, "{assembled} reloads for a storm of {stormed_ms} ms");
+}
+
+#[test]
+fn a_command_and_a_signal_reload_without_a_change_event() {
+    let bench = Bench::new();
+    assert_eq!(bench.ask(), Outcome::Unchanged { generation: 1 });
+    bench.bell.hang_up();
+    bench.until("the signal", |p| p.reloads.unchanged >= 2);
+}
+
+#[test]
+fn a_panic_while_building_is_a_refusal_and_reloading_goes_on() {
+    let bench = Bench::new();
+    rename_save(&bench.file(), "panic");
+    assert!(matches!(bench.ask(), Outcome::Refused { generation: 1, .. }));
+    rename_save(&bench.file(), "after end");
+    bench.until("the next save", |p| newest(p, "after end"));
+}
+
+#[test]
+fn a_file_that_goes_away_is_an_error_and_comes_back() {
+    let bench = Bench::new();
+    fs::remove_file(bench.file()).unwrap();
+    bench.until("the error", |p| p.last_error.is_some());
+    fs::write(bench.file(), "back end").unwrap();
+    bench.until("the file", |p| newest(p, "back end"));
+}
+
+/// A forge whose files never read the same twice.
+struct Restless(u8);
+
+impl Forge for Restless {
+    type Draft = u8;
+    type Ready = ();
+
+    fn gather(&mut self) -> Result<u8, Unsettled> {
+        self.0 = self.0.wrapping_add(1);
+        if self.0.is_multiple_of(3) { Err(Unsettled) } else { Ok(self.0) }
+    }
+    fn digest(&self, draft: &u8) -> [u8; 32] {
+        [*draft; 32]
+    }
+    fn files(&self, _: &u8) -> Vec<FileMark> {
+        Vec::new()
+    }
+    fn assemble(&mut self, _: &u8) -> Result<(), Refusal> {
+        panic!("nothing that changes is assembled");
+    }
+    fn publish(&mut self, (): ()) -> Published {
+        panic!("nothing that changes is published");
+    }
+    fn generation(&self) -> u64 {
+        4
+    }
+}
+
+#[test]
+fn files_that_never_rest_are_refused_in_the_end() {
+    let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
+    let mut reloader = Reloader::new(Restless(0), bell.clone(), board.clone(), clock(), [0; 32]);
+    bell.changed(Change::Closed);
+    let call = bell.wait(Duration::from_millis(1)).unwrap();
+    assert!(matches!(reloader.reload(&call), Outcome::Refused { generation: 4, .. }));
+    assert!(board.read().last_error.unwrap().message.contains("keep changing"));
+}

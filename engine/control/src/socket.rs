@@ -1,0 +1,162 @@
+//! The admin socket as a file: owner-only from its first moment, and never taken from a server
+//! that lives.
+//!
+//! A socket that is bound and then restricted is open to everybody for an instant. So it is bound
+//! inside a folder only we may enter, restricted there and then moved into place.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+/// Owner reads and writes, nobody else anything.
+const SOCKET_MODE: u32 = 0o600;
+/// For the folders we make on the way.
+const FOLDER_MODE: u32 = 0o700;
+
+/// Why there is no admin socket.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SocketError {
+    /// Another process answers on it.
+    #[error("{}: another server answers on this socket", .0.display())]
+    Taken(PathBuf),
+    /// Something lies there that is no socket.
+    #[error("{}: there is a file here that is no socket; move it away", .0.display())]
+    NotASocket(PathBuf),
+    /// The system said no.
+    #[error("{path}: {1}", path = .0.display())]
+    Io(PathBuf, #[source] io::Error),
+}
+
+/// A bound socket; its file goes away with it.
+#[derive(Debug)]
+pub(crate) struct AdminSocket {
+    pub(crate) listener: UnixListener,
+    pub(crate) file: SocketFile,
+}
+
+/// The socket's file, removed when dropped, if it is still ours.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl AdminSocket {
+    /// Binds `path`, making its folder where that is missing.
+    pub(crate) fn bind(path: &Path) -> Result<Self, SocketError> {
+        let failed = |error| SocketError::Io(path.to_owned(), error);
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(failed)?;
+        // A path that no client can name would be renamed to without complaint.
+        SocketAddr::from_pathname(path).map_err(failed)?;
+        make_way(path)?;
+        // Short, as a socket's whole path has 107 bytes.
+        let private = folder.join(format!(".{}", std::process::id()));
+        let _gone = fs::remove_dir_all(&private);
+        DirBuilder::new().mode(FOLDER_MODE).create(&private).map_err(failed)?;
+        let bound = bind_inside(&private.join("s"), path).map_err(failed);
+        let _gone = fs::remove_dir_all(&private);
+        let listener = bound?;
+        let inode = fs::symlink_metadata(path).map_err(failed)?.ino();
+        Ok(Self { listener, file: SocketFile { path: path.to_owned(), inode } })
+    }
+}
+
+fn bind_inside(private: &Path, path: &Path) -> io::Result<UnixListener> {
+    let listener = UnixListener::bind(private)?;
+    fs::set_permissions(private, Permissions::from_mode(SOCKET_MODE))?;
+    listener.set_nonblocking(true)?;
+    fs::rename(private, path)?;
+    Ok(listener)
+}
+
+/// Says no where `path` is somebody's.
+fn make_way(path: &Path) -> Result<(), SocketError> {
+    let there = match fs::symlink_metadata(path) {
+        Ok(there) => there,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(SocketError::Io(path.to_owned(), error)),
+    };
+    if !there.file_type().is_socket() {
+        return Err(SocketError::NotASocket(path.to_owned()));
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(_) => Err(SocketError::Taken(path.to_owned())),
+        Err(error) => Err(SocketError::Io(path.to_owned(), error)),
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|there| there.ino() == self.inode) {
+            // Nobody is left to tell; a file that stays is replaced at the next start.
+            let _left = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_is_its_owners_only_and_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run/deep/admin.sock");
+        let socket = AdminSocket::bind(&path).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        UnixStream::connect(&path).unwrap();
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        let first = AdminSocket::bind(&path).unwrap();
+        assert!(matches!(AdminSocket::bind(&path), Err(SocketError::Taken(_))));
+        UnixStream::connect(&path).unwrap();
+        drop(first);
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        fs::write(&path, "precious").unwrap();
+        assert!(matches!(AdminSocket::bind(&path), Err(SocketError::NotASocket(_))));
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_successors_socket_is_not_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let old = AdminSocket::bind(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let _new = AdminSocket::bind(&path).unwrap();
+        drop(old);
+        UnixStream::connect(&path).unwrap();
+    }
+
+    #[test]
+    fn a_path_too_long_for_a_socket_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x".repeat(120));
+        assert!(matches!(AdminSocket::bind(&path), Err(SocketError::Io(..))));
+    }
+}

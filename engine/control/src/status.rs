@@ -1,0 +1,115 @@
+//! What `GET /status` says.
+//!
+//! Names and numbers only: no address of a visitor comes near it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use seawall_model::{Now, RuleId};
+use seawall_ruleset::{Handle, Live, Summary};
+use serde_json::{Value, json};
+
+use crate::board::{Board, Posted};
+use crate::clock::rfc3339;
+use crate::config::SiteConfig;
+use crate::totals::Totals;
+
+/// Where the numbers of the data plane come from.
+pub type EdgeReport = Arc<dyn Fn() -> Value + Send + Sync>;
+
+/// Everything that a status is made of.
+pub(crate) struct Sight {
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) totals: Arc<Totals>,
+    pub(crate) root: PathBuf,
+    pub(crate) sites: Vec<SiteConfig>,
+    pub(crate) edge: EdgeReport,
+    pub(crate) now: Now,
+}
+
+impl Sight {
+    pub(crate) fn status(&self) -> Value {
+        let live = self.handle.load();
+        let posted = self.board.read();
+        let summary = live.rules.summary();
+        let age_ms = (self.now)().since_ms(posted.loaded);
+        json!({
+            "generation": live.generation.0,
+            "root": self.root,
+            "loaded_at": rfc3339(posted.loaded),
+            "age_ms": age_ms,
+            "last_error": posted.last_error,
+            "last_reload": posted.last_reload,
+            "reloads": posted.reloads,
+            "sites": self.sites.iter().map(site).collect::<Vec<_>>(),
+            "rules": rules(&live),
+            "lists": lists(&summary, age_ms),
+            "externs": externs(&summary),
+            "tests": summary.tests,
+            "counters": counters(&live),
+            "decisions": self.totals.with(&live.tally).into_iter().collect::<BTreeMap<_, _>>(),
+            "edge": (self.edge)(),
+            "history": history(&posted),
+        })
+    }
+}
+
+fn site(of: &SiteConfig) -> Value {
+    json!({
+        "name": of.name,
+        "hosts": of.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "origin": format!("http://{}", of.origin),
+        "member": of.member,
+    })
+}
+
+/// The rules of this generation with how often each applied, and would have applied.
+fn rules(live: &Live) -> Vec<Value> {
+    let named = (0..).map(RuleId).zip(live.rules.rule_names());
+    let rule = |(id, name)| json!({ "name": name, "hits": live.tally.hits(id), "shadow_hits": live.tally.shadows(id) });
+    named.map(rule).collect()
+}
+
+fn lists(summary: &Summary, age_ms: u64) -> Vec<Value> {
+    let list = |list: &seawall_ruleset::ListSummary| {
+        json!({
+            "name": list.name,
+            "entries": list.entries,
+            "bad_lines": list.bad_lines,
+            "age_ms": age_ms,
+        })
+    };
+    summary.lists.iter().map(list).collect()
+}
+
+fn externs(summary: &Summary) -> Vec<Value> {
+    let function = |function: &seawall_ruleset::ExternSummary| {
+        json!({
+            "name": function.name,
+            "calls": function.calls,
+            "failures": function.failures.iter().copied().collect::<BTreeMap<_, _>>(),
+            "fuel_peak": function.fuel_peak,
+            "quarantines": function.quarantines,
+        })
+    };
+    summary.externs.iter().map(function).collect()
+}
+
+fn counters(live: &Live) -> Vec<Value> {
+    let counter = |table: seawall_state::TableFill| {
+        json!({
+            "name": table.name,
+            "keys": table.keys,
+            "capacity": table.capacity,
+            "evictions": table.evictions,
+            "refused": table.refused,
+        })
+    };
+    live.state.fill().into_iter().map(counter).collect()
+}
+
+fn history(posted: &Posted) -> Vec<Value> {
+    posted.history.iter().map(|past| json!(past)).collect()
+}

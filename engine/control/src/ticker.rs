@@ -1,0 +1,86 @@
+//! The millisecond clock of rules that are running.
+//!
+//! Without it a rule's time limit limits nothing. A thread of its own, since a busy worker must
+//! not be able to hold it up; a policy without externs runs nothing, so then it only waits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{JoinHandle, park, park_timeout};
+use std::time::Duration;
+
+use seawall_ruleset::EPOCH_TICK_MS;
+
+/// The thread that ticks, until dropped.
+#[derive(Debug)]
+pub(crate) struct Ticker {
+    thread: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stopped: AtomicBool,
+    wanted: AtomicBool,
+}
+
+impl Ticker {
+    /// Calls `tick` every [`EPOCH_TICK_MS`] while that is wanted; at first it is.
+    pub(crate) fn start(tick: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { wanted: true.into(), stopped: false.into() });
+        let of_thread = shared.clone();
+        let run = move || {
+            while !of_thread.stopped.load(Ordering::Acquire) {
+                if of_thread.wanted.load(Ordering::Acquire) {
+                    park_timeout(Duration::from_millis(EPOCH_TICK_MS));
+                    tick();
+                } else {
+                    park();
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("seawall-ticker".into()).spawn(run)?;
+        Ok(Self { thread: Some(thread), shared })
+    }
+
+    /// From now on there are, or are no, rules that can run.
+    pub(crate) fn want(&self, wanted: bool) {
+        self.shared.wanted.store(wanted, Ordering::Release);
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It can only have panicked in the tick, and we are ending anyway.
+            let _ended = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn it_ticks_while_wanted_and_ends_when_dropped() {
+        let (sender, ticks) = mpsc::sync_channel(0);
+        let ticker = Ticker::start(move || {
+            let _full = sender.try_send(());
+        })
+        .unwrap();
+        let long = Duration::from_secs(20);
+        ticks.recv_timeout(long).unwrap();
+        ticker.want(false);
+        ticker.want(true);
+        ticks.recv_timeout(long).unwrap();
+        drop(ticker);
+        assert!(matches!(ticks.recv_timeout(long), Err(mpsc::RecvTimeoutError::Disconnected)));
+    }
+}

@@ -1,0 +1,98 @@
+//! What was decided since the start, over all generations.
+//!
+//! A tally belongs to a generation and goes on counting while its last requests end. So a retired
+//! one is kept until nobody else holds it, and its counts are taken over then.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use seawall_model::VerdictKind;
+use seawall_state::Tally;
+
+/// Most retired tallies that are kept for requests still in flight; past it the oldest is taken
+/// over as it is, and what its last requests add is not counted.
+pub const RETIRED_MAX: usize = 64;
+
+/// Counts by verdict.
+type Counts = [u64; VerdictKind::ALL.len()];
+
+/// The sum over generations that no longer judge.
+#[derive(Debug, Default)]
+pub(crate) struct Totals(Mutex<Past>);
+
+#[derive(Debug, Default)]
+struct Past {
+    sum: Counts,
+    retired: Vec<Arc<Tally>>,
+}
+
+impl Totals {
+    /// Takes the tally of a generation that no longer judges.
+    pub(crate) fn retire(&self, tally: Arc<Tally>) {
+        let mut past = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        past.retired.push(tally);
+        let mut over = past.retired.len().saturating_sub(RETIRED_MAX);
+        let mut sum = past.sum;
+        past.retired.retain(|tally| {
+            let done = over > 0 || Arc::strong_count(tally) == 1;
+            over = over.saturating_sub(1);
+            if done {
+                add(&mut sum, tally);
+            }
+            !done
+        });
+        past.sum = sum;
+    }
+
+    /// All decisions by verdict, with those of the generation that judges now.
+    pub(crate) fn with(&self, current: &Tally) -> Vec<(&'static str, u64)> {
+        let past = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sum = past.sum;
+        past.retired.iter().for_each(|tally| add(&mut sum, tally));
+        add(&mut sum, current);
+        VerdictKind::ALL.iter().map(|kind| kind.word()).zip(sum).collect()
+    }
+}
+
+fn add(sum: &mut Counts, tally: &Tally) {
+    for (sum, kind) in sum.iter_mut().zip(VerdictKind::ALL) {
+        *sum = sum.saturating_add(tally.decisions(kind));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decided(times: u64) -> Arc<Tally> {
+        let tally = Tally::new(0);
+        (0..times).for_each(|_| tally.decided(VerdictKind::Allow));
+        Arc::new(tally)
+    }
+
+    #[test]
+    fn nothing_is_lost_or_counted_twice_over_generations() {
+        let totals = Totals::default();
+        let in_flight = decided(3);
+        totals.retire(in_flight.clone());
+        totals.retire(decided(5));
+        in_flight.decided(VerdictKind::Allow);
+        let current = decided(7);
+        assert_eq!(totals.with(&current).first(), Some(&("allow", 16)));
+        drop(in_flight);
+        totals.retire(current);
+        assert_eq!(totals.with(&decided(0)).first(), Some(&("allow", 16)));
+    }
+
+    #[test]
+    fn so_many_retired_tallies_are_kept_and_no_more() {
+        let totals = Totals::default();
+        let held: Vec<_> = (0..=RETIRED_MAX).map(|_| decided(1)).collect();
+        let expected = held.len() as u64;
+        for (number, tally) in held.iter().enumerate() {
+            totals.retire(tally.clone());
+            let kept = totals.0.lock().unwrap().retired.len();
+            assert_eq!(kept, (number + 1).min(RETIRED_MAX));
+        }
+        assert_eq!(totals.with(&decided(0)).first(), Some(&("allow", expected)));
+    }
+}

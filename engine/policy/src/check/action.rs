@@ -1,0 +1,200 @@
+//! Actions: what a rule does, and where it may.
+
+use seawall_model::PassKind;
+
+use super::build::Builder;
+use super::layer::Where;
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::program::{BanUnit, Counter, Counts, Effect, Final, Operand as Built, Scope, Then};
+use crate::span::{Span, Spanned};
+use crate::syntax::ast::{Action, LayerKind, Rate};
+
+/// How long a pass is valid where a challenge does not say.
+pub const PASS_VALID_DEFAULT_MS: u64 = 2 * 3_600_000;
+/// The longest ban, hold or pass: thirty days.
+pub const LASTING_MAX_MS: u64 = 30 * 86_400_000;
+/// The longest tarpit.
+pub const TARPIT_MAX_MS: u64 = 60_000;
+/// The most that one effect may add to the score.
+pub const SCORE_STEP_MAX: i64 = 1_000_000;
+
+impl Builder<'_> {
+    /// Builds `then …`. `name` is the full name of what acts.
+    pub(super) fn then(
+        &mut self,
+        actions: &[Spanned<Action>],
+        at: Where,
+        name: &str,
+    ) -> Option<Then> {
+        let mut effects = Vec::new();
+        let mut last = None;
+        for action in actions {
+            match &action.node {
+                Action::Tag(tag) => effects.push(Effect::Tag(tag.node.clone())),
+                Action::Score(n) => {
+                    if at == Where::Member && n.node < 0 {
+                        self.error(
+                            Code::WrongAction,
+                            action.span,
+                            "a member may not lower the score: that would weaken `decide`",
+                        );
+                        return None;
+                    }
+                    let n = self.in_range("score", n, -SCORE_STEP_MAX, SCORE_STEP_MAX)?;
+                    effects.push(Effect::Score(n));
+                }
+                Action::Log(text) => {
+                    effects.push(Effect::Log(text.as_ref().map(|text| text.node.clone())));
+                }
+                Action::Error => return None,
+                _ => last = Some(self.last(action, at, name)?),
+            }
+        }
+        Some(Then { effects: effects.into(), last })
+    }
+
+    /// Builds a final action.
+    pub(super) fn last(
+        &mut self,
+        action: &Spanned<Action>,
+        at: Where,
+        name: &str,
+    ) -> Option<Final> {
+        self.may_stand(action, at)?;
+        let span = action.span;
+        Some(match &action.node {
+            Action::Allow => Final::Allow,
+            Action::Block { status, page } => self.block(status.as_ref(), page.as_ref(), span)?,
+            Action::Drop => Final::Drop,
+            Action::Ban { duration, per } => {
+                self.not_enforced(span, "ban");
+                let unit = match per.as_ref().map(|per| (&*per.node, per.span)) {
+                    None | Some(("client", _)) => BanUnit::Client,
+                    Some(("client.ip", _)) => BanUnit::Ip,
+                    Some(("client.net", _)) => BanUnit::Net,
+                    Some(("client.asn", _)) => BanUnit::Asn,
+                    Some((word, span)) => {
+                        let known = ["client", "client.ip", "client.net", "client.asn"];
+                        self.one_of(word, span, "whom a ban can refuse", &known);
+                        return None;
+                    }
+                };
+                Final::Ban { for_ms: self.lasting(duration.node.ms(), duration.span)?, unit }
+            }
+            Action::Challenge { kind, valid } => {
+                self.not_enforced(span, "challenge");
+                let kind = match kind.as_ref().map(|kind| (&*kind.node, kind.span)) {
+                    None | Some(("pow", _)) => PassKind::Pow,
+                    Some(("cookie", _)) => PassKind::Cookie,
+                    Some(("page", _)) => PassKind::Page,
+                    Some((word, span)) => {
+                        self.one_of(word, span, "a kind of challenge", &["cookie", "pow", "page"]);
+                        return None;
+                    }
+                };
+                let valid_ms = match valid {
+                    None => PASS_VALID_DEFAULT_MS,
+                    Some(valid) => self.lasting(valid.node.ms(), valid.span)?,
+                };
+                Final::Challenge { kind, valid_ms }
+            }
+            Action::Throttle { rate, per } => {
+                self.not_enforced(span, "throttle");
+                self.throttle(rate, per, name)?
+            }
+            Action::Tarpit(hold) => {
+                self.not_enforced(span, "tarpit");
+                let hold_ms = hold.node.ms();
+                if hold_ms == 0 || hold_ms > TARPIT_MAX_MS {
+                    self.error(Code::OutOfRange, hold.span, "a tarpit holds from 1ms to 1m");
+                    return None;
+                }
+                Final::Tarpit { hold_ms }
+            }
+            Action::Tag(_) | Action::Score(_) | Action::Log(_) | Action::Error => {
+                self.error(Code::WrongAction, span, "here stands an action that ends the walk");
+                return None;
+            }
+        })
+    }
+
+    fn may_stand(&mut self, action: &Spanned<Action>, at: Where) -> Option<()> {
+        let (wrong, help) = match (at, &action.node) {
+            (Where::Layer(LayerKind::Floor), Action::Allow) => (
+                "`floor` never lets in: nothing after it could undo that",
+                "leave the request alone, or write the rule in `defaults`",
+            ),
+            (Where::Layer(LayerKind::Guarantee), other) if !matches!(other, Action::Allow) => {
+                ("`guarantee` only lets in", "write `allow`, or write the rule in `floor`")
+            }
+            (Where::Layer(LayerKind::Defaults) | Where::Decide, Action::Ban { .. }) => (
+                "`ban` stands in `floor` or, where granted, in a member's `site`",
+                "use `block`, or write the rule in `floor`",
+            ),
+            (Where::Member, Action::Tarpit(_)) => {
+                ("a member may not use `tarpit`: held connections are the host's", "use `block`")
+            }
+            _ => return Some(()),
+        };
+        self.complain(
+            Diagnostic::error(Code::WrongAction, self.file, action.span, wrong).help(help),
+        );
+        None
+    }
+
+    fn block(
+        &mut self,
+        status: Option<&Spanned<i64>>,
+        page: Option<&Spanned<Box<str>>>,
+        span: Span,
+    ) -> Option<Final> {
+        let status = match status {
+            None => 403,
+            Some(status) => self.in_range("block", status, 400, 599)?,
+        };
+        if page.is_some() {
+            self.not_enforced(span, "page");
+        }
+        Some(Final::Block {
+            status: u16::try_from(status).unwrap_or(403),
+            page: page.map(|page| page.node.clone()),
+        })
+    }
+
+    /// A span of time that something lasts.
+    pub(super) fn lasting(&mut self, ms: u64, span: Span) -> Option<u64> {
+        if ms == 0 || ms > LASTING_MAX_MS {
+            self.error(Code::OutOfRange, span, "this lasts from 1ms to 30d");
+            return None;
+        }
+        Some(ms)
+    }
+
+    fn throttle(
+        &mut self,
+        rate: &Spanned<Rate>,
+        per: &[Spanned<crate::syntax::ast::Operand>],
+        name: &str,
+    ) -> Option<Final> {
+        let window_ms = self.window_ms(&Spanned::new(rate.node.window, rate.span))?;
+        let (per, key) = if per.is_empty() {
+            let (field, _) = self.given.schema.field("client")?;
+            (Box::from([self.operand_id(Built::Field(field))]), "client".to_owned())
+        } else {
+            self.key(per)?
+        };
+        let counter = self.next_counter();
+        self.program.counters.push(Counter {
+            name: format!("{name}.throttle").into(),
+            identity: format!("{name}.throttle|{key}|throttle").into(),
+            counts: Counts::Limit,
+            scope: Scope::PerSite,
+            per,
+            window_ms,
+            keys: super::decl::LIMIT_KEYS_DEFAULT,
+            heavy: false,
+        });
+        Some(Final::Throttle { counter, n: rate.node.n, window_ms })
+    }
+}

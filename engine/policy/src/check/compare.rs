@@ -1,0 +1,449 @@
+//! Comparisons: what may be held against what, and the test that comes of it.
+
+use super::build::Builder;
+use super::expr::constant_key;
+use super::names::Constant;
+use super::operand::Typed;
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::program::{Atom, AtomId, Check, Const, Needle, Operand as Built, Order};
+use crate::schema::Type;
+use crate::span::{Span, Spanned};
+use crate::syntax::ast::{CompareOp, Literal, OpKind, Operand};
+
+/// The most bytes that one compiled regular expression may take. Larger ones are refused at load.
+pub const REGEX_BYTES_MAX: usize = 1 << 20;
+
+impl Builder<'_> {
+    /// Builds `left op right`.
+    pub(super) fn compare(
+        &mut self,
+        left: &Spanned<Operand>,
+        op: &Spanned<CompareOp>,
+        right: &Spanned<Operand>,
+        whole: Span,
+    ) -> Option<AtomId> {
+        let (left, op, right) = self.value_on_the_right(left, op, right);
+        let typed = self.operand(&left)?;
+        if typed.constant {
+            self.error(
+                Code::OperatorType,
+                whole,
+                "both sides are known already, so this never changes",
+            );
+            return None;
+        }
+        if self.refuse_headers(typed, left.span) {
+            return None;
+        }
+        let subject = self.text(left.span).to_owned();
+        let (check, key) = match op.node.kind {
+            OpKind::Eq => self.equality(typed, &right, &subject)?,
+            OpKind::Less => self.order(Order::Less, typed, &right, &subject)?,
+            OpKind::LessEq => self.order(Order::LessEq, typed, &right, &subject)?,
+            OpKind::Greater => self.order(Order::Greater, typed, &right, &subject)?,
+            OpKind::GreaterEq => self.order(Order::GreaterEq, typed, &right, &subject)?,
+            OpKind::In => self.membership(typed, &right, &subject)?,
+            _ => self.text_test(&op, typed, &right, &subject)?,
+        };
+        let text = self.text(whole).into();
+        Some(self.atom(
+            Atom { operand: typed.id, check, negated: op.node.negated, text },
+            format!("{:?}{key}", op.node.kind),
+        ))
+    }
+
+    /// `10 < score` is `score > 10`: the value known at load moves to the right.
+    fn value_on_the_right(
+        &self,
+        left: &Spanned<Operand>,
+        op: &Spanned<CompareOp>,
+        right: &Spanned<Operand>,
+    ) -> (Spanned<Operand>, Spanned<CompareOp>, Spanned<Operand>) {
+        let mirrored = match op.node.kind {
+            OpKind::Eq => Some(OpKind::Eq),
+            OpKind::Less => Some(OpKind::Greater),
+            OpKind::LessEq => Some(OpKind::GreaterEq),
+            OpKind::Greater => Some(OpKind::Less),
+            OpKind::GreaterEq => Some(OpKind::LessEq),
+            _ => None,
+        };
+        let is_value = |operand: &Operand| matches!(operand, Operand::Literal(_));
+        match mirrored {
+            Some(kind) if is_value(&left.node) && !is_value(&right.node) => {
+                let op = CompareOp { kind, ..op.node };
+                (right.clone(), Spanned::new(op, right.span), left.clone())
+            }
+            _ => (left.clone(), op.clone(), right.clone()),
+        }
+    }
+
+    /// The right side as a value known at load, of the type of the left side.
+    fn known_right(
+        &mut self,
+        ty: Type,
+        right: &Spanned<Operand>,
+        subject: &str,
+    ) -> Option<Option<Const>> {
+        let literal = match &right.node {
+            Operand::Word(word) if matches!(ty, Type::Enum(_)) => {
+                let is_let = self.names.lets.contains_key(word);
+                let is_field = self.given.schema.field(word).is_some();
+                match (is_let, is_field) {
+                    (true, _) => self.constant_of(&right.node),
+                    (false, true) => None,
+                    (false, false) => Some(Literal::Word(word.clone())),
+                }
+            }
+            other => self.constant_of(other),
+        };
+        match literal {
+            None => Some(None),
+            Some(literal) => self.constant(&literal, ty, right.span, subject).map(Some),
+        }
+    }
+
+    fn equality(
+        &mut self,
+        left: Typed,
+        right: &Spanned<Operand>,
+        subject: &str,
+    ) -> Option<(Check, String)> {
+        if left.ty == Type::Rate {
+            return self.order(Order::GreaterEq, left, right, subject).and_then(|_| {
+                self.error(
+                    Code::OperatorType,
+                    right.span,
+                    "a rate is rarely exactly anything; use `>` or `<`",
+                );
+                None
+            });
+        }
+        if let Some(constant) = self.known_right(left.ty, right, subject)? {
+            let constant = self.fold_case(left, constant);
+            let key = constant_key(&constant);
+            return Some((Check::Equal(constant), key));
+        }
+        let other = self.other_side(left, right, subject)?;
+        Some((Check::SameAs(other.id), format!("#{}", other.id.0)))
+    }
+
+    /// Host names are compared in lower case, whatever the author writes.
+    fn fold_case(&self, left: Typed, constant: Const) -> Const {
+        let lower = match self.program.operands.get(left.id.0 as usize) {
+            Some(Built::Field(id)) => {
+                let name = self.given.schema.spec(*id).map_or("", |spec| spec.name);
+                matches!(name, "host" | "conn.sni" | "site.name")
+            }
+            _ => false,
+        };
+        match constant {
+            Const::Bytes(bytes) if lower => Const::Bytes(bytes.to_ascii_lowercase().into()),
+            other => other,
+        }
+    }
+
+    /// Another value of the request, of the same type.
+    fn other_side(
+        &mut self,
+        left: Typed,
+        right: &Spanned<Operand>,
+        subject: &str,
+    ) -> Option<Typed> {
+        let other = self.operand(right)?;
+        if other.ty == left.ty || (left.ty == Type::Cidr && other.ty == Type::Ip) {
+            return Some(other);
+        }
+        let schema = self.given.schema;
+        let text = self.text(right.span);
+        let message = format!(
+            "`{subject}` is {}, and `{text}` is {}",
+            schema.type_name(left.ty),
+            schema.type_name(other.ty)
+        );
+        self.error(Code::Mismatch, right.span, message);
+        None
+    }
+
+    fn order(
+        &mut self,
+        order: Order,
+        left: Typed,
+        right: &Spanned<Operand>,
+        subject: &str,
+    ) -> Option<(Check, String)> {
+        if !self.has_order(left.ty) {
+            let is = self.given.schema.type_name(left.ty);
+            self.error(
+                Code::OperatorType,
+                right.span,
+                format!("`{subject}` is {is}, which has no order; use `==`, `!=` or `in`"),
+            );
+            return None;
+        }
+        if left.ty == Type::Rate {
+            self.rate_window(left, right, subject)?;
+        }
+        if let Some(constant) = self.known_right(left.ty, right, subject)? {
+            let Const::Int(n) = constant else { return None };
+            return Some((Check::Ordered(order, n), n.to_string()));
+        }
+        let other = self.other_side(left, right, subject)?;
+        Some((Check::OrderedTo(order, other.id), format!("#{}", other.id.0)))
+    }
+
+    fn has_order(&self, ty: Type) -> bool {
+        match ty {
+            Type::Int | Type::Percent | Type::Duration | Type::Rate | Type::Size | Type::Date => {
+                true
+            }
+            Type::Enum(id) => {
+                id == self.given.schema.level
+                    || self.given.schema.words(id).is_some_and(|spec| spec.ordered)
+            }
+            _ => false,
+        }
+    }
+
+    /// A rate is compared in its track's own window, or it would mean something else than it says.
+    fn rate_window(&mut self, left: Typed, right: &Spanned<Operand>, subject: &str) -> Option<()> {
+        let window_ms = left.window_ms?;
+        match self.constant_of(&right.node) {
+            Some(Literal::Rate(rate)) if rate.window.ms() == window_ms => Some(()),
+            Some(Literal::Rate(rate)) => {
+                let window = crate::text::duration_ms(window_ms);
+                self.complain(
+                    Diagnostic::error(
+                        Code::Window,
+                        self.file,
+                        right.span,
+                        format!("`{subject}` is counted over {window}, not over another window"),
+                    )
+                    .label(format!("its track says `over {window}`"))
+                    .fix(right.span, format!("{}/{window}", rate.n)),
+                );
+                None
+            }
+            Some(Literal::Int(n)) => {
+                let window = crate::text::duration_ms(window_ms);
+                self.complain(
+                    Diagnostic::error(
+                        Code::Mismatch,
+                        self.file,
+                        right.span,
+                        format!("`{subject}` is a rate, and `{n}` is a whole number"),
+                    )
+                    .fix(right.span, format!("{n}/{window}")),
+                );
+                None
+            }
+            _ => Some(()),
+        }
+    }
+
+    fn membership(
+        &mut self,
+        left: Typed,
+        right: &Spanned<Operand>,
+        subject: &str,
+    ) -> Option<(Check, String)> {
+        match &right.node {
+            Operand::Set(elements) => self.in_set(left, elements, subject),
+            Operand::ListRef(name) => self.in_list(left, name, right.span, subject),
+            Operand::Literal(literal @ (Literal::Cidr(..) | Literal::Ip(_)))
+                if matches!(left.ty, Type::Ip | Type::Cidr) =>
+            {
+                let constant = self.constant(literal, Type::Cidr, right.span, subject)?;
+                let Const::Net(net) = constant else { return None };
+                Some((Check::InNet(net), net.to_string()))
+            }
+            Operand::Word(word) => match self.names.lets.get(word).cloned() {
+                Some(Constant::Set(elements)) => self.in_set(left, &elements, subject),
+                Some(Constant::Literal(literal)) => {
+                    let one = [Spanned::new(literal, right.span)];
+                    self.in_set(left, &one, subject)
+                }
+                None => self.not_a_set(right, subject),
+            },
+            _ => self.not_a_set(right, subject),
+        }
+    }
+
+    fn not_a_set(&mut self, right: &Spanned<Operand>, subject: &str) -> Option<(Check, String)> {
+        let text = self.text(right.span);
+        self.complain(
+            Diagnostic::error(
+                Code::OperatorType,
+                self.file,
+                right.span,
+                format!("`{text}` is no set that `{subject}` could be in"),
+            )
+            .help("behind `in` stands a set `{ … }`, a list `@name` or, for addresses, a network"),
+        );
+        None
+    }
+
+    fn in_set(
+        &mut self,
+        left: Typed,
+        elements: &[Spanned<Literal>],
+        subject: &str,
+    ) -> Option<(Check, String)> {
+        let mut set = self.set(elements, left.ty, subject)?;
+        if let crate::set::Set::Strings(strings) = &mut set {
+            *strings = strings
+                .drain()
+                .map(|bytes| match self.fold_case(left, Const::Bytes(bytes)) {
+                    Const::Bytes(bytes) => bytes,
+                    _ => Box::default(),
+                })
+                .collect();
+        }
+        let mut sorted: Vec<String> = elements.iter().map(|e| format!("{:?}", e.node)).collect();
+        sorted.sort_unstable();
+        Some((Check::InSet(set), sorted.join(",")))
+    }
+
+    fn in_list(
+        &mut self,
+        left: Typed,
+        name: &str,
+        span: Span,
+        subject: &str,
+    ) -> Option<(Check, String)> {
+        let Some((list, element)) = self.names.lists.get(name).copied() else {
+            let near =
+                nearest(name, self.names.lists.keys().map(|known| &**known)).map(String::from);
+            let mut diagnostic = Diagnostic::error(
+                Code::UnknownList,
+                self.file,
+                span,
+                format!("there is no list called `@{name}`"),
+            );
+            diagnostic = match near {
+                Some(near) => diagnostic
+                    .label(format!("did you mean `@{near}`?"))
+                    .fix(span, format!("@{near}")),
+                None => diagnostic.help("declare it with `list`"),
+            };
+            self.complain(diagnostic);
+            return None;
+        };
+        let nets = |ty| matches!(ty, Type::Ip | Type::Cidr);
+        if left.ty != element && !(nets(left.ty) && nets(element)) {
+            let schema = self.given.schema;
+            let message = format!(
+                "`{subject}` is {}, and the elements of `@{name}` are {} each",
+                schema.type_name(left.ty),
+                schema.type_name(element)
+            );
+            self.error(Code::Mismatch, span, message);
+            return None;
+        }
+        Some((Check::InList(list), format!("@{}", list.0)))
+    }
+
+    /// `contains`, `starts_with`, `ends_with`, `like`, `matches`.
+    fn text_test(
+        &mut self,
+        op: &Spanned<CompareOp>,
+        left: Typed,
+        right: &Spanned<Operand>,
+        subject: &str,
+    ) -> Option<(Check, String)> {
+        if left.ty != Type::Str {
+            let is = self.given.schema.type_name(left.ty);
+            self.error(
+                Code::OperatorType,
+                op.span,
+                format!("`{subject}` is {is}; this looks into strings only"),
+            );
+            return None;
+        }
+        let Some(literal) = self.constant_of(&right.node) else {
+            self.error(
+                Code::OperatorType,
+                right.span,
+                "behind this stands a string that is written out",
+            );
+            return None;
+        };
+        let constant = self.constant(&literal, Type::Str, right.span, subject)?;
+        let mut bytes = Self::const_bytes(constant)?;
+        let nocase = op.node.nocase;
+        let key = format!("{nocase}{bytes:?}");
+        let check = match op.node.kind {
+            OpKind::Like => Check::Matches(self.regex(&like_pattern(&bytes, nocase), right.span)?),
+            OpKind::Matches => {
+                let pattern = String::from_utf8_lossy(&bytes).into_owned();
+                let pattern = if nocase { format!("(?i-u){pattern}") } else { pattern };
+                Check::Matches(self.regex(&pattern, right.span)?)
+            }
+            kind => {
+                if nocase {
+                    bytes = bytes.to_ascii_lowercase().into();
+                }
+                let needle = Needle { bytes, nocase };
+                match kind {
+                    OpKind::StartsWith => Check::StartsWith(needle),
+                    OpKind::EndsWith => Check::EndsWith(needle),
+                    _ => Check::Contains(needle),
+                }
+            }
+        };
+        Some((check, key))
+    }
+
+    fn regex(&mut self, pattern: &str, span: Span) -> Option<regex::bytes::Regex> {
+        let built = regex::bytes::RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build();
+        let message = match built {
+            Ok(regex) => return Some(regex),
+            Err(regex::Error::CompiledTooBig(max)) => {
+                format!("this regular expression takes more than {max} bytes when compiled")
+            }
+            Err(error) => {
+                let text = error.to_string();
+                let why = text.lines().last().unwrap_or("").trim_start_matches("error: ");
+                format!("this regular expression does not compile: {why}")
+            }
+        };
+        self.complain(
+            Diagnostic::error(Code::Regex, self.file, span, message).help(
+                "look-around and back-references do not exist here, so that no input is slow",
+            ),
+        );
+        None
+    }
+}
+
+/// A glob as an anchored pattern over bytes.
+fn like_pattern(glob: &[u8], nocase: bool) -> String {
+    let mut pattern = String::from(if nocase { "(?is-u)^(?:" } else { "(?s-u)^(?:" });
+    for byte in glob {
+        match byte {
+            b'*' => pattern.push_str(".*"),
+            b'?' => pattern.push('.'),
+            byte if byte.is_ascii_alphanumeric() => pattern.push(char::from(*byte)),
+            byte => pattern.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    pattern.push_str(")$");
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::like_pattern;
+
+    #[test]
+    fn a_glob_is_anchored_and_takes_its_signs_literally() {
+        let like = |glob: &str, text: &[u8]| {
+            regex::bytes::Regex::new(&like_pattern(glob.as_bytes(), false)).unwrap().is_match(text)
+        };
+        assert!(like("*.css", b"/a/b.css"));
+        assert!(!like("*.css", b"/a/b.cssx"));
+        assert!(like("/a?c", b"/a\xffc"), "`?` is one byte, whatever it is");
+        assert!(!like("/a.c", b"/abc"));
+        assert!(like("(*", b"(x\ny"), "`*` crosses line ends");
+    }
+}

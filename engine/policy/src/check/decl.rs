@@ -1,0 +1,646 @@
+//! Declarations: lists, tracks, levels and externs.
+
+use super::build::{Builder, Place, number};
+use super::literal::own_type;
+use super::names::{TrackCounts, TrackName};
+use super::operand::Typed;
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::program::{
+    CondId, Const, Counter, Counts, Extern, ExternId, ExternType, Feed, Level, LevelId, List,
+    ListId, ListSource, OnListError, Operand as Built, OperandId, Scope,
+};
+use crate::schema::{EnumId, Type};
+use crate::set::Set;
+use crate::span::{Span, Spanned};
+use crate::syntax::ast::{self, Counted, Decl, Literal, Name, Operand};
+
+/// Words that cannot be names, since an expression or a clause would read them otherwise.
+pub(super) const RESERVED: &[&str] = &[
+    "and",
+    "or",
+    "not",
+    "in",
+    "is",
+    "true",
+    "false",
+    "when",
+    "unless",
+    "then",
+    "where",
+    "otherwise",
+];
+
+/// The most keys of one counter.
+pub const COUNTER_KEYS_MAX: i64 = 10_000_000;
+/// Keys of a host's limit that does not say how many.
+pub const LIMIT_KEYS_DEFAULT: usize = 100_000;
+/// The longest window of a counter: a week. Counters live in memory.
+pub const WINDOW_MAX_MS: u64 = 604_800_000;
+/// The most elements of one list.
+pub const LIST_MAX: i64 = 10_000_000;
+/// The most parameters of an extern.
+pub const EXTERN_PARAMS_MAX: usize = 6;
+/// The most fuel of one call of an extern.
+pub const FUEL_MAX: i64 = 1_000_000_000;
+/// The most memory of one instance of an extern.
+pub const EXTERN_MEMORY_BYTES_MAX: u64 = 16 << 20;
+/// Wall time of a call of an extern that does not say how much.
+pub const EXTERN_TIME_DEFAULT_MS: u64 = 5;
+/// The most wall time of one call of an extern.
+pub const EXTERN_TIME_MAX_MS: u64 = 100;
+
+impl Builder<'_> {
+    /// Files a list; its elements are of one type.
+    pub(super) fn declare_list(&mut self, list: &ast::List) {
+        let types =
+            [("cidr", Type::Cidr), ("ip", Type::Ip), ("asn", Type::Asn), ("string", Type::Str)];
+        let country = self.given.schema.enums.iter().position(|spec| spec.name == "a country");
+        let country = country
+            .and_then(|at| u16::try_from(at).ok())
+            .map(|at| ("country", Type::Enum(EnumId(at))));
+        let known: Vec<_> = types.into_iter().chain(country).collect();
+        let Some((_, element)) = known.iter().find(|(name, _)| *name == &*list.element.node) else {
+            return self.unknown_type(&list.element, &["cidr", "ip", "asn", "country", "string"]);
+        };
+        if !self.claim("list", &list.name) {
+            return;
+        }
+        let Some(source) = self.list_source(list, *element) else { return };
+        let id = ListId(number(self.program.lists.len()));
+        self.names.lists.insert(list.name.node.clone(), (id, *element));
+        self.program.lists.push(List {
+            name: list.name.node.clone(),
+            element: *element,
+            source,
+            file: self.file,
+            span: list.name.span,
+        });
+    }
+
+    fn list_source(&mut self, list: &ast::List, element: Type) -> Option<ListSource> {
+        match &list.source {
+            ast::ListSource::Error => None,
+            ast::ListSource::Set(elements) => {
+                let name = format!("@{}", list.name.node);
+                let mut set = self.set(&elements.node, element, &name)?;
+                if elements.node.is_empty() {
+                    set = empty_set(element);
+                }
+                Some(ListSource::Inline(set))
+            }
+            ast::ListSource::File { path, max, on_error, .. } => {
+                let on_error = self.on_list_error(on_error.as_ref())?;
+                let Some(max) = max else {
+                    self.missing(
+                        path.span,
+                        "a list from a file",
+                        "max",
+                        "say how many elements it may hold: `max 5k`",
+                    );
+                    return None;
+                };
+                let max = self.in_range("max", max, 1, LIST_MAX)?;
+                Some(ListSource::File {
+                    path: path.node.clone(),
+                    max: usize::try_from(max).unwrap_or(usize::MAX),
+                    on_error,
+                })
+            }
+        }
+    }
+
+    fn on_list_error(&mut self, word: Option<&Name>) -> Option<OnListError> {
+        match word.map(|word| &*word.node) {
+            None | Some("keep") => Some(OnListError::Keep),
+            Some("reject") => Some(OnListError::Reject),
+            Some("empty") => Some(OnListError::Empty),
+            Some(other) => {
+                let span = word.map_or(Span::default(), |word| word.span);
+                self.one_of(other, span, "a way to fail", &["keep", "reject", "empty"]);
+                None
+            }
+        }
+    }
+
+    fn unknown_type(&mut self, name: &Name, known: &[&'static str]) {
+        self.one_of(&name.node, name.span, "a type", known);
+    }
+
+    /// Complains that a word is none of a few.
+    pub(super) fn one_of(&mut self, word: &str, span: Span, what: &str, known: &[&'static str]) {
+        let mut diagnostic = Diagnostic::error(
+            Code::UnknownWord,
+            self.file,
+            span,
+            format!("`{word}` is not {what} here"),
+        )
+        .help(format!("possible here: {}", known.join(", ")));
+        if let Some(near) = nearest(word, known.iter().copied()) {
+            diagnostic = diagnostic.label(format!("did you mean `{near}`?")).fix(span, near);
+        }
+        self.complain(diagnostic);
+    }
+
+    /// A number between two bounds.
+    pub(super) fn in_range(
+        &mut self,
+        what: &str,
+        n: &Spanned<i64>,
+        least: i64,
+        most: i64,
+    ) -> Option<i64> {
+        if (least..=most).contains(&n.node) {
+            return Some(n.node);
+        }
+        self.error(Code::OutOfRange, n.span, format!("`{what}` goes from {least} to {most}"));
+        None
+    }
+
+    /// The milliseconds of a window.
+    pub(super) fn window_ms(&mut self, window: &Spanned<ast::Duration>) -> Option<u64> {
+        let ms = window.node.ms();
+        if ms == 0 || ms > WINDOW_MAX_MS || !window.node.us.is_multiple_of(1_000) {
+            self.error(
+                Code::OutOfRange,
+                window.span,
+                "a window goes from 1ms to 1w, in whole milliseconds",
+            );
+            return None;
+        }
+        Some(ms)
+    }
+
+    /// Files a track by its name and what it counts, so that conditions anywhere may read it.
+    pub(super) fn declare_track(&mut self, track: &ast::Track) {
+        if !self.claim("track", &track.name) {
+            return;
+        }
+        if track.meta.broken && (track.count.is_none() || track.over.is_none()) {
+            return;
+        }
+        let Some(count) = &track.count else {
+            return self.missing(
+                track.name.span,
+                "a track",
+                "count",
+                "say what it counts: `count requests`, `count bytes bytes_out`, `count distinct path`",
+            );
+        };
+        let counted = match &count.node {
+            Counted::Requests => TrackCounts::Requests,
+            Counted::Bytes(_) => TrackCounts::Bytes,
+            Counted::Distinct(_) => TrackCounts::Distinct,
+        };
+        let Some(over) = &track.over else {
+            return self.missing(
+                track.name.span,
+                "a track",
+                "over",
+                "say over which window it counts: `over 1m`",
+            );
+        };
+        let Some(window_ms) = self.window_ms(over) else { return };
+        let Some(keys) = self.track_keys(track) else { return };
+        let counter = self.next_counter();
+        self.names
+            .tracks
+            .insert(track.name.node.clone(), TrackName { counter, counted, window_ms });
+        self.program.counters.push(Counter {
+            name: track.name.node.clone(),
+            identity: Box::default(),
+            counts: Counts::Requests,
+            scope: Scope::Host,
+            per: Box::default(),
+            window_ms,
+            keys,
+            heavy: false,
+        });
+    }
+
+    fn track_keys(&mut self, track: &ast::Track) -> Option<usize> {
+        match (&track.keys, track.per.is_empty()) {
+            (None, true) => Some(1),
+            (None, false) if track.meta.broken => None,
+            (None, false) => {
+                self.missing(
+                    track.name.span,
+                    "a track with `per`",
+                    "keys",
+                    "say how many keys it may hold: `keys 50k`",
+                );
+                None
+            }
+            (Some(keys), _) => {
+                let n = self.in_range("keys", keys, 1, COUNTER_KEYS_MAX)?;
+                usize::try_from(n).ok()
+            }
+        }
+    }
+
+    /// Builds what a declaration says.
+    pub(super) fn build_decl(&mut self, decl: &Decl) {
+        match decl {
+            Decl::Let(item) => self.check_let(item),
+            Decl::List(_) => {}
+            Decl::Track(track) => self.build_track(track),
+        }
+    }
+
+    fn check_let(&mut self, item: &ast::Let) {
+        if let Operand::Literal(literal) = &item.value.node
+            && let Some(ty) = own_type(literal)
+        {
+            let name = item.name.node.clone();
+            self.constant(literal, ty, item.value.span, &name);
+        }
+    }
+
+    fn build_track(&mut self, track: &ast::Track) {
+        let Some(known) = self.names.tracks.get(&track.name.node).copied() else { return };
+        let on_response = track.on_response.as_ref().is_some_and(|on| on.node);
+        self.place = if on_response { Place::Answer } else { Place::Track };
+        let condition = match &track.condition {
+            None => Some(None),
+            Some(expr) => self.condition(expr).map(Some),
+        };
+        let key = self.key(&track.per);
+        let counts = track.count.as_ref().and_then(|count| self.counts(count));
+        self.place = Place::Walk;
+        let (Some(condition), Some((per, key_text)), Some((counts, counts_text))) =
+            (condition, key, counts)
+        else {
+            return;
+        };
+        let scope = self.scope;
+        let identity = format!("{}|{key_text}|{counts_text}|{scope:?}", track.name.node);
+        if let Some(counter) = self.program.counters.get_mut(known.counter.0 as usize) {
+            counter.identity = identity.into();
+            counter.counts = counts;
+            counter.scope = scope;
+            counter.per = per;
+        }
+        self.program.feeds.push(Feed { counter: known.counter, condition, on_response });
+    }
+
+    fn counts(&mut self, count: &Spanned<Counted>) -> Option<(Counts, String)> {
+        match &count.node {
+            Counted::Requests => Some((Counts::Requests, "requests".to_owned())),
+            Counted::Bytes(field) => {
+                let operand = Spanned::new(Operand::Word(field.node.clone()), field.span);
+                let typed = self.operand(&operand)?;
+                match self.program.operands.get(typed.id.0 as usize) {
+                    Some(Built::Field(id)) if matches!(typed.ty, Type::Size) => {
+                        Some((Counts::Bytes(*id), format!("bytes {}", field.node)))
+                    }
+                    _ => {
+                        let text = format!("`{}` does not say a number of bytes", field.node);
+                        self.error(Code::Mismatch, field.span, text);
+                        None
+                    }
+                }
+            }
+            Counted::Distinct(operand) => {
+                let typed = self.operand(operand)?;
+                let text = self.text(operand.span);
+                Some((Counts::Distinct(typed.id), format!("distinct {text}")))
+            }
+        }
+    }
+
+    /// The operands of `per` and the text that identifies them.
+    pub(super) fn key(&mut self, per: &[Spanned<Operand>]) -> Option<(Box<[OperandId]>, String)> {
+        let mut ids = Vec::with_capacity(per.len());
+        let mut texts = Vec::with_capacity(per.len());
+        let mut good = true;
+        for operand in per {
+            match self.operand(operand) {
+                Some(Typed { constant: true, .. }) => {
+                    self.error(
+                        Code::OperatorType,
+                        operand.span,
+                        "a key differs between requests, and this is always the same",
+                    );
+                    good = false;
+                }
+                Some(typed) => ids.push(typed.id),
+                None => good = false,
+            }
+            let text: String = self.text(operand.span).split_whitespace().collect();
+            texts.push(text);
+        }
+        good.then(|| (ids.into(), texts.join(",")))
+    }
+
+    /// Files a level; levels are ordered as they are declared.
+    pub(super) fn declare_level(&mut self, level: &ast::Level) {
+        if &*level.name.node == "normal" {
+            return self.error(
+                Code::ReservedName,
+                level.name.span,
+                "`normal` is always there, below all other levels",
+            );
+        }
+        if self.claim("level", &level.name) {
+            let id = LevelId(u16::try_from(self.names.levels.len() + 1).unwrap_or(u16::MAX));
+            self.names.levels.insert(level.name.node.clone(), id);
+            self.names.level_words.push(level.name.node.clone());
+        }
+    }
+
+    /// A level by its name.
+    pub(super) fn level_id(&mut self, word: &str, span: Span) -> Option<LevelId> {
+        if let Some(id) = self.names.levels.get(word) {
+            return Some(*id);
+        }
+        let known = self.names.level_words.clone();
+        let mut diagnostic = Diagnostic::error(
+            Code::UnknownLevel,
+            self.file,
+            span,
+            format!("there is no level called `{word}`"),
+        );
+        diagnostic = match nearest(word, known.iter().map(|name| &**name)) {
+            Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(span, near),
+            None if known.is_empty() => diagnostic.help("declare it with `level`"),
+            None => diagnostic.help(format!("levels: normal, {}", known.join(", "))),
+        };
+        self.complain(diagnostic);
+        None
+    }
+
+    /// Builds what a level watches.
+    pub(super) fn build_level(&mut self, level: &ast::Level) {
+        self.not_built(level.name.span, "`level`");
+        let Some(enter) = &level.enter else {
+            return self.missing(
+                level.name.span,
+                "a level",
+                "enter when",
+                "say when it is entered: `enter when rate(all) > 20k/10s sustained 20s`",
+            );
+        };
+        let Some(leave) = &level.leave_after else {
+            return self.missing(
+                level.name.span,
+                "a level",
+                "leave after",
+                "say how long it must be calm before it is left: `leave after 10m`",
+            );
+        };
+        self.place = Place::Level;
+        let built: Option<CondId> = self.condition(enter);
+        self.place = Place::Walk;
+        if let Some(enter) = built {
+            self.program.levels.push(Level {
+                name: level.name.node.clone(),
+                per_site: level.per_site,
+                enter,
+                sustained_ms: level.sustained.as_ref().map_or(0, |d| d.node.ms()),
+                leave_after_ms: leave.node.ms(),
+            });
+        }
+    }
+
+    /// Files an extern.
+    pub(super) fn declare_extern(&mut self, item: &ast::Extern) {
+        if !self.claim("extern", &item.name) {
+            return;
+        }
+        let params = self.extern_params(item);
+        let result = self.extern_type(&item.result, &["bool", "int", "string"]);
+        let (Some(params), Some(result)) = (params, result) else { return };
+        let Some((module, fuel, memory_bytes, on_failure)) = self.extern_clauses(item, result)
+        else {
+            return;
+        };
+        let time_ms = item.time.as_ref().map_or(EXTERN_TIME_DEFAULT_MS, |time| time.node.ms());
+        if time_ms == 0 || time_ms > EXTERN_TIME_MAX_MS {
+            let span = item.time.as_ref().map_or(item.name.span, |time| time.span);
+            return self.error(Code::OutOfRange, span, "`time` goes from 1ms to 100ms");
+        }
+        let function = item.function.as_ref().map_or_else(
+            || item.name.node.replace('_', "-").into(),
+            |function| function.node.clone(),
+        );
+        let sha256 = item.sha256.as_ref().map(|digest| digest.node.to_ascii_lowercase().into());
+        let id = ExternId(number(self.program.externs.len()));
+        self.names.externs.insert(item.name.node.clone(), id);
+        self.program.externs.push(Extern {
+            name: item.name.node.clone(),
+            params,
+            result,
+            module,
+            sha256,
+            function,
+            fuel,
+            time_ms,
+            memory_bytes,
+            on_failure,
+            isolated: item.isolate.is_some(),
+            file: self.file,
+            span: item.module.as_ref().map_or(item.name.span, |module| module.span),
+        });
+    }
+
+    fn extern_clauses(
+        &mut self,
+        item: &ast::Extern,
+        result: ExternType,
+    ) -> Option<(Box<str>, u64, u64, Const)> {
+        let span = item.name.span;
+        let need = "an extern";
+        if item.broken
+            && [
+                item.module.is_none(),
+                item.fuel.is_none(),
+                item.memory.is_none(),
+                item.on_failure.is_none(),
+            ]
+            .contains(&true)
+        {
+            return None;
+        }
+        if item.module.is_none() {
+            self.missing(span, need, "module", "name the component: `module \"wasm/name.wasm\"`");
+        }
+        if item.fuel.is_none() {
+            self.missing(span, need, "fuel", "bound the work of one call: `fuel 50k`");
+        }
+        if item.memory.is_none() {
+            self.missing(span, need, "memory", "bound its memory: `memory 1MiB`");
+        }
+        if item.on_failure.is_none() {
+            self.missing(
+                span,
+                need,
+                "on_failure return",
+                "say what a failed call answers, which is whether it fails open or closed",
+            );
+        }
+        let fuel = self.in_range("fuel", item.fuel.as_ref()?, 1, FUEL_MAX)?;
+        let memory = item.memory.as_ref()?;
+        if memory.node < 65_536 || memory.node > EXTERN_MEMORY_BYTES_MAX {
+            self.error(Code::OutOfRange, memory.span, "`memory` goes from 64KiB to 16MiB");
+            return None;
+        }
+        let failure = item.on_failure.as_ref()?;
+        let ty = match result {
+            ExternType::Bool => Type::Bool,
+            ExternType::Int => Type::Int,
+            _ => Type::Str,
+        };
+        let on_failure = self.constant(&failure.node, ty, failure.span, &item.name.node)?;
+        let module = item.module.as_ref()?.node.clone();
+        Some((module, u64::try_from(fuel).unwrap_or(1), memory.node, on_failure))
+    }
+
+    fn extern_params(&mut self, item: &ast::Extern) -> Option<Vec<ExternType>> {
+        if item.params.len() > EXTERN_PARAMS_MAX {
+            self.error(
+                Code::TooMany,
+                item.name.span,
+                format!("an extern takes at most {EXTERN_PARAMS_MAX} values"),
+            );
+            return None;
+        }
+        let known = ["bool", "int", "string", "ip", "headers"];
+        item.params.iter().map(|param| self.extern_type(&param.ty, &known)).collect()
+    }
+
+    fn extern_type(&mut self, name: &Name, known: &[&'static str]) -> Option<ExternType> {
+        let ty = match &*name.node {
+            "bool" => ExternType::Bool,
+            "int" => ExternType::Int,
+            "string" => ExternType::Str,
+            "ip" => ExternType::Ip,
+            "headers" => ExternType::Headers,
+            _ => {
+                self.unknown_type(name, known);
+                return None;
+            }
+        };
+        if !known.contains(&&*name.node) {
+            self.unknown_type(name, known);
+            return None;
+        }
+        Some(ty)
+    }
+
+    /// A call of an extern.
+    pub(super) fn extern_call(
+        &mut self,
+        name: &Name,
+        args: &[Spanned<Operand>],
+        span: Span,
+    ) -> Option<Typed> {
+        let id = *self.names.externs.get(&name.node)?;
+        let item = self.program.externs.get(id.0 as usize)?;
+        let (params, result) = (item.params.clone(), item.result);
+        if params.len() != args.len() {
+            return self.arguments(name, &format!("{} values", params.len()), span);
+        }
+        let mut ids = Vec::with_capacity(args.len());
+        for (arg, param) in args.iter().zip(params) {
+            ids.push(self.extern_argument(arg, param)?);
+        }
+        let ty = match result {
+            ExternType::Bool => Type::Bool,
+            ExternType::Int => Type::Int,
+            _ => Type::Str,
+        };
+        Some(self.typed(Built::Extern(id, ids.into()), ty))
+    }
+
+    fn extern_argument(&mut self, arg: &Spanned<Operand>, param: ExternType) -> Option<OperandId> {
+        let typed = self.operand(arg)?;
+        let fits = match param {
+            ExternType::Bool => typed.ty == Type::Bool,
+            ExternType::Int => matches!(
+                typed.ty,
+                Type::Int | Type::Percent | Type::Size | Type::Asn | Type::Rate | Type::Duration
+            ),
+            ExternType::Str => typed.ty == Type::Str,
+            ExternType::Ip => typed.ty == Type::Ip,
+            ExternType::Headers => typed.ty == Type::Headers,
+        };
+        if fits {
+            return Some(typed.id);
+        }
+        let is = self.given.schema.type_name(typed.ty);
+        let text = self.text(arg.span);
+        self.error(
+            Code::Arguments,
+            arg.span,
+            format!("`{text}` is {is}, which this parameter does not take"),
+        );
+        None
+    }
+
+    /// A value that a rule may be given but a policy may not look into.
+    pub(super) fn refuse_headers(&mut self, typed: Typed, span: Span) -> bool {
+        if typed.ty == Type::Headers {
+            self.error(
+                Code::OperatorType,
+                span,
+                "`headers` is only an argument of an extern; ask for one with `header(\"…\")`",
+            );
+        }
+        typed.ty == Type::Headers
+    }
+}
+
+/// The empty set of a type: which kind it is matters to nobody but the reader of a dump.
+fn empty_set(element: Type) -> Set {
+    match element {
+        Type::Str => Set::Strings(std::collections::HashSet::new()),
+        Type::Ip | Type::Cidr => Set::Nets(std::iter::empty().collect()),
+        _ => Set::ints(Vec::new()),
+    }
+}
+
+/// One element of a list file, or what is wrong with it.
+///
+/// # Errors
+/// Why the line is no element.
+pub fn list_element(
+    text: &str,
+    element: Type,
+    schema: &crate::schema::Schema,
+) -> Result<Const, &'static str> {
+    match element {
+        Type::Str => Ok(Const::Bytes(text.as_bytes().into())),
+        Type::Ip | Type::Cidr => {
+            let (net, _) = seawall_model::Prefix::parse(text).map_err(|why| match why {
+                seawall_model::PrefixError::Address => "is no address or network",
+                seawall_model::PrefixError::Length => "has no such prefix length",
+            })?;
+            Ok(Const::Net(net))
+        }
+        Type::Asn => {
+            let digits = text.strip_prefix("AS").unwrap_or(text);
+            digits.parse::<u32>().map(|n| Const::Int(n.into())).map_err(|_| "is no AS number")
+        }
+        Type::Enum(id) => schema
+            .words(id)
+            .and_then(|spec| spec.code(text))
+            .map(Const::Int)
+            .ok_or("is no word of this type"),
+        _ => Err("cannot stand in a list"),
+    }
+}
+
+/// A list from its elements.
+#[must_use]
+pub fn list_set(elements: Vec<Const>, element: Type) -> Set {
+    if elements.is_empty() { empty_set(element) } else { super::literal::set_of(elements) }
+}
+
+/// What stands in a literal, as bytes, where it is a string.
+pub(super) fn text_of(literal: &Literal) -> Option<String> {
+    match literal {
+        Literal::Str(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        Literal::Word(word) => Some(word.to_string()),
+        _ => None,
+    }
+}

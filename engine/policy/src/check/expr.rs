@@ -1,0 +1,139 @@
+//! Conditions: a tree of `and`, `or`, `not` and comparisons to a run of operations.
+
+use super::build::{Builder, number};
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::program::{Atom, Check, CondId, Const, Op};
+use crate::schema::Type;
+use crate::span::{Span, Spanned};
+use crate::syntax::ast::{Expr, Operand};
+
+impl Builder<'_> {
+    /// Builds a condition. `None` where a part of it was complained about.
+    pub(super) fn condition(&mut self, expr: &Spanned<Expr>) -> Option<CondId> {
+        let mut ops = Vec::new();
+        let before = self.diagnostics.iter().filter(|d| d.is_error()).count();
+        self.emit(expr, &mut ops);
+        let after = self.diagnostics.iter().filter(|d| d.is_error()).count();
+        (before == after && !has_error(&expr.node)).then(|| self.condition_id(ops))
+    }
+
+    fn emit(&mut self, expr: &Spanned<Expr>, ops: &mut Vec<Op>) {
+        match &expr.node {
+            Expr::And(parts) => self.emit_all(parts, ops, Op::JumpIfFalse),
+            Expr::Or(parts) => self.emit_all(parts, ops, Op::JumpIfTrue),
+            Expr::Not(inner) => {
+                self.emit(inner, ops);
+                ops.push(Op::Not);
+            }
+            Expr::Compare { left, op, right } => {
+                if let Some(atom) = self.compare(left, op, right, expr.span) {
+                    ops.push(Op::Test(atom));
+                }
+            }
+            Expr::Is { operand, present } => {
+                if let Some(typed) = self.operand(operand) {
+                    let text = self.text(expr.span).into();
+                    let check = Check::Present;
+                    self.emit_atom(Atom { operand: typed.id, check, negated: !present, text }, ops);
+                }
+            }
+            Expr::Bare(operand) => self.emit_bare(operand, expr.span, ops),
+            Expr::Error => {}
+        }
+    }
+
+    /// All parts with a jump to the end between them. Parts that call a rule come last, since they
+    /// are the dearest; parts have no side effects, so the order does not change the answer.
+    fn emit_all(&mut self, parts: &[Spanned<Expr>], ops: &mut Vec<Op>, jump: fn(u32) -> Op) {
+        let (dear, cheap): (Vec<_>, Vec<_>) =
+            parts.iter().partition(|part| self.calls_extern(&part.node));
+        let mut jumps = Vec::new();
+        for (at, part) in cheap.into_iter().chain(dear).enumerate() {
+            if at > 0 {
+                jumps.push(ops.len());
+                ops.push(jump(0));
+            }
+            self.emit(part, ops);
+        }
+        let end = number(ops.len());
+        for at in jumps {
+            if let Some(op) = ops.get_mut(at) {
+                *op = jump(end);
+            }
+        }
+    }
+
+    fn emit_bare(&mut self, operand: &Operand, span: Span, ops: &mut Vec<Op>) {
+        if let Operand::Group(inner) = operand {
+            return self.emit(inner, ops);
+        }
+        if let Operand::Literal(crate::syntax::ast::Literal::Bool(value)) = operand {
+            return ops.push(Op::Set(*value));
+        }
+        let Some(typed) = self.operand(&Spanned::new(operand.clone(), span)) else { return };
+        if typed.ty == Type::Bool {
+            let text = self.text(span).into();
+            let atom = Atom { operand: typed.id, check: Check::True, negated: false, text };
+            return self.emit_atom(atom, ops);
+        }
+        let is = self.given.schema.type_name(typed.ty);
+        let text = self.text(span);
+        self.complain(
+            Diagnostic::error(
+                Code::NotBool,
+                self.file,
+                span,
+                format!("`{text}` is {is}, and a condition is true or false"),
+            )
+            .help("compare it with something, or ask `is present`"),
+        );
+    }
+
+    fn emit_atom(&mut self, atom: Atom, ops: &mut Vec<Op>) {
+        let key = format!("{:?}", atom.check);
+        let id = self.atom(atom, key);
+        ops.push(Op::Test(id));
+    }
+
+    fn calls_extern(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::And(parts) | Expr::Or(parts) => {
+                parts.iter().any(|part| self.calls_extern(&part.node))
+            }
+            Expr::Not(inner) => self.calls_extern(&inner.node),
+            Expr::Compare { left, right, .. } => {
+                self.operand_calls(&left.node) || self.operand_calls(&right.node)
+            }
+            Expr::Is { operand, .. } => self.operand_calls(&operand.node),
+            Expr::Bare(operand) => self.operand_calls(operand),
+            Expr::Error => false,
+        }
+    }
+
+    fn operand_calls(&self, operand: &Operand) -> bool {
+        match operand {
+            Operand::Call { name, args } => {
+                self.names.externs.contains_key(&name.node)
+                    || args.iter().any(|arg| self.operand_calls(&arg.node))
+            }
+            Operand::Group(inner) => self.calls_extern(&inner.node),
+            _ => false,
+        }
+    }
+}
+
+/// Whether the parser has complained about a part.
+fn has_error(expr: &Expr) -> bool {
+    match expr {
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().any(|part| has_error(&part.node)),
+        Expr::Not(inner) => has_error(&inner.node),
+        Expr::Error => true,
+        _ => false,
+    }
+}
+
+/// A constant as the key of an atom: equal constants give equal keys.
+pub(super) fn constant_key(constant: &Const) -> String {
+    format!("{constant:?}")
+}

@@ -1,0 +1,396 @@
+//! Layers and what stands in them: rules, limits and the decision table.
+
+use seawall_model::{HostPattern, RuleId, Tick};
+
+use super::build::{Builder, number};
+use super::decl::{COUNTER_KEYS_MAX, LIMIT_KEYS_DEFAULT};
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::program::{
+    CondId, Counter, Counts, Decide, LimitStep, RuleInfo, Scope, SiteLayer, Step,
+};
+use crate::span::{Span, Spanned};
+use crate::syntax::ast::{
+    self, Action, Date, Expr, Hold, LayerKind, Limit, Literal, Meta, Name, RateOrName, Rule,
+    Shadow, Stmt, To,
+};
+
+/// The most rules and limits of a policy.
+pub const RULES_MAX: usize = 10_000;
+/// The most requests that a limit may allow in a window, reserve included.
+pub const RATE_MAX: u64 = 1_000_000_000;
+
+/// Where an action stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Where {
+    /// In a layer of the host.
+    Layer(LayerKind),
+    /// In a limit of `guarantee`, which may refuse beyond its rate.
+    GuaranteeLimit,
+    /// In a member's `site`.
+    Member,
+    /// In the decision table.
+    Decide,
+}
+
+impl Builder<'_> {
+    /// Builds a layer of the host; several blocks of one layer join in reading order.
+    pub(super) fn build_layer(&mut self, layer: &ast::Layer) {
+        self.prefix = layer.kind.word().into();
+        self.scope = match layer.kind {
+            LayerKind::Guarantee | LayerKind::Floor => Scope::Host,
+            LayerKind::Defaults => Scope::PerSite,
+        };
+        let mut steps = Vec::new();
+        self.build_stmts(&layer.stmts, Where::Layer(layer.kind), &mut steps);
+        self.scope = Scope::Host;
+        match layer.kind {
+            LayerKind::Guarantee => self.program.guarantee.append(&mut steps),
+            LayerKind::Floor => self.program.floor.append(&mut steps),
+            LayerKind::Defaults => self.program.defaults.append(&mut steps),
+        }
+    }
+
+    /// Builds a member's layer.
+    pub(super) fn build_site(&mut self, site: &ast::Site) {
+        let mut hosts = Vec::new();
+        for host in &site.hosts {
+            match HostPattern::parse(&host.node) {
+                Ok(pattern) => hosts.push(pattern),
+                Err(why) => self.error(Code::OutOfRange, host.span, why.to_string()),
+            }
+        }
+        let Some(first) = site.hosts.first() else { return };
+        self.prefix = first.node.trim_start_matches("*.").into();
+        self.scope = Scope::Member(number(self.program.sites.len()));
+        self.refuse_overlap(site, &hosts);
+        let mut steps = Vec::new();
+        self.build_stmts(&site.stmts, Where::Member, &mut steps);
+        self.scope = Scope::Host;
+        self.program.sites.push(SiteLayer { tenant: None, hosts, steps, defaults: None });
+    }
+
+    /// Two `site` blocks for one host would leave open which of them holds.
+    fn refuse_overlap(&mut self, site: &ast::Site, hosts: &[HostPattern]) {
+        let taken = |pattern: &HostPattern| {
+            self.program.sites.iter().any(|other| other.hosts.contains(pattern))
+        };
+        let Some(twice) = hosts.iter().find(|pattern| taken(pattern)) else { return };
+        let message = format!("`{twice}` already has a `site` block");
+        self.error(Code::DuplicateName, site.span, message);
+    }
+
+    fn build_stmts(&mut self, stmts: &[Stmt], at: Where, steps: &mut Vec<Step>) {
+        for stmt in stmts {
+            match stmt {
+                Stmt::Decl(decl) => self.build_decl(decl),
+                Stmt::Rule(rule) => steps.extend(self.rule(rule, at)),
+                Stmt::Limit(limit) => steps.extend(self.limit(limit, at)),
+                Stmt::Under(under) => {
+                    self.not_built(under.level.span, "`under`");
+                    let Some(level) = self.level_id(&under.level.node, under.level.span) else {
+                        continue;
+                    };
+                    let outer = self.level;
+                    self.level = outer.max(level);
+                    self.build_stmts(&under.stmts, at, steps);
+                    self.level = outer;
+                }
+                Stmt::Decide(decide) => self.decide(decide, at),
+                Stmt::Adjust(adjust) => self.not_built(adjust.name.span, "`adjust`"),
+                Stmt::Disable(disable) => self.not_built(disable.name.span, "`disable`"),
+            }
+        }
+    }
+
+    /// The number of a rule or limit, under its full name.
+    fn name_rule(&mut self, name: &Name, meta: &Meta) -> Option<(RuleId, String)> {
+        let full = format!("{}.{}", self.prefix, name.node);
+        if !self.claim_full("rule or limit", &full, name.span) {
+            return None;
+        }
+        if self.program.rules.len() >= RULES_MAX {
+            self.error(
+                Code::TooMany,
+                name.span,
+                format!("a policy has at most {RULES_MAX} rules and limits"),
+            );
+            return None;
+        }
+        let info = RuleInfo {
+            name: full.clone().into(),
+            file: self.file,
+            span: name.span,
+            note: meta.note.as_ref().map(|note| note.node.clone()),
+        };
+        Some((self.rule_id(info), full))
+    }
+
+    fn rule(&mut self, rule: &Rule, at: Where) -> Option<Step> {
+        let named = self.name_rule(&rule.name, &rule.meta);
+        if rule.when.is_none() && !rule.meta.broken {
+            self.missing(
+                rule.name.span,
+                "a rule",
+                "when",
+                "say when it applies; a rule for every request says `when true`",
+            );
+        }
+        let when = self.optional(rule.when.as_ref());
+        let unless = self.optional(rule.unless.as_ref());
+        let Some(then) = &rule.then else {
+            if !rule.meta.broken {
+                self.missing(rule.name.span, "a rule", "then", "say what it does: `then block`");
+            }
+            return None;
+        };
+        let full = named.as_ref().map_or("", |(_, full)| full).to_owned();
+        let then = self.then(&then.node, at, &full);
+        let shadow = self.shadow(rule.shadow.as_ref());
+        let expires = self.expires(&rule.meta);
+        Some(Step {
+            rule: named?.0,
+            level: self.level,
+            shadow,
+            expires,
+            when: when?,
+            unless: unless?,
+            limit: None,
+            then: then?,
+        })
+    }
+
+    /// A condition that may be missing; `None` where it is there and wrong.
+    fn optional(&mut self, expr: Option<&Spanned<Expr>>) -> Option<Option<CondId>> {
+        match expr {
+            None => Some(None),
+            Some(expr) => self.condition(expr).map(Some),
+        }
+    }
+
+    fn limit(&mut self, limit: &Limit, at: Where) -> Option<Step> {
+        let named = self.name_rule(&limit.name, &limit.meta);
+        let when = self.optional(limit.condition.as_ref());
+        let unless = self.optional(limit.unless.as_ref());
+        let key = self.key(&limit.per);
+        let keys = match &limit.keys {
+            None => Some(LIMIT_KEYS_DEFAULT as i64),
+            Some(keys) => self.in_range("keys", keys, 1, COUNTER_KEYS_MAX),
+        };
+        if limit.to.is_none() && !limit.meta.broken {
+            self.missing(limit.name.span, "a limit", "to", "say how many: `to 10/1m burst 5`");
+        }
+        if limit.then.is_none() && !limit.meta.broken {
+            self.missing(
+                limit.name.span,
+                "a limit",
+                "then",
+                "say what is beyond it: `then block 429`",
+            );
+        }
+        let numbers = limit.to.as_ref().and_then(|to| self.to(to));
+        let hold = self.hold(limit.hold.as_ref());
+        let full = named.as_ref().map_or("", |(_, full)| full).to_owned();
+        let place = match at {
+            Where::Layer(LayerKind::Guarantee) => Where::GuaranteeLimit,
+            other => other,
+        };
+        let then = limit.then.as_ref().and_then(|then| self.then(&then.node, place, &full));
+        let shadow = self.shadow(limit.shadow.as_ref());
+        let expires = self.expires(&limit.meta);
+        let (n, burst, window_ms) = numbers?;
+        let (hold_ms, doubling_to_ms) = hold?;
+        let (per, key_text) = key?;
+        let counter = self.next_counter();
+        self.program.counters.push(Counter {
+            name: full.clone().into(),
+            identity: format!("{full}|{key_text}|limit|{:?}", self.scope).into(),
+            counts: Counts::Limit,
+            scope: self.scope,
+            per,
+            window_ms,
+            keys: usize::try_from(keys?).unwrap_or(LIMIT_KEYS_DEFAULT),
+            heavy: false,
+        });
+        Some(Step {
+            rule: named?.0,
+            level: self.level,
+            shadow,
+            expires,
+            when: when?,
+            unless: unless?,
+            limit: Some(LimitStep { counter, n, burst, hold_ms, doubling_to_ms }),
+            then: then?,
+        })
+    }
+
+    /// How many, the reserve, and the window in milliseconds.
+    fn to(&mut self, to: &Spanned<To>) -> Option<(u64, u64, u64)> {
+        let rate = match &to.node.rate.node {
+            RateOrName::Rate(rate) => *rate,
+            RateOrName::Name(name) => self.rate_by_name(name, to.node.rate.span)?,
+        };
+        let window_ms = self.window_ms(&Spanned::new(rate.window, to.node.rate.span))?;
+        let most = i64::try_from(RATE_MAX).unwrap_or(i64::MAX);
+        let burst = match &to.node.burst {
+            None => 0,
+            Some(burst) => self.in_range("burst", burst, 0, most)?,
+        };
+        if rate.n > RATE_MAX {
+            self.error(
+                Code::OutOfRange,
+                to.node.rate.span,
+                format!("a limit allows at most {RATE_MAX} requests in a window"),
+            );
+            return None;
+        }
+        Some((rate.n, u64::try_from(burst).unwrap_or(0), window_ms))
+    }
+
+    fn rate_by_name(&mut self, name: &str, span: Span) -> Option<ast::Rate> {
+        let operand = ast::Operand::Word(name.into());
+        match self.constant_of(&operand) {
+            Some(Literal::Rate(rate)) => Some(rate),
+            Some(_) => {
+                self.error(Code::Mismatch, span, format!("`{name}` is no rate such as `10/1m`"));
+                None
+            }
+            None => {
+                self.complain(
+                    Diagnostic::error(
+                        Code::UnknownLet,
+                        self.file,
+                        span,
+                        format!("there is no `let` called `{name}`"),
+                    )
+                    .help("write the rate out, as in `10/1m`, or declare it with `let`"),
+                );
+                None
+            }
+        }
+    }
+
+    fn hold(&mut self, hold: Option<&Spanned<Hold>>) -> Option<(Option<u64>, Option<u64>)> {
+        let Some(hold) = hold else { return Some((None, None)) };
+        let duration = &hold.node.duration;
+        let ms = self.lasting(duration.node.ms(), duration.span)?;
+        let Some(doubling) = &hold.node.doubling_to else { return Some((Some(ms), None)) };
+        let most = self.lasting(doubling.node.ms(), doubling.span)?;
+        if most < ms {
+            self.error(
+                Code::OutOfRange,
+                doubling.span,
+                "`doubling to` is longer than the hold it doubles",
+            );
+            return None;
+        }
+        Some((Some(ms), Some(most)))
+    }
+
+    fn shadow(&mut self, shadow: Option<&Shadow>) -> bool {
+        if let Some(until) = shadow.and_then(|shadow| shadow.until.as_ref()) {
+            self.warn_passed(until, "this rule was to be in shadow only until then");
+        }
+        shadow.is_some()
+    }
+
+    fn expires(&mut self, meta: &Meta) -> Option<Tick> {
+        let date = meta.expires.as_ref()?;
+        self.warn_passed(date, "this rule has stopped acting");
+        Some(Tick(u64::try_from(date.node.unix_s).unwrap_or(0).saturating_mul(1_000)))
+    }
+
+    fn warn_passed(&mut self, date: &Spanned<Date>, message: &str) {
+        let today = i64::try_from(self.given.today.saturating_mul(86_400)).unwrap_or(i64::MAX);
+        if date.node.unix_s <= today {
+            self.complain(
+                Diagnostic::error(Code::Expired, self.file, date.span, message)
+                    .warning()
+                    .label("this date has passed")
+                    .help("remove the rule, or give it another date"),
+            );
+        }
+    }
+
+    fn decide(&mut self, decide: &ast::Decide, at: Where) {
+        if at != Where::Layer(LayerKind::Defaults) {
+            return self.error(Code::Misplaced, decide.span, "`decide` stands in `defaults` only");
+        }
+        if !self.claim_full("decision table", "decide", decide.span) {
+            return;
+        }
+        self.descending(&decide.thresholds);
+        let mut thresholds = Vec::new();
+        for threshold in &decide.thresholds {
+            let when = self.condition(&threshold.when);
+            let then = self.last(&threshold.then, Where::Decide, "defaults.decide");
+            thresholds.extend(when.zip(then));
+        }
+        let Some(otherwise) = &decide.otherwise else {
+            if decide.broken {
+                return;
+            }
+            return self.missing(
+                decide.span,
+                "`decide`",
+                "otherwise",
+                "say what happens where no line holds: `otherwise allow`",
+            );
+        };
+        let Some(otherwise) = self.last(otherwise, Where::Decide, "defaults.decide") else {
+            return;
+        };
+        let info = RuleInfo {
+            name: "defaults.decide".into(),
+            file: self.file,
+            span: decide.span,
+            note: None,
+        };
+        let rule = self.rule_id(info);
+        self.program.decide = Some(Decide { rule, thresholds, otherwise });
+    }
+
+    /// `score >= n` lines must come in falling order, or a later one never holds.
+    fn descending(&mut self, thresholds: &[ast::Threshold]) {
+        let mut last: Option<(i64, Span)> = None;
+        for threshold in thresholds {
+            let Some(n) = score_at_least(&threshold.when.node) else { continue };
+            if let Some((before, first)) = last
+                && n >= before
+            {
+                self.complain(
+                    Diagnostic::error(
+                        Code::Thresholds,
+                        self.file,
+                        threshold.when.span,
+                        format!("this line never holds: a score of {n} or more was taken by an earlier line"),
+                    )
+                    .related(self.file, first, "by this one")
+                    .help("put the highest threshold first"),
+                );
+            }
+            last = Some((n, threshold.when.span));
+        }
+    }
+}
+
+/// The n of `score >= n` or `score > n`.
+fn score_at_least(expr: &Expr) -> Option<i64> {
+    let Expr::Compare { left, op, right } = expr else { return None };
+    let (ast::Operand::Word(word), ast::Operand::Literal(Literal::Int(n))) =
+        (&left.node, &right.node)
+    else {
+        return None;
+    };
+    match (&**word, op.node.kind, op.node.negated) {
+        ("score", ast::OpKind::GreaterEq, false) => Some(*n),
+        ("score", ast::OpKind::Greater, false) => Some(n.saturating_add(1)),
+        _ => None,
+    }
+}
+
+/// Whether an action ends the walk.
+#[must_use]
+pub(super) fn is_final(action: &Action) -> bool {
+    !matches!(action, Action::Tag(_) | Action::Score(_) | Action::Log(_) | Action::Error)
+}

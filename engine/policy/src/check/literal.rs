@@ -1,0 +1,233 @@
+//! Written values to values of a type.
+
+use seawall_model::Prefix;
+
+use super::build::Builder;
+use super::names::Constant;
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::program::Const;
+use crate::schema::{EnumId, Type};
+use crate::set::Set;
+use crate::span::{Span, Spanned};
+use crate::syntax::ast::Literal;
+
+/// The type that a written value has by itself.
+pub(super) fn own_type(literal: &Literal) -> Option<Type> {
+    Some(match literal {
+        Literal::Str(_) => Type::Str,
+        Literal::Int(_) => Type::Int,
+        Literal::Percent(_) => Type::Percent,
+        Literal::Duration(_) => Type::Duration,
+        Literal::Rate(_) => Type::Rate,
+        Literal::Size(_) => Type::Size,
+        Literal::Asn(_) => Type::Asn,
+        Literal::Ip(_) => Type::Ip,
+        Literal::Cidr(..) => Type::Cidr,
+        Literal::Date(_) => Type::Date,
+        Literal::Bool(_) => Type::Bool,
+        Literal::Word(_) | Literal::Error => return None,
+    })
+}
+
+fn saturate(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+impl Builder<'_> {
+    /// `literal` as a value of type `ty`; complains where it is none. `subject` is what it is held
+    /// against, as written.
+    pub(super) fn constant(
+        &mut self,
+        literal: &Literal,
+        ty: Type,
+        span: Span,
+        subject: &str,
+    ) -> Option<Const> {
+        Some(match (ty, literal) {
+            (_, Literal::Error) => return None,
+            (Type::Bool, Literal::Bool(value)) => Const::Bool(*value),
+            (Type::Int | Type::Size, Literal::Int(n)) | (Type::Percent, Literal::Percent(n)) => {
+                Const::Int(*n)
+            }
+            (Type::Size, Literal::Size(n)) => Const::Int(saturate(*n)),
+            (Type::Duration, Literal::Duration(d)) => Const::Int(saturate(d.us)),
+            (Type::Rate, Literal::Rate(rate)) => Const::Int(saturate(rate.n)),
+            (Type::Asn, Literal::Asn(n)) => Const::Int(i64::from(*n)),
+            (Type::Str, Literal::Str(bytes)) => Const::Bytes(bytes.clone()),
+            (Type::Ip, Literal::Ip(ip)) => Const::Ip(*ip),
+            (Type::Cidr, Literal::Ip(ip)) => Const::Net(Prefix::host(*ip)),
+            (Type::Cidr, Literal::Cidr(net, cleared)) => {
+                self.note_host_bits(*cleared, net, span);
+                Const::Net(*net)
+            }
+            (Type::Date, Literal::Date(date)) => Const::Int(date.unix_s),
+            (Type::Enum(id), Literal::Word(word)) => Const::Int(self.word_code(id, word, span)?),
+            _ => {
+                self.mismatch(literal, ty, span, subject);
+                return None;
+            }
+        })
+    }
+
+    pub(super) fn note_host_bits(&mut self, cleared: bool, net: &Prefix, span: Span) {
+        if cleared {
+            self.complain(
+                Diagnostic::error(
+                    Code::HostBits,
+                    self.file,
+                    span,
+                    format!("this network is read as `{net}`"),
+                )
+                .note()
+                .label("bits behind the prefix are set")
+                .fix(span, net.to_string()),
+            );
+        }
+    }
+
+    fn mismatch(&mut self, literal: &Literal, ty: Type, span: Span, subject: &str) {
+        let schema = self.given.schema;
+        let is = schema.type_name(ty);
+        let written = self.text(span).to_owned();
+        let (code, this, fix) = match (ty, literal) {
+            (Type::Ip, Literal::Cidr(..)) => (Code::AddressNetwork, "a network", None),
+            (Type::Ip | Type::Cidr, Literal::Str(bytes)) => {
+                (Code::Mismatch, "a string", Some(String::from_utf8_lossy(bytes).into_owned()))
+            }
+            (Type::Asn, Literal::Int(n)) => (Code::Mismatch, "a number", Some(format!("AS{n}"))),
+            (Type::Str, Literal::Word(word)) => {
+                (Code::Mismatch, "a word", Some(format!("\"{word}\"")))
+            }
+            (Type::Enum(id), Literal::Str(bytes)) => {
+                let word = String::from_utf8_lossy(bytes).into_owned();
+                let known = schema.words(id).is_some_and(|spec| spec.code(&word).is_some());
+                (Code::Mismatch, "a string", known.then_some(word))
+            }
+            (Type::Percent, Literal::Int(n)) => {
+                (Code::Mismatch, "a whole number", Some(format!("{n}%")))
+            }
+            _ => (
+                Code::Mismatch,
+                own_type(literal).map_or("a word", |own| schema.type_name(own)),
+                None,
+            ),
+        };
+        let mut diagnostic = Diagnostic::error(
+            code,
+            self.file,
+            span,
+            if code == Code::AddressNetwork {
+                "an address never equals a network".to_owned()
+            } else {
+                format!("`{subject}` is {is}, and `{written}` is {this}")
+            },
+        )
+        .label(format!("this is {this}"));
+        if code == Code::AddressNetwork {
+            diagnostic = diagnostic.help("to ask whether the address lies inside, write `in`");
+        }
+        if let Some(fix) = fix {
+            diagnostic = diagnostic.fix(span, fix);
+        }
+        self.complain(diagnostic);
+    }
+
+    /// The number of a word of an enumeration.
+    pub(super) fn word_code(&mut self, id: EnumId, word: &str, span: Span) -> Option<i64> {
+        if id == self.given.schema.level {
+            if word == "normal" {
+                return Some(0);
+            }
+            return self.level_id(word, span).map(|level| i64::from(level.0));
+        }
+        let spec = *self.given.schema.words(id)?;
+        if let Some(code) = spec.code(word) {
+            return Some(code);
+        }
+        let near = nearest(word, spec.words.iter().copied());
+        let mut diagnostic = Diagnostic::error(
+            Code::UnknownWord,
+            self.file,
+            span,
+            format!("`{word}` is not {} that this language knows", spec.name),
+        );
+        diagnostic = match near {
+            Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(span, near),
+            None if spec.words.len() <= 12 => {
+                diagnostic.help(format!("possible here: {}", spec.words.join(", ")))
+            }
+            None => diagnostic.help("`seawall fields` lists them all"),
+        };
+        self.complain(diagnostic);
+        None
+    }
+
+    /// A set of values of type `ty`.
+    pub(super) fn set(
+        &mut self,
+        elements: &[Spanned<Literal>],
+        ty: Type,
+        subject: &str,
+    ) -> Option<Set> {
+        let mut consts = Vec::with_capacity(elements.len());
+        let mut good = true;
+        for element in elements {
+            // An address in a set of networks is the network of that one address.
+            let element_ty = if ty == Type::Ip { Type::Cidr } else { ty };
+            match self.set_element(&element.node, element_ty, element.span, subject) {
+                Some(mut all) => consts.append(&mut all),
+                None => good = false,
+            }
+        }
+        good.then(|| set_of(consts))
+    }
+
+    /// One element; the name of a `let` set stands for all of its elements.
+    fn set_element(
+        &mut self,
+        literal: &Literal,
+        ty: Type,
+        span: Span,
+        subject: &str,
+    ) -> Option<Vec<Const>> {
+        if let Literal::Word(word) = literal
+            && let Some(constant) = self.names.lets.get(word).cloned()
+        {
+            let literals = match constant {
+                Constant::Literal(one) => vec![Spanned::new(one, span)],
+                Constant::Set(all) => all,
+            };
+            return literals
+                .iter()
+                .map(|one| self.constant(&one.node, ty, span, subject))
+                .collect();
+        }
+        self.constant(literal, ty, span, subject).map(|one| vec![one])
+    }
+}
+
+/// Constants of one type as a set.
+pub(super) fn set_of(consts: Vec<Const>) -> Set {
+    let mut strings = std::collections::HashSet::new();
+    let mut ints = Vec::new();
+    let mut nets = Vec::new();
+    for constant in consts {
+        match constant {
+            Const::Bytes(bytes) => {
+                strings.insert(bytes);
+            }
+            Const::Int(n) => ints.push(n),
+            Const::Ip(ip) => nets.push(Prefix::host(ip)),
+            Const::Net(net) => nets.push(net),
+            Const::Bool(value) => ints.push(i64::from(value)),
+        }
+    }
+    if !nets.is_empty() {
+        Set::Nets(nets.into_iter().collect())
+    } else if !ints.is_empty() {
+        Set::ints(ints)
+    } else {
+        Set::Strings(strings)
+    }
+}

@@ -1,0 +1,135 @@
+//! The first pass: every name, once.
+
+use std::collections::HashMap;
+
+use super::build::Builder;
+use super::{Page, decl};
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, FileId};
+use crate::program::{ExternId, LevelId, ListId};
+use crate::schema::Type;
+use crate::span::{Span, Spanned};
+use crate::syntax::ast::{Decl, Item, Literal, Name, Operand, Stmt};
+
+/// What a `let` stands for.
+#[derive(Debug, Clone)]
+pub(super) enum Constant {
+    /// One value.
+    Literal(Literal),
+    /// Several.
+    Set(Vec<Spanned<Literal>>),
+}
+
+/// What is known of a track before it is built.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TrackName {
+    pub(super) counter: seawall_model::CounterId,
+    pub(super) counted: TrackCounts,
+    pub(super) window_ms: u64,
+}
+
+/// What a track counts, for the check of the functions that ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TrackCounts {
+    Requests,
+    Bytes,
+    Distinct,
+}
+
+/// Everything that has a name, each kind in a table of its own.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub(super) lets: HashMap<Box<str>, Constant>,
+    pub(super) lists: HashMap<Box<str>, (ListId, Type)>,
+    pub(super) tracks: HashMap<Box<str>, TrackName>,
+    pub(super) externs: HashMap<Box<str>, ExternId>,
+    pub(super) levels: HashMap<Box<str>, LevelId>,
+    pub(super) level_words: Vec<Box<str>>,
+    /// Full names of rules, limits and the decision table.
+    pub(super) rules: HashMap<Box<str>, seawall_model::RuleId>,
+    /// Where each name was declared, by kind and name.
+    places: HashMap<(&'static str, Box<str>), (FileId, Span)>,
+}
+
+impl Builder<'_> {
+    /// Files all names of all pages.
+    pub(super) fn collect(&mut self, pages: &[Page]) {
+        for page in pages {
+            self.file = page.file;
+            match &page.item {
+                Item::Decl(decl) => self.collect_decl(decl),
+                Item::Level(level) => self.declare_level(level),
+                Item::Extern(item) => self.declare_extern(item),
+                Item::Layer(layer) => self.collect_stmts(&layer.stmts),
+                Item::Site(site) => self.collect_stmts(&site.stmts),
+                Item::Include(_) | Item::Tenant(_) | Item::Test(_) => {}
+            }
+        }
+    }
+
+    fn collect_stmts(&mut self, stmts: &[Stmt]) {
+        for stmt in stmts {
+            match stmt {
+                Stmt::Decl(decl) => self.collect_decl(decl),
+                Stmt::Under(under) => self.collect_stmts(&under.stmts),
+                _ => {}
+            }
+        }
+    }
+
+    fn collect_decl(&mut self, decl: &Decl) {
+        match decl {
+            Decl::Let(item) => {
+                if self.claim("let", &item.name) {
+                    let value = match &item.value.node {
+                        Operand::Literal(literal) => Constant::Literal(literal.clone()),
+                        Operand::Word(word) => Constant::Literal(Literal::Word(word.clone())),
+                        Operand::Set(all) => Constant::Set(all.clone()),
+                        _ => return,
+                    };
+                    self.names.lets.insert(item.name.node.clone(), value);
+                }
+            }
+            Decl::List(list) => self.declare_list(list),
+            Decl::Track(track) => self.declare_track(track),
+        }
+    }
+
+    /// Takes a name for a kind of thing; says where it was taken before.
+    pub(super) fn claim(&mut self, kind: &'static str, name: &Name) -> bool {
+        if decl::RESERVED.contains(&&*name.node) {
+            self.complain(
+                Diagnostic::error(
+                    Code::ReservedName,
+                    self.file,
+                    name.span,
+                    format!("`{}` is a word of the language and cannot be a name", name.node),
+                )
+                .help("choose another name"),
+            );
+            return false;
+        }
+        self.claim_full(kind, &name.node, name.span)
+    }
+
+    /// The same for a full name, which may hold a layer.
+    pub(super) fn claim_full(&mut self, kind: &'static str, name: &str, span: Span) -> bool {
+        let key = (kind, Box::from(name));
+        if let Some((file, first)) = self.names.places.get(&key).copied() {
+            self.complain(
+                Diagnostic::error(
+                    Code::DuplicateName,
+                    self.file,
+                    span,
+                    format!("there are two {}s called `{name}`", key.0),
+                )
+                .label("the second")
+                .related(file, first, "the first")
+                .help("give one of them another name"),
+            );
+            return false;
+        }
+        self.names.places.insert(key, (self.file, span));
+        true
+    }
+}

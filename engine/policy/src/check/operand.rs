@@ -1,0 +1,418 @@
+//! Values: fields, constants and functions, each with its type.
+
+use seawall_model::CounterId;
+
+use super::build::{Builder, Place};
+use super::literal::own_type;
+use super::names::{Constant, TrackCounts};
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::program::{Const, Operand as Built, OperandId, Read};
+use crate::schema::{FieldSpec, Form, Phase, Type};
+use crate::span::{Span, Spanned};
+use crate::syntax::ast::{Literal, Name, Operand};
+
+/// A built value with what is known of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Typed {
+    pub(super) id: OperandId,
+    pub(super) ty: Type,
+    /// The window of the track that a rate was read from.
+    pub(super) window_ms: Option<u64>,
+    /// Known at load.
+    pub(super) constant: bool,
+}
+
+/// The functions of the language, for suggestions.
+const FUNCTIONS: [&str; 17] = [
+    "rate", "count", "distinct", "bytes", "share", "top", "net", "lower", "segment", "len",
+    "count_of", "sample", "tagged", "header", "cookie", "query", "headers",
+];
+
+impl Builder<'_> {
+    pub(super) fn typed(&mut self, operand: Built, ty: Type) -> Typed {
+        Typed { id: self.operand_id(operand), ty, window_ms: None, constant: false }
+    }
+
+    /// Builds a value whose type is its own.
+    pub(super) fn operand(&mut self, operand: &Spanned<Operand>) -> Option<Typed> {
+        match &operand.node {
+            Operand::Literal(literal) => self.literal_operand(literal, operand.span),
+            Operand::Word(word) => self.word_operand(word, operand.span),
+            Operand::Call { name, args } => self.call(name, args, operand.span),
+            Operand::Group(inner) => {
+                let condition = self.condition(inner)?;
+                Some(self.typed(Built::Condition(condition), Type::Bool))
+            }
+            Operand::ListRef(_) | Operand::Set(_) => {
+                self.error(
+                    Code::OperatorType,
+                    operand.span,
+                    "a list or set stands only behind `in` or `not in`",
+                );
+                None
+            }
+            Operand::Error => None,
+        }
+    }
+
+    fn literal_operand(&mut self, literal: &Literal, span: Span) -> Option<Typed> {
+        let ty = own_type(literal)?;
+        let constant = self.constant(literal, ty, span, "this")?;
+        let mut typed = self.typed(Built::Const(constant), ty);
+        typed.constant = true;
+        Some(typed)
+    }
+
+    fn word_operand(&mut self, word: &str, span: Span) -> Option<Typed> {
+        if let Some((id, spec)) = self.given.schema.field(word) {
+            let spec = *spec;
+            if spec.form == Form::Named {
+                self.complain(
+                    Diagnostic::error(
+                        Code::Arguments,
+                        self.file,
+                        span,
+                        format!("`{word}` needs a name: `{word}(\"…\")`"),
+                    )
+                    .label("which one?"),
+                );
+                return None;
+            }
+            self.may_read(&spec, span)?;
+            return Some(self.typed(Built::Field(id), spec.ty));
+        }
+        if let Some(constant) = self.names.lets.get(word).cloned() {
+            return match constant {
+                Constant::Literal(Literal::Word(inner)) => self.unknown_field(&inner, span),
+                Constant::Literal(literal) => self.literal_operand(&literal, span),
+                Constant::Set(_) => {
+                    self.error(
+                        Code::OperatorType,
+                        span,
+                        format!("`{word}` is a set, which stands only behind `in` or `not in`"),
+                    );
+                    None
+                }
+            };
+        }
+        self.unknown_field(word, span)
+    }
+
+    fn unknown_field(&mut self, word: &str, span: Span) -> Option<Typed> {
+        let schema = self.given.schema;
+        let alias = schema.aliases.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(word));
+        let near = alias.map(|(_, ours)| *ours).or_else(|| {
+            let fields = schema.fields.iter().map(|field| field.name);
+            let lets = self.names.lets.keys().map(|name| &**name);
+            nearest(word, fields.chain(lets))
+                .map(|near| schema.field(near).map_or("", |f| f.1.name))
+        });
+        let mut diagnostic = Diagnostic::error(
+            Code::UnknownField,
+            self.file,
+            span,
+            format!("there is no field called `{word}`"),
+        );
+        diagnostic = match near.filter(|near| !near.is_empty()) {
+            Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(span, near),
+            None => diagnostic.help("`seawall fields` lists them all"),
+        };
+        self.complain(diagnostic);
+        None
+    }
+
+    /// Whether a condition that stands here may read the field.
+    fn may_read(&mut self, spec: &FieldSpec, span: Span) -> Option<()> {
+        if spec.phase == Phase::Response && self.place != Place::Answer {
+            self.complain(
+                Diagnostic::error(
+                    Code::ResponseOnly,
+                    self.file,
+                    span,
+                    format!("`{}` is known only when the answer has ended", spec.name),
+                )
+                .help("it may stand in a `track` with `on response`, and rules read that track"),
+            );
+            return None;
+        }
+        let of_walk = matches!(spec.name, "score" | "level");
+        if of_walk && matches!(self.place, Place::Track | Place::Answer | Place::Level) {
+            self.forbidden(spec.name, span);
+            return None;
+        }
+        Some(())
+    }
+
+    pub(super) fn forbidden(&mut self, what: &str, span: Span) {
+        let place = if self.place == Place::Level { "a `level`" } else { "the `where` of a track" };
+        self.error(
+            Code::Forbidden,
+            span,
+            format!("{place} may not read `{what}`: it is known only while rules are walked"),
+        );
+    }
+
+    fn call(&mut self, name: &Name, args: &[Spanned<Operand>], span: Span) -> Option<Typed> {
+        match &*name.node {
+            "header" | "cookie" | "query" => self.named_field(name, args, span),
+            "tagged" => {
+                if self.place != Place::Walk {
+                    self.forbidden("tagged", span);
+                    return None;
+                }
+                let tag = self.text_argument(name, args, span)?;
+                Some(self.typed(Built::Tagged(tag), Type::Bool))
+            }
+            "rate" | "count" | "distinct" | "bytes" | "share" | "top" => {
+                self.track_function(name, args, span)
+            }
+            "len" => self.of_string(name, args, span, (Built::Len, Type::Int)),
+            "lower" => self.of_string(name, args, span, (Built::Lower, Type::Str)),
+            "count_of" => {
+                let [arg] = args else { return self.arguments(name, "one value", span) };
+                let of = self.operand(arg)?;
+                if self.refuse_headers(of, arg.span) {
+                    return None;
+                }
+                Some(self.typed(Built::CountOf(of.id), Type::Int))
+            }
+            "segment" => self.segment(name, args, span),
+            "net" => self.net(name, args, span),
+            "sample" => self.sample(name, args, span),
+            _ if self.names.externs.contains_key(&name.node) => self.extern_call(name, args, span),
+            _ => self.unknown_function(name),
+        }
+    }
+
+    fn unknown_function(&mut self, name: &Name) -> Option<Typed> {
+        let externs: Vec<Box<str>> = self.names.externs.keys().cloned().collect();
+        let known = FUNCTIONS.into_iter().chain(externs.iter().map(|name| &**name));
+        let mut diagnostic = Diagnostic::error(
+            Code::UnknownFunction,
+            self.file,
+            name.span,
+            format!("there is no function called `{}`", name.node),
+        );
+        diagnostic = match nearest(&name.node, known) {
+            Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(name.span, near),
+            None => diagnostic.help(format!("functions: {}", FUNCTIONS.join(", "))),
+        };
+        self.complain(diagnostic);
+        None
+    }
+
+    /// Complains about the arguments of a function.
+    pub(super) fn arguments(&mut self, name: &Name, wants: &str, span: Span) -> Option<Typed> {
+        self.error(Code::Arguments, span, format!("`{}` takes {wants}", name.node));
+        None
+    }
+
+    fn text_argument(
+        &mut self,
+        name: &Name,
+        args: &[Spanned<Operand>],
+        span: Span,
+    ) -> Option<Box<str>> {
+        if let [arg] = args
+            && let Operand::Literal(Literal::Str(bytes)) = &arg.node
+            && let Ok(text) = std::str::from_utf8(bytes)
+        {
+            return Some(text.into());
+        }
+        self.arguments(name, "one name in quotes", span);
+        None
+    }
+
+    fn named_field(&mut self, name: &Name, args: &[Spanned<Operand>], span: Span) -> Option<Typed> {
+        let (id, spec) = self.given.schema.field(&name.node)?;
+        let spec = *spec;
+        self.may_read(&spec, span)?;
+        let mut key = self.text_argument(name, args, span)?;
+        if &*name.node == "header" {
+            // Field names are case-insensitive (RFC 9110 §5.1).
+            key = key.to_ascii_lowercase().into();
+        }
+        Some(self.typed(Built::Values(id, key), spec.ty))
+    }
+
+    fn of_string(
+        &mut self,
+        name: &Name,
+        args: &[Spanned<Operand>],
+        span: Span,
+        (make, ty): (fn(OperandId) -> Built, Type),
+    ) -> Option<Typed> {
+        let [arg] = args else { return self.arguments(name, "one string", span) };
+        let of = self.operand(arg)?;
+        if of.ty != Type::Str {
+            return self.arguments(name, "a string", arg.span);
+        }
+        Some(self.typed(make(of.id), ty))
+    }
+
+    fn segment(&mut self, name: &Name, args: &[Spanned<Operand>], span: Span) -> Option<Typed> {
+        const WANTS: &str = "a string and the number of a segment, from 1 to 64";
+        let [of, n] = args else { return self.arguments(name, WANTS, span) };
+        let of = self.operand(of)?;
+        match (&n.node, of.ty) {
+            (Operand::Literal(Literal::Int(n)), Type::Str) if (1..=64).contains(n) => {
+                let n = u32::try_from(*n).unwrap_or(1);
+                Some(self.typed(Built::Segment(of.id, n), Type::Str))
+            }
+            _ => self.arguments(name, WANTS, span),
+        }
+    }
+
+    fn net(&mut self, name: &Name, args: &[Spanned<Operand>], span: Span) -> Option<Typed> {
+        const WANTS: &str = "an address and two prefix lengths, as in `net(client.ip, 24, 56)`";
+        let [of, v4, v6] = args else { return self.arguments(name, WANTS, span) };
+        let of = self.operand(of)?;
+        let bits = |arg: &Spanned<Operand>, most: i64| match &arg.node {
+            Operand::Literal(Literal::Int(n)) if (0..=most).contains(n) => u8::try_from(*n).ok(),
+            _ => None,
+        };
+        match (of.ty, bits(v4, 32), bits(v6, 128)) {
+            (Type::Ip, Some(v4), Some(v6)) => {
+                Some(self.typed(Built::Net(of.id, v4, v6), Type::Cidr))
+            }
+            _ => self.arguments(name, WANTS, span),
+        }
+    }
+
+    fn sample(&mut self, name: &Name, args: &[Spanned<Operand>], span: Span) -> Option<Typed> {
+        const WANTS: &str = "a percentage from 0% to 100% and a key, as in `sample(10%, client)`";
+        let [percent, key] = args else { return self.arguments(name, WANTS, span) };
+        let key = self.operand(key)?;
+        match &percent.node {
+            Operand::Literal(Literal::Percent(n)) if (0..=100).contains(n) => {
+                let n = u8::try_from(*n).unwrap_or(100);
+                Some(self.typed(Built::Sample(n, key.id), Type::Bool))
+            }
+            _ => self.arguments(name, WANTS, span),
+        }
+    }
+
+    fn track_function(
+        &mut self,
+        name: &Name,
+        args: &[Spanned<Operand>],
+        span: Span,
+    ) -> Option<Typed> {
+        if matches!(self.place, Place::Track | Place::Answer) {
+            self.error(
+                Code::Forbidden,
+                span,
+                "the `where` of a track may not read tracks: they are fed in one go",
+            );
+            return None;
+        }
+        let (track, rest) = match args {
+            [Spanned { node: Operand::Word(track), span }, rest @ ..] => ((track, *span), rest),
+            _ => return self.arguments(name, "the name of a track", span),
+        };
+        let Some(known) = self.names.tracks.get(track.0).copied() else {
+            return self.unknown_track(track.0, track.1);
+        };
+        let (read, ty, wants) = match (&*name.node, rest) {
+            ("rate", []) => (Read::Count, Type::Rate, Some(TrackCounts::Requests)),
+            ("count", []) => (Read::Count, Type::Int, Some(TrackCounts::Requests)),
+            ("bytes", []) => (Read::Bytes, Type::Size, Some(TrackCounts::Bytes)),
+            ("distinct", []) => (Read::Distinct, Type::Int, Some(TrackCounts::Distinct)),
+            ("share", []) => (Read::Share, Type::Percent, None),
+            ("top", [n]) => (Read::Top(self.top_n(name, n)?), Type::Bool, None),
+            ("top", _) => return self.arguments(name, "a track and a number", span),
+            _ => return self.arguments(name, "one track", span),
+        };
+        self.asks_what_is_counted(name, (track.0, track.1), known.counted, wants)?;
+        self.note_heavy(read, known.counter);
+        let mut typed = self.typed(Built::Counter(read, known.counter), ty);
+        typed.window_ms = (ty == Type::Rate).then_some(known.window_ms);
+        Some(typed)
+    }
+
+    /// `share` and `top` need their own sketch in the counter.
+    fn note_heavy(&mut self, read: Read, counter: CounterId) {
+        if matches!(read, Read::Share | Read::Top(_))
+            && let Some(counter) = self.program.counters.get_mut(counter.0 as usize)
+        {
+            counter.heavy = true;
+        }
+    }
+
+    fn top_n(&mut self, name: &Name, arg: &Spanned<Operand>) -> Option<u32> {
+        match &arg.node {
+            Operand::Literal(Literal::Int(n)) if (1..=100).contains(n) => u32::try_from(*n).ok(),
+            _ => {
+                self.arguments(name, "a track and a number from 1 to 100", arg.span);
+                None
+            }
+        }
+    }
+
+    fn asks_what_is_counted(
+        &mut self,
+        name: &Name,
+        (track, span): (&str, Span),
+        counted: TrackCounts,
+        wants: Option<TrackCounts>,
+    ) -> Option<()> {
+        if wants.is_none_or(|wants| wants == counted) {
+            return Some(());
+        }
+        let counts = match counted {
+            TrackCounts::Requests => "requests",
+            TrackCounts::Bytes => "bytes",
+            TrackCounts::Distinct => "distinct values",
+        };
+        self.complain(
+            Diagnostic::error(
+                Code::NotCounted,
+                self.file,
+                span,
+                format!(
+                    "`{}({track})` asks for something that `{track}` does not count",
+                    name.node
+                ),
+            )
+            .label(format!("`{track}` counts {counts}")),
+        );
+        None
+    }
+
+    fn unknown_track(&mut self, track: &str, span: Span) -> Option<Typed> {
+        let near = nearest(track, self.names.tracks.keys().map(|name| &**name)).map(String::from);
+        let mut diagnostic = Diagnostic::error(
+            Code::UnknownTrack,
+            self.file,
+            span,
+            format!("there is no track called `{track}`"),
+        );
+        diagnostic = match near {
+            Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(span, near),
+            None => diagnostic.help("declare it with `track`"),
+        };
+        self.complain(diagnostic);
+        None
+    }
+
+    /// The value of a `let` that is one value.
+    pub(super) fn constant_of(&self, operand: &Operand) -> Option<Literal> {
+        match operand {
+            Operand::Literal(literal) => Some(literal.clone()),
+            Operand::Word(word) => match self.names.lets.get(word)? {
+                Constant::Literal(literal) => Some(literal.clone()),
+                Constant::Set(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The bytes of a constant, where it is a string.
+    pub(super) fn const_bytes(constant: Const) -> Option<Box<[u8]>> {
+        match constant {
+            Const::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}

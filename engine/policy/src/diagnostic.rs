@@ -1,0 +1,225 @@
+//! What is said about a policy: one value that a terminal, an editor and a tool can all show.
+//!
+//! Messages are lower case, without a final stop, with the author's words in backticks and no name
+//! of ours in them.
+
+use std::sync::Arc;
+
+use crate::code::Code;
+use crate::span::{Span, line_column};
+
+/// The most complaints shown for one policy; a file of nonsense should not scroll away the first.
+pub const SHOWN_MAX: usize = 20;
+
+/// A file among those that were loaded together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct FileId(pub u32);
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// The policy is refused.
+    Error,
+    /// Loads, and is probably not what was meant.
+    Warning,
+    /// Worth knowing.
+    Note,
+}
+
+impl Severity {
+    /// As it is shown.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// A change that mends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fix {
+    /// What is replaced; empty for an insertion.
+    pub span: Span,
+    /// By what.
+    pub replacement: String,
+}
+
+/// One complaint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Its number.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// Where.
+    pub file: FileId,
+    /// Where in it.
+    pub span: Span,
+    /// A few words at the place itself.
+    pub label: String,
+    /// Another place that matters, with a few words.
+    pub related: Option<(FileId, Span, String)>,
+    /// How to mend it.
+    pub help: Option<String>,
+    /// A change that mends it by itself.
+    pub fix: Option<Fix>,
+}
+
+impl Diagnostic {
+    /// An error at a place.
+    #[must_use]
+    pub fn error(code: Code, file: FileId, span: Span, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            file,
+            span,
+            label: String::new(),
+            related: None,
+            help: None,
+            fix: None,
+        }
+    }
+
+    /// The same, as a warning.
+    #[must_use]
+    pub fn warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
+    /// The same, as a note.
+    #[must_use]
+    pub fn note(mut self) -> Self {
+        self.severity = Severity::Note;
+        self
+    }
+
+    /// With a few words at the place.
+    #[must_use]
+    pub fn label(mut self, text: impl Into<String>) -> Self {
+        self.label = text.into();
+        self
+    }
+
+    /// With advice.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// With another place.
+    #[must_use]
+    pub fn related(mut self, file: FileId, span: Span, text: impl Into<String>) -> Self {
+        self.related = Some((file, span, text.into()));
+        self
+    }
+
+    /// With a change that mends it.
+    #[must_use]
+    pub fn fix(mut self, span: Span, replacement: impl Into<String>) -> Self {
+        self.fix = Some(Fix { span, replacement: replacement.into() });
+        self
+    }
+
+    /// Whether it refuses the policy.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// The texts that were loaded together, by [`FileId`].
+#[derive(Debug, Clone, Default)]
+pub struct Files {
+    files: Vec<(Arc<str>, Arc<str>)>,
+}
+
+impl Files {
+    /// Adds a file; `name` is its path below the policy root.
+    pub fn add(&mut self, name: &str, text: &str) -> FileId {
+        self.files.push((name.into(), text.into()));
+        FileId(u32::try_from(self.files.len().saturating_sub(1)).unwrap_or(u32::MAX))
+    }
+
+    /// The path of a file.
+    #[must_use]
+    pub fn name(&self, file: FileId) -> &str {
+        self.files.get(file.0 as usize).map_or("", |(name, _)| name)
+    }
+
+    /// The text of a file.
+    #[must_use]
+    pub fn text(&self, file: FileId) -> &str {
+        self.files.get(file.0 as usize).map_or("", |(_, text)| text)
+    }
+
+    /// Line and column of an offset, both from 1.
+    #[must_use]
+    pub fn place(&self, file: FileId, offset: u32) -> (u32, u32) {
+        line_column(self.text(file), offset)
+    }
+}
+
+/// Puts complaints in the order of reading, without repeating one that stands at the same place
+/// with the same number.
+pub fn tidy(diagnostics: &mut Vec<Diagnostic>) {
+    diagnostics.sort_by(|a, b| {
+        (a.file, a.span.start, a.severity, a.code).cmp(&(b.file, b.span.start, b.severity, b.code))
+    });
+    diagnostics.dedup_by(|a, b| a.file == b.file && a.span == b.span && a.code == b.code);
+}
+
+/// The nearest of `known` to `word`: within edit distance 2, and never more than half the word.
+#[must_use]
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let most = 2.min(word.chars().count() / 2);
+    known
+        .into_iter()
+        .map(|candidate| (edit_distance(word, candidate, most), candidate))
+        .filter(|(distance, _)| *distance <= most)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Insertions, deletions and changes between two words, case apart; counting stops past `most`.
+fn edit_distance(a: &str, b: &str, most: usize) -> usize {
+    let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
+    let a: Vec<char> = a.chars().flat_map(char::to_lowercase).collect();
+    if a.len().abs_diff(b.len()) > most {
+        return most.saturating_add(1);
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = std::mem::replace(row.first_mut().unwrap_or(&mut 0), i + 1);
+        let mut left = i + 1;
+        for (y, cell) in b.iter().zip(row.iter_mut().skip(1)) {
+            let best = (diagonal + usize::from(x != y)).min(left + 1).min(*cell + 1);
+            diagonal = std::mem::replace(cell, best);
+            left = best;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn suggestions_keep_their_distance() {
+        let known = ["challenge", "block", "allow", "ua"];
+        assert_eq!(nearest("challnge", known), Some("challenge"));
+        assert_eq!(nearest("blok", known), Some("block"));
+        assert_eq!(nearest("Allow", known), Some("allow"));
+        assert_eq!(nearest("unknown_function", known), None);
+        assert_eq!(nearest("x", known), None, "a guess from one letter is noise");
+    }
+}

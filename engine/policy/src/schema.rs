@@ -1,0 +1,177 @@
+//! What there is to look at, as data.
+//!
+//! The language does not know HTTP. Whoever runs it says which fields, enumerations and sources
+//! exist, and answers for them through [`crate::run::Context`]. The checker, `seawall fields` and
+//! the reference all read this one table, so they cannot disagree.
+
+/// An enumeration of bare words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EnumId(pub u16);
+
+/// A field of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FieldId(pub u16);
+
+/// The type of a value. There is no float: ratios are percentages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// True or false.
+    Bool,
+    /// 64 bits with a sign.
+    Int,
+    /// Whole percent.
+    Percent,
+    /// Bytes.
+    Str,
+    /// An address of either family.
+    Ip,
+    /// A network of either family.
+    Cidr,
+    /// An autonomous system.
+    Asn,
+    /// Microseconds.
+    Duration,
+    /// So many in the window of a track.
+    Rate,
+    /// Bytes counted.
+    Size,
+    /// A moment.
+    Date,
+    /// A word of an enumeration.
+    Enum(EnumId),
+    /// All header fields, as an extern's argument only.
+    Headers,
+}
+
+/// Whether a field always has a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Every request has it.
+    Always,
+    /// A request may come without it.
+    Maybe,
+    /// Only where the host has configured this source.
+    Source(&'static str),
+}
+
+/// When a field is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// When the request's head has come.
+    Request,
+    /// When the answer has ended: in tracks with `on response` only.
+    Response,
+}
+
+/// How a field is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `path`
+    Plain,
+    /// `header("name")`: any number of values.
+    Named,
+}
+
+/// One field.
+#[derive(Debug, Clone, Copy)]
+pub struct FieldSpec {
+    /// As it is written.
+    pub name: &'static str,
+    /// Of one value.
+    pub ty: Type,
+    /// How it is written.
+    pub form: Form,
+    /// Whether it always has a value.
+    pub presence: Presence,
+    /// When it is known.
+    pub phase: Phase,
+    /// Whether a stranger can claim any value.
+    pub forgeable: bool,
+    /// What it is, in a line.
+    pub doc: &'static str,
+}
+
+/// One enumeration.
+#[derive(Debug, Clone, Copy)]
+pub struct EnumSpec {
+    /// Its name in messages: `an HTTP method`.
+    pub name: &'static str,
+    /// Its words, for the reference and for suggestions.
+    pub words: &'static [&'static str],
+    /// Whether `<` and `>` make sense: the words stand in ascending order.
+    pub ordered: bool,
+    /// Whether case matters.
+    pub exact_case: bool,
+}
+
+impl EnumSpec {
+    /// The number of a word.
+    #[must_use]
+    pub fn code(&self, word: &str) -> Option<i64> {
+        let same = |known: &&str| {
+            if self.exact_case { **known == *word } else { known.eq_ignore_ascii_case(word) }
+        };
+        self.words.iter().position(same).and_then(|at| i64::try_from(at).ok())
+    }
+}
+
+/// Names that other tools use for what is here.
+pub type Alias = (&'static str, &'static str);
+
+/// Everything there is to look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Schema {
+    /// The fields; [`FieldId`] is the place in it.
+    pub fields: &'static [FieldSpec],
+    /// The enumerations; [`EnumId`] is the place in it.
+    pub enums: &'static [EnumSpec],
+    /// What the field is called elsewhere, and here.
+    pub aliases: &'static [Alias],
+    /// The enumeration whose words a policy declares itself.
+    pub level: EnumId,
+    /// The field that holds the level.
+    pub level_field: FieldId,
+    /// The field that holds the score.
+    pub score_field: FieldId,
+}
+
+impl Schema {
+    /// The field of this name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<(FieldId, &FieldSpec)> {
+        let at = self.fields.iter().position(|field| field.name == name)?;
+        Some((FieldId(u16::try_from(at).ok()?), self.fields.get(at)?))
+    }
+
+    /// The description of a field.
+    #[must_use]
+    pub fn spec(&self, id: FieldId) -> Option<&FieldSpec> {
+        self.fields.get(usize::from(id.0))
+    }
+
+    /// The description of an enumeration.
+    #[must_use]
+    pub fn words(&self, id: EnumId) -> Option<&EnumSpec> {
+        self.enums.get(usize::from(id.0))
+    }
+
+    /// A type as a policy's author would say it.
+    #[must_use]
+    pub fn type_name(&self, ty: Type) -> &'static str {
+        match ty {
+            Type::Bool => "true or false",
+            Type::Int => "a whole number",
+            Type::Percent => "a percentage",
+            Type::Str => "a string",
+            Type::Ip => "an address",
+            Type::Cidr => "a network",
+            Type::Asn => "an AS number",
+            Type::Duration => "a duration",
+            Type::Rate => "a rate",
+            Type::Size => "a size",
+            Type::Date => "a date",
+            Type::Enum(id) => self.words(id).map_or("a word", |spec| spec.name),
+            Type::Headers => "the header fields",
+        }
+    }
+}

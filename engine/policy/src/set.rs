@@ -1,0 +1,181 @@
+//! Sets of values: what stands in braces, and what a list file holds.
+//!
+//! Networks are merged ranges in a sorted array: an overlap is never an error (a single address
+//! inside a listed /64 has taken other systems down at boot), and membership is one binary search.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use seawall_model::Prefix;
+
+/// A checked set; each kind answers for its own type only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Set {
+    /// Whole strings, bytes for bytes.
+    Strings(HashSet<Box<[u8]>>),
+    /// Numbers: AS numbers, words of an enumeration, whole numbers.
+    Ints(Vec<i64>),
+    /// Addresses and networks.
+    Nets(NetSet),
+}
+
+impl Set {
+    /// Numbers, in any order.
+    #[must_use]
+    pub fn ints(mut numbers: Vec<i64>) -> Self {
+        numbers.sort_unstable();
+        numbers.dedup();
+        Self::Ints(numbers)
+    }
+
+    /// Whether these bytes are in it.
+    #[must_use]
+    pub fn has_bytes(&self, bytes: &[u8]) -> bool {
+        matches!(self, Self::Strings(all) if all.contains(bytes))
+    }
+
+    /// Whether this number is in it.
+    #[must_use]
+    pub fn has_int(&self, number: i64) -> bool {
+        matches!(self, Self::Ints(all) if all.binary_search(&number).is_ok())
+    }
+
+    /// Whether the whole network lies in it.
+    #[must_use]
+    pub fn has_net(&self, net: &Prefix) -> bool {
+        matches!(self, Self::Nets(all) if all.covers(net))
+    }
+
+    /// How many elements it has, merged ones counted once.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Strings(all) => all.len(),
+            Self::Ints(all) => all.len(),
+            Self::Nets(all) => all.v4.len().saturating_add(all.v6.len()),
+        }
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Networks of both families as merged, sorted, disjoint ranges.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetSet {
+    v4: Vec<(u32, u32)>,
+    v6: Vec<(u128, u128)>,
+}
+
+impl FromIterator<Prefix> for NetSet {
+    fn from_iter<I: IntoIterator<Item = Prefix>>(nets: I) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for net in nets {
+            match net.addr() {
+                IpAddr::V4(ip) => {
+                    let free = u32::MAX.checked_shr(u32::from(net.len())).unwrap_or(0);
+                    v4.push((u32::from(ip), u32::from(ip) | free));
+                }
+                IpAddr::V6(ip) => {
+                    let free = u128::MAX.checked_shr(u32::from(net.len())).unwrap_or(0);
+                    v6.push((u128::from(ip), u128::from(ip) | free));
+                }
+            }
+        }
+        Self { v4: merged(v4, |n| n.saturating_add(1)), v6: merged(v6, |n| n.saturating_add(1)) }
+    }
+}
+
+/// Sorts ranges and joins those that overlap or touch.
+fn merged<T: Ord + Copy>(mut ranges: Vec<(T, T)>, next: impl Fn(T) -> T) -> Vec<(T, T)> {
+    ranges.sort_unstable();
+    let mut out: Vec<(T, T)> = Vec::with_capacity(ranges.len());
+    for (from, to) in ranges {
+        match out.last_mut() {
+            Some(last) if from <= next(last.1) => last.1 = last.1.max(to),
+            _ => out.push((from, to)),
+        }
+    }
+    out.shrink_to_fit();
+    out
+}
+
+/// The range that holds `from`, if it reaches `to`.
+fn within<T: Ord + Copy>(ranges: &[(T, T)], from: T, to: T) -> bool {
+    let after = ranges.partition_point(|range| range.0 <= from);
+    after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|range| to <= range.1)
+}
+
+impl NetSet {
+    /// Whether the address lies in one of them.
+    #[must_use]
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(v4) => within(&self.v4, u32::from(v4), u32::from(v4)),
+            IpAddr::V6(v6) => within(&self.v6, u128::from(v6), u128::from(v6)),
+        }
+    }
+
+    /// Whether every address of `net` lies in them.
+    #[must_use]
+    pub fn covers(&self, net: &Prefix) -> bool {
+        match net.addr() {
+            IpAddr::V4(v4) => {
+                let from = u32::from(v4);
+                let free = u32::MAX.checked_shr(u32::from(net.len())).unwrap_or(0);
+                within(&self.v4, from, from | free)
+            }
+            IpAddr::V6(v6) => {
+                let from = u128::from(v6);
+                let free = u128::MAX.checked_shr(u32::from(net.len())).unwrap_or(0);
+                within(&self.v6, from, from | free)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nets(all: &[&str]) -> NetSet {
+        all.iter().map(|text| Prefix::parse(text).unwrap().0).collect()
+    }
+
+    #[test]
+    fn overlaps_and_neighbours_merge() {
+        let set = nets(&["10.0.0.0/25", "10.0.0.128/25", "10.0.0.7/32", "2001:db8::/48"]);
+        assert_eq!((set.v4.len(), set.v6.len()), (1, 1));
+        assert!(set.covers(&Prefix::parse("10.0.0.0/24").unwrap().0));
+        assert!(!set.covers(&Prefix::parse("10.0.0.0/23").unwrap().0));
+    }
+
+    #[test]
+    fn the_ends_of_the_address_space_are_addresses_too() {
+        let set = nets(&["0.0.0.0/0", "ffff::/16"]);
+        assert!(set.contains("255.255.255.255".parse().unwrap()));
+        assert!(set.contains("0.0.0.0".parse().unwrap()));
+        assert!(set.contains("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".parse().unwrap()));
+        assert!(!set.contains("::".parse().unwrap()));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn membership_is_that_of_the_naive_list(
+            raw in proptest::collection::vec((proptest::prelude::any::<u32>(), 0u8..=32), 0..40),
+            probes in proptest::collection::vec(proptest::prelude::any::<u32>(), 20),
+        ) {
+            let all: Vec<Prefix> = raw.iter()
+                .map(|(ip, len)| Prefix::new(std::net::Ipv4Addr::from(*ip).into(), *len)).collect();
+            let set: NetSet = all.iter().copied().collect();
+            let near = raw.iter().flat_map(|(ip, _)| [*ip, ip.wrapping_sub(1), ip.wrapping_add(1)]);
+            for probe in probes.iter().copied().chain(near) {
+                let ip = IpAddr::from(std::net::Ipv4Addr::from(probe));
+                proptest::prop_assert_eq!(set.contains(ip), all.iter().any(|net| net.contains(ip)));
+            }
+        }
+    }
+}

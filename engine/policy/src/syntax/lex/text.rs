@@ -1,0 +1,135 @@
+//! Strings: where they end, and which bytes they stand for.
+//!
+//! A string ends on its line. One that does not is cut before the `}` that close the line, so that
+//! the block around a forgotten quote is still closed and nothing is said twice.
+
+use nom::Parser;
+use nom::branch::alt;
+use nom::bytes::complete::tag;
+use nom::combinator::value;
+
+use super::{Kind, Problem, Read, STRING_BYTES_MAX};
+use crate::code::Code;
+
+/// `"…"` or `r"…"`.
+pub(super) fn string(i: &str) -> Read<'_, Result<Kind, Problem>> {
+    let (body, kind) = alt((value(Kind::Str, tag("\"")), value(Kind::Raw, tag("r\"")))).parse(i)?;
+    let end = closing_quote(body, kind);
+    let Some((inside, after)) = end.and_then(|at| body.split_at_checked(at)) else {
+        return Ok(unclosed(i));
+    };
+    let after = after.strip_prefix('"').unwrap_or(after);
+    Ok((after, judge(inside, kind)))
+}
+
+/// Where the quote stands that ends a string, if it does so on this line.
+fn closing_quote(body: &str, kind: Kind) -> Option<usize> {
+    let mut escaped = false;
+    for (at, byte) in body.bytes().enumerate() {
+        match byte {
+            b'\n' => return None,
+            _ if escaped => escaped = false,
+            b'\\' if kind == Kind::Str => escaped = true,
+            b'"' => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+fn unclosed(i: &str) -> (&str, Result<Kind, Problem>) {
+    let line = i.split('\n').next().unwrap_or(i);
+    let kept = line.trim_end_matches([' ', '\t', '\r', '}']).len();
+    let (_, after) = i.split_at_checked(kept).unwrap_or((i, ""));
+    let problem =
+        Problem::new(Code::BadToken, "this string is never closed", "the closing `\"` is missing")
+            .help("a string ends on the line where it begins");
+    (after, Err(problem))
+}
+
+fn judge(inside: &str, kind: Kind) -> Result<Kind, Problem> {
+    if kind == Kind::Raw {
+        return within_limit(inside.len()).map(|()| kind);
+    }
+    match decode_escapes(inside) {
+        Ok(bytes) => within_limit(bytes.len()).map(|()| kind),
+        Err(()) => Err(bad_escape(inside)),
+    }
+}
+
+fn within_limit(len: usize) -> Result<(), Problem> {
+    if len <= STRING_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("this string holds {len} bytes; the most is {STRING_BYTES_MAX}");
+    Err(Problem::new(Code::TooLarge, message, "too long")
+        .help("keep long data in a list file: `list name: string = file \"…\" max …`"))
+}
+
+fn bad_escape(inside: &str) -> Problem {
+    let mut fixed = String::with_capacity(inside.len().saturating_add(8));
+    let mut first = None;
+    let mut rest = inside;
+    while let Some((before, after)) = rest.split_once('\\') {
+        fixed.push_str(before);
+        fixed.push('\\');
+        if let Some((_, tail)) = escape(after) {
+            let taken = after.len().saturating_sub(tail.len());
+            fixed.push_str(after.get(..taken).unwrap_or_default());
+            rest = tail;
+        } else {
+            first = first.or_else(|| after.chars().next());
+            fixed.push('\\');
+            rest = after;
+        }
+    }
+    fixed.push_str(rest);
+    let shown: String = first.into_iter().collect();
+    Problem::new(Code::BadToken, format!("`\\{shown}` is no escape"), "in this string")
+        .help("known are `\\\\`, `\\\"`, `\\n`, `\\t`, `\\r` and `\\xHH`; a raw string `r\"…\"` has none")
+        .fix(format!("\"{fixed}\""))
+}
+
+/// The byte behind a backslash, and what follows.
+fn escape(after: &str) -> Option<(u8, &str)> {
+    let mut chars = after.chars();
+    let byte = match chars.next()? {
+        '\\' => b'\\',
+        '"' => b'"',
+        'n' => b'\n',
+        't' => b'\t',
+        'r' => b'\r',
+        'x' => {
+            let (hex, tail) = chars.as_str().split_at_checked(2)?;
+            let digits = hex.bytes().all(|b| b.is_ascii_hexdigit());
+            let byte = u8::from_str_radix(hex, 16).ok().filter(|_| digits)?;
+            return Some((byte, tail));
+        }
+        _ => return None,
+    };
+    Some((byte, chars.as_str()))
+}
+
+fn decode_escapes(inside: &str) -> Result<Vec<u8>, ()> {
+    let mut out = Vec::with_capacity(inside.len());
+    let mut rest = inside;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.extend_from_slice(before.as_bytes());
+        let (byte, tail) = escape(after).ok_or(())?;
+        out.push(byte);
+        rest = tail;
+    }
+    out.extend_from_slice(rest.as_bytes());
+    Ok(out)
+}
+
+/// The bytes that a string token of this text stands for.
+pub(crate) fn decode(token: &str) -> Vec<u8> {
+    let inside = |t: &str| t.strip_suffix('"').unwrap_or(t).to_owned();
+    if let Some(raw) = token.strip_prefix("r\"") {
+        return inside(raw).into_bytes();
+    }
+    let quoted = inside(token.strip_prefix('"').unwrap_or(token));
+    // The escapes were judged when the token was made.
+    decode_escapes(&quoted).unwrap_or_default()
+}

@@ -1,0 +1,169 @@
+//! Tokens to tree.
+//!
+//! The parser never fails: it says everything that is wrong with a file at once and fills the tree
+//! with what it could read. One mistake makes one complaint; where reading goes on after it is
+//! `recover`'s business.
+
+mod action;
+mod block;
+mod clause;
+mod expr;
+mod input;
+mod item;
+mod recover;
+mod statement;
+mod test;
+mod value;
+mod words;
+
+pub use input::NESTING_MAX;
+pub use statement::RULES_MAX;
+pub use words::RESERVED;
+
+use input::{Context, Input, inner};
+use item::FirstLine;
+use recover::skip_statement;
+use statement::recovered;
+
+use super::ast::File;
+use super::lex::{Kind, Punct, lex};
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, FileId, nearest, tidy};
+use crate::span::Span;
+
+/// The most bytes of one file: 1 MiB. What is longer is data and belongs into a list file.
+pub const FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The language version that this program knows.
+pub const VERSION: i64 = 1;
+
+/// Reads one file.
+///
+/// Any bytes are fine: what cannot be read is complained about and left out of the tree. The
+/// complaints come in the order of reading.
+///
+/// # Example
+/// ```
+/// use seawall_policy::{diagnostic::FileId, syntax::parse::parse};
+/// let (file, said) = parse(FileId(0), b"policy 1\nfloor { rule a { when true then blok 403 } }");
+/// assert_eq!(file.items.len(), 1);
+/// assert_eq!(said.len(), 1, "one slip, one complaint");
+/// assert_eq!(said[0].fix.as_ref().unwrap().replacement, "block");
+/// ```
+#[must_use]
+pub fn parse(file: FileId, bytes: &[u8]) -> (File, Vec<Diagnostic>) {
+    let text = match text_of(file, bytes) {
+        Ok(text) => text,
+        Err(said) => return (File::default(), vec![*said]),
+    };
+    let lexed = lex(text);
+    let cx = Context::new(text, file, &lexed.tokens);
+    let tree = match read_file(&cx) {
+        Ok(tree) => tree,
+        // What another version means by its signs, this one cannot say.
+        Err(said) => return (File::default(), vec![*said]),
+    };
+    let mut said = lexed.diagnostics;
+    for one in &mut said {
+        one.file = file;
+    }
+    said.extend(cx.into_diagnostics());
+    tidy(&mut said);
+    (tree, said)
+}
+
+fn text_of(file: FileId, bytes: &[u8]) -> Result<&str, Box<Diagnostic>> {
+    if bytes.len() > FILE_BYTES_MAX {
+        let message =
+            format!("this file holds {} bytes; the most is {FILE_BYTES_MAX}", bytes.len());
+        let said = Diagnostic::error(Code::TooLarge, file, Span::default(), message);
+        return Err(Box::new(said.label("too large").help("keep data in list files")));
+    }
+    let not_text = |at: usize, message, label| {
+        let span = Span::new(at, at.saturating_add(1));
+        Box::new(Diagnostic::error(Code::NotText, file, span, message).label(label))
+    };
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        not_text(error.valid_up_to(), "this file is not valid UTF-8", "the first bad byte")
+    })?;
+    match memchr::memchr(0, bytes) {
+        Some(at) => Err(not_text(at, "this file holds a NUL byte", "here")),
+        None => Ok(text),
+    }
+}
+
+fn read_file(cx: &Context<'_>) -> Result<File, Box<Diagnostic>> {
+    let mut tree = File::default();
+    let mut i = first_line(Input::new(cx), &mut tree)?;
+    while !i.is_end() {
+        if i.is(Punct::Close) {
+            stray_close(i);
+            i = i.next();
+            continue;
+        }
+        let (rest, read) = recovered(i, |i| {
+            item::item(i).inspect_err(|_| {
+                // A `}` left over from what could not be read is no mistake of its own.
+                cx.outside_said.set(true);
+            })
+        });
+        tree.items.extend(read);
+        i = rest;
+    }
+    Ok(tree)
+}
+
+fn stray_close(i: Input<'_>) {
+    if i.cx.outside_said.replace(true) {
+        return;
+    }
+    let span = i.peek().span;
+    let said = i.cx.error(Code::Unexpected, span, "this `}` closes nothing");
+    i.cx.say(said.label("one too many").fix(span, ""));
+}
+
+fn first_line<'a>(i: Input<'a>, tree: &mut File) -> Result<Input<'a>, Box<Diagnostic>> {
+    match item::first_line(i) {
+        Ok((rest, FirstLine { version, revision })) => {
+            if version.node != VERSION {
+                let needed = version.node;
+                let message =
+                    format!("this file needs version {needed}; this program knows {VERSION}");
+                let said = i.cx.error(Code::OtherVersion, version.span, message);
+                return Err(Box::new(said.label("another version")));
+            }
+            tree.version = Some(version);
+            tree.revision = revision;
+            Ok(rest)
+        }
+        Err(error) => Ok(no_version(i, inner(error, i).at)),
+    }
+}
+
+fn no_version(i: Input<'_>, at: u32) -> Input<'_> {
+    let (cx, token) = (i.cx, i.peek());
+    let message = "the first line must say which version of the language the file uses";
+    let said = cx.error(Code::NoVersion, token.span, message).label("`policy 1` is missing");
+    if i.word() == Some("policy") {
+        // The word is there, and what follows it is no number.
+        if i.at(1).kind != Kind::Bad {
+            let end = Span { start: token.span.end, end: token.span.end };
+            cx.say(said.fix(end, format!(" {VERSION}")));
+        }
+        let next = i.next();
+        let string = matches!(next.peek().kind, Kind::Str | Kind::Raw | Kind::Bad);
+        return if string { next.next() } else { next };
+    }
+    let number = matches!(i.at(1).kind, Kind::Int(_));
+    let misspelt = i.word().and_then(|found| nearest(found, ["policy"]));
+    if let Some(word) = misspelt.filter(|_| number) {
+        cx.say(said.fix(token.span, word));
+        return skip_statement(i, at);
+    }
+    let start = if cx.text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    cx.say(said.fix(Span::new(start, start), format!("policy {VERSION}\n")));
+    i
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! Where a chunked body ends, byte by byte.
+//!
+//! Pingora reads the body; this only walks along, so that exactly its bytes and no byte of the next
+//! request reach pingora, and so that what a lenient reader would forgive (a bare LF, a sign, an
+//! endless extension) never reaches anybody. It keeps no bytes.
+
+use crate::EdgeLimits;
+
+/// What makes a body unreadable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BadChunk;
+
+/// Hexadecimal digits of a chunk's size: 15 of them stay below 2^60.
+const SIZE_DIGITS_MAX: u8 = 15;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Size {
+        digits: u8,
+        value: u64,
+    },
+    Extension {
+        bytes: usize,
+        value: u64,
+    },
+    SizeEnd {
+        value: u64,
+    },
+    Data {
+        left: u64,
+    },
+    DataCr,
+    DataLf,
+    /// Between the last chunk and the end: `line` bytes of the current trailer line so far.
+    Trailer {
+        line: usize,
+    },
+    TrailerLf {
+        line: usize,
+    },
+    End,
+}
+
+/// A walk along one chunked body.
+#[derive(Debug)]
+pub(crate) struct Chunks {
+    place: Place,
+    trailer_bytes: usize,
+    extension_bytes_max: usize,
+    trailer_bytes_max: usize,
+}
+
+impl Chunks {
+    pub(crate) const fn new(limits: &EdgeLimits) -> Self {
+        Self {
+            place: Place::Size { digits: 0, value: 0 },
+            trailer_bytes: 0,
+            extension_bytes_max: limits.chunk_extension_bytes_max,
+            trailer_bytes_max: limits.trailer_bytes_max,
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.place == Place::End
+    }
+
+    /// Walks along `bytes` and answers how many of them are the body's.
+    ///
+    /// # Errors
+    /// A byte that cannot stand where it stands.
+    pub(crate) fn walk(&mut self, bytes: &[u8]) -> Result<usize, BadChunk> {
+        let mut rest = bytes;
+        while !self.is_done() {
+            if let Place::Data { left } = self.place {
+                let here = left.min(rest.len() as u64);
+                rest = rest.get(usize::try_from(here).unwrap_or(usize::MAX)..).unwrap_or_default();
+                let left = left - here;
+                self.place = if left == 0 { Place::DataCr } else { Place::Data { left } };
+            }
+            let Some((byte, after)) = rest.split_first() else { break };
+            self.place = self.step(*byte)?;
+            rest = after;
+        }
+        Ok(bytes.len() - rest.len())
+    }
+
+    fn step(&mut self, byte: u8) -> Result<Place, BadChunk> {
+        match (self.place, byte) {
+            (Place::Size { digits, value }, _) => self.size(digits, value, byte),
+            (Place::Extension { value, .. }, b'\r') => Ok(Place::SizeEnd { value }),
+            (Place::Extension { bytes, value }, _) => {
+                let printable = byte == b'\t' || (byte >= b' ' && byte != 0x7f);
+                if !printable || bytes >= self.extension_bytes_max {
+                    return Err(BadChunk);
+                }
+                Ok(Place::Extension { bytes: bytes + 1, value })
+            }
+            (Place::SizeEnd { value: 0 }, b'\n') => Ok(Place::Trailer { line: 0 }),
+            (Place::SizeEnd { value }, b'\n') => Ok(Place::Data { left: value }),
+            (Place::DataCr, b'\r') => Ok(Place::DataLf),
+            (Place::DataLf, b'\n') => Ok(Place::Size { digits: 0, value: 0 }),
+            (Place::Trailer { line }, _) => self.trailer(line, byte),
+            (Place::TrailerLf { line: 0 }, b'\n') => Ok(Place::End),
+            (Place::TrailerLf { .. }, b'\n') => Ok(Place::Trailer { line: 0 }),
+            _ => Err(BadChunk),
+        }
+    }
+
+    fn size(&self, digits: u8, value: u64, byte: u8) -> Result<Place, BadChunk> {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            b'A'..=b'F' => byte - b'A' + 10,
+            b'\r' if digits > 0 => return Ok(Place::SizeEnd { value }),
+            b';' if digits > 0 && self.extension_bytes_max > 0 => {
+                return Ok(Place::Extension { bytes: 1, value });
+            }
+            _ => return Err(BadChunk),
+        };
+        if digits == SIZE_DIGITS_MAX {
+            return Err(BadChunk);
+        }
+        Ok(Place::Size { digits: digits + 1, value: value * 16 + u64::from(digit) })
+    }
+
+    fn trailer(&mut self, line: usize, byte: u8) -> Result<Place, BadChunk> {
+        self.trailer_bytes += 1;
+        match byte {
+            b'\r' => Ok(Place::TrailerLf { line }),
+            b'\n' | 0 => Err(BadChunk),
+            _ if self.trailer_bytes > self.trailer_bytes_max => Err(BadChunk),
+            _ => Ok(Place::Trailer { line: line + 1 }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How much of `bytes` is the body, and whether it ends there.
+    fn check(bytes: &[u8]) -> Result<(usize, bool), BadChunk> {
+        let mut whole = Chunks::new(&EdgeLimits::default());
+        let at_once = whole.walk(bytes).map(|n| (n, whole.is_done()));
+        let mut chunks = Chunks::new(&EdgeLimits::default());
+        let mut taken = 0;
+        for byte in bytes {
+            if chunks.is_done() {
+                break;
+            }
+            match chunks.walk(std::slice::from_ref(byte)) {
+                Ok(n) => taken += n,
+                Err(bad) => {
+                    assert_eq!(at_once, Err(bad), "in one piece and in many");
+                    return Err(bad);
+                }
+            }
+        }
+        assert_eq!(at_once, Ok((taken, chunks.is_done())), "in one piece and in many");
+        at_once
+    }
+
+    #[test]
+    fn a_body_ends_where_its_chunks_say() {
+        for (bytes, taken, done) in [
+            (&b"0\r\n\r\n"[..], 5, true),
+            (b"0\r\n\r\nGET / HTTP/1.1\r\n", 5, true),
+            (b"5\r\nhello\r\n0\r\n\r\nX", 15, true),
+            (b"5\r\nhel", 6, false),
+            (b"A;name=value\r\n0123456789\r\n00\r\n\r\n", 32, true),
+            (b"0\r\nDigest: x\r\n\r\nrest", 16, true),
+            (b"3\r\n\r\n0\r\n0\r\n\r\n", 13, true),
+        ] {
+            assert_eq!(check(bytes), Ok((taken, done)), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_a_lenient_reader_forgives_is_refused() {
+        for bytes in [
+            &b"5\nhello\r\n0\r\n\r\n"[..],
+            b"+5\r\nhello\r\n",
+            b"0x5\r\nhello\r\n",
+            b" 5\r\nhello\r\n",
+            b"5 \r\nhello\r\n",
+            b"\r\n",
+            b";a\r\n",
+            b"5\r\nhelloX\r\n",
+            b"5\r\nhello\n0\r\n\r\n",
+            b"5;a\nb\r\nhello\r\n",
+            b"5;a\rb\r\nhello\r\n",
+            b"0\r\nA: b\n\r\n",
+            b"0\r\n\n",
+            b"0\r\nA: b\rc\r\n\r\n",
+            b"1234567890123456\r\n",
+        ] {
+            assert_eq!(check(bytes), Err(BadChunk), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn extensions_and_trailers_end_at_their_limits() {
+        let limits = EdgeLimits::default();
+        let extension = |n: usize| format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(n - 1));
+        let at = extension(limits.chunk_extension_bytes_max);
+        assert_eq!(check(at.as_bytes()), Ok((at.len(), true)));
+        let past = extension(limits.chunk_extension_bytes_max + 1);
+        assert_eq!(check(past.as_bytes()), Err(BadChunk));
+
+        // One trailer line: its bytes and its CR count.
+        let trailer = |n: usize| format!("0\r\n{}\r\n\r\n", "t".repeat(n));
+        let at = trailer(limits.trailer_bytes_max);
+        assert_eq!(check(at.as_bytes()), Ok((at.len(), true)));
+        let past = trailer(limits.trailer_bytes_max + 1);
+        assert_eq!(check(past.as_bytes()), Err(BadChunk));
+    }
+
+    #[test]
+    fn a_size_has_fifteen_digits_at_most() {
+        assert_eq!(check(b"00000000000000f\r\n"), Ok((17, false)));
+        assert_eq!(check(b"000000000000000f\r\n"), Err(BadChunk));
+    }
+}

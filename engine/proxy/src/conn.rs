@@ -1,0 +1,83 @@
+//! What both ends of a connection's life share: our own loop before pingora, and pingora's hooks.
+//!
+//! Pingora hands a request's hooks nothing of ours but the connection's digest, so what must travel
+//! (where we are in the exchange, the admission) travels in one `Arc` that the digest carries. This
+//! is also where a registry of live connections will hold on, once bans end them.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+use seawall_model::{Client, Tick};
+
+use crate::enforce::Admitted;
+
+/// Where an exchange is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// The head of the next request is awaited or read, by us.
+    Head,
+    /// The request is with the origin, which has not answered.
+    Asked,
+    /// The origin's answer is on its way.
+    Answered,
+    /// The origin agreed to an upgrade: both sides talk freely.
+    Tunnel,
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    pub(crate) client: Client,
+    pub(crate) port: u16,
+    pub(crate) accepted: Tick,
+    phase: AtomicU8,
+    origin_late: AtomicBool,
+    admitted: Mutex<Option<Admitted>>,
+}
+
+impl Conn {
+    pub(crate) const fn new(client: Client, port: u16, accepted: Tick) -> Self {
+        Self {
+            client,
+            port,
+            accepted,
+            phase: AtomicU8::new(Phase::Head as u8),
+            origin_late: AtomicBool::new(false),
+            admitted: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Relaxed) {
+            1 => Phase::Asked,
+            2 => Phase::Answered,
+            3 => Phase::Tunnel,
+            _ => Phase::Head,
+        }
+    }
+
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// Notes that the origin did not answer in time.
+    pub(crate) fn note_origin_late(&self) {
+        self.origin_late.store(true, Relaxed);
+    }
+
+    /// Whether it did not; asking forgets it.
+    pub(crate) fn take_origin_late(&self) -> bool {
+        self.origin_late.swap(false, Relaxed)
+    }
+
+    /// Leaves an admission for the hooks.
+    pub(crate) fn admit(&self, admitted: Admitted) {
+        *self.admitted.lock() = Some(admitted);
+    }
+
+    /// Takes the admission: each is good for one request.
+    pub(crate) fn take_admitted(&self) -> Option<Admitted> {
+        self.admitted.lock().take()
+    }
+}

@@ -1,0 +1,137 @@
+//! How often each limit bit, and how much is going on.
+//!
+//! Plain atomics that any worker adds to: what is counted here is rare (a refusal) or cheap next to
+//! a system call (an accept). Nothing here says who: no address, host or path.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::head::BadHead;
+
+/// Declares the counters twice, live and as a snapshot, so that none can be forgotten in between.
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// The live counters of the data plane.
+        #[derive(Debug, Default)]
+        pub struct EdgeCounters {
+            $($(#[doc = $doc])+ pub $name: AtomicU64,)+
+            /// Heads refused, by [`BadHead`].
+            pub heads_refused: [AtomicU64; BadHead::ALL.len()],
+        }
+
+        /// What the counters said at one moment.
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub struct EdgeSnapshot {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+            /// Heads refused, by [`BadHead`], in the order of [`BadHead::ALL`].
+            pub heads_refused: [u64; BadHead::ALL.len()],
+        }
+
+        impl EdgeCounters {
+            /// What they say now.
+            #[must_use]
+            pub fn snapshot(&self) -> EdgeSnapshot {
+                EdgeSnapshot {
+                    $($name: self.$name.load(Relaxed),)+
+                    heads_refused: std::array::from_fn(|i| {
+                        self.heads_refused.get(i).map_or(0, |n| n.load(Relaxed))
+                    }),
+                }
+            }
+        }
+
+        impl EdgeSnapshot {
+            /// Every counter but the refused heads, by name.
+            #[must_use]
+            pub fn named(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)+]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Connections accepted, those refused by a cap included.
+    accepted,
+    /// Connections open now.
+    open,
+    /// Connections reset at accept because all places were taken.
+    refused_by_total,
+    /// Connections reset at accept because their client's places were taken.
+    refused_by_client,
+    /// Accepts that failed (no descriptors, no memory).
+    accept_errors,
+    /// Connections closed because nothing came on them.
+    idle_closed,
+    /// Connections reset because a head took too long.
+    head_late,
+    /// Connections reset because a body came too slowly.
+    body_slow,
+    /// Connections reset because of a chunked body that could be read in two ways.
+    body_malformed,
+    /// Connections reset because the client did not take its answer.
+    write_stalled,
+    /// Connections reset because a request and its answer took too long in all.
+    request_late,
+    /// Upgraded connections closed because nothing moved on them.
+    tunnel_idle,
+    /// Requests whose head was read and understood.
+    requests,
+    /// Requests in flight to an origin now.
+    in_flight,
+    /// Requests for a host that is no site of ours.
+    unknown_host,
+    /// Requests admitted to an origin.
+    admitted,
+    /// Requests answered by us without asking an origin.
+    refused,
+    /// Connections reset because the policy says `drop`.
+    dropped,
+    /// Verdicts that this version cannot enforce: our own fault, answered 503.
+    unenforceable,
+    /// Requests answered 503 because their site's origins had enough to do.
+    origin_full,
+    /// Requests answered 502: the origin could not be reached or broke off.
+    origin_failed,
+    /// Requests answered 504: the origin took too long.
+    origin_late,
+    /// Requests that the HTTP engine refused although we had vetted them.
+    engine_refused,
+    /// Requests that reached the HTTP engine without having been admitted, and were refused there.
+    unadmitted,
+    /// Connections upgraded to WebSocket.
+    tunnels,
+    /// Connections that ended in a panic of ours.
+    panics,
+}
+
+impl EdgeCounters {
+    /// Counts a refused head.
+    pub(crate) fn refuse_head(&self, why: BadHead) {
+        if let Some(counter) = self.heads_refused.get(why as usize) {
+            counter.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// Adds one.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_head_has_its_own_counter() {
+        let counters = EdgeCounters::default();
+        for (n, kind) in BadHead::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, n, "{kind:?}");
+            for _ in 0..=n {
+                counters.refuse_head(kind);
+            }
+        }
+        let seen = counters.snapshot().heads_refused;
+        assert!(seen.iter().enumerate().all(|(n, count)| *count == n as u64 + 1), "{seen:?}");
+    }
+}

@@ -1,0 +1,28 @@
+//! What all workers share.
+
+use std::fmt;
+use std::sync::Arc;
+
+use seawall_model::{ClientUnits, DecisionRecord, Now};
+use seawall_ruleset::Handle;
+use seawall_state::Ring;
+
+use crate::sites::Sites;
+use crate::{EdgeCounters, EdgeLimits};
+
+/// The shared part of the data plane.
+pub(crate) struct Edge {
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) records: Arc<Ring<DecisionRecord>>,
+    pub(crate) now: Now,
+    pub(crate) units: ClientUnits,
+    pub(crate) sites: Sites,
+    pub(crate) limits: Arc<EdgeLimits>,
+    pub(crate) counters: Arc<EdgeCounters>,
+}
+
+impl fmt::Debug for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edge").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,110 @@
+//! From a decision to what happens: one arm per verdict.
+//!
+//! An [`Admitted`] comes out of the admit arm and nowhere else (its fields are private to this
+//! file), and forwarding takes one, so what was not admitted has nothing to be forwarded with. A
+//! verdict that this version cannot carry out is refused at load; should one come all the same, it
+//! is our fault, and the request is refused rather than let in.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use seawall_model::Verdict;
+
+use crate::answer::{Answer, BodyWanted, answer_code};
+use crate::counters::count;
+use crate::edge::Edge;
+use crate::head::{Persistence, Purpose};
+use crate::remember::Case;
+use crate::sites::{Route, Seat};
+
+/// A request that may go to its origin. Good for one.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    case: Case,
+    seat: Seat,
+    purpose: Purpose,
+}
+
+impl Admitted {
+    pub(crate) fn route(&self) -> &Arc<Route> {
+        self.seat.route()
+    }
+
+    pub(crate) const fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    pub(crate) fn edge(&self) -> &Arc<Edge> {
+        self.case.edge()
+    }
+
+    /// Notes what was answered in the end.
+    pub(crate) fn note(&mut self, status: u16, bytes_out: u64) {
+        self.case.status = status;
+        self.case.bytes_out = bytes_out;
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.edge().counters.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// How a refused request is to be answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) body: BodyWanted,
+    pub(crate) persistence: Persistence,
+    pub(crate) purpose: Purpose,
+}
+
+/// What happens next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// The request goes to its origin.
+    Admit(Admitted),
+    /// It is answered here.
+    Answer(Answer),
+    /// The connection is reset.
+    Reset,
+}
+
+/// Carries out a decision.
+pub(crate) fn enforce(case: Case, route: &Arc<Route>, manner: Manner) -> Next {
+    match case.decision.verdict {
+        Verdict::Allow => admit(case, route, manner),
+        Verdict::Block { status, retry_after_ms } => refuse(case, manner, status, retry_after_ms),
+        Verdict::Throttle { retry_after_ms } => refuse(case, manner, 429, Some(retry_after_ms)),
+        Verdict::Drop => {
+            count(&case.edge().counters.dropped);
+            Next::Reset
+        }
+        Verdict::Challenge { .. } | Verdict::Tarpit { .. } | Verdict::Ban { .. } => {
+            count(&case.edge().counters.unenforceable);
+            refuse(case, manner, 503, None)
+        }
+    }
+}
+
+fn admit(case: Case, route: &Arc<Route>, manner: Manner) -> Next {
+    let counters = &case.edge().counters;
+    let Some(seat) = route.enter(case.edge().limits.origin_inflight_max) else {
+        count(&counters.origin_full);
+        // A second from now some of those in flight will be done.
+        return refuse(case, manner, 503, Some(1_000));
+    };
+    count(&counters.admitted);
+    count(&counters.in_flight);
+    Next::Admit(Admitted { case, seat, purpose: manner.purpose })
+}
+
+fn refuse(mut case: Case, manner: Manner, status: u16, retry_after_ms: Option<u64>) -> Next {
+    count(&case.edge().counters.refused);
+    let code = Some(answer_code(case.live.generation, case.decision.reason));
+    let Manner { body, persistence, .. } = manner;
+    let answer = Answer { status, retry_after_ms, code, body, persistence };
+    case.status = status;
+    case.bytes_out = answer.bytes_out();
+    Next::Answer(answer)
+}

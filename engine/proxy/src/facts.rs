@@ -1,0 +1,94 @@
+//! From a head on the wire to the facts that are judged.
+//!
+//! Everything is borrowed from the head but the two texts that must be folded, host and path. The
+//! client is whoever the socket says: what a request claims about earlier hops is believed from
+//! nobody here. From [`facts_of`] on, no code knows what server or engine the request came through.
+
+use seawall_model::{Conn as ConnFacts, Facts, Geo, HeaderView, OriginHealth, Proto, Tick};
+use seawall_ruleset::http::{fold_host, fold_path};
+
+use crate::conn::Conn;
+use crate::head::{BadHead, Head};
+use crate::sites::Route;
+
+/// The fields of a head, as they lie in the buffer.
+#[derive(Debug)]
+pub(crate) struct WireFields<'h>(pub(crate) &'h [httparse::Header<'h>]);
+
+impl HeaderView for WireFields<'_> {
+    fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        self.0.iter().any(|field| field.name.eq_ignore_ascii_case(name) && visit(field.value))
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        for field in self.0 {
+            visit(field.name.as_bytes(), field.value);
+        }
+    }
+}
+
+/// What a policy reads of host and path.
+#[derive(Debug)]
+pub(crate) struct Folded {
+    /// None where an HTTP/1.0 request names none.
+    pub(crate) host: Option<String>,
+    pub(crate) path: Vec<u8>,
+}
+
+impl Folded {
+    /// Folds host and path.
+    ///
+    /// # Errors
+    /// A host that is none, or a path that cannot be decoded.
+    pub(crate) fn of(head: &Head<'_>) -> Result<Self, BadHead> {
+        let host = head.host.map(fold_host).transpose().map_err(|_| BadHead::Host)?;
+        let mut path = Vec::with_capacity(head.path.len());
+        if head.path == b"*" {
+            path.push(b'*');
+        } else {
+            fold_path(head.path, &mut path).map_err(|_| BadHead::Target)?;
+        }
+        Ok(Self { host, path })
+    }
+}
+
+/// What a request came through.
+#[derive(Debug)]
+pub(crate) struct Through<'r> {
+    pub(crate) conn: &'r Conn,
+    pub(crate) requests: u32,
+    pub(crate) now: Tick,
+}
+
+/// The facts of one request.
+pub(crate) fn facts_of<'r>(
+    head: &Head<'r>,
+    fields: &'r WireFields<'r>,
+    folded: &'r Folded,
+    route: &'r Route,
+    through: &Through<'r>,
+) -> Facts<'r> {
+    let Through { conn, requests, now } = *through;
+    Facts {
+        client: conn.client,
+        geo: Geo::default(),
+        conn: ConnFacts {
+            proto: Proto::H1,
+            port: conn.port,
+            requests,
+            age_ms: now.since_ms(conn.accepted),
+            ..ConnFacts::default()
+        },
+        method: head.method,
+        host: folded.host.as_deref().unwrap_or_default(),
+        site: &route.name,
+        path: &folded.path,
+        raw_path: head.path,
+        query: head.query,
+        headers: fields,
+        pass: None,
+        pass_failures: 0,
+        origin: OriginHealth { inflight: Some(route.in_flight()), ..OriginHealth::default() },
+        cpu_percent: None,
+    }
+}

@@ -1,0 +1,81 @@
+//! See, judge, enforce: one request from its head to what happens next.
+//!
+//! All of it is synchronous and happens before pingora's machinery, because in HTTP/1 the head is
+//! all that a policy of this version can ask about: a refusal costs a parse, a judgement and one
+//! write. The generation is loaded once, so a reload in mid-request changes nothing for it.
+
+use std::sync::Arc;
+
+use crate::answer::{Answer, BodyWanted};
+use crate::conn::Conn;
+use crate::counters::count;
+use crate::edge::Edge;
+use crate::enforce::{Manner, Next, enforce};
+use crate::facts::{Folded, Through, WireFields, facts_of};
+use crate::head::{BadHead, Framing, Head, Persistence, field_room, vet};
+use crate::remember::Case;
+
+/// What to do with the request at the front of the stream.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) next: Next,
+    pub(crate) framing: Framing,
+}
+
+/// Whether the data plane is stopping: then each answer is its connection's last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Serving,
+    Draining,
+}
+
+/// Judges the request whose head is the first `head_bytes` of `ahead`.
+pub(crate) fn judge(
+    edge: &Arc<Edge>,
+    conn: &Conn,
+    (ahead, head_bytes): (&[u8], usize),
+    requests: u32,
+    mode: Mode,
+) -> Step {
+    let bytes = ahead.get(..head_bytes).unwrap_or_default();
+    let mut room = field_room();
+    let vetted = vet(bytes, &mut room, &edge.limits)
+        .and_then(|head| Folded::of(&head).map(|folded| (head, folded)));
+    let (head, folded) = match vetted {
+        Ok(vetted) => vetted,
+        Err(why) => return refused(edge, why),
+    };
+    count(&edge.counters.requests);
+    let Some(route) = folded.host.as_deref().and_then(|host| edge.sites.find(host)) else {
+        count(&edge.counters.unknown_host);
+        return Step { next: Next::Answer(Answer::last(421)), framing: head.framing };
+    };
+    let now = (edge.now)();
+    let live = edge.handle.load();
+    let fields = WireFields(head.fields);
+    let through = Through { conn, requests, now };
+    let facts = facts_of(&head, &fields, &folded, route, &through);
+    let decision = live.rules.decide(&facts, &live.state, now);
+    let case = Case::new(edge, live, route.id, decision, now);
+    let next = enforce(case, route, manner(&head, ahead.len() - bytes.len(), mode));
+    Step { next, framing: head.framing }
+}
+
+/// The answer to what is no head, or means two things.
+pub(crate) fn refused(edge: &Edge, why: BadHead) -> Step {
+    edge.counters.refuse_head(why);
+    let next = Next::Answer(Answer::last(why.status()));
+    Step { next, framing: Framing::Length(0) }
+}
+
+/// How a refusal would be put: a connection is kept where the request's end is here already.
+fn manner(head: &Head<'_>, bytes_after: usize, mode: Mode) -> Manner {
+    let is_all_here = match head.framing {
+        Framing::Length(body) => body <= bytes_after as u64,
+        Framing::Chunked => false,
+    };
+    let keep = is_all_here && mode == Mode::Serving;
+    let persistence = if keep { head.persistence } else { Persistence::Close };
+    let body = if head.method == "HEAD" { BodyWanted::No } else { BodyWanted::Yes };
+    Manner { body, persistence, purpose: head.purpose }
+}

@@ -1,0 +1,128 @@
+//! Every limit of the data plane, in one place.
+//!
+//! A stranger can grow only what has a number here: each has a unit in its name, a default with its
+//! reason, and a counter in [`EdgeCounters`](crate::EdgeCounters) that says how often it bit. One
+//! struct and not constants, so that a host can fit them to its machine and a test can make them
+//! small. Figures without a source of their own are those of DESIGN §8.
+
+/// What the data plane allows; every field is a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeLimits {
+    /// Open connections in all; the next is reset at accept. A forwarded request holds two file
+    /// descriptors, so this should stay under half of the process's limit. Counter:
+    /// `refused_by_total`.
+    pub connections_max: usize,
+    /// Open connections of one client (an IPv4 address or an IPv6 /56). Counter:
+    /// `refused_by_client`.
+    pub connections_per_client_max: u32,
+    /// Connections that the kernel completes ahead of us; it clamps this to `somaxconn`.
+    pub accept_backlog: u32,
+    /// Connections that one worker accepts before it looks after those it has.
+    pub accept_burst: u32,
+    /// Pause after a failed accept (no descriptors, no memory), in milliseconds: without it the
+    /// loop would spin, with a longer one it would miss the recovery. Counter: `accept_errors`.
+    pub accept_pause_ms: u64,
+    /// From the first byte of a head to its last, in milliseconds, however the bytes are spread.
+    /// Counter: `head_late`.
+    pub head_total_ms: u64,
+    /// Bytes of a head. Counter: `heads_refused`, kind `bytes`.
+    pub head_bytes_max: usize,
+    /// Fields of a head, at most 256. Counter: `heads_refused`, kind `fields`.
+    pub head_fields_max: usize,
+    /// Reads that a head may take: what bounds the system calls that a dripped head costs us.
+    /// Counter: `heads_refused`, kind `drip`.
+    pub head_reads_max: u32,
+    /// Silence before a head's first byte, in milliseconds. Counter: `idle_closed`.
+    pub idle_ms: u64,
+    /// The slowest body, in bytes per second of waiting for it. Counter: `body_slow`.
+    pub body_bytes_per_s_min: u64,
+    /// Milliseconds of waiting for a body before its rate counts.
+    pub body_grace_ms: u64,
+    /// Bytes of extensions on one chunk. Counter: `body_malformed`.
+    pub chunk_extension_bytes_max: usize,
+    /// Bytes of trailers after a chunked body. Counter: `body_malformed`.
+    pub trailer_bytes_max: usize,
+    /// Bytes of the next requests that are held back while one is being answered; beyond it the
+    /// kernel holds them.
+    pub hold_back_bytes_max: usize,
+    /// Milliseconds of being unable to write after which too little must have moved. Counter:
+    /// `write_stalled`.
+    pub write_stall_ms: u64,
+    /// The least that must move in that time, in bytes.
+    pub write_stall_bytes_min: u64,
+    /// Bytes of small writes that are put together before they leave.
+    pub write_buffer_bytes: usize,
+    /// Bytes that the kernel may hold unsent for one connection (`TCP_NOTSENT_LOWAT`): bounds what
+    /// a client that does not read makes us keep, and makes progress visible in small steps.
+    pub unsent_bytes_max: u32,
+    /// Bytes of a refused request's body that are read and thrown away, so that the client reads
+    /// its answer and not a reset.
+    pub linger_bytes_max: usize,
+    /// Milliseconds for that.
+    pub linger_ms: u64,
+    /// A whole request and its answer, in milliseconds; an hour, for downloads on slow lines.
+    /// Counter: `request_late`.
+    pub request_total_ms: u64,
+    /// Silence on an upgraded connection, in milliseconds. Counter: `tunnel_idle`.
+    pub tunnel_idle_ms: u64,
+    /// To connect to an origin, in milliseconds.
+    pub origin_connect_ms: u64,
+    /// From the end of a request to the head of the origin's answer, in milliseconds. Counter:
+    /// `origin_late`.
+    pub origin_head_ms: u64,
+    /// Silence of the origin in the middle of an answer, in milliseconds.
+    pub origin_read_ms: u64,
+    /// Silence of the origin in the middle of taking a request, in milliseconds.
+    pub origin_write_ms: u64,
+    /// How long an unused connection to an origin is kept, in milliseconds.
+    pub origin_idle_ms: u64,
+    /// Unused connections to origins that one worker keeps.
+    pub origin_idle_connections_max: usize,
+    /// Attempts to hand a request to an origin: the second is for a kept connection that the
+    /// origin had closed, or for the site's next origin.
+    pub origin_attempts_max: usize,
+    /// Requests in flight to one site's origins; the next is answered 503 at once. Counter:
+    /// `origin_full`.
+    pub origin_inflight_max: u32,
+    /// Log lines of the HTTP engine per second. Counter: `EngineLog::dropped`.
+    pub engine_log_lines_per_s: u32,
+}
+
+impl Default for EdgeLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            connections_per_client_max: 100,
+            accept_backlog: 4_096,
+            accept_burst: 64,
+            accept_pause_ms: 50,
+            head_total_ms: 10_000,
+            head_bytes_max: 32 * 1024,
+            head_fields_max: 100,
+            head_reads_max: 100,
+            idle_ms: 15_000,
+            body_bytes_per_s_min: 500,
+            body_grace_ms: 5_000,
+            chunk_extension_bytes_max: 256,
+            trailer_bytes_max: 8 * 1024,
+            hold_back_bytes_max: 32 * 1024,
+            write_stall_ms: 20_000,
+            write_stall_bytes_min: 4 * 1024,
+            write_buffer_bytes: 8 * 1024,
+            unsent_bytes_max: 64 * 1024,
+            linger_bytes_max: 64 * 1024,
+            linger_ms: 2_000,
+            request_total_ms: 3_600_000,
+            tunnel_idle_ms: 600_000,
+            origin_connect_ms: 1_000,
+            origin_head_ms: 30_000,
+            origin_read_ms: 30_000,
+            origin_write_ms: 20_000,
+            origin_idle_ms: 60_000,
+            origin_idle_connections_max: 512,
+            origin_attempts_max: 2,
+            origin_inflight_max: 1_024,
+            engine_log_lines_per_s: 5,
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Listening: sockets, workers and the accept loop.
+//!
+//! Each address is bound **once and without `SO_REUSEPORT`**, and every worker accepts from a
+//! duplicate of that one socket. With `SO_REUSEPORT` a second server, ours or another, could share
+//! the port and silently take half of the visitors; this way a port in use is a clear error. The
+//! price is that an idle worker may wake for a connection that another one takes.
+//!
+//! Whoever may not hold a connection is reset before a byte is read: a polite end would leave the
+//! memory of a closed connection with us and not with them.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::http_proxy;
+use seawall_model::{Client, DecisionRecord, Now};
+use seawall_ruleset::Handle;
+use seawall_state::Ring;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::admission::{Admission, NoRoom, Permit};
+use crate::conn::Conn;
+use crate::counters::count;
+use crate::drain::{Running, Stop, Stopper};
+use crate::edge::Edge;
+use crate::guard::GuardedStream;
+use crate::serve::{Open, Server};
+use crate::service::Service;
+use crate::sites::Sites;
+use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits};
+
+/// The data plane, bound and not yet accepting.
+#[derive(Debug)]
+pub struct DataPlane {
+    listeners: Vec<(SocketAddr, TcpListener)>,
+    workers: usize,
+    pub(crate) edge: Arc<Edge>,
+}
+
+impl DataPlane {
+    /// Binds every address and resolves every origin. Connections queue in the kernel from here on,
+    /// and are served from [`DataPlane::start`] on.
+    ///
+    /// # Errors
+    /// The first address or origin that cannot be had, in words for whoever configured it.
+    pub fn bind(
+        config: EdgeConfig,
+        handle: Arc<Handle>,
+        records: Arc<Ring<DecisionRecord>>,
+        now: Now,
+    ) -> Result<Self, BindError> {
+        let sites = Sites::resolve(&config.sites)?;
+        let mut listeners = Vec::new();
+        for address in config.listen {
+            let listener = listen(address, config.limits.accept_backlog)
+                .map_err(|error| BindError::listen(address, &error))?;
+            let bound = listener.local_addr().unwrap_or(address);
+            listeners.push((bound, listener));
+        }
+        let edge = Arc::new(Edge {
+            handle,
+            records,
+            now,
+            units: config.units,
+            sites,
+            limits: Arc::new(config.limits),
+            counters: Arc::new(EdgeCounters::default()),
+        });
+        Ok(Self { listeners, workers: config.workers.max(1), edge })
+    }
+
+    /// The addresses that are bound, with the ports that the kernel chose where 0 was asked for.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(|(address, _)| *address).collect()
+    }
+
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// The system gives no thread, or no second handle of a socket.
+    pub fn start(self) -> Result<Running, BindError> {
+        let (stopper, stop) = Stopper::new();
+        let admission = Arc::new(Admission::new(&self.edge.limits));
+        let mut threads = Vec::new();
+        for _ in 0..self.workers {
+            let mut listeners = Vec::new();
+            for (_, listener) in &self.listeners {
+                listeners.push(listener.try_clone().map_err(BindError::Worker)?);
+            }
+            let edge = Arc::clone(&self.edge);
+            let worker = Worker { edge, admission: Arc::clone(&admission), stop: stop.clone() };
+            let thread = std::thread::Builder::new().name("seawall-edge".to_owned());
+            threads.push(thread.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?);
+        }
+        Ok(Running::new(stopper, threads, Arc::clone(&self.edge.counters)))
+    }
+}
+
+fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for old connections' last minute; on Linux this never shares a port.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // Each configured address means itself, so that `0.0.0.0` and `[::]` can stand together.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+/// One thread that accepts and serves.
+struct Worker {
+    edge: Arc<Edge>,
+    admission: Arc<Admission>,
+    stop: Stop,
+}
+
+impl Worker {
+    /// Serves until the data plane stops.
+    fn run(self, listeners: Vec<TcpListener>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        // Without a runtime (no descriptors left) the other workers go on.
+        let Ok(runtime) = runtime else {
+            count(&self.edge.counters.accept_errors);
+            return;
+        };
+        runtime.block_on(async move {
+            let limits = &self.edge.limits;
+            let conf = ServerConf {
+                threads: 1,
+                upstream_keepalive_pool_size: limits.origin_idle_connections_max,
+                max_retries: limits.origin_attempts_max,
+                ..ServerConf::default()
+            };
+            let service = Service { edge: Arc::clone(&self.edge) };
+            let proxy = Arc::new(http_proxy(&Arc::new(conf), service));
+            let server = Server { edge: self.edge, proxy, stop: self.stop };
+            let mut loops = JoinSet::new();
+            for listener in listeners {
+                let accept = Accept {
+                    server: server.clone(),
+                    admission: Arc::clone(&self.admission),
+                    open: JoinSet::new(),
+                };
+                loops.spawn(accept.run(listener));
+            }
+            while loops.join_next().await.is_some() {}
+        });
+    }
+}
+
+/// The accept loop of one worker on one address.
+struct Accept {
+    server: Server,
+    admission: Arc<Admission>,
+    open: JoinSet<()>,
+}
+
+impl Accept {
+    async fn run(mut self, listener: TcpListener) {
+        let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+            count(&self.server.edge.counters.accept_errors);
+            return;
+        };
+        let mut stop = self.server.stop.clone();
+        let mut burst: u32 = 0;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.asked() => break,
+                Some(ended) = self.open.join_next(), if !self.open.is_empty() => self.note(ended),
+                accepted = listener.accept() => {
+                    burst += 1;
+                    match accepted {
+                        Ok((stream, peer)) => self.admit(stream, peer),
+                        Err(_) => self.pause().await,
+                    }
+                    if burst >= self.server.edge.limits.accept_burst {
+                        burst = 0;
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+        }
+        drop(listener);
+        self.drain(&stop).await;
+    }
+
+    /// Gives a connection its place, or resets it.
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let edge = &self.server.edge;
+        count(&edge.counters.accepted);
+        let client = Client::of(peer.ip(), &edge.units);
+        match self.admission.enter(client.key) {
+            Ok(permit) => {
+                let conn = Arc::new(Conn::new(client, peer.port(), (edge.now)()));
+                self.open.spawn(serve(self.server.clone(), stream, conn, permit));
+            }
+            Err(why) => {
+                count(match why {
+                    NoRoom::Total => &edge.counters.refused_by_total,
+                    NoRoom::Client => &edge.counters.refused_by_client,
+                });
+                // A socket that refuses the option is closed politely instead.
+                let _ = stream.set_zero_linger();
+            }
+        }
+    }
+
+    async fn pause(&self) {
+        count(&self.server.edge.counters.accept_errors);
+        tokio::time::sleep(Duration::from_millis(self.server.edge.limits.accept_pause_ms)).await;
+    }
+
+    fn note(&self, ended: Result<(), tokio::task::JoinError>) {
+        if ended.is_err_and(|error| error.is_panic()) {
+            count(&self.server.edge.counters.panics);
+        }
+    }
+
+    /// Lets those in flight end, then cuts the rest.
+    async fn drain(&mut self, stop: &Stop) {
+        let within = tokio::time::sleep(stop.within());
+        tokio::pin!(within);
+        loop {
+            tokio::select! {
+                biased;
+                ended = self.open.join_next() => match ended {
+                    Some(ended) => self.note(ended),
+                    None => return,
+                },
+                () = &mut within => break,
+            }
+        }
+        stop.cut();
+        self.open.shutdown().await;
+    }
+}
+
+/// Serves one connection under guard.
+async fn serve(server: Server, stream: TcpStream, conn: Arc<Conn>, _permit: Permit) {
+    let _open = Open::new(&server.edge);
+    tune(&stream, &server.edge.limits);
+    let limits = Arc::clone(&server.edge.limits);
+    let counters = Arc::clone(&server.edge.counters);
+    let stream = Box::new(GuardedStream::new(stream, conn, limits, counters));
+    server.serve(stream).await;
+}
+
+/// Socket options; a connection whose socket refuses one is served without it.
+fn tune(stream: &TcpStream, limits: &EdgeLimits) {
+    // Head and body leave in one write of ours, so waiting to fill a packet only costs time.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(limits.unsent_bytes_max);
+}

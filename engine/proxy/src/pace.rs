@@ -1,0 +1,146 @@
+//! Who is too slow: the rules, without a clock.
+//!
+//! Time that *we* spend elsewhere must not count against a client, so both rules count only the time
+//! in which we wait for it: [`BodyPace`] while we want bytes that do not come, [`WritePace`] while
+//! we have bytes that do not go. Each answers the moment at which it will bite if nothing moves
+//! until then, which the stream sets its alarm to.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::EdgeLimits;
+
+/// A body must come at least this fast, counted over the time we waited for it.
+#[derive(Debug)]
+pub(crate) struct BodyPace {
+    waiting_since: Option<Instant>,
+    waited: Duration,
+    bytes: u64,
+}
+
+impl BodyPace {
+    pub(crate) const fn new() -> Self {
+        Self { waiting_since: None, waited: Duration::ZERO, bytes: 0 }
+    }
+
+    /// Bytes have come.
+    pub(crate) fn moved(&mut self, bytes: usize, now: Instant) {
+        if let Some(since) = self.waiting_since.take() {
+            self.waited += now.saturating_duration_since(since);
+        }
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+    }
+
+    /// Nothing has come; answers when that will have lasted too long.
+    pub(crate) fn waits(&mut self, now: Instant, limits: &EdgeLimits) -> Instant {
+        let since = *self.waiting_since.get_or_insert(now);
+        let earned_ms = self.bytes.saturating_mul(1_000) / limits.body_bytes_per_s_min.max(1);
+        let allowed = Duration::from_millis(earned_ms.max(limits.body_grace_ms));
+        later(since, allowed.saturating_sub(self.waited))
+    }
+}
+
+/// What we send must go at least this fast, counted over the time it did not go at all.
+#[derive(Debug)]
+pub(crate) struct WritePace {
+    blocked_since: Option<Instant>,
+    blocked: Duration,
+    bytes: u64,
+}
+
+impl WritePace {
+    pub(crate) const fn new() -> Self {
+        Self { blocked_since: None, blocked: Duration::ZERO, bytes: 0 }
+    }
+
+    /// Bytes have gone.
+    pub(crate) fn moved(&mut self, bytes: usize, now: Instant, limits: &EdgeLimits) {
+        if let Some(since) = self.blocked_since.take() {
+            self.blocked += now.saturating_duration_since(since);
+        }
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        if self.bytes >= limits.write_stall_bytes_min {
+            *self = Self::new();
+        }
+    }
+
+    /// Whether a write was blocked and too little has gone since; while not, nothing need be told.
+    pub(crate) fn is_running(&self) -> bool {
+        self.blocked_since.is_some() || !self.blocked.is_zero()
+    }
+
+    /// Nothing goes; answers when that will have lasted too long.
+    pub(crate) fn waits(&mut self, now: Instant, limits: &EdgeLimits) -> Instant {
+        let since = *self.blocked_since.get_or_insert(now);
+        later(since, Duration::from_millis(limits.write_stall_ms).saturating_sub(self.blocked))
+    }
+}
+
+/// `at` and `more`, or a day later where that has no name.
+pub(crate) fn later(at: Instant, more: Duration) -> Instant {
+    at.checked_add(more).unwrap_or(at + Duration::from_secs(86_400))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn a_body_has_its_grace_and_then_its_rate() {
+        let limits = EdgeLimits::default();
+        let start = Instant::now();
+        let mut pace = BodyPace::new();
+        assert_eq!(pace.waits(start, &limits), start + ms(5_000));
+        // 100 bytes after two seconds earn nothing beyond the grace.
+        pace.moved(100, start + ms(2_000));
+        assert_eq!(pace.waits(start + ms(2_000), &limits), start + ms(5_000));
+        // 3,000 bytes in all are six seconds' worth.
+        pace.moved(2_900, start + ms(4_000));
+        assert_eq!(pace.waits(start + ms(4_000), &limits), start + ms(6_000));
+    }
+
+    #[test]
+    fn time_spent_elsewhere_does_not_count_against_a_body() {
+        let limits = EdgeLimits::default();
+        let start = Instant::now();
+        let mut pace = BodyPace::new();
+        pace.waits(start, &limits);
+        pace.moved(10, start + ms(1_000));
+        // A minute later we ask again: four seconds of grace are left.
+        let again = start + ms(61_000);
+        assert_eq!(pace.waits(again, &limits), again + ms(4_000));
+    }
+
+    #[test]
+    fn a_drip_does_not_refresh_a_stalled_write() {
+        let limits = EdgeLimits::default();
+        let start = Instant::now();
+        let mut pace = WritePace::new();
+        assert_eq!(pace.waits(start, &limits), start + ms(20_000));
+        pace.moved(100, start + ms(19_000), &limits);
+        assert_eq!(pace.waits(start + ms(19_000), &limits), start + ms(20_000));
+        // Enough bytes do.
+        let enough = usize::try_from(limits.write_stall_bytes_min).unwrap();
+        pace.moved(enough, start + ms(19_500), &limits);
+        assert_eq!(pace.waits(start + ms(19_500), &limits), start + ms(39_500));
+    }
+
+    #[test]
+    fn small_writes_that_go_at_once_never_add_up_to_a_stall() {
+        let limits = EdgeLimits::default();
+        let start = Instant::now();
+        let mut pace = WritePace::new();
+        pace.waits(start, &limits);
+        for second in 1..=100 {
+            pace.moved(1, start + ms(second * 1_000), &limits);
+        }
+        let end = start + ms(101_000);
+        // Only the first second was blocked.
+        assert_eq!(pace.waits(end, &limits), end + ms(19_000));
+    }
+}

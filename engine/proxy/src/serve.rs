@@ -1,0 +1,156 @@
+//! One client connection from accept to end: request after request.
+//!
+//! We read each head ourselves, answer refusals ourselves, and lend the stream to pingora for those
+//! that are admitted; pingora gives it back when the answer is complete and the connection can go
+//! on.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use pingora_core::apps::HttpServerApp;
+use pingora_core::protocols::http::ServerSession;
+use pingora_proxy::HttpProxy;
+use tokio::io::AsyncWriteExt;
+
+use crate::counters::count;
+use crate::drain::Stop;
+use crate::edge::Edge;
+use crate::enforce::{Admitted, Next};
+use crate::guard::{GuardedStream, NextHead};
+use crate::head::{BadHead, Framing, Persistence};
+use crate::judge::{Mode, Step, judge, refused};
+use crate::service::Service;
+
+/// What a worker serves connections with.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) edge: Arc<Edge>,
+    pub(crate) proxy: Arc<HttpProxy<Service>>,
+    pub(crate) stop: Stop,
+}
+
+impl Server {
+    /// Serves one connection to its end.
+    pub(crate) async fn serve(mut self, mut stream: Box<GuardedStream>) {
+        let mut requests: u32 = 0;
+        loop {
+            let Some(found) = self.next_head(&mut stream).await else {
+                // What was said last may not have left yet.
+                let _ = stream.flush().await;
+                return;
+            };
+            let _busy = self.stop.busy();
+            requests = requests.saturating_add(1);
+            let (head_bytes, step) = self.judge(&stream, found, requests);
+            match step.next {
+                Next::Admit(admitted) => {
+                    let request = (head_bytes, step.framing);
+                    match self.forward(stream, admitted, request).await {
+                        Some(back) => stream = back,
+                        None => return,
+                    }
+                }
+                Next::Answer(answer) => {
+                    stream.say(&answer);
+                    if answer.persistence == Persistence::Close {
+                        stream.close().await;
+                        return;
+                    }
+                    stream.skip(request_bytes(head_bytes, step.framing));
+                }
+                Next::Reset => {
+                    stream.abort();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Judges what was found where a head should be.
+    fn judge(
+        &self,
+        stream: &GuardedStream,
+        found: Result<usize, BadHead>,
+        requests: u32,
+    ) -> (usize, Step) {
+        let mode = if self.stop.is_asked() { Mode::Draining } else { Mode::Serving };
+        match found {
+            Ok(len) => {
+                let front = (stream.ahead(), len);
+                (len, judge(&self.edge, &stream.conn, front, requests, mode))
+            }
+            Err(why) => (0, refused(&self.edge, why)),
+        }
+    }
+
+    /// The next head, if one comes; a connection on which none has begun ends when the data plane
+    /// stops.
+    async fn next_head(&mut self, stream: &mut GuardedStream) -> Option<Result<usize, BadHead>> {
+        loop {
+            let is_asked = self.stop.is_asked();
+            if is_asked && !stream.has_begun() {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                found = stream.next_head() => return match found {
+                    NextHead::Complete(len) => Some(Ok(len)),
+                    NextHead::Refused(why) => Some(Err(why)),
+                    NextHead::Over => None,
+                },
+                () = self.stop.asked(), if !is_asked => {}
+            }
+        }
+    }
+
+    /// Lends the stream to pingora for one request.
+    async fn forward(
+        &self,
+        mut stream: Box<GuardedStream>,
+        admitted: Admitted,
+        (head_bytes, framing): (usize, Framing),
+    ) -> Option<Box<GuardedStream>> {
+        let conn = Arc::clone(&stream.conn);
+        conn.admit(admitted);
+        stream.begin(head_bytes, framing);
+        let mut session = ServerSession::new_http1(stream);
+        session.set_keepalive(Some(self.edge.limits.idle_ms.div_ceil(1_000)));
+        let reused = self.proxy.process_new_http(session, self.stop.watch()).await;
+        if let Some(mut unused) = conn.take_admitted() {
+            // Pingora refused a head that we took for sound; it has answered 400.
+            count(&self.edge.counters.engine_refused);
+            unused.note(400, 0);
+        }
+        let (stream, _) = reused?.consume();
+        let stream = stream.into_any().downcast::<GuardedStream>().ok()?;
+        // Pingora is done with the request; if we are not, we disagree about where it ends.
+        stream.is_handed_over().then_some(stream)
+    }
+}
+
+/// Bytes of a request that is all here.
+fn request_bytes(head_bytes: usize, framing: Framing) -> usize {
+    match framing {
+        Framing::Length(body) => {
+            head_bytes.saturating_add(usize::try_from(body).unwrap_or(usize::MAX))
+        }
+        Framing::Chunked => head_bytes,
+    }
+}
+
+/// Counts a connection as open while it lives.
+#[derive(Debug)]
+pub(crate) struct Open(Arc<Edge>);
+
+impl Open {
+    pub(crate) fn new(edge: &Arc<Edge>) -> Self {
+        count(&edge.counters.open);
+        Self(Arc::clone(edge))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.counters.open.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,163 @@
+//! Pingora's hooks: a thin layer that hands each phase to the file whose idea it is.
+//!
+//! No decision is made here. A request that arrives without its admission is refused, whichever way
+//! it came.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pingora_core::modules::http::HttpModules;
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::{Error, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+
+use crate::conn::Conn;
+use crate::counters::count;
+use crate::edge::Edge;
+use crate::enforce::Admitted;
+use crate::{failure, upstream};
+
+/// What travels with one request.
+#[derive(Debug, Default)]
+pub(crate) struct Exchange {
+    pub(crate) conn: Option<Arc<Conn>>,
+    pub(crate) admitted: Option<Admitted>,
+}
+
+/// Our end of pingora.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) edge: Arc<Edge>,
+}
+
+/// The digest that carries the connection to the hooks.
+pub(crate) fn digest_of(conn: &Arc<Conn>) -> Option<Arc<ProxyDigest>> {
+    let unused = ResponseHeader::build_no_case(200, Some(0)).ok()?;
+    let carried: Box<dyn Any + Send + Sync> = Box::new(Arc::clone(conn));
+    Some(Arc::new(ProxyDigest::new(Box::new(unused), Some(carried))))
+}
+
+/// The connection that a session runs over.
+fn conn_of(session: &Session) -> Option<Arc<Conn>> {
+    let digest = session.digest()?.proxy_digest.as_ref()?;
+    digest.user_data.as_ref()?.downcast_ref::<Arc<Conn>>().cloned()
+}
+
+#[async_trait]
+impl ProxyHttp for Service {
+    type CTX = Exchange;
+
+    fn new_ctx(&self) -> Exchange {
+        Exchange::default()
+    }
+
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Exchange) -> Result<()> {
+        // The guard keeps all deadlines of the client's side.
+        session.set_read_timeout(None);
+        ctx.conn = conn_of(session);
+        ctx.admitted = ctx.conn.as_ref().and_then(|conn| conn.take_admitted());
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Exchange) -> Result<bool> {
+        if ctx.admitted.is_some() {
+            return Ok(false);
+        }
+        count(&self.edge.counters.unadmitted);
+        failure::answer(session, 500).await;
+        Ok(true)
+    }
+
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        ctx: &mut Exchange,
+    ) -> Result<Box<HttpPeer>> {
+        let admitted = ctx.admitted.as_ref().ok_or_else(unadmitted)?;
+        upstream::peer(admitted).map(Box::new)
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Exchange,
+    ) -> Result<()> {
+        let conn = ctx.conn.as_ref().ok_or_else(unadmitted)?;
+        upstream::dress(request, conn)
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Exchange,
+    ) -> Result<()> {
+        let (Some(conn), Some(admitted)) = (&ctx.conn, &ctx.admitted) else {
+            return Err(unadmitted());
+        };
+        upstream::enter_phase(conn, admitted, response.status.as_u16())?;
+        upstream::undress(response, admitted.route())
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Exchange,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        // Another try makes sense only where there is another origin.
+        let origins = ctx.admitted.as_ref().map_or(0, |a| a.route().origins.len());
+        error.set_retry(origins > 1);
+        error
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut Exchange,
+    ) -> FailToProxy {
+        let status = failure::status_of(&self.edge.counters, ctx.conn.as_deref(), error);
+        failure::answer(session, status).await;
+        FailToProxy { error_code: status, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Exchange) {
+        if let Some(mut admitted) = ctx.admitted.take() {
+            let status = session.response_written().map_or(0, |r| r.status.as_u16());
+            admitted.note(status, session.body_bytes_sent() as u64);
+        }
+    }
+
+    /// Our counters say it; pingora's line would name addresses.
+    fn suppress_error_log(&self, _: &Session, _: &Exchange, _: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Exchange,
+        _: &Error,
+        _: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+
+    /// Nothing of the request goes into anybody's log line.
+    fn request_summary(&self, _: &Session, _: &Exchange) -> String {
+        String::new()
+    }
+}
+
+/// A request that nobody admitted: cannot happen while `request_filter` stands.
+fn unadmitted() -> Box<Error> {
+    Error::explain(ErrorType::InternalError, "not admitted")
+}

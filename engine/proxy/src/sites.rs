@@ -1,0 +1,155 @@
+//! The sites behind the wall, and the way to their origins.
+//!
+//! Origins are resolved once, at start: a name that is asked for on each request would let a slow
+//! resolver slow every site. In-flight requests are counted per site, so that one member's hanging
+//! origin cannot take the places of another's.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+use seawall_model::{HostMap, HostPattern, SiteId};
+
+use crate::BindError;
+
+/// A site as it is configured.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Its name: its first host.
+    pub name: Box<str>,
+    /// The hosts it answers to.
+    pub hosts: Vec<HostPattern>,
+    /// Where its origins listen, as `address:port` or `name:port`; at least one.
+    pub origins: Vec<Box<str>>,
+}
+
+/// A site as requests reach it.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) id: SiteId,
+    pub(crate) name: Box<str>,
+    pub(crate) origins: Vec<SocketAddr>,
+    next: AtomicUsize,
+    in_flight: AtomicU32,
+}
+
+/// One request's place among those in flight to a site, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Seat(Arc<Route>);
+
+impl Route {
+    fn resolve(id: SiteId, site: &Site) -> Result<Self, BindError> {
+        let mut origins = Vec::new();
+        for origin in &site.origins {
+            let found = origin.to_socket_addrs().map_err(|error| BindError::Origin {
+                site: site.name.clone(),
+                origin: origin.clone(),
+                why: error.to_string(),
+            })?;
+            origins.extend(found.take(1));
+        }
+        if origins.is_empty() {
+            return Err(BindError::NoOrigin { site: site.name.clone() });
+        }
+        let name = site.name.clone();
+        Ok(Self { id, name, origins, next: AtomicUsize::new(0), in_flight: AtomicU32::new(0) })
+    }
+
+    /// The origin whose turn it is.
+    pub(crate) fn origin(&self) -> Option<SocketAddr> {
+        let turn = self.next.fetch_add(1, Relaxed);
+        self.origins.get(turn.checked_rem(self.origins.len())?).copied()
+    }
+
+    /// Requests in flight to the site now.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// A place in flight, while fewer than `max` are taken.
+    pub(crate) fn enter(self: &Arc<Self>, max: u32) -> Option<Seat> {
+        let more = |n: u32| if n < max { n.checked_add(1) } else { None };
+        self.in_flight.fetch_update(Relaxed, Relaxed, more).ok()?;
+        Some(Seat(Arc::clone(self)))
+    }
+}
+
+impl Seat {
+    pub(crate) fn route(&self) -> &Arc<Route> {
+        &self.0
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// From a host to its site.
+#[derive(Debug)]
+pub(crate) struct Sites(HostMap<Arc<Route>>);
+
+impl Sites {
+    /// Resolves every origin.
+    ///
+    /// # Errors
+    /// The first origin that cannot be found.
+    pub(crate) fn resolve(sites: &[Site]) -> Result<Self, BindError> {
+        let mut map = HostMap::default();
+        for (n, site) in sites.iter().enumerate() {
+            let id = SiteId(u32::try_from(n).unwrap_or(u32::MAX));
+            let route = Arc::new(Route::resolve(id, site)?);
+            for host in &site.hosts {
+                map.insert(host, Arc::clone(&route));
+            }
+        }
+        Ok(Self(map))
+    }
+
+    /// The site that answers to `host` (lower case, no port).
+    pub(crate) fn find(&self, host: &str) -> Option<&Arc<Route>> {
+        self.0.find(host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(origins: &[&str]) -> Site {
+        Site {
+            name: "a.example".into(),
+            hosts: vec![HostPattern::parse("a.example").unwrap()],
+            origins: origins.iter().map(|o| (*o).into()).collect(),
+        }
+    }
+
+    #[test]
+    fn in_flight_requests_have_their_places_and_not_one_more() {
+        let sites = Sites::resolve(&[site(&["127.0.0.1:9"])]).unwrap();
+        let route = sites.find("a.example").unwrap();
+        let seats: Vec<_> = (0..3).map(|_| route.enter(3).unwrap()).collect();
+        assert!(route.enter(3).is_none());
+        assert_eq!(route.in_flight(), 3);
+        drop(seats);
+        assert!(route.enter(3).is_some());
+        assert_eq!(route.in_flight(), 0);
+    }
+
+    #[test]
+    fn origins_take_turns() {
+        let sites = Sites::resolve(&[site(&["127.0.0.1:1", "127.0.0.1:2"])]).unwrap();
+        let route = sites.find("a.example").unwrap();
+        let ports: Vec<_> = (0..4).map(|_| route.origin().unwrap().port()).collect();
+        assert_eq!(ports, [1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn an_origin_that_is_none_is_told_with_its_site() {
+        let error = Sites::resolve(&[site(&["127.0.0.1"])]).unwrap_err().to_string();
+        assert!(error.contains("a.example") && error.contains("127.0.0.1"), "{error}");
+        let error = Sites::resolve(&[site(&[])]).unwrap_err().to_string();
+        assert!(error.contains("a.example"), "{error}");
+    }
+}

@@ -1,0 +1,139 @@
+//! Towards the origin and back: where to, with which deadlines, and what each side may see.
+//!
+//! An origin sees exactly one value for who asked, ours; whatever the client claimed is gone. A
+//! client never sees an origin's address. Pingora 0.9 removes hop-by-hop fields itself and lets
+//! only WebSocket upgrades through.
+//!
+//! WebSocket: what a client sends before the origin agreed stays in the guard, because until then
+//! it could be another request; only a 101 to a request that asked for it opens the tunnel.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::{Error, ErrorType, OrErr, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+
+use crate::EdgeLimits;
+use crate::conn::{Conn, Phase};
+use crate::counters::count;
+use crate::enforce::Admitted;
+use crate::head::Purpose;
+use crate::sites::Route;
+
+/// Fields by which hops before us tell who asked: nobody's are believed here.
+const HOP_CLAIMS: [&str; 7] = [
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-server",
+];
+
+/// The origin for an admitted request.
+pub(crate) fn peer(admitted: &Admitted) -> Result<HttpPeer> {
+    let origin = admitted
+        .route()
+        .origin()
+        .ok_or_else(|| Error::explain(ErrorType::HTTPStatus(502), "no origin"))?;
+    let mut peer = HttpPeer::new(origin, false, String::new());
+    set_deadlines(&mut peer, &admitted.edge().limits, admitted.purpose());
+    Ok(peer)
+}
+
+fn set_deadlines(peer: &mut HttpPeer, limits: &EdgeLimits, purpose: Purpose) {
+    let read_ms = match purpose {
+        Purpose::Exchange => limits.origin_read_ms,
+        // A quiet WebSocket is no fault; the guard watches both directions.
+        Purpose::WebSocket => limits.tunnel_idle_ms,
+    };
+    let connect = Duration::from_millis(limits.origin_connect_ms);
+    let options = &mut peer.options;
+    options.connection_timeout = Some(connect);
+    options.total_connection_timeout = Some(connect);
+    options.read_timeout = Some(Duration::from_millis(read_ms));
+    options.write_timeout = Some(Duration::from_millis(limits.origin_write_ms));
+    options.idle_timeout = Some(Duration::from_millis(limits.origin_idle_ms));
+}
+
+/// Makes a request presentable to an origin.
+pub(crate) fn dress(request: &mut RequestHeader, conn: &Conn) -> Result<()> {
+    for claim in HOP_CLAIMS {
+        request.remove_header(claim);
+    }
+    let ip = conn.client.ip;
+    let node = match ip {
+        IpAddr::V4(v4) => format!("for={v4};proto=http"),
+        IpAddr::V6(v6) => format!("for=\"[{v6}]\";proto=http"),
+    };
+    request.insert_header("X-Forwarded-For", ip.to_string())?;
+    request.insert_header("X-Forwarded-Proto", "http")?;
+    request.insert_header("Forwarded", node)?;
+    to_origin_form(request)
+}
+
+/// A target that names its host, which `Host` names too, becomes a path (RFC 9112 §3.2.1).
+fn to_origin_form(request: &mut RequestHeader) -> Result<()> {
+    let raw = request.raw_path();
+    if raw.starts_with(b"/") || raw == b"*" {
+        return Ok(());
+    }
+    let path = request.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
+    let uri = path.parse().or_err(ErrorType::InvalidHTTPHeader, "target")?;
+    request.set_uri(uri);
+    Ok(())
+}
+
+/// Notes how far the exchange is, from the status of the origin's answer.
+///
+/// # Errors
+/// An upgrade that nobody asked for.
+pub(crate) fn enter_phase(conn: &Conn, admitted: &Admitted, status: u16) -> Result<()> {
+    match (status, admitted.purpose()) {
+        (101, Purpose::WebSocket) => {
+            count(&admitted.edge().counters.tunnels);
+            conn.enter(Phase::Tunnel);
+        }
+        (101, Purpose::Exchange) => {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "unasked upgrade").into_up());
+        }
+        (100..=199, _) => {}
+        _ => conn.enter(Phase::Answered),
+    }
+    Ok(())
+}
+
+/// Makes an answer presentable to a client: a redirect to the origin's own address becomes a path.
+pub(crate) fn undress(response: &mut ResponseHeader, route: &Route) -> Result<()> {
+    for name in ["location", "content-location"] {
+        let Some(value) = response.headers.get(name) else { continue };
+        if let Some(path) = path_at_origin(value.as_bytes(), route) {
+            response.insert_header(name, path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The path of a URI whose authority is one of the site's origins.
+fn path_at_origin(uri: &[u8], route: &Route) -> Option<String> {
+    let uri = std::str::from_utf8(uri).ok()?;
+    let rest = uri.strip_prefix("http://").or_else(|| uri.strip_prefix("//"))?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end)?;
+    let names_origin = route.origins.iter().any(|origin| {
+        authority == origin.to_string() || (origin.port() == 80 && is_ip(authority, origin.ip()))
+    });
+    if !names_origin {
+        return None;
+    }
+    Some(if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })
+}
+
+fn is_ip(authority: &str, ip: IpAddr) -> bool {
+    authority.trim_matches(['[', ']']).parse() == Ok(ip)
+}
+
+#[cfg(test)]
+mod tests;

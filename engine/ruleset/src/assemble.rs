@@ -1,0 +1,354 @@
+//! Sources in, a ruleset or every complaint out.
+//!
+//! `seawall check`, start-up and reload are this one function, so what passes a check cannot fail a
+//! reload for a reason that the check could have seen. What did not change since the last ruleset
+//! is taken over by the digest of its bytes: a compiled component, a large list.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use seawall_model::{ClientUnits, HostPattern};
+use seawall_policy::check::{Given, Page, Purpose, check};
+use seawall_policy::code::Code;
+use seawall_policy::diagnostic::{Diagnostic, FileId, Files, tidy};
+use seawall_policy::program::{Extern, ExternType, Program};
+use seawall_policy::span::Span;
+use seawall_policy::syntax::ast::{File, Item};
+use seawall_policy::syntax::parse::parse;
+use seawall_wasm::{
+    CallLimits, Component, Function, Isolation, ParamKind, ResultKind, Sandbox, Signature,
+};
+use sha2::{Digest, Sha256};
+
+use crate::http::SCHEMA;
+use crate::lists::load_lists;
+use crate::report;
+use crate::ruleset::{FunctionKey, LoadedList, Parts, RuleSet};
+use crate::sources::{ReadError, Sources, resolve};
+
+/// The most files deep that includes may nest.
+pub const INCLUDE_DEPTH_MAX: usize = 16;
+
+/// A configured site, as far as policies care.
+#[derive(Debug, Clone)]
+pub struct SiteHosts {
+    /// Its first host.
+    pub name: Box<str>,
+    /// Its hosts.
+    pub hosts: Vec<HostPattern>,
+    /// The member whose site it is.
+    pub member: Option<Box<str>>,
+}
+
+/// What the host's configuration says that policies are held against.
+#[derive(Debug, Clone, Default)]
+pub struct HostSettings {
+    /// The units that clients are counted by.
+    pub units: ClientUnits,
+    /// The sites.
+    pub sites: Vec<SiteHosts>,
+    /// Days since 1970-01-01.
+    pub today: u64,
+}
+
+/// Makes rulesets.
+#[derive(Debug)]
+pub struct Workshop {
+    settings: HostSettings,
+    sandbox: Sandbox,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Assembly {
+    /// The ruleset, where nothing was an error.
+    pub rules: Option<RuleSet>,
+    /// Every complaint, in reading order.
+    pub diagnostics: Vec<report::Diagnostic>,
+}
+
+impl Workshop {
+    /// A workshop for one host.
+    #[must_use]
+    pub fn new(settings: HostSettings, sandbox: Sandbox) -> Self {
+        Self { settings, sandbox }
+    }
+
+    /// The settings it was made with.
+    #[must_use]
+    pub const fn settings(&self) -> &HostSettings {
+        &self.settings
+    }
+
+    /// Makes a ruleset of sources. `previous` lends what has not changed.
+    #[must_use]
+    pub fn assemble(
+        &self,
+        sources: &Sources,
+        purpose: Purpose,
+        previous: Option<&RuleSet>,
+    ) -> Assembly {
+        let mut reading = Reading::new(sources);
+        reading.file(sources.root(), None);
+        let Reading { mut files, pages, mut diagnostics, .. } = reading;
+        let given = Given { schema: &SCHEMA, files: &files, purpose, today: self.settings.today };
+        let checked = check(&pages, given);
+        diagnostics.extend(checked.diagnostics);
+        let parts = checked.program.and_then(|program| {
+            let mut loading =
+                Loading { sources, files: &mut files, diagnostics: &mut diagnostics, previous };
+            loading.parts(program, &self.sandbox)
+        });
+        tidy(&mut diagnostics);
+        let failed = diagnostics.iter().any(Diagnostic::is_error);
+        let located = diagnostics.iter().map(|d| report::Diagnostic::located(d, &files)).collect();
+        let rules = parts.filter(|_| !failed).map(|parts| RuleSet::new(Parts { files, ..parts }));
+        Assembly { rules, diagnostics: located }
+    }
+}
+
+/// The pages of a policy, includes in their place.
+struct Reading<'s> {
+    sources: &'s Sources,
+    files: Files,
+    pages: Vec<Page>,
+    diagnostics: Vec<Diagnostic>,
+    /// The files that are being read, outermost first.
+    open: Vec<String>,
+    /// Files that were read; a second include of one would give everything in it twice.
+    done: Vec<String>,
+}
+
+impl<'s> Reading<'s> {
+    fn new(sources: &'s Sources) -> Self {
+        Self {
+            sources,
+            files: Files::default(),
+            pages: Vec::new(),
+            diagnostics: Vec::new(),
+            open: Vec::new(),
+            done: Vec::new(),
+        }
+    }
+
+    /// Reads one file; `from` is where it is included.
+    fn file(&mut self, path: &str, from: Option<(FileId, Span)>) {
+        let bytes = match self.sources.bytes(path) {
+            Some(Ok(bytes)) => Arc::clone(bytes),
+            Some(Err(why)) => return self.unreadable(path, why.clone(), from),
+            None => return self.unreadable(path, ReadError::Missing, from),
+        };
+        self.done.push(path.to_owned());
+        self.open.push(path.to_owned());
+        let file = self.files.add(path, &String::from_utf8_lossy(&bytes));
+        let (tree, complaints) = parse(file, &bytes);
+        self.diagnostics.extend(complaints);
+        self.items(file, path, tree);
+        self.open.pop();
+    }
+
+    fn items(&mut self, file: FileId, path: &str, tree: File) {
+        for item in tree.items {
+            match item {
+                Item::Include(pattern) => self.include(file, path, &pattern.node, pattern.span),
+                item => self.pages.push(Page { file, item }),
+            }
+        }
+    }
+
+    fn include(&mut self, file: FileId, path: &str, pattern: &str, span: Span) {
+        let found = match self.sources.included(path, pattern) {
+            Ok(found) => found,
+            Err(why) => return self.unreadable(pattern, why, Some((file, span))),
+        };
+        if found.is_empty() {
+            self.diagnostics.push(
+                Diagnostic::error(Code::SourceMissing, file, span, "this names no file")
+                    .warning()
+                    .help("it stands for the files that match, and none does"),
+            );
+        }
+        for path in found {
+            if self.open.contains(&path) || self.open.len() >= INCLUDE_DEPTH_MAX {
+                self.diagnostics.push(Diagnostic::error(
+                    Code::IncludeCycle,
+                    file,
+                    span,
+                    format!(
+                        "`{path}` is included by itself, or more than {INCLUDE_DEPTH_MAX} deep"
+                    ),
+                ));
+            } else if self.done.contains(&path) {
+                self.diagnostics.push(Diagnostic::error(
+                    Code::IncludeCycle,
+                    file,
+                    span,
+                    format!("`{path}` is included twice, which would give everything in it twice"),
+                ));
+            } else {
+                self.file(&path, Some((file, span)));
+            }
+        }
+    }
+
+    fn unreadable(&mut self, path: &str, why: ReadError, from: Option<(FileId, Span)>) {
+        let (file, span) = from.unwrap_or_else(|| (self.files.add(path, ""), Span::default()));
+        self.diagnostics.push(source_error(file, span, path, &why));
+    }
+}
+
+/// Why a file that is needed is not there.
+pub(crate) fn source_error(file: FileId, span: Span, path: &str, why: &ReadError) -> Diagnostic {
+    let code = match why {
+        ReadError::TooLarge { .. } => Code::SourceTooLarge,
+        ReadError::Outside => Code::SourceOutside,
+        _ => Code::SourceMissing,
+    };
+    let diagnostic = Diagnostic::error(code, file, span, format!("`{path}`: {why}"));
+    match why {
+        ReadError::Outside => {
+            diagnostic.help("all files of a policy lie below the root policy's folder")
+        }
+        ReadError::Missing => diagnostic.help("paths are relative to the file that names them"),
+        _ => diagnostic,
+    }
+}
+
+/// What a program needs beside itself.
+pub(crate) struct Loading<'l> {
+    pub(crate) sources: &'l Sources,
+    pub(crate) files: &'l mut Files,
+    pub(crate) diagnostics: &'l mut Vec<Diagnostic>,
+    pub(crate) previous: Option<&'l RuleSet>,
+}
+
+impl Loading<'_> {
+    fn parts(&mut self, program: Program, sandbox: &Sandbox) -> Option<Parts> {
+        let lists: Vec<Arc<LoadedList>> = load_lists(self, &program);
+        let mut components = HashMap::new();
+        let mut functions = HashMap::new();
+        let mut externs = Vec::with_capacity(program.externs.len());
+        for item in &program.externs {
+            if let Some((key, function)) = self.function(item, sandbox, &mut components) {
+                functions.insert(key, function.clone());
+                externs.push(function);
+            }
+        }
+        (externs.len() == program.externs.len()).then(|| Parts {
+            program,
+            files: Files::default(),
+            lists,
+            externs,
+            components,
+            functions,
+            sandbox: sandbox.clone(),
+        })
+    }
+
+    /// The bytes of a file that a policy names at a place.
+    pub(crate) fn named(&mut self, file: FileId, span: Span, path: &str) -> Option<Arc<[u8]>> {
+        let full = resolve(self.files.name(file), path);
+        let bytes = full.as_deref().map(|full| self.sources.bytes(full).cloned());
+        let why = match bytes {
+            None => ReadError::Outside,
+            Some(Some(Ok(bytes))) => return Some(bytes),
+            Some(Some(Err(why))) => why,
+            Some(None) => ReadError::Missing,
+        };
+        self.diagnostics.push(source_error(file, span, path, &why));
+        None
+    }
+
+    fn function(
+        &mut self,
+        item: &Extern,
+        sandbox: &Sandbox,
+        components: &mut HashMap<[u8; 32], Component>,
+    ) -> Option<(FunctionKey, Function)> {
+        let bytes = self.named(item.file, item.span, &item.module)?;
+        let digest: [u8; 32] = Sha256::digest(&bytes).into();
+        self.right_digest(item, &digest)?;
+        let component = match components.get(&digest) {
+            Some(component) => component.clone(),
+            None => self.component(item, &bytes, digest, sandbox)?,
+        };
+        components.insert(digest, component.clone());
+        let signature = signature(item);
+        let memory = usize::try_from(item.memory_bytes).unwrap_or(usize::MAX);
+        let bound = (item.fuel, item.time_ms, memory, item.isolated);
+        let key = (digest, item.function.clone(), signature.clone(), bound);
+        if let Some(function) = self.previous.and_then(|previous| previous.functions.get(&key)) {
+            return Some((key, function.clone()));
+        }
+        let limits = CallLimits {
+            fuel: item.fuel,
+            time_ms: item.time_ms,
+            memory_bytes: memory,
+            isolation: if item.isolated { Isolation::PerCall } else { Isolation::Reused },
+        };
+        match component.bind(&item.function, &signature, limits) {
+            Ok(function) => Some((key, function)),
+            Err(why) => {
+                let message = format!("`{}` in `{}`: {why}", item.function, item.module);
+                self.complain(Code::Signature, item, message);
+                None
+            }
+        }
+    }
+
+    fn component(
+        &mut self,
+        item: &Extern,
+        bytes: &[u8],
+        digest: [u8; 32],
+        sandbox: &Sandbox,
+    ) -> Option<Component> {
+        if let Some(known) = self.previous.and_then(|previous| previous.components.get(&digest)) {
+            return Some(known.clone());
+        }
+        match sandbox.compile(bytes) {
+            Ok(component) => Some(component),
+            Err(why) => {
+                self.complain(Code::Component, item, format!("`{}`: {why}", item.module));
+                None
+            }
+        }
+    }
+
+    fn right_digest(&mut self, item: &Extern, digest: &[u8; 32]) -> Option<()> {
+        let Some(wanted) = &item.sha256 else { return Some(()) };
+        let is: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        if **wanted == *is {
+            return Some(());
+        }
+        let message =
+            format!("`{}` has the digest {is}, not the one that is written here", item.module);
+        self.complain(Code::Digest, item, message);
+        None
+    }
+
+    fn complain(&mut self, code: Code, item: &Extern, message: String) {
+        self.diagnostics.push(Diagnostic::error(code, item.file, item.span, message));
+    }
+}
+
+/// What the policy declares, in the sandbox's words.
+fn signature(item: &Extern) -> Signature {
+    let params = item
+        .params
+        .iter()
+        .map(|param| match param {
+            ExternType::Bool => ParamKind::Bool,
+            ExternType::Int => ParamKind::Int,
+            ExternType::Str => ParamKind::Text,
+            ExternType::Ip => ParamKind::Address,
+            ExternType::Headers => ParamKind::Headers,
+        })
+        .collect();
+    let result = match item.result {
+        ExternType::Bool => ResultKind::Bool,
+        ExternType::Int => ResultKind::Int,
+        _ => ResultKind::Text,
+    };
+    Signature { name: item.function.clone(), params, result }
+}

@@ -1,0 +1,242 @@
+//! Runs the tests of a policy: requests in, verdicts out, with the very code that serves.
+//!
+//! Each test starts with empty state at a fixed moment (LANGUAGE §3) and a fixed secret, so that it
+//! gives the same result on every machine and every day.
+
+use seawall_model::{
+    Client, ClientUnits, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Pass, PassKind,
+    Proto, Reason, Tick, Verdict,
+};
+use seawall_policy::case::{Case, CaseRequest, CaseStep, Expected, GivenClient, GivenPass};
+use seawall_policy::span::Span;
+use seawall_state::{Seed, State};
+
+use crate::context::{Given, Judging};
+use crate::http::{fold_host, fold_path};
+use crate::ruleset::RuleSet;
+
+/// The secret of all tests. Nothing depends on it: keys do not collide.
+const TEST_SEED: Seed = Seed(*b"the same tests!!");
+
+/// How a test ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestOutcome {
+    /// What the test says.
+    pub name: Box<str>,
+    /// The file where it stands.
+    pub file: Box<str>,
+    /// The line: of the first expectation that failed, else of the test.
+    pub line: u32,
+    /// The column there.
+    pub column: u32,
+    /// Whether all its expectations held.
+    pub passed: bool,
+    /// What was expected and what happened instead.
+    pub says: String,
+}
+
+/// The header fields of a request of a test.
+struct CaseHeaders<'r> {
+    host: &'r str,
+    listed: &'r [(Box<str>, Box<[u8]>)],
+}
+
+impl HeaderView for CaseHeaders<'_> {
+    fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        (name == "host" && visit(self.host.as_bytes()))
+            || self.listed.iter().any(|(key, value)| **key == *name && visit(value))
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        visit(b"host", self.host.as_bytes());
+        for (name, value) in self.listed {
+            visit(name.as_bytes(), value);
+        }
+    }
+}
+
+impl RuleSet {
+    /// Runs all tests of the policy.
+    #[must_use]
+    pub fn rehearse(&self) -> Vec<TestOutcome> {
+        self.program.cases.iter().map(|case| self.rehearse_one(case)).collect()
+    }
+
+    fn rehearse_one(&self, case: &Case) -> TestOutcome {
+        let mut run = Run {
+            rules: self,
+            case,
+            state: State::new(TEST_SEED, self.counter_specs()),
+            now: Tick::TEST_START,
+            last: None,
+        };
+        let failure = case.steps.iter().find_map(|step| run.step(step));
+        let (span, says) = failure.clone().unwrap_or((case.span, String::new()));
+        let (line, column) = self.files.place(case.file, span.start);
+        TestOutcome {
+            name: case.name.clone(),
+            file: self.files.name(case.file).into(),
+            line,
+            column,
+            passed: failure.is_none(),
+            says,
+        }
+    }
+}
+
+struct Run<'r> {
+    rules: &'r RuleSet,
+    case: &'r Case,
+    state: State,
+    now: Tick,
+    last: Option<Decision>,
+}
+
+impl Run<'_> {
+    /// Does one line; what it says where an expectation failed.
+    fn step(&mut self, step: &CaseStep) -> Option<(Span, String)> {
+        match step {
+            CaseStep::Wait { ms } => self.now = self.now.plus_ms(*ms),
+            CaseStep::Request(request) => self.request(request),
+            CaseStep::Expect { expected, by, span } => {
+                let Some(decision) = self.last else {
+                    return Some((*span, "there was no request to judge".to_owned()));
+                };
+                let right = meets(&decision, expected)
+                    && by.is_none_or(|by| decision.reason == Reason::Rule(by));
+                if !right {
+                    let wanted = by.map(|by| format!(" by {}", self.rules.name(Reason::Rule(by))));
+                    let wanted = format!("{}{}", words(expected), wanted.unwrap_or_default());
+                    return Some((
+                        *span,
+                        format!("expected {wanted}, got {}", self.got(&decision)),
+                    ));
+                }
+            }
+        }
+        None
+    }
+
+    fn got(&self, decision: &Decision) -> String {
+        let verdict = match decision.verdict {
+            Verdict::Block { status, .. } => format!("block {status}"),
+            other => other.kind().word().to_owned(),
+        };
+        format!("{verdict} by {}", self.rules.name(decision.reason))
+    }
+
+    /// Sends the requests of one line, evenly spread, the first at once and the last at the end.
+    fn request(&mut self, request: &CaseRequest) {
+        let start = self.now;
+        let gaps = request.times.saturating_sub(1);
+        for n in 0..request.times {
+            let offset = match request.over_ms {
+                None => n,
+                Some(over) => {
+                    let spread = u128::from(over) * u128::from(n);
+                    let offset = spread.checked_div(u128::from(gaps)).unwrap_or(0);
+                    u64::try_from(offset).unwrap_or(u64::MAX)
+                }
+            };
+            self.now = start.plus_ms(offset);
+            self.last = Some(self.judge(request));
+        }
+        if let (Some(over), true) = (request.over_ms, request.times == 1) {
+            self.now = start.plus_ms(over);
+        }
+    }
+
+    fn judge(&self, request: &CaseRequest) -> Decision {
+        let malformed = Decision {
+            verdict: Verdict::Block { status: 400, retry_after_ms: None },
+            reason: Reason::Malformed,
+        };
+        let target = request.target.split('#').next().unwrap_or_default();
+        let (raw_path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query.as_bytes())),
+            None => (target, None),
+        };
+        let mut path = Vec::new();
+        let (Ok(host), Ok(())) =
+            (fold_host(request.authority.as_bytes()), fold_path(raw_path.as_bytes(), &mut path))
+        else {
+            return malformed;
+        };
+        let headers = CaseHeaders { host: &request.authority, listed: &request.headers };
+        let given = self.case.clients.iter().find(|(ip, _)| *ip == request.from);
+        let facts = Facts {
+            client: Client::of(request.from, &ClientUnits::default()),
+            geo: geo(&request.client, given.map(|(_, client)| client)),
+            conn: self.conn(request, &host),
+            method: &request.method,
+            host: &host,
+            site: &host,
+            path: &path,
+            raw_path: raw_path.as_bytes(),
+            query,
+            headers: &headers,
+            pass: self.pass(request),
+            pass_failures: 0,
+            origin: OriginHealth::default(),
+            cpu_percent: None,
+        };
+        let given = Given { level: self.case.level.unwrap_or_default(), lists: &self.case.lists };
+        let mut judging = Judging::new(self.rules, &facts, &self.state, self.now, given);
+        self.rules.decide_given(&mut judging, &())
+    }
+
+    fn conn<'c>(&self, request: &'c CaseRequest, host: &'c str) -> Conn<'c> {
+        Conn {
+            proto: if request.h2 { Proto::H2 } else { Proto::H1 },
+            requests: 1,
+            ja4: request.ja4.as_deref(),
+            sni: request.encrypted.then_some(host),
+            tls: request.encrypted.then_some("TLSv1.3"),
+            ..Conn::default()
+        }
+    }
+
+    fn pass(&self, request: &CaseRequest) -> Option<Pass> {
+        let issued = match request.pass {
+            GivenPass::None => return None,
+            GivenPass::Fresh => self.now,
+            GivenPass::Aged(ms) => Tick(self.now.0.saturating_sub(ms)),
+        };
+        Some(Pass { kind: PassKind::Page, issued })
+    }
+}
+
+fn geo<'g>(own: &'g GivenClient, given: Option<&'g GivenClient>) -> Geo<'g> {
+    let crawler = own.crawler.as_deref().or(given.and_then(|client| client.crawler.as_deref()));
+    Geo {
+        asn: own.asn.or(given.and_then(|client| client.asn)),
+        country: own.country.or(given.and_then(|client| client.country)),
+        crawler,
+    }
+}
+
+/// Whether a decision is what was expected; arguments left out match anything.
+fn meets(decision: &Decision, expected: &Expected) -> bool {
+    let Expected::Verdict { kind, status, proof, for_ms } = expected else {
+        return decision.verdict == Verdict::Allow;
+    };
+    let fits_ms = |ms: u64| for_ms.is_none_or(|wanted| wanted == ms);
+    decision.verdict.kind() == *kind
+        && match decision.verdict {
+            Verdict::Block { status: got, .. } => status.is_none_or(|wanted| wanted == got),
+            Verdict::Challenge { kind: got, valid_ms } => {
+                proof.is_none_or(|wanted| wanted == got) && fits_ms(valid_ms)
+            }
+            Verdict::Tarpit { hold_ms } => fits_ms(hold_ms),
+            Verdict::Ban { for_ms: ms } => fits_ms(ms),
+            Verdict::Allow | Verdict::Throttle { .. } | Verdict::Drop => true,
+        }
+}
+
+fn words(expected: &Expected) -> String {
+    match expected {
+        Expected::Pass => "pass".to_owned(),
+        Expected::Verdict { kind, status: Some(status), .. } => format!("{} {status}", kind.word()),
+        Expected::Verdict { kind, .. } => kind.word().to_owned(),
+    }
+}

@@ -1,0 +1,228 @@
+//! The only place that judges.
+//!
+//! `ban → guarantee → floor → site → defaults → decide → origin` (LANGUAGE §8). In each layer the
+//! steps are taken in page order, and the first final action ends the walk. Proxy, tests and replay
+//! all come through here: same facts, same state, same time, same answer.
+
+use seawall_model::{Decision, Facts, PassKind, Reason, RuleId, Tick, Verdict};
+use seawall_policy::program::{Counts, Effect, Final, LimitStep, SiteLayer, Step, Then};
+use seawall_policy::run::Value;
+use seawall_state::{BanScope, Hold, Outcome, Rate, State, Tally, Terms};
+
+use crate::context::{Given, Judging};
+use crate::ruleset::RuleSet;
+
+/// What is told of a walk while it happens. Whoever does not want to know passes `&()`.
+pub trait Observer {
+    /// A rule or limit in `shadow` would have acted.
+    fn shadowed(&self, _rule: RuleId) {}
+
+    /// A rule or limit applied, finally or not.
+    fn applied(&self, _rule: RuleId) {}
+}
+
+impl Observer for () {}
+
+impl Observer for Tally {
+    fn shadowed(&self, rule: RuleId) {
+        Self::shadowed(self, rule);
+    }
+
+    fn applied(&self, rule: RuleId) {
+        Self::hit(self, rule);
+    }
+}
+
+/// What the walk says of one layer.
+type Walked = Option<Decision>;
+
+impl RuleSet {
+    /// Judges one request.
+    #[must_use]
+    pub fn decide(&self, facts: &Facts<'_>, state: &State, now: Tick) -> Decision {
+        self.decide_observed(facts, state, now, &())
+    }
+
+    /// The same, and tells an observer what happens on the way.
+    pub fn decide_observed<O: Observer>(
+        &self,
+        facts: &Facts<'_>,
+        state: &State,
+        now: Tick,
+        observer: &O,
+    ) -> Decision {
+        self.decide_given(&mut Judging::new(self, facts, state, now, Given::default()), observer)
+    }
+
+    pub(crate) fn decide_given<'j, O: Observer>(
+        &'j self,
+        judging: &mut Judging<'j>,
+        observer: &O,
+    ) -> Decision {
+        let banned = Decision { verdict: Verdict::Drop, reason: Reason::Banned };
+        if self.banned(judging, BanScope::Host) {
+            return banned;
+        }
+        let site = self.site_of(judging.facts.host);
+        judging.tenant = site.and_then(|site| site.tenant.as_deref());
+        let judging = &*judging;
+        self.feed(judging);
+        let defaults = site.and_then(|site| site.defaults.as_deref());
+        self.walk(&self.program.guarantee, judging, observer)
+            .or_else(|| self.walk(&self.program.floor, judging, observer))
+            .or_else(|| {
+                let member = judging.tenant.map(BanScope::Member)?;
+                self.banned(judging, member).then_some(banned)
+            })
+            .or_else(|| self.walk(site.map_or(&[], |site| &site.steps), judging, observer))
+            .or_else(|| self.walk(defaults.unwrap_or(&self.program.defaults), judging, observer))
+            .unwrap_or_else(|| self.table(judging, observer))
+    }
+
+    fn site_of(&self, host: &str) -> Option<&SiteLayer> {
+        self.sites.find(host).and_then(|at| self.program.sites.get(*at))
+    }
+
+    fn banned(&self, judging: &Judging<'_>, scope: BanScope<'_>) -> bool {
+        let facts = judging.facts;
+        judging.state.bans().covers(&facts.client, facts.geo.asn, scope, judging.now).is_some()
+    }
+
+    /// Tracks see every request that no ban refused, before the layers run.
+    fn feed(&self, judging: &Judging<'_>) {
+        for feed in self.program.feeds.iter().filter(|feed| !feed.on_response) {
+            let Some(counter) = self.program.counters.get(feed.counter.0 as usize) else {
+                continue;
+            };
+            if !self.program.holds(feed.condition, judging) {
+                continue;
+            }
+            let Some(key) = judging.key(counter, false) else { continue };
+            let Some(table) = judging.state.track(feed.counter) else { continue };
+            let distinct = match counter.counts {
+                Counts::Distinct(operand) => match self.program.value(operand, judging) {
+                    Value::Absent => continue,
+                    value => Some(judging.value_key(&value)),
+                },
+                _ => None,
+            };
+            table.feed(key, 1, distinct, counter.window_ms, judging.now);
+        }
+    }
+
+    fn walk<'j, O: Observer>(
+        &'j self,
+        steps: &'j [Step],
+        judging: &Judging<'j>,
+        observer: &O,
+    ) -> Walked {
+        steps.iter().find_map(|step| self.step(step, judging, observer))
+    }
+
+    fn step<'j, O: Observer>(
+        &'j self,
+        step: &'j Step,
+        judging: &Judging<'j>,
+        observer: &O,
+    ) -> Walked {
+        let expired = step.expires.is_some_and(|end| end <= judging.now);
+        if judging.given.level < step.level
+            || expired
+            || !self.program.holds(step.when, judging)
+            || (step.unless.is_some() && self.program.holds(step.unless, judging))
+        {
+            return None;
+        }
+        let retry_after_ms = match &step.limit {
+            None => None,
+            Some(limit) => match self.admit(limit, &step.then, judging)? {
+                Outcome::Within => return None,
+                Outcome::Over { retry_after_ms, .. } => Some(retry_after_ms),
+            },
+        };
+        if step.shadow {
+            observer.shadowed(step.rule);
+            return None;
+        }
+        for effect in &step.then.effects {
+            match effect {
+                Effect::Tag(tag) => judging.add_tag(tag),
+                Effect::Score(n) => judging.add_score(*n),
+                // What is logged is a count: whatever a request holds stays out of logs.
+                Effect::Log(_) => {}
+            }
+        }
+        observer.applied(step.rule);
+        let verdict = self.verdict(step.then.last.as_ref()?, retry_after_ms, judging)?;
+        Some(Decision { verdict, reason: Reason::Rule(step.rule) })
+    }
+
+    /// Asks a limit. `None` where the state has no such limit, which a state made for this ruleset
+    /// never has.
+    fn admit(&self, limit: &LimitStep, then: &Then, judging: &Judging<'_>) -> Option<Outcome> {
+        let counter = self.program.counters.get(limit.counter.0 as usize)?;
+        let table = judging.state.limit(limit.counter)?;
+        let key = judging.key(counter, true)?;
+        let rate = Rate { n: limit.n, window_ms: counter.window_ms, burst: limit.burst };
+        let hold =
+            limit.hold_ms.map(|for_ms| Hold { for_ms, doubling_to_ms: limit.doubling_to_ms });
+        let pass = match (&then.last, judging.facts.pass) {
+            (Some(Final::Challenge { kind, .. }), Some(pass)) if pass.kind >= *kind => {
+                Some(pass.issued)
+            }
+            _ => None,
+        };
+        let terms = Terms { rate: &rate, hold: hold.as_ref(), pass };
+        Some(table.admit_on(key, &terms, judging.now))
+    }
+
+    /// A final action as a verdict; `None` where the request satisfies it and the walk goes on.
+    fn verdict(
+        &self,
+        last: &Final,
+        retry_after_ms: Option<u64>,
+        judging: &Judging<'_>,
+    ) -> Option<Verdict> {
+        let satisfied = |kind: PassKind| judging.facts.pass.is_some_and(|pass| pass.kind >= kind);
+        Some(match last {
+            Final::Allow => Verdict::Allow,
+            Final::Block { status, .. } => Verdict::Block { status: *status, retry_after_ms },
+            Final::Drop => Verdict::Drop,
+            Final::Ban { for_ms, .. } => Verdict::Ban { for_ms: *for_ms },
+            // Beyond a limit the pass was weighed by the limit: one older than the hold is none.
+            Final::Challenge { kind, .. } if retry_after_ms.is_none() && satisfied(*kind) => {
+                return None;
+            }
+            Final::Challenge { kind, valid_ms } => {
+                Verdict::Challenge { kind: *kind, valid_ms: *valid_ms }
+            }
+            Final::Throttle { counter, n, window_ms } => {
+                let spec = self.program.counters.get(counter.0 as usize)?;
+                let key = judging.key(spec, true)?;
+                let rate = Rate { n: *n, window_ms: *window_ms, burst: 0 };
+                match judging.state.limit(*counter)?.admit(key, &rate, None, judging.now) {
+                    Outcome::Within => return None,
+                    Outcome::Over { retry_after_ms, .. } => Verdict::Throttle { retry_after_ms },
+                }
+            }
+            Final::Tarpit { hold_ms } => Verdict::Tarpit { hold_ms: *hold_ms },
+        })
+    }
+
+    /// The decision table: the first line that holds, else `otherwise`, else the origin.
+    fn table<O: Observer>(&self, judging: &Judging<'_>, observer: &O) -> Decision {
+        let unopposed = Decision { verdict: Verdict::Allow, reason: Reason::Unopposed };
+        let Some(table) = &self.program.decide else { return unopposed };
+        let lines = table.thresholds.iter();
+        let line = lines.filter(|(when, _)| self.program.holds(Some(*when), judging));
+        let verdict = line
+            .map(|(_, last)| last)
+            .chain(std::iter::once(&table.otherwise))
+            .find_map(|last| self.verdict(last, None, judging));
+        observer.applied(table.rule);
+        match verdict {
+            Some(verdict) => Decision { verdict, reason: Reason::Rule(table.rule) },
+            None => unopposed,
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The vocabulary of HTTP, handed to the language as data, and how a request answers to it.
+//!
+//! One table says which fields exist; [`Field`] is the same list as an enum, and a test holds the
+//! two together. Host and path are read here, once, the same way for the server, for tests and for
+//! replay: what a rule compares must not depend on who asked.
+
+mod fields;
+mod words;
+
+pub use fields::{Field, SCHEMA};
+pub(crate) use fields::{country, crawler, method};
+
+/// The most bytes of a request target that are folded; a longer one is refused by the edge before.
+pub const TARGET_BYTES_MAX: usize = 32 * 1024;
+
+/// Why a path is refused before any rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadPath {
+    /// It does not begin with `/`.
+    NotAbsolute,
+    /// A `%` without two hexadecimal digits behind it.
+    Escape,
+    /// A NUL byte, written out or escaped.
+    Nul,
+    /// `..` above the root.
+    AboveRoot,
+    /// Longer than [`TARGET_BYTES_MAX`].
+    TooLong,
+}
+
+/// Why a Host is refused before any rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadHost;
+
+/// The path as the policy reads it (LANGUAGE §5): percent-decoded once, `//` merged, dot segments
+/// removed, `%2F` kept, a `;` parameter kept. `out` is replaced.
+///
+/// # Errors
+/// What makes the path ambiguous or hostile; the answer is 400.
+pub fn fold_path(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadPath> {
+    out.clear();
+    if raw.len() > TARGET_BYTES_MAX {
+        return Err(BadPath::TooLong);
+    }
+    if raw.first() != Some(&b'/') {
+        return Err(BadPath::NotAbsolute);
+    }
+    decode(raw, out)?;
+    remove_dots(out)
+}
+
+/// Decodes escapes; an escaped `/` stays as it came, since it is no separator.
+fn decode(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadPath> {
+    let mut rest = raw.iter().copied();
+    while let Some(byte) = rest.next() {
+        let byte = match byte {
+            b'%' => {
+                let high = rest.next().and_then(hex).ok_or(BadPath::Escape)?;
+                let low = rest.next().and_then(hex).ok_or(BadPath::Escape)?;
+                let decoded = (high << 4) | low;
+                if decoded == b'/' {
+                    out.extend_from_slice(b"%2F");
+                    continue;
+                }
+                decoded
+            }
+            byte => byte,
+        };
+        if byte == 0 {
+            return Err(BadPath::Nul);
+        }
+        out.push(byte);
+    }
+    Ok(())
+}
+
+const fn hex(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// Merges separators and resolves `.` and `..`, in place in one pass over the segments.
+fn remove_dots(path: &mut Vec<u8>) -> Result<(), BadPath> {
+    let plain = !path.windows(2).any(|pair| pair == b"//" || pair == b"/.");
+    if plain {
+        return Ok(());
+    }
+    let whole = std::mem::take(path);
+    let mut segments: Vec<&[u8]> = Vec::new();
+    let mut ends_in_directory = false;
+    for segment in whole.split(|byte| *byte == b'/').skip(1) {
+        ends_in_directory = matches!(segment, b"" | b"." | b"..");
+        match segment {
+            b"" | b"." => {}
+            b".." => {
+                segments.pop().ok_or(BadPath::AboveRoot)?;
+            }
+            segment => segments.push(segment),
+        }
+    }
+    for segment in &segments {
+        path.push(b'/');
+        path.extend_from_slice(segment);
+    }
+    if ends_in_directory || path.is_empty() {
+        path.push(b'/');
+    }
+    Ok(())
+}
+
+/// A Host as the policy reads it: lower case, the port and one final dot off.
+///
+/// # Errors
+/// It is empty, longer than 255 bytes, or holds a byte that no host has.
+pub fn fold_host(raw: &[u8]) -> Result<String, BadHost> {
+    let text = std::str::from_utf8(raw).map_err(|_| BadHost)?;
+    let name = if let Some(inner) = text.strip_prefix('[') {
+        let (address, port) = inner.split_once(']').ok_or(BadHost)?;
+        good_port(port)?;
+        address.parse::<std::net::Ipv6Addr>().map_err(|_| BadHost)?;
+        return Ok(format!("[{}]", address.to_ascii_lowercase()));
+    } else {
+        let at = text.find(':').unwrap_or(text.len());
+        let (name, port) = text.split_at_checked(at).ok_or(BadHost)?;
+        good_port(port)?;
+        name
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.is_empty() || name.len() > 255 || name.starts_with('.') || !name.bytes().all(good) {
+        return Err(BadHost);
+    }
+    Ok(name.to_ascii_lowercase())
+}
+
+/// Nothing, or `:` and a port number.
+fn good_port(text: &str) -> Result<(), BadHost> {
+    match text.strip_prefix(':') {
+        None if text.is_empty() => Ok(()),
+        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok() => {
+            Ok(())
+        }
+        _ => Err(BadHost),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folded(raw: &str) -> Result<String, BadPath> {
+        let mut out = Vec::new();
+        fold_path(raw.as_bytes(), &mut out).map(|()| String::from_utf8_lossy(&out).into_owned())
+    }
+
+    #[test]
+    fn paths_are_read_as_the_language_says() {
+        for (raw, path) in [
+            ("/", "/"),
+            ("/a/b", "/a/b"),
+            ("/%61dmin", "/admin"),
+            ("//a///b", "/a/b"),
+            ("/a/./b/../c", "/a/c"),
+            ("/a/..", "/"),
+            ("/a/.", "/a/"),
+            ("/a%2Fb", "/a%2Fb"),
+            ("/a%2fb", "/a%2Fb"),
+            ("/%2e%2e/x/..", ""),
+            ("/a;v=1/b", "/a;v=1/b"),
+            ("/a/%2e%2e/b", "/b"),
+            ("/%252e", "/%2e"),
+            ("/.well-known/x", "/.well-known/x"),
+            ("/...", "/..."),
+        ] {
+            let expected =
+                if path.is_empty() { Err(BadPath::AboveRoot) } else { Ok(path.to_owned()) };
+            assert_eq!(folded(raw), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_is_hostile_is_refused() {
+        for (raw, error) in [
+            ("", BadPath::NotAbsolute),
+            ("a", BadPath::NotAbsolute),
+            ("/%", BadPath::Escape),
+            ("/%4", BadPath::Escape),
+            ("/%zz", BadPath::Escape),
+            ("/%00", BadPath::Nul),
+            ("/..", BadPath::AboveRoot),
+            ("/a/../../b", BadPath::AboveRoot),
+        ] {
+            assert_eq!(folded(raw), Err(error), "{raw}");
+        }
+        let longest = format!("/{}", "a".repeat(TARGET_BYTES_MAX - 1));
+        assert!(folded(&longest).is_ok());
+        assert_eq!(folded(&format!("{longest}a")), Err(BadPath::TooLong));
+    }
+
+    #[test]
+    fn hosts_lose_port_case_and_final_dot() {
+        for (raw, host) in [
+            ("Alice.Example", Some("alice.example")),
+            ("alice.example:8080", Some("alice.example")),
+            ("alice.example.", Some("alice.example")),
+            ("192.0.2.1", Some("192.0.2.1")),
+            ("[::1]:80", Some("[::1]")),
+            ("", None),
+            (".", None),
+            ("a b", None),
+            ("a@b", None),
+            ("a:b", None),
+            ("a:70000", None),
+            ("a:80:80", None),
+            ("[::1", None),
+            ("[x]", None),
+        ] {
+            assert_eq!(fold_host(raw.as_bytes()).ok().as_deref(), host, "{raw}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn folding_twice_changes_nothing_where_nothing_was_escaped(raw in "/[a-c./;]{0,40}") {
+            let mut once = Vec::new();
+            if fold_path(raw.as_bytes(), &mut once).is_ok() {
+                let mut twice = Vec::new();
+                proptest::prop_assert!(fold_path(&once, &mut twice).is_ok());
+                proptest::prop_assert_eq!(&once, &twice);
+                proptest::prop_assert!(!once.windows(2).any(|pair| pair == b"//"));
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(raw in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let mut out = Vec::new();
+            let _ = fold_path(&raw, &mut out);
+            let _ = fold_host(&raw);
+        }
+    }
+}

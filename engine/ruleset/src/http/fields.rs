@@ -1,0 +1,203 @@
+//! The fields, as one table.
+
+use seawall_policy::schema::{
+    EnumId, EnumSpec, FieldId, FieldSpec, Form, Phase, Presence, Schema, Type,
+};
+
+use super::words;
+
+const METHOD: EnumId = EnumId(0);
+const PROTO: EnumId = EnumId(1);
+const CRAWLER: EnumId = EnumId(2);
+const PASS_KIND: EnumId = EnumId(3);
+const LEVEL: EnumId = EnumId(4);
+const COUNTRY: EnumId = EnumId(5);
+
+macro_rules! fields {
+    ($($variant:ident $name:literal $ty:expr, $form:ident, $presence:expr, $phase:ident, $forgeable:literal, $doc:literal;)*) => {
+        /// The fields, in the order of the table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u16)]
+        pub enum Field { $(#[doc = $doc] $variant,)* }
+
+        impl Field {
+            const ALL: &[Self] = &[$(Self::$variant,)*];
+        }
+
+        const FIELDS: &[FieldSpec] = &[$(FieldSpec {
+            name: $name,
+            ty: $ty,
+            form: Form::$form,
+            presence: $presence,
+            phase: Phase::$phase,
+            forgeable: $forgeable,
+            doc: $doc,
+        },)*];
+    };
+}
+
+use Presence::{Always, Maybe, Source};
+
+fields! {
+    Client "client" Type::Cidr, Plain, Always, Request, false, "who a counter counts: the IPv4 address or the IPv6 /56";
+    ClientIp "client.ip" Type::Ip, Plain, Always, Request, false, "the address";
+    ClientNet "client.net" Type::Cidr, Plain, Always, Request, false, "the network around it: IPv4 /24, IPv6 /56";
+    ClientAsn "client.asn" Type::Asn, Plain, Source("geo.asn"), Request, false, "the autonomous system that announces the address";
+    ClientCountry "client.country" Type::Enum(COUNTRY), Plain, Source("geo.country"), Request, false, "the country that the address tables give";
+    ClientCrawler "client.crawler" Type::Enum(CRAWLER), Plain, Source("geo.crawler"), Request, false, "a crawler whose address was verified";
+    ClientPort "client.port" Type::Int, Plain, Always, Request, false, "the source port";
+    ConnProto "conn.proto" Type::Enum(PROTO), Plain, Always, Request, false, "the protocol of the connection";
+    ConnJa4 "conn.ja4" Type::Str, Plain, Maybe, Request, true, "the JA4 fingerprint of the TLS ClientHello";
+    ConnSni "conn.sni" Type::Str, Plain, Maybe, Request, true, "the server name of the TLS ClientHello";
+    ConnTls "conn.tls" Type::Str, Plain, Maybe, Request, false, "the TLS version, `TLSv1.2` or `TLSv1.3`";
+    ConnRequests "conn.requests" Type::Int, Plain, Always, Request, false, "requests on this connection, this one included";
+    ConnAge "conn.age" Type::Duration, Plain, Always, Request, false, "how long the connection has been open";
+    ConnStreams "conn.streams" Type::Int, Plain, Always, Request, false, "HTTP/2 streams that are open";
+    ConnGlitches "conn.glitches" Type::Int, Plain, Always, Request, false, "protocol oddities on this connection";
+    ConnResets "conn.resets" Type::Int, Plain, Always, Request, false, "streams that the client has reset";
+    Method "method" Type::Enum(METHOD), Plain, Always, Request, true, "the method";
+    Host "host" Type::Str, Plain, Always, Request, true, "the host asked for, lower case, without port";
+    Path "path" Type::Str, Plain, Always, Request, true, "the path, decoded once and folded";
+    RawPath "raw_path" Type::Str, Plain, Always, Request, true, "the path as it came";
+    PathExt "path.ext" Type::Str, Plain, Maybe, Request, true, "what stands behind the last dot of the last segment";
+    QueryString "query_string" Type::Str, Plain, Maybe, Request, true, "what stands behind `?`, as it came";
+    Ua "ua" Type::Str, Plain, Maybe, Request, true, "the User-Agent header";
+    Referer "referer" Type::Str, Plain, Maybe, Request, true, "the Referer header";
+    ContentLength "content_length" Type::Size, Plain, Maybe, Request, true, "the Content-Length header";
+    ContentType "content_type" Type::Str, Plain, Maybe, Request, true, "the Content-Type header";
+    Header "header" Type::Str, Named, Maybe, Request, true, "all values of a header field";
+    Cookie "cookie" Type::Str, Named, Maybe, Request, true, "all values of a cookie";
+    Query "query" Type::Str, Named, Maybe, Request, true, "all values of a query parameter, decoded once";
+    Headers "headers" Type::Headers, Plain, Always, Request, true, "all header fields, as an argument of an extern";
+    PassValid "pass.valid" Type::Bool, Plain, Always, Request, false, "whether a valid pass came with the request";
+    PassKind "pass.kind" Type::Enum(PASS_KIND), Plain, Maybe, Request, false, "what the pass proves";
+    PassAge "pass.age" Type::Duration, Plain, Maybe, Request, false, "how long ago the pass was issued";
+    PassFailures "pass.failures" Type::Int, Plain, Always, Request, false, "failed challenges of this client";
+    Level "level" Type::Enum(LEVEL), Plain, Always, Request, false, "how bad it is right now";
+    Score "score" Type::Int, Plain, Always, Request, false, "what the rules so far have added up";
+    SiteName "site.name" Type::Str, Plain, Always, Request, false, "the site's first host";
+    SiteTenant "site.tenant" Type::Str, Plain, Maybe, Request, false, "the member whose site it is";
+    OriginLatency "origin.latency" Type::Duration, Plain, Maybe, Request, false, "the origin's median time to the first byte";
+    OriginErrors "origin.errors" Type::Percent, Plain, Maybe, Request, false, "the share of requests that the origin failed";
+    OriginInflight "origin.inflight" Type::Int, Plain, Maybe, Request, false, "requests that the origin is answering";
+    CpuLoad "cpu.load" Type::Percent, Plain, Maybe, Request, false, "the load of the machine";
+    Status "status" Type::Int, Plain, Always, Response, false, "the status that was answered";
+    BytesOut "bytes_out" Type::Size, Plain, Always, Response, false, "the bytes of the answer's body";
+    Latency "latency" Type::Duration, Plain, Always, Response, false, "the time from the head to the end of the answer";
+}
+
+impl Field {
+    /// The field of a number of the table.
+    #[must_use]
+    pub fn of(id: FieldId) -> Option<Self> {
+        Self::ALL.get(usize::from(id.0)).copied()
+    }
+
+    /// The number in the table.
+    #[must_use]
+    pub const fn id(self) -> FieldId {
+        FieldId(self as u16)
+    }
+}
+
+const ENUMS: &[EnumSpec] = &[
+    EnumSpec { name: "an HTTP method", words: words::METHODS, ordered: false, exact_case: false },
+    EnumSpec { name: "a protocol", words: words::PROTOS, ordered: false, exact_case: true },
+    EnumSpec {
+        name: "a verified crawler",
+        words: words::CRAWLERS,
+        ordered: false,
+        exact_case: true,
+    },
+    EnumSpec { name: "a kind of pass", words: words::PASS_KINDS, ordered: true, exact_case: true },
+    EnumSpec { name: "a level", words: words::LEVELS, ordered: true, exact_case: true },
+    EnumSpec { name: "a country", words: words::COUNTRIES, ordered: false, exact_case: false },
+];
+
+/// What policies may look at.
+pub const SCHEMA: Schema = Schema {
+    fields: FIELDS,
+    enums: ENUMS,
+    aliases: &[
+        ("user_agent", "ua"),
+        ("useragent", "ua"),
+        ("http.user_agent", "ua"),
+        ("http_user_agent", "ua"),
+        ("ip", "client.ip"),
+        ("src", "client.ip"),
+        ("ip.src", "client.ip"),
+        ("remote_addr", "client.ip"),
+        ("remoteAddress", "client.ip"),
+        ("client_ip", "client.ip"),
+        ("asn", "client.asn"),
+        ("ip.src.asnum", "client.asn"),
+        ("ip.geoip.asnum", "client.asn"),
+        ("country", "client.country"),
+        ("ip.src.country", "client.country"),
+        ("ip.geoip.country", "client.country"),
+        ("uri", "path"),
+        ("url", "path"),
+        ("request_uri", "raw_path"),
+        ("http.request.uri.path", "path"),
+        ("http.request.method", "method"),
+        ("request_method", "method"),
+        ("http.host", "host"),
+        ("http_host", "host"),
+        ("hdr", "header"),
+        ("query_params", "query"),
+        ("ja4", "conn.ja4"),
+        ("sni", "conn.sni"),
+    ],
+    level: LEVEL,
+    level_field: Field::Level.id(),
+    score_field: Field::Score.id(),
+};
+
+/// The number of a word of an enumeration.
+pub(crate) fn word(id: EnumId, word: &str) -> Option<i64> {
+    SCHEMA.words(id)?.code(word)
+}
+
+/// The number of a method.
+pub(crate) fn method(name: &str) -> i64 {
+    // Methods are case-sensitive (RFC 9110 §9.1): `get` is not GET.
+    let known = words::METHODS.iter().position(|known| *known == name);
+    known.and_then(|at| i64::try_from(at).ok()).unwrap_or(i64::MAX)
+}
+
+/// The number of a crawler.
+pub(crate) fn crawler(name: &str) -> Option<i64> {
+    word(CRAWLER, name)
+}
+
+/// The number of a country.
+pub(crate) fn country(code: [u8; 2]) -> Option<i64> {
+    word(COUNTRY, std::str::from_utf8(&code).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_enum_and_the_table_are_one_list() {
+        assert_eq!(Field::ALL.len(), FIELDS.len());
+        for (at, field) in Field::ALL.iter().enumerate() {
+            assert_eq!(*field as usize, at);
+        }
+        assert_eq!(SCHEMA.field("path").map(|(id, _)| Field::of(id)), Some(Some(Field::Path)));
+        assert_eq!(SCHEMA.words(COUNTRY).map(|spec| spec.name), Some("a country"));
+    }
+
+    #[test]
+    fn names_and_aliases_are_unique_and_aliases_lead_somewhere() {
+        let mut seen = std::collections::HashSet::new();
+        for field in FIELDS {
+            assert!(seen.insert(field.name), "{} twice", field.name);
+        }
+        for (theirs, ours) in SCHEMA.aliases {
+            assert!(SCHEMA.field(ours).is_some(), "{theirs} leads to nothing");
+            assert!(SCHEMA.field(theirs).is_none(), "{theirs} is a field");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! One immutable value that judges.
+//!
+//! Everything a decision needs besides the request, the counters and the time is in here and never
+//! changes after it is made: a reload makes another one. What is dear to make (compiled components,
+//! large lists) is shared with the one before where its bytes are the same.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use seawall_model::{HostMap, Reason, RuleId};
+use seawall_policy::diagnostic::Files;
+use seawall_policy::program::{Counts, Program};
+use seawall_policy::set::Set;
+use seawall_state::{Counted, CounterShape, CounterSpec};
+use seawall_wasm::{Component, Failure, Function, Sandbox};
+
+/// A list as it is held.
+#[derive(Debug)]
+pub(crate) struct LoadedList {
+    /// Digest of the bytes it was read from; zero for one written out.
+    pub(crate) digest: [u8; 32],
+    pub(crate) set: Set,
+    /// Lines that were no element.
+    pub(crate) bad_lines: usize,
+}
+
+/// What a function was bound from: the same of all means the same function, counts and quarantine
+/// included.
+pub(crate) type FunctionKey = ([u8; 32], Box<str>, seawall_wasm::Signature, BoundLimits);
+
+/// The limits of a binding, as a key.
+pub(crate) type BoundLimits = (u64, u64, usize, bool);
+
+/// The value that judges.
+pub struct RuleSet {
+    pub(crate) program: Program,
+    pub(crate) files: Files,
+    pub(crate) lists: Vec<Arc<LoadedList>>,
+    pub(crate) externs: Vec<Function>,
+    pub(crate) components: HashMap<[u8; 32], Component>,
+    pub(crate) functions: HashMap<FunctionKey, Function>,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) sites: HostMap<usize>,
+    specs: Vec<CounterSpec>,
+    names: Vec<Box<str>>,
+}
+
+impl std::fmt::Debug for RuleSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RuleSet").field("rules", &self.names.len()).finish_non_exhaustive()
+    }
+}
+
+/// A list, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListSummary {
+    /// Its name, without `@`.
+    pub name: Box<str>,
+    /// Elements, merged ones counted once.
+    pub entries: usize,
+    /// Lines that were no element.
+    pub bad_lines: usize,
+}
+
+/// An extern, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternSummary {
+    /// Its name.
+    pub name: Box<str>,
+    /// Calls, failed ones included.
+    pub calls: u64,
+    /// Failures by kind, those that occurred.
+    pub failures: Vec<(&'static str, u64)>,
+    /// The most fuel that one call used.
+    pub fuel_peak: u64,
+    /// How often it was put into quarantine.
+    pub quarantines: u64,
+}
+
+/// A policy, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Rules, limits and the decision table.
+    pub rules: usize,
+    /// Counters.
+    pub counters: usize,
+    /// Lists.
+    pub lists: Vec<ListSummary>,
+    /// Externs.
+    pub externs: Vec<ExternSummary>,
+    /// Tests.
+    pub tests: usize,
+}
+
+/// The parts that are made outside.
+pub(crate) struct Parts {
+    pub(crate) program: Program,
+    pub(crate) files: Files,
+    pub(crate) lists: Vec<Arc<LoadedList>>,
+    pub(crate) externs: Vec<Function>,
+    pub(crate) components: HashMap<[u8; 32], Component>,
+    pub(crate) functions: HashMap<FunctionKey, Function>,
+    pub(crate) sandbox: Sandbox,
+}
+
+impl RuleSet {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { program, files, lists, externs, components, functions, sandbox } = parts;
+        let specs = program.counters.iter().map(spec).collect();
+        let names = program.rules.iter().map(|rule| rule.name.clone()).collect();
+        let mut sites = HostMap::default();
+        for (at, site) in program.sites.iter().enumerate() {
+            for pattern in &site.hosts {
+                sites.insert(pattern, at);
+            }
+        }
+        Self { program, files, lists, externs, components, functions, sandbox, sites, specs, names }
+    }
+
+    /// The full names of rules and limits, by [`RuleId`].
+    #[must_use]
+    pub fn rule_names(&self) -> &[Box<str>] {
+        &self.names
+    }
+
+    /// What people call the reason of a decision.
+    #[must_use]
+    pub fn name(&self, reason: Reason) -> &str {
+        match reason {
+            Reason::Rule(RuleId(at)) => self.names.get(at as usize).map_or("?", |name| name),
+            Reason::Banned => "ban",
+            Reason::Malformed => "malformed",
+            Reason::Unopposed => "unopposed",
+        }
+    }
+
+    /// What counters the state must have for it.
+    #[must_use]
+    pub fn counter_specs(&self) -> &[CounterSpec] {
+        &self.specs
+    }
+
+    /// Lets a millisecond pass for rules that are running; the edge calls it every millisecond.
+    pub fn raise_epoch(&self) {
+        self.sandbox.raise_epoch();
+    }
+
+    /// In numbers.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let lists = self.program.lists.iter().zip(&self.lists);
+        let externs = self.program.externs.iter().zip(&self.externs);
+        Summary {
+            rules: self.names.len(),
+            counters: self.specs.len(),
+            lists: lists
+                .map(|(declared, loaded)| ListSummary {
+                    name: declared.name.clone(),
+                    entries: loaded.set.len(),
+                    bad_lines: loaded.bad_lines,
+                })
+                .collect(),
+            externs: externs
+                .map(|(declared, function)| {
+                    let stats = function.stats();
+                    ExternSummary {
+                        name: declared.name.clone(),
+                        calls: stats.calls,
+                        failures: Failure::ALL
+                            .iter()
+                            .map(|kind| (kind.word(), stats.failed(*kind)))
+                            .filter(|(_, count)| *count > 0)
+                            .collect(),
+                        fuel_peak: stats.fuel_peak,
+                        quarantines: stats.quarantines,
+                    }
+                })
+                .collect(),
+            tests: self.program.cases.len(),
+        }
+    }
+}
+
+/// What the state must know of a counter.
+fn spec(counter: &seawall_policy::program::Counter) -> CounterSpec {
+    let track = |counted| CounterShape::Track {
+        counted,
+        keyed: !counter.per.is_empty(),
+        heavy: counter.heavy,
+    };
+    let shape = match counter.counts {
+        Counts::Limit => CounterShape::Limit,
+        Counts::Requests => track(Counted::Requests),
+        Counts::Bytes(_) => track(Counted::Bytes),
+        Counts::Distinct(_) => track(Counted::Distinct),
+    };
+    CounterSpec {
+        identity: counter.identity.clone(),
+        name: counter.name.clone(),
+        shape,
+        window_ms: counter.window_ms,
+        keys: counter.keys,
+    }
+}

@@ -1,0 +1,292 @@
+//! Everything that a root policy reaches, read into memory.
+//!
+//! The only step of a reload that touches a disk, and it does so through [`Store`], which the
+//! control plane implements: here is no I/O. Paths are relative to the policy root, cleaned of `.`
+//! and `..`, and one that leaves the root is never asked for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use seawall_policy::diagnostic::FileId;
+use seawall_policy::syntax::ast::{Decl, File, Item, ListSource, Stmt};
+use seawall_policy::syntax::parse::parse;
+use sha2::{Digest, Sha256};
+
+/// The most files that one policy may reach.
+pub const FILES_MAX: usize = 2_000;
+/// The most bytes of a policy file (LANGUAGE §2).
+pub const POLICY_BYTES_MAX: u64 = 1 << 20;
+/// The most bytes of a list file: 10 million addresses.
+pub const LIST_BYTES_MAX: u64 = 256 << 20;
+/// The most bytes of a component.
+pub const COMPONENT_BYTES_MAX: u64 = 2 << 20;
+/// The most bytes that one policy may reach in all.
+pub const TOTAL_BYTES_MAX: u64 = 1 << 30;
+
+/// Why a file could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadError {
+    /// It is not there.
+    Missing,
+    /// It is there and cannot be read; in the system's words.
+    Unreadable(String),
+    /// It is larger than it may be.
+    TooLarge {
+        /// The most it may have.
+        bytes_max: u64,
+    },
+    /// Its real place is outside the policy root.
+    Outside,
+    /// A folder, a pipe or a device.
+    NotAFile,
+    /// It changed while it was read.
+    Changing,
+}
+
+impl std::fmt::Display for ReadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing => f.write_str("there is no such file"),
+            Self::Unreadable(why) => write!(f, "it cannot be read: {why}"),
+            Self::TooLarge { bytes_max } => write!(f, "it has more than {bytes_max} bytes"),
+            Self::Outside => f.write_str("it lies outside the policy root"),
+            Self::NotAFile => f.write_str("it is not a regular file"),
+            Self::Changing => f.write_str("it is being written"),
+        }
+    }
+}
+
+/// Where files come from.
+pub trait Store {
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    /// Why there are none.
+    fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, ReadError>;
+
+    /// The files that a pattern names, in natural order.
+    ///
+    /// # Errors
+    /// Why they cannot be listed.
+    fn glob(&self, pattern: &str) -> Result<Vec<String>, ReadError>;
+}
+
+type Bytes = Result<Arc<[u8]>, ReadError>;
+
+/// What a root policy reaches.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    root: String,
+    files: BTreeMap<String, Bytes>,
+    /// What an `include` names: the including file and the pattern as written, to paths.
+    included: BTreeMap<(String, String), Result<Vec<String>, ReadError>>,
+    /// Bytes read so far.
+    total: u64,
+}
+
+/// What a file is wanted for, which says how large it may be.
+#[derive(Clone, Copy)]
+enum Want {
+    Policy,
+    List,
+    Component,
+}
+
+impl Sources {
+    /// Reads the root policy and all that it reaches.
+    #[must_use]
+    pub fn gather(root: &str, store: &dyn Store) -> Self {
+        let mut sources = Self { root: root.to_owned(), ..Self::default() };
+        let mut waiting = vec![root.to_owned()];
+        while let Some(path) = waiting.pop() {
+            if sources.files.contains_key(&path) {
+                continue;
+            }
+            sources.read(&path, Want::Policy, store);
+            let Some(bytes) = sources.bytes(&path).and_then(|bytes| bytes.as_ref().ok()).cloned()
+            else {
+                continue;
+            };
+            let (tree, _) = parse(FileId::default(), &bytes);
+            sources.reach(&path, &tree, store, &mut waiting);
+        }
+        sources
+    }
+
+    fn reach(&mut self, file: &str, tree: &File, store: &dyn Store, waiting: &mut Vec<String>) {
+        for item in &tree.items {
+            match item {
+                Item::Include(pattern) => {
+                    let found = self.include(file, &pattern.node, store);
+                    waiting.extend(found.iter().flatten().cloned());
+                    self.included.insert((file.to_owned(), pattern.node.to_string()), found);
+                }
+                Item::Tenant(tenant) => {
+                    let path = tenant.file.as_ref().and_then(|path| resolve(file, &path.node));
+                    waiting.extend(path);
+                }
+                Item::Extern(item) => {
+                    if let Some(module) = &item.module {
+                        self.want(file, &module.node, Want::Component, store);
+                    }
+                }
+                Item::Decl(decl) => self.reach_decl(file, decl, store),
+                Item::Layer(layer) => self.reach_stmts(file, &layer.stmts, store),
+                Item::Site(site) => self.reach_stmts(file, &site.stmts, store),
+                Item::Level(_) | Item::Test(_) => {}
+            }
+        }
+    }
+
+    fn reach_stmts(&mut self, file: &str, stmts: &[Stmt], store: &dyn Store) {
+        for stmt in stmts {
+            match stmt {
+                Stmt::Decl(decl) => self.reach_decl(file, decl, store),
+                Stmt::Under(under) => self.reach_stmts(file, &under.stmts, store),
+                _ => {}
+            }
+        }
+    }
+
+    fn reach_decl(&mut self, file: &str, decl: &Decl, store: &dyn Store) {
+        if let Decl::List(list) = decl
+            && let ListSource::File { path, .. } = &list.source
+        {
+            self.want(file, &path.node, Want::List, store);
+        }
+    }
+
+    fn want(&mut self, file: &str, path: &str, want: Want, store: &dyn Store) {
+        if let Some(path) = resolve(file, path)
+            && !self.files.contains_key(&path)
+        {
+            self.read(&path, want, store);
+        }
+    }
+
+    fn include(
+        &self,
+        file: &str,
+        pattern: &str,
+        store: &dyn Store,
+    ) -> Result<Vec<String>, ReadError> {
+        let pattern = resolve(file, pattern).ok_or(ReadError::Outside)?;
+        if pattern.contains(['*', '?']) { store.glob(&pattern) } else { Ok(vec![pattern]) }
+    }
+
+    fn read(&mut self, path: &str, want: Want, store: &dyn Store) {
+        let most = match want {
+            Want::Policy => POLICY_BYTES_MAX,
+            Want::List => LIST_BYTES_MAX,
+            Want::Component => COMPONENT_BYTES_MAX,
+        };
+        let left = TOTAL_BYTES_MAX.saturating_sub(self.total);
+        let bytes: Bytes = if self.files.len() >= FILES_MAX {
+            Err(ReadError::Unreadable(format!("a policy reaches at most {FILES_MAX} files")))
+        } else {
+            store.read(path, most.min(left)).map(Arc::from)
+        };
+        if let Ok(bytes) = &bytes {
+            self.total = self.total.saturating_add(bytes.len() as u64);
+        }
+        self.files.insert(path.to_owned(), bytes);
+    }
+
+    /// The root policy's path.
+    #[must_use]
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// All paths that were asked for, read or not.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(|path| &**path)
+    }
+
+    /// Whether a file was being written while it was read, so that reading again makes sense.
+    #[must_use]
+    pub fn changing(&self) -> bool {
+        self.files.values().any(|bytes| matches!(bytes, Err(ReadError::Changing)))
+    }
+
+    /// A digest of everything: equal digests are the same policy, lists and components.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update((bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        for (path, bytes) in &self.files {
+            part(path.as_bytes());
+            match bytes {
+                Ok(bytes) => part(bytes),
+                Err(why) => part(format!("!{why}").as_bytes()),
+            }
+        }
+        for ((file, pattern), found) in &self.included {
+            part(format!("{file} {pattern} {found:?}").as_bytes());
+        }
+        hasher.finalize().into()
+    }
+
+    /// The bytes of a file, where it was asked for.
+    pub(crate) fn bytes(&self, path: &str) -> Option<&Bytes> {
+        self.files.get(path)
+    }
+
+    pub(crate) fn included(&self, file: &str, pattern: &str) -> Result<Vec<String>, ReadError> {
+        let key = (file.to_owned(), pattern.to_owned());
+        self.included.get(&key).cloned().unwrap_or(Err(ReadError::Missing))
+    }
+
+    /// The text of a file, as far as it is text.
+    #[must_use]
+    pub fn text(&self, path: &str) -> std::borrow::Cow<'_, str> {
+        match self.files.get(path) {
+            Some(Ok(bytes)) => String::from_utf8_lossy(bytes),
+            _ => std::borrow::Cow::Borrowed(""),
+        }
+    }
+}
+
+/// A path as written in `file`, from the root; `None` where it leaves the root.
+#[must_use]
+pub fn resolve(file: &str, path: &str) -> Option<String> {
+    if path.is_empty() || path.starts_with('/') || path.contains(['\0', '\\']) {
+        return None;
+    }
+    let mut parts: Vec<&str> = file.split('/').collect();
+    parts.pop();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resolve;
+
+    #[test]
+    fn paths_are_relative_to_their_file_and_stay_inside() {
+        for (file, path, resolved) in [
+            ("baseline.wall", "lists/drop.txt", Some("lists/drop.txt")),
+            ("members/alice.wall", "keys.txt", Some("members/keys.txt")),
+            ("members/alice.wall", "../lists/x", Some("lists/x")),
+            ("members/alice.wall", "../../etc/passwd", None),
+            ("baseline.wall", "/etc/passwd", None),
+            ("baseline.wall", "a/../..", None),
+            ("baseline.wall", "./a//b", Some("a/b")),
+            ("baseline.wall", "", None),
+        ] {
+            assert_eq!(resolve(file, path).as_deref(), resolved, "{file} {path}");
+        }
+    }
+}

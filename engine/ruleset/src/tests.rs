@@ -1,0 +1,399 @@
+//! Whole policies: text in, verdicts and complaints out.
+
+use seawall_model::{
+    Client, ClientUnits, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Reason, Tick,
+    Verdict,
+};
+use seawall_state::{Seed, State};
+
+use crate::{
+    Assembly, HostSettings, MemoryStore, Purpose, RuleSet, Sandbox, SandboxLimits, Severity,
+    Sources, Workshop,
+};
+
+fn workshop() -> Workshop {
+    let sandbox = Sandbox::new(SandboxLimits::default()).unwrap();
+    Workshop::new(HostSettings { today: 20_700, ..HostSettings::default() }, sandbox)
+}
+
+fn assemble_all(store: &MemoryStore, purpose: Purpose, previous: Option<&RuleSet>) -> Assembly {
+    workshop().assemble(&Sources::gather("root.wall", store), purpose, previous)
+}
+
+fn assemble(text: &str) -> Assembly {
+    assemble_all(&MemoryStore::default().with("root.wall", text), Purpose::Check, None)
+}
+
+/// The complaints of a policy, as `line:column code`.
+fn complaints(text: &str) -> Vec<String> {
+    let assembly = assemble(&format!("policy 1\n{text}"));
+    assembly.diagnostics.iter().map(|d| format!("{}:{} {}", d.line, d.column, d.code)).collect()
+}
+
+fn rules(text: &str) -> RuleSet {
+    let assembly = assemble(&format!("policy 1\n{text}"));
+    assembly.rules.unwrap_or_else(|| panic!("{:#?}", assembly.diagnostics))
+}
+
+/// The messages of tests that failed.
+fn failures(text: &str) -> Vec<String> {
+    let outcomes = rules(text).rehearse();
+    assert!(!outcomes.is_empty());
+    outcomes.into_iter().filter(|o| !o.passed).map(|o| format!("{}: {}", o.line, o.says)).collect()
+}
+
+struct NoHeaders;
+
+impl HeaderView for NoHeaders {
+    fn any_value(&self, _: &str, _: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        false
+    }
+
+    fn each(&self, _: &mut dyn FnMut(&[u8], &[u8])) {}
+}
+
+fn get<'r>(ip: &str, host: &'r str, path: &'r str) -> Facts<'r> {
+    Facts {
+        client: Client::of(ip.parse().unwrap(), &ClientUnits::default()),
+        geo: Geo::default(),
+        conn: Conn::default(),
+        method: "GET",
+        host,
+        site: host,
+        path: path.as_bytes(),
+        raw_path: path.as_bytes(),
+        query: None,
+        headers: &NoHeaders,
+        pass: None,
+        pass_failures: 0,
+        origin: OriginHealth::default(),
+        cpu_percent: None,
+    }
+}
+
+const SLICE: &str = r#"
+list bad: cidr = { 192.0.2.128/25, 2001:db8:bad::/48 }
+let rate = 3/10s
+guarantee { rule acme { when path starts_with "/.well-known/" then allow } }
+floor {
+  rule drop-list { when client.ip in @bad then drop }
+  limit flood    { per client to 5/10s burst 2 then block 429 hold 1m keys 1k }
+}
+site "alice.example", "*.alice.example" {
+  rule xmlrpc { when path == "/xmlrpc.php" then block 404 }
+  rule office { when client.ip in { 198.51.100.0/28 } then allow }
+}
+defaults {
+  limit login { where method == POST and path == "/login" per client to rate then block 429 }
+  rule tool   { when ua matches r"(?i)^curl/" then tag "tool", score += 50 }
+  rule mark   { when tagged("tool") and header("accept") is absent then score += 40 }
+  decide { when score >= 80 then block 403  when score >= 50 then block 429  otherwise allow }
+}
+test "the whole walk" {
+  request GET "http://x.example/" from 192.0.2.200
+  expect drop by floor.drop-list
+  request GET "http://x.example/.well-known/a" from 192.0.2.200
+  expect allow by guarantee.acme
+  request GET "http://a.alice.example/xmlrpc.php"
+  expect block 404 by xmlrpc
+  request GET "http://x.example/xmlrpc.php"
+  expect pass
+}
+test "effects add up and the table decides" {
+  request GET "http://x.example/" { header "user-agent" "curl/8" }
+  expect block 403 by defaults.decide
+  request GET "http://x.example/" { header "user-agent" "curl/8" header "accept" "*/*" }
+  expect block 429 by defaults.decide
+  request GET "http://alice.example/" from 198.51.100.7 { header "user-agent" "curl/8" }
+  expect allow by office
+}
+test "a limit of defaults counts each site apart, and refused requests do not count" {
+  request POST "http://x.example/login" times 3
+  expect pass
+  request POST "http://x.example/login"
+  expect block 429 by defaults.login
+  request POST "http://y.example/login"
+  expect pass
+}
+test "a floor limit counts the host as a whole, with reserve and hold" {
+  request GET "http://x.example/" times 4
+  request GET "http://y.example/" times 3
+  expect pass
+  request GET "http://y.example/"
+  expect block 429 by flood
+  wait 59s
+  request GET "http://y.example/"
+  expect block 429 by flood
+  wait 2s
+  request GET "http://y.example/"
+  expect pass
+}
+test "a path that can be read in two ways is refused before any rule" {
+  request GET "http://x.example/%2e%2e/x"
+  expect block 400
+}
+test "lists can be replaced" {
+  given @bad = { 203.0.113.0/24 }
+  request GET "http://x.example/" from 203.0.113.9
+  expect drop
+  request GET "http://x.example/" from 192.0.2.200
+  expect pass
+}
+"#;
+
+#[test]
+fn the_walk_goes_as_the_page_says() {
+    assert_eq!(failures(SLICE), Vec::<String>::new());
+}
+
+#[test]
+fn a_failing_test_says_what_happened_instead() {
+    let text = "floor { rule a { when path == \"/x\" then block 410 } }\n\
+                test \"t\" { request GET \"http://x.example/x\"\n expect pass by a }";
+    assert_eq!(failures(text), ["4: expected pass by floor.a, got block 410 by floor.a"]);
+}
+
+#[test]
+fn decide_is_the_same_for_the_same_state_and_time() {
+    let rules = rules(SLICE);
+    let run = || -> Vec<Decision> {
+        let state = State::new(Seed([7; 16]), rules.counter_specs());
+        (0..40)
+            .map(|n| {
+                let ip = format!("203.0.113.{}", n % 3);
+                rules.decide(&get(&ip, "x.example", "/"), &state, Tick(1_000 + n * 97))
+            })
+            .collect()
+    };
+    assert_eq!(run(), run());
+    assert!(run().iter().any(|d| matches!(d.verdict, Verdict::Block { status: 429, .. })));
+}
+
+#[test]
+fn an_expired_rule_stops_acting_at_its_hour() {
+    let rules = rules("floor { rule a { when true then drop expires 2027-01-01 } }");
+    let state = State::new(Seed([7; 16]), rules.counter_specs());
+    let at = |ms| rules.decide(&get("192.0.2.1", "x", "/"), &state, Tick(ms)).verdict;
+    assert_eq!(at(1_798_761_599_999), Verdict::Drop);
+    assert_eq!(at(1_798_761_600_000), Verdict::Allow);
+}
+
+#[test]
+fn shadow_never_acts_and_is_told() {
+    let rules = rules("floor { shadow rule a { when true then drop } }");
+    let state = State::new(Seed([7; 16]), rules.counter_specs());
+    let tally = seawall_state::Tally::new(rules.rule_names().len());
+    let decision = rules.decide_observed(&get("192.0.2.1", "x", "/"), &state, Tick(1), &tally);
+    assert_eq!(decision, Decision { verdict: Verdict::Allow, reason: Reason::Unopposed });
+    assert_eq!(
+        (tally.shadows(seawall_model::RuleId(0)), tally.hits(seawall_model::RuleId(0))),
+        (1, 0)
+    );
+}
+
+#[test]
+fn every_mistake_is_complained_about_at_its_place() {
+    for (text, expected) in [
+        ("floor { rule a { when pth == \"/\" then drop } }", "2:23 N001"),
+        ("floor { rule a { when user_agent == \"x\" then drop } }", "2:23 N001"),
+        ("floor { rule a { when client.ip == 10.0.0.0/8 then drop } }", "2:36 T004"),
+        ("floor { rule a { when client.ip == \"10.0.0.1\" then drop } }", "2:36 T001"),
+        ("floor { rule a { when client.asn == 64500 then drop } }", "2:37 T001"),
+        ("floor { rule a { when method == PSOT then drop } }", "2:33 N005"),
+        ("floor { rule a { when path in @nope then drop } }", "2:31 N003"),
+        ("floor { rule a { when path then drop } }", "2:23 T003"),
+        ("floor { rule a { when path > \"a\" then drop } }", "2:30 T002"),
+        ("floor { rule a { when ua matches r\"(\" then drop } }", "2:34 T011"),
+        ("floor { rule a { when status == 404 then drop } }", "2:23 T013"),
+        ("floor { rule a { when lenght(path) > 3 then drop } }", "2:23 N004"),
+        ("floor { rule a { when len(client.ip) > 3 then drop } }", "2:27 T005"),
+        ("floor { rule a { when true then allow } }", "2:33 C003"),
+        ("floor { rule a { when true then block 200 } }", "2:39 T012"),
+        ("floor { rule a { then drop } }", "2:14 C001"),
+        ("floor { rule a { when true } }", "2:14 C001"),
+        ("floor { rule a { when true then drop } rule a { when true then drop } }", "2:45 N010"),
+        ("floor { limit a { per client then drop } }", "2:15 C001"),
+        ("floor { limit a { per client to nope then drop } }", "2:33 N009"),
+        ("floor { limit a { per 10 to 1/1s then drop } }", "2:23 T002"),
+        ("floor { decide { otherwise allow } }", "2:9 C002"),
+        ("defaults { decide { when score >= 1 then drop } }", "2:12 C001"),
+        (
+            "defaults { decide { when score >= 1 then drop when score >= 5 then drop otherwise allow } }",
+            "2:52 C005",
+        ),
+        ("list a: cdir = { 10.0.0.0/8 }", "2:9 P001"),
+        ("list a: string = file \"x.txt\"", "2:23 C001"),
+        ("extern f(x: string) -> int { module \"f.wasm\" fuel 1k memory 1MiB }", "2:8 C001"),
+        ("test \"t\" { request GET \"/x\" expect pass }", "2:24 T012"),
+        ("test \"t\" { request GET \"http://x/\" expect block by floor.a }", "2:52 N007"),
+        ("test \"t\" { request GET \"http://x/\" }", "2:6 C001"),
+        ("tenant alice { hosts { \"alice.example\" } file \"a.wall\" }", "2:8 C008"),
+        ("defaults { rule a { when path == \"/\" then challenge } }", "2:43 C009"),
+        ("floor { rule a { when client.ip in 10.1.0.0/8 then drop } }", "2:36 C018"),
+        ("floor { rule and { when true then drop } }", "2:14 P001"),
+    ] {
+        assert_eq!(complaints(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_enforced_is_a_note_to_look_at_and_an_error_to_run() {
+    let store = MemoryStore::default()
+        .with("root.wall", "policy 1\ndefaults { rule a { when true then tarpit 5s } }");
+    let severity = |purpose| {
+        let assembly = assemble_all(&store, purpose, None);
+        (assembly.diagnostics[0].severity, assembly.rules.is_some())
+    };
+    assert_eq!(severity(Purpose::Check), (Severity::Note, true));
+    assert_eq!(severity(Purpose::Run), (Severity::Error, false));
+}
+
+#[test]
+fn all_errors_of_a_file_come_at_once() {
+    let text = "floor {\n rule a { when pth == \"/\" then drop }\n rule b { when true then blok }\n \
+                rule c { when method == PSOT then drop }\n}";
+    assert_eq!(complaints(text), ["3:16 N001", "4:26 P020", "5:26 N005"]);
+}
+
+#[test]
+fn includes_come_in_at_their_place_and_never_twice() {
+    let store = MemoryStore::default()
+        .with(
+            "root.wall",
+            "policy 1\ninclude \"parts/*.wall\"\nfloor { rule z { when true then drop } }",
+        )
+        .with("parts/a.wall", "policy 1\nfloor { rule a { when path == \"/a\" then drop } }")
+        .with("parts/b.wall", "policy 1\ninclude \"a.wall\"");
+    let assembly = assemble_all(&store, Purpose::Run, None);
+    assert_eq!(assembly.diagnostics[0].code, "S006", "{:?}", assembly.diagnostics);
+    let store =
+        store.with("parts/b.wall", "policy 1\nfloor { rule b { when path == \"/b\" then drop } }");
+    let names = assemble_all(&store, Purpose::Run, None).rules.unwrap().rule_names().join(" ");
+    assert_eq!(names, "floor.a floor.b floor.z");
+}
+
+#[test]
+fn includes_that_lead_back_end() {
+    let store = MemoryStore::default()
+        .with("root.wall", "policy 1\ninclude \"a.wall\"")
+        .with("a.wall", "policy 1\ninclude \"root.wall\"");
+    let assembly = assemble_all(&store, Purpose::Run, None);
+    assert_eq!(assembly.diagnostics[0].code, "S006");
+}
+
+#[test]
+fn a_list_file_keeps_its_last_good_copy() {
+    let root = "policy 1\nlist bad: ip = file \"bad.txt\" max 2 on_error keep\n\
+                floor { rule a { when client.ip in @bad then drop } }";
+    let store =
+        MemoryStore::default().with("root.wall", root).with("bad.txt", "192.0.2.7\n# why\nx\n");
+    let first = assemble_all(&store, Purpose::Run, None);
+    assert_eq!((first.diagnostics[0].code, first.diagnostics[0].line), ("S004", 3));
+    let first = first.rules.unwrap();
+    let verdict = |rules: &RuleSet| {
+        let state = State::new(Seed([1; 16]), rules.counter_specs());
+        rules.decide(&get("192.0.2.7", "x", "/"), &state, Tick(1)).verdict
+    };
+    assert_eq!(verdict(&first), Verdict::Drop);
+
+    let long = store.clone().with("bad.txt", "192.0.2.1\n192.0.2.2\n192.0.2.3\n");
+    let second = assemble_all(&long, Purpose::Run, Some(&first));
+    assert_eq!(
+        (second.diagnostics[0].code, second.diagnostics[0].severity),
+        ("S005", Severity::Warning)
+    );
+    assert_eq!(verdict(&second.rules.unwrap()), Verdict::Drop);
+
+    let never = assemble_all(&long, Purpose::Run, None);
+    assert!(never.rules.is_none(), "a list that was never loaded is an error");
+}
+
+#[test]
+fn absent_values_fail_plain_tests_and_pass_negated_ones() {
+    for (condition, holds) in [
+        ("header(\"x\") == \"a\"", false),
+        ("header(\"x\") != \"a\"", true),
+        ("ua contains \"a\"", false),
+        ("ua not contains \"a\"", true),
+        ("header(\"x\") is absent", true),
+        ("header(\"x\") is present", false),
+        ("client.asn in { AS1 }", false),
+        ("client.asn not in { AS1 }", true),
+        ("count_of(header(\"x\")) == 0", true),
+        ("len(ua) < 10", false),
+        ("not len(ua) < 10", true),
+        ("client.country == FR", false),
+        ("pass.valid", false),
+        ("not (pass.valid or path == \"/\")", false),
+        ("method == GET and host == \"X\"", true),
+        ("path like \"/*\" and path not like \"/?\"", true),
+        ("client in 192.0.2.0/24 and client.net == 192.0.2.0/24", true),
+        ("net(client.ip, 16, 48) == 192.0.0.0/16", true),
+        ("segment(path, 1) is absent", true),
+        ("5 < 3 or path == \"/\"", false),
+    ] {
+        if condition.starts_with("5 <") {
+            assert_eq!(
+                complaints(&format!("floor {{ rule a {{ when {condition} then drop }} }}")).len(),
+                1
+            );
+            continue;
+        }
+        let rules = rules(&format!("floor {{ rule a {{ when {condition} then drop }} }}"));
+        let state = State::new(Seed([1; 16]), rules.counter_specs());
+        let dropped =
+            rules.decide(&get("192.0.2.1", "x", "/"), &state, Tick(1)).verdict == Verdict::Drop;
+        assert_eq!(dropped, holds, "{condition}");
+    }
+}
+
+const ODD: &str = r#"(component
+  (core module $m
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024)
+    (func (export "odd") (param i32 i32) (result i64)
+      (if (i32.eq (local.get 1) (i32.const 4)) (then (loop $l (br $l))))
+      (i64.extend_i32_u (local.get 1))))
+  (core instance $i (instantiate $m))
+  (type $f (func (param "ua" (list u8)) (result s64)))
+  (func (export "odd-ua") (type $f) (canon lift (core func $i "odd") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))"#;
+
+#[test]
+fn a_rule_answers_and_fails_to_its_declared_value() {
+    let root = "policy 1\nextern odd_ua(ua: string) -> int { module \"odd.wasm\" fuel 10k memory 64KiB on_failure return 99 }\n\
+        floor { rule seven { when odd_ua(ua) == 7 then block 407 }\n rule failed { when odd_ua(ua) == 99 then block 499 } }\n\
+        test \"it computes\" { request GET \"http://x/\" { header \"user-agent\" \"1234567\" } expect block 407 by seven }\n\
+        test \"a loop ends on its fuel\" { request GET \"http://x/\" { header \"user-agent\" \"1234\" } expect block 499 by failed }\n\
+        test \"an absent text is empty\" { request GET \"http://x/\" expect pass }";
+    let store = MemoryStore::default()
+        .with("root.wall", root)
+        .with("odd.wasm", wat::parse_str(ODD).unwrap());
+    let assembly = assemble_all(&store, Purpose::Run, None);
+    let rules = assembly.rules.unwrap_or_else(|| panic!("{:#?}", assembly.diagnostics));
+    let outcomes = rules.rehearse();
+    assert!(outcomes.iter().all(|o| o.passed), "{outcomes:#?}");
+    let summary = rules.summary();
+    assert_eq!(summary.externs[0].failures, [("fuel", 1)]);
+    assert_eq!(summary.externs[0].calls, 3, "an answer serves all conditions of a request");
+
+    let broken = store.clone().with("odd.wasm", b"\0asm nonsense".to_vec());
+    let refused = assemble_all(&broken, Purpose::Run, Some(&rules));
+    assert_eq!(refused.diagnostics.iter().map(|d| d.code).collect::<Vec<_>>(), ["S007"]);
+
+    let other = root
+        .replace("(ua: string) -> int", "(ua: string, n: int) -> int")
+        .replace("odd_ua(ua)", "odd_ua(ua, 1)");
+    let refused = assemble_all(&store.with("root.wall", other), Purpose::Run, None);
+    assert_eq!(refused.diagnostics.iter().map(|d| d.code).collect::<Vec<_>>(), ["S008"]);
+}
+
+#[test]
+fn drawn_complaints_show_the_line_and_the_fix() {
+    let store = MemoryStore::default()
+        .with("root.wall", "policy 1\nfloor { rule a { when client.asn == 64500 then drop } }\n");
+    let sources = Sources::gather("root.wall", &store);
+    let assembly = workshop().assemble(&sources, Purpose::Check, None);
+    let text = crate::render(&assembly.diagnostics, &sources, crate::Style::Plain);
+    assert!(text.contains("error[T001]") && text.contains("root.wall:2:37"), "{text}");
+    assert!(text.contains("AS64500"), "{text}");
+}

@@ -1,0 +1,141 @@
+//! `seawall check`: what a reload would say, before it is one.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use seawall_control::{Built, TEST_CODE, clock, test_line};
+use seawall_ruleset::{Diagnostic, Fix, HostSettings, Purpose, Severity, Sources, Style, render};
+use serde_json::{Value, json};
+
+use crate::exit::{Exit, fail, say, tell};
+use crate::policy;
+
+/// Check root policies and all that they reach; failing tests are errors.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Root policies
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Take warnings for errors
+    #[arg(long)]
+    strict: bool,
+    /// Hold them against what a running server can do, too
+    #[arg(long = "for", value_name = "WHAT")]
+    aim: Option<Aim>,
+    /// How to print what is found
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Aim {
+    Run,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+impl Check {
+    pub(crate) fn obey(&self) -> Exit {
+        let mut found = Vec::new();
+        let mut wrong = false;
+        for file in &self.files {
+            let loader = match policy::loader(file, HostSettings::default(), clock()) {
+                Ok(loader) => loader,
+                Err(error) => return fail(Exit::Ours, error),
+            };
+            let sources = loader.gather_settled();
+            let purpose = if self.aim == Some(Aim::Run) { Purpose::Run } else { Purpose::Check };
+            let built = loader.build(&sources, purpose, None);
+            wrong |= self.is_wrong(&built);
+            match self.format {
+                Format::Human => human(file, &built, &sources),
+                Format::Json => found.extend(as_json(file, &built)),
+            }
+        }
+        if self.format == Format::Json {
+            say(Value::Array(found));
+        }
+        if wrong { Exit::Wrong } else { Exit::Fine }
+    }
+
+    fn is_wrong(&self, built: &Built) -> bool {
+        let counts = |d: &Diagnostic| match d.severity {
+            Severity::Error => true,
+            Severity::Warning => self.strict,
+            Severity::Note => false,
+        };
+        built.rules.is_none()
+            || built.diagnostics.iter().any(counts)
+            || built.tests.iter().any(|test| !test.passed)
+    }
+}
+
+fn human(file: &Path, built: &Built, sources: &Sources) {
+    let mut err = std::io::stderr();
+    let style = if err.is_terminal() { Style::Colour } else { Style::Plain };
+    let _unwritten = write!(err, "{}", render(&built.diagnostics, sources, style));
+    let failed: Vec<_> = built.tests.iter().filter(|test| !test.passed).collect();
+    failed.iter().for_each(|test| tell(test_line(test)));
+    let count = |severity| built.diagnostics.iter().filter(|d| d.severity == severity).count();
+    say(format!(
+        "{}: {} errors, {} warnings, {} of {} tests fail",
+        file.display(),
+        count(Severity::Error),
+        count(Severity::Warning),
+        failed.len(),
+        built.tests.len(),
+    ));
+}
+
+/// What is found, with paths as seen from where the command was typed.
+fn as_json(file: &Path, built: &Built) -> Vec<Value> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut found: Vec<Value> = built
+        .diagnostics
+        .iter()
+        .map(|d| {
+            json!({
+                "code": d.code,
+                "severity": d.severity.word(),
+                "file": folder.join(&*d.file),
+                "line": d.line,
+                "column": d.column,
+                "end_line": d.end_line,
+                "end_column": d.end_column,
+                "message": d.message,
+                "help": d.help,
+                "fixes": d.fixes.iter().map(fix).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    for test in built.tests.iter().filter(|test| !test.passed) {
+        found.push(json!({
+            "code": TEST_CODE,
+            "severity": Severity::Error.word(),
+            "file": folder.join(&*test.file),
+            "line": test.line,
+            "column": test.column,
+            "end_line": test.line,
+            "end_column": test.column,
+            "message": format!("test `{}` fails: {}", test.name, test.says),
+            "help": null,
+            "fixes": [],
+        }));
+    }
+    found
+}
+
+fn fix(of: &Fix) -> Value {
+    json!({
+        "line": of.line,
+        "column": of.column,
+        "end_line": of.end_line,
+        "end_column": of.end_column,
+        "replacement": of.replacement,
+    })
+}

@@ -1,0 +1,115 @@
+//! What a person may type.
+
+mod check;
+mod reload;
+mod run;
+mod status;
+mod test;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use seawall_control::{Client, Config, load_config};
+
+use crate::exit::{Exit, fail};
+
+/// The configuration of this folder.
+const CONFIG_HERE: &str = "seawall.toml";
+/// The system's, where this folder has none.
+const CONFIG_SYSTEM: &str = "/etc/seawall/seawall.toml";
+
+/// Stands in front of your sites and refuses what is hostile.
+#[derive(Debug, Parser)]
+#[command(name = "seawall", version, arg_required_else_help = true)]
+pub(crate) struct Line {
+    #[command(subcommand)]
+    pub(crate) word: Word,
+}
+
+/// The words.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Word {
+    /// Defend the sites of a configuration
+    Run(run::Run),
+    /// Say what is wrong with policies
+    Check(check::Check),
+    /// Run the tests that stand in policies
+    Test(test::Test),
+    /// Say what the running server does
+    Status(status::Status),
+    /// Have the running server read its policy again
+    Reload(reload::Reload),
+}
+
+impl Word {
+    /// Does it.
+    pub(crate) fn obey(&self) -> Exit {
+        match self {
+            Self::Run(run) => run.obey(),
+            Self::Check(check) => check.obey(),
+            Self::Test(test) => test.obey(),
+            Self::Status(status) => status.obey(),
+            Self::Reload(reload) => reload.obey(),
+        }
+    }
+}
+
+/// Which configuration.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigFile {
+    /// The configuration [default: seawall.toml here, else in /etc/seawall]
+    #[arg(short, long = "config", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// Reads it, or tells everything that is wrong with it.
+    fn load(&self) -> Result<Config, Exit> {
+        let path = match &self.config {
+            Some(path) => path.as_path(),
+            None if !Path::new(CONFIG_HERE).exists() && Path::new(CONFIG_SYSTEM).exists() => {
+                Path::new(CONFIG_SYSTEM)
+            }
+            None => Path::new(CONFIG_HERE),
+        };
+        load_config(path).map_err(|error| fail(Exit::Wrong, format!("configuration\n{error}")))
+    }
+}
+
+/// Which running server.
+#[derive(Debug, Args)]
+pub(crate) struct Server {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// The admin socket [default: the configuration's]
+    #[arg(long, value_name = "PATH", conflicts_with = "config")]
+    socket: Option<PathBuf>,
+}
+
+impl Server {
+    fn client(&self) -> Result<Client, Exit> {
+        match &self.socket {
+            Some(path) => Ok(Client::new(path)),
+            None => self.config.load().map(|config| Client::new(&config.socket)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn a_missing_word_or_file_is_a_usage_error() {
+        for line in [&["seawall", "sail"][..], &["seawall", "check"], &["seawall", "test"]] {
+            assert_eq!(Line::try_parse_from(line).unwrap_err().exit_code(), 2, "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! `seawall run`: defend the sites of a configuration until told to stop.
+//!
+//! Signals are taken before anything else, so that a SIGHUP during start-up reloads later instead
+//! of ending us. The policy is loaded before a port is bound: what cannot judge does not listen.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use seawall_control::{Bell, Config, ControlPlane, First, clock, random_seed};
+use seawall_model::Now;
+use seawall_proxy::{DataPlane, EdgeConfig, EdgeLimits, Running, Site};
+use seawall_ruleset::{HostSettings, SiteHosts};
+use seawall_state::{RECORDS_MAX, Ring};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::ConfigFile;
+use crate::exit::{Exit, fail, tell};
+use crate::{logger, policy};
+
+/// Milliseconds that requests in flight have to end after SIGTERM: DESIGN's 15 s with a second
+/// left to stop everything else.
+const DRAIN_MS: u64 = 14_000;
+
+/// Defend the sites of a configuration.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// What ends or moves a running server.
+struct Signals {
+    hang_up: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Run {
+    pub(crate) fn obey(&self) -> Exit {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return fail(Exit::Ours, format!("cannot wait for signals: {error}")),
+        };
+        runtime.block_on(async {
+            let signals = match Signals::take() {
+                Ok(signals) => signals,
+                Err(error) => return fail(Exit::Ours, format!("cannot take signals: {error}")),
+            };
+            let config = match self.config.load() {
+                Ok(config) => config,
+                Err(exit) => return exit,
+            };
+            match start(&config) {
+                Ok((control, running)) => serve(signals, control, running).await,
+                Err(exit) => exit,
+            }
+        })
+    }
+}
+
+/// Loads, binds and serves.
+fn start(config: &Config) -> Result<(ControlPlane, Running), Exit> {
+    let now = clock();
+    let limits = limits(config);
+    logger::start(config.log_level, &now, limits.engine_log_lines_per_s);
+    let first = first(config, &now)?;
+    first.warnings.iter().for_each(tell);
+    let handle = first.handle.clone();
+    let generation = handle.load().generation;
+    let records = Arc::new(Ring::new(RECORDS_MAX));
+    let edge = EdgeConfig {
+        listen: config.listen.clone(),
+        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        units: config.units,
+        sites: config.sites.iter().map(site).collect(),
+        limits,
+    };
+    let wrong = |error: &dyn std::fmt::Display| fail(Exit::Wrong, error);
+    let data = DataPlane::bind(edge, handle, records, now.clone()).map_err(|e| wrong(&e))?;
+    for address in data.addresses() {
+        tell(format!("listening on http://{address}"));
+    }
+    let running = data.start().map_err(|e| wrong(&e))?;
+    let counters = running.live_counters();
+    let edge = Arc::new(move || serde_json::Value::from_iter(counters.snapshot().named()));
+    let control = ControlPlane::start(config, first, edge, now).map_err(|e| wrong(&e))?;
+    tell(format!("ready, generation {generation}"));
+    Ok((control, running))
+}
+
+fn first(config: &Config, now: &Now) -> Result<First, Exit> {
+    let settings = HostSettings {
+        units: config.units,
+        sites: config
+            .sites
+            .iter()
+            .map(|site| SiteHosts {
+                name: site.name.clone(),
+                hosts: site.hosts.clone(),
+                member: site.member.clone(),
+            })
+            .collect(),
+        today: now().day(),
+    };
+    let ours = |error: &dyn std::fmt::Display| fail(Exit::Ours, error);
+    let loader = policy::loader(&config.root, settings, now.clone()).map_err(|e| ours(&e))?;
+    let seed = random_seed().map_err(|e| ours(&e))?;
+    First::load(loader, seed).map_err(|refusal| {
+        let _unwritten = write!(std::io::stderr(), "{}", refusal.rendered);
+        refusal.complaints.iter().for_each(tell);
+        fail(Exit::Wrong, format!("the policy {} is refused", config.root.display()))
+    })
+}
+
+fn site(of: &seawall_control::SiteConfig) -> Site {
+    Site {
+        name: of.name.clone(),
+        hosts: of.hosts.clone(),
+        origins: vec![of.origin.to_string().into()],
+    }
+}
+
+/// The data plane's limits with what the configuration changes of them. The ranges that `[limits]`
+/// was held against fit into every type here.
+fn limits(config: &Config) -> EdgeLimits {
+    fn set<T: TryFrom<u64>>(to: &mut T, from: Option<u64>) {
+        if let Some(value) = from.and_then(|value| T::try_from(value).ok()) {
+            *to = value;
+        }
+    }
+    let (mut to, from) = (EdgeLimits::default(), &config.limits);
+    set(&mut to.connections_max, from.connections_max);
+    set(&mut to.connections_per_client_max, from.connections_per_client_max);
+    set(&mut to.head_total_ms, from.head_total_ms);
+    set(&mut to.head_bytes_max, from.head_bytes_max);
+    set(&mut to.head_fields_max, from.head_fields_max);
+    set(&mut to.head_reads_max, from.head_reads_max);
+    set(&mut to.idle_ms, from.idle_ms);
+    set(&mut to.body_bytes_per_s_min, from.body_bytes_per_s_min);
+    set(&mut to.body_grace_ms, from.body_grace_ms);
+    set(&mut to.write_stall_ms, from.write_stall_ms);
+    set(&mut to.request_total_ms, from.request_total_ms);
+    set(&mut to.tunnel_idle_ms, from.tunnel_idle_ms);
+    set(&mut to.origin_connect_ms, from.origin_connect_ms);
+    set(&mut to.origin_head_ms, from.origin_head_ms);
+    set(&mut to.origin_read_ms, from.origin_read_ms);
+    set(&mut to.origin_write_ms, from.origin_write_ms);
+    set(&mut to.origin_idle_ms, from.origin_idle_ms);
+    set(&mut to.origin_idle_connections_max, from.origin_idle_connections_max);
+    set(&mut to.origin_attempts_max, from.origin_attempts_max);
+    set(&mut to.origin_inflight_max, from.origin_inflight_max);
+    to
+}
+
+impl Signals {
+    fn take() -> std::io::Result<Self> {
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for a signal to stop, and reloads at each SIGHUP until then.
+    async fn stop(&mut self, bell: &Bell) {
+        loop {
+            tokio::select! {
+                _ = self.hang_up.recv() => bell.hang_up(),
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+            }
+        }
+    }
+}
+
+/// Serves until told to stop, then lets requests in flight end; told again, stops at once.
+async fn serve(mut signals: Signals, control: ControlPlane, running: Running) -> Exit {
+    let bell = control.bell();
+    signals.stop(&bell).await;
+    tell("stopping; requests in flight may end");
+    let (done, drained) = tokio::sync::oneshot::channel();
+    let draining = move || {
+        let ended = running.drain(Duration::from_millis(DRAIN_MS));
+        drop(control);
+        // Told twice, nobody waits any more.
+        let _unheard = done.send(ended);
+    };
+    if let Err(error) = std::thread::Builder::new().name("seawall-drain".into()).spawn(draining) {
+        return fail(Exit::Ours, format!("cannot stop in order: {error}"));
+    }
+    tokio::select! {
+        ended = drained => match ended {
+            Ok(ended) => tell(format!("stopped; {} ended, {} cut", ended.finished, ended.cut)),
+            Err(_) => return fail(Exit::Ours, "stopping failed"),
+        },
+        () = signals.stop(&bell) => tell("stopped at once"),
+    }
+    Exit::Fine
+}

@@ -1,0 +1,102 @@
+//! `seawall status`: what the running server does.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::Server;
+use crate::exit::{Exit, fail, say};
+
+/// Ask the running server how it is.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    server: Server,
+    /// Print all of it, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub(crate) fn obey(&self) -> Exit {
+        let client = match self.server.client() {
+            Ok(client) => client,
+            Err(exit) => return exit,
+        };
+        match client.status() {
+            Ok(status) if self.json => say(format!("{status:#}")),
+            Ok(status) => human(&status).iter().for_each(say),
+            Err(error) => return fail(Exit::Unreachable, error),
+        }
+        Exit::Fine
+    }
+}
+
+/// The lines that a person wants first.
+fn human(status: &Value) -> Vec<String> {
+    let text = |key: &str| match status.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => "?".to_owned(),
+    };
+    let age_s = status.get("age_ms").and_then(Value::as_u64).unwrap_or(0) / 1_000;
+    let mut lines = vec![
+        format!("generation {} of {}", text("generation"), text("root")),
+        format!("loaded     {} ({age_s} s ago)", text("loaded_at")),
+    ];
+    lines.push(match status.get("last_error") {
+        Some(Value::Object(error)) => {
+            let part = |key: &str| match error.get(key) {
+                Some(Value::String(text)) => text.clone(),
+                other => other.map(ToString::to_string).unwrap_or_default(),
+            };
+            format!(
+                "last error {}:{}:{}: {}: {}",
+                part("file"),
+                part("line"),
+                part("column"),
+                part("code"),
+                part("message")
+            )
+        }
+        _ => "last error none".to_owned(),
+    });
+    if let Some(Value::Object(decisions)) = status.get("decisions") {
+        let counts = decisions.iter().map(|(word, count)| format!("{word} {count}"));
+        lines.push(format!("decided    {}", counts.collect::<Vec<_>>().join(", ")));
+    }
+    let rules = status.get("rules").and_then(Value::as_array).map(Vec::as_slice);
+    for rule in rules.unwrap_or_default() {
+        let hits = rule.get("hits").and_then(Value::as_u64).unwrap_or(0);
+        let name = rule.get("name").and_then(Value::as_str).unwrap_or("?");
+        if hits > 0 {
+            lines.push(format!("rule       {name}: {hits}"));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_sees_generation_age_and_error() {
+        let status = serde_json::json!({
+            "generation": 3, "root": "p/a.wall", "loaded_at": "2026-01-01T00:00:00Z",
+            "age_ms": 61_999, "decisions": { "allow": 2 },
+            "last_error": { "file": "a.wall", "line": 4, "column": 5, "code": "N003",
+                "message": "no such name" },
+            "rules": [{ "name": "floor.x", "hits": 9 }, { "name": "floor.y", "hits": 0 }],
+        });
+        assert_eq!(
+            human(&status),
+            [
+                "generation 3 of p/a.wall",
+                "loaded     2026-01-01T00:00:00Z (61 s ago)",
+                "last error a.wall:4:5: N003: no such name",
+                "decided    allow 2",
+                "rule       floor.x: 9",
+            ]
+        );
+    }
+}

@@ -1,0 +1,40 @@
+//! Exit codes: DESIGN §7's, so that scripts can tell a wrong policy from a missing server.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// How a command ended. 2, a mistake on the command line, is clap's to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Fine.
+    Fine = 0,
+    /// The thing checked is wrong, or what was asked for could not be had.
+    Wrong = 1,
+    /// There is no running server to talk to.
+    Unreachable = 3,
+    /// Our own fault.
+    Ours = 70,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// One line of results. A reader that has gone away is no reason to fail.
+pub(crate) fn say(text: impl Display) {
+    let _unwritten = writeln!(std::io::stdout(), "{text}");
+}
+
+/// One line about us, on standard error.
+pub(crate) fn tell(text: impl Display) {
+    let _unwritten = writeln!(std::io::stderr(), "seawall: {text}");
+}
+
+/// Says what went wrong and hands on the code.
+pub(crate) fn fail(exit: Exit, text: impl Display) -> Exit {
+    tell(text);
+    exit
+}

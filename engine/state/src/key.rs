@@ -1,0 +1,183 @@
+//! What a table files things under: a keyed hash of the parts of a key.
+//!
+//! Attackers choose their addresses, cookies and paths, so every key goes through SipHash under a
+//! secret that they do not know: they cannot aim at a set of a table. 128 bits are kept whole, so
+//! two keys are never taken for one another (a billion keys collide with odds of one in 10^20) and
+//! no address is stored.
+
+use std::hash::{BuildHasher, Hasher};
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+/// Secret of all key hashing, given by the edge (tests give a fixed one).
+#[derive(Clone, Copy)]
+pub struct Seed(pub [u8; 16]);
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
+
+/// A hashed key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key(u128);
+
+impl Key {
+    /// The upper half, which is never 0: a table marks its empty slots by that.
+    pub(crate) const fn upper(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
+
+    /// The lower half.
+    pub(crate) const fn lower(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// A number from 0 to 99 that is the same for the same key, evenly spread over keys.
+    #[must_use]
+    pub const fn percentile(self) -> u8 {
+        (self.0 % 100) as u8
+    }
+
+    /// The key of these halves.
+    pub(crate) const fn of_halves(upper: u64, lower: u64) -> Self {
+        Self(((upper as u128) << 64) | lower as u128)
+    }
+}
+
+/// Makes a [`Key`] of parts. Parts cannot run together: ("a", "bc") and ("ab", "c") differ.
+#[derive(Clone)]
+pub struct KeyBuilder {
+    hasher: SipHasher13,
+}
+
+impl std::fmt::Debug for KeyBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyBuilder(..)")
+    }
+}
+
+/// Stands where a part's length would; no part is that long.
+const ABSENT: u64 = u64::MAX;
+
+impl KeyBuilder {
+    /// A key without parts yet; finished like that it is the one key of a counter without `per`.
+    #[must_use]
+    pub fn new(seed: &Seed) -> Self {
+        Self { hasher: SipHasher13::new_with_key(&seed.0) }
+    }
+
+    /// Adds a part.
+    pub fn part(&mut self, bytes: &[u8]) {
+        self.hasher.write_u64(bytes.len() as u64);
+        self.hasher.write(bytes);
+    }
+
+    /// Adds a part that is not there, which no bytes can imitate.
+    pub fn absent(&mut self) {
+        self.hasher.write_u64(ABSENT);
+    }
+
+    /// The key of the parts so far.
+    #[must_use]
+    pub fn finish(self) -> Key {
+        let (lower, upper) = self.hasher.finish128().as_u64();
+        Key::of_halves(upper.max(1), lower)
+    }
+}
+
+/// Hashes a [`Key`] for a `HashMap`: it is a keyed hash already.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct HashedAlready;
+
+impl BuildHasher for HashedAlready {
+    type Hasher = LowerHalf;
+
+    fn build_hasher(&self) -> LowerHalf {
+        LowerHalf(0)
+    }
+}
+
+/// The hasher of [`HashedAlready`].
+#[derive(Debug)]
+pub(crate) struct LowerHalf(u64);
+
+impl Hasher for LowerHalf {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The key that tests file number `n` under.
+    pub(crate) fn key(n: u64) -> Key {
+        let mut builder = KeyBuilder::new(&Seed([7; 16]));
+        builder.part(&n.to_le_bytes());
+        builder.finish()
+    }
+
+    fn of(parts: &[Option<&[u8]>]) -> Key {
+        let mut builder = KeyBuilder::new(&Seed([7; 16]));
+        for part in parts {
+            match part {
+                Some(bytes) => builder.part(bytes),
+                None => builder.absent(),
+            }
+        }
+        builder.finish()
+    }
+
+    #[test]
+    fn parts_cannot_run_together_and_absence_is_no_value() {
+        let keys = [
+            of(&[]),
+            of(&[None]),
+            of(&[None, None]),
+            of(&[Some(b"")]),
+            of(&[Some(b""), Some(b"")]),
+            of(&[Some(b"ab"), Some(b"c")]),
+            of(&[Some(b"a"), Some(b"bc")]),
+            of(&[Some(b"abc")]),
+            of(&[Some(&[0xff; 8])]),
+            of(&[Some(&[0; 8]), None]),
+        ];
+        for (i, a) in keys.iter().enumerate() {
+            for b in &keys[i + 1..] {
+                assert_ne!(a, b);
+            }
+        }
+        assert_eq!(of(&[Some(b"a"), None]), of(&[Some(b"a"), None]));
+    }
+
+    #[test]
+    fn another_seed_gives_another_key() {
+        let finish = |seed| KeyBuilder::new(&Seed(seed)).finish();
+        assert_ne!(finish([1; 16]), finish([2; 16]));
+    }
+
+    #[test]
+    fn halves_make_the_key_again() {
+        let whole = key(3);
+        assert_eq!(Key::of_halves(whole.upper(), whole.lower()), whole);
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        assert_eq!(format!("{:?}", Seed([9; 16])), "Seed(..)");
+        assert_eq!(format!("{:?}", KeyBuilder::new(&Seed([9; 16]))), "KeyBuilder(..)");
+    }
+}

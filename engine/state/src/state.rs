@@ -1,0 +1,312 @@
+//! `State`: every counter and ban that one generation of a policy sees.
+//!
+//! A generation's `State` is made once and never changes shape; what changes is in its tables,
+//! which generations share. [`State::carry`] makes the next one: a counter of equal identity gets
+//! the same table, so what the old generation goes on counting while the new one is rehearsed is
+//! there when it is published, and a generation that is thrown away has changed nothing.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use seawall_model::CounterId;
+
+use crate::bans::{BanLimits, Bans};
+use crate::key::{KeyBuilder, Seed};
+use crate::limit::LimitTable;
+use crate::newest::Epoch;
+use crate::track::{TrackTable, Weighed};
+
+/// What a track counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// One for each request.
+    Requests,
+    /// The bytes of a field.
+    Bytes,
+    /// Different values of an operand.
+    Distinct,
+}
+
+/// What kind of counter it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CounterShape {
+    /// A `limit`.
+    Limit,
+    /// A `track`.
+    Track {
+        /// What it counts.
+        counted: Counted,
+        /// Whether it has a `per`; one without has a single key, whatever `keys` says.
+        keyed: bool,
+        /// Whether `share()` or `top()` is asked of it.
+        heavy: bool,
+    },
+}
+
+/// A counter, as a policy declares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CounterSpec {
+    /// Name, key and what is counted, as text: equal identity is the same counter across reloads.
+    pub identity: Box<str>,
+    /// The full name, for reports.
+    pub name: Box<str>,
+    /// The kind.
+    pub shape: CounterShape,
+    /// The window. An edit of it keeps the counts.
+    pub window_ms: u64,
+    /// Keys that are to find room; see [`TABLE_KEYS_MAX`](crate::TABLE_KEYS_MAX).
+    pub keys: usize,
+}
+
+impl CounterSpec {
+    fn keys(&self) -> usize {
+        match self.shape {
+            CounterShape::Track { keyed: false, .. } => 1,
+            _ => self.keys,
+        }
+    }
+
+    fn weighed(&self) -> Weighed {
+        match self.shape {
+            CounterShape::Track { heavy: true, .. } => Weighed::Over(self.window_ms),
+            _ => Weighed::No,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Table {
+    Limit(LimitTable),
+    Track(TrackTable),
+}
+
+#[derive(Debug)]
+struct Counter {
+    spec: CounterSpec,
+    table: Table,
+}
+
+impl Counter {
+    fn new(spec: &CounterSpec, epoch: Epoch) -> Self {
+        let table = match spec.shape {
+            CounterShape::Limit => Table::Limit(LimitTable::new(spec.keys(), epoch)),
+            CounterShape::Track { counted, .. } => {
+                Table::Track(TrackTable::new(counted, spec.keys(), spec.weighed(), epoch))
+            }
+        };
+        Self { spec: spec.clone(), table }
+    }
+
+    /// The same counts under another spec; `None` if it counts something else.
+    fn carry(&self, spec: &CounterSpec, epoch: Epoch) -> Option<Self> {
+        let resized = spec.keys() != self.spec.keys();
+        let table = match (&self.table, spec.shape) {
+            (Table::Limit(old), CounterShape::Limit) if resized => {
+                let new = LimitTable::new(spec.keys(), epoch);
+                new.absorb(old);
+                Table::Limit(new)
+            }
+            (Table::Limit(old), CounterShape::Limit) => Table::Limit(old.shared_with(epoch)),
+            (Table::Track(old), CounterShape::Track { counted, .. })
+                if counted == old.counted() =>
+            {
+                Table::Track(if resized {
+                    old.resized(spec.keys(), spec.weighed(), epoch)
+                } else {
+                    old.shared_with(spec.weighed(), epoch)
+                })
+            }
+            _ => return None,
+        };
+        Some(Self { spec: spec.clone(), table })
+    }
+
+    fn fill(&self) -> TableFill {
+        let (keys, capacity, evictions, refused) = match &self.table {
+            Table::Limit(limit) => limit.filled(),
+            Table::Track(track) => track.filled(),
+        };
+        TableFill { name: self.spec.name.clone(), keys, capacity, evictions, refused }
+    }
+}
+
+/// How full a counter's table is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableFill {
+    /// The counter's full name.
+    pub name: Box<str>,
+    /// Keys that have a slot, idle ones too.
+    pub keys: usize,
+    /// Slots.
+    pub capacity: usize,
+    /// Live keys that lost their place to another.
+    pub evictions: u64,
+    /// Times that a key found no place; for a track of distinct things also those that got or kept
+    /// no registers.
+    pub refused: u64,
+}
+
+/// What became of the counters, by full name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CarryReport {
+    /// Counts go on.
+    pub kept: Vec<Box<str>>,
+    /// Counts go on over another window or in a table of another size.
+    pub rescaled: Vec<Box<str>>,
+    /// Counts begin.
+    pub new: Vec<Box<str>>,
+    /// Counts end with the old generation, a limit's holds with them.
+    pub gone: Vec<Box<str>>,
+}
+
+/// What a [`State`] may hold besides its counters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StateLimits {
+    /// The bans.
+    pub bans: BanLimits,
+}
+
+/// Every counter and ban that one generation of a policy sees.
+#[derive(Debug)]
+pub struct State {
+    seed: Seed,
+    epoch: Epoch,
+    counters: Vec<Counter>,
+    bans: Arc<Bans>,
+}
+
+impl State {
+    /// An empty state; a [`CounterId`] is the place of its spec in `specs`.
+    #[must_use]
+    pub fn new(seed: Seed, specs: &[CounterSpec]) -> Self {
+        Self::with_limits(seed, specs, StateLimits::default())
+    }
+
+    /// [`new`](Self::new) with other limits than the defaults.
+    #[must_use]
+    pub fn with_limits(seed: Seed, specs: &[CounterSpec], limits: StateLimits) -> Self {
+        let bans = Arc::new(Bans::new(&seed, limits.bans));
+        let empty = Self { seed, epoch: 0, counters: Vec::new(), bans };
+        let (counters, _) = empty.carry_counters(specs, 0);
+        Self { counters, ..empty }
+    }
+
+    /// The state of the next generation.
+    ///
+    /// A counter of equal identity keeps its table: both generations count in it. If `keys`
+    /// differ, it gets a table of the new size with a copy of every entry, and the publisher calls
+    /// [`settle`](Self::settle) on it once the new generation is published. If it shrinks below
+    /// what is live, the least recently used are lost, never a held key.
+    #[must_use]
+    pub fn carry(&self, specs: &[CounterSpec]) -> (Self, CarryReport) {
+        let epoch = self.epoch.saturating_add(1);
+        let (counters, report) = self.carry_counters(specs, epoch);
+        (Self { seed: self.seed, epoch, counters, bans: Arc::clone(&self.bans) }, report)
+    }
+
+    /// Takes over what `older` has counted since [`carry`](Self::carry) in tables that have
+    /// another size now; does nothing for the others, and no harm when called again.
+    ///
+    /// A request that was in flight under the older generation and reaches its limit after this
+    /// is counted in the old table only, so each such request can be admitted once too often.
+    pub fn settle(&self, older: &Self) {
+        let known: HashMap<&str, &Counter> = older.by_identity();
+        for counter in &self.counters {
+            match (&counter.table, known.get(&*counter.spec.identity).map(|old| &old.table)) {
+                (Table::Limit(new), Some(Table::Limit(old))) if !new.same_as(old) => {
+                    new.absorb(old);
+                }
+                (Table::Track(new), Some(Table::Track(old))) if !new.same_as(old) => {
+                    new.absorb(old);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn by_identity(&self) -> HashMap<&str, &Counter> {
+        self.counters.iter().map(|counter| (&*counter.spec.identity, counter)).collect()
+    }
+
+    fn carry_counters(&self, specs: &[CounterSpec], epoch: Epoch) -> (Vec<Counter>, CarryReport) {
+        let old = self.by_identity();
+        let mut report = CarryReport::default();
+        let mut counters: Vec<Counter> = Vec::with_capacity(specs.len());
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        for spec in specs {
+            // Two specs of one identity are one counter within a generation too.
+            let twin = places.get(&*spec.identity).and_then(|place| counters.get(*place));
+            if let Some(shared) = twin.and_then(|twin| twin.carry(spec, epoch)) {
+                counters.push(shared);
+                continue;
+            }
+            places.insert(&spec.identity, counters.len());
+            let before = old.get(&*spec.identity);
+            let carried = before.and_then(|counter| counter.carry(spec, epoch));
+            let names = match (&carried, before) {
+                (Some(_), Some(before)) if is_rescaled(&before.spec, spec) => &mut report.rescaled,
+                (Some(_), _) => &mut report.kept,
+                (None, _) => &mut report.new,
+            };
+            names.push(spec.name.clone());
+            counters.push(carried.unwrap_or_else(|| Counter::new(spec, epoch)));
+        }
+        report.gone = self.gone(specs);
+        (counters, report)
+    }
+
+    fn gone(&self, specs: &[CounterSpec]) -> Vec<Box<str>> {
+        let named: HashSet<&str> = specs.iter().map(|spec| &*spec.identity).collect();
+        let mut gone = Vec::new();
+        for counter in &self.counters {
+            if !named.contains(&*counter.spec.identity) && !gone.contains(&counter.spec.name) {
+                gone.push(counter.spec.name.clone());
+            }
+        }
+        gone
+    }
+
+    /// Begins a key.
+    #[must_use]
+    pub fn key(&self) -> KeyBuilder {
+        KeyBuilder::new(&self.seed)
+    }
+
+    /// The table of a limit; `None` if `id` is none.
+    #[must_use]
+    pub fn limit(&self, id: CounterId) -> Option<&LimitTable> {
+        match &self.counters.get(id.0 as usize)?.table {
+            Table::Limit(limit) => Some(limit),
+            Table::Track(_) => None,
+        }
+    }
+
+    /// The table of a track; `None` if `id` is none.
+    #[must_use]
+    pub fn track(&self, id: CounterId) -> Option<&TrackTable> {
+        match &self.counters.get(id.0 as usize)?.table {
+            Table::Track(track) => Some(track),
+            Table::Limit(_) => None,
+        }
+    }
+
+    /// The bans, which all generations share.
+    #[must_use]
+    pub fn bans(&self) -> &Bans {
+        &self.bans
+    }
+
+    /// How full each table is, in the order of the specs.
+    #[must_use]
+    pub fn fill(&self) -> Vec<TableFill> {
+        self.counters.iter().map(Counter::fill).collect()
+    }
+}
+
+fn is_rescaled(old: &CounterSpec, new: &CounterSpec) -> bool {
+    old.window_ms != new.window_ms || old.keys() != new.keys()
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

@@ -1,0 +1,105 @@
+//! How often each thing was decided, and by which rule.
+//!
+//! One tally a generation, since a rule's number means nothing in another. Plain atomics: a reader
+//! may see a decision whose rule it does not see yet.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use seawall_model::{RuleId, VerdictKind};
+
+/// The counts of one generation.
+#[derive(Debug, Default)]
+pub struct Tally {
+    decisions: [AtomicU64; VerdictKind::ALL.len()],
+    hits: Box<[AtomicU64]>,
+    shadows: Box<[AtomicU64]>,
+}
+
+fn zeros(n: usize) -> Box<[AtomicU64]> {
+    std::iter::repeat_with(AtomicU64::default).take(n).collect()
+}
+
+fn add_one(counter: Option<&AtomicU64>) {
+    if let Some(counter) = counter {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn value(counter: Option<&AtomicU64>) -> u64 {
+    counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
+}
+
+impl Tally {
+    /// A tally for rules 0 to `rules` − 1.
+    #[must_use]
+    pub fn new(rules: usize) -> Self {
+        Self { decisions: Default::default(), hits: zeros(rules), shadows: zeros(rules) }
+    }
+
+    /// Counts a decision.
+    pub fn decided(&self, kind: VerdictKind) {
+        add_one(self.decisions.get(kind as usize));
+    }
+
+    /// Counts that a rule applied. A rule of another generation is not counted.
+    pub fn hit(&self, rule: RuleId) {
+        add_one(self.hits.get(rule.0 as usize));
+    }
+
+    /// Counts that a rule in `shadow` would have applied.
+    pub fn shadowed(&self, rule: RuleId) {
+        add_one(self.shadows.get(rule.0 as usize));
+    }
+
+    /// Decisions of this kind.
+    #[must_use]
+    pub fn decisions(&self, kind: VerdictKind) -> u64 {
+        value(self.decisions.get(kind as usize))
+    }
+
+    /// Decisions of every kind together.
+    #[must_use]
+    pub fn decisions_all(&self) -> u64 {
+        VerdictKind::ALL.iter().fold(0, |sum, kind| sum.saturating_add(self.decisions(*kind)))
+    }
+
+    /// Times that the rule applied.
+    #[must_use]
+    pub fn hits(&self, rule: RuleId) -> u64 {
+        value(self.hits.get(rule.0 as usize))
+    }
+
+    /// Times that the rule would have applied, had it not been in `shadow`.
+    #[must_use]
+    pub fn shadows(&self, rule: RuleId) -> u64 {
+        value(self.shadows.get(rule.0 as usize))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_and_each_rule_has_its_own_count() {
+        let tally = Tally::new(2);
+        for (i, kind) in VerdictKind::ALL.into_iter().enumerate() {
+            (0..=i).for_each(|_| tally.decided(kind));
+        }
+        for (i, kind) in VerdictKind::ALL.into_iter().enumerate() {
+            assert_eq!(tally.decisions(kind), i as u64 + 1);
+        }
+        assert_eq!(tally.decisions_all(), 28);
+        tally.hit(RuleId(1));
+        tally.shadowed(RuleId(0));
+        assert_eq!([tally.hits(RuleId(0)), tally.hits(RuleId(1))], [0, 1]);
+        assert_eq!([tally.shadows(RuleId(0)), tally.shadows(RuleId(1))], [1, 0]);
+    }
+
+    #[test]
+    fn a_rule_beyond_the_generation_is_not_counted() {
+        let tally = Tally::new(2);
+        tally.hit(RuleId(2));
+        assert_eq!(tally.hits(RuleId(2)), 0);
+    }
+}

@@ -1,0 +1,97 @@
+//! Takes a rule that keeps failing out of the path for a while.
+//!
+//! Decision: failures are counted by their times in a ring as long as the limit, so "20 in 10 s"
+//! means any 10 s and not a calendar window. The ring is touched on failure only; a call that goes
+//! well reads one atomic number.
+
+use parking_lot::Mutex;
+use seawall_model::Tick;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    failures_max: usize,
+    window_ms: u64,
+    quarantine_ms: u64,
+    /// The last failures, oldest first, never more than `failures_max`.
+    recent: Mutex<VecDeque<Tick>>,
+    /// The tick at which calls are allowed again.
+    closed_until: AtomicU64,
+    quarantines: AtomicU64,
+}
+
+impl Breaker {
+    pub(crate) fn new(failures_max: u32, window_ms: u64, quarantine_ms: u64) -> Self {
+        Self {
+            failures_max: failures_max.max(1) as usize,
+            window_ms,
+            quarantine_ms,
+            recent: Mutex::default(),
+            closed_until: AtomicU64::new(0),
+            quarantines: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn allows(&self, now: Tick) -> bool {
+        now.0 >= self.closed_until.load(Relaxed)
+    }
+
+    pub(crate) fn note_failure(&self, now: Tick) {
+        let mut recent = self.recent.lock();
+        if recent.len() >= self.failures_max {
+            recent.pop_front();
+        }
+        recent.push_back(now);
+        let oldest = recent.front().copied().unwrap_or(now);
+        if recent.len() >= self.failures_max && now.since_ms(oldest) <= self.window_ms {
+            recent.clear();
+            self.closed_until.store(now.plus_ms(self.quarantine_ms).0, Relaxed);
+            self.quarantines.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The tick until which the rule is in quarantine, if it has ever been.
+    pub(crate) fn until(&self) -> Option<Tick> {
+        Some(Tick(self.closed_until.load(Relaxed))).filter(|until| until.0 > 0)
+    }
+
+    pub(crate) fn quarantines(&self) -> u64 {
+        self.quarantines.load(Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(times: &[u64]) -> Breaker {
+        let breaker = Breaker::new(3, 100, 1_000);
+        times.iter().for_each(|at| breaker.note_failure(Tick(*at)));
+        breaker
+    }
+
+    #[test]
+    fn the_last_failure_that_is_allowed_is_allowed_and_one_more_closes() {
+        assert!(failed(&[10, 20]).allows(Tick(21)));
+        let closed = failed(&[10, 20, 110]);
+        assert!(!closed.allows(Tick(1_109)));
+        assert!(closed.allows(Tick(1_110)));
+        assert_eq!((closed.quarantines(), closed.until()), (1, Some(Tick(1_110))));
+    }
+
+    #[test]
+    fn failures_that_are_spread_out_never_close() {
+        assert!(failed(&[10, 60, 111, 162, 213]).allows(Tick(214)));
+    }
+
+    #[test]
+    fn a_rule_that_comes_back_starts_from_nothing() {
+        let breaker = failed(&[1, 2, 3]);
+        breaker.note_failure(Tick(1_010));
+        breaker.note_failure(Tick(1_011));
+        assert!(breaker.allows(Tick(1_012)));
+        breaker.note_failure(Tick(1_013));
+        assert!(!breaker.allows(Tick(1_014)));
+    }
+}

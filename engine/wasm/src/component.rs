@@ -1,0 +1,188 @@
+//! A compiled component: what it exports, and binding one of its functions.
+
+use crate::error::told;
+use crate::function::Function;
+use crate::{BindError, CallLimits, LoadError, ParamKind, ResultKind, Sandbox, Signature};
+use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
+use wasmtime::component::{InstancePre, Linker};
+
+/// The first eight bytes of a core module; a component has another version and layer there.
+const CORE_MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
+
+/// The one instance whose import is none: the interface of type names, which has nothing to call. A
+/// world that uses them imports the instance and each name.
+const TYPES: &str = "seawall:rule/types@0.1.";
+
+/// A component that was compiled, imports nothing and exports only what a policy can call.
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Component {
+    sandbox: Sandbox,
+    code: wasmtime::component::Component,
+    ready: InstancePre<crate::instance::Guard>,
+    exports: Vec<Signature>,
+}
+
+impl std::fmt::Debug for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Component").field("exports", &self.exports).finish_non_exhaustive()
+    }
+}
+
+impl Component {
+    pub(crate) fn compile(sandbox: &Sandbox, bytes: &[u8]) -> Result<Self, LoadError> {
+        let max = sandbox.limits().component_bytes_max;
+        if bytes.len() > max {
+            return Err(LoadError::TooLong { bytes: bytes.len(), max });
+        }
+        if bytes.starts_with(&CORE_MODULE) {
+            return Err(LoadError::CoreModule);
+        }
+        let invalid = |error: wasmtime::Error| LoadError::Invalid(told(&error));
+        let engine = sandbox.engine();
+        let code = wasmtime::component::Component::from_binary(engine, bytes).map_err(invalid)?;
+        refuse_imports(sandbox, &code)?;
+        let exports = signatures(sandbox, &code)?;
+        let ready = Linker::new(engine).instantiate_pre(&code).map_err(invalid)?;
+        Ok(Self { sandbox: sandbox.clone(), code, ready, exports })
+    }
+
+    /// What it exports, in its order. Parameters that are bytes are [`ParamKind::Bytes`].
+    #[must_use]
+    pub fn exports(&self) -> &[Signature] {
+        &self.exports
+    }
+
+    /// Bytes of machine code.
+    #[must_use]
+    pub fn code_bytes(&self) -> usize {
+        self.code.text().len()
+    }
+
+    /// The function `export`, held against what is declared, ready to be called within `limits`.
+    /// It starts one instance, so that a component whose start fails is found now.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn bind(
+        &self,
+        export: &str,
+        want: &Signature,
+        limits: CallLimits,
+    ) -> Result<Function, BindError> {
+        let Some(have) = self.exports.iter().find(|have| &*have.name == export) else {
+            let has = self.exports.iter().map(|have| have.name.clone()).collect();
+            return Err(BindError::NoFunction { name: export.into(), has });
+        };
+        if !have.fits(want) {
+            return Err(BindError::Signature { want: want.clone(), have: have.clone() });
+        }
+        let max = self.sandbox.limits();
+        check("fuel", limits.fuel, max.fuel_max)?;
+        check("time", limits.time_ms, max.time_ms_max)?;
+        check("memory", limits.memory_bytes as u64, max.memory_bytes_max as u64)?;
+        // The export was read from this component's own type, so it is there.
+        let Some(index) = self.code.get_export_index(None, export) else {
+            return Err(BindError::NoFunction { name: export.into(), has: Vec::new() });
+        };
+        let function = Function::new(self.ready.clone(), index, have.clone(), limits, max);
+        function.start_first().map_err(BindError::Start)?;
+        Ok(function)
+    }
+}
+
+fn check(what: &'static str, asked: u64, max: u64) -> Result<(), BindError> {
+    if (1..=max).contains(&asked) { Ok(()) } else { Err(BindError::Limit { what, asked, max }) }
+}
+
+/// Type names are no import: they carry nothing that could be called or asked.
+fn refuse_imports(
+    sandbox: &Sandbox,
+    code: &wasmtime::component::Component,
+) -> Result<(), LoadError> {
+    let ty = code.component_type();
+    for (name, import) in ty.imports(sandbox.engine()) {
+        let only_types = match import.ty {
+            ComponentItem::ComponentInstance(instance) => {
+                name.starts_with(TYPES)
+                    && instance
+                        .exports(sandbox.engine())
+                        .all(|(_, export)| matches!(export.ty, ComponentItem::Type(_)))
+            }
+            ComponentItem::Type(_) => true,
+            _ => false,
+        };
+        if !only_types {
+            return Err(LoadError::Imports(name.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn signatures(
+    sandbox: &Sandbox,
+    code: &wasmtime::component::Component,
+) -> Result<Vec<Signature>, LoadError> {
+    let ty = code.component_type();
+    let mut found = Vec::new();
+    for (name, export) in ty.exports(sandbox.engine()) {
+        let refused = |why: String| LoadError::Export { name: name.to_owned(), why };
+        match export.ty {
+            ComponentItem::ComponentFunc(func) => {
+                found.push(signature(name, &func).map_err(refused)?);
+            }
+            ComponentItem::Type(_) => {}
+            _ => return Err(refused("is no function".to_owned())),
+        }
+    }
+    let max = sandbox.limits().exports_max;
+    if (1..=max).contains(&found.len()) {
+        Ok(found)
+    } else {
+        Err(LoadError::Exports { count: found.len(), max })
+    }
+}
+
+fn signature(name: &str, func: &ComponentFunc) -> Result<Signature, String> {
+    if func.async_() {
+        return Err("is asynchronous; a rule answers at once".to_owned());
+    }
+    let mut params = Vec::new();
+    for (param, ty) in func.params() {
+        params.push(param_kind(&ty).ok_or_else(|| {
+            format!("takes `{param}` of a kind that is none of bool, s64 and list<u8>")
+        })?);
+    }
+    if params.len() > Signature::PARAMS_MAX {
+        return Err(format!("takes more than {} parameters", Signature::PARAMS_MAX));
+    }
+    let results: Vec<Type> = func.results().collect();
+    let result = match results.as_slice() {
+        [ty] => result_kind(ty),
+        _ => None,
+    };
+    let result = result.ok_or("gives none of bool, s64 and list<u8>")?;
+    Ok(Signature { name: name.into(), params, result })
+}
+
+fn is_bytes(ty: &Type) -> bool {
+    matches!(ty, Type::List(list) if list.ty() == Type::U8)
+}
+
+fn param_kind(ty: &Type) -> Option<ParamKind> {
+    match ty {
+        Type::Bool => Some(ParamKind::Bool),
+        Type::S64 => Some(ParamKind::Int),
+        ty if is_bytes(ty) => Some(ParamKind::Bytes),
+        _ => None,
+    }
+}
+
+fn result_kind(ty: &Type) -> Option<ResultKind> {
+    match ty {
+        Type::Bool => Some(ResultKind::Bool),
+        Type::S64 => Some(ResultKind::Int),
+        ty if is_bytes(ty) => Some(ResultKind::Text),
+        _ => None,
+    }
+}

@@ -1,0 +1,107 @@
+//! Every limit of the sandbox, in one place, with its unit and the arithmetic behind it.
+
+/// How often the edge raises the epoch. One millisecond: the finest step at which the thread that
+/// does it costs nothing that can be measured.
+pub const EPOCH_TICK_MS: u64 = 1;
+
+/// Ticks that a deadline allows beyond a call's `time_ms`: the tick that was under way when the
+/// call began. A single bulk operation runs to its end after that, which `memory_bytes_max` bounds.
+pub(crate) const EPOCH_SLACK_TICKS: u64 = 1;
+
+/// What one sandbox holds and what one call may ask for at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SandboxLimits {
+    /// Bytes of a component file. 2 MiB: a rule in Rust or C has 3 to 60 KiB.
+    pub component_bytes_max: usize,
+    /// Functions that a component may export. 32.
+    pub exports_max: usize,
+    /// Bytes of linear memory that one instance may have, whatever its `extern` asks. 16 MiB: a
+    /// fill of that takes about 2 ms, and nothing interrupts a fill.
+    pub memory_bytes_max: usize,
+    /// Elements of one table. 16,384.
+    pub table_elements_max: usize,
+    /// Bytes of stack that a guest may use of its caller's. 256 KiB of the 2 MiB a thread has.
+    pub stack_bytes_max: usize,
+    /// Instances alive at once, over all components and generations. 1,024; each reserves 4 GiB of
+    /// address space (not memory), which is what lets bounds checks be left to the processor.
+    pub instances_max: u32,
+    /// Instances alive at once of one bound function. 64: one for each worker of a large machine.
+    pub instances_per_function_max: u32,
+    /// Core modules inside one component that may be instantiated. 8.
+    pub core_instances_per_component_max: u32,
+    /// Bytes that one call may copy from guest to host. 64 KiB.
+    pub hostcall_fuel: usize,
+    /// Bytes of one argument. 64 KiB: twice what a request's head may have.
+    pub arg_bytes_max: usize,
+    /// Bytes of a text result. 4 KiB: results are counter keys and marks, not documents.
+    pub text_result_bytes_max: usize,
+    /// Calls after which an instance is replaced, so that what a guest hoards does not last. 1,000.
+    pub calls_per_instance_max: u32,
+    /// Fuel for instantiation, in which a guest's start function runs. 1,000,000: about 1 ms.
+    pub start_fuel: u64,
+    /// Fuel that an `extern` may ask for. 1,000,000,000: the clock ends a call long before.
+    pub fuel_max: u64,
+    /// Milliseconds that an `extern` may ask for. 100.
+    pub time_ms_max: u64,
+    /// Failures within `failure_window_ms` that put a function into quarantine. 20.
+    pub failures_max: u32,
+    /// Milliseconds over which failures are counted. 10,000.
+    pub failure_window_ms: u64,
+    /// Milliseconds of quarantine. 60,000.
+    pub quarantine_ms: u64,
+}
+
+impl Default for SandboxLimits {
+    fn default() -> Self {
+        Self {
+            component_bytes_max: 2 << 20,
+            exports_max: 32,
+            memory_bytes_max: 16 << 20,
+            table_elements_max: 16_384,
+            stack_bytes_max: 256 << 10,
+            instances_max: 1_024,
+            instances_per_function_max: 64,
+            core_instances_per_component_max: 8,
+            hostcall_fuel: 64 << 10,
+            arg_bytes_max: 64 << 10,
+            text_result_bytes_max: 4 << 10,
+            calls_per_instance_max: 1_000,
+            start_fuel: 1_000_000,
+            fuel_max: 1_000_000_000,
+            time_ms_max: 100,
+            failures_max: 20,
+            failure_window_ms: 10_000,
+            quarantine_ms: 60_000,
+        }
+    }
+}
+
+/// Whether calls may share an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// An instance answers many calls. What a guest keeps in its memory is there at the next call.
+    #[default]
+    Reused,
+    /// Each call gets a fresh instance: 10 to 25 µs dearer, and nothing is ever kept.
+    PerCall,
+}
+
+/// What one call of a function may use, as its `extern` declares it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Units of work, roughly one for each instruction. This is the limit that decides.
+    pub fuel: u64,
+    /// Milliseconds on the wall clock: the backstop.
+    pub time_ms: u64,
+    /// Bytes of linear memory.
+    pub memory_bytes: usize,
+    /// Whether calls may share an instance.
+    pub isolation: Isolation,
+}
+
+impl Default for CallLimits {
+    /// 50,000 fuel (about 50 µs), 5 ms, 1 MiB, reused: LANGUAGE §10.
+    fn default() -> Self {
+        Self { fuel: 50_000, time_ms: 5, memory_bytes: 1 << 20, isolation: Isolation::Reused }
+    }
+}

@@ -1,0 +1,82 @@
+//! What happened to one function so far, for status, metrics and benches.
+
+use crate::Failure;
+use seawall_model::Tick;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Counts since the function was bound. They only grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CallStats {
+    /// Calls, failed ones included.
+    pub calls: u64,
+    /// Failures of each kind, in the order of [`Failure::ALL`].
+    pub failures: [u64; Failure::ALL.len()],
+    /// Instances started.
+    pub instances: u64,
+    /// The most fuel that a call used that gave an answer.
+    pub fuel_peak: u64,
+    /// How often the function went into quarantine.
+    pub quarantines: u64,
+    /// The end of the last quarantine, past or not.
+    pub quarantined_until: Option<Tick>,
+}
+
+impl CallStats {
+    /// How many calls ended like this.
+    #[must_use]
+    pub fn failed(&self, failure: Failure) -> u64 {
+        self.failures.get(failure as usize).copied().unwrap_or(0)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    calls: AtomicU64,
+    failures: [AtomicU64; Failure::ALL.len()],
+    instances: AtomicU64,
+    fuel_peak: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn note_instance(&self) {
+        self.instances.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn note_fuel(&self, used: u64) {
+        // A peak is rarely passed, and reading does not take the line from the other processors.
+        if used > self.fuel_peak.load(Relaxed) {
+            self.fuel_peak.fetch_max(used, Relaxed);
+        }
+    }
+
+    pub(crate) fn note_call(&self, failure: Option<Failure>) {
+        self.calls.fetch_add(1, Relaxed);
+        if let Some(count) = failure.and_then(|kind| self.failures.get(kind as usize)) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn read(&self) -> CallStats {
+        CallStats {
+            calls: self.calls.load(Relaxed),
+            failures: std::array::from_fn(|i| {
+                self.failures.get(i).map_or(0, |count| count.load(Relaxed))
+            }),
+            instances: self.instances.load(Relaxed),
+            fuel_peak: self.fuel_peak.load(Relaxed),
+            ..CallStats::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_all_is_the_order_of_the_counts() {
+        for (at, failure) in Failure::ALL.into_iter().enumerate() {
+            assert_eq!(failure as usize, at);
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! Guests that mean ill, and one that does not. Each file of `tests/fixtures/guests` opens with the
+//! outcome that it must have; the tests here hold them to it.
+
+use crate::*;
+use seawall_model::Tick;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+const NOW: Tick = Tick::TEST_START;
+
+/// Few slots, since each reserves address space and the tests run side by side.
+fn small() -> SandboxLimits {
+    SandboxLimits { instances_max: 8, ..SandboxLimits::default() }
+}
+
+fn guest(name: &str) -> Vec<u8> {
+    let path = format!("{}/../../tests/fixtures/guests/{name}.wat", env!("CARGO_MANIFEST_DIR"));
+    wat::parse_file(path).unwrap()
+}
+
+fn sandbox() -> Sandbox {
+    Sandbox::new(small()).unwrap()
+}
+
+fn component(name: &str) -> Component {
+    sandbox().compile(&guest(name)).unwrap()
+}
+
+fn bound(component: &Component, export: &str, limits: CallLimits) -> Function {
+    let want = component.exports().iter().find(|have| &*have.name == export).unwrap().clone();
+    component.bind(export, &want, limits).unwrap()
+}
+
+fn function(name: &str, limits: CallLimits) -> Function {
+    bound(&component(name), "f", limits)
+}
+
+fn refused(name: &str) -> LoadError {
+    sandbox().compile(&guest(name)).unwrap_err()
+}
+
+/// Calls `f` of a guest that takes nothing and must fail, and checks that it was counted.
+fn fails(name: &str, limits: CallLimits, failure: Failure) {
+    let f = function(name, limits);
+    assert_eq!(f.call(&[], NOW), Err(failure), "{name}");
+    assert_eq!(f.stats().failed(failure), 1, "{name}");
+    assert_eq!(f.instances(), (0, 0), "{name}: a failed instance is dropped");
+}
+
+#[test]
+fn every_shape_answers() {
+    let honest = component("honest");
+    let call = |export: &str, args: &[Arg<'_>]| {
+        bound(&honest, export, CallLimits::default()).call(args, NOW).unwrap()
+    };
+    assert_eq!(call("nothing", &[]), Answer::Int(7));
+    assert_eq!(call("negate", &[Arg::Bool(true)]), Answer::Bool(false));
+    assert_eq!(call("length", &[Arg::Bytes(b"four")]), Answer::Int(4));
+    assert_eq!(call("length", &[Arg::Bytes(b"")]), Answer::Int(0));
+    assert_eq!(call("echo", &[Arg::Bytes(b"\xff\0")]), Answer::Text(b"\xff\0".to_vec()));
+    let three = [Arg::Bytes(b"ab"), Arg::Bytes(b"c"), Arg::Int(-10)];
+    assert_eq!(call("three", &three), Answer::Int(-7));
+    let six = [
+        Arg::Bytes(b"abc"),
+        Arg::Bool(true),
+        Arg::Int(100),
+        Arg::Bool(false),
+        Arg::Int(20),
+        Arg::Bytes(b"de"),
+    ];
+    assert_eq!(call("six", &six), Answer::Int(126));
+    let int = Arg::Int(0);
+    let six_echo = [Arg::Bool(true), int, int, int, int, Arg::Bytes(b"xyz")];
+    assert_eq!(call("six-echo", &six_echo), Answer::Text(b"xyz".to_vec()));
+}
+
+#[test]
+fn reflection_reads_what_a_component_exports() {
+    let honest = component("honest");
+    let shown: Vec<String> = honest.exports().iter().map(ToString::to_string).collect();
+    assert!(shown.contains(&"three(bytes, bytes, int) -> int".to_owned()), "{shown:?}");
+    assert!(shown.contains(&"negate(bool) -> bool".to_owned()), "{shown:?}");
+    assert!(honest.code_bytes() > 0);
+}
+
+#[test]
+fn the_same_call_takes_the_same_fuel() {
+    let honest = component("honest");
+    let call = |fuel| {
+        let length = bound(&honest, "length", CallLimits { fuel, ..CallLimits::default() });
+        (length.call(&[Arg::Bytes(b"four")], NOW), length.stats().fuel_peak)
+    };
+    let (answer, used) = call(50_000);
+    assert_eq!(answer, Ok(Answer::Int(4)));
+    // Fuel is looked at where a function or a round of a loop begins, so what comes after the last
+    // look is free: the least that suffices is a little under what is used, and always the same.
+    let least = || (1..=used).find(|fuel| call(*fuel).0.is_ok()).unwrap();
+    assert_eq!((least(), call(50_000).1), (least(), used));
+    assert_eq!(call(least() - 1).0, Err(Failure::Fuel));
+}
+
+#[test]
+fn what_runs_on_is_ended_by_its_fuel() {
+    fails("endless-loop", CallLimits::default(), Failure::Fuel);
+}
+
+#[test]
+fn what_burns_time_without_fuel_is_ended_by_the_clock() {
+    let sandbox = sandbox();
+    let component = sandbox.compile(&guest("bulk-fill")).unwrap();
+    let limits = CallLimits {
+        fuel: SandboxLimits::default().fuel_max,
+        memory_bytes: 16 << 20,
+        ..CallLimits::default()
+    };
+    let fill = bound(&component, "f", limits);
+    let done = AtomicBool::new(false);
+    let answer = std::thread::scope(|scope| {
+        // The clock of this test runs as fast as the machine lets it: how long the call takes on
+        // the wall is not what is tested.
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                sandbox.raise_epoch();
+                std::thread::yield_now();
+            }
+        });
+        let answer = fill.call(&[], NOW);
+        done.store(true, Relaxed);
+        answer
+    });
+    assert_eq!(answer, Err(Failure::Time));
+    assert_eq!(fill.stats().failed(Failure::Time), 1);
+    assert_eq!(fill.stats().failed(Failure::Fuel), 0);
+}
+
+#[test]
+fn a_clock_that_stands_still_ends_nothing_and_fuel_still_does() {
+    fails("endless-loop", CallLimits { fuel: 10_000_000, ..CallLimits::default() }, Failure::Fuel);
+}
+
+#[test]
+fn memory_ends_at_its_limit() {
+    fails("memory-growth", CallLimits::default(), Failure::Memory);
+    let limits = CallLimits { memory_bytes: 5 << 16, ..CallLimits::default() };
+    assert_eq!(function("memory-limit", limits).call(&[], NOW), Ok(Answer::Int(5)));
+    let limits = CallLimits { memory_bytes: (5 << 16) - 1, ..limits };
+    assert_eq!(function("memory-limit", limits).call(&[], NOW), Ok(Answer::Int(4)));
+    let most = CallLimits { memory_bytes: 16 << 20, ..limits };
+    assert_eq!(function("memory-limit", most).call(&[], NOW), Ok(Answer::Int(256)));
+}
+
+#[test]
+fn tables_end_at_their_limit() {
+    fails("table-growth", CallLimits::default(), Failure::Memory);
+}
+
+#[test]
+fn recursion_ends_at_the_guests_stack() {
+    let limits = CallLimits { fuel: 100_000_000, ..CallLimits::default() };
+    fails("deep-recursion", limits, Failure::Trap);
+}
+
+#[test]
+fn a_trap_costs_one_call_and_its_instance() {
+    fails("division", CallLimits::default(), Failure::Trap);
+    let f = function("trap-on-demand", CallLimits::default());
+    assert_eq!(f.call(&[Arg::Bool(true)], NOW), Err(Failure::Trap));
+    assert_eq!(f.call(&[Arg::Bool(false)], NOW), Ok(Answer::Int(7)));
+    assert_eq!((f.stats().calls, f.stats().instances), (2, 2));
+}
+
+#[test]
+fn a_text_ends_at_its_limit() {
+    let limits = CallLimits { memory_bytes: 1 << 20, ..CallLimits::default() };
+    let f = function("giant-answer", limits);
+    let max = small().text_result_bytes_max;
+    let text = |bytes: usize| f.call(&[Arg::Int(i64::try_from(bytes).unwrap())], NOW);
+    assert_eq!(text(max), Ok(Answer::Text(vec![0; max])));
+    assert_eq!(text(max + 1), Err(Failure::Answer));
+    // Beyond what is copied at all: a length that is refused before a byte of it is read.
+    assert_eq!(text(small().hostcall_fuel + 1), Err(Failure::Answer));
+    assert_eq!(text(u32::MAX as usize), Err(Failure::Answer));
+    assert_eq!(text(0), Ok(Answer::Text(Vec::new())));
+}
+
+#[test]
+fn what_lies_about_its_memory_is_not_believed() {
+    let limits = CallLimits { memory_bytes: 1 << 20, ..CallLimits::default() };
+    assert_eq!(function("lying-answer", limits).call(&[Arg::Int(8)], NOW), Err(Failure::Answer));
+    let f = function("lying-realloc", limits);
+    assert_eq!(f.call(&[Arg::Bytes(b"some text")], NOW), Err(Failure::Answer));
+}
+
+#[test]
+fn arguments_are_refused_whole_and_nobody_is_blamed() {
+    let length = bound(&component("honest"), "length", CallLimits::default());
+    let most = vec![b'a'; small().arg_bytes_max];
+    // The guest's bump has less room than that and answers by its own rules; what counts here is
+    // that the host hands over the most and refuses one byte more.
+    assert_ne!(length.call(&[Arg::Bytes(&most)], NOW), Err(Failure::Argument));
+    let long = vec![b'a'; small().arg_bytes_max + 1];
+    assert_eq!(length.call(&[Arg::Bytes(&long)], NOW), Err(Failure::Argument));
+    assert_eq!(length.call(&[Arg::Int(1)], NOW), Err(Failure::Argument));
+    assert_eq!(length.call(&[], NOW), Err(Failure::Argument));
+    for _ in 0..100 {
+        assert_eq!(length.call(&[], NOW), Err(Failure::Argument));
+    }
+    assert_eq!(length.stats().quarantines, 0);
+}
+
+#[test]
+fn imports_are_refused_and_type_names_are_none() {
+    assert_eq!(refused("import-function"), LoadError::Imports("now".to_owned()));
+    let clock = "wasi:clocks/monotonic-clock@0.2.0".to_owned();
+    assert_eq!(refused("import-wasi"), LoadError::Imports(clock));
+    assert_eq!(refused("import-resource"), LoadError::Imports("file".to_owned()));
+    let types = "seawall:rule/types@0.1.0".to_owned();
+    assert_eq!(refused("import-false-types"), LoadError::Imports(types));
+    let f = function("import-types", CallLimits::default());
+    assert_eq!(f.call(&[], NOW), Ok(Answer::Int(1)));
+}
+
+#[test]
+fn what_cannot_be_called_is_refused_at_load() {
+    let refused_for = |name: &str, part: &str| {
+        let said = refused(name).to_string();
+        assert!(said.contains(part), "{name}: {said}");
+    };
+    refused_for("wrong-kind", "takes `it` of a kind");
+    refused_for("no-result", "gives none of");
+    refused_for("seven-parameters", "more than 6 parameters");
+    refused_for("too-wide-memory", "memory");
+    assert_eq!(refused("core-module"), LoadError::CoreModule);
+    assert_eq!(refused("no-functions"), LoadError::Exports { count: 0, max: 32 });
+}
+
+#[test]
+fn a_start_that_runs_on_is_found_when_it_is_bound() {
+    let slow = component("endless-start");
+    let want = slow.exports()[0].clone();
+    let error = slow.bind("f", &want, CallLimits::default()).unwrap_err();
+    assert_eq!(error, BindError::Start(Failure::Fuel));
+    let wide = component("wide-memory");
+    let error = wide.bind("f", &want, CallLimits::default()).unwrap_err();
+    assert_eq!(error, BindError::Start(Failure::Memory));
+}
+
+#[test]
+fn a_signature_that_differs_names_both() {
+    let honest = component("honest");
+    let want = Signature {
+        name: "three".into(),
+        params: vec![ParamKind::Text, ParamKind::Headers],
+        result: ResultKind::Bool,
+    };
+    let error = honest.bind("three", &want, CallLimits::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the policy declares `three(string, headers) -> bool`, \
+         but the component has `three(bytes, bytes, int) -> int`"
+    );
+    let fits = Signature {
+        params: vec![ParamKind::Text, ParamKind::Headers, ParamKind::Int],
+        result: ResultKind::Int,
+        ..want.clone()
+    };
+    assert!(honest.bind("three", &fits, CallLimits::default()).is_ok());
+    let error = honest.bind("four", &want, CallLimits::default()).unwrap_err();
+    assert!(error.to_string().starts_with("the component has no function `four`; it has `"));
+}
+
+#[test]
+fn limits_are_checked_at_and_past_their_end() {
+    let honest = component("honest");
+    let want = honest.exports().iter().find(|have| &*have.name == "nothing").unwrap().clone();
+    let max = SandboxLimits::default();
+    let bind = |limits: CallLimits| honest.bind("nothing", &want, limits).map(|_| ());
+    let all = CallLimits {
+        fuel: max.fuel_max,
+        time_ms: max.time_ms_max,
+        memory_bytes: max.memory_bytes_max,
+        isolation: Isolation::Reused,
+    };
+    assert_eq!(bind(all), Ok(()));
+    let past = [
+        CallLimits { fuel: max.fuel_max + 1, ..all },
+        CallLimits { time_ms: max.time_ms_max + 1, ..all },
+        CallLimits { memory_bytes: max.memory_bytes_max + 1, ..all },
+        CallLimits { fuel: 0, ..all },
+    ];
+    for limits in past {
+        assert!(matches!(bind(limits), Err(BindError::Limit { .. })), "{limits:?}");
+    }
+}
+
+#[test]
+fn a_component_ends_at_its_size_limit() {
+    let bytes = guest("honest");
+    let limits = SandboxLimits { component_bytes_max: bytes.len(), ..small() };
+    assert!(Sandbox::new(limits).unwrap().compile(&bytes).is_ok());
+    let limits = SandboxLimits { component_bytes_max: bytes.len() - 1, ..small() };
+    let error = Sandbox::new(limits).unwrap().compile(&bytes).unwrap_err();
+    assert_eq!(error, LoadError::TooLong { bytes: bytes.len(), max: bytes.len() - 1 });
+}
+
+#[test]
+fn exports_end_at_their_limit() {
+    let bytes = guest("honest");
+    let count = component("honest").exports().len();
+    let at = SandboxLimits { exports_max: count, ..small() };
+    assert!(Sandbox::new(at).unwrap().compile(&bytes).is_ok());
+    let past = SandboxLimits { exports_max: count - 1, ..small() };
+    let error = Sandbox::new(past).unwrap().compile(&bytes).unwrap_err();
+    assert_eq!(error, LoadError::Exports { count, max: count - 1 });
+}
+
+#[test]
+fn damaged_bytes_are_refused_and_never_panic() {
+    let bytes = guest("honest");
+    let sandbox = sandbox();
+    let all = component("honest");
+    let mut refused = 0;
+    for len in 0..bytes.len() {
+        // A cut between two sections leaves a valid component with fewer exports.
+        match sandbox.compile(&bytes[..len]) {
+            Err(_) => refused += 1,
+            Ok(cut) => assert!(all.exports().starts_with(cut.exports()), "cut at {len}"),
+        }
+    }
+    assert!(refused > bytes.len() * 9 / 10, "{refused} of {}", bytes.len());
+    let mut refused = 0;
+    for at in 0..bytes.len() {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1 << (at % 8);
+        // A flip in a name or a constant leaves a valid component; it must then still be callable.
+        match sandbox.compile(&bytes) {
+            Err(_) => refused += 1,
+            Ok(other) => {
+                for have in other.exports() {
+                    let _ = other.bind(&have.name, have, CallLimits::default());
+                }
+            }
+        }
+    }
+    assert!(refused > bytes.len() / 4, "{refused} of {}", bytes.len());
+    assert!(sandbox.compile(b"no component at all").is_err());
+}
+
+#[test]
+fn reused_instances_keep_state_and_fresh_ones_do_not() {
+    // That a reused instance remembers is a limit of the sandbox, asserted so that it is known.
+    let reused = function("keeps-state", CallLimits::default());
+    let answers: Vec<_> = (0..3).map(|_| reused.call(&[], NOW).unwrap()).collect();
+    assert_eq!(answers, [Answer::Int(1), Answer::Int(2), Answer::Int(3)]);
+    let alone = CallLimits { isolation: Isolation::PerCall, ..CallLimits::default() };
+    for name in ["keeps-state", "keeps-secret"] {
+        let f = function(name, alone);
+        let answers: Vec<_> = (0..20).map(|_| f.call(&[], NOW).unwrap()).collect();
+        let first = Answer::Int(i64::from(name == "keeps-state"));
+        assert!(answers.iter().all(|answer| *answer == first), "{name}: {answers:?}");
+        assert_eq!(f.instances(), (0, 0), "{name}");
+    }
+}
+
+#[test]
+fn an_instance_is_replaced_after_its_share_of_calls() {
+    let f = function("keeps-state", CallLimits::default());
+    let share = i64::from(small().calls_per_instance_max);
+    for call in 1..=share {
+        assert_eq!(f.call(&[], NOW), Ok(Answer::Int(call)));
+    }
+    assert_eq!(f.call(&[], NOW), Ok(Answer::Int(1)));
+    assert_eq!(f.stats().instances, 2);
+    assert_eq!(f.instances(), (1, 1));
+}
+
+#[test]
+fn a_rule_that_keeps_failing_is_left_alone_for_a_while() {
+    let f = function("trap-on-demand", CallLimits::default());
+    let max = small();
+    for _ in 0..max.failures_max {
+        assert_eq!(f.call(&[Arg::Bool(true)], NOW), Err(Failure::Trap));
+    }
+    let last = NOW.plus_ms(max.quarantine_ms - 1);
+    assert_eq!(f.call(&[Arg::Bool(false)], last), Err(Failure::Quarantined));
+    let back = NOW.plus_ms(max.quarantine_ms);
+    assert_eq!(f.stats().quarantined_until, Some(back));
+    assert_eq!(f.call(&[Arg::Bool(false)], back), Ok(Answer::Int(7)));
+    assert_eq!((f.stats().quarantines, f.stats().failed(Failure::Quarantined)), (1, 1));
+}
+
+#[test]
+fn when_all_places_are_taken_a_call_is_refused_and_nobody_is_blamed() {
+    let limits = SandboxLimits { instances_max: 2, ..small() };
+    let sandbox = Sandbox::new(limits).unwrap();
+    let component = sandbox.compile(&guest("keeps-state")).unwrap();
+    let bind = || component.bind("f", &component.exports()[0], CallLimits::default());
+    let (one, two) = (bind().unwrap(), bind().unwrap());
+    assert_eq!(bind().unwrap_err(), BindError::Start(Failure::Busy));
+    drop(two);
+    assert!(bind().is_ok(), "a function that is gone gives its places back");
+    assert_eq!(one.call(&[], NOW), Ok(Answer::Int(1)));
+
+    let none = SandboxLimits { instances_per_function_max: 0, ..small() };
+    let component = Sandbox::new(none).unwrap().compile(&guest("keeps-state")).unwrap();
+    let error = component.bind("f", &component.exports()[0], CallLimits::default()).unwrap_err();
+    assert_eq!(error, BindError::Start(Failure::Busy));
+}
+
+#[test]
+fn many_threads_call_one_function() {
+    let limits = SandboxLimits { instances_max: 16, ..small() };
+    let component = Sandbox::new(limits).unwrap().compile(&guest("honest")).unwrap();
+    let length = bound(&component, "length", CallLimits::default());
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..2_000 {
+                    assert_eq!(length.call(&[Arg::Bytes(b"four")], NOW), Ok(Answer::Int(4)));
+                }
+            });
+        }
+    });
+    let stats = length.stats();
+    assert_eq!((stats.calls, stats.failures), (16_000, [0; 8]));
+    let (idle, live) = length.instances();
+    assert!(idle <= 8 && live as usize == idle, "{idle} idle, {live} alive");
+}
+
+#[test]
+fn the_limits_as_they_come_fit_the_machine() {
+    let sandbox = Sandbox::new(SandboxLimits::default()).unwrap();
+    let component = sandbox.compile(&guest("honest")).unwrap();
+    let f = bound(&component, "nothing", CallLimits::default());
+    assert_eq!(f.call(&[], NOW), Ok(Answer::Int(7)));
+}
+
+#[test]
+fn what_is_shown_of_a_call_holds_nothing_of_the_visitor() {
+    assert_eq!(format!("{:?}", Arg::Bytes(b"192.0.2.7")), "Bytes");
+    let words: Vec<_> = Failure::ALL.iter().map(|failure| failure.word()).collect();
+    assert_eq!(
+        words,
+        ["fuel", "time", "memory", "trap", "answer", "argument", "busy", "quarantined"]
+    );
+}

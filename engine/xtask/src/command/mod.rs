@@ -1,0 +1,8 @@
+//! One file per word that the user types.
+
+pub(crate) mod bench;
+pub(crate) mod fuzz;
+pub(crate) mod rules;
+pub(crate) mod run;
+pub(crate) mod setup;
+pub(crate) mod test;

@@ -1,0 +1,153 @@
+//! The writable copy of configuration and policies that the demo runs on.
+//!
+//! A copy, so that the policies can be edited, and broken, without touching what is shipped.
+//! `run` keeps the edits of last time; `run --once` starts from what is shipped.
+
+use crate::repo::Repo;
+use anyhow::Context;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+/// The ports in `demo/seawall.toml`, used when they are free.
+pub(crate) const PORT: u16 = 8080;
+pub(crate) const ORIGIN_PORT: u16 = 9001;
+
+/// What to do with the policies of an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Earlier {
+    /// Keep them: they may hold somebody's edits.
+    Keep,
+    /// Start from what is shipped.
+    Discard,
+}
+
+/// The copy.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    dir: PathBuf,
+    listen: SocketAddr,
+}
+
+impl Folder {
+    /// Makes the copy in `dir`, with `origin` and a free port in its configuration.
+    ///
+    /// # Errors
+    /// A file cannot be read or written, or no port is free.
+    pub(crate) fn prepare(
+        repo: &Repo,
+        dir: PathBuf,
+        origin: SocketAddr,
+        earlier: Earlier,
+    ) -> anyhow::Result<Self> {
+        if earlier == Earlier::Discard && dir.exists() {
+            std::fs::remove_dir_all(&dir).with_context(|| format!("clearing {}", dir.display()))?;
+        }
+        for part in ["run", "state"] {
+            std::fs::create_dir_all(dir.join(part))
+                .with_context(|| format!("making {}", dir.join(part).display()))?;
+        }
+        let policies = dir.join("policies");
+        if policies.exists() {
+            println!("run: keeping the policies in {} as you left them", policies.display());
+        } else {
+            copy(&repo.join("policies"), &policies)?;
+        }
+        copy(&repo.join("policies/wasm"), &policies.join("wasm"))?;
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(PORT)?));
+        configure(&repo.join("demo/seawall.toml"), &dir.join("seawall.toml"), listen, origin)?;
+        Ok(Self { dir, listen })
+    }
+
+    /// The configuration file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.dir.join("seawall.toml")
+    }
+
+    /// The root policy.
+    pub(crate) fn policy(&self) -> PathBuf {
+        self.dir.join("policies/baseline.wall")
+    }
+
+    /// The component of the shipped rule.
+    pub(crate) fn component(&self) -> PathBuf {
+        self.dir.join("policies/wasm/header-oddness.wasm")
+    }
+
+    /// Where Seawall's own lines go when they are not shown.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.dir.join("seawall.log")
+    }
+
+    /// Where Seawall will listen.
+    pub(crate) fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+}
+
+/// `wanted` if nobody listens there, else any free port.
+fn free_port(wanted: u16) -> anyhow::Result<u16> {
+    if TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).is_ok() {
+        return Ok(wanted);
+    }
+    let any =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port of 127.0.0.1 is free")?;
+    let port = any.local_addr().context("a listener without an address")?.port();
+    println!("run: port {wanted} is in use, taking {port}");
+    Ok(port)
+}
+
+/// Writes the configuration with this run's ports.
+fn configure(
+    template: &Path,
+    to: &Path,
+    listen: SocketAddr,
+    origin: SocketAddr,
+) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(template)
+        .with_context(|| format!("reading {}", template.display()))?;
+    let text = text
+        .replace(&format!("127.0.0.1:{PORT}"), &listen.to_string())
+        .replace(&format!("127.0.0.1:{ORIGIN_PORT}"), &origin.to_string());
+    std::fs::write(to, text).with_context(|| format!("writing {}", to.display()))
+}
+
+/// Copies a folder and what is in it.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
+    let entries = from.read_dir().with_context(|| format!("reading {}", from.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            copy(&source, &target)?;
+        } else {
+            std::fs::copy(&source, &target)
+                .with_context(|| format!("copying {}", source.display()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_port_gives_way_to_a_free_one() {
+        let busy = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = busy.local_addr().unwrap().port();
+        assert_ne!(free_port(port).unwrap(), port);
+    }
+
+    #[test]
+    fn the_shipped_configuration_takes_this_runs_ports() {
+        let repo = Repo::find().unwrap();
+        let to = std::env::temp_dir().join(format!("seawall-xtask-{}.toml", std::process::id()));
+        let (listen, origin) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+        configure(&repo.join("demo/seawall.toml"), &to, listen, origin).unwrap();
+        let text = std::fs::read_to_string(&to).unwrap();
+        std::fs::remove_file(&to).unwrap();
+        assert!(text.contains("\"127.0.0.1:1\"") && text.contains("\"http://127.0.0.1:2\""));
+        assert!(!text.contains("8080\"") && !text.contains("9001\""));
+    }
+}

@@ -1,0 +1,327 @@
+//! `run --once`: the story that the demo plays, scene by scene, and what each must show.
+//!
+//! Visitors come all the time. An attack starts and gets in; an edit stops it; it adapts, and a
+//! second edit stops that; fifty more edits and two mistakes later everybody is still served.
+//! Every wait ends: the whole takes under a minute.
+
+use crate::clock;
+use crate::demo::attack::Attack;
+use crate::demo::client::Client;
+use crate::demo::edit::{Defence, PolicyFile, Saving};
+use crate::demo::folder::Folder;
+use crate::demo::promise::Report;
+use crate::demo::seawall::{Complaint, Seawall, Voice};
+use crate::demo::tally::{Counts, Tally};
+use crate::demo::visitors::{self, BROWSER, Crowd};
+use anyhow::{Context, bail};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The promise: an edit is enforced this soon after the save.
+const ENFORCED_WITHIN: Duration = Duration::from_secs(1);
+/// Edits under load.
+const EDITS: u32 = 50;
+/// Time for one edit to be published. Far beyond the promise, so that a slow machine ends in a
+/// broken promise with figures and not in a give-up.
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the scenes share.
+struct Stage {
+    seawall: Seawall,
+    policy: PolicyFile,
+    component: PathBuf,
+    tally: Arc<Tally>,
+    report: Report,
+}
+
+/// Where a scene began.
+struct Scene {
+    start: Instant,
+    counts: Counts,
+}
+
+/// Plays all scenes.
+///
+/// # Errors
+/// Something does not start, or a promise is broken.
+pub(crate) fn play(binary: &Path, folder: &Folder) -> anyhow::Result<()> {
+    let seawall = Seawall::start(binary, &folder.config(), &Voice::File(folder.log()))?;
+    println!("demo: seawall is ready at {}; its log: {}", folder.listen(), folder.log().display());
+    let mut stage = Stage {
+        seawall,
+        policy: PolicyFile::open(folder.policy())?,
+        component: folder.component(),
+        tally: Arc::new(Tally::new()),
+        report: Report::default(),
+    };
+    let outcome = stage.play(folder);
+    for failure in stage.tally.failures() {
+        println!("demo: a visitor's request failed: {failure}");
+    }
+    if outcome.is_err() {
+        eprintln!("demo: the last lines of seawall:\n{}", stage.seawall.last_words());
+    }
+    outcome?;
+    stage.report.close()
+}
+
+impl Stage {
+    fn play(&mut self, folder: &Folder) -> anyhow::Result<()> {
+        let visitors = visitors::start(folder.listen(), &self.tally)?;
+        self.quiet()?;
+        let attack = Attack::start(folder.listen(), &self.tally)?;
+        self.attacked()?;
+        self.first_edit()?;
+        self.adapted(&attack)?;
+        self.second_edit()?;
+        self.many_edits()?;
+        self.broken_policy()?;
+        self.broken_component()?;
+        attack.end()?;
+        self.ending(visitors, folder)
+    }
+
+    fn begin(&mut self, title: &str) -> Scene {
+        println!("demo: {title}");
+        self.report.scene(title);
+        Scene { start: clock::now(), counts: self.tally.counts() }
+    }
+
+    /// Ends a scene: a row in the table, and the promise that every scene makes.
+    fn end(&mut self, name: &str, scene: &Scene) -> Counts {
+        let counts = self.tally.counts().since(&scene.counts);
+        self.report.phase(name, counts, scene.start.elapsed());
+        let Counts { served, failed, broken, .. } = counts;
+        self.report.promise(
+            failed == 0 && served > 0,
+            format!("all visitors are served ({served} served, {failed} failed)"),
+        );
+        if broken > 0 {
+            println!("demo:   {broken} of the attack's requests ended without an answer");
+        }
+        counts
+    }
+
+    fn quiet(&mut self) -> anyhow::Result<()> {
+        let scene = self.begin("a quiet moment: visitors only");
+        clock::pause(Duration::from_millis(1_500));
+        self.end("quiet", &scene);
+        Ok(())
+    }
+
+    fn attacked(&mut self) -> anyhow::Result<()> {
+        let scene = self.begin("an attack: 24 addresses flood the searches, each under the limits");
+        self.watch_seconds(3);
+        let Counts { let_through, refused, .. } = self.end("attack, policy as shipped", &scene);
+        self.report.promise(
+            let_through > 0 && refused == 0,
+            format!("the shipped policy lets it in ({let_through} let through, {refused} refused)"),
+        );
+        Ok(())
+    }
+
+    fn first_edit(&mut self) -> anyhow::Result<()> {
+        let text = self.policy.with(Defence::OddHeaders, 1);
+        let title =
+            "an edit is saved: refuse searches whose headers are odd (a rule in WebAssembly)";
+        self.defend(title, "first edit: a WebAssembly rule", &text, Saving::Rename)
+    }
+
+    fn adapted(&mut self, attack: &Attack) -> anyhow::Result<()> {
+        let scene = self.begin("the attack adapts: it now sends a browser's headers");
+        attack.adapt();
+        self.watch_seconds(2);
+        let counts = self.end("attack, adapted", &scene);
+        self.report.promise(
+            counts.let_through > 0,
+            format!("it gets in again ({} let through)", counts.let_through),
+        );
+        Ok(())
+    }
+
+    fn second_edit(&mut self) -> anyhow::Result<()> {
+        let text = self.policy.with(Defence::SearchLimit { searches: 8 }, 2);
+        let title = "an edit is saved: a client may search eight times in ten seconds";
+        self.defend(title, "second edit: a limit", &text, Saving::Over)
+    }
+
+    /// Saves a defence and measures how soon it bites.
+    fn defend(
+        &mut self,
+        title: &str,
+        name: &str,
+        text: &str,
+        saving: Saving,
+    ) -> anyhow::Result<()> {
+        let before = self.seawall.status()?.generation;
+        let scene = self.begin(title);
+        let mark = self.tally.mark();
+        self.policy.save(text, saving)?;
+        self.watch_seconds(2);
+        let bite = self.tally.bite(mark);
+        let after = self.seawall.status()?;
+        let counts = self.end(name, &scene);
+        if let Some(error) = &after.last_error {
+            println!("demo:   seawall refuses the edit: {error}");
+        }
+        let first =
+            bite.first.map_or("never".to_owned(), |time| format!("{} ms", time.as_millis()));
+        println!("demo:   from save to the first refusal: {first}");
+        self.report.promise(
+            counts.refused > 0 && bite.all < ENFORCED_WITHIN,
+            format!("all of the attack is refused {} ms after the save", bite.all.as_millis()),
+        );
+        self.report.promise(
+            after.generation > before,
+            format!("the generation rises ({before} to {})", after.generation),
+        );
+        Ok(())
+    }
+
+    fn many_edits(&mut self) -> anyhow::Result<()> {
+        let scene = self.begin("fifty more edits: written over, renamed, links swapped");
+        let mut generation = self.seawall.status()?.generation;
+        let (first, mut slowest) = (generation, Duration::ZERO);
+        for edit in 0..EDITS {
+            let defence = Defence::SearchLimit { searches: 8 + edit % 5 };
+            let text = self.policy.with(defence, 3 + edit);
+            let saved = clock::now();
+            self.policy.save(&text, Saving::turn(edit))?;
+            generation = self.published(generation).with_context(|| format!("edit {edit}"))?;
+            slowest = slowest.max(saved.elapsed());
+        }
+        let counts = self.end("fifty edits", &scene);
+        self.report.promise(
+            generation >= first + u64::from(EDITS),
+            format!("every edit is published (generation {first} to {generation})"),
+        );
+        self.report.promise(
+            slowest < ENFORCED_WITHIN,
+            format!("the slowest edit is published {} ms after the save", slowest.as_millis()),
+        );
+        self.still_refused(&counts);
+        Ok(())
+    }
+
+    fn broken_policy(&mut self) -> anyhow::Result<()> {
+        let scene = self.begin("a broken edit is saved: `blokc` for `block`");
+        let before = self.seawall.status()?.generation;
+        self.policy.save(&self.policy.with(Defence::Mistake, 60), Saving::Over)?;
+        let complaint = self.refused()?;
+        println!("demo:   seawall says: {complaint}");
+        self.unmoved(before)?;
+        let text = self.policy.with(Defence::SearchLimit { searches: 8 }, 61);
+        self.policy.save(&text, Saving::Rename)?;
+        let counts = self.end("a broken edit", &scene);
+        self.still_refused(&counts);
+        self.repaired(before)
+    }
+
+    fn broken_component(&mut self) -> anyhow::Result<()> {
+        let scene = self.begin("a broken component is saved over the rule");
+        let before = self.seawall.status()?.generation;
+        let shown = self.component.display().to_string();
+        let good = std::fs::read(&self.component).with_context(|| format!("reading {shown}"))?;
+        std::fs::write(&self.component, b"\0asm, but not really")
+            .with_context(|| format!("writing {shown}"))?;
+        let complaint = self.refused()?;
+        println!("demo:   seawall says: {complaint}");
+        self.unmoved(before)?;
+        std::fs::write(&self.component, good).with_context(|| format!("repairing {shown}"))?;
+        let text = self.policy.with(Defence::SearchLimit { searches: 8 }, 62);
+        self.policy.save(&text, Saving::Rename)?;
+        let counts = self.end("a broken component", &scene);
+        self.still_refused(&counts);
+        self.repaired(before)
+    }
+
+    /// SIGTERM while a request is in flight.
+    fn ending(&mut self, visitors: Crowd, folder: &Folder) -> anyhow::Result<()> {
+        let scene = self.begin("the attack ends; then SIGTERM, with a slow request in flight");
+        clock::pause(Duration::from_millis(500));
+        self.end("after the attack", &scene);
+        visitors.end()?;
+        let target = folder.listen();
+        let slow = std::thread::spawn(move || {
+            let request = format!("GET /slow HTTP/1.1\r\nHost: alice.example\r\n{BROWSER}\r\n");
+            Client::new(Ipv4Addr::new(127, 0, 1, 99), target).ask(request.as_bytes())
+        });
+        // The slow page takes 1.2 s: by then its request is with the origin.
+        clock::pause(Duration::from_millis(400));
+        let stopping = clock::now();
+        self.seawall.terminate()?;
+        let well = self.seawall.wait()?;
+        let took = stopping.elapsed().as_millis();
+        self.report.promise(well, format!("seawall ends well {took} ms after SIGTERM"));
+        let answer = slow.join().ok().context("the slow visitor panicked")?;
+        let said = match &answer {
+            Ok(reply) => reply.status.to_string(),
+            Err(error) => format!("{error:#}"),
+        };
+        let served = answer.is_ok_and(|reply| reply.status == 200);
+        self.report.promise(served, format!("the request in flight was answered ({said})"));
+        Ok(())
+    }
+
+    /// Prints what happens to the attack, second by second.
+    fn watch_seconds(&self, seconds: u32) {
+        for second in 1..=seconds {
+            let before = self.tally.counts();
+            clock::pause(Duration::from_secs(1));
+            let Counts { served, let_through, refused, .. } = self.tally.counts().since(&before);
+            println!(
+                "demo:   second {second}: visitors served {served}, attack let through \
+                 {let_through}, refused {refused}"
+            );
+        }
+    }
+
+    /// Waits until a generation after `before` is published.
+    fn published(&self, before: u64) -> anyhow::Result<u64> {
+        let found = clock::poll(PUBLISHED_WITHIN, || {
+            let now = self.seawall.status()?.generation;
+            Ok((now > before).then_some(now))
+        })?;
+        if let Some(now) = found {
+            return Ok(now);
+        }
+        match self.seawall.status()?.last_error {
+            Some(error) => bail!("the edit was refused: {error}"),
+            None => bail!("the edit was not published in {} s", PUBLISHED_WITHIN.as_secs()),
+        }
+    }
+
+    /// Waits until an edit is refused; gives back why.
+    fn refused(&self) -> anyhow::Result<Complaint> {
+        clock::poll(PUBLISHED_WITHIN, || Ok(self.seawall.status()?.last_error))?
+            .context("a broken edit was not refused")
+    }
+
+    /// A refused edit must leave the generation alone; looks again after a while.
+    fn unmoved(&mut self, before: u64) -> anyhow::Result<()> {
+        clock::pause(Duration::from_millis(700));
+        let now = self.seawall.status()?.generation;
+        self.report.promise(now == before, format!("nothing changes (generation {before}, {now})"));
+        Ok(())
+    }
+
+    fn repaired(&mut self, before: u64) -> anyhow::Result<()> {
+        let now = self.published(before)?;
+        let error = self.seawall.status()?.last_error;
+        self.report.promise(
+            error.is_none(),
+            format!("the repair is published (generation {before} to {now}), no error is left"),
+        );
+        Ok(())
+    }
+
+    fn still_refused(&mut self, counts: &Counts) {
+        let Counts { let_through, refused, .. } = *counts;
+        self.report.promise(
+            let_through == 0 && refused > 0,
+            format!("the attack stays out ({let_through} let through, {refused} refused)"),
+        );
+    }
+}
