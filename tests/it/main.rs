@@ -2,4 +2,37 @@
 //!
 //! One binary, since each file of its own would link all of it anew.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    reason = "tests: what fails here is a failed test"
+)]
+
+/// What is wrong in an edit is said with its place, and changes nothing.
+mod broken;
+/// The commands and their exit codes.
+mod commands;
+/// A configuration that cannot be taken is refused whole.
+mod config;
+/// Who may come in, and how: hosts, heads, connections.
+mod edge;
+/// Counts go on over edits.
+mod limits;
+/// Reloads while requests flow.
+mod load;
+/// Origins that are down, hang or break off.
+mod origins;
+/// No visitor's address is kept or said anywhere.
+mod privacy;
+/// A save takes effect, whichever way it is made.
+mod reload;
+/// Rules that burn are ended, and cost nobody else anything.
+mod rules;
+/// SIGHUP, SIGTERM, and SIGTERM again.
+mod signals;
+/// The tree itself.
 mod tidy;
+/// An access log sent again, every answer accounted for.
+mod traffic;

@@ -1,1 +1,30 @@
-//! What only tests need of everything.
+//! What the integration tests stand on: the real `seawall`, a toy origin, a toy visitor.
+//!
+//! One decision: nothing here waits for time to pass. Whoever waits looks at something that can be
+//! observed (a line, a status, a counter) until it is so, and [`wait_for`] gives up after a time
+//! that no working machine needs. A failure panics, since everything here is part of a test.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "this crate is tests: what fails here is a failed test"
+)]
+
+mod binary;
+mod files;
+mod guests;
+mod origin;
+mod record;
+mod server;
+mod visitor;
+mod wait;
+
+pub use binary::{Ran, binary, seawall};
+pub use files::{overwrite, rename_over, swap_link};
+pub use guests::{answering, component, guest};
+pub use origin::{Gate, Origin};
+pub use record::{Line, read_log};
+pub use server::{ROOT, SITE, Server, Setup, Signal};
+pub use visitor::{Answer, Visitor, get};
+pub use wait::{LONG, Stopwatch, wait_for, wait_until};

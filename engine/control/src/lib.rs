@@ -7,6 +7,7 @@ mod client;
 mod clock;
 mod config;
 mod disk;
+mod levels;
 mod loader;
 mod outcome;
 mod plane;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use seawall_model::Now;
 use seawall_ruleset::{
-    Diagnostic, Purpose, ReadError, RuleSet, Sandbox, Severity, Sources, Store, Style, TestOutcome,
-    Workshop, render,
+    Assembly, Diagnostic, MemberPart, MemberState, Purpose, ReadError, RuleSet, Sandbox, Severity,
+    Sources, Store, Style, TestOutcome, Workshop, render,
 };
 use sha2::{Digest, Sha256};
 
@@ -45,6 +45,8 @@ pub struct Built {
     pub diagnostics: Vec<Diagnostic>,
     /// The tests that it holds, with their results.
     pub tests: Vec<TestOutcome>,
+    /// Members whose files are wrong, where that does not refuse the rest.
+    pub members: Vec<MemberState>,
 }
 
 impl std::fmt::Debug for Loader {
@@ -98,9 +100,28 @@ impl Loader {
         // A rehearsed rule that outruns its fuel must end on its time.
         self.ticker.want(true);
         let workshop = (self.make)((self.now)().day());
-        let assembly = workshop.assemble(sources, purpose, previous);
-        let tests = assembly.rules.as_ref().map(RuleSet::rehearse).unwrap_or_default();
-        Built { rules: assembly.rules, diagnostics: assembly.diagnostics, tests }
+        let Assembly { rules, diagnostics, members } =
+            workshop.assemble(sources, purpose, previous);
+        let tests = rules.as_ref().map(RuleSet::rehearse).unwrap_or_default();
+        Built { rules, diagnostics, tests, members }
+    }
+
+    /// The same for a server, where a member's mistakes refuse the member's part alone.
+    #[must_use]
+    pub fn build_to_run(&self, sources: &Sources, previous: Option<&RuleSet>) -> Built {
+        self.ticker.want(true);
+        let workshop = (self.make)((self.now)().day());
+        let Assembly { rules, diagnostics, members } =
+            workshop.assemble_without_veto(sources, previous);
+        let mut tests = rules.as_ref().map(RuleSet::rehearse).unwrap_or_default();
+        // A member's test that still fails is broken by the host's rules: worth a warning.
+        tests.iter_mut().filter(|test| sources.is_members(&test.file)).for_each(|test| {
+            if !test.passed {
+                log::warn!("{}", test_line(test));
+                test.passed = true;
+            }
+        });
+        Built { rules, diagnostics, tests, members }
     }
 
     /// From now on rules of these generations can be running, and no others.
@@ -137,7 +158,8 @@ impl Built {
         match self.rules {
             Some(rules) if complaints.is_empty() => {
                 let others = self.diagnostics.iter().filter(|d| d.severity == Severity::Warning);
-                Ok((rules, others.map(Diagnostic::one_line).collect()))
+                let members = self.members.iter().flat_map(member_lines);
+                Ok((rules, others.map(Diagnostic::one_line).chain(members).collect()))
             }
             _ => {
                 let mut rendered = render(&self.diagnostics, sources, Style::Plain);
@@ -148,6 +170,16 @@ impl Built {
             }
         }
     }
+}
+
+/// What is wrong with a member's files, and what serves instead.
+fn member_lines(member: &MemberState) -> Vec<String> {
+    let instead = match member.part {
+        MemberPart::Kept => "the last good part stays in force",
+        MemberPart::Absent => "the host's layers alone are in force",
+    };
+    let head = format!("member {}: {instead}", member.name);
+    std::iter::once(head).chain(member.diagnostics.iter().map(Diagnostic::one_line)).collect()
 }
 
 /// A failing test on one line.

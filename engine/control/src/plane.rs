@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use seawall_model::{Generation, Now};
-use seawall_ruleset::{Handle, Live, Purpose, RuleSet, Sources};
+use seawall_ruleset::{Handle, Live, RuleSet, Sources};
 use seawall_state::{CarryReport, Seed, State, Tally};
 use tokio::sync::oneshot;
 
@@ -18,6 +18,7 @@ use crate::admin;
 use crate::bell::Bell;
 use crate::board::{Board, Publication};
 use crate::config::Config;
+use crate::levels;
 use crate::loader::Loader;
 use crate::outcome::{Carried, Cause, FileMark, Refusal};
 use crate::reload::{Forge, POLL_MS, Published, Reloader, Unsettled};
@@ -51,7 +52,7 @@ impl First {
     /// Why the policy cannot be taken.
     pub fn load(loader: Loader, seed: Seed) -> Result<Self, Refusal> {
         let sources = loader.gather_settled();
-        let (rules, warnings) = loader.build(&sources, Purpose::Run, None).judged(&sources)?;
+        let (rules, warnings) = loader.build_to_run(&sources, None).judged(&sources)?;
         let state = Arc::new(State::new(seed, rules.counter_specs()));
         let tally = Arc::new(Tally::new(rules.rule_names().len()));
         let generation = Generation::default().next();
@@ -90,6 +91,7 @@ pub struct ControlPlane {
     reloading: Option<JoinHandle<()>>,
     admin: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     _ticker: Arc<Ticker>,
+    _levels: Ticker,
     _file: SocketFile,
 }
 
@@ -122,10 +124,19 @@ impl ControlPlane {
         let admin = serve_admin(listener, bell.clone(), sight)?;
         let ticker = loader.ticker();
         loader.running(&[&handle.load().rules]);
-        let forge = PolicyForge { loader, handle, totals };
+        let names: Vec<Box<str>> = config.sites.iter().map(|site| site.name.clone()).collect();
+        let levels = levels::watch(handle.clone(), names.clone(), now.clone())?;
+        let forge = PolicyForge { loader, handle, totals, sites: names, now: now.clone() };
         let reloader = Reloader::new(forge, bell.clone(), board, now, digest);
         let reloading = Some(reload(reloader, &config.root, bell.clone())?);
-        Ok(Self { bell, reloading, admin: Some(admin), _ticker: ticker, _file: file })
+        Ok(Self {
+            bell,
+            reloading,
+            admin: Some(admin),
+            _ticker: ticker,
+            _levels: levels,
+            _file: file,
+        })
     }
 
     /// Where reloads are asked for.
@@ -193,6 +204,8 @@ struct PolicyForge {
     loader: Loader,
     handle: Arc<Handle>,
     totals: Arc<Totals>,
+    sites: Vec<Box<str>>,
+    now: Now,
 }
 
 impl Forge for PolicyForge {
@@ -214,7 +227,7 @@ impl Forge for PolicyForge {
 
     fn assemble(&mut self, draft: &Sources) -> Result<Self::Ready, Refusal> {
         let live = self.handle.load();
-        let judged = self.loader.build(draft, Purpose::Run, Some(&live.rules)).judged(draft);
+        let judged = self.loader.build_to_run(draft, Some(&live.rules)).judged(draft);
         if judged.is_err() {
             self.loader.running(&[&live.rules]);
         }
@@ -229,7 +242,10 @@ impl Forge for PolicyForge {
         let (rules, state) = (Arc::new(rules), Arc::new(state));
         // Before its calls can begin, and while the old one's end; a tick too many costs nothing.
         self.loader.running(&[&rules, &old.rules]);
-        self.handle.publish(Live { generation, rules, state: state.clone(), tally });
+        let live = Live { generation, rules, state: state.clone(), tally };
+        // Levels are numbers of one generation: known before its first request.
+        levels::look(&live, &self.sites, &self.now);
+        self.handle.publish(live);
         state.settle(&old.state);
         self.totals.retire(old.tally.clone());
         Published { generation: generation.0, carried: carried(report), warnings }

@@ -43,7 +43,7 @@ impl Sight {
             "last_error": posted.last_error,
             "last_reload": posted.last_reload,
             "reloads": posted.reloads,
-            "sites": self.sites.iter().map(site).collect::<Vec<_>>(),
+            "sites": self.sites.iter().map(|of| site(of, &live)).collect::<Vec<_>>(),
             "rules": rules(&live),
             "lists": lists(&summary, age_ms),
             "externs": externs(&summary),
@@ -56,12 +56,13 @@ impl Sight {
     }
 }
 
-fn site(of: &SiteConfig) -> Value {
+fn site(of: &SiteConfig, live: &Live) -> Value {
     json!({
         "name": of.name,
         "hosts": of.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "origin": format!("http://{}", of.origin),
         "member": of.member,
+        "level": live.rules.level_name(&live.state, &of.name),
     })
 }
 

@@ -1,6 +1,6 @@
-//! The millisecond clock of rules that are running.
+//! Clocks that tick: the millisecond of rules that are running, the second of levels.
 //!
-//! Without it a rule's time limit limits nothing. A thread of its own, since a busy worker must
+//! Without the first a rule's time limit limits nothing. A thread of its own, since a busy worker must
 //! not be able to hold it up; a policy without externs runs nothing, so then it only waits.
 
 use std::sync::Arc;
@@ -26,12 +26,17 @@ struct Shared {
 impl Ticker {
     /// Calls `tick` every [`EPOCH_TICK_MS`] while that is wanted; at first it is.
     pub(crate) fn start(tick: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+        Self::every(EPOCH_TICK_MS, tick)
+    }
+
+    /// The same every `period_ms`.
+    pub(crate) fn every(period_ms: u64, tick: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(Shared { wanted: true.into(), stopped: false.into() });
         let of_thread = shared.clone();
         let run = move || {
             while !of_thread.stopped.load(Ordering::Acquire) {
                 if of_thread.wanted.load(Ordering::Acquire) {
-                    park_timeout(Duration::from_millis(EPOCH_TICK_MS));
+                    park_timeout(Duration::from_millis(period_ms));
                     tick();
                 } else {
                     park();

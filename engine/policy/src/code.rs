@@ -115,8 +115,6 @@ codes! {
     TooMany = "C006";
     /// The date has passed.
     Expired = "C007";
-    /// A part of the language that this version does not have yet.
-    NotBuilt = "C008";
     /// An action that this version judges but cannot enforce yet.
     NotEnforced = "C009";
     /// A case that never occurs: `ua contains "Bot"` misses `bot`.

@@ -298,6 +298,8 @@ pub struct LimitStep {
     pub counter: CounterId,
     /// How many in a window.
     pub n: u64,
+    /// In which window.
+    pub window_ms: u64,
     /// The reserve.
     pub burst: u64,
     /// How long the action is held, in milliseconds.

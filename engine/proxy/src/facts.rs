@@ -4,10 +4,9 @@
 //! client is whoever the socket says: what a request claims about earlier hops is believed from
 //! nobody here. From [`facts_of`] on, no code knows what server or engine the request came through.
 
-use seawall_model::{Conn as ConnFacts, Facts, Geo, HeaderView, OriginHealth, Proto, Tick};
+use seawall_model::{Client, Conn as ConnFacts, Facts, Geo, HeaderView, OriginHealth, Proto, Tick};
 use seawall_ruleset::http::{fold_host, fold_path};
 
-use crate::conn::Conn;
 use crate::head::{BadHead, Head};
 use crate::sites::Route;
 
@@ -53,9 +52,11 @@ impl Folded {
 }
 
 /// What a request came through.
-#[derive(Debug)]
-pub(crate) struct Through<'r> {
-    pub(crate) conn: &'r Conn,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Through {
+    pub(crate) client: Client,
+    pub(crate) port: u16,
+    pub(crate) accepted: Tick,
     pub(crate) requests: u32,
     pub(crate) now: Tick,
 }
@@ -66,17 +67,17 @@ pub(crate) fn facts_of<'r>(
     fields: &'r WireFields<'r>,
     folded: &'r Folded,
     route: &'r Route,
-    through: &Through<'r>,
+    through: &Through,
 ) -> Facts<'r> {
-    let Through { conn, requests, now } = *through;
+    let Through { client, port, accepted, requests, now } = *through;
     Facts {
-        client: conn.client,
+        client,
         geo: Geo::default(),
         conn: ConnFacts {
             proto: Proto::H1,
-            port: conn.port,
+            port,
             requests,
-            age_ms: now.since_ms(conn.accepted),
+            age_ms: now.since_ms(accepted),
             ..ConnFacts::default()
         },
         method: head.method,

@@ -13,7 +13,7 @@ use crate::edge::Edge;
 use crate::enforce::{Manner, Next, enforce};
 use crate::facts::{Folded, Through, WireFields, facts_of};
 use crate::head::{BadHead, Framing, Head, Persistence, field_room, vet};
-use crate::remember::Case;
+use crate::remember::{Case, Kept};
 
 /// What to do with the request at the front of the stream.
 #[derive(Debug)]
@@ -53,10 +53,13 @@ pub(crate) fn judge(
     let now = (edge.now)();
     let live = edge.handle.load();
     let fields = WireFields(head.fields);
-    let through = Through { conn, requests, now };
+    let (client, port, accepted) = (conn.client, conn.port, conn.accepted);
+    let through = Through { client, port, accepted, requests, now };
     let facts = facts_of(&head, &fields, &folded, route, &through);
-    let decision = live.rules.decide(&facts, &live.state, now);
-    let case = Case::new(edge, live, route.id, decision, now);
+    let decision = live.rules.decide_observed(&facts, &live.state, now, &*live.tally);
+    let kept = live.rules.watches_answers().then(|| Kept { head: bytes.into(), through });
+    let mut case = Case::new(edge, live, route.id, decision, now);
+    case.kept = kept;
     let next = enforce(case, route, manner(&head, ahead.len() - bytes.len(), mode));
     Step { next, framing: head.framing }
 }

@@ -6,10 +6,12 @@
 
 use std::sync::Arc;
 
-use seawall_model::{Decision, DecisionRecord, Reason, SiteId, Tick};
+use seawall_model::{Answered, Decision, DecisionRecord, SiteId, Tick};
 use seawall_ruleset::Live;
 
 use crate::edge::Edge;
+use crate::facts::{Folded, Through, WireFields, facts_of};
+use crate::head::{field_room, vet};
 
 /// One decision and what came of it.
 #[derive(Debug)]
@@ -23,6 +25,16 @@ pub(crate) struct Case {
     pub(crate) status: u16,
     /// Bytes of the answer's body.
     pub(crate) bytes_out: u64,
+    /// What tracks `on response` look at when the answer has ended.
+    pub(crate) kept: Option<Kept>,
+}
+
+/// A head that is read once more when its answer has ended. Kept only where a policy asks for it,
+/// and bounded by the limit on heads.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) head: Box<[u8]>,
+    pub(crate) through: Through,
 }
 
 impl Case {
@@ -33,7 +45,21 @@ impl Case {
         decision: Decision,
         began: Tick,
     ) -> Self {
-        Self { edge: Arc::clone(edge), live, site, decision, began, status: 0, bytes_out: 0 }
+        let edge = Arc::clone(edge);
+        Self { edge, live, site, decision, began, status: 0, bytes_out: 0, kept: None }
+    }
+
+    /// Tells the policy how the request was answered.
+    fn tell(&self, kept: &Kept, answered: Answered) {
+        let mut room = field_room();
+        let Ok(head) = vet(&kept.head, &mut room, &self.edge.limits) else { return };
+        let Ok(folded) = Folded::of(&head) else { return };
+        let route = folded.host.as_deref().and_then(|host| self.edge.sites.find(host));
+        let Some(route) = route else { return };
+        let fields = WireFields(head.fields);
+        let facts = facts_of(&head, &fields, &folded, route, &kept.through);
+        let ended = self.began.plus_ms(answered.latency_ms);
+        self.live.rules.answered(&facts, answered, &self.live.state, ended);
     }
 
     pub(crate) fn edge(&self) -> &Arc<Edge> {
@@ -45,10 +71,11 @@ impl Drop for Case {
     fn drop(&mut self) {
         let Decision { verdict, reason } = self.decision;
         self.live.tally.decided(verdict.kind());
-        if let Reason::Rule(rule) = reason {
-            self.live.tally.hit(rule);
-        }
         let took_ms = (self.edge.now)().since_ms(self.began);
+        if let (Some(kept), 1..) = (self.kept.take(), self.status) {
+            let (status, bytes_out) = (self.status, self.bytes_out);
+            self.tell(&kept, Answered { status, bytes_out, latency_ms: took_ms });
+        }
         self.edge.records.push(DecisionRecord {
             at: self.began,
             generation: self.live.generation,

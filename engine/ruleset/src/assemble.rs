@@ -4,7 +4,7 @@
 //! reload for a reason that the check could have seen. What did not change since the last ruleset
 //! is taken over by the digest of its bytes: a compiled component, a large list.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use seawall_model::{ClientUnits, HostPattern};
@@ -65,6 +65,8 @@ pub struct Assembly {
     pub rules: Option<RuleSet>,
     /// Every complaint, in reading order.
     pub diagnostics: Vec<report::Diagnostic>,
+    /// Members whose files are wrong, where that does not refuse the rest.
+    pub members: Vec<MemberState>,
 }
 
 impl Workshop {
@@ -102,9 +104,111 @@ impl Workshop {
         tidy(&mut diagnostics);
         let failed = diagnostics.iter().any(Diagnostic::is_error);
         let located = diagnostics.iter().map(|d| report::Diagnostic::located(d, &files)).collect();
-        let rules = parts.filter(|_| !failed).map(|parts| RuleSet::new(Parts { files, ..parts }));
-        Assembly { rules, diagnostics: located }
+        let rules = parts
+            .filter(|_| !failed)
+            .map(|parts| RuleSet::new(Parts { files, sources: sources.policies(), ..parts }));
+        Assembly { rules, diagnostics: located, members: Vec::new() }
     }
+
+    /// The same for a server, where a member cannot veto the host: an error in a member's files
+    /// keeps that member's last good part, or leaves it out where there never was one, and the rest
+    /// is made of the new sources. What was wrong is told in [`Assembly::members`].
+    #[must_use]
+    pub fn assemble_without_veto(&self, sources: &Sources, previous: Option<&RuleSet>) -> Assembly {
+        let whole = self.assemble(sources, Purpose::Run, previous);
+        let owners = sources.owners();
+        let mut spoilt: Vec<MemberState> = Vec::new();
+        if let Some(rules) = &whole.rules {
+            spoilt = failing_members(rules, &owners, previous);
+            if spoilt.is_empty() {
+                return whole;
+            }
+        }
+        for diagnostic in whole.diagnostics.iter().filter(|d| d.severity == report::Severity::Error)
+        {
+            // An error of the host refuses everything, as it does without members.
+            let Some(owner) = owners.get(&*diagnostic.file) else { return whole };
+            match spoilt.iter_mut().find(|member| member.name == *owner) {
+                Some(member) => member.diagnostics.push(diagnostic.clone()),
+                None => spoilt.push(MemberState {
+                    name: owner.clone(),
+                    part: MemberPart::Absent,
+                    diagnostics: vec![diagnostic.clone()],
+                }),
+            }
+        }
+        let mut mended = sources.clone();
+        for member in &mut spoilt {
+            let kept = previous
+                .is_some_and(|previous| mended.take_back(&member.name, &owners, &previous.sources));
+            member.part = if kept { MemberPart::Kept } else { MemberPart::Absent };
+            if !kept {
+                mended.leave_out(&member.name, &owners);
+            }
+        }
+        let second = self.assemble(&mended, Purpose::Run, previous);
+        match second.rules {
+            // Her last good part no longer fits what the host writes now: then it is hers to mend,
+            // and her hosts have the host's layers alone until she does.
+            None if spoilt.iter().any(|member| member.part == MemberPart::Kept) => {
+                for member in &mut spoilt {
+                    member.part = MemberPart::Absent;
+                    mended.leave_out(&member.name, &owners);
+                }
+                let third = self.assemble(&mended, Purpose::Run, previous);
+                Assembly { members: spoilt, ..third }
+            }
+            rules => Assembly { rules, members: spoilt, diagnostics: second.diagnostics },
+        }
+    }
+}
+
+/// Members whose own tests fail, and who have changed their files since the last ruleset. Where
+/// the host's new rules break the test of a file that has not changed, that is the host's to know,
+/// and no reason to put the member's part aside.
+fn failing_members(
+    rules: &RuleSet,
+    owners: &BTreeMap<String, Box<str>>,
+    previous: Option<&RuleSet>,
+) -> Vec<MemberState> {
+    let mut spoilt: Vec<MemberState> = Vec::new();
+    for outcome in rules.rehearse().into_iter().filter(|outcome| !outcome.passed) {
+        let Some(owner) = owners.get(&*outcome.file) else { continue };
+        let same = previous.is_some_and(|old| old.sources.same(&rules.sources, &outcome.file));
+        if same {
+            continue;
+        }
+        let diagnostic = report::Diagnostic::failed_test(&outcome);
+        match spoilt.iter_mut().find(|member| member.name == *owner) {
+            Some(member) => member.diagnostics.push(diagnostic),
+            None => spoilt.push(MemberState {
+                name: owner.clone(),
+                part: MemberPart::Absent,
+                diagnostics: vec![diagnostic],
+            }),
+        }
+    }
+    spoilt
+}
+
+/// What serves for a member whose files are wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemberPart {
+    /// Her last good part.
+    Kept,
+    /// The host's layers alone.
+    Absent,
+}
+
+/// A member whose files are wrong.
+#[derive(Debug, Clone)]
+pub struct MemberState {
+    /// The member.
+    pub name: Box<str>,
+    /// What serves instead.
+    pub part: MemberPart,
+    /// What is wrong.
+    pub diagnostics: Vec<report::Diagnostic>,
 }
 
 /// The pages of a policy, includes in their place.
@@ -117,6 +221,10 @@ struct Reading<'s> {
     open: Vec<String>,
     /// Files that were read; a second include of one would give everything in it twice.
     done: Vec<String>,
+    /// The member whose files are being read.
+    member: Option<Box<str>>,
+    /// Her folder with a final `/`, which her includes may not leave.
+    folder: String,
 }
 
 impl<'s> Reading<'s> {
@@ -128,6 +236,8 @@ impl<'s> Reading<'s> {
             diagnostics: Vec::new(),
             open: Vec::new(),
             done: Vec::new(),
+            member: None,
+            folder: String::new(),
         }
     }
 
@@ -151,9 +261,36 @@ impl<'s> Reading<'s> {
         for item in tree.items {
             match item {
                 Item::Include(pattern) => self.include(file, path, &pattern.node, pattern.span),
-                item => self.pages.push(Page { file, item }),
+                Item::Tenant(tenant) => {
+                    let reached = tenant.file.clone().map(|path| (path, tenant.name.node.clone()));
+                    let member = self.member.clone();
+                    self.pages.push(Page { file, member, item: Item::Tenant(tenant) });
+                    if let (Some((below, name)), None) = (reached, &self.member) {
+                        self.member_file(file, path, &below, name);
+                    }
+                }
+                item => self.pages.push(Page { file, member: self.member.clone(), item }),
             }
         }
+    }
+
+    /// Reads a member's file, whose items are hers.
+    fn member_file(
+        &mut self,
+        file: FileId,
+        path: &str,
+        below: &seawall_policy::span::Spanned<Box<str>>,
+        name: Box<str>,
+    ) {
+        let Some(full) = resolve(path, &below.node) else {
+            return self.unreadable(&below.node, ReadError::Outside, Some((file, below.span)));
+        };
+        self.member = Some(name);
+        self.folder =
+            full.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+        self.file(&full, Some((file, below.span)));
+        self.member = None;
+        self.folder.clear();
     }
 
     fn include(&mut self, file: FileId, path: &str, pattern: &str, span: Span) {
@@ -169,7 +306,14 @@ impl<'s> Reading<'s> {
             );
         }
         for path in found {
-            if self.open.contains(&path) || self.open.len() >= INCLUDE_DEPTH_MAX {
+            if !path.starts_with(&self.folder) {
+                self.diagnostics.push(Diagnostic::error(
+                    Code::MemberPath,
+                    file,
+                    span,
+                    format!("`{path}` lies outside the member's own folder"),
+                ));
+            } else if self.open.contains(&path) || self.open.len() >= INCLUDE_DEPTH_MAX {
                 self.diagnostics.push(Diagnostic::error(
                     Code::IncludeCycle,
                     file,
@@ -237,6 +381,7 @@ impl Loading<'_> {
         (externs.len() == program.externs.len()).then(|| Parts {
             program,
             files: Files::default(),
+            sources: Sources::default(),
             lists,
             externs,
             components,

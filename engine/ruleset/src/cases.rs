@@ -4,16 +4,18 @@
 //! gives the same result on every machine and every day.
 
 use seawall_model::{
-    Client, ClientUnits, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Pass, PassKind,
-    Proto, Reason, Tick, Verdict,
+    Answered, Client, ClientUnits, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Pass,
+    PassKind, Proto, Reason, Tick, Verdict,
 };
 use seawall_policy::case::{Case, CaseRequest, CaseStep, Expected, GivenClient, GivenPass};
+use seawall_policy::program::LevelId;
 use seawall_policy::span::Span;
-use seawall_state::{Seed, State};
+use seawall_state::{CounterSpec, Seed, State};
 
 use crate::context::{Given, Judging};
 use crate::http::{fold_host, fold_path};
 use crate::ruleset::RuleSet;
+use crate::tick::{LEVEL_TICK_MS, Pulse};
 
 /// The secret of all tests. Nothing depends on it: keys do not collide.
 const TEST_SEED: Seed = Seed(*b"the same tests!!");
@@ -66,8 +68,9 @@ impl RuleSet {
         let mut run = Run {
             rules: self,
             case,
-            state: State::new(TEST_SEED, self.counter_specs()),
+            state: State::new(TEST_SEED, &self.small_specs(case)),
             now: Tick::TEST_START,
+            sites: Vec::new(),
             last: None,
         };
         let failure = case.steps.iter().find_map(|step| run.step(step));
@@ -84,11 +87,31 @@ impl RuleSet {
     }
 }
 
+/// More slots than keys, so that a table of a test never has to give one up.
+const TEST_SLOTS_SPARE: u64 = 64;
+
+impl RuleSet {
+    /// The counters with no more slots than a test has requests: the same answers, without clearing
+    /// a hundred megabytes for each test at each reload.
+    fn small_specs(&self, case: &Case) -> Vec<CounterSpec> {
+        let requests = case.steps.iter().map(|step| match step {
+            CaseStep::Request(request) => request.times,
+            _ => 0,
+        });
+        let slots = requests.sum::<u64>().saturating_mul(2).saturating_add(TEST_SLOTS_SPARE);
+        let slots = usize::try_from(slots).unwrap_or(usize::MAX);
+        let small = |spec: &CounterSpec| CounterSpec { keys: spec.keys.min(slots), ..spec.clone() };
+        self.counter_specs().iter().map(small).collect()
+    }
+}
+
 struct Run<'r> {
     rules: &'r RuleSet,
     case: &'r Case,
     state: State,
     now: Tick,
+    /// The sites that were asked for so far: each has its levels.
+    sites: Vec<String>,
     last: Option<Decision>,
 }
 
@@ -96,7 +119,7 @@ impl Run<'_> {
     /// Does one line; what it says where an expectation failed.
     fn step(&mut self, step: &CaseStep) -> Option<(Span, String)> {
         match step {
-            CaseStep::Wait { ms } => self.now = self.now.plus_ms(*ms),
+            CaseStep::Wait { ms } => self.go_to(self.now.plus_ms(*ms)),
             CaseStep::Request(request) => self.request(request),
             CaseStep::Expect { expected, by, span } => {
                 let Some(decision) = self.last else {
@@ -138,15 +161,30 @@ impl Run<'_> {
                     u64::try_from(offset).unwrap_or(u64::MAX)
                 }
             };
-            self.now = start.plus_ms(offset);
+            self.go_to(start.plus_ms(offset));
             self.last = Some(self.judge(request));
         }
         if let (Some(over), true) = (request.over_ms, request.times == 1) {
-            self.now = start.plus_ms(over);
+            self.go_to(start.plus_ms(over));
         }
     }
 
-    fn judge(&self, request: &CaseRequest) -> Decision {
+    /// Moves the clock, looking at the levels at every full second on the way.
+    fn go_to(&mut self, then: Tick) {
+        let mut second = self.now.0 / LEVEL_TICK_MS + 1;
+        while self.case.level.is_none() && second.saturating_mul(LEVEL_TICK_MS) <= then.0 {
+            let at = Tick(second.saturating_mul(LEVEL_TICK_MS));
+            let sites: Vec<&str> = self.sites.iter().map(String::as_str).collect();
+            self.rules.tick(&self.state, &sites, &|_| Pulse::default(), at);
+            if self.rules.program.levels.is_empty() {
+                break;
+            }
+            second += 1;
+        }
+        self.now = then;
+    }
+
+    fn judge(&mut self, request: &CaseRequest) -> Decision {
         let malformed = Decision {
             verdict: Verdict::Block { status: 400, retry_after_ms: None },
             reason: Reason::Malformed,
@@ -162,6 +200,9 @@ impl Run<'_> {
         else {
             return malformed;
         };
+        if !self.sites.contains(&host) {
+            self.sites.push(host.clone());
+        }
         let headers = CaseHeaders { host: &request.authority, listed: &request.headers };
         let given = self.case.clients.iter().find(|(ip, _)| *ip == request.from);
         let facts = Facts {
@@ -180,9 +221,16 @@ impl Run<'_> {
             origin: OriginHealth::default(),
             cpu_percent: None,
         };
-        let given = Given { level: self.case.level.unwrap_or_default(), lists: &self.case.lists };
+        let level = self.case.level.unwrap_or(LevelId(self.state.level(&host)));
+        let given = Given { level, lists: &self.case.lists };
         let mut judging = Judging::new(self.rules, &facts, &self.state, self.now, given);
-        self.rules.decide_given(&mut judging, &())
+        let decision = self.rules.decide_given(&mut judging, &());
+        if let Some(answered) = answered(&decision, request) {
+            let ended = self.now.plus_ms(answered.latency_ms);
+            let judging = Judging::new(self.rules, &facts, &self.state, ended, given);
+            self.rules.answered_given(judging, answered);
+        }
+        decision
     }
 
     fn conn<'c>(&self, request: &'c CaseRequest, host: &'c str) -> Conn<'c> {
@@ -203,6 +251,22 @@ impl Run<'_> {
             GivenPass::Aged(ms) => Tick(self.now.0.saturating_sub(ms)),
         };
         Some(Pass { kind: PassKind::Page, issued })
+    }
+}
+
+/// How a request of a test is answered; what is dropped is not.
+fn answered(decision: &Decision, request: &CaseRequest) -> Option<Answered> {
+    let refused = |status| Some(Answered { status, bytes_out: 0, latency_ms: 0 });
+    match decision.verdict {
+        Verdict::Allow => Some(Answered {
+            status: request.status,
+            bytes_out: request.answer_bytes,
+            latency_ms: request.answered_after_ms,
+        }),
+        Verdict::Block { status, .. } => refused(status),
+        Verdict::Throttle { .. } => refused(429),
+        Verdict::Challenge { .. } => refused(200),
+        Verdict::Tarpit { .. } | Verdict::Drop | Verdict::Ban { .. } => None,
     }
 }
 

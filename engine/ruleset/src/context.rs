@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 
-use seawall_model::{CounterId, Facts, Prefix, Proto, Tick};
+use seawall_model::{Answered, CounterId, Facts, Prefix, Proto, Tick};
 use seawall_policy::program::{Const, Counter, ExternId, ExternType, LevelId, ListId, Read, Scope};
 use seawall_policy::run::{Context, Value, in_set};
 use seawall_policy::schema::FieldId;
@@ -39,6 +39,10 @@ pub(crate) struct Judging<'j> {
     pub(crate) now: Tick,
     pub(crate) given: Given<'j>,
     pub(crate) tenant: Option<&'j str>,
+    /// The member layer that the host belongs to.
+    pub(crate) site: Option<usize>,
+    /// How it was answered, once the answer has ended.
+    pub(crate) answered: Option<Answered>,
     score: Cell<i64>,
     tags: RefCell<Vec<&'j str>>,
     headers: OnceCell<Option<Vec<u8>>>,
@@ -60,10 +64,20 @@ impl<'j> Judging<'j> {
             now,
             given,
             tenant: None,
+            site: None,
+            answered: None,
             score: Cell::new(0),
             tags: RefCell::new(Vec::new()),
             headers: OnceCell::new(),
             answers: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Whether a counter of this scope counts this request.
+    pub(crate) fn is_in_scope(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::Host | Scope::PerSite => true,
+            Scope::Member(layer) => self.site == usize::try_from(layer).ok(),
         }
     }
 
@@ -184,6 +198,16 @@ impl<'j> Judging<'j> {
         }
     }
 
+    fn of_answer(&self, field: Field) -> Value<'_> {
+        let Some(answered) = self.answered else { return Value::Absent };
+        match field {
+            Field::Status => Value::Int(answered.status.into()),
+            Field::BytesOut => Value::number(Some(answered.bytes_out)),
+            Field::Latency => Value::number(Some(answered.latency_ms.saturating_mul(1_000))),
+            _ => Value::Absent,
+        }
+    }
+
     fn of_state(&self, field: Field) -> Value<'_> {
         let (facts, origin) = (self.facts, &self.facts.origin);
         let age = |pass: seawall_model::Pass| self.now.since_ms(pass.issued).saturating_mul(1_000);
@@ -282,8 +306,10 @@ impl Context for Judging<'_> {
             self.of_conn(field)
         } else if at < Field::PassValid as u16 {
             self.of_request(field)
-        } else {
+        } else if at < Field::Status as u16 {
             self.of_state(field)
+        } else {
+            self.of_answer(field)
         }
     }
 

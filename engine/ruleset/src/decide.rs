@@ -5,8 +5,8 @@
 //! all come through here: same facts, same state, same time, same answer.
 
 use seawall_model::{Decision, Facts, PassKind, Reason, RuleId, Tick, Verdict};
-use seawall_policy::program::{Counts, Effect, Final, LimitStep, SiteLayer, Step, Then};
-use seawall_policy::run::Value;
+use seawall_policy::program::{Counts, Effect, Final, LevelId, LimitStep, Step, Then};
+use seawall_policy::run::{Context, Value};
 use seawall_state::{BanScope, Hold, Outcome, Rate, State, Tally, Terms};
 
 use crate::context::{Given, Judging};
@@ -51,7 +51,9 @@ impl RuleSet {
         now: Tick,
         observer: &O,
     ) -> Decision {
-        self.decide_given(&mut Judging::new(self, facts, state, now, Given::default()), observer)
+        let level = LevelId(state.level(facts.site));
+        let given = Given { level, lists: &[] };
+        self.decide_given(&mut Judging::new(self, facts, state, now, given), observer)
     }
 
     pub(crate) fn decide_given<'j, O: Observer>(
@@ -63,7 +65,8 @@ impl RuleSet {
         if self.banned(judging, BanScope::Host) {
             return banned;
         }
-        let site = self.site_of(judging.facts.host);
+        judging.site = self.sites.find(judging.facts.host).copied();
+        let site = judging.site.and_then(|at| self.program.sites.get(at));
         judging.tenant = site.and_then(|site| site.tenant.as_deref());
         let judging = &*judging;
         self.feed(judging);
@@ -79,10 +82,6 @@ impl RuleSet {
             .unwrap_or_else(|| self.table(judging, observer))
     }
 
-    fn site_of(&self, host: &str) -> Option<&SiteLayer> {
-        self.sites.find(host).and_then(|at| self.program.sites.get(*at))
-    }
-
     fn banned(&self, judging: &Judging<'_>, scope: BanScope<'_>) -> bool {
         let facts = judging.facts;
         judging.state.bans().covers(&facts.client, facts.geo.asn, scope, judging.now).is_some()
@@ -90,11 +89,16 @@ impl RuleSet {
 
     /// Tracks see every request that no ban refused, before the layers run.
     fn feed(&self, judging: &Judging<'_>) {
-        for feed in self.program.feeds.iter().filter(|feed| !feed.on_response) {
+        self.feed_when(judging, false);
+    }
+
+    pub(crate) fn feed_when(&self, judging: &Judging<'_>, on_response: bool) {
+        for feed in self.program.feeds.iter().filter(|feed| feed.on_response == on_response) {
             let Some(counter) = self.program.counters.get(feed.counter.0 as usize) else {
                 continue;
             };
-            if !self.program.holds(feed.condition, judging) {
+            // A member's tracks see the member's hosts only.
+            if !judging.is_in_scope(counter.scope) || !self.program.holds(feed.condition, judging) {
                 continue;
             }
             let Some(key) = judging.key(counter, false) else { continue };
@@ -106,7 +110,14 @@ impl RuleSet {
                 },
                 _ => None,
             };
-            table.feed(key, 1, distinct, counter.window_ms, judging.now);
+            let amount = match counter.counts {
+                Counts::Bytes(field) => match judging.field(field) {
+                    Value::Int(bytes) => u64::try_from(bytes).unwrap_or(0),
+                    _ => continue,
+                },
+                _ => 1,
+            };
+            table.feed(key, amount, distinct, counter.window_ms, judging.now);
         }
     }
 
@@ -163,7 +174,7 @@ impl RuleSet {
         let counter = self.program.counters.get(limit.counter.0 as usize)?;
         let table = judging.state.limit(limit.counter)?;
         let key = judging.key(counter, true)?;
-        let rate = Rate { n: limit.n, window_ms: counter.window_ms, burst: limit.burst };
+        let rate = Rate { n: limit.n, window_ms: limit.window_ms, burst: limit.burst };
         let hold =
             limit.hold_ms.map(|for_ms| Hold { for_ms, doubling_to_ms: limit.doubling_to_ms });
         let pass = match (&then.last, judging.facts.pass) {

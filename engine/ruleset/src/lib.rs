@@ -4,6 +4,7 @@
 //! it, [`RuleSet::rehearse`] runs the tests that stand in the policy. No I/O and no clock: the
 //! control plane reads files through [`Store`], and time is an argument.
 
+mod answer;
 mod assemble;
 mod cases;
 mod context;
@@ -17,13 +18,16 @@ mod ruleset;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod tick;
 
-pub use assemble::{Assembly, HostSettings, INCLUDE_DEPTH_MAX, SiteHosts, Workshop};
+pub use assemble::{
+    Assembly, HostSettings, INCLUDE_DEPTH_MAX, MemberPart, MemberState, SiteHosts, Workshop,
+};
 pub use cases::TestOutcome;
 pub use decide::Observer;
 pub use live::{Handle, Live};
 pub use memory::MemoryStore;
-pub use report::{Diagnostic, Fix, Severity, Style, render};
+pub use report::{Diagnostic, Fix, Severity, Style, TEST_FAILED, render};
 pub use ruleset::{ExternSummary, ListSummary, RuleSet, Summary};
 pub use seawall_policy::check::Purpose;
 pub use seawall_wasm::{EPOCH_TICK_MS, Sandbox, SandboxError, SandboxLimits};
@@ -31,3 +35,4 @@ pub use sources::{
     COMPONENT_BYTES_MAX, FILES_MAX, LIST_BYTES_MAX, POLICY_BYTES_MAX, ReadError, Sources, Store,
     TOTAL_BYTES_MAX, resolve,
 };
+pub use tick::{LEVEL_TICK_MS, LevelEvent, Pulse};

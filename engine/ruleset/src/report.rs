@@ -7,7 +7,11 @@ use seawall_policy::diagnostic::{self, Files, SHOWN_MAX};
 
 pub use seawall_policy::diagnostic::Severity;
 
+use crate::cases::TestOutcome;
 use crate::sources::Sources;
+
+/// The code under which a failing test of a policy is reported.
+pub const TEST_FAILED: &str = "test";
 
 /// A change that mends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +89,26 @@ impl Diagnostic {
                 .related
                 .as_ref()
                 .map(|(file, span, text)| (files.name(*file).into(), span.range(), text.clone())),
+        }
+    }
+
+    /// A test of a policy that failed, as an error at its place.
+    #[must_use]
+    pub fn failed_test(outcome: &TestOutcome) -> Self {
+        Self {
+            code: TEST_FAILED,
+            severity: Severity::Error,
+            file: outcome.file.clone(),
+            line: outcome.line,
+            column: outcome.column,
+            end_line: outcome.line,
+            end_column: outcome.column,
+            message: format!("test `{}` fails: {}", outcome.name, outcome.says),
+            label: String::new(),
+            help: None,
+            fixes: Vec::new(),
+            bytes: 0..0,
+            related: None,
         }
     }
 

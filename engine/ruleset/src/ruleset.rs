@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::sources::Sources;
 use seawall_model::{HostMap, Reason, RuleId};
 use seawall_policy::diagnostic::Files;
 use seawall_policy::program::{Counts, Program};
@@ -40,6 +41,8 @@ pub struct RuleSet {
     pub(crate) components: HashMap<[u8; 32], Component>,
     pub(crate) functions: HashMap<FunctionKey, Function>,
     pub(crate) sandbox: Sandbox,
+    /// The policy files it was made of, for a member whose next ones are wrong.
+    pub(crate) sources: Sources,
     pub(crate) sites: HostMap<usize>,
     specs: Vec<CounterSpec>,
     names: Vec<Box<str>>,
@@ -101,11 +104,13 @@ pub(crate) struct Parts {
     pub(crate) components: HashMap<[u8; 32], Component>,
     pub(crate) functions: HashMap<FunctionKey, Function>,
     pub(crate) sandbox: Sandbox,
+    pub(crate) sources: Sources,
 }
 
 impl RuleSet {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { program, files, lists, externs, components, functions, sandbox } = parts;
+        let Parts { program, files, lists, externs, components, functions, sandbox, sources } =
+            parts;
         let specs = program.counters.iter().map(spec).collect();
         let names = program.rules.iter().map(|rule| rule.name.clone()).collect();
         let mut sites = HostMap::default();
@@ -114,7 +119,19 @@ impl RuleSet {
                 sites.insert(pattern, at);
             }
         }
-        Self { program, files, lists, externs, components, functions, sandbox, sites, specs, names }
+        Self {
+            program,
+            files,
+            lists,
+            externs,
+            components,
+            functions,
+            sandbox,
+            sources,
+            sites,
+            specs,
+            names,
+        }
     }
 
     /// The full names of rules and limits, by [`RuleId`].

@@ -80,6 +80,10 @@ pub struct Sources {
     files: BTreeMap<String, Bytes>,
     /// What an `include` names: the including file and the pattern as written, to paths.
     included: BTreeMap<(String, String), Result<Vec<String>, ReadError>>,
+    /// Files that are members', by path.
+    owners: BTreeMap<String, Box<str>>,
+    /// Members that are left out.
+    without: Vec<Box<str>>,
     /// Bytes read so far.
     total: u64,
 }
@@ -118,11 +122,17 @@ impl Sources {
             match item {
                 Item::Include(pattern) => {
                     let found = self.include(file, &pattern.node, store);
+                    for path in found.iter().flatten() {
+                        self.own(file, path);
+                    }
                     waiting.extend(found.iter().flatten().cloned());
                     self.included.insert((file.to_owned(), pattern.node.to_string()), found);
                 }
                 Item::Tenant(tenant) => {
                     let path = tenant.file.as_ref().and_then(|path| resolve(file, &path.node));
+                    if let (Some(path), None) = (&path, self.owners.get(file)) {
+                        self.owners.insert(path.clone(), tenant.name.node.clone());
+                    }
                     waiting.extend(path);
                 }
                 Item::Extern(item) => {
@@ -160,7 +170,75 @@ impl Sources {
         if let Some(path) = resolve(file, path)
             && !self.files.contains_key(&path)
         {
+            self.own(file, &path);
             self.read(&path, want, store);
+        }
+    }
+
+    /// What a member's file names is the member's.
+    fn own(&mut self, file: &str, path: &str) {
+        if let Some(owner) = self.owners.get(file).cloned() {
+            self.owners.entry(path.to_owned()).or_insert(owner);
+        }
+    }
+
+    /// Whether a file is a member's.
+    #[must_use]
+    pub fn is_members(&self, path: &str) -> bool {
+        self.owners.contains_key(path)
+    }
+
+    /// Whether a file is the same here and there.
+    pub(crate) fn same(&self, other: &Self, path: &str) -> bool {
+        self.files.get(path).is_some_and(|bytes| other.files.get(path) == Some(bytes))
+    }
+
+    /// Whose each file is, those of the host left out.
+    pub(crate) fn owners(&self) -> BTreeMap<String, Box<str>> {
+        self.owners.clone()
+    }
+
+    /// The policy files alone: lists and components are held elsewhere.
+    pub(crate) fn policies(&self) -> Self {
+        let is_policy = |path: &String| path.ends_with(".wall") || *path == self.root;
+        let mut files = self.files.clone();
+        files.retain(|path, _| is_policy(path));
+        Self { files, ..self.clone() }
+    }
+
+    /// Replaces a member's policy files by those of `good`, and says whether it had any.
+    pub(crate) fn take_back(
+        &mut self,
+        member: &str,
+        owners: &BTreeMap<String, Box<str>>,
+        good: &Self,
+    ) -> bool {
+        let is_hers = |owner: &str| *owner == *member;
+        if good.without.iter().any(|name| is_hers(name))
+            || !good.owners.values().any(|owner| is_hers(owner))
+        {
+            return false;
+        }
+        for path in owners.iter().filter(|(_, owner)| is_hers(owner)).map(|(path, _)| path) {
+            if path.ends_with(".wall") {
+                self.files.remove(path);
+            }
+        }
+        for path in good.owners.iter().filter(|(_, owner)| is_hers(owner)).map(|(path, _)| path) {
+            if let Some(bytes) = good.files.get(path) {
+                self.files.insert(path.clone(), bytes.clone());
+            }
+        }
+        true
+    }
+
+    /// Empties a member's files.
+    pub(crate) fn leave_out(&mut self, member: &str, owners: &BTreeMap<String, Box<str>>) {
+        self.without.push(member.into());
+        for path in owners.iter().filter(|(_, owner)| ***owner == *member).map(|(path, _)| path) {
+            if path.ends_with(".wall") {
+                self.files.insert(path.clone(), Ok(Arc::from(&b"policy 1\n"[..])));
+            }
         }
     }
 

@@ -227,10 +227,24 @@ fn every_mistake_is_complained_about_at_its_place() {
         ("test \"t\" { request GET \"/x\" expect pass }", "2:24 T012"),
         ("test \"t\" { request GET \"http://x/\" expect block by floor.a }", "2:52 N007"),
         ("test \"t\" { request GET \"http://x/\" }", "2:6 C001"),
-        ("tenant alice { hosts { \"alice.example\" } file \"a.wall\" }", "2:8 C008"),
+        ("tenant alice { hosts { \"alice.example\" } may { block } }", "2:8 C001"),
+        ("level bad { enter when path == \"/\" leave after 1m }", "2:24 T014"),
+        ("floor { under bad { rule a { when true then drop } } }", "2:15 N006"),
+        ("track t { count requests per client over 1m }", "2:7 C001"),
+        (
+            "track t { count requests over 1m } floor { rule a { when rate(t) > 5/10s then drop } }",
+            "2:68 T006",
+        ),
+        (
+            "track t { count distinct path over 1m } floor { rule a { when rate(t) > 5/1m then drop } }",
+            "2:68 T010",
+        ),
+        ("track t { where score > 1 count requests over 1m }", "2:17 T014"),
+        ("site \"a\" { disable login }", "2:20 N007"),
+        ("floor { disable login }", "2:17 C002"),
         ("defaults { rule a { when path == \"/\" then challenge } }", "2:43 C009"),
         ("floor { rule a { when client.ip in 10.1.0.0/8 then drop } }", "2:36 C018"),
-        ("floor { rule and { when true then drop } }", "2:14 P001"),
+        ("let and = 5", "2:5 N011"),
     ] {
         assert_eq!(complaints(text), [expected], "{text}");
     }
@@ -396,4 +410,256 @@ fn drawn_complaints_show_the_line_and_the_fix() {
     let text = crate::render(&assembly.diagnostics, &sources, crate::Style::Plain);
     assert!(text.contains("error[T001]") && text.contains("root.wall:2:37"), "{text}");
     assert!(text.contains("AS64500"), "{text}");
+}
+
+/// The three example policies of the language, as they are shipped to its readers.
+fn examples() -> MemoryStore {
+    let at = |path: &str| {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/policies/");
+        std::fs::read(format!("{root}{path}")).unwrap()
+    };
+    MemoryStore::default()
+        .with("root.wall", at("baseline.wall"))
+        .with("under-attack.wall", at("under-attack.wall"))
+        .with("members/alice.wall", at("members/alice.wall"))
+        .with("members/partner-keys.txt", at("members/partner-keys.txt"))
+        .with("lists/bad-asns.txt", at("lists/bad-asns.txt"))
+        .with("lists/drop.txt", at("lists/drop.txt"))
+}
+
+#[test]
+fn the_examples_of_the_language_load_and_pass() {
+    let assembly = assemble_all(&examples(), Purpose::Check, None);
+    let loud: Vec<_> =
+        assembly.diagnostics.iter().filter(|d| d.severity != Severity::Note).collect();
+    assert!(loud.is_empty(), "{loud:#?}");
+    let outcomes = assembly.rules.unwrap().rehearse();
+    let failed: Vec<_> = outcomes.iter().filter(|o| !o.passed).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert_eq!(outcomes.len(), 10);
+}
+
+const MEMBER: &str = r#"policy 1
+tenant alice { hosts { "alice.example" } may { allow, block, tag, limit, test } rules 3 keys 1k file "m/a.wall" }
+floor { rule bad { when path == "/bad" then drop } }
+defaults {
+  limit login { where path == "/login" per client to 2/1m then block 429 hold 10m }
+  rule scan { when path == "/scan" then block 404 }
+}"#;
+
+fn member(text: &str) -> Vec<String> {
+    let store = MemoryStore::default()
+        .with("root.wall", MEMBER)
+        .with("m/a.wall", format!("policy 1\n{text}"));
+    let assembly = assemble_all(&store, Purpose::Run, None);
+    let mut found: Vec<String> = assembly
+        .diagnostics
+        .iter()
+        .map(|d| format!("{}:{}:{} {}", d.file, d.line, d.column, d.code))
+        .collect();
+    for outcome in assembly.rules.iter().flat_map(RuleSet::rehearse).filter(|o| !o.passed) {
+        found.push(outcome.says);
+    }
+    found
+}
+
+#[test]
+fn a_member_keeps_to_her_entry() {
+    for (text, expected) in [
+        ("site \"bob.example\" { rule a { when true then block } }", "m/a.wall:2:6 M001"),
+        ("site \"*.alice.example\" { rule a { when true then block } }", "m/a.wall:2:6 M001"),
+        ("site \"alice.example\" { rule a { when true then drop } }", "m/a.wall:2:48 M002"),
+        ("site \"alice.example\" { rule a { when true then score += 1 } }", "m/a.wall:2:48 M002"),
+        ("site \"alice.example\" { list l: ip = { } }", "m/a.wall:2:29 M002"),
+        ("floor { rule a { when true then block } }", "m/a.wall:2:1 M002"),
+        ("include \"../root.wall\"", "m/a.wall:2:9 M004"),
+        ("tenant eve { hosts { \"x\" } may { block } file \"e.wall\" }", "m/a.wall:2:8 M002"),
+        (
+            "site \"alice.example\" { rule a { when path == \"/1\" then block } rule b { when path == \"/2\" then block } \
+             rule c { when path == \"/3\" then block } rule d { when path == \"/4\" then block } }",
+            "m/a.wall:2:149 M003",
+        ),
+        (
+            "site \"alice.example\" { limit a { per client to 1/1s then block keys 2k } }",
+            "m/a.wall:2:30 M003",
+        ),
+    ] {
+        assert_eq!(member(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn a_member_shapes_her_own_hosts_and_nothing_else() {
+    let text = r#"site "alice.example" {
+  adjust defaults.login { to 4/1m hold 1m unless path == "/login" and ua == "till" }
+  disable scan note "we have such a page"
+  rule own { when path == "/own" then block 410 }
+  rule bad { when path == "/bad" then allow }
+}
+test "her limit is her own" {
+  request GET "http://alice.example/login" times 4
+  expect pass
+  request GET "http://alice.example/login"
+  expect block 429 by defaults.login
+  request GET "http://alice.example/login" { header "user-agent" "till" }
+  expect pass
+  request GET "http://bob.example/login" times 2
+  expect pass
+  request GET "http://bob.example/login"
+  expect block 429
+}
+test "what she disabled is off for her alone" {
+  request GET "http://alice.example/scan"
+  expect pass
+  request GET "http://bob.example/scan"
+  expect block 404 by scan
+}
+test "her rules hold for her alone, and never against the floor" {
+  request GET "http://alice.example/own"
+  expect block 410 by alice.own
+  request GET "http://bob.example/own"
+  expect pass
+  request GET "http://alice.example/bad"
+  expect drop by floor.bad
+}"#;
+    assert_eq!(member(text), Vec::<String>::new());
+}
+
+#[test]
+fn levels_are_entered_kept_and_left() {
+    let text = r#"
+track all { count requests over 10s }
+level high { enter when rate(all) > 50/10s sustained 5s leave after 1m }
+level worse { enter when rate(all) > 500/10s leave after 10s }
+defaults {
+  under high { rule a { when path == "/a" then block 429 } }
+  under worse { rule b { when path == "/b" then block 430 } }
+}
+test "it must last" {
+  request GET "http://x.example/" times 100 over 3s
+  request GET "http://x.example/a"
+  expect pass
+  request GET "http://x.example/" times 200 over 6s
+  request GET "http://x.example/a"
+  expect block 429
+  request GET "http://x.example/b"
+  expect pass
+  wait 50s
+  request GET "http://x.example/a"
+  expect block 429
+  wait 30s
+  request GET "http://x.example/a"
+  expect pass
+}
+test "a worse level holds what the milder one says" {
+  request GET "http://x.example/" times 1000 over 2s
+  request GET "http://x.example/b"
+  expect block 430
+  request GET "http://x.example/a"
+  expect block 429
+}
+test "given levels hold for the whole test" {
+  given level worse
+  request GET "http://x.example/b"
+  expect block 430
+  wait 1h
+  request GET "http://x.example/a"
+  expect block 429
+}"#;
+    assert_eq!(failures(text), Vec::<String>::new());
+}
+
+#[test]
+fn tracks_count_before_the_walk_and_after_the_answer() {
+    let text = r#"
+track asks { count requests per client over 1m keys 1k }
+track paths { count distinct path per client over 1m keys 1k }
+track missed { on response where status == 404 count requests per client over 1m keys 1k }
+track bytes { on response count bytes bytes_out per client over 1m keys 1k }
+defaults {
+  rule r { when rate(asks) > 3/1m and distinct(paths) <= 2 then block 431 }
+  rule d { when distinct(paths) > 4 then block 432 }
+  rule m { when count(missed) >= 2 then block 433 }
+  rule b { when bytes(bytes) > 10KiB then block 434 }
+}
+test "the present request is counted too" {
+  request GET "http://x/" times 3
+  expect pass
+  request GET "http://x/"
+  expect block 431 by r
+}
+test "different paths" {
+  request GET "http://x/1"
+  request GET "http://x/2"
+  request GET "http://x/3"
+  request GET "http://x/4"
+  expect pass
+  request GET "http://x/5"
+  expect block 432
+}
+test "answers" {
+  request GET "http://x/" { answered 404 } times 2
+  expect pass
+  request GET "http://x/"
+  expect block 433
+  request GET "http://x/" from 192.0.2.9 { bytes 20000 }
+  expect pass
+  request GET "http://x/" from 192.0.2.9
+  expect block 434
+}"#;
+    assert_eq!(failures(text), Vec::<String>::new());
+}
+
+#[test]
+fn a_member_cannot_veto_the_host() {
+    let workshop = workshop();
+    let good =
+        "policy 1\nsite \"alice.example\" { rule own { when path == \"/own\" then block 410 } }";
+    let verdict = |rules: &RuleSet, path: &str| {
+        let state = State::new(Seed([1; 16]), rules.counter_specs());
+        rules
+            .decide(&get("192.0.2.1", "alice.example", path), &state, Tick(1))
+            .verdict
+            .kind()
+            .word()
+    };
+    let at = |store: &MemoryStore, previous: Option<&RuleSet>| {
+        workshop.assemble_without_veto(&Sources::gather("root.wall", store), previous)
+    };
+    let store = MemoryStore::default().with("root.wall", MEMBER).with("m/a.wall", good);
+    let first = at(&store, None).rules.unwrap();
+    assert_eq!(verdict(&first, "/own"), "block");
+
+    let stricter = MEMBER.replace("/bad", "/worse");
+    let broken = store
+        .clone()
+        .with("root.wall", stricter.clone())
+        .with("m/a.wall", "policy 1\nsite \"alice.example\" { rule }");
+    let second = at(&broken, Some(&first));
+    assert_eq!(
+        (&*second.members[0].name, second.members[0].part),
+        ("alice", crate::MemberPart::Kept)
+    );
+    assert_eq!(
+        (second.members[0].diagnostics[0].line, &*second.members[0].diagnostics[0].file),
+        (2, "m/a.wall")
+    );
+    let second = second.rules.unwrap();
+    assert_eq!((verdict(&second, "/own"), verdict(&second, "/worse")), ("block", "drop"));
+
+    let third = at(&broken, Some(&second)).rules.unwrap();
+    assert_eq!(
+        verdict(&third, "/own"),
+        "block",
+        "the last good part survives any number of reloads"
+    );
+
+    let started = at(&broken, None);
+    assert_eq!(started.members[0].part, crate::MemberPart::Absent);
+    let started = started.rules.unwrap();
+    assert_eq!((verdict(&started, "/own"), verdict(&started, "/worse")), ("allow", "drop"));
+
+    let gone =
+        at(&broken.clone().with("root.wall", stricter.replace("drop", "dorp")), Some(&first));
+    assert!(gone.rules.is_none(), "an error of the host refuses all");
 }

@@ -16,6 +16,7 @@ mod bans;
 mod distinct;
 mod heavy;
 mod key;
+mod levels;
 mod limit;
 mod newest;
 mod ring;
@@ -32,6 +33,7 @@ pub use bans::{
 pub use distinct::EXACT_MAX;
 pub use heavy::{HEAVY_KEYS_MAX, SHARE_COUNTED_MIN};
 pub use key::{Key, KeyBuilder, Seed};
+pub use levels::{LEVEL_SITES_MAX, LevelChange, LevelTerms};
 pub use limit::{Hold, LimitTable, Outcome, Rate, Terms};
 pub use ring::{RECORDS_MAX, Ring};
 pub use state::{CarryReport, Counted, CounterShape, CounterSpec, State, StateLimits, TableFill};

@@ -8,10 +8,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use seawall_model::CounterId;
+use seawall_model::{CounterId, Tick};
 
 use crate::bans::{BanLimits, Bans};
 use crate::key::{KeyBuilder, Seed};
+use crate::levels::{LevelChange, LevelMemory, LevelTerms, LevelsNow};
 use crate::limit::LimitTable;
 use crate::newest::Epoch;
 use crate::track::{TrackTable, Weighed};
@@ -173,6 +174,8 @@ pub struct State {
     epoch: Epoch,
     counters: Vec<Counter>,
     bans: Arc<Bans>,
+    memory: Arc<LevelMemory>,
+    levels: LevelsNow,
 }
 
 impl State {
@@ -186,7 +189,8 @@ impl State {
     #[must_use]
     pub fn with_limits(seed: Seed, specs: &[CounterSpec], limits: StateLimits) -> Self {
         let bans = Arc::new(Bans::new(&seed, limits.bans));
-        let empty = Self { seed, epoch: 0, counters: Vec::new(), bans };
+        let (memory, levels) = (Arc::default(), LevelsNow::default());
+        let empty = Self { seed, epoch: 0, counters: Vec::new(), bans, memory, levels };
         let (counters, _) = empty.carry_counters(specs, 0);
         Self { counters, ..empty }
     }
@@ -201,7 +205,15 @@ impl State {
     pub fn carry(&self, specs: &[CounterSpec]) -> (Self, CarryReport) {
         let epoch = self.epoch.saturating_add(1);
         let (counters, report) = self.carry_counters(specs, epoch);
-        (Self { seed: self.seed, epoch, counters, bans: Arc::clone(&self.bans) }, report)
+        let next = Self {
+            seed: self.seed,
+            epoch,
+            counters,
+            bans: Arc::clone(&self.bans),
+            memory: Arc::clone(&self.memory),
+            levels: LevelsNow::default(),
+        };
+        (next, report)
     }
 
     /// Takes over what `older` has counted since [`carry`](Self::carry) in tables that have
@@ -294,6 +306,32 @@ impl State {
     #[must_use]
     pub fn bans(&self) -> &Bans {
         &self.bans
+    }
+
+    /// Takes in whether a level's condition holds now, for a site or, with none, for the host. Says
+    /// whether the level is on, and what that changed. The memory is shared by all generations.
+    pub fn look_at_level(
+        &self,
+        (level, site): (&str, Option<&str>),
+        holds: bool,
+        terms: &LevelTerms,
+        now: Tick,
+    ) -> (bool, Option<LevelChange>) {
+        self.memory.look((level, site.unwrap_or_default()), holds, terms, now)
+    }
+
+    /// Puts a level of this generation in force, for a site or, with none, for the host.
+    pub fn set_level(&self, site: Option<&str>, level: u16) {
+        match site {
+            None => self.levels.set_host(level),
+            Some(site) => self.levels.set_site(site, level),
+        }
+    }
+
+    /// The level in force for a site: the worse of its own and the host's.
+    #[must_use]
+    pub fn level(&self, site: &str) -> u16 {
+        self.levels.of(site)
     }
 
     /// How full each table is, in the order of the specs.

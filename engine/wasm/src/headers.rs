@@ -42,7 +42,8 @@ fn pack(name: &[u8], value: &[u8], out: &mut Vec<u8>, max_bytes: usize) -> Resul
     }
     out.extend_from_slice(&name_len.to_le_bytes());
     out.extend_from_slice(&value_len.to_le_bytes());
-    out.extend_from_slice(name);
+    // HTTP/1 brings names in any case and HTTP/2 in lower case; a rule must not see the difference.
+    out.extend(name.iter().map(u8::to_ascii_lowercase));
     out.extend_from_slice(value);
     Ok(())
 }
@@ -89,6 +90,14 @@ mod tests {
     }
 
     #[test]
+    fn names_arrive_in_lower_case_whatever_the_wire_had() {
+        let mut out = Vec::new();
+        let fields = Fields(vec![(b"User-Agent".into(), b"Mixed/Case".into())]);
+        pack_headers(&fields, &mut out, 64).unwrap();
+        assert_eq!(unpack(&out), [(b"user-agent".to_vec(), b"Mixed/Case".to_vec())]);
+    }
+
+    #[test]
     fn the_limit_holds_to_the_byte_and_leaves_nothing_behind() {
         let fields = Fields(vec![(b"a".into(), b"b".into()), (b"c".into(), b"d".into())]);
         let mut out = Vec::new();
@@ -114,6 +123,8 @@ mod tests {
         ) {
             let mut out = Vec::new();
             pack_headers(&Fields(fields.clone()), &mut out, 1 << 20).unwrap();
+            let lower = |(name, value): Field| (name.to_ascii_lowercase(), value);
+            let fields: Vec<Field> = fields.into_iter().map(lower).collect();
             prop_assert_eq!(unpack(&out), fields);
         }
     }

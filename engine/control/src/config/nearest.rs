@@ -20,21 +20,30 @@ pub(crate) fn nearest<'k>(typed: &str, known: &[&'k str]) -> Option<&'k str> {
         .map(|(_, word)| word)
 }
 
-/// Insertions, deletions and replacements that lead from `a` to `b` (Levenshtein's distance).
+/// Insertions, deletions, replacements and swaps of neighbours that lead from `a` to `b` (the
+/// optimal string alignment). A swap is the commonest slip of all, so it counts as one.
 fn edits(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    let b: Vec<char> = b.chars().collect();
+    let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX);
+    // The rows of the table for the last two characters of `a`.
+    let mut earlier: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut last = None;
     for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        if let Some(first) = row.first_mut() {
-            *first = left;
+        let mut next = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let replaced = at(&row, j).saturating_add(usize::from(x != *y));
+            let removed = at(&row, j + 1).saturating_add(1);
+            let added = at(&next, j).saturating_add(1);
+            let before = j.checked_sub(1).filter(|before| b.get(*before) == Some(&x));
+            let swapped = match before {
+                Some(before) if last == Some(*y) => at(&earlier, before).saturating_add(1),
+                _ => usize::MAX,
+            };
+            next.push(replaced.min(removed).min(added).min(swapped));
         }
-        for (cell, y) in row.iter_mut().skip(1).zip(b.chars()) {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = *cell;
-            left = replaced.min(diagonal + 1).min(left + 1);
-            *cell = left;
-        }
+        earlier = std::mem::replace(&mut row, next);
+        last = Some(x);
     }
     row.last().copied().unwrap_or(0)
 }
@@ -44,13 +53,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances_are_levenshteins() {
+    fn distances_count_slips_of_the_hand() {
         for (a, b, expected) in [
             ("", "", 0),
             ("", "ab", 2),
             ("kitten", "sitting", 3),
             ("htpp", "http", 1),
             ("é", "e", 1),
+            ("lgo", "log", 1),
+            ("ab", "bca", 3),
         ] {
             assert_eq!(edits(a, b), expected, "{a} {b}");
             assert_eq!(edits(b, a), expected, "{b} {a}");
@@ -61,7 +72,8 @@ mod tests {
     fn two_edits_are_offered_and_three_are_not() {
         assert_eq!(nearest("lisen", &["limits", "listen"]), Some("listen"));
         assert_eq!(nearest("sockte", &["socket"]), Some("socket"));
-        assert_eq!(nearest("sokctt", &["socket"]), None);
+        assert_eq!(nearest("sokctx", &["socket"]), None);
+        assert_eq!(nearest("lgo", &["geo", "log"]), Some("log"));
         assert_eq!(nearest(&"x".repeat(65), &["socket"]), None);
     }
 }

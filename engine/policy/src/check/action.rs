@@ -30,6 +30,7 @@ impl Builder<'_> {
         let mut effects = Vec::new();
         let mut last = None;
         for action in actions {
+            self.may(word_of(&action.node), action.span);
             match &action.node {
                 Action::Tag(tag) => effects.push(Effect::Tag(tag.node.clone())),
                 Action::Score(n) => {
@@ -99,10 +100,7 @@ impl Builder<'_> {
                 };
                 Final::Challenge { kind, valid_ms }
             }
-            Action::Throttle { rate, per } => {
-                self.not_enforced(span, "throttle");
-                self.throttle(rate, per, name)?
-            }
+            Action::Throttle { rate, per } => self.throttle(rate, per, name)?,
             Action::Tarpit(hold) => {
                 self.not_enforced(span, "tarpit");
                 let hold_ms = hold.node.ms();
@@ -196,5 +194,22 @@ impl Builder<'_> {
             heavy: false,
         });
         Some(Final::Throttle { counter, n: rate.node.n, window_ms })
+    }
+}
+
+/// The word of an action, as `may` lists it.
+fn word_of(action: &Action) -> &'static str {
+    match action {
+        Action::Allow => "allow",
+        Action::Block { .. } => "block",
+        Action::Drop => "drop",
+        Action::Ban { .. } => "ban",
+        Action::Challenge { .. } => "challenge",
+        Action::Throttle { .. } => "throttle",
+        Action::Tarpit(_) => "tarpit",
+        Action::Tag(_) => "tag",
+        Action::Score(_) => "score",
+        Action::Log(_) => "log",
+        Action::Error => "",
     }
 }

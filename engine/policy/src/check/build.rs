@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use seawall_model::{CounterId, RuleId};
 
+use super::member::Tenant;
 use super::names::Names;
 use super::{Given, Page, Purpose};
 use crate::code::Code;
@@ -43,6 +44,10 @@ pub(super) struct Builder<'g> {
     /// The level that `under` asks for here.
     pub(super) level: LevelId,
     pub(super) place: Place,
+    /// The member whose files are being read.
+    pub(super) member: Option<Box<str>>,
+    /// What members there are, and what they may.
+    pub(super) tenants: Vec<Tenant>,
     atoms: HashMap<String, AtomId>,
     operands: HashMap<String, OperandId>,
 }
@@ -59,6 +64,8 @@ impl<'g> Builder<'g> {
             prefix: Box::default(),
             level: LevelId::default(),
             place: Place::Walk,
+            member: None,
+            tenants: Vec::new(),
             atoms: HashMap::new(),
             operands: HashMap::new(),
         }
@@ -67,22 +74,38 @@ impl<'g> Builder<'g> {
     /// Builds everything; names are known.
     pub(super) fn build(&mut self, pages: &[Page]) {
         for page in pages {
-            self.file = page.file;
+            self.enter(page);
             match &page.item {
                 Item::Decl(decl) => self.build_decl(decl),
-                Item::Level(level) => self.build_level(level),
-                Item::Extern(_) | Item::Include(_) | Item::Test(_) => {}
-                Item::Tenant(tenant) => self.not_built(tenant.name.span, "`tenant`"),
-                Item::Layer(layer) => self.build_layer(layer),
-                Item::Site(site) => self.build_site(site),
+                Item::Level(level) if self.of_host(level.name.span, "a level") => {
+                    self.build_level(level);
+                }
+                Item::Layer(layer) if self.of_host(layer.span, "a layer of the host") => {
+                    self.build_layer(layer);
+                }
+                _ => {}
             }
         }
+        // Members come after the host, whose `defaults` they may adjust.
         for page in pages {
+            self.enter(page);
+            if let Item::Site(site) = &page.item {
+                self.build_site(site);
+            }
+        }
+        self.settle_quotas();
+        for page in pages {
+            self.enter(page);
             if let Item::Test(test) = &page.item {
-                self.file = page.file;
                 self.build_case(test);
             }
         }
+    }
+
+    /// From here on, what is read stands on this page.
+    pub(super) fn enter(&mut self, page: &Page) {
+        self.file = page.file;
+        self.member.clone_from(&page.member);
     }
 
     pub(super) fn complain(&mut self, diagnostic: Diagnostic) {
@@ -92,19 +115,6 @@ impl<'g> Builder<'g> {
     /// An error here.
     pub(super) fn error(&mut self, code: Code, span: Span, message: impl Into<String>) {
         self.complain(Diagnostic::error(code, self.file, span, message));
-    }
-
-    /// Refuses a part of the language that this version does not have.
-    pub(super) fn not_built(&mut self, span: Span, what: &str) {
-        self.complain(
-            Diagnostic::error(
-                Code::NotBuilt,
-                self.file,
-                span,
-                format!("{what} is part of the language, but this version does not have it yet"),
-            )
-            .help("leave it out until a later version; it is never quietly ignored"),
-        );
     }
 
     /// Notes or refuses an action that cannot be enforced yet.

@@ -25,6 +25,7 @@ const ANSWER_BYTES_DEFAULT: u64 = 1_024;
 impl Builder<'_> {
     /// Builds a test.
     pub(super) fn build_case(&mut self, test: &Test) {
+        self.may("test", test.name.span);
         if !self.claim_full("test", &test.name.node, test.name.span) {
             return;
         }
@@ -32,7 +33,7 @@ impl Builder<'_> {
             name: test.name.node.clone(),
             file: self.file,
             span: test.name.span,
-            tenant: None,
+            tenant: self.member.clone(),
             level: None,
             lists: Vec::new(),
             clients: Vec::new(),
@@ -100,7 +101,9 @@ impl Builder<'_> {
         name: &Name,
         elements: &Spanned<Vec<Spanned<Literal>>>,
     ) -> Option<(ListId, Set)> {
-        let Some((list, element)) = self.names.lists.get(&name.node).copied() else {
+        let full = self.resolve(&self.names.lists, &name.node);
+        let Some((list, element)) = full.and_then(|full| self.names.lists.get(&full).copied())
+        else {
             let near = nearest(&name.node, self.names.lists.keys().map(|known| &**known));
             let help = near.map_or("declare it with `list`".to_owned(), |near| {
                 format!("did you mean `@{near}`?")
@@ -167,7 +170,7 @@ impl Builder<'_> {
             }
             Action::Drop => (VerdictKind::Drop, None, None, None),
             Action::Ban { duration, .. } => {
-                (VerdictKind::Ban, None, None, Some(duration.node.ms()))
+                (VerdictKind::Ban, None, None, written(duration.node.ms()))
             }
             Action::Challenge { kind, valid } => {
                 let proof = kind.as_ref().map(|kind| match &*kind.node {
@@ -178,7 +181,7 @@ impl Builder<'_> {
                 (VerdictKind::Challenge, None, proof, valid.as_ref().map(|valid| valid.node.ms()))
             }
             Action::Throttle { .. } => (VerdictKind::Throttle, None, None, None),
-            Action::Tarpit(hold) => (VerdictKind::Tarpit, None, None, Some(hold.node.ms())),
+            Action::Tarpit(hold) => (VerdictKind::Tarpit, None, None, written(hold.node.ms())),
             Action::Tag(_) | Action::Score(_) | Action::Log(_) | Action::Error => return None,
         };
         Some(Expected::Verdict { kind, status, proof, for_ms })
@@ -287,6 +290,11 @@ impl Builder<'_> {
         let literal = Literal::Word(name.node.clone());
         self.word_code(id, &text_of(&literal)?, name.span)
     }
+}
+
+/// Zero stands for an argument that was left out.
+fn written(ms: u64) -> Option<u64> {
+    (ms > 0).then_some(ms)
 }
 
 fn blank_request(span: Span) -> CaseRequest {

@@ -87,7 +87,7 @@ impl Builder<'_> {
     ) -> Option<Option<Const>> {
         let literal = match &right.node {
             Operand::Word(word) if matches!(ty, Type::Enum(_)) => {
-                let is_let = self.names.lets.contains_key(word);
+                let is_let = self.let_value(word).is_some();
                 let is_field = self.given.schema.field(word).is_some();
                 match (is_let, is_field) {
                     (true, _) => self.constant_of(&right.node),
@@ -257,7 +257,7 @@ impl Builder<'_> {
                 let Const::Net(net) = constant else { return None };
                 Some((Check::InNet(net), net.to_string()))
             }
-            Operand::Word(word) => match self.names.lets.get(word).cloned() {
+            Operand::Word(word) => match self.let_value(word) {
                 Some(Constant::Set(elements)) => self.in_set(left, &elements, subject),
                 Some(Constant::Literal(literal)) => {
                     let one = [Spanned::new(literal, right.span)];
@@ -311,7 +311,9 @@ impl Builder<'_> {
         span: Span,
         subject: &str,
     ) -> Option<(Check, String)> {
-        let Some((list, element)) = self.names.lists.get(name).copied() else {
+        let full = self.resolve(&self.names.lists, name);
+        let Some((list, element)) = full.and_then(|full| self.names.lists.get(&full).copied())
+        else {
             let near =
                 nearest(name, self.names.lists.keys().map(|known| &**known)).map(String::from);
             let mut diagnostic = Diagnostic::error(

@@ -2,7 +2,7 @@
 
 use super::build::{Builder, Place, number};
 use super::literal::own_type;
-use super::names::{TrackCounts, TrackName};
+use super::names::{TrackCounts, TrackName, TrackPer};
 use super::operand::Typed;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, nearest};
@@ -63,14 +63,13 @@ impl Builder<'_> {
         let Some((_, element)) = known.iter().find(|(name, _)| *name == &*list.element.node) else {
             return self.unknown_type(&list.element, &["cidr", "ip", "asn", "country", "string"]);
         };
-        if !self.claim("list", &list.name) {
-            return;
-        }
+        self.may("list", list.name.span);
+        let Some(full) = self.claim("list", &list.name) else { return };
         let Some(source) = self.list_source(list, *element) else { return };
         let id = ListId(number(self.program.lists.len()));
-        self.names.lists.insert(list.name.node.clone(), (id, *element));
+        self.names.lists.insert(full.clone(), (id, *element));
         self.program.lists.push(List {
-            name: list.name.node.clone(),
+            name: full,
             element: *element,
             source,
             file: self.file,
@@ -91,6 +90,7 @@ impl Builder<'_> {
             }
             ast::ListSource::File { path, max, on_error, .. } => {
                 let on_error = self.on_list_error(on_error.as_ref())?;
+                self.own_path(path);
                 let Some(max) = max else {
                     self.missing(
                         path.span,
@@ -173,9 +173,8 @@ impl Builder<'_> {
 
     /// Files a track by its name and what it counts, so that conditions anywhere may read it.
     pub(super) fn declare_track(&mut self, track: &ast::Track) {
-        if !self.claim("track", &track.name) {
-            return;
-        }
+        self.may("track", track.name.span);
+        let Some(full) = self.claim("track", &track.name) else { return };
         if track.meta.broken && (track.count.is_none() || track.over.is_none()) {
             return;
         }
@@ -203,11 +202,19 @@ impl Builder<'_> {
         let Some(window_ms) = self.window_ms(over) else { return };
         let Some(keys) = self.track_keys(track) else { return };
         let counter = self.next_counter();
-        self.names
-            .tracks
-            .insert(track.name.node.clone(), TrackName { counter, counted, window_ms });
+        let per = match track.per.as_slice() {
+            [] => TrackPer::Nothing,
+            [Spanned { node: Operand::Word(word), .. }] if &**word == "site.name" => TrackPer::Site,
+            _ => TrackPer::Request,
+        };
+        self.names.tracks.insert(full.clone(), TrackName { counter, counted, window_ms, per });
+        self.note_member_counter(
+            counter,
+            track.keys.is_some() || track.per.is_empty(),
+            track.name.span,
+        );
         self.program.counters.push(Counter {
-            name: track.name.node.clone(),
+            name: full,
             identity: Box::default(),
             counts: Counts::Requests,
             scope: Scope::Host,
@@ -257,7 +264,8 @@ impl Builder<'_> {
     }
 
     fn build_track(&mut self, track: &ast::Track) {
-        let Some(known) = self.names.tracks.get(&track.name.node).copied() else { return };
+        let full = self.qualified(&track.name.node);
+        let Some(known) = self.names.tracks.get(&full).copied() else { return };
         let on_response = track.on_response.as_ref().is_some_and(|on| on.node);
         self.place = if on_response { Place::Answer } else { Place::Track };
         let condition = match &track.condition {
@@ -273,7 +281,7 @@ impl Builder<'_> {
             return;
         };
         let scope = self.scope;
-        let identity = format!("{}|{key_text}|{counts_text}|{scope:?}", track.name.node);
+        let identity = format!("{full}|{key_text}|{counts_text}");
         if let Some(counter) = self.program.counters.get_mut(known.counter.0 as usize) {
             counter.identity = identity.into();
             counter.counts = counts;
@@ -341,7 +349,7 @@ impl Builder<'_> {
                 "`normal` is always there, below all other levels",
             );
         }
-        if self.claim("level", &level.name) {
+        if self.claim("level", &level.name).is_some() {
             let id = LevelId(u16::try_from(self.names.levels.len() + 1).unwrap_or(u16::MAX));
             self.names.levels.insert(level.name.node.clone(), id);
             self.names.level_words.push(level.name.node.clone());
@@ -371,7 +379,6 @@ impl Builder<'_> {
 
     /// Builds what a level watches.
     pub(super) fn build_level(&mut self, level: &ast::Level) {
-        self.not_built(level.name.span, "`level`");
         let Some(enter) = &level.enter else {
             return self.missing(
                 level.name.span,
@@ -404,8 +411,10 @@ impl Builder<'_> {
 
     /// Files an extern.
     pub(super) fn declare_extern(&mut self, item: &ast::Extern) {
-        if !self.claim("extern", &item.name) {
-            return;
+        self.may("extern", item.name.span);
+        let Some(full) = self.claim("extern", &item.name) else { return };
+        if let Some(module) = &item.module {
+            self.own_path(module);
         }
         let params = self.extern_params(item);
         let result = self.extern_type(&item.result, &["bool", "int", "string"]);
@@ -425,9 +434,9 @@ impl Builder<'_> {
         );
         let sha256 = item.sha256.as_ref().map(|digest| digest.node.to_ascii_lowercase().into());
         let id = ExternId(number(self.program.externs.len()));
-        self.names.externs.insert(item.name.node.clone(), id);
+        self.names.externs.insert(full.clone(), id);
         self.program.externs.push(Extern {
-            name: item.name.node.clone(),
+            name: full,
             params,
             result,
             module,
@@ -534,7 +543,8 @@ impl Builder<'_> {
         args: &[Spanned<Operand>],
         span: Span,
     ) -> Option<Typed> {
-        let id = *self.names.externs.get(&name.node)?;
+        let full = self.resolve(&self.names.externs, &name.node)?;
+        let id = *self.names.externs.get(&full)?;
         let item = self.program.externs.get(id.0 as usize)?;
         let (params, result) = (item.params.clone(), item.result);
         if params.len() != args.len() {

@@ -114,7 +114,7 @@ impl Builder<'_> {
     fn operand_calls(&self, operand: &Operand) -> bool {
         match operand {
             Operand::Call { name, args } => {
-                self.names.externs.contains_key(&name.node)
+                self.resolve(&self.names.externs, &name.node).is_some()
                     || args.iter().any(|arg| self.operand_calls(&arg.node))
             }
             Operand::Group(inner) => self.calls_extern(&inner.node),

@@ -61,13 +61,19 @@ impl Builder<'_> {
             }
         }
         let Some(first) = site.hosts.first() else { return };
-        self.prefix = first.node.trim_start_matches("*.").into();
+        self.prefix = match &self.member {
+            Some(member) => member.clone(),
+            None => first.node.trim_start_matches("*.").into(),
+        };
         self.scope = Scope::Member(number(self.program.sites.len()));
         self.refuse_overlap(site, &hosts);
+        self.own_hosts(site);
         let mut steps = Vec::new();
         self.build_stmts(&site.stmts, Where::Member, &mut steps);
+        let defaults = self.adjusted(&site.stmts);
         self.scope = Scope::Host;
-        self.program.sites.push(SiteLayer { tenant: None, hosts, steps, defaults: None });
+        let tenant = self.member.clone();
+        self.program.sites.push(SiteLayer { tenant, hosts, steps, defaults });
     }
 
     /// Two `site` blocks for one host would leave open which of them holds.
@@ -84,10 +90,10 @@ impl Builder<'_> {
         for stmt in stmts {
             match stmt {
                 Stmt::Decl(decl) => self.build_decl(decl),
+                Stmt::Adjust(_) | Stmt::Disable(_) if at == Where::Member => {}
                 Stmt::Rule(rule) => steps.extend(self.rule(rule, at)),
                 Stmt::Limit(limit) => steps.extend(self.limit(limit, at)),
                 Stmt::Under(under) => {
-                    self.not_built(under.level.span, "`under`");
                     let Some(level) = self.level_id(&under.level.node, under.level.span) else {
                         continue;
                     };
@@ -97,8 +103,14 @@ impl Builder<'_> {
                     self.level = outer;
                 }
                 Stmt::Decide(decide) => self.decide(decide, at),
-                Stmt::Adjust(adjust) => self.not_built(adjust.name.span, "`adjust`"),
-                Stmt::Disable(disable) => self.not_built(disable.name.span, "`disable`"),
+                Stmt::Adjust(ast::Adjust { name, .. })
+                | Stmt::Disable(ast::Disable { name, .. }) => {
+                    self.error(
+                        Code::Misplaced,
+                        name.span,
+                        "`adjust` and `disable` stand in `site` only",
+                    );
+                }
             }
         }
     }
@@ -117,6 +129,7 @@ impl Builder<'_> {
             );
             return None;
         }
+        self.note_member_rule(name.span);
         let info = RuleInfo {
             name: full.clone().into(),
             file: self.file,
@@ -169,6 +182,7 @@ impl Builder<'_> {
     }
 
     fn limit(&mut self, limit: &Limit, at: Where) -> Option<Step> {
+        self.may("limit", limit.name.span);
         let named = self.name_rule(&limit.name, &limit.meta);
         let when = self.optional(limit.condition.as_ref());
         let unless = self.optional(limit.unless.as_ref());
@@ -202,9 +216,10 @@ impl Builder<'_> {
         let (hold_ms, doubling_to_ms) = hold?;
         let (per, key_text) = key?;
         let counter = self.next_counter();
+        self.note_member_counter(counter, limit.keys.is_some(), limit.name.span);
         self.program.counters.push(Counter {
             name: full.clone().into(),
-            identity: format!("{full}|{key_text}|limit|{:?}", self.scope).into(),
+            identity: format!("{full}|{key_text}|limit").into(),
             counts: Counts::Limit,
             scope: self.scope,
             per,
@@ -219,13 +234,13 @@ impl Builder<'_> {
             expires,
             when: when?,
             unless: unless?,
-            limit: Some(LimitStep { counter, n, burst, hold_ms, doubling_to_ms }),
+            limit: Some(LimitStep { counter, n, window_ms, burst, hold_ms, doubling_to_ms }),
             then: then?,
         })
     }
 
     /// How many, the reserve, and the window in milliseconds.
-    fn to(&mut self, to: &Spanned<To>) -> Option<(u64, u64, u64)> {
+    pub(super) fn to(&mut self, to: &Spanned<To>) -> Option<(u64, u64, u64)> {
         let rate = match &to.node.rate.node {
             RateOrName::Rate(rate) => *rate,
             RateOrName::Name(name) => self.rate_by_name(name, to.node.rate.span)?,
@@ -270,7 +285,10 @@ impl Builder<'_> {
         }
     }
 
-    fn hold(&mut self, hold: Option<&Spanned<Hold>>) -> Option<(Option<u64>, Option<u64>)> {
+    pub(super) fn hold(
+        &mut self,
+        hold: Option<&Spanned<Hold>>,
+    ) -> Option<(Option<u64>, Option<u64>)> {
         let Some(hold) = hold else { return Some((None, None)) };
         let duration = &hold.node.duration;
         let ms = self.lasting(duration.node.ms(), duration.span)?;

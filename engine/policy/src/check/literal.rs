@@ -192,7 +192,7 @@ impl Builder<'_> {
         subject: &str,
     ) -> Option<Vec<Const>> {
         if let Literal::Word(word) = literal
-            && let Some(constant) = self.names.lets.get(word).cloned()
+            && let Some(constant) = self.let_value(word)
         {
             let literals = match constant {
                 Constant::Literal(one) => vec![Spanned::new(one, span)],

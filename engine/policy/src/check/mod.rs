@@ -12,6 +12,7 @@ mod decl;
 mod expr;
 mod layer;
 mod literal;
+mod member;
 mod names;
 mod operand;
 
@@ -24,6 +25,7 @@ pub use decl::{
     list_set,
 };
 pub use layer::{RATE_MAX, RULES_MAX};
+pub use member::{MEMBER_KEYS_DEFAULT, MEMBER_RULES_DEFAULT};
 
 use crate::diagnostic::{Diagnostic, FileId, Files, tidy};
 use crate::program::Program;
@@ -39,11 +41,13 @@ pub enum Purpose {
     Run,
 }
 
-/// An item of the host's pages, in reading order, includes in their place.
+/// An item, in reading order, includes in their place.
 #[derive(Debug, Clone)]
 pub struct Page {
     /// The file where it stands.
     pub file: FileId,
+    /// The member in whose files it stands; `None` for the host's own.
+    pub member: Option<Box<str>>,
     /// The item.
     pub item: Item,
 }

@@ -26,6 +26,18 @@ pub(super) struct TrackName {
     pub(super) counter: seawall_model::CounterId,
     pub(super) counted: TrackCounts,
     pub(super) window_ms: u64,
+    pub(super) per: TrackPer,
+}
+
+/// What a track's key is, as far as levels care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TrackPer {
+    /// It has none.
+    Nothing,
+    /// `per site.name`
+    Site,
+    /// Something of the request.
+    Request,
 }
 
 /// What a track counts, for the check of the functions that ask for it.
@@ -55,7 +67,15 @@ impl Builder<'_> {
     /// Files all names of all pages.
     pub(super) fn collect(&mut self, pages: &[Page]) {
         for page in pages {
-            self.file = page.file;
+            self.enter(page);
+            if let Item::Tenant(tenant) = &page.item
+                && self.of_host(tenant.name.span, "a tenant")
+            {
+                self.declare_tenant(tenant);
+            }
+        }
+        for page in pages {
+            self.enter(page);
             match &page.item {
                 Item::Decl(decl) => self.collect_decl(decl),
                 Item::Level(level) => self.declare_level(level),
@@ -80,14 +100,14 @@ impl Builder<'_> {
     fn collect_decl(&mut self, decl: &Decl) {
         match decl {
             Decl::Let(item) => {
-                if self.claim("let", &item.name) {
+                if let Some(full) = self.claim("let", &item.name) {
                     let value = match &item.value.node {
                         Operand::Literal(literal) => Constant::Literal(literal.clone()),
                         Operand::Word(word) => Constant::Literal(Literal::Word(word.clone())),
                         Operand::Set(all) => Constant::Set(all.clone()),
                         _ => return,
                     };
-                    self.names.lets.insert(item.name.node.clone(), value);
+                    self.names.lets.insert(full, value);
                 }
             }
             Decl::List(list) => self.declare_list(list),
@@ -95,8 +115,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Takes a name for a kind of thing; says where it was taken before.
-    pub(super) fn claim(&mut self, kind: &'static str, name: &Name) -> bool {
+    /// Takes a name for a kind of thing and gives its full form; says where it was taken before.
+    pub(super) fn claim(&mut self, kind: &'static str, name: &Name) -> Option<Box<str>> {
         if decl::RESERVED.contains(&&*name.node) {
             self.complain(
                 Diagnostic::error(
@@ -107,9 +127,34 @@ impl Builder<'_> {
                 )
                 .help("choose another name"),
             );
-            return false;
+            return None;
         }
-        self.claim_full(kind, &name.node, name.span)
+        let full = self.qualified(&name.node);
+        self.claim_full(kind, &full, name.span).then_some(full)
+    }
+
+    /// The full form of a name that is declared here: a member's names live in a space of her own.
+    pub(super) fn qualified(&self, name: &str) -> Box<str> {
+        match &self.member {
+            Some(member) => format!("{member}.{name}").into(),
+            None => name.into(),
+        }
+    }
+
+    /// The full form of a name that is used here: the member's own before the host's, and never
+    /// that of another member.
+    pub(super) fn resolve<T>(&self, table: &HashMap<Box<str>, T>, name: &str) -> Option<Box<str>> {
+        let Some(member) = &self.member else {
+            return table.contains_key(name).then(|| name.into());
+        };
+        let own = self.qualified(name);
+        if table.contains_key(&own) {
+            return Some(own);
+        }
+        let theirs = name.split_once('.').is_some_and(|(space, _)| {
+            space != &**member && self.tenants.iter().any(|tenant| *tenant.name == *space)
+        });
+        (!theirs && table.contains_key(name)).then(|| name.into())
     }
 
     /// The same for a full name, which may hold a layer.

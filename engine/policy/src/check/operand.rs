@@ -4,7 +4,7 @@ use seawall_model::CounterId;
 
 use super::build::{Builder, Place};
 use super::literal::own_type;
-use super::names::{Constant, TrackCounts};
+use super::names::{Constant, TrackCounts, TrackPer};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::program::{Const, Operand as Built, OperandId, Read};
@@ -82,7 +82,7 @@ impl Builder<'_> {
             self.may_read(&spec, span)?;
             return Some(self.typed(Built::Field(id), spec.ty));
         }
-        if let Some(constant) = self.names.lets.get(word).cloned() {
+        if let Some(constant) = self.let_value(word) {
             return match constant {
                 Constant::Literal(Literal::Word(inner)) => self.unknown_field(&inner, span),
                 Constant::Literal(literal) => self.literal_operand(&literal, span),
@@ -136,6 +136,22 @@ impl Builder<'_> {
             );
             return None;
         }
+        let of_origin = spec.name.starts_with("origin.") || spec.name == "cpu.load";
+        if self.place == Place::Level && !of_origin {
+            self.complain(
+                Diagnostic::error(
+                    Code::Forbidden,
+                    self.file,
+                    span,
+                    format!(
+                        "a `level` may not read `{}`: it looks at no single request",
+                        spec.name
+                    ),
+                )
+                .help("it reads tracks, `origin.…` and `cpu.load`"),
+            );
+            return None;
+        }
         let of_walk = matches!(spec.name, "score" | "level");
         if of_walk && matches!(self.place, Place::Track | Place::Answer | Place::Level) {
             self.forbidden(spec.name, span);
@@ -180,7 +196,9 @@ impl Builder<'_> {
             "segment" => self.segment(name, args, span),
             "net" => self.net(name, args, span),
             "sample" => self.sample(name, args, span),
-            _ if self.names.externs.contains_key(&name.node) => self.extern_call(name, args, span),
+            _ if self.resolve(&self.names.externs, &name.node).is_some() => {
+                self.extern_call(name, args, span)
+            }
             _ => self.unknown_function(name),
         }
     }
@@ -311,9 +329,27 @@ impl Builder<'_> {
             [Spanned { node: Operand::Word(track), span }, rest @ ..] => ((track, *span), rest),
             _ => return self.arguments(name, "the name of a track", span),
         };
-        let Some(known) = self.names.tracks.get(track.0).copied() else {
+        let full = self.resolve(&self.names.tracks, track.0);
+        let Some(known) = full.and_then(|full| self.names.tracks.get(&full).copied()) else {
             return self.unknown_track(track.0, track.1);
         };
+        if self.place == Place::Level && known.per == TrackPer::Request {
+            self.complain(
+                Diagnostic::error(
+                    Code::Forbidden,
+                    self.file,
+                    track.1,
+                    format!(
+                        "a `level` may not read `{}`, which counts per something of a request",
+                        track.0
+                    ),
+                )
+                .help(
+                    "it reads tracks without `per`; a level `per site` also those `per site.name`",
+                ),
+            );
+            return None;
+        }
         let (read, ty, wants) = match (&*name.node, rest) {
             ("rate", []) => (Read::Count, Type::Rate, Some(TrackCounts::Requests)),
             ("count", []) => (Read::Count, Type::Int, Some(TrackCounts::Requests)),
@@ -400,12 +436,18 @@ impl Builder<'_> {
     pub(super) fn constant_of(&self, operand: &Operand) -> Option<Literal> {
         match operand {
             Operand::Literal(literal) => Some(literal.clone()),
-            Operand::Word(word) => match self.names.lets.get(word)? {
-                Constant::Literal(literal) => Some(literal.clone()),
+            Operand::Word(word) => match self.let_value(word)? {
+                Constant::Literal(literal) => Some(literal),
                 Constant::Set(_) => None,
             },
             _ => None,
         }
+    }
+
+    /// What a `let` stands for here.
+    pub(super) fn let_value(&self, word: &str) -> Option<Constant> {
+        let full = self.resolve(&self.names.lets, word)?;
+        self.names.lets.get(&full).cloned()
     }
 
     /// The bytes of a constant, where it is a string.

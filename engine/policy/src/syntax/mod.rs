@@ -5,3 +5,4 @@
 pub mod ast;
 pub mod lex;
 pub mod parse;
+pub mod print;

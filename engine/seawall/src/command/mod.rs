@@ -1,6 +1,7 @@
 //! What a person may type.
 
 mod check;
+mod fmt;
 mod reload;
 mod run;
 mod status;
@@ -33,6 +34,8 @@ pub(crate) enum Word {
     Run(run::Run),
     /// Say what is wrong with policies
     Check(check::Check),
+    /// Write policies in the one way of writing them
+    Fmt(fmt::Fmt),
     /// Run the tests that stand in policies
     Test(test::Test),
     /// Say what the running server does
@@ -47,6 +50,7 @@ impl Word {
         match self {
             Self::Run(run) => run.obey(),
             Self::Check(check) => check.obey(),
+            Self::Fmt(fmt) => fmt.obey(),
             Self::Test(test) => test.obey(),
             Self::Status(status) => status.obey(),
             Self::Reload(reload) => reload.obey(),
@@ -108,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_missing_word_or_file_is_a_usage_error() {
-        for line in [&["seawall", "sail"][..], &["seawall", "check"], &["seawall", "test"]] {
+        for line in [&["seawall", "sail"][..], &["seawall", "check"], &["seawall", "fmt"]] {
             assert_eq!(Line::try_parse_from(line).unwrap_err().exit_code(), 2, "{line:?}");
         }
     }

@@ -13,7 +13,7 @@ use super::value::{asn, bytes, duration, int, ip, list_ref, set, text};
 use super::words;
 use crate::diagnostic::nearest;
 use crate::span::Spanned;
-use crate::syntax::ast::{Prop, Request, Step, Test};
+use crate::syntax::ast::{Action, Duration, Prop, Rate, Request, Step, Test};
 use crate::syntax::lex::Punct;
 
 const TEST: Shape = Shape {
@@ -65,9 +65,31 @@ fn request(i: Input<'_>) -> Read<'_, Step> {
 
 fn expect(i: Input<'_>) -> Read<'_, Step> {
     // `pass` comes first: the branch for actions complains about every word that is none.
-    let (i, action) = alt((passes, map(action, Some))).parse(i)?;
+    let (i, action) = match bare(i) {
+        Some((rest, action)) => (rest, Some(action)),
+        None => alt((passes, map(action, Some))).parse(i)?,
+    };
     let (i, by) = opt(preceded(word("by"), cut(name("the name of a rule")))).parse(i)?;
     Ok((i, Step::Expect { action, by }))
+}
+
+/// `expect throttle`: arguments left out match anything, those that a rule must write too. They are
+/// zero then, which no rule may write.
+fn bare(i: Input<'_>) -> Option<(Input<'_>, Spanned<Action>)> {
+    let none = Duration { us: 0 };
+    let span = i.peek().span;
+    let action = match i.word()? {
+        "throttle" => {
+            let rate = Spanned::new(Rate { n: 0, window: none }, span);
+            Action::Throttle { rate, per: Vec::new() }
+        }
+        "tarpit" => Action::Tarpit(Spanned::new(none, span)),
+        "ban" => Action::Ban { duration: Spanned::new(none, span), per: None },
+        _ => return None,
+    };
+    let rest = i.next();
+    let ends = matches!(rest.word(), Some("by" | "given" | "request" | "wait" | "expect"));
+    (ends || rest.is(Punct::Close)).then(|| (rest, Spanned::new(action, span)))
 }
 
 /// `pass`, or nearly so.

@@ -1,0 +1,48 @@
+//! Looks at the levels once a second and says what changed.
+
+use std::io;
+use std::sync::Arc;
+
+use seawall_model::Now;
+use seawall_ruleset::{Handle, LEVEL_TICK_MS, LevelEvent, Live, Pulse};
+
+use crate::ticker::Ticker;
+
+/// Looks now, for a generation that is in force or is about to be.
+pub(crate) fn look(live: &Live, sites: &[Box<str>], now: &Now) {
+    let sites: Vec<&str> = sites.iter().map(|site| &**site).collect();
+    // Origins and processors are not measured yet: what rests on them is absent, and so not bad.
+    for event in live.rules.tick(&live.state, &sites, &|_| Pulse::default(), now()) {
+        log::warn!("{}", told(&event));
+    }
+}
+
+fn told(event: &LevelEvent) -> String {
+    let site = event.site.as_ref().map(|site| format!(" of {site}")).unwrap_or_default();
+    let verb = match event.change {
+        seawall_state::LevelChange::Entered => "entered",
+        seawall_state::LevelChange::Left => "left",
+    };
+    format!("level {}{site} is {verb}", event.level)
+}
+
+/// Looks every second until dropped.
+pub(crate) fn watch(handle: Arc<Handle>, sites: Vec<Box<str>>, now: Now) -> io::Result<Ticker> {
+    Ticker::every(LEVEL_TICK_MS, move || look(&handle.load(), &sites, &now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_with_its_site() {
+        let event = |site: Option<&str>| LevelEvent {
+            level: "attack".into(),
+            site: site.map(Box::from),
+            change: seawall_state::LevelChange::Entered,
+        };
+        assert_eq!(told(&event(None)), "level attack is entered");
+        assert_eq!(told(&event(Some("a.example"))), "level attack of a.example is entered");
+    }
+}

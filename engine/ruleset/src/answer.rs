@@ -1,0 +1,31 @@
+//! What happens to the counters when an answer has ended.
+
+use seawall_model::{Answered, Facts, Tick};
+use seawall_policy::program::LevelId;
+use seawall_state::State;
+
+use crate::context::{Given, Judging};
+use crate::ruleset::RuleSet;
+
+impl RuleSet {
+    /// Whether any track counts `on response`. Where none does, nobody needs to keep a request's
+    /// facts until its answer ends.
+    #[must_use]
+    pub fn watches_answers(&self) -> bool {
+        self.program.feeds.iter().any(|feed| feed.on_response)
+    }
+
+    /// Feeds the tracks that count `on response`.
+    pub fn answered(&self, facts: &Facts<'_>, answered: Answered, state: &State, now: Tick) {
+        let given = Given { level: LevelId(state.level(facts.site)), lists: &[] };
+        self.answered_given(Judging::new(self, facts, state, now, given), answered);
+    }
+
+    pub(crate) fn answered_given<'j>(&'j self, mut judging: Judging<'j>, answered: Answered) {
+        judging.answered = Some(answered);
+        judging.site = self.sites.find(judging.facts.host).copied();
+        let site = judging.site.and_then(|at| self.program.sites.get(at));
+        judging.tenant = site.and_then(|site| site.tenant.as_deref());
+        self.feed_when(&judging, true);
+    }
+}

@@ -1,0 +1,139 @@
+//! Once a second: how bad is it now?
+//!
+//! Pure like a decision: same state, same time, same answer. The server, tests and replay call it
+//! every second of their own clock.
+
+use seawall_model::{Client, ClientUnits, Conn, Facts, Geo, HeaderView, OriginHealth, Tick};
+use seawall_policy::program::{Level, LevelId};
+use seawall_state::{LevelChange, LevelTerms, State};
+
+use crate::context::{Given, Judging};
+use crate::ruleset::RuleSet;
+
+/// How often [`RuleSet::tick`] is to be called.
+pub const LEVEL_TICK_MS: u64 = 1_000;
+
+/// What a level looks at besides counters.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pulse {
+    /// The origins, over the last ten seconds.
+    pub origin: OriginHealth,
+    /// Load of the machine, in percent of all processors.
+    pub cpu_percent: Option<u8>,
+}
+
+/// A level that was entered or left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LevelEvent {
+    /// Its name.
+    pub level: Box<str>,
+    /// The site; `None` for the host.
+    pub site: Option<Box<str>>,
+    /// What happened.
+    pub change: LevelChange,
+}
+
+/// One look at the levels of the host, or of one site.
+#[derive(Clone, Copy)]
+struct Look<'l> {
+    state: &'l State,
+    site: Option<&'l str>,
+    pulse: Pulse,
+    now: Tick,
+}
+
+/// A request that is none: what a level looks at has no headers.
+struct Nobody;
+
+impl HeaderView for Nobody {
+    fn any_value(&self, _: &str, _: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        false
+    }
+
+    fn each(&self, _: &mut dyn FnMut(&[u8], &[u8])) {}
+}
+
+impl RuleSet {
+    /// Looks at every level, for the host and for each of `sites`, and puts the worst that is on in
+    /// force. Says what changed.
+    pub fn tick(
+        &self,
+        state: &State,
+        sites: &[&str],
+        pulse: &dyn Fn(Option<&str>) -> Pulse,
+        now: Tick,
+    ) -> Vec<LevelEvent> {
+        let mut events = Vec::new();
+        if self.program.levels.is_empty() {
+            return events;
+        }
+        self.look(Look { state, site: None, pulse: pulse(None), now }, &mut events);
+        if self.program.levels.iter().any(|level| level.per_site) {
+            for site in sites {
+                let look = Look { state, site: Some(site), pulse: pulse(Some(site)), now };
+                self.look(look, &mut events);
+            }
+        }
+        events
+    }
+
+    fn look(&self, look: Look<'_>, events: &mut Vec<LevelEvent>) {
+        let Look { state, site, now, .. } = look;
+        let mut worst = 0;
+        for (at, level) in self.program.levels.iter().enumerate() {
+            if level.per_site != site.is_some() {
+                continue;
+            }
+            let holds = self.level_holds(level, look);
+            let terms = LevelTerms {
+                sustained_ms: level.sustained_ms,
+                leave_after_ms: level.leave_after_ms,
+            };
+            let (is_on, change) = state.look_at_level((&level.name, site), holds, &terms, now);
+            if is_on {
+                worst = u16::try_from(at.saturating_add(1)).unwrap_or(u16::MAX);
+            }
+            events.extend(change.map(|change| LevelEvent {
+                level: level.name.clone(),
+                site: site.map(Box::from),
+                change,
+            }));
+        }
+        state.set_level(site, worst);
+    }
+
+    fn level_holds(&self, level: &Level, look: Look<'_>) -> bool {
+        let Look { state, site, pulse, now } = look;
+        let nobody = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        let facts = Facts {
+            client: Client::of(nobody, &ClientUnits::default()),
+            geo: Geo::default(),
+            conn: Conn::default(),
+            method: "",
+            host: "",
+            site: site.unwrap_or_default(),
+            path: b"",
+            raw_path: b"",
+            query: None,
+            headers: &Nobody,
+            pass: None,
+            pass_failures: 0,
+            origin: pulse.origin,
+            cpu_percent: pulse.cpu_percent,
+        };
+        let judging = Judging::new(self, &facts, state, now, Given::default());
+        self.program.holds(Some(level.enter), &judging)
+    }
+
+    /// The names of the levels, mildest first; `normal` is always there.
+    pub fn level_names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once("normal").chain(self.program.levels.iter().map(|level| &*level.name))
+    }
+
+    /// The name of the level in force for a site.
+    #[must_use]
+    pub fn level_name(&self, state: &State, site: &str) -> &str {
+        let LevelId(at) = LevelId(state.level(site));
+        self.level_names().nth(at.into()).unwrap_or("normal")
+    }
+}

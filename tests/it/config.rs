@@ -1,0 +1,135 @@
+//! A configuration that cannot be taken is refused whole, with every mistake in its place.
+
+use seawall_tests::{Origin, ROOT, Ran, Setup};
+
+const POLICY: &str = "policy 1\n";
+
+/// What `seawall run` says to a configuration, which it must refuse.
+#[track_caller]
+fn refused(setup: &Setup) -> String {
+    let Ran { code, out, err } = setup.run(&["run", "-c", "seawall.toml"]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(out.is_empty() && !err.contains("panicked"), "{out}{err}");
+    assert!(!err.contains("listening"), "{err}");
+    err
+}
+
+fn setup() -> Setup {
+    Setup::new(Origin::nowhere(), POLICY)
+}
+
+/// The smallest configuration with `old` replaced by `new`.
+fn with(old: &str, new: &str) -> String {
+    let setup = setup();
+    let text = setup.write_config();
+    assert!(text.contains(old), "{text}");
+    std::fs::write(setup.path("seawall.toml"), text.replacen(old, new, 1)).unwrap();
+    refused(&setup)
+}
+
+#[track_caller]
+fn says(err: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(err.contains(part), "`{part}` is not in:\n{err}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    says(&refused(&setup()), &["seawall.toml", "there is no such file"]);
+}
+
+#[test]
+fn what_is_no_file_is_named() {
+    let setup = setup();
+    std::fs::create_dir(setup.path("seawall.toml")).unwrap();
+    says(&refused(&setup), &["seawall.toml", "it is no regular file"]);
+}
+
+#[test]
+fn a_file_at_its_size_is_taken_and_past_it_refused() {
+    let setup = setup();
+    let mut text = setup.write_config();
+    text.push('#');
+    text.push_str(&"x".repeat((1 << 20) + 1 - text.len()));
+    std::fs::write(setup.path("seawall.toml"), &text).unwrap();
+    says(&refused(&setup), &["seawall.toml", "1048576"]);
+    text.pop();
+    std::fs::write(setup.path("seawall.toml"), &text).unwrap();
+    // It is read whole: nobody answers on its admin socket.
+    assert_eq!(setup.run(&["status", "-c", "seawall.toml"]).code, Some(3));
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused_at_their_place() {
+    let setup = setup();
+    let mut bytes = setup.write_config().into_bytes();
+    bytes.splice(9..9, [0xff]);
+    std::fs::write(setup.path("seawall.toml"), bytes).unwrap();
+    says(&refused(&setup), &["seawall.toml:2:1: ", "UTF-8"]);
+}
+
+#[test]
+fn an_unknown_key_is_told_with_its_place_and_the_nearest_known() {
+    let err = with("http =", "htp =");
+    says(&err, &["seawall.toml:2:1: ", "unknown key `htp`", "`http`"]);
+    let err = with("[limits]\n", "[limits]\nidle = 3\n");
+    says(&err, &["seawall.toml:14:1: ", "unknown key `idle`"]);
+    let err = with("[log]\n", "[lgo]\n");
+    says(&err, &["unknown key `lgo`", "`log`"]);
+}
+
+#[test]
+fn a_broken_line_is_told_with_its_place() {
+    says(&with("[admin]", "[admin"), &["seawall.toml:4:"]);
+}
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    let setup = setup();
+    let text = setup.write_config().replace("127.0.0.1:0\"", "nowhere\"").replace("info", "loud");
+    let text = text.replace("[limits]\n", "[limits]\nidle_ms = -1\n");
+    std::fs::write(setup.path("seawall.toml"), text).unwrap();
+    says(&refused(&setup), &["seawall.toml:2:9: ", "`nowhere`", "`idle_ms`", "`loud`"]);
+}
+
+#[test]
+fn what_is_not_built_yet_is_refused_by_its_name() {
+    for section in ["tls", "geo", "pages", "rules", "trusted_proxies", "fleet"] {
+        let err = with("[log]\n", &format!("[{section}]\nx = 1\n\n[log]\n"));
+        says(&err, &[&format!("[{section}] is not built yet"), "seawall.toml:16:"]);
+    }
+    for (old, new, name) in [
+        ("http =", "https = [\"127.0.0.1:0\"]\nhttp =", "`https` in [listen]"),
+        ("socket =", "http = \"127.0.0.1:1\"\nsocket =", "`http` in [admin]"),
+        ("socket =", "token_file = \"t\"\nsocket =", "`token_file` in [admin]"),
+        ("origin = [", "origin = [\"http://127.0.0.1:1\", ", "a second origin"),
+        ("origin = [\"http:", "origin = [\"https:", "an origin over https"),
+    ] {
+        says(&with(old, new), &[&format!("{name} is not built yet")]);
+    }
+}
+
+#[test]
+fn a_policy_that_is_missing_or_wrong_does_not_start() {
+    let missing = setup();
+    missing.write_config();
+    std::fs::remove_file(missing.policy(ROOT)).unwrap();
+    says(&refused(&missing), &[ROOT, "there is no such file", "is refused"]);
+    let wrong = Setup::new(Origin::nowhere(), "policy 1\nfloor { rule x { when pth == 1 } }\n");
+    wrong.write_config();
+    says(&refused(&wrong), &[&format!("{ROOT}:2:23: "), "pth", "is refused"]);
+}
+
+#[test]
+fn an_address_of_no_interface_is_told() {
+    let setup = setup().listen(([203, 0, 113, 7], 8080).into());
+    setup.write_config();
+    says(&refused(&setup), &["203.0.113.7:8080", "no interface of this machine"]);
+}
+
+#[test]
+fn an_origin_that_cannot_be_found_is_told_with_its_site() {
+    let err = with("origin = [\"http://", "origin = [\"http://nowhere.invalid:1\"] #");
+    says(&err, &["nowhere.invalid", "a.example"]);
+}

@@ -1,0 +1,44 @@
+//! The program under test, and its other words.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Where `seawall` is: what `SEAWALL_BIN` names, else beside the tests.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let path = match std::env::var_os("SEAWALL_BIN") {
+        Some(named) => PathBuf::from(named),
+        None => {
+            // The tests are in `target/PROFILE/deps`, the program one above.
+            let tests = std::env::current_exe().unwrap();
+            tests.parent().and_then(Path::parent).unwrap().join("seawall")
+        }
+    };
+    assert!(
+        path.is_file(),
+        "{} is not there: build it with `cargo build -p seawall`, or name it in SEAWALL_BIN",
+        path.display()
+    );
+    path
+}
+
+/// How a command ended.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// What it printed as its result.
+    pub out: String,
+    /// What it complained about.
+    pub err: String,
+}
+
+/// Runs `seawall` with `words`, in `folder`, to its end.
+#[must_use]
+pub fn seawall(folder: &Path, words: &[&str]) -> Ran {
+    let mut command = Command::new(binary());
+    command.args(words).current_dir(folder).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+}

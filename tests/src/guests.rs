@@ -1,0 +1,27 @@
+//! Components for policies: the hostile ones of `fixtures/guests`, and small ones made here.
+
+use std::path::Path;
+
+/// The bytes of `fixtures/guests/NAME.wat`.
+#[must_use]
+pub fn guest(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/guests");
+    component(&std::fs::read_to_string(folder.join(format!("{name}.wat"))).unwrap())
+}
+
+/// The bytes of a component that is written as text.
+#[must_use]
+pub fn component(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap()
+}
+
+/// A component whose function `f` answers `number`.
+#[must_use]
+pub fn answering(number: i64) -> Vec<u8> {
+    component(&format!(
+        "(component
+           (core module $m (func (export \"f\") (result i64) (i64.const {number})))
+           (core instance $i (instantiate $m))
+           (func (export \"f\") (result s64) (canon lift (core func $i \"f\"))))"
+    ))
+}

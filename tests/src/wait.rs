@@ -1,0 +1,49 @@
+//! Waiting for what another process or thread brings about.
+//!
+//! The one place that reads a clock. The bound is far beyond what anything takes, so that a slow
+//! machine makes a test slower and never red.
+
+use std::time::{Duration, Instant};
+
+/// After this a test has failed: whatever it waits for takes milliseconds.
+pub const LONG: Duration = Duration::from_secs(40);
+/// Between two looks.
+const AGAIN: Duration = Duration::from_millis(5);
+
+/// Measures how long something took.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// From now on.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "a test is an edge: its bounds need a clock")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time since.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Looks until there is something to give back.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let watch = Stopwatch::start();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(watch.elapsed() < LONG, "it never came: {what}");
+        std::thread::park_timeout(AGAIN);
+    }
+}
+
+/// Looks until it is so.
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    wait_for(what, || is_so().then_some(()));
+}
