@@ -110,7 +110,7 @@ fn a_policy_whose_own_test_fails_is_refused_by_that_test() {
 }
 
 const WITH_RULE: &str = "policy 1
-extern f() -> int { module \"wasm/f.wasm\" fuel 50k memory 1MiB on_failure return 0 }
+extern f() -> int { module \"wasm/f.wasm\" fuel 50k time 100ms memory 1MiB on_failure return 0 }
 floor {
   rule gone { when path == \"/one\" and f() == 7 then block 410 }
 }

@@ -96,7 +96,7 @@ fn a_list_file_that_is_saved_judges() {
 #[test]
 fn a_component_that_is_saved_judges() {
     let origin = Origin::start();
-    let policy = "policy 1\nextern f() -> int { module \"f.wasm\" fuel 50k memory 1MiB on_failure \
+    let policy = "policy 1\nextern f() -> int { module \"f.wasm\" fuel 50k time 100ms memory 1MiB on_failure \
                   return 0 }\nfloor { rule seven { when f() == 7 then block 410 } }\n";
     let setup = Setup::new(origin.address, policy);
     setup.write("f.wasm", answering(6));

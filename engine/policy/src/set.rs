@@ -110,6 +110,13 @@ fn within<T: Ord + Copy>(ranges: &[(T, T)], from: T, to: T) -> bool {
 }
 
 impl NetSet {
+    /// Whether every address of these lies in the others.
+    #[must_use]
+    pub fn within(&self, others: &Self) -> bool {
+        self.v4.iter().all(|(from, to)| within(&others.v4, *from, *to))
+            && self.v6.iter().all(|(from, to)| within(&others.v6, *from, *to))
+    }
+
     /// Whether the address lies in one of them.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {

@@ -455,6 +455,7 @@ fn member(text: &str) -> Vec<String> {
     let mut found: Vec<String> = assembly
         .diagnostics
         .iter()
+        .filter(|d| d.severity != Severity::Note)
         .map(|d| format!("{}:{}:{} {}", d.file, d.line, d.column, d.code))
         .collect();
     for outcome in assembly.rules.iter().flat_map(RuleSet::rehearse).filter(|o| !o.passed) {
@@ -662,4 +663,64 @@ fn a_member_cannot_veto_the_host() {
     let gone =
         at(&broken.clone().with("root.wall", stricter.replace("drop", "dorp")), Some(&first));
     assert!(gone.rules.is_none(), "an error of the host refuses all");
+}
+
+#[test]
+fn rules_that_never_act_are_refused() {
+    let site = |rules: &str| complaints(&format!("defaults {{\n{rules}\n}}"));
+    for (earlier, later, hidden) in [
+        ("path == \"/a\"", "path == \"/a\"", true),
+        ("path starts_with \"/a/\"", "path == \"/a/b\"", true),
+        ("path starts_with \"/a/\"", "path starts_with \"/a/b/\"", true),
+        ("path starts_with \"/a/\"", "path starts_with \"/a\"", false),
+        ("path in { \"/a\", \"/b\" }", "path == \"/b\" and method == GET", true),
+        ("path == \"/b\" and method == GET", "path in { \"/b\" }", false),
+        ("client.ip in 10.0.0.0/8", "client.ip in { 10.1.0.0/16, 10.9.9.9 }", false),
+        ("client.ip in { 10.0.0.0/8 }", "client.ip in { 10.1.0.0/16, 10.9.9.9 }", true),
+        ("client.ip in { 10.0.0.0/8 }", "client.ip in { 10.1.0.0/16, 11.9.9.9 }", false),
+        ("score >= 40", "score > 80", true),
+        ("score >= 80", "score >= 40", false),
+        ("true", "path == \"/a\"", true),
+        ("path != \"/a\"", "path == \"/b\"", false),
+        ("header(\"x\") contains \"a\"", "header(\"x\") == \"ab\"", false),
+        ("path == \"/a\" or path == \"/b\"", "path == \"/a\"", false),
+        ("ua contains \"bot\"", "ua == \"a bot\"", true),
+    ] {
+        let rules =
+            format!("rule e {{ when {earlier} then block }}\nrule l {{ when {later} then allow }}");
+        let found = site(&rules).iter().any(|c| c == "4:6 C004");
+        assert_eq!(found, hidden, "{earlier} before {later}");
+    }
+    for harmless in [
+        "shadow rule e { when true then block }\nrule l { when path == \"/\" then allow }",
+        "rule e { when true unless path == \"/\" then block }\nrule l { when path == \"/\" then allow }",
+        "rule e { when true then score += 1 }\nrule l { when path == \"/\" then allow }",
+        "rule e { when true then challenge }\nrule l { when path == \"/\" then block }",
+        "limit e { to 1/1s then block }\nrule l { when path == \"/\" then block }",
+    ] {
+        assert!(!site(harmless).iter().any(|c| c.ends_with("C004")), "{harmless}");
+    }
+}
+
+#[test]
+fn what_is_probably_not_meant_is_told() {
+    for (text, expected) in [
+        ("floor { rule a { when header(\"x\") != \"a\" then drop } }", "2:23 C011"),
+        ("site \"a\" { rule a { when ua == \"x\" then allow } }", "2:26 C012"),
+        ("guarantee { rule a { when method == GET then allow } }", "2:27 C013"),
+        ("floor { rule a { when client.asn == AS1 then drop } }", "2:23 C014"),
+        ("floor { limit a { per client.net to 10/1s then drop } }", "2:23 C016"),
+        ("floor { limit a { per cookie(\"s\") to 10/1s then drop } }", "2:23 C017"),
+        ("floor { rule a { when ua contains \"Bot\" then drop } }", "2:35 C010"),
+    ] {
+        assert_eq!(complaints(text), [expected], "{text}");
+    }
+    for fine in [
+        "floor { rule a { when header(\"x\") is present and header(\"x\") != \"a\" then drop } }",
+        "site \"a\" { rule a { when ua == \"x\" and client.ip in 10.0.0.0/8 then allow } }",
+        "guarantee { rule a { when path == \"/x\" then allow } }",
+        "floor { rule a { when ua contains nocase \"Bot\" then drop } }",
+    ] {
+        assert_eq!(complaints(fine), Vec::<String>::new(), "{fine}");
+    }
 }

@@ -94,6 +94,7 @@ impl<'g> Builder<'g> {
             }
         }
         self.settle_quotas();
+        self.find_unreachable();
         for page in pages {
             self.enter(page);
             if let Item::Test(test) = &page.item {

@@ -373,6 +373,9 @@ impl Builder<'_> {
         let constant = self.constant(&literal, Type::Str, right.span, subject)?;
         let mut bytes = Self::const_bytes(constant)?;
         let nocase = op.node.nocase;
+        if subject == "ua" && !nocase && op.node.kind != OpKind::Matches {
+            self.warn_case(&bytes, op.span, right.span);
+        }
         let key = format!("{nocase}{bytes:?}");
         let check = match op.node.kind {
             OpKind::Like => Check::Matches(self.regex(&like_pattern(&bytes, nocase), right.span)?),
@@ -394,6 +397,26 @@ impl Builder<'_> {
             }
         };
         Some((check, key))
+    }
+
+    /// Agents write `Bot`, `bot` and `BOT`; whoever wants to be missed chooses.
+    fn warn_case(&mut self, bytes: &[u8], op: Span, value: Span) {
+        if !bytes.iter().any(u8::is_ascii_uppercase) {
+            return;
+        }
+        let word = self.text(op).to_owned();
+        let written = self.text(value).to_owned();
+        self.complain(
+            Diagnostic::error(
+                Code::CaseTrap,
+                self.file,
+                value,
+                format!("this looks for {written} in exactly this case"),
+            )
+            .warning()
+            .help("agents are written in any case; `nocase` finds them all")
+            .fix(op, format!("{word} nocase")),
+        );
     }
 
     fn regex(&mut self, pattern: &str, span: Span) -> Option<regex::bytes::Regex> {

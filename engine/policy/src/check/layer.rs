@@ -91,7 +91,13 @@ impl Builder<'_> {
             match stmt {
                 Stmt::Decl(decl) => self.build_decl(decl),
                 Stmt::Adjust(_) | Stmt::Disable(_) if at == Where::Member => {}
-                Stmt::Rule(rule) => steps.extend(self.rule(rule, at)),
+                Stmt::Rule(rule) => {
+                    let step = self.rule(rule, at);
+                    if step.is_some() {
+                        self.lint_rule(rule, at);
+                    }
+                    steps.extend(step);
+                }
                 Stmt::Limit(limit) => steps.extend(self.limit(limit, at)),
                 Stmt::Under(under) => {
                     let Some(level) = self.level_id(&under.level.node, under.level.span) else {
@@ -213,6 +219,7 @@ impl Builder<'_> {
         let shadow = self.shadow(limit.shadow.as_ref());
         let expires = self.expires(&limit.meta);
         let (n, burst, window_ms) = numbers?;
+        self.lint_limit(limit, n);
         let (hold_ms, doubling_to_ms) = hold?;
         let (per, key_text) = key?;
         let counter = self.next_counter();

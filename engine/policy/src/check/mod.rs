@@ -11,10 +11,12 @@ mod compare;
 mod decl;
 mod expr;
 mod layer;
+mod lint;
 mod literal;
 mod member;
 mod names;
 mod operand;
+mod reach;
 
 pub use action::{LASTING_MAX_MS, PASS_VALID_DEFAULT_MS, SCORE_STEP_MAX, TARPIT_MAX_MS};
 pub use cases::TIMES_MAX;

@@ -1,3 +1,5 @@
+//! What a guarded stream hands over, holds back, and ends on each of its deadlines.
+
 use std::sync::atomic::Ordering::Relaxed;
 
 use seawall_model::{Client, ClientUnits, Tick};

@@ -1,3 +1,5 @@
+//! One head after the other: what it means, or why it is refused.
+
 use super::*;
 
 /// What a head means, or why it was refused; the answer must not depend on how its bytes arrive.

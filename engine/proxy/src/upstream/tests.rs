@@ -1,3 +1,5 @@
+//! What an origin and a client see of each other.
+
 use seawall_model::{Client, ClientUnits, HostPattern, Tick};
 
 use super::*;

@@ -112,7 +112,12 @@ mod tests {
 
     #[test]
     fn a_missing_word_or_file_is_a_usage_error() {
-        for line in [&["seawall", "sail"][..], &["seawall", "check"], &["seawall", "fmt"]] {
+        for line in [
+            &["seawall", "sail"][..],
+            &["seawall", "check"],
+            &["seawall", "fmt"],
+            &["seawall", "test"],
+        ] {
             assert_eq!(Line::try_parse_from(line).unwrap_err().exit_code(), 2, "{line:?}");
         }
     }

@@ -275,7 +275,7 @@ fn mutated(text: &str, gaps: &[&str]) -> String {
     let mut out = String::new();
     let mut gaps = gaps.iter().cycle();
     for pair in tokens.windows(2) {
-        out.push_str(&text[pair[0].span.range()]);
+        out.push_str(text.get(pair[0].span.range()).unwrap());
         let call = pair[0].kind == Kind::Word
             && pair[1].kind == Kind::Punct(Punct::ParenOpen)
             && pair[0].span.end == pair[1].span.start;

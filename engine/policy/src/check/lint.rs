@@ -1,0 +1,212 @@
+//! What loads and is probably not what was meant, or is worth knowing.
+//!
+//! Each of these has hurt somebody: a refusal that also hits everyone without the header, an
+//! `allow` that anybody can claim, a limit that a whole neighbourhood shares. They never refuse a
+//! policy, and they say what to write instead.
+
+use super::build::Builder;
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::schema::{FieldSpec, Form, Presence};
+use crate::span::{Span, Spanned};
+use crate::syntax::ast::{Action, Expr, LayerKind, Limit, Operand, Rule};
+
+use super::layer::Where;
+
+/// A limit by `client.net` of at most so many requests is one that 256 households share.
+const NET_KEY_SMALL: u64 = 256;
+
+impl Builder<'_> {
+    /// Lints one rule.
+    pub(super) fn lint_rule(&mut self, rule: &Rule, at: Where) {
+        let Some(when) = &rule.when else { return };
+        self.note_sources(when);
+        let last = rule.then.as_ref().and_then(|then| then.node.last()).map(|action| &action.node);
+        match (at, last) {
+            (Where::Layer(LayerKind::Guarantee), _) if self.is_narrow(&when.node) => {}
+            (Where::Layer(LayerKind::Guarantee), _) => self.warn_broad(when.span),
+            (_, Some(Action::Allow)) => self.note_forgeable(when, rule.unless.as_ref()),
+            (
+                _,
+                Some(Action::Block { .. } | Action::Drop | Action::Ban { .. } | Action::Tarpit(_)),
+            ) => {
+                self.note_absent_trap(when);
+            }
+            _ => {}
+        }
+    }
+
+    /// Lints one limit.
+    pub(super) fn lint_limit(&mut self, limit: &Limit, n: u64) {
+        if let Some(condition) = &limit.condition {
+            self.note_sources(condition);
+        }
+        for key in &limit.per {
+            let Some(spec) = self.field_of(&key.node) else { continue };
+            if spec.name == "client.net" && n <= NET_KEY_SMALL {
+                self.note(
+                    Code::NetKey,
+                    key.span,
+                    "an IPv4 `client.net` holds 256 addresses, which share this limit",
+                    "count by `client`, or allow as many as a neighbourhood needs",
+                );
+            }
+            if spec.presence != Presence::Always {
+                let text = self.text(key.span);
+                self.note(
+                    Code::AbsentKey,
+                    key.span,
+                    &format!("requests without `{text}` are all counted as one"),
+                    "add `client` to the key, or ask for the value in `where`",
+                );
+            }
+        }
+    }
+
+    fn note(&mut self, code: Code, span: Span, message: &str, help: &str) {
+        let file = self.file;
+        self.complain(Diagnostic::error(code, file, span, message).note().help(help));
+    }
+
+    fn warn_broad(&mut self, span: Span) {
+        let file = self.file;
+        self.complain(
+            Diagnostic::error(
+                Code::BroadGuarantee,
+                file,
+                span,
+                "this guarantee is broad: what it lets in, nothing can refuse",
+            )
+            .warning()
+            .help("narrow it by a path, a network or a header"),
+        );
+    }
+
+    /// A rule that rests on something that no source gives is quietly dead: say so.
+    fn note_sources(&mut self, when: &Spanned<Expr>) {
+        let mut fields = Vec::new();
+        self.fields(&when.node, when.span, &mut fields);
+        let source = fields.iter().find_map(|(spec, span)| match spec.presence {
+            Presence::Source(source) => Some((spec.name, source, *span)),
+            _ => None,
+        });
+        if let Some((name, source, span)) = source {
+            self.note(
+                Code::NoSource,
+                span,
+                &format!("`{name}` is absent: no source `{source}` is configured"),
+                "until there is one, tests of it are false and negated ones true",
+            );
+        }
+    }
+
+    fn note_forgeable(&mut self, when: &Spanned<Expr>, unless: Option<&Spanned<Expr>>) {
+        let mut fields = Vec::new();
+        self.fields(&when.node, when.span, &mut fields);
+        if let Some(unless) = unless {
+            self.fields(&unless.node, unless.span, &mut fields);
+        }
+        if !fields.is_empty() && fields.iter().all(|(spec, _)| spec.forgeable) {
+            self.note(
+                Code::ForgeableAllow,
+                when.span,
+                "anybody can send what this `allow` asks for",
+                "add something that cannot be claimed, such as `client.ip in @office`",
+            );
+        }
+    }
+
+    /// `header("x") != "a"` is true for everyone who sends no `x` at all.
+    fn note_absent_trap(&mut self, when: &Spanned<Expr>) {
+        let parts: Vec<&Spanned<Expr>> = match &when.node {
+            Expr::And(parts) => parts.iter().collect(),
+            _ => vec![when],
+        };
+        let asked: Vec<String> = parts
+            .iter()
+            .filter_map(|part| match &part.node {
+                Expr::Is { operand, .. } => Some(self.text(operand.span).to_owned()),
+                _ => None,
+            })
+            .collect();
+        for part in parts {
+            let Expr::Compare { left, op, .. } = &part.node else { continue };
+            let Some(spec) = self.field_of(&left.node).filter(|_| op.node.negated) else {
+                continue;
+            };
+            let text = self.text(left.span).to_owned();
+            if spec.presence == Presence::Maybe && !asked.contains(&text) {
+                self.note(
+                    Code::AbsentTrap,
+                    part.span,
+                    &format!("this also refuses every request without `{text}`"),
+                    &format!("if that is not meant, add `{text} is present and …`"),
+                );
+            }
+        }
+    }
+
+    /// The field that an operand is.
+    fn field_of(&self, operand: &Operand) -> Option<FieldSpec> {
+        let (name, form) = match operand {
+            Operand::Word(word) => (word, Form::Plain),
+            Operand::Call { name, .. } => (&name.node, Form::Named),
+            _ => return None,
+        };
+        let (_, spec) = self.given.schema.field(name)?;
+        (spec.form == form).then_some(*spec)
+    }
+
+    /// Every field that a condition reads.
+    fn fields(&self, expr: &Expr, span: Span, found: &mut Vec<(FieldSpec, Span)>) {
+        match expr {
+            Expr::And(parts) | Expr::Or(parts) => {
+                parts.iter().for_each(|part| self.fields(&part.node, part.span, found));
+            }
+            Expr::Not(inner) => self.fields(&inner.node, inner.span, found),
+            Expr::Compare { left, right, .. } => {
+                self.operand_fields(left, found);
+                self.operand_fields(right, found);
+            }
+            Expr::Is { operand, .. } => self.operand_fields(operand, found),
+            Expr::Bare(operand) => {
+                self.operand_fields(&Spanned::new(operand.clone(), span), found);
+            }
+            Expr::Error => {}
+        }
+    }
+
+    fn operand_fields(&self, operand: &Spanned<Operand>, found: &mut Vec<(FieldSpec, Span)>) {
+        if let Some(spec) = self.field_of(&operand.node) {
+            found.push((spec, operand.span));
+            return;
+        }
+        match &operand.node {
+            Operand::Call { args, .. } => {
+                args.iter().for_each(|arg| self.operand_fields(arg, found));
+            }
+            Operand::Group(inner) => self.fields(&inner.node, inner.span, found),
+            _ => {}
+        }
+    }
+
+    /// Whether a condition names a place, a client or a proof: something that few requests have.
+    fn is_narrow(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::And(parts) => parts.iter().any(|part| self.is_narrow(&part.node)),
+            Expr::Or(parts) => parts.iter().all(|part| self.is_narrow(&part.node)),
+            Expr::Compare { left, op, .. } => {
+                let narrow = ["path", "raw_path", "header", "cookie", "query", "host", "conn.sni"];
+                !op.node.negated
+                    && self.field_of(&left.node).is_some_and(|spec| {
+                        narrow.contains(&spec.name) || spec.name.starts_with("client")
+                    })
+            }
+            Expr::Bare(Operand::Group(inner)) => self.is_narrow(&inner.node),
+            Expr::Bare(operand) => {
+                self.field_of(operand).is_some_and(|spec| spec.name.starts_with("pass"))
+            }
+            Expr::Not(_) | Expr::Is { .. } | Expr::Error => false,
+        }
+    }
+}
