@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use seawall_tests::{Origin, ROOT, Setup, Visitor, answering, overwrite, rename_over, swap_link};
+use seawall_tests::{
+    Origin, ROOT, Setup, StopAtEnd, Visitor, answering, overwrite, rename_over, swap_link,
+};
 
 const RELOADS: u64 = 55;
 const VISITORS: u8 = 4;
@@ -36,6 +38,7 @@ fn no_request_fails_across_reloads_under_load() {
     let server = setup.start();
     let (stop, served) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
+        let stopping = StopAtEnd(&stop);
         let visits: Vec<_> = (1..=VISITORS)
             .map(|n| {
                 let visitor = server.visitor(&format!("127.3.0.{n}"));
@@ -56,7 +59,7 @@ fn no_request_fails_across_reloads_under_load() {
             server.wait_generation(edit + 1);
             seawall_tests::wait_until("requests go on", || served.load(Ordering::Relaxed) > before);
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         visits.into_iter().for_each(|visit| visit.join().unwrap());
     });
     let served = served.into_inner();

@@ -16,12 +16,16 @@ mod broken;
 mod commands;
 /// A configuration that cannot be taken is refused whole.
 mod config;
+/// Each mistake gives the complaint that belongs to it.
+mod corpus;
 /// Who may come in, and how: hosts, heads, connections.
 mod edge;
 /// Counts go on over edits.
 mod limits;
 /// Reloads while requests flow.
 mod load;
+/// What the manual shows is so.
+mod manual;
 /// Origins that are down, hang or break off.
 mod origins;
 /// No visitor's address is kept or said anywhere.

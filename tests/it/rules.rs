@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use seawall_tests::{Origin, Server, Setup, guest, wait_until};
+use seawall_tests::{Origin, Server, Setup, StopAtEnd, guest, wait_until};
 use serde_json::Value;
 
 /// Hammering clients.
@@ -64,6 +64,7 @@ fn others_go_on(name: &str, limits: &str, kind: &str) {
     let server = burning(&origin, name, limits);
     let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
+        let _stop = StopAtEnd(&stop);
         for n in 1..=HAMMERS {
             let (server, stop, done) = (&server, &stop, &done);
             scope.spawn(move || hammer(server, &format!("127.5.0.{n}"), stop, done));
@@ -74,7 +75,6 @@ fn others_go_on(name: &str, limits: &str, kind: &str) {
             assert_eq!(visitor.status("/page"), 200, "round {round}");
             wait_until("the hammering goes on", || done.load(Ordering::Relaxed) > before);
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert_eq!(origin.requests(), 50);
     let status = server.status();

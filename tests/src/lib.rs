@@ -27,4 +27,4 @@ pub use origin::{Gate, Origin};
 pub use record::{Line, read_log};
 pub use server::{ROOT, SITE, Server, Setup, Signal};
 pub use visitor::{Answer, Visitor, get};
-pub use wait::{LONG, Stopwatch, wait_for, wait_until};
+pub use wait::{LONG, StopAtEnd, Stopwatch, wait_for, wait_until};

@@ -3,6 +3,7 @@
 //! The one place that reads a clock. The bound is far beyond what anything takes, so that a slow
 //! machine makes a test slower and never red.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// After this a test has failed: whatever it waits for takes milliseconds.
@@ -26,6 +27,16 @@ impl Stopwatch {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
+    }
+}
+
+/// Tells threads to stop, when dropped: a test that fails must not wait for them for ever.
+#[derive(Debug)]
+pub struct StopAtEnd<'f>(pub &'f AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

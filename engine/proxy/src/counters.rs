@@ -86,6 +86,12 @@ counters! {
     refused,
     /// Connections reset because the policy says `drop`.
     dropped,
+    /// Requests held because the policy says `tarpit`.
+    tarpitted,
+    /// Requests that are held now.
+    tarpits,
+    /// Requests dropped at once because enough others were held.
+    tarpits_full,
     /// Verdicts that this version cannot enforce: our own fault, answered 503.
     unenforceable,
     /// Requests answered 503 because their site's origins had enough to do.

@@ -68,6 +68,21 @@ pub(crate) enum Next {
     Answer(Answer),
     /// The connection is reset.
     Reset,
+    /// The connection is held, then reset.
+    Hold(Held),
+}
+
+/// A place among those that are held, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    case: Case,
+    pub(crate) hold_ms: u64,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.case.edge().counters.tarpits.fetch_sub(1, Relaxed);
+    }
 }
 
 /// Carries out a decision.
@@ -80,11 +95,25 @@ pub(crate) fn enforce(case: Case, route: &Arc<Route>, manner: Manner) -> Next {
             count(&case.edge().counters.dropped);
             Next::Reset
         }
-        Verdict::Challenge { .. } | Verdict::Tarpit { .. } | Verdict::Ban { .. } => {
+        Verdict::Tarpit { hold_ms } => hold(case, hold_ms),
+        Verdict::Challenge { .. } | Verdict::Ban { .. } => {
             count(&case.edge().counters.unenforceable);
             refuse(case, manner, 503, None)
         }
     }
+}
+
+/// Holding costs us a descriptor and the client its connection; so only so many are held, and who
+/// comes then is not worth more than a reset.
+fn hold(case: Case, hold_ms: u64) -> Next {
+    let edge = Arc::clone(case.edge());
+    if edge.counters.tarpits.fetch_add(1, Relaxed) >= edge.limits.tarpits_max {
+        edge.counters.tarpits.fetch_sub(1, Relaxed);
+        count(&edge.counters.tarpits_full);
+        return Next::Reset;
+    }
+    count(&edge.counters.tarpitted);
+    Next::Hold(Held { case, hold_ms })
 }
 
 fn admit(case: Case, route: &Arc<Route>, manner: Manner) -> Next {

@@ -84,6 +84,9 @@ pub struct EdgeLimits {
     /// Requests in flight to one site's origins; the next is answered 503 at once. Counter:
     /// `origin_full`.
     pub origin_inflight_max: u32,
+    /// Connections held by `tarpit` at once; the next is dropped at once. Each costs a descriptor
+    /// and its buffers, some 12 KiB. Counter: `tarpits_full`.
+    pub tarpits_max: u64,
     /// Log lines of the HTTP engine per second. Counter: `EngineLog::dropped`.
     pub engine_log_lines_per_s: u32,
 }
@@ -122,6 +125,7 @@ impl Default for EdgeLimits {
             origin_idle_connections_max: 512,
             origin_attempts_max: 2,
             origin_inflight_max: 1_024,
+            tarpits_max: 1_000,
             engine_log_lines_per_s: 5,
         }
     }

@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use crate::counters::count;
 use crate::drain::Stop;
 use crate::edge::Edge;
-use crate::enforce::{Admitted, Next};
+use crate::enforce::{Admitted, Held, Next};
 use crate::guard::{GuardedStream, NextHead};
 use crate::head::{BadHead, Framing, Persistence};
 use crate::judge::{Mode, Step, judge, refused};
@@ -62,7 +62,21 @@ impl Server {
                     stream.abort();
                     return;
                 }
+                Next::Hold(held) => {
+                    self.hold(held).await;
+                    stream.abort();
+                    return;
+                }
             }
+        }
+    }
+
+    /// Waits as long as the policy says, and no longer than the data plane runs.
+    async fn hold(&mut self, held: Held) {
+        let until = tokio::time::sleep(std::time::Duration::from_millis(held.hold_ms));
+        tokio::select! {
+            () = until => {}
+            () = self.stop.asked() => {}
         }
     }
 

@@ -34,6 +34,7 @@ floor {
     rule blocked { when path == "/blocked" then block 403 }
     rule busy    { when path == "/busy" then block 503 }
     rule dropped { when path == "/drop" then drop }
+    rule held    { when path == "/hold" then tarpit 2s }
 }
 "#;
 
@@ -121,7 +122,8 @@ impl World {
     /// Sends bytes on a new connection and answers all that comes until its end.
     fn ask(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut stream = self.connect();
-        stream.write_all(bytes.as_ref()).unwrap();
+        // Who is refused at accept may be reset before this is written.
+        let _ = stream.write_all(bytes.as_ref());
         let mut seen = Vec::new();
         // A reset may end it; what came before counts.
         let _ = stream.read_to_end(&mut seen);
@@ -200,6 +202,24 @@ fn a_reload_reaches_the_next_request_of_an_open_connection() {
     stream.write_all(get("/late").as_bytes()).unwrap();
     let n = stream.read(&mut room).unwrap();
     assert!(room[..n].starts_with(b"HTTP/1.1 410"), "{}", room[..n].escape_ascii());
+}
+
+#[test]
+fn a_tarpit_holds_so_many_and_drops_the_rest() {
+    let limits = EdgeLimits { tarpits_max: 1, ..EdgeLimits::default() };
+    let world = World::with(limits);
+    let mut first = world.connect();
+    first.write_all(get("/hold").as_bytes()).unwrap();
+    wait_until(|| world.running.counters().tarpits == 1);
+    let mut second = world.connect();
+    second.write_all(get("/hold").as_bytes()).unwrap();
+    let error = second.read(&mut [0; 16]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(world.running.counters().tarpits_full, 1);
+    let error = first.read(&mut [0; 16]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "held, then closed unanswered");
+    wait_until(|| world.running.counters().tarpits == 0);
+    assert_eq!(world.running.counters().tarpitted, 1);
 }
 
 #[test]

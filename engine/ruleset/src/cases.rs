@@ -13,6 +13,8 @@ use seawall_policy::span::Span;
 use seawall_state::{CounterSpec, Seed, State};
 
 use crate::context::{Given, Judging};
+use crate::decide::Observer;
+use crate::explain::Trace;
 use crate::http::{fold_host, fold_path};
 use crate::ruleset::RuleSet;
 use crate::tick::{LEVEL_TICK_MS, Pulse};
@@ -61,18 +63,17 @@ impl RuleSet {
     /// Runs all tests of the policy.
     #[must_use]
     pub fn rehearse(&self) -> Vec<TestOutcome> {
-        self.program.cases.iter().map(|case| self.rehearse_one(case)).collect()
+        self.rehearse_observed(&())
     }
 
-    fn rehearse_one(&self, case: &Case) -> TestOutcome {
-        let mut run = Run {
-            rules: self,
-            case,
-            state: State::new(TEST_SEED, &self.small_specs(case)),
-            now: Tick::TEST_START,
-            sites: Vec::new(),
-            last: None,
-        };
+    /// The same, and tells an observer what happens on the way.
+    #[must_use]
+    pub fn rehearse_observed<O: Observer>(&self, observer: &O) -> Vec<TestOutcome> {
+        self.program.cases.iter().map(|case| self.rehearse_one(case, observer)).collect()
+    }
+
+    fn rehearse_one<O: Observer>(&self, case: &Case, observer: &O) -> TestOutcome {
+        let mut run = Run::new(self, case, observer);
         let failure = case.steps.iter().find_map(|step| run.step(step));
         let (span, says) = failure.clone().unwrap_or((case.span, String::new()));
         let (line, column) = self.files.place(case.file, span.start);
@@ -105,17 +106,35 @@ impl RuleSet {
     }
 }
 
-struct Run<'r> {
+/// A test that runs, or a request that is explained.
+pub(crate) struct Run<'r, O> {
     rules: &'r RuleSet,
     case: &'r Case,
+    observer: &'r O,
+    /// Where tests are written down, for `explain`.
+    pub(crate) trace: Option<&'r Trace>,
     state: State,
-    now: Tick,
+    pub(crate) now: Tick,
     /// The sites that were asked for so far: each has its levels.
     sites: Vec<String>,
     last: Option<Decision>,
 }
 
-impl Run<'_> {
+impl<'r, O: Observer> Run<'r, O> {
+    /// Empty state at the moment where every test starts.
+    pub(crate) fn new(rules: &'r RuleSet, case: &'r Case, observer: &'r O) -> Self {
+        Self {
+            rules,
+            case,
+            observer,
+            trace: None,
+            state: State::new(TEST_SEED, &rules.small_specs(case)),
+            now: Tick::TEST_START,
+            sites: Vec::new(),
+            last: None,
+        }
+    }
+
     /// Does one line; what it says where an expectation failed.
     fn step(&mut self, step: &CaseStep) -> Option<(Span, String)> {
         match step {
@@ -141,11 +160,7 @@ impl Run<'_> {
     }
 
     fn got(&self, decision: &Decision) -> String {
-        let verdict = match decision.verdict {
-            Verdict::Block { status, .. } => format!("block {status}"),
-            other => other.kind().word().to_owned(),
-        };
-        format!("{verdict} by {}", self.rules.name(decision.reason))
+        format!("{} by {}", verdict_words(&decision.verdict), self.rules.name(decision.reason))
     }
 
     /// Sends the requests of one line, evenly spread, the first at once and the last at the end.
@@ -184,7 +199,7 @@ impl Run<'_> {
         self.now = then;
     }
 
-    fn judge(&mut self, request: &CaseRequest) -> Decision {
+    pub(crate) fn judge(&mut self, request: &CaseRequest) -> Decision {
         let malformed = Decision {
             verdict: Verdict::Block { status: 400, retry_after_ms: None },
             reason: Reason::Malformed,
@@ -224,7 +239,8 @@ impl Run<'_> {
         let level = self.case.level.unwrap_or(LevelId(self.state.level(&host)));
         let given = Given { level, lists: &self.case.lists };
         let mut judging = Judging::new(self.rules, &facts, &self.state, self.now, given);
-        let decision = self.rules.decide_given(&mut judging, &());
+        judging.trace = self.trace;
+        let decision = self.rules.decide_given(&mut judging, self.observer);
         if let Some(answered) = answered(&decision, request) {
             let ended = self.now.plus_ms(answered.latency_ms);
             let judging = Judging::new(self.rules, &facts, &self.state, ended, given);
@@ -251,6 +267,14 @@ impl Run<'_> {
             GivenPass::Aged(ms) => Tick(self.now.0.saturating_sub(ms)),
         };
         Some(Pass { kind: PassKind::Page, issued })
+    }
+}
+
+/// A verdict as a policy writes it, status and all.
+pub(crate) fn verdict_words(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Block { status, .. } => format!("block {status}"),
+        other => other.kind().word().to_owned(),
     }
 }
 

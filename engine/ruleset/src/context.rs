@@ -6,13 +6,16 @@
 use std::cell::{Cell, OnceCell, RefCell};
 
 use seawall_model::{Answered, CounterId, Facts, Prefix, Proto, Tick};
-use seawall_policy::program::{Const, Counter, ExternId, ExternType, LevelId, ListId, Read, Scope};
+use seawall_policy::program::{
+    AtomId, Const, Counter, ExternId, ExternType, LevelId, ListId, Read, Scope,
+};
 use seawall_policy::run::{Context, Value, in_set};
 use seawall_policy::schema::FieldId;
 use seawall_policy::set::Set;
 use seawall_state::{Key, State};
 use seawall_wasm::{Answer, Arg};
 
+use crate::explain::Trace;
 use crate::http::{Field, country, crawler, method};
 use crate::ruleset::RuleSet;
 
@@ -43,6 +46,8 @@ pub(crate) struct Judging<'j> {
     pub(crate) site: Option<usize>,
     /// How it was answered, once the answer has ended.
     pub(crate) answered: Option<Answered>,
+    /// Where tests are written down, for `explain`.
+    pub(crate) trace: Option<&'j Trace>,
     score: Cell<i64>,
     tags: RefCell<Vec<&'j str>>,
     headers: OnceCell<Option<Vec<u8>>>,
@@ -66,6 +71,7 @@ impl<'j> Judging<'j> {
             tenant: None,
             site: None,
             answered: None,
+            trace: None,
             score: Cell::new(0),
             tags: RefCell::new(Vec::new()),
             headers: OnceCell::new(),
@@ -364,6 +370,12 @@ impl Context for Judging<'_> {
             answers.push((id, key, answer.clone()));
         }
         answer
+    }
+
+    fn made(&self, atom: AtomId, holds: bool) {
+        if let Some(trace) = self.trace {
+            trace.made(self, atom, holds);
+        }
     }
 }
 

@@ -12,8 +12,31 @@ use seawall_state::{BanScope, Hold, Outcome, Rate, State, Tally, Terms};
 use crate::context::{Given, Judging};
 use crate::ruleset::RuleSet;
 
+/// What became of a rule or limit that the walk came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It stands under a level that is not reached.
+    BelowLevel,
+    /// Its `expires` is over.
+    Expired,
+    /// Its condition is false.
+    Unmet,
+    /// Its `unless` is true.
+    Excused,
+    /// A limit that is not exceeded.
+    Within,
+    /// In `shadow`, it would have acted.
+    Shadowed,
+    /// It applied, finally or not.
+    Applied,
+}
+
 /// What is told of a walk while it happens. Whoever does not want to know passes `&()`.
 pub trait Observer {
+    /// The walk came to a rule, limit or decision table, and this became of it. Told before what it
+    /// does is done.
+    fn considered(&self, _rule: RuleId, _fate: Fate) {}
+
     /// A rule or limit in `shadow` would have acted.
     fn shadowed(&self, _rule: RuleId) {}
 
@@ -70,6 +93,10 @@ impl RuleSet {
         judging.tenant = site.and_then(|site| site.tenant.as_deref());
         let judging = &*judging;
         self.feed(judging);
+        if let Some(trace) = judging.trace {
+            // Tests of tracks belong to no rule.
+            trace.forget();
+        }
         let defaults = site.and_then(|site| site.defaults.as_deref());
         self.walk(&self.program.guarantee, judging, observer)
             .or_else(|| self.walk(&self.program.floor, judging, observer))
@@ -136,24 +163,15 @@ impl RuleSet {
         judging: &Judging<'j>,
         observer: &O,
     ) -> Walked {
-        let expired = step.expires.is_some_and(|end| end <= judging.now);
-        if judging.given.level < step.level
-            || expired
-            || !self.program.holds(step.when, judging)
-            || (step.unless.is_some() && self.program.holds(step.unless, judging))
-        {
-            return None;
-        }
-        let retry_after_ms = match &step.limit {
-            None => None,
-            Some(limit) => match self.admit(limit, &step.then, judging)? {
-                Outcome::Within => return None,
-                Outcome::Over { retry_after_ms, .. } => Some(retry_after_ms),
-            },
-        };
-        if step.shadow {
-            observer.shadowed(step.rule);
-            return None;
+        let (fate, retry_after_ms) = self.fate(step, judging);
+        observer.considered(step.rule, fate);
+        match fate {
+            Fate::Applied => {}
+            Fate::Shadowed => {
+                observer.shadowed(step.rule);
+                return None;
+            }
+            _ => return None,
         }
         for effect in &step.then.effects {
             match effect {
@@ -166,6 +184,30 @@ impl RuleSet {
         observer.applied(step.rule);
         let verdict = self.verdict(step.then.last.as_ref()?, retry_after_ms, judging)?;
         Some(Decision { verdict, reason: Reason::Rule(step.rule) })
+    }
+
+    /// Whether a step applies; beyond a limit, the milliseconds until it may be tried again.
+    fn fate(&self, step: &Step, judging: &Judging<'_>) -> (Fate, Option<u64>) {
+        if judging.given.level < step.level {
+            return (Fate::BelowLevel, None);
+        }
+        if step.expires.is_some_and(|end| end <= judging.now) {
+            return (Fate::Expired, None);
+        }
+        if !self.program.holds(step.when, judging) {
+            return (Fate::Unmet, None);
+        }
+        if step.unless.is_some() && self.program.holds(step.unless, judging) {
+            return (Fate::Excused, None);
+        }
+        let retry_after_ms = match &step.limit {
+            None => None,
+            Some(limit) => match self.admit(limit, &step.then, judging) {
+                Some(Outcome::Over { retry_after_ms, .. }) => Some(retry_after_ms),
+                Some(Outcome::Within) | None => return (Fate::Within, None),
+            },
+        };
+        (if step.shadow { Fate::Shadowed } else { Fate::Applied }, retry_after_ms)
     }
 
     /// Asks a limit. `None` where the state has no such limit, which a state made for this ruleset
@@ -230,6 +272,7 @@ impl RuleSet {
             .map(|(_, last)| last)
             .chain(std::iter::once(&table.otherwise))
             .find_map(|last| self.verdict(last, None, judging));
+        observer.considered(table.rule, Fate::Applied);
         observer.applied(table.rule);
         match verdict {
             Some(verdict) => Decision { verdict, reason: Reason::Rule(table.rule) },

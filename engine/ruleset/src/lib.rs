@@ -9,6 +9,8 @@ mod assemble;
 mod cases;
 mod context;
 mod decide;
+mod explain;
+mod fields;
 pub mod http;
 mod lists;
 mod live;
@@ -24,7 +26,9 @@ pub use assemble::{
     Assembly, HostSettings, INCLUDE_DEPTH_MAX, MemberPart, MemberState, SiteHosts, Workshop,
 };
 pub use cases::TestOutcome;
-pub use decide::Observer;
+pub use decide::{Fate, Observer};
+pub use explain::{Considered, Explanation, MadeTest, NoSuchLevel, Question, VALUE_CHARS_MAX};
+pub use fields::{EnumLine, FUNCTIONS, FieldLine, FunctionLine, alias, enum_lines, field_lines};
 pub use live::{Handle, Live};
 pub use memory::MemoryStore;
 pub use report::{Diagnostic, Fix, Severity, Style, TEST_FAILED, render};

@@ -148,6 +148,14 @@ pub fn render(diagnostics: &[Diagnostic], sources: &Sources, style: Style) -> St
     out
 }
 
+/// A span as the drawing wants it: inside the text and between characters. A file that is not UTF-8
+/// is shown with its bad bytes replaced, so its spans may point into the middle of a replacement.
+fn within(text: &str, bytes: &Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(bytes.start.min(text.len()));
+    let end = text.ceil_char_boundary(bytes.end.min(text.len()));
+    start..end.max(start)
+}
+
 fn draw(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
@@ -155,11 +163,7 @@ fn draw(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Stri
         Severity::Note => Level::NOTE,
     };
     let text = sources.text(&diagnostic.file);
-    let clamp = |bytes: &Range<usize>| {
-        let end = bytes.end.min(text.len());
-        bytes.start.min(end)..end
-    };
-    let mut here = AnnotationKind::Primary.span(clamp(&diagnostic.bytes));
+    let mut here = AnnotationKind::Primary.span(within(&text, &diagnostic.bytes));
     if !diagnostic.label.is_empty() {
         here = here.label(diagnostic.label.as_str());
     }
@@ -171,8 +175,7 @@ fn draw(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Stri
         .as_ref()
         .map(|(file, bytes, words)| (sources.text(file), &**file, bytes.clone(), words.as_str()));
     if let Some((text, file, bytes, words)) = &other {
-        let end = bytes.end.min(text.len());
-        let there = AnnotationKind::Context.span(bytes.start.min(end)..end).label(*words);
+        let there = AnnotationKind::Context.span(within(text, bytes)).label(*words);
         main = main.element(Snippet::source(&**text).path(*file).annotation(there));
     }
     if let Some(help) = &diagnostic.help {
@@ -180,7 +183,7 @@ fn draw(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Stri
     }
     let mut groups = vec![main];
     for fix in &diagnostic.fixes {
-        let patch = Patch::new(clamp(&fix.bytes), fix.replacement.as_str());
+        let patch = Patch::new(within(&text, &fix.bytes), fix.replacement.as_str());
         groups.push(
             Group::with_title(Level::HELP.secondary_title("a change that mends it"))
                 .element(Snippet::source(&*text).path(&*diagnostic.file).patch(patch)),

@@ -102,7 +102,6 @@ impl Builder<'_> {
             }
             Action::Throttle { rate, per } => self.throttle(rate, per, name)?,
             Action::Tarpit(hold) => {
-                self.not_enforced(span, "tarpit");
                 let hold_ms = hold.node.ms();
                 if hold_ms == 0 || hold_ms > TARPIT_MAX_MS {
                     self.error(Code::OutOfRange, hold.span, "a tarpit holds from 1ms to 1m");

@@ -64,7 +64,6 @@ impl Builder<'_> {
 
     fn case_step(&mut self, step: &Spanned<Step>, case: &mut Case) {
         match &step.node {
-            Step::GivenLevel(name) if &*name.node == "normal" => case.level = None,
             Step::GivenLevel(name) => case.level = self.level_id(&name.node, name.span),
             Step::GivenClient { ip, props } => {
                 let mut request = blank_request(step.span);

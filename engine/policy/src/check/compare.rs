@@ -23,6 +23,9 @@ impl Builder<'_> {
         right: &Spanned<Operand>,
         whole: Span,
     ) -> Option<AtomId> {
+        if is_error(&left.node) || is_error(&right.node) {
+            return None;
+        }
         let (left, op, right) = self.value_on_the_right(left, op, right);
         let typed = self.operand(&left)?;
         if typed.constant {
@@ -438,6 +441,15 @@ impl Builder<'_> {
             ),
         );
         None
+    }
+}
+
+/// Whether the parser has complained about an operand already.
+fn is_error(operand: &Operand) -> bool {
+    match operand {
+        Operand::Error | Operand::Literal(Literal::Error) => true,
+        Operand::Set(elements) => elements.iter().any(|e| e.node == Literal::Error),
+        _ => false,
     }
 }
 

@@ -358,6 +358,9 @@ impl Builder<'_> {
 
     /// A level by its name.
     pub(super) fn level_id(&mut self, word: &str, span: Span) -> Option<LevelId> {
+        if word == "normal" {
+            return Some(LevelId::default());
+        }
         if let Some(id) = self.names.levels.get(word) {
             return Some(*id);
         }

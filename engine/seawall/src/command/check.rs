@@ -8,6 +8,7 @@ use seawall_control::{Built, TEST_CODE, clock, test_line};
 use seawall_ruleset::{Diagnostic, Fix, HostSettings, Purpose, Severity, Sources, Style, render};
 use serde_json::{Value, json};
 
+use super::{Format, mend};
 use crate::exit::{Exit, fail, say, tell};
 use crate::policy;
 
@@ -26,17 +27,14 @@ pub(crate) struct Check {
     /// How to print what is found
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
+    /// Mend in place what can be mended by itself, then check
+    #[arg(long)]
+    fix: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Aim {
     Run,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Human,
-    Json,
 }
 
 impl Check {
@@ -48,8 +46,15 @@ impl Check {
                 Ok(loader) => loader,
                 Err(error) => return fail(Exit::Ours, error),
             };
-            let sources = loader.gather_settled();
             let purpose = if self.aim == Some(Aim::Run) { Purpose::Run } else { Purpose::Check };
+            if self.fix {
+                // The changes are told beside, so that `--format json` stays one array.
+                match mend::mend(file, &loader, purpose) {
+                    Ok(changes) => changes.iter().for_each(tell),
+                    Err(why) => return fail(Exit::Wrong, why),
+                }
+            }
+            let sources = loader.gather_settled();
             let built = loader.build(&sources, purpose, None);
             wrong |= self.is_wrong(&built);
             match self.format {

@@ -174,7 +174,7 @@ fn visible(line: &str) -> String {
 }
 
 /// Puts `text` in the place of a file, with the permissions that it had.
-fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
+pub(super) fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
     // A link stays a link; what it leads to is replaced.
     let file = file.canonicalize()?;
     let permissions = file.metadata()?.permissions();

@@ -1,7 +1,10 @@
 //! What a person may type.
 
 mod check;
+mod explain;
+mod fields;
 mod fmt;
+mod mend;
 mod reload;
 mod run;
 mod status;
@@ -9,7 +12,7 @@ mod test;
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use seawall_control::{Client, Config, load_config};
 
 use crate::exit::{Exit, fail};
@@ -38,6 +41,10 @@ pub(crate) enum Word {
     Fmt(fmt::Fmt),
     /// Run the tests that stand in policies
     Test(test::Test),
+    /// Say for one request what every rule did, and why
+    Explain(explain::Explain),
+    /// List what a policy may look at
+    Fields(fields::Fields),
     /// Say what the running server does
     Status(status::Status),
     /// Have the running server read its policy again
@@ -52,10 +59,21 @@ impl Word {
             Self::Check(check) => check.obey(),
             Self::Fmt(fmt) => fmt.obey(),
             Self::Test(test) => test.obey(),
+            Self::Explain(explain) => explain.obey(),
+            Self::Fields(fields) => fields.obey(),
             Self::Status(status) => status.obey(),
             Self::Reload(reload) => reload.obey(),
         }
     }
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Human,
+    /// For tools.
+    Json,
 }
 
 /// Which configuration.
@@ -117,6 +135,7 @@ mod tests {
             &["seawall", "check"],
             &["seawall", "fmt"],
             &["seawall", "test"],
+            &["seawall", "explain"],
         ] {
             assert_eq!(Line::try_parse_from(line).unwrap_err().exit_code(), 2, "{line:?}");
         }

@@ -10,9 +10,10 @@ use std::time::Duration;
 use clap::Args;
 use seawall_control::{Bell, Config, ControlPlane, First, clock, random_seed};
 use seawall_model::Now;
-use seawall_proxy::{DataPlane, EdgeConfig, EdgeLimits, Running, Site};
+use seawall_proxy::{BadHead, DataPlane, EdgeConfig, EdgeLimits, EdgeSnapshot, Running, Site};
 use seawall_ruleset::{HostSettings, SiteHosts};
 use seawall_state::{RECORDS_MAX, Ring};
+use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ConfigFile;
@@ -84,10 +85,18 @@ fn start(config: &Config) -> Result<(ControlPlane, Running), Exit> {
     }
     let running = data.start().map_err(|e| wrong(&e))?;
     let counters = running.live_counters();
-    let edge = Arc::new(move || serde_json::Value::from_iter(counters.snapshot().named()));
+    let edge = Arc::new(move || edge_report(&counters.snapshot()));
     let control = ControlPlane::start(config, first, edge, now).map_err(|e| wrong(&e))?;
     tell(format!("ready, generation {generation}"));
     Ok((control, running))
+}
+
+/// The data plane's counters, for the status.
+fn edge_report(counters: &EdgeSnapshot) -> Value {
+    let refused = BadHead::ALL.iter().zip(counters.heads_refused);
+    let refused: Value = refused.map(|(why, count)| (why.word(), count)).collect();
+    let named = counters.named().into_iter().map(|(name, count)| (name, Value::from(count)));
+    named.chain([("heads_refused", refused)]).collect()
 }
 
 fn first(config: &Config, now: &Now) -> Result<First, Exit> {

@@ -1,3 +1,5 @@
+//! Tokens: what text becomes which, and where.
+
 use super::{DIAGNOSTICS_MAX, Kind, STRING_BYTES_MAX, decode, lex};
 use crate::code::Code;
 

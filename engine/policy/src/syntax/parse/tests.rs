@@ -1,3 +1,5 @@
+//! Trees and complaints: what is read, what is said, and how it goes on after a mistake.
+
 use proptest::prelude::*;
 
 use super::{FILE_BYTES_MAX, NESTING_MAX, RULES_MAX, parse};

@@ -1,3 +1,5 @@
+//! The formatter: layouts, and that nothing is lost.
+
 use proptest::prelude::*;
 use regex::Regex;
 

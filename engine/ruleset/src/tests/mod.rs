@@ -1,5 +1,7 @@
 //! Whole policies: text in, verdicts and complaints out.
 
+mod floor;
+
 use seawall_model::{
     Client, ClientUnits, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Reason, Tick,
     Verdict,
@@ -253,7 +255,7 @@ fn every_mistake_is_complained_about_at_its_place() {
 #[test]
 fn what_cannot_be_enforced_is_a_note_to_look_at_and_an_error_to_run() {
     let store = MemoryStore::default()
-        .with("root.wall", "policy 1\ndefaults { rule a { when true then tarpit 5s } }");
+        .with("root.wall", "policy 1\nfloor { rule a { when true then ban 5s } }");
     let severity = |purpose| {
         let assembly = assemble_all(&store, purpose, None);
         (assembly.diagnostics[0].severity, assembly.rules.is_some())
@@ -559,6 +561,12 @@ test "a worse level holds what the milder one says" {
   request GET "http://x.example/a"
   expect block 429
 }
+test "a quiet hour stays quiet where it is given" {
+  given level normal
+  request GET "http://x.example/" times 1000 over 2s
+  request GET "http://x.example/b"
+  expect pass
+}
 test "given levels hold for the whole test" {
   given level worse
   request GET "http://x.example/b"
@@ -722,5 +730,18 @@ fn what_is_probably_not_meant_is_told() {
         "floor { rule a { when ua contains nocase \"Bot\" then drop } }",
     ] {
         assert_eq!(complaints(fine), Vec::<String>::new(), "{fine}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_drawn_too() {
+    for tail in [&b"\xff"[..], b"\xff\xfe\xff", b"\xc3", b"\0", b"# \xf0\x9f\x92"] {
+        let text = [&b"policy 1\nfloor { rule a { when true then drop } }\n"[..], tail].concat();
+        let store = MemoryStore::default().with("root.wall", text);
+        let sources = Sources::gather("root.wall", &store);
+        let assembly = workshop().assemble(&sources, Purpose::Check, None);
+        assert_eq!(assembly.diagnostics[0].code, "P007");
+        let drawn = crate::render(&assembly.diagnostics, &sources, crate::Style::Plain);
+        assert!(drawn.contains("root.wall:3:"), "{drawn}");
     }
 }

@@ -1,0 +1,215 @@
+//! The reference of what a condition may look at: fields, functions, enumerations.
+//!
+//! Fields and enumerations come from the very table that the checker reads. Functions are part of
+//! the language and have types of their own, so they stand here with an example each, and a test
+//! has the checker read every example.
+
+use seawall_policy::schema::{FieldSpec, Form, Phase, Presence, Type};
+
+use crate::http::SCHEMA;
+
+/// A field, in the words of the language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldLine {
+    /// As it is written: `path`, `header("…")`.
+    pub written: String,
+    /// Its name alone.
+    pub name: &'static str,
+    /// The type's word.
+    pub ty: &'static str,
+    /// The enumeration that its words belong to.
+    pub of: Option<&'static str>,
+    /// When it has a value.
+    pub present: String,
+    /// Whether a stranger can claim any value.
+    pub forgeable: bool,
+    /// What it is.
+    pub doc: &'static str,
+}
+
+/// A function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FunctionLine {
+    /// Its name.
+    pub name: &'static str,
+    /// As it is written.
+    pub written: &'static str,
+    /// The type of what it gives.
+    pub ty: &'static str,
+    /// What it gives.
+    pub doc: &'static str,
+    /// A condition that uses it. `t` is a track.
+    pub example: &'static str,
+}
+
+/// An enumeration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EnumLine {
+    /// The type's word.
+    pub name: &'static str,
+    /// What one of its words is.
+    pub doc: &'static str,
+    /// Its words.
+    pub words: &'static [&'static str],
+    /// Whether `<` and `>` make sense.
+    pub ordered: bool,
+}
+
+macro_rules! functions {
+    ($($name:literal $written:literal $ty:literal $doc:literal, $example:literal;)*) => {
+        /// The functions of the language; a policy's own externs come on top.
+        pub const FUNCTIONS: &[FunctionLine] = &[$(FunctionLine {
+            name: $name, written: $written, ty: $ty, doc: $doc, example: $example,
+        },)*];
+    };
+}
+
+functions! {
+    "rate" "rate(track)" "rate" "requests of this key in the track's window", "rate(t) > 10/10s";
+    "count" "count(track)" "int" "the same as a number", "count(t) > 10";
+    "distinct" "distinct(track)" "int" "different values of this key in the window", "distinct(d) > 10";
+    "bytes" "bytes(track)" "size" "bytes of this key in the window", "bytes(b) > 1MiB";
+    "share" "share(track)" "percent" "this key's part of all, 0 below 100 counted", "share(t) > 10%";
+    "top" "top(track, n)" "bool" "whether this key is among the n heaviest", "top(t, 5)";
+    "tagged" "tagged(\"…\")" "bool" "whether a rule before has given this tag", "tagged(\"x\")";
+    "net" "net(ip, v4, v6)" "cidr" "the network around an address, of so many bits", "net(client.ip, 16, 32) == 192.0.0.0/16";
+    "lower" "lower(string)" "string" "the string with ASCII letters in lower case", "lower(ua) contains \"bot\"";
+    "segment" "segment(path, n)" "string" "the n-th segment of a path, from 1", "segment(path, 1) == \"a\"";
+    "len" "len(string)" "int" "the length in bytes", "len(path) > 100";
+    "count_of" "count_of(x)" "int" "how many values there are, 0 where there is none", "count_of(header(\"x\")) > 1";
+    "sample" "sample(percent, key)" "bool" "whether the key is in this part of all keys; always the same for the same key", "sample(10%, client)";
+}
+
+/// The fields, in the order of the table.
+#[must_use]
+pub fn field_lines() -> Vec<FieldLine> {
+    SCHEMA.fields.iter().map(field_line).collect()
+}
+
+/// The enumerations, in the order of the table.
+#[must_use]
+pub fn enum_lines() -> Vec<EnumLine> {
+    let enums = SCHEMA.enums.iter();
+    let line = |spec: &'static seawall_policy::schema::EnumSpec| EnumLine {
+        name: short(spec.name),
+        doc: spec.name,
+        words: spec.words,
+        ordered: spec.ordered,
+    };
+    enums.map(line).collect()
+}
+
+/// What a name of another tool is called here.
+#[must_use]
+pub fn alias(theirs: &str) -> Option<&'static str> {
+    let found = SCHEMA.aliases.iter().find(|(name, _)| name.eq_ignore_ascii_case(theirs));
+    found.map(|(_, ours)| *ours)
+}
+
+fn field_line(spec: &'static FieldSpec) -> FieldLine {
+    let of = match spec.ty {
+        Type::Enum(id) => SCHEMA.words(id).map(|words| short(words.name)),
+        _ => None,
+    };
+    let present = match (spec.phase, spec.presence) {
+        (Phase::Response, _) => "in tracks `on response`".to_owned(),
+        (_, Presence::Always) => "always".to_owned(),
+        (_, Presence::Maybe) => "where the request has it".to_owned(),
+        (_, Presence::Source(source)) => format!("where `{source}` is configured"),
+    };
+    FieldLine {
+        written: match spec.form {
+            Form::Plain => spec.name.to_owned(),
+            Form::Named => format!("{}(\"…\")", spec.name),
+        },
+        name: spec.name,
+        ty: of.unwrap_or_else(|| word(spec)),
+        of,
+        present,
+        forgeable: spec.forgeable,
+        doc: spec.doc,
+    }
+}
+
+/// A type as LANGUAGE §4 calls it.
+const fn word(spec: &FieldSpec) -> &'static str {
+    match (spec.ty, spec.form) {
+        (Type::Str, Form::Named) => "multi<string>",
+        (Type::Str, Form::Plain) => "string",
+        (Type::Bool, _) => "bool",
+        (Type::Int, _) => "int",
+        (Type::Percent, _) => "percent",
+        (Type::Ip, _) => "ip",
+        (Type::Cidr, _) => "cidr",
+        (Type::Asn, _) => "asn",
+        (Type::Duration, _) => "duration",
+        (Type::Rate, _) => "rate",
+        (Type::Size, _) => "size",
+        (Type::Date, _) => "date",
+        (Type::Headers, _) => "headers",
+        (Type::Enum(_), _) => "word",
+    }
+}
+
+/// The type's word in `an HTTP method`, `a kind of pass`: its last one.
+fn short(name: &'static str) -> &'static str {
+    name.rsplit(' ').next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HostSettings, MemoryStore, Purpose, Sandbox, SandboxLimits, Sources, Workshop};
+
+    fn loads(condition: &str) -> Result<(), Vec<String>> {
+        let text = format!(
+            "policy 1\n\
+             track t {{ count requests per client over 10s keys 100 }}\n\
+             track d {{ count distinct path per client over 10s keys 100 }}\n\
+             track b {{ count bytes bytes_out on response per client over 10s keys 100 }}\n\
+             floor {{ rule x {{ when {condition} then drop }} }}\n"
+        );
+        let sandbox = Sandbox::new(SandboxLimits::default()).unwrap();
+        let store = MemoryStore::default().with("root.wall", &*text);
+        let sources = Sources::gather("root.wall", &store);
+        let workshop = Workshop::new(HostSettings::default(), sandbox);
+        let made = workshop.assemble(&sources, Purpose::Check, None);
+        let said = made.diagnostics.iter().map(crate::Diagnostic::one_line).collect();
+        made.rules.map(|_| ()).ok_or(said)
+    }
+
+    #[test]
+    fn every_function_is_known_to_the_checker_as_it_is_shown() {
+        for function in FUNCTIONS {
+            assert_eq!(loads(function.example), Ok(()), "{}", function.name);
+            assert!(function.example.contains(&format!("{}(", function.name)));
+        }
+        let said = loads("no_such_function(1)").unwrap_err().join("\n");
+        assert!(said.contains("no_such_function"), "{said}");
+    }
+
+    #[test]
+    fn every_field_of_the_table_is_shown_and_its_presence_is_what_the_checker_reads() {
+        let lines = field_lines();
+        assert_eq!(lines.len(), SCHEMA.fields.len());
+        for line in lines.iter().filter(|line| line.name != "headers") {
+            let read = loads(&format!("{} is present", line.written.replace('…', "x")));
+            assert_eq!(read.is_ok(), line.present != "in tracks `on response`", "{}", line.name);
+        }
+    }
+
+    #[test]
+    fn lines_say_type_presence_and_trust() {
+        let of = |name: &str| field_lines().into_iter().find(|line| line.name == name).unwrap();
+        assert_eq!(of("header").written, "header(\"…\")");
+        assert_eq!(of("header").ty, "multi<string>");
+        assert_eq!(of("method").of, Some("method"));
+        assert_eq!(of("pass.kind").ty, "pass");
+        assert_eq!(of("client.asn").present, "where `geo.asn` is configured");
+        assert!(of("ua").forgeable && !of("client.ip").forgeable);
+        assert_eq!(alias("User_Agent"), Some("ua"));
+        assert_eq!(alias("nothing"), None);
+        let levels = enum_lines().into_iter().find(|line| line.name == "level").unwrap();
+        assert!(levels.ordered);
+    }
+}

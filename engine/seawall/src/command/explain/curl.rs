@@ -1,0 +1,253 @@
+//! A curl command line, as browsers' tools copy it ("copy as cURL", POSIX quoting).
+//!
+//! Only what changes the request's head is understood. A flag that is not known is an error that
+//! names it: leaving it out would explain another request than the one that was sent.
+
+use super::Asked;
+
+/// The flags that are understood and what they do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flag {
+    Method,
+    Header,
+    UserAgent,
+    Cookie,
+    Referer,
+    Data,
+    Head,
+    Url,
+    /// Changes nothing that a policy sees.
+    Nothing,
+}
+
+/// What the command says so far.
+#[derive(Default)]
+struct Said {
+    method: Option<String>,
+    url: Option<String>,
+    /// Header lines as typed; one that ends right behind its colon takes curl's own away.
+    headers: Vec<String>,
+    data: Vec<String>,
+    head: bool,
+}
+
+/// Reads a command.
+pub(super) fn read(command: &str) -> Result<Asked, String> {
+    let mut words = split(command)?.into_iter();
+    if words.next().as_deref() != Some("curl") {
+        return Err("a curl command begins with `curl`".to_owned());
+    }
+    let mut said = Said::default();
+    while let Some(word) = words.next() {
+        if !word.starts_with('-') || word == "-" {
+            said.url(word)?;
+            continue;
+        }
+        let (flag, attached) = known(&word)?;
+        if matches!(flag, Flag::Head | Flag::Nothing) {
+            said.head |= flag == Flag::Head;
+            continue;
+        }
+        let value = attached.or_else(|| words.next());
+        said.take(flag, value.ok_or_else(|| format!("`{word}` needs a value"))?)?;
+    }
+    said.asked()
+}
+
+/// The flag of a word, and the value that is attached to it: `-XPOST`.
+fn known(word: &str) -> Result<(Flag, Option<String>), String> {
+    let long = |name: &str| {
+        Some(match name {
+            "--request" => Flag::Method,
+            "--header" => Flag::Header,
+            "--user-agent" => Flag::UserAgent,
+            "--cookie" => Flag::Cookie,
+            "--referer" => Flag::Referer,
+            "--data" | "--data-raw" | "--data-binary" | "--data-ascii" | "--data-urlencode" => {
+                Flag::Data
+            }
+            "--head" => Flag::Head,
+            "--url" => Flag::Url,
+            "--insecure" | "--compressed" | "--silent" | "--include" | "--verbose"
+            | "--show-error" => Flag::Nothing,
+            _ => return None,
+        })
+    };
+    let short = |letter: char| {
+        Some(match letter {
+            'X' => Flag::Method,
+            'H' => Flag::Header,
+            'A' => Flag::UserAgent,
+            'b' => Flag::Cookie,
+            'e' => Flag::Referer,
+            'd' => Flag::Data,
+            'I' => Flag::Head,
+            'k' | 's' | 'S' | 'i' | 'v' => Flag::Nothing,
+            _ => return None,
+        })
+    };
+    let unknown = |flag: &str| format!("`{}` is not understood here", flag.escape_debug());
+    if word.starts_with("--") {
+        return long(word).map(|flag| (flag, None)).ok_or_else(|| unknown(word));
+    }
+    // Letters without a value may stand together: `-sk`, `-skXPOST`.
+    let mut letters = word.chars();
+    letters.next();
+    let mut last = Flag::Nothing;
+    while let Some(letter) = letters.next() {
+        let flag = short(letter).ok_or_else(|| unknown(&format!("-{letter}")))?;
+        if !matches!(flag, Flag::Head | Flag::Nothing) {
+            let rest = letters.as_str();
+            return match (last, rest.is_empty()) {
+                (Flag::Head, _) => Err(unknown(word)),
+                (_, empty) => Ok((flag, (!empty).then(|| rest.to_owned()))),
+            };
+        }
+        last = if last == Flag::Head { last } else { flag };
+    }
+    Ok((last, None))
+}
+
+impl Said {
+    fn url(&mut self, url: String) -> Result<(), String> {
+        match self.url.replace(url) {
+            None => Ok(()),
+            Some(_) => Err("one URL at a time".to_owned()),
+        }
+    }
+
+    fn take(&mut self, flag: Flag, value: String) -> Result<(), String> {
+        match flag {
+            Flag::Method => self.method = Some(value),
+            Flag::Header if value.starts_with('@') => {
+                return Err("header fields from a file are not read".to_owned());
+            }
+            Flag::Header => self.headers.push(value),
+            Flag::UserAgent => self.headers.push(format!("user-agent: {value}")),
+            Flag::Referer => self.headers.push(format!("referer: {value}")),
+            Flag::Cookie if !value.contains('=') => {
+                return Err("cookies from a file are not read".to_owned());
+            }
+            Flag::Cookie => self.headers.push(format!("cookie: {value}")),
+            Flag::Data => self.data.push(value),
+            Flag::Url => self.url(value)?,
+            Flag::Head | Flag::Nothing => {}
+        }
+        Ok(())
+    }
+
+    fn asked(self) -> Result<Asked, String> {
+        let Some(url) = self.url else { return Err("the curl command names no URL".to_owned()) };
+        let method = match (&self.method, self.head, self.data.is_empty()) {
+            (Some(method), ..) => method.as_str(),
+            (None, true, _) => "HEAD",
+            (None, false, false) => "POST",
+            (None, false, true) => "GET",
+        };
+        let mut asked = Asked::new(method, &url)?;
+        let mut removed = Vec::new();
+        for line in &self.headers {
+            match line.split_once(':') {
+                Some((name, "")) => removed.push(name.to_ascii_lowercase()),
+                // curl writes an empty field with a semicolon.
+                None => match line.strip_suffix(';') {
+                    Some(name) => asked.header(&format!("{name}:"))?,
+                    None => asked.header(line)?,
+                },
+                Some(_) => asked.header(line)?,
+            }
+        }
+        // Its version is not in the command; rules about curl look at what stands before.
+        let mut own = vec![("accept", "*/*".to_owned()), ("user-agent", "curl/8.0.0".to_owned())];
+        if !self.data.is_empty() {
+            // From a file the length is not known, and nothing is said of it.
+            if !self.data.iter().any(|data| data.starts_with('@')) {
+                let bytes = self.data.iter().map(String::len).sum::<usize>();
+                let joints = self.data.len().saturating_sub(1);
+                own.push(("content-length", bytes.saturating_add(joints).to_string()));
+            }
+            own.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
+        }
+        for (name, value) in own {
+            let typed = asked.headers.iter().any(|(known, _)| known == name);
+            if !typed && !removed.iter().any(|gone| gone == name) {
+                asked.headers.push((name.to_owned(), value.into_bytes()));
+            }
+        }
+        Ok(asked)
+    }
+}
+
+/// Words as a POSIX shell splits them, with `$'…'` as browsers write it. Nothing is expanded.
+fn split(command: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut chars = command.trim().chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            ' ' | '\t' | '\n' | '\r' => words.extend(word.take()),
+            '\\' => match chars.next() {
+                // A line that goes on.
+                Some('\n') | None => {}
+                Some('\r') if chars.peek() == Some(&'\n') => {
+                    chars.next();
+                }
+                Some(c) => word.get_or_insert_default().push(c),
+            },
+            '\'' => quoted(&mut chars, word.get_or_insert_default(), Quote::Single)?,
+            '"' => quoted(&mut chars, word.get_or_insert_default(), Quote::Double)?,
+            '$' if chars.peek() == Some(&'\'') => {
+                chars.next();
+                quoted(&mut chars, word.get_or_insert_default(), Quote::Dollar)?;
+            }
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+/// How a piece is quoted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quote {
+    Single,
+    Double,
+    Dollar,
+}
+
+fn quoted(
+    chars: &mut std::iter::Peekable<std::str::Chars<'_>>,
+    word: &mut String,
+    quote: Quote,
+) -> Result<(), String> {
+    let end = if quote == Quote::Double { '"' } else { '\'' };
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            (c, _) if c == end => return Ok(()),
+            ('\\', Quote::Double) => match chars.next() {
+                Some('\n') => {}
+                Some(c @ ('"' | '\\' | '$' | '`')) => word.push(c),
+                Some(c) => word.extend(['\\', c]),
+                None => break,
+            },
+            ('\\', Quote::Dollar) => match chars.next() {
+                Some('n') => word.push('\n'),
+                Some('r') => word.push('\r'),
+                Some('t') => word.push('\t'),
+                Some(c @ ('\'' | '"' | '\\' | '!')) => word.push(c),
+                Some('u') => word.push(code_point(chars)?),
+                Some(c) => return Err(format!("`\\{}` is not understood here", c.escape_debug())),
+                None => break,
+            },
+            (c, _) => word.push(c),
+        }
+    }
+    Err(format!("a quote `{end}` is not closed"))
+}
+
+/// The four digits behind `\u`.
+fn code_point(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<char, String> {
+    let digits: String = chars.by_ref().take(4).collect();
+    let number = u32::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 4);
+    number.and_then(char::from_u32).ok_or_else(|| "`\\u` needs four digits of a character".into())
+}

@@ -1,0 +1,177 @@
+//! The corpus of mistakes: each file of `corpus/diagnostics` gives exactly the complaints that it
+//! says itself.
+//!
+//! A case is one text file that may hold several: `# file: NAME` begins the next one, and the lines
+//! before the first such line are the root policy. A file keeps the line numbers of the case, so
+//! that `# expect: LINE:COLUMN CODE`, one for each complaint in order, speaks of the case itself.
+//! `# file: NAME BYTES` fills the file with spaces up to that size. `␀` stands for a NUL byte, `�`
+//! for a byte that is not UTF-8, and a `.wasm` is written as text where it begins with `(`.
+//!
+//! Advice is held to less than complaints: what a code of [`ADVICE`] says in passing about a case
+//! that is about something else is left out, or each new piece of advice would change every case.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use seawall_policy::code::Code;
+use seawall_ruleset::{
+    Assembly, HostSettings, MemoryStore, Purpose, Sandbox, SandboxLimits, Sources, Workshop,
+};
+
+/// Codes that are warnings and notes about policies that load: compared only where a case names
+/// the code.
+const ADVICE: [Code; 9] = [
+    Code::CaseTrap,
+    Code::AbsentTrap,
+    Code::ForgeableAllow,
+    Code::BroadGuarantee,
+    Code::NoSource,
+    Code::EveryRequest,
+    Code::NetKey,
+    Code::AbsentKey,
+    Code::Memory,
+];
+
+/// Codes without a case, and why.
+const WITHOUT_CASE: &[(Code, &str)] = &[
+    (Code::UnknownType, "an unknown type is refused as a word that may not stand there, N005"),
+    (Code::EveryRequest, "nothing says it yet"),
+    (Code::Memory, "nothing says it yet"),
+];
+
+/// Days since 1970-01-01 of all cases: 2026-09-04.
+const TODAY: u64 = 20_700;
+
+/// A workshop of a host without any configuration.
+pub(crate) fn workshop() -> Workshop {
+    let sandbox = Sandbox::new(SandboxLimits::default()).unwrap();
+    Workshop::new(HostSettings { today: TODAY, ..HostSettings::default() }, sandbox)
+}
+
+/// The files that one text holds, added to `store`; the first is `root.wall`.
+pub(crate) fn unpack(text: &str, mut store: MemoryStore) -> MemoryStore {
+    let mut name = "root.wall";
+    let mut size = 0;
+    let mut body = String::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let Some(head) = line.strip_prefix("# file: ") else {
+            body.push_str(line);
+            body.push('\n');
+            continue;
+        };
+        store = store.with(name, bytes(name, &body, size));
+        let mut words = head.split(' ');
+        name = words.next().unwrap();
+        size = words.next().map_or(0, |size| size.parse().unwrap());
+        body = "\n".repeat(number);
+    }
+    store.with(name, bytes(name, &body, size))
+}
+
+fn bytes(name: &str, body: &str, size: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if name.ends_with(".wasm") && body.trim_start().starts_with('(') {
+        return seawall_tests::component(body);
+    }
+    for c in body.chars() {
+        match c {
+            '␀' => bytes.push(0),
+            '\u{fffd}' => bytes.push(0xff),
+            c => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    bytes.resize(size.max(bytes.len()), b' ');
+    bytes
+}
+
+/// What comes of the files in `store`.
+pub(crate) fn assemble(workshop: &Workshop, store: &MemoryStore) -> Assembly {
+    workshop.assemble(&Sources::gather("root.wall", store), Purpose::Check, None)
+}
+
+/// The code of these four characters.
+pub(crate) fn code(text: &str) -> Option<Code> {
+    Code::ALL.iter().copied().find(|code| code.as_str() == text)
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/diagnostics")
+}
+
+/// Each case by its name, without `.wall`.
+fn cases() -> Vec<(String, String)> {
+    let mut cases: Vec<_> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    cases.sort();
+    cases
+}
+
+fn expected(text: &str) -> Vec<String> {
+    text.lines().map_while(|line| line.strip_prefix("# expect: ")).map(str::to_owned).collect()
+}
+
+/// What is wrong with a case, if anything.
+fn verdict(workshop: &Workshop, name: &str, text: &str) -> Option<String> {
+    let wanted = expected(text);
+    let about = name.split('-').next().unwrap_or_default();
+    if !wanted.iter().any(|line| line.ends_with(&format!(" {about}"))) {
+        return Some(format!("{name}.wall: does not expect {about}"));
+    }
+    let assembly = assemble(workshop, &unpack(text, MemoryStore::default()));
+    let in_passing = |found: &str| {
+        code(found).is_some_and(|code| ADVICE.contains(&code))
+            && !wanted.iter().any(|line| line.ends_with(found))
+    };
+    let found: Vec<String> = assembly
+        .diagnostics
+        .iter()
+        .filter(|d| !in_passing(d.code))
+        .map(|d| format!("{}:{} {}", d.line, d.column, d.code))
+        .collect();
+    (found != wanted).then(|| {
+        let says: Vec<String> = assembly.diagnostics.iter().map(|d| d.one_line()).collect();
+        format!("{name}.wall: expected {wanted:?}, found {found:?}\n  {}", says.join("\n  "))
+    })
+}
+
+#[test]
+fn every_case_gives_exactly_what_it_says() {
+    let workshop = workshop();
+    let cases = cases();
+    let wrong: Vec<String> =
+        cases.iter().filter_map(|(name, text)| verdict(&workshop, name, text)).collect();
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(cases.len() > 250, "the corpus has {} cases", cases.len());
+}
+
+#[test]
+fn every_code_has_a_case() {
+    let named: BTreeSet<String> = cases().iter().flat_map(|(_, text)| expected(text)).collect();
+    for code in Code::ALL {
+        let has = named.iter().any(|line| line.ends_with(code.as_str()));
+        let excused = WITHOUT_CASE.iter().find(|(without, _)| without == code);
+        match excused {
+            None => assert!(has, "{} has no case", code.as_str()),
+            Some((_, why)) => assert!(!has, "{} has a case, though {why}", code.as_str()),
+        }
+    }
+}
+
+#[test]
+fn a_case_that_says_something_else_is_caught() {
+    let workshop = workshop();
+    let text = "policy 1\nfloor { rule a { when pth == \"/a\" then drop } }\n";
+    let right = format!("# expect: 3:23 N001\n{text}");
+    assert_eq!(verdict(&workshop, "N001-x", &right), None);
+    for wrong in ["# expect: 3:24 N001\n", "# expect: 3:23 N002\n", ""] {
+        assert!(verdict(&workshop, "N001-x", &format!("{wrong}{text}")).is_some(), "{wrong}");
+    }
+    let right_but_misnamed = verdict(&workshop, "N002-x", &right);
+    assert!(right_but_misnamed.is_some());
+}
