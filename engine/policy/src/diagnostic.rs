@@ -177,10 +177,18 @@ pub fn tidy(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.dedup_by(|a, b| a.file == b.file && a.span == b.span && a.code == b.code);
 }
 
+/// Longest word worth comparing, in characters: the table of a comparison is this squared.
+const WORD_CHARS_MAX: usize = 64;
+
 /// The nearest of `known` to `word`: within edit distance 2, and never more than half the word.
+/// Beyond that a guess misleads.
 #[must_use]
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let most = 2.min(word.chars().count() / 2);
+    let length = word.chars().count();
+    let most = 2.min(length / 2);
+    if length > WORD_CHARS_MAX {
+        return None;
+    }
     known
         .into_iter()
         .map(|candidate| (edit_distance(word, candidate, most), candidate))
@@ -189,29 +197,42 @@ pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions and changes between two words, case apart; counting stops past `most`.
+/// Insertions, deletions, changes and swaps of neighbours between two words, case apart (the optimal
+/// string alignment). A swap is the commonest slip of all, so it counts as one. Words whose lengths
+/// differ by more than `most` are not compared.
 fn edit_distance(a: &str, b: &str, most: usize) -> usize {
-    let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
     let a: Vec<char> = a.chars().flat_map(char::to_lowercase).collect();
+    let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
     if a.len().abs_diff(b.len()) > most {
         return most.saturating_add(1);
     }
+    let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX);
+    // The rows of the table for the last two characters of `a`.
+    let mut earlier: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut last = None;
     for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(row.first_mut().unwrap_or(&mut 0), i + 1);
-        let mut left = i + 1;
-        for (y, cell) in b.iter().zip(row.iter_mut().skip(1)) {
-            let best = (diagonal + usize::from(x != y)).min(left + 1).min(*cell + 1);
-            diagonal = std::mem::replace(cell, best);
-            left = best;
+        let mut next = vec![i.saturating_add(1)];
+        for (j, y) in b.iter().enumerate() {
+            let changed = at(&row, j).saturating_add(usize::from(x != y));
+            let removed = at(&row, j.saturating_add(1)).saturating_add(1);
+            let added = at(&next, j).saturating_add(1);
+            let before = j.checked_sub(1).filter(|before| b.get(*before) == Some(x));
+            let swapped = match before {
+                Some(before) if last == Some(y) => at(&earlier, before).saturating_add(1),
+                _ => usize::MAX,
+            };
+            next.push(changed.min(removed).min(added).min(swapped));
         }
+        earlier = std::mem::replace(&mut row, next);
+        last = Some(x);
     }
     row.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{edit_distance, nearest};
 
     #[test]
     fn suggestions_keep_their_distance() {
@@ -221,5 +242,26 @@ mod tests {
         assert_eq!(nearest("Allow", known), Some("allow"));
         assert_eq!(nearest("unknown_function", known), None);
         assert_eq!(nearest("x", known), None, "a guess from one letter is noise");
+        assert_eq!(nearest(&"x".repeat(65), known), None);
+    }
+
+    #[test]
+    fn distances_count_slips_of_the_hand() {
+        for (a, b, expected) in [
+            ("", "", 0),
+            ("", "ab", 2),
+            ("kitten", "sitting", 3),
+            ("htpp", "http", 1),
+            ("é", "e", 1),
+            ("lgo", "log", 1),
+            ("ab", "bca", 3),
+            ("GET", "get", 0),
+        ] {
+            assert_eq!(edit_distance(a, b, 9), expected, "{a} {b}");
+            assert_eq!(edit_distance(b, a, 9), expected, "{b} {a}");
+        }
+        assert_eq!(nearest("sockte", ["socket"]), Some("socket"));
+        assert_eq!(nearest("sokctx", ["socket"]), None);
+        assert_eq!(nearest("lgo", ["geo", "log"]), Some("log"));
     }
 }

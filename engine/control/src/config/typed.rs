@@ -4,12 +4,12 @@
 //! entry that holds it is taken out of the parsed tree, and the rest is read again. Whether what
 //! is there makes sense is `meant`'s business.
 
+use seawall_ruleset::nearest;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
-use super::nearest::nearest;
 use super::place::Faults;
 
 /// Most mistakes taken out before reading gives up; more than are shown, so that "and N more" is
@@ -148,7 +148,7 @@ fn words(message: &str) -> (String, Option<String>) {
     if message.starts_with("unknown field") {
         let typed = quoted.next().unwrap_or_default();
         let known: Vec<&str> = quoted.collect();
-        let help = match nearest(typed, &known) {
+        let help = match nearest(typed, known.iter().copied()) {
             Some(word) => format!("did you mean `{word}`?"),
             None => format!("known here: {}", known.join(", ")),
         };

@@ -72,8 +72,8 @@ impl Builder<'_> {
         self.build_stmts(&site.stmts, Where::Member, &mut steps);
         let defaults = self.adjusted(&site.stmts);
         self.scope = Scope::Host;
-        let tenant = self.member.clone();
-        self.program.sites.push(SiteLayer { tenant, hosts, steps, defaults });
+        let (tenant, space) = (self.member.clone(), self.prefix.clone());
+        self.program.sites.push(SiteLayer { tenant, space, hosts, steps, defaults });
     }
 
     /// Two `site` blocks for one host would leave open which of them holds.

@@ -1,6 +1,7 @@
 //! Whole policies: text in, verdicts and complaints out.
 
 mod floor;
+mod networks;
 
 use seawall_model::{
     Client, ClientUnits, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Reason, Tick,
@@ -744,4 +745,34 @@ fn bytes_that_are_no_text_are_drawn_too() {
         let drawn = crate::render(&assembly.diagnostics, &sources, crate::Style::Plain);
         assert!(drawn.contains("root.wall:3:"), "{drawn}");
     }
+}
+
+#[test]
+fn a_ban_refuses_everywhere_until_it_ends() {
+    let text = r#"
+floor { rule x { when path == "/trap" then ban 10m } }
+guarantee { rule g { when path == "/g" then allow } }
+site "a.example" { rule y { when path == "/own" then ban 10m per client.ip } }
+test "of the host" {
+  request GET "http://a.example/trap"
+  expect ban by floor.x
+  request GET "http://b.example/g"
+  expect ban
+  request GET "http://b.example/" from 192.0.2.9
+  expect pass
+  wait 10m
+  request GET "http://b.example/"
+  expect pass
+}
+test "of a site" {
+  request GET "http://a.example/own"
+  expect ban by y
+  request GET "http://a.example/"
+  expect drop
+  request GET "http://a.example/g"
+  expect allow by guarantee.g
+  request GET "http://b.example/"
+  expect pass
+}"#;
+    assert_eq!(failures(text), Vec::<String>::new());
 }
