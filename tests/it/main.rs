@@ -34,6 +34,8 @@ mod privacy;
 mod reload;
 /// Rules that burn are ended, and cost nobody else anything.
 mod rules;
+/// What the fuzz targets start from.
+mod seeds;
 /// SIGHUP, SIGTERM, and SIGTERM again.
 mod signals;
 /// The tree itself.

@@ -1,0 +1,66 @@
+//! Replays what the fuzz targets start from: every seed, every policy of the tree, and pieces of
+//! them, through the same oracles.
+
+use std::path::{Path, PathBuf};
+
+#[path = "../fuzz/oracles.rs"]
+mod oracles;
+
+fn files(below: &str) -> Vec<PathBuf> {
+    fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { collect(&path, found) } else { found.push(path) }
+        }
+    }
+    let mut found = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(below), &mut found);
+    found.sort();
+    found
+}
+
+/// All bytes of the policy files, and each cut in three places, which leaves every kind of thing
+/// unfinished somewhere.
+fn policies() -> Vec<Vec<u8>> {
+    let folders =
+        ["policies", "tests/fixtures/policies", "tests/corpus/diagnostics", "tests/fuzz/seeds"];
+    let mut all = Vec::new();
+    for path in folders.into_iter().flat_map(files) {
+        if path.extension().is_some_and(|end| end == "wall") {
+            let bytes = std::fs::read(&path).unwrap();
+            for part in [1, 2, 3] {
+                all.push(bytes[..bytes.len() * part / 4].to_vec());
+            }
+            all.push(bytes);
+        }
+    }
+    assert!(all.len() > 1_000, "{} pieces of policies", all.len());
+    all
+}
+
+#[test]
+fn seeds_of_the_lexer() {
+    policies().iter().for_each(|bytes| oracles::lex(bytes));
+}
+
+#[test]
+fn seeds_of_the_parser() {
+    policies().iter().for_each(|bytes| oracles::parse(bytes));
+}
+
+#[test]
+fn seeds_of_the_checker() {
+    policies().iter().for_each(|bytes| oracles::check(bytes));
+}
+
+#[test]
+fn seeds_of_the_formatter() {
+    policies().iter().for_each(|bytes| oracles::format(bytes));
+}
+
+#[test]
+fn seeds_of_targets_and_hosts() {
+    files("tests/fuzz/seeds/target").iter().for_each(|path| {
+        oracles::target(&std::fs::read(path).unwrap());
+    });
+}
