@@ -26,6 +26,8 @@ mod limits;
 mod load;
 /// What the manual shows is so.
 mod manual;
+/// Members, levels and what is counted after an answer.
+mod members;
 /// Origins that are down, hang or break off.
 mod origins;
 /// No visitor's address is kept or said anywhere.

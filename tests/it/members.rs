@@ -1,0 +1,80 @@
+//! Members, levels and answers, over the running program: what a member's mistake does to the rest,
+//! and that what counts after an answer and once a second is fed by real traffic.
+
+use seawall_tests::{Origin, ROOT, SITE, Setup, overwrite, wait_until};
+
+/// A host with one member, whose site is [`SITE`].
+fn host(refused: &str) -> String {
+    format!(
+        "policy 1\ntenant ann {{ hosts {{ \"{SITE}\" }} may {{ block, test }} file \"members/ann.wall\" }}\n\
+         floor {{ rule gone {{ when path == \"/{refused}\" then block 410 }} }}\n"
+    )
+}
+
+fn hers(body: &str) -> String {
+    format!("policy 1\nsite \"{SITE}\" {{ {body} }}\n")
+}
+
+#[test]
+fn a_members_mistake_keeps_her_part_and_publishes_the_rest() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, &host("one"));
+    setup.write("members/ann.wall", hers("rule own { when path == \"/own\" then block 451 }"));
+    let server = setup.start();
+    let answers = || ["/own", "/one", "/two"].map(|path| server.answers(path));
+    assert_eq!(answers(), [451, 410, 200]);
+
+    overwrite(&server.setup.policy("members/ann.wall"), hers("rule own { when pth == \"/own\" }"));
+    server.wait_line("member ann: the last good part stays in force");
+    server.wait_line("members/ann.wall:2");
+    overwrite(&server.setup.policy(ROOT), host("two"));
+    wait_until("the host's edit is published", || server.answers("/two") == 410);
+    assert_eq!(answers(), [451, 200, 410], "her last good part, under the host's new rules");
+
+    overwrite(
+        &server.setup.policy("members/ann.wall"),
+        hers("rule own { when path == \"/own\" then block 418 }"),
+    );
+    wait_until("her mended part is published", || server.answers("/own") == 418);
+}
+
+#[test]
+fn a_member_who_starts_with_a_mistake_has_the_hosts_layers_alone() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, &host("one"));
+    setup.write("members/ann.wall", hers("rule"));
+    let server = setup.start();
+    assert_eq!([server.answers("/own"), server.answers("/one")], [200, 410]);
+    assert!(server.lines().iter().any(|line| line.contains("member ann: the host's layers alone")));
+}
+
+#[test]
+fn tracks_of_answers_are_fed_by_real_answers() {
+    let origin = Origin::start();
+    let policy = "policy 1\n\
+        track refusals { on response where status == 410 count requests per client over 1m keys 1k }\n\
+        floor { rule gone { when path == \"/one\" then block 410 } }\n\
+        defaults { rule enough { when rate(refusals) >= 3/1m then block 429 } }\n";
+    let server = Setup::new(origin.address, policy).start();
+    let mut visitor = server.visitor("127.3.0.1");
+    assert_eq!(visitor.status("/two"), 200);
+    for _ in 0..3 {
+        assert_eq!(visitor.status("/one"), 410);
+    }
+    assert_eq!(visitor.status("/two"), 429);
+    assert_eq!(server.visitor("127.3.0.2").status("/two"), 200, "counted by client");
+}
+
+#[test]
+fn a_level_is_entered_by_traffic_and_told() {
+    let origin = Origin::start();
+    let policy = "policy 1\n\
+        track all { count requests over 10s }\n\
+        level busy { enter when rate(all) > 5/10s leave after 1h }\n\
+        defaults { under busy { rule shut { when path == \"/two\" then block 503 } } }\n";
+    let server = Setup::new(origin.address, policy).start();
+    assert_eq!(server.answers("/two"), 200);
+    wait_until("the level is entered", || server.answers("/two") == 503);
+    server.wait_line("level busy is entered");
+    assert_eq!(server.status()["sites"][0]["level"], "busy");
+}
