@@ -97,11 +97,8 @@ impl Loader {
     /// Checks, builds and rehearses.
     #[must_use]
     pub fn build(&self, sources: &Sources, purpose: Purpose, previous: Option<&RuleSet>) -> Built {
-        // A rehearsed rule that outruns its fuel must end on its time.
-        self.ticker.want(true);
-        let workshop = (self.make)((self.now)().day());
-        let Assembly { rules, diagnostics, members } =
-            workshop.assemble(sources, purpose, previous);
+        let Assembly { rules, diagnostics, members, .. } =
+            self.workshop().assemble(sources, purpose, previous);
         let tests = rules.as_ref().map(RuleSet::rehearse).unwrap_or_default();
         Built { rules, diagnostics, tests, members }
     }
@@ -109,11 +106,8 @@ impl Loader {
     /// The same for a server, where a member's mistakes refuse the member's part alone.
     #[must_use]
     pub fn build_to_run(&self, sources: &Sources, previous: Option<&RuleSet>) -> Built {
-        self.ticker.want(true);
-        let workshop = (self.make)((self.now)().day());
-        let Assembly { rules, diagnostics, members } =
-            workshop.assemble_without_veto(sources, previous);
-        let mut tests = rules.as_ref().map(RuleSet::rehearse).unwrap_or_default();
+        let Assembly { rules, diagnostics, members, mut tests } =
+            self.workshop().assemble_without_veto(sources, previous);
         // A member's test that still fails is broken by the host's rules: worth a warning.
         tests.iter_mut().filter(|test| sources.is_members(&test.file)).for_each(|test| {
             if !test.passed {
@@ -122,6 +116,13 @@ impl Loader {
             }
         });
         Built { rules, diagnostics, tests, members }
+    }
+
+    /// A workshop for today, with the rules' clock running: a rehearsed rule that outruns its fuel
+    /// must end on its time.
+    fn workshop(&self) -> Workshop {
+        self.ticker.want(true);
+        (self.make)((self.now)().day())
     }
 
     /// From now on rules of these generations can be running, and no others.

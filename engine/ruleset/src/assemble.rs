@@ -20,6 +20,7 @@ use seawall_wasm::{
 };
 use sha2::{Digest, Sha256};
 
+use crate::cases::TestOutcome;
 use crate::http::SCHEMA;
 use crate::lists::load_lists;
 use crate::report;
@@ -67,6 +68,8 @@ pub struct Assembly {
     pub diagnostics: Vec<report::Diagnostic>,
     /// Members whose files are wrong, where that does not refuse the rest.
     pub members: Vec<MemberState>,
+    /// How the tests ended, where they were run to know whether a member's part may serve.
+    pub tests: Vec<TestOutcome>,
 }
 
 impl Workshop {
@@ -74,12 +77,6 @@ impl Workshop {
     #[must_use]
     pub fn new(settings: HostSettings, sandbox: Sandbox) -> Self {
         Self { settings, sandbox }
-    }
-
-    /// The settings it was made with.
-    #[must_use]
-    pub const fn settings(&self) -> &HostSettings {
-        &self.settings
     }
 
     /// Makes a ruleset of sources. `previous` lends what has not changed.
@@ -107,7 +104,14 @@ impl Workshop {
         let rules = parts
             .filter(|_| !failed)
             .map(|parts| RuleSet::new(Parts { files, sources: sources.policies(), ..parts }));
-        Assembly { rules, diagnostics: located, members: Vec::new() }
+        Assembly { rules, diagnostics: located, members: Vec::new(), tests: Vec::new() }
+    }
+
+    /// The same for a server, with the tests run.
+    fn assemble_and_rehearse(&self, sources: &Sources, previous: Option<&RuleSet>) -> Assembly {
+        let assembly = self.assemble(sources, Purpose::Run, previous);
+        let tests = assembly.rules.as_ref().map(RuleSet::rehearse).unwrap_or_default();
+        Assembly { tests, ..assembly }
     }
 
     /// The same for a server, where a member cannot veto the host: an error in a member's files
@@ -115,11 +119,11 @@ impl Workshop {
     /// is made of the new sources. What was wrong is told in [`Assembly::members`].
     #[must_use]
     pub fn assemble_without_veto(&self, sources: &Sources, previous: Option<&RuleSet>) -> Assembly {
-        let whole = self.assemble(sources, Purpose::Run, previous);
+        let whole = self.assemble_and_rehearse(sources, previous);
         let owners = sources.owners();
         let mut spoilt: Vec<MemberState> = Vec::new();
-        if let Some(rules) = &whole.rules {
-            spoilt = failing_members(rules, &owners, previous);
+        if whole.rules.is_some() {
+            spoilt = failing_members(&whole, &owners, previous);
             if spoilt.is_empty() {
                 return whole;
             }
@@ -128,14 +132,7 @@ impl Workshop {
         {
             // An error of the host refuses everything, as it does without members.
             let Some(owner) = owners.get(&*diagnostic.file) else { return whole };
-            match spoilt.iter_mut().find(|member| member.name == *owner) {
-                Some(member) => member.diagnostics.push(diagnostic.clone()),
-                None => spoilt.push(MemberState {
-                    name: owner.clone(),
-                    part: MemberPart::Absent,
-                    diagnostics: vec![diagnostic.clone()],
-                }),
-            }
+            note_spoilt(&mut spoilt, owner, diagnostic.clone());
         }
         let mut mended = sources.clone();
         for member in &mut spoilt {
@@ -146,7 +143,7 @@ impl Workshop {
                 mended.leave_out(&member.name, &owners);
             }
         }
-        let second = self.assemble(&mended, Purpose::Run, previous);
+        let second = self.assemble_and_rehearse(&mended, previous);
         match second.rules {
             // Her last good part no longer fits what the host writes now: then it is hers to mend,
             // and her hosts have the host's layers alone until she does.
@@ -155,10 +152,10 @@ impl Workshop {
                     member.part = MemberPart::Absent;
                     mended.leave_out(&member.name, &owners);
                 }
-                let third = self.assemble(&mended, Purpose::Run, previous);
+                let third = self.assemble_and_rehearse(&mended, previous);
                 Assembly { members: spoilt, ..third }
             }
-            rules => Assembly { rules, members: spoilt, diagnostics: second.diagnostics },
+            rules => Assembly { rules, members: spoilt, ..second },
         }
     }
 }
@@ -167,28 +164,34 @@ impl Workshop {
 /// the host's new rules break the test of a file that has not changed, that is the host's to know,
 /// and no reason to put the member's part aside.
 fn failing_members(
-    rules: &RuleSet,
+    whole: &Assembly,
     owners: &BTreeMap<String, Box<str>>,
     previous: Option<&RuleSet>,
 ) -> Vec<MemberState> {
     let mut spoilt: Vec<MemberState> = Vec::new();
-    for outcome in rules.rehearse().into_iter().filter(|outcome| !outcome.passed) {
-        let Some(owner) = owners.get(&*outcome.file) else { continue };
+    for outcome in whole.tests.iter().filter(|outcome| !outcome.passed) {
+        let (Some(owner), Some(rules)) = (owners.get(&*outcome.file), &whole.rules) else {
+            continue;
+        };
         let same = previous.is_some_and(|old| old.sources.same(&rules.sources, &outcome.file));
         if same {
             continue;
         }
-        let diagnostic = report::Diagnostic::failed_test(&outcome);
-        match spoilt.iter_mut().find(|member| member.name == *owner) {
-            Some(member) => member.diagnostics.push(diagnostic),
-            None => spoilt.push(MemberState {
-                name: owner.clone(),
-                part: MemberPart::Absent,
-                diagnostics: vec![diagnostic],
-            }),
-        }
+        note_spoilt(&mut spoilt, owner, report::Diagnostic::failed_test(outcome));
     }
     spoilt
+}
+
+/// Files what is wrong with a member's files under the member.
+fn note_spoilt(spoilt: &mut Vec<MemberState>, owner: &str, diagnostic: report::Diagnostic) {
+    match spoilt.iter_mut().find(|member| *member.name == *owner) {
+        Some(member) => member.diagnostics.push(diagnostic),
+        None => spoilt.push(MemberState {
+            name: owner.into(),
+            part: MemberPart::Absent,
+            diagnostics: vec![diagnostic],
+        }),
+    }
 }
 
 /// What serves for a member whose files are wrong.

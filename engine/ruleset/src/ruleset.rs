@@ -157,11 +157,6 @@ impl RuleSet {
         &self.specs
     }
 
-    /// Lets a millisecond pass for rules that are running; the edge calls it every millisecond.
-    pub fn raise_epoch(&self) {
-        self.sandbox.raise_epoch();
-    }
-
     /// In numbers.
     #[must_use]
     pub fn summary(&self) -> Summary {
