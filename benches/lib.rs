@@ -34,8 +34,27 @@ impl HeaderView for Browser {
         self.0.iter().any(|(key, value)| *key == name && visit(value.as_bytes()))
     }
 
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_bytes())
+    }
+
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         self.0.iter().for_each(|(key, value)| visit(key.as_bytes(), value.as_bytes()));
+    }
+}
+
+impl Browser {
+    /// One of very many whose agent strings all differ.
+    #[must_use]
+    pub fn never_seen(n: u64) -> Self {
+        let mixed = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut browser = Self::new(n);
+        if let Some((_, agent)) = browser.0.get_mut(1) {
+            *agent = format!(
+                "Mozilla/5.0 (X11; Linux x86_64; rv:{mixed}.0) Gecko/20100101 Firefox/{mixed:x}"
+            );
+        }
+        browser
     }
 }
 
@@ -61,23 +80,82 @@ pub fn request<'r>(headers: &'r Browser, path: &'r str, n: u32) -> Facts<'r> {
     }
 }
 
-/// A policy of `n` rules as a host has them after a long attack: paths, agents, networks, headers.
+/// The condition of the i-th rule: paths, agents, networks, methods.
+fn condition(i: usize) -> String {
+    let (a, b) = (i / 250 % 250, i % 250);
+    match i % 5 {
+        0 => format!("path == \"/old/{i}.php\""),
+        1 => format!("path starts_with \"/scan/{i}/\""),
+        2 => format!("ua contains nocase \"badbot-{i}\""),
+        3 => format!("client.ip in 10.{a}.{b}.0/24"),
+        _ => format!("method == POST and path == \"/api/{i}\""),
+    }
+}
+
+fn rule(i: usize) -> String {
+    format!("  rule r{i} {{ when {} then block 403 }}\n", condition(i))
+}
+
+/// A policy of `n` rules as a host has them after a long attack.
 #[must_use]
 pub fn policy(n: usize) -> String {
-    let mut text = String::from("policy 1\nfloor {\n");
-    for i in 0..n {
-        let (a, b) = (i / 250 % 250, i % 250);
-        let condition = match i % 5 {
-            0 => format!("path == \"/old/{i}.php\""),
-            1 => format!("path starts_with \"/scan/{i}/\""),
-            2 => format!("ua contains \"badbot-{i}\""),
-            3 => format!("client.ip in 10.{a}.{b}.0/24"),
-            _ => format!("method == POST and path == \"/api/{i}\""),
-        };
-        text.push_str(&format!("  rule r{i} {{ when {condition} then block 403 }}\n"));
+    let rules: String = (0..n).map(rule).collect();
+    format!("policy 1\nfloor {{\n{rules}}}\n")
+}
+
+/// The same with a tenth of the rules as regular expressions.
+#[must_use]
+pub fn regex_policy(n: usize) -> String {
+    let regex =
+        |i| format!("  rule r{i} {{ when ua matches r\"(?i)scraper-{i}/\\d+\" then block 403 }}\n");
+    let rules: String = (0..n).map(|i| if i % 10 == 9 { regex(i) } else { rule(i) }).collect();
+    format!("policy 1\nfloor {{\n{rules}}}\n")
+}
+
+/// A host of many sites with `n` rules between them, a tenth of them the host's own.
+#[must_use]
+pub fn site_policy(sites: usize, n: usize) -> String {
+    let own = n / 10;
+    let mut text = policy(own);
+    let each = n.saturating_sub(own).div_ceil(sites.max(1));
+    for site in 0..sites {
+        let first = own + site * each;
+        let rules: String = (first..(first + each).min(n)).map(rule).collect();
+        text.push_str(&format!("site \"s{site}.example\" {{\n{rules}}}\n"));
     }
-    text.push_str("}\n");
     text
+}
+
+/// The policies that are shipped; without their rule in WASM, or with it where it is built.
+#[must_use]
+pub fn shipped(with_wasm: bool) -> Option<RuleSet> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
+    let read = |name: &str| std::fs::read(folder.join(name)).ok();
+    let root = String::from_utf8(read("baseline.wall")?).ok()?;
+    let root = if with_wasm { root } else { without_wasm(&root) };
+    let mut store = MemoryStore::default().with("baseline.wall", root);
+    for name in
+        ["under-attack.wall", "members/alice.wall", "members/partner-keys.txt", "lists/drop.txt"]
+    {
+        store = store.with(name, read(name)?);
+    }
+    if with_wasm {
+        let name = "wasm/header-oddness.wasm";
+        store = store.with(name, read(name)?);
+    }
+    Some(of_store(&Sources::gather("baseline.wall", &store)))
+}
+
+/// The policy without its extern and the rule that asks it.
+fn without_wasm(text: &str) -> String {
+    let mut inside = false;
+    let lines = text.lines().filter(|line| {
+        inside |= line.starts_with("extern header_oddness");
+        let drop = inside || line.trim_start().starts_with("rule odd-headers");
+        inside &= *line != "}";
+        !drop
+    });
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// A ruleset of a policy text.
@@ -87,10 +165,19 @@ pub fn policy(n: usize) -> String {
 #[must_use]
 pub fn rules(text: &str) -> RuleSet {
     let store = MemoryStore::default().with("root.wall", text);
-    let sandbox = Sandbox::new(SandboxLimits::default());
-    let sandbox = sandbox.unwrap_or_else(|why| missing(&format!("a sandbox: {why}")));
-    let workshop = Workshop::new(HostSettings::default(), sandbox);
-    let assembly = workshop.assemble(&Sources::gather("root.wall", &store), Purpose::Check, None);
+    of_store(&Sources::gather("root.wall", &store))
+}
+
+thread_local! {
+    static WORKSHOP: Workshop = {
+        let sandbox = Sandbox::new(SandboxLimits::default());
+        let sandbox = sandbox.unwrap_or_else(|why| missing(&format!("a sandbox: {why}")));
+        Workshop::new(HostSettings::default(), sandbox)
+    };
+}
+
+fn of_store(sources: &Sources) -> RuleSet {
+    let assembly = WORKSHOP.with(|workshop| workshop.assemble(sources, Purpose::Check, None));
     assembly.rules.unwrap_or_else(|| missing(&format!("{:?}", assembly.diagnostics)))
 }
 

@@ -13,6 +13,9 @@ pub trait HeaderView: Sync {
     /// says whether it did.
     fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool;
 
+    /// The first value of the field `name` (lower case), borrowed.
+    fn first(&self, name: &str) -> Option<&[u8]>;
+
     /// Calls `visit` with the name and value of each field, in the order of the wire where it is
     /// known.
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8]));

@@ -137,6 +137,8 @@ codes! {
     HostBits = "C018";
     /// The memory of all counters.
     Memory = "C019";
+    /// More values in rules than an index may hold.
+    IndexTooLarge = "C020";
 
     /// A file that cannot be read.
     SourceMissing = "S001";

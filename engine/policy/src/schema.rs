@@ -133,6 +133,9 @@ pub struct Schema {
     pub level_field: FieldId,
     /// The field that holds the score.
     pub score_field: FieldId,
+    /// Fields whose values come again and again from different visitors, so that what was found for
+    /// one is worth remembering; a named field with the name, a plain one with none.
+    pub repeating: &'static [(FieldId, &'static str)],
 }
 
 impl Schema {
@@ -153,6 +156,12 @@ impl Schema {
     #[must_use]
     pub fn words(&self, id: EnumId) -> Option<&EnumSpec> {
         self.enums.get(usize::from(id.0))
+    }
+
+    /// Whether the values of a field come again and again.
+    #[must_use]
+    pub fn repeats(&self, field: FieldId, name: &str) -> bool {
+        self.repeating.contains(&(field, name))
     }
 
     /// A type as a policy's author would say it.

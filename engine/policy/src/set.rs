@@ -4,7 +4,7 @@
 //! inside a listed /64 has taken other systems down at boot), and membership is one binary search.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use seawall_model::Prefix;
 
@@ -68,6 +68,22 @@ impl Set {
 pub struct NetSet {
     v4: Vec<(u32, u32)>,
     v6: Vec<(u128, u128)>,
+    /// For each /16, how many ranges begin before it; empty for a small set. A list of 200,000
+    /// networks has three in a /16: nothing is left to search.
+    first: Vec<u32>,
+}
+
+/// From how many ranges on the 256 KiB of a first level pay.
+const FIRST_LEVEL_RANGES_MIN: usize = 1_024;
+
+/// How many of the sorted ranges begin before each /16, and before the end of all.
+fn first_level(v4: &[(u32, u32)]) -> Vec<u32> {
+    if v4.len() < FIRST_LEVEL_RANGES_MIN {
+        return Vec::new();
+    }
+    let before = |block: u32| v4.partition_point(|range| range.0 < block << 16);
+    let all = (0..1 << 16).map(before).chain([v4.len()]);
+    all.map(|count| u32::try_from(count).unwrap_or(u32::MAX)).collect()
 }
 
 impl FromIterator<Prefix> for NetSet {
@@ -85,7 +101,9 @@ impl FromIterator<Prefix> for NetSet {
                 }
             }
         }
-        Self { v4: merged(v4, |n| n.saturating_add(1)), v6: merged(v6, |n| n.saturating_add(1)) }
+        let v4 = merged(v4, |n| n.saturating_add(1));
+        let first = first_level(&v4);
+        Self { v4, v6: merged(v6, |n| n.saturating_add(1)), first }
     }
 }
 
@@ -103,6 +121,24 @@ fn merged<T: Ord + Copy>(mut ranges: Vec<(T, T)>, next: impl Fn(T) -> T) -> Vec<
     out
 }
 
+/// A range of addresses of `bits` bits as networks: the largest that begins at the start and fits,
+/// again and again.
+fn split(from: u128, to: u128, bits: u32) -> impl Iterator<Item = (u128, u8)> {
+    let mut next = Some(from);
+    std::iter::from_fn(move || {
+        let start = next.filter(|start| *start <= to)?;
+        // Addresses left, less one, so that the whole of IPv6 is a number too.
+        let left = to.saturating_sub(start);
+        let fits = match left.checked_add(1) {
+            Some(count) => count.ilog2(),
+            None => 128,
+        };
+        let free = start.trailing_zeros().min(fits).min(bits);
+        next = 1_u128.checked_shl(free).and_then(|size| start.checked_add(size));
+        Some((start, u8::try_from(bits.saturating_sub(free)).unwrap_or(0)))
+    })
+}
+
 /// The range that holds `from`, if it reaches `to`.
 fn within<T: Ord + Copy>(ranges: &[(T, T)], from: T, to: T) -> bool {
     let after = ranges.partition_point(|range| range.0 <= from);
@@ -117,11 +153,50 @@ impl NetSet {
             && self.v6.iter().all(|(from, to)| within(&others.v6, *from, *to))
     }
 
+    /// How many ranges they are, neighbours joined.
+    #[must_use]
+    pub fn ranges(&self) -> usize {
+        self.v4.len().saturating_add(self.v6.len())
+    }
+
+    /// Whether they hold every address of a family.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.v4.first() == Some(&(0, u32::MAX)) || self.v6.first() == Some(&(0, u128::MAX))
+    }
+
+    /// The fewest networks that hold the same addresses.
+    pub fn prefixes(&self) -> impl Iterator<Item = Prefix> {
+        let v4 = self.v4.iter().flat_map(|(from, to)| {
+            split(u128::from(*from), u128::from(*to), 32).filter_map(|(start, len)| {
+                Some(Prefix::new(Ipv4Addr::from(u32::try_from(start).ok()?).into(), len))
+            })
+        });
+        let v6 = self.v6.iter().flat_map(|(from, to)| {
+            split(*from, *to, 128)
+                .map(|(start, len)| Prefix::new(Ipv6Addr::from(start).into(), len))
+        });
+        v4.chain(v6)
+    }
+
+    /// Whether a range of IPv4 lies in them.
+    fn has_v4(&self, from: u32, to: u32) -> bool {
+        let block = (from >> 16) as usize;
+        let (Some(begin), Some(end)) =
+            (self.first.get(block), self.first.get(block.saturating_add(1)))
+        else {
+            return within(&self.v4, from, to);
+        };
+        // The range that holds `from` begins in this /16, or is the last that begins before it.
+        let few = self.v4.get((*begin as usize).saturating_sub(1)..*end as usize);
+        few.is_some_and(|few| within(few, from, to))
+    }
+
     /// Whether the address lies in one of them.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         match ip {
-            IpAddr::V4(v4) => within(&self.v4, u32::from(v4), u32::from(v4)),
+            IpAddr::V4(v4) => self.has_v4(u32::from(v4), u32::from(v4)),
             IpAddr::V6(v6) => within(&self.v6, u128::from(v6), u128::from(v6)),
         }
     }
@@ -133,7 +208,7 @@ impl NetSet {
             IpAddr::V4(v4) => {
                 let from = u32::from(v4);
                 let free = u32::MAX.checked_shr(u32::from(net.len())).unwrap_or(0);
-                within(&self.v4, from, from | free)
+                self.has_v4(from, from | free)
             }
             IpAddr::V6(v6) => {
                 let from = u128::from(v6);
@@ -169,7 +244,47 @@ mod tests {
         assert!(!set.contains("::".parse().unwrap()));
     }
 
+    #[test]
+    fn a_large_set_answers_as_a_search_through_it_does() {
+        // Every third /20: 349,525 of them cover /16s in part, and some ranges cross one.
+        let scattered = (0..1 << 20).step_by(3);
+        let all: Vec<Prefix> = scattered
+            .map(|n: u32| Prefix::new(std::net::Ipv4Addr::from(n << 12).into(), 20))
+            .chain([
+                Prefix::parse("10.0.0.0/8").unwrap().0,
+                Prefix::parse("20.255.0.0/15").unwrap().0,
+            ])
+            .collect();
+        let large: NetSet = all.into_iter().collect();
+        let plain = NetSet { first: Vec::new(), ..large.clone() };
+        assert!(!large.first.is_empty());
+        for n in (0..=u32::MAX).step_by(65_521 * 7).chain([u32::MAX]) {
+            for near in [n.wrapping_sub(1), n, n | 0xFFFF, n & 0xFFFF_0000] {
+                let ip = IpAddr::from(std::net::Ipv4Addr::from(near));
+                assert_eq!(large.contains(ip), plain.contains(ip), "{ip}");
+                for len in [8, 12, 16, 24] {
+                    let net = Prefix::new(ip, len);
+                    assert_eq!(large.covers(&net), plain.covers(&net), "{net}");
+                }
+            }
+        }
+    }
+
     proptest::proptest! {
+        #[test]
+        fn the_networks_of_a_set_are_the_same_set(
+            raw in proptest::collection::vec((proptest::prelude::any::<u128>(), 0u8..=128), 0..20),
+        ) {
+            let all = raw.iter().flat_map(|(ip, len)| [
+                Prefix::new(Ipv6Addr::from(*ip).into(), *len),
+                Prefix::new(Ipv4Addr::from(*ip as u32).into(), len % 33),
+            ]);
+            let set: NetSet = all.collect();
+            let again: NetSet = set.prefixes().collect();
+            proptest::prop_assert!(set.prefixes().count() <= raw.len() * 2);
+            proptest::prop_assert_eq!(set, again);
+        }
+
         #[test]
         fn membership_is_that_of_the_naive_list(
             raw in proptest::collection::vec((proptest::prelude::any::<u32>(), 0u8..=32), 0..40),

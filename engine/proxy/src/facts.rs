@@ -19,6 +19,10 @@ impl HeaderView for WireFields<'_> {
         self.0.iter().any(|field| field.name.eq_ignore_ascii_case(name) && visit(field.value))
     }
 
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        self.0.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+    }
+
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         for field in self.0 {
             visit(field.name.as_bytes(), field.value);

@@ -17,7 +17,7 @@ impl RuleSet {
 
     /// Feeds the tracks that count `on response`.
     pub fn answered(&self, facts: &Facts<'_>, answered: Answered, state: &State, now: Tick) {
-        let given = Given { level: LevelId(state.level(facts.site)), lists: &[] };
+        let given = Given::at(LevelId(state.level(facts.site)));
         self.answered_given(Judging::new(self, facts, state, now, given), answered);
     }
 

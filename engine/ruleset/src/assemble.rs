@@ -11,6 +11,7 @@ use seawall_model::{ClientUnits, HostPattern};
 use seawall_policy::check::{Given, Page, Purpose, check};
 use seawall_policy::code::Code;
 use seawall_policy::diagnostic::{Diagnostic, FileId, Files, tidy};
+use seawall_policy::index::{INDEX_ENTRIES_MAX, INDEX_TEXT_BYTES_MAX};
 use seawall_policy::program::{Extern, ExternType, Program};
 use seawall_policy::span::Span;
 use seawall_policy::syntax::ast::{File, Item};
@@ -23,6 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::cases::TestOutcome;
 use crate::http::SCHEMA;
 use crate::lists::load_lists;
+use crate::plan::Plan;
 use crate::report;
 use crate::ruleset::{FunctionKey, LoadedList, Parts, RuleSet};
 use crate::sources::{ReadError, Sources, resolve};
@@ -381,8 +383,10 @@ impl Loading<'_> {
                 externs.push(function);
             }
         }
+        let plan = self.plan(&program)?;
         (externs.len() == program.externs.len()).then(|| Parts {
             program,
+            plan,
             files: Files::default(),
             sources: Sources::default(),
             lists,
@@ -391,6 +395,29 @@ impl Loading<'_> {
             functions,
             sandbox: sandbox.clone(),
         })
+    }
+
+    /// The indexes; refused where they would be larger than they may be.
+    fn plan(&mut self, program: &Program) -> Option<Plan> {
+        let why = match Plan::new(program) {
+            Ok(plan) => return Some(plan),
+            Err(why) => why,
+        };
+        let rule = program.rules.get(why.rule.0 as usize)?;
+        self.diagnostics.push(
+            Diagnostic::error(
+                Code::IndexTooLarge,
+                rule.file,
+                rule.span,
+                format!(
+                    "with `{}` the rules hold {} values of {} bytes; {INDEX_ENTRIES_MAX} of \
+                     {INDEX_TEXT_BYTES_MAX} may be",
+                    rule.name, why.entries, why.bytes
+                ),
+            )
+            .help("a large set belongs into a list file: `list … from \"file\"`"),
+        );
+        None
     }
 
     /// The bytes of a file that a policy names at a place.

@@ -51,6 +51,13 @@ impl HeaderView for CaseHeaders<'_> {
             || self.listed.iter().any(|(key, value)| **key == *name && visit(value))
     }
 
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        if name == "host" {
+            return Some(self.host.as_bytes());
+        }
+        self.listed.iter().find(|(key, _)| **key == *name).map(|(_, value)| &**value)
+    }
+
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         visit(b"host", self.host.as_bytes());
         for (name, value) in self.listed {
@@ -237,7 +244,7 @@ impl<'r, O: Observer> Run<'r, O> {
             cpu_percent: None,
         };
         let level = self.case.level.unwrap_or(LevelId(self.state.level(&host)));
-        let given = Given { level, lists: &self.case.lists };
+        let given = Given { lists: &self.case.lists, ..Given::at(level) };
         let mut judging = Judging::new(self.rules, &facts, &self.state, self.now, given);
         judging.trace = self.trace;
         let decision = self.rules.decide_given(&mut judging, self.observer);

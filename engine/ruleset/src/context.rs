@@ -32,6 +32,15 @@ pub(crate) struct Given<'g> {
     pub(crate) level: LevelId,
     /// Lists replaced by a test.
     pub(crate) lists: &'g [(ListId, Set)],
+    /// Rule after rule, without an index.
+    pub(crate) plain: bool,
+}
+
+impl Given<'_> {
+    /// What the server gives.
+    pub(crate) fn at(level: LevelId) -> Self {
+        Self { level, ..Self::default() }
+    }
 }
 
 /// A request that is being judged.
@@ -133,12 +142,7 @@ impl<'j> Judging<'j> {
     }
 
     fn header(&self, name: &str) -> Value<'_> {
-        let mut first = None;
-        self.facts.headers.any_value(name, &mut |value| {
-            first = Some(value.to_vec());
-            true
-        });
-        first.map_or(Value::Absent, |bytes| Value::Bytes(bytes.into()))
+        self.facts.headers.first(name).map_or(Value::Absent, Value::bytes)
     }
 
     fn packed_headers(&self) -> Option<&[u8]> {

@@ -12,6 +12,7 @@ use seawall_policy::run::{Context, Value};
 use seawall_state::{BanOrigin, BanScope, BanUnit, Hold, Outcome, Rate, State, Tally, Terms};
 
 use crate::context::{Given, Judging};
+use crate::plan::{HostLayer, HostWalk};
 use crate::ruleset::RuleSet;
 
 /// What became of a rule or limit that the walk came to.
@@ -61,6 +62,21 @@ impl Observer for Tally {
 /// What the walk says of one layer.
 type Walked = Option<Decision>;
 
+/// A request on its way through the layers.
+struct Layers<'l, 'j> {
+    judging: &'l Judging<'j>,
+    /// None where rule after rule is asked.
+    indexed: Option<HostWalk<'l>>,
+}
+
+impl<'l, 'j> Layers<'l, 'j> {
+    fn new(rules: &'l RuleSet, judging: &'l Judging<'j>) -> Self {
+        let plain = judging.given.plain || judging.trace.is_some();
+        let indexed = (!plain).then(|| rules.plan.host(judging.given.level));
+        Self { judging, indexed }
+    }
+}
+
 impl RuleSet {
     /// Judges one request.
     #[must_use]
@@ -76,8 +92,20 @@ impl RuleSet {
         now: Tick,
         observer: &O,
     ) -> Decision {
-        let level = LevelId(state.level(facts.site));
-        let given = Given { level, lists: &[] };
+        let given = Given::at(LevelId(state.level(facts.site)));
+        self.decide_given(&mut Judging::new(self, facts, state, now, given), observer)
+    }
+
+    /// The same without an index: rule after rule, as the page reads. It is the reference that the
+    /// indexed walk is held against, and tells the observer of every rule on the way.
+    pub fn decide_plainly<O: Observer>(
+        &self,
+        facts: &Facts<'_>,
+        state: &State,
+        now: Tick,
+        observer: &O,
+    ) -> Decision {
+        let given = Given { plain: true, ..Given::at(LevelId(state.level(facts.site))) };
         self.decide_given(&mut Judging::new(self, facts, state, now, given), observer)
     }
 
@@ -94,20 +122,25 @@ impl RuleSet {
         let site = judging.site.and_then(|at| self.program.sites.get(at));
         judging.tenant = site.and_then(|site| site.tenant.as_deref());
         let judging = &*judging;
-        self.feed(judging);
+        self.feed_when(judging, false);
         if let Some(trace) = judging.trace {
             // Tests of tracks belong to no rule.
             trace.forget();
         }
+        let own = site.map_or(&[][..], |site| &site.steps);
         let defaults = site.and_then(|site| site.defaults.as_deref());
-        self.walk(&self.program.guarantee, judging, observer)
-            .or_else(|| self.walk(&self.program.floor, judging, observer))
+        let mut layers = Layers::new(self, judging);
+        self.walk(&self.program.guarantee, HostLayer::Guarantee, &mut layers, observer)
+            .or_else(|| self.walk(&self.program.floor, HostLayer::Floor, &mut layers, observer))
             .or_else(|| {
                 let member = BanScope::Member(&site?.space);
                 self.banned(judging, member).then_some(banned)
             })
-            .or_else(|| self.walk(site.map_or(&[], |site| &site.steps), judging, observer))
-            .or_else(|| self.walk(defaults.unwrap_or(&self.program.defaults), judging, observer))
+            .or_else(|| self.walk_own(own, &layers, observer))
+            .or_else(|| {
+                let steps = defaults.unwrap_or(&self.program.defaults);
+                self.walk(steps, HostLayer::Defaults(judging.site), &mut layers, observer)
+            })
             .unwrap_or_else(|| self.table(judging, observer))
     }
 
@@ -116,11 +149,8 @@ impl RuleSet {
         judging.state.bans().covers(&facts.client, facts.geo.asn, scope, judging.now).is_some()
     }
 
-    /// Tracks see every request that no ban refused, before the layers run.
-    fn feed(&self, judging: &Judging<'_>) {
-        self.feed_when(judging, false);
-    }
-
+    /// Feeds tracks: before the layers run with every request that no ban refused, and when an
+    /// answer has ended.
     pub(crate) fn feed_when(&self, judging: &Judging<'_>, on_response: bool) {
         for feed in self.program.feeds.iter().filter(|feed| feed.on_response == on_response) {
             let Some(counter) = self.program.counters.get(feed.counter.0 as usize) else {
@@ -150,7 +180,51 @@ impl RuleSet {
         }
     }
 
+    /// One layer of the host.
     fn walk<'j, O: Observer>(
+        &'j self,
+        steps: &'j [Step],
+        layer: HostLayer,
+        layers: &mut Layers<'_, 'j>,
+        observer: &O,
+    ) -> Walked {
+        let judging = layers.judging;
+        let Some(walk) = &mut layers.indexed else {
+            return self.walk_all(steps, judging, observer);
+        };
+        while let Some(at) = walk.next(layer, &self.program, judging) {
+            let decision = self.step(steps.get(at)?, judging, observer);
+            if decision.is_some() {
+                return decision;
+            }
+        }
+        None
+    }
+
+    /// A member's own steps.
+    fn walk_own<'j, O: Observer>(
+        &'j self,
+        steps: &'j [Step],
+        layers: &Layers<'_, 'j>,
+        observer: &O,
+    ) -> Walked {
+        let judging = layers.judging;
+        if layers.indexed.is_none() {
+            return self.walk_all(steps, judging, observer);
+        }
+        let mut walk = self.plan.site(judging.site?, judging.given.level)?;
+        while let Some(at) = walk.next(u32::MAX, &self.program, judging) {
+            let decision = self.step(steps.get(at as usize)?, judging, observer);
+            if decision.is_some() {
+                return decision;
+            }
+        }
+        None
+    }
+
+    /// Step after step, as the page reads: what the indexed walk is held against, and what
+    /// `explain` tells of.
+    fn walk_all<'j, O: Observer>(
         &'j self,
         steps: &'j [Step],
         judging: &Judging<'j>,

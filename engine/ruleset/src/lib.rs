@@ -15,6 +15,7 @@ pub mod http;
 mod lists;
 mod live;
 mod memory;
+mod plan;
 mod report;
 mod ruleset;
 mod sources;
@@ -31,6 +32,7 @@ pub use explain::{Considered, Explanation, MadeTest, NoSuchLevel, Question, VALU
 pub use fields::{EnumLine, FUNCTIONS, FieldLine, FunctionLine, alias, enum_lines, field_lines};
 pub use live::{Handle, Live};
 pub use memory::MemoryStore;
+pub use plan::IndexSummary;
 pub use report::{Diagnostic, Fix, Severity, Style, TEST_FAILED, render};
 pub use ruleset::{ExternSummary, ListSummary, RuleSet, Summary};
 pub use seawall_policy::check::Purpose;

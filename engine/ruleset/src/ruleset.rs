@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::plan::{IndexSummary, Plan};
 use crate::sources::Sources;
 use seawall_model::{HostMap, Reason, RuleId};
 use seawall_policy::diagnostic::Files;
@@ -44,6 +45,7 @@ pub struct RuleSet {
     /// The policy files it was made of, for a member whose next ones are wrong.
     pub(crate) sources: Sources,
     pub(crate) sites: HostMap<usize>,
+    pub(crate) plan: Plan,
     specs: Vec<CounterSpec>,
     names: Vec<Box<str>>,
 }
@@ -93,11 +95,14 @@ pub struct Summary {
     pub externs: Vec<ExternSummary>,
     /// Tests.
     pub tests: usize,
+    /// What finds the rules that may apply.
+    pub index: IndexSummary,
 }
 
 /// The parts that are made outside.
 pub(crate) struct Parts {
     pub(crate) program: Program,
+    pub(crate) plan: Plan,
     pub(crate) files: Files,
     pub(crate) lists: Vec<Arc<LoadedList>>,
     pub(crate) externs: Vec<Function>,
@@ -109,7 +114,7 @@ pub(crate) struct Parts {
 
 impl RuleSet {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { program, files, lists, externs, components, functions, sandbox, sources } =
+        let Parts { program, plan, files, lists, externs, components, functions, sandbox, sources } =
             parts;
         let specs = program.counters.iter().map(spec).collect();
         let names = program.rules.iter().map(|rule| rule.name.clone()).collect();
@@ -129,6 +134,7 @@ impl RuleSet {
             sandbox,
             sources,
             sites,
+            plan,
             specs,
             names,
         }
@@ -189,6 +195,7 @@ impl RuleSet {
                 })
                 .collect(),
             tests: self.program.cases.len(),
+            index: self.plan.summary(),
         }
     }
 }

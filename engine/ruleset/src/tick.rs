@@ -50,6 +50,10 @@ impl HeaderView for Nobody {
         false
     }
 
+    fn first(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
+
     fn each(&self, _: &mut dyn FnMut(&[u8], &[u8])) {}
 }
 

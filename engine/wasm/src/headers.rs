@@ -62,6 +62,10 @@ mod tests {
             self.0.iter().any(|(n, v)| n == name.as_bytes() && visit(v))
         }
 
+        fn first(&self, name: &str) -> Option<&[u8]> {
+            self.0.iter().find(|(n, _)| n == name.as_bytes()).map(|(_, v)| &**v)
+        }
+
         fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
             self.0.iter().for_each(|(name, value)| visit(name, value));
         }

@@ -6,10 +6,16 @@
 //! threshold behind a lower one. A rule that is unreachable for a deeper reason is not found; a
 //! rule that is called unreachable is.
 
+use std::collections::HashMap;
+
+use seawall_model::{Prefix, RuleId};
+
 use super::build::Builder;
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
-use crate::program::{Atom, AtomId, Check, CondId, Const, Final, Op, Order, Program, Step};
+use crate::program::{
+    Atom, AtomId, Check, CondId, Const, Final, Op, OperandId, Order, Program, Step,
+};
 use crate::set::Set;
 
 impl Builder<'_> {
@@ -20,38 +26,172 @@ impl Builder<'_> {
         let sites = program.sites.iter().map(|site| &site.steps);
         let mut hidden = Vec::new();
         for steps in layers.into_iter().chain(sites) {
-            for (at, step) in steps.iter().enumerate() {
-                let before = steps.iter().take(at);
-                if let Some(hiding) = before.rev().find(|earlier| hides(program, earlier, step)) {
+            let mut earlier = Earlier::new(program);
+            for step in steps {
+                let tests = conjuncts(program, step.when);
+                if let Some(hiding) = tests.as_ref().and_then(|tests| earlier.hiding(step, tests)) {
                     hidden.push((step.rule, hiding.rule));
                 }
+                earlier.file(step, tests);
             }
         }
         for (rule, by) in hidden {
-            let info = |id: seawall_model::RuleId| self.program.rules.get(id.0 as usize).cloned();
-            let (Some(rule), Some(by)) = (info(rule), info(by)) else { continue };
-            self.complain(
-                Diagnostic::error(
-                    Code::Unreachable,
-                    rule.file,
-                    rule.span,
-                    format!(
-                        "`{}` never acts: `{}` takes every request before it",
-                        rule.name, by.name
-                    ),
-                )
-                .label("this is never reached")
-                .related(by.file, by.span, "this one always acts first")
-                .help("put the narrower rule first, or remove one of them"),
-            );
+            self.complain_hidden(rule, by);
+        }
+    }
+
+    fn complain_hidden(&mut self, rule: RuleId, by: RuleId) {
+        let info = |id: RuleId| self.program.rules.get(id.0 as usize).cloned();
+        let (Some(rule), Some(by)) = (info(rule), info(by)) else { return };
+        self.complain(
+            Diagnostic::error(
+                Code::Unreachable,
+                rule.file,
+                rule.span,
+                format!("`{}` never acts: `{}` takes every request before it", rule.name, by.name),
+            )
+            .label("this is never reached")
+            .related(by.file, by.span, "this one always acts first")
+            .help("put the narrower rule first, or remove one of them"),
+        );
+    }
+}
+
+/// A rule that ends the walk for all that pass its tests.
+struct Ending<'p> {
+    step: &'p Step,
+    tests: Vec<AtomId>,
+}
+
+/// The rules before, filed by the first of their tests, so that ten thousand rules are not held
+/// against each other one by one: whatever implies all tests of a rule implies its first.
+struct Earlier<'p> {
+    program: &'p Program,
+    endings: Vec<Ending<'p>>,
+    /// Those that take every request.
+    all: Vec<usize>,
+    same: HashMap<AtomId, Vec<usize>>,
+    beginnings: HashMap<OperandId, HashMap<&'p [u8], Vec<usize>>>,
+    nets: HashMap<(OperandId, Prefix), Vec<usize>>,
+    /// Tests that only a known value implies.
+    of_values: HashMap<OperandId, Vec<usize>>,
+    others: HashMap<OperandId, Vec<usize>>,
+}
+
+impl<'p> Earlier<'p> {
+    fn new(program: &'p Program) -> Self {
+        Self {
+            program,
+            endings: Vec::new(),
+            all: Vec::new(),
+            same: HashMap::new(),
+            beginnings: HashMap::new(),
+            nets: HashMap::new(),
+            of_values: HashMap::new(),
+            others: HashMap::new(),
+        }
+    }
+
+    fn file(&mut self, step: &'p Step, tests: Option<Vec<AtomId>>) {
+        let Some(tests) = tests.filter(|_| always_ends(step)) else { return };
+        let at = self.endings.len();
+        let first = tests.first().copied();
+        self.endings.push(Ending { step, tests });
+        let Some(first) = first else { return self.all.push(at) };
+        self.same.entry(first).or_default().push(at);
+        let Some(atom) = self.program.atoms.get(first.0 as usize) else { return };
+        let operand = atom.operand;
+        match &atom.check {
+            Check::StartsWith(needle) if !needle.nocase => {
+                let all = self.beginnings.entry(operand).or_default();
+                all.entry(&needle.bytes).or_default().push(at);
+            }
+            Check::InNet(net) => self.nets.entry((operand, *net)).or_default().push(at),
+            Check::Equal(_) | Check::Contains(_) | Check::Matches(_) => {
+                self.of_values.entry(operand).or_default().push(at);
+            }
+            _ => self.others.entry(operand).or_default().push(at),
+        }
+    }
+
+    /// The last rule before that takes all that this one would.
+    fn hiding(&self, step: &Step, tests: &[AtomId]) -> Option<&'p Step> {
+        let mut may = self.all.clone();
+        for test in tests {
+            may.extend(self.same.get(test).into_iter().flatten());
+            if let Some(atom) = self.program.atoms.get(test.0 as usize) {
+                self.implied_by(atom, &mut may);
+            }
+        }
+        let may = may.into_iter().filter(|at| self.hides(*at, step, tests));
+        may.max().and_then(|at| self.endings.get(at)).map(|ending| ending.step)
+    }
+
+    fn hides(&self, at: usize, step: &Step, tests: &[AtomId]) -> bool {
+        self.endings.get(at).is_some_and(|earlier| {
+            let implied = |wide: &AtomId| tests.iter().any(|t| implies(self.program, *t, *wide));
+            earlier.step.level <= step.level && earlier.tests.iter().all(implied)
+        })
+    }
+
+    /// Rules whose first test another test may imply.
+    fn implied_by(&self, atom: &Atom, may: &mut Vec<usize>) {
+        let operand = atom.operand;
+        may.extend(self.others.get(&operand).into_iter().flatten());
+        match &atom.check {
+            Check::Equal(value) => self.implied_by_value(operand, value, may),
+            Check::InSet(set) => {
+                may.extend(self.of_values.get(&operand).into_iter().flatten());
+                // What takes all of a set takes any one of it.
+                match set {
+                    Set::Strings(all) => all.iter().take(1).for_each(|one| {
+                        self.beginnings_of(operand, one, may);
+                    }),
+                    Set::Nets(all) => all.prefixes().take(1).for_each(|net| {
+                        self.nets_around(operand, &net, may);
+                    }),
+                    Set::Ints(_) => {}
+                }
+            }
+            Check::InNet(net) => self.nets_around(operand, net, may),
+            Check::StartsWith(needle) => self.beginnings_of(operand, &needle.bytes, may),
+            _ => {}
+        }
+    }
+
+    fn implied_by_value(&self, operand: OperandId, value: &Const, may: &mut Vec<usize>) {
+        may.extend(self.of_values.get(&operand).into_iter().flatten());
+        match value {
+            Const::Bytes(bytes) => self.beginnings_of(operand, bytes, may),
+            Const::Ip(ip) => self.nets_around(operand, &Prefix::host(*ip), may),
+            Const::Net(net) => self.nets_around(operand, net, may),
+            Const::Bool(_) | Const::Int(_) => {}
+        }
+    }
+
+    fn beginnings_of(&self, operand: OperandId, bytes: &[u8], may: &mut Vec<usize>) {
+        let Some(known) = self.beginnings.get(&operand) else { return };
+        for len in 0..=bytes.len() {
+            let beginning = bytes.get(..len).and_then(|beginning| known.get(beginning));
+            may.extend(beginning.into_iter().flatten());
+        }
+    }
+
+    fn nets_around(&self, operand: OperandId, net: &Prefix, may: &mut Vec<usize>) {
+        if self.nets.is_empty() {
+            return;
+        }
+        for len in 0..=net.len() {
+            let around = self.nets.get(&(operand, Prefix::new(net.addr(), len)));
+            may.extend(around.into_iter().flatten());
         }
     }
 }
 
-/// Whether `earlier` always ends the walk for whatever `later` would apply to.
-fn hides(program: &Program, earlier: &Step, later: &Step) -> bool {
+/// Whether a rule ends the walk for whatever passes its condition.
+fn always_ends(step: &Step) -> bool {
     let ends = matches!(
-        earlier.then.last,
+        step.then.last,
         Some(
             Final::Allow
                 | Final::Block { .. }
@@ -60,21 +200,7 @@ fn hides(program: &Program, earlier: &Step, later: &Step) -> bool {
                 | Final::Tarpit { .. }
         )
     );
-    let always = ends
-        && earlier.limit.is_none()
-        && !earlier.shadow
-        && earlier.expires.is_none()
-        && earlier.unless.is_none()
-        && earlier.level <= later.level;
-    if !always {
-        return false;
-    }
-    let (Some(wide), Some(narrow)) =
-        (conjuncts(program, earlier.when), conjuncts(program, later.when))
-    else {
-        return false;
-    };
-    wide.iter().all(|wide| narrow.iter().any(|narrow| implies(program, *narrow, *wide)))
+    ends && step.limit.is_none() && !step.shadow && step.expires.is_none() && step.unless.is_none()
 }
 
 /// The tests of a condition that is nothing but tests joined by `and`; none for `true`.

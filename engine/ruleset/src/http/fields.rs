@@ -151,6 +151,14 @@ pub const SCHEMA: Schema = Schema {
     level: LEVEL,
     level_field: Field::Level.id(),
     score_field: Field::Score.id(),
+    repeating: &[
+        (Field::Ua.id(), ""),
+        (Field::ConnJa4.id(), ""),
+        (Field::Header.id(), "user-agent"),
+        (Field::Header.id(), "accept"),
+        (Field::Header.id(), "accept-encoding"),
+        (Field::Header.id(), "accept-language"),
+    ],
 };
 
 /// The number of a word of an enumeration.

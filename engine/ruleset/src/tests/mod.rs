@@ -1,6 +1,7 @@
 //! Whole policies: text in, verdicts and complaints out.
 
 mod floor;
+mod indexed;
 mod networks;
 
 use seawall_model::{
@@ -50,6 +51,10 @@ struct NoHeaders;
 impl HeaderView for NoHeaders {
     fn any_value(&self, _: &str, _: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         false
+    }
+
+    fn first(&self, _: &str) -> Option<&[u8]> {
+        None
     }
 
     fn each(&self, _: &mut dyn FnMut(&[u8], &[u8])) {}

@@ -1,0 +1,176 @@
+//! The literals of which a regular expression must contain one.
+//!
+//! RE2's FilteredRE2 has the idea: search for the literals of all expressions at once, and run an
+//! expression only where one of its own was found.
+
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+use super::cover::SUBSTRING_BYTES_MIN;
+
+/// The most literals of one expression; more are searched for in vain.
+const LITERALS_MAX: usize = 64;
+
+/// What a part of an expression needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Need {
+    /// It matches without any literal that is known.
+    Nothing,
+    /// One of these, letters of ASCII in lower case.
+    OneOf(Vec<Vec<u8>>),
+}
+
+/// In lower case, the literals of which a text must hold one, in whatever case, for `pattern` to
+/// match it. `None` where there is no such set worth searching for.
+#[must_use]
+pub fn must_contain(pattern: &str) -> Option<Vec<Vec<u8>>> {
+    let mut parser = regex_syntax::ParserBuilder::new().utf8(false).build();
+    match need(&parser.parse(pattern).ok()?) {
+        Need::OneOf(all) if all.iter().all(|one| one.len() >= SUBSTRING_BYTES_MIN) => Some(all),
+        _ => None,
+    }
+}
+
+/// The parser bounds how deep an expression nests, and so this recursion.
+fn need(hir: &Hir) -> Need {
+    match hir.kind() {
+        HirKind::Literal(literal) => Need::OneOf(vec![literal.0.to_ascii_lowercase()]),
+        HirKind::Class(class) => match one_letter(class) {
+            Some(letter) => Need::OneOf(vec![vec![letter]]),
+            None => Need::Nothing,
+        },
+        HirKind::Capture(capture) => need(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => need(&repetition.sub),
+        HirKind::Concat(parts) => of_all(parts),
+        HirKind::Alternation(parts) => of_any(parts),
+        HirKind::Empty | HirKind::Look(_) | HirKind::Repetition(_) => Need::Nothing,
+    }
+}
+
+/// All parts must match: the best of their needs, neighbouring literals joined.
+fn of_all(parts: &[Hir]) -> Need {
+    let mut best = Need::Nothing;
+    let mut run: Vec<u8> = Vec::new();
+    for part in parts {
+        let piece = match part.kind() {
+            HirKind::Literal(literal) => Some(literal.0.to_ascii_lowercase()),
+            HirKind::Class(class) => one_letter(class).map(|letter| vec![letter]),
+            // A sign between two literals that takes no room, as `\b`, parts nothing.
+            HirKind::Look(_) => Some(Vec::new()),
+            _ => None,
+        };
+        match piece {
+            Some(piece) => run.extend(piece),
+            None => {
+                best = better(best, Need::OneOf(vec![std::mem::take(&mut run)]));
+                best = better(best, need(part));
+            }
+        }
+    }
+    better(best, Need::OneOf(vec![run]))
+}
+
+/// Any part may match: all of their needs together.
+fn of_any(parts: &[Hir]) -> Need {
+    let mut all = Vec::new();
+    for part in parts {
+        match need(part) {
+            Need::Nothing => return Need::Nothing,
+            Need::OneOf(more) => all.extend(more),
+        }
+    }
+    all.sort_unstable();
+    all.dedup();
+    if all.len() > LITERALS_MAX { Need::Nothing } else { Need::OneOf(all) }
+}
+
+/// The need whose shortest literal is longest.
+fn better(a: Need, b: Need) -> Need {
+    let shortest = |need: &Need| match need {
+        Need::Nothing => 0,
+        Need::OneOf(all) => all.iter().map(Vec::len).min().unwrap_or(0),
+    };
+    if shortest(&b) > shortest(&a) { b } else { a }
+}
+
+/// A class that is one letter of ASCII in either case, in lower case.
+fn one_letter(class: &Class) -> Option<u8> {
+    let mut letters = Vec::with_capacity(2);
+    match class {
+        Class::Bytes(class) => {
+            for range in class.ranges() {
+                letters.extend([range.start(), range.end()]);
+            }
+        }
+        Class::Unicode(class) => {
+            for range in class.ranges() {
+                letters.extend(
+                    [u8::try_from(range.start()), u8::try_from(range.end())]
+                        .into_iter()
+                        .map(|byte| byte.unwrap_or(u8::MAX)),
+                );
+            }
+        }
+    }
+    letters.dedup();
+    match *letters {
+        [one] if one.is_ascii() => Some(one.to_ascii_lowercase()),
+        [upper, lower] if upper.is_ascii_uppercase() && upper.to_ascii_lowercase() == lower => {
+            Some(lower)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::must_contain;
+
+    fn found(pattern: &str) -> Option<Vec<String>> {
+        let all = must_contain(pattern)?;
+        Some(all.into_iter().map(|one| String::from_utf8(one).unwrap()).collect())
+    }
+
+    fn some(all: &[&str]) -> Option<Vec<String>> {
+        Some(all.iter().map(|one| (*one).to_owned()).collect())
+    }
+
+    #[test]
+    fn the_longest_literal_that_must_be_there_is_found() {
+        assert_eq!(found("wp-login"), some(&["wp-login"]));
+        assert_eq!(found(r"^/wp-(login|admin)\.php$"), some(&["admin", "login"]));
+        assert_eq!(found(r"^/x-(a|b)\.php$"), some(&[".php"]));
+        assert_eq!(found(r"(curl|wget|python)/\d+"), some(&["curl", "python", "wget"]));
+        assert_eq!(found("(?i-u)Bot"), some(&["bot"]));
+        assert_eq!(found("(?i-u)(scan|sweep)er"), some(&["scan", "sweep"]));
+        assert_eq!(found("(?s-u)^(?:.*/xmlrpc\\x2ephp.*)$"), some(&["/xmlrpc.php"]));
+        assert_eq!(found("(abc)+x?"), some(&["abc"]));
+        assert_eq!(found(r"foo\bbar"), some(&["foobar"]));
+    }
+
+    #[test]
+    fn an_expression_that_matches_without_one_has_none() {
+        for pattern in [".*", "[a-z]+", "ab", "(abc)?", "abc|", "(abc|x)", r"\d{3}-\d{4}", "", "("]
+        {
+            assert_eq!(found(pattern), None, "{pattern}");
+        }
+        // U+212A, the Kelvin sign, folds to `k`: no literal runs through it.
+        assert_eq!(found("(?i)kkkk"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_matches_holds_one_of_them(
+            pattern in "(\\(\\?i-u\\))?([ab]{1,3}|\\([ab]{1,4}\\|[ab]{1,4}\\)[+?]?|[ab]{3}\\.|\\.\\*){1,4}",
+            text in "[abAB]{0,16}",
+        ) {
+            let regex = regex::bytes::Regex::new(&pattern).unwrap();
+            if let Some(all) = must_contain(&pattern) && regex.is_match(text.as_bytes()) {
+                let low = text.to_ascii_lowercase();
+                proptest::prop_assert!(
+                    all.iter().any(|one| low.contains(std::str::from_utf8(one).unwrap())),
+                    "{pattern} matches {text}, needs {all:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What was found for strings that come again and again.
+//!
+//! Agents, `Accept` and fingerprints take few values on most requests, and searching them is what
+//! costs. Each worker remembers a fixed number of values with what was found for them; a value is
+//! compared byte for byte, so remembering never changes an answer, and a flood of values that come
+//! once costs the search it would have cost anyway, and nothing grows.
+
+use std::cell::RefCell;
+use std::hash::BuildHasher;
+
+use hashbrown::DefaultHashBuilder;
+
+use super::postings::Found;
+
+/// How many values a worker remembers.
+pub const MEMO_VALUES: usize = 4_096;
+
+/// The longest value, in bytes, that is remembered.
+pub const MEMO_VALUE_BYTES_MAX: usize = 240;
+
+/// The most steps that are remembered for one value.
+pub const MEMO_STEPS_MAX: usize = 8;
+
+/// Which value of which ruleset: rulesets come and go, numbers do not come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Place {
+    /// The index.
+    pub(super) index: u64,
+    /// The source in it.
+    pub(super) source: u32,
+}
+
+/// One value. An index of 0 is none.
+#[derive(Clone)]
+struct Slot {
+    place: Place,
+    len: u8,
+    steps: u8,
+    bytes: [u8; MEMO_VALUE_BYTES_MAX],
+    found: [u32; MEMO_STEPS_MAX],
+}
+
+/// The values of one worker.
+struct Memo {
+    hasher: DefaultHashBuilder,
+    slots: Vec<Slot>,
+}
+
+thread_local! {
+    static MEMO: RefCell<Memo> = RefCell::new(Memo {
+        hasher: DefaultHashBuilder::default(),
+        slots: Vec::new(),
+    });
+}
+
+/// Adds what is remembered for a value, or else what `search` adds, which is then remembered.
+pub(super) fn find(place: Place, value: &[u8], found: &mut Found, search: impl FnOnce(&mut Found)) {
+    if value.len() > MEMO_VALUE_BYTES_MAX {
+        return search(found);
+    }
+    MEMO.with(|memo| match memo.try_borrow_mut() {
+        Ok(mut memo) => memo.find(place, value, found, search),
+        // A search inside a search: nothing is remembered for it.
+        Err(_) => search(found),
+    });
+}
+
+impl Memo {
+    fn find(
+        &mut self,
+        place: Place,
+        value: &[u8],
+        found: &mut Found,
+        search: impl FnOnce(&mut Found),
+    ) {
+        if self.slots.is_empty() {
+            self.slots = vec![Slot::EMPTY; MEMO_VALUES];
+        }
+        let at = self.hasher.hash_one((place, value)) as usize % MEMO_VALUES;
+        let Some(slot) = self.slots.get_mut(at) else { return search(found) };
+        if slot.place == place && slot.value() == value {
+            return found.extend_from_slice(slot.found());
+        }
+        let before = found.len();
+        search(found);
+        slot.keep(place, value, found.get(before..).unwrap_or_default());
+    }
+}
+
+impl Slot {
+    const EMPTY: Self = Self {
+        place: Place { index: 0, source: 0 },
+        len: 0,
+        steps: 0,
+        bytes: [0; MEMO_VALUE_BYTES_MAX],
+        found: [0; MEMO_STEPS_MAX],
+    };
+
+    fn value(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    fn found(&self) -> &[u32] {
+        self.found.get(..usize::from(self.steps)).unwrap_or_default()
+    }
+
+    /// Keeps a value in the place of whatever was there.
+    fn keep(&mut self, place: Place, value: &[u8], steps: &[u32]) {
+        let room = (self.bytes.get_mut(..value.len()), self.found.get_mut(..steps.len()));
+        let (Some(bytes), Some(found)) = room else { return };
+        let (Ok(len), Ok(count)) = (u8::try_from(value.len()), u8::try_from(steps.len())) else {
+            return;
+        };
+        bytes.copy_from_slice(value);
+        found.copy_from_slice(steps);
+        (self.place, self.len, self.steps) = (place, len, count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(place: Place, value: &[u8], steps: &[u32]) -> (Vec<u32>, bool) {
+        let (mut found, mut searched) = (Found::new(), false);
+        find(place, value, &mut found, |found| {
+            searched = true;
+            found.extend_from_slice(steps);
+        });
+        (found.to_vec(), searched)
+    }
+
+    #[test]
+    fn a_value_that_comes_again_is_not_searched_again() {
+        let place = Place { index: 7, source: 1 };
+        assert_eq!(ask(place, b"curl/8", &[3, 5]), (vec![3, 5], true));
+        assert_eq!(ask(place, b"curl/8", &[9]), (vec![3, 5], false));
+        assert!(ask(place, b"curl/9", &[]).1, "another value");
+        assert!(ask(Place { index: 8, source: 1 }, b"curl/8", &[]).1, "another ruleset");
+        assert!(ask(Place { index: 7, source: 2 }, b"curl/8", &[]).1, "another source");
+    }
+
+    #[test]
+    fn limits_are_met_and_passed_by_one() {
+        let place = Place { index: 9, source: 0 };
+        let longest = [b'x'; MEMO_VALUE_BYTES_MAX];
+        let steps = [1; MEMO_STEPS_MAX];
+        assert!(ask(place, &longest, &steps).1 && !ask(place, &longest, &steps).1);
+        let longer = [b'x'; MEMO_VALUE_BYTES_MAX + 1];
+        assert!(ask(place, &longer, &[]).1 && ask(place, &longer, &[]).1);
+        let more = [1; MEMO_STEPS_MAX + 1];
+        assert!(ask(place, b"many", &more).1 && ask(place, b"many", &more).1);
+    }
+
+    #[test]
+    fn a_flood_of_values_makes_nothing_grow_and_spoils_no_answer() {
+        let place = Place { index: 10, source: 0 };
+        for n in 0..3 * MEMO_VALUES as u32 {
+            let value = n.to_string();
+            assert_eq!(ask(place, value.as_bytes(), &[n]).0, [n]);
+        }
+        MEMO.with(|memo| assert_eq!(memo.borrow().slots.len(), MEMO_VALUES));
+    }
+}

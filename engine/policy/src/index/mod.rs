@@ -1,0 +1,218 @@
+//! Which rules of a layer may apply to a request, without asking each.
+//!
+//! Every rule is filed under the narrowest tests of which one must hold ([`cover`]); every value of
+//! the request that such tests look at is looked up once, for all rules together ([`source`]). What
+//! is found is evaluated in full and in page order, so an index changes what a decision costs and
+//! never what it is. Rules that no test finds are evaluated always.
+
+mod cover;
+mod grams;
+mod literals;
+mod memo;
+pub(crate) mod nets;
+mod postings;
+mod source;
+mod strings;
+
+pub use cover::{COVER_TESTS_MAX, Cover, SUBSTRING_BYTES_MIN, cover};
+pub use literals::must_contain;
+pub use memo::{MEMO_STEPS_MAX, MEMO_VALUE_BYTES_MAX, MEMO_VALUES};
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use seawall_model::RuleId;
+
+use crate::program::{LevelId, Program, Step};
+use crate::run::{Context, Value};
+use crate::schema::Schema;
+use memo::Place;
+use postings::{Found, Postings};
+use source::{Draft, Origin, Source};
+
+/// The most values, networks and substrings that an index holds.
+pub const INDEX_ENTRIES_MAX: usize = 500_000;
+
+/// The most bytes that they have together.
+pub const INDEX_TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Numbers of indexes: what a worker remembers of one is never taken for another's.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// An index that would be larger than it may be, and the rule at which that was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLarge {
+    /// The rule.
+    pub rule: RuleId,
+    /// Entries so far.
+    pub entries: usize,
+    /// Their bytes so far.
+    pub bytes: usize,
+}
+
+/// Steps, filed by what must hold for them to apply.
+#[derive(Debug)]
+pub struct Index {
+    number: u64,
+    /// In the order of the first step that each can find.
+    sources: Box<[Source]>,
+    postings: Postings,
+    /// Steps that no source finds: for each level those that stand at it or below.
+    always: Box<[Box<[u32]>]>,
+}
+
+impl Index {
+    /// Files steps. Their numbers are their places in `steps`, in the order of the walk.
+    ///
+    /// # Errors
+    /// The index would be larger than [`INDEX_ENTRIES_MAX`] or [`INDEX_TEXT_BYTES_MAX`] allow.
+    pub fn new<'s>(
+        program: &Program,
+        schema: &Schema,
+        steps: impl Iterator<Item = &'s Step>,
+    ) -> Result<Self, TooLarge> {
+        let mut filing = Filing { program, drafts: BTreeMap::new(), entries: 0, bytes: 0 };
+        let mut always: Vec<(LevelId, u32)> = Vec::new();
+        for (number, step) in (0_u32..).zip(steps) {
+            match cover(program, schema, step.when) {
+                Cover::Never => {}
+                Cover::Always => always.push((step.level, number)),
+                Cover::Tests { tests, .. } => {
+                    for test in tests {
+                        filing.file(test, number);
+                    }
+                    filing.bounded(step.rule)?;
+                }
+            }
+        }
+        let mut postings = Postings::default();
+        let drafts = filing.drafts.into_iter();
+        let mut sources: Vec<Source> =
+            drafts.map(|(origin, draft)| draft.finish(origin, &mut postings)).collect();
+        for source in &mut sources {
+            let repeats = |(field, name)| schema.repeats(field, name);
+            source.remembers = source.searches() && source.field(program).is_some_and(repeats);
+        }
+        sources.sort_by_key(|source| source.first);
+        Ok(Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            sources: sources.into(),
+            postings,
+            always: by_level(program, &always),
+        })
+    }
+
+    /// About how much memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let always: usize = self.always.iter().map(|steps| steps.len().saturating_mul(4)).sum();
+        let sources: usize = self.sources.iter().map(Source::bytes).sum();
+        always.saturating_add(sources).saturating_add(self.postings.bytes())
+    }
+
+    /// The steps that are evaluated for every request, at the worst level.
+    #[must_use]
+    pub fn always(&self) -> &[u32] {
+        self.always.last().map_or(&[], |steps| steps)
+    }
+}
+
+/// Tests on their way into an index.
+struct Filing<'p> {
+    program: &'p Program,
+    drafts: BTreeMap<Origin, Draft>,
+    entries: usize,
+    bytes: usize,
+}
+
+impl Filing<'_> {
+    fn file(&mut self, test: crate::program::AtomId, step: u32) {
+        let Some(atom) = self.program.atoms.get(test.0 as usize) else { return };
+        let Some((origin, folded)) = source::origin(self.program, atom.operand) else { return };
+        let (entries, bytes) = self.drafts.entry(origin).or_default().file(atom, folded, step);
+        self.entries = self.entries.saturating_add(entries);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    fn bounded(&self, rule: RuleId) -> Result<(), TooLarge> {
+        let (entries, bytes) = (self.entries, self.bytes);
+        if entries > INDEX_ENTRIES_MAX || bytes > INDEX_TEXT_BYTES_MAX {
+            return Err(TooLarge { rule, entries, bytes });
+        }
+        Ok(())
+    }
+}
+
+/// For each level, the steps that stand at it or below.
+fn by_level(program: &Program, always: &[(LevelId, u32)]) -> Box<[Box<[u32]>]> {
+    let of = |level: usize| {
+        let steps = always.iter().filter(|(least, _)| usize::from(least.0) <= level);
+        steps.map(|(_, number)| *number).collect()
+    };
+    (0..=program.levels.len()).map(of).collect()
+}
+
+/// A way through the steps of an index in ascending order, for one request.
+#[derive(Debug)]
+pub struct Walk<'i> {
+    index: &'i Index,
+    always: &'i [u32],
+    /// Sources that were not asked yet.
+    sources: &'i [Source],
+    /// Steps that sources found, the next one last.
+    found: Found,
+}
+
+impl<'i> Walk<'i> {
+    /// At the first step, at this level.
+    #[must_use]
+    pub fn new(index: &'i Index, level: LevelId) -> Self {
+        let always = index.always.get(usize::from(level.0)).map_or(index.always(), |steps| steps);
+        Self { index, always, sources: &index.sources, found: Found::new() }
+    }
+
+    /// The next step below `end` that may apply. A source is asked when it may find the next step
+    /// and not before: where an early rule ends the walk, later values are never looked at.
+    pub fn next<C: Context>(&mut self, end: u32, program: &Program, ctx: &C) -> Option<u32> {
+        loop {
+            let always = self.always.first().copied().unwrap_or(u32::MAX);
+            let next = always.min(self.found.last().copied().unwrap_or(u32::MAX));
+            match self.sources.first() {
+                Some(source) if source.first <= next && source.first < end => {
+                    self.ask(source, program, ctx);
+                    continue;
+                }
+                _ if next >= end => return None,
+                _ => {}
+            }
+            if always == next {
+                self.always = self.always.get(1..).unwrap_or_default();
+            }
+            while self.found.last() == Some(&next) {
+                self.found.pop();
+            }
+            return Some(next);
+        }
+    }
+
+    fn ask<C: Context>(&mut self, source: &'i Source, program: &Program, ctx: &C) {
+        let number = self.index.sources.len().saturating_sub(self.sources.len());
+        self.sources = self.sources.get(1..).unwrap_or_default();
+        let place =
+            Place { index: self.index.number, source: u32::try_from(number).unwrap_or(u32::MAX) };
+        let before = self.found.len();
+        let (found, postings) = (&mut self.found, &self.index.postings);
+        source.values(program, ctx, &mut |value| {
+            source.find_in_lists(value, ctx, postings, found);
+            match value {
+                Value::Bytes(bytes) if source.remembers => {
+                    memo::find(place, bytes, found, |found| source.find(value, postings, found));
+                }
+                value => source.find(value, postings, found),
+            }
+        });
+        if found.len() > before {
+            found.sort_unstable_by(|a, b| b.cmp(a));
+        }
+    }
+}

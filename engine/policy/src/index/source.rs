@@ -1,0 +1,256 @@
+//! One value of the request, and everything that rules hold it against.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+use seawall_model::Prefix;
+use smallvec::SmallVec;
+
+use super::grams::Grams;
+use super::literals::must_contain;
+use super::nets::Nets;
+use super::postings::{Found, Posting, Postings};
+use super::strings::Strings;
+use crate::program::{Atom, Check, Const, ListId, Needle, Operand, OperandId, Program};
+use crate::run::{Context, Value};
+use crate::schema::FieldId;
+use crate::set::Set;
+
+/// How a value is come by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    /// One value.
+    One(OperandId),
+    /// Each value of a named field.
+    Each(FieldId, Box<str>),
+}
+
+/// A value, and what is filed under what it may be.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The first step that it can find.
+    pub(super) first: u32,
+    /// Whether what it finds is worth remembering.
+    pub(super) remembers: bool,
+    origin: Origin,
+    plain: Strings,
+    /// With letters of ASCII in lower case, as the value is then.
+    folded: Strings,
+    grams: Grams,
+    numbers: HashMap<i64, Posting>,
+    nets: Nets,
+    lists: Box<[(ListId, Posting)]>,
+}
+
+/// Steps filed under strings.
+type Filed = BTreeMap<Box<[u8]>, Vec<u32>>;
+
+/// What is filed, before it is made ready to be looked up.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    plain: [Filed; 3],
+    folded: [Filed; 3],
+    needles: Filed,
+    numbers: BTreeMap<i64, Vec<u32>>,
+    nets: BTreeMap<Prefix, Vec<u32>>,
+    lists: BTreeMap<ListId, Vec<u32>>,
+}
+
+/// Which of three maps: the whole value, its beginning, its end.
+const WHOLE: usize = 0;
+const BEGINNING: usize = 1;
+const END: usize = 2;
+
+/// Where the value of a test comes from, and whether it is folded on the way.
+pub(super) fn origin(program: &Program, operand: OperandId) -> Option<(Origin, bool)> {
+    Some(match program.operands.get(operand.0 as usize)? {
+        Operand::Values(field, name) => (Origin::Each(*field, name.clone()), false),
+        Operand::Lower(of) => {
+            // The first of several values is one of them: a wider net, and no miss.
+            let (origin, _) = origin(program, *of)?;
+            (origin, true)
+        }
+        _ => (Origin::One(operand), false),
+    })
+}
+
+impl Draft {
+    /// Files a step under a test. Says how many entries and bytes that took.
+    pub(super) fn file(&mut self, atom: &Atom, folded: bool, step: u32) -> (usize, usize) {
+        match &atom.check {
+            Check::Equal(Const::Bytes(bytes)) => self.string(WHOLE, folded, bytes, step),
+            Check::Equal(Const::Int(n)) => self.number(*n, step),
+            Check::Equal(Const::Ip(ip)) => self.net(Prefix::host(*ip), step),
+            Check::Equal(Const::Net(net)) | Check::InNet(net) => self.net(*net, step),
+            Check::InSet(set) => self.set(set, folded, step),
+            Check::InList(list) => {
+                self.lists.entry(*list).or_default().push(step);
+                (1, 8)
+            }
+            Check::StartsWith(needle) => self.needle(BEGINNING, folded, needle, step),
+            Check::EndsWith(needle) => self.needle(END, folded, needle, step),
+            Check::Contains(needle) => self.substring(&needle.bytes, step),
+            Check::Matches(regex) => {
+                let all = must_contain(regex.as_str()).unwrap_or_default();
+                all.iter().map(|one| self.substring(one, step)).fold((0, 0), add)
+            }
+            _ => (0, 0),
+        }
+    }
+
+    fn set(&mut self, set: &Set, folded: bool, step: u32) -> (usize, usize) {
+        match set {
+            Set::Strings(all) => {
+                all.iter().map(|one| self.string(WHOLE, folded, one, step)).fold((0, 0), add)
+            }
+            Set::Ints(all) => all.iter().map(|n| self.number(*n, step)).fold((0, 0), add),
+            Set::Nets(all) => all.prefixes().map(|net| self.net(net, step)).fold((0, 0), add),
+        }
+    }
+
+    fn needle(&mut self, at: usize, folded: bool, needle: &Needle, step: u32) -> (usize, usize) {
+        self.string(at, folded || needle.nocase, &needle.bytes, step)
+    }
+
+    fn string(&mut self, at: usize, folded: bool, bytes: &[u8], step: u32) -> (usize, usize) {
+        let maps = if folded { &mut self.folded } else { &mut self.plain };
+        let Some(map) = maps.get_mut(at) else { return (0, 0) };
+        let key = if folded { bytes.to_ascii_lowercase().into() } else { bytes.into() };
+        map.entry(key).or_default().push(step);
+        (1, bytes.len())
+    }
+
+    fn substring(&mut self, bytes: &[u8], step: u32) -> (usize, usize) {
+        self.needles.entry(bytes.to_ascii_lowercase().into()).or_default().push(step);
+        (1, bytes.len())
+    }
+
+    fn number(&mut self, n: i64, step: u32) -> (usize, usize) {
+        self.numbers.entry(n).or_default().push(step);
+        (1, 8)
+    }
+
+    fn net(&mut self, net: Prefix, step: u32) -> (usize, usize) {
+        self.nets.entry(net).or_default().push(step);
+        (1, 32)
+    }
+
+    /// Made ready to be looked up.
+    pub(super) fn finish(self, origin: Origin, postings: &mut Postings) -> Source {
+        let mut first = u32::MAX;
+        let mut file = |steps: Vec<u32>| {
+            first = steps.iter().copied().fold(first, u32::min);
+            postings.file(steps)
+        };
+        let mut strings = |maps: [Filed; 3]| {
+            let [exact, beginnings, ends] = maps.map(|map| {
+                map.into_iter().map(|(key, steps)| (key, file(steps))).collect::<Vec<_>>()
+            });
+            Strings::new(exact, beginnings, ends)
+        };
+        let (plain, folded) = (strings(self.plain), strings(self.folded));
+        let needles = self.needles.into_iter().map(|(key, steps)| (key, file(steps)));
+        let grams = Grams::new(needles.collect());
+        let numbers = self.numbers.into_iter().map(|(n, steps)| (n, file(steps))).collect();
+        let nets = self.nets.into_iter().map(|(net, steps)| (net, file(steps)));
+        let nets = Nets::new(nets.collect());
+        let lists = self.lists.into_iter().map(|(list, steps)| (list, file(steps))).collect();
+        Source { first, remembers: false, origin, plain, folded, grams, numbers, nets, lists }
+    }
+}
+
+fn add(a: (usize, usize), b: (usize, usize)) -> (usize, usize) {
+    (a.0.saturating_add(b.0), a.1.saturating_add(b.1))
+}
+
+impl Source {
+    /// Calls `visit` with each value that this request has.
+    pub(super) fn values<C: Context>(
+        &self,
+        program: &Program,
+        ctx: &C,
+        visit: &mut dyn FnMut(&Value<'_>),
+    ) {
+        match &self.origin {
+            Origin::One(operand) => match program.value(*operand, ctx) {
+                Value::Absent => {}
+                value => visit(&value),
+            },
+            Origin::Each(field, name) => {
+                ctx.any_value(*field, name, &mut |bytes| {
+                    visit(&Value::Bytes(bytes.into()));
+                    false
+                });
+            }
+        }
+    }
+
+    /// Adds the steps that are filed under lists that hold a value. Never remembered: a test of the
+    /// policy may put another list in the place of one.
+    pub(super) fn find_in_lists<C: Context>(
+        &self,
+        value: &Value<'_>,
+        ctx: &C,
+        postings: &Postings,
+        found: &mut Found,
+    ) {
+        for (list, posting) in &self.lists {
+            if ctx.list_holds(*list, value) {
+                found.extend_from_slice(postings.get(*posting));
+            }
+        }
+    }
+
+    /// Adds the steps that are filed under a value.
+    pub(super) fn find(&self, value: &Value<'_>, postings: &Postings, found: &mut Found) {
+        let mut add = |posting: Posting| found.extend_from_slice(postings.get(posting));
+        match value {
+            Value::Bytes(bytes) => self.find_bytes(bytes, add),
+            Value::Int(n) => self.numbers.get(n).copied().into_iter().for_each(add),
+            Value::Ip(ip) => self.nets.each(*ip, add),
+            Value::Net(net) => self.nets.each(net.addr(), &mut add),
+            Value::Absent | Value::Bool(_) | Value::Headers => {}
+        }
+    }
+
+    fn find_bytes(&self, bytes: &[u8], mut add: impl FnMut(Posting)) {
+        self.plain.each(bytes, &mut add);
+        if self.folded.is_empty() && self.grams.is_empty() {
+            return;
+        }
+        let mut low: SmallVec<[u8; 256]> = SmallVec::from_slice(bytes);
+        low.make_ascii_lowercase();
+        self.folded.each(&low, &mut add);
+        self.grams.each(&low, &mut add);
+    }
+
+    /// Whether substrings are searched for, which is what costs.
+    pub(super) fn searches(&self) -> bool {
+        !self.grams.is_empty()
+    }
+
+    /// The field that it reads.
+    pub(super) fn field<'p>(&'p self, program: &'p Program) -> Option<(FieldId, &'p str)> {
+        match &self.origin {
+            Origin::Each(field, name) => Some((*field, name)),
+            Origin::One(operand) => match program.operands.get(operand.0 as usize)? {
+                Operand::Field(field) => Some((*field, "")),
+                _ => None,
+            },
+        }
+    }
+
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        [
+            self.plain.bytes(),
+            self.folded.bytes(),
+            self.grams.bytes(),
+            self.numbers.capacity().saturating_mul(17),
+            self.nets.bytes(),
+            self.lists.len().saturating_mul(12),
+        ]
+        .into_iter()
+        .fold(0, usize::saturating_add)
+    }
+}
