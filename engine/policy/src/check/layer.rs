@@ -124,7 +124,8 @@ impl Builder<'_> {
     /// The number of a rule or limit, under its full name.
     fn name_rule(&mut self, name: &Name, meta: &Meta) -> Option<(RuleId, String)> {
         let full = format!("{}.{}", self.prefix, name.node);
-        if !self.claim_full("rule or limit", &full, name.span) {
+        let free = self.claim_full("rule or limit", &full, name.span);
+        if !self.may_be_name("rule", name) || !free {
             return None;
         }
         if self.program.rules.len() >= RULES_MAX {
