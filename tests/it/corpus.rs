@@ -21,7 +21,7 @@ use seawall_ruleset::{
 
 /// Codes that are warnings and notes about policies that load: compared only where a case names
 /// the code.
-const ADVICE: [Code; 9] = [
+const ADVICE: [Code; 8] = [
     Code::CaseTrap,
     Code::AbsentTrap,
     Code::ForgeableAllow,
@@ -30,14 +30,10 @@ const ADVICE: [Code; 9] = [
     Code::EveryRequest,
     Code::NetKey,
     Code::AbsentKey,
-    Code::Memory,
 ];
 
 /// Codes without a case, and why.
-const WITHOUT_CASE: &[(Code, &str)] = &[
-    (Code::EveryRequest, "nothing says it yet"),
-    (Code::Memory, "nothing says it yet"),
-];
+const WITHOUT_CASE: &[(Code, &str)] = &[];
 
 /// Days since 1970-01-01 of all cases: 2026-09-04.
 const TODAY: u64 = 20_700;

@@ -93,8 +93,9 @@ impl Builder<'_> {
                 Stmt::Adjust(_) | Stmt::Disable(_) if at == Where::Member => {}
                 Stmt::Rule(rule) => {
                     let step = self.rule(rule, at);
-                    if step.is_some() {
+                    if let Some(step) = &step {
                         self.lint_rule(rule, at);
+                        self.note_cost(rule, step);
                     }
                     steps.extend(step);
                 }

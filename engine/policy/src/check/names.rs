@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::build::Builder;
 use super::Page;
+use super::build::Builder;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId};
 use crate::program::{ExternId, LevelId, ListId};
@@ -172,6 +172,11 @@ impl Builder<'_> {
         [self.qualified(name), name.into()]
             .into_iter()
             .any(|full| self.names.places.contains_key(&(kind, full)))
+    }
+
+    /// Where a name was declared.
+    pub(super) fn place(&self, kind: &'static str, full: &str) -> Option<(FileId, Span)> {
+        self.names.places.get(&(kind, full.into())).copied()
     }
 
     /// The same for a full name, which may hold a layer.

@@ -469,9 +469,10 @@ impl Builder<'_> {
     /// The names of the constants that may be used here, as they are written here.
     pub(super) fn known_lets(&self) -> impl Iterator<Item = &str> {
         let own = self.member.as_deref().map(|member| format!("{member}."));
-        self.names.lets.keys().map(move |name| {
-            own.as_deref().and_then(|own| name.strip_prefix(own)).unwrap_or(name)
-        })
+        self.names
+            .lets
+            .keys()
+            .map(move |name| own.as_deref().and_then(|own| name.strip_prefix(own)).unwrap_or(name))
     }
 
     /// What a `let` stands for here.

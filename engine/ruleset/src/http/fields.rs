@@ -1,7 +1,7 @@
 //! The fields, as one table.
 
 use seawall_policy::schema::{
-    EnumId, EnumSpec, FieldId, FieldSpec, Form, Phase, Presence, Schema, Type,
+    CounterMemory, EnumId, EnumSpec, FieldId, FieldSpec, Form, Phase, Presence, Schema, Type,
 };
 
 use super::words;
@@ -151,6 +151,13 @@ pub const SCHEMA: Schema = Schema {
     level: LEVEL,
     level_field: Field::Level.id(),
     score_field: Field::Score.id(),
+    counters: CounterMemory {
+        limit_key: seawall_state::LIMIT_KEY_BYTES,
+        sum_key: seawall_state::SUM_KEY_BYTES,
+        distinct_key: seawall_state::DISTINCT_KEY_BYTES,
+        heavy: seawall_state::HEAVY_BYTES,
+        most: super::COUNTER_MEMORY_MAX,
+    },
 };
 
 /// The number of a word of an enumeration.

@@ -12,8 +12,8 @@ use super::value::{duration, int, rate, text};
 use super::words;
 use crate::code::Code;
 use crate::diagnostic::nearest;
-use crate::span::{Span, Spanned};
 use crate::program::BanUnit;
+use crate::span::{Span, Spanned};
 use crate::syntax::ast::Action;
 use crate::syntax::lex::{Kind, Punct};
 

@@ -91,9 +91,9 @@ impl<'a> Context<'a> {
             rules: Cell::new(0),
             unclosed: Cell::new(count(Punct::Open).saturating_sub(count(Punct::Close))),
             too_deep_said: Cell::new(false),
-            braces_lost: tokens.iter().any(|token| {
-                swallowed(text, *token).is_some_and(|lost| lost.contains(['{', '}']))
-            }),
+            braces_lost: tokens
+                .iter()
+                .any(|token| swallowed(text, *token).is_some_and(|lost| lost.contains(['{', '}']))),
             unclosed_said: Cell::new(false),
             outside_said: Cell::new(false),
             words: Cell::new(&[]),

@@ -122,11 +122,8 @@ fn list(i: Input<'_>) -> Read<'_, List> {
     Ok((i, List { name, element, source }))
 }
 
-const ON_ERROR: [(&str, OnListError); 3] = [
-    ("keep", OnListError::Keep),
-    ("reject", OnListError::Reject),
-    ("empty", OnListError::Empty),
-];
+const ON_ERROR: [(&str, OnListError); 3] =
+    [("keep", OnListError::Keep), ("reject", OnListError::Reject), ("empty", OnListError::Empty)];
 
 /// `file "…" max n reload d on_error word`, the clauses in any order.
 fn file(i: Input<'_>) -> Read<'_, ListSource> {
@@ -231,11 +228,8 @@ fn counts(i: Input<'_>, name: &Name) -> bool {
     read <= RULES_MAX
 }
 
-const RULE: Shape = Shape {
-    of: "this rule",
-    words: &["when", "unless", "then", "note", "expires"],
-    many: &[],
-};
+const RULE: Shape =
+    Shape { of: "this rule", words: &["when", "unless", "then", "note", "expires"], many: &[] };
 
 fn rule(i: Input<'_>, shadow: Option<Shadow>) -> Read<'_, Option<Rule>> {
     let (i, name) = cut(name("a name")).parse(i)?;
