@@ -11,11 +11,8 @@ use seawall_model::RuleId;
 use super::build::Builder;
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
-use crate::program::{
-    Atom, AtomId, Check, CondId, Const, Op, Operand, OperandId, Program, Read, Step,
-};
+use crate::program::{Atom, AtomId, Check, CondId, Op, Operand, OperandId, Program, Read, Step};
 use crate::schema::{FieldSpec, Form, Presence, Type};
-use crate::set::Set;
 use crate::syntax::ast::Rule;
 
 /// The fewest bytes that are worth looking for: shorter text stands in every other request.
@@ -268,21 +265,17 @@ fn operand_ns(program: &Program, id: OperandId) -> u32 {
     }
 }
 
-/// Whether a test looks into text. Numbers, words and counters are looked at about every request by
-/// their nature, and so is what an extern computes; nothing would be won by saying so.
+/// Whether a test looks into text. To compare with a whole value is cheap, numbers, words and
+/// counters are looked at about every request by their nature, and so is what an extern computes:
+/// nothing would be won by saying so.
 fn looks_into_text(program: &Program, atom: &Atom) -> bool {
     let computed =
         matches!(program.operands.get(atom.operand.0 as usize), Some(Operand::Extern(..)));
-    !computed
-        && matches!(
-            &atom.check,
-            Check::Equal(Const::Bytes(_))
-                | Check::InSet(Set::Strings(_))
-                | Check::StartsWith(_)
-                | Check::EndsWith(_)
-                | Check::Contains(_)
-                | Check::Matches(_)
-        )
+    let inside = matches!(
+        &atom.check,
+        Check::StartsWith(_) | Check::EndsWith(_) | Check::Contains(_) | Check::Matches(_)
+    );
+    inside && !computed
 }
 
 impl Builder<'_> {

@@ -54,7 +54,7 @@ pub enum Decl {
     /// `list name: type = …`
     List(List),
     /// `track name { … }`
-    Track(Track),
+    Track(Box<Track>),
 }
 
 /// The layers that a host file may write.

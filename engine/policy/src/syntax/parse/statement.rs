@@ -93,7 +93,7 @@ pub(super) fn decl<'a>(i: Input<'a>, word: &str) -> Read<'a, Decl> {
     match word {
         "let" => map(let_, Decl::Let).parse(i),
         "list" => map(list, Decl::List).parse(i),
-        _ => map(track, Decl::Track).parse(i),
+        _ => map(track, |track| Decl::Track(Box::new(track))).parse(i),
     }
 }
 
