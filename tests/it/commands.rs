@@ -42,6 +42,26 @@ fn check_says_whether_a_policy_is_right() {
 }
 
 #[test]
+fn check_shows_what_rules_and_counters_cost() {
+    let policy = "policy 1\nfloor {\n  rule cheap { when path == \"/no\" then block }\n  rule dear { when ua \
+                  matches r\"^[a-z]{20}$\" then block }\n  limit all { per client to 9/1s then block keys 10k }\n}\n";
+    let setup = setup(policy);
+    let ran = ends(&setup, &format!("check --cost policies/{ROOT}"), 0);
+    assert!(ran.err.contains("note[C015]"), "{}", ran.err);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(lines[0].ends_with("0 tests fail, counters take 1.0 MiB"), "{}", ran.out);
+    assert_eq!(
+        lines[1..],
+        [
+            "  always     90 ns  floor.dear",
+            "  always     60 ns  floor.all",
+            "  indexed     5 ns  floor.cheap"
+        ]
+    );
+    ends(&setup, &format!("check --cost --format json policies/{ROOT}"), 2);
+}
+
+#[test]
 fn check_says_it_to_tools_as_json() {
     let setup = setup(&POLICY.replace("block", "blokc"));
     let ran = ends(&setup, &format!("check --format json policies/{ROOT}"), 1);

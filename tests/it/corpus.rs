@@ -4,6 +4,7 @@
 //! A case is one text file that may hold several: `# file: NAME` begins the next one, and the lines
 //! before the first such line are the root policy. A file keeps the line numbers of the case, so
 //! that `# expect: LINE:COLUMN CODE`, one for each complaint in order, speaks of the case itself.
+//! `# fix: TEXT`, one for each change that is offered, holds what goes there, where a case says any.
 //! `# file: NAME BYTES` fills the file with spaces up to that size. `␀` stands for a NUL byte, `�`
 //! for a byte that is not UTF-8, and a `.wasm` is written as text where it begins with `(`.
 //!
@@ -20,7 +21,7 @@ use seawall_ruleset::{
 
 /// Codes that are warnings and notes about policies that load: compared only where a case names
 /// the code.
-const ADVICE: [Code; 9] = [
+const ADVICE: [Code; 8] = [
     Code::CaseTrap,
     Code::AbsentTrap,
     Code::ForgeableAllow,
@@ -29,14 +30,10 @@ const ADVICE: [Code; 9] = [
     Code::EveryRequest,
     Code::NetKey,
     Code::AbsentKey,
-    Code::Memory,
 ];
 
 /// Codes without a case, and why.
 const WITHOUT_CASE: &[(Code, &str)] = &[
-    (Code::UnknownType, "an unknown type is refused as a word that may not stand there, N005"),
-    (Code::EveryRequest, "nothing says it yet"),
-    (Code::Memory, "nothing says it yet"),
     (Code::IndexTooLarge, "it takes half a million values; engine/ruleset/src/tests has one"),
 ];
 
@@ -117,6 +114,10 @@ fn expected(text: &str) -> Vec<String> {
     text.lines().map_while(|line| line.strip_prefix("# expect: ")).map(str::to_owned).collect()
 }
 
+fn fixes(text: &str) -> Vec<&str> {
+    text.lines().filter_map(|line| line.strip_prefix("# fix: ")).collect()
+}
+
 /// What is wrong with a case, if anything.
 fn verdict(workshop: &Workshop, name: &str, text: &str) -> Option<String> {
     let wanted = expected(text);
@@ -135,6 +136,12 @@ fn verdict(workshop: &Workshop, name: &str, text: &str) -> Option<String> {
         .filter(|d| !in_passing(d.code))
         .map(|d| format!("{}:{} {}", d.line, d.column, d.code))
         .collect();
+    let offered = assembly.diagnostics.iter().flat_map(|d| &d.fixes);
+    let offered: Vec<&str> = offered.map(|fix| fix.replacement.as_str()).collect();
+    let mended = fixes(text);
+    if !mended.is_empty() && mended != offered {
+        return Some(format!("{name}.wall: offers {offered:?} instead of {mended:?}"));
+    }
     (found != wanted).then(|| {
         let says: Vec<String> = assembly.diagnostics.iter().map(|d| d.one_line()).collect();
         format!("{name}.wall: expected {wanted:?}, found {found:?}\n  {}", says.join("\n  "))

@@ -69,8 +69,6 @@ codes! {
     UnknownLevel = "N006";
     /// No such rule or limit.
     UnknownRule = "N007";
-    /// No such type.
-    UnknownType = "N008";
     /// No such `let`.
     UnknownLet = "N009";
     /// The name is taken.

@@ -115,6 +115,21 @@ impl EnumSpec {
     }
 }
 
+/// What counters weigh where this policy will run, and how much they may.
+#[derive(Debug, Clone, Copy)]
+pub struct CounterMemory {
+    /// Bytes for each key of a limit.
+    pub limit_key: usize,
+    /// Bytes for each key of a track of requests or bytes.
+    pub sum_key: usize,
+    /// Bytes for each key of a track of different things.
+    pub distinct_key: usize,
+    /// Bytes more for a track that is asked for `share` or `top`.
+    pub heavy: usize,
+    /// The most that all counters of a policy may take.
+    pub most: usize,
+}
+
 /// Names that other tools use for what is here.
 pub type Alias = (&'static str, &'static str);
 
@@ -136,6 +151,8 @@ pub struct Schema {
     /// Fields whose values come again and again from different visitors, so that what was found for
     /// one is worth remembering; a named field with the name, a plain one with none.
     pub repeating: &'static [(FieldId, &'static str)],
+    /// What counters weigh.
+    pub counters: CounterMemory,
 }
 
 impl Schema {

@@ -23,8 +23,34 @@ pub fn duration_ms(ms: u64) -> String {
     if out.is_empty() { "0s".to_owned() } else { out }
 }
 
+/// Bytes in the largest unit of which there is one, with one digit behind the point.
+#[must_use]
+pub fn bytes(n: usize) -> String {
+    const UNITS: [(u32, &str); 3] = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match UNITS.iter().find(|(shift, _)| n >> shift > 0) {
+        Some((shift, unit)) => {
+            let tenths = (n >> (shift - 10)).saturating_mul(10) >> 10;
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        }
+        None => format!("{n} B"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn bytes_are_told_in_units_that_people_read() {
+        for (n, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.5 KiB"),
+            (1 << 30, "1.0 GiB"),
+            (usize::MAX, "17179869183.9 GiB"),
+        ] {
+            assert_eq!(super::bytes(n), text);
+        }
+    }
+
     #[test]
     fn durations_read_as_they_are_written() {
         for (ms, text) in [(0, "0s"), (90_000, "1m30s"), (5_400_000, "1h30m"), (1, "1ms")] {

@@ -4,6 +4,7 @@
 //! the language and have types of their own, so they stand here with an example each, and a test
 //! has the checker read every example.
 
+use seawall_policy::check::field_cost;
 use seawall_policy::schema::{FieldSpec, Form, Phase, Presence, Type};
 
 use crate::http::SCHEMA;
@@ -23,6 +24,8 @@ pub struct FieldLine {
     pub present: String,
     /// Whether a stranger can claim any value.
     pub forgeable: bool,
+    /// What it costs to read.
+    pub cost: &'static str,
     /// What it is.
     pub doc: &'static str,
 }
@@ -127,6 +130,7 @@ fn field_line(spec: &'static FieldSpec) -> FieldLine {
         of,
         present,
         forgeable: spec.forgeable,
+        cost: field_cost(spec).word(),
         doc: spec.doc,
     }
 }

@@ -13,6 +13,10 @@ pub(crate) use fields::{country, crawler, method};
 /// The most bytes of a request target that are folded; a longer one is refused by the edge before.
 pub const TARGET_BYTES_MAX: usize = 32 * 1024;
 
+/// The most memory that the counters of one policy may take together: 1 GiB. It is taken when the
+/// policy is loaded, and a server that has not got it should not find out by being killed.
+pub const COUNTER_MEMORY_MAX: usize = 1 << 30;
+
 /// Why a path is refused before any rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadPath {

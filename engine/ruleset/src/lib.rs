@@ -8,6 +8,7 @@ mod answer;
 mod assemble;
 mod cases;
 mod context;
+mod costs;
 mod decide;
 mod explain;
 mod fields;
@@ -27,6 +28,7 @@ pub use assemble::{
     Assembly, HostSettings, INCLUDE_DEPTH_MAX, MemberPart, MemberState, SiteHosts, Workshop,
 };
 pub use cases::TestOutcome;
+pub use costs::CostLine;
 pub use decide::{Fate, Observer};
 pub use explain::{Considered, Explanation, MadeTest, NoSuchLevel, Question, VALUE_CHARS_MAX};
 pub use fields::{EnumLine, FUNCTIONS, FieldLine, FunctionLine, alias, enum_lines, field_lines};
@@ -37,6 +39,7 @@ pub use report::{Diagnostic, Fix, Severity, Style, TEST_FAILED, render};
 pub use ruleset::{ExternSummary, ListSummary, RuleSet, Summary};
 pub use seawall_policy::check::Purpose;
 pub use seawall_policy::diagnostic::nearest;
+pub use seawall_policy::text::bytes as bytes_text;
 pub use seawall_wasm::{EPOCH_TICK_MS, Sandbox, SandboxError, SandboxLimits};
 pub use sources::{
     COMPONENT_BYTES_MAX, FILES_MAX, LIST_BYTES_MAX, POLICY_BYTES_MAX, ReadError, Sources, Store,

@@ -12,11 +12,17 @@ use seawall_model::Tick;
 
 use crate::key::Key;
 use crate::newest::Asked;
-use crate::table::{Entry, Standing, Table};
+use crate::table::{Entry, Standing, Table, key_bytes};
 use crate::window::{buckets_passed, elapsed_ms, scale_up};
 
 /// Up to so many, distinct things are counted exactly.
 pub const EXACT_MAX: usize = 16;
+
+/// A table of registers has room for one in so many keys.
+const KEYS_PER_REGISTERS: usize = 4;
+/// Bytes that a track of different things takes for each key it is made for.
+pub const DISTINCT_KEY_BYTES: usize =
+    key_bytes::<Few>() + key_bytes::<Many>().div_ceil(KEYS_PER_REGISTERS);
 
 const REGISTERS: usize = 256;
 /// Bits of a hash that choose the register.
@@ -242,7 +248,7 @@ pub(crate) struct Distinct {
 
 impl Distinct {
     pub(crate) fn new(keys: usize) -> Self {
-        Self { few: Table::new(keys), many: Table::new(keys.div_ceil(4)) }
+        Self { few: Table::new(keys), many: Table::new(keys.div_ceil(KEYS_PER_REGISTERS)) }
     }
 
     /// Counts that `key` was seen with `thing`.
@@ -423,6 +429,7 @@ mod tests {
     fn keys_have_their_bytes() {
         assert_eq!(size_of::<Few>() + 16, 184);
         assert_eq!(size_of::<Many>() + 16, 544);
+        assert_eq!(DISTINCT_KEY_BYTES, 428);
     }
 
     proptest! {

@@ -21,6 +21,11 @@ use crate::window::{buckets_passed, elapsed_ms, scale_down, scale_up};
 /// Counters of a summary: a key that makes up more than 1 in 128 (0.8 %) of all always has one.
 pub const HEAVY_KEYS_MAX: usize = 128;
 
+/// Bytes that a track takes more where it is asked for `share` or `top`: two summaries of entries
+/// and of an index over them, which is kept half empty.
+pub const HEAVY_BYTES: usize =
+    2 * HEAVY_KEYS_MAX * (size_of::<Heft>() + 2 * (size_of::<(Key, usize)>() + 1));
+
 /// Below so much counted in the window every share is 0: a third of three requests is nothing.
 pub const SHARE_COUNTED_MIN: u64 = 100;
 

@@ -30,13 +30,13 @@ pub use bans::{
     Added, BANS_MAX, BANS_PER_MEMBER_MAX, BanHit, BanLimits, BanOrigin, BanScope, BanUnit, Bans,
     ListedBan,
 };
-pub use distinct::EXACT_MAX;
-pub use heavy::{HEAVY_KEYS_MAX, SHARE_COUNTED_MIN};
+pub use distinct::{DISTINCT_KEY_BYTES, EXACT_MAX};
+pub use heavy::{HEAVY_BYTES, HEAVY_KEYS_MAX, SHARE_COUNTED_MIN};
 pub use key::{Key, KeyBuilder, Seed};
 pub use levels::{LEVEL_SITES_MAX, LevelChange, LevelTerms};
-pub use limit::{Hold, LimitTable, Outcome, Rate, Terms};
+pub use limit::{Hold, LIMIT_KEY_BYTES, LimitTable, Outcome, Rate, Terms};
 pub use ring::{RECORDS_MAX, Ring};
 pub use state::{CarryReport, Counted, CounterShape, CounterSpec, State, StateLimits, TableFill};
 pub use table::TABLE_KEYS_MAX;
 pub use tally::Tally;
-pub use track::TrackTable;
+pub use track::{SUM_KEY_BYTES, TrackTable};

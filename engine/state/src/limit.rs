@@ -18,7 +18,7 @@ use seawall_model::Tick;
 
 use crate::key::Key;
 use crate::newest::{Caller, Epoch, Newest};
-use crate::table::{Entry, Standing, Table};
+use crate::table::{Entry, Standing, Table, key_bytes};
 use crate::window::{Window, scale_down, scale_up};
 
 /// `to N/W burst B`.
@@ -70,6 +70,9 @@ pub struct Terms<'p> {
 
 /// Refilling the reserve takes so many windows (LANGUAGE §7).
 const REFILL_WINDOWS: u64 = 10;
+
+/// Bytes that a limit takes for each key it is made for.
+pub const LIMIT_KEY_BYTES: usize = key_bytes::<Count>();
 
 /// One key of a limit: 64 bytes.
 #[derive(Debug, Clone, Copy, Default)]

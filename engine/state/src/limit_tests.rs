@@ -158,6 +158,9 @@ fn lifting_ends_the_holds_since_a_moment() {
 #[test]
 fn a_key_has_its_bytes() {
     assert_eq!(size_of::<Count>(), 64);
+    let made = LimitTable::new(90_000, 0).filled().1 * (size_of::<Count>() + 16);
+    let told = 90_000 * LIMIT_KEY_BYTES;
+    assert!(told.abs_diff(made) < made / 100, "{told} is said, {made} is taken");
 }
 
 #[test]

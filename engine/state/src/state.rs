@@ -11,11 +11,13 @@ use std::sync::Arc;
 use seawall_model::{CounterId, Generation, Tick};
 
 use crate::bans::{BanLimits, Bans};
+use crate::distinct::DISTINCT_KEY_BYTES;
+use crate::heavy::HEAVY_BYTES;
 use crate::key::{KeyBuilder, Seed};
 use crate::levels::{LevelChange, LevelMemory, LevelTerms, LevelsNow};
-use crate::limit::LimitTable;
+use crate::limit::{LIMIT_KEY_BYTES, LimitTable};
 use crate::newest::Epoch;
-use crate::track::{TrackTable, Weighed};
+use crate::track::{SUM_KEY_BYTES, TrackTable, Weighed};
 
 /// What a track counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +67,22 @@ impl CounterSpec {
             CounterShape::Track { keyed: false, .. } => 1,
             _ => self.keys,
         }
+    }
+
+    /// The memory that it takes, all of it from the start.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let (key, more) = match self.shape {
+            CounterShape::Limit => (LIMIT_KEY_BYTES, 0),
+            CounterShape::Track { counted, heavy, .. } => (
+                match counted {
+                    Counted::Distinct => DISTINCT_KEY_BYTES,
+                    Counted::Requests | Counted::Bytes => SUM_KEY_BYTES,
+                },
+                if heavy { HEAVY_BYTES } else { 0 },
+            ),
+        };
+        self.keys().saturating_mul(key).saturating_add(more)
     }
 
     fn weighed(&self) -> Weighed {

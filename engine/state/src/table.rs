@@ -31,6 +31,11 @@ const SHARDS_MAX: usize = 64;
 /// Sets below which a shard is not worth a lock of its own.
 const SHARD_SETS_MIN: usize = 64;
 
+/// Bytes that a table takes for each key it is made for: its slot, and the third that stays free.
+pub(crate) const fn key_bytes<V>() -> usize {
+    size_of::<Set<V>>().saturating_mul(4).div_ceil(WAYS.saturating_mul(3))
+}
+
 /// What a table can hold.
 pub(crate) trait Entry: Default + Clone {
     /// When it was last used.

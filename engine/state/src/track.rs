@@ -12,8 +12,11 @@ use crate::heavy::Heavy;
 use crate::key::Key;
 use crate::newest::{Asked, Epoch, Newest};
 use crate::state::Counted;
-use crate::table::Table;
+use crate::table::{Table, key_bytes};
 use crate::window::Window;
+
+/// Bytes that a track of requests or bytes takes for each key it is made for.
+pub const SUM_KEY_BYTES: usize = key_bytes::<Window>();
 
 #[derive(Debug)]
 enum Counts {

@@ -70,30 +70,12 @@ impl Builder<'_> {
             Action::Drop => Final::Drop,
             Action::Ban { duration, per } => {
                 self.not_enforced(span, "ban");
-                let unit = match per.as_ref().map(|per| (&*per.node, per.span)) {
-                    None | Some(("client", _)) => BanUnit::Client,
-                    Some(("client.ip", _)) => BanUnit::Ip,
-                    Some(("client.net", _)) => BanUnit::Net,
-                    Some(("client.asn", _)) => BanUnit::Asn,
-                    Some((word, span)) => {
-                        let known = ["client", "client.ip", "client.net", "client.asn"];
-                        self.one_of(word, span, "whom a ban can refuse", &known);
-                        return None;
-                    }
-                };
+                let unit = per.as_ref().map_or(BanUnit::Client, |per| per.node);
                 Final::Ban { for_ms: self.lasting(duration.node.ms(), duration.span)?, unit }
             }
             Action::Challenge { kind, valid } => {
                 self.not_enforced(span, "challenge");
-                let kind = match kind.as_ref().map(|kind| (&*kind.node, kind.span)) {
-                    None | Some(("pow", _)) => PassKind::Pow,
-                    Some(("cookie", _)) => PassKind::Cookie,
-                    Some(("page", _)) => PassKind::Page,
-                    Some((word, span)) => {
-                        self.one_of(word, span, "a kind of challenge", &["cookie", "pow", "page"]);
-                        return None;
-                    }
-                };
+                let kind = kind.as_ref().map_or(PassKind::Pow, |kind| kind.node);
                 let valid_ms = match valid {
                     None => PASS_VALID_DEFAULT_MS,
                     Some(valid) => self.lasting(valid.node.ms(), valid.span)?,

@@ -94,6 +94,7 @@ impl<'g> Builder<'g> {
             }
         }
         self.settle_quotas();
+        self.weigh_counters();
         self.find_unreachable();
         for page in pages {
             self.enter(page);

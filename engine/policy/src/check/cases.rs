@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use seawall_model::{PassKind, RuleId, VerdictKind, fold};
+use seawall_model::{RuleId, VerdictKind, fold};
 
 use super::build::Builder;
 use super::decl::text_of;
@@ -172,11 +172,7 @@ impl Builder<'_> {
                 (VerdictKind::Ban, None, None, written(duration.node.ms()))
             }
             Action::Challenge { kind, valid } => {
-                let proof = kind.as_ref().map(|kind| match &*kind.node {
-                    "cookie" => PassKind::Cookie,
-                    "page" => PassKind::Page,
-                    _ => PassKind::Pow,
-                });
+                let proof = kind.as_ref().map(|kind| kind.node);
                 (VerdictKind::Challenge, None, proof, valid.as_ref().map(|valid| valid.node.ms()))
             }
             Action::Throttle { .. } => (VerdictKind::Throttle, None, None, None),

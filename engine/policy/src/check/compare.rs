@@ -153,7 +153,10 @@ impl Builder<'_> {
         right: &Spanned<Operand>,
         subject: &str,
     ) -> Option<Typed> {
-        let other = self.operand(right)?;
+        let other = match left.ty {
+            Type::Str => self.beside_string(right)?,
+            _ => self.operand(right)?,
+        };
         if other.ty == left.ty || (left.ty == Type::Cidr && other.ty == Type::Ip) {
             return Some(other);
         }
@@ -317,6 +320,9 @@ impl Builder<'_> {
         let full = self.resolve(&self.names.lists, name);
         let Some((list, element)) = full.and_then(|full| self.names.lists.get(&full).copied())
         else {
+            if self.is_declared("list", name) {
+                return None;
+            }
             let near =
                 nearest(name, self.names.lists.keys().map(|known| &**known)).map(String::from);
             let mut diagnostic = Diagnostic::error(
@@ -366,11 +372,7 @@ impl Builder<'_> {
             return None;
         }
         let Some(literal) = self.constant_of(&right.node) else {
-            self.error(
-                Code::OperatorType,
-                right.span,
-                "behind this stands a string that is written out",
-            );
+            self.not_written_out(right);
             return None;
         };
         let constant = self.constant(&literal, Type::Str, right.span, subject)?;
@@ -400,6 +402,20 @@ impl Builder<'_> {
             }
         };
         Some((check, key))
+    }
+
+    /// Complains about what stands where only a string can.
+    fn not_written_out(&mut self, right: &Spanned<Operand>) {
+        let message = "behind this stands a string that is written out";
+        let mut said = Diagnostic::error(Code::OperatorType, self.file, right.span, message);
+        if let Operand::Word(word) = &right.node
+            && self.given.schema.field(word).is_none()
+        {
+            let near = nearest(word, self.known_lets()).map(String::from);
+            let near = near.unwrap_or_else(|| format!("\"{word}\""));
+            said = said.label(format!("did you mean `{near}`?")).fix(right.span, near);
+        }
+        self.complain(said);
     }
 
     /// Agents write `Bot`, `bot` and `BOT`; whoever wants to be missed chooses.
@@ -445,7 +461,7 @@ impl Builder<'_> {
 }
 
 /// Whether the parser has complained about an operand already.
-fn is_error(operand: &Operand) -> bool {
+pub(super) fn is_error(operand: &Operand) -> bool {
     match operand {
         Operand::Error | Operand::Literal(Literal::Error) => true,
         Operand::Set(elements) => elements.iter().any(|e| e.node == Literal::Error),

@@ -15,22 +15,6 @@ use crate::set::Set;
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{self, Counted, Decl, Literal, Name, Operand};
 
-/// Words that cannot be names, since an expression or a clause would read them otherwise.
-pub(super) const RESERVED: &[&str] = &[
-    "and",
-    "or",
-    "not",
-    "in",
-    "is",
-    "true",
-    "false",
-    "when",
-    "unless",
-    "then",
-    "where",
-    "otherwise",
-];
-
 /// The most keys of one counter.
 pub const COUNTER_KEYS_MAX: i64 = 10_000_000;
 /// Keys of a host's limit that does not say how many.
@@ -53,28 +37,33 @@ pub const EXTERN_TIME_MAX_MS: u64 = 100;
 impl Builder<'_> {
     /// Files a list; its elements are of one type.
     pub(super) fn declare_list(&mut self, list: &ast::List) {
-        let types =
-            [("cidr", Type::Cidr), ("ip", Type::Ip), ("asn", Type::Asn), ("string", Type::Str)];
-        let country = self.given.schema.enums.iter().position(|spec| spec.name == "a country");
-        let country = country
-            .and_then(|at| u16::try_from(at).ok())
-            .map(|at| ("country", Type::Enum(EnumId(at))));
-        let known: Vec<_> = types.into_iter().chain(country).collect();
-        let Some((_, element)) = known.iter().find(|(name, _)| *name == &*list.element.node) else {
-            return self.unknown_type(&list.element, &["cidr", "ip", "asn", "country", "string"]);
-        };
+        let element = self.element_type(list.element);
         self.may("list", list.name.span);
         let Some(full) = self.claim("list", &list.name) else { return };
-        let Some(source) = self.list_source(list, *element) else { return };
+        let Some(source) = self.list_source(list, element) else { return };
         let id = ListId(number(self.program.lists.len()));
-        self.names.lists.insert(full.clone(), (id, *element));
+        self.names.lists.insert(full.clone(), (id, element));
         self.program.lists.push(List {
             name: full,
-            element: *element,
+            element,
             source,
             file: self.file,
             span: list.name.span,
         });
+    }
+
+    /// The type that a list's word means.
+    fn element_type(&self, word: &str) -> Type {
+        let country = || self.given.schema.enums.iter().position(|spec| spec.name == "a country");
+        match word {
+            "cidr" => Type::Cidr,
+            "ip" => Type::Ip,
+            "asn" => Type::Asn,
+            "country" => country()
+                .and_then(|at| u16::try_from(at).ok())
+                .map_or(Type::Str, |at| Type::Enum(EnumId(at))),
+            _ => Type::Str,
+        }
     }
 
     fn list_source(&mut self, list: &ast::List, element: Type) -> Option<ListSource> {
@@ -89,7 +78,6 @@ impl Builder<'_> {
                 Some(ListSource::Inline(set))
             }
             ast::ListSource::File { path, max, on_error, .. } => {
-                let on_error = self.on_list_error(on_error.as_ref())?;
                 self.own_path(path);
                 let Some(max) = max else {
                     self.missing(
@@ -104,27 +92,10 @@ impl Builder<'_> {
                 Some(ListSource::File {
                     path: path.node.clone(),
                     max: usize::try_from(max).unwrap_or(usize::MAX),
-                    on_error,
+                    on_error: on_error.as_ref().map_or(OnListError::Keep, |word| word.node),
                 })
             }
         }
-    }
-
-    fn on_list_error(&mut self, word: Option<&Name>) -> Option<OnListError> {
-        match word.map(|word| &*word.node) {
-            None | Some("keep") => Some(OnListError::Keep),
-            Some("reject") => Some(OnListError::Reject),
-            Some("empty") => Some(OnListError::Empty),
-            Some(other) => {
-                let span = word.map_or(Span::default(), |word| word.span);
-                self.one_of(other, span, "a way to fail", &["keep", "reject", "empty"]);
-                None
-            }
-        }
-    }
-
-    fn unknown_type(&mut self, name: &Name, known: &[&'static str]) {
-        self.one_of(&name.node, name.span, "a type", known);
     }
 
     /// Complains that a word is none of a few.
@@ -382,6 +353,9 @@ impl Builder<'_> {
 
     /// Builds what a level watches.
     pub(super) fn build_level(&mut self, level: &ast::Level) {
+        if level.meta.broken && (level.enter.is_none() || level.leave_after.is_none()) {
+            return;
+        }
         let Some(enter) = &level.enter else {
             return self.missing(
                 level.name.span,
@@ -521,22 +495,18 @@ impl Builder<'_> {
     }
 
     fn extern_type(&mut self, name: &Name, known: &[&'static str]) -> Option<ExternType> {
-        let ty = match &*name.node {
-            "bool" => ExternType::Bool,
-            "int" => ExternType::Int,
-            "string" => ExternType::Str,
-            "ip" => ExternType::Ip,
-            "headers" => ExternType::Headers,
-            _ => {
-                self.unknown_type(name, known);
-                return None;
-            }
-        };
-        if !known.contains(&&*name.node) {
-            self.unknown_type(name, known);
-            return None;
+        let types = [
+            ("bool", ExternType::Bool),
+            ("int", ExternType::Int),
+            ("string", ExternType::Str),
+            ("ip", ExternType::Ip),
+            ("headers", ExternType::Headers),
+        ];
+        let ty = types.iter().find(|(word, _)| *word == &*name.node && known.contains(word));
+        if ty.is_none() {
+            self.one_of(&name.node, name.span, "a type", known);
         }
-        Some(ty)
+        ty.map(|(_, ty)| *ty)
     }
 
     /// A call of an extern.

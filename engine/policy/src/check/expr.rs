@@ -12,49 +12,54 @@ impl Builder<'_> {
     /// Builds a condition. `None` where a part of it was complained about.
     pub(super) fn condition(&mut self, expr: &Spanned<Expr>) -> Option<CondId> {
         let mut ops = Vec::new();
-        let before = self.diagnostics.iter().filter(|d| d.is_error()).count();
-        self.emit(expr, &mut ops);
-        let after = self.diagnostics.iter().filter(|d| d.is_error()).count();
-        (before == after && !has_error(&expr.node)).then(|| self.condition_id(ops))
+        self.emit(expr, &mut ops).then(|| self.condition_id(ops))
     }
 
-    fn emit(&mut self, expr: &Spanned<Expr>, ops: &mut Vec<Op>) {
+    /// Whether every part could be built; all are looked at in any case.
+    fn emit(&mut self, expr: &Spanned<Expr>, ops: &mut Vec<Op>) -> bool {
         match &expr.node {
             Expr::And(parts) => self.emit_all(parts, ops, Op::JumpIfFalse),
             Expr::Or(parts) => self.emit_all(parts, ops, Op::JumpIfTrue),
             Expr::Not(inner) => {
-                self.emit(inner, ops);
+                let good = self.emit(inner, ops);
                 ops.push(Op::Not);
+                good
             }
             Expr::Compare { left, op, right } => {
-                if let Some(atom) = self.compare(left, op, right, expr.span) {
-                    ops.push(Op::Test(atom));
-                }
+                let atom = self.compare(left, op, right, expr.span);
+                ops.extend(atom.map(Op::Test));
+                atom.is_some()
             }
             Expr::Is { operand, present } => {
-                if let Some(typed) = self.operand(operand) {
-                    let text = self.text(expr.span).into();
-                    let check = Check::Present;
-                    self.emit_atom(Atom { operand: typed.id, check, negated: !present, text }, ops);
-                }
+                let Some(typed) = self.operand(operand) else { return false };
+                let text = self.text(expr.span).into();
+                let check = Check::Present;
+                self.emit_atom(Atom { operand: typed.id, check, negated: !present, text }, ops);
+                true
             }
             Expr::Bare(operand) => self.emit_bare(operand, expr.span, ops),
-            Expr::Error => {}
+            Expr::Error => false,
         }
     }
 
     /// All parts with a jump to the end between them. Parts that call a rule come last, since they
     /// are the dearest; parts have no side effects, so the order does not change the answer.
-    fn emit_all(&mut self, parts: &[Spanned<Expr>], ops: &mut Vec<Op>, jump: fn(u32) -> Op) {
+    fn emit_all(
+        &mut self,
+        parts: &[Spanned<Expr>],
+        ops: &mut Vec<Op>,
+        jump: fn(u32) -> Op,
+    ) -> bool {
         let (dear, cheap): (Vec<_>, Vec<_>) =
             parts.iter().partition(|part| self.calls_extern(&part.node));
         let mut jumps = Vec::new();
+        let mut good = true;
         for (at, part) in cheap.into_iter().chain(dear).enumerate() {
             if at > 0 {
                 jumps.push(ops.len());
                 ops.push(jump(0));
             }
-            self.emit(part, ops);
+            good &= self.emit(part, ops);
         }
         let end = number(ops.len());
         for at in jumps {
@@ -62,20 +67,23 @@ impl Builder<'_> {
                 *op = jump(end);
             }
         }
+        good
     }
 
-    fn emit_bare(&mut self, operand: &Operand, span: Span, ops: &mut Vec<Op>) {
+    fn emit_bare(&mut self, operand: &Operand, span: Span, ops: &mut Vec<Op>) -> bool {
         if let Operand::Group(inner) = operand {
             return self.emit(inner, ops);
         }
         if let Operand::Literal(crate::syntax::ast::Literal::Bool(value)) = operand {
-            return ops.push(Op::Set(*value));
+            ops.push(Op::Set(*value));
+            return true;
         }
-        let Some(typed) = self.operand(&Spanned::new(operand.clone(), span)) else { return };
+        let Some(typed) = self.operand(&Spanned::new(operand.clone(), span)) else { return false };
         if typed.ty == Type::Bool {
             let text = self.text(span).into();
             let atom = Atom { operand: typed.id, check: Check::True, negated: false, text };
-            return self.emit_atom(atom, ops);
+            self.emit_atom(atom, ops);
+            return true;
         }
         let is = self.given.schema.type_name(typed.ty);
         let text = self.text(span);
@@ -88,6 +96,7 @@ impl Builder<'_> {
             )
             .help("compare it with something, or ask `is present`"),
         );
+        false
     }
 
     fn emit_atom(&mut self, atom: Atom, ops: &mut Vec<Op>) {
@@ -120,16 +129,6 @@ impl Builder<'_> {
             Operand::Group(inner) => self.calls_extern(&inner.node),
             _ => false,
         }
-    }
-}
-
-/// Whether the parser has complained about a part.
-fn has_error(expr: &Expr) -> bool {
-    match expr {
-        Expr::And(parts) | Expr::Or(parts) => parts.iter().any(|part| has_error(&part.node)),
-        Expr::Not(inner) => has_error(&inner.node),
-        Expr::Error => true,
-        _ => false,
     }
 }
 

@@ -93,8 +93,9 @@ impl Builder<'_> {
                 Stmt::Adjust(_) | Stmt::Disable(_) if at == Where::Member => {}
                 Stmt::Rule(rule) => {
                     let step = self.rule(rule, at);
-                    if step.is_some() {
+                    if let Some(step) = &step {
                         self.lint_rule(rule, at);
+                        self.note_cost(rule, step);
                     }
                     steps.extend(step);
                 }
@@ -124,7 +125,8 @@ impl Builder<'_> {
     /// The number of a rule or limit, under its full name.
     fn name_rule(&mut self, name: &Name, meta: &Meta) -> Option<(RuleId, String)> {
         let full = format!("{}.{}", self.prefix, name.node);
-        if !self.claim_full("rule or limit", &full, name.span) {
+        let free = self.claim_full("rule or limit", &full, name.span);
+        if !self.may_be_name("rule", name) || !free {
             return None;
         }
         if self.program.rules.len() >= RULES_MAX {

@@ -14,7 +14,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::program::{CondId, Op, Step};
 use crate::span::{Span, Spanned};
-use crate::syntax::ast::{self, Name, Site, Stmt};
+use crate::syntax::ast::{self, Literal, Name, Site, Stmt};
 
 /// Rules and limits of a member whose entry does not say how many.
 pub const MEMBER_RULES_DEFAULT: i64 = 50;
@@ -111,7 +111,8 @@ impl Builder<'_> {
 
     fn tenant_hosts(&mut self, tenant: &ast::Tenant) -> Vec<HostPattern> {
         let mut hosts = Vec::new();
-        for host in tenant.hosts.iter().flat_map(|hosts| &hosts.node) {
+        let written = tenant.hosts.iter().flat_map(|hosts| &hosts.node);
+        for host in written.filter(|host| host.node != Literal::Error) {
             let text = super::decl::text_of(&host.node).unwrap_or_default();
             match HostPattern::parse(&text) {
                 Ok(pattern) => hosts.push(pattern),
@@ -123,7 +124,8 @@ impl Builder<'_> {
 
     fn tenant_may(&mut self, tenant: &ast::Tenant) -> Vec<Box<str>> {
         let mut may = Vec::new();
-        for word in tenant.may.iter().flat_map(|may| &may.node) {
+        let written = tenant.may.iter().flat_map(|may| &may.node);
+        for word in written.filter(|word| word.node != Literal::Error) {
             let text = super::decl::text_of(&word.node).unwrap_or_default();
             if GRANTS.contains(&&*text) {
                 may.push(text.into());

@@ -8,12 +8,14 @@ mod action;
 mod build;
 mod cases;
 mod compare;
+mod cost;
 mod decl;
 mod expr;
 mod layer;
 mod lint;
 mod literal;
 mod member;
+mod memory;
 mod names;
 mod operand;
 mod reach;
@@ -21,6 +23,7 @@ mod reach;
 pub use action::{LASTING_MAX_MS, PASS_VALID_DEFAULT_MS, SCORE_STEP_MAX, TARPIT_MAX_MS};
 pub use cases::TIMES_MAX;
 pub use compare::REGEX_BYTES_MAX;
+pub use cost::{Cost, FieldCost, costs, field_cost};
 pub use decl::{
     COUNTER_KEYS_MAX, EXTERN_MEMORY_BYTES_MAX, EXTERN_PARAMS_MAX, EXTERN_TIME_DEFAULT_MS,
     EXTERN_TIME_MAX_MS, FUEL_MAX, LIMIT_KEYS_DEFAULT, LIST_MAX, WINDOW_MAX_MS, list_element,

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
+use super::Page;
 use super::build::Builder;
-use super::{Page, decl};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId};
 use crate::program::{ExternId, LevelId, ListId};
 use crate::schema::Type;
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{Decl, Item, Literal, Name, Operand, Stmt};
+use crate::syntax::parse::RESERVED;
 
 /// What a `let` stands for.
 #[derive(Debug, Clone)]
@@ -117,20 +118,28 @@ impl Builder<'_> {
 
     /// Takes a name for a kind of thing and gives its full form; says where it was taken before.
     pub(super) fn claim(&mut self, kind: &'static str, name: &Name) -> Option<Box<str>> {
-        if decl::RESERVED.contains(&&*name.node) {
-            self.complain(
-                Diagnostic::error(
-                    Code::ReservedName,
-                    self.file,
-                    name.span,
-                    format!("`{}` is a word of the language and cannot be a name", name.node),
-                )
-                .help("choose another name"),
-            );
-            return None;
-        }
         let full = self.qualified(&name.node);
-        self.claim_full(kind, &full, name.span).then_some(full)
+        let free = self.claim_full(kind, &full, name.span);
+        (self.may_be_name(kind, name) && free).then_some(full)
+    }
+
+    /// Complains about a name that a condition or a clause would read otherwise.
+    pub(super) fn may_be_name(&mut self, kind: &str, name: &Name) -> bool {
+        let word = &*name.node;
+        if !RESERVED.contains(&word) && !matches!(word, "true" | "false") {
+            return true;
+        }
+        let kind = kind.rsplit(' ').next().unwrap_or(kind);
+        self.complain(
+            Diagnostic::error(
+                Code::ReservedName,
+                self.file,
+                name.span,
+                format!("`{word}` is a word of the language and cannot be a name"),
+            )
+            .help(format!("choose another name, such as `{word}-{kind}`")),
+        );
+        false
     }
 
     /// The full form of a name that is declared here: a member's names live in a space of her own.
@@ -155,6 +164,19 @@ impl Builder<'_> {
             space != &**member && self.tenants.iter().any(|tenant| *tenant.name == *space)
         });
         (!theirs && table.contains_key(name)).then(|| name.into())
+    }
+
+    /// Whether a name was declared, however badly: then what is wrong with it was said there, and
+    /// whoever uses it makes no mistake.
+    pub(super) fn is_declared(&self, kind: &'static str, name: &str) -> bool {
+        [self.qualified(name), name.into()]
+            .into_iter()
+            .any(|full| self.names.places.contains_key(&(kind, full)))
+    }
+
+    /// Where a name was declared.
+    pub(super) fn place(&self, kind: &'static str, full: &str) -> Option<(FileId, Span)> {
+        self.names.places.get(&(kind, full.into())).copied()
     }
 
     /// The same for a full name, which may hold a layer.

@@ -3,6 +3,7 @@
 use seawall_model::CounterId;
 
 use super::build::{Builder, Place};
+use super::compare::is_error;
 use super::literal::own_type;
 use super::names::{Constant, TrackCounts, TrackPer};
 use crate::code::Code;
@@ -84,7 +85,7 @@ impl Builder<'_> {
         }
         if let Some(constant) = self.let_value(word) {
             return match constant {
-                Constant::Literal(Literal::Word(inner)) => self.unknown_field(&inner, span),
+                Constant::Literal(Literal::Word(inner)) => self.unknown_field(&inner, span, false),
                 Constant::Literal(literal) => self.literal_operand(&literal, span),
                 Constant::Set(_) => {
                     self.error(
@@ -96,25 +97,37 @@ impl Builder<'_> {
                 }
             };
         }
-        self.unknown_field(word, span)
+        self.unknown_field(word, span, false)
     }
 
-    fn unknown_field(&mut self, word: &str, span: Span) -> Option<Typed> {
+    /// The right side of a comparison with a string: a word that is nothing else was probably meant
+    /// to stand in quotes.
+    pub(super) fn beside_string(&mut self, operand: &Spanned<Operand>) -> Option<Typed> {
+        match &operand.node {
+            Operand::Word(word)
+                if self.given.schema.field(word).is_none() && self.let_value(word).is_none() =>
+            {
+                self.unknown_field(word, operand.span, true)
+            }
+            _ => self.operand(operand),
+        }
+    }
+
+    fn unknown_field(&mut self, word: &str, span: Span, quotable: bool) -> Option<Typed> {
         let schema = self.given.schema;
         let alias = schema.aliases.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(word));
-        let near = alias.map(|(_, ours)| *ours).or_else(|| {
+        let near = alias.map(|(_, ours)| (*ours).to_owned()).or_else(|| {
             let fields = schema.fields.iter().map(|field| field.name);
-            let lets = self.names.lets.keys().map(|name| &**name);
-            nearest(word, fields.chain(lets))
-                .map(|near| schema.field(near).map_or("", |f| f.1.name))
+            nearest(word, fields.chain(self.known_lets())).map(String::from)
         });
+        let near = near.or_else(|| quotable.then(|| format!("\"{word}\"")));
         let mut diagnostic = Diagnostic::error(
             Code::UnknownField,
             self.file,
             span,
             format!("there is no field called `{word}`"),
         );
-        diagnostic = match near.filter(|near| !near.is_empty()) {
+        diagnostic = match near {
             Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(span, near),
             None => diagnostic.help("`seawall fields` lists them all"),
         };
@@ -170,6 +183,9 @@ impl Builder<'_> {
     }
 
     fn call(&mut self, name: &Name, args: &[Spanned<Operand>], span: Span) -> Option<Typed> {
+        if args.iter().any(|arg| is_error(&arg.node)) {
+            return None;
+        }
         match &*name.node {
             "header" | "cookie" | "query" => self.named_field(name, args, span),
             "tagged" => {
@@ -204,6 +220,9 @@ impl Builder<'_> {
     }
 
     fn unknown_function(&mut self, name: &Name) -> Option<Typed> {
+        if self.is_declared("extern", &name.node) {
+            return None;
+        }
         let externs: Vec<Box<str>> = self.names.externs.keys().cloned().collect();
         let known = FUNCTIONS.into_iter().chain(externs.iter().map(|name| &**name));
         let mut diagnostic = Diagnostic::error(
@@ -417,6 +436,9 @@ impl Builder<'_> {
     }
 
     fn unknown_track(&mut self, track: &str, span: Span) -> Option<Typed> {
+        if self.is_declared("track", track) {
+            return None;
+        }
         let near = nearest(track, self.names.tracks.keys().map(|name| &**name)).map(String::from);
         let mut diagnostic = Diagnostic::error(
             Code::UnknownTrack,
@@ -442,6 +464,15 @@ impl Builder<'_> {
             },
             _ => None,
         }
+    }
+
+    /// The names of the constants that may be used here, as they are written here.
+    pub(super) fn known_lets(&self) -> impl Iterator<Item = &str> {
+        let own = self.member.as_deref().map(|member| format!("{member}."));
+        self.names
+            .lets
+            .keys()
+            .map(move |name| own.as_deref().and_then(|own| name.strip_prefix(own)).unwrap_or(name))
     }
 
     /// What a `let` stands for here.

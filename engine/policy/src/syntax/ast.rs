@@ -6,8 +6,9 @@
 
 use std::net::IpAddr;
 
-use seawall_model::Prefix;
+use seawall_model::{PassKind, Prefix};
 
+use crate::program::{BanUnit, OnListError};
 use crate::span::{Span, Spanned};
 
 /// A name where it stands. Lower and upper case differ.
@@ -53,7 +54,7 @@ pub enum Decl {
     /// `list name: type = …`
     List(List),
     /// `track name { … }`
-    Track(Track),
+    Track(Box<Track>),
 }
 
 /// The layers that a host file may write.
@@ -134,8 +135,8 @@ pub struct Let {
 pub struct List {
     /// The name, without `@`.
     pub name: Name,
-    /// The element type as written.
-    pub element: Name,
+    /// The word of the elements' type.
+    pub element: &'static str,
     /// Where its elements come from.
     pub source: ListSource,
 }
@@ -153,8 +154,8 @@ pub enum ListSource {
         max: Option<Spanned<i64>>,
         /// How often it is looked at beside file events.
         reload: Option<Spanned<Duration>>,
-        /// What a failure to read it does: `keep`, `reject` or `empty`.
-        on_error: Option<Name>,
+        /// What a failure to read it does.
+        on_error: Option<Spanned<OnListError>>,
     },
     /// Could not be read; said already.
     Error,
@@ -464,12 +465,12 @@ pub enum Action {
         /// How long.
         duration: Spanned<Duration>,
         /// Whom.
-        per: Option<Name>,
+        per: Option<Spanned<BanUnit>>,
     },
     /// `challenge [kind] [for d]`
     Challenge {
-        /// `cookie`, `pow` or `page`.
-        kind: Option<Name>,
+        /// The least proof that satisfies.
+        kind: Option<Spanned<PassKind>>,
         /// How long the pass is valid.
         valid: Option<Spanned<Duration>>,
     },

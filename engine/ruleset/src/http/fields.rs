@@ -1,7 +1,7 @@
 //! The fields, as one table.
 
 use seawall_policy::schema::{
-    EnumId, EnumSpec, FieldId, FieldSpec, Form, Phase, Presence, Schema, Type,
+    CounterMemory, EnumId, EnumSpec, FieldId, FieldSpec, Form, Phase, Presence, Schema, Type,
 };
 
 use super::words;
@@ -159,6 +159,13 @@ pub const SCHEMA: Schema = Schema {
         (Field::Header.id(), "accept-encoding"),
         (Field::Header.id(), "accept-language"),
     ],
+    counters: CounterMemory {
+        limit_key: seawall_state::LIMIT_KEY_BYTES,
+        sum_key: seawall_state::SUM_KEY_BYTES,
+        distinct_key: seawall_state::DISTINCT_KEY_BYTES,
+        heavy: seawall_state::HEAVY_BYTES,
+        most: super::COUNTER_MEMORY_MAX,
+    },
 };
 
 /// The number of a word of an enumeration.

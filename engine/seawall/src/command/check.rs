@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use seawall_control::{Built, TEST_CODE, clock, test_line};
-use seawall_ruleset::{Diagnostic, Fix, HostSettings, Purpose, Severity, Sources, Style, render};
+use seawall_ruleset::{
+    CostLine, Diagnostic, Fix, HostSettings, Purpose, RuleSet, Severity, Sources, Style,
+    bytes_text, render,
+};
 use serde_json::{Value, json};
 
 use super::{Format, mend};
@@ -30,6 +33,9 @@ pub(crate) struct Check {
     /// Mend in place what can be mended by itself, then check
     #[arg(long)]
     fix: bool,
+    /// Show what each rule costs
+    #[arg(long, conflicts_with = "format")]
+    cost: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,7 +64,10 @@ impl Check {
             let built = loader.build(&sources, purpose, None);
             wrong |= self.is_wrong(&built);
             match self.format {
-                Format::Human => human(file, &built, &sources),
+                Format::Human => {
+                    human(file, &built, &sources);
+                    built.rules.iter().filter(|_| self.cost).flat_map(costs).for_each(say);
+                }
                 Format::Json => found.extend(as_json(file, &built)),
             }
         }
@@ -87,14 +96,23 @@ fn human(file: &Path, built: &Built, sources: &Sources) {
     let failed: Vec<_> = built.tests.iter().filter(|test| !test.passed).collect();
     failed.iter().for_each(|test| tell(test_line(test)));
     let count = |severity| built.diagnostics.iter().filter(|d| d.severity == severity).count();
+    let counters = built.rules.as_ref().map_or(String::new(), |rules| {
+        format!(", counters take {}", bytes_text(rules.counter_bytes()))
+    });
     say(format!(
-        "{}: {} errors, {} warnings, {} of {} tests fail",
+        "{}: {} errors, {} warnings, {} of {} tests fail{counters}",
         file.display(),
         count(Severity::Error),
         count(Severity::Warning),
         failed.len(),
         built.tests.len(),
     ));
+}
+
+/// A line for each rule and limit.
+fn costs(rules: &RuleSet) -> Vec<String> {
+    let line = |CostLine { name, class, ns }: CostLine| format!("  {class:<7} {ns:>5} ns  {name}");
+    rules.costs().into_iter().map(line).collect()
 }
 
 /// What is found, with paths as seen from where the command was typed.

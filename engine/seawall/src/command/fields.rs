@@ -72,8 +72,8 @@ fn human(found: &Found, in_full: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for field in &found.fields {
         let trust = if field.forgeable { "forgeable" } else { "" };
-        let FieldLine { written, ty, present, doc, .. } = field;
-        lines.push(format!("{written:<16} {ty:<14} {present:<32} {trust:<9} {doc}"));
+        let FieldLine { written, ty, present, cost, doc, .. } = field;
+        lines.push(format!("{written:<16} {ty:<14} {present:<32} {cost:<6} {trust:<9} {doc}"));
     }
     let head = |title: &str, lines: &mut Vec<String>| {
         if !in_full {
@@ -112,7 +112,7 @@ fn as_json(found: &Found) -> Value {
     let field = |f: &FieldLine| {
         json!({
             "name": f.name, "written": f.written, "type": f.ty, "words_of": f.of,
-            "present": f.present, "forgeable": f.forgeable, "doc": f.doc,
+            "present": f.present, "forgeable": f.forgeable, "cost": f.cost, "doc": f.doc,
         })
     };
     let function = |f: &FunctionLine| {
@@ -156,7 +156,7 @@ mod tests {
         let all = find(None).unwrap();
         let lines = human(&all, false);
         let wanted = "ua               string         where the request has it         \
-                      forgeable the User-Agent header";
+                      text   forgeable the User-Agent header";
         assert!(lines.iter().any(|line| line == wanted), "{lines:#?}");
         let countries = lines.iter().find(|line| line.starts_with("country ")).unwrap();
         assert!(countries.ends_with(" more") && countries.len() < 100, "{countries}");

@@ -23,7 +23,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId};
 use crate::span::Span;
 
-pub(crate) use text::decode;
+pub(crate) use text::{decode, is_unclosed};
 
 /// The most bytes between the quotes of one string: 64 KiB. Longer data belongs into a list file.
 pub const STRING_BYTES_MAX: usize = 64 * 1024;

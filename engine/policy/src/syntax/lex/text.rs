@@ -37,6 +37,13 @@ fn closing_quote(body: &str, kind: Kind) -> Option<usize> {
     None
 }
 
+/// Whether a token that is none is a string that swallowed the rest of its line.
+pub(crate) fn is_unclosed(token: &str) -> bool {
+    let body = token.strip_prefix('"').map(|body| (body, Kind::Str));
+    let body = body.or_else(|| token.strip_prefix("r\"").map(|body| (body, Kind::Raw)));
+    body.is_some_and(|(body, kind)| closing_quote(body, kind).is_none())
+}
+
 fn unclosed(i: &str) -> (&str, Result<Kind, Problem>) {
     let line = i.split('\n').next().unwrap_or(i);
     let kept = line.trim_end_matches([' ', '\t', '\r', '}']).len();

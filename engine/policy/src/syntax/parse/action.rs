@@ -4,15 +4,17 @@ use nom::Parser;
 use nom::branch::alt;
 use nom::combinator::{cut, map, opt, value};
 use nom::sequence::preceded;
+use seawall_model::PassKind;
 
 use super::expr::operands;
-use super::input::{Expected, Input, Read, name, sign, word};
+use super::input::{Expected, Input, Read, sign, word};
 use super::value::{duration, int, rate, text};
 use super::words;
 use crate::code::Code;
 use crate::diagnostic::nearest;
+use crate::program::BanUnit;
 use crate::span::{Span, Spanned};
-use crate::syntax::ast::{Action, Name};
+use crate::syntax::ast::Action;
 use crate::syntax::lex::{Kind, Punct};
 
 /// `action, action, …`
@@ -101,24 +103,35 @@ fn ban(i: Input<'_>) -> Read<'_, Action> {
 }
 
 /// Whom a ban is for.
-fn unit(i: Input<'_>) -> Read<'_, Name> {
-    one_word(i, &["client", "client.ip", "client.net", "client.asn"])
+fn unit(i: Input<'_>) -> Read<'_, Spanned<BanUnit>> {
+    let known = [
+        ("client", BanUnit::Client),
+        ("client.ip", BanUnit::Ip),
+        ("client.net", BanUnit::Net),
+        ("client.asn", BanUnit::Asn),
+    ];
+    one_word(i, &known)
 }
 
-/// One of a few words, as a name.
-pub(super) fn one_word<'a>(i: Input<'a>, known: &[&'static str]) -> Read<'a, Name> {
-    if i.word().is_some_and(|found| known.contains(&found)) {
-        return name("a word")(i);
+/// One of a few words, and what it stands for.
+pub(super) fn one_word<'a, T: Copy>(
+    i: Input<'a>,
+    known: &[(&'static str, T)],
+) -> Read<'a, Spanned<T>> {
+    let found = i.word().unwrap_or_default();
+    if let Some((_, meant)) = known.iter().find(|(word, _)| *word == found) {
+        return Ok((i.next(), Spanned::new(*meant, i.peek().span)));
     }
-    let mut last = i.miss(Expected::Word(known.first().copied().unwrap_or_default()));
-    for word in known.iter().skip(1) {
+    let mut last = i.give_up();
+    for (word, _) in known {
         last = i.miss(Expected::Word(word));
     }
     last
 }
 
 fn challenge(i: Input<'_>) -> Read<'_, Action> {
-    let kind = |i| one_word(i, &["cookie", "pow", "page"]);
+    let known = [("cookie", PassKind::Cookie), ("pow", PassKind::Pow), ("page", PassKind::Page)];
+    let kind = |i| one_word(i, &known);
     let valid = preceded(word("for"), cut(duration));
     map((opt(kind), opt(valid)), |(kind, valid)| Action::Challenge { kind, valid }).parse(i)
 }

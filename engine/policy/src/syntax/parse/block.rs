@@ -78,7 +78,10 @@ fn clauses<'a>(
         };
         complain_if_twice(i, word, shape, &mut seen);
         match clause(i.next(), word) {
-            Ok((rest, ())) => i = rest,
+            Ok((rest, ())) => {
+                broken |= swallows_clause(i, rest, shape);
+                i = rest;
+            }
             Err(error) => {
                 broken = true;
                 let miss = inner(error, i);
@@ -90,6 +93,18 @@ fn clauses<'a>(
             }
         }
     }
+}
+
+/// Whether a string that is never closed took a clause word with it.
+fn swallows_clause<'a>(mut i: Input<'a>, rest: Input<'a>, shape: &Shape) -> bool {
+    while i.peek().span.start < rest.peek().span.start {
+        let lost = i.cx.swallowed(i.peek()).unwrap_or_default();
+        if lost.split([' ', '\t', ')']).any(|word| shape.words.contains(&word)) {
+            return true;
+        }
+        i = i.next();
+    }
+    false
 }
 
 /// The word at the head of a clause or statement.

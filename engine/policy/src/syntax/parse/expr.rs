@@ -247,6 +247,9 @@ fn closed(i: Input<'_>, open: Span) -> Read<'_, Span> {
     if !clause && !i.is(Punct::Close) {
         return cut(sign(Punct::ParenClose)).parse(i);
     }
+    if i.is_swallowed() {
+        return Ok((i, i.behind()));
+    }
     let said = i.cx.error(Code::Unexpected, open, "this `(` is never closed");
     let said = said.related(i.cx.file, i.peek().span, "it must be closed before this");
     i.cx.say(said.label("the `)` for this `(` is missing"));

@@ -16,7 +16,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId};
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::Name;
-use crate::syntax::lex::{DIAGNOSTICS_MAX, Kind, Punct, Token};
+use crate::syntax::lex::{DIAGNOSTICS_MAX, Kind, Punct, Token, is_unclosed};
 
 /// How deep parentheses, calls, `not` and blocks may stand inside each other: 64. Each level costs
 /// stack, and a deeper condition is not one that a person reads.
@@ -36,12 +36,19 @@ pub(super) struct Context<'a> {
     pub(super) unclosed: Cell<usize>,
     /// Whether something was already said to stand too deep.
     too_deep_said: Cell<bool>,
+    /// Whether a string that is never closed swallowed a brace: then counting them tells nothing.
+    pub(super) braces_lost: bool,
     /// Whether a block was already said to be never closed.
     pub(super) unclosed_said: Cell<bool>,
     /// Whether something was already said to stand outside its layer since the last good item.
     pub(super) outside_said: Cell<bool>,
     /// The clause words of the block that is being read.
     pub(super) words: Cell<&'static [&'static str]>,
+}
+
+fn swallowed(text: &str, token: Token) -> Option<&str> {
+    let found = text.get(token.span.range()).filter(|_| token.kind == Kind::Bad)?;
+    is_unclosed(found).then_some(found)
 }
 
 /// What optional parts would have taken, at the furthest place.
@@ -84,6 +91,9 @@ impl<'a> Context<'a> {
             rules: Cell::new(0),
             unclosed: Cell::new(count(Punct::Open).saturating_sub(count(Punct::Close))),
             too_deep_said: Cell::new(false),
+            braces_lost: tokens
+                .iter()
+                .any(|token| swallowed(text, *token).is_some_and(|lost| lost.contains(['{', '}']))),
             unclosed_said: Cell::new(false),
             outside_said: Cell::new(false),
             words: Cell::new(&[]),
@@ -108,6 +118,11 @@ impl<'a> Context<'a> {
 
     pub(super) fn slice(&self, span: Span) -> &'a str {
         self.text.get(span.range()).unwrap_or_default()
+    }
+
+    /// The line's rest that a token swallowed, where it is a string that is never closed.
+    pub(super) fn swallowed(&self, token: Token) -> Option<&'a str> {
+        swallowed(self.text, token)
     }
 
     fn note(&self, at: u32, expected: Expected) {
@@ -214,9 +229,17 @@ impl<'a> Input<'a> {
 
     /// The place of the token before this one.
     pub(super) fn behind(self) -> Span {
+        self.before().map_or(Span::default(), |token| token.span)
+    }
+
+    fn before(self) -> Option<Token> {
         let read = self.cx.tokens.len().saturating_sub(self.tokens.len());
-        let before = read.checked_sub(1).and_then(|n| self.cx.tokens.get(n));
-        before.map_or(Span::default(), |token| token.span)
+        read.checked_sub(1).and_then(|n| self.cx.tokens.get(n)).copied()
+    }
+
+    /// Whether what belongs here may lie in a string before this that is never closed.
+    pub(super) fn is_swallowed(self) -> bool {
+        self.before().is_some_and(|token| self.cx.swallowed(token).is_some())
     }
 
     /// A failure here that wanted `expected`, noted for whoever fails at the same place.

@@ -90,7 +90,7 @@ fn site(i: Input<'_>) -> Read<'_, Site> {
 const TENANT: Shape = Shape {
     of: "this tenant",
     words: &["hosts", "may", "rules", "keys", "cpu", "file", "note", "expires"],
-    many: &["note"],
+    many: &[],
 };
 
 fn tenant(i: Input<'_>) -> Read<'_, Tenant> {
@@ -119,7 +119,7 @@ fn tenant(i: Input<'_>) -> Read<'_, Tenant> {
 }
 
 const LEVEL: Shape =
-    Shape { of: "this level", words: &["enter", "leave", "note", "expires"], many: &["note"] };
+    Shape { of: "this level", words: &["enter", "leave", "note", "expires"], many: &[] };
 
 fn level(i: Input<'_>) -> Read<'_, Level> {
     let per = opt(preceded(word("per"), cut(word("site"))));

@@ -114,7 +114,7 @@ fn read_file(cx: &Context<'_>) -> Result<File, Box<Diagnostic>> {
 }
 
 fn stray_close(i: Input<'_>) {
-    if i.cx.outside_said.replace(true) {
+    if i.cx.outside_said.replace(true) || i.cx.braces_lost {
         return;
     }
     let span = i.peek().span;

@@ -21,7 +21,9 @@ pub(super) fn report(i: Input<'_>, miss: &Miss) -> Option<&'static str> {
     let token = tokens.get(at).or_else(|| tokens.last()).copied()?;
     // At the end of the file inside a block, the block that is never closed is the mistake.
     let open_end = token.kind == Kind::Eof && is_nested(i);
-    if miss.silent || token.kind == Kind::Bad || open_end {
+    let before = at.checked_sub(1).and_then(|before| tokens.get(before));
+    let swallowed = before.is_some_and(|token| i.cx.swallowed(*token).is_some());
+    if miss.silent || token.kind == Kind::Bad || open_end || swallowed {
         return None;
     }
     let possible = i.cx.possible(miss);
@@ -97,6 +99,9 @@ pub(super) fn never_closed(i: Input<'_>, open: Span) {
     }
     cx.unclosed_said.set(true);
     cx.unclosed.set(cx.unclosed.get().saturating_sub(1));
+    if cx.braces_lost {
+        return;
+    }
     let said = cx.error(Code::UnclosedBlock, open, "this block is never closed");
     cx.say(said.label("the `}` for this `{` is missing"));
 }

@@ -14,6 +14,7 @@ use super::recover::{Place, never_closed, place, report, skip_statement};
 use super::value::{date, duration, int, literal, set, text};
 use super::words;
 use crate::code::Code;
+use crate::program::OnListError;
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{
     Adjust, Counted, Decide, Decl, Disable, Let, Limit, List, ListSource, Meta, Name, Operand,
@@ -92,7 +93,7 @@ pub(super) fn decl<'a>(i: Input<'a>, word: &str) -> Read<'a, Decl> {
     match word {
         "let" => map(let_, Decl::Let).parse(i),
         "list" => map(list, Decl::List).parse(i),
-        _ => map(track, Decl::Track).parse(i),
+        _ => map(track, |track| Decl::Track(Box::new(track))).parse(i),
     }
 }
 
@@ -107,12 +108,22 @@ fn let_(i: Input<'_>) -> Read<'_, Let> {
 }
 
 fn list(i: Input<'_>) -> Read<'_, List> {
-    let element = |i| one_word(i, &["cidr", "ip", "asn", "country", "string"]);
+    let words = ["cidr", "ip", "asn", "country", "string"].map(|word| (word, word));
+    let element = |i| map(|i| one_word(i, &words), |word| word.node).parse(i);
     let head = (name("a name"), sign(Punct::Colon), element, sign(Punct::Assign));
     let (i, (name, _, element, _)) = cut(head).parse(i)?;
-    let (i, source) = cut(alt((map(set, ListSource::Set), file))).parse(i)?;
+    let source = cut(alt((map(set, ListSource::Set), file))).parse(i);
+    // The name is declared all the same, or every rule that uses it would be complained about.
+    let (i, source) = source.unwrap_or_else(|error| {
+        let miss = inner(error, i);
+        report(i, &miss);
+        (skip_statement(i, miss.at), ListSource::Error)
+    });
     Ok((i, List { name, element, source }))
 }
+
+const ON_ERROR: [(&str, OnListError); 3] =
+    [("keep", OnListError::Keep), ("reject", OnListError::Reject), ("empty", OnListError::Empty)];
 
 /// `file "…" max n reload d on_error word`, the clauses in any order.
 fn file(i: Input<'_>) -> Read<'_, ListSource> {
@@ -126,7 +137,7 @@ fn file(i: Input<'_>) -> Read<'_, ListSource> {
         } else if let Ok((rest, _)) = word("reload")(i) {
             (i, _) = fill(rest, &mut reload, duration)?;
         } else if let Ok((rest, _)) = word("on_error")(i) {
-            (i, _) = fill(rest, &mut on_error, |i| one_word(i, &["keep", "reject", "empty"]))?;
+            (i, _) = fill(rest, &mut on_error, |i| one_word(i, &ON_ERROR))?;
         } else {
             return Ok((i, ListSource::File { path, max, reload, on_error }));
         }
@@ -143,7 +154,7 @@ fn file(i: Input<'_>) -> Read<'_, ListSource> {
 const TRACK: Shape = Shape {
     of: "this track",
     words: &["count", "on", "where", "per", "over", "keys", "note", "expires"],
-    many: &["note"],
+    many: &[],
 };
 
 fn track(i: Input<'_>) -> Read<'_, Track> {
@@ -185,8 +196,7 @@ fn counted(i: Input<'_>) -> Read<'_, Spanned<Counted>> {
 }
 
 fn side(i: Input<'_>) -> Read<'_, Spanned<bool>> {
-    let (i, word) = one_word(i, &["request", "response"])?;
-    Ok((i, Spanned::new(&*word.node == "response", word.span)))
+    one_word(i, &[("request", false), ("response", true)])
 }
 
 fn keys<'a>(i: Input<'a>, slot: &mut Vec<Spanned<Operand>>) -> Read<'a, ()> {
@@ -202,7 +212,7 @@ fn shadowed(i: Input<'_>) -> Read<'_, Option<Stmt>> {
     match i.word() {
         Some("rule") => map(|i| rule(i, shadow.clone()), |r| r.map(Stmt::Rule)).parse(i.next()),
         Some("limit") => map(|i| limit(i, shadow.clone()), |l| l.map(Stmt::Limit)).parse(i.next()),
-        _ => map(|i| one_word(i, &["rule", "limit"]), |_| None).parse(i),
+        _ => map(|i| one_word(i, &[("rule", ()), ("limit", ())]), |_| None).parse(i),
     }
 }
 
@@ -218,11 +228,8 @@ fn counts(i: Input<'_>, name: &Name) -> bool {
     read <= RULES_MAX
 }
 
-const RULE: Shape = Shape {
-    of: "this rule",
-    words: &["when", "unless", "then", "note", "expires"],
-    many: &["note"],
-};
+const RULE: Shape =
+    Shape { of: "this rule", words: &["when", "unless", "then", "note", "expires"], many: &[] };
 
 fn rule(i: Input<'_>, shadow: Option<Shadow>) -> Read<'_, Option<Rule>> {
     let (i, name) = cut(name("a name")).parse(i)?;
@@ -242,7 +249,7 @@ fn rule(i: Input<'_>, shadow: Option<Shadow>) -> Read<'_, Option<Rule>> {
 const LIMIT: Shape = Shape {
     of: "this limit",
     words: &["where", "unless", "per", "to", "then", "hold", "keys", "note", "expires"],
-    many: &["note"],
+    many: &[],
 };
 
 fn limit(i: Input<'_>, shadow: Option<Shadow>) -> Read<'_, Option<Limit>> {
@@ -304,7 +311,7 @@ fn threshold(i: Input<'_>) -> Read<'_, Threshold> {
 const ADJUST: Shape = Shape {
     of: "this `adjust`",
     words: &["to", "then", "hold", "unless", "note", "expires"],
-    many: &["note"],
+    many: &[],
 };
 
 fn adjust(i: Input<'_>) -> Read<'_, Adjust> {

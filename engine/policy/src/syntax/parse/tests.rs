@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::{FILE_BYTES_MAX, NESTING_MAX, RULES_MAX, parse};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId};
+use crate::program::OnListError;
 use crate::span::line_column;
 use crate::syntax::ast::{
     Action, Counted, Decl, Expr, File, Item, LayerKind, ListSource, Literal, OpKind, Operand, Prop,
@@ -105,7 +106,7 @@ fn the_baseline_is_read_whole() {
     let ListSource::File { max, reload, on_error, .. } = &lists[0].source else { panic!() };
     assert_eq!(max.as_ref().unwrap().node, 5_000);
     assert_eq!(reload.as_ref().unwrap().node.ms(), 30_000);
-    assert_eq!(&*on_error.as_ref().unwrap().node, "keep");
+    assert_eq!(on_error.as_ref().unwrap().node, OnListError::Keep);
     let tests = file.items.iter().filter(|item| matches!(item, Item::Test(_))).count();
     assert_eq!(tests, 5);
 }
@@ -186,7 +187,7 @@ floor {
   shadow until 2036-01-01 rule s { when true unless false then tag "a", score += 1, score -= 3, log "x", throttle to 5/1m per client, host }
   shadow limit t { per client to small then ban 10m per client.net hold 1m }
   rule pow { when ua not matches nocase r"x" and not (a in @l or b is present) then challenge pow for 2h }
-  rule page { when x < 1 or x <= 1 or x > 1 or x >= 1 or x != 1 or not not y then block 503 page "p" note "a" note "b" }
+  rule page { when x < 1 or x <= 1 or x > 1 or x >= 1 or x != 1 or not not y then block 503 page "p" note "a" }
   rule tar { when count(out) > 1 and f() then tarpit 10s }
   rule low { when lower(header("x")) like "*" then challenge for 1h }
   track inner { count requests over 10s }

@@ -1,6 +1,7 @@
 //! The words of the language, by the place where they mean something.
 //!
-//! Few words are reserved, and only where a condition may end: a name may be any word.
+//! Few words are reserved: those that end a condition. The grammar takes them for names where
+//! nothing else could be meant, and the checker refuses them there.
 
 /// What stands at the top of a file.
 pub(super) const ITEMS: &[&str] = &[
@@ -26,7 +27,7 @@ pub(super) const STATEMENTS: &[&str] =
 pub(super) const ACTIONS: &[&str] =
     &["allow", "block", "drop", "ban", "challenge", "throttle", "tarpit", "tag", "score", "log"];
 
-/// Words that end a condition, so that no field or `let` can be named by one of them there.
+/// Words that end a condition, so that nothing can be named by one of them.
 pub const RESERVED: &[&str] = &[
     "and",
     "or",

@@ -1,0 +1,348 @@
+//! What rules cost: which of them are asked about every request, and about how long each takes.
+//!
+//! The times are rough figures for one value of a usual length, meant for putting rules in order
+//! and for nothing else. What an index can find is judged in one place, [`is_indexed`].
+
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::literal::{ExtractKind, Extractor};
+use regex_syntax::hir::{Hir, HirKind};
+use seawall_model::RuleId;
+
+use super::build::Builder;
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::program::{Atom, AtomId, Check, CondId, Op, Operand, OperandId, Program, Read, Step};
+use crate::schema::{FieldSpec, Form, Presence, Type};
+use crate::syntax::ast::Rule;
+
+/// The fewest bytes that are worth looking for: shorter text stands in every other request.
+const LITERAL_BYTES_MIN: usize = 3;
+/// How many parts of an expression are looked at together for a text that it needs; in an
+/// expression without case each letter is a part.
+const PARTS_TOGETHER: usize = 8;
+
+/// Nanoseconds of the kinds of work, for a value of a hundred bytes.
+mod ns {
+    pub(super) const COMPARE: u32 = 5;
+    pub(super) const SET: u32 = 20;
+    pub(super) const SUBSTRING: u32 = 20;
+    pub(super) const REGEX: u32 = 90;
+    pub(super) const LIST: u32 = 20;
+    pub(super) const NAMED: u32 = 20;
+    pub(super) const DERIVED: u32 = 15;
+    pub(super) const SAMPLE: u32 = 20;
+    pub(super) const COUNTER: u32 = 60;
+    pub(super) const EXTERN: u32 = 300;
+}
+
+/// What one rule or limit costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Which.
+    pub rule: RuleId,
+    /// Whether it is asked only about requests that have something it looks for. Others are asked
+    /// about every request that comes so far.
+    pub indexed: bool,
+    /// About how long it takes where nothing is decided early.
+    pub ns: u32,
+}
+
+/// What it costs to read a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldCost {
+    /// A number or a word at hand.
+    Scalar,
+    /// Bytes at hand, as many as the sender likes.
+    Text,
+    /// Searched for by its name among the others.
+    Named,
+    /// Looked up in a table of the host.
+    Table,
+}
+
+impl FieldCost {
+    /// As it is shown.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Text => "text",
+            Self::Named => "named",
+            Self::Table => "table",
+        }
+    }
+}
+
+/// What it costs to read a field.
+#[must_use]
+pub const fn field_cost(spec: &FieldSpec) -> FieldCost {
+    match (spec.form, spec.presence, spec.ty) {
+        (Form::Named, ..) | (.., Type::Headers) => FieldCost::Named,
+        (_, Presence::Source(_), _) => FieldCost::Table,
+        (.., Type::Str) => FieldCost::Text,
+        _ => FieldCost::Scalar,
+    }
+}
+
+/// The cost of every rule and limit, in the order of their names' numbers.
+#[must_use]
+pub fn costs(program: &Program) -> Vec<Cost> {
+    let layers = [&program.guarantee, &program.floor, &program.defaults];
+    let sites = program.sites.iter().map(|site| &site.steps);
+    let steps = layers.into_iter().chain(sites).flatten();
+    let mut all: Vec<Cost> = steps.map(|step| cost(program, step)).collect();
+    all.sort_by_key(|cost| cost.rule);
+    all
+}
+
+fn cost(program: &Program, step: &Step) -> Cost {
+    let conditions = [step.when, step.unless].into_iter().flatten();
+    let asked = conditions.fold(0, |ns: u32, id| ns.saturating_add(condition_ns(program, id)));
+    let counted = if step.limit.is_some() { ns::COUNTER } else { 0 };
+    let indexed = is_indexed(program, step);
+    Cost { rule: step.rule, indexed, ns: asked.saturating_add(counted) }
+}
+
+/// Whether a step need only be asked about requests in which an index has found something: its
+/// condition cannot hold where each test that an index could answer is false.
+pub(super) fn is_indexed(program: &Program, step: &Step) -> bool {
+    step.when.is_some_and(|when| !may_hold_unfound(program, when))
+}
+
+/// What is known of the truth value at a step of a condition, if the step is reached.
+#[derive(Clone, Copy, Default)]
+struct Possible {
+    no: bool,
+    yes: bool,
+}
+
+impl Possible {
+    fn add(&mut self, other: Self) {
+        self.no |= other.no;
+        self.yes |= other.yes;
+    }
+}
+
+/// Whether a condition may hold though every test that an index could answer is false. Each other
+/// test may come out either way, so the run is followed with what is possible at each step.
+fn may_hold_unfound(program: &Program, id: CondId) -> bool {
+    let Some(ops) = program.conditions.get(id.0 as usize) else { return true };
+    let mut at = vec![Possible::default(); ops.len().saturating_add(1)];
+    if let Some(first) = at.first_mut() {
+        first.no = true;
+    }
+    let reach = |to: usize, possible: Possible, at: &mut Vec<Possible>| {
+        if let Some(slot) = at.get_mut(to) {
+            slot.add(possible);
+        }
+    };
+    for (n, op) in ops.iter().enumerate() {
+        let Some(here) = at.get(n).copied().filter(|here| here.no || here.yes) else { continue };
+        let next = n.saturating_add(1);
+        let (no, yes) =
+            (Possible { no: here.no, yes: false }, Possible { no: false, yes: here.yes });
+        match *op {
+            Op::Test(atom) => {
+                let yes = !is_findable(program, atom);
+                reach(next, Possible { no: true, yes }, &mut at);
+            }
+            Op::Set(value) => reach(next, Possible { no: !value, yes: value }, &mut at),
+            Op::Not => reach(next, Possible { no: here.yes, yes: here.no }, &mut at),
+            Op::JumpIfTrue(to) => {
+                reach(to as usize, yes, &mut at);
+                reach(next, no, &mut at);
+            }
+            Op::JumpIfFalse(to) => {
+                reach(to as usize, no, &mut at);
+                reach(next, yes, &mut at);
+            }
+        }
+    }
+    at.last().is_none_or(|end| end.yes)
+}
+
+/// Whether an index over the values of a request can say that a test is false.
+fn is_findable(program: &Program, atom: AtomId) -> bool {
+    let Some(atom) = program.atoms.get(atom.0 as usize) else { return false };
+    let plain = matches!(
+        program.operands.get(atom.operand.0 as usize),
+        Some(Operand::Field(_) | Operand::Values(..))
+    );
+    plain
+        && !atom.negated
+        && match &atom.check {
+            Check::Equal(_) | Check::InSet(_) | Check::InList(_) | Check::InNet(_) => true,
+            Check::StartsWith(needle) => !needle.bytes.is_empty(),
+            Check::Contains(needle) => needle.bytes.len() >= LITERAL_BYTES_MIN,
+            Check::Matches(regex) => needs_literal(regex.as_str()),
+            Check::True
+            | Check::Present
+            | Check::Ordered(..)
+            | Check::SameAs(_)
+            | Check::OrderedTo(..)
+            | Check::EndsWith(_) => false,
+        }
+}
+
+/// Whether whatever an expression matches holds one of a few texts of some length.
+fn needs_literal(pattern: &str) -> bool {
+    let parsed = ParserBuilder::new().utf8(false).build().parse(pattern);
+    parsed.is_ok_and(|hir| has_literal(&hir))
+}
+
+fn has_literal(hir: &Hir) -> bool {
+    if begins_with_literal(hir) {
+        return true;
+    }
+    match hir.kind() {
+        HirKind::Literal(literal) => literal.0.len() >= LITERAL_BYTES_MIN,
+        HirKind::Capture(capture) => has_literal(&capture.sub),
+        HirKind::Repetition(repeated) => repeated.min > 0 && has_literal(&repeated.sub),
+        HirKind::Alternation(branches) => branches.iter().all(has_literal),
+        HirKind::Concat(parts) => {
+            let from = |start| parts.iter().skip(start).take(PARTS_TOGETHER).cloned().collect();
+            parts.iter().any(has_literal)
+                || (1..parts.len()).any(|start| begins_with_literal(&Hir::concat(from(start))))
+        }
+        HirKind::Empty | HirKind::Class(_) | HirKind::Look(_) => false,
+    }
+}
+
+fn begins_with_literal(hir: &Hir) -> bool {
+    let begins = Extractor::new().kind(ExtractKind::Prefix).extract(hir);
+    begins.min_literal_len().is_some_and(|len| len >= LITERAL_BYTES_MIN)
+}
+
+fn condition_ns(program: &Program, id: CondId) -> u32 {
+    let ops = program.conditions.get(id.0 as usize).map(|ops| &**ops).unwrap_or_default();
+    ops.iter().fold(0, |sum: u32, op| match op {
+        Op::Test(atom) => {
+            let atom = program.atoms.get(atom.0 as usize);
+            sum.saturating_add(atom.map_or(0, |atom| atom_ns(program, atom)))
+        }
+        _ => sum,
+    })
+}
+
+fn atom_ns(program: &Program, atom: &Atom) -> u32 {
+    let test = match &atom.check {
+        Check::SameAs(other) | Check::OrderedTo(_, other) => {
+            ns::COMPARE.saturating_add(operand_ns(program, *other))
+        }
+        Check::InSet(_) => ns::SET,
+        Check::InList(_) => ns::LIST,
+        Check::Contains(_) => ns::SUBSTRING,
+        Check::Matches(_) => ns::REGEX,
+        _ => ns::COMPARE,
+    };
+    test.saturating_add(operand_ns(program, atom.operand))
+}
+
+fn operand_ns(program: &Program, id: OperandId) -> u32 {
+    let of = |id: OperandId| operand_ns(program, id);
+    match program.operands.get(id.0 as usize) {
+        None | Some(Operand::Const(_) | Operand::Field(_)) => 0,
+        Some(Operand::Values(..)) => ns::NAMED,
+        Some(Operand::Tagged(_)) => ns::COMPARE,
+        Some(
+            Operand::CountOf(inner)
+            | Operand::Len(inner)
+            | Operand::Lower(inner)
+            | Operand::Segment(inner, _)
+            | Operand::Net(inner, ..),
+        ) => ns::DERIVED.saturating_add(of(*inner)),
+        Some(Operand::Sample(_, inner)) => ns::SAMPLE.saturating_add(of(*inner)),
+        Some(Operand::Counter(read, counter)) => {
+            let counter = program.counters.get(counter.0 as usize);
+            let key = counter.into_iter().flat_map(|counter| &counter.per);
+            let reads = if matches!(read, Read::Share | Read::Top(_)) { 2 } else { 1 };
+            key.fold(ns::COUNTER.saturating_mul(reads), |sum, part| sum.saturating_add(of(*part)))
+        }
+        Some(Operand::Extern(_, args)) => {
+            args.iter().fold(ns::EXTERN, |sum, arg| sum.saturating_add(of(*arg)))
+        }
+        Some(Operand::Condition(condition)) => condition_ns(program, *condition),
+    }
+}
+
+/// Whether a test looks into text. To compare with a whole value is cheap, numbers, words and
+/// counters are looked at about every request by their nature, and so is what an extern computes:
+/// nothing would be won by saying so.
+fn looks_into_text(program: &Program, atom: &Atom) -> bool {
+    let computed =
+        matches!(program.operands.get(atom.operand.0 as usize), Some(Operand::Extern(..)));
+    let inside = matches!(
+        &atom.check,
+        Check::StartsWith(_) | Check::EndsWith(_) | Check::Contains(_) | Check::Matches(_)
+    );
+    inside && !computed
+}
+
+impl Builder<'_> {
+    /// Notes a rule that looks into the text of every request.
+    pub(super) fn note_cost(&mut self, rule: &Rule, step: &Step) {
+        let (Some(written), Some(when)) = (&rule.when, step.when) else { return };
+        if is_indexed(&self.program, step) {
+            return;
+        }
+        let ops = self.program.conditions.get(when.0 as usize).map(|ops| &**ops);
+        let tests: Vec<&Atom> = ops
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|op| match op {
+                Op::Test(atom) => self.program.atoms.get(atom.0 as usize),
+                _ => None,
+            })
+            .filter(|atom| looks_into_text(&self.program, atom))
+            .collect();
+        let Some(first) = tests.first() else { return };
+        let vague = tests.iter().find(|atom| match &atom.check {
+            Check::Matches(regex) => !needs_literal(regex.as_str()),
+            _ => false,
+        });
+        let name = &rule.name.node;
+        let message = match vague {
+            Some(atom) => format!(
+                "`{}` holds no {LITERAL_BYTES_MIN} letters in a row to look for, so `{name}` is \
+                 evaluated on every request",
+                atom.text
+            ),
+            None => format!(
+                "`{name}` is evaluated on every request: nothing can be looked up before `{}`",
+                first.text
+            ),
+        };
+        let help =
+            "ask for something that can be looked up as well: a path, a host, a header's text";
+        let said = Diagnostic::error(Code::EveryRequest, self.file, written.span, message);
+        self.complain(said.note().help(help));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::needs_literal;
+
+    #[test]
+    fn a_text_that_must_be_there_is_found_wherever_it_stands() {
+        for (pattern, needs) in [
+            ("sqlmap", true),
+            ("^/wp-(?:admin|login)", true),
+            (r"\d+sqlmap\d+", true),
+            ("(?i-u)nikto", true),
+            ("(?i-u).*nikto.*", true),
+            ("(?:curl|wget)/", true),
+            ("(?:curl|w)", false),
+            ("(?:abc)*", false),
+            ("(?:abc)+", true),
+            (r"^[a-z]{20}$", false),
+            (r"\.(?:php|asp)$", true),
+            ("(?s-u)^(?:.*)$", false),
+            ("", false),
+            ("ab", false),
+            (".*.*", false),
+        ] {
+            assert_eq!(needs_literal(pattern), needs, "{pattern}");
+        }
+    }
+}
