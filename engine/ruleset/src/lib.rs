@@ -29,6 +29,7 @@ pub use cases::TestOutcome;
 pub use decide::{Fate, Observer};
 pub use explain::{Considered, Explanation, MadeTest, NoSuchLevel, Question, VALUE_CHARS_MAX};
 pub use fields::{EnumLine, FUNCTIONS, FieldLine, FunctionLine, alias, enum_lines, field_lines};
+pub use lists::{ListFile, age_words};
 pub use live::{Handle, Live};
 pub use memory::MemoryStore;
 pub use report::{Diagnostic, Fix, Severity, Style, TEST_FAILED, render};
@@ -37,7 +38,7 @@ pub use seawall_policy::check::Purpose;
 pub use seawall_policy::diagnostic::nearest;
 pub use seawall_wasm::{EPOCH_TICK_MS, Sandbox, SandboxError, SandboxLimits};
 pub use sources::{
-    COMPONENT_BYTES_MAX, FILES_MAX, LIST_BYTES_MAX, POLICY_BYTES_MAX, ReadError, Sources, Store,
+    COMPONENT_BYTES_MAX, FILES_MAX, KeptList, LIST_BYTES_MAX, POLICY_BYTES_MAX, ReadError, Sources, Store,
     TOTAL_BYTES_MAX, resolve,
 };
 pub use tick::{LEVEL_TICK_MS, LevelEvent, Pulse};

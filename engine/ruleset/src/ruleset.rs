@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::lists::{ListFile, list_file};
 use crate::sources::Sources;
 use seawall_model::{HostMap, Reason, RuleId};
 use seawall_policy::diagnostic::Files;
@@ -63,6 +64,8 @@ pub struct ListSummary {
     pub entries: usize,
     /// Lines that were no element.
     pub bad_lines: usize,
+    /// The file that it comes from, where it is not written out.
+    pub file: Option<ListFile>,
 }
 
 /// An extern, in numbers.
@@ -170,6 +173,7 @@ impl RuleSet {
                     name: declared.name.clone(),
                     entries: loaded.set.len(),
                     bad_lines: loaded.bad_lines,
+                    file: list_file(&self.files, declared, loaded),
                 })
                 .collect(),
             externs: externs

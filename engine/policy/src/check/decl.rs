@@ -66,6 +66,10 @@ impl Builder<'_> {
         self.may("list", list.name.span);
         let Some(full) = self.claim("list", &list.name) else { return };
         let Some(source) = self.list_source(list, *element) else { return };
+        let span = match &list.source {
+            ast::ListSource::File { path, .. } => path.span,
+            _ => list.name.span,
+        };
         let id = ListId(number(self.program.lists.len()));
         self.names.lists.insert(full.clone(), (id, *element));
         self.program.lists.push(List {
@@ -73,7 +77,7 @@ impl Builder<'_> {
             element: *element,
             source,
             file: self.file,
-            span: list.name.span,
+            span,
         });
     }
 
