@@ -20,10 +20,18 @@ impl Builder<'_> {
         let sites = program.sites.iter().map(|site| &site.steps);
         let mut hidden = Vec::new();
         for steps in layers.into_iter().chain(sites) {
-            for (at, step) in steps.iter().enumerate() {
-                let before = steps.iter().take(at);
-                if let Some(hiding) = before.rev().find(|earlier| hides(program, earlier, step)) {
+            // Read once: every pair of ten thousand rules is looked at.
+            let mut before: Vec<(&Step, Vec<AtomId>)> = Vec::new();
+            for step in steps {
+                let Some(narrow) = conjuncts(program, step.when) else { continue };
+                let hides = |(earlier, wide): &&(&Step, Vec<AtomId>)| {
+                    earlier.level <= step.level && implies_all(program, &narrow, wide)
+                };
+                if let Some((hiding, _)) = before.iter().rev().find(hides) {
                     hidden.push((step.rule, hiding.rule));
+                }
+                if always_ends(step) {
+                    before.push((step, narrow));
                 }
             }
         }
@@ -48,10 +56,10 @@ impl Builder<'_> {
     }
 }
 
-/// Whether `earlier` always ends the walk for whatever `later` would apply to.
-fn hides(program: &Program, earlier: &Step, later: &Step) -> bool {
+/// Whether a step ends the walk for whatever its condition holds for.
+fn always_ends(step: &Step) -> bool {
     let ends = matches!(
-        earlier.then.last,
+        step.then.last,
         Some(
             Final::Allow
                 | Final::Block { .. }
@@ -60,20 +68,10 @@ fn hides(program: &Program, earlier: &Step, later: &Step) -> bool {
                 | Final::Tarpit { .. }
         )
     );
-    let always = ends
-        && earlier.limit.is_none()
-        && !earlier.shadow
-        && earlier.expires.is_none()
-        && earlier.unless.is_none()
-        && earlier.level <= later.level;
-    if !always {
-        return false;
-    }
-    let (Some(wide), Some(narrow)) =
-        (conjuncts(program, earlier.when), conjuncts(program, later.when))
-    else {
-        return false;
-    };
+    ends && step.limit.is_none() && !step.shadow && step.expires.is_none() && step.unless.is_none()
+}
+
+fn implies_all(program: &Program, narrow: &[AtomId], wide: &[AtomId]) -> bool {
     wide.iter().all(|wide| narrow.iter().any(|narrow| implies(program, *narrow, *wide)))
 }
 
