@@ -37,6 +37,7 @@ const WITHOUT_CASE: &[(Code, &str)] = &[
     (Code::UnknownType, "an unknown type is refused as a word that may not stand there, N005"),
     (Code::EveryRequest, "nothing says it yet"),
     (Code::Memory, "nothing says it yet"),
+    (Code::UnservedHost, "only a host with a configuration says it; see commands.rs"),
 ];
 
 /// Days since 1970-01-01 of all cases: 2026-09-04.

@@ -100,8 +100,10 @@ impl Loading<'_> {
         if let Some(why) = read.fault("it", max) {
             return Err(why);
         }
-        let words =
-            format!("the last good copy is in force, {} old", age_words(Duration::from_millis(kept.age_ms)));
+        let words = format!(
+            "the last good copy is in force, {} old",
+            age_words(Duration::from_millis(kept.age_ms))
+        );
         Ok(Some((read.loaded(digest(&kept.bytes), list), words)))
     }
 
@@ -255,9 +257,14 @@ mod tests {
 
     #[test]
     fn an_age_is_told_in_its_largest_unit() {
-        for (seconds, words) in
-            [(0, "0 seconds"), (1, "1 second"), (59, "59 seconds"), (60, "1 minute"), (7_300, "2 hours"), (86_400, "1 day")]
-        {
+        for (seconds, words) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (60, "1 minute"),
+            (7_300, "2 hours"),
+            (86_400, "1 day"),
+        ] {
             assert_eq!(age_words(Duration::from_secs(seconds)), words);
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::lists::{ListFile, list_file};
 use crate::sources::Sources;
-use seawall_model::{HostMap, Reason, RuleId};
+use seawall_model::{ClientUnits, HostMap, Reason, RuleId};
 use seawall_policy::diagnostic::Files;
 use seawall_policy::program::{Counts, Program};
 use seawall_policy::set::Set;
@@ -45,6 +45,8 @@ pub struct RuleSet {
     /// The policy files it was made of, for a member whose next ones are wrong.
     pub(crate) sources: Sources,
     pub(crate) sites: HostMap<usize>,
+    /// The units that tests count clients by.
+    pub(crate) units: ClientUnits,
     specs: Vec<CounterSpec>,
     names: Vec<Box<str>>,
 }
@@ -108,12 +110,13 @@ pub(crate) struct Parts {
     pub(crate) functions: HashMap<FunctionKey, Function>,
     pub(crate) sandbox: Sandbox,
     pub(crate) sources: Sources,
+    pub(crate) units: ClientUnits,
 }
 
 impl RuleSet {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { program, files, lists, externs, components, functions, sandbox, sources } =
-            parts;
+        let Parts { program, files, lists, externs, components, functions, .. } = parts;
+        let Parts { sandbox, sources, units, .. } = parts;
         let specs = program.counters.iter().map(spec).collect();
         let names = program.rules.iter().map(|rule| rule.name.clone()).collect();
         let mut sites = HostMap::default();
@@ -132,6 +135,7 @@ impl RuleSet {
             sandbox,
             sources,
             sites,
+            units,
             specs,
             names,
         }

@@ -79,12 +79,13 @@ fn a_list_that_fails_at_start_is_taken_from_the_kept_copy() {
 #[test]
 fn what_was_no_file_before_is_no_good_copy() {
     for before in ["{ 192.0.2.1 }", "file \"bad.txt\" max 2 on_error empty"] {
-        let policy = |list: &str| MemoryStore::default().with("root.wall", format!(
+        let policy = |list: &str| {
+            MemoryStore::default().with("root.wall", format!(
             "policy 1\nlist bad: ip = {list}\nfloor {{ rule a {{ when client.ip in @bad then drop }} }}"
-        ));
+        ))
+        };
         let first = assemble_all(&policy(before), Purpose::Run, None).rules.unwrap();
-        let second =
-            assemble_all(&policy("file \"bad.txt\" max 2"), Purpose::Run, Some(&first));
+        let second = assemble_all(&policy("file \"bad.txt\" max 2"), Purpose::Run, Some(&first));
         assert!(second.rules.is_none(), "{before}");
     }
 }

@@ -1,6 +1,7 @@
 //! Whole policies: text in, verdicts and complaints out.
 
 mod floor;
+mod hosts;
 mod lists;
 mod networks;
 
