@@ -71,6 +71,24 @@ fn check_says_it_to_tools_as_json() {
 }
 
 #[test]
+fn check_holds_hosts_against_a_configuration_that_is_named() {
+    let policy = "policy 1\nsite \"a.exmaple\" { rule x { when path == \"/x\" then block } }\n";
+    let setup = setup(policy);
+    let root = format!("policies/{ROOT}");
+    let alone = ends(&setup, &format!("check --strict {root}"), 0);
+    assert!(!alone.err.contains("M005"), "{}", alone.err);
+    let held = ends(&setup, &format!("check -c seawall.toml {root}"), 0);
+    assert!(
+        held.err.contains("M005") && held.err.contains("did you mean `a.example`?"),
+        "{held:?}"
+    );
+    ends(&setup, &format!("check --strict -c seawall.toml {root}"), 1);
+    ends(&setup, &format!("test -c seawall.toml {root}"), 0);
+    ends(&setup, &format!("explain {root} GET http://a.example/ -c seawall.toml"), 0);
+    ends(&setup, &format!("check -c none.toml {root}"), 1);
+}
+
+#[test]
 fn check_holds_components_against_their_externs() {
     let policy = "policy 1\nextern f() -> int { module \"f.wasm\" fuel 50k memory 1MiB on_failure return \
                   0 }\nfloor { rule x { when f() == 7 then drop } }\n";

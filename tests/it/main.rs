@@ -20,8 +20,12 @@ mod config;
 mod corpus;
 /// Who may come in, and how: hosts, heads, connections.
 mod edge;
+/// Policies that nobody would write.
+mod extremes;
 /// Counts go on over edits.
 mod limits;
+/// The last good copy of a list stays.
+mod lists;
 /// Reloads while requests flow.
 mod load;
 /// What the manual shows is so.

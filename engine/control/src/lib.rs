@@ -12,6 +12,7 @@ mod loader;
 mod outcome;
 mod plane;
 mod reload;
+mod shelf;
 mod socket;
 mod status;
 mod store;

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use seawall_model::Now;
 use seawall_ruleset::{
-    Assembly, Diagnostic, MemberPart, MemberState, Purpose, ReadError, RuleSet, Sandbox, Severity,
-    Sources, Store, Style, TestOutcome, Workshop, render,
+    Assembly, Diagnostic, KeptList, MemberPart, MemberState, Purpose, ReadError, RuleSet, Sandbox,
+    Severity, Sources, Store, Style, TestOutcome, Workshop, render,
 };
-use sha2::{Digest, Sha256};
 
 use crate::outcome::{Complaint, FileMark, Refusal};
 use crate::reload::{AGAIN_MS, READS_MAX};
+use crate::shelf::{ListAge, Shelf, Stock, digest, hexadecimal};
 use crate::store::FolderStore;
 use crate::ticker::Ticker;
 
@@ -49,6 +49,16 @@ pub struct Built {
     pub members: Vec<MemberState>,
 }
 
+/// What may be published, with what goes with it.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) rules: RuleSet,
+    /// What is probably not what was meant.
+    pub(crate) warnings: Vec<String>,
+    /// The list files that it is made of.
+    pub(crate) stock: Stock,
+}
+
 impl std::fmt::Debug for Loader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Loader").field("root", &self.root).finish_non_exhaustive()
@@ -57,7 +67,8 @@ impl std::fmt::Debug for Loader {
 
 impl Loader {
     /// A loader for the policy file `file`, whose folder is the policy root. All workshops that
-    /// `make` makes must share `sandbox`.
+    /// `make` makes must share `sandbox`. Good copies of lists lie in `state_dir`, where there is
+    /// one.
     ///
     /// # Errors
     /// The system has no thread to give for the rules' clock.
@@ -66,10 +77,12 @@ impl Loader {
         make: MakeWorkshop,
         sandbox: Sandbox,
         now: Now,
+        state_dir: Option<&Path>,
     ) -> std::io::Result<Self> {
         let root = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let folder = file.parent().unwrap_or(Path::new(""));
-        let store = Recorder { inner: FolderStore::new(folder), digests: Mutex::default() };
+        let shelf = state_dir.map(|dir| Shelf::new(dir, now.clone()));
+        let store = Recorder { inner: FolderStore::new(folder), digests: Mutex::default(), shelf };
         let ticker = Arc::new(Ticker::start(move || sandbox.raise_epoch())?);
         Ok(Self { store: Arc::new(store), root, make, now, ticker })
     }
@@ -135,11 +148,23 @@ impl Loader {
         Arc::clone(&self.ticker)
     }
 
+    /// Keeps good copies of the lists that are in force now.
+    pub(crate) fn put_away(&self, stock: &Stock) {
+        if let Some(shelf) = &self.store.shelf {
+            shelf.put_away(stock);
+        }
+    }
+
+    /// How old a list in force is.
+    pub(crate) fn list_age(&self, name: &str, path: &str) -> Option<ListAge> {
+        self.store.shelf.as_ref()?.age(name, path)
+    }
+
     /// The files of `sources` with their digests, as they were read last.
     pub(crate) fn marks(&self, sources: &Sources) -> Vec<FileMark> {
         let digests = self.store.digests.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = |path: &str| {
-            let sha256 = digests.get(path).cloned()?;
+            let sha256 = hexadecimal(digests.get(path)?);
             Some(FileMark { path: path.to_owned(), sha256 })
         };
         sources.paths().filter_map(mark).collect()
@@ -151,7 +176,7 @@ impl Built {
     ///
     /// # Errors
     /// There is an error, or a test of the policy fails.
-    pub fn judged(self, sources: &Sources) -> Result<(RuleSet, Vec<String>), Refusal> {
+    pub(crate) fn judged(self, sources: &Sources) -> Result<Ready, Refusal> {
         let is_error = |d: &&Diagnostic| d.severity == Severity::Error;
         let errors = self.diagnostics.iter().filter(is_error).map(complaint);
         let failed: Vec<&TestOutcome> = self.tests.iter().filter(|test| !test.passed).collect();
@@ -160,7 +185,9 @@ impl Built {
             Some(rules) if complaints.is_empty() => {
                 let others = self.diagnostics.iter().filter(|d| d.severity == Severity::Warning);
                 let members = self.members.iter().flat_map(member_lines);
-                Ok((rules, others.map(Diagnostic::one_line).chain(members).collect()))
+                let warnings = others.map(Diagnostic::one_line).chain(members).collect();
+                let stock = Stock::of(&rules, sources, self.members.is_empty());
+                Ok(Ready { rules, warnings, stock })
             }
             _ => {
                 let mut rendered = render(&self.diagnostics, sources, Style::Plain);
@@ -210,10 +237,12 @@ fn failure(of: &TestOutcome) -> Complaint {
     }
 }
 
-/// A store that remembers the digest of each file at its last read, for the history.
+/// A store that remembers the digest of each file at its last read, and where good copies of lists
+/// lie.
 struct Recorder {
     inner: FolderStore,
-    digests: Mutex<BTreeMap<String, String>>,
+    digests: Mutex<BTreeMap<String, [u8; 32]>>,
+    shelf: Option<Shelf>,
 }
 
 impl Store for Recorder {
@@ -221,7 +250,7 @@ impl Store for Recorder {
         let read = self.inner.read(path, bytes_max);
         let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
         match &read {
-            Ok(bytes) => digests.insert(path.to_owned(), hexadecimal(&Sha256::digest(bytes))),
+            Ok(bytes) => digests.insert(path.to_owned(), digest(bytes)),
             Err(_) => digests.remove(path),
         };
         read
@@ -230,8 +259,10 @@ impl Store for Recorder {
     fn glob(&self, pattern: &str) -> Result<Vec<String>, ReadError> {
         self.inner.glob(pattern)
     }
-}
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    fn kept_list(&self, name: &str, path: &str) -> Result<Option<KeptList>, String> {
+        let Some(shelf) = &self.shelf else { return Ok(None) };
+        let read = self.digests.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied();
+        shelf.take(name, path, read)
+    }
 }

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use seawall_model::{Generation, Now};
-use seawall_ruleset::{Handle, Live, RuleSet, Sources};
+use seawall_ruleset::{Handle, Live, Sources};
 use seawall_state::{CarryReport, Seed, State, Tally};
 use tokio::sync::oneshot;
 
@@ -19,9 +19,10 @@ use crate::bell::Bell;
 use crate::board::{Board, Publication};
 use crate::config::Config;
 use crate::levels;
-use crate::loader::Loader;
+use crate::loader::{Loader, Ready};
 use crate::outcome::{Carried, Cause, FileMark, Refusal};
 use crate::reload::{Forge, POLL_MS, Published, Reloader, Unsettled};
+use crate::shelf::Stock;
 use crate::socket::{AdminSocket, SocketError, SocketFile};
 use crate::status::{EdgeReport, Sight};
 use crate::ticker::Ticker;
@@ -37,6 +38,7 @@ pub struct First {
     loader: Loader,
     digest: [u8; 32],
     files: Vec<FileMark>,
+    stock: Stock,
 }
 
 impl std::fmt::Debug for First {
@@ -52,13 +54,14 @@ impl First {
     /// Why the policy cannot be taken.
     pub fn load(loader: Loader, seed: Seed) -> Result<Self, Refusal> {
         let sources = loader.gather_settled();
-        let (rules, warnings) = loader.build_to_run(&sources, None).judged(&sources)?;
+        let Ready { rules, warnings, stock } =
+            loader.build_to_run(&sources, None).judged(&sources)?;
         let state = Arc::new(State::new(seed, rules.counter_specs()));
         let tally = Arc::new(Tally::new(rules.rule_names().len()));
         let generation = Generation::default().next();
         let live = Live { generation, rules: Arc::new(rules), state, tally };
         let (digest, files) = (sources.digest(), loader.marks(&sources));
-        Ok(Self { handle: Arc::new(Handle::new(live)), warnings, loader, digest, files })
+        Ok(Self { handle: Arc::new(Handle::new(live)), warnings, loader, digest, files, stock })
     }
 }
 
@@ -107,7 +110,8 @@ impl ControlPlane {
         now: Now,
     ) -> Result<Self, ControlError> {
         let AdminSocket { listener, file } = AdminSocket::bind(&config.socket)?;
-        let First { handle, loader, digest, files, .. } = first;
+        let First { handle, loader, digest, files, stock, .. } = first;
+        loader.put_away(&stock);
         let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
         let generation = handle.load().generation.0;
         board.published(Publication { generation, cause: Cause::Start, at: now(), files });
@@ -119,6 +123,7 @@ impl ControlPlane {
             root: config.root.clone(),
             sites: config.sites.clone(),
             edge,
+            loader: loader.clone(),
             now: now.clone(),
         };
         let admin = serve_admin(listener, bell.clone(), sight)?;
@@ -210,7 +215,7 @@ struct PolicyForge {
 
 impl Forge for PolicyForge {
     type Draft = Sources;
-    type Ready = (RuleSet, Vec<String>);
+    type Ready = Ready;
 
     fn gather(&mut self) -> Result<Sources, Unsettled> {
         let sources = self.loader.gather();
@@ -234,7 +239,7 @@ impl Forge for PolicyForge {
         judged
     }
 
-    fn publish(&mut self, (rules, warnings): Self::Ready) -> Published {
+    fn publish(&mut self, Ready { rules, warnings, stock }: Ready) -> Published {
         let old = self.handle.load();
         let (state, report) = old.state.carry(rules.counter_specs());
         let generation = old.generation.next();
@@ -248,6 +253,7 @@ impl Forge for PolicyForge {
         self.handle.publish(live);
         state.settle(&old.state);
         self.totals.retire(old.tally.clone());
+        self.loader.put_away(&stock);
         Published { generation: generation.0, carried: carried(report), warnings }
     }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::board::{Board, Posted};
 use crate::clock::rfc3339;
 use crate::config::SiteConfig;
+use crate::loader::Loader;
 use crate::totals::Totals;
 
 /// Where the numbers of the data plane come from.
@@ -26,6 +27,7 @@ pub(crate) struct Sight {
     pub(crate) root: PathBuf,
     pub(crate) sites: Vec<SiteConfig>,
     pub(crate) edge: EdgeReport,
+    pub(crate) loader: Loader,
     pub(crate) now: Now,
 }
 
@@ -45,7 +47,7 @@ impl Sight {
             "reloads": posted.reloads,
             "sites": self.sites.iter().map(|of| site(of, &live)).collect::<Vec<_>>(),
             "rules": rules(&live),
-            "lists": lists(&summary, age_ms),
+            "lists": self.lists(&summary, age_ms),
             "externs": externs(&summary),
             "tests": summary.tests,
             "counters": counters(&live),
@@ -53,6 +55,23 @@ impl Sight {
             "edge": (self.edge)(),
             "history": history(&posted),
         })
+    }
+
+    /// The lists; the age of one that is written out is that of the generation.
+    fn lists(&self, summary: &Summary, age_ms: u64) -> Vec<Value> {
+        let list = |list: &seawall_ruleset::ListSummary| {
+            let path = list.file.as_ref().map(|file| &*file.path);
+            let age = path.and_then(|path| self.loader.list_age(&list.name, path));
+            json!({
+                "name": list.name,
+                "file": path,
+                "entries": list.entries,
+                "bad_lines": list.bad_lines,
+                "age_ms": age.map_or(age_ms, |age| age.age_ms),
+                "from": age.map_or("policy", |age| age.from.word()),
+            })
+        };
+        summary.lists.iter().map(list).collect()
     }
 }
 
@@ -71,18 +90,6 @@ fn rules(live: &Live) -> Vec<Value> {
     let named = (0..).map(RuleId).zip(live.rules.rule_names());
     let rule = |(id, name)| json!({ "name": name, "hits": live.tally.hits(id), "shadow_hits": live.tally.shadows(id) });
     named.map(rule).collect()
-}
-
-fn lists(summary: &Summary, age_ms: u64) -> Vec<Value> {
-    let list = |list: &seawall_ruleset::ListSummary| {
-        json!({
-            "name": list.name,
-            "entries": list.entries,
-            "bad_lines": list.bad_lines,
-            "age_ms": age_ms,
-        })
-    };
-    summary.lists.iter().map(list).collect()
 }
 
 fn externs(summary: &Summary) -> Vec<Value> {

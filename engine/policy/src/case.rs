@@ -93,6 +93,8 @@ pub enum GivenPass {
     Fresh,
     /// One issued so many milliseconds ago.
     Aged(u64),
+    /// One of this kind, issued so many milliseconds ago.
+    Of(PassKind, u64),
 }
 
 /// What a test sends.

@@ -165,6 +165,8 @@ codes! {
     MemberQuota = "M003";
     /// A member's path leaves the member's directory.
     MemberPath = "M004";
+    /// A host that no site of the configuration serves, or that of another member.
+    UnservedHost = "M005";
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod case;
 pub mod check;
 pub mod code;
 pub mod diagnostic;
+pub mod functions;
 pub mod index;
 pub mod program;
 pub mod run;

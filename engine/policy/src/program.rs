@@ -456,7 +456,7 @@ pub struct List {
     pub source: ListSource,
     /// The file that declares it.
     pub file: FileId,
-    /// The place to complain at.
+    /// The place to complain at: its path, where it has one.
     pub span: Span,
 }
 

@@ -22,6 +22,7 @@ use seawall_wasm::{
 use sha2::{Digest, Sha256};
 
 use crate::cases::TestOutcome;
+use crate::hosts::unserved;
 use crate::http::SCHEMA;
 use crate::lists::load_lists;
 use crate::plan::Plan;
@@ -95,6 +96,7 @@ impl Workshop {
         let given = Given { schema: &SCHEMA, files: &files, purpose, today: self.settings.today };
         let checked = check(&pages, given);
         diagnostics.extend(checked.diagnostics);
+        diagnostics.extend(unserved(&pages, &self.settings.sites));
         let parts = checked.program.and_then(|program| {
             let mut loading =
                 Loading { sources, files: &mut files, diagnostics: &mut diagnostics, previous };
@@ -102,10 +104,11 @@ impl Workshop {
         });
         tidy(&mut diagnostics);
         let failed = diagnostics.iter().any(Diagnostic::is_error);
-        let located = diagnostics.iter().map(|d| report::Diagnostic::located(d, &files)).collect();
-        let rules = parts
-            .filter(|_| !failed)
-            .map(|parts| RuleSet::new(Parts { files, sources: sources.policies(), ..parts }));
+        let located = report::located(&diagnostics, &files);
+        let units = self.settings.units;
+        let rules = parts.filter(|_| !failed).map(|parts| {
+            RuleSet::new(Parts { files, sources: sources.policies(), units, ..parts })
+        });
         Assembly { rules, diagnostics: located, members: Vec::new(), tests: Vec::new() }
     }
 
@@ -394,6 +397,7 @@ impl Loading<'_> {
             components,
             functions,
             sandbox: sandbox.clone(),
+            units: ClientUnits::default(),
         })
     }
 

@@ -4,8 +4,8 @@
 //! gives the same result on every machine and every day.
 
 use seawall_model::{
-    Answered, Client, ClientUnits, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Pass,
-    PassKind, Proto, Reason, Tick, Verdict, VerdictKind,
+    Answered, Client, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Pass, PassKind, Proto,
+    Reason, Tick, Verdict, VerdictKind,
 };
 use seawall_policy::case::{Case, CaseRequest, CaseStep, Expected, GivenClient, GivenPass};
 use seawall_policy::program::LevelId;
@@ -228,7 +228,7 @@ impl<'r, O: Observer> Run<'r, O> {
         let headers = CaseHeaders { host: &request.authority, listed: &request.headers };
         let given = self.case.clients.iter().find(|(ip, _)| *ip == request.from);
         let facts = Facts {
-            client: Client::of(request.from, &ClientUnits::default()),
+            client: Client::of(request.from, &self.rules.units),
             geo: geo(&request.client, given.map(|(_, client)| client)),
             conn: self.conn(request, &host),
             method: &request.method,
@@ -268,12 +268,13 @@ impl<'r, O: Observer> Run<'r, O> {
     }
 
     fn pass(&self, request: &CaseRequest) -> Option<Pass> {
-        let issued = match request.pass {
+        let (kind, age_ms) = match request.pass {
             GivenPass::None => return None,
-            GivenPass::Fresh => self.now,
-            GivenPass::Aged(ms) => Tick(self.now.0.saturating_sub(ms)),
+            GivenPass::Fresh => (PassKind::Page, 0),
+            GivenPass::Aged(ms) => (PassKind::Page, ms),
+            GivenPass::Of(kind, ms) => (kind, ms),
         };
-        Some(Pass { kind: PassKind::Page, issued })
+        Some(Pass { kind, issued: Tick(self.now.0.saturating_sub(age_ms)) })
     }
 }
 

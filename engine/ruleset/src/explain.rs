@@ -9,7 +9,7 @@ mod shown;
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 
-use seawall_model::{Reason, RuleId, Tick};
+use seawall_model::{PassKind, Reason, RuleId, Tick};
 use seawall_policy::case::{Case, CaseRequest, GivenClient, GivenPass};
 use seawall_policy::diagnostic::FileId;
 use seawall_policy::program::{AtomId, Effect, LevelId, Operand, Step};
@@ -40,6 +40,23 @@ pub struct Question {
     pub headers: Vec<(Box<str>, Box<[u8]>)>,
     /// The level that holds; `None` is the calm one.
     pub level: Option<Box<str>>,
+    /// What is known of the client beside its address.
+    pub known: Known,
+}
+
+/// What a request's text does not say.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The autonomous system.
+    pub asn: Option<u32>,
+    /// The country, in capital letters.
+    pub country: Option<[u8; 2]>,
+    /// The fingerprint of the ClientHello.
+    pub ja4: Option<Box<str>>,
+    /// Over HTTP/2.
+    pub h2: bool,
+    /// The pass it carries and how many milliseconds ago that was issued.
+    pub pass: Option<(PassKind, u64)>,
 }
 
 /// The policy declares no level of this name.
@@ -239,6 +256,7 @@ fn bare_case(level: Option<LevelId>) -> Case {
 }
 
 fn request(question: &Question) -> CaseRequest {
+    let known = &question.known;
     CaseRequest {
         method: question.method.clone(),
         encrypted: question.encrypted,
@@ -246,10 +264,10 @@ fn request(question: &Question) -> CaseRequest {
         target: question.target.clone(),
         from: question.from.to_canonical(),
         headers: question.headers.clone(),
-        client: GivenClient::default(),
-        ja4: None,
-        h2: false,
-        pass: GivenPass::None,
+        client: GivenClient { asn: known.asn, country: known.country, crawler: None },
+        ja4: known.ja4.clone(),
+        h2: known.h2,
+        pass: known.pass.map_or(GivenPass::None, |(kind, ms)| GivenPass::Of(kind, ms)),
         status: 200,
         answered_after_ms: 0,
         answer_bytes: 0,
@@ -304,6 +322,7 @@ defaults {
             from: "203.0.113.7".parse().unwrap(),
             headers: headers.iter().map(|(k, v)| ((*k).into(), v.as_bytes().into())).collect(),
             level: None,
+            known: Known::default(),
         }
     }
 

@@ -1,10 +1,10 @@
 //! The reference of what a condition may look at: fields, functions, enumerations.
 //!
-//! Fields and enumerations come from the very table that the checker reads. Functions are part of
-//! the language and have types of their own, so they stand here with an example each, and a test
-//! has the checker read every example.
+//! All come from the very tables that the checker reads; a test has it read the example of every
+//! function.
 
 use seawall_policy::check::field_cost;
+pub use seawall_policy::functions::{FUNCTIONS, FunctionLine};
 use seawall_policy::schema::{FieldSpec, Form, Phase, Presence, Type};
 
 use crate::http::SCHEMA;
@@ -30,21 +30,6 @@ pub struct FieldLine {
     pub doc: &'static str,
 }
 
-/// A function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FunctionLine {
-    /// Its name.
-    pub name: &'static str,
-    /// As it is written.
-    pub written: &'static str,
-    /// The type of what it gives.
-    pub ty: &'static str,
-    /// What it gives.
-    pub doc: &'static str,
-    /// A condition that uses it. `t` is a track.
-    pub example: &'static str,
-}
-
 /// An enumeration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EnumLine {
@@ -56,31 +41,6 @@ pub struct EnumLine {
     pub words: &'static [&'static str],
     /// Whether `<` and `>` make sense.
     pub ordered: bool,
-}
-
-macro_rules! functions {
-    ($($name:literal $written:literal $ty:literal $doc:literal, $example:literal;)*) => {
-        /// The functions of the language; a policy's own externs come on top.
-        pub const FUNCTIONS: &[FunctionLine] = &[$(FunctionLine {
-            name: $name, written: $written, ty: $ty, doc: $doc, example: $example,
-        },)*];
-    };
-}
-
-functions! {
-    "rate" "rate(track)" "rate" "requests of this key in the track's window", "rate(t) > 10/10s";
-    "count" "count(track)" "int" "the same as a number", "count(t) > 10";
-    "distinct" "distinct(track)" "int" "different values of this key in the window", "distinct(d) > 10";
-    "bytes" "bytes(track)" "size" "bytes of this key in the window", "bytes(b) > 1MiB";
-    "share" "share(track)" "percent" "this key's part of all, 0 below 100 counted", "share(t) > 10%";
-    "top" "top(track, n)" "bool" "whether this key is among the n heaviest", "top(t, 5)";
-    "tagged" "tagged(\"…\")" "bool" "whether a rule before has given this tag", "tagged(\"x\")";
-    "net" "net(ip, v4, v6)" "cidr" "the network around an address, of so many bits", "net(client.ip, 16, 32) == 192.0.0.0/16";
-    "lower" "lower(string)" "string" "the string with ASCII letters in lower case", "lower(ua) contains \"bot\"";
-    "segment" "segment(path, n)" "string" "the n-th segment of a path, from 1", "segment(path, 1) == \"a\"";
-    "len" "len(string)" "int" "the length in bytes", "len(path) > 100";
-    "count_of" "count_of(x)" "int" "how many values there are, 0 where there is none", "count_of(header(\"x\")) > 1";
-    "sample" "sample(percent, key)" "bool" "whether the key is in this part of all keys; always the same for the same key", "sample(10%, client)";
 }
 
 /// The fields, in the order of the table.

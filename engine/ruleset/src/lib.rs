@@ -12,6 +12,7 @@ mod costs;
 mod decide;
 mod explain;
 mod fields;
+mod hosts;
 pub mod http;
 mod lists;
 mod live;
@@ -30,19 +31,22 @@ pub use assemble::{
 pub use cases::TestOutcome;
 pub use costs::CostLine;
 pub use decide::{Fate, Observer};
-pub use explain::{Considered, Explanation, MadeTest, NoSuchLevel, Question, VALUE_CHARS_MAX};
+pub use explain::{
+    Considered, Explanation, Known, MadeTest, NoSuchLevel, Question, VALUE_CHARS_MAX,
+};
 pub use fields::{EnumLine, FUNCTIONS, FieldLine, FunctionLine, alias, enum_lines, field_lines};
+pub use lists::{ListFile, age_words};
 pub use live::{Handle, Live};
 pub use memory::MemoryStore;
 pub use plan::IndexSummary;
-pub use report::{Diagnostic, Fix, Severity, Style, TEST_FAILED, render};
+pub use report::{COMPLAINTS_MAX, Diagnostic, Fix, Severity, Style, TEST_FAILED, render};
 pub use ruleset::{ExternSummary, ListSummary, RuleSet, Summary};
 pub use seawall_policy::check::Purpose;
 pub use seawall_policy::diagnostic::nearest;
 pub use seawall_policy::text::bytes as bytes_text;
 pub use seawall_wasm::{EPOCH_TICK_MS, Sandbox, SandboxError, SandboxLimits};
 pub use sources::{
-    COMPONENT_BYTES_MAX, FILES_MAX, LIST_BYTES_MAX, POLICY_BYTES_MAX, ReadError, Sources, Store,
-    TOTAL_BYTES_MAX, resolve,
+    COMPONENT_BYTES_MAX, FILES_MAX, KeptList, LIST_BYTES_MAX, POLICY_BYTES_MAX, ReadError, Sources,
+    Store, TOTAL_BYTES_MAX, resolve,
 };
 pub use tick::{LEVEL_TICK_MS, LevelEvent, Pulse};

@@ -2,17 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use crate::sources::{ReadError, Store};
+use crate::sources::{KeptList, ReadError, Store};
 
 /// A policy root that is no folder.
 #[derive(Debug, Clone, Default)]
-pub struct MemoryStore(BTreeMap<String, Vec<u8>>);
+pub struct MemoryStore(BTreeMap<String, Vec<u8>>, BTreeMap<String, Result<KeptList, String>>);
 
 impl MemoryStore {
     /// With one file more, or another content of it.
     #[must_use]
     pub fn with(mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
         self.0.insert(path.to_owned(), bytes.into());
+        self
+    }
+
+    /// With what is kept of the list `name`, whatever its file.
+    #[must_use]
+    pub fn keeping(mut self, name: &str, kept: Result<KeptList, String>) -> Self {
+        self.1.insert(name.to_owned(), kept);
         self
     }
 }
@@ -30,5 +37,9 @@ impl Store for MemoryStore {
         let (head, tail) = pattern.split_once('*').unwrap_or((pattern, ""));
         let fits = |path: &&String| path.starts_with(head) && path.ends_with(tail);
         Ok(self.0.keys().filter(fits).cloned().collect())
+    }
+
+    fn kept_list(&self, name: &str, _path: &str) -> Result<Option<KeptList>, String> {
+        self.1.get(name).cloned().transpose()
     }
 }

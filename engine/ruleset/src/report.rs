@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
-use seawall_policy::diagnostic::{self, Files, SHOWN_MAX};
+use seawall_policy::diagnostic::{self, FileId, Files, SHOWN_MAX};
 
 pub use seawall_policy::diagnostic::Severity;
 
@@ -12,6 +12,9 @@ use crate::sources::Sources;
 
 /// The code under which a failing test of a policy is reported.
 pub const TEST_FAILED: &str = "test";
+
+/// The most complaints of one check: 1,000. Nobody reads more.
+pub const COMPLAINTS_MAX: usize = 1_000;
 
 /// A change that mends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,13 +65,14 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// With its place in `files`.
-    pub(crate) fn located(from: &diagnostic::Diagnostic, files: &Files) -> Self {
-        let (line, column) = files.place(from.file, from.span.start);
-        let (end_line, end_column) = files.place(from.file, from.span.end);
+    /// With its place.
+    fn located(from: &diagnostic::Diagnostic, places: &mut Places<'_>) -> Self {
+        let files = places.files;
+        let (line, column) = places.go_to(from.file, from.span.start);
+        let (end_line, end_column) = places.near(from.file, from.span.end);
         let fix = from.fix.as_ref().map(|fix| {
-            let (line, column) = files.place(from.file, fix.span.start);
-            let (end_line, end_column) = files.place(from.file, fix.span.end);
+            let (line, column) = places.near(from.file, fix.span.start);
+            let (end_line, end_column) = places.near(from.file, fix.span.end);
             let replacement = fix.replacement.clone();
             Fix { line, column, end_line, end_column, replacement, bytes: fix.span.range() }
         });
@@ -118,6 +122,57 @@ impl Diagnostic {
         let Self { file, line, column, code, message, .. } = self;
         let help = self.help.as_deref().map(|help| format!(" ({help})")).unwrap_or_default();
         format!("{file}:{line}:{column}: {}[{code}]: {message}{help}", self.severity.word())
+    }
+}
+
+/// The complaints that are kept, with their places: at most [`COMPLAINTS_MAX`], errors before all
+/// others. They come in the order of reading and stay in it.
+pub(crate) fn located(all: &[diagnostic::Diagnostic], files: &Files) -> Vec<Diagnostic> {
+    let errors = all.iter().filter(|of| of.is_error()).count();
+    let mut room = [errors.min(COMPLAINTS_MAX), COMPLAINTS_MAX.saturating_sub(errors)];
+    let mut places = Places { files, here: None };
+    let mut kept = Vec::with_capacity(all.len().min(COMPLAINTS_MAX));
+    for of in all {
+        let [for_errors, for_others] = &mut room;
+        let left = if of.is_error() { for_errors } else { for_others };
+        if let Some(less) = left.checked_sub(1) {
+            *left = less;
+            kept.push(Diagnostic::located(of, &mut places));
+        }
+    }
+    kept
+}
+
+/// Finds lines and columns from the place before on: many complaints about one long line would
+/// otherwise each count it from its beginning.
+struct Places<'f> {
+    files: &'f Files,
+    here: Option<(FileId, u32, (u32, u32))>,
+}
+
+impl Places<'_> {
+    fn go_to(&mut self, file: FileId, offset: u32) -> (u32, u32) {
+        let place = self.near(file, offset);
+        self.here = Some((file, offset, place));
+        place
+    }
+
+    fn near(&self, file: FileId, offset: u32) -> (u32, u32) {
+        let text = self.files.text(file).as_bytes();
+        let Some((at_file, at, (line, column))) = self.here else {
+            return self.files.place(file, offset);
+        };
+        match text.get(at as usize..offset as usize) {
+            Some(between) if at_file == file => {
+                between.iter().fold((line, column), |(line, column), byte| match byte {
+                    b'\n' => (line.saturating_add(1), 1),
+                    // It goes on with a character.
+                    0x80..=0xbf => (line, column),
+                    _ => (line, column.saturating_add(1)),
+                })
+            }
+            _ => self.files.place(file, offset),
+        }
     }
 }
 
@@ -190,4 +245,45 @@ fn draw(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Stri
         );
     }
     renderer.render(&groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_policy::code::Code;
+    use seawall_policy::span::Span;
+
+    use super::*;
+
+    fn at(offset: usize) -> diagnostic::Diagnostic {
+        let span = Span::new(offset, offset + 3);
+        diagnostic::Diagnostic::error(Code::Unexpected, FileId::default(), span, "x")
+    }
+
+    #[test]
+    fn places_are_those_that_counting_from_the_beginning_gives() {
+        let mut files = Files::default();
+        let text = "one\nzw\u{f6} lf\r\n\n\u{20ac}\u{20ac}x\n".repeat(4);
+        let file = files.add("a", &text);
+        let mut places = Places { files: &files, here: None };
+        for offset in (0..70).step_by(3).chain([5, 4, 60, 1_000, 2]) {
+            assert_eq!(places.go_to(file, offset), files.place(file, offset), "{offset}");
+            for other in [offset + 2, offset.saturating_sub(4)] {
+                assert_eq!(places.near(file, other), files.place(file, other));
+            }
+        }
+    }
+
+    #[test]
+    fn of_too_many_complaints_the_errors_stay() {
+        let mut files = Files::default();
+        files.add("a", &"x".repeat(3 * COMPLAINTS_MAX));
+        let mut all: Vec<_> = (0..2 * COMPLAINTS_MAX).map(|n| at(n).note()).collect();
+        assert_eq!(located(&all[..COMPLAINTS_MAX], &files).len(), COMPLAINTS_MAX);
+        all.push(at(2 * COMPLAINTS_MAX));
+        let kept = located(&all, &files);
+        assert_eq!(kept.len(), COMPLAINTS_MAX);
+        assert_eq!(kept.last().map(|last| last.severity), Some(Severity::Error));
+        let all: Vec<_> = (0..2 * COMPLAINTS_MAX).map(at).collect();
+        assert_eq!(located(&all, &files).len(), COMPLAINTS_MAX);
+    }
 }

@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::lists::{ListFile, list_file};
 use crate::plan::{IndexSummary, Plan};
 use crate::sources::Sources;
-use seawall_model::{HostMap, Reason, RuleId};
+use seawall_model::{ClientUnits, HostMap, Reason, RuleId};
 use seawall_policy::diagnostic::Files;
 use seawall_policy::program::{Counts, Program};
 use seawall_policy::set::Set;
@@ -46,6 +47,8 @@ pub struct RuleSet {
     pub(crate) sources: Sources,
     pub(crate) sites: HostMap<usize>,
     pub(crate) plan: Plan,
+    /// The units that tests count clients by.
+    pub(crate) units: ClientUnits,
     specs: Vec<CounterSpec>,
     names: Vec<Box<str>>,
 }
@@ -65,6 +68,8 @@ pub struct ListSummary {
     pub entries: usize,
     /// Lines that were no element.
     pub bad_lines: usize,
+    /// The file that it comes from, where it is not written out.
+    pub file: Option<ListFile>,
 }
 
 /// An extern, in numbers.
@@ -110,12 +115,13 @@ pub(crate) struct Parts {
     pub(crate) functions: HashMap<FunctionKey, Function>,
     pub(crate) sandbox: Sandbox,
     pub(crate) sources: Sources,
+    pub(crate) units: ClientUnits,
 }
 
 impl RuleSet {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { program, plan, files, lists, externs, components, functions, sandbox, sources } =
-            parts;
+        let Parts { program, plan, files, lists, externs, components, functions, .. } = parts;
+        let Parts { sandbox, sources, units, .. } = parts;
         let specs = program.counters.iter().map(spec).collect();
         let names = program.rules.iter().map(|rule| rule.name.clone()).collect();
         let mut sites = HostMap::default();
@@ -135,6 +141,7 @@ impl RuleSet {
             sources,
             sites,
             plan,
+            units,
             specs,
             names,
         }
@@ -176,6 +183,7 @@ impl RuleSet {
                     name: declared.name.clone(),
                     entries: loaded.set.len(),
                     bad_lines: loaded.bad_lines,
+                    file: list_file(&self.files, declared, loaded),
                 })
                 .collect(),
             externs: externs

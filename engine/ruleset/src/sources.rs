@@ -69,9 +69,29 @@ pub trait Store {
     /// # Errors
     /// Why they cannot be listed.
     fn glob(&self, pattern: &str) -> Result<Vec<String>, ReadError>;
+
+    /// The copy of a list file from when it was good last, where one is kept that differs from
+    /// what was read. `name` is the list's full name.
+    ///
+    /// # Errors
+    /// Why a copy that is there cannot be used.
+    fn kept_list(&self, _name: &str, _path: &str) -> Result<Option<KeptList>, String> {
+        Ok(None)
+    }
+}
+
+/// A list file as it was when it was good last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptList {
+    /// Its bytes.
+    pub bytes: Arc<[u8]>,
+    /// Milliseconds since it came into force.
+    pub age_ms: u64,
 }
 
 type Bytes = Result<Arc<[u8]>, ReadError>;
+
+type Kept = Result<KeptList, String>;
 
 /// What a root policy reaches.
 #[derive(Debug, Clone, Default)]
@@ -84,6 +104,8 @@ pub struct Sources {
     owners: BTreeMap<String, Box<str>>,
     /// Members that are left out.
     without: Vec<Box<str>>,
+    /// Good copies of lists, by full name and path.
+    kept: BTreeMap<(String, String), Kept>,
     /// Bytes read so far.
     total: u64,
 }
@@ -163,7 +185,30 @@ impl Sources {
             && let ListSource::File { path, .. } = &list.source
         {
             self.want(file, &path.node, Want::List, store);
+            self.want_kept(file, &list.name.node, &path.node, store);
         }
+    }
+
+    /// Asks for the good copy of a list, whose file is read already.
+    fn want_kept(&mut self, file: &str, name: &str, path: &str, store: &dyn Store) {
+        let Some(path) = resolve(file, path) else { return };
+        // A member's names live in a space of her own.
+        let name = match self.owners.get(file) {
+            Some(member) => format!("{member}.{name}"),
+            None => name.to_owned(),
+        };
+        let held = |kept: &Kept| kept.as_ref().map_or(0, |kept| kept.bytes.len() as u64);
+        if self.kept.len() < FILES_MAX
+            && self.kept.values().map(held).sum::<u64>() < TOTAL_BYTES_MAX
+            && let Some(kept) = store.kept_list(&name, &path).transpose()
+        {
+            self.kept.insert((name, path), kept);
+        }
+    }
+
+    /// The good copy of a list, where one is kept.
+    pub(crate) fn kept(&self, name: &str, path: &str) -> Option<&Kept> {
+        self.kept.get(&(name.to_owned(), path.to_owned()))
     }
 
     fn want(&mut self, file: &str, path: &str, want: Want, store: &dyn Store) {
@@ -203,7 +248,7 @@ impl Sources {
         let is_policy = |path: &String| path.ends_with(".wall") || *path == self.root;
         let mut files = self.files.clone();
         files.retain(|path, _| is_policy(path));
-        Self { files, ..self.clone() }
+        Self { files, kept: BTreeMap::new(), ..self.clone() }
     }
 
     /// Replaces a member's policy files by those of `good`, and says whether it had any.
@@ -306,6 +351,12 @@ impl Sources {
             part(format!("{file} {pattern} {found:?}").as_bytes());
         }
         hasher.finalize().into()
+    }
+
+    /// The bytes of a file, where it was read.
+    #[must_use]
+    pub fn held(&self, path: &str) -> Option<Arc<[u8]>> {
+        self.files.get(path)?.as_ref().ok().cloned()
     }
 
     /// The bytes of a file, where it was asked for.

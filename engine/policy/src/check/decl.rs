@@ -41,15 +41,13 @@ impl Builder<'_> {
         self.may("list", list.name.span);
         let Some(full) = self.claim("list", &list.name) else { return };
         let Some(source) = self.list_source(list, element) else { return };
+        let span = match &list.source {
+            ast::ListSource::File { path, .. } => path.span,
+            _ => list.name.span,
+        };
         let id = ListId(number(self.program.lists.len()));
         self.names.lists.insert(full.clone(), (id, element));
-        self.program.lists.push(List {
-            name: full,
-            element,
-            source,
-            file: self.file,
-            span: list.name.span,
-        });
+        self.program.lists.push(List { name: full, element, source, file: self.file, span });
     }
 
     /// The type that a list's word means.

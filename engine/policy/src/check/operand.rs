@@ -8,6 +8,7 @@ use super::literal::own_type;
 use super::names::{Constant, TrackCounts, TrackPer};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::functions::FUNCTIONS;
 use crate::program::{Const, Operand as Built, OperandId, Read};
 use crate::schema::{FieldSpec, Form, Phase, Type};
 use crate::span::{Span, Spanned};
@@ -23,12 +24,6 @@ pub(super) struct Typed {
     /// Known at load.
     pub(super) constant: bool,
 }
-
-/// The functions of the language, for suggestions.
-const FUNCTIONS: [&str; 17] = [
-    "rate", "count", "distinct", "bytes", "share", "top", "net", "lower", "segment", "len",
-    "count_of", "sample", "tagged", "header", "cookie", "query", "headers",
-];
 
 impl Builder<'_> {
     pub(super) fn typed(&mut self, operand: Built, ty: Type) -> Typed {
@@ -224,7 +219,10 @@ impl Builder<'_> {
             return None;
         }
         let externs: Vec<Box<str>> = self.names.externs.keys().cloned().collect();
-        let known = FUNCTIONS.into_iter().chain(externs.iter().map(|name| &**name));
+        let named = self.given.schema.fields.iter().filter(|field| field.form == Form::Named);
+        let own: Vec<&str> =
+            FUNCTIONS.iter().map(|line| line.name).chain(named.map(|field| field.name)).collect();
+        let known = own.iter().copied().chain(externs.iter().map(|name| &**name));
         let mut diagnostic = Diagnostic::error(
             Code::UnknownFunction,
             self.file,
@@ -233,7 +231,7 @@ impl Builder<'_> {
         );
         diagnostic = match nearest(&name.node, known) {
             Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(name.span, near),
-            None => diagnostic.help(format!("functions: {}", FUNCTIONS.join(", "))),
+            None => diagnostic.help(format!("functions: {}", own.join(", "))),
         };
         self.complain(diagnostic);
         None

@@ -364,7 +364,7 @@ fn a_member_that_disables_and_adjusts_walks_his_own_copy_of_the_defaults() {
          site \"m.example\" { disable a  adjust b { to 1/10s } }\n",
     );
     let state = State::new(Seed([9; 16]), rules.counter_specs());
-    let mut ask = |host, path| {
+    let ask = |host, path| {
         let decision = rules.decide(&super::get("192.0.2.1", host, path), &state, Tick(5));
         rules.name(decision.reason).to_owned()
     };

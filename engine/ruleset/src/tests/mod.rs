@@ -1,7 +1,9 @@
 //! Whole policies: text in, verdicts and complaints out.
 
 mod floor;
+mod hosts;
 mod indexed;
+mod lists;
 mod networks;
 
 use seawall_model::{
@@ -301,33 +303,6 @@ fn includes_that_lead_back_end() {
         .with("a.wall", "policy 1\ninclude \"root.wall\"");
     let assembly = assemble_all(&store, Purpose::Run, None);
     assert_eq!(assembly.diagnostics[0].code, "S006");
-}
-
-#[test]
-fn a_list_file_keeps_its_last_good_copy() {
-    let root = "policy 1\nlist bad: ip = file \"bad.txt\" max 2 on_error keep\n\
-                floor { rule a { when client.ip in @bad then drop } }";
-    let store =
-        MemoryStore::default().with("root.wall", root).with("bad.txt", "192.0.2.7\n# why\nx\n");
-    let first = assemble_all(&store, Purpose::Run, None);
-    assert_eq!((first.diagnostics[0].code, first.diagnostics[0].line), ("S004", 3));
-    let first = first.rules.unwrap();
-    let verdict = |rules: &RuleSet| {
-        let state = State::new(Seed([1; 16]), rules.counter_specs());
-        rules.decide(&get("192.0.2.7", "x", "/"), &state, Tick(1)).verdict
-    };
-    assert_eq!(verdict(&first), Verdict::Drop);
-
-    let long = store.clone().with("bad.txt", "192.0.2.1\n192.0.2.2\n192.0.2.3\n");
-    let second = assemble_all(&long, Purpose::Run, Some(&first));
-    assert_eq!(
-        (second.diagnostics[0].code, second.diagnostics[0].severity),
-        ("S005", Severity::Warning)
-    );
-    assert_eq!(verdict(&second.rules.unwrap()), Verdict::Drop);
-
-    let never = assemble_all(&long, Purpose::Run, None);
-    assert!(never.rules.is_none(), "a list that was never loaded is an error");
 }
 
 #[test]

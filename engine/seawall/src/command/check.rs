@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use seawall_control::{Built, TEST_CODE, clock, test_line};
 use seawall_ruleset::{
-    CostLine, Diagnostic, Fix, HostSettings, Purpose, RuleSet, Severity, Sources, Style,
-    bytes_text, render,
+    CostLine, Diagnostic, Fix, Purpose, RuleSet, Severity, Sources, Style, bytes_text, render,
 };
 use serde_json::{Value, json};
 
-use super::{Format, mend};
+use super::{ForHost, Format, mend};
 use crate::exit::{Exit, fail, say, tell};
 use crate::policy;
 
@@ -21,6 +20,8 @@ pub(crate) struct Check {
     /// Root policies
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    host: ForHost,
     /// Take warnings for errors
     #[arg(long)]
     strict: bool,
@@ -45,10 +46,14 @@ enum Aim {
 
 impl Check {
     pub(crate) fn obey(&self) -> Exit {
+        let host = match self.host.load() {
+            Ok(host) => host,
+            Err(exit) => return exit,
+        };
         let mut found = Vec::new();
         let mut wrong = false;
         for file in &self.files {
-            let loader = match policy::loader(file, HostSettings::default(), clock()) {
+            let loader = match policy::loader(file, &host, clock()) {
                 Ok(loader) => loader,
                 Err(error) => return fail(Exit::Ours, error),
             };

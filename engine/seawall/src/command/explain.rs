@@ -5,6 +5,7 @@
 
 mod curl;
 mod head;
+mod known;
 
 use std::io::Read;
 use std::net::IpAddr;
@@ -13,12 +14,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use seawall_control::clock;
 use seawall_ruleset::{
-    Considered, Explanation, Fate, HostSettings, MadeTest, Purpose, Question, RuleSet, Severity,
-    Style, render,
+    Considered, Explanation, Fate, MadeTest, Purpose, Question, RuleSet, Severity, Style, render,
 };
 use serde_json::{Value, json};
 
-use super::Format;
+use super::{ForHost, Format};
 use crate::exit::{Exit, fail, say, tell};
 use crate::policy;
 
@@ -46,9 +46,13 @@ pub(crate) struct Explain {
     /// From whom it comes
     #[arg(long, value_name = "IP", default_value = "192.0.2.1")]
     from: IpAddr,
+    #[command(flatten)]
+    known: known::Flags,
     /// The level that holds
     #[arg(long, value_name = "NAME")]
     level: Option<String>,
+    #[command(flatten)]
+    host: ForHost,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -71,8 +75,12 @@ impl Explain {
             Ok(question) => question,
             Err(why) => return fail(Exit::Wrong, why),
         };
+        let host = match self.host.load() {
+            Ok(host) => host,
+            Err(exit) => return exit,
+        };
         let now = clock();
-        let loader = match policy::loader(&self.policy, HostSettings::default(), now.clone()) {
+        let loader = match policy::loader(&self.policy, &host, now.clone()) {
             Ok(loader) => loader,
             Err(error) => return fail(Exit::Ours, error),
         };
@@ -120,6 +128,7 @@ impl Explain {
             from: self.from,
             headers: asked.headers.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
             level: self.level.as_deref().map(Into::into),
+            known: self.known.known()?,
         })
     }
 }

@@ -122,7 +122,6 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use seawall_control::clock;
-    use seawall_ruleset::HostSettings;
 
     use super::*;
 
@@ -132,7 +131,7 @@ mod tests {
                           block }\n}\n";
 
     fn run(file: &Path) -> Result<Vec<String>, String> {
-        let loader = crate::policy::loader(file, HostSettings::default(), clock()).unwrap();
+        let loader = crate::policy::loader(file, &crate::policy::Host::default(), clock()).unwrap();
         mend(file, &loader, Purpose::Check)
     }
 
@@ -208,7 +207,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.wall");
         fs::write(&file, WRONG).unwrap();
-        let loader = crate::policy::loader(&file, HostSettings::default(), clock()).unwrap();
+        let loader =
+            crate::policy::loader(&file, &crate::policy::Host::default(), clock()).unwrap();
         let sources = loader.gather_settled();
         let said = loader.build(&sources, Purpose::Check, None).diagnostics;
         let one = said.first().unwrap();

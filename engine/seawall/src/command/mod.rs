@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use seawall_control::{Client, Config, load_config};
 
 use crate::exit::{Exit, fail};
+use crate::policy::Host;
 
 /// The configuration of this folder.
 const CONFIG_HERE: &str = "seawall.toml";
@@ -42,7 +43,7 @@ pub(crate) enum Word {
     /// Run the tests that stand in policies
     Test(test::Test),
     /// Say for one request what every rule did, and why
-    Explain(explain::Explain),
+    Explain(Box<explain::Explain>),
     /// List what a policy may look at
     Fields(fields::Fields),
     /// Say what the running server does
@@ -95,6 +96,22 @@ impl ConfigFile {
             None => Path::new(CONFIG_HERE),
         };
         load_config(path).map_err(|error| fail(Exit::Wrong, format!("configuration\n{error}")))
+    }
+}
+
+/// For which host policies are looked at.
+#[derive(Debug, Args)]
+pub(crate) struct ForHost {
+    /// The configuration of the host they are for: its sites, units and kept lists [default: none]
+    #[arg(short, long = "config", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ForHost {
+    /// That host, or everything that is wrong with its configuration.
+    fn load(&self) -> Result<Host, Exit> {
+        let Some(path) = &self.config else { return Ok(Host::default()) };
+        ConfigFile { config: Some(path.clone()) }.load().map(|config| Host::of(&config))
     }
 }
 

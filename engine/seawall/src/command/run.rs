@@ -11,14 +11,14 @@ use clap::Args;
 use seawall_control::{Bell, Config, ControlPlane, First, clock, random_seed};
 use seawall_model::Now;
 use seawall_proxy::{BadHead, DataPlane, EdgeConfig, EdgeLimits, EdgeSnapshot, Running, Site};
-use seawall_ruleset::{HostSettings, SiteHosts};
 use seawall_state::{RECORDS_MAX, Ring};
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ConfigFile;
 use crate::exit::{Exit, fail, tell};
-use crate::{logger, policy};
+use crate::logger;
+use crate::policy::{self, Host};
 
 /// Milliseconds that requests in flight have to end after SIGTERM: DESIGN's 15 s with a second
 /// left to stop everything else.
@@ -100,21 +100,9 @@ fn edge_report(counters: &EdgeSnapshot) -> Value {
 }
 
 fn first(config: &Config, now: &Now) -> Result<First, Exit> {
-    let settings = HostSettings {
-        units: config.units,
-        sites: config
-            .sites
-            .iter()
-            .map(|site| SiteHosts {
-                name: site.name.clone(),
-                hosts: site.hosts.clone(),
-                member: site.member.clone(),
-            })
-            .collect(),
-        today: now().day(),
-    };
     let ours = |error: &dyn std::fmt::Display| fail(Exit::Ours, error);
-    let loader = policy::loader(&config.root, settings, now.clone()).map_err(|e| ours(&e))?;
+    let loader =
+        policy::loader(&config.root, &Host::of(config), now.clone()).map_err(|e| ours(&e))?;
     let seed = random_seed().map_err(|e| ours(&e))?;
     First::load(loader, seed).map_err(|refusal| {
         let _unwritten = write!(std::io::stderr(), "{}", refusal.rendered);

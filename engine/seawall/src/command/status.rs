@@ -1,6 +1,9 @@
 //! `seawall status`: what the running server does.
 
+use std::time::Duration;
+
 use clap::Args;
+use seawall_ruleset::age_words;
 use serde_json::Value;
 
 use super::Server;
@@ -64,6 +67,8 @@ fn human(status: &Value) -> Vec<String> {
         let counts = decisions.iter().map(|(word, count)| format!("{word} {count}"));
         lines.push(format!("decided    {}", counts.collect::<Vec<_>>().join(", ")));
     }
+    let lists = status.get("lists").and_then(Value::as_array).map(Vec::as_slice);
+    lines.extend(lists.unwrap_or_default().iter().map(list_line));
     let rules = status.get("rules").and_then(Value::as_array).map(Vec::as_slice);
     for rule in rules.unwrap_or_default() {
         let hits = rule.get("hits").and_then(Value::as_u64).unwrap_or(0);
@@ -73,6 +78,19 @@ fn human(status: &Value) -> Vec<String> {
         }
     }
     lines
+}
+
+/// A list with its size and age, and what serves where its file cannot be used.
+fn list_line(list: &Value) -> String {
+    let number = |key: &str| list.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let text = |key: &str| list.get(key).and_then(Value::as_str).unwrap_or("?");
+    let age = age_words(Duration::from_millis(number("age_ms")));
+    let instead = match text("from") {
+        "kept" => format!("; {} cannot be used, the last good copy is in force", text("file")),
+        "nothing" => format!("; {} cannot be used, the list is empty", text("file")),
+        _ => String::new(),
+    };
+    format!("list       @{}: {} entries, {age} old{instead}", text("name"), number("entries"))
 }
 
 #[cfg(test)]
@@ -86,6 +104,10 @@ mod tests {
             "age_ms": 61_999, "decisions": { "allow": 2 },
             "last_error": { "file": "a.wall", "line": 4, "column": 5, "code": "N003",
                 "message": "no such name" },
+            "lists": [
+                { "name": "a", "entries": 2, "age_ms": 60_000, "from": "policy" },
+                { "name": "b", "file": "b.txt", "entries": 9, "age_ms": 7_200_000, "from": "kept" },
+            ],
             "rules": [{ "name": "floor.x", "hits": 9 }, { "name": "floor.y", "hits": 0 }],
         });
         assert_eq!(
@@ -95,6 +117,9 @@ mod tests {
                 "loaded     2026-01-01T00:00:00Z (61 s ago)",
                 "last error a.wall:4:5: N003: no such name",
                 "decided    allow 2",
+                "list       @a: 2 entries, 1 minute old",
+                "list       @b: 9 entries, 2 hours old; b.txt cannot be used, the last good copy \
+                 is in force",
                 "rule       floor.x: 9",
             ]
         );

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use seawall_control::{clock, test_line};
 use seawall_model::RuleId;
-use seawall_ruleset::{HostSettings, Purpose, RuleSet, Style, render};
+use seawall_ruleset::{Purpose, RuleSet, Style, render};
 use seawall_state::Tally;
 
+use super::ForHost;
 use crate::exit::{Exit, fail, say};
-use crate::policy;
+use crate::policy::{self, Host};
 
 /// Run the `test` blocks of root policies.
 #[derive(Debug, Args)]
@@ -18,6 +19,8 @@ pub(crate) struct Test {
     /// Root policies
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    host: ForHost,
     /// Say how many of the tests' requests each rule applied to
     #[arg(long)]
     coverage: bool,
@@ -33,9 +36,13 @@ struct Count {
 
 impl Test {
     pub(crate) fn obey(&self) -> Exit {
+        let host = match self.host.load() {
+            Ok(host) => host,
+            Err(exit) => return exit,
+        };
         let mut count = Count::default();
         for file in &self.files {
-            if let Err(exit) = self.run(file, &mut count) {
+            if let Err(exit) = self.run(file, &host, &mut count) {
                 return exit;
             }
         }
@@ -43,9 +50,9 @@ impl Test {
         if count.failed + count.unusable > 0 { Exit::Wrong } else { Exit::Fine }
     }
 
-    fn run(&self, file: &Path, count: &mut Count) -> Result<(), Exit> {
-        let loader = policy::loader(file, HostSettings::default(), clock())
-            .map_err(|error| fail(Exit::Ours, error))?;
+    fn run(&self, file: &Path, host: &Host, count: &mut Count) -> Result<(), Exit> {
+        let loader =
+            policy::loader(file, host, clock()).map_err(|error| fail(Exit::Ours, error))?;
         let sources = loader.gather_settled();
         let built = loader.build(&sources, Purpose::Check, None);
         let Some(rules) = &built.rules else {
@@ -118,17 +125,21 @@ test "one" {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.wall");
         std::fs::write(&file, POLICY).unwrap();
-        let loader = policy::loader(&file, HostSettings::default(), clock()).unwrap();
+        let loader = policy::loader(&file, &Host::default(), clock()).unwrap();
         let built = loader.build(&loader.gather_settled(), Purpose::Check, None);
         assert_eq!(
             coverage(&built.rules.unwrap()),
             ["floor.a  3", "floor.b  1", "floor.c  0", "1 of 3 rules never applied: floor.c"]
         );
         for coverage in [false, true] {
-            let test = Test { files: vec![file.clone()], coverage };
+            let host = ForHost { config: None };
+            let test = Test { files: vec![file.clone()], host, coverage };
             assert_eq!(test.obey(), Exit::Fine);
         }
         std::fs::write(&file, POLICY.replace("expect pass", "expect drop")).unwrap();
-        assert_eq!(Test { files: vec![file], coverage: true }.obey(), Exit::Wrong);
+        assert_eq!(
+            Test { files: vec![file], host: ForHost { config: None }, coverage: true }.obey(),
+            Exit::Wrong
+        );
     }
 }

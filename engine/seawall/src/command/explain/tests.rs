@@ -111,17 +111,21 @@ defaults {
 
 fn typed(args: &[&str]) -> Explain {
     match Line::try_parse_from(["seawall", "explain"].iter().chain(args)).unwrap().word {
-        Word::Explain(explain) => explain,
+        Word::Explain(explain) => *explain,
         other => panic!("{other:?}"),
     }
 }
 
 fn explained(args: &[&str]) -> Explanation {
+    explained_by(POLICY, args)
+}
+
+fn explained_by(text: &str, args: &[&str]) -> Explanation {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a.wall");
-    std::fs::write(&file, POLICY).unwrap();
+    std::fs::write(&file, text).unwrap();
     let question = typed(args).question().unwrap();
-    let loader = policy::loader(&file, HostSettings::default(), clock()).unwrap();
+    let loader = policy::loader(&file, &policy::Host::default(), clock()).unwrap();
     let built = loader.build(&loader.gather_settled(), Purpose::Check, None);
     built.rules.unwrap().explain(&question, seawall_model::Tick::TEST_START).unwrap()
 }
@@ -197,5 +201,57 @@ fn one_way_to_give_a_request_at_a_time() {
         &["seawall", "explain", "p", "--request", "f", "--curl", "c"],
     ] {
         assert_eq!(Line::try_parse_from(args).unwrap_err().exit_code(), 2, "{args:?}");
+    }
+}
+
+const KNOWING: &str = r#"policy 1
+defaults {
+  rule net     { when client.asn == AS64500 then tag "net" }
+  rule country { when client.country == DE then tag "country" }
+  rule tls     { when conn.ja4 == "t13d" then tag "tls" }
+  rule proto   { when conn.proto == h2 then tag "proto" }
+  rule pow     { when pass.kind == pow and pass.age >= 90s then tag "pow" }
+}
+"#;
+
+fn tags(flags: &[&str]) -> Vec<String> {
+    let told = explained_by(KNOWING, &[&["p", "GET", "http://x.example/"], flags].concat());
+    told.tags.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_the_text_of_a_request_does_not_say_can_be_given() {
+    assert!(tags(&[]).is_empty());
+    for (flags, tag) in [
+        (&["--asn", "64500"][..], "net"),
+        (&["--asn", "AS64500"], "net"),
+        (&["--country", "de"], "country"),
+        (&["--ja4", "t13d"], "tls"),
+        (&["--h2"], "proto"),
+        (&["--pass", "pow:1m30s"], "pow"),
+    ] {
+        assert_eq!(tags(flags), [tag], "{flags:?}");
+    }
+    for other in [["--asn", "64501"], ["--country", "FR"], ["--pass", "pow"], ["--pass", "page:2m"]]
+    {
+        assert!(tags(&other).is_empty(), "{other:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_flag_is_said() {
+    for (flag, value, says) in [
+        ("--asn", "DE", "no AS number"),
+        ("--asn", "4294967296", "no AS number"),
+        ("--asn", "+1", "no AS number"),
+        ("--country", "XQ", "no country"),
+        ("--country", "DEU", "no country"),
+        ("--ja4", "", "no fingerprint"),
+        ("--pass", "captcha", "only cookie, pow and page"),
+        ("--pass", "page:", "no age"),
+        ("--pass", "page:soon", "no age"),
+    ] {
+        let said = typed(&["p", "GET", "http://x.example/", flag, value]).question().unwrap_err();
+        assert!(said.contains(says), "{flag} {value}: {said}");
     }
 }
