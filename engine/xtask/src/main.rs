@@ -40,6 +40,9 @@ enum Word {
     Rules,
     /// Run the benches.
     Bench {
+        /// Judge the same rules by other engines too, instead.
+        #[arg(long, conflicts_with = "filter")]
+        peers: bool,
         /// Only benches whose name contains this.
         filter: Option<String>,
     },
@@ -73,7 +76,8 @@ fn obey(word: Word) -> anyhow::Result<()> {
         Word::Run { once: true } => command::run::once(&repo),
         Word::Test | Word::Ci => command::test::run(&repo),
         Word::Rules => command::rules::run(&repo),
-        Word::Bench { filter } => command::bench::run(&repo, filter.as_deref()),
+        Word::Bench { peers: true, .. } => command::bench::peers(&repo),
+        Word::Bench { filter, .. } => command::bench::run(&repo, filter.as_deref()),
         Word::Fuzz { seconds, filter } => command::fuzz::run(&repo, seconds, filter.as_deref()),
     }
 }

@@ -343,8 +343,9 @@ fn an_index_that_would_grow_without_bound_is_refused_by_the_rule_that_was_too_mu
     for n in 0..4 {
         store = store.with(&format!("more/{n}.wall"), file(n));
     }
-    let assemble =
-        |store| workshop().assemble(&Sources::gather("root.wall", store), Purpose::Check, None);
+    let assemble = |store: &MemoryStore| {
+        workshop().assemble(&Sources::gather("root.wall", store), Purpose::Check, None)
+    };
     assert!(assemble(&store).rules.is_some(), "440,000 are fewer than may be");
     store = store.with("more/4.wall", file(4));
     let refused = assemble(&store);

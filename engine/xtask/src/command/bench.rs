@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: the criterion benches, in the profile of releases.
+//! `cargo xtask bench`: the criterion benches, in the profile of releases; with `--peers`, Seawall
+//! beside other engines.
 
 use crate::command::{rules, setup};
 use crate::repo::Repo;
@@ -15,4 +16,15 @@ pub(crate) fn run(repo: &Repo, filter: Option<&str>) -> anyhow::Result<()> {
     let mut arguments = vec!["bench", "--package", "seawall-benches", "--profile", "dist"];
     arguments.extend(filter.map(|name| ["--", name]).into_iter().flatten());
     shell::show(&mut repo.cargo(&arguments))
+}
+
+/// Judges the same rules by Seawall and by other engines, and writes `benches/report/`.
+///
+/// # Errors
+/// The engines do not build, or do not agree.
+pub(crate) fn peers(repo: &Repo) -> anyhow::Result<()> {
+    setup::run()?;
+    println!("bench: building the other engines too; this takes minutes the first time");
+    let manifest = "benches/peers/Cargo.toml";
+    shell::show(&mut repo.cargo(&["run", "--release", "--manifest-path", manifest]))
 }
