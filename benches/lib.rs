@@ -170,9 +170,7 @@ pub fn rules(text: &str) -> RuleSet {
 
 thread_local! {
     static WORKSHOP: Workshop = {
-        let sandbox = Sandbox::new(SandboxLimits::default());
-        let sandbox = sandbox.unwrap_or_else(|why| missing(&format!("a sandbox: {why}")));
-        Workshop::new(HostSettings::default(), sandbox)
+        Workshop::new(HostSettings::default(), Sandbox::new(SandboxLimits::default()))
     };
 }
 

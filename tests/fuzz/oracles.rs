@@ -1,6 +1,7 @@
 //! What must hold for any bytes: the oracles of the fuzz targets, and of the test that replays their
 //! seeds in every run.
 
+use seawall_model::{Client, ClientUnits, Conn, Facts, Geo, HeaderView, OriginHealth, Tick};
 use seawall_policy::diagnostic::{Diagnostic, FileId};
 use seawall_policy::syntax::lex::lex as tokens;
 use seawall_policy::syntax::parse::parse as tree;
@@ -9,6 +10,7 @@ use seawall_ruleset::http::{fold_host, fold_path};
 use seawall_ruleset::{
     HostSettings, MemoryStore, Purpose, Sandbox, SandboxLimits, Sources, Style, Workshop, render,
 };
+use seawall_state::{Seed, State};
 
 /// Tokens lie inside the text, in order, between characters.
 pub(crate) fn lex(bytes: &[u8]) {
@@ -45,17 +47,13 @@ pub(crate) fn check(bytes: &[u8]) {
     assert!(drawn.is_empty() == assembly.diagnostics.is_empty());
 }
 
-/// A workshop for each thread; a sandbox takes a while to make.
+/// A workshop for each thread.
 fn workshop<T>(work: impl FnOnce(&Workshop) -> T) -> T {
     thread_local! {
-        static WORKSHOP: Option<Workshop> = Sandbox::new(SandboxLimits::default())
-            .ok()
-            .map(|sandbox| Workshop::new(HostSettings::default(), sandbox));
+        static WORKSHOP: Workshop =
+            Workshop::new(HostSettings::default(), Sandbox::new(SandboxLimits::default()));
     }
-    WORKSHOP.with(|made| match made {
-        Some(workshop) => work(workshop),
-        None => panic!("no sandbox"),
-    })
+    WORKSHOP.with(work)
 }
 
 /// What is formatted says the same, needs no formatting again, and can be read.
@@ -78,5 +76,74 @@ pub(crate) fn target(bytes: &[u8]) {
     }
     if let Ok(host) = fold_host(bytes) {
         assert!(fold_host(host.as_bytes()).as_ref() == Ok(&host), "folding a host twice");
+    }
+}
+
+/// A policy, NUL, and the lines of a request: path, agent, accept, query. Both walks judge it three
+/// times alike.
+pub(crate) fn walk(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |byte| *byte == 0);
+    let (Some(policy), Some(request)) = (parts.next(), parts.next()) else { return };
+    let store = MemoryStore::default().with("root.wall", policy);
+    let sources = Sources::gather("root.wall", &store);
+    let assembly = workshop(|workshop| workshop.assemble(&sources, Purpose::Check, None));
+    let Some(rules) = assembly.rules else { return };
+    // A policy may ask for hundreds of megabytes of counters, rightly; not here.
+    if rules.counter_specs().iter().map(|spec| spec.keys).sum::<usize>() > 1 << 16 {
+        return;
+    }
+    let mut lines = request.split(|byte| *byte == b'\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (path, headers) = (line(), Lines { agent: line(), accept: line() });
+    let facts = facts(path, line(), &headers);
+    let states = [(); 2].map(|()| State::new(Seed([5; 16]), rules.counter_specs()));
+    for second in 0..3 {
+        let now = Tick(1_000 * second);
+        let indexed = rules.decide(&facts, &states[0], now);
+        assert_eq!(indexed, rules.decide_plainly(&facts, &states[1], now, &()));
+    }
+}
+
+/// The header fields of a request of the fuzzer.
+struct Lines<'r> {
+    agent: &'r [u8],
+    accept: &'r [u8],
+}
+
+impl HeaderView for Lines<'_> {
+    fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        self.first(name).is_some_and(visit)
+    }
+
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        match name {
+            "user-agent" => Some(self.agent),
+            "accept" => Some(self.accept),
+            _ => None,
+        }
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        visit(b"user-agent", self.agent);
+        visit(b"accept", self.accept);
+    }
+}
+
+fn facts<'r>(path: &'r [u8], query: &'r [u8], headers: &'r Lines<'r>) -> Facts<'r> {
+    Facts {
+        client: Client::of([192, 0, 2, 7].into(), &ClientUnits::default()),
+        geo: Geo { asn: Some(64_500), country: Some(*b"DE"), crawler: None },
+        conn: Conn { requests: 1, ..Conn::default() },
+        method: "GET",
+        host: "alice.example",
+        site: "alice.example",
+        path,
+        raw_path: path,
+        query: Some(query),
+        headers,
+        pass: None,
+        pass_failures: 0,
+        origin: OriginHealth::default(),
+        cpu_percent: None,
     }
 }

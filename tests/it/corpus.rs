@@ -43,7 +43,7 @@ const TODAY: u64 = 20_700;
 
 /// A workshop of a host without any configuration.
 pub(crate) fn workshop() -> Workshop {
-    let sandbox = Sandbox::new(SandboxLimits::default()).unwrap();
+    let sandbox = Sandbox::new(SandboxLimits::default());
     Workshop::new(HostSettings { today: TODAY, ..HostSettings::default() }, sandbox)
 }
 

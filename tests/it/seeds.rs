@@ -64,3 +64,15 @@ fn seeds_of_targets_and_hosts() {
         oracles::target(&std::fs::read(path).unwrap());
     });
 }
+
+/// Every policy of the tree with a request behind it, and the seeds themselves.
+#[test]
+fn seeds_of_the_two_walks() {
+    files("tests/fuzz/seeds/walk").iter().for_each(|path| {
+        oracles::walk(&std::fs::read(path).unwrap());
+    });
+    for policy in policies() {
+        let request = b"\0/wp-login.php\nBadBot/1.0 sqlmap\n*/*\nq=1";
+        oracles::walk(&[&policy, &request[..]].concat());
+    }
+}

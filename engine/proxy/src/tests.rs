@@ -51,7 +51,7 @@ impl Store for OnePage {
 }
 
 fn live(policy: &'static str, generation: u64) -> Live {
-    let sandbox = Sandbox::new(SandboxLimits::default()).unwrap();
+    let sandbox = Sandbox::new(SandboxLimits::default());
     let workshop = Workshop::new(HostSettings::default(), sandbox);
     let sources = Sources::gather("root.wall", &OnePage(policy));
     let assembly = workshop.assemble(&sources, Purpose::Run, None);

@@ -306,7 +306,7 @@ defaults {
 "#;
 
     fn rules(text: &str) -> RuleSet {
-        let sandbox = Sandbox::new(SandboxLimits::default()).unwrap();
+        let sandbox = Sandbox::new(SandboxLimits::default());
         let workshop = Workshop::new(HostSettings::default(), sandbox);
         let store = MemoryStore::default().with("root.wall", text);
         let made = workshop.assemble(&Sources::gather("root.wall", &store), Purpose::Check, None);

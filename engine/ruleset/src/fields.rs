@@ -133,7 +133,7 @@ mod tests {
              track b {{ count bytes bytes_out on response per client over 10s keys 100 }}\n\
              floor {{ rule x {{ when {condition} then drop }} }}\n"
         );
-        let sandbox = Sandbox::new(SandboxLimits::default()).unwrap();
+        let sandbox = Sandbox::new(SandboxLimits::default());
         let store = MemoryStore::default().with("root.wall", &*text);
         let sources = Sources::gather("root.wall", &store);
         let workshop = Workshop::new(HostSettings::default(), sandbox);

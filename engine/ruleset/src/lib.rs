@@ -44,7 +44,7 @@ pub use ruleset::{ExternSummary, ListSummary, RuleSet, Summary};
 pub use seawall_policy::check::Purpose;
 pub use seawall_policy::diagnostic::nearest;
 pub use seawall_policy::text::bytes as bytes_text;
-pub use seawall_wasm::{EPOCH_TICK_MS, Sandbox, SandboxError, SandboxLimits};
+pub use seawall_wasm::{EPOCH_TICK_MS, Sandbox, SandboxLimits};
 pub use sources::{
     COMPONENT_BYTES_MAX, FILES_MAX, KeptList, LIST_BYTES_MAX, POLICY_BYTES_MAX, ReadError, Sources,
     Store, TOTAL_BYTES_MAX, resolve,

@@ -36,7 +36,7 @@ pub(crate) fn loader(
     host: &Host,
     now: Now,
 ) -> Result<Loader, Box<dyn std::error::Error>> {
-    let sandbox = Sandbox::new(SandboxLimits::default())?;
+    let sandbox = Sandbox::new(SandboxLimits::default());
     let shared = sandbox.clone();
     let settings = host.settings.clone();
     let make: MakeWorkshop = Arc::new(move |today| {

@@ -39,7 +39,7 @@ impl Component {
             return Err(LoadError::CoreModule);
         }
         let invalid = |error: wasmtime::Error| LoadError::Invalid(told(&error));
-        let engine = sandbox.engine();
+        let engine = sandbox.engine()?;
         let code = wasmtime::component::Component::from_binary(engine, bytes).map_err(invalid)?;
         refuse_imports(sandbox, &code)?;
         let exports = signatures(sandbox, &code)?;
@@ -100,13 +100,13 @@ fn refuse_imports(
     sandbox: &Sandbox,
     code: &wasmtime::component::Component,
 ) -> Result<(), LoadError> {
-    let ty = code.component_type();
-    for (name, import) in ty.imports(sandbox.engine()) {
+    let (engine, ty) = (sandbox.engine()?, code.component_type());
+    for (name, import) in ty.imports(engine) {
         let only_types = match import.ty {
             ComponentItem::ComponentInstance(instance) => {
                 name.starts_with(TYPES)
                     && instance
-                        .exports(sandbox.engine())
+                        .exports(engine)
                         .all(|(_, export)| matches!(export.ty, ComponentItem::Type(_)))
             }
             ComponentItem::Type(_) => true,
@@ -123,9 +123,9 @@ fn signatures(
     sandbox: &Sandbox,
     code: &wasmtime::component::Component,
 ) -> Result<Vec<Signature>, LoadError> {
-    let ty = code.component_type();
+    let (engine, ty) = (sandbox.engine()?, code.component_type());
     let mut found = Vec::new();
-    for (name, export) in ty.exports(sandbox.engine()) {
+    for (name, export) in ty.exports(engine) {
         let refused = |why: String| LoadError::Export { name: name.to_owned(), why };
         match export.ty {
             ComponentItem::ComponentFunc(func) => {

@@ -1,24 +1,18 @@
-//! What can go wrong, by the moment at which it does: building the sandbox, loading a component,
-//! binding one of its functions, calling it.
+//! What can go wrong, by the moment at which it does: loading a component, binding one of its
+//! functions, calling it.
 //!
-//! The first three are read by people and carry texts. A [`Failure`] happens while a request waits,
+//! The first two are read by people and carry texts. A [`Failure`] happens while a request waits,
 //! so it is one word without an allocation, and says nothing of the visitor.
 
 use crate::Signature;
-
-/// Why there is no sandbox.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SandboxError {
-    /// The machine does not give what the limits ask for, mostly address space.
-    #[error("the sandbox cannot be set up: {0}")]
-    Engine(String),
-}
 
 /// Why bytes are no component that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
+    /// The machine does not give what the limits ask for, mostly address space.
+    #[error("the sandbox cannot be set up: {0}")]
+    Engine(String),
     /// More bytes than `component_bytes_max`.
     #[error("the component has {bytes} bytes, which is more than {max}")]
     TooLong {

@@ -29,7 +29,7 @@ mod stats;
 mod tests;
 
 pub use component::Component;
-pub use error::{BindError, Failure, LoadError, SandboxError};
+pub use error::{BindError, Failure, LoadError};
 pub use function::{Answer, Arg, Function};
 pub use headers::{TooLong, pack_headers};
 pub use limits::{CallLimits, EPOCH_TICK_MS, Isolation, SandboxLimits};

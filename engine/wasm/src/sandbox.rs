@@ -3,9 +3,14 @@
 //! Decision: a pool of instance slots whose size is fixed at start, rather than memory on demand.
 //! A flood of calls then ends in `busy`, which the policy answers, and never in the machine
 //! swapping; and a fresh instance is a reset of a warm slot, 10 µs instead of 100.
+//!
+//! The pool is reserved with the first component: a policy without one asks the machine for nothing,
+//! so that `seawall check` runs under a tight limit on address space.
+
+use std::sync::{Arc, OnceLock};
 
 use crate::error::told;
-use crate::{Component, LoadError, SandboxError, SandboxLimits};
+use crate::{Component, LoadError, SandboxLimits};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// Bytes of a slot's memory that are wiped by writing zeros instead of being given back: what a
@@ -15,19 +20,16 @@ const MEMORY_KEPT_WARM_BYTES: usize = 128 << 10;
 /// Compiles components and owns what they run in. Cheap to clone; all clones are one sandbox.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
-    engine: Engine,
+    /// Or why the machine does not give one.
+    engine: Arc<OnceLock<Result<Engine, String>>>,
     limits: SandboxLimits,
 }
 
 impl Sandbox {
-    /// Reserves the address space for `limits.instances_max` instances.
-    ///
-    /// # Errors
-    /// The machine does not give it, or the limits contradict each other.
-    pub fn new(limits: SandboxLimits) -> Result<Self, SandboxError> {
-        let engine =
-            Engine::new(&config(&limits)).map_err(|error| SandboxError::Engine(told(&error)))?;
-        Ok(Self { engine, limits })
+    /// A sandbox for `limits.instances_max` instances.
+    #[must_use]
+    pub fn new(limits: SandboxLimits) -> Self {
+        Self { engine: Arc::default(), limits }
     }
 
     /// Compiles a component and reads its signature. This takes tens of milliseconds for a small
@@ -42,7 +44,9 @@ impl Sandbox {
     /// Lets the sandbox's clock move on by [`crate::EPOCH_TICK_MS`]. Without somebody calling this,
     /// `time_ms` limits nothing.
     pub fn raise_epoch(&self) {
-        self.engine.increment_epoch();
+        if let Some(Ok(engine)) = self.engine.get() {
+            engine.increment_epoch();
+        }
     }
 
     /// The limits it was built with.
@@ -51,8 +55,9 @@ impl Sandbox {
         &self.limits
     }
 
-    pub(crate) const fn engine(&self) -> &Engine {
-        &self.engine
+    pub(crate) fn engine(&self) -> Result<&Engine, LoadError> {
+        let made = || Engine::new(&config(&self.limits)).map_err(|error| told(&error));
+        self.engine.get_or_init(made).as_ref().map_err(|why| LoadError::Engine(why.clone()))
     }
 }
 

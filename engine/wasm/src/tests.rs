@@ -18,7 +18,7 @@ fn guest(name: &str) -> Vec<u8> {
 }
 
 fn sandbox() -> Sandbox {
-    Sandbox::new(small()).unwrap()
+    Sandbox::new(small())
 }
 
 fn component(name: &str) -> Component {
@@ -296,9 +296,9 @@ fn limits_are_checked_at_and_past_their_end() {
 fn a_component_ends_at_its_size_limit() {
     let bytes = guest("honest");
     let limits = SandboxLimits { component_bytes_max: bytes.len(), ..small() };
-    assert!(Sandbox::new(limits).unwrap().compile(&bytes).is_ok());
+    assert!(Sandbox::new(limits).compile(&bytes).is_ok());
     let limits = SandboxLimits { component_bytes_max: bytes.len() - 1, ..small() };
-    let error = Sandbox::new(limits).unwrap().compile(&bytes).unwrap_err();
+    let error = Sandbox::new(limits).compile(&bytes).unwrap_err();
     assert_eq!(error, LoadError::TooLong { bytes: bytes.len(), max: bytes.len() - 1 });
 }
 
@@ -307,9 +307,9 @@ fn exports_end_at_their_limit() {
     let bytes = guest("honest");
     let count = component("honest").exports().len();
     let at = SandboxLimits { exports_max: count, ..small() };
-    assert!(Sandbox::new(at).unwrap().compile(&bytes).is_ok());
+    assert!(Sandbox::new(at).compile(&bytes).is_ok());
     let past = SandboxLimits { exports_max: count - 1, ..small() };
-    let error = Sandbox::new(past).unwrap().compile(&bytes).unwrap_err();
+    let error = Sandbox::new(past).compile(&bytes).unwrap_err();
     assert_eq!(error, LoadError::Exports { count, max: count - 1 });
 }
 
@@ -391,7 +391,7 @@ fn a_rule_that_keeps_failing_is_left_alone_for_a_while() {
 #[test]
 fn when_all_places_are_taken_a_call_is_refused_and_nobody_is_blamed() {
     let limits = SandboxLimits { instances_max: 2, ..small() };
-    let sandbox = Sandbox::new(limits).unwrap();
+    let sandbox = Sandbox::new(limits);
     let component = sandbox.compile(&guest("keeps-state")).unwrap();
     let bind = || component.bind("f", &component.exports()[0], CallLimits::default());
     let (one, two) = (bind().unwrap(), bind().unwrap());
@@ -401,7 +401,7 @@ fn when_all_places_are_taken_a_call_is_refused_and_nobody_is_blamed() {
     assert_eq!(one.call(&[], NOW), Ok(Answer::Int(1)));
 
     let none = SandboxLimits { instances_per_function_max: 0, ..small() };
-    let component = Sandbox::new(none).unwrap().compile(&guest("keeps-state")).unwrap();
+    let component = Sandbox::new(none).compile(&guest("keeps-state")).unwrap();
     let error = component.bind("f", &component.exports()[0], CallLimits::default()).unwrap_err();
     assert_eq!(error, BindError::Start(Failure::Busy));
 }
@@ -409,7 +409,7 @@ fn when_all_places_are_taken_a_call_is_refused_and_nobody_is_blamed() {
 #[test]
 fn many_threads_call_one_function() {
     let limits = SandboxLimits { instances_max: 16, ..small() };
-    let component = Sandbox::new(limits).unwrap().compile(&guest("honest")).unwrap();
+    let component = Sandbox::new(limits).compile(&guest("honest")).unwrap();
     let length = bound(&component, "length", CallLimits::default());
     std::thread::scope(|scope| {
         for _ in 0..8 {
@@ -428,7 +428,7 @@ fn many_threads_call_one_function() {
 
 #[test]
 fn the_limits_as_they_come_fit_the_machine() {
-    let sandbox = Sandbox::new(SandboxLimits::default()).unwrap();
+    let sandbox = Sandbox::new(SandboxLimits::default());
     let component = sandbox.compile(&guest("honest")).unwrap();
     let f = bound(&component, "nothing", CallLimits::default());
     assert_eq!(f.call(&[], NOW), Ok(Answer::Int(7)));

@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(found(r"^/x-(a|b)\.php$"), some(&[".php"]));
         assert_eq!(found(r"(curl|wget|python)/\d+"), some(&["curl", "python", "wget"]));
         assert_eq!(found("(?i-u)Bot"), some(&["bot"]));
-        assert_eq!(found("(?i-u)(scan|sweep)er"), some(&["scan", "sweep"]));
+        assert_eq!(found("(?i-u)(probe|sweep)er"), some(&["probe", "sweep"]));
         assert_eq!(found("(?s-u)^(?:.*/xmlrpc\\x2ephp.*)$"), some(&["/xmlrpc.php"]));
         assert_eq!(found("(abc)+x?"), some(&["abc"]));
         assert_eq!(found(r"foo\bbar"), some(&["foobar"]));

@@ -13,7 +13,7 @@ fn site(host: &str, member: Option<&str>) -> SiteHosts {
 }
 
 fn assemble(settings: HostSettings, store: &MemoryStore) -> Assembly {
-    let workshop = Workshop::new(settings, Sandbox::new(SandboxLimits::default()).unwrap());
+    let workshop = Workshop::new(settings, Sandbox::new(SandboxLimits::default()));
     workshop.assemble(&Sources::gather("root.wall", store), Purpose::Check, None)
 }
 

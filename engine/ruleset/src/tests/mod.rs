@@ -18,7 +18,7 @@ use crate::{
 };
 
 fn workshop() -> Workshop {
-    let sandbox = Sandbox::new(SandboxLimits::default()).unwrap();
+    let sandbox = Sandbox::new(SandboxLimits::default());
     Workshop::new(HostSettings { today: 20_700, ..HostSettings::default() }, sandbox)
 }
 
