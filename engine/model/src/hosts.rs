@@ -4,7 +4,7 @@
 //! but not for the name itself. The exact name wins over a wildcard, the longer wildcard over the
 //! shorter: what a reader of `seawall.toml` expects, whatever the order of its lines.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 /// A checked host pattern, lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -10,7 +10,7 @@ use regex::bytes::Regex;
 use seawall_model::{ChallengeKind, CounterId, HostPattern, Prefix, RuleId, Tick};
 
 use crate::diagnostic::FileId;
-use crate::schema::{FieldId, Type};
+use crate::schema::{FieldId, Schema, Type};
 use crate::set::Set;
 use crate::span::Span;
 
@@ -539,4 +539,24 @@ pub struct Program {
     pub decide: Option<Decide>,
     /// The tests of the policy.
     pub cases: Vec<crate::case::Case>,
+}
+
+impl Program {
+    /// Whether a value stays what it is from the first rule to the last: no score, no tag, no count,
+    /// no answer of a rule.
+    #[must_use]
+    pub fn is_lasting(&self, id: OperandId, schema: &Schema) -> bool {
+        match self.operands.get(id.0 as usize) {
+            Some(Operand::Field(field)) => *field != schema.score_field,
+            Some(Operand::Const(_) | Operand::Values(..)) => true,
+            Some(
+                Operand::CountOf(of)
+                | Operand::Len(of)
+                | Operand::Lower(of)
+                | Operand::Segment(of, _)
+                | Operand::Net(of, ..),
+            ) => self.is_lasting(*of, schema),
+            _ => false,
+        }
+    }
 }

@@ -3,9 +3,9 @@
 //! Networks are merged ranges in a sorted array: an overlap is never an error (a single address
 //! inside a listed /64 has taken other systems down at boot), and membership is one binary search.
 
-use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use hashbrown::HashSet;
 use seawall_model::Prefix;
 
 /// A checked set; each kind answers for its own type only.

@@ -14,6 +14,7 @@ use seawall_policy::schema::FieldId;
 use seawall_policy::set::Set;
 use seawall_state::{Key, State};
 use seawall_wasm::{Answer, Arg};
+use smallvec::SmallVec;
 
 use crate::explain::Trace;
 use crate::http::{Field, country, crawler, method};
@@ -24,6 +25,12 @@ const ANSWERS_MAX: usize = 32;
 
 /// A call of a rule that was answered: the function, the arguments as bytes, the answer.
 type Asked = (ExternId, Vec<Vec<u8>>, Value<'static>);
+
+/// A key that was hashed: of which shape, whether absentees count, and what came out.
+type Hashed = ((u16, bool), Option<Key>);
+
+/// So many different keys of one request are kept without asking for memory.
+const KEYS_EXPECTED: usize = 6;
 
 /// What differs between the server and a test.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,6 +68,7 @@ pub(crate) struct Judging<'j> {
     tags: RefCell<Vec<&'j str>>,
     headers: OnceCell<Option<Vec<u8>>>,
     answers: RefCell<Vec<Asked>>,
+    keys: RefCell<SmallVec<[Hashed; KEYS_EXPECTED]>>,
 }
 
 impl<'j> Judging<'j> {
@@ -85,6 +93,7 @@ impl<'j> Judging<'j> {
             tags: RefCell::new(Vec::new()),
             headers: OnceCell::new(),
             answers: RefCell::new(Vec::new()),
+            keys: RefCell::default(),
         }
     }
 
@@ -105,8 +114,23 @@ impl<'j> Judging<'j> {
     }
 
     /// The key of a counter for this request. A limit counts all absentees as one key, a track does
-    /// not count them.
-    pub(crate) fn key(&self, counter: &Counter, absent_counts: bool) -> Option<Key> {
+    /// not count them. Counters with the same `per` have the same key, which is hashed once.
+    pub(crate) fn key(&self, id: CounterId, absent_counts: bool) -> Option<Key> {
+        let counter = self.rules.program.counters.get(id.0 as usize)?;
+        let shape = self.rules.key_shapes.get(id.0 as usize).copied().flatten();
+        let Some(shape) = shape.map(|shape| (shape, absent_counts)) else {
+            return self.hashed(counter, absent_counts);
+        };
+        let known = self.keys.borrow().iter().find(|known| known.0 == shape).map(|known| known.1);
+        if let Some(key) = known {
+            return key;
+        }
+        let key = self.hashed(counter, absent_counts);
+        self.keys.borrow_mut().push((shape, key));
+        key
+    }
+
+    fn hashed(&self, counter: &Counter, absent_counts: bool) -> Option<Key> {
         let mut builder = self.state.key();
         if counter.scope == Scope::PerSite {
             builder.part(self.facts.site.as_bytes());
@@ -115,7 +139,7 @@ impl<'j> Judging<'j> {
             match self.rules.program.value(*operand, self) {
                 Value::Absent if absent_counts => builder.absent(),
                 Value::Absent => return None,
-                value => builder.part(&key_bytes(&value)),
+                value => with_key_bytes(&value, |bytes| builder.part(bytes)),
             }
         }
         Some(builder.finish())
@@ -124,14 +148,14 @@ impl<'j> Judging<'j> {
     /// A value as a key of its own, for `distinct`.
     pub(crate) fn value_key(&self, value: &Value<'_>) -> Key {
         let mut builder = self.state.key();
-        builder.part(&key_bytes(value));
+        with_key_bytes(value, |bytes| builder.part(bytes));
         builder.finish()
     }
 
     fn counter_value(&self, read: Read, id: CounterId) -> Option<u64> {
         let counter = self.rules.program.counters.get(id.0 as usize)?;
         let table = self.state.track(id)?;
-        let key = self.key(counter, false)?;
+        let key = self.key(id, false)?;
         Some(match read {
             Read::Count => table.count(key, counter.window_ms, self.now),
             Read::Bytes => table.bytes(key, counter.window_ms, self.now),
@@ -357,12 +381,13 @@ impl Context for Judging<'_> {
     fn sample(&self, percent: u8, key: &Value<'_>) -> bool {
         let mut builder = self.state.key();
         builder.part(b"sample");
-        builder.part(&key_bytes(key));
+        with_key_bytes(key, |bytes| builder.part(bytes));
         builder.finish().percentile() < percent
     }
 
     fn call(&self, id: ExternId, args: &[Value<'_>]) -> Value<'static> {
-        let key: Vec<Vec<u8>> = args.iter().map(key_bytes).collect();
+        let key: Vec<Vec<u8>> =
+            args.iter().map(|arg| with_key_bytes(arg, <[u8]>::to_vec)).collect();
         let known =
             self.answers.borrow().iter().find(|a| a.0 == id && a.1 == key).map(|a| a.2.clone());
         if let Some(answer) = known {
@@ -385,15 +410,15 @@ impl Context for Judging<'_> {
 
 /// A value as the bytes of a key; values of different types never share them within one key, since
 /// a key's parts have fixed types.
-fn key_bytes(value: &Value<'_>) -> Vec<u8> {
+fn with_key_bytes<R>(value: &Value<'_>, with: impl FnOnce(&[u8]) -> R) -> R {
     match value {
-        Value::Absent => Vec::new(),
-        Value::Bool(value) => vec![u8::from(*value)],
-        Value::Int(n) => n.to_le_bytes().to_vec(),
-        Value::Bytes(bytes) => bytes.to_vec(),
-        Value::Ip(ip) => Prefix::host(*ip).key_bytes().to_vec(),
-        Value::Net(net) => net.key_bytes().to_vec(),
-        Value::Headers => b"headers".to_vec(),
+        Value::Absent => with(&[]),
+        Value::Bool(value) => with(&[u8::from(*value)]),
+        Value::Int(n) => with(&n.to_le_bytes()),
+        Value::Bytes(bytes) => with(bytes),
+        Value::Ip(ip) => with(&Prefix::host(*ip).key_bytes()),
+        Value::Net(net) => with(&net.key_bytes()),
+        Value::Headers => with(b"headers"),
     }
 }
 

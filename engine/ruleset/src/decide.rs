@@ -160,7 +160,7 @@ impl RuleSet {
             if !judging.is_in_scope(counter.scope) || !self.program.holds(feed.condition, judging) {
                 continue;
             }
-            let Some(key) = judging.key(counter, false) else { continue };
+            let Some(key) = judging.key(feed.counter, false) else { continue };
             let Some(table) = judging.state.track(feed.counter) else { continue };
             let distinct = match counter.counts {
                 Counts::Distinct(operand) => match self.program.value(operand, judging) {
@@ -316,9 +316,8 @@ impl RuleSet {
     /// Asks a limit. `None` where the state has no such limit, which a state made for this ruleset
     /// never has.
     fn admit(&self, limit: &LimitStep, then: &Then, judging: &Judging<'_>) -> Option<Outcome> {
-        let counter = self.program.counters.get(limit.counter.0 as usize)?;
         let table = judging.state.limit(limit.counter)?;
-        let key = judging.key(counter, true)?;
+        let key = judging.key(limit.counter, true)?;
         let rate = Rate { n: limit.n, window_ms: limit.window_ms, burst: limit.burst };
         let hold =
             limit.hold_ms.map(|for_ms| Hold { for_ms, doubling_to_ms: limit.doubling_to_ms });
@@ -353,8 +352,7 @@ impl RuleSet {
                 Verdict::Challenge { kind: *kind, valid_ms: *valid_ms }
             }
             Final::Throttle { counter, n, window_ms } => {
-                let spec = self.program.counters.get(counter.0 as usize)?;
-                let key = judging.key(spec, true)?;
+                let key = judging.key(*counter, true)?;
                 let rate = Rate { n: *n, window_ms: *window_ms, burst: 0 };
                 match judging.state.limit(*counter)?.admit(key, &rate, None, judging.now) {
                     Outcome::Within => return None,

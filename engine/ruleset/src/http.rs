@@ -135,7 +135,9 @@ pub fn fold_host(raw: &[u8]) -> Result<String, BadHost> {
     };
     let name = name.strip_suffix('.').unwrap_or(name);
     let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if name.is_empty() || name.len() > 255 || name.starts_with('.') || !name.bytes().all(good) {
+    // No label is empty (RFC 1035 §2.3.1), or `a..` would be read once as `a.` and then as `a`.
+    let whole = name.split('.').all(|label| !label.is_empty());
+    if !whole || name.len() > 255 || !name.bytes().all(good) {
         return Err(BadHost);
     }
     Ok(name.to_ascii_lowercase())
@@ -215,6 +217,9 @@ mod tests {
             ("[::1]:80", Some("[::1]")),
             ("", None),
             (".", None),
+            ("Alice..:8080", None),
+            ("a..b", None),
+            (".a", None),
             ("a b", None),
             ("a@b", None),
             ("a:b", None),

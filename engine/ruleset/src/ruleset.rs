@@ -7,12 +7,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::http::SCHEMA;
 use crate::lists::{ListFile, list_file};
 use crate::plan::{IndexSummary, Plan};
 use crate::sources::Sources;
 use seawall_model::{ClientUnits, HostMap, Reason, RuleId};
 use seawall_policy::diagnostic::Files;
-use seawall_policy::program::{Counts, Program};
+use seawall_policy::program::{Counts, OperandId, Program, Scope};
 use seawall_policy::set::Set;
 use seawall_state::{Counted, CounterShape, CounterSpec};
 use seawall_wasm::{Component, Failure, Function, Sandbox};
@@ -47,6 +48,8 @@ pub struct RuleSet {
     pub(crate) sources: Sources,
     pub(crate) sites: HostMap<usize>,
     pub(crate) plan: Plan,
+    /// For each counter, the number of its kind of key; none where a walk can change the key.
+    pub(crate) key_shapes: Vec<Option<u16>>,
     /// The units that tests count clients by.
     pub(crate) units: ClientUnits,
     specs: Vec<CounterSpec>,
@@ -123,6 +126,7 @@ impl RuleSet {
         let Parts { program, plan, files, lists, externs, components, functions, .. } = parts;
         let Parts { sandbox, sources, units, .. } = parts;
         let specs = program.counters.iter().map(spec).collect();
+        let key_shapes = key_shapes(&program);
         let names = program.rules.iter().map(|rule| rule.name.clone()).collect();
         let mut sites = HostMap::default();
         for (at, site) in program.sites.iter().enumerate() {
@@ -141,6 +145,7 @@ impl RuleSet {
             sources,
             sites,
             plan,
+            key_shapes,
             units,
             specs,
             names,
@@ -206,6 +211,19 @@ impl RuleSet {
             index: self.plan.summary(),
         }
     }
+}
+
+/// Counters with the same `per` in the same scope have the same key.
+fn key_shapes(program: &Program) -> Vec<Option<u16>> {
+    let mut shapes: HashMap<(bool, &[OperandId]), u16> = HashMap::new();
+    let mut all = Vec::with_capacity(program.counters.len());
+    for counter in &program.counters {
+        let lasting = counter.per.iter().all(|operand| program.is_lasting(*operand, &SCHEMA));
+        let next = u16::try_from(shapes.len()).ok().filter(|_| lasting);
+        let shape = (counter.scope == Scope::PerSite, &*counter.per);
+        all.push(next.map(|next| *shapes.entry(shape).or_insert(next)));
+    }
+    all
 }
 
 /// What the state must know of a counter.

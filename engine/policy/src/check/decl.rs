@@ -574,7 +574,7 @@ impl Builder<'_> {
 /// The empty set of a type: which kind it is matters to nobody but the reader of a dump.
 fn empty_set(element: Type) -> Set {
     match element {
-        Type::Str => Set::Strings(std::collections::HashSet::new()),
+        Type::Str => Set::Strings(hashbrown::HashSet::new()),
         Type::Ip | Type::Cidr => Set::Nets(std::iter::empty().collect()),
         _ => Set::ints(Vec::new()),
     }

@@ -209,7 +209,7 @@ impl Builder<'_> {
 
 /// Constants of one type as a set.
 pub(super) fn set_of(consts: Vec<Const>) -> Set {
-    let mut strings = std::collections::HashSet::new();
+    let mut strings = hashbrown::HashSet::new();
     let mut ints = Vec::new();
     let mut nets = Vec::new();
     for constant in consts {

@@ -63,8 +63,8 @@ struct Ending<'p> {
     tests: Vec<AtomId>,
 }
 
-/// The rules before, filed by the first of their tests, so that ten thousand rules are not held
-/// against each other one by one: whatever implies all tests of a rule implies its first.
+/// The rules before, filed by the rarest of their tests, so that ten thousand rules are not held
+/// against each other one by one: whatever implies all tests of a rule implies that one.
 struct Earlier<'p> {
     program: &'p Program,
     endings: Vec<Ending<'p>>,
@@ -73,6 +73,8 @@ struct Earlier<'p> {
     same: HashMap<AtomId, Vec<usize>>,
     beginnings: HashMap<OperandId, HashMap<&'p [u8], Vec<usize>>>,
     nets: HashMap<(OperandId, Prefix), Vec<usize>>,
+    /// Tests that only themselves and a set of one imply.
+    equals: HashMap<OperandId, Vec<usize>>,
     /// Tests that only a known value implies.
     of_values: HashMap<OperandId, Vec<usize>>,
     others: HashMap<OperandId, Vec<usize>>,
@@ -87,6 +89,7 @@ impl<'p> Earlier<'p> {
             same: HashMap::new(),
             beginnings: HashMap::new(),
             nets: HashMap::new(),
+            equals: HashMap::new(),
             of_values: HashMap::new(),
             others: HashMap::new(),
         }
@@ -95,11 +98,11 @@ impl<'p> Earlier<'p> {
     fn file(&mut self, step: &'p Step, tests: Option<Vec<AtomId>>) {
         let Some(tests) = tests.filter(|_| always_ends(step)) else { return };
         let at = self.endings.len();
-        let first = tests.first().copied();
+        let rarest = tests.iter().copied().min_by_key(|test| commonness(self.program, *test));
         self.endings.push(Ending { step, tests });
-        let Some(first) = first else { return self.all.push(at) };
-        self.same.entry(first).or_default().push(at);
-        let Some(atom) = self.program.atoms.get(first.0 as usize) else { return };
+        let Some(rarest) = rarest else { return self.all.push(at) };
+        self.same.entry(rarest).or_default().push(at);
+        let Some(atom) = self.program.atoms.get(rarest.0 as usize) else { return };
         let operand = atom.operand;
         match &atom.check {
             Check::StartsWith(needle) if !needle.nocase => {
@@ -107,7 +110,8 @@ impl<'p> Earlier<'p> {
                 all.entry(&needle.bytes).or_default().push(at);
             }
             Check::InNet(net) => self.nets.entry((operand, *net)).or_default().push(at),
-            Check::Equal(_) | Check::Contains(_) | Check::Matches(_) => {
+            Check::Equal(_) => self.equals.entry(operand).or_default().push(at),
+            Check::Contains(_) | Check::Matches(_) => {
                 self.of_values.entry(operand).or_default().push(at);
             }
             _ => self.others.entry(operand).or_default().push(at),
@@ -134,7 +138,7 @@ impl<'p> Earlier<'p> {
         })
     }
 
-    /// Rules whose first test another test may imply.
+    /// Rules that are filed under what another test may imply.
     fn implied_by(&self, atom: &Atom, may: &mut Vec<usize>) {
         let operand = atom.operand;
         may.extend(self.others.get(&operand).into_iter().flatten());
@@ -142,6 +146,9 @@ impl<'p> Earlier<'p> {
             Check::Equal(value) => self.implied_by_value(operand, value, may),
             Check::InSet(set) => {
                 may.extend(self.of_values.get(&operand).into_iter().flatten());
+                if set.len() == 1 {
+                    may.extend(self.equals.get(&operand).into_iter().flatten());
+                }
                 // What takes all of a set takes any one of it.
                 match set {
                     Set::Strings(all) => all.iter().take(1).for_each(|one| {
@@ -185,6 +192,16 @@ impl<'p> Earlier<'p> {
             let around = self.nets.get(&(operand, Prefix::new(net.addr(), len)));
             may.extend(around.into_iter().flatten());
         }
+    }
+}
+
+/// Tests that fewer rules share come first.
+fn commonness(program: &Program, test: AtomId) -> u8 {
+    match program.atoms.get(test.0 as usize).map(|atom| (&atom.check, atom.negated)) {
+        Some((Check::Equal(Const::Bytes(_) | Const::Ip(_) | Const::Net(_)), false)) => 0,
+        Some((Check::StartsWith(_) | Check::InNet(_), false)) => 1,
+        Some((Check::Contains(_) | Check::Matches(_), false)) => 2,
+        _ => 3,
     }
 }
 

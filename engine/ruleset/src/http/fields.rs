@@ -187,12 +187,23 @@ pub(crate) fn crawler(name: &str) -> Option<i64> {
 
 /// The number of a country.
 pub(crate) fn country(code: [u8; 2]) -> Option<i64> {
-    word(COUNTRY, std::str::from_utf8(&code).ok()?)
+    let code = std::str::from_utf8(&code).ok()?;
+    let at = words::COUNTRIES.binary_search(&code).ok()?;
+    i64::try_from(at).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_country_is_found_by_its_place() {
+        for (at, code) in words::COUNTRIES.iter().enumerate() {
+            let code: [u8; 2] = code.as_bytes().try_into().unwrap();
+            assert_eq!(country(code), Some(at as i64), "{code:?}");
+        }
+        assert_eq!(country(*b"ZZ"), None);
+    }
 
     #[test]
     fn the_enum_and_the_table_are_one_list() {
