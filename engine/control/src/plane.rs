@@ -131,7 +131,8 @@ impl ControlPlane {
         loader.running(&[&handle.load().rules]);
         let names: Vec<Box<str>> = config.sites.iter().map(|site| site.name.clone()).collect();
         let levels = levels::watch(handle.clone(), names.clone(), now.clone())?;
-        let forge = PolicyForge { loader, handle, totals, sites: names, now: now.clone() };
+        let forge =
+            PolicyForge { loader, handle, totals, sites: names, now: now.clone(), stock: None };
         let reloader = Reloader::new(forge, bell.clone(), board, now, digest);
         let reloading = Some(reload(reloader, &config.root, bell.clone())?);
         Ok(Self {
@@ -211,6 +212,8 @@ struct PolicyForge {
     totals: Arc<Totals>,
     sites: Vec<Box<str>>,
     now: Now,
+    /// Lists of the generation that was published last, still to be put away.
+    stock: Option<Stock>,
 }
 
 impl Forge for PolicyForge {
@@ -253,8 +256,14 @@ impl Forge for PolicyForge {
         self.handle.publish(live);
         state.settle(&old.state);
         self.totals.retire(old.tally.clone());
-        self.loader.put_away(&stock);
+        self.stock = Some(stock);
         Published { generation: generation.0, carried: carried(report), warnings }
+    }
+
+    fn afterwards(&mut self) {
+        if let Some(stock) = self.stock.take() {
+            self.loader.put_away(&stock);
+        }
     }
 
     fn generation(&self) -> u64 {

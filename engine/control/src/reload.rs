@@ -57,6 +57,8 @@ pub(crate) trait Forge: Send {
     fn assemble(&mut self, draft: &Self::Draft) -> Result<Self::Ready, Refusal>;
     /// Makes it what judges.
     fn publish(&mut self, ready: Self::Ready) -> Published;
+    /// Does what can wait until the generation is on the board.
+    fn afterwards(&mut self) {}
     /// The number of what judges.
     fn generation(&self) -> u64;
 }
@@ -186,6 +188,7 @@ impl<F: Forge> Reloader<F> {
         self.refused = None;
         let (at, files) = ((self.now)(), self.forge.files(draft));
         self.board.published(Publication { generation, cause, at, files });
+        self.forge.afterwards();
         Outcome::Published { generation, took_ms: 0, carried, warnings }
     }
 

@@ -38,7 +38,8 @@ impl Sight {
         let summary = live.rules.summary();
         let age_ms = (self.now)().since_ms(posted.loaded);
         json!({
-            "generation": live.generation.0,
+            // As the board has it, so that number, error and history are of one moment.
+            "generation": posted.history.back().map_or(live.generation.0, |last| last.generation),
             "root": self.root,
             "loaded_at": rfc3339(posted.loaded),
             "age_ms": age_ms,

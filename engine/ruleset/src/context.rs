@@ -26,8 +26,13 @@ const ANSWERS_MAX: usize = 32;
 /// A call of a rule that was answered: the function, the arguments as bytes, the answer.
 type Asked = (ExternId, Vec<Vec<u8>>, Value<'static>);
 
-/// A key that was hashed: of which shape, whether absentees count, and what came out.
-type Hashed = ((u16, bool), Option<Key>);
+/// A key that was hashed.
+#[derive(Debug, Clone, Copy)]
+struct Hashed {
+    key: Key,
+    /// Whether none of its parts was absent.
+    whole: bool,
+}
 
 /// So many different keys of one request are kept without asking for memory.
 const KEYS_EXPECTED: usize = 6;
@@ -68,7 +73,7 @@ pub(crate) struct Judging<'j> {
     tags: RefCell<Vec<&'j str>>,
     headers: OnceCell<Option<Vec<u8>>>,
     answers: RefCell<Vec<Asked>>,
-    keys: RefCell<SmallVec<[Hashed; KEYS_EXPECTED]>>,
+    keys: RefCell<SmallVec<[(u16, Hashed); KEYS_EXPECTED]>>,
 }
 
 impl<'j> Judging<'j> {
@@ -116,33 +121,39 @@ impl<'j> Judging<'j> {
     /// The key of a counter for this request. A limit counts all absentees as one key, a track does
     /// not count them. Counters with the same `per` have the same key, which is hashed once.
     pub(crate) fn key(&self, id: CounterId, absent_counts: bool) -> Option<Key> {
-        let counter = self.rules.program.counters.get(id.0 as usize)?;
         let shape = self.rules.key_shapes.get(id.0 as usize).copied().flatten();
-        let Some(shape) = shape.map(|shape| (shape, absent_counts)) else {
-            return self.hashed(counter, absent_counts);
+        let known = shape.and_then(|shape| {
+            self.keys.borrow().iter().find(|(known, _)| *known == shape).map(|known| known.1)
+        });
+        let hashed = match known {
+            Some(hashed) => hashed,
+            None => {
+                let hashed = self.hashed(self.rules.program.counters.get(id.0 as usize)?);
+                if let Some(shape) = shape {
+                    self.keys.borrow_mut().push((shape, hashed));
+                }
+                hashed
+            }
         };
-        let known = self.keys.borrow().iter().find(|known| known.0 == shape).map(|known| known.1);
-        if let Some(key) = known {
-            return key;
-        }
-        let key = self.hashed(counter, absent_counts);
-        self.keys.borrow_mut().push((shape, key));
-        key
+        (hashed.whole || absent_counts).then_some(hashed.key)
     }
 
-    fn hashed(&self, counter: &Counter, absent_counts: bool) -> Option<Key> {
+    fn hashed(&self, counter: &Counter) -> Hashed {
         let mut builder = self.state.key();
+        let mut whole = true;
         if counter.scope == Scope::PerSite {
             builder.part(self.facts.site.as_bytes());
         }
         for operand in &counter.per {
             match self.rules.program.value(*operand, self) {
-                Value::Absent if absent_counts => builder.absent(),
-                Value::Absent => return None,
+                Value::Absent => {
+                    builder.absent();
+                    whole = false;
+                }
                 value => with_key_bytes(&value, |bytes| builder.part(bytes)),
             }
         }
-        Some(builder.finish())
+        Hashed { key: builder.finish(), whole }
     }
 
     /// A value as a key of its own, for `distinct`.

@@ -30,6 +30,14 @@ pub(super) struct Place {
     pub(super) source: u32,
 }
 
+impl Place {
+    /// Spread over the bits, so that equal values of two places seldom meet.
+    fn mixed(self) -> u64 {
+        (self.index.rotate_left(16) ^ u64::from(self.source)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            >> 20
+    }
+}
+
 /// One value. An index of 0 is none.
 #[derive(Clone)]
 struct Slot {
@@ -76,7 +84,8 @@ impl Memo {
         if self.slots.is_empty() {
             self.slots = vec![Slot::EMPTY; MEMO_VALUES];
         }
-        let at = self.hasher.hash_one((place, value)) as usize % MEMO_VALUES;
+        let mixed = self.hasher.hash_one(value) ^ place.mixed();
+        let at = mixed as usize % MEMO_VALUES;
         let Some(slot) = self.slots.get_mut(at) else { return search(found) };
         if slot.place == place && slot.value() == value {
             return found.extend_from_slice(slot.found());

@@ -73,7 +73,9 @@ impl Index {
     ) -> Result<Self, TooLarge> {
         let mut filing = Filing { program, drafts: BTreeMap::new(), entries: 0, bytes: 0 };
         let mut always: Vec<(LevelId, u32)> = Vec::new();
+        let mut levels = Vec::new();
         for (number, step) in (0_u32..).zip(steps) {
+            levels.push(step.level);
             match cover(program, schema, step.when) {
                 Cover::Never => {}
                 Cover::Always => always.push((step.level, number)),
@@ -88,7 +90,7 @@ impl Index {
         let mut postings = Postings::default();
         let drafts = filing.drafts.into_iter();
         let mut sources: Vec<Source> =
-            drafts.map(|(origin, draft)| draft.finish(origin, &mut postings)).collect();
+            drafts.map(|(origin, draft)| draft.finish(origin, &levels, &mut postings)).collect();
         for source in &mut sources {
             let repeats = |(field, name)| schema.repeats(field, name);
             source.remembers = source.searches() && source.field(program).is_some_and(repeats);
@@ -156,6 +158,7 @@ fn by_level(program: &Program, always: &[(LevelId, u32)]) -> Box<[Box<[u32]>]> {
 #[derive(Debug)]
 pub struct Walk<'i> {
     index: &'i Index,
+    level: LevelId,
     always: &'i [u32],
     /// Sources that were not asked yet.
     sources: &'i [Source],
@@ -168,7 +171,7 @@ impl<'i> Walk<'i> {
     #[must_use]
     pub fn new(index: &'i Index, level: LevelId) -> Self {
         let always = index.always.get(usize::from(level.0)).map_or(index.always(), |steps| steps);
-        Self { index, always, sources: &index.sources, found: Found::new() }
+        Self { index, level, always, sources: &index.sources, found: Found::new() }
     }
 
     /// The next step below `end` that may apply. A source is asked when it may find the next step
@@ -196,6 +199,10 @@ impl<'i> Walk<'i> {
     }
 
     fn ask<C: Context>(&mut self, source: &'i Source, program: &Program, ctx: &C) {
+        if source.level > self.level {
+            self.sources = self.sources.get(1..).unwrap_or_default();
+            return;
+        }
         let number = self.index.sources.len().saturating_sub(self.sources.len());
         self.sources = self.sources.get(1..).unwrap_or_default();
         let place =

@@ -11,7 +11,7 @@ use super::literals::must_contain;
 use super::nets::Nets;
 use super::postings::{Found, Posting, Postings};
 use super::strings::Strings;
-use crate::program::{Atom, Check, Const, ListId, Needle, Operand, OperandId, Program};
+use crate::program::{Atom, Check, Const, LevelId, ListId, Needle, Operand, OperandId, Program};
 use crate::run::{Context, Value};
 use crate::schema::FieldId;
 use crate::set::Set;
@@ -30,6 +30,8 @@ pub(super) enum Origin {
 pub(super) struct Source {
     /// The first step that it can find.
     pub(super) first: u32,
+    /// The lowest level at which it finds one.
+    pub(super) level: LevelId,
     /// Whether what it finds is worth remembering.
     pub(super) remembers: bool,
     origin: Origin,
@@ -136,10 +138,18 @@ impl Draft {
     }
 
     /// Made ready to be looked up.
-    pub(super) fn finish(self, origin: Origin, postings: &mut Postings) -> Source {
-        let mut first = u32::MAX;
+    pub(super) fn finish(
+        self,
+        origin: Origin,
+        levels: &[LevelId],
+        postings: &mut Postings,
+    ) -> Source {
+        let (mut first, mut level) = (u32::MAX, LevelId(u16::MAX));
         let mut file = |steps: Vec<u32>| {
-            first = steps.iter().copied().fold(first, u32::min);
+            for step in &steps {
+                first = first.min(*step);
+                level = level.min(levels.get(*step as usize).copied().unwrap_or_default());
+            }
             postings.file(steps)
         };
         let mut strings = |maps: [Filed; 3]| {
@@ -155,7 +165,18 @@ impl Draft {
         let nets = self.nets.into_iter().map(|(net, steps)| (net, file(steps)));
         let nets = Nets::new(nets.collect());
         let lists = self.lists.into_iter().map(|(list, steps)| (list, file(steps))).collect();
-        Source { first, remembers: false, origin, plain, folded, grams, numbers, nets, lists }
+        Source {
+            first,
+            level,
+            remembers: false,
+            origin,
+            plain,
+            folded,
+            grams,
+            numbers,
+            nets,
+            lists,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One file per word that the user types.
 
 pub(crate) mod bench;
+pub(crate) mod budget;
 pub(crate) mod fuzz;
 pub(crate) mod rules;
 pub(crate) mod run;

@@ -3,7 +3,7 @@
 //! Doctests run before the rest, and the last line sums every step up: a run whose last words are
 //! some empty step's `0 passed` reads as if nothing had been tested.
 
-use crate::command::{rules, setup};
+use crate::command::{budget, rules, setup};
 use crate::repo::Repo;
 use crate::shell;
 use anyhow::bail;
@@ -84,7 +84,9 @@ fn steps(repo: &Repo, tally: &mut Tally) -> anyhow::Result<()> {
     step("everything else");
     let mut tests =
         repo.cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]);
-    count(tests.env("SEAWALL_BIN", &seawall), tally)
+    count(tests.env("SEAWALL_BIN", &seawall), tally)?;
+    step("instructions of a decision");
+    budget::run(repo)
 }
 
 fn step(name: &str) {
