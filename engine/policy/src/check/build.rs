@@ -48,6 +48,8 @@ pub(super) struct Builder<'g> {
     pub(super) member: Option<Box<str>>,
     /// What members there are, and what they may.
     pub(super) tenants: Vec<Tenant>,
+    /// What regular expressions have taken so far.
+    pub(super) regexes: super::regexes::Spent,
     atoms: HashMap<String, AtomId>,
     operands: HashMap<String, OperandId>,
 }
@@ -66,6 +68,7 @@ impl<'g> Builder<'g> {
             place: Place::Walk,
             member: None,
             tenants: Vec::new(),
+            regexes: HashMap::new(),
             atoms: HashMap::new(),
             operands: HashMap::new(),
         }

@@ -11,9 +11,6 @@ use crate::schema::Type;
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{CompareOp, Literal, OpKind, Operand};
 
-/// The most bytes that one compiled regular expression may take. Larger ones are refused at load.
-pub const REGEX_BYTES_MAX: usize = 1 << 20;
-
 impl Builder<'_> {
     /// Builds `left op right`.
     pub(super) fn compare(
@@ -436,27 +433,6 @@ impl Builder<'_> {
             .help("agents are written in any case; `nocase` finds them all")
             .fix(op, format!("{word} nocase")),
         );
-    }
-
-    fn regex(&mut self, pattern: &str, span: Span) -> Option<regex::bytes::Regex> {
-        let built = regex::bytes::RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build();
-        let message = match built {
-            Ok(regex) => return Some(regex),
-            Err(regex::Error::CompiledTooBig(max)) => {
-                format!("this regular expression takes more than {max} bytes when compiled")
-            }
-            Err(error) => {
-                let text = error.to_string();
-                let why = text.lines().last().unwrap_or("").trim_start_matches("error: ");
-                format!("this regular expression does not compile: {why}")
-            }
-        };
-        self.complain(
-            Diagnostic::error(Code::Regex, self.file, span, message).help(
-                "look-around and back-references do not exist here, so that no input is slow",
-            ),
-        );
-        None
     }
 }
 

@@ -19,10 +19,10 @@ mod memory;
 mod names;
 mod operand;
 mod reach;
+mod regexes;
 
 pub use action::{LASTING_MAX_MS, PASS_VALID_DEFAULT_MS, SCORE_STEP_MAX, TARPIT_MAX_MS};
 pub use cases::TIMES_MAX;
-pub use compare::REGEX_BYTES_MAX;
 pub use cost::{Cost, FieldCost, costs, field_cost};
 pub use decl::{
     COUNTER_KEYS_MAX, EXTERN_MEMORY_BYTES_MAX, EXTERN_PARAMS_MAX, EXTERN_TIME_DEFAULT_MS,
@@ -31,6 +31,9 @@ pub use decl::{
 };
 pub use layer::{RATE_MAX, RULES_MAX};
 pub use member::{MEMBER_KEYS_DEFAULT, MEMBER_RULES_DEFAULT};
+pub use regexes::{
+    REGEX_BYTES_HOST_MAX, REGEX_BYTES_MAX, REGEX_BYTES_MEMBER_MAX, REGEX_CACHE_BYTES_MAX,
+};
 
 use crate::diagnostic::{Diagnostic, FileId, Files, tidy};
 use crate::program::Program;

@@ -375,3 +375,40 @@ fn a_member_that_disables_and_adjusts_walks_his_own_copy_of_the_defaults() {
     assert_eq!(ask("m.example", "/b"), "unopposed");
     assert_eq!(ask("m.example", "/b"), "defaults.b");
 }
+
+/// A policy of so many expressions of 400 repetitions each.
+fn expressions(n: u32) -> String {
+    let rule = |i| format!("rule r{i} {{ when ua matches r\"x{i}[a-z0-9]{{400}}y\" then drop }}\n");
+    (0..n).map(rule).collect()
+}
+
+#[test]
+fn a_thousand_long_expressions_are_refused_at_the_one_that_was_too_much() {
+    assert!(
+        super::assemble(&format!("policy 1\nfloor {{\n{}}}\n", expressions(50))).rules.is_some()
+    );
+    let refused = super::assemble(&format!("policy 1\nfloor {{\n{}}}\n", expressions(5_000)));
+    let errors: Vec<_> =
+        refused.diagnostics.iter().filter(|d| d.severity == crate::Severity::Error).collect();
+    let [why] = *errors else { panic!("{errors:?}") };
+    assert_eq!(why.code, "C006");
+    assert!(why.message.contains("16 MiB") && why.line > 50, "{why:?}");
+}
+
+#[test]
+fn one_members_expressions_take_nothing_from_the_next_one() {
+    let member =
+        |n, rules| format!("policy 1\nsite \"m{n}.example\" {{\n{}}}\n", expressions(rules));
+    let root = "policy 1\n\
+        tenant m1 { hosts { \"m1.example\" } may { drop } rules 5000 file \"m1/a.wall\" }\n\
+        tenant m2 { hosts { \"m2.example\" } may { drop } rules 5000 file \"m2/a.wall\" }\n";
+    let store = MemoryStore::default()
+        .with("root.wall", root)
+        .with("m1/a.wall", member(1, 2_000))
+        .with("m2/a.wall", member(2, 30));
+    let assembly = workshop().assemble(&Sources::gather("root.wall", &store), Purpose::Check, None);
+    let errors: Vec<_> =
+        assembly.diagnostics.iter().filter(|d| d.severity == crate::Severity::Error).collect();
+    let [why] = *errors else { panic!("{errors:?}") };
+    assert_eq!((why.code, &*why.file), ("C006", "m1/a.wall"));
+}
