@@ -2,6 +2,7 @@
 
 use seawall_policy::check::costs;
 
+use crate::http::SCHEMA;
 use crate::ruleset::RuleSet;
 
 /// What one rule or limit costs.
@@ -20,7 +21,7 @@ impl RuleSet {
     /// What each rule and limit costs, those that are always asked first, then the dearest.
     #[must_use]
     pub fn costs(&self) -> Vec<CostLine> {
-        let mut all = costs(&self.program);
+        let mut all = costs(&self.program, &SCHEMA);
         all.sort_by_key(|cost| (cost.indexed, std::cmp::Reverse(cost.ns)));
         let line = |cost: seawall_policy::check::Cost| {
             let rule = self.program.rules.get(cost.rule.0 as usize)?;

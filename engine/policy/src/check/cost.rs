@@ -1,25 +1,17 @@
 //! What rules cost: which of them are asked about every request, and about how long each takes.
 //!
 //! The times are rough figures for one value of a usual length, meant for putting rules in order
-//! and for nothing else. What an index can find is judged in one place, [`is_indexed`].
+//! and for nothing else. What can be found without asking, the index itself says.
 
-use regex_syntax::ParserBuilder;
-use regex_syntax::hir::literal::{ExtractKind, Extractor};
-use regex_syntax::hir::{Hir, HirKind};
 use seawall_model::RuleId;
 
 use super::build::Builder;
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
-use crate::program::{Atom, AtomId, Check, CondId, Op, Operand, OperandId, Program, Read, Step};
-use crate::schema::{FieldSpec, Form, Presence, Type};
+use crate::index::{Cover, SUBSTRING_BYTES_MIN, cover, must_contain};
+use crate::program::{Atom, Check, CondId, Op, Operand, OperandId, Program, Read, Step};
+use crate::schema::{FieldSpec, Form, Presence, Schema, Type};
 use crate::syntax::ast::Rule;
-
-/// The fewest bytes that are worth looking for: shorter text stands in every other request.
-const LITERAL_BYTES_MIN: usize = 3;
-/// How many parts of an expression are looked at together for a text that it needs; in an
-/// expression without case each letter is a part.
-const PARTS_TOGETHER: usize = 8;
 
 /// Nanoseconds of the kinds of work, for a value of a hundred bytes.
 mod ns {
@@ -86,131 +78,26 @@ pub const fn field_cost(spec: &FieldSpec) -> FieldCost {
 
 /// The cost of every rule and limit, in the order of their names' numbers.
 #[must_use]
-pub fn costs(program: &Program) -> Vec<Cost> {
+pub fn costs(program: &Program, schema: &Schema) -> Vec<Cost> {
     let layers = [&program.guarantee, &program.floor, &program.defaults];
     let sites = program.sites.iter().map(|site| &site.steps);
     let steps = layers.into_iter().chain(sites).flatten();
-    let mut all: Vec<Cost> = steps.map(|step| cost(program, step)).collect();
+    let mut all: Vec<Cost> = steps.map(|step| cost(program, schema, step)).collect();
     all.sort_by_key(|cost| cost.rule);
     all
 }
 
-fn cost(program: &Program, step: &Step) -> Cost {
+fn cost(program: &Program, schema: &Schema, step: &Step) -> Cost {
     let conditions = [step.when, step.unless].into_iter().flatten();
     let asked = conditions.fold(0, |ns: u32, id| ns.saturating_add(condition_ns(program, id)));
     let counted = if step.limit.is_some() { ns::COUNTER } else { 0 };
-    let indexed = is_indexed(program, step);
+    let indexed = is_indexed(program, schema, step);
     Cost { rule: step.rule, indexed, ns: asked.saturating_add(counted) }
 }
 
-/// Whether a step need only be asked about requests in which an index has found something: its
-/// condition cannot hold where each test that an index could answer is false.
-pub(super) fn is_indexed(program: &Program, step: &Step) -> bool {
-    step.when.is_some_and(|when| !may_hold_unfound(program, when))
-}
-
-/// What is known of the truth value at a step of a condition, if the step is reached.
-#[derive(Clone, Copy, Default)]
-struct Possible {
-    no: bool,
-    yes: bool,
-}
-
-impl Possible {
-    fn add(&mut self, other: Self) {
-        self.no |= other.no;
-        self.yes |= other.yes;
-    }
-}
-
-/// Whether a condition may hold though every test that an index could answer is false. Each other
-/// test may come out either way, so the run is followed with what is possible at each step.
-fn may_hold_unfound(program: &Program, id: CondId) -> bool {
-    let Some(ops) = program.conditions.get(id.0 as usize) else { return true };
-    let mut at = vec![Possible::default(); ops.len().saturating_add(1)];
-    if let Some(first) = at.first_mut() {
-        first.no = true;
-    }
-    let reach = |to: usize, possible: Possible, at: &mut Vec<Possible>| {
-        if let Some(slot) = at.get_mut(to) {
-            slot.add(possible);
-        }
-    };
-    for (n, op) in ops.iter().enumerate() {
-        let Some(here) = at.get(n).copied().filter(|here| here.no || here.yes) else { continue };
-        let next = n.saturating_add(1);
-        let (no, yes) =
-            (Possible { no: here.no, yes: false }, Possible { no: false, yes: here.yes });
-        match *op {
-            Op::Test(atom) => {
-                let yes = !is_findable(program, atom);
-                reach(next, Possible { no: true, yes }, &mut at);
-            }
-            Op::Set(value) => reach(next, Possible { no: !value, yes: value }, &mut at),
-            Op::Not => reach(next, Possible { no: here.yes, yes: here.no }, &mut at),
-            Op::JumpIfTrue(to) => {
-                reach(to as usize, yes, &mut at);
-                reach(next, no, &mut at);
-            }
-            Op::JumpIfFalse(to) => {
-                reach(to as usize, no, &mut at);
-                reach(next, yes, &mut at);
-            }
-        }
-    }
-    at.last().is_none_or(|end| end.yes)
-}
-
-/// Whether an index over the values of a request can say that a test is false.
-fn is_findable(program: &Program, atom: AtomId) -> bool {
-    let Some(atom) = program.atoms.get(atom.0 as usize) else { return false };
-    let plain = matches!(
-        program.operands.get(atom.operand.0 as usize),
-        Some(Operand::Field(_) | Operand::Values(..))
-    );
-    plain
-        && !atom.negated
-        && match &atom.check {
-            Check::Equal(_) | Check::InSet(_) | Check::InList(_) | Check::InNet(_) => true,
-            Check::StartsWith(needle) => !needle.bytes.is_empty(),
-            Check::Contains(needle) => needle.bytes.len() >= LITERAL_BYTES_MIN,
-            Check::Matches(regex) => needs_literal(regex.as_str()),
-            Check::True
-            | Check::Present
-            | Check::Ordered(..)
-            | Check::SameAs(_)
-            | Check::OrderedTo(..)
-            | Check::EndsWith(_) => false,
-        }
-}
-
-/// Whether whatever an expression matches holds one of a few texts of some length.
-fn needs_literal(pattern: &str) -> bool {
-    let parsed = ParserBuilder::new().utf8(false).build().parse(pattern);
-    parsed.is_ok_and(|hir| has_literal(&hir))
-}
-
-fn has_literal(hir: &Hir) -> bool {
-    if begins_with_literal(hir) {
-        return true;
-    }
-    match hir.kind() {
-        HirKind::Literal(literal) => literal.0.len() >= LITERAL_BYTES_MIN,
-        HirKind::Capture(capture) => has_literal(&capture.sub),
-        HirKind::Repetition(repeated) => repeated.min > 0 && has_literal(&repeated.sub),
-        HirKind::Alternation(branches) => branches.iter().all(has_literal),
-        HirKind::Concat(parts) => {
-            let from = |start| parts.iter().skip(start).take(PARTS_TOGETHER).cloned().collect();
-            parts.iter().any(has_literal)
-                || (1..parts.len()).any(|start| begins_with_literal(&Hir::concat(from(start))))
-        }
-        HirKind::Empty | HirKind::Class(_) | HirKind::Look(_) => false,
-    }
-}
-
-fn begins_with_literal(hir: &Hir) -> bool {
-    let begins = Extractor::new().kind(ExtractKind::Prefix).extract(hir);
-    begins.min_literal_len().is_some_and(|len| len >= LITERAL_BYTES_MIN)
+/// Whether the index finds a step, so that it need only be asked about some requests.
+fn is_indexed(program: &Program, schema: &Schema, step: &Step) -> bool {
+    cover(program, schema, step.when) != Cover::Always
 }
 
 fn condition_ns(program: &Program, id: CondId) -> u32 {
@@ -282,7 +169,7 @@ impl Builder<'_> {
     /// Notes a rule that looks into the text of every request.
     pub(super) fn note_cost(&mut self, rule: &Rule, step: &Step) {
         let (Some(written), Some(when)) = (&rule.when, step.when) else { return };
-        if is_indexed(&self.program, step) {
+        if is_indexed(&self.program, self.given.schema, step) {
             return;
         }
         let ops = self.program.conditions.get(when.0 as usize).map(|ops| &**ops);
@@ -297,13 +184,13 @@ impl Builder<'_> {
             .collect();
         let Some(first) = tests.first() else { return };
         let vague = tests.iter().find(|atom| match &atom.check {
-            Check::Matches(regex) => !needs_literal(regex.as_str()),
+            Check::Matches(regex) => must_contain(regex.as_str()).is_none(),
             _ => false,
         });
         let name = &rule.name.node;
         let message = match vague {
             Some(atom) => format!(
-                "`{}` holds no {LITERAL_BYTES_MIN} letters in a row to look for, so `{name}` is \
+                "`{}` holds no {SUBSTRING_BYTES_MIN} letters in a row to look for, so `{name}` is \
                  evaluated on every request",
                 atom.text
             ),
@@ -316,33 +203,5 @@ impl Builder<'_> {
             "ask for something that can be looked up as well: a path, a host, a header's text";
         let said = Diagnostic::error(Code::EveryRequest, self.file, written.span, message);
         self.complain(said.note().help(help));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::needs_literal;
-
-    #[test]
-    fn a_text_that_must_be_there_is_found_wherever_it_stands() {
-        for (pattern, needs) in [
-            ("sqlmap", true),
-            ("^/wp-(?:admin|login)", true),
-            (r"\d+sqlmap\d+", true),
-            ("(?i-u)nikto", true),
-            ("(?i-u).*nikto.*", true),
-            ("(?:curl|wget)/", true),
-            ("(?:curl|w)", false),
-            ("(?:abc)*", false),
-            ("(?:abc)+", true),
-            (r"^[a-z]{20}$", false),
-            (r"\.(?:php|asp)$", true),
-            ("(?s-u)^(?:.*)$", false),
-            ("", false),
-            ("ab", false),
-            (".*.*", false),
-        ] {
-            assert_eq!(needs_literal(pattern), needs, "{pattern}");
-        }
     }
 }

@@ -143,14 +143,30 @@ mod tests {
         assert_eq!(found("(?i-u)Bot"), some(&["bot"]));
         assert_eq!(found("(?i-u)(probe|sweep)er"), some(&["probe", "sweep"]));
         assert_eq!(found("(?s-u)^(?:.*/xmlrpc\\x2ephp.*)$"), some(&["/xmlrpc.php"]));
+        assert_eq!(found("(?i-u).*nikto.*"), some(&["nikto"]));
+        assert_eq!(found(r"\d+sqlmap\d+"), some(&["sqlmap"]));
+        assert_eq!(found(r"\.(?:php|asp)$"), some(&["asp", "php"]));
         assert_eq!(found("(abc)+x?"), some(&["abc"]));
         assert_eq!(found(r"foo\bbar"), some(&["foobar"]));
     }
 
     #[test]
     fn an_expression_that_matches_without_one_has_none() {
-        for pattern in [".*", "[a-z]+", "ab", "(abc)?", "abc|", "(abc|x)", r"\d{3}-\d{4}", "", "("]
-        {
+        for pattern in [
+            ".*",
+            ".*.*",
+            "[a-z]+",
+            "(?:curl|w)",
+            "(?:abc)*",
+            "(?s-u)^(?:.*)$",
+            "ab",
+            "(abc)?",
+            "abc|",
+            "(abc|x)",
+            r"\d{3}-\d{4}",
+            "",
+            "(",
+        ] {
             assert_eq!(found(pattern), None, "{pattern}");
         }
         // U+212A, the Kelvin sign, folds to `k`: no literal runs through it.
