@@ -248,9 +248,11 @@ fn contains(bytes: &[u8], needle: &Needle) -> bool {
     if !needle.nocase {
         return memchr::memmem::find(bytes, &needle.bytes).is_some();
     }
-    // Only reached for needles; the index of a large policy searches all of them at once.
-    needle.bytes.is_empty()
-        || bytes.windows(needle.bytes.len()).any(|part| part.eq_ignore_ascii_case(&needle.bytes))
+    let Some(first) = needle.bytes.first().copied() else { return true };
+    memchr::memchr2_iter(first, first.to_ascii_uppercase(), bytes).any(|at| {
+        let end = at.saturating_add(needle.bytes.len());
+        bytes.get(at..end).is_some_and(|part| part.eq_ignore_ascii_case(&needle.bytes))
+    })
 }
 
 /// The n-th part of a path, from 1.
@@ -321,5 +323,12 @@ mod tests {
             let needle = Needle { bytes: Box::default(), nocase };
             assert!(contains(b"", &needle) && contains(b"x", &needle));
         }
+    }
+
+    #[test]
+    fn a_needle_is_found_in_either_case_up_to_the_last_byte() {
+        let needle = Needle { bytes: (*b"bot").into(), nocase: true };
+        assert!(contains(b"b bBOT", &needle) && contains(b"Bot", &needle));
+        assert!(!contains(b"bo", &needle) && !contains(b"b o t bo", &needle));
     }
 }
