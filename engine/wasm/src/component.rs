@@ -2,7 +2,9 @@
 
 use crate::error::told;
 use crate::function::Function;
+use crate::instance::{Guard, Mould};
 use crate::{BindError, CallLimits, LoadError, ParamKind, ResultKind, Sandbox, Signature};
+use std::sync::Arc;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{InstancePre, Linker};
 
@@ -19,7 +21,7 @@ const TYPES: &str = "seawall:rule/types@0.1.";
 pub struct Component {
     sandbox: Sandbox,
     code: wasmtime::component::Component,
-    ready: InstancePre<crate::instance::Guard>,
+    ready: InstancePre<Guard>,
     exports: Vec<Signature>,
 }
 
@@ -85,7 +87,14 @@ impl Component {
         let Some(index) = self.code.get_export_index(None, export) else {
             return Err(BindError::NoFunction { name: export.into(), has: Vec::new() });
         };
-        let function = Function::new(self.ready.clone(), index, have.clone(), limits, max);
+        let function = Function::new(Mould {
+            ready: self.ready.clone(),
+            export: index,
+            signature: have.clone(),
+            limits,
+            max: *max,
+            counters: Arc::default(),
+        });
         function.start_first().map_err(BindError::Start)?;
         Ok(function)
     }

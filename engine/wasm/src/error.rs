@@ -109,11 +109,14 @@ pub enum Failure {
     Busy,
     /// The rule failed too often a short while ago and is not called.
     Quarantined,
+    /// The rule answered otherwise on a fresh instance, so it keeps something between calls. Counted
+    /// and never returned: the answer of the fresh instance stands.
+    Impure,
 }
 
 impl Failure {
     /// All, in the order of [`crate::CallStats::failures`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Fuel,
         Self::Time,
         Self::Memory,
@@ -122,6 +125,7 @@ impl Failure {
         Self::Argument,
         Self::Busy,
         Self::Quarantined,
+        Self::Impure,
     ];
 
     /// One short word for metrics and logs.
@@ -136,6 +140,7 @@ impl Failure {
             Self::Argument => "argument",
             Self::Busy => "busy",
             Self::Quarantined => "quarantined",
+            Self::Impure => "impure",
         }
     }
 
@@ -143,7 +148,9 @@ impl Failure {
     #[must_use]
     pub const fn is_the_rules(self) -> bool {
         match self {
-            Self::Fuel | Self::Time | Self::Memory | Self::Trap | Self::Answer => true,
+            Self::Fuel | Self::Time | Self::Memory | Self::Trap | Self::Answer | Self::Impure => {
+                true
+            }
             Self::Argument | Self::Busy | Self::Quarantined => false,
         }
     }

@@ -8,6 +8,10 @@ pub const EPOCH_TICK_MS: u64 = 1;
 /// call began. A single bulk operation runs to its end after that, which `memory_bytes_max` bounds.
 pub(crate) const EPOCH_SLACK_TICKS: u64 = 1;
 
+/// Fuel for each millisecond under which a call that the clock would end is taken for one whose thread
+/// did not run. A thread that runs burns about 1,000,000 in a millisecond.
+pub(crate) const IDLE_FUEL_PER_MS: u64 = 10_000;
+
 /// What one sandbox holds and what one call may ask for at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SandboxLimits {
@@ -49,6 +53,14 @@ pub struct SandboxLimits {
     pub failure_window_ms: u64,
     /// Milliseconds of quarantine. 60,000.
     pub quarantine_ms: u64,
+    /// Calls of one function on reused instances after which one is repeated on a fresh instance.
+    /// 10,000: a fresh instance costs 10 to 25 µs, so this adds about 2 ns to a call.
+    pub purity_check_every: u64,
+    /// Answers of one function that are kept for arguments that come again. 1,024; 0 keeps none.
+    pub memo_answers: usize,
+    /// Bytes of all arguments of a call, and of its answer, beyond which it is not kept. 512, so that
+    /// a function's memory of answers ends at about 1 MiB.
+    pub memo_bytes_max: usize,
 }
 
 impl Default for SandboxLimits {
@@ -72,6 +84,9 @@ impl Default for SandboxLimits {
             failures_max: 20,
             failure_window_ms: 10_000,
             quarantine_ms: 60_000,
+            purity_check_every: 10_000,
+            memo_answers: 1_024,
+            memo_bytes_max: 512,
         }
     }
 }
@@ -91,7 +106,8 @@ pub enum Isolation {
 pub struct CallLimits {
     /// Units of work, roughly one for each instruction. This is the limit that decides.
     pub fuel: u64,
-    /// Milliseconds on the wall clock: the backstop.
+    /// Milliseconds on the wall clock: the backstop. They are granted once more to a call that used
+    /// hardly any fuel in them, whose thread then probably was not running.
     pub time_ms: u64,
     /// Bytes of linear memory.
     pub memory_bytes: usize,
