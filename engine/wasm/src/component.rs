@@ -3,6 +3,7 @@
 use crate::error::told;
 use crate::function::Function;
 use crate::instance::{Guard, Mould};
+use crate::nesting;
 use crate::{BindError, CallLimits, LoadError, ParamKind, ResultKind, Sandbox, Signature};
 use std::sync::Arc;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
@@ -40,6 +41,7 @@ impl Component {
         if bytes.starts_with(&CORE_MODULE) {
             return Err(LoadError::CoreModule);
         }
+        nesting::check(bytes, sandbox.limits())?;
         let invalid = |error: wasmtime::Error| LoadError::Invalid(told(&error));
         let engine = sandbox.engine()?;
         let code = wasmtime::component::Component::from_binary(engine, bytes).map_err(invalid)?;

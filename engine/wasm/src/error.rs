@@ -27,6 +27,14 @@ pub enum LoadError {
     /// Truncated, damaged, not WebAssembly, or asking for what the sandbox does not allow.
     #[error("the component is not valid: {0}")]
     Invalid(String),
+    /// It is nested so deep that compiling it would take the machine.
+    #[error("the component has more than {max} {what} inside each other")]
+    Nested {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        max: usize,
+    },
     /// It asks for something from outside. A rule has nothing but its arguments.
     #[error("the component imports `{0}`, and a rule imports nothing")]
     Imports(String),

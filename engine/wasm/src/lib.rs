@@ -25,6 +25,7 @@ mod headers;
 mod instance;
 mod limits;
 mod memo;
+mod nesting;
 mod sandbox;
 mod shapes;
 mod signature;

@@ -19,6 +19,13 @@ pub struct SandboxLimits {
     pub component_bytes_max: usize,
     /// Functions that a component may export. 32.
     pub exports_max: usize,
+    /// Components inside components. 8: what builders make has 1 or 2, and 10,000 in 120 KB would take
+    /// 2 GB to compile.
+    pub component_depth_max: usize,
+    /// Blocks inside blocks of one function. 2,000: a `match` has one for each arm.
+    pub block_depth_max: usize,
+    /// Loops inside loops of one function. 100: what compiling them takes grows by the square.
+    pub loop_depth_max: usize,
     /// Bytes of linear memory that one instance may have, whatever its `extern` asks. 16 MiB: a
     /// fill of that takes about 2 ms, and nothing interrupts a fill.
     pub memory_bytes_max: usize,
@@ -68,6 +75,9 @@ impl Default for SandboxLimits {
         Self {
             component_bytes_max: 2 << 20,
             exports_max: 32,
+            component_depth_max: 8,
+            block_depth_max: 2_000,
+            loop_depth_max: 100,
             memory_bytes_max: 16 << 20,
             table_elements_max: 16_384,
             stack_bytes_max: 256 << 10,

@@ -1,7 +1,7 @@
 //! Components made to be dear to load: refused for their size or shape, or loaded like any other.
 //!
-//! How long a compilation takes is not bounded here, only what it is given; it happens off the
-//! threads that serve.
+//! How long a compilation takes is not bounded here, only what it is given: 2 MiB of loops 100 deep
+//! take most of a minute of a processor, off the threads that serve.
 
 use super::*;
 
@@ -47,16 +47,29 @@ fn twice_as_many_are_too_many_bytes() {
     refused_for(&around(&body), "which is more than 2097152");
 }
 
+fn nested(open: &str, depth: usize) -> Vec<u8> {
+    let (open, close) = (open.repeat(depth), "end ".repeat(depth));
+    around(&format!("(func (export \"f\") (result i64) {open} {close} i64.const 3)"))
+}
+
 #[test]
 fn blocks_inside_blocks() {
-    let (open, close) = ("block ".repeat(50_000), "end ".repeat(50_000));
-    answers(&around(&format!("(func (export \"f\") (result i64) {open} {close} i64.const 3)")), 3);
+    let max = small().block_depth_max;
+    for open in ["block ", "i32.const 1 if "] {
+        answers(&nested(open, max), 3);
+        let error = sandbox().compile(&nested(open, max + 1)).unwrap_err();
+        assert_eq!(error, LoadError::Nested { what: "blocks", max });
+    }
+    refused_for(&nested("block ", 500_000), "more than 2000 blocks inside each other");
 }
 
 #[test]
 fn loops_inside_loops() {
-    let (open, close) = ("loop ".repeat(10_000), "end ".repeat(10_000));
-    answers(&around(&format!("(func (export \"f\") (result i64) {open} {close} i64.const 4)")), 4);
+    let max = small().loop_depth_max;
+    answers(&nested("loop ", max), 3);
+    answers(&nested(&format!("block {}", "loop end ".repeat(max + 1)), 3), 3);
+    let error = sandbox().compile(&nested("loop ", max + 1)).unwrap_err();
+    assert_eq!(error, LoadError::Nested { what: "loops", max });
 }
 
 #[test]
@@ -110,17 +123,23 @@ fn leb(mut n: usize) -> Vec<u8> {
 #[test]
 fn components_inside_components() {
     const HEAD: &[u8] = b"\0asm\x0d\0\x01\0";
+    // The innermost counts itself.
     let nested = |depth| {
         let mut bytes = HEAD.to_vec();
-        for _ in 0..depth {
+        for _ in 1..depth {
             let size = leb(bytes.len());
             bytes = [HEAD, &[4], &size, &bytes].concat();
         }
         bytes
     };
-    for depth in [1, 10, 100, 1_000, 10_000] {
-        let said = sandbox().compile(&nested(depth)).unwrap_err().to_string();
-        assert!(!said.is_empty());
+    let max = small().component_depth_max;
+    assert_eq!(
+        sandbox().compile(&nested(max)).unwrap_err(),
+        LoadError::Exports { count: 0, max: small().exports_max }
+    );
+    for depth in [max + 1, 10_000] {
+        let error = sandbox().compile(&nested(depth)).unwrap_err();
+        assert_eq!(error, LoadError::Nested { what: "components", max });
     }
 }
 
