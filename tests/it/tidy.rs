@@ -51,7 +51,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("clap", &["seawall", "xtask"]),
     ("anyhow", &["seawall", "xtask"]),
     ("mimalloc", &["seawall"]),
-    ("wasmparser", &["seawall", "xtask"]),
+    ("wasmparser", &["seawall", "seawall-wasm", "xtask"]),
     ("wit-*", &["seawall", "xtask"]),
     ("wat", &[]),
     ("criterion", &[]),

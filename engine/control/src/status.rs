@@ -98,6 +98,8 @@ fn externs(summary: &Summary) -> Vec<Value> {
         json!({
             "name": function.name,
             "calls": function.calls,
+            "memo_hits": function.memo_hits,
+            "extended": function.extended,
             "failures": function.failures.iter().copied().collect::<BTreeMap<_, _>>(),
             "fuel_peak": function.fuel_peak,
             "quarantines": function.quarantines,

@@ -80,8 +80,12 @@ pub struct ListSummary {
 pub struct ExternSummary {
     /// Its name.
     pub name: Box<str>,
-    /// Calls, failed ones included.
+    /// Calls, failed ones and those answered from memory included.
     pub calls: u64,
+    /// Calls answered from memory.
+    pub memo_hits: u64,
+    /// Calls that got their time once more.
+    pub extended: u64,
     /// Failures by kind, those that occurred.
     pub failures: Vec<(&'static str, u64)>,
     /// The most fuel that one call used.
@@ -197,6 +201,8 @@ impl RuleSet {
                     ExternSummary {
                         name: declared.name.clone(),
                         calls: stats.calls,
+                        memo_hits: stats.memo_hits,
+                        extended: stats.extended,
                         failures: Failure::ALL
                             .iter()
                             .map(|kind| (kind.word(), stats.failed(*kind)))

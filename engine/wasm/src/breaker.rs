@@ -46,9 +46,14 @@ impl Breaker {
         let oldest = recent.front().copied().unwrap_or(now);
         if recent.len() >= self.failures_max && now.since_ms(oldest) <= self.window_ms {
             recent.clear();
-            self.closed_until.store(now.plus_ms(self.quarantine_ms).0, Relaxed);
-            self.quarantines.fetch_add(1, Relaxed);
+            self.close(now);
         }
+    }
+
+    /// Quarantine at once.
+    pub(crate) fn close(&self, now: Tick) {
+        self.closed_until.store(now.plus_ms(self.quarantine_ms).0, Relaxed);
+        self.quarantines.fetch_add(1, Relaxed);
     }
 
     /// The tick until which the rule is in quarantine, if it has ever been.

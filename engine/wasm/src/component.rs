@@ -2,7 +2,10 @@
 
 use crate::error::told;
 use crate::function::Function;
+use crate::instance::{Guard, Mould};
+use crate::nesting;
 use crate::{BindError, CallLimits, LoadError, ParamKind, ResultKind, Sandbox, Signature};
+use std::sync::Arc;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{InstancePre, Linker};
 
@@ -19,7 +22,7 @@ const TYPES: &str = "seawall:rule/types@0.1.";
 pub struct Component {
     sandbox: Sandbox,
     code: wasmtime::component::Component,
-    ready: InstancePre<crate::instance::Guard>,
+    ready: InstancePre<Guard>,
     exports: Vec<Signature>,
 }
 
@@ -38,6 +41,7 @@ impl Component {
         if bytes.starts_with(&CORE_MODULE) {
             return Err(LoadError::CoreModule);
         }
+        nesting::check(bytes, sandbox.limits())?;
         let invalid = |error: wasmtime::Error| LoadError::Invalid(told(&error));
         let engine = sandbox.engine()?;
         let code = wasmtime::component::Component::from_binary(engine, bytes).map_err(invalid)?;
@@ -85,7 +89,14 @@ impl Component {
         let Some(index) = self.code.get_export_index(None, export) else {
             return Err(BindError::NoFunction { name: export.into(), has: Vec::new() });
         };
-        let function = Function::new(self.ready.clone(), index, have.clone(), limits, max);
+        let function = Function::new(Mould {
+            ready: self.ready.clone(),
+            export: index,
+            signature: have.clone(),
+            limits,
+            max: *max,
+            counters: Arc::default(),
+        });
         function.start_first().map_err(BindError::Start)?;
         Ok(function)
     }

@@ -27,6 +27,14 @@ pub enum LoadError {
     /// Truncated, damaged, not WebAssembly, or asking for what the sandbox does not allow.
     #[error("the component is not valid: {0}")]
     Invalid(String),
+    /// It is nested so deep that compiling it would take the machine.
+    #[error("the component has more than {max} {what} inside each other")]
+    Nested {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        max: usize,
+    },
     /// It asks for something from outside. A rule has nothing but its arguments.
     #[error("the component imports `{0}`, and a rule imports nothing")]
     Imports(String),
@@ -109,11 +117,14 @@ pub enum Failure {
     Busy,
     /// The rule failed too often a short while ago and is not called.
     Quarantined,
+    /// The rule answered otherwise on a fresh instance, so it keeps something between calls. Counted
+    /// and never returned: the answer of the fresh instance stands.
+    Impure,
 }
 
 impl Failure {
     /// All, in the order of [`crate::CallStats::failures`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Fuel,
         Self::Time,
         Self::Memory,
@@ -122,6 +133,7 @@ impl Failure {
         Self::Argument,
         Self::Busy,
         Self::Quarantined,
+        Self::Impure,
     ];
 
     /// One short word for metrics and logs.
@@ -136,6 +148,7 @@ impl Failure {
             Self::Argument => "argument",
             Self::Busy => "busy",
             Self::Quarantined => "quarantined",
+            Self::Impure => "impure",
         }
     }
 
@@ -143,7 +156,9 @@ impl Failure {
     #[must_use]
     pub const fn is_the_rules(self) -> bool {
         match self {
-            Self::Fuel | Self::Time | Self::Memory | Self::Trap | Self::Answer => true,
+            Self::Fuel | Self::Time | Self::Memory | Self::Trap | Self::Answer | Self::Impure => {
+                true
+            }
             Self::Argument | Self::Busy | Self::Quarantined => false,
         }
     }

@@ -4,39 +4,23 @@
 //! lock is held for a push or a pop, the instance on top is the one whose memory is still in the
 //! processor's cache, and a function that nobody calls holds one instance and not one a thread.
 
+//!
+//! Decision: purity is checked on a reused instance in its old age, by a count and not by chance, so
+//! that the same calls are checked at every run. A rule that is caught is never reused or believed
+//! from memory again, whatever the quarantine says.
+
+use crate::args::{Arg, Args};
 use crate::breaker::Breaker;
-use crate::instance::{Guard, Instance};
-use crate::limits::{CallLimits, Isolation, SandboxLimits};
+use crate::instance::{Instance, Mould};
+use crate::limits::{CallLimits, Isolation};
+use crate::memo::Memo;
 use crate::shapes;
-use crate::stats::{CallStats, Counters};
+use crate::stats::CallStats;
 use crate::{Failure, Signature};
 use parking_lot::Mutex;
 use seawall_model::Tick;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use wasmtime::component::{ComponentExportIndex, InstancePre};
-
-/// An argument, borrowed from the request.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Arg<'a> {
-    /// For a `bool`.
-    Bool(bool),
-    /// For an `s64`.
-    Int(i64),
-    /// For a `text`, an `address` (4 or 16 bytes) or `headers` (see [`crate::pack_headers`]).
-    Bytes(&'a [u8]),
-}
-
-impl std::fmt::Debug for Arg<'_> {
-    /// Says the kind only: the bytes are a visitor's.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Bool(_) => "Bool",
-            Self::Int(_) => "Int",
-            Self::Bytes(_) => "Bytes",
-        })
-    }
-}
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 /// What a rule answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,21 +39,34 @@ pub enum Answer {
 pub struct Function(Arc<Inner>);
 
 struct Inner {
-    ready: InstancePre<Guard>,
-    export: ComponentExportIndex,
-    signature: Signature,
-    limits: CallLimits,
-    max: SandboxLimits,
-    idle: Mutex<Vec<Instance>>,
+    mould: Mould,
+    idle: Mutex<Idle>,
     /// Instances alive, idle ones included.
     live: AtomicU32,
     breaker: Breaker,
-    counters: Counters,
+    memo: Memo,
+    /// The rule was caught keeping something between calls.
+    caught: AtomicBool,
+}
+
+#[derive(Default)]
+struct Idle {
+    instances: Vec<Instance>,
+    /// Calls on reused instances since one was last repeated on a fresh one.
+    unchecked: u64,
+}
+
+/// An instance for one call.
+struct Taken<'f> {
+    instance: Instance,
+    place: Place<'f>,
+    /// Whether this call is to be repeated on a fresh instance.
+    check: bool,
 }
 
 impl std::fmt::Debug for Function {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Function").field(&self.0.signature).field(&self.0.limits).finish()
+        f.debug_tuple("Function").field(self.signature()).field(self.limits()).finish()
     }
 }
 
@@ -83,29 +80,21 @@ impl Drop for Place<'_> {
 }
 
 impl Function {
-    pub(crate) fn new(
-        ready: InstancePre<Guard>,
-        export: ComponentExportIndex,
-        signature: Signature,
-        limits: CallLimits,
-        max: &SandboxLimits,
-    ) -> Self {
+    pub(crate) fn new(mould: Mould) -> Self {
+        let max = &mould.max;
         Self(Arc::new(Inner {
-            ready,
-            export,
-            signature,
-            limits,
-            max: *max,
             idle: Mutex::default(),
             live: AtomicU32::new(0),
             breaker: Breaker::new(max.failures_max, max.failure_window_ms, max.quarantine_ms),
-            counters: Counters::default(),
+            memo: Memo::new(max.memo_answers, max.memo_bytes_max),
+            caught: AtomicBool::new(false),
+            mould,
         }))
     }
 
     /// Starts the first instance and keeps it, if instances are kept.
     pub(crate) fn start_first(&self) -> Result<(), Failure> {
-        let (instance, place) = self.0.fresh()?;
+        let Taken { instance, place, .. } = self.0.fresh()?;
         self.0.put_back(instance, place);
         Ok(())
     }
@@ -113,13 +102,13 @@ impl Function {
     /// What it takes and gives, as its component says.
     #[must_use]
     pub fn signature(&self) -> &Signature {
-        &self.0.signature
+        &self.0.mould.signature
     }
 
     /// What a call may use.
     #[must_use]
     pub fn limits(&self) -> &CallLimits {
-        &self.0.limits
+        &self.0.mould.limits
     }
 
     /// Calls it, and takes no longer than its limits allow.
@@ -128,71 +117,138 @@ impl Function {
     /// Why there is no answer. Nothing of the call lives on.
     pub fn call(&self, args: &[Arg<'_>], now: Tick) -> Result<Answer, Failure> {
         let answer = self.0.call(args, now);
-        let failure = answer.as_ref().err().copied();
-        self.0.counters.note_call(failure);
-        if failure.is_some_and(Failure::is_the_rules) {
-            self.0.breaker.note_failure(now);
+        if let Err(failure) = answer {
+            self.0.mould.counters.note_failure(failure);
+            if failure.is_the_rules() {
+                self.0.breaker.note_failure(now);
+            }
         }
         answer
+    }
+
+    /// The same for arguments that were gathered one by one.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn call_with(&self, args: &Args<'_>, now: Tick) -> Result<Answer, Failure> {
+        args.with(|args| self.call(args, now))
     }
 
     /// What happened so far.
     #[must_use]
     pub fn stats(&self) -> CallStats {
+        let (counted, memo_hits) = (self.0.mould.counters.read(), self.0.memo.hits());
         CallStats {
+            // A hit is counted where it is found: all threads share this counter's line.
+            calls: counted.calls.saturating_add(memo_hits),
+            memo_hits,
             quarantines: self.0.breaker.quarantines(),
             quarantined_until: self.0.breaker.until(),
-            ..self.0.counters.read()
+            ..counted
         }
     }
 }
 
 impl Inner {
     fn call(&self, args: &[Arg<'_>], now: Tick) -> Result<Answer, Failure> {
-        if !self.breaker.allows(now) {
-            return Err(Failure::Quarantined);
+        let Mould { signature, max, .. } = &self.mould;
+        let too_long = |arg: &Arg<'_>| matches!(arg, Arg::Bytes(b) if b.len() > max.arg_bytes_max);
+        let refused = if !self.breaker.allows(now) {
+            Some(Failure::Quarantined)
+        } else if !shapes::accepts(&signature.params, args) || args.iter().any(too_long) {
+            Some(Failure::Argument)
+        } else {
+            None
+        };
+        let spot = if refused.is_none() && !self.is_caught() { self.memo.spot(args) } else { None };
+        if let Some(answer) = spot.and_then(|spot| self.memo.get(spot, args)) {
+            return Ok(answer);
         }
-        let too_long =
-            |arg: &Arg<'_>| matches!(arg, Arg::Bytes(b) if b.len() > self.max.arg_bytes_max);
-        if !shapes::accepts(&self.signature.params, args) || args.iter().any(too_long) {
-            return Err(Failure::Argument);
+        self.mould.counters.note_call();
+        let answer = refused.map_or_else(|| self.run(args, now), Err)?;
+        if let Some(spot) = spot {
+            self.memo.keep(spot, args, &answer);
         }
-        let (mut instance, place) = self.take()?;
-        let answered = instance.call(args, &self.limits)?;
-        self.counters.note_fuel(answered.fuel);
-        self.put_back(instance, place);
+        Ok(answer)
+    }
+
+    /// The guest's own answer.
+    fn run(&self, args: &[Arg<'_>], now: Tick) -> Result<Answer, Failure> {
+        let Taken { mut instance, place, check } = self.take()?;
+        let answer = self.ask(&mut instance, args);
+        // After the guest's own failure it must not be entered again.
+        let answer = answer.inspect(|_| self.put_back(instance, place))?;
+        if check { self.checked(answer, args, now) } else { Ok(answer) }
+    }
+
+    fn ask(&self, instance: &mut Instance, args: &[Arg<'_>]) -> Result<Answer, Failure> {
+        let Mould { limits, max, counters, .. } = &self.mould;
+        let answered = instance.call(args, limits.fuel)?;
+        counters.note_fuel(answered.fuel);
         match answered.answer {
-            Answer::Text(text) if text.len() > self.max.text_result_bytes_max => {
-                Err(Failure::Answer)
-            }
+            Answer::Text(text) if text.len() > max.text_result_bytes_max => Err(Failure::Answer),
             answer => Ok(answer),
         }
     }
 
-    fn take(&self) -> Result<(Instance, Place<'_>), Failure> {
-        let idle = self.idle.lock().pop();
-        match idle {
-            Some(instance) => Ok((instance, Place(&self.live))),
-            None => self.fresh(),
+    /// Repeats the call on a fresh instance, whose answer stands.
+    fn checked(&self, answer: Answer, args: &[Arg<'_>], now: Tick) -> Result<Answer, Failure> {
+        let fresh = self.fresh().and_then(|mut fresh| self.ask(&mut fresh.instance, args));
+        match &fresh {
+            // The machine's doing, which says nothing of the rule.
+            Err(Failure::Busy | Failure::Time) => return Ok(answer),
+            Ok(fresh) if *fresh == answer => return Ok(answer),
+            _ => {}
         }
+        self.mould.counters.note_failure(Failure::Impure);
+        self.breaker.close(now);
+        self.caught.store(true, Relaxed);
+        for _instance in self.idle.lock().instances.drain(..) {
+            drop(Place(&self.live));
+        }
+        fresh
     }
 
-    fn fresh(&self) -> Result<(Instance, Place<'_>), Failure> {
+    fn is_caught(&self) -> bool {
+        self.caught.load(Relaxed)
+    }
+
+    /// Whether instances serve more than one call.
+    fn reuses(&self) -> bool {
+        self.mould.limits.isolation == Isolation::Reused && !self.is_caught()
+    }
+
+    fn take(&self) -> Result<Taken<'_>, Failure> {
+        let mut idle = self.idle.lock();
+        let Some(instance) = idle.instances.pop() else {
+            drop(idle);
+            return self.fresh();
+        };
+        let used = instance.calls() > 0;
+        idle.unchecked = idle.unchecked.saturating_add(1);
+        let check = used && idle.unchecked >= self.mould.max.purity_check_every;
+        if check {
+            idle.unchecked = 0;
+        }
+        Ok(Taken { instance, place: Place(&self.live), check })
+    }
+
+    fn fresh(&self) -> Result<Taken<'_>, Failure> {
         let before = self.live.fetch_add(1, Relaxed);
         let place = Place(&self.live);
-        if before >= self.max.instances_per_function_max {
+        if before >= self.mould.max.instances_per_function_max {
             return Err(Failure::Busy);
         }
-        self.counters.note_instance();
-        let Self { ready, export, signature, limits, max, .. } = self;
-        Ok((Instance::start(ready, export, signature, limits, max)?, place))
+        Ok(Taken { instance: Instance::start(&self.mould)?, place, check: false })
     }
 
     /// Keeps the instance for the next call, unless each call gets its own or it has done its share.
     fn put_back(&self, instance: Instance, place: Place<'_>) {
-        let spent = instance.calls() >= self.max.calls_per_instance_max;
-        if self.limits.isolation == Isolation::Reused && !spent {
-            self.idle.lock().push(instance);
+        let spent = instance.calls() >= self.mould.max.calls_per_instance_max;
+        let mut idle = self.idle.lock();
+        // Asked under the lock: whoever catches the rule empties the stack under it.
+        if !spent && self.reuses() {
+            idle.instances.push(instance);
             // The instance goes on living, and so does its place.
             std::mem::forget(place);
         }
@@ -201,8 +257,12 @@ impl Inner {
 
 #[cfg(test)]
 impl Function {
+    pub(crate) fn mould(&self) -> &Mould {
+        &self.0.mould
+    }
+
     /// Instances that wait for a call, and instances alive.
     pub(crate) fn instances(&self) -> (usize, u32) {
-        (self.0.idle.lock().len(), self.0.live.load(Relaxed))
+        (self.0.idle.lock().instances.len(), self.0.live.load(Relaxed))
     }
 }

@@ -3,20 +3,34 @@
 //! Decision: a store for each instance, so that dropping it after a failure drops everything that
 //! the guest ever made. A guest that was refused memory usually traps by itself a moment later;
 //! the guard remembers the refusal, so that the failure is called by its cause.
+//!
+//! On an overloaded machine a thread may not run for longer than a call's time. So a call that used
+//! hardly any fuel when its time is over gets it once more. The engine writes down fuel where guest
+//! functions begin and end, so a loop without calls looks idle and gets it too: it ends all the same.
 
-use crate::function::{Answer, Arg};
-use crate::limits::{CallLimits, EPOCH_SLACK_TICKS, EPOCH_TICK_MS, SandboxLimits};
+use crate::args::Arg;
+use crate::function::Answer;
+use crate::limits::{
+    CallLimits, EPOCH_SLACK_TICKS, EPOCH_TICK_MS, IDLE_FUEL_PER_MS, SandboxLimits,
+};
 use crate::shapes::{self, Call};
+use crate::stats::Counters;
 use crate::{Failure, Signature};
+use std::sync::Arc;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
-use wasmtime::{ResourceLimiter, Result, Store, Trap};
+use wasmtime::{ResourceLimiter, Result, Store, StoreContextMut, Trap, UpdateDeadline};
 
-/// Grants memory and table space, and remembers whether it ever refused.
+/// Grants memory, table space and time, and remembers whether it ever refused.
 #[derive(Debug)]
 pub(crate) struct Guard {
     memory_bytes_max: usize,
     table_elements_max: usize,
     refused: bool,
+    /// What the call under way was given.
+    fuel: u64,
+    time_ms: u64,
+    extended: bool,
+    counters: Arc<Counters>,
 }
 
 impl Guard {
@@ -36,6 +50,29 @@ impl ResourceLimiter for Guard {
     }
 }
 
+/// The time is over.
+fn overdue(mut store: StoreContextMut<'_, Guard>) -> Result<UpdateDeadline> {
+    let left = store.get_fuel()?;
+    let guard = store.data_mut();
+    let idle = guard.time_ms.saturating_mul(IDLE_FUEL_PER_MS);
+    if guard.extended || guard.fuel.saturating_sub(left) > idle {
+        return Ok(UpdateDeadline::Interrupt);
+    }
+    guard.extended = true;
+    guard.counters.note_extended();
+    Ok(UpdateDeadline::Continue(guard.time_ms.div_ceil(EPOCH_TICK_MS)))
+}
+
+/// What instances of a function are made from.
+pub(crate) struct Mould {
+    pub(crate) ready: InstancePre<Guard>,
+    pub(crate) export: ComponentExportIndex,
+    pub(crate) signature: Signature,
+    pub(crate) limits: CallLimits,
+    pub(crate) max: SandboxLimits,
+    pub(crate) counters: Arc<Counters>,
+}
+
 /// An instance and how to call its one function.
 pub(crate) struct Instance {
     store: Store<Guard>,
@@ -50,22 +87,23 @@ pub(crate) struct Answered {
 }
 
 impl Instance {
-    pub(crate) fn start(
-        ready: &InstancePre<Guard>,
-        export: &ComponentExportIndex,
-        signature: &Signature,
-        limits: &CallLimits,
-        max: &SandboxLimits,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn start(mould: &Mould) -> Result<Self, Failure> {
+        let Mould { ready, export, signature, limits, max, counters } = mould;
+        counters.note_instance();
         let guard = Guard {
             memory_bytes_max: limits.memory_bytes,
             table_elements_max: max.table_elements_max,
             refused: false,
+            fuel: 0,
+            time_ms: limits.time_ms,
+            extended: false,
+            counters: counters.clone(),
         };
         let mut store = Store::new(ready.engine(), guard);
+        store.epoch_deadline_callback(overdue);
         store.limiter(|guard| guard);
         store.set_hostcall_fuel(max.hostcall_fuel);
-        let started = arm(&mut store, max.start_fuel, limits.time_ms)
+        let started = arm(&mut store, max.start_fuel)
             .and_then(|()| ready.instantiate(&mut store))
             .and_then(|instance| {
                 let func = instance
@@ -81,18 +119,13 @@ impl Instance {
 
     /// Answers, or says why not. After a failure the instance must be dropped: a trapped one
     /// cannot be entered again.
-    pub(crate) fn call(
-        &mut self,
-        args: &[Arg<'_>],
-        limits: &CallLimits,
-    ) -> Result<Answered, Failure> {
+    pub(crate) fn call(&mut self, args: &[Arg<'_>], fuel: u64) -> Result<Answered, Failure> {
         self.calls = self.calls.saturating_add(1);
-        let answer = arm(&mut self.store, limits.fuel, limits.time_ms)
-            .and_then(|()| (self.call)(&mut self.store, args));
+        let answer = arm(&mut self.store, fuel).and_then(|()| (self.call)(&mut self.store, args));
         match answer {
             Ok(answer) => {
                 let left = self.store.get_fuel().unwrap_or(0);
-                Ok(Answered { answer, fuel: limits.fuel.saturating_sub(left) })
+                Ok(Answered { answer, fuel: fuel.saturating_sub(left) })
             }
             Err(error) => Err(blame(&error, &self.store)),
         }
@@ -103,8 +136,11 @@ impl Instance {
     }
 }
 
-fn arm(store: &mut Store<Guard>, fuel: u64, time_ms: u64) -> Result<()> {
-    store.set_epoch_deadline(time_ms.div_ceil(EPOCH_TICK_MS).saturating_add(EPOCH_SLACK_TICKS));
+fn arm(store: &mut Store<Guard>, fuel: u64) -> Result<()> {
+    let guard = store.data_mut();
+    (guard.fuel, guard.extended) = (fuel, false);
+    let ticks = guard.time_ms.div_ceil(EPOCH_TICK_MS);
+    store.set_epoch_deadline(ticks.saturating_add(EPOCH_SLACK_TICKS));
     store.set_fuel(fuel)
 }
 
@@ -120,5 +156,86 @@ fn blame(error: &wasmtime::Error, store: &Store<Guard>) -> Failure {
         _ if store.data().refused => Failure::Memory,
         Some(_) => Failure::Trap,
         None => Failure::Answer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sandbox;
+    use crate::tests::{bound, guest, sandbox};
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use wasmtime::AsContextMut;
+
+    fn instance(sandbox: &Sandbox, name: &str, export: &str) -> Instance {
+        let (fuel, memory_bytes) = (sandbox.limits().fuel_max, 16 << 20);
+        let limits = CallLimits { fuel, memory_bytes, ..CallLimits::default() };
+        let component = sandbox.compile(&guest(name)).unwrap();
+        Instance::start(bound(&component, export, limits).mould()).unwrap()
+    }
+
+    /// Calls after `ticks` have passed in which the thread did not run.
+    fn call_late(sandbox: &Sandbox, instance: &mut Instance, ticks: u64) -> Result<Answer> {
+        arm(&mut instance.store, sandbox.limits().fuel_max).unwrap();
+        (0..ticks).for_each(|_| sandbox.raise_epoch());
+        (instance.call)(&mut instance.store, &[])
+    }
+
+    fn extended(instance: &Instance) -> u64 {
+        instance.store.data().counters.read().extended
+    }
+
+    #[test]
+    fn a_call_whose_thread_did_not_run_gets_its_time_once_more() {
+        let sandbox = sandbox();
+        let mut honest = instance(&sandbox, "honest", "nothing");
+        for (ticks, so_far) in [(5, 0), (6, 1), (1_000, 2)] {
+            let answer = call_late(&sandbox, &mut honest, ticks).unwrap();
+            assert_eq!((answer, extended(&honest)), (Answer::Int(7), so_far), "{ticks} ticks late");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_loops_ends_all_the_same() {
+        let sandbox = sandbox();
+        for name in ["bulk-fill", "endless-loop"] {
+            let mut endless = instance(&sandbox, name, "f");
+            let done = AtomicBool::new(false);
+            let error = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !done.load(Relaxed) {
+                        sandbox.raise_epoch();
+                        std::thread::yield_now();
+                    }
+                });
+                let answer = call_late(&sandbox, &mut endless, 1_000);
+                done.store(true, Relaxed);
+                answer.unwrap_err()
+            });
+            assert_eq!(blame(&error, &endless.store), Failure::Time, "{name}");
+            assert_eq!(extended(&endless), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn more_time_is_given_once_and_to_whoever_hardly_burned_fuel() {
+        let sandbox = sandbox();
+        let mut honest = instance(&sandbox, "honest", "nothing");
+        let store = &mut honest.store;
+        let idle = IDLE_FUEL_PER_MS * store.data().time_ms;
+        let mut more = |burned: u64, again: bool| {
+            if !again {
+                arm(store, 1_000_000).unwrap();
+            }
+            store.set_fuel(1_000_000 - burned).unwrap();
+            match overdue(store.as_context_mut()).unwrap() {
+                UpdateDeadline::Continue(ticks) => Some(ticks),
+                _ => None,
+            }
+        };
+        assert_eq!(more(idle + 1, false), None);
+        assert_eq!(more(idle, false), Some(5));
+        assert_eq!(more(0, true), None);
+        assert_eq!(more(0, false), Some(5));
     }
 }

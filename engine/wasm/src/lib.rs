@@ -10,10 +10,13 @@
 //! thread calls [`Sandbox::raise_epoch`] every [`EPOCH_TICK_MS`].
 //!
 //! Where this does not protect: a guest sees its own earlier calls when its instances are reused
-//! ([`Isolation::Reused`]); side channels through caches and time are not closed; a visitor whose
+//! ([`Isolation::Reused`]); side channels through caches and time are not closed
+//! (an answer from memory comes sooner); the arguments of the last calls stay in memory, addresses
+//! included, until others take their place; a visitor whose
 //! bytes make a careless rule run out of fuel can drive it into quarantine, so a rule's
 //! `on_failure` value must be one that its owner can live with.
 
+mod args;
 mod breaker;
 mod component;
 mod error;
@@ -21,6 +24,8 @@ mod function;
 mod headers;
 mod instance;
 mod limits;
+mod memo;
+mod nesting;
 mod sandbox;
 mod shapes;
 mod signature;
@@ -28,9 +33,10 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
+pub use args::{Arg, Args};
 pub use component::Component;
 pub use error::{BindError, Failure, LoadError};
-pub use function::{Answer, Arg, Function};
+pub use function::{Answer, Function};
 pub use headers::{TooLong, pack_headers};
 pub use limits::{CallLimits, EPOCH_TICK_MS, Isolation, SandboxLimits};
 pub use sandbox::Sandbox;

@@ -8,6 +8,10 @@ pub const EPOCH_TICK_MS: u64 = 1;
 /// call began. A single bulk operation runs to its end after that, which `memory_bytes_max` bounds.
 pub(crate) const EPOCH_SLACK_TICKS: u64 = 1;
 
+/// Fuel for each millisecond under which a call that the clock would end is taken for one whose thread
+/// did not run. A thread that runs burns about 1,000,000 in a millisecond.
+pub(crate) const IDLE_FUEL_PER_MS: u64 = 10_000;
+
 /// What one sandbox holds and what one call may ask for at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SandboxLimits {
@@ -15,6 +19,13 @@ pub struct SandboxLimits {
     pub component_bytes_max: usize,
     /// Functions that a component may export. 32.
     pub exports_max: usize,
+    /// Components inside components. 8: what builders make has 1 or 2, and 10,000 in 120 KB would take
+    /// 2 GB to compile.
+    pub component_depth_max: usize,
+    /// Blocks inside blocks of one function. 2,000: a `match` has one for each arm.
+    pub block_depth_max: usize,
+    /// Loops inside loops of one function. 100: what compiling them takes grows by the square.
+    pub loop_depth_max: usize,
     /// Bytes of linear memory that one instance may have, whatever its `extern` asks. 16 MiB: a
     /// fill of that takes about 2 ms, and nothing interrupts a fill.
     pub memory_bytes_max: usize,
@@ -49,6 +60,14 @@ pub struct SandboxLimits {
     pub failure_window_ms: u64,
     /// Milliseconds of quarantine. 60,000.
     pub quarantine_ms: u64,
+    /// Calls of one function on reused instances after which one is repeated on a fresh instance.
+    /// 10,000: a fresh instance costs 10 to 25 µs, so this adds about 2 ns to a call.
+    pub purity_check_every: u64,
+    /// Answers of one function that are kept for arguments that come again. 1,024; 0 keeps none.
+    pub memo_answers: usize,
+    /// Bytes of all arguments of a call, and of its answer, beyond which it is not kept. 512, so that
+    /// a function's memory of answers ends at about 1 MiB.
+    pub memo_bytes_max: usize,
 }
 
 impl Default for SandboxLimits {
@@ -56,6 +75,9 @@ impl Default for SandboxLimits {
         Self {
             component_bytes_max: 2 << 20,
             exports_max: 32,
+            component_depth_max: 8,
+            block_depth_max: 2_000,
+            loop_depth_max: 100,
             memory_bytes_max: 16 << 20,
             table_elements_max: 16_384,
             stack_bytes_max: 256 << 10,
@@ -72,6 +94,9 @@ impl Default for SandboxLimits {
             failures_max: 20,
             failure_window_ms: 10_000,
             quarantine_ms: 60_000,
+            purity_check_every: 10_000,
+            memo_answers: 1_024,
+            memo_bytes_max: 512,
         }
     }
 }
@@ -91,7 +116,8 @@ pub enum Isolation {
 pub struct CallLimits {
     /// Units of work, roughly one for each instruction. This is the limit that decides.
     pub fuel: u64,
-    /// Milliseconds on the wall clock: the backstop.
+    /// Milliseconds on the wall clock: the backstop. They are granted once more to a call that used
+    /// hardly any fuel in them, whose thread then probably was not running.
     pub time_ms: u64,
     /// Bytes of linear memory.
     pub memory_bytes: usize,

@@ -5,7 +5,8 @@
 //! shape of its own, which a macro writes, and what has more takes the dynamic way. The typed
 //! function is looked up once for an instance and kept.
 
-use crate::function::{Answer, Arg};
+use crate::args::Arg;
+use crate::function::Answer;
 use crate::instance::Guard;
 use crate::{ParamKind, ResultKind, Signature};
 use wasmtime::component::{Func, Val};

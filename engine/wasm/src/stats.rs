@@ -7,8 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// Counts since the function was bound. They only grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CallStats {
-    /// Calls, failed ones included.
+    /// Calls, failed ones and those answered from memory included.
     pub calls: u64,
+    /// Calls answered from memory.
+    pub memo_hits: u64,
+    /// Calls and starts that got their time once more, since they used hardly any fuel in it.
+    pub extended: u64,
     /// Failures of each kind, in the order of [`Failure::ALL`].
     pub failures: [u64; Failure::ALL.len()],
     /// Instances started.
@@ -32,6 +36,7 @@ impl CallStats {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     calls: AtomicU64,
+    extended: AtomicU64,
     failures: [AtomicU64; Failure::ALL.len()],
     instances: AtomicU64,
     fuel_peak: AtomicU64,
@@ -49,9 +54,16 @@ impl Counters {
         }
     }
 
-    pub(crate) fn note_call(&self, failure: Option<Failure>) {
+    pub(crate) fn note_extended(&self) {
+        self.extended.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn note_call(&self) {
         self.calls.fetch_add(1, Relaxed);
-        if let Some(count) = failure.and_then(|kind| self.failures.get(kind as usize)) {
+    }
+
+    pub(crate) fn note_failure(&self, failure: Failure) {
+        if let Some(count) = self.failures.get(failure as usize) {
             count.fetch_add(1, Relaxed);
         }
     }
@@ -59,6 +71,7 @@ impl Counters {
     pub(crate) fn read(&self) -> CallStats {
         CallStats {
             calls: self.calls.load(Relaxed),
+            extended: self.extended.load(Relaxed),
             failures: std::array::from_fn(|i| {
                 self.failures.get(i).map_or(0, |count| count.load(Relaxed))
             }),
