@@ -25,7 +25,7 @@ impl Build {
         let cases = read_cases(&folder)?;
         let compiler = Compiler::find(&folder)?;
         let name = &project.name;
-        tell(format!("compiling {name} for {TARGET}, half a minute the first time"));
+        tell(format!("compiling {name} for {TARGET}, about 10 s the first time"));
         let mut hand_on = |line: &str| {
             let _unwritten = writeln!(std::io::stderr(), "{line}");
         };
