@@ -237,6 +237,12 @@ mod tests {
             // Cut between two sections, it is a component still, with less in it.
             assert!(describe(&whole[..len]).map_or(true, |told| told != all), "{len} bytes");
         }
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x11;
+            // Whatever it is now, reading it ends.
+            let _ = describe(&damaged);
+        }
         let error = format!("{:#}", describe(&whole[..whole.len() / 2]).unwrap_err());
         assert!(error.contains("truncated"), "{error}");
         let error = describe(&guest("core-module")).unwrap_err().to_string();

@@ -8,9 +8,9 @@ mod test;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
-use seawall_rulekit::{Project, Trial, files, read_cases};
+use seawall_rulekit::{Project, Trial, files, fitness, read_cases};
 
 use crate::exit::{Exit, fail, tell};
 
@@ -55,7 +55,10 @@ fn trial(project: &Project) -> Result<Trial> {
     }
     let wasm = read(&path)?;
     let cases = read_cases(&project.folder)?;
-    let trial = Trial::new(&wasm, &cases, |function| project.limits(function)).context(shown)?;
+    if let Err(why) = fitness(&wasm) {
+        bail!("{shown}: {why}");
+    }
+    let trial = Trial::new(&wasm, &cases, |function| project.limits(function))?;
     project.hold_against(&trial.description.functions)?;
     Ok(trial)
 }
