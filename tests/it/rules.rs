@@ -171,6 +171,7 @@ fn a_rule_goes_from_nothing_to_a_live_request() {
     assert_eq!(server.status()["externs"][0]["calls"], 2);
 
     a_rule_that_remembers_fails(&rule);
+    a_build_that_leaves_nothing_says_so(&rule);
     what_does_not_compile_says_what_to_write(&rule);
 }
 
@@ -189,6 +190,20 @@ fn a_rule_that_remembers_fails(rule: &Path) {
     refused(&tested, &["cases/browsers.toml:4", "answers 0 on a fresh instance, and 9", "static"]);
     refused(&tested, &["0 passed, 3 failed"]);
     std::fs::write(&lib, honest).unwrap();
+}
+
+/// The module of the build before is not taken for that of this one.
+fn a_build_that_leaves_nothing_says_so(rule: &Path) {
+    let manifest = rule.join("Cargo.toml");
+    let honest = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, honest.replace("\"cdylib\", ", "")).unwrap();
+    refused(&seawall(rule, &["rule", "build"]), &["crate-type = [\"cdylib\", \"lib\"]"]);
+    std::fs::write(&manifest, honest.replace("name = \"hello\"", "name = \"other\"")).unwrap();
+    refused(
+        &seawall(rule, &["rule", "build"]),
+        &["calls the rule `hello`, and Cargo.toml `other`"],
+    );
+    std::fs::write(&manifest, honest).unwrap();
 }
 
 fn what_does_not_compile_says_what_to_write(rule: &Path) {

@@ -83,6 +83,27 @@ impl Project {
         Ok(Self { folder: folder.to_owned(), name, functions: function })
     }
 
+    /// Makes sure that cargo knows the rule by its name.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check_package(&self) -> Result<()> {
+        let path = self.folder.join("Cargo.toml");
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let manifest: toml::Table = toml::from_str(&text)
+            .map_err(|error| anyhow::anyhow!("Cargo.toml: {}", error.to_string().trim_end()))?;
+        let package = manifest.get("package").and_then(|package| package.get("name")?.as_str());
+        let package = package.unwrap_or_default();
+        ensure!(
+            package == self.name,
+            "rule.toml calls the rule `{}`, and Cargo.toml `{}`: give both the same name",
+            self.name,
+            package.escape_debug()
+        );
+        Ok(())
+    }
+
     /// Where its component is.
     #[must_use]
     pub fn component(&self) -> PathBuf {

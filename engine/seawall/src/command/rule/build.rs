@@ -21,6 +21,7 @@ impl Build {
         let Self {} = self;
         let folder = std::env::current_dir().context("the current folder is gone")?;
         let project = Project::open(&folder)?;
+        project.check_package()?;
         // Read first: a mistake in a case need not wait for the compiler.
         let cases = read_cases(&folder)?;
         let compiler = Compiler::find(&folder)?;
