@@ -38,7 +38,7 @@ mod origins;
 mod privacy;
 /// A save takes effect, whichever way it is made.
 mod reload;
-/// Rules that burn are ended, and cost nobody else anything.
+/// Rules are made in minutes, and those that burn are ended and cost nobody else anything.
 mod rules;
 /// What the fuzz targets start from.
 mod seeds;

@@ -1,12 +1,14 @@
-//! Rules that burn are ended, and cost nobody else anything.
+//! Rules are made in minutes, and those that burn are ended and cost nobody else anything.
 //!
 //! After 20 failures in 10 seconds a rule is in quarantine, where its answer is the same and costs
 //! nothing; so the counts of a hammered rule are failures of two kinds that add up.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use seawall_tests::{Origin, Server, Setup, StopAtEnd, guest, wait_until};
+use seawall_tests::{Origin, Ran, Server, Setup, StopAtEnd, get, guest, seawall, wait_until};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// Hammering clients.
 const HAMMERS: u8 = 4;
@@ -109,4 +111,183 @@ fn a_rule_that_traps_is_answered_for() {
         assert_eq!((server.answers("/burn"), server.answers("/fine")), (410, 418));
     }
     assert_eq!(failures(&server, "trap"), 3);
+}
+
+/// It went well; what it printed.
+#[track_caller]
+fn fine(ran: &Ran) -> &str {
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    &ran.out
+}
+
+/// It refused, and said all of these.
+#[track_caller]
+fn refused(ran: &Ran, parts: &[&str]) {
+    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
+    let said = format!("{}{}", ran.out, ran.err);
+    let missing: Vec<_> = parts.iter().filter(|part| !said.contains(**part)).collect();
+    assert!(missing.is_empty(), "{missing:?} is not in:\n{said}");
+}
+
+#[test]
+fn a_rule_goes_from_nothing_to_a_live_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let begun = seawall(folder.path(), &["rule", "new", "--lang", "rust", "hello"]);
+    // The guide shows what is printed.
+    let guide = include_str!("../../docs/rules.md");
+    assert!(guide.contains(fine(&begun)), "{}", begun.out);
+    let rule = folder.path().join("hello");
+    let built = seawall(&rule, &["rule", "build"]);
+    let said = fine(&built);
+    assert!(said.contains("imports nothing, 3 cases inside"), "{said}");
+    assert!(built.err.contains("Compiling hello"), "progress is shown: {}", built.err);
+    assert!(fine(&seawall(&rule, &["rule", "test"])).contains("3 passed, 0 failed"));
+    assert!(fine(&seawall(&rule, &["rule", "bench"])).contains("the most"));
+    let json: Value =
+        serde_json::from_str(fine(&seawall(&rule, &["rule", "inspect", "--json", "hello.wasm"])))
+            .unwrap();
+    assert_eq!(json["functions"][0]["params"][1]["type"], "headers", "{json:#}");
+    assert_eq!((&json["refused"], json["cases"].as_array().unwrap().len()), (&Value::Null, 3));
+
+    // The extern is the one that `build` printed.
+    let (_, declared) = said.split_once("extern ").unwrap();
+    assert!(guide.contains(declared.trim_end()), "{declared}");
+    let policy = format!(
+        "policy 1\nextern {declared}\nfloor {{ rule odd {{ when hello(ua, headers) >= 2 then block 403 }} }}\n"
+    );
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, &policy);
+    setup.write("wasm/hello.wasm", std::fs::read(rule.join("hello.wasm")).unwrap());
+    let checked = setup.run(&["check", "policies/root.wall"]);
+    assert!(fine(&checked).contains("0 errors"), "{}", checked.out);
+    let server = setup.start();
+    let mut visitor = server.visitor("127.1.1.1");
+    let mut status = |fields: &str| {
+        let request = get("/").replacen("\r\n\r\n", &format!("\r\n{fields}\r\n\r\n"), 1);
+        visitor.ask(request).unwrap().status
+    };
+    assert_eq!(status("User-Agent: curl/8.5.0"), 200);
+    assert_eq!(status("User-Agent: Mozilla/5.0\r\nAccept: */*"), 403);
+    assert_eq!(server.status()["externs"][0]["calls"], 2);
+
+    a_rule_that_remembers_fails(&rule);
+    a_build_that_leaves_nothing_says_so(&rule);
+    what_does_not_compile_says_what_to_write(&rule);
+}
+
+/// The rule counts its calls, and answers differently from the hundredth on.
+fn a_rule_that_remembers_fails(rule: &Path) {
+    let lib = rule.join("src/lib.rs");
+    let honest = std::fs::read_to_string(&lib).unwrap();
+    let remembers = "    use std::sync::atomic::{AtomicI64, Ordering};\n    \
+                     static CALLS: AtomicI64 = AtomicI64::new(0);\n    \
+                     if CALLS.fetch_add(1, Ordering::Relaxed) > 100 {\n        return 9;\n    }\n";
+    let at = honest.find("    if !ua").unwrap();
+    std::fs::write(&lib, format!("{}{remembers}{}", &honest[..at], &honest[at..])).unwrap();
+    assert!(seawall(rule, &["rule", "test"]).err.contains("older than its sources"));
+    fine(&seawall(rule, &["rule", "build"]));
+    let tested = seawall(rule, &["rule", "test"]);
+    refused(&tested, &["cases/browsers.toml:4", "answers 0 on a fresh instance, and 9", "static"]);
+    refused(&tested, &["0 passed, 3 failed"]);
+    std::fs::write(&lib, honest).unwrap();
+}
+
+/// The module of the build before is not taken for that of this one.
+fn a_build_that_leaves_nothing_says_so(rule: &Path) {
+    let manifest = rule.join("Cargo.toml");
+    let honest = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, honest.replace("\"cdylib\", ", "")).unwrap();
+    refused(&seawall(rule, &["rule", "build"]), &["crate-type = [\"cdylib\", \"lib\"]"]);
+    std::fs::write(&manifest, honest.replace("name = \"hello\"", "name = \"other\"")).unwrap();
+    refused(
+        &seawall(rule, &["rule", "build"]),
+        &["calls the rule `hello`, and Cargo.toml `other`"],
+    );
+    std::fs::write(&manifest, honest).unwrap();
+}
+
+fn what_does_not_compile_says_what_to_write(rule: &Path) {
+    let lib = rule.join("src/lib.rs");
+    let honest = std::fs::read_to_string(&lib).unwrap();
+    std::fs::write(&lib, honest.replace("ua: &[u8]", "ua: &str")).unwrap();
+    let built = seawall(rule, &["rule", "build"]);
+    refused(&built, &["a text arrives as `&[u8]`", "src/lib.rs:", "mend what the compiler says"]);
+}
+
+/// A rule's folder around a component that was not built from it.
+fn folder_of(component: &[u8], case: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    let manifest = "name = \"guest\"\nversion = \"0.1.0\"\nabi = \"seawall:rule@0.1.0\"\n\
+                    language = \"rust\"\nabout = \"x\"\n";
+    write("rule.toml", manifest.as_bytes());
+    write("guest.wasm", component);
+    std::fs::create_dir(folder.path().join("cases")).unwrap();
+    write("cases/a.toml", case.as_bytes());
+    folder
+}
+
+#[test]
+fn hostile_components_are_refused_by_what_they_do() {
+    let case = "[[case]]\nname = \"n\"\nfunction = \"f\"\nexpect = 1\n";
+    for (name, parts) in [
+        ("keeps-state", ["cases/a.toml:1: case `n`", "answers 1 on a fresh instance, and 2"]),
+        ("endless-loop", ["cases/a.toml:1: case `n`", "(fuel): it used up its fuel"]),
+        ("import-wasi", ["wasi:clocks/monotonic-clock@0.2.0", "a rule imports nothing"]),
+        ("core-module", ["guest.wasm", "this is a core module"]),
+    ] {
+        let folder = folder_of(&guest(name), case);
+        refused(&seawall(folder.path(), &["rule", "test"]), &parts);
+    }
+    let folder = folder_of(&guest("keeps-state"), &case.replace("\"f\"", "\"g\""));
+    refused(&seawall(folder.path(), &["rule", "test"]), &["cases/a.toml:1", "it has `f`"]);
+    let folder = folder_of(&guest("keeps-state"), "");
+    refused(&seawall(folder.path(), &["rule", "bench"]), &["no cases", "cases/*.toml"]);
+}
+
+#[test]
+fn inspect_says_why_a_component_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let inspect = |bytes: &[u8]| {
+        std::fs::write(folder.path().join("x.wasm"), bytes).unwrap();
+        let words = ["rule", "inspect", "--json", "x.wasm"];
+        let ran = seawall(folder.path(), &words);
+        (serde_json::from_str::<Value>(&ran.out).unwrap(), ran)
+    };
+    let (json, ran) = inspect(&guest("import-wasi"));
+    assert_eq!(json["imports"][0], "wasi:clocks/monotonic-clock@0.2.0");
+    refused(&ran, &["x.wasm: the component imports `wasi:clocks/monotonic-clock@0.2.0`"]);
+    let whole = guest("honest");
+    let (json, ran) = inspect(&whole);
+    assert_eq!((ran.code, &json["refused"]), (Some(0), &Value::Null), "{json:#}");
+    let (json, ran) = inspect(&whole[..whole.len() / 2]);
+    assert_eq!(json["functions"], Value::Null);
+    refused(&ran, &["x.wasm: it is truncated, damaged or no WebAssembly"]);
+    refused(&inspect(b"").1, &["x.wasm: it is truncated"]);
+    refused(&inspect(&guest("too-wide-memory")).1, &["x.wasm: the component is not valid"]);
+    refused(
+        &seawall(folder.path(), &["rule", "inspect", "none.wasm"]),
+        &["none.wasm: No such file"],
+    );
+}
+
+#[test]
+fn what_cannot_be_begun_or_built_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = |name: &str| seawall(folder.path(), &["rule", "new", "--lang", "rust", name]);
+    refused(&new("Hello"), &["`Hello`", "such as `header-oddness`"]);
+    refused(&new("../hello"), &["such as `header-oddness`"]);
+    refused(&new("path"), &["a word of the policy language", "`path-rule`"]);
+    std::fs::create_dir(folder.path().join("hello")).unwrap();
+    refused(&new("hello"), &["hello is there already"]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    refused(
+        &seawall(folder.path(), &["rule", "build"]),
+        &["no rule.toml here", "seawall rule new"],
+    );
+    fine(&new("odd"));
+    let odd = folder.path().join("odd");
+    refused(&seawall(&odd, &["rule", "test"]), &["no odd.wasm yet", "seawall rule build"]);
+    std::fs::write(odd.join("cases/a.toml"), "[[case]]\nname = 1\n").unwrap();
+    refused(&seawall(&odd, &["rule", "build"]), &["cases/a.toml", "line 2"]);
 }

@@ -6,6 +6,7 @@ mod fields;
 mod fmt;
 mod mend;
 mod reload;
+mod rule;
 mod run;
 mod status;
 mod test;
@@ -46,6 +47,9 @@ pub(crate) enum Word {
     Explain(Box<explain::Explain>),
     /// List what a policy may look at
     Fields(fields::Fields),
+    /// Begin, build, try and look at rules in WebAssembly
+    #[command(subcommand)]
+    Rule(rule::Rule),
     /// Say what the running server does
     Status(status::Status),
     /// Have the running server read its policy again
@@ -62,6 +66,7 @@ impl Word {
             Self::Test(test) => test.obey(),
             Self::Explain(explain) => explain.obey(),
             Self::Fields(fields) => fields.obey(),
+            Self::Rule(rule) => rule.obey(),
             Self::Status(status) => status.obey(),
             Self::Reload(reload) => reload.obey(),
         }
@@ -153,6 +158,9 @@ mod tests {
             &["seawall", "fmt"],
             &["seawall", "test"],
             &["seawall", "explain"],
+            &["seawall", "rule"],
+            &["seawall", "rule", "new", "--lang", "cobol", "hello"],
+            &["seawall", "rule", "inspect"],
         ] {
             assert_eq!(Line::try_parse_from(line).unwrap_err().exit_code(), 2, "{line:?}");
         }

@@ -1,0 +1,227 @@
+//! From a core module that the SDK prepared to a component with its cases inside.
+
+use anyhow::{Context, Result, bail, ensure};
+use wasmparser::{ComponentTypeRef, Parser, Payload, TypeBounds, Validator};
+use wit_component::{ComponentEncoder, StringEncoding};
+use wit_parser::Resolve;
+
+/// The contract between Seawall and its rules.
+pub const CONTRACT: &str = include_str!("../../../rule-sdk/wit/seawall-rule.wit");
+
+/// The custom section that holds a rule's cases.
+pub(crate) const CASES: &str = "seawall:cases";
+
+/// The one instance whose import is none: the interface of type names. A world that uses them
+/// imports the instance and each name; neither can be called.
+const TYPES: &str = "seawall:rule/types@0.1.";
+
+/// Makes a valid component of the core module of the rule `name`, with its cases inside.
+///
+/// # Errors
+/// The module exports nothing, imports something, or does not keep to the contract.
+pub fn assemble(module: Vec<u8>, name: &str, cases: &str) -> Result<Vec<u8>> {
+    let mut component = encode(module, name)?;
+    append_section(&mut component, CASES, cases.as_bytes());
+    Validator::new().validate_all(&component).context("the component is not valid")?;
+    if let Some(import) = imports(&component)?.first() {
+        bail!("it imports `{import}`; a rule imports nothing");
+    }
+    Ok(component)
+}
+
+fn encode(mut module: Vec<u8>, name: &str) -> Result<Vec<u8>> {
+    if let Some(import) = core_imports(&module)?.first() {
+        bail!(
+            "it imports `{import}`; a rule imports nothing: it has no clock, files, network or \
+             chance, so remove what asks for them, in the rule or in a library that it uses"
+        );
+    }
+    let exports = section(&module, "seawall:exports")?;
+    ensure!(
+        !exports.is_empty(),
+        "it exports nothing: write `#[seawall_rule::export]` before a `fn`"
+    );
+    let exports = String::from_utf8(exports).context("the section `seawall:exports` is no text")?;
+    let mut resolve = Resolve::default();
+    resolve.push_str("seawall-rule.wit", CONTRACT).context("rule-sdk/wit/seawall-rule.wit")?;
+    let world = world(name, &exports);
+    let package =
+        resolve.push_str("world.wit", &world).with_context(|| format!("the world is\n{world}"))?;
+    let world = resolve.select_world(&[package], None)?;
+    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
+    ComponentEncoder::default().validate(true).module(&module)?.encode()
+}
+
+/// The rule's world: what it exports, and the names of types that it uses.
+fn world(name: &str, exports: &str) -> String {
+    let used: Vec<&str> = ["text", "address", "headers"]
+        .into_iter()
+        .filter(|kind| {
+            exports.contains(&format!(": {kind}")) || exports.contains(&format!("> {kind}"))
+        })
+        .collect();
+    let names = match used.as_slice() {
+        [] => String::new(),
+        used => format!("use seawall:rule/types@0.1.0.{{{}}};\n", used.join(", ")),
+    };
+    format!("package seawall:built;\n\nworld %{name} {{\n{names}{exports}}}\n")
+}
+
+/// The bytes of all custom sections of this name at the top of a module or component, one after the
+/// other.
+pub(crate) fn section(wasm: &[u8], name: &str) -> Result<Vec<u8>> {
+    let (mut found, mut depth) = (Vec::new(), 0_u32);
+    for payload in Parser::new(0).parse_all(wasm) {
+        let payload = payload?;
+        depth = deeper(&payload, depth);
+        if let Payload::CustomSection(section) = payload
+            && section.name() == name
+            && depth == 0
+        {
+            found.extend_from_slice(section.data());
+        }
+    }
+    Ok(found)
+}
+
+/// How many modules and components are open after this.
+fn deeper(payload: &Payload<'_>, depth: u32) -> u32 {
+    match payload {
+        Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth.saturating_add(1),
+        Payload::End(_) => depth.saturating_sub(1),
+        _ => depth,
+    }
+}
+
+/// Appends a custom section: id 0, the size of what follows, the name with its length, the data.
+fn append_section(wasm: &mut Vec<u8>, name: &str, data: &[u8]) {
+    let mut body = leb128(name.len());
+    body.extend_from_slice(name.as_bytes());
+    body.extend_from_slice(data);
+    wasm.push(0);
+    wasm.extend(leb128(body.len()));
+    wasm.extend(body);
+}
+
+fn leb128(mut value: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        // The mask leaves seven bits.
+        let low = u8::try_from(value & 0x7f).unwrap_or(0);
+        value >>= 7;
+        if value == 0 {
+            out.push(low);
+            return out;
+        }
+        out.push(low | 0x80);
+    }
+}
+
+/// What a component asks for from outside. Names of types are nothing.
+pub(crate) fn imports(component: &[u8]) -> Result<Vec<String>> {
+    let (mut found, mut depth) = (Vec::new(), 0_u32);
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload?;
+        depth = deeper(&payload, depth);
+        let Payload::ComponentImportSection(imports) = payload else { continue };
+        for import in imports.into_iter().filter(|_| depth == 0) {
+            let import = import?;
+            let name = import.name.name;
+            let only_names = match import.ty {
+                ComponentTypeRef::Type(TypeBounds::Eq(_)) => true,
+                ComponentTypeRef::Instance(_) => name.starts_with(TYPES),
+                _ => false,
+            };
+            if !only_names {
+                found.push(name.to_owned());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What a core module asks for from outside, as `module::name`.
+fn core_imports(module: &[u8]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for payload in Parser::new(0).parse_all(module) {
+        if let Payload::ImportSection(imports) = payload? {
+            for import in imports.into_imports() {
+                let import = import?;
+                found.push(format!("{}::{}", import.module, import.name));
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A core module as the attribute and the compiler leave it, from nothing but its sections: one
+    /// type, one function of it, its export, its body, and the line of WIT.
+    pub(crate) fn module(wit: &str) -> Vec<u8> {
+        let mut wasm = b"\0asm\x01\0\0\0".to_vec();
+        wasm.extend([1, 6, 1, 0x60, 1, 0x7f, 1, 0x7f]);
+        wasm.extend([3, 2, 1, 0]);
+        wasm.extend([7, 7, 1, 3, b'n', b'o', b't', 0, 0]);
+        wasm.extend([10, 7, 1, 5, 0, 0x20, 0, 0x45, 0x0b]);
+        if !wit.is_empty() {
+            append_section(&mut wasm, "seawall:exports", wit.as_bytes());
+        }
+        wasm
+    }
+
+    #[test]
+    fn a_module_becomes_a_component_that_imports_nothing() {
+        let wit = "export %not: func(%it: bool) -> bool;\n";
+        let component = assemble(module(wit), "not", "[[case]]\n").unwrap();
+        assert_eq!(section(&component, CASES).unwrap(), b"[[case]]\n");
+        assert!(imports(&component).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_module_without_an_export_names_the_fix() {
+        let error = encode(module(""), "not").unwrap_err().to_string();
+        assert!(error.contains("#[seawall_rule::export]"), "{error}");
+    }
+
+    #[test]
+    fn a_module_that_asks_for_something_is_refused_by_the_name_of_it() {
+        let wat = r#"(module (import "wasi_snapshot_preview1" "fd_write" (func)))"#;
+        let error = encode(wat::parse_str(wat).unwrap(), "not").unwrap_err().to_string();
+        assert!(error.contains("`wasi_snapshot_preview1::fd_write`"), "{error}");
+    }
+
+    #[test]
+    fn a_world_that_the_module_does_not_serve_is_refused() {
+        let wit = "export %other: func() -> s64;\n";
+        assert!(encode(module(wit), "other").is_err());
+        let no_wit = "export %not: func(%it: nonsense) -> bool;\n";
+        let error = format!("{:#}", encode(module(no_wit), "not").unwrap_err());
+        assert!(error.contains("nonsense"), "{error}");
+    }
+
+    #[test]
+    fn a_world_uses_the_names_that_it_needs() {
+        let plain = world("a", "export %a: func(%text: bool) -> s64;\n");
+        assert!(!plain.contains("use"), "{plain}");
+        let both = world("a", "export %a: func(%it: headers) -> text;\n");
+        assert!(both.contains("types@0.1.0.{text, headers};"), "{both}");
+    }
+
+    #[test]
+    fn lengths_are_written_as_wasm_wants_them() {
+        assert_eq!(leb128(0), [0]);
+        assert_eq!(leb128(127), [127]);
+        assert_eq!(leb128(128), [0x80, 1]);
+        assert_eq!(leb128(624_485), [0xe5, 0x8e, 0x26]);
+    }
+
+    #[test]
+    fn the_contract_is_the_one_that_its_page_describes() {
+        let page = include_str!("../../../docs/rule-abi.md");
+        let hash = crate::sha256(CONTRACT.as_bytes());
+        assert!(page.contains(&hash), "the contract changed: describe it, then pin {hash}");
+    }
+}

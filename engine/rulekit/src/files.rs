@@ -1,0 +1,109 @@
+//! Files of a rule: found in a fixed order, read with their place, written so that nobody reads
+//! half of them.
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// All files below a folder, in a fixed order, without what a compiler leaves there. A folder that
+/// is missing has none.
+///
+/// # Errors
+/// A folder cannot be read.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    if folder.is_dir() {
+        let mut entries = std::fs::read_dir(folder)
+            .with_context(|| format!("cannot read {}", folder.display()))?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<std::io::Result<Vec<_>>>()?;
+        entries.sort();
+        for path in entries {
+            if path.is_dir() {
+                if !path.ends_with("target") {
+                    found.extend(files(&path)?);
+                }
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The files of `cases/` with their names as people see them (`cases/NAME`) and their texts.
+pub(crate) fn case_files(rule: &Path) -> Result<Vec<(String, String)>> {
+    let folder = rule.join("cases");
+    let mut found = Vec::new();
+    for path in files(&folder)? {
+        if path.extension().is_some_and(|ext| ext == "toml") {
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            let name = path.strip_prefix(rule).unwrap_or(&path).display().to_string();
+            found.push((name, text));
+        }
+    }
+    Ok(found)
+}
+
+/// All cases of the rule in this folder, one file after the other: each is a list of `[[case]]`, so
+/// together they are one again.
+///
+/// # Errors
+/// There are none, or they cannot be read.
+pub fn cases_text(rule: &Path) -> Result<String> {
+    let mut all = String::new();
+    for (name, text) in case_files(rule)? {
+        // Writing into a string cannot fail.
+        let _ = writeln!(all, "# {name}\n{}\n", text.trim_end());
+    }
+    ensure!(all.contains("[[case]]"), "it has no cases: write some into `cases/*.toml`");
+    Ok(all)
+}
+
+/// Writes beside the file and renames, so that a server that watches never reads half of it.
+///
+/// # Errors
+/// It cannot be written.
+pub fn save(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = path.with_extension("part");
+    std::fs::write(&beside, bytes)
+        .and_then(|()| std::fs::rename(&beside, path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The SHA-256 of bytes, in hexadecimal.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Bytes in hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        // Writing into a string cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_stand_one_after_the_other_and_none_is_a_mistake() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = cases_text(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("`cases/*.toml`"), "{error}");
+        std::fs::create_dir(folder.path().join("cases")).unwrap();
+        for (name, text) in [("b.toml", "[[case]]\nb"), ("a.toml", "[[case]]\na\n\n"), ("c.md", "")]
+        {
+            std::fs::write(folder.path().join("cases").join(name), text).unwrap();
+        }
+        let all = "# cases/a.toml\n[[case]]\na\n\n# cases/b.toml\n[[case]]\nb\n\n";
+        assert_eq!(cases_text(folder.path()).unwrap(), all);
+    }
+}

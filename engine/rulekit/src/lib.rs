@@ -1,0 +1,37 @@
+//! How a rule is begun, built, described and tried: what stands behind `seawall rule` and
+//! `cargo xtask rules`.
+//!
+//! Decision: no wasm tool besides the language's compiler. The `#[seawall_rule::export]` of the SDK
+//! leaves one line of WIT for each function in the custom section `seawall:exports`; here these
+//! lines become the rule's world, the `wit-component` crate makes a component of it, and the rule's
+//! cases travel along in the section `seawall:cases`, so that a server can rehearse what it loads.
+//!
+//! The feature `trial` adds what runs a rule, which needs the sandbox.
+
+#[cfg(feature = "trial")]
+mod bench;
+#[cfg(feature = "trial")]
+mod case;
+mod compiler;
+mod component;
+mod describe;
+mod files;
+#[cfg(feature = "trial")]
+mod project;
+mod scaffold;
+#[cfg(feature = "trial")]
+mod trial;
+
+#[cfg(feature = "trial")]
+pub use bench::Pace;
+#[cfg(feature = "trial")]
+pub use case::{Case, parse_cases, read_cases};
+pub use compiler::{Compiler, TARGET, Talk};
+pub use component::{CONTRACT, assemble};
+pub use describe::{Description, Function, Kind, describe};
+pub use files::{cases_text, files, hex, save, sha256};
+#[cfg(feature = "trial")]
+pub use project::{Limits, Project};
+pub use scaffold::{Language, scaffold};
+#[cfg(feature = "trial")]
+pub use trial::{Finding, Trial, fitness, sandbox};

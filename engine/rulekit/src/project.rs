@@ -1,0 +1,279 @@
+//! `rule.toml`: what a rule is and what it asks for. A policy decides what it gets.
+
+use crate::describe::{Function, Kind};
+use crate::scaffold::check_name;
+use anyhow::{Context, Result, bail, ensure};
+use seawall_wasm::CallLimits;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use toml::Value;
+
+/// The contract that this version builds for.
+const ABI: &str = "seawall:rule@0.1.0";
+
+/// A rule's folder.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The rule's name.
+    pub name: String,
+    functions: Vec<Declared>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    name: String,
+    version: String,
+    abi: String,
+    language: String,
+    about: String,
+    #[serde(default)]
+    function: Vec<Declared>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declared {
+    name: String,
+    params: Option<Vec<String>>,
+    result: Option<String>,
+    fuel: Option<u64>,
+    memory_bytes: Option<usize>,
+    on_failure: Option<Value>,
+}
+
+/// What an `extern` says of a function besides its types.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Fuel of one call.
+    pub fuel: u64,
+    /// Bytes of memory of one instance.
+    pub memory_bytes: usize,
+    /// The answer that stands for failure; absent: what is false, zero or empty.
+    on_failure: Option<Value>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let CallLimits { fuel, memory_bytes, .. } = CallLimits::default();
+        Self { fuel, memory_bytes, on_failure: None }
+    }
+}
+
+impl Project {
+    /// The rule of this folder.
+    ///
+    /// # Errors
+    /// There is none, or its `rule.toml` is wrong; the message names the place and the fix.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join("rule.toml");
+        ensure!(
+            path.exists(),
+            "there is no rule.toml here: go into a rule's folder, or begin one with \
+             `seawall rule new --lang rust NAME`"
+        );
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let manifest: Manifest = toml::from_str(&text)
+            .map_err(|error| anyhow::anyhow!("rule.toml: {}", error.to_string().trim_end()))?;
+        manifest.check().context("rule.toml")?;
+        let Manifest { name, function, .. } = manifest;
+        Ok(Self { folder: folder.to_owned(), name, functions: function })
+    }
+
+    /// Makes sure that cargo knows the rule by its name.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check_package(&self) -> Result<()> {
+        let path = self.folder.join("Cargo.toml");
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let manifest: toml::Table = toml::from_str(&text)
+            .map_err(|error| anyhow::anyhow!("Cargo.toml: {}", error.to_string().trim_end()))?;
+        let package = manifest.get("package").and_then(|package| package.get("name")?.as_str());
+        let package = package.unwrap_or_default();
+        ensure!(
+            package == self.name,
+            "rule.toml calls the rule `{}`, and Cargo.toml `{}`: give both the same name",
+            self.name,
+            package.escape_debug()
+        );
+        Ok(())
+    }
+
+    /// Where its component is.
+    #[must_use]
+    pub fn component(&self) -> PathBuf {
+        self.folder.join(format!("{}.wasm", self.name))
+    }
+
+    /// What this function asks for.
+    #[must_use]
+    pub fn limits(&self, function: &Function) -> Limits {
+        let found = self.functions.iter().find(|declared| declared.name == function.name());
+        let plain = Limits::default();
+        found.map_or(plain.clone(), |declared| Limits {
+            fuel: declared.fuel.unwrap_or(plain.fuel),
+            memory_bytes: declared.memory_bytes.unwrap_or(plain.memory_bytes),
+            on_failure: declared.on_failure.clone(),
+        })
+    }
+
+    /// Holds what `rule.toml` says against what the component exports.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn hold_against(&self, functions: &[Function]) -> Result<()> {
+        for declared in &self.functions {
+            let name = &declared.name;
+            let Some(have) = functions.iter().find(|have| have.name() == *name) else {
+                let names: Vec<String> =
+                    functions.iter().map(|f| format!("`{}`", f.name())).collect();
+                bail!(
+                    "rule.toml speaks of a function `{name}`, and the component has {}: mend the \
+                     `name` below `[[function]]`",
+                    names.join(", ")
+                );
+            };
+            let params =
+                declared.params.as_ref().is_none_or(|said| said.join(", ") == have.params_text());
+            let result = declared.result.as_ref().is_none_or(|said| said == have.result.word());
+            ensure!(
+                params && result,
+                "rule.toml gives `{name}` other `params` or another `result` than the component: it \
+                 is {have}"
+            );
+            if let Some(value) = &declared.on_failure {
+                ensure!(
+                    stands_for(have.result, value),
+                    "rule.toml: `on_failure` of `{name}` must be of its result's type, {}",
+                    have.result.word()
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Manifest {
+    fn check(&self) -> Result<()> {
+        check_name(&self.name, &[])?;
+        ensure!(
+            !self.version.is_empty() && !self.about.is_empty(),
+            "`version` and `about` say something"
+        );
+        ensure!(self.abi == ABI, "`abi` is `{}`: this version builds for `{ABI}`", self.abi);
+        ensure!(
+            self.language == "rust",
+            "`language` is `{}`: this version builds `rust`",
+            self.language.escape_debug()
+        );
+        Ok(())
+    }
+}
+
+fn stands_for(result: Kind, value: &Value) -> bool {
+    match result {
+        Kind::Bool => value.is_bool(),
+        Kind::Int => value.is_integer(),
+        _ => value.is_str(),
+    }
+}
+
+impl Limits {
+    /// The `extern` that declares a function of `module` in a policy.
+    #[must_use]
+    pub fn declaration(&self, function: &Function, module: &str) -> String {
+        let on_failure = match (&self.on_failure, function.result) {
+            (Some(value), _) => value.to_string(),
+            (None, Kind::Bool) => "false".to_owned(),
+            (None, Kind::Int) => "0".to_owned(),
+            (None, _) => "\"\"".to_owned(),
+        };
+        format!(
+            "extern {function} {{\n  module \"{module}\" fuel {} memory {} on_failure return \
+             {on_failure}\n}}",
+            fuel_text(self.fuel),
+            memory_text(self.memory_bytes)
+        )
+    }
+}
+
+fn fuel_text(fuel: u64) -> String {
+    if fuel.is_multiple_of(1_000) { format!("{}k", fuel / 1_000) } else { fuel.to_string() }
+}
+
+fn memory_text(bytes: usize) -> String {
+    if bytes.is_multiple_of(1 << 20) {
+        format!("{}MiB", bytes >> 20)
+    } else {
+        format!("{}KiB", bytes.div_ceil(1 << 10))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "name = \"odd\"\nversion = \"0.1.0\"\nabi = \"seawall:rule@0.1.0\"\n\
+                        language = \"rust\"\nabout = \"x\"\n";
+
+    fn open(text: &str) -> Result<Project> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("rule.toml"), text).unwrap();
+        Project::open(folder.path())
+    }
+
+    fn odd() -> Function {
+        let params = vec![("ua".to_owned(), Kind::Text), ("all".to_owned(), Kind::Headers)];
+        Function { export: "odd-one".into(), params, result: Kind::Int }
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        for (text, part) in [
+            (GOOD.replace("name = \"odd\"", "name = \"../odd\""), "cannot be a rule's name"),
+            (GOOD.replace("0.1.0\"\nl", "9.9.9\"\nl"), "builds for `seawall:rule@0.1.0`"),
+            (GOOD.replace("\"rust\"", "\"cobol\""), "builds `rust`"),
+            (format!("{GOOD}more = 1\n"), "line 6"),
+            ("nonsense".to_owned(), "rule.toml"),
+        ] {
+            let error = format!("{:#}", open(&text).unwrap_err());
+            assert!(error.contains(part), "{error}");
+        }
+        let error = Project::open(tempfile::tempdir().unwrap().path()).unwrap_err().to_string();
+        assert!(error.contains("seawall rule new"), "{error}");
+    }
+
+    #[test]
+    fn what_is_declared_is_held_against_the_component() {
+        let with = |rest: &str| open(&format!("{GOOD}[[function]]\n{rest}\n")).unwrap();
+        let good = "name = \"odd_one\"\nparams = [\"ua: string\", \"all: headers\"]\nresult = \"int\"\nfuel = 1500\nmemory_bytes = 65536\non_failure = -1";
+        let project = with(good);
+        project.hold_against(&[odd()]).unwrap();
+        assert_eq!(
+            project.limits(&odd()).declaration(&odd(), "wasm/odd.wasm"),
+            "extern odd_one(ua: string, all: headers) -> int {\n  module \"wasm/odd.wasm\" fuel \
+             1500 memory 64KiB on_failure return -1\n}"
+        );
+        for (wrong, part) in [
+            ("name = \"even\"", "has `odd_one`"),
+            ("name = \"odd_one\"\nresult = \"bool\"", "it is odd_one(ua: string"),
+            ("name = \"odd_one\"\nparams = []", "it is odd_one(ua: string"),
+            ("name = \"odd_one\"\non_failure = \"\"", "result's type, int"),
+        ] {
+            let error = with(wrong).hold_against(&[odd()]).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_function_without_an_entry_gets_the_defaults() {
+        let project = open(GOOD).unwrap();
+        let said = project.limits(&odd()).declaration(&odd(), "odd.wasm");
+        assert!(said.contains("fuel 50k memory 1MiB on_failure return 0"), "{said}");
+    }
+}

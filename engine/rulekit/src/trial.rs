@@ -1,0 +1,380 @@
+//! Cases asked of a built component in the real sandbox, in every order that could show a memory.
+//!
+//! Decision: the answer on a fresh instance is the true one. Every other way of asking (in order,
+//! again at once, shuffled, on instances that have answered before) must give the same, or the rule
+//! keeps something between calls, which the contract forbids. About as many calls are made as one
+//! instance lives for, so what shows itself only late shows itself here.
+//!
+//! Where this does not protect: a rule that remembers only what no case says is not found.
+
+use crate::case::{Call, Case};
+use crate::describe::{Description, Kind, describe};
+use crate::project::Limits;
+use anyhow::{Context, Result, ensure};
+use seawall_model::Tick;
+use seawall_wasm::{
+    Answer, CallLimits, Component, EPOCH_TICK_MS, Failure, Function, Isolation, LoadError,
+    ParamKind, ResultKind, Sandbox, SandboxLimits, Signature,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Calls of the shuffled rounds together, about: as many as an instance lives for.
+const SHUFFLED_CALLS: usize = 1_000;
+
+/// Shuffled rounds, however many cases there are. 4.
+const SHUFFLED_ROUNDS_MIN: usize = 4;
+
+/// How often a case is asked again at once. 3.
+const AGAIN: usize = 3;
+
+/// A case that the rule does not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The case.
+    pub place: String,
+    /// What is wrong.
+    pub says: String,
+}
+
+/// A component in a sandbox with its cases.
+#[derive(Debug)]
+pub struct Trial {
+    sandbox: Sandbox,
+    component: Component,
+    /// What the component says of itself.
+    pub description: Description,
+    limits: Vec<Limits>,
+    pub(crate) calls: Vec<Call>,
+}
+
+/// A sandbox for one component at a time.
+#[must_use]
+pub fn sandbox() -> Sandbox {
+    Sandbox::new(SandboxLimits { instances_max: 16, ..SandboxLimits::default() })
+}
+
+/// Whether a server would take the component.
+///
+/// # Errors
+/// Why not.
+pub fn fitness(wasm: &[u8]) -> Result<(), LoadError> {
+    sandbox().compile(wasm).map(drop)
+}
+
+impl Trial {
+    /// Gets a component ready to be asked.
+    ///
+    /// # Errors
+    /// No server would take it, or a case does not fit it.
+    pub fn new(
+        wasm: &[u8],
+        cases: &[Case],
+        limits: impl Fn(&crate::Function) -> Limits,
+    ) -> Result<Self> {
+        let description = describe(wasm)?;
+        let sandbox = sandbox();
+        let component = sandbox.compile(wasm)?;
+        let calls = cases
+            .iter()
+            .map(|case| case.call(&description.functions))
+            .collect::<Result<Vec<Call>>>()?;
+        ensure!(!calls.is_empty(), "there are no cases: write some into `cases/*.toml`");
+        let limits = description.functions.iter().map(limits).collect();
+        Ok(Self { sandbox, component, description, limits, calls })
+    }
+
+    /// How many cases there are.
+    #[must_use]
+    pub const fn cases(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Asks all of it and says what is wrong. Nothing is, where that is empty.
+    ///
+    /// # Errors
+    /// The component cannot be asked at all.
+    pub fn run(&self) -> Result<Vec<Finding>> {
+        let _ticker = Ticker::start(&self.sandbox)?;
+        let alone = self.ask(&self.in_order(), Isolation::PerCall)?;
+        let mut findings: Vec<Option<Finding>> =
+            self.calls.iter().zip(&alone).map(|(call, (_, answer))| wrong(call, answer)).collect();
+        let sound: Vec<usize> =
+            (0..self.calls.len()).filter(|at| matches!(findings.get(*at), Some(None))).collect();
+        for (how, order) in self.orders(&sound) {
+            for (at, answer) in self.ask(&order, Isolation::Reused)? {
+                let place = findings.get_mut(at);
+                let (Some(place), Some((_, alone))) = (place, alone.get(at)) else { continue };
+                if place.is_none() && answer != *alone {
+                    *place = self.calls.get(at).map(|call| unsteady(call, alone, &answer, how));
+                }
+            }
+        }
+        Ok(findings.into_iter().flatten().collect())
+    }
+
+    /// The most fuel that the cases of each function take, given all there is; absent where none
+    /// is answered.
+    ///
+    /// # Errors
+    /// The component cannot be asked at all.
+    pub fn fuel(&self) -> Result<Vec<Option<u64>>> {
+        let _ticker = Ticker::start(&self.sandbox)?;
+        let generous = |limits: &CallLimits| CallLimits {
+            fuel: self.sandbox.limits().fuel_max,
+            memory_bytes: self.sandbox.limits().memory_bytes_max,
+            ..*limits
+        };
+        let bound = self.bind(Isolation::Reused, generous)?;
+        let _answers = self.answers(&bound, &self.in_order());
+        let peak = |function: &Function| Some(function.stats().fuel_peak).filter(|peak| *peak > 0);
+        Ok(bound.iter().map(peak).collect())
+    }
+
+    fn in_order(&self) -> Vec<usize> {
+        (0..self.calls.len()).collect()
+    }
+
+    /// The ways of asking that could show a memory, with their names.
+    fn orders(&self, cases: &[usize]) -> Vec<(&'static str, Vec<usize>)> {
+        let again = cases.iter().flat_map(|at| [*at; AGAIN]).collect();
+        let rounds = (SHUFFLED_CALLS / cases.len().max(1)).max(SHUFFLED_ROUNDS_MIN);
+        let mut chance = Chance(1);
+        let shuffled = (0..rounds).flat_map(|_| {
+            let mut round = cases.to_vec();
+            chance.shuffle(&mut round);
+            round
+        });
+        vec![
+            ("in order", cases.to_vec()),
+            ("again at once", again),
+            ("shuffled", shuffled.collect()),
+        ]
+    }
+
+    fn ask(
+        &self,
+        order: &[usize],
+        isolation: Isolation,
+    ) -> Result<Vec<(usize, Result<Answer, Failure>)>> {
+        let bound = self.bind(isolation, |limits| *limits)?;
+        Ok(self.answers(&bound, order))
+    }
+
+    fn answers(
+        &self,
+        bound: &[Function],
+        order: &[usize],
+    ) -> Vec<(usize, Result<Answer, Failure>)> {
+        let mut now = Tick::TEST_START;
+        let mut answers = Vec::with_capacity(order.len());
+        for at in order {
+            let Some(call) = self.calls.get(*at) else { continue };
+            let Some(function) = bound.get(call.function) else { continue };
+            // So far apart that failures never add up to a quarantine.
+            now = now.plus_ms(self.sandbox.limits().failure_window_ms.saturating_mul(2));
+            answers.push((*at, function.call(&call.args(), now)));
+        }
+        answers
+    }
+
+    /// Every function of the component, with instances of its own.
+    pub(crate) fn bind(
+        &self,
+        isolation: Isolation,
+        adjust: impl Fn(&CallLimits) -> CallLimits,
+    ) -> Result<Vec<Function>> {
+        let most = self.sandbox.limits().time_ms_max;
+        let bind = |(function, limits): (&crate::Function, &Limits)| {
+            // All the time there is, so that a busy machine changes no answer: fuel decides.
+            let Limits { fuel, memory_bytes, .. } = *limits;
+            let limits = adjust(&CallLimits { fuel, time_ms: most, memory_bytes, isolation });
+            self.component
+                .bind(&function.export, &signature(function), limits)
+                .with_context(|| format!("function `{}`", function.name()))
+        };
+        self.description.functions.iter().zip(&self.limits).map(bind).collect()
+    }
+
+    pub(crate) fn ticker(&self) -> Result<Ticker> {
+        Ticker::start(&self.sandbox)
+    }
+}
+
+fn signature(function: &crate::Function) -> Signature {
+    let param = |(_, kind): &(String, Kind)| match kind {
+        Kind::Bool => ParamKind::Bool,
+        Kind::Int => ParamKind::Int,
+        _ => ParamKind::Bytes,
+    };
+    let result = match function.result {
+        Kind::Bool => ResultKind::Bool,
+        Kind::Int => ResultKind::Int,
+        _ => ResultKind::Text,
+    };
+    let params = function.params.iter().map(param).collect();
+    Signature { name: function.export.as_str().into(), params, result }
+}
+
+fn wrong(call: &Call, answer: &Result<Answer, Failure>) -> Option<Finding> {
+    if answer.as_ref() == Ok(&call.expect) {
+        return None;
+    }
+    let says = match answer {
+        Ok(answer) => {
+            format!("answers {}, and {} was expected", shown(answer), shown(&call.expect))
+        }
+        Err(failure) => format!("gives no answer ({failure}): {}", remedy(*failure)),
+    };
+    Some(Finding { place: call.place.clone(), says })
+}
+
+fn unsteady(
+    call: &Call,
+    alone: &Result<Answer, Failure>,
+    other: &Result<Answer, Failure>,
+    how: &str,
+) -> Finding {
+    let says = format!(
+        "answers {} on a fresh instance, and {} when asked {how} after other calls. A rule keeps \
+         nothing between calls: take out what remembers (a `static` that changes, `thread_local!`, a \
+         cache)",
+        told(alone),
+        told(other)
+    );
+    Finding { place: call.place.clone(), says }
+}
+
+pub(crate) fn remedy(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Fuel => "it used up its fuel; bound what it reads, or raise `fuel` in rule.toml",
+        Failure::Time => "it took longer than any call may; bound what it does",
+        Failure::Memory => "it wanted more memory; raise `memory_bytes` in rule.toml",
+        Failure::Trap => "it trapped: a panic, an overflow, too deep a recursion",
+        Failure::Answer => "its answer is not valid, or a text of more than 4 KiB",
+        Failure::Argument => "an argument of the case is longer than 64 KiB",
+        Failure::Busy | Failure::Quarantined => "the sandbox had no room",
+    }
+}
+
+fn told(answer: &Result<Answer, Failure>) -> String {
+    answer.as_ref().map_or_else(|failure| format!("nothing ({failure})"), shown)
+}
+
+fn shown(answer: &Answer) -> String {
+    match answer {
+        Answer::Bool(value) => value.to_string(),
+        Answer::Int(value) => value.to_string(),
+        Answer::Text(bytes) => format!("\"{}\"", bytes.escape_ascii()),
+    }
+}
+
+/// Numbers that look like chance and are the same each time (SplitMix64), so that what failed once
+/// fails again.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn shuffle(&mut self, items: &mut [usize]) {
+        for last in (1..items.len()).rev() {
+            // The remainder is below the length.
+            let other = usize::try_from(self.next() % (last as u64 + 1)).unwrap_or(0);
+            items.swap(last, other);
+        }
+    }
+}
+
+/// Moves the sandbox's clock on while it lives.
+#[derive(Debug)]
+pub(crate) struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(sandbox: &Sandbox) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sandbox, stopped) = (sandbox.clone(), Arc::clone(&stop));
+        let tick = move || {
+            while !stopped.load(Relaxed) {
+                std::thread::park_timeout(Duration::from_millis(EPOCH_TICK_MS));
+                sandbox.raise_epoch();
+            }
+        };
+        let thread = std::thread::Builder::new().spawn(tick).context("no thread for the clock")?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It cannot panic.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::parse_cases;
+
+    fn trial(guest: &str, cases: &str) -> Result<Trial> {
+        let guests = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/guests");
+        let wasm = wat::parse_file(format!("{guests}/{guest}.wat")).unwrap();
+        Trial::new(&wasm, &parse_cases("cases/a.toml", cases).unwrap(), |_| Limits::default())
+    }
+
+    fn findings(guest: &str, expect: &str) -> Vec<Finding> {
+        let case = format!("[[case]]\nname = \"n\"\nfunction = \"f\"\nexpect = {expect}\n");
+        trial(guest, &case).unwrap().run().unwrap()
+    }
+
+    #[test]
+    fn a_rule_that_keeps_state_is_found_with_one_case() {
+        let found = findings("keeps-state", "1");
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].place, "cases/a.toml:1: case `n`");
+        assert!(found[0].says.starts_with("answers 1 on a fresh instance, and 2"), "{found:?}");
+    }
+
+    #[test]
+    fn a_wrong_answer_and_none_at_all_are_told_apart() {
+        let found = findings("keeps-state", "7");
+        assert_eq!(found[0].says, "answers 1, and 7 was expected");
+        let found = findings("endless-loop", "7");
+        assert!(found[0].says.starts_with("gives no answer (fuel)"), "{found:?}");
+    }
+
+    #[test]
+    fn what_asks_for_the_world_is_not_tried() {
+        let error = trial("import-wasi", "").unwrap_err().to_string();
+        assert!(error.contains("`wasi:clocks/monotonic-clock@0.2.0`"), "{error}");
+    }
+
+    #[test]
+    fn a_shuffle_keeps_all_and_is_the_same_each_time() {
+        let shuffled = |seed| {
+            let mut items: Vec<usize> = (0..50).collect();
+            Chance(seed).shuffle(&mut items);
+            items
+        };
+        assert_eq!(shuffled(1), shuffled(1));
+        assert_ne!(shuffled(1), shuffled(2));
+        let mut sorted = shuffled(1);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..50).collect::<Vec<_>>());
+    }
+}

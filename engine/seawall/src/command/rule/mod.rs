@@ -1,0 +1,89 @@
+//! `seawall rule`: from nothing to a rule that a policy can declare.
+
+mod bench;
+mod build;
+mod inspect;
+mod new;
+mod test;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Subcommand;
+use seawall_rulekit::{Project, Trial, files, fitness, read_cases};
+
+use crate::exit::{Exit, fail, tell};
+
+/// Bytes of a component that are read at most: what the largest component of any language has.
+const FILE_BYTES_MAX: u64 = 32 << 20;
+
+/// Begin, build, try and look at rules in WebAssembly.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rule {
+    /// Begin a rule in a folder of its own
+    New(new::New),
+    /// Build the rule of this folder to a component
+    Build(build::Build),
+    /// Ask the built rule all of its cases, in every order that could show a memory
+    Test(test::Test),
+    /// Say what a component exports, imports and asks for
+    Inspect(inspect::Inspect),
+    /// Measure what a call of the built rule costs
+    Bench(bench::Bench),
+}
+
+impl Rule {
+    pub(crate) fn obey(&self) -> Exit {
+        let done = match self {
+            Self::New(new) => new.run(),
+            Self::Build(build) => build.run(),
+            Self::Test(test) => test.run(),
+            Self::Inspect(inspect) => inspect.run(),
+            Self::Bench(bench) => bench.run(),
+        };
+        done.unwrap_or_else(|error| fail(Exit::Wrong, format!("{error:#}")))
+    }
+}
+
+/// The rule of this folder, its component and its cases, ready to be asked.
+fn trial(project: &Project) -> Result<Trial> {
+    let path = project.component();
+    let shown = format!("{}.wasm", project.name);
+    ensure!(path.exists(), "there is no {shown} yet: run `seawall rule build` first");
+    if is_behind(project) {
+        tell(format!("{shown} is older than its sources: `seawall rule build` makes it anew"));
+    }
+    let wasm = read(&path)?;
+    let cases = read_cases(&project.folder)?;
+    if let Err(why) = fitness(&wasm) {
+        bail!("{shown}: {why}");
+    }
+    let trial = Trial::new(&wasm, &cases, |function| project.limits(function))?;
+    project.hold_against(&trial.description.functions)?;
+    Ok(trial)
+}
+
+/// A file that may be a component.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let length = std::fs::metadata(path).with_context(|| format!("{}", path.display()))?.len();
+    ensure!(
+        length <= FILE_BYTES_MAX,
+        "{} has {length} bytes, and no component may have more than {FILE_BYTES_MAX}",
+        path.display()
+    );
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Whether something in `src/` was saved after the component was built.
+fn is_behind(project: &Project) -> bool {
+    let saved = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified()).ok();
+    let sources = files(&project.folder.join("src")).unwrap_or_default();
+    let newest = sources.iter().filter_map(|path| saved(path)).max();
+    newest > saved(&project.component())
+}
+
+/// Bytes as people read them.
+fn kib(bytes: usize) -> String {
+    let tenths = bytes.saturating_mul(10).div_ceil(1 << 10);
+    format!("{}.{} KiB", tenths / 10, tenths % 10)
+}
