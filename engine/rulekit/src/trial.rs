@@ -50,10 +50,16 @@ pub struct Trial {
     pub(crate) calls: Vec<Call>,
 }
 
-/// A sandbox for one component at a time.
+/// A sandbox for one component at a time. It remembers no answers and mends none: what a rule says
+/// when it is asked again is what is looked at here.
 #[must_use]
 pub fn sandbox() -> Sandbox {
-    Sandbox::new(SandboxLimits { instances_max: 16, ..SandboxLimits::default() })
+    Sandbox::new(SandboxLimits {
+        instances_max: 16,
+        memo_answers: 0,
+        purity_check_every: u64::MAX,
+        ..SandboxLimits::default()
+    })
 }
 
 /// Whether a server would take the component.
@@ -256,6 +262,7 @@ pub(crate) fn remedy(failure: Failure) -> &'static str {
         Failure::Answer => "its answer is not valid, or a text of more than 4 KiB",
         Failure::Argument => "an argument of the case is longer than 64 KiB",
         Failure::Busy | Failure::Quarantined => "the sandbox had no room",
+        Failure::Impure => "it answers otherwise when it is asked again",
     }
 }
 
