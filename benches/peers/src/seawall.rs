@@ -33,6 +33,11 @@ impl HeaderView for Fields<'_> {
         self.pairs().iter().any(|(key, value)| *key == name && visit(value.as_bytes()))
     }
 
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        let pair = self.pairs().into_iter().find(|(key, _)| *key == name);
+        pair.map(|(_, value)| value.as_bytes())
+    }
+
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         self.pairs().iter().for_each(|(key, value)| visit(key.as_bytes(), value.as_bytes()));
     }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use seawall_model::{CounterId, Prefix};
+use smallvec::SmallVec;
 
 use crate::program::{
     Atom, AtomId, Check, CondId, Const, ExternId, ListId, Needle, Op, Operand, OperandId, Program,
@@ -179,7 +180,8 @@ impl Program {
             },
             Some(Operand::Condition(condition)) => Value::Bool(self.holds(Some(*condition), ctx)),
             Some(Operand::Extern(function, args)) => {
-                let args: Vec<Value<'_>> = args.iter().map(|arg| self.value(*arg, ctx)).collect();
+                let args: SmallVec<[Value<'_>; 4]> =
+                    args.iter().map(|arg| self.value(*arg, ctx)).collect();
                 ctx.call(*function, &args)
             }
             Some(computed) => self.computed(computed, ctx),

@@ -13,7 +13,7 @@ use seawall_policy::run::{Context, Value, in_set};
 use seawall_policy::schema::FieldId;
 use seawall_policy::set::Set;
 use seawall_state::{Key, State};
-use seawall_wasm::{Answer, Arg};
+use seawall_wasm::{Answer, Arg, Args};
 use smallvec::SmallVec;
 
 use crate::explain::Trace;
@@ -23,8 +23,8 @@ use crate::ruleset::RuleSet;
 /// The most different calls of rules whose answers are kept for one request.
 const ANSWERS_MAX: usize = 32;
 
-/// A call of a rule that was answered: the function, the arguments as bytes, the answer.
-type Asked = (ExternId, Vec<Vec<u8>>, Value<'static>);
+/// A call of a rule that was answered: the function, the arguments as a key, the answer.
+type Asked = (ExternId, Key, Value<'static>);
 
 /// A key that was hashed.
 #[derive(Debug, Clone, Copy)]
@@ -281,12 +281,11 @@ impl<'j> Judging<'j> {
     fn ask(&self, id: ExternId, args: &[Value<'_>]) -> Option<Value<'static>> {
         let loaded = self.rules.externs.get(id.0 as usize)?;
         let declared = self.rules.program.externs.get(id.0 as usize)?;
-        let mut owned = Vec::with_capacity(args.len());
+        let mut given = Args::default();
         for (value, param) in args.iter().zip(&declared.params) {
-            owned.push(self.argument(value, *param)?);
+            self.give(value, *param, &mut given)?;
         }
-        let borrowed: Vec<Arg<'_>> = owned.iter().map(Argument::borrow).collect();
-        match loaded.call(&borrowed, self.now).ok()? {
+        match loaded.call_with(&given, self.now).ok()? {
             Answer::Bool(value) => Some(Value::Bool(value)),
             Answer::Int(n) => Some(Value::Int(n)),
             Answer::Text(bytes) => Some(Value::Bytes(bytes.into())),
@@ -295,21 +294,27 @@ impl<'j> Judging<'j> {
 
     /// An absent text is empty, absent headers are none; an absent address has no bytes to give, so
     /// the call is not made (LANGUAGE §10).
-    fn argument<'a>(&'a self, value: &'a Value<'_>, param: ExternType) -> Option<Argument<'a>> {
-        Some(match (param, value) {
-            (ExternType::Bool, Value::Bool(value)) => Argument::Bool(*value),
-            (ExternType::Int, Value::Int(n)) => Argument::Int(*n),
-            (ExternType::Str, Value::Bytes(bytes)) => Argument::Bytes(bytes),
-            (ExternType::Str, _) => Argument::Bytes(b""),
-            (ExternType::Bool, _) => Argument::Bool(false),
-            (ExternType::Int, _) => Argument::Int(0),
-            (ExternType::Headers, _) => Argument::Bytes(self.packed_headers()?),
-            (ExternType::Ip, Value::Ip(ip)) => Argument::Address(match ip {
-                std::net::IpAddr::V4(v4) => v4.octets().to_vec(),
-                std::net::IpAddr::V6(v6) => v6.octets().to_vec(),
-            }),
+    fn give<'a>(
+        &'a self,
+        value: &'a Value<'_>,
+        param: ExternType,
+        to: &mut Args<'a>,
+    ) -> Option<()> {
+        to.push(match (param, value) {
+            (ExternType::Ip, Value::Ip(ip)) => {
+                to.push_address(*ip);
+                return Some(());
+            }
             (ExternType::Ip, _) => return None,
-        })
+            (ExternType::Bool, Value::Bool(value)) => Arg::Bool(*value),
+            (ExternType::Bool, _) => Arg::Bool(false),
+            (ExternType::Int, Value::Int(n)) => Arg::Int(*n),
+            (ExternType::Int, _) => Arg::Int(0),
+            (ExternType::Str, Value::Bytes(bytes)) => Arg::Bytes(bytes),
+            (ExternType::Str, _) => Arg::Bytes(b""),
+            (ExternType::Headers, _) => Arg::Bytes(self.packed_headers()?),
+        });
+        Some(())
     }
 
     fn on_failure(&self, id: ExternId) -> Value<'static> {
@@ -318,25 +323,6 @@ impl<'j> Judging<'j> {
             Some(Const::Int(n)) => Value::Int(*n),
             Some(Const::Bytes(bytes)) => Value::Bytes(bytes.to_vec().into()),
             _ => Value::Absent,
-        }
-    }
-}
-
-/// An argument that lives until the call is over.
-enum Argument<'a> {
-    Bool(bool),
-    Int(i64),
-    Bytes(&'a [u8]),
-    Address(Vec<u8>),
-}
-
-impl Argument<'_> {
-    fn borrow(&self) -> Arg<'_> {
-        match self {
-            Self::Bool(value) => Arg::Bool(*value),
-            Self::Int(n) => Arg::Int(*n),
-            Self::Bytes(bytes) => Arg::Bytes(bytes),
-            Self::Address(bytes) => Arg::Bytes(bytes),
         }
     }
 }
@@ -397,8 +383,9 @@ impl Context for Judging<'_> {
     }
 
     fn call(&self, id: ExternId, args: &[Value<'_>]) -> Value<'static> {
-        let key: Vec<Vec<u8>> =
-            args.iter().map(|arg| with_key_bytes(arg, <[u8]>::to_vec)).collect();
+        let mut builder = self.state.key();
+        args.iter().for_each(|arg| with_key_bytes(arg, |bytes| builder.part(bytes)));
+        let key = builder.finish();
         let known =
             self.answers.borrow().iter().find(|a| a.0 == id && a.1 == key).map(|a| a.2.clone());
         if let Some(answer) = known {
