@@ -4,6 +4,8 @@
 //! of the others nothing. A site without rules of its own has no index and shares the host's; so
 //! does a site whose `defaults` are adjusted, since adjusting changes numbers and never conditions.
 
+use std::collections::HashMap;
+
 use seawall_model::RuleId;
 use seawall_policy::index::{Index, TooLarge, Walk};
 use seawall_policy::program::{LevelId, Program, SiteLayer, Step};
@@ -82,9 +84,9 @@ impl SitePlan {
             .then(|| Index::new(program, &SCHEMA, site.steps.iter()))
             .transpose()?;
         let adjusted = site.defaults.as_ref().map(|steps| {
-            let place = |rule: RuleId| steps.iter().position(|step| step.rule == rule);
-            let places = program.defaults.iter().map(|step| place(step.rule));
-            places.map(|at| at.and_then(|at| u32::try_from(at).ok())).collect()
+            let own = (0_u32..).zip(steps).map(|(at, step)| (step.rule, at));
+            let places: HashMap<RuleId, u32> = own.collect();
+            program.defaults.iter().map(|step| places.get(&step.rule).copied()).collect()
         });
         Ok(Self { own, adjusted })
     }
