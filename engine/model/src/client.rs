@@ -25,6 +25,15 @@ pub enum PrefixError {
     Length,
 }
 
+/// The first and the last of neighbouring addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddrRange {
+    /// Of IPv4.
+    V4(u32, u32),
+    /// Of IPv6.
+    V6(u128, u128),
+}
+
 impl Prefix {
     /// The network of `len` bits around `ip`; a `len` beyond the family's is the whole address.
     #[must_use]
@@ -87,6 +96,21 @@ impl Prefix {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// First and last address, as numbers.
+    #[must_use]
+    pub fn range(&self) -> AddrRange {
+        match self.addr {
+            IpAddr::V4(ip) => {
+                let free = u32::MAX.checked_shr(u32::from(self.len)).unwrap_or(0);
+                AddrRange::V4(u32::from(ip), u32::from(ip) | free)
+            }
+            IpAddr::V6(ip) => {
+                let free = u128::MAX.checked_shr(u32::from(self.len)).unwrap_or(0);
+                AddrRange::V6(u128::from(ip), u128::from(ip) | free)
+            }
+        }
     }
 
     /// Whether `ip` lies inside. An address of the other family never does.

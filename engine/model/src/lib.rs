@@ -10,7 +10,7 @@ mod hosts;
 mod ids;
 mod tick;
 
-pub use client::{Client, ClientKey, ClientUnits, Prefix, PrefixError, fold};
+pub use client::{AddrRange, Client, ClientKey, ClientUnits, Prefix, PrefixError, fold};
 pub use decision::{ChallengeKind, Decision, DecisionRecord, Reason, Verdict, VerdictKind};
 pub use facts::{Answered, Conn, Facts, Geo, HeaderView, OriginHealth, Pass, PassKind, Proto};
 pub use hosts::{HostMap, HostPattern, HostPatternError};

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hashbrown::HashSet;
-use seawall_model::Prefix;
+use seawall_model::{AddrRange, Prefix};
 
 /// A checked set; each kind answers for its own type only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,15 +90,9 @@ impl FromIterator<Prefix> for NetSet {
     fn from_iter<I: IntoIterator<Item = Prefix>>(nets: I) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for net in nets {
-            match net.addr() {
-                IpAddr::V4(ip) => {
-                    let free = u32::MAX.checked_shr(u32::from(net.len())).unwrap_or(0);
-                    v4.push((u32::from(ip), u32::from(ip) | free));
-                }
-                IpAddr::V6(ip) => {
-                    let free = u128::MAX.checked_shr(u32::from(net.len())).unwrap_or(0);
-                    v6.push((u128::from(ip), u128::from(ip) | free));
-                }
+            match net.range() {
+                AddrRange::V4(from, to) => v4.push((from, to)),
+                AddrRange::V6(from, to) => v6.push((from, to)),
             }
         }
         let v4 = merged(v4, |n| n.saturating_add(1));
@@ -204,17 +198,9 @@ impl NetSet {
     /// Whether every address of `net` lies in them.
     #[must_use]
     pub fn covers(&self, net: &Prefix) -> bool {
-        match net.addr() {
-            IpAddr::V4(v4) => {
-                let from = u32::from(v4);
-                let free = u32::MAX.checked_shr(u32::from(net.len())).unwrap_or(0);
-                self.has_v4(from, from | free)
-            }
-            IpAddr::V6(v6) => {
-                let from = u128::from(v6);
-                let free = u128::MAX.checked_shr(u32::from(net.len())).unwrap_or(0);
-                within(&self.v6, from, from | free)
-            }
+        match net.range() {
+            AddrRange::V4(from, to) => self.has_v4(from, to),
+            AddrRange::V6(from, to) => within(&self.v6, from, to),
         }
     }
 }

@@ -190,15 +190,10 @@ impl RuleSet {
     ) -> Walked {
         let judging = layers.judging;
         let Some(walk) = &mut layers.indexed else {
-            return self.walk_all(steps, judging, observer);
+            return self.first_of(steps.iter(), judging, observer);
         };
-        while let Some(at) = walk.next(layer, &self.program, judging) {
-            let decision = self.step(steps.get(at)?, judging, observer);
-            if decision.is_some() {
-                return decision;
-            }
-        }
-        None
+        let found = || steps.get(walk.next(layer, &self.program, judging)?);
+        self.first_of(std::iter::from_fn(found), judging, observer)
     }
 
     /// A member's own steps.
@@ -210,27 +205,22 @@ impl RuleSet {
     ) -> Walked {
         let judging = layers.judging;
         if layers.indexed.is_none() {
-            return self.walk_all(steps, judging, observer);
+            return self.first_of(steps.iter(), judging, observer);
         }
         let mut walk = self.plan.site(judging.site?, judging.given.level)?;
-        while let Some(at) = walk.next(u32::MAX, &self.program, judging) {
-            let decision = self.step(steps.get(at as usize)?, judging, observer);
-            if decision.is_some() {
-                return decision;
-            }
-        }
-        None
+        let found = || steps.get(walk.next(u32::MAX, &self.program, judging)? as usize);
+        self.first_of(std::iter::from_fn(found), judging, observer)
     }
 
-    /// Step after step, as the page reads: what the indexed walk is held against, and what
-    /// `explain` tells of.
-    fn walk_all<'j, O: Observer>(
+    /// What the first of these steps that decides says. All steps of a layer are what the indexed
+    /// walk is held against, and what `explain` tells of.
+    fn first_of<'j, O: Observer>(
         &'j self,
-        steps: &'j [Step],
+        mut steps: impl Iterator<Item = &'j Step>,
         judging: &Judging<'j>,
         observer: &O,
     ) -> Walked {
-        steps.iter().find_map(|step| self.step(step, judging, observer))
+        steps.find_map(|step| self.step(step, judging, observer))
     }
 
     fn step<'j, O: Observer>(

@@ -9,7 +9,7 @@ mod cover;
 mod grams;
 mod literals;
 mod memo;
-pub(crate) mod nets;
+mod nets;
 mod postings;
 mod source;
 mod strings;

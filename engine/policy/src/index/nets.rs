@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use seawall_model::Prefix;
+use seawall_model::{AddrRange, Prefix};
 
 use super::postings::Posting;
 
@@ -36,28 +36,14 @@ pub(super) struct Nets {
     v6: Family<u128>,
 }
 
-/// First and last address of a network.
-pub(crate) fn range(net: &Prefix) -> Result<(u32, u32), (u128, u128)> {
-    match net.addr() {
-        IpAddr::V4(ip) => {
-            let free = u32::MAX.checked_shr(u32::from(net.len())).unwrap_or(0);
-            Ok((u32::from(ip), u32::from(ip) | free))
-        }
-        IpAddr::V6(ip) => {
-            let free = u128::MAX.checked_shr(u32::from(net.len())).unwrap_or(0);
-            Err((u128::from(ip), u128::from(ip) | free))
-        }
-    }
-}
-
 impl Nets {
     /// Networks, each once, with what is filed under each.
     pub(super) fn new(nets: Vec<(Prefix, Posting)>) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (net, posting) in nets {
-            match range(&net) {
-                Ok((from, to)) => v4.push((from, to, posting)),
-                Err((from, to)) => v6.push((from, to, posting)),
+            match net.range() {
+                AddrRange::V4(from, to) => v4.push((from, to, posting)),
+                AddrRange::V6(from, to) => v6.push((from, to, posting)),
             }
         }
         Self {
