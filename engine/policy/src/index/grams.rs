@@ -3,9 +3,9 @@
 //! Each needle is filed under one *gram* of it, four bytes (three where it is that short), the one
 //! that the fewest other needles have too. The pass hashes the gram at every place of the text and
 //! asks one bit of a small map; only where the bit is set are needles compared. Aho–Corasick needs
-//! a dependent load for each byte and tables that leave the cache; this needs neither (figures in
-//! `docs/decisions.md`). The hash is fixed: who makes up texts that share grams with needles makes
-//! the pass compare, which a bound on the length of a text bounds too.
+//! a dependent load for each byte and tables that leave the cache; this needs neither. The hash is
+//! fixed: who makes up texts that share grams with needles makes the pass compare, which a bound on
+//! the length of a text bounds too.
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
