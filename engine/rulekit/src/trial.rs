@@ -130,7 +130,7 @@ impl Trial {
         let _ticker = Ticker::start(&self.sandbox)?;
         let generous = |limits: &CallLimits| CallLimits {
             fuel: self.sandbox.limits().fuel_max,
-            memory_bytes: self.sandbox.limits().memory_bytes_max,
+            memory_bytes: self.component.limits().memory_bytes_max,
             ..*limits
         };
         let bound = self.bind(Isolation::Reused, generous)?;

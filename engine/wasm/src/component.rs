@@ -1,10 +1,13 @@
 //! A compiled component: what it exports, and binding one of its functions.
 
+use crate::class::Class;
 use crate::error::told;
 use crate::function::Function;
 use crate::instance::{Guard, Mould};
 use crate::nesting;
-use crate::{BindError, CallLimits, LoadError, ParamKind, ResultKind, Sandbox, Signature};
+use crate::{
+    BindError, CallLimits, LoadError, ParamKind, ResultKind, Sandbox, SandboxLimits, Signature,
+};
 use std::sync::Arc;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{InstancePre, Linker};
@@ -21,6 +24,7 @@ const TYPES: &str = "seawall:rule/types@0.1.";
 #[derive(Clone)]
 pub struct Component {
     sandbox: Sandbox,
+    class: Class,
     code: wasmtime::component::Component,
     ready: InstancePre<Guard>,
     exports: Vec<Signature>,
@@ -34,27 +38,30 @@ impl std::fmt::Debug for Component {
 
 impl Component {
     pub(crate) fn compile(sandbox: &Sandbox, bytes: &[u8]) -> Result<Self, LoadError> {
-        let max = sandbox.limits().component_bytes_max;
-        if bytes.len() > max {
-            return Err(LoadError::TooLong { bytes: bytes.len(), max });
-        }
+        let class = Class::of(bytes.len(), sandbox.limits())?;
         if bytes.starts_with(&CORE_MODULE) {
             return Err(LoadError::CoreModule);
         }
-        nesting::check(bytes, sandbox.limits())?;
+        nesting::check(bytes, class.limits())?;
         let invalid = |error: wasmtime::Error| LoadError::Invalid(told(&error));
         let engine = sandbox.engine()?;
         let code = wasmtime::component::Component::from_binary(engine, bytes).map_err(invalid)?;
         refuse_imports(sandbox, &code)?;
         let exports = signatures(sandbox, &code)?;
         let ready = Linker::new(engine).instantiate_pre(&code).map_err(invalid)?;
-        Ok(Self { sandbox: sandbox.clone(), code, ready, exports })
+        Ok(Self { sandbox: sandbox.clone(), class, code, ready, exports })
     }
 
     /// What it exports, in its order. Parameters that are bytes are [`ParamKind::Bytes`].
     #[must_use]
     pub fn exports(&self) -> &[Signature] {
         &self.exports
+    }
+
+    /// What its instances may have at most, whatever an `extern` asks: a large component has more.
+    #[must_use]
+    pub const fn limits(&self) -> &SandboxLimits {
+        self.class.limits()
     }
 
     /// Bytes of machine code.
@@ -81,7 +88,7 @@ impl Component {
         if !have.fits(want) {
             return Err(BindError::Signature { want: want.clone(), have: have.clone() });
         }
-        let max = self.sandbox.limits();
+        let max = self.class.limits();
         check("fuel", limits.fuel, max.fuel_max)?;
         check("time", limits.time_ms, max.time_ms_max)?;
         check("memory", limits.memory_bytes as u64, max.memory_bytes_max as u64)?;
@@ -96,6 +103,7 @@ impl Component {
             limits,
             max: *max,
             counters: Arc::default(),
+            shared: self.class.is_large().then(|| self.sandbox.large().clone()),
         });
         function.start_first().map_err(BindError::Start)?;
         Ok(function)

@@ -18,6 +18,7 @@
 
 mod args;
 mod breaker;
+mod class;
 mod component;
 mod error;
 mod function;
@@ -26,6 +27,7 @@ mod instance;
 mod limits;
 mod memo;
 mod nesting;
+mod places;
 mod sandbox;
 mod shapes;
 mod signature;
