@@ -53,6 +53,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("anyhow", &["seawall", "seawall-rulekit", "xtask"]),
     ("mimalloc", &["seawall"]),
     ("wasmparser", &["seawall-rulekit", "seawall-wasm"]),
+    ("wasm-encoder", &["seawall-rulekit"]),
     ("wit-*", &["seawall-rulekit"]),
     ("wat", &[]),
     ("criterion", &[]),
