@@ -40,6 +40,8 @@ mod privacy;
 mod reload;
 /// Rules are made in minutes, and those that burn are ended and cost nobody else anything.
 mod rules;
+/// Rules in JavaScript and Python, with their tools where they may be fetched.
+mod scripts;
 /// What the fuzz targets start from.
 mod seeds;
 /// SIGHUP, SIGTERM, and SIGTERM again.
