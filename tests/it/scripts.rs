@@ -259,7 +259,7 @@ fn a_rule_in_python_goes_from_nothing_to_a_live_request() {
         &file,
         "EXPECTED =",
         "import random\nSEED = random.random()\nEXPECTED =",
-        &["a rule has no chance", "File \"rule.py\", line 10"],
+        &["a rule has no chance", "File \"rule.py\", line 11"],
     );
     // One build for all of these: the kinds of failure are told apart by the case.
     let many = "import time\n    if ua == b\"Mozilla/5.0 (Windows NT 10.0)\": return time.time()\n    \

@@ -41,7 +41,8 @@ pub(crate) fn all(repo: &Repo) -> anyhow::Result<()> {
         println!("rules: {script} is {}", component.display());
     }
     println!("rules: the ways of `seawall rule` in every language, with its tools");
-    let mut tests = repo.cargo(&["test", "--workspace", "--test", "it", "--", "scripts::"]);
+    let mut tests =
+        repo.cargo(&["test", "--workspace", "--test", "it", "--", "--test-threads=1", "scripts::"]);
     shell::show(tests.env("SEAWALL_BIN", &seawall).env("SEAWALL_RULES_ALL", "1"))?;
     println!(
         "rules: {} skipped{}",
