@@ -14,6 +14,8 @@
 mod broken;
 /// The commands and their exit codes.
 mod commands;
+/// What compiling a component may cost, and whom it may keep waiting.
+mod compile;
 /// A configuration that cannot be taken is refused whole.
 mod config;
 /// Each mistake gives the complaint that belongs to it.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::binary::{Ran, binary, seawall};
+use crate::binary::{Ran, program, seawall};
 use crate::visitor::Visitor;
 use crate::wait::{LONG, wait_for, wait_until};
 
@@ -124,7 +124,7 @@ impl Setup {
     #[track_caller]
     pub fn start(&self) -> Server {
         self.write_config();
-        let mut child = Command::new(binary())
+        let mut child = program()
             .args(["run", "-c", "seawall.toml"])
             .current_dir(self.dir.path())
             .stdin(Stdio::null())

@@ -7,6 +7,7 @@ mod client;
 mod clock;
 mod config;
 mod disk;
+mod foundry;
 mod levels;
 mod loader;
 mod outcome;
@@ -29,10 +30,17 @@ pub use config::{
     CONFIG_BYTES_MAX, Config, ConfigError, ConfigFault, FAULTS_MAX, LISTEN_MAX, Limits, Origin,
     SITES_MAX, SiteConfig, load_config,
 };
+pub use foundry::{
+    CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX, COMPILE_BYTES_MAX,
+    COMPILE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX, COMPILE_LARGE_CPU_S_MAX, COMPILE_NICENESS,
+    COMPILE_QUEUE_MAX, COMPILE_WAIT_MS, Foundry, Helper, RESULTS_MAX, SMALL_COMPONENT_BYTES_MAX,
+    compile_confined,
+};
 pub use loader::{Built, Loader, MakeWorkshop, TEST_CODE, test_line};
 pub use outcome::{Carried, Cause, Complaint, FileMark, Outcome, Refusal};
 pub use plane::{ControlError, ControlPlane, First, random_seed};
 pub use reload::{AGAIN_MS, DOUBT_MS, POLL_MS, READS_MAX};
+pub use seawall_sys::is_ours_alone;
 pub use socket::SocketError;
 pub use status::EdgeReport;
 pub use store::{FolderStore, GLOB_ENTRIES_MAX};

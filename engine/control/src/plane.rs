@@ -60,7 +60,7 @@ impl First {
         let tally = Arc::new(Tally::new(rules.rule_names().len()));
         let generation = Generation::default().next();
         let live = Live { generation, rules: Arc::new(rules), state, tally };
-        let (digest, files) = (sources.digest(), loader.marks(&sources));
+        let (digest, files) = (loader.digest(&sources), loader.marks(&sources));
         Ok(Self { handle: Arc::new(Handle::new(live)), warnings, loader, digest, files, stock })
     }
 }
@@ -113,6 +113,7 @@ impl ControlPlane {
         let First { handle, loader, digest, files, stock, .. } = first;
         loader.put_away(&stock);
         let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
+        loader.ring(bell.clone());
         let generation = handle.load().generation.0;
         board.published(Publication { generation, cause: Cause::Start, at: now(), files });
         let totals = Arc::new(Totals::default());
@@ -226,7 +227,7 @@ impl Forge for PolicyForge {
     }
 
     fn digest(&self, draft: &Sources) -> [u8; 32] {
-        draft.digest()
+        self.loader.digest(draft)
     }
 
     fn files(&self, draft: &Sources) -> Vec<FileMark> {

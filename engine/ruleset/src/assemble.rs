@@ -22,6 +22,7 @@ use seawall_wasm::{
 use sha2::{Digest, Sha256};
 
 use crate::cases::TestOutcome;
+use crate::compiler::{Compiler, InProcess, Job};
 use crate::hosts::unserved;
 use crate::http::SCHEMA;
 use crate::lists::load_lists;
@@ -56,10 +57,16 @@ pub struct HostSettings {
 }
 
 /// Makes rulesets.
-#[derive(Debug)]
 pub struct Workshop {
     settings: HostSettings,
     sandbox: Sandbox,
+    compiler: Arc<dyn Compiler>,
+}
+
+impl std::fmt::Debug for Workshop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workshop").field("settings", &self.settings).finish_non_exhaustive()
+    }
 }
 
 /// What came of it.
@@ -76,10 +83,16 @@ pub struct Assembly {
 }
 
 impl Workshop {
-    /// A workshop for one host.
+    /// A workshop for one host, which compiles components by itself.
     #[must_use]
     pub fn new(settings: HostSettings, sandbox: Sandbox) -> Self {
-        Self { settings, sandbox }
+        Self { settings, sandbox, compiler: Arc::new(InProcess) }
+    }
+
+    /// The same with another compiler.
+    #[must_use]
+    pub fn with_compiler(self, compiler: Arc<dyn Compiler>) -> Self {
+        Self { compiler, ..self }
     }
 
     /// Makes a ruleset of sources. `previous` lends what has not changed.
@@ -100,7 +113,7 @@ impl Workshop {
         let parts = checked.program.and_then(|program| {
             let mut loading =
                 Loading { sources, files: &mut files, diagnostics: &mut diagnostics, previous };
-            loading.parts(program, &self.sandbox)
+            loading.parts(program, self)
         });
         tidy(&mut diagnostics);
         let failed = diagnostics.iter().any(Diagnostic::is_error);
@@ -375,13 +388,13 @@ pub(crate) struct Loading<'l> {
 }
 
 impl Loading<'_> {
-    fn parts(&mut self, program: Program, sandbox: &Sandbox) -> Option<Parts> {
+    fn parts(&mut self, program: Program, workshop: &Workshop) -> Option<Parts> {
         let lists: Vec<Arc<LoadedList>> = load_lists(self, &program);
         let mut components = HashMap::new();
         let mut functions = HashMap::new();
         let mut externs = Vec::with_capacity(program.externs.len());
         for item in &program.externs {
-            if let Some((key, function)) = self.function(item, sandbox, &mut components) {
+            if let Some((key, function)) = self.function(item, workshop, &mut components) {
                 functions.insert(key, function.clone());
                 externs.push(function);
             }
@@ -396,7 +409,7 @@ impl Loading<'_> {
             externs,
             components,
             functions,
-            sandbox: sandbox.clone(),
+            sandbox: workshop.sandbox.clone(),
             units: ClientUnits::default(),
         })
     }
@@ -441,7 +454,7 @@ impl Loading<'_> {
     fn function(
         &mut self,
         item: &Extern,
-        sandbox: &Sandbox,
+        workshop: &Workshop,
         components: &mut HashMap<[u8; 32], Component>,
     ) -> Option<(FunctionKey, Function)> {
         let bytes = self.named(item.file, item.span, &item.module)?;
@@ -449,13 +462,14 @@ impl Loading<'_> {
         self.right_digest(item, &digest)?;
         let component = match components.get(&digest) {
             Some(component) => component.clone(),
-            None => self.component(item, &bytes, digest, sandbox)?,
+            None => self.component(item, &bytes, digest, workshop)?,
         };
         components.insert(digest, component.clone());
         let signature = signature(item);
         let memory = usize::try_from(item.memory_bytes).unwrap_or(usize::MAX);
         let bound = (item.fuel, item.time_ms, memory, item.isolated);
-        let key = (digest, item.function.clone(), signature.clone(), bound);
+        let names = (item.name.clone(), item.function.clone());
+        let key = (digest, names.0, names.1, signature.clone(), bound);
         if let Some(function) = self.previous.and_then(|previous| previous.functions.get(&key)) {
             return Some((key, function.clone()));
         }
@@ -480,12 +494,14 @@ impl Loading<'_> {
         item: &Extern,
         bytes: &[u8],
         digest: [u8; 32],
-        sandbox: &Sandbox,
+        workshop: &Workshop,
     ) -> Option<Component> {
         if let Some(known) = self.previous.and_then(|previous| previous.components.get(&digest)) {
             return Some(known.clone());
         }
-        match sandbox.compile(bytes) {
+        let is_members = self.sources.is_members(self.files.name(item.file));
+        let job = Job { bytes, digest, path: &item.module, is_members };
+        match workshop.compiler.compile(&workshop.sandbox, job) {
             Ok(component) => Some(component),
             Err(why) => {
                 self.complain(Code::Component, item, format!("`{}`: {why}", item.module));

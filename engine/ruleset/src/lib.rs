@@ -7,6 +7,7 @@
 mod answer;
 mod assemble;
 mod cases;
+mod compiler;
 mod context;
 mod costs;
 mod decide;
@@ -29,6 +30,7 @@ pub use assemble::{
     Assembly, HostSettings, INCLUDE_DEPTH_MAX, MemberPart, MemberState, SiteHosts, Workshop,
 };
 pub use cases::TestOutcome;
+pub use compiler::{Compiler, InProcess, Job};
 pub use costs::CostLine;
 pub use decide::{Fate, Observer};
 pub use explain::{
@@ -44,7 +46,7 @@ pub use ruleset::{ExternSummary, ListSummary, RuleSet, Summary};
 pub use seawall_policy::check::Purpose;
 pub use seawall_policy::diagnostic::nearest;
 pub use seawall_policy::text::bytes as bytes_text;
-pub use seawall_wasm::{EPOCH_TICK_MS, Sandbox, SandboxLimits};
+pub use seawall_wasm::{Component, EPOCH_TICK_MS, LoadError, Sandbox, SandboxLimits};
 pub use sources::{
     COMPONENT_BYTES_MAX, FILES_MAX, KeptList, LIST_BYTES_MAX, POLICY_BYTES_MAX, ReadError, Sources,
     Store, TOTAL_BYTES_MAX, resolve,

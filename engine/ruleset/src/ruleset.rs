@@ -28,9 +28,10 @@ pub(crate) struct LoadedList {
     pub(crate) bad_lines: usize,
 }
 
-/// What a function was bound from: the same of all means the same function, counts and quarantine
-/// included.
-pub(crate) type FunctionKey = ([u8; 32], Box<str>, seawall_wasm::Signature, BoundLimits);
+/// What a function was bound from and for which extern, by its full name: the same of all means the
+/// same function, counts and quarantine included. Two externs never share one, so that neither a
+/// member's instances nor her quarantine are another's.
+pub(crate) type FunctionKey = ([u8; 32], Box<str>, Box<str>, seawall_wasm::Signature, BoundLimits);
 
 /// The limits of a binding, as a key.
 pub(crate) type BoundLimits = (u64, u64, usize, bool);

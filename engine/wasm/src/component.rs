@@ -4,7 +4,10 @@ use crate::error::told;
 use crate::function::Function;
 use crate::instance::{Guard, Mould};
 use crate::nesting;
-use crate::{BindError, CallLimits, LoadError, ParamKind, ResultKind, Sandbox, Signature};
+use crate::{
+    BindError, CallLimits, LoadError, ParamKind, ResultKind, Sandbox, SandboxLimits, Signature,
+};
+use seawall_sys::Seal;
 use std::sync::Arc;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{InstancePre, Linker};
@@ -34,20 +37,27 @@ impl std::fmt::Debug for Component {
 
 impl Component {
     pub(crate) fn compile(sandbox: &Sandbox, bytes: &[u8]) -> Result<Self, LoadError> {
-        let max = sandbox.limits().component_bytes_max;
-        if bytes.len() > max {
-            return Err(LoadError::TooLong { bytes: bytes.len(), max });
-        }
-        if bytes.starts_with(&CORE_MODULE) {
-            return Err(LoadError::CoreModule);
-        }
-        nesting::check(bytes, sandbox.limits())?;
-        let invalid = |error: wasmtime::Error| LoadError::Invalid(told(&error));
+        admit(sandbox.limits(), bytes)?;
         let engine = sandbox.engine()?;
         let code = wasmtime::component::Component::from_binary(engine, bytes).map_err(invalid)?;
+        Self::of(sandbox, code)
+    }
+
+    pub(crate) fn load(
+        sandbox: &Sandbox,
+        bytes: &[u8],
+        code: &[u8],
+        seal: &Seal,
+    ) -> Result<Self, LoadError> {
+        admit_size(sandbox.limits(), bytes)?;
+        let code = seawall_sys::load(sandbox.engine()?, bytes, code, seal);
+        Self::of(sandbox, code.map_err(|_| LoadError::Stale)?)
+    }
+
+    fn of(sandbox: &Sandbox, code: wasmtime::component::Component) -> Result<Self, LoadError> {
         refuse_imports(sandbox, &code)?;
         let exports = signatures(sandbox, &code)?;
-        let ready = Linker::new(engine).instantiate_pre(&code).map_err(invalid)?;
+        let ready = Linker::new(sandbox.engine()?).instantiate_pre(&code).map_err(invalid)?;
         Ok(Self { sandbox: sandbox.clone(), code, ready, exports })
     }
 
@@ -100,6 +110,27 @@ impl Component {
         function.start_first().map_err(BindError::Start)?;
         Ok(function)
     }
+}
+
+/// What can be said of a component before the compiler sees it.
+pub(crate) fn admit(limits: &SandboxLimits, bytes: &[u8]) -> Result<(), LoadError> {
+    admit_size(limits, bytes)?;
+    if bytes.starts_with(&CORE_MODULE) {
+        return Err(LoadError::CoreModule);
+    }
+    nesting::check(bytes, limits)
+}
+
+fn admit_size(limits: &SandboxLimits, bytes: &[u8]) -> Result<(), LoadError> {
+    let max = limits.component_bytes_max;
+    if bytes.len() > max {
+        return Err(LoadError::TooLong { bytes: bytes.len(), max });
+    }
+    Ok(())
+}
+
+fn invalid(error: wasmtime::Error) -> LoadError {
+    LoadError::Invalid(told(&error))
 }
 
 fn check(what: &'static str, asked: u64, max: u64) -> Result<(), BindError> {

@@ -1,6 +1,7 @@
 //! What a person may type.
 
 mod check;
+mod compile;
 mod explain;
 mod fields;
 mod fmt;
@@ -54,6 +55,9 @@ pub(crate) enum Word {
     Status(status::Status),
     /// Have the running server read its policy again
     Reload(reload::Reload),
+    /// What `seawall` starts by itself: compiles a component, confined
+    #[command(hide = true)]
+    Compile(compile::Compile),
 }
 
 impl Word {
@@ -69,6 +73,7 @@ impl Word {
             Self::Rule(rule) => rule.obey(),
             Self::Status(status) => status.obey(),
             Self::Reload(reload) => reload.obey(),
+            Self::Compile(compile) => compile.obey(),
         }
     }
 }
@@ -115,8 +120,9 @@ pub(crate) struct ForHost {
 impl ForHost {
     /// That host, or everything that is wrong with its configuration.
     fn load(&self) -> Result<Host, Exit> {
-        let Some(path) = &self.config else { return Ok(Host::default()) };
-        ConfigFile { config: Some(path.clone()) }.load().map(|config| Host::of(&config))
+        let Some(path) = &self.config else { return Ok(Host::default().of_a_person()) };
+        let config = ConfigFile { config: Some(path.clone()) }.load()?;
+        Ok(Host::of(&config).of_a_person())
     }
 }
 
