@@ -46,6 +46,8 @@ mod rules;
 mod seeds;
 /// SIGHUP, SIGTERM, and SIGTERM again.
 mod signals;
+/// Who may bring components.
+mod signed;
 /// The tree itself.
 mod tidy;
 /// An access log sent again, every answer accounted for.

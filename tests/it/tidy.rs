@@ -58,6 +58,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tokio", &["seawall-proxy", "seawall-control", "seawall"]),
     ("clap", &["seawall", "xtask"]),
     ("anyhow", &["seawall", "seawall-rulekit", "xtask"]),
+    ("minisign", &["seawall-rulekit"]),
+    ("minisign-verify", &["seawall-ruleset"]),
     ("mimalloc", &["seawall"]),
     ("rustix", &["seawall-sys"]),
     ("blake3", &["seawall-sys"]),

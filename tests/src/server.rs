@@ -31,6 +31,7 @@ pub struct Setup {
     sites: Vec<(String, SocketAddr)>,
     limits: String,
     log_level: String,
+    trusted_key: Option<String>,
 }
 
 impl Setup {
@@ -43,6 +44,7 @@ impl Setup {
             sites: vec![(SITE.to_owned(), origin)],
             limits: String::new(),
             log_level: "info".to_owned(),
+            trusted_key: None,
         };
         std::fs::create_dir(setup.path("policies")).unwrap();
         setup.write(ROOT, policy);
@@ -96,6 +98,13 @@ impl Setup {
         self
     }
 
+    /// The key whose holder alone may bring components.
+    #[must_use]
+    pub fn trusted_key(mut self, key: &str) -> Self {
+        self.trusted_key = Some(key.to_owned());
+        self
+    }
+
     /// Writes `seawall.toml` and hands back its text.
     pub fn write_config(&self) -> String {
         let Self { listen, limits, log_level, .. } = self;
@@ -104,6 +113,9 @@ impl Setup {
              [policy]\nroot = \"policies/{ROOT}\"\n\n[state]\ndir = \"state\"\n\n\
              [limits]\n{limits}\n\n[log]\nlevel = \"{log_level}\"\n"
         );
+        if let Some(key) = &self.trusted_key {
+            text.push_str(&format!("\n[rules]\ntrusted_keys = [\"{key}\"]\n"));
+        }
         for (host, origin) in &self.sites {
             text.push_str(&format!(
                 "\n[[site]]\nhosts = [\"{host}\"]\norigin = [\"http://{origin}\"]\n"

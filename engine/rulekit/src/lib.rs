@@ -19,6 +19,7 @@ mod files;
 #[cfg(feature = "trial")]
 mod project;
 mod scaffold;
+mod sign;
 #[cfg(feature = "trial")]
 mod trial;
 
@@ -33,5 +34,6 @@ pub use files::{cases_text, files, hex, save, sha256};
 #[cfg(feature = "trial")]
 pub use project::{Limits, Project};
 pub use scaffold::{Language, scaffold};
+pub use sign::{NewKeys, Unlocked, new_keys, secret_key, sign, unlock};
 #[cfg(feature = "trial")]
 pub use trial::{Finding, Trial, fitness, sandbox};

@@ -30,6 +30,7 @@ use crate::plan::Plan;
 use crate::report;
 use crate::ruleset::{FunctionKey, LoadedList, Parts, RuleSet};
 use crate::sources::{ReadError, Sources, resolve};
+use crate::trust::{SIGNATURE_ENDING, TrustedKey, vouched};
 
 /// The most files deep that includes may nest.
 pub const INCLUDE_DEPTH_MAX: usize = 16;
@@ -52,6 +53,8 @@ pub struct HostSettings {
     pub units: ClientUnits,
     /// The sites.
     pub sites: Vec<SiteHosts>,
+    /// Who may bring components; where it is empty, everybody.
+    pub trusted_keys: Vec<TrustedKey>,
     /// Days since 1970-01-01.
     pub today: u64,
 }
@@ -460,6 +463,7 @@ impl Loading<'_> {
         let bytes = self.named(item.file, item.span, &item.module)?;
         let digest: [u8; 32] = Sha256::digest(&bytes).into();
         self.right_digest(item, &digest)?;
+        self.rightly_signed(item, &bytes, &workshop.settings.trusted_keys)?;
         let component = match components.get(&digest) {
             Some(component) => component.clone(),
             None => self.component(item, &bytes, digest, workshop)?,
@@ -520,6 +524,24 @@ impl Loading<'_> {
             format!("`{}` has the digest {is}, not the one that is written here", item.module);
         self.complain(Code::Digest, item, message);
         None
+    }
+
+    fn rightly_signed(&mut self, item: &Extern, bytes: &[u8], keys: &[TrustedKey]) -> Option<()> {
+        if keys.is_empty() {
+            return Some(());
+        }
+        let path = resolve(self.files.name(item.file), &item.module)?;
+        let signature = match self.sources.bytes(&format!("{path}{SIGNATURE_ENDING}")) {
+            Some(Ok(bytes)) => Some(Arc::clone(bytes)),
+            _ => None,
+        };
+        let vouched = vouched(keys, bytes, signature.as_deref());
+        vouched
+            .map(drop)
+            .map_err(|why| {
+                self.complain(Code::Unsigned, item, format!("`{}` {why}", item.module));
+            })
+            .ok()
     }
 
     fn complain(&mut self, code: Code, item: &Extern, message: String) {

@@ -25,6 +25,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod trust;
 
 pub use assemble::{
     Assembly, HostSettings, INCLUDE_DEPTH_MAX, MemberPart, MemberState, SiteHosts, Workshop,
@@ -52,3 +53,4 @@ pub use sources::{
     Store, TOTAL_BYTES_MAX, resolve,
 };
 pub use tick::{LEVEL_TICK_MS, LevelEvent, Pulse};
+pub use trust::{SIGNATURE_BYTES_MAX, SIGNATURE_ENDING, TRUSTED_KEYS_MAX, TrustedKey, vouched};

@@ -39,7 +39,12 @@ impl Host {
         };
         let sites = config.sites.iter().map(site).collect();
         Self {
-            settings: HostSettings { units: config.units, sites, today: 0 },
+            settings: HostSettings {
+                units: config.units,
+                sites,
+                trusted_keys: config.trusted_keys.clone(),
+                today: 0,
+            },
             state_dir: Some(config.state_dir.clone()),
             code: Code::Kept(Some(config.state_dir.join(CODE_FOLDER))),
         }

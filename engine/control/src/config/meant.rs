@@ -10,11 +10,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use seawall_model::{ClientUnits, HostPattern};
+use seawall_ruleset::{TRUSTED_KEYS_MAX, TrustedKey};
 use toml::Spanned;
 
 use super::limits::{Limits, within};
 use super::place::Faults;
-use super::typed::{Client, Listen, Log, Site, Text, Texts, Typed, Unbuilt};
+use super::typed::{Client, Listen, Log, Rules, Site, Text, Texts, Typed, Unbuilt};
 
 /// Where the admin socket lies when the file does not say.
 const SOCKET_DEFAULT: &str = "run/admin.sock";
@@ -40,6 +41,8 @@ pub struct Config {
     pub units: ClientUnits,
     /// The sites, in the order of the file. Never empty.
     pub sites: Vec<SiteConfig>,
+    /// Who may bring components; where it is empty, everybody.
+    pub trusted_keys: Vec<TrustedKey>,
     /// What is logged.
     pub log_level: log::LevelFilter,
 }
@@ -92,6 +95,7 @@ pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> O
     let limits = typed.limits.as_ref().map(|l| l.meant(faults)).unwrap_or_default();
     let units = typed.client.as_ref().map(|c| units(c, faults)).unwrap_or_default();
     let log_level = typed.log.as_ref().map_or(Some(log::LevelFilter::Info), |l| level(l, faults));
+    let trusted_keys = trusted_keys(typed.rules.as_ref(), faults);
     let sites = sites(typed.site.as_deref().unwrap_or_default(), faults);
     Some(Config {
         listen: listen?,
@@ -101,6 +105,7 @@ pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> O
         limits,
         units,
         sites: sites?,
+        trusted_keys: trusted_keys?,
         log_level: log_level?,
     })
 }
@@ -110,7 +115,6 @@ fn unbuilt_sections(typed: &Typed, faults: &mut Faults<'_>) {
         ("tls", &typed.tls),
         ("geo", &typed.geo),
         ("pages", &typed.pages),
-        ("rules", &typed.rules),
         ("trusted_proxies", &typed.trusted_proxies),
         ("fleet", &typed.fleet),
     ] {
@@ -228,6 +232,32 @@ fn units(client: &Client, faults: &mut Faults<'_>) -> ClientUnits {
         v6_client_bits: bits(client.v6_client.as_ref(), "v6_client", 128, default.v6_client_bits),
         v6_net_bits: bits(client.v6_net.as_ref(), "v6_net", 128, default.v6_net_bits),
     }
+}
+
+/// The keys of `[rules] trusted_keys`. Naming none is a mistake: who means that nobody has to sign
+/// leaves the section out.
+fn trusted_keys(section: Option<&Rules>, faults: &mut Faults<'_>) -> Option<Vec<TrustedKey>> {
+    let Some(written) = section.and_then(|rules| rules.trusted_keys.as_ref()) else {
+        return Some(Vec::new());
+    };
+    let count = written.get_ref().len();
+    if count == 0 || count > TRUSTED_KEYS_MAX {
+        let help = "leave it out, and components need no signature".to_owned();
+        let message = format!("`trusted_keys` holds 1 to {TRUSTED_KEYS_MAX} keys");
+        faults.say(written.span(), message, Some(help));
+        return None;
+    }
+    let mut keys = Vec::with_capacity(count);
+    for text in written.get_ref() {
+        match TrustedKey::parse(text.get_ref()) {
+            Some(key) => keys.push(key),
+            None => {
+                let help = "write the second line of a `.pub` file of minisign: RW…".to_owned();
+                faults.say(text.span(), "this is no public key".into(), Some(help));
+            }
+        }
+    }
+    (keys.len() == count).then_some(keys)
 }
 
 fn level(section: &Log, faults: &mut Faults<'_>) -> Option<log::LevelFilter> {

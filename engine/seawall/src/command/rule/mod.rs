@@ -3,8 +3,11 @@
 mod bench;
 mod build;
 mod inspect;
+mod key;
 mod new;
+mod sign;
 mod test;
+mod verify;
 
 use std::path::Path;
 
@@ -30,6 +33,12 @@ pub(crate) enum Rule {
     Inspect(inspect::Inspect),
     /// Measure what a call of the built rule costs
     Bench(bench::Bench),
+    /// Make a pair of keys to sign rules with
+    Key(key::Key),
+    /// Sign a component
+    Sign(sign::Sign),
+    /// Say who vouches for a component
+    Verify(verify::Verify),
 }
 
 impl Rule {
@@ -40,6 +49,9 @@ impl Rule {
             Self::Test(test) => test.run(),
             Self::Inspect(inspect) => inspect.run(),
             Self::Bench(bench) => bench.run(),
+            Self::Key(key) => key.run(),
+            Self::Sign(sign) => sign.run(),
+            Self::Verify(verify) => verify.run(),
         };
         done.unwrap_or_else(|error| fail(Exit::Wrong, format!("{error:#}")))
     }
