@@ -54,7 +54,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("nom", &["seawall-policy"]),
     ("axum", &["seawall-control"]),
     ("notify*", &["seawall-control"]),
-    ("toml", &["seawall-control", "seawall-rulekit"]),
+    ("toml", &["seawall-control", "seawall-rulekit", "seawall-wasm"]),
     ("tokio", &["seawall-proxy", "seawall-control", "seawall"]),
     ("clap", &["seawall", "xtask"]),
     ("anyhow", &["seawall", "seawall-rulekit", "xtask"]),

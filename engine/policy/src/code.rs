@@ -158,6 +158,8 @@ codes! {
     Digest = "S009";
     /// A component that nobody whom the host trusts has signed.
     Unsigned = "S010";
+    /// A component that does not pass one of its own cases.
+    ComponentCase = "S011";
 
     /// A host that is not the member's.
     MemberHost = "M001";

@@ -26,7 +26,7 @@ mod trial;
 #[cfg(feature = "trial")]
 pub use bench::Pace;
 #[cfg(feature = "trial")]
-pub use case::{Case, parse_cases, read_cases};
+pub use case::read_cases;
 pub use compiler::{Compiler, TARGET, Talk};
 pub use component::{CONTRACT, assemble};
 pub use describe::{Description, Function, Kind, describe};
@@ -34,6 +34,8 @@ pub use files::{cases_text, files, hex, save, sha256};
 #[cfg(feature = "trial")]
 pub use project::{Limits, Project};
 pub use scaffold::{Language, scaffold};
+#[cfg(feature = "trial")]
+pub use seawall_wasm::{Case, parse_cases};
 pub use sign::{NewKeys, Unlocked, new_keys, secret_key, sign, unlock};
 #[cfg(feature = "trial")]
 pub use trial::{Finding, Trial, fitness, sandbox};

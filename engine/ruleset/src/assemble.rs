@@ -27,6 +27,7 @@ use crate::hosts::unserved;
 use crate::http::SCHEMA;
 use crate::lists::load_lists;
 use crate::plan::Plan;
+use crate::rehearsal::rehearse;
 use crate::report;
 use crate::ruleset::{FunctionKey, LoadedList, Parts, RuleSet};
 use crate::sources::{ReadError, Sources, resolve};
@@ -483,14 +484,19 @@ impl Loading<'_> {
             memory_bytes: memory,
             isolation: if item.isolated { Isolation::PerCall } else { Isolation::Reused },
         };
-        match component.bind(&item.function, &signature, limits) {
-            Ok(function) => Some((key, function)),
+        let function = match component.bind(&item.function, &signature, limits) {
+            Ok(function) => function,
             Err(why) => {
                 let message = format!("`{}` in `{}`: {why}", item.function, item.module);
                 self.complain(Code::Signature, item, message);
-                None
+                return None;
             }
+        };
+        if let Err(why) = rehearse(&component, &bytes, &signature, limits) {
+            self.complain(Code::ComponentCase, item, format!("`{}`: {why}", item.module));
+            return None;
         }
+        Some((key, function))
     }
 
     fn component(

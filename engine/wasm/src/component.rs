@@ -27,6 +27,8 @@ pub struct Component {
     code: wasmtime::component::Component,
     ready: InstancePre<Guard>,
     exports: Vec<Signature>,
+    /// The names of their parameters.
+    names: Vec<Vec<Box<str>>>,
 }
 
 impl std::fmt::Debug for Component {
@@ -56,15 +58,22 @@ impl Component {
 
     fn of(sandbox: &Sandbox, code: wasmtime::component::Component) -> Result<Self, LoadError> {
         refuse_imports(sandbox, &code)?;
-        let exports = signatures(sandbox, &code)?;
+        let (exports, names) = signatures(sandbox, &code)?.into_iter().unzip();
         let ready = Linker::new(sandbox.engine()?).instantiate_pre(&code).map_err(invalid)?;
-        Ok(Self { sandbox: sandbox.clone(), code, ready, exports })
+        Ok(Self { sandbox: sandbox.clone(), code, ready, exports, names })
     }
 
     /// What it exports, in its order. Parameters that are bytes are [`ParamKind::Bytes`].
     #[must_use]
     pub fn exports(&self) -> &[Signature] {
         &self.exports
+    }
+
+    /// The names of an export's parameters, as the component has them, with `-`.
+    #[must_use]
+    pub fn param_names(&self, export: &str) -> Option<&[Box<str>]> {
+        let at = self.exports.iter().position(|have| &*have.name == export)?;
+        self.names.get(at).map(Vec::as_slice)
     }
 
     /// Bytes of machine code.
@@ -161,17 +170,21 @@ fn refuse_imports(
     Ok(())
 }
 
+/// A signature with the names of its parameters.
+type Named = (Signature, Vec<Box<str>>);
+
 fn signatures(
     sandbox: &Sandbox,
     code: &wasmtime::component::Component,
-) -> Result<Vec<Signature>, LoadError> {
+) -> Result<Vec<Named>, LoadError> {
     let (engine, ty) = (sandbox.engine()?, code.component_type());
     let mut found = Vec::new();
     for (name, export) in ty.exports(engine) {
         let refused = |why: String| LoadError::Export { name: name.to_owned(), why };
         match export.ty {
             ComponentItem::ComponentFunc(func) => {
-                found.push(signature(name, &func).map_err(refused)?);
+                let names = func.params().map(|(name, _)| name.into()).collect();
+                found.push((signature(name, &func).map_err(refused)?, names));
             }
             ComponentItem::Type(_) => {}
             _ => return Err(refused("is no function".to_owned())),

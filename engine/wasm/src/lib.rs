@@ -18,6 +18,7 @@
 
 mod args;
 mod breaker;
+mod cases;
 mod component;
 mod error;
 mod function;
@@ -34,6 +35,9 @@ mod stats;
 mod tests;
 
 pub use args::{Arg, Args};
+pub use cases::{
+    CASES_BYTES_MAX, CASES_SECTION, Case, CaseCall, CaseError, cases_inside, parse_cases,
+};
 pub use component::Component;
 pub use error::{BindError, Failure, LoadError};
 pub use function::{Answer, Function};

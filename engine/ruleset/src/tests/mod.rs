@@ -1,5 +1,6 @@
 //! Whole policies: text in, verdicts and complaints out.
 
+mod components;
 mod floor;
 mod hosts;
 mod indexed;
