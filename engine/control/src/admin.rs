@@ -1,4 +1,5 @@
-//! The admin socket: `GET /status` and `POST /reload`, as JSON over HTTP/1.1.
+//! The admin socket: `GET /status`, `POST /reload` and `POST /rules/NAME/enable`, as JSON over
+//! HTTP/1.1.
 //!
 //! HTTP because `curl --unix-socket` is then a client, and a socket of mode 0600 because whoever
 //! may write the policy may ask for its reload. A connection has one deadline, a size and a place
@@ -12,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -35,24 +36,28 @@ pub const ADMIN_BYTES_MAX: usize = 16 << 10;
 
 /// What makes the answer to `GET /status`.
 pub(crate) type Status = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
+/// What lets a rule back out of quarantine, and says whether there is such a rule.
+pub(crate) type Enable = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
+/// What the socket gives access to.
 #[derive(Clone)]
-struct Desk {
-    bell: Arc<Bell>,
-    status: Status,
+pub(crate) struct Desk {
+    pub(crate) bell: Arc<Bell>,
+    pub(crate) status: Status,
+    pub(crate) enable: Enable,
 }
 
 /// Serves `listener` until `stop` resolves or is dropped.
 pub(crate) async fn serve(
     listener: UnixListener,
-    bell: Arc<Bell>,
-    status: Status,
+    desk: Desk,
     stop: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let routes = Router::new()
         .route("/status", get(answer_status))
         .route("/reload", post(answer_reload))
-        .with_state(Desk { bell, status });
+        .route("/rules/{name}/enable", post(answer_enable))
+        .with_state(desk);
     let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
     let serving = axum::serve(Bounded { listener, places }, routes);
     tokio::select! {
@@ -77,6 +82,13 @@ async fn answer_reload(State(desk): State<Desk>) -> Response {
         Ok(outcome) => Json(outcome).into_response(),
         Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
     }
+}
+
+async fn answer_enable(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
+    if (desk.enable)(&name) {
+        return Json(serde_json::json!({ "enabled": name })).into_response();
+    }
+    problem(StatusCode::NOT_FOUND, "the running policy declares no such extern")
 }
 
 fn problem(status: StatusCode, message: &str) -> Response {

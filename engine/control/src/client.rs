@@ -58,6 +58,20 @@ impl Client {
         self.understood(matches!(status, 200 | 409), &body)
     }
 
+    /// Lets a rule back out of quarantine. Says whether the running policy declares such an extern.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours.
+    pub fn enable_rule(&self, name: &str) -> Result<bool, ClientError> {
+        let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if name.is_empty() || !name.chars().all(known) {
+            return Ok(false);
+        }
+        let (status, body) = self.ask("POST", &format!("/rules/{name}/enable"))?;
+        let _answer: serde_json::Value = self.understood(matches!(status, 200 | 404), &body)?;
+        Ok(status == 200)
+    }
+
     fn understood<T: serde::de::DeserializeOwned>(
         &self,
         expected: bool,

@@ -12,6 +12,7 @@ mod levels;
 mod loader;
 mod outcome;
 mod plane;
+mod quarantine;
 mod reload;
 mod shelf;
 mod socket;

@@ -193,10 +193,15 @@ fn serve_admin(
 ) -> io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = oneshot::channel();
-    let status: admin::Status = Arc::new(move || sight.status());
+    let handle = sight.handle.clone();
+    let desk = admin::Desk {
+        bell,
+        enable: Arc::new(move |name| handle.load().rules.enable_extern(name)),
+        status: Arc::new(move || sight.status()),
+    };
     let serve = async move {
         let listener = tokio::net::UnixListener::from_std(listener)?;
-        admin::serve(listener, bell, status, stopped).await
+        admin::serve(listener, desk, stopped).await
     };
     let thread = std::thread::Builder::new().name("seawall-admin".into()).spawn(move || {
         if let Err(error) = runtime.block_on(serve) {

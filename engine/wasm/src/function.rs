@@ -134,6 +134,11 @@ impl Function {
         args.with(|args| self.call(args, now))
     }
 
+    /// Ends a quarantine, if it is in one.
+    pub fn enable(&self) {
+        self.0.breaker.open();
+    }
+
     /// What happened so far.
     #[must_use]
     pub fn stats(&self) -> CallStats {

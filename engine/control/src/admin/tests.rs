@@ -30,7 +30,9 @@ impl Server {
             let status: Status = Arc::new(|| serde_json::json!({ "generation": 7 }));
             runtime.unwrap().block_on(async move {
                 let listener = UnixListener::from_std(listener).unwrap();
-                serve(listener, ringing, status, stopped).await.unwrap();
+                let enable: Enable = Arc::new(|name| name == "alice.office");
+                let desk = Desk { bell: ringing, status, enable };
+                serve(listener, desk, stopped).await.unwrap();
             });
         });
         let answering = std::thread::spawn(move || {
@@ -73,6 +75,19 @@ fn status_and_reload_are_answered() {
     let client = Client::new(&server.path());
     assert_eq!(client.status().unwrap()["generation"], 7);
     assert_eq!(client.reload().unwrap(), outcome);
+}
+
+#[test]
+fn a_rule_is_let_back_by_its_name() {
+    let server = Server::with(Outcome::Unchanged { generation: 7 });
+    let client = Client::new(&server.path());
+    for (name, known) in [("alice.office", true), ("office", false), ("a/../b", false), ("", false)]
+    {
+        assert_eq!(client.enable_rule(name).unwrap(), known, "{name}");
+    }
+    let read = server
+        .raw(b"GET /rules/alice.office/enable HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(read.starts_with("HTTP/1.1 405 "), "{read}");
 }
 
 #[test]

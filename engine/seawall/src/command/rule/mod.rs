@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod enable;
 mod inspect;
 mod key;
 mod new;
@@ -33,6 +34,8 @@ pub(crate) enum Rule {
     Inspect(inspect::Inspect),
     /// Measure what a call of the built rule costs
     Bench(bench::Bench),
+    /// Let a rule of the running server back out of quarantine
+    Enable(enable::Enable),
     /// Make a pair of keys to sign rules with
     Key(key::Key),
     /// Sign a component
@@ -49,6 +52,7 @@ impl Rule {
             Self::Test(test) => test.run(),
             Self::Inspect(inspect) => inspect.run(),
             Self::Bench(bench) => bench.run(),
+            Self::Enable(enable) => enable.run(),
             Self::Key(key) => key.run(),
             Self::Sign(sign) => sign.run(),
             Self::Verify(verify) => verify.run(),
