@@ -158,8 +158,8 @@ fn a_component_without_the_function_is_refused() {
 #[test]
 fn a_component_past_its_size_is_refused() {
     let mut bytes = answering(7);
-    bytes.resize((2 << 20) + 1, 0);
-    component_is_refused(&bytes, "2097152");
+    bytes.resize((32 << 20) + 1, 0);
+    component_is_refused(&bytes, "33554432");
 }
 
 #[test]

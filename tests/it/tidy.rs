@@ -64,6 +64,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("rustix", &["seawall-sys"]),
     ("blake3", &["seawall-sys"]),
     ("wasmparser", &["seawall-rulekit", "seawall-wasm"]),
+    ("wasm-encoder", &["seawall-rulekit"]),
     ("wit-*", &["seawall-rulekit"]),
     ("wat", &[]),
     ("criterion", &[]),

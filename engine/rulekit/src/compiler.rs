@@ -72,7 +72,7 @@ impl Compiler {
         let module = target_dir.join(TARGET).join("release").join(file);
         // An older one would pass for this one, should this build leave none. Mostly there is none.
         let _ = std::fs::remove_file(&module);
-        run(&mut self.command(folder, name, target_dir), talk)?;
+        run(&mut self.command(folder, name, target_dir), talk, NO_COMPILE)?;
         std::fs::read(&module)
             .with_context(|| format!("the compiler left no {}", module.display()))
             .context("Cargo.toml must say `[lib] crate-type = [\"cdylib\", \"lib\"]`")
@@ -111,9 +111,12 @@ impl Compiler {
     }
 }
 
+/// What is said when the compiler has said why.
+pub(crate) const NO_COMPILE: &str = "it does not compile: mend what the compiler says above";
+
 /// Runs a command; where it fails, the complaint holds the command and what it said, unless that
-/// was handed on already.
-fn run(command: &mut Command, mut talk: Talk<'_>) -> Result<()> {
+/// was handed on already: then it is `aloud`.
+pub(crate) fn run(command: &mut Command, mut talk: Talk<'_>, aloud: &str) -> Result<()> {
     let shown = format!("{command:?}");
     let mut child = command
         .stdin(Stdio::null())
@@ -135,7 +138,7 @@ fn run(command: &mut Command, mut talk: Talk<'_>) -> Result<()> {
         return Ok(());
     }
     if matches!(talk, Talk::Aloud(_)) {
-        bail!("it does not compile: mend what the compiler says above");
+        bail!("{aloud}");
     }
     let tail = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default();
     bail!("{shown} ended with {status}:\n{}", tail.join("\n"))
@@ -153,14 +156,14 @@ mod tests {
 
     #[test]
     fn a_failed_command_shows_itself_and_what_it_said() {
-        let error = run(&mut failing(), Talk::Quiet).unwrap_err().to_string();
+        let error = run(&mut failing(), Talk::Quiet, NO_COMPILE).unwrap_err().to_string();
         assert!(
             error.contains("exit status: 3") && error.contains("something went wrong"),
             "{error}"
         );
         assert!(error.contains("\"sh\""), "{error}");
         let mut missing = Command::new("no-such-command-here");
-        let error = run(&mut missing, Talk::Quiet).unwrap_err().to_string();
+        let error = run(&mut missing, Talk::Quiet, NO_COMPILE).unwrap_err().to_string();
         assert!(error.contains("cannot start"), "{error}");
     }
 
@@ -168,7 +171,8 @@ mod tests {
     fn what_was_handed_on_is_not_said_twice() {
         let mut heard = Vec::new();
         let mut hear = |line: &str| heard.push(line.to_owned());
-        let error = run(&mut failing(), Talk::Aloud(&mut hear)).unwrap_err().to_string();
+        let error =
+            run(&mut failing(), Talk::Aloud(&mut hear), NO_COMPILE).unwrap_err().to_string();
         assert!(error.contains("says above") && !error.contains("went wrong"), "{error}");
         assert_eq!(heard, ["something went wrong"]);
     }

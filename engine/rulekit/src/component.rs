@@ -1,5 +1,7 @@
 //! From a core module that the SDK prepared to a component with its cases inside.
 
+use crate::describe::{Function, Kind, describe};
+use crate::expose::expose;
 use anyhow::{Context, Result, bail, ensure};
 use wasmparser::{ComponentTypeRef, Parser, Payload, TypeBounds, Validator};
 use wit_component::{ComponentEncoder, StringEncoding};
@@ -29,6 +31,28 @@ pub fn assemble(module: Vec<u8>, name: &str, cases: &str) -> Result<Vec<u8>> {
     Ok(component)
 }
 
+/// Makes a valid component of what another builder made, with the rule's functions alone and its cases
+/// inside.
+///
+/// # Errors
+/// It imports something, or lacks a function.
+pub fn adopt(component: &[u8], functions: &[Function], cases: &str) -> Result<Vec<u8>> {
+    let names: Vec<&str> = functions.iter().map(|function| function.export.as_str()).collect();
+    let mut component = expose(component, &names)?;
+    append_section(&mut component, CASES, cases.as_bytes());
+    if let Some(import) = imports(&component)?.first() {
+        bail!("it imports `{import}`; a rule imports nothing");
+    }
+    let told = describe(&component)?;
+    for function in functions {
+        ensure!(
+            told.functions.contains(function),
+            "the component has no {function}, which rule.toml declares"
+        );
+    }
+    Ok(component)
+}
+
 fn encode(mut module: Vec<u8>, name: &str) -> Result<Vec<u8>> {
     if let Some(import) = core_imports(&module)?.first() {
         bail!(
@@ -50,6 +74,30 @@ fn encode(mut module: Vec<u8>, name: &str) -> Result<Vec<u8>> {
     let world = resolve.select_world(&[package], None)?;
     wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     ComponentEncoder::default().validate(true).module(&module)?.encode()
+}
+
+/// The world of a rule whose functions are these.
+pub(crate) fn world_of(name: &str, functions: &[Function]) -> String {
+    world(name, &functions.iter().map(export_line).collect::<String>())
+}
+
+fn export_line(function: &Function) -> String {
+    let word = |kind: &Kind| match kind {
+        Kind::Bool => "bool",
+        Kind::Int => "s64",
+        Kind::Address => "address",
+        Kind::Headers => "headers",
+        Kind::Text | Kind::Bytes | Kind::Foreign => "text",
+    };
+    let param =
+        |(name, kind): &(String, Kind)| format!("%{}: {}", name.replace('_', "-"), word(kind));
+    let params: Vec<String> = function.params.iter().map(param).collect();
+    format!(
+        "export %{}: func({}) -> {};\n",
+        function.export,
+        params.join(", "),
+        word(&function.result)
+    )
 }
 
 /// The rule's world: what it exports, and the names of types that it uses.

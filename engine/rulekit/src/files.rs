@@ -6,7 +6,10 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// All files below a folder, in a fixed order, without what a compiler leaves there. A folder that
+/// Folders that builds make.
+const MADE: [&str; 5] = ["target", "node_modules", ".venv", "__pycache__", ".mypy_cache"];
+
+/// All files below a folder, in a fixed order, without what a builder leaves there. A folder that
 /// is missing has none.
 ///
 /// # Errors
@@ -21,7 +24,8 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
         entries.sort();
         for path in entries {
             if path.is_dir() {
-                if !path.ends_with("target") {
+                let made = MADE.iter().any(|name| path.ends_with(name));
+                if !made {
                     found.extend(files(&path)?);
                 }
             } else {
@@ -34,7 +38,8 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// The files of `cases/` with their names as people see them (`cases/NAME`) and their texts.
 pub(crate) fn case_files(rule: &Path) -> Result<Vec<(String, String)>> {
-    let folder = rule.join("cases");
+    let folder = cases_folder(rule);
+    let rule = folder.parent().unwrap_or(rule);
     let mut found = Vec::new();
     for path in files(&folder)? {
         if path.extension().is_some_and(|ext| ext == "toml") {
@@ -45,6 +50,13 @@ pub(crate) fn case_files(rule: &Path) -> Result<Vec<(String, String)>> {
         }
     }
     Ok(found)
+}
+
+/// Where the cases lie: in the rule's folder, or beside it where the rule exists in several languages.
+#[must_use]
+pub fn cases_folder(rule: &Path) -> PathBuf {
+    let (own, shared) = (rule.join("cases"), rule.join("../cases"));
+    if !own.is_dir() && shared.is_dir() { shared } else { own }
 }
 
 /// All cases of the rule in this folder, one file after the other: each is a list of `[[case]]`, so
@@ -60,6 +72,25 @@ pub fn cases_text(rule: &Path) -> Result<String> {
     }
     ensure!(all.contains("[[case]]"), "it has no cases: write some into `cases/*.toml`");
     Ok(all)
+}
+
+/// The hash of files with their places, as seen from `root`, and of what else `salt` says. Files that
+/// are not there are left out.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn hash_of(root: &Path, paths: &[PathBuf], salt: &str) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(format!("{} {salt}\n", salt.len()));
+    for path in paths.iter().filter(|path| path.exists()) {
+        let bytes =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let place = path.strip_prefix(root).unwrap_or(path);
+        // The lengths keep one file's end apart from the next one's beginning.
+        hash.update(format!("{} {}\n", place.display(), bytes.len()));
+        hash.update(&bytes);
+    }
+    Ok(hex(&hash.finalize()))
 }
 
 /// Writes beside the file and renames, so that a server that watches never reads half of it.

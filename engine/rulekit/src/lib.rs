@@ -15,27 +15,35 @@ mod case;
 mod compiler;
 mod component;
 mod describe;
+mod expose;
 mod files;
+mod language;
 #[cfg(feature = "trial")]
 mod project;
 mod scaffold;
+#[cfg(feature = "trial")]
+mod script;
 mod sign;
 #[cfg(feature = "trial")]
 mod trial;
+mod world;
 
 #[cfg(feature = "trial")]
 pub use bench::Pace;
 #[cfg(feature = "trial")]
 pub use case::read_cases;
 pub use compiler::{Compiler, TARGET, Talk};
-pub use component::{CONTRACT, assemble};
+pub use component::{CONTRACT, adopt, assemble};
 pub use describe::{Description, Function, Kind, describe};
-pub use files::{cases_text, files, hex, save, sha256};
+pub use files::{cases_folder, cases_text, files, hash_of, hex, save, sha256};
+pub use language::Language;
 #[cfg(feature = "trial")]
 pub use project::{Limits, Project};
-pub use scaffold::{Language, scaffold};
+pub use scaffold::scaffold;
+#[cfg(feature = "trial")]
+pub use script::{Script, Standing};
 #[cfg(feature = "trial")]
 pub use seawall_wasm::{Case, parse_cases};
 pub use sign::{NewKeys, Unlocked, new_keys, secret_key, sign, unlock};
 #[cfg(feature = "trial")]
-pub use trial::{Finding, Trial, fitness, sandbox};
+pub use trial::{Finding, Fit, Trial, fitness, sandbox};

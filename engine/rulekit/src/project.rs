@@ -1,7 +1,9 @@
 //! `rule.toml`: what a rule is and what it asks for. A policy decides what it gets.
 
+use crate::Language;
 use crate::describe::{Function, Kind};
 use crate::scaffold::check_name;
+use crate::world::{self, Written};
 use anyhow::{Context, Result, bail, ensure};
 use seawall_wasm::CallLimits;
 use serde::Deserialize;
@@ -18,6 +20,10 @@ pub struct Project {
     pub folder: PathBuf,
     /// The rule's name.
     pub name: String,
+    /// What it is written in.
+    pub language: Language,
+    /// Where the SDK lies, from the folder.
+    pub sdk: PathBuf,
     functions: Vec<Declared>,
 }
 
@@ -29,6 +35,7 @@ struct Manifest {
     abi: String,
     language: String,
     about: String,
+    sdk: Option<PathBuf>,
     #[serde(default)]
     function: Vec<Declared>,
 }
@@ -72,15 +79,18 @@ impl Project {
         ensure!(
             path.exists(),
             "there is no rule.toml here: go into a rule's folder, or begin one with \
-             `seawall rule new --lang rust NAME`"
+             `seawall rule new --lang rust NAME` (or `js`, or `python`)"
         );
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         let manifest: Manifest = toml::from_str(&text)
             .map_err(|error| anyhow::anyhow!("rule.toml: {}", error.to_string().trim_end()))?;
-        manifest.check().context("rule.toml")?;
-        let Manifest { name, function, .. } = manifest;
-        Ok(Self { folder: folder.to_owned(), name, functions: function })
+        let language = manifest.check().context("rule.toml")?;
+        let Manifest { name, sdk, function, .. } = manifest;
+        // Python finds the SDK by its name, in the folder that it lies in.
+        let beside = if language == Language::Python { "" } else { language.sdk() };
+        let sdk = sdk.unwrap_or_else(|| beside.into());
+        Ok(Self { folder: folder.to_owned(), name, language, sdk, functions: function })
     }
 
     /// Makes sure that cargo knows the rule by its name.
@@ -122,6 +132,19 @@ impl Project {
         })
     }
 
+    /// What `rule.toml` declares, with all types: what a rule that is not in Rust gets its world from.
+    ///
+    /// # Errors
+    /// It declares nothing, or what no component could export; the message names the entry.
+    pub fn declared(&self) -> Result<Vec<Function>> {
+        let written = self.functions.iter().map(|function| Written {
+            name: &function.name,
+            params: function.params.as_deref(),
+            result: function.result.as_deref(),
+        });
+        world::functions(written, self.language).context("rule.toml")
+    }
+
     /// Holds what `rule.toml` says against what the component exports.
     ///
     /// # Errors
@@ -159,19 +182,22 @@ impl Project {
 }
 
 impl Manifest {
-    fn check(&self) -> Result<()> {
-        check_name(&self.name, &[])?;
+    fn check(&self) -> Result<Language> {
+        let Some(language) = Language::of(&self.language) else {
+            let words = Language::ALL.map(|language| format!("`{}`", language.word()));
+            bail!(
+                "`language` is `{}`: this version builds {}",
+                self.language.escape_debug(),
+                words.join(", ")
+            );
+        };
+        check_name(&self.name, language, &[])?;
         ensure!(
             !self.version.is_empty() && !self.about.is_empty(),
             "`version` and `about` say something"
         );
         ensure!(self.abi == ABI, "`abi` is `{}`: this version builds for `{ABI}`", self.abi);
-        ensure!(
-            self.language == "rust",
-            "`language` is `{}`: this version builds `rust`",
-            self.language.escape_debug()
-        );
-        Ok(())
+        Ok(language)
     }
 }
 
@@ -237,7 +263,7 @@ mod tests {
         for (text, part) in [
             (GOOD.replace("name = \"odd\"", "name = \"../odd\""), "cannot be a rule's name"),
             (GOOD.replace("0.1.0\"\nl", "9.9.9\"\nl"), "builds for `seawall:rule@0.1.0`"),
-            (GOOD.replace("\"rust\"", "\"cobol\""), "builds `rust`"),
+            (GOOD.replace("\"rust\"", "\"cobol\""), "builds `rust`, `js`, `python`"),
             (format!("{GOOD}more = 1\n"), "line 6"),
             ("nonsense".to_owned(), "rule.toml"),
         ] {

@@ -1,15 +1,9 @@
 //! A new rule's folder. The SDK travels inside the binary and is written beside the rule, so a rule
 //! that was begun today builds with the same SDK in ten years.
 
+use crate::Language;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
-
-/// The language of a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
-    /// Rust.
-    Rust,
-}
 
 /// The name that the template bears.
 const TEMPLATE_NAME: &str = "template-rule";
@@ -25,78 +19,50 @@ macro_rules! travels {
 
 type Files = &'static [(&'static str, &'static str)];
 
-const TEMPLATE: Files = travels!("engine/rulekit/template/rust":
+const RUST: Files = travels!("engine/rulekit/template/rust":
     "Cargo.toml" "Cargo.lock" "README.md" "rule.toml" ".gitignore" "src/lib.rs" "cases/browsers.toml"
     "cases/tools.toml");
 
-const SDK: Files = travels!("rule-sdk":
+const RUST_SDK: Files = travels!("rule-sdk":
     "wit/seawall-rule.wit"
     "rust/Cargo.toml" "rust/src/address.rs" "rust/src/guest.rs" "rust/src/headers.rs"
     "rust/src/lib.rs"
     "rust-macros/Cargo.toml" "rust-macros/src/export.rs" "rust-macros/src/kinds.rs"
     "rust-macros/src/lib.rs");
 
-/// What no crate or function may be called in Rust.
-const TAKEN: &[&str] = &[
-    "abstract",
-    "alloc",
-    "as",
-    "async",
-    "await",
-    "become",
-    "box",
-    "break",
-    "const",
-    "continue",
-    "core",
-    "crate",
-    "do",
-    "dyn",
-    "else",
-    "enum",
-    "extern",
-    "false",
-    "final",
-    "fn",
-    "for",
-    "gen",
-    "if",
-    "impl",
-    "in",
-    "let",
-    "loop",
-    "macro",
-    "match",
-    "mod",
-    "move",
-    "mut",
-    "override",
-    "priv",
-    "proc-macro",
-    "pub",
-    "ref",
-    "return",
-    "seawall-rule",
-    "seawall-rule-macros",
-    "self",
-    "static",
-    "std",
-    "struct",
-    "super",
-    "test",
-    "trait",
-    "true",
-    "try",
-    "type",
-    "typeof",
-    "unsafe",
-    "unsized",
-    "use",
-    "virtual",
-    "where",
-    "while",
-    "yield",
-];
+const JAVASCRIPT: Files = travels!("engine/rulekit/template/js":
+    "package.json" "package-lock.json" "README.md" "rule.toml" ".gitignore" "rule.js" "rule.test.js"
+    "cases/browsers.toml" "cases/tools.toml");
+
+const JAVASCRIPT_SDK: Files = travels!("rule-sdk/js":
+    "package.json" "index.js" "index.d.ts" "glue.js" "guard.js");
+
+const PYTHON: Files = travels!("engine/rulekit/template/python":
+    "requirements.txt" "README.md" "rule.toml" ".gitignore" "rule.py" "test_rule.py"
+    "cases/browsers.toml" "cases/tools.toml");
+
+const PYTHON_SDK: Files = travels!("rule-sdk/python/seawall_rule":
+    "__init__.py" "_glue.py" "_guard.py" "py.typed");
+
+impl Language {
+    /// The folder of a new rule, and the SDK.
+    const fn template(self) -> (Files, Files) {
+        match self {
+            Self::Rust => (RUST, RUST_SDK),
+            Self::JavaScript => (JAVASCRIPT, JAVASCRIPT_SDK),
+            Self::Python => (PYTHON, PYTHON_SDK),
+        }
+    }
+
+    /// Where the SDK lies in it.
+    #[must_use]
+    pub const fn sdk(self) -> &'static str {
+        match self {
+            Self::Rust | Self::JavaScript => "sdk",
+            Self::Python => "seawall_rule",
+        }
+    }
+}
 
 /// Makes the folder `name` in `parent` with a rule that builds and passes its cases. `reserved` are
 /// words that a policy does not take for a name.
@@ -109,24 +75,25 @@ pub fn scaffold(
     language: Language,
     reserved: &[&str],
 ) -> Result<Vec<PathBuf>> {
-    check_name(name, reserved)?;
-    let Language::Rust = language;
+    check_name(name, language, reserved)?;
     let folder = parent.join(name);
     ensure!(
         !folder.exists() && !folder.is_symlink(),
         "{} is there already: choose another name, or take it away first",
         folder.display()
     );
-    write(&folder, name).inspect_err(|_| {
+    write(&folder, name, language).inspect_err(|_| {
         // What was begun is no rule, and would be in the way of the next try.
         let _ = std::fs::remove_dir_all(&folder);
     })
 }
 
-fn write(folder: &Path, name: &str) -> Result<Vec<PathBuf>> {
+fn write(folder: &Path, name: &str, language: Language) -> Result<Vec<PathBuf>> {
     let mut written = Vec::new();
-    let template = TEMPLATE.iter().map(|(path, text)| (PathBuf::from(path), named(text, name)));
-    let sdk = SDK.iter().map(|(path, text)| (Path::new("sdk").join(path), (*text).to_owned()));
+    let (template, sdk) = language.template();
+    let template = template.iter().map(|(path, text)| (PathBuf::from(path), named(text, name)));
+    let sdk_folder = Path::new(language.sdk());
+    let sdk = sdk.iter().map(|(path, text)| (sdk_folder.join(path), (*text).to_owned()));
     for (path, text) in template.chain(sdk) {
         let full = folder.join(&path);
         let made = full.parent().map_or(Ok(()), std::fs::create_dir_all);
@@ -140,10 +107,24 @@ fn write(folder: &Path, name: &str) -> Result<Vec<PathBuf>> {
 /// The text with the rule's name in the template's place.
 fn named(text: &str, name: &str) -> String {
     let (crate_name, function) = (TEMPLATE_NAME, TEMPLATE_NAME.replace('-', "_"));
-    text.replace(crate_name, name).replace(&function, &name.replace('-', "_"))
+    text.replace(crate_name, name)
+        .replace(&function, &name.replace('-', "_"))
+        .replace(&camel(crate_name), &camel(name))
 }
 
-pub(crate) fn check_name(name: &str, reserved: &[&str]) -> Result<()> {
+/// A name as JavaScript writes it.
+pub(crate) fn camel(name: &str) -> String {
+    let mut words = name.split('-');
+    let mut camel = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        camel.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        camel.push_str(letters.as_str());
+    }
+    camel
+}
+
+pub(crate) fn check_name(name: &str, language: Language, reserved: &[&str]) -> Result<()> {
     let is_word = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_lowercase())
             && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
@@ -155,8 +136,9 @@ pub(crate) fn check_name(name: &str, reserved: &[&str]) -> Result<()> {
         name.escape_debug()
     );
     let function = name.replace('-', "_");
-    if TAKEN.contains(&name) {
-        bail!("`{name}` is a word of Rust and cannot be a rule's name: `{name}-rule` can");
+    if language.taken().contains(&name) {
+        let language = language.name();
+        bail!("`{name}` is a word of {language} and cannot be a rule's name: `{name}-rule` can");
     }
     if reserved.contains(&function.as_str()) {
         bail!("`{function}` is a word of the policy language: `{name}-rule` can be a rule's name");
@@ -173,13 +155,22 @@ mod tests {
     fn all_of_the_sdk_and_of_the_template_travels() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         for (base, within, files_inside) in [
-            ("rule-sdk", "wit", SDK),
-            ("rule-sdk", "rust", SDK),
-            ("rule-sdk", "rust-macros", SDK),
-            ("engine/rulekit/template/rust", "", TEMPLATE),
+            ("rule-sdk", "wit", RUST_SDK),
+            ("rule-sdk", "rust", RUST_SDK),
+            ("rule-sdk", "rust-macros", RUST_SDK),
+            ("rule-sdk/js", "", JAVASCRIPT_SDK),
+            ("rule-sdk/python/seawall_rule", "", PYTHON_SDK),
+            ("engine/rulekit/template/rust", "", RUST),
+            ("engine/rulekit/template/js", "", JAVASCRIPT),
+            ("engine/rulekit/template/python", "", PYTHON),
         ] {
             for path in files(&root.join(base).join(within)).unwrap() {
                 let path = path.strip_prefix(root.join(base)).unwrap().display().to_string();
+                // The SDKs' own tests stay at home, and so do their pages.
+                if base.starts_with("rule-sdk") && (path.contains("test") || path.ends_with(".md"))
+                {
+                    continue;
+                }
                 assert!(files_inside.iter().any(|(known, _)| *known == path), "{base}/{path}");
             }
         }
@@ -187,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_template_pins_the_versions_that_our_own_rules_are_built_with() {
-        let (_, lock) = TEMPLATE.iter().find(|(path, _)| *path == "Cargo.lock").unwrap();
+        let (_, lock) = RUST.iter().find(|(path, _)| *path == "Cargo.lock").unwrap();
         let ours = include_str!("../../../rules/Cargo.lock");
         let entries = lock.split("\n\n").filter(|entry| entry.contains("checksum"));
         let checksums: Vec<&str> =
@@ -203,16 +194,73 @@ mod tests {
     #[test]
     fn names_are_words_and_a_bad_one_comes_with_the_fix() {
         for good in ["hello", "header-oddness", "a1-b2", &"a".repeat(40)] {
-            check_name(good, &["path"]).unwrap();
+            check_name(good, Language::Rust, &["path"]).unwrap();
         }
         for bad in ["", "Hello", "1st", "a_b", "a--b", "-a", "../a", "a/b", "é", &"a".repeat(41)] {
-            let error = check_name(bad, &[]).unwrap_err().to_string();
+            let error = check_name(bad, Language::Rust, &[]).unwrap_err().to_string();
             assert!(error.contains("such as `header-oddness`"), "{error}");
         }
-        let error = check_name("match", &[]).unwrap_err().to_string();
-        assert!(error.contains("`match-rule` can"), "{error}");
-        let error = check_name("client-ip", &["client_ip"]).unwrap_err().to_string();
+        for (word, language) in [
+            ("match", Language::Rust),
+            ("delete", Language::JavaScript),
+            ("lambda", Language::Python),
+        ] {
+            let error = check_name(word, language, &[]).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{word}-rule` can")), "{error}");
+            assert!(error.contains(language.name()), "{error}");
+        }
+        check_name("match", Language::Python, &[]).unwrap();
+        let error =
+            check_name("client-ip", Language::Python, &["client_ip"]).unwrap_err().to_string();
         assert!(error.contains("`client-ip-rule` can"), "{error}");
+    }
+
+    #[test]
+    fn a_new_rule_bears_its_name_everywhere() {
+        for (language, file, function) in [
+            (Language::Rust, "src/lib.rs", "fn odd_one("),
+            (Language::JavaScript, "rule.js", "function oddOne("),
+            (Language::JavaScript, "rule.test.js", "oddOne(\"curl"),
+            (Language::Python, "rule.py", "def odd_one("),
+            (Language::Python, "test_rule.py", "odd_one(b\"curl"),
+        ] {
+            let parent = tempfile::tempdir().unwrap();
+            let written = scaffold(parent.path(), "odd-one", language, &[]).unwrap();
+            let folder = parent.path().join("odd-one");
+            let text = |path: &Path| std::fs::read_to_string(folder.join(path)).unwrap();
+            assert!(text(Path::new(file)).contains(function), "{file}");
+            assert!(written.iter().any(|path| path.starts_with(language.sdk())));
+            for path in &written {
+                let text = text(path).to_lowercase();
+                let traces = ["template-rule", "template_rule", "templaterule"];
+                assert!(!traces.iter().any(|trace| text.contains(trace)), "{}", path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_written_as_javascript_writes_them() {
+        assert_eq!(camel("header-oddness"), "headerOddness");
+        assert_eq!(camel("one"), "one");
+        assert_eq!(camel("a1-b2-c3"), "a1B2C3");
+    }
+
+    #[test]
+    fn packages_are_named_to_the_last_number() {
+        let list = |files: Files, name: &str| {
+            files.iter().find(|(path, _)| *path == name).map(|(_, text)| *text).unwrap()
+        };
+        for line in list(PYTHON, "requirements.txt").lines() {
+            assert!(line.contains("=="), "{line}");
+        }
+        let (package, lock) =
+            (list(JAVASCRIPT, "package.json"), list(JAVASCRIPT, "package-lock.json"));
+        for builder in ["\"componentize-qjs\": \"0.4.3\"", "\"esbuild\": \"0.28.2\""] {
+            assert!(package.contains(builder) && lock.contains(builder), "{builder}");
+        }
+        // Every package of the list has a hash; the rule itself has none.
+        let entries = lock.matches("\"node_modules/").count();
+        assert_eq!(lock.matches("\"integrity\"").count(), entries);
     }
 
     #[test]

@@ -62,12 +62,21 @@ pub fn sandbox() -> Sandbox {
     })
 }
 
+/// A component that a server would take.
+#[derive(Debug)]
+pub struct Fit {
+    sandbox: Sandbox,
+    component: Component,
+}
+
 /// Whether a server would take the component.
 ///
 /// # Errors
 /// Why not.
-pub fn fitness(wasm: &[u8]) -> Result<(), LoadError> {
-    sandbox().compile(wasm).map(drop)
+pub fn fitness(wasm: &[u8]) -> Result<Fit, LoadError> {
+    let sandbox = sandbox();
+    let component = sandbox.compile(wasm)?;
+    Ok(Fit { sandbox, component })
 }
 
 impl Trial {
@@ -80,9 +89,22 @@ impl Trial {
         cases: &[Case],
         limits: impl Fn(&crate::Function) -> Limits,
     ) -> Result<Self> {
+        Self::of(fitness(wasm)?, wasm, cases, limits)
+    }
+
+    /// The same for one that was looked at already: compiling takes seconds where a component carries
+    /// a language's runtime.
+    ///
+    /// # Errors
+    /// A case does not fit it.
+    pub fn of(
+        fit: Fit,
+        wasm: &[u8],
+        cases: &[Case],
+        limits: impl Fn(&crate::Function) -> Limits,
+    ) -> Result<Self> {
+        let Fit { sandbox, component } = fit;
         let description = describe(wasm)?;
-        let sandbox = sandbox();
-        let component = sandbox.compile(wasm)?;
         let calls = cases
             .iter()
             .map(|case| Call::new(case, &description.functions))
@@ -130,7 +152,7 @@ impl Trial {
         let _ticker = Ticker::start(&self.sandbox)?;
         let generous = |limits: &CallLimits| CallLimits {
             fuel: self.sandbox.limits().fuel_max,
-            memory_bytes: self.sandbox.limits().memory_bytes_max,
+            memory_bytes: self.component.limits().memory_bytes_max,
             ..*limits
         };
         let bound = self.bind(Isolation::Reused, generous)?;

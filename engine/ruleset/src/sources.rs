@@ -20,8 +20,8 @@ pub const FILES_MAX: usize = 2_000;
 pub const POLICY_BYTES_MAX: u64 = 1 << 20;
 /// The most bytes of a list file: 10 million addresses.
 pub const LIST_BYTES_MAX: u64 = 256 << 20;
-/// The most bytes of a component.
-pub const COMPONENT_BYTES_MAX: u64 = 2 << 20;
+/// The most bytes of a component: what a large one may have, which carries a language's runtime.
+pub const COMPONENT_BYTES_MAX: u64 = 32 << 20;
 /// The most bytes that one policy may reach in all.
 pub const TOTAL_BYTES_MAX: u64 = 1 << 30;
 

@@ -1,5 +1,6 @@
 //! A compiled component: what it exports, and binding one of its functions.
 
+use crate::class::Class;
 use crate::error::told;
 use crate::function::Function;
 use crate::instance::{Guard, Mould};
@@ -24,6 +25,7 @@ const TYPES: &str = "seawall:rule/types@0.1.";
 #[derive(Clone)]
 pub struct Component {
     sandbox: Sandbox,
+    class: Class,
     code: wasmtime::component::Component,
     ready: InstancePre<Guard>,
     exports: Vec<Signature>,
@@ -39,10 +41,10 @@ impl std::fmt::Debug for Component {
 
 impl Component {
     pub(crate) fn compile(sandbox: &Sandbox, bytes: &[u8]) -> Result<Self, LoadError> {
-        admit(sandbox.limits(), bytes)?;
+        let class = admit(sandbox.limits(), bytes)?;
         let engine = sandbox.engine()?;
         let code = wasmtime::component::Component::from_binary(engine, bytes).map_err(invalid)?;
-        Self::of(sandbox, code)
+        Self::of(sandbox, class, code)
     }
 
     pub(crate) fn load(
@@ -51,16 +53,20 @@ impl Component {
         code: &[u8],
         seal: &Seal,
     ) -> Result<Self, LoadError> {
-        admit_size(sandbox.limits(), bytes)?;
+        let class = Class::of(bytes.len(), sandbox.limits())?;
         let code = seawall_sys::load(sandbox.engine()?, bytes, code, seal);
-        Self::of(sandbox, code.map_err(|_| LoadError::Stale)?)
+        Self::of(sandbox, class, code.map_err(|_| LoadError::Stale)?)
     }
 
-    fn of(sandbox: &Sandbox, code: wasmtime::component::Component) -> Result<Self, LoadError> {
+    fn of(
+        sandbox: &Sandbox,
+        class: Class,
+        code: wasmtime::component::Component,
+    ) -> Result<Self, LoadError> {
         refuse_imports(sandbox, &code)?;
         let (exports, names) = signatures(sandbox, &code)?.into_iter().unzip();
         let ready = Linker::new(sandbox.engine()?).instantiate_pre(&code).map_err(invalid)?;
-        Ok(Self { sandbox: sandbox.clone(), code, ready, exports, names })
+        Ok(Self { sandbox: sandbox.clone(), class, code, ready, exports, names })
     }
 
     /// What it exports, in its order. Parameters that are bytes are [`ParamKind::Bytes`].
@@ -74,6 +80,12 @@ impl Component {
     pub fn param_names(&self, export: &str) -> Option<&[Box<str>]> {
         let at = self.exports.iter().position(|have| &*have.name == export)?;
         self.names.get(at).map(Vec::as_slice)
+    }
+
+    /// What its instances may have at most, whatever an `extern` asks: a large component has more.
+    #[must_use]
+    pub const fn limits(&self) -> &SandboxLimits {
+        self.class.limits()
     }
 
     /// Bytes of machine code.
@@ -100,7 +112,7 @@ impl Component {
         if !have.fits(want) {
             return Err(BindError::Signature { want: want.clone(), have: have.clone() });
         }
-        let max = self.sandbox.limits();
+        let max = self.class.limits();
         check("fuel", limits.fuel, max.fuel_max)?;
         check("time", limits.time_ms, max.time_ms_max)?;
         check("memory", limits.memory_bytes as u64, max.memory_bytes_max as u64)?;
@@ -115,6 +127,7 @@ impl Component {
             limits,
             max: *max,
             counters: Arc::default(),
+            shared: self.class.is_large().then(|| self.sandbox.large().clone()),
         });
         function.start_first().map_err(BindError::Start)?;
         Ok(function)
@@ -122,20 +135,13 @@ impl Component {
 }
 
 /// What can be said of a component before the compiler sees it.
-pub(crate) fn admit(limits: &SandboxLimits, bytes: &[u8]) -> Result<(), LoadError> {
-    admit_size(limits, bytes)?;
+pub(crate) fn admit(limits: &SandboxLimits, bytes: &[u8]) -> Result<Class, LoadError> {
+    let class = Class::of(bytes.len(), limits)?;
     if bytes.starts_with(&CORE_MODULE) {
         return Err(LoadError::CoreModule);
     }
-    nesting::check(bytes, limits)
-}
-
-fn admit_size(limits: &SandboxLimits, bytes: &[u8]) -> Result<(), LoadError> {
-    let max = limits.component_bytes_max;
-    if bytes.len() > max {
-        return Err(LoadError::TooLong { bytes: bytes.len(), max });
-    }
-    Ok(())
+    nesting::check(bytes, class.limits())?;
+    Ok(class)
 }
 
 fn invalid(error: wasmtime::Error) -> LoadError {

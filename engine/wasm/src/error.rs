@@ -35,6 +35,18 @@ pub enum LoadError {
         /// How many there may be.
         max: usize,
     },
+    /// A function of it is longer than `function_bytes_max`.
+    #[error("a function of the component has more than {max} bytes")]
+    LongFunction {
+        /// How many it may have.
+        max: usize,
+    },
+    /// More core modules are put together in it than `core_instances_per_component_max`.
+    #[error("the component puts together more than {max} core modules")]
+    CoreInstances {
+        /// How many it may.
+        max: u32,
+    },
     /// It asks for something from outside. A rule has nothing but its arguments.
     #[error("the component imports `{0}`, and a rule imports nothing")]
     Imports(String),

@@ -14,13 +14,14 @@ use crate::breaker::Breaker;
 use crate::instance::{Instance, Mould};
 use crate::limits::{CallLimits, Isolation};
 use crate::memo::Memo;
+use crate::places::{Place, Places};
 use crate::shapes;
 use crate::stats::CallStats;
 use crate::{Failure, Signature};
 use parking_lot::Mutex;
 use seawall_model::Tick;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// What a rule answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +42,7 @@ pub struct Function(Arc<Inner>);
 struct Inner {
     mould: Mould,
     idle: Mutex<Idle>,
-    /// Instances alive, idle ones included.
-    live: AtomicU32,
+    places: Places,
     breaker: Breaker,
     memo: Memo,
     /// The rule was caught keeping something between calls.
@@ -70,21 +70,12 @@ impl std::fmt::Debug for Function {
     }
 }
 
-/// Gives back one place among the live instances, however the call ends.
-struct Place<'f>(&'f AtomicU32);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
 impl Function {
     pub(crate) fn new(mould: Mould) -> Self {
         let max = &mould.max;
         Self(Arc::new(Inner {
             idle: Mutex::default(),
-            live: AtomicU32::new(0),
+            places: Places::new(max, mould.shared.clone()),
             breaker: Breaker::new(max.failures_max, max.failure_window_ms, max.quarantine_ms),
             memo: Memo::new(max.memo_answers, max.memo_bytes_max),
             caught: AtomicBool::new(false),
@@ -209,7 +200,7 @@ impl Inner {
         self.breaker.close(now);
         self.caught.store(true, Relaxed);
         for _instance in self.idle.lock().instances.drain(..) {
-            drop(Place(&self.live));
+            self.places.give_back();
         }
         fresh
     }
@@ -235,15 +226,11 @@ impl Inner {
         if check {
             idle.unchecked = 0;
         }
-        Ok(Taken { instance, place: Place(&self.live), check })
+        Ok(Taken { instance, place: self.places.held(), check })
     }
 
     fn fresh(&self) -> Result<Taken<'_>, Failure> {
-        let before = self.live.fetch_add(1, Relaxed);
-        let place = Place(&self.live);
-        if before >= self.mould.max.instances_per_function_max {
-            return Err(Failure::Busy);
-        }
+        let place = self.places.take().ok_or(Failure::Busy)?;
         Ok(Taken { instance: Instance::start(&self.mould)?, place, check: false })
     }
 
@@ -268,6 +255,6 @@ impl Function {
 
     /// Instances that wait for a call, and instances alive.
     pub(crate) fn instances(&self) -> (usize, u32) {
-        (self.0.idle.lock().instances.len(), self.0.live.load(Relaxed))
+        (self.0.idle.lock().instances.len(), self.0.places.live())
     }
 }

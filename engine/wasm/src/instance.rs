@@ -17,6 +17,7 @@ use crate::shapes::{self, Call};
 use crate::stats::Counters;
 use crate::{Failure, Signature};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 use wasmtime::{ResourceLimiter, Result, Store, StoreContextMut, Trap, UpdateDeadline};
 
@@ -24,6 +25,8 @@ use wasmtime::{ResourceLimiter, Result, Store, StoreContextMut, Trap, UpdateDead
 #[derive(Debug)]
 pub(crate) struct Guard {
     memory_bytes_max: usize,
+    /// Bytes of all its memories.
+    memory_bytes: usize,
     table_elements_max: usize,
     refused: bool,
     /// What the call under way was given.
@@ -41,8 +44,14 @@ impl Guard {
 }
 
 impl ResourceLimiter for Guard {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        self.grant(desired <= self.memory_bytes_max)
+    fn memory_growing(&mut self, now: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        let sum = self.memory_bytes.saturating_add(desired.saturating_sub(now));
+        let fits = sum <= self.memory_bytes_max;
+        // What is granted counts even if the pool has no room for it: then the instance has less.
+        if fits {
+            self.memory_bytes = sum;
+        }
+        self.grant(fits)
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
@@ -71,6 +80,8 @@ pub(crate) struct Mould {
     pub(crate) limits: CallLimits,
     pub(crate) max: SandboxLimits,
     pub(crate) counters: Arc<Counters>,
+    /// Where instances of all large components are counted, if this is one.
+    pub(crate) shared: Option<Arc<AtomicU32>>,
 }
 
 /// An instance and how to call its one function.
@@ -88,10 +99,11 @@ pub(crate) struct Answered {
 
 impl Instance {
     pub(crate) fn start(mould: &Mould) -> Result<Self, Failure> {
-        let Mould { ready, export, signature, limits, max, counters } = mould;
+        let Mould { ready, export, signature, limits, max, counters, .. } = mould;
         counters.note_instance();
         let guard = Guard {
             memory_bytes_max: limits.memory_bytes,
+            memory_bytes: 0,
             table_elements_max: max.table_elements_max,
             refused: false,
             fuel: 0,

@@ -19,6 +19,7 @@
 mod args;
 mod breaker;
 mod cases;
+mod class;
 mod component;
 mod error;
 mod function;
@@ -27,6 +28,7 @@ mod instance;
 mod limits;
 mod memo;
 mod nesting;
+mod places;
 mod sandbox;
 mod shapes;
 mod signature;

@@ -15,20 +15,27 @@ pub(crate) const IDLE_FUEL_PER_MS: u64 = 10_000;
 /// What one sandbox holds and what one call may ask for at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SandboxLimits {
-    /// Bytes of a component file. 2 MiB: a rule in Rust or C has 3 to 60 KiB.
+    /// Bytes of a component file that counts as small. 2 MiB: a rule in Rust or C has 3 to 60 KiB,
+    /// one in JavaScript 1.6 MiB. A longer one is large: it carries a language's whole runtime.
     pub component_bytes_max: usize,
+    /// Bytes of a large component file. 32 MiB: a rule in Python has 18.
+    pub large_component_bytes_max: usize,
     /// Functions that a component may export. 32.
     pub exports_max: usize,
     /// Components inside components. 8: what builders make has 1 or 2, and 10,000 in 120 KB would take
     /// 2 GB to compile.
     pub component_depth_max: usize,
+    /// Bytes of one function's body. 2 MiB: as much as a small file has, whatever a large one's.
+    pub function_bytes_max: usize,
     /// Blocks inside blocks of one function. 2,000: a `match` has one for each arm.
     pub block_depth_max: usize,
     /// Loops inside loops of one function. 100: what compiling them takes grows by the square.
     pub loop_depth_max: usize,
-    /// Bytes of linear memory that one instance may have, whatever its `extern` asks. 16 MiB: a
-    /// fill of that takes about 2 ms, and nothing interrupts a fill.
+    /// Bytes of linear memory that one instance may have in all its memories, whatever its `extern`
+    /// asks. 16 MiB: a fill of that takes about 2 ms, and nothing interrupts a fill.
     pub memory_bytes_max: usize,
+    /// The same for an instance of a large component. 64 MiB: Python begins with 12.
+    pub large_memory_bytes_max: usize,
     /// Elements of one table. 16,384.
     pub table_elements_max: usize,
     /// Bytes of stack that a guest may use of its caller's. 256 KiB of the 2 MiB a thread has.
@@ -38,8 +45,19 @@ pub struct SandboxLimits {
     pub instances_max: u32,
     /// Instances alive at once of one bound function. 64: one for each worker of a large machine.
     pub instances_per_function_max: u32,
-    /// Core modules inside one component that may be instantiated. 8.
+    /// The same for a function of a large component. 16: so many workers ask it at the same moment.
+    pub large_instances_per_function_max: u32,
+    /// Instances alive at once of all large components of all generations. 32, of 64 MiB at most: 2 GiB.
+    pub large_instances_max: u32,
+    /// Core modules inside one component that may be instantiated. 16: a rule in JavaScript has 11.
     pub core_instances_per_component_max: u32,
+    /// The same for a large component. 64: a rule in Python has 38.
+    pub large_core_instances_per_component_max: u32,
+    /// Memories of one instance. 4: what builders put together has up to 3, of which one is used.
+    pub memories_per_component_max: u32,
+    /// Bytes that the host keeps for one instance beside its memory. 512 KiB: Python takes 401 for its
+    /// 8,000 functions.
+    pub instance_bytes_max: usize,
     /// Bytes that one call may copy from guest to host. 64 KiB.
     pub hostcall_fuel: usize,
     /// Bytes of one argument. 64 KiB: twice what a request's head may have.
@@ -74,16 +92,24 @@ impl Default for SandboxLimits {
     fn default() -> Self {
         Self {
             component_bytes_max: 2 << 20,
+            large_component_bytes_max: 32 << 20,
             exports_max: 32,
             component_depth_max: 8,
+            function_bytes_max: 2 << 20,
             block_depth_max: 2_000,
             loop_depth_max: 100,
             memory_bytes_max: 16 << 20,
+            large_memory_bytes_max: 64 << 20,
             table_elements_max: 16_384,
             stack_bytes_max: 256 << 10,
             instances_max: 1_024,
             instances_per_function_max: 64,
-            core_instances_per_component_max: 8,
+            large_instances_per_function_max: 16,
+            large_instances_max: 32,
+            core_instances_per_component_max: 16,
+            large_core_instances_per_component_max: 64,
+            memories_per_component_max: 4,
+            instance_bytes_max: 512 << 10,
             hostcall_fuel: 64 << 10,
             arg_bytes_max: 64 << 10,
             text_result_bytes_max: 4 << 10,

@@ -4,17 +4,25 @@
 //! other take 2 GB. One pass over the bytes finds that, and holds no more than the depth allowed.
 
 use crate::{LoadError, SandboxLimits};
-use wasmparser::{FunctionBody, Operator, Parser, Payload};
+use wasmparser::{
+    FunctionBody, Instance, InstanceSectionReader, MemorySectionReader, Operator, Parser, Payload,
+};
+
+/// Bytes of a page of linear memory, unless a module says otherwise.
+const PAGE_LOG2: u32 = 16;
 
 /// # Errors
 /// It is nested too deep, or is not WebAssembly.
 pub(crate) fn check(bytes: &[u8], limits: &SandboxLimits) -> Result<(), LoadError> {
     let mut depth = Depth::new("components", limits.component_depth_max);
+    let mut cores = Cores { open: 0, max: limits.core_instances_per_component_max };
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(|error| invalid(&error))? {
             Payload::Version { .. } => depth.enter()?,
             Payload::End(_) => depth.leave(),
             Payload::CodeSectionEntry(body) => blocks(&body, limits)?,
+            Payload::InstanceSection(instances) => cores.add(instances)?,
+            Payload::MemorySection(memories) => beginnings(memories, limits)?,
             _ => {}
         }
     }
@@ -22,6 +30,9 @@ pub(crate) fn check(bytes: &[u8], limits: &SandboxLimits) -> Result<(), LoadErro
 }
 
 fn blocks(body: &FunctionBody<'_>, limits: &SandboxLimits) -> Result<(), LoadError> {
+    if body.range().len() > limits.function_bytes_max {
+        return Err(LoadError::LongFunction { max: limits.function_bytes_max });
+    }
     let mut depth = Depth::new("blocks", limits.block_depth_max);
     let mut loops = Depth::new("loops", limits.loop_depth_max);
     // Whether each open block is a loop.
@@ -50,6 +61,43 @@ fn blocks(body: &FunctionBody<'_>, limits: &SandboxLimits) -> Result<(), LoadErr
         open.push(is_loop);
     }
     Ok(())
+}
+
+/// Memories that begin with more than any `extern` can grant. The engine's own bound is the one of
+/// large components.
+fn beginnings(memories: MemorySectionReader<'_>, limits: &SandboxLimits) -> Result<(), LoadError> {
+    let max = limits.memory_bytes_max as u64;
+    for memory in memories {
+        let memory = memory.map_err(|error| invalid(&error))?;
+        let page =
+            1_u64.checked_shl(memory.page_size_log2.unwrap_or(PAGE_LOG2)).unwrap_or(u64::MAX);
+        let bytes = memory.initial.saturating_mul(page);
+        if bytes > max {
+            let why = format!("a memory begins with {bytes} bytes, and {max} are allowed");
+            return Err(LoadError::Invalid(why));
+        }
+    }
+    Ok(())
+}
+
+/// Core modules that are instantiated. A component that is instantiated twice counts once here; the
+/// engine counts again.
+struct Cores {
+    open: u32,
+    max: u32,
+}
+
+impl Cores {
+    fn add(&mut self, instances: InstanceSectionReader<'_>) -> Result<(), LoadError> {
+        for instance in instances {
+            let instance = instance.map_err(|error| invalid(&error))?;
+            self.open += u32::from(matches!(instance, Instance::Instantiate { .. }));
+            if self.open > self.max {
+                return Err(LoadError::CoreInstances { max: self.max });
+            }
+        }
+        Ok(())
+    }
 }
 
 struct Depth {

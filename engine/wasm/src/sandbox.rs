@@ -7,6 +7,7 @@
 //! The pool is reserved with the first component: a policy without one asks the machine for nothing,
 //! so that `seawall check` runs under a tight limit on address space.
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
 use crate::component::admit;
@@ -25,13 +26,15 @@ pub struct Sandbox {
     /// Or why the machine does not give one.
     engine: Arc<OnceLock<Result<Engine, String>>>,
     limits: SandboxLimits,
+    /// Instances of large components that are alive.
+    large: Arc<AtomicU32>,
 }
 
 impl Sandbox {
     /// A sandbox for `limits.instances_max` instances.
     #[must_use]
     pub fn new(limits: SandboxLimits) -> Self {
-        Self { engine: Arc::default(), limits }
+        Self { engine: Arc::default(), limits, large: Arc::default() }
     }
 
     /// Compiles a component and reads its signature. This takes tens of milliseconds for a small
@@ -74,6 +77,10 @@ impl Sandbox {
         &self.limits
     }
 
+    pub(crate) const fn large(&self) -> &Arc<AtomicU32> {
+        &self.large
+    }
+
     pub(crate) fn engine(&self) -> Result<&Engine, LoadError> {
         let made = || Engine::new(&pooled(&self.limits)).map_err(|error| told(&error));
         self.engine.get_or_init(made).as_ref().map_err(|why| LoadError::Engine(why.clone()))
@@ -106,7 +113,10 @@ fn config(limits: &SandboxLimits) -> Config {
     // The same bits on every machine: no NaN payloads, no relaxed instructions.
     config.cranelift_nan_canonicalization(true).wasm_relaxed_simd(false);
     // What no rule needs is not there to be attacked.
-    config.wasm_memory64(false).wasm_multi_memory(false).wasm_tail_call(false);
+    config.wasm_memory64(false).wasm_tail_call(false);
+    // The engine itself writes code with two memories where one component inside calls another, and
+    // panics if it may not. The pool still gives a component one memory.
+    config.wasm_multi_memory(true);
     // A trap's stack is never shown to anybody, and collecting it is the dear part of a trap.
     config.wasm_backtrace_max_frames(None).native_unwind_info(false).generate_address_map(false);
     // A reload may use one processor; the others serve.
@@ -115,21 +125,24 @@ fn config(limits: &SandboxLimits) -> Config {
 }
 
 fn pool(limits: &SandboxLimits) -> PoolingAllocationConfig {
-    let cores = limits.instances_max.saturating_mul(2);
+    let tables = limits.instances_max.saturating_mul(2);
+    // A count and no room: what one component may have, its class says.
+    let cores_each = limits.core_instances_per_component_max;
+    let cores_each = cores_each.max(limits.large_core_instances_per_component_max);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(limits.instances_max)
-        .total_core_instances(cores)
+        .total_core_instances(limits.instances_max.saturating_mul(cores_each))
         .total_memories(limits.instances_max)
-        .total_tables(cores)
-        .max_component_instance_size(64 << 10)
-        .max_core_instance_size(64 << 10)
-        .max_core_instances_per_component(limits.core_instances_per_component_max)
-        .max_memories_per_component(1)
+        .total_tables(tables)
+        .max_component_instance_size(limits.instance_bytes_max)
+        .max_core_instance_size(limits.instance_bytes_max)
+        .max_core_instances_per_component(cores_each)
+        .max_memories_per_component(limits.memories_per_component_max)
         .max_memories_per_module(1)
         .max_tables_per_component(4)
         .max_tables_per_module(4)
         .table_elements(limits.table_elements_max)
-        .max_memory_size(limits.memory_bytes_max)
+        .max_memory_size(limits.memory_bytes_max.max(limits.large_memory_bytes_max))
         .linear_memory_keep_resident(MEMORY_KEPT_WARM_BYTES)
         .table_keep_resident(4 << 10);
     pool

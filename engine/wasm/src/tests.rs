@@ -4,6 +4,7 @@
 mod bombs;
 mod contained;
 mod kept;
+mod large;
 
 use crate::*;
 use seawall_model::Tick;
@@ -304,9 +305,14 @@ fn limits_are_checked_at_and_past_their_end() {
 #[test]
 fn a_component_ends_at_its_size_limit() {
     let bytes = guest("honest");
-    let limits = SandboxLimits { component_bytes_max: bytes.len(), ..small() };
+    let ends_at = |len: usize| SandboxLimits {
+        component_bytes_max: 1,
+        large_component_bytes_max: len,
+        ..small()
+    };
+    let limits = ends_at(bytes.len());
     assert!(Sandbox::new(limits).compile(&bytes).is_ok());
-    let limits = SandboxLimits { component_bytes_max: bytes.len() - 1, ..small() };
+    let limits = ends_at(bytes.len() - 1);
     let error = Sandbox::new(limits).compile(&bytes).unwrap_err();
     assert_eq!(error, LoadError::TooLong { bytes: bytes.len(), max: bytes.len() - 1 });
 }

@@ -4,8 +4,7 @@
 //! is no longer the one that was written; otherwise nothing is started.
 
 use anyhow::{Context, Result};
-use seawall_rulekit::{Compiler, TARGET, Talk, assemble, cases_text, files, hex, save, sha256};
-use sha2::{Digest, Sha256};
+use seawall_rulekit::{Compiler, TARGET, Talk, assemble, cases_text, files, hash_of, save, sha256};
 use std::path::{Path, PathBuf};
 
 /// Counts up when the same sources should give another file.
@@ -82,17 +81,7 @@ fn source_hash(repo: &Path, name: &str) -> Result<String> {
     for part in ["rule-sdk/wit", "rule-sdk/rust", "rule-sdk/rust-macros"] {
         paths.extend(files(&repo.join(part))?);
     }
-    let mut hash = Sha256::new();
-    hash.update(BUILDER_VERSION.to_le_bytes());
-    for path in paths.iter().filter(|path| path.exists()) {
-        let bytes =
-            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let place = path.strip_prefix(repo).unwrap_or(path);
-        // The lengths keep one file's end apart from the next one's beginning.
-        hash.update(format!("{} {}\n", place.display(), bytes.len()));
-        hash.update(&bytes);
-    }
-    Ok(hex(&hash.finalize()))
+    hash_of(repo, &paths, &format!("builder {BUILDER_VERSION}"))
 }
 
 /// Whether the component is the one that was built from these sources.

@@ -28,7 +28,7 @@ pub const EXTERN_PARAMS_MAX: usize = 6;
 /// The most fuel of one call of an extern.
 pub const FUEL_MAX: i64 = 1_000_000_000;
 /// The most memory of one instance of an extern.
-pub const EXTERN_MEMORY_BYTES_MAX: u64 = 16 << 20;
+pub const EXTERN_MEMORY_BYTES_MAX: u64 = 64 << 20;
 /// Wall time of a call of an extern that does not say how much.
 pub const EXTERN_TIME_DEFAULT_MS: u64 = 5;
 /// The most wall time of one call of an extern.
@@ -465,7 +465,7 @@ impl Builder<'_> {
         let fuel = self.in_range("fuel", item.fuel.as_ref()?, 1, FUEL_MAX)?;
         let memory = item.memory.as_ref()?;
         if memory.node < 65_536 || memory.node > EXTERN_MEMORY_BYTES_MAX {
-            self.error(Code::OutOfRange, memory.span, "`memory` goes from 64KiB to 16MiB");
+            self.error(Code::OutOfRange, memory.span, "`memory` goes from 64KiB to 64MiB");
             return None;
         }
         let failure = item.on_failure.as_ref()?;

@@ -35,7 +35,7 @@ fn answers_that_are_not_of_their_kind_do_no_harm() {
 fn what_no_rule_needs_is_refused_at_load() {
     let parts = [
         ("string-answer", "gives none of bool, s64 and list<u8>"),
-        ("two-memories", "multi"),
+        ("two-memories", "memories count of 2"),
         ("wide-addresses", "memory64"),
         ("shared-memory", "thread"),
         ("tail-call", "tail call"),

@@ -12,7 +12,7 @@ mod verify;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Subcommand;
 use seawall_rulekit::{Project, Trial, files, fitness, read_cases};
 
@@ -71,10 +71,11 @@ fn trial(project: &Project) -> Result<Trial> {
     }
     let wasm = read(&path)?;
     let cases = read_cases(&project.folder)?;
-    if let Err(why) = fitness(&wasm) {
-        bail!("{shown}: {why}");
+    if is_long(&wasm) {
+        tell(format!("compiling {shown} for the sandbox, about 20 s"));
     }
-    let trial = Trial::new(&wasm, &cases, |function| project.limits(function))?;
+    let fit = fitness(&wasm).map_err(|why| anyhow!("{shown}: {why}"))?;
+    let trial = Trial::of(fit, &wasm, &cases, |function| project.limits(function))?;
     project.hold_against(&trial.description.functions)?;
     Ok(trial)
 }
@@ -90,10 +91,19 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Whether something in `src/` was saved after the component was built.
+/// Whether it carries a language's runtime along.
+const fn is_long(wasm: &[u8]) -> bool {
+    wasm.len() > 4 << 20
+}
+
+/// Endings of what a rule is written in.
+const SOURCES: [&str; 4] = ["rs", "js", "ts", "py"];
+
+/// Whether a source was saved after the component was built.
 fn is_behind(project: &Project) -> bool {
     let saved = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified()).ok();
-    let sources = files(&project.folder.join("src")).unwrap_or_default();
+    let mut sources = files(&project.folder).unwrap_or_default();
+    sources.retain(|path| path.extension().is_some_and(|ext| SOURCES.iter().any(|of| ext == *of)));
     let newest = sources.iter().filter_map(|path| saved(path)).max();
     newest > saved(&project.component())
 }

@@ -23,21 +23,27 @@ pub(crate) struct New {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Lang {
     Rust,
+    Js,
+    Python,
 }
 
 impl New {
     pub(super) fn run(&self) -> Result<Exit> {
-        let Lang::Rust = self.lang;
+        let language = match self.lang {
+            Lang::Rust => Language::Rust,
+            Lang::Js => Language::JavaScript,
+            Lang::Python => Language::Python,
+        };
         let fields = field_lines();
         let mut reserved: Vec<&str> = RESERVED.to_vec();
         reserved.extend(FUNCTIONS.iter().map(|function| function.name));
         reserved.extend(fields.iter().map(|field| field.name));
         let name = &self.name;
-        let written = scaffold(Path::new(""), name, Language::Rust, &reserved)?;
-        for path in written.iter().filter(|path| !path.starts_with("sdk")) {
+        let written = scaffold(Path::new(""), name, language, &reserved)?;
+        for path in written.iter().filter(|path| !path.starts_with(language.sdk())) {
             say(format!("{name}/{}", path.display()));
         }
-        say(format!("{name}/sdk/  the SDK, as it came with this seawall"));
+        say(format!("{name}/{}/  the SDK, as it came with this seawall", language.sdk()));
         say(format!("next: cd {name} && seawall rule build && seawall rule test"));
         Ok(Exit::Fine)
     }

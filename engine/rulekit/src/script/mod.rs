@@ -1,0 +1,221 @@
+//! Rules in languages that carry their runtime along: from source to component by a builder of that
+//! language's own packages.
+//!
+//! Decision: the builder is installed into the rule's own folder, in exactly the version that its list
+//! of packages names, and never anywhere else. A build takes long and asks a registry, so one whose
+//! sources are those of the last time is not started.
+
+mod javascript;
+mod python;
+
+use crate::component::{CONTRACT, adopt, world_of};
+use crate::describe::Function;
+use crate::files::{cases_folder, cases_text, files, hash_of, save, sha256};
+use crate::{Language, Project};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+
+/// The world's name, for builders: it must not be that of a file of the rule.
+const WORLD: &str = "seawall-built";
+
+/// Counts up when the same sources should give another component.
+const BUILDER_VERSION: u32 = 1;
+
+/// What a builder leaves, in `target/`.
+const RAW: &str = "raw.wasm";
+
+/// What the last build was made from and what it said, in `target/`.
+const MARK: &str = "built";
+
+/// A rule in JavaScript or Python, ready to be built.
+#[derive(Debug)]
+pub struct Script<'p> {
+    project: &'p Project,
+    /// Absolute.
+    folder: PathBuf,
+    functions: Vec<Function>,
+}
+
+/// Whether a build would change anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// The component is the one of these sources; what its build said.
+    Current(String),
+    /// It is to be built; the hash of what it would be built from.
+    Behind(String),
+}
+
+impl<'p> Script<'p> {
+    /// The rule of a project that is not in Rust.
+    ///
+    /// # Errors
+    /// `rule.toml` declares no functions for it.
+    pub fn open(project: &'p Project) -> Result<Self> {
+        let functions = project.declared()?;
+        let folder = project.folder.canonicalize();
+        let folder = folder.with_context(|| format!("{}", project.folder.display()))?;
+        Ok(Self { project, folder, functions })
+    }
+
+    /// Whether the component is the one of these sources.
+    ///
+    /// # Errors
+    /// A source cannot be read.
+    pub fn standing(&self) -> Result<Standing> {
+        let hash = self.hash()?;
+        let (mark, component) = (self.target().join(MARK), self.project.component());
+        let (Ok(mark), Ok(component)) = (std::fs::read_to_string(mark), std::fs::read(component))
+        else {
+            return Ok(Standing::Behind(hash));
+        };
+        let begins = format!("{hash} {}\n", sha256(&component));
+        Ok(mark
+            .strip_prefix(&begins)
+            .map_or(Standing::Behind(hash), |said| Standing::Current(said.to_owned())))
+    }
+
+    /// Makes the component. Progress and complaints go to `say`, line by line.
+    ///
+    /// # Errors
+    /// The tools are missing or cannot be installed, or the rule does not build.
+    pub fn build(&self, say: &mut dyn FnMut(&str)) -> Result<Vec<u8>> {
+        let cases = cases_text(&self.folder)?;
+        self.write_world()?;
+        let raw = self.target().join(RAW);
+        // An older one would pass for this one. Mostly there is none.
+        let _ = std::fs::remove_file(&raw);
+        match self.project.language {
+            Language::Python => python::build(self, say)?,
+            Language::JavaScript | Language::Rust => javascript::build(self, say)?,
+        }
+        let raw = std::fs::read(&raw)
+            .with_context(|| format!("the builder left no {}", raw.display()))?;
+        adopt(&raw, &self.functions, &cases)
+    }
+
+    /// Remembers what the component was built from, `hash`, and what was said of it.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn note(&self, hash: &str, component: &[u8], said: &str) -> Result<()> {
+        let mark = format!("{hash} {}\n{said}", sha256(component));
+        save(&self.target().join(MARK), mark.as_bytes())
+    }
+
+    fn hash(&self) -> Result<String> {
+        let mut paths = files(&self.folder)?;
+        for outside in [self.folder.join(&self.project.sdk), cases_folder(&self.folder)] {
+            let outside = outside.canonicalize().unwrap_or(outside);
+            if !outside.starts_with(&self.folder) {
+                paths.extend(files(&outside)?);
+            }
+        }
+        // What is read by people, and what is built.
+        let left_out = |path: &Path| {
+            path.extension().is_some_and(|ext| {
+                ["md", "wasm", "part", "pyc"].iter().any(|left_out| ext == *left_out)
+            })
+        };
+        paths.retain(|path| !left_out(path));
+        let salt = format!("seawall {}, builder {BUILDER_VERSION}", env!("CARGO_PKG_VERSION"));
+        hash_of(&self.folder, &paths, &salt)
+    }
+
+    fn target(&self) -> PathBuf {
+        self.folder.join("target")
+    }
+
+    /// The rule's world and the contract, as builders want to have them.
+    fn write_world(&self) -> Result<()> {
+        self.write("wit/world.wit", &world_of(WORLD, &self.functions))?;
+        self.write("wit/deps/seawall-rule/seawall-rule.wit", CONTRACT)
+    }
+
+    /// Writes a file below `target/`.
+    fn write(&self, path: &str, text: &str) -> Result<()> {
+        let path = self.target().join(path);
+        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        made.and_then(|()| std::fs::write(&path, text))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// Whether `place` was installed from these lists; the hash of the lists to write there if not.
+fn installed(place: &Path, folder: &Path, lists: &[&str]) -> Result<Option<String>> {
+    let lists: Vec<PathBuf> = lists.iter().map(|list| folder.join(list)).collect();
+    let hash = hash_of(folder, &lists, "")?;
+    let noted = std::fs::read_to_string(place.join(INSTALLED)).unwrap_or_default();
+    Ok((noted != hash).then_some(hash))
+}
+
+/// Says in `place` what it was installed from, once it was.
+fn note_installed(place: &Path, hash: &str) -> Result<()> {
+    save(&place.join(INSTALLED), hash.as_bytes())
+}
+
+/// What packages were installed from, in the folder where they are.
+const INSTALLED: &str = ".seawall";
+
+/// A program's version, as its `--version` says it: the first two numbers.
+fn version(program: &str) -> Option<(u32, u32)> {
+    let said = std::process::Command::new(program).arg("--version").output().ok()?;
+    version_in(&String::from_utf8_lossy(&said.stdout))
+}
+
+fn version_in(said: &str) -> Option<(u32, u32)> {
+    let digits = said.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let mut numbers = digits.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scaffold;
+
+    #[test]
+    fn versions_are_read_as_programs_say_them() {
+        assert_eq!(version_in("v20.19.2\n"), Some((20, 19)));
+        assert_eq!(version_in("Python 3.11.7"), Some((3, 11)));
+        assert_eq!(version_in("none"), None);
+        assert_eq!(version("no-such-program-here"), None);
+    }
+
+    #[test]
+    fn a_build_is_current_with_its_sources_its_cases_and_its_bytes() {
+        for language in [Language::JavaScript, Language::Python] {
+            let parent = tempfile::tempdir().unwrap();
+            scaffold(parent.path(), "hello", language, &[]).unwrap();
+            let folder = parent.path().join("hello");
+            let project = Project::open(&folder).unwrap();
+            let script = Script::open(&project).unwrap();
+            let Standing::Behind(hash) = script.standing().unwrap() else {
+                panic!("not built yet")
+            };
+            std::fs::write(project.component(), b"built").unwrap();
+            script.write("x", "").unwrap();
+            script.note(&hash, b"built", "all is well\n").unwrap();
+            let current = Standing::Current("all is well\n".to_owned());
+            assert_eq!(script.standing().unwrap(), current);
+            std::fs::write(folder.join("README.md"), "mine").unwrap();
+            assert_eq!(script.standing().unwrap(), current, "a page is no source");
+            std::fs::write(project.component(), b"other").unwrap();
+            assert_ne!(script.standing().unwrap(), current);
+            std::fs::write(project.component(), b"built").unwrap();
+            std::fs::write(folder.join("cases/browsers.toml"), "").unwrap();
+            assert_ne!(script.standing().unwrap(), current);
+        }
+    }
+
+    #[test]
+    fn what_was_installed_from_another_list_is_installed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("list");
+        std::fs::write(&list, "a 1").unwrap();
+        let asked = || installed(folder.path(), folder.path(), &["list"]).unwrap();
+        note_installed(folder.path(), &asked().unwrap()).unwrap();
+        assert_eq!(asked(), None);
+        std::fs::write(&list, "a 2").unwrap();
+        assert!(asked().is_some());
+    }
+}

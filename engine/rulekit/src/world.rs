@@ -1,0 +1,160 @@
+//! The functions that `rule.toml` declares, read for the world that is made of them.
+//!
+//! Decision: for languages whose functions do not carry the contract's types, `rule.toml` is where the
+//! types come from, in one way for all of them. It names them anyway for whoever writes the `extern`.
+
+use crate::Language;
+use crate::describe::{Function, Kind};
+use anyhow::{Context, Result, bail, ensure};
+
+/// Parameters of a function at most. 6, as in the contract.
+const PARAMS_MAX: usize = 6;
+
+/// Functions of a rule at most. 32, as in the sandbox.
+const FUNCTIONS_MAX: usize = 32;
+
+/// A function as `rule.toml` writes it.
+pub(crate) struct Written<'m> {
+    pub(crate) name: &'m str,
+    /// Each as `name: type`.
+    pub(crate) params: Option<&'m [String]>,
+    pub(crate) result: Option<&'m str>,
+}
+
+/// The functions with their types.
+pub(crate) fn functions<'m>(
+    written: impl Iterator<Item = Written<'m>>,
+    language: Language,
+) -> Result<Vec<Function>> {
+    let mut found: Vec<Function> = Vec::new();
+    for function in written {
+        let name = function.name;
+        let read = read(&function, language).with_context(|| format!("function `{name}`"))?;
+        ensure!(!found.iter().any(|have| have.export == read.export), "there are two `{name}`");
+        found.push(read);
+    }
+    ensure!(
+        (1..=FUNCTIONS_MAX).contains(&found.len()),
+        "it declares {} functions, and a rule in {} has 1 to {FUNCTIONS_MAX} of them below \
+         `[[function]]`, with `params` and `result`",
+        found.len(),
+        language.name()
+    );
+    Ok(found)
+}
+
+fn read(written: &Written<'_>, language: Language) -> Result<Function> {
+    let export = name(written.name)?;
+    ensure!(
+        !language.taken().contains(&written.name),
+        "it is a word of {}: call it `{}_rule`",
+        language.name(),
+        written.name
+    );
+    let (Some(params), Some(result)) = (written.params, written.result) else {
+        bail!(
+            "`params` and `result` are missing, such as `params = [\"ua: string\"]` and `result = \"int\"`"
+        );
+    };
+    ensure!(params.len() <= PARAMS_MAX, "it has more than {PARAMS_MAX} parameters");
+    let mut kinds: Vec<(String, Kind)> = Vec::new();
+    for param in params {
+        let read = self::param(param)?;
+        ensure!(!kinds.iter().any(|(have, _)| *have == read.0), "it has two `{}`", read.0);
+        kinds.push(read);
+    }
+    let result = match result {
+        "bool" => Kind::Bool,
+        "int" => Kind::Int,
+        "string" => Kind::Text,
+        other => bail!("`result` is `{}`: write bool, int or string", other.escape_debug()),
+    };
+    Ok(Function { export, params: kinds, result })
+}
+
+fn param(text: &str) -> Result<(String, Kind)> {
+    let Some((param, kind)) = text.split_once(':') else {
+        bail!("`{}` is no parameter: write one such as \"ua: string\"", text.escape_debug());
+    };
+    let kind = match kind.trim() {
+        "bool" => Kind::Bool,
+        "int" => Kind::Int,
+        "string" => Kind::Text,
+        "ip" => Kind::Address,
+        "headers" => Kind::Headers,
+        other => bail!(
+            "`{param}` is of type `{}`: write bool, int, string, ip or headers",
+            other.escape_debug()
+        ),
+    };
+    name(param.trim())?;
+    Ok((param.trim().to_owned(), kind))
+}
+
+/// The name in the component: `-` for `_`.
+fn name(name: &str) -> Result<String> {
+    let is_word = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+    };
+    ensure!(
+        name.split('_').all(is_word),
+        "`{}` cannot be a name here: take lower-case words joined by `_`, each beginning with a letter",
+        name.escape_debug()
+    );
+    Ok(name.replace('_', "-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::component::world_of;
+
+    fn one(name: &str, params: &[&str], result: &str) -> Result<Vec<Function>> {
+        let params: Vec<String> = params.iter().map(ToString::to_string).collect();
+        let written = Written { name, params: Some(&params), result: Some(result) };
+        functions(std::iter::once(written), Language::JavaScript)
+    }
+
+    #[test]
+    fn declared_functions_make_a_world() {
+        let params = ["ok: bool", "n: int", "ua:string", "who : ip", "all_of: headers"];
+        let made = one("header_oddness", &params, "string").unwrap();
+        assert_eq!(made[0].name(), "header_oddness");
+        assert_eq!(
+            world_of("x", &made),
+            "package seawall:built;\n\nworld %x {\nuse seawall:rule/types@0.1.0.{text, address, \
+             headers};\nexport %header-oddness: func(%ok: bool, %n: s64, %ua: text, %who: address, \
+             %all-of: headers) -> text;\n}\n"
+        );
+    }
+
+    #[test]
+    fn mistakes_name_the_function_and_the_fix() {
+        for (name, params, result, part) in [
+            ("a-b", vec![], "int", "lower-case words joined by `_`"),
+            ("a_1", vec![], "int", "beginning with a letter"),
+            ("delete", vec![], "int", "a word of JavaScript: call it `delete_rule`"),
+            ("a", vec!["ua"], "int", "such as \"ua: string\""),
+            ("a", vec!["ua: text"], "int", "string, ip or headers"),
+            ("a", vec!["U: int"], "int", "`U` cannot be a name"),
+            ("a", vec!["b: int", "b: int"], "int", "two `b`"),
+            ("a", vec!["b: int"; 7], "int", "more than 6"),
+            ("a", vec![], "ip", "write bool, int or string"),
+        ] {
+            let error = format!("{:#}", one(name, &params, result).unwrap_err());
+            assert!(error.contains(part) && error.contains(&format!("`{name}`")), "{error}");
+        }
+        let none = functions(std::iter::empty(), Language::Python).unwrap_err().to_string();
+        assert!(none.contains("`[[function]]`") && none.contains("Python"), "{none}");
+        let bare = || Written { name: "a", params: None, result: Some("int") };
+        let error =
+            format!("{:#}", functions(std::iter::once(bare()), Language::Python).unwrap_err());
+        assert!(error.contains("`params` and `result` are missing"), "{error}");
+        let whole = || Written { params: Some(&[]), ..bare() };
+        let error = functions([whole(), whole()].into_iter(), Language::Python).unwrap_err();
+        assert!(error.to_string().contains("two `a`"), "{error}");
+        let many = (0..33).map(|_| whole());
+        assert!(functions(many, Language::Python).is_err());
+    }
+}

@@ -1,0 +1,69 @@
+//! Small and large components, and what each may have.
+//!
+//! Decision: the class follows from the file's length alone. A component does not say what it was
+//! written in, and what it says could be a lie; but only what carries a whole runtime is long, and
+//! only that needs much memory. So a long file gets more room and fewer instances, and a short one
+//! keeps the tight limits.
+
+use crate::{LoadError, SandboxLimits};
+
+/// The limits of one component: those of the sandbox, with the large ones in the place of the small
+/// where the component is large.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Class {
+    limits: SandboxLimits,
+    is_large: bool,
+}
+
+impl Class {
+    /// The class of a file of so many bytes.
+    ///
+    /// # Errors
+    /// It is too long for either.
+    pub(crate) fn of(bytes: usize, limits: &SandboxLimits) -> Result<Self, LoadError> {
+        let max = limits.component_bytes_max.max(limits.large_component_bytes_max);
+        if bytes > max {
+            return Err(LoadError::TooLong { bytes, max });
+        }
+        let is_large = bytes > limits.component_bytes_max;
+        let limits = if is_large { large(limits) } else { *limits };
+        Ok(Self { limits, is_large })
+    }
+
+    pub(crate) const fn limits(&self) -> &SandboxLimits {
+        &self.limits
+    }
+
+    pub(crate) const fn is_large(&self) -> bool {
+        self.is_large
+    }
+}
+
+const fn large(limits: &SandboxLimits) -> SandboxLimits {
+    SandboxLimits {
+        memory_bytes_max: limits.large_memory_bytes_max,
+        instances_per_function_max: limits.large_instances_per_function_max,
+        core_instances_per_component_max: limits.large_core_instances_per_component_max,
+        ..*limits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_small_to_its_limit_and_large_to_the_other() {
+        let limits = SandboxLimits::default();
+        let (small, large) = (limits.component_bytes_max, limits.large_component_bytes_max);
+        let class = |bytes| Class::of(bytes, &limits);
+        assert_eq!(*class(small).unwrap().limits(), limits);
+        for bytes in [small + 1, large] {
+            let class = class(bytes).unwrap();
+            assert!(class.is_large(), "{bytes}");
+            assert_eq!(class.limits().memory_bytes_max, limits.large_memory_bytes_max);
+        }
+        let error = class(large + 1).unwrap_err();
+        assert_eq!(error, LoadError::TooLong { bytes: large + 1, max: large });
+    }
+}
