@@ -67,6 +67,23 @@ fn what_is_wrong_with_a_component_comes_back_as_words() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("core module"), "{output:?}");
 }
 
+#[test]
+fn a_component_swapped_again_and_again_leaves_nothing_behind() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, &policy(&["f.wasm"]));
+    setup.write("f.wasm", answering(1));
+    let server = setup.start();
+    let one = serde_json::json!({ "components": 1, "functions": 1, "instances": 1 });
+    for round in 0..30 {
+        let answer = round % 2;
+        overwrite(&setup.policy("f.wasm"), answering(answer));
+        wait_until("the new component answers", || {
+            server.answers("/0") == if answer == 1 { 410 } else { 200 }
+        });
+    }
+    wait_until("one generation is left", || server.status()["sandbox"] == one);
+}
+
 fn lines_with(server: &Server, part: &str) -> usize {
     server.lines().iter().filter(|line| line.contains(part)).count()
 }

@@ -51,6 +51,7 @@ impl Sight {
             "rules": rules(&live),
             "lists": self.lists(&summary, age_ms),
             "externs": externs(&summary, (self.now)()),
+            "sandbox": sandbox(&live),
             "tests": summary.tests,
             "counters": counters(&live),
             "decisions": self.totals.with(&live.tally).into_iter().collect::<BTreeMap<_, _>>(),
@@ -108,6 +109,16 @@ fn externs(summary: &Summary, now: Tick) -> Vec<Value> {
         })
     };
     summary.externs.iter().map(function).collect()
+}
+
+/// What is alive in the sandbox, of this generation and of those that still end.
+fn sandbox(live: &Live) -> Value {
+    let alive = live.rules.sandbox_alive();
+    json!({
+        "components": alive.components,
+        "functions": alive.functions,
+        "instances": alive.instances,
+    })
 }
 
 fn counters(live: &Live) -> Vec<Value> {

@@ -16,7 +16,7 @@ use seawall_policy::diagnostic::Files;
 use seawall_policy::program::{Counts, OperandId, Program, Scope};
 use seawall_policy::set::Set;
 use seawall_state::{Counted, CounterShape, CounterSpec};
-use seawall_wasm::{Component, Failure, Function, Sandbox};
+use seawall_wasm::{Alive, Component, Failure, Function, Sandbox};
 
 /// A list as it is held.
 #[derive(Debug)]
@@ -204,6 +204,12 @@ impl RuleSet {
     pub fn extern_summaries(&self) -> Vec<ExternSummary> {
         let externs = self.program.externs.iter().zip(&self.externs);
         externs.map(|(declared, function)| ExternSummary::of(&declared.name, function)).collect()
+    }
+
+    /// What is alive in the sandbox that its externs run in, other generations' included.
+    #[must_use]
+    pub fn sandbox_alive(&self) -> Alive {
+        self.sandbox.alive()
     }
 
     /// Ends the quarantine of the extern `name`, if it is in one. Says whether there is such an

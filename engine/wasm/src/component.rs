@@ -1,5 +1,6 @@
 //! A compiled component: what it exports, and binding one of its functions.
 
+use crate::census::One;
 use crate::class::Class;
 use crate::error::told;
 use crate::function::Function;
@@ -31,6 +32,7 @@ pub struct Component {
     exports: Vec<Signature>,
     /// The names of their parameters.
     names: Vec<Vec<Box<str>>>,
+    _alive: Arc<One>,
 }
 
 impl std::fmt::Debug for Component {
@@ -66,7 +68,8 @@ impl Component {
         refuse_imports(sandbox, &code)?;
         let (exports, names) = signatures(sandbox, &code)?.into_iter().unzip();
         let ready = Linker::new(sandbox.engine()?).instantiate_pre(&code).map_err(invalid)?;
-        Ok(Self { sandbox: sandbox.clone(), class, code, ready, exports, names })
+        let alive = Arc::new(sandbox.census().components.one());
+        Ok(Self { sandbox: sandbox.clone(), class, code, ready, exports, names, _alive: alive })
     }
 
     /// What it exports, in its order. Parameters that are bytes are [`ParamKind::Bytes`].
@@ -127,6 +130,7 @@ impl Component {
             limits,
             max: *max,
             counters: Arc::default(),
+            census: self.sandbox.census().clone(),
             shared: self.class.is_large().then(|| self.sandbox.large().clone()),
         });
         function.start_first().map_err(BindError::Start)?;

@@ -19,6 +19,7 @@
 mod args;
 mod breaker;
 mod cases;
+mod census;
 mod class;
 mod component;
 mod error;
@@ -40,6 +41,7 @@ pub use args::{Arg, Args};
 pub use cases::{
     CASES_BYTES_MAX, CASES_SECTION, Case, CaseCall, CaseError, cases_inside, parse_cases,
 };
+pub use census::Alive;
 pub use component::Component;
 pub use error::{BindError, Failure, LoadError};
 pub use function::{Answer, Function};

@@ -10,9 +10,10 @@
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
+use crate::census::Census;
 use crate::component::admit;
 use crate::error::told;
-use crate::{Component, LoadError, SandboxLimits};
+use crate::{Alive, Component, LoadError, SandboxLimits};
 use seawall_sys::Seal;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -28,13 +29,14 @@ pub struct Sandbox {
     limits: SandboxLimits,
     /// Instances of large components that are alive.
     large: Arc<AtomicU32>,
+    census: Census,
 }
 
 impl Sandbox {
     /// A sandbox for `limits.instances_max` instances.
     #[must_use]
     pub fn new(limits: SandboxLimits) -> Self {
-        Self { engine: Arc::default(), limits, large: Arc::default() }
+        Self { engine: Arc::default(), limits, large: Arc::default(), census: Census::default() }
     }
 
     /// Compiles a component and reads its signature. This takes tens of milliseconds for a small
@@ -75,6 +77,16 @@ impl Sandbox {
     #[must_use]
     pub const fn limits(&self) -> &SandboxLimits {
         &self.limits
+    }
+
+    /// What is alive in it.
+    #[must_use]
+    pub fn alive(&self) -> Alive {
+        self.census.read()
+    }
+
+    pub(crate) const fn census(&self) -> &Census {
+        &self.census
     }
 
     pub(crate) const fn large(&self) -> &Arc<AtomicU32> {
