@@ -5,21 +5,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Output, Stdio};
 
 use seawall_tests::{
-    Origin, ROOT, Server, Setup, answering, component, guest, overwrite, program, wait_until,
+    Origin, ROOT, Server, Setup, answering, bomb, guest, overwrite, program, wait_until,
 };
-
-/// A component of `functions` functions with a hundred loops inside each other: each takes the
-/// compiler some milliseconds, and has some three hundred bytes.
-fn bomb(functions: usize) -> Vec<u8> {
-    let loops = format!("{}{}", "loop ".repeat(100), "end ".repeat(100));
-    let many = format!("(func {loops})").repeat(functions);
-    component(&format!(
-        "(component
-           (core module $m {many} (func (export \"f\") (result i64) i64.const 1))
-           (core instance $i (instantiate $m))
-           (func (export \"f\") (result s64) (canon lift (core func $i \"f\"))))"
-    ))
-}
 
 /// What the process that compiles makes of `component` within so many seconds and bytes.
 fn compiled(component: &[u8], cpu_s: u64, bytes: u64) -> Output {

@@ -25,7 +25,7 @@ pub use helper::{
     COMPILE_BYTES_MAX, COMPILE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX, COMPILE_LARGE_CPU_S_MAX,
     COMPILE_NICENESS, Helper, SMALL_COMPONENT_BYTES_MAX, compile_confined,
 };
-use seawall_model::Now;
+use seawall_model::{Now, Tick};
 use seawall_ruleset::{Compiler, Job};
 use seawall_wasm::{Component, LoadError, Sandbox, Seal};
 
@@ -84,7 +84,8 @@ impl Vault {
 
 #[derive(Default)]
 struct Book {
-    underway: HashSet<Digest>,
+    /// With the time since when.
+    underway: HashMap<Digest, Tick>,
     /// Those that somebody went on without.
     missed: HashSet<Digest>,
     results: HashMap<Digest, Result>,
@@ -182,13 +183,13 @@ impl Foundry {
         job: Job<'_>,
     ) -> std::result::Result<(), LoadError> {
         let mut book = self.book();
-        if book.results.contains_key(&job.digest) || book.underway.contains(&job.digest) {
+        if book.results.contains_key(&job.digest) || book.underway.contains_key(&job.digest) {
             return Ok(());
         }
         if book.underway.len() >= COMPILE_QUEUE_MAX {
             return Err(LoadError::Compiling);
         }
-        book.underway.insert(job.digest);
+        book.underway.insert(job.digest, (self.now)());
         drop(book);
         let (foundry, bytes): (_, Arc<[u8]>) = (self.clone(), job.bytes.into());
         let (digest, lane, path) = (job.digest, usize::from(job.is_members), job.path.to_owned());
@@ -241,8 +242,12 @@ impl Foundry {
     }
 
     /// What came of it, waited for until `until`.
-    fn wait(&self, digest: &Digest, until: Option<seawall_model::Tick>) -> Result {
+    fn wait(&self, digest: &Digest, until: Option<Tick>) -> Result {
         let mut book = self.book();
+        // What one reload has waited for in vain, the next does not wait for.
+        let began = book.underway.get(digest).copied();
+        let until =
+            until.map(|until| began.map_or(until, |at| until.min(at.plus_ms(COMPILE_WAIT_MS))));
         loop {
             match book.results.get(digest) {
                 Some(Ok(code)) => {
@@ -283,7 +288,7 @@ fn name(sandbox: &Sandbox, digest: &Digest) -> Option<String> {
 /// The foundry as one assembly sees it.
 pub(crate) struct Visit {
     foundry: Arc<Foundry>,
-    until: Option<seawall_model::Tick>,
+    until: Option<Tick>,
     /// An assembly may be made again without a member's part, and then asks again.
     seen: Mutex<HashMap<Digest, Component>>,
 }

@@ -128,6 +128,23 @@ fn what_a_reload_does_not_wait_for_is_there_for_the_next() {
 }
 
 #[test]
+fn what_one_reload_has_waited_for_the_next_does_not() {
+    let place = Place::new();
+    place.pipe("gate");
+    let time = Arc::new(AtomicU64::new(1_000_000));
+    let shown = time.clone();
+    let now: Now = Arc::new(move || Tick(shown.load(Ordering::Relaxed)));
+    let foundry =
+        Arc::new(Foundry { now, ..Arc::into_inner(place.foundry("read x <gate")).unwrap() });
+    assert_eq!(place.ask(&foundry, Some(0)).unwrap_err(), LoadError::Compiling);
+    time.fetch_add(COMPILE_WAIT_MS, Ordering::Relaxed);
+    // The clock stands still: to wait now would be to wait for ever.
+    assert_eq!(place.ask(&foundry, Some(COMPILE_WAIT_MS)).unwrap_err(), LoadError::Compiling);
+    place.let_go("gate");
+    until(|| foundry.edition() == 1);
+}
+
+#[test]
 fn what_was_waited_for_rings_no_bell() {
     let place = Place::new();
     let foundry = place.foundry("cat made");
@@ -185,7 +202,8 @@ fn results_and_the_queue_are_bounded() {
     let place = Place::new();
     let foundry = place.foundry("cat made");
     for at in 0..COMPILE_QUEUE_MAX {
-        foundry.book().underway.insert([u8::try_from(at).unwrap() + 10; 32]);
+        let digest = [u8::try_from(at).unwrap() + 10; 32];
+        foundry.book().underway.insert(digest, Tick(0));
     }
     assert_eq!(place.ask(&foundry, None).unwrap_err(), LoadError::Compiling);
     assert_eq!(place.starts(), 0);
