@@ -10,6 +10,8 @@
     reason = "tests: what fails here is a failed test"
 )]
 
+/// Whom a ban refuses, and where.
+mod bans;
 /// What is wrong in an edit is said with its place, and changes nothing.
 mod broken;
 /// The commands and their exit codes.

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use seawall_model::{Generation, Now};
 use seawall_ruleset::{Handle, Live, Sources};
-use seawall_state::{CarryReport, Seed, State, Tally};
+use seawall_state::{CarryReport, Seed, State, StateLimits, Tally};
 use tokio::sync::oneshot;
 
 use crate::admin;
+use crate::bans::BanDesk;
 use crate::bell::Bell;
 use crate::board::{Board, Publication};
 use crate::config::Config;
@@ -48,15 +49,15 @@ impl std::fmt::Debug for First {
 }
 
 impl First {
-    /// Loads the policy as a reload would, with an empty state.
+    /// Loads the policy as a reload would, with an empty state that may hold so much.
     ///
     /// # Errors
     /// Why the policy cannot be taken.
-    pub fn load(loader: Loader, seed: Seed) -> Result<Self, Refusal> {
+    pub fn load(loader: Loader, seed: Seed, limits: StateLimits) -> Result<Self, Refusal> {
         let sources = loader.gather_settled();
         let Ready { rules, warnings, stock } =
             loader.build_to_run(&sources, None).judged(&sources)?;
-        let state = Arc::new(State::new(seed, rules.counter_specs()));
+        let state = Arc::new(State::with_limits(seed, rules.counter_specs(), limits));
         let tally = Arc::new(Tally::new(rules.rule_names().len()));
         let generation = Generation::default().next();
         let live = Live { generation, rules: Arc::new(rules), state, tally };
@@ -124,6 +125,7 @@ impl ControlPlane {
             root: config.root.clone(),
             sites: config.sites.clone(),
             edge,
+            units: config.units,
             loader: loader.clone(),
             now: now.clone(),
         };
@@ -197,6 +199,11 @@ fn serve_admin(
     let desk = admin::Desk {
         bell,
         enable: Arc::new(move |name| handle.load().rules.enable_extern(name)),
+        bans: Arc::new(BanDesk {
+            handle: sight.handle.clone(),
+            units: sight.units,
+            now: sight.now.clone(),
+        }),
         status: Arc::new(move || sight.status()),
     };
     let serve = async move {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use seawall_model::{Now, RuleId, Tick};
+use seawall_model::{ClientUnits, Now, RuleId, Tick};
 use seawall_ruleset::{Handle, Live, Summary};
 use serde_json::{Value, json};
 
@@ -28,6 +28,7 @@ pub(crate) struct Sight {
     pub(crate) root: PathBuf,
     pub(crate) sites: Vec<SiteConfig>,
     pub(crate) edge: EdgeReport,
+    pub(crate) units: ClientUnits,
     pub(crate) loader: Loader,
     pub(crate) now: Now,
 }
@@ -51,6 +52,10 @@ impl Sight {
             "rules": rules(&live),
             "lists": self.lists(&summary, age_ms),
             "externs": externs(&summary, (self.now)()),
+            "bans": json!({
+                "running": live.state.bans().len(),
+                "refused": live.state.bans().refused(),
+            }),
             "sandbox": sandbox(&live),
             "tests": summary.tests,
             "counters": counters(&live),

@@ -48,7 +48,7 @@ pub use report::{COMPLAINTS_MAX, Diagnostic, Fix, Severity, Style, TEST_FAILED, 
 pub use ruleset::{ExternSummary, ListSummary, RuleSet, Summary};
 pub use seawall_policy::check::Purpose;
 pub use seawall_policy::diagnostic::nearest;
-pub use seawall_policy::text::bytes as bytes_text;
+pub use seawall_policy::text::{bytes as bytes_text, duration_ms as duration_text};
 pub use seawall_wasm::{Component, EPOCH_TICK_MS, LoadError, Sandbox, SandboxLimits};
 pub use sources::{
     COMPONENT_BYTES_MAX, FILES_MAX, KeptList, LIST_BYTES_MAX, POLICY_BYTES_MAX, ReadError, Sources,

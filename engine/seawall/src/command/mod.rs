@@ -1,7 +1,9 @@
 //! What a person may type.
 
+mod bans;
 mod check;
 mod compile;
+mod duration;
 mod explain;
 mod fields;
 mod fmt;
@@ -55,6 +57,9 @@ pub(crate) enum Word {
     Status(status::Status),
     /// Have the running server read its policy again
     Reload(reload::Reload),
+    /// List, set and end bans of the running server
+    #[command(subcommand)]
+    Bans(bans::Bans),
     /// What `seawall` starts by itself: compiles a component, confined
     #[command(hide = true)]
     Compile(compile::Compile),
@@ -73,6 +78,7 @@ impl Word {
             Self::Rule(rule) => rule.obey(),
             Self::Status(status) => status.obey(),
             Self::Reload(reload) => reload.obey(),
+            Self::Bans(bans) => bans.obey(),
             Self::Compile(compile) => compile.obey(),
         }
     }
