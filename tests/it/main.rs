@@ -42,6 +42,8 @@ mod reload;
 mod rules;
 /// What the fuzz targets start from.
 mod seeds;
+/// The rules that are shipped: what they may cost at the worst, and that they are pure.
+mod shipped;
 /// SIGHUP, SIGTERM, and SIGTERM again.
 mod signals;
 /// The tree itself.
