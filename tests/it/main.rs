@@ -36,6 +36,8 @@ mod members;
 mod origins;
 /// No visitor's address is kept or said anywhere.
 mod privacy;
+/// A rule answers the same however it is asked.
+mod pure;
 /// A save takes effect, whichever way it is made.
 mod reload;
 /// Rules are made in minutes, and those that burn are ended and cost nobody else anything.

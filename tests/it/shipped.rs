@@ -4,11 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use seawall_model::Tick;
-use seawall_rulekit::{Kind, Project, Trial, describe, read_cases, sandbox};
+use seawall_rulekit::{Kind, Limits, Project, Trial, describe, read_cases, sandbox};
 use seawall_tests::seawall;
-use seawall_wasm::{
-    Arg, CallLimits, Component, Function, Isolation, ParamKind, ResultKind, Signature,
-};
+use seawall_wasm::{Arg, CallLimits, Component, Function, Isolation};
 
 /// Bytes of one argument: the most that the host hands over.
 const ARG_BYTES_MAX: usize = 64 << 10;
@@ -49,23 +47,7 @@ impl Rule {
         isolation: Isolation,
         fuel: Option<u64>,
     ) -> Function {
-        let described = describe(&self.wasm).unwrap();
-        let [function] = &described.functions[..] else { panic!("{}", self.project.name) };
-        let param = |(_, kind): &(String, Kind)| match kind {
-            Kind::Bool => ParamKind::Bool,
-            Kind::Int => ParamKind::Int,
-            _ => ParamKind::Bytes,
-        };
-        let signature = Signature {
-            name: function.export.as_str().into(),
-            params: function.params.iter().map(param).collect(),
-            result: match function.result {
-                Kind::Bool => ResultKind::Bool,
-                Kind::Int => ResultKind::Int,
-                _ => ResultKind::Text,
-            },
-        };
-        let asked = self.project.limits(function);
+        let asked = self.limits();
         // All the time there is, so that a busy machine changes no answer: fuel decides.
         let limits = CallLimits {
             fuel: fuel.unwrap_or(asked.fuel),
@@ -73,13 +55,20 @@ impl Rule {
             time_ms: 100,
             isolation,
         };
-        component.bind(&function.export, &signature, limits).unwrap()
+        let [signature] = component.exports() else { panic!("{}", self.project.name) };
+        component.bind(&signature.name, signature, limits).unwrap()
     }
 
-    /// What its parameters are.
-    pub(crate) fn kinds(&self) -> Vec<Kind> {
+    /// What its one function asks for.
+    pub(crate) fn limits(&self) -> Limits {
+        self.project.limits(&describe(&self.wasm).unwrap().functions[0])
+    }
+
+    /// The name of its one function in a policy, and those of its parameters with their kinds.
+    pub(crate) fn function(&self) -> (String, Vec<(String, Kind)>) {
         let described = describe(&self.wasm).unwrap();
-        described.functions[0].params.iter().map(|(_, kind)| *kind).collect()
+        let function = &described.functions[0];
+        (function.name(), function.params.clone())
     }
 }
 
@@ -150,7 +139,7 @@ fn long_headers() -> Vec<Vec<u8>> {
 fn most_fuel(rule: &Rule) -> (u64, String) {
     let sandbox = sandbox();
     let component = sandbox.compile(&rule.wasm).unwrap();
-    let kinds = rule.kinds();
+    let kinds: Vec<Kind> = rule.function().1.into_iter().map(|(_, kind)| kind).collect();
     let has = |wanted: Kind| kinds.contains(&wanted);
     let texts = if has(Kind::Text) { long_texts() } else { vec![Vec::new()] };
     let headers = if has(Kind::Headers) { long_headers() } else { vec![Vec::new()] };
@@ -173,8 +162,7 @@ fn most_fuel(rule: &Rule) -> (u64, String) {
 #[test]
 fn no_visitor_makes_a_shipped_rule_dear() {
     for rule in rules() {
-        let described = describe(&rule.wasm).unwrap();
-        let asked = rule.project.limits(&described.functions[0]).fuel;
+        let asked = rule.limits().fuel;
         let (most, begins) = most_fuel(&rule);
         println!("{}: {most} of {asked} fuel, for {begins}", rule.project.name);
         assert!(most > 1_000, "{}: nothing was measured", rule.project.name);
