@@ -40,12 +40,16 @@ mod members;
 mod origins;
 /// No visitor's address is kept or said anywhere.
 mod privacy;
+/// A rule answers the same however it is asked.
+mod pure;
 /// A save takes effect, whichever way it is made.
 mod reload;
 /// Rules are made in minutes, and those that burn are ended and cost nobody else anything.
 mod rules;
 /// What the fuzz targets start from.
 mod seeds;
+/// The rules that are shipped: what they may cost at the worst, and that they are pure.
+mod shipped;
 /// SIGHUP, SIGTERM, and SIGTERM again.
 mod signals;
 /// Who may bring components.
