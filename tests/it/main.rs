@@ -46,6 +46,8 @@ mod pure;
 mod reload;
 /// Rules are made in minutes, and those that burn are ended and cost nobody else anything.
 mod rules;
+/// Rules in JavaScript and Python, with their tools where they may be fetched.
+mod scripts;
 /// What the fuzz targets start from.
 mod seeds;
 /// The rules that are shipped: what they may cost at the worst, and that they are pure.

@@ -30,7 +30,8 @@ impl Test {
             say("the same alone, in order, again at once and shuffled");
             return Ok(Exit::Fine);
         }
-        if project.language != Language::Rust {
+        let trapped = findings.iter().any(|finding| finding.says.contains("(trap)"));
+        if trapped && project.language != Language::Rust {
             say("what an exception says is not seen in here: the function's own test shows it");
         }
         Ok(Exit::Wrong)
