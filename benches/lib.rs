@@ -126,6 +126,13 @@ pub fn site_policy(sites: usize, n: usize) -> String {
     text
 }
 
+/// A rule that is shipped, where it is built.
+#[must_use]
+pub fn shipped_component(rule: &str) -> Option<Vec<u8>> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/wasm");
+    std::fs::read(folder.join(format!("{rule}.wasm"))).ok()
+}
+
 /// The policies that are shipped; without their rule in WASM, or with it where it is built.
 #[must_use]
 pub fn shipped(with_wasm: bool) -> Option<RuleSet> {

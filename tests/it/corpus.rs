@@ -35,6 +35,7 @@ const ADVICE: [Code; 8] = [
 /// Codes without a case, and why.
 const WITHOUT_CASE: &[(Code, &str)] = &[
     (Code::IndexTooLarge, "it takes half a million values; engine/ruleset/src/tests has one"),
+    (Code::Unsigned, "only a host that names keys says it; see signed.rs"),
     (Code::UnservedHost, "only a host with a configuration says it; see commands.rs"),
 ];
 

@@ -10,10 +10,14 @@
     reason = "tests: what fails here is a failed test"
 )]
 
+/// Whom a ban refuses, and where.
+mod bans;
 /// What is wrong in an edit is said with its place, and changes nothing.
 mod broken;
 /// The commands and their exit codes.
 mod commands;
+/// What compiling a component may cost, and whom it may keep waiting.
+mod compile;
 /// A configuration that cannot be taken is refused whole.
 mod config;
 /// Each mistake gives the complaint that belongs to it.
@@ -36,6 +40,8 @@ mod members;
 mod origins;
 /// No visitor's address is kept or said anywhere.
 mod privacy;
+/// A rule answers the same however it is asked.
+mod pure;
 /// A save takes effect, whichever way it is made.
 mod reload;
 /// Rules are made in minutes, and those that burn are ended and cost nobody else anything.
@@ -44,8 +50,12 @@ mod rules;
 mod scripts;
 /// What the fuzz targets start from.
 mod seeds;
+/// The rules that are shipped: what they may cost at the worst, and that they are pure.
+mod shipped;
 /// SIGHUP, SIGTERM, and SIGTERM again.
 mod signals;
+/// Who may bring components.
+mod signed;
 /// The tree itself.
 mod tidy;
 /// An access log sent again, every answer accounted for.

@@ -1,7 +1,7 @@
 //! Members, levels and answers, over the running program: what a member's mistake does to the rest,
 //! and that what counts after an answer and once a second is fed by real traffic.
 
-use seawall_tests::{Origin, ROOT, SITE, Setup, overwrite, wait_until};
+use seawall_tests::{Origin, ROOT, SITE, Setup, bomb, overwrite, wait_until};
 
 /// A host with one member, whose site is [`SITE`].
 fn host(refused: &str) -> String {
@@ -36,6 +36,26 @@ fn a_members_mistake_keeps_her_part_and_publishes_the_rest() {
         hers("rule own { when path == \"/own\" then block 418 }"),
     );
     wait_until("her mended part is published", || server.answers("/own") == 418);
+}
+
+#[test]
+fn a_members_component_that_takes_long_keeps_nobody_waiting() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, &host("one").replace("block, test", "block, extern"));
+    setup.write("members/ann.wall", hers("rule own { when path == \"/own\" then block 451 }"));
+    let server = setup.start();
+    // Some seconds of compiling.
+    setup.write("members/long.wasm", bomb(1_200));
+    let policy =
+        "extern f() -> int { module \"long.wasm\" fuel 50k memory 1MiB on_failure return 9 }\n";
+    let rule = "rule own { when path == \"/own\" and f() == 1 then block 418 }";
+    let text = hers(rule).replace("policy 1\n", &format!("policy 1\n{policy}"));
+    overwrite(&setup.policy("members/ann.wall"), text);
+    overwrite(&setup.policy(ROOT), host("two").replace("block, test", "block, extern"));
+    wait_until("the host's edit is published", || server.answers("/two") == 410);
+    // Nobody saves anything more.
+    wait_until("her part is published when it is compiled", || server.answers("/own") == 418);
+    server.wait_line("compiled long.wasm: ");
 }
 
 #[test]

@@ -50,6 +50,25 @@ fn a_rule_that_fills_memory_for_ever_ends_on_its_time() {
     ends_with("bulk-fill", "fuel 1000M memory 16MiB time 5ms", "time");
 }
 
+#[test]
+fn a_rule_in_quarantine_is_told_and_let_back_by_hand() {
+    let origin = Origin::start();
+    let server = burning(&origin, "endless-loop", "fuel 50k memory 1MiB time 100ms");
+    for _ in 0..21 {
+        assert_eq!(server.answers("/burn"), 410);
+    }
+    server.wait_line("rule f failed too often and is not asked for 60 s");
+    assert_eq!((failures(&server, "fuel"), failures(&server, "quarantined")), (20, 1));
+    let status = server.setup.run(&["status"]);
+    assert!(status.out.contains("quarantine f: not asked for "), "{status:?}");
+    let unknown = server.setup.run(&["rule", "enable", "g"]);
+    assert!(unknown.code == Some(1) && unknown.err.contains("no extern `g`"), "{unknown:?}");
+    assert_eq!(server.setup.run(&["rule", "enable", "f"]).code, Some(0));
+    server.wait_line("rule f is asked again");
+    assert_eq!(server.answers("/burn"), 410);
+    assert_eq!((failures(&server, "fuel"), failures(&server, "quarantined")), (21, 1));
+}
+
 /// Asks for `/burn` until told to stop; gives back how often.
 fn hammer(server: &Server, source: &str, stop: &AtomicBool, done: &AtomicU64) {
     let mut visitor = server.visitor(source);

@@ -20,7 +20,8 @@ const MAY_KNOW: &[(&str, Known)] = &[
     ("seawall-model", These(&[])),
     ("seawall-policy", These(&["seawall-model"])),
     ("seawall-state", These(&["seawall-model"])),
-    ("seawall-wasm", These(&["seawall-model"])),
+    ("seawall-sys", These(&[])),
+    ("seawall-wasm", These(&["seawall-model", "seawall-sys"])),
     (
         "seawall-ruleset",
         These(&["seawall-model", "seawall-policy", "seawall-state", "seawall-wasm"]),
@@ -28,7 +29,13 @@ const MAY_KNOW: &[(&str, Known)] = &[
     ("seawall-proxy", These(&["seawall-model", "seawall-state", "seawall-ruleset"])),
     (
         "seawall-control",
-        These(&["seawall-model", "seawall-state", "seawall-wasm", "seawall-ruleset"]),
+        These(&[
+            "seawall-model",
+            "seawall-state",
+            "seawall-sys",
+            "seawall-wasm",
+            "seawall-ruleset",
+        ]),
     ),
     ("seawall-rulekit", These(&["seawall-model", "seawall-wasm"])),
     ("seawall", Any),
@@ -43,15 +50,19 @@ const MAY_KNOW: &[(&str, Known)] = &[
 /// Tests and benches may name anything.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("pingora*", &["seawall-proxy"]),
-    ("wasmtime*", &["seawall-wasm"]),
+    ("wasmtime*", &["seawall-wasm", "seawall-sys"]),
     ("nom", &["seawall-policy"]),
     ("axum", &["seawall-control"]),
     ("notify*", &["seawall-control"]),
-    ("toml", &["seawall-control", "seawall-rulekit"]),
+    ("toml", &["seawall-control", "seawall-rulekit", "seawall-wasm"]),
     ("tokio", &["seawall-proxy", "seawall-control", "seawall"]),
     ("clap", &["seawall", "xtask"]),
     ("anyhow", &["seawall", "seawall-rulekit", "xtask"]),
+    ("minisign", &["seawall-rulekit"]),
+    ("minisign-verify", &["seawall-ruleset"]),
     ("mimalloc", &["seawall"]),
+    ("rustix", &["seawall-sys"]),
+    ("blake3", &["seawall-sys"]),
     ("wasmparser", &["seawall-rulekit", "seawall-wasm"]),
     ("wasm-encoder", &["seawall-rulekit"]),
     ("wit-*", &["seawall-rulekit"]),
@@ -64,6 +75,7 @@ const OUTSIDE: [&str; 2] = ["seawall-tests", "seawall-benches"];
 
 /// Crates that cannot inherit the workspace's lints, and why.
 const OWN_LINTS: &[(&str, &str)] = &[
+    ("seawall-sys", "the one crate that may hold `unsafe`, each place with its reason"),
     ("seawall-rule", "an author gets the folder as it is, without this workspace"),
     ("seawall-rule-macros", "travels with seawall-rule"),
 ];

@@ -22,6 +22,16 @@ pub fn binary() -> PathBuf {
     path
 }
 
+/// The program, ready for its words. What it keeps for the person who types lies beside the tests, one
+/// folder for all of them, so that they also show that programs can share it.
+#[must_use]
+pub fn program() -> Command {
+    let tests = std::env::current_exe().unwrap();
+    let mut command = Command::new(binary());
+    command.env("XDG_CACHE_HOME", tests.parent().unwrap().join("seawall-test-cache"));
+    command
+}
+
 /// How a command ended.
 #[derive(Debug, Clone)]
 pub struct Ran {
@@ -36,7 +46,7 @@ pub struct Ran {
 /// Runs `seawall` with `words`, in `folder`, to its end.
 #[must_use]
 pub fn seawall(folder: &Path, words: &[&str]) -> Ran {
-    let mut command = Command::new(binary());
+    let mut command = program();
     command.args(words).current_dir(folder).stdin(Stdio::null());
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

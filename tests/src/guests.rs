@@ -25,3 +25,17 @@ pub fn answering(number: i64) -> Vec<u8> {
            (func (export \"f\") (result s64) (canon lift (core func $i \"f\"))))"
     ))
 }
+
+/// A component of `functions` functions with a hundred loops inside each other: each takes the
+/// compiler some milliseconds, and has some three hundred bytes.
+#[must_use]
+pub fn bomb(functions: usize) -> Vec<u8> {
+    let loops = format!("{}{}", "loop ".repeat(100), "end ".repeat(100));
+    let many = format!("(func {loops})").repeat(functions);
+    component(&format!(
+        "(component
+           (core module $m {many} (func (export \"f\") (result i64) i64.const 1))
+           (core instance $i (instantiate $m))
+           (func (export \"f\") (result s64) (canon lift (core func $i \"f\"))))"
+    ))
+}

@@ -20,9 +20,9 @@ mod server;
 mod visitor;
 mod wait;
 
-pub use binary::{Ran, binary, seawall};
+pub use binary::{Ran, binary, program, seawall};
 pub use files::{overwrite, rename_over, swap_link};
-pub use guests::{answering, component, guest};
+pub use guests::{answering, bomb, component, guest};
 pub use origin::{Gate, Origin};
 pub use record::{Line, read_log};
 pub use server::{ROOT, SITE, Server, Setup, Signal};

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::binary::{Ran, binary, seawall};
+use crate::binary::{Ran, program, seawall};
 use crate::visitor::Visitor;
 use crate::wait::{LONG, wait_for, wait_until};
 
@@ -31,6 +31,7 @@ pub struct Setup {
     sites: Vec<(String, SocketAddr)>,
     limits: String,
     log_level: String,
+    trusted_key: Option<String>,
 }
 
 impl Setup {
@@ -43,6 +44,7 @@ impl Setup {
             sites: vec![(SITE.to_owned(), origin)],
             limits: String::new(),
             log_level: "info".to_owned(),
+            trusted_key: None,
         };
         std::fs::create_dir(setup.path("policies")).unwrap();
         setup.write(ROOT, policy);
@@ -96,6 +98,13 @@ impl Setup {
         self
     }
 
+    /// The key whose holder alone may bring components.
+    #[must_use]
+    pub fn trusted_key(mut self, key: &str) -> Self {
+        self.trusted_key = Some(key.to_owned());
+        self
+    }
+
     /// Writes `seawall.toml` and hands back its text.
     pub fn write_config(&self) -> String {
         let Self { listen, limits, log_level, .. } = self;
@@ -104,6 +113,9 @@ impl Setup {
              [policy]\nroot = \"policies/{ROOT}\"\n\n[state]\ndir = \"state\"\n\n\
              [limits]\n{limits}\n\n[log]\nlevel = \"{log_level}\"\n"
         );
+        if let Some(key) = &self.trusted_key {
+            text.push_str(&format!("\n[rules]\ntrusted_keys = [\"{key}\"]\n"));
+        }
         for (host, origin) in &self.sites {
             text.push_str(&format!(
                 "\n[[site]]\nhosts = [\"{host}\"]\norigin = [\"http://{origin}\"]\n"
@@ -124,7 +136,7 @@ impl Setup {
     #[track_caller]
     pub fn start(&self) -> Server {
         self.write_config();
-        let mut child = Command::new(binary())
+        let mut child = program()
             .args(["run", "-c", "seawall.toml"])
             .current_dir(self.dir.path())
             .stdin(Stdio::null())

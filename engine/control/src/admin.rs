@@ -1,4 +1,5 @@
-//! The admin socket: `GET /status` and `POST /reload`, as JSON over HTTP/1.1.
+//! The admin socket, as JSON over HTTP/1.1: `GET /status`, `POST /reload`, `POST
+//! /rules/NAME/enable`, `GET /bans` and `POST /bans`.
 //!
 //! HTTP because `curl --unix-socket` is then a client, and a socket of mode 0600 because whoever
 //! may write the policy may ask for its reload. A connection has one deadline, a size and a place
@@ -12,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -21,6 +22,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Sleep;
 
+use crate::bans::{BanDesk, BanDone, BanOrder};
 use crate::bell::Bell;
 use crate::outcome::Outcome;
 
@@ -35,24 +37,30 @@ pub const ADMIN_BYTES_MAX: usize = 16 << 10;
 
 /// What makes the answer to `GET /status`.
 pub(crate) type Status = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
+/// What lets a rule back out of quarantine, and says whether there is such a rule.
+pub(crate) type Enable = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
+/// What the socket gives access to.
 #[derive(Clone)]
-struct Desk {
-    bell: Arc<Bell>,
-    status: Status,
+pub(crate) struct Desk {
+    pub(crate) bell: Arc<Bell>,
+    pub(crate) status: Status,
+    pub(crate) enable: Enable,
+    pub(crate) bans: Arc<BanDesk>,
 }
 
 /// Serves `listener` until `stop` resolves or is dropped.
 pub(crate) async fn serve(
     listener: UnixListener,
-    bell: Arc<Bell>,
-    status: Status,
+    desk: Desk,
     stop: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let routes = Router::new()
         .route("/status", get(answer_status))
         .route("/reload", post(answer_reload))
-        .with_state(Desk { bell, status });
+        .route("/rules/{name}/enable", post(answer_enable))
+        .route("/bans", get(answer_bans).post(answer_order))
+        .with_state(desk);
     let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
     let serving = axum::serve(Bounded { listener, places }, routes);
     tokio::select! {
@@ -77,6 +85,26 @@ async fn answer_reload(State(desk): State<Desk>) -> Response {
         Ok(outcome) => Json(outcome).into_response(),
         Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
     }
+}
+
+async fn answer_enable(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
+    if (desk.enable)(&name) {
+        return Json(serde_json::json!({ "enabled": name })).into_response();
+    }
+    problem(StatusCode::NOT_FOUND, "the running policy declares no such extern")
+}
+
+async fn answer_bans(State(desk): State<Desk>) -> Response {
+    Json(desk.bans.list()).into_response()
+}
+
+async fn answer_order(State(desk): State<Desk>, Json(order): Json<BanOrder>) -> Response {
+    let done = desk.bans.obey(&order);
+    let status = match done {
+        BanDone::Refused { .. } => StatusCode::CONFLICT,
+        _ => StatusCode::OK,
+    };
+    (status, Json(done)).into_response()
 }
 
 fn problem(status: StatusCode, message: &str) -> Response {

@@ -1,4 +1,4 @@
-//! Looks at the levels once a second and says what changed.
+//! Looks at the levels, and at the rules in quarantine, once a second and says what changed.
 
 use std::io;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use seawall_model::Now;
 use seawall_ruleset::{Handle, LEVEL_TICK_MS, LevelEvent, Live, Pulse};
 
+use crate::quarantine::Lookout;
 use crate::ticker::Ticker;
 
 /// Looks now, for a generation that is in force or is about to be.
@@ -28,7 +29,14 @@ fn told(event: &LevelEvent) -> String {
 
 /// Looks every second until dropped.
 pub(crate) fn watch(handle: Arc<Handle>, sites: Vec<Box<str>>, now: Now) -> io::Result<Ticker> {
-    Ticker::every(LEVEL_TICK_MS, move || look(&handle.load(), &sites, &now))
+    let mut lookout = Lookout::default();
+    Ticker::every(LEVEL_TICK_MS, move || {
+        let live = handle.load();
+        look(&live, &sites, &now);
+        for line in lookout.look(&live.rules.extern_summaries(), now()) {
+            log::warn!("{line}");
+        }
+    })
 }
 
 #[cfg(test)]

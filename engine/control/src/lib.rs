@@ -1,16 +1,19 @@
 //! The control plane: configuration, reload, admin.
 
 mod admin;
+mod bans;
 mod bell;
 mod board;
 mod client;
 mod clock;
 mod config;
 mod disk;
+mod foundry;
 mod levels;
 mod loader;
 mod outcome;
 mod plane;
+mod quarantine;
 mod reload;
 mod shelf;
 mod socket;
@@ -21,18 +24,26 @@ mod totals;
 mod watch;
 
 pub use admin::{ADMIN_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_MS, ADMIN_TOTAL_MS};
+pub use bans::{BAN_MS_MAX, BANS_LISTED_MAX, BY_HAND, BanDone, BanLine, BanList, BanOrder};
 pub use bell::{Bell, Busy, Change, DEBOUNCE_MS, SETTLE_MS_MAX, WAITERS_MAX, WRITING_QUIET_MS};
 pub use board::{Board, HISTORY_MAX, LastReload, Past, Posted, Reloads};
 pub use client::{ANSWER_BYTES_MAX, ANSWER_MS, Client, ClientError};
 pub use clock::{clock, rfc3339};
 pub use config::{
-    CONFIG_BYTES_MAX, Config, ConfigError, ConfigFault, FAULTS_MAX, LISTEN_MAX, Limits, Origin,
-    SITES_MAX, SiteConfig, load_config,
+    CONFIG_BYTES_MAX, Config, ConfigError, ConfigFault, FAULTS_MAX, LISTEN_MAX, Limits,
+    NEVER_BAN_MAX, Origin, SITES_MAX, SiteConfig, load_config,
+};
+pub use foundry::{
+    CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX, COMPILE_BYTES_MAX,
+    COMPILE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX, COMPILE_LARGE_CPU_S_MAX, COMPILE_NICENESS,
+    COMPILE_QUEUE_MAX, COMPILE_WAIT_MS, Foundry, Helper, RESULTS_MAX, SMALL_COMPONENT_BYTES_MAX,
+    compile_confined,
 };
 pub use loader::{Built, Loader, MakeWorkshop, TEST_CODE, test_line};
 pub use outcome::{Carried, Cause, Complaint, FileMark, Outcome, Refusal};
 pub use plane::{ControlError, ControlPlane, First, random_seed};
 pub use reload::{AGAIN_MS, DOUBT_MS, POLL_MS, READS_MAX};
+pub use seawall_sys::is_ours_alone;
 pub use socket::SocketError;
 pub use status::EdgeReport;
 pub use store::{FolderStore, GLOB_ENTRIES_MAX};

@@ -13,6 +13,8 @@ use seawall_ruleset::{
     Severity, Sources, Store, Style, TestOutcome, Workshop, render,
 };
 
+use crate::bell::Bell;
+use crate::foundry::{COMPILE_WAIT_MS, Foundry};
 use crate::outcome::{Complaint, FileMark, Refusal};
 use crate::reload::{AGAIN_MS, READS_MAX};
 use crate::shelf::{ListAge, Shelf, Stock, digest, hexadecimal};
@@ -34,6 +36,7 @@ pub struct Loader {
     make: MakeWorkshop,
     now: Now,
     ticker: Arc<Ticker>,
+    foundry: Option<Arc<Foundry>>,
 }
 
 /// What came of the sources.
@@ -84,7 +87,29 @@ impl Loader {
         let shelf = state_dir.map(|dir| Shelf::new(dir, now.clone()));
         let store = Recorder { inner: FolderStore::new(folder), digests: Mutex::default(), shelf };
         let ticker = Arc::new(Ticker::start(move || sandbox.raise_epoch())?);
-        Ok(Self { store: Arc::new(store), root, make, now, ticker })
+        Ok(Self { store: Arc::new(store), root, make, now, ticker, foundry: None })
+    }
+
+    /// The same with components compiled by a foundry, not in this process.
+    #[must_use]
+    pub fn with_foundry(self, foundry: Arc<Foundry>) -> Self {
+        Self { foundry: Some(foundry), ..self }
+    }
+
+    /// What differs where a reload of these sources could come out otherwise.
+    pub(crate) fn digest(&self, sources: &Sources) -> [u8; 32] {
+        let edition = self.foundry.as_ref().map_or(0, |foundry| foundry.edition());
+        match edition {
+            0 => sources.digest(),
+            _ => digest(&[&sources.digest()[..], &edition.to_le_bytes()].concat()),
+        }
+    }
+
+    /// Lets a bell be rung where a component is compiled that a reload did not wait for.
+    pub(crate) fn ring(&self, bell: Arc<Bell>) {
+        if let Some(foundry) = &self.foundry {
+            foundry.ring(bell);
+        }
     }
 
     /// Reads all that the root reaches; it may be found changing.
@@ -111,7 +136,7 @@ impl Loader {
     #[must_use]
     pub fn build(&self, sources: &Sources, purpose: Purpose, previous: Option<&RuleSet>) -> Built {
         let Assembly { rules, diagnostics, members, .. } =
-            self.workshop().assemble(sources, purpose, previous);
+            self.workshop(None).assemble(sources, purpose, previous);
         let tests = rules.as_ref().map(RuleSet::rehearse).unwrap_or_default();
         Built { rules, diagnostics, tests, members }
     }
@@ -119,8 +144,10 @@ impl Loader {
     /// The same for a server, where a member's mistakes refuse the member's part alone.
     #[must_use]
     pub fn build_to_run(&self, sources: &Sources, previous: Option<&RuleSet>) -> Built {
+        // Where something serves already, it need not wait for a compiler.
+        let patience_ms = previous.map(|_| COMPILE_WAIT_MS);
         let Assembly { rules, diagnostics, members, mut tests } =
-            self.workshop().assemble_without_veto(sources, previous);
+            self.workshop(patience_ms).assemble_without_veto(sources, previous);
         // A member's test that still fails is broken by the host's rules: worth a warning.
         tests.iter_mut().filter(|test| sources.is_members(&test.file)).for_each(|test| {
             if !test.passed {
@@ -133,9 +160,13 @@ impl Loader {
 
     /// A workshop for today, with the rules' clock running: a rehearsed rule that outruns its fuel
     /// must end on its time.
-    fn workshop(&self) -> Workshop {
+    fn workshop(&self, patience_ms: Option<u64>) -> Workshop {
         self.ticker.want(true);
-        (self.make)((self.now)().day())
+        let workshop = (self.make)((self.now)().day());
+        match &self.foundry {
+            Some(foundry) => workshop.with_compiler(Arc::new(foundry.visit(patience_ms))),
+            None => workshop,
+        }
     }
 
     /// From now on rules of these generations can be running, and no others.

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use seawall_model::{Generation, Now};
 use seawall_ruleset::{Handle, Live, Sources};
-use seawall_state::{CarryReport, Seed, State, Tally};
+use seawall_state::{CarryReport, Seed, State, StateLimits, Tally};
 use tokio::sync::oneshot;
 
 use crate::admin;
+use crate::bans::BanDesk;
 use crate::bell::Bell;
 use crate::board::{Board, Publication};
 use crate::config::Config;
@@ -48,19 +49,19 @@ impl std::fmt::Debug for First {
 }
 
 impl First {
-    /// Loads the policy as a reload would, with an empty state.
+    /// Loads the policy as a reload would, with an empty state that may hold so much.
     ///
     /// # Errors
     /// Why the policy cannot be taken.
-    pub fn load(loader: Loader, seed: Seed) -> Result<Self, Refusal> {
+    pub fn load(loader: Loader, seed: Seed, limits: StateLimits) -> Result<Self, Refusal> {
         let sources = loader.gather_settled();
         let Ready { rules, warnings, stock } =
             loader.build_to_run(&sources, None).judged(&sources)?;
-        let state = Arc::new(State::new(seed, rules.counter_specs()));
+        let state = Arc::new(State::with_limits(seed, rules.counter_specs(), limits));
         let tally = Arc::new(Tally::new(rules.rule_names().len()));
         let generation = Generation::default().next();
         let live = Live { generation, rules: Arc::new(rules), state, tally };
-        let (digest, files) = (sources.digest(), loader.marks(&sources));
+        let (digest, files) = (loader.digest(&sources), loader.marks(&sources));
         Ok(Self { handle: Arc::new(Handle::new(live)), warnings, loader, digest, files, stock })
     }
 }
@@ -113,6 +114,7 @@ impl ControlPlane {
         let First { handle, loader, digest, files, stock, .. } = first;
         loader.put_away(&stock);
         let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
+        loader.ring(bell.clone());
         let generation = handle.load().generation.0;
         board.published(Publication { generation, cause: Cause::Start, at: now(), files });
         let totals = Arc::new(Totals::default());
@@ -123,6 +125,7 @@ impl ControlPlane {
             root: config.root.clone(),
             sites: config.sites.clone(),
             edge,
+            units: config.units,
             loader: loader.clone(),
             now: now.clone(),
         };
@@ -192,10 +195,20 @@ fn serve_admin(
 ) -> io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = oneshot::channel();
-    let status: admin::Status = Arc::new(move || sight.status());
+    let handle = sight.handle.clone();
+    let desk = admin::Desk {
+        bell,
+        enable: Arc::new(move |name| handle.load().rules.enable_extern(name)),
+        bans: Arc::new(BanDesk {
+            handle: sight.handle.clone(),
+            units: sight.units,
+            now: sight.now.clone(),
+        }),
+        status: Arc::new(move || sight.status()),
+    };
     let serve = async move {
         let listener = tokio::net::UnixListener::from_std(listener)?;
-        admin::serve(listener, bell, status, stopped).await
+        admin::serve(listener, desk, stopped).await
     };
     let thread = std::thread::Builder::new().name("seawall-admin".into()).spawn(move || {
         if let Err(error) = runtime.block_on(serve) {
@@ -226,7 +239,7 @@ impl Forge for PolicyForge {
     }
 
     fn digest(&self, draft: &Sources) -> [u8; 32] {
-        draft.digest()
+        self.loader.digest(draft)
     }
 
     fn files(&self, draft: &Sources) -> Vec<FileMark> {

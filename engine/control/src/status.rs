@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use seawall_model::{Now, RuleId};
+use seawall_model::{ClientUnits, Now, RuleId, Tick};
 use seawall_ruleset::{Handle, Live, Summary};
 use serde_json::{Value, json};
 
@@ -14,6 +14,7 @@ use crate::board::{Board, Posted};
 use crate::clock::rfc3339;
 use crate::config::SiteConfig;
 use crate::loader::Loader;
+use crate::quarantine::left_ms;
 use crate::totals::Totals;
 
 /// Where the numbers of the data plane come from.
@@ -27,6 +28,7 @@ pub(crate) struct Sight {
     pub(crate) root: PathBuf,
     pub(crate) sites: Vec<SiteConfig>,
     pub(crate) edge: EdgeReport,
+    pub(crate) units: ClientUnits,
     pub(crate) loader: Loader,
     pub(crate) now: Now,
 }
@@ -49,7 +51,12 @@ impl Sight {
             "sites": self.sites.iter().map(|of| site(of, &live)).collect::<Vec<_>>(),
             "rules": rules(&live),
             "lists": self.lists(&summary, age_ms),
-            "externs": externs(&summary),
+            "externs": externs(&summary, (self.now)()),
+            "bans": json!({
+                "running": live.state.bans().len(),
+                "refused": live.state.bans().refused(),
+            }),
+            "sandbox": sandbox(&live),
             "tests": summary.tests,
             "counters": counters(&live),
             "decisions": self.totals.with(&live.tally).into_iter().collect::<BTreeMap<_, _>>(),
@@ -93,7 +100,7 @@ fn rules(live: &Live) -> Vec<Value> {
     named.map(rule).collect()
 }
 
-fn externs(summary: &Summary) -> Vec<Value> {
+fn externs(summary: &Summary, now: Tick) -> Vec<Value> {
     let function = |function: &seawall_ruleset::ExternSummary| {
         json!({
             "name": function.name,
@@ -103,9 +110,20 @@ fn externs(summary: &Summary) -> Vec<Value> {
             "failures": function.failures.iter().copied().collect::<BTreeMap<_, _>>(),
             "fuel_peak": function.fuel_peak,
             "quarantines": function.quarantines,
+            "quarantine_left_ms": left_ms(function, now),
         })
     };
     summary.externs.iter().map(function).collect()
+}
+
+/// What is alive in the sandbox, of this generation and of those that still end.
+fn sandbox(live: &Live) -> Value {
+    let alive = live.rules.sandbox_alive();
+    json!({
+        "components": alive.components,
+        "functions": alive.functions,
+        "instances": alive.instances,
+    })
 }
 
 fn counters(live: &Live) -> Vec<Value> {

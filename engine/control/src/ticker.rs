@@ -25,12 +25,15 @@ struct Shared {
 
 impl Ticker {
     /// Calls `tick` every [`EPOCH_TICK_MS`] while that is wanted; at first it is.
-    pub(crate) fn start(tick: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+    pub(crate) fn start(tick: impl FnMut() + Send + 'static) -> std::io::Result<Self> {
         Self::every(EPOCH_TICK_MS, tick)
     }
 
     /// The same every `period_ms`.
-    pub(crate) fn every(period_ms: u64, tick: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+    pub(crate) fn every(
+        period_ms: u64,
+        mut tick: impl FnMut() + Send + 'static,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared { wanted: true.into(), stopped: false.into() });
         let of_thread = shared.clone();
         let run = move || {

@@ -156,6 +156,10 @@ codes! {
     Signature = "S008";
     /// A component whose digest is not the one that the policy names.
     Digest = "S009";
+    /// A component that nobody whom the host trusts has signed.
+    Unsigned = "S010";
+    /// A component that does not pass one of its own cases.
+    ComponentCase = "S011";
 
     /// A host that is not the member's.
     MemberHost = "M001";

@@ -39,7 +39,7 @@ impl Trial {
             // Bound anew for each case, so that the peak is this one's.
             let bound = self.bind(Isolation::Reused, |limits| *limits)?;
             let Some(function) = bound.get(call.function) else { continue };
-            let args = call.args();
+            let args = call.asked.args();
             if let Err(failure) = function.call(&args, Tick::TEST_START) {
                 bail!("{}: gives no answer ({failure}): {}", call.place, remedy(failure));
             }

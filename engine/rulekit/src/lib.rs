@@ -23,6 +23,7 @@ mod project;
 mod scaffold;
 #[cfg(feature = "trial")]
 mod script;
+mod sign;
 #[cfg(feature = "trial")]
 mod trial;
 mod world;
@@ -30,7 +31,7 @@ mod world;
 #[cfg(feature = "trial")]
 pub use bench::Pace;
 #[cfg(feature = "trial")]
-pub use case::{Case, parse_cases, read_cases};
+pub use case::read_cases;
 pub use compiler::{Compiler, TARGET, Talk};
 pub use component::{CONTRACT, adopt, assemble};
 pub use describe::{Description, Function, Kind, describe};
@@ -41,5 +42,8 @@ pub use project::{Limits, Project};
 pub use scaffold::scaffold;
 #[cfg(feature = "trial")]
 pub use script::{Script, Standing};
+#[cfg(feature = "trial")]
+pub use seawall_wasm::{Case, parse_cases};
+pub use sign::{NewKeys, Unlocked, new_keys, secret_key, sign, unlock};
 #[cfg(feature = "trial")]
 pub use trial::{Finding, Fit, Trial, fitness, sandbox};

@@ -7,14 +7,14 @@
 //!
 //! Where this does not protect: a rule that remembers only what no case says is not found.
 
-use crate::case::{Call, Case};
-use crate::describe::{Description, Kind, describe};
+use crate::case::{self, Call};
+use crate::describe::{Description, describe};
 use crate::project::Limits;
 use anyhow::{Context, Result, ensure};
 use seawall_model::Tick;
 use seawall_wasm::{
-    Answer, CallLimits, Component, EPOCH_TICK_MS, Failure, Function, Isolation, LoadError,
-    ParamKind, ResultKind, Sandbox, SandboxLimits, Signature,
+    Answer, CallLimits, Case, Component, EPOCH_TICK_MS, Failure, Function, Isolation, LoadError,
+    Sandbox, SandboxLimits, Signature,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -107,7 +107,7 @@ impl Trial {
         let description = describe(wasm)?;
         let calls = cases
             .iter()
-            .map(|case| case.call(&description.functions))
+            .map(|case| Call::new(case, &description.functions))
             .collect::<Result<Vec<Call>>>()?;
         ensure!(!calls.is_empty(), "there are no cases: write some into `cases/*.toml`");
         let limits = description.functions.iter().map(limits).collect();
@@ -203,7 +203,7 @@ impl Trial {
             let Some(function) = bound.get(call.function) else { continue };
             // So far apart that failures never add up to a quarantine.
             now = now.plus_ms(self.sandbox.limits().failure_window_ms.saturating_mul(2));
-            answers.push((*at, function.call(&call.args(), now)));
+            answers.push((*at, function.call(&call.asked.args(), now)));
         }
         answers
     }
@@ -219,8 +219,10 @@ impl Trial {
             // All the time there is, so that a busy machine changes no answer: fuel decides.
             let Limits { fuel, memory_bytes, .. } = *limits;
             let limits = adjust(&CallLimits { fuel, time_ms: most, memory_bytes, isolation });
+            let wanted = signature(function)
+                .with_context(|| format!("{function} has a type that no policy knows"))?;
             self.component
-                .bind(&function.export, &signature(function), limits)
+                .bind(&function.export, &wanted, limits)
                 .with_context(|| format!("function `{}`", function.name()))
         };
         self.description.functions.iter().zip(&self.limits).map(bind).collect()
@@ -231,28 +233,22 @@ impl Trial {
     }
 }
 
-fn signature(function: &crate::Function) -> Signature {
-    let param = |(_, kind): &(String, Kind)| match kind {
-        Kind::Bool => ParamKind::Bool,
-        Kind::Int => ParamKind::Int,
-        _ => ParamKind::Bytes,
-    };
-    let result = match function.result {
-        Kind::Bool => ResultKind::Bool,
-        Kind::Int => ResultKind::Int,
-        _ => ResultKind::Text,
-    };
-    let params = function.params.iter().map(param).collect();
-    Signature { name: function.export.as_str().into(), params, result }
+fn signature(function: &crate::Function) -> Option<Signature> {
+    let params = function.params.iter().map(|(_, kind)| case::param(*kind));
+    Some(Signature {
+        name: function.export.as_str().into(),
+        params: params.collect::<Option<_>>()?,
+        result: case::result(function.result)?,
+    })
 }
 
 fn wrong(call: &Call, answer: &Result<Answer, Failure>) -> Option<Finding> {
-    if answer.as_ref() == Ok(&call.expect) {
+    if answer.as_ref() == Ok(&call.asked.expect) {
         return None;
     }
     let says = match answer {
         Ok(answer) => {
-            format!("answers {}, and {} was expected", shown(answer), shown(&call.expect))
+            format!("answers {}, and {} was expected", shown(answer), shown(&call.asked.expect))
         }
         Err(failure) => format!("gives no answer ({failure}): {}", remedy(*failure)),
     };
@@ -358,7 +354,7 @@ impl Drop for Ticker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::parse_cases;
+    use crate::parse_cases;
 
     fn trial(guest: &str, cases: &str) -> Result<Trial> {
         let guests = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/guests");

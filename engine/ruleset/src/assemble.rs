@@ -22,13 +22,16 @@ use seawall_wasm::{
 use sha2::{Digest, Sha256};
 
 use crate::cases::TestOutcome;
+use crate::compiler::{Compiler, InProcess, Job};
 use crate::hosts::unserved;
 use crate::http::SCHEMA;
 use crate::lists::load_lists;
 use crate::plan::Plan;
+use crate::rehearsal::rehearse;
 use crate::report;
 use crate::ruleset::{FunctionKey, LoadedList, Parts, RuleSet};
 use crate::sources::{ReadError, Sources, resolve};
+use crate::trust::{SIGNATURE_ENDING, TrustedKey, vouched};
 
 /// The most files deep that includes may nest.
 pub const INCLUDE_DEPTH_MAX: usize = 16;
@@ -51,15 +54,23 @@ pub struct HostSettings {
     pub units: ClientUnits,
     /// The sites.
     pub sites: Vec<SiteHosts>,
+    /// Who may bring components; where it is empty, everybody.
+    pub trusted_keys: Vec<TrustedKey>,
     /// Days since 1970-01-01.
     pub today: u64,
 }
 
 /// Makes rulesets.
-#[derive(Debug)]
 pub struct Workshop {
     settings: HostSettings,
     sandbox: Sandbox,
+    compiler: Arc<dyn Compiler>,
+}
+
+impl std::fmt::Debug for Workshop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workshop").field("settings", &self.settings).finish_non_exhaustive()
+    }
 }
 
 /// What came of it.
@@ -76,10 +87,16 @@ pub struct Assembly {
 }
 
 impl Workshop {
-    /// A workshop for one host.
+    /// A workshop for one host, which compiles components by itself.
     #[must_use]
     pub fn new(settings: HostSettings, sandbox: Sandbox) -> Self {
-        Self { settings, sandbox }
+        Self { settings, sandbox, compiler: Arc::new(InProcess) }
+    }
+
+    /// The same with another compiler.
+    #[must_use]
+    pub fn with_compiler(self, compiler: Arc<dyn Compiler>) -> Self {
+        Self { compiler, ..self }
     }
 
     /// Makes a ruleset of sources. `previous` lends what has not changed.
@@ -100,7 +117,7 @@ impl Workshop {
         let parts = checked.program.and_then(|program| {
             let mut loading =
                 Loading { sources, files: &mut files, diagnostics: &mut diagnostics, previous };
-            loading.parts(program, &self.sandbox)
+            loading.parts(program, self)
         });
         tidy(&mut diagnostics);
         let failed = diagnostics.iter().any(Diagnostic::is_error);
@@ -375,13 +392,13 @@ pub(crate) struct Loading<'l> {
 }
 
 impl Loading<'_> {
-    fn parts(&mut self, program: Program, sandbox: &Sandbox) -> Option<Parts> {
+    fn parts(&mut self, program: Program, workshop: &Workshop) -> Option<Parts> {
         let lists: Vec<Arc<LoadedList>> = load_lists(self, &program);
         let mut components = HashMap::new();
         let mut functions = HashMap::new();
         let mut externs = Vec::with_capacity(program.externs.len());
         for item in &program.externs {
-            if let Some((key, function)) = self.function(item, sandbox, &mut components) {
+            if let Some((key, function)) = self.function(item, workshop, &mut components) {
                 functions.insert(key, function.clone());
                 externs.push(function);
             }
@@ -396,7 +413,7 @@ impl Loading<'_> {
             externs,
             components,
             functions,
-            sandbox: sandbox.clone(),
+            sandbox: workshop.sandbox.clone(),
             units: ClientUnits::default(),
         })
     }
@@ -441,21 +458,23 @@ impl Loading<'_> {
     fn function(
         &mut self,
         item: &Extern,
-        sandbox: &Sandbox,
+        workshop: &Workshop,
         components: &mut HashMap<[u8; 32], Component>,
     ) -> Option<(FunctionKey, Function)> {
         let bytes = self.named(item.file, item.span, &item.module)?;
         let digest: [u8; 32] = Sha256::digest(&bytes).into();
         self.right_digest(item, &digest)?;
+        self.rightly_signed(item, &bytes, &workshop.settings.trusted_keys)?;
         let component = match components.get(&digest) {
             Some(component) => component.clone(),
-            None => self.component(item, &bytes, digest, sandbox)?,
+            None => self.component(item, &bytes, digest, workshop)?,
         };
         components.insert(digest, component.clone());
         let signature = signature(item);
         let memory = usize::try_from(item.memory_bytes).unwrap_or(usize::MAX);
         let bound = (item.fuel, item.time_ms, memory, item.isolated);
-        let key = (digest, item.function.clone(), signature.clone(), bound);
+        let names = (item.name.clone(), item.function.clone());
+        let key = (digest, names.0, names.1, signature.clone(), bound);
         if let Some(function) = self.previous.and_then(|previous| previous.functions.get(&key)) {
             return Some((key, function.clone()));
         }
@@ -465,14 +484,19 @@ impl Loading<'_> {
             memory_bytes: memory,
             isolation: if item.isolated { Isolation::PerCall } else { Isolation::Reused },
         };
-        match component.bind(&item.function, &signature, limits) {
-            Ok(function) => Some((key, function)),
+        let function = match component.bind(&item.function, &signature, limits) {
+            Ok(function) => function,
             Err(why) => {
                 let message = format!("`{}` in `{}`: {why}", item.function, item.module);
                 self.complain(Code::Signature, item, message);
-                None
+                return None;
             }
+        };
+        if let Err(why) = rehearse(&component, &bytes, &signature, limits) {
+            self.complain(Code::ComponentCase, item, format!("`{}`: {why}", item.module));
+            return None;
         }
+        Some((key, function))
     }
 
     fn component(
@@ -480,12 +504,14 @@ impl Loading<'_> {
         item: &Extern,
         bytes: &[u8],
         digest: [u8; 32],
-        sandbox: &Sandbox,
+        workshop: &Workshop,
     ) -> Option<Component> {
         if let Some(known) = self.previous.and_then(|previous| previous.components.get(&digest)) {
             return Some(known.clone());
         }
-        match sandbox.compile(bytes) {
+        let is_members = self.sources.is_members(self.files.name(item.file));
+        let job = Job { bytes, digest, path: &item.module, is_members };
+        match workshop.compiler.compile(&workshop.sandbox, job) {
             Ok(component) => Some(component),
             Err(why) => {
                 self.complain(Code::Component, item, format!("`{}`: {why}", item.module));
@@ -504,6 +530,24 @@ impl Loading<'_> {
             format!("`{}` has the digest {is}, not the one that is written here", item.module);
         self.complain(Code::Digest, item, message);
         None
+    }
+
+    fn rightly_signed(&mut self, item: &Extern, bytes: &[u8], keys: &[TrustedKey]) -> Option<()> {
+        if keys.is_empty() {
+            return Some(());
+        }
+        let path = resolve(self.files.name(item.file), &item.module)?;
+        let signature = match self.sources.bytes(&format!("{path}{SIGNATURE_ENDING}")) {
+            Some(Ok(bytes)) => Some(Arc::clone(bytes)),
+            _ => None,
+        };
+        let vouched = vouched(keys, bytes, signature.as_deref());
+        vouched
+            .map(drop)
+            .map_err(|why| {
+                self.complain(Code::Unsigned, item, format!("`{}` {why}", item.module));
+            })
+            .ok()
     }
 
     fn complain(&mut self, code: Code, item: &Extern, message: String) {

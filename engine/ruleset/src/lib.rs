@@ -7,6 +7,7 @@
 mod answer;
 mod assemble;
 mod cases;
+mod compiler;
 mod context;
 mod costs;
 mod decide;
@@ -18,17 +19,20 @@ mod lists;
 mod live;
 mod memory;
 mod plan;
+mod rehearsal;
 mod report;
 mod ruleset;
 mod sources;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod trust;
 
 pub use assemble::{
     Assembly, HostSettings, INCLUDE_DEPTH_MAX, MemberPart, MemberState, SiteHosts, Workshop,
 };
 pub use cases::TestOutcome;
+pub use compiler::{Compiler, InProcess, Job};
 pub use costs::CostLine;
 pub use decide::{Fate, Observer};
 pub use explain::{
@@ -39,14 +43,16 @@ pub use lists::{ListFile, age_words};
 pub use live::{Handle, Live};
 pub use memory::MemoryStore;
 pub use plan::IndexSummary;
+pub use rehearsal::{CASES_MAX, REHEARSAL_MS_MAX};
 pub use report::{COMPLAINTS_MAX, Diagnostic, Fix, Severity, Style, TEST_FAILED, render};
 pub use ruleset::{ExternSummary, ListSummary, RuleSet, Summary};
 pub use seawall_policy::check::Purpose;
 pub use seawall_policy::diagnostic::nearest;
-pub use seawall_policy::text::bytes as bytes_text;
-pub use seawall_wasm::{EPOCH_TICK_MS, Sandbox, SandboxLimits};
+pub use seawall_policy::text::{bytes as bytes_text, duration_ms as duration_text};
+pub use seawall_wasm::{Component, EPOCH_TICK_MS, LoadError, Sandbox, SandboxLimits};
 pub use sources::{
     COMPONENT_BYTES_MAX, FILES_MAX, KeptList, LIST_BYTES_MAX, POLICY_BYTES_MAX, ReadError, Sources,
     Store, TOTAL_BYTES_MAX, resolve,
 };
 pub use tick::{LEVEL_TICK_MS, LevelEvent, Pulse};
+pub use trust::{SIGNATURE_BYTES_MAX, SIGNATURE_ENDING, TRUSTED_KEYS_MAX, TrustedKey, vouched};

@@ -11,12 +11,12 @@ use crate::http::SCHEMA;
 use crate::lists::{ListFile, list_file};
 use crate::plan::{IndexSummary, Plan};
 use crate::sources::Sources;
-use seawall_model::{ClientUnits, HostMap, Reason, RuleId};
+use seawall_model::{ClientUnits, HostMap, Reason, RuleId, Tick};
 use seawall_policy::diagnostic::Files;
 use seawall_policy::program::{Counts, OperandId, Program, Scope};
 use seawall_policy::set::Set;
 use seawall_state::{Counted, CounterShape, CounterSpec};
-use seawall_wasm::{Component, Failure, Function, Sandbox};
+use seawall_wasm::{Alive, Component, Failure, Function, Sandbox};
 
 /// A list as it is held.
 #[derive(Debug)]
@@ -28,9 +28,10 @@ pub(crate) struct LoadedList {
     pub(crate) bad_lines: usize,
 }
 
-/// What a function was bound from: the same of all means the same function, counts and quarantine
-/// included.
-pub(crate) type FunctionKey = ([u8; 32], Box<str>, seawall_wasm::Signature, BoundLimits);
+/// What a function was bound from and for which extern, by its full name: the same of all means the
+/// same function, counts and quarantine included. Two externs never share one, so that neither a
+/// member's instances nor her quarantine are another's.
+pub(crate) type FunctionKey = ([u8; 32], Box<str>, Box<str>, seawall_wasm::Signature, BoundLimits);
 
 /// The limits of a binding, as a key.
 pub(crate) type BoundLimits = (u64, u64, usize, bool);
@@ -92,6 +93,25 @@ pub struct ExternSummary {
     pub fuel_peak: u64,
     /// How often it was put into quarantine.
     pub quarantines: u64,
+    /// The end of the last quarantine, past or not.
+    pub quarantined_until: Option<Tick>,
+}
+
+impl ExternSummary {
+    fn of(name: &str, function: &Function) -> Self {
+        let stats = function.stats();
+        let failures = Failure::ALL.iter().map(|kind| (kind.word(), stats.failed(*kind)));
+        Self {
+            name: name.into(),
+            calls: stats.calls,
+            memo_hits: stats.memo_hits,
+            extended: stats.extended,
+            failures: failures.filter(|(_, count)| *count > 0).collect(),
+            fuel_peak: stats.fuel_peak,
+            quarantines: stats.quarantines,
+            quarantined_until: stats.quarantined_until,
+        }
+    }
 }
 
 /// A policy, in numbers.
@@ -179,11 +199,32 @@ impl RuleSet {
         &self.specs
     }
 
+    /// The externs, with what happened to them so far.
+    #[must_use]
+    pub fn extern_summaries(&self) -> Vec<ExternSummary> {
+        let externs = self.program.externs.iter().zip(&self.externs);
+        externs.map(|(declared, function)| ExternSummary::of(&declared.name, function)).collect()
+    }
+
+    /// What is alive in the sandbox that its externs run in, other generations' included.
+    #[must_use]
+    pub fn sandbox_alive(&self) -> Alive {
+        self.sandbox.alive()
+    }
+
+    /// Ends the quarantine of the extern `name`, if it is in one. Says whether there is such an
+    /// extern.
+    #[must_use]
+    pub fn enable_extern(&self, name: &str) -> bool {
+        let externs = self.program.externs.iter().zip(&self.externs);
+        let found = externs.filter(|(declared, _)| *declared.name == *name);
+        found.map(|(_, function)| function.enable()).count() > 0
+    }
+
     /// In numbers.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let lists = self.program.lists.iter().zip(&self.lists);
-        let externs = self.program.externs.iter().zip(&self.externs);
         Summary {
             rules: self.names.len(),
             counters: self.specs.len(),
@@ -195,24 +236,7 @@ impl RuleSet {
                     file: list_file(&self.files, declared, loaded),
                 })
                 .collect(),
-            externs: externs
-                .map(|(declared, function)| {
-                    let stats = function.stats();
-                    ExternSummary {
-                        name: declared.name.clone(),
-                        calls: stats.calls,
-                        memo_hits: stats.memo_hits,
-                        extended: stats.extended,
-                        failures: Failure::ALL
-                            .iter()
-                            .map(|kind| (kind.word(), stats.failed(*kind)))
-                            .filter(|(_, count)| *count > 0)
-                            .collect(),
-                        fuel_peak: stats.fuel_peak,
-                        quarantines: stats.quarantines,
-                    }
-                })
-                .collect(),
+            externs: self.extern_summaries(),
             tests: self.program.cases.len(),
             index: self.plan.summary(),
         }

@@ -12,6 +12,8 @@ use seawall_policy::syntax::ast::{Decl, File, Item, ListSource, Stmt};
 use seawall_policy::syntax::parse::parse;
 use sha2::{Digest, Sha256};
 
+use crate::trust::{SIGNATURE_BYTES_MAX, SIGNATURE_ENDING};
+
 /// The most files that one policy may reach.
 pub const FILES_MAX: usize = 2_000;
 /// The most bytes of a policy file (LANGUAGE §2).
@@ -116,6 +118,7 @@ enum Want {
     Policy,
     List,
     Component,
+    Signature,
 }
 
 impl Sources {
@@ -160,6 +163,7 @@ impl Sources {
                 Item::Extern(item) => {
                     if let Some(module) = &item.module {
                         self.want(file, &module.node, Want::Component, store);
+                        self.want_signature(file, &module.node, store);
                     }
                 }
                 Item::Decl(decl) => self.reach_decl(file, decl, store),
@@ -217,6 +221,18 @@ impl Sources {
         {
             self.own(file, &path);
             self.read(&path, want, store);
+        }
+    }
+
+    /// Reads a component's signature, where there is one.
+    fn want_signature(&mut self, file: &str, module: &str, store: &dyn Store) {
+        let signature = format!("{module}{SIGNATURE_ENDING}");
+        self.want(file, &signature, Want::Signature, store);
+        if let Some(path) = resolve(file, &signature)
+            && self.files.get(&path) == Some(&Err(ReadError::Missing))
+        {
+            self.files.remove(&path);
+            self.owners.remove(&path);
         }
     }
 
@@ -302,6 +318,7 @@ impl Sources {
             Want::Policy => POLICY_BYTES_MAX,
             Want::List => LIST_BYTES_MAX,
             Want::Component => COMPONENT_BYTES_MAX,
+            Want::Signature => SIGNATURE_BYTES_MAX,
         };
         let left = TOTAL_BYTES_MAX.saturating_sub(self.total);
         let bytes: Bytes = if self.files.len() >= FILES_MAX {

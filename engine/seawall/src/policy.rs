@@ -3,15 +3,30 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use seawall_control::{Config, Loader, MakeWorkshop};
+use seawall_control::is_ours_alone;
+use seawall_control::{Config, Foundry, Helper, Loader, MakeWorkshop};
 use seawall_model::Now;
 use seawall_ruleset::{HostSettings, Sandbox, SandboxLimits, SiteHosts, Workshop};
+
+/// The folder of compiled components, in the state folder and in a person's.
+const CODE_FOLDER: &str = "code";
 
 /// The host that policies are loaded for; the default is one without a configuration.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Host {
     settings: HostSettings,
     state_dir: Option<PathBuf>,
+    code: Code,
+}
+
+/// Who compiles components, and where their code is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Code {
+    /// This process compiles them itself.
+    #[default]
+    InProcess,
+    /// A process of its own does; the code lies in this folder.
+    Kept(Option<PathBuf>),
 }
 
 impl Host {
@@ -24,10 +39,33 @@ impl Host {
         };
         let sites = config.sites.iter().map(site).collect();
         Self {
-            settings: HostSettings { units: config.units, sites, today: 0 },
+            settings: HostSettings {
+                units: config.units,
+                sites,
+                trusted_keys: config.trusted_keys.clone(),
+                today: 0,
+            },
             state_dir: Some(config.state_dir.clone()),
+            code: Code::Kept(Some(config.state_dir.join(CODE_FOLDER))),
         }
     }
+
+    /// The same for a command that a person types, who need not be whom the server runs as: code
+    /// that the server keeps is used where it is theirs, and nothing is put into its folders else.
+    pub(crate) fn of_a_person(self) -> Self {
+        let servers = match &self.code {
+            Code::Kept(Some(folder)) => is_ours_alone(folder).unwrap_or(false),
+            _ => false,
+        };
+        if servers { self } else { Self { code: Code::Kept(persons_folder()), ..self } }
+    }
+}
+
+/// Where a person's programs keep what can be made anew (XDG Base Directory Specification).
+fn persons_folder() -> Option<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let caches = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
+    caches.is_absolute().then(|| caches.join("seawall").join(CODE_FOLDER))
 }
 
 /// A loader for `file` on a host. All loads share one sandbox.
@@ -42,5 +80,12 @@ pub(crate) fn loader(
     let make: MakeWorkshop = Arc::new(move |today| {
         Workshop::new(HostSettings { today, ..settings.clone() }, sandbox.clone())
     });
-    Ok(Loader::new(file, make, shared, now, host.state_dir.as_deref())?)
+    let loader = Loader::new(file, make, shared, now.clone(), host.state_dir.as_deref())?;
+    match &host.code {
+        Code::InProcess => Ok(loader),
+        Code::Kept(folder) => {
+            let foundry = Foundry::new(folder.clone(), Helper::default(), now);
+            Ok(loader.with_foundry(Arc::new(foundry)))
+        }
+    }
 }

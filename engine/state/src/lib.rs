@@ -14,6 +14,7 @@
 
 mod bans;
 mod distinct;
+mod feed;
 mod heavy;
 mod key;
 mod levels;
@@ -31,6 +32,7 @@ pub use bans::{
     ListedBan,
 };
 pub use distinct::{DISTINCT_KEY_BYTES, EXACT_MAX};
+pub use feed::{BanEvent, Following};
 pub use heavy::{HEAVY_BYTES, HEAVY_KEYS_MAX, SHARE_COUNTED_MIN};
 pub use key::{Key, KeyBuilder, Seed};
 pub use levels::{LEVEL_SITES_MAX, LevelChange, LevelTerms};

@@ -56,6 +56,12 @@ impl Breaker {
         self.quarantines.fetch_add(1, Relaxed);
     }
 
+    /// Ends a quarantine, and forgets what led to it.
+    pub(crate) fn open(&self) {
+        self.recent.lock().clear();
+        self.closed_until.store(0, Relaxed);
+    }
+
     /// The tick until which the rule is in quarantine, if it has ever been.
     pub(crate) fn until(&self) -> Option<Tick> {
         Some(Tick(self.closed_until.load(Relaxed))).filter(|until| until.0 > 0)
@@ -83,6 +89,19 @@ mod tests {
         assert!(!closed.allows(Tick(1_109)));
         assert!(closed.allows(Tick(1_110)));
         assert_eq!((closed.quarantines(), closed.until()), (1, Some(Tick(1_110))));
+    }
+
+    #[test]
+    fn a_quarantine_that_is_ended_leaves_nothing_behind() {
+        let breaker = failed(&[10, 20, 110]);
+        breaker.open();
+        assert!(breaker.allows(Tick(111)));
+        breaker.note_failure(Tick(111));
+        breaker.note_failure(Tick(112));
+        assert!(breaker.allows(Tick(113)));
+        breaker.note_failure(Tick(113));
+        assert!(!breaker.allows(Tick(114)));
+        assert_eq!(breaker.quarantines(), 2, "they are counted all the same");
     }
 
     #[test]

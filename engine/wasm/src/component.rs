@@ -1,5 +1,6 @@
 //! A compiled component: what it exports, and binding one of its functions.
 
+use crate::census::One;
 use crate::class::Class;
 use crate::error::told;
 use crate::function::Function;
@@ -8,6 +9,7 @@ use crate::nesting;
 use crate::{
     BindError, CallLimits, LoadError, ParamKind, ResultKind, Sandbox, SandboxLimits, Signature,
 };
+use seawall_sys::Seal;
 use std::sync::Arc;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{InstancePre, Linker};
@@ -28,6 +30,9 @@ pub struct Component {
     code: wasmtime::component::Component,
     ready: InstancePre<Guard>,
     exports: Vec<Signature>,
+    /// The names of their parameters.
+    names: Vec<Vec<Box<str>>>,
+    _alive: Arc<One>,
 }
 
 impl std::fmt::Debug for Component {
@@ -38,24 +43,46 @@ impl std::fmt::Debug for Component {
 
 impl Component {
     pub(crate) fn compile(sandbox: &Sandbox, bytes: &[u8]) -> Result<Self, LoadError> {
-        let class = Class::of(bytes.len(), sandbox.limits())?;
-        if bytes.starts_with(&CORE_MODULE) {
-            return Err(LoadError::CoreModule);
-        }
-        nesting::check(bytes, class.limits())?;
-        let invalid = |error: wasmtime::Error| LoadError::Invalid(told(&error));
+        let class = admit(sandbox.limits(), bytes)?;
         let engine = sandbox.engine()?;
         let code = wasmtime::component::Component::from_binary(engine, bytes).map_err(invalid)?;
+        Self::of(sandbox, class, code)
+    }
+
+    pub(crate) fn load(
+        sandbox: &Sandbox,
+        bytes: &[u8],
+        code: &[u8],
+        seal: &Seal,
+    ) -> Result<Self, LoadError> {
+        let class = Class::of(bytes.len(), sandbox.limits())?;
+        let code = seawall_sys::load(sandbox.engine()?, bytes, code, seal);
+        Self::of(sandbox, class, code.map_err(|_| LoadError::Stale)?)
+    }
+
+    fn of(
+        sandbox: &Sandbox,
+        class: Class,
+        code: wasmtime::component::Component,
+    ) -> Result<Self, LoadError> {
         refuse_imports(sandbox, &code)?;
-        let exports = signatures(sandbox, &code)?;
-        let ready = Linker::new(engine).instantiate_pre(&code).map_err(invalid)?;
-        Ok(Self { sandbox: sandbox.clone(), class, code, ready, exports })
+        let (exports, names) = signatures(sandbox, &code)?.into_iter().unzip();
+        let ready = Linker::new(sandbox.engine()?).instantiate_pre(&code).map_err(invalid)?;
+        let alive = Arc::new(sandbox.census().components.one());
+        Ok(Self { sandbox: sandbox.clone(), class, code, ready, exports, names, _alive: alive })
     }
 
     /// What it exports, in its order. Parameters that are bytes are [`ParamKind::Bytes`].
     #[must_use]
     pub fn exports(&self) -> &[Signature] {
         &self.exports
+    }
+
+    /// The names of an export's parameters, as the component has them, with `-`.
+    #[must_use]
+    pub fn param_names(&self, export: &str) -> Option<&[Box<str>]> {
+        let at = self.exports.iter().position(|have| &*have.name == export)?;
+        self.names.get(at).map(Vec::as_slice)
     }
 
     /// What its instances may have at most, whatever an `extern` asks: a large component has more.
@@ -103,11 +130,26 @@ impl Component {
             limits,
             max: *max,
             counters: Arc::default(),
+            census: self.sandbox.census().clone(),
             shared: self.class.is_large().then(|| self.sandbox.large().clone()),
         });
         function.start_first().map_err(BindError::Start)?;
         Ok(function)
     }
+}
+
+/// What can be said of a component before the compiler sees it.
+pub(crate) fn admit(limits: &SandboxLimits, bytes: &[u8]) -> Result<Class, LoadError> {
+    let class = Class::of(bytes.len(), limits)?;
+    if bytes.starts_with(&CORE_MODULE) {
+        return Err(LoadError::CoreModule);
+    }
+    nesting::check(bytes, class.limits())?;
+    Ok(class)
+}
+
+fn invalid(error: wasmtime::Error) -> LoadError {
+    LoadError::Invalid(told(&error))
 }
 
 fn check(what: &'static str, asked: u64, max: u64) -> Result<(), BindError> {
@@ -138,17 +180,21 @@ fn refuse_imports(
     Ok(())
 }
 
+/// A signature with the names of its parameters.
+type Named = (Signature, Vec<Box<str>>);
+
 fn signatures(
     sandbox: &Sandbox,
     code: &wasmtime::component::Component,
-) -> Result<Vec<Signature>, LoadError> {
+) -> Result<Vec<Named>, LoadError> {
     let (engine, ty) = (sandbox.engine()?, code.component_type());
     let mut found = Vec::new();
     for (name, export) in ty.exports(engine) {
         let refused = |why: String| LoadError::Export { name: name.to_owned(), why };
         match export.ty {
             ComponentItem::ComponentFunc(func) => {
-                found.push(signature(name, &func).map_err(refused)?);
+                let names = func.params().map(|(name, _)| name.into()).collect();
+                found.push((signature(name, &func).map_err(refused)?, names));
             }
             ComponentItem::Type(_) => {}
             _ => return Err(refused("is no function".to_owned())),

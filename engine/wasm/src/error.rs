@@ -58,6 +58,18 @@ pub enum LoadError {
         /// What is wrong with it.
         why: String,
     },
+    /// Stored code is not what was made of this component, by this version and on this machine.
+    #[error("the stored machine code is not this component's")]
+    Stale,
+    /// Compiling it took more than a process may use for it.
+    #[error("compiling the component takes more than {0}")]
+    TooDear(String),
+    /// It is being compiled in a process of its own.
+    #[error("the component is still being compiled; it takes effect when that is done")]
+    Compiling,
+    /// What another process that was to compile it said.
+    #[error("{0}")]
+    Told(String),
     /// It exports no function, or more than `exports_max`.
     #[error("the component exports {count} functions; 1 to {max} are allowed")]
     Exports {

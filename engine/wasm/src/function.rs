@@ -3,7 +3,6 @@
 //! Decision: a short lock around a stack of idle instances rather than one instance a thread. The
 //! lock is held for a push or a pop, the instance on top is the one whose memory is still in the
 //! processor's cache, and a function that nobody calls holds one instance and not one a thread.
-
 //!
 //! Decision: purity is checked on a reused instance in its old age, by a count and not by chance, so
 //! that the same calls are checked at every run. A rule that is caught is never reused or believed
@@ -11,6 +10,7 @@
 
 use crate::args::{Arg, Args};
 use crate::breaker::Breaker;
+use crate::census::One;
 use crate::instance::{Instance, Mould};
 use crate::limits::{CallLimits, Isolation};
 use crate::memo::Memo;
@@ -47,6 +47,7 @@ struct Inner {
     memo: Memo,
     /// The rule was caught keeping something between calls.
     caught: AtomicBool,
+    _alive: One,
 }
 
 #[derive(Default)]
@@ -79,6 +80,7 @@ impl Function {
             breaker: Breaker::new(max.failures_max, max.failure_window_ms, max.quarantine_ms),
             memo: Memo::new(max.memo_answers, max.memo_bytes_max),
             caught: AtomicBool::new(false),
+            _alive: mould.census.functions.one(),
             mould,
         }))
     }
@@ -123,6 +125,11 @@ impl Function {
     /// Why there is no answer.
     pub fn call_with(&self, args: &Args<'_>, now: Tick) -> Result<Answer, Failure> {
         args.with(|args| self.call(args, now))
+    }
+
+    /// Ends a quarantine, if it is in one.
+    pub fn enable(&self) {
+        self.0.breaker.open();
     }
 
     /// What happened so far.

@@ -9,6 +9,7 @@
 //! functions begin and end, so a loop without calls looks idle and gets it too: it ends all the same.
 
 use crate::args::Arg;
+use crate::census::{Census, One};
 use crate::function::Answer;
 use crate::limits::{
     CallLimits, EPOCH_SLACK_TICKS, EPOCH_TICK_MS, IDLE_FUEL_PER_MS, SandboxLimits,
@@ -80,6 +81,7 @@ pub(crate) struct Mould {
     pub(crate) limits: CallLimits,
     pub(crate) max: SandboxLimits,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) census: Census,
     /// Where instances of all large components are counted, if this is one.
     pub(crate) shared: Option<Arc<AtomicU32>>,
 }
@@ -89,6 +91,7 @@ pub(crate) struct Instance {
     store: Store<Guard>,
     call: Call,
     calls: u32,
+    _alive: One,
 }
 
 /// An answer with the fuel that it took.
@@ -124,7 +127,7 @@ impl Instance {
                 shapes::call_of(func, &store, signature)
             });
         match started {
-            Ok(call) => Ok(Self { store, call, calls: 0 }),
+            Ok(call) => Ok(Self { store, call, calls: 0, _alive: mould.census.instances.one() }),
             Err(error) => Err(blame(&error, &store)),
         }
     }

@@ -18,6 +18,8 @@
 
 mod args;
 mod breaker;
+mod cases;
+mod census;
 mod class;
 mod component;
 mod error;
@@ -36,11 +38,16 @@ mod stats;
 mod tests;
 
 pub use args::{Arg, Args};
+pub use cases::{
+    CASES_BYTES_MAX, CASES_SECTION, Case, CaseCall, CaseError, cases_inside, parse_cases,
+};
+pub use census::Alive;
 pub use component::Component;
 pub use error::{BindError, Failure, LoadError};
 pub use function::{Answer, Function};
 pub use headers::{TooLong, pack_headers};
 pub use limits::{CallLimits, EPOCH_TICK_MS, Isolation, SandboxLimits};
-pub use sandbox::Sandbox;
+pub use sandbox::{Sandbox, translate};
+pub use seawall_sys::{SEAL_KEY_BYTES, Seal};
 pub use signature::{ParamKind, ResultKind, Signature};
 pub use stats::CallStats;

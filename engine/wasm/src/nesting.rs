@@ -125,5 +125,6 @@ impl Depth {
 }
 
 fn invalid(error: &wasmparser::BinaryReaderError) -> LoadError {
-    LoadError::Invalid(error.message().to_owned())
+    let words: Vec<&str> = error.message().split_whitespace().collect();
+    LoadError::Invalid(words.join(" "))
 }

@@ -10,8 +10,11 @@
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
+use crate::census::Census;
+use crate::component::admit;
 use crate::error::told;
-use crate::{Component, LoadError, SandboxLimits};
+use crate::{Alive, Component, LoadError, SandboxLimits};
+use seawall_sys::Seal;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// Bytes of a slot's memory that are wiped by writing zeros instead of being given back: what a
@@ -26,13 +29,14 @@ pub struct Sandbox {
     limits: SandboxLimits,
     /// Instances of large components that are alive.
     large: Arc<AtomicU32>,
+    census: Census,
 }
 
 impl Sandbox {
     /// A sandbox for `limits.instances_max` instances.
     #[must_use]
     pub fn new(limits: SandboxLimits) -> Self {
-        Self { engine: Arc::default(), limits, large: Arc::default() }
+        Self { engine: Arc::default(), limits, large: Arc::default(), census: Census::default() }
     }
 
     /// Compiles a component and reads its signature. This takes tens of milliseconds for a small
@@ -42,6 +46,23 @@ impl Sandbox {
     /// Why it cannot be used. Nothing of it has run by then.
     pub fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         Component::compile(self, bytes)
+    }
+
+    /// The component whose machine code [`translate`] made of `bytes` under this seal. This takes
+    /// a millisecond for a small one.
+    ///
+    /// # Errors
+    /// [`LoadError::Stale`]: it made something else. All others as for [`Sandbox::compile`].
+    pub fn load(&self, bytes: &[u8], code: &[u8], seal: &Seal) -> Result<Component, LoadError> {
+        Component::load(self, bytes, code, seal)
+    }
+
+    /// What differs where stored machine code of another sandbox would be [`LoadError::Stale`].
+    ///
+    /// # Errors
+    /// The sandbox cannot be set up.
+    pub fn code_version(&self) -> Result<String, LoadError> {
+        self.engine().map(seawall_sys::code_version)
     }
 
     /// Lets the sandbox's clock move on by [`crate::EPOCH_TICK_MS`]. Without somebody calling this,
@@ -58,19 +79,46 @@ impl Sandbox {
         &self.limits
     }
 
+    /// What is alive in it.
+    #[must_use]
+    pub fn alive(&self) -> Alive {
+        self.census.read()
+    }
+
+    pub(crate) const fn census(&self) -> &Census {
+        &self.census
+    }
+
     pub(crate) const fn large(&self) -> &Arc<AtomicU32> {
         &self.large
     }
 
     pub(crate) fn engine(&self) -> Result<&Engine, LoadError> {
-        let made = || Engine::new(&config(&self.limits)).map_err(|error| told(&error));
+        let made = || Engine::new(&pooled(&self.limits)).map_err(|error| told(&error));
         self.engine.get_or_init(made).as_ref().map_err(|why| LoadError::Engine(why.clone()))
     }
 }
 
+/// Compiles a component to machine code for [`Sandbox::load`], in a process that runs none of it and
+/// so reserves nothing for that.
+///
+/// # Errors
+/// It cannot be compiled. Nothing of it has run by then.
+pub fn translate(limits: &SandboxLimits, bytes: &[u8], seal: &Seal) -> Result<Vec<u8>, LoadError> {
+    admit(limits, bytes)?;
+    let engine = Engine::new(&config(limits)).map_err(|error| LoadError::Engine(told(&error)))?;
+    seawall_sys::compile(&engine, bytes, seal).map_err(|error| LoadError::Invalid(told(&error)))
+}
+
+fn pooled(limits: &SandboxLimits) -> Config {
+    let mut config = config(limits);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+    config
+}
+
+/// What the machine code depends on. Where instances come from is none of it.
 fn config(limits: &SandboxLimits) -> Config {
     let mut config = Config::new();
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
     config.consume_fuel(true).epoch_interruption(true).max_wasm_stack(limits.stack_bytes_max);
     // On, an empty call costs three times as much; rules neither wait nor run side by side.
     config.concurrency_support(false);

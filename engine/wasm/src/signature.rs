@@ -34,7 +34,7 @@ impl ParamKind {
         self == other || (unseen && self.is_bytes() && other.is_bytes())
     }
 
-    const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Bool => "bool",
             Self::Int => "int",
@@ -58,7 +58,7 @@ pub enum ResultKind {
 }
 
 impl ResultKind {
-    const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Bool => "bool",
             Self::Int => "int",

@@ -30,7 +30,10 @@ impl Server {
             let status: Status = Arc::new(|| serde_json::json!({ "generation": 7 }));
             runtime.unwrap().block_on(async move {
                 let listener = UnixListener::from_std(listener).unwrap();
-                serve(listener, ringing, status, stopped).await.unwrap();
+                let enable: Enable = Arc::new(|name| name == "alice.office");
+                let bans = Arc::new(crate::bans::tests::desk());
+                let desk = Desk { bell: ringing, status, enable, bans };
+                serve(listener, desk, stopped).await.unwrap();
             });
         });
         let answering = std::thread::spawn(move || {
@@ -73,6 +76,36 @@ fn status_and_reload_are_answered() {
     let client = Client::new(&server.path());
     assert_eq!(client.status().unwrap()["generation"], 7);
     assert_eq!(client.reload().unwrap(), outcome);
+}
+
+#[test]
+fn a_rule_is_let_back_by_its_name() {
+    let server = Server::with(Outcome::Unchanged { generation: 7 });
+    let client = Client::new(&server.path());
+    for (name, known) in [("alice.office", true), ("office", false), ("a/../b", false), ("", false)]
+    {
+        assert_eq!(client.enable_rule(name).unwrap(), known, "{name}");
+    }
+    let read = server
+        .raw(b"GET /rules/alice.office/enable HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(read.starts_with("HTTP/1.1 405 "), "{read}");
+}
+
+#[test]
+fn bans_are_set_listed_and_ended_over_the_socket() {
+    use crate::bans::{BanDone, BanOrder};
+    let server = Server::with(Outcome::Unchanged { generation: 7 });
+    let client = Client::new(&server.path());
+    let add = BanOrder::Add { unit: "192.0.2.7".into(), for_ms: 60_000 };
+    assert!(matches!(client.order_ban(&add).unwrap(), BanDone::Added { .. }));
+    let list = client.bans().unwrap();
+    assert_eq!((list.total, &*list.bans[0].unit), (1, "192.0.2.7"));
+    let add = BanOrder::Add { unit: "nobody".into(), for_ms: 60_000 };
+    assert!(matches!(client.order_ban(&add).unwrap(), BanDone::Refused { .. }));
+    let clear = BanOrder::Clear { rule: None, generation: None };
+    assert_eq!(client.order_ban(&clear).unwrap(), BanDone::Ended { bans: 1 });
+    assert!(server.raw(b"POST /bans HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+        .starts_with("HTTP/1.1 422 "));
 }
 
 #[test]

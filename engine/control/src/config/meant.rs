@@ -9,17 +9,20 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use seawall_model::{ClientUnits, HostPattern};
+use seawall_model::{ClientUnits, HostPattern, Prefix};
+use seawall_ruleset::{TRUSTED_KEYS_MAX, TrustedKey};
 use toml::Spanned;
 
 use super::limits::{Limits, within};
 use super::place::Faults;
-use super::typed::{Client, Listen, Log, Site, Text, Texts, Typed, Unbuilt};
+use super::typed::{Client, Listen, Log, Rules, Site, Text, Texts, Typed, Unbuilt};
 
 /// Where the admin socket lies when the file does not say.
 const SOCKET_DEFAULT: &str = "run/admin.sock";
 /// Most addresses to listen on.
 pub const LISTEN_MAX: usize = 64;
+/// Most networks that no ban covers.
+pub const NEVER_BAN_MAX: usize = 1_000;
 /// Most sites: each costs a share of every table that is kept per site.
 pub const SITES_MAX: usize = 10_000;
 
@@ -36,10 +39,14 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// What the file changes of the data plane's limits.
     pub limits: Limits,
+    /// Networks that no ban covers, besides the loopback.
+    pub never_ban: Vec<Prefix>,
     /// How wide a client and a network are.
     pub units: ClientUnits,
     /// The sites, in the order of the file. Never empty.
     pub sites: Vec<SiteConfig>,
+    /// Who may bring components; where it is empty, everybody.
+    pub trusted_keys: Vec<TrustedKey>,
     /// What is logged.
     pub log_level: log::LevelFilter,
 }
@@ -90,8 +97,11 @@ pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> O
     };
     let socket = socket(typed, faults);
     let limits = typed.limits.as_ref().map(|l| l.meant(faults)).unwrap_or_default();
+    let never_ban =
+        typed.limits.as_ref().map_or(Some(Vec::new()), |l| never_ban(&l.never_ban, faults));
     let units = typed.client.as_ref().map(|c| units(c, faults)).unwrap_or_default();
     let log_level = typed.log.as_ref().map_or(Some(log::LevelFilter::Info), |l| level(l, faults));
+    let trusted_keys = trusted_keys(typed.rules.as_ref(), faults);
     let sites = sites(typed.site.as_deref().unwrap_or_default(), faults);
     Some(Config {
         listen: listen?,
@@ -99,8 +109,10 @@ pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> O
         root: folder.join(root?),
         state_dir: folder.join(state_dir?),
         limits,
+        never_ban: never_ban?,
         units,
         sites: sites?,
+        trusted_keys: trusted_keys?,
         log_level: log_level?,
     })
 }
@@ -110,7 +122,6 @@ fn unbuilt_sections(typed: &Typed, faults: &mut Faults<'_>) {
         ("tls", &typed.tls),
         ("geo", &typed.geo),
         ("pages", &typed.pages),
-        ("rules", &typed.rules),
         ("trusted_proxies", &typed.trusted_proxies),
         ("fleet", &typed.fleet),
     ] {
@@ -228,6 +239,57 @@ fn units(client: &Client, faults: &mut Faults<'_>) -> ClientUnits {
         v6_client_bits: bits(client.v6_client.as_ref(), "v6_client", 128, default.v6_client_bits),
         v6_net_bits: bits(client.v6_net.as_ref(), "v6_net", 128, default.v6_net_bits),
     }
+}
+
+/// The networks of `[limits] never_ban`.
+fn never_ban(written: &Texts, faults: &mut Faults<'_>) -> Option<Vec<Prefix>> {
+    let Some(written) = written else { return Some(Vec::new()) };
+    if written.get_ref().len() > NEVER_BAN_MAX {
+        let message = format!("`never_ban` holds at most {NEVER_BAN_MAX} networks");
+        faults.say(written.span(), message, None);
+        return None;
+    }
+    let mut nets = Vec::with_capacity(written.get_ref().len());
+    for text in written.get_ref() {
+        match Prefix::parse(text.get_ref()) {
+            Ok((net, false)) => nets.push(net),
+            Ok((net, true)) => {
+                let help = Some(format!("write `{net}`"));
+                faults.say(text.span(), "this network has bits behind its length".into(), help);
+            }
+            Err(_) => {
+                let help = Some("write one such as `192.0.2.7` or `2001:db8::/48`".to_owned());
+                faults.say(text.span(), "this is no address and no network".into(), help);
+            }
+        }
+    }
+    (nets.len() == written.get_ref().len()).then_some(nets)
+}
+
+/// The keys of `[rules] trusted_keys`. Naming none is a mistake: who means that nobody has to sign
+/// leaves the section out.
+fn trusted_keys(section: Option<&Rules>, faults: &mut Faults<'_>) -> Option<Vec<TrustedKey>> {
+    let Some(written) = section.and_then(|rules| rules.trusted_keys.as_ref()) else {
+        return Some(Vec::new());
+    };
+    let count = written.get_ref().len();
+    if count == 0 || count > TRUSTED_KEYS_MAX {
+        let help = "leave it out, and components need no signature".to_owned();
+        let message = format!("`trusted_keys` holds 1 to {TRUSTED_KEYS_MAX} keys");
+        faults.say(written.span(), message, Some(help));
+        return None;
+    }
+    let mut keys = Vec::with_capacity(count);
+    for text in written.get_ref() {
+        match TrustedKey::parse(text.get_ref()) {
+            Some(key) => keys.push(key),
+            None => {
+                let help = "write the second line of a `.pub` file of minisign: RW…".to_owned();
+                faults.say(text.span(), "this is no public key".into(), Some(help));
+            }
+        }
+    }
+    (keys.len() == count).then_some(keys)
 }
 
 fn level(section: &Log, faults: &mut Faults<'_>) -> Option<log::LevelFilter> {

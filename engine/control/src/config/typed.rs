@@ -39,7 +39,7 @@ pub(crate) struct Typed {
     pub(crate) tls: Unbuilt,
     pub(crate) geo: Unbuilt,
     pub(crate) pages: Unbuilt,
-    pub(crate) rules: Unbuilt,
+    pub(crate) rules: Option<Rules>,
     pub(crate) trusted_proxies: Unbuilt,
     pub(crate) fleet: Unbuilt,
 }
@@ -49,6 +49,12 @@ pub(crate) struct Typed {
 pub(crate) struct Listen {
     pub(crate) http: Texts,
     pub(crate) https: Unbuilt,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rules {
+    pub(crate) trusted_keys: Texts,
 }
 
 #[derive(Debug, Deserialize)]

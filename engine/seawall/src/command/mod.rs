@@ -1,6 +1,9 @@
 //! What a person may type.
 
+mod bans;
 mod check;
+mod compile;
+mod duration;
 mod explain;
 mod fields;
 mod fmt;
@@ -54,6 +57,12 @@ pub(crate) enum Word {
     Status(status::Status),
     /// Have the running server read its policy again
     Reload(reload::Reload),
+    /// List, set and end bans of the running server
+    #[command(subcommand)]
+    Bans(bans::Bans),
+    /// What `seawall` starts by itself: compiles a component, confined
+    #[command(hide = true)]
+    Compile(compile::Compile),
 }
 
 impl Word {
@@ -69,6 +78,8 @@ impl Word {
             Self::Rule(rule) => rule.obey(),
             Self::Status(status) => status.obey(),
             Self::Reload(reload) => reload.obey(),
+            Self::Bans(bans) => bans.obey(),
+            Self::Compile(compile) => compile.obey(),
         }
     }
 }
@@ -115,8 +126,9 @@ pub(crate) struct ForHost {
 impl ForHost {
     /// That host, or everything that is wrong with its configuration.
     fn load(&self) -> Result<Host, Exit> {
-        let Some(path) = &self.config else { return Ok(Host::default()) };
-        ConfigFile { config: Some(path.clone()) }.load().map(|config| Host::of(&config))
+        let Some(path) = &self.config else { return Ok(Host::default().of_a_person()) };
+        let config = ConfigFile { config: Some(path.clone()) }.load()?;
+        Ok(Host::of(&config).of_a_person())
     }
 }
 

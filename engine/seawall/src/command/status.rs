@@ -69,6 +69,8 @@ fn human(status: &Value) -> Vec<String> {
     }
     let lists = status.get("lists").and_then(Value::as_array).map(Vec::as_slice);
     lines.extend(lists.unwrap_or_default().iter().map(list_line));
+    let externs = status.get("externs").and_then(Value::as_array).map(Vec::as_slice);
+    lines.extend(externs.unwrap_or_default().iter().filter_map(quarantine_line));
     let rules = status.get("rules").and_then(Value::as_array).map(Vec::as_slice);
     for rule in rules.unwrap_or_default() {
         let hits = rule.get("hits").and_then(Value::as_u64).unwrap_or(0);
@@ -78,6 +80,16 @@ fn human(status: &Value) -> Vec<String> {
         }
     }
     lines
+}
+
+/// A rule that is not asked at the moment.
+fn quarantine_line(of: &Value) -> Option<String> {
+    let left_ms = of.get("quarantine_left_ms")?.as_u64().filter(|left| *left > 0)?;
+    let name = of.get("name")?.as_str()?;
+    let left_s = left_ms.div_ceil(1_000);
+    Some(format!(
+        "quarantine {name}: not asked for {left_s} s more, its `on_failure` value answers"
+    ))
 }
 
 /// A list with its size and age, and what serves where its file cannot be used.
@@ -108,6 +120,9 @@ mod tests {
                 { "name": "a", "entries": 2, "age_ms": 60_000, "from": "policy" },
                 { "name": "b", "file": "b.txt", "entries": 9, "age_ms": 7_200_000, "from": "kept" },
             ],
+            "externs": [
+                { "name": "f", "quarantine_left_ms": 0 }, { "name": "g", "quarantine_left_ms": 9_001 },
+            ],
             "rules": [{ "name": "floor.x", "hits": 9 }, { "name": "floor.y", "hits": 0 }],
         });
         assert_eq!(
@@ -120,6 +135,7 @@ mod tests {
                 "list       @a: 2 entries, 1 minute old",
                 "list       @b: 9 entries, 2 hours old; b.txt cannot be used, the last good copy \
                  is in force",
+                "quarantine g: not asked for 10 s more, its `on_failure` value answers",
                 "rule       floor.x: 9",
             ]
         );

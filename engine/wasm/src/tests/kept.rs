@@ -108,3 +108,28 @@ fn arguments_can_be_gathered_one_by_one() {
     args.push(Arg::Int(1));
     assert_eq!(length.call_with(&args, NOW), Err(Failure::Argument));
 }
+
+#[test]
+fn what_is_dropped_is_no_longer_counted() {
+    let sandbox = sandbox();
+    let alive = |components, functions, instances| {
+        assert_eq!(sandbox.alive(), Alive { components, functions, instances });
+    };
+    alive(0, 0, 0);
+    let component = sandbox.compile(&guest("honest")).unwrap();
+    let again = component.clone();
+    alive(1, 0, 0);
+    let one = bound(&component, "nothing", CallLimits::default());
+    let two = bound(&component, "nothing", CallLimits::default());
+    alive(1, 2, 2);
+    one.call(&[], NOW).unwrap();
+    alive(1, 2, 2);
+    drop((one, component));
+    alive(1, 1, 1);
+    drop((two, again));
+    alive(0, 0, 0);
+    let failing = sandbox.compile(&guest("endless-loop")).unwrap();
+    let failing = bound(&failing, "f", CallLimits::default());
+    failing.call(&[], NOW).unwrap_err();
+    alive(1, 1, 0);
+}

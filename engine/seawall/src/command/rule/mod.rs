@@ -2,9 +2,13 @@
 
 mod bench;
 mod build;
+mod enable;
 mod inspect;
+mod key;
 mod new;
+mod sign;
 mod test;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +34,14 @@ pub(crate) enum Rule {
     Inspect(inspect::Inspect),
     /// Measure what a call of the built rule costs
     Bench(bench::Bench),
+    /// Let a rule of the running server back out of quarantine
+    Enable(enable::Enable),
+    /// Make a pair of keys to sign rules with
+    Key(key::Key),
+    /// Sign a component
+    Sign(sign::Sign),
+    /// Say who vouches for a component
+    Verify(verify::Verify),
 }
 
 impl Rule {
@@ -40,6 +52,10 @@ impl Rule {
             Self::Test(test) => test.run(),
             Self::Inspect(inspect) => inspect.run(),
             Self::Bench(bench) => bench.run(),
+            Self::Enable(enable) => enable.run(),
+            Self::Key(key) => key.run(),
+            Self::Sign(sign) => sign.run(),
+            Self::Verify(verify) => verify.run(),
         };
         done.unwrap_or_else(|error| fail(Exit::Wrong, format!("{error:#}")))
     }

@@ -1,0 +1,320 @@
+//! Where components become machine code: once for each, away from everything that serves.
+//!
+//! Each is compiled in a process of its own ([`helper`]), the host's and the members' in two lanes,
+//! so that no member's component stands before one of the host's. A start waits for what it needs.
+//! A reload waits [`COMPILE_WAIT_MS`]; what takes longer goes on behind it, the reload is made without
+//! (a member's part stays as it is, a host's edit stays unpublished), and when it is done the bell is
+//! rung. So an edit that comes meanwhile, or one that takes the component back, waits for nobody.
+//!
+//! What was compiled is kept sealed in a folder ([`cache`]), and what could not be is remembered, so
+//! that a bad component costs its ten seconds once and not at every save.
+
+mod cache;
+mod helper;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use cache::Cache;
+pub use cache::{CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX};
+pub use helper::{
+    COMPILE_BYTES_MAX, COMPILE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX, COMPILE_LARGE_CPU_S_MAX,
+    COMPILE_NICENESS, Helper, SMALL_COMPONENT_BYTES_MAX, compile_confined,
+};
+use seawall_model::{Now, Tick};
+use seawall_ruleset::{Compiler, Job};
+use seawall_wasm::{Component, LoadError, Sandbox, Seal};
+
+use crate::bell::{Bell, Change};
+
+/// Milliseconds that all components of one reload are waited for together. A small one takes some
+/// tens.
+pub const COMPILE_WAIT_MS: u64 = 2_000;
+/// Results that are held in memory until they are asked for again, failures among them.
+pub const RESULTS_MAX: usize = 64;
+/// Components that wait to be compiled; more are told to come again.
+pub const COMPILE_QUEUE_MAX: usize = 64;
+
+type Digest = [u8; 32];
+type Result = std::result::Result<Arc<[u8]>, LoadError>;
+
+/// Compiles components and remembers what came of it.
+pub struct Foundry {
+    helper: Helper,
+    folder: Option<PathBuf>,
+    /// Opened with the first component: a policy without one makes no folder.
+    vault: OnceLock<std::result::Result<Vault, String>>,
+    now: Now,
+    book: Mutex<Book>,
+    done: Condvar,
+    /// The host's and the members': one component at a time in each.
+    lanes: [Mutex<()>; 2],
+    /// How often something was finished that a reload did not wait for.
+    edition: AtomicU64,
+    bell: OnceLock<Arc<Bell>>,
+}
+
+/// The seal, and the folder whose seal it is.
+struct Vault {
+    seal: Seal,
+    cache: Option<Cache>,
+}
+
+impl Vault {
+    /// Where the folder cannot be used, that is said, and components are compiled each time.
+    fn open(folder: Option<&Path>) -> std::io::Result<Self> {
+        let cache = folder.and_then(|folder| match Cache::open(folder) {
+            Ok(cache) => Some(cache),
+            Err(error) => {
+                log::warn!("compiled rules are not kept: {}: {error}", folder.display());
+                None
+            }
+        });
+        let seal = match &cache {
+            Some(cache) => cache.seal.clone(),
+            None => Seal::new(cache::random_key()?),
+        };
+        Ok(Self { seal, cache })
+    }
+}
+
+#[derive(Default)]
+struct Book {
+    /// With the time since when.
+    underway: HashMap<Digest, Tick>,
+    /// Those that somebody went on without.
+    missed: HashSet<Digest>,
+    results: HashMap<Digest, Result>,
+    /// Their order, the oldest first.
+    order: VecDeque<Digest>,
+}
+
+impl Book {
+    fn file(&mut self, digest: Digest, result: Result) {
+        self.underway.remove(&digest);
+        if self.results.insert(digest, result).is_none() {
+            self.order.push_back(digest);
+        }
+        while self.order.len() > RESULTS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.results.remove(&oldest);
+        }
+    }
+
+    fn forget(&mut self, digest: &Digest) {
+        self.results.remove(digest);
+        self.order.retain(|kept| kept != digest);
+    }
+}
+
+impl std::fmt::Debug for Foundry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Foundry").field("helper", &self.helper).finish_non_exhaustive()
+    }
+}
+
+impl Foundry {
+    /// A foundry that keeps code in `folder`.
+    #[must_use]
+    pub fn new(folder: Option<PathBuf>, helper: Helper, now: Now) -> Self {
+        Self {
+            helper,
+            folder,
+            vault: OnceLock::new(),
+            now,
+            book: Mutex::default(),
+            done: Condvar::new(),
+            lanes: Default::default(),
+            edition: AtomicU64::new(0),
+            bell: OnceLock::new(),
+        }
+    }
+
+    fn vault(&self) -> std::result::Result<&Vault, LoadError> {
+        let open = || Vault::open(self.folder.as_deref()).map_err(|error| error.to_string());
+        self.vault.get_or_init(open).as_ref().map_err(|why| LoadError::Engine(why.clone()))
+    }
+
+    /// Who is to hear when something is finished that a reload did not wait for.
+    pub(crate) fn ring(&self, bell: Arc<Bell>) {
+        // Set once, by the one control plane there is.
+        let _set = self.bell.set(bell);
+    }
+
+    /// What changes when something is finished that a reload did not wait for.
+    pub(crate) fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
+    }
+
+    /// A compiler for one assembly, which waits `patience_ms` for everything in it, or as long as it
+    /// takes.
+    pub(crate) fn visit(self: &Arc<Self>, patience_ms: Option<u64>) -> Visit {
+        let until = patience_ms.map(|ms| (self.now)().plus_ms(ms));
+        Visit { foundry: self.clone(), until, seen: Mutex::default() }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // What it holds is valid entry by entry.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The component's code as it was kept.
+    fn kept(&self, sandbox: &Sandbox, job: Job<'_>) -> Option<Component> {
+        let Vault { seal, cache } = self.vault().ok()?;
+        let (cache, name) = (cache.as_ref()?, name(sandbox, &job.digest)?);
+        let code = cache.take(&name)?;
+        let loaded = sandbox.load(job.bytes, &code, seal);
+        if loaded.is_err() {
+            log::warn!("the code kept of {} is damaged and made anew", job.path);
+            cache.drop(&name);
+        }
+        loaded.ok()
+    }
+
+    /// Starts compiling, unless that is under way or done.
+    fn begin(
+        self: &Arc<Self>,
+        sandbox: &Sandbox,
+        job: Job<'_>,
+    ) -> std::result::Result<(), LoadError> {
+        let mut book = self.book();
+        if book.results.contains_key(&job.digest) || book.underway.contains_key(&job.digest) {
+            return Ok(());
+        }
+        if book.underway.len() >= COMPILE_QUEUE_MAX {
+            return Err(LoadError::Compiling);
+        }
+        book.underway.insert(job.digest, (self.now)());
+        drop(book);
+        let (foundry, bytes): (_, Arc<[u8]>) = (self.clone(), job.bytes.into());
+        let (digest, lane, path) = (job.digest, usize::from(job.is_members), job.path.to_owned());
+        let name = name(sandbox, &digest);
+        let work = move || foundry.work((digest, &bytes), lane, &path, name.as_deref());
+        let started = std::thread::Builder::new().name("seawall-compile".into()).spawn(work);
+        started.map(drop).map_err(|error| {
+            self.book().underway.remove(&job.digest);
+            LoadError::Engine(error.to_string())
+        })
+    }
+
+    /// Compiles one component, in its lane.
+    fn work(&self, (digest, bytes): (Digest, &[u8]), lane: usize, path: &str, name: Option<&str>) {
+        let turn = self.lanes.get(lane).map(|lane| lane.lock());
+        let began = (self.now)();
+        if bytes.len() > SMALL_COMPONENT_BYTES_MAX {
+            let mib = bytes.len() >> 20;
+            log::info!("compiling {path} ({mib} MiB); that takes some tens of seconds, once");
+        }
+        let vault = self.vault();
+        let result = vault.and_then(|vault| self.helper.compile(bytes, &vault.seal));
+        let result = result.map(Arc::<[u8]>::from);
+        if let Ok(code) = &result {
+            let took_ms = (self.now)().since_ms(began);
+            log::info!("compiled {path}: {} KiB of code in {took_ms} ms", code.len() >> 10);
+        }
+        drop(turn);
+        self.keep(name, &result, path);
+        let mut book = self.book();
+        book.file(digest, result);
+        let missed = book.missed.remove(&digest);
+        drop(book);
+        self.done.notify_all();
+        if missed {
+            self.edition.fetch_add(1, Ordering::AcqRel);
+            if let Some(bell) = self.bell.get() {
+                bell.changed(Change::Closed);
+            }
+        }
+    }
+
+    fn keep(&self, name: Option<&str>, result: &Result, path: &str) {
+        if let (Ok(Vault { cache: Some(cache), .. }), Some(name), Ok(code)) =
+            (self.vault(), name, result)
+            && let Err(error) = cache.put(name, code)
+        {
+            log::warn!("the code of {path} is not kept: {error}");
+        }
+    }
+
+    /// What came of it, waited for until `until`.
+    fn wait(&self, digest: &Digest, until: Option<Tick>) -> Result {
+        let mut book = self.book();
+        // What one reload has waited for in vain, the next does not wait for.
+        let began = book.underway.get(digest).copied();
+        let until =
+            until.map(|until| began.map_or(until, |at| until.min(at.plus_ms(COMPILE_WAIT_MS))));
+        loop {
+            match book.results.get(digest) {
+                Some(Ok(code)) => {
+                    let code = code.clone();
+                    // A ruleset that uses it holds it, and the folder does.
+                    book.forget(digest);
+                    return Ok(code);
+                }
+                Some(Err(why)) => {
+                    let why = why.clone();
+                    // The machine may have more to give next time.
+                    if matches!(why, LoadError::Engine(_)) {
+                        book.forget(digest);
+                    }
+                    return Err(why);
+                }
+                None => {}
+            }
+            let left_ms = until.map_or(u64::MAX, |until| until.since_ms((self.now)()));
+            if left_ms == 0 {
+                book.missed.insert(*digest);
+                return Err(LoadError::Compiling);
+            }
+            let pause = Duration::from_millis(left_ms.min(1_000));
+            (book, _) = self.done.wait_timeout(book, pause).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn name(sandbox: &Sandbox, digest: &Digest) -> Option<String> {
+    let mut name = String::with_capacity(81);
+    for byte in digest {
+        let _written = write!(name, "{byte:02x}");
+    }
+    Some(format!("{name}-{}", sandbox.code_version().ok()?))
+}
+
+/// The foundry as one assembly sees it.
+pub(crate) struct Visit {
+    foundry: Arc<Foundry>,
+    until: Option<Tick>,
+    /// An assembly may be made again without a member's part, and then asks again.
+    seen: Mutex<HashMap<Digest, Component>>,
+}
+
+impl Compiler for Visit {
+    fn compile(
+        &self,
+        sandbox: &Sandbox,
+        job: Job<'_>,
+    ) -> std::result::Result<Component, LoadError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(component) = seen.get(&job.digest) {
+            return Ok(component.clone());
+        }
+        let component = match self.foundry.kept(sandbox, job) {
+            Some(component) => component,
+            None => {
+                self.foundry.begin(sandbox, job)?;
+                let code = self.foundry.wait(&job.digest, self.until)?;
+                sandbox.load(job.bytes, &code, &self.foundry.vault()?.seal)?
+            }
+        };
+        seen.insert(job.digest, component.clone());
+        Ok(component)
+    }
+}
+
+#[cfg(test)]
+mod tests;

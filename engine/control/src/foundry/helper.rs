@@ -1,0 +1,189 @@
+//! The process that compiles: how it is started, and what it does.
+//!
+//! A component's author decides what compiling it takes: a few hundred kilobytes can hold a
+//! compiler for minutes. So it happens in a process of this same program that confines itself
+//! before it reads the first byte, and that the system ends where it takes too much. It is handed a
+//! key and a component on its standard input, and gives sealed code on its standard output.
+
+use std::fmt::Display;
+use std::io::{self, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+
+use seawall_sys::Confinement;
+use seawall_wasm::{LoadError, SEAL_KEY_BYTES, SandboxLimits, Seal, translate};
+
+use super::cache::CODE_BYTES_MAX;
+
+/// Seconds of processor time for compiling a component of up to [`SMALL_COMPONENT_BYTES_MAX`].
+pub const COMPILE_CPU_S_MAX: u64 = 10;
+/// Bytes of address space for that.
+pub const COMPILE_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of a component up to which it is a small one; larger ones carry a language along.
+pub const SMALL_COMPONENT_BYTES_MAX: usize = 2 << 20;
+/// Seconds of processor time for compiling a large component.
+pub const COMPILE_LARGE_CPU_S_MAX: u64 = 90;
+/// Bytes of address space for that.
+pub const COMPILE_LARGE_BYTES_MAX: u64 = 3 << 30;
+/// How far compiling stands behind serving for the processor: on a busy machine it gets about a tenth
+/// of one, so that a reload under attack goes on.
+pub const COMPILE_NICENESS: i32 = 10;
+/// Bytes of what the process says of a component that cannot be compiled.
+const MESSAGE_BYTES_MAX: u64 = 4 << 10;
+
+/// How much address space the allocator takes at a time, by the name of its setting; what it would
+/// take at once otherwise, a gibibyte, is as much as the limit.
+const ARENA: &str = "MIMALLOC_ARENA_RESERVE";
+const ARENA_KIB: &str = "16384";
+
+/// How the process is started.
+#[derive(Debug, Clone)]
+pub struct Helper {
+    /// The program: this one.
+    pub program: PathBuf,
+    /// Its arguments in front of the two that name the limits.
+    pub args: Vec<String>,
+}
+
+impl Default for Helper {
+    /// This very program, even where its file has been replaced since it started.
+    fn default() -> Self {
+        Self { program: "/proc/self/exe".into(), args: vec!["compile".into()] }
+    }
+}
+
+/// What compiling this many bytes may take.
+const fn confinement(bytes: usize) -> Confinement {
+    let (cpu_s, address_space_bytes) = match bytes {
+        ..=SMALL_COMPONENT_BYTES_MAX => (COMPILE_CPU_S_MAX, COMPILE_BYTES_MAX),
+        _ => (COMPILE_LARGE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX),
+    };
+    Confinement { cpu_s, address_space_bytes, niceness: COMPILE_NICENESS }
+}
+
+impl Helper {
+    /// Compiles `component` and gives its code, sealed.
+    ///
+    /// # Errors
+    /// Why there is none. [`LoadError::Engine`] is the machine's doing, all others the component's.
+    pub(crate) fn compile(&self, component: &[u8], seal: &Seal) -> Result<Vec<u8>, LoadError> {
+        let limits = confinement(component.len());
+        self.run(component, seal, limits).map_err(ours)?
+    }
+
+    fn run(
+        &self,
+        component: &[u8],
+        seal: &Seal,
+        limits: Confinement,
+    ) -> io::Result<Result<Vec<u8>, LoadError>> {
+        let mut child = Command::new(&self.program)
+            .arg0("seawall")
+            .args(&self.args)
+            .arg(limits.cpu_s.to_string())
+            .arg(limits.address_space_bytes.to_string())
+            .env_clear()
+            .env(ARENA, ARENA_KIB)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        // It reads all before it writes anything, so neither waits for the other.
+        if let Some(mut input) = child.stdin.take() {
+            // One that has ended already says why by how it ended.
+            let _told = input.write_all(seal.key()).and_then(|()| input.write_all(component));
+        }
+        let (mut code, mut said) = (Vec::new(), Vec::new());
+        if let Some(output) = child.stdout.take() {
+            output.take(CODE_BYTES_MAX).read_to_end(&mut code)?;
+        }
+        if let Some(output) = child.stderr.take() {
+            output.take(MESSAGE_BYTES_MAX).read_to_end(&mut said)?;
+        }
+        Ok(outcome(child.wait()?, code, &said, limits))
+    }
+}
+
+fn ours(error: impl Display) -> LoadError {
+    LoadError::Engine(format!("the process that compiles rules: {error}"))
+}
+
+fn outcome(
+    status: ExitStatus,
+    code: Vec<u8>,
+    said: &[u8],
+    limits: Confinement,
+) -> Result<Vec<u8>, LoadError> {
+    if status.success() {
+        return Ok(code);
+    }
+    if status.signal().is_some() {
+        let mib = limits.address_space_bytes >> 20;
+        return Err(LoadError::TooDear(format!(
+            "{} s of processor time or {mib} MiB of memory",
+            limits.cpu_s
+        )));
+    }
+    let said = String::from_utf8_lossy(said).trim().to_owned();
+    match status.code() {
+        Some(1) if !said.is_empty() => Err(LoadError::Told(said)),
+        _ => Err(ours(format!("{status} {said}").trim())),
+    }
+}
+
+/// What the process does: confines itself, then compiles what it is handed.
+///
+/// # Errors
+/// What is to be said about the component; [`LoadError::Engine`] where the machine is to blame.
+pub fn compile_confined(cpu_s: u64, address_space_bytes: u64) -> Result<(), LoadError> {
+    let niceness = COMPILE_NICENESS;
+    seawall_sys::confine(Confinement { cpu_s, address_space_bytes, niceness }).map_err(ours)?;
+    let (mut key, mut component) = ([0; SEAL_KEY_BYTES], Vec::new());
+    let mut input = io::stdin().lock();
+    input.read_exact(&mut key).map_err(ours)?;
+    input.read_to_end(&mut component).map_err(ours)?;
+    let code = translate(&SandboxLimits::default(), &component, &Seal::new(key))?;
+    io::stdout().lock().write_all(&code).map_err(ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEAL: Seal = Seal::new([3; SEAL_KEY_BYTES]);
+
+    /// A shell in the place of the process that compiles: what it does is in `script`.
+    fn compiled_by(script: &str, bytes: usize) -> Result<Vec<u8>, LoadError> {
+        let args = vec!["-c".into(), script.into(), "sh".into()];
+        let helper = Helper { program: "/bin/sh".into(), args };
+        helper.compile(&vec![b'x'; bytes], &SEAL)
+    }
+
+    #[test]
+    fn it_is_handed_key_component_and_limits() {
+        assert_eq!(compiled_by("cat", 3).unwrap(), [&[3; SEAL_KEY_BYTES][..], b"xxx"].concat());
+        let limits = |bytes| String::from_utf8(compiled_by("echo $1 $2", bytes).unwrap()).unwrap();
+        assert_eq!(limits(SMALL_COMPONENT_BYTES_MAX), "10 1073741824\n");
+        assert_eq!(limits(SMALL_COMPONENT_BYTES_MAX + 1), "90 3221225472\n");
+    }
+
+    #[test]
+    fn its_end_is_told_by_its_cause() {
+        let told = compiled_by("cat >/dev/null; echo it is bad >&2; exit 1", 3).unwrap_err();
+        assert_eq!(told, LoadError::Told("it is bad".into()));
+        let killed = compiled_by("kill -KILL $$", 3).unwrap_err();
+        assert!(killed.to_string().contains("10 s of processor time or 1024 MiB"), "{killed}");
+        for script in ["exit 70", "exit 1"] {
+            let ours = compiled_by(script, 3).unwrap_err();
+            assert!(matches!(ours, LoadError::Engine(_)), "{script}: {ours}");
+        }
+        let missing = Helper { program: "no/such/program".into(), args: Vec::new() };
+        assert!(matches!(missing.compile(b"x", &SEAL), Err(LoadError::Engine(_))));
+    }
+
+    #[test]
+    fn a_process_that_reads_nothing_stops_nobody() {
+        assert_eq!(compiled_by("echo done", 4 << 20).unwrap(), b"done\n");
+    }
+}

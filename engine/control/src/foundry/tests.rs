@@ -1,0 +1,221 @@
+//! The foundry with a shell in the place of the process that compiles: what it would give lies
+//! ready, and a pipe says when it may.
+
+use std::fs;
+use std::process::Command;
+
+use seawall_wasm::{SEAL_KEY_BYTES, SandboxLimits, translate};
+use tempfile::TempDir;
+
+use super::*;
+use crate::clock;
+
+const DIGEST: Digest = [1; 32];
+
+fn guest() -> Vec<u8> {
+    let text = "(component (core module $m (func (export \"f\") (result i64) i64.const 1))
+        (core instance $i (instantiate $m))
+        (func (export \"f\") (result s64) (canon lift (core func $i \"f\"))))";
+    wat::parse_str(text).unwrap()
+}
+
+/// A folder with a key and the code that a helper would make of [`guest`].
+struct Place {
+    around: TempDir,
+    sandbox: Sandbox,
+    guest: Vec<u8>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let around = tempfile::tempdir().unwrap();
+        let key = [5; SEAL_KEY_BYTES];
+        let folder = around.path().join("code");
+        Cache::open(&folder).unwrap();
+        fs::write(folder.join("key"), key).unwrap();
+        let limits = SandboxLimits { instances_max: 1, ..SandboxLimits::default() };
+        let code = translate(&limits, &guest(), &Seal::new(key)).unwrap();
+        fs::write(around.path().join("made"), code).unwrap();
+        Self { around, sandbox: Sandbox::new(limits), guest: guest() }
+    }
+
+    /// A foundry whose helper notes that it was started and then does `script`.
+    fn foundry(&self, script: &str) -> Arc<Foundry> {
+        let here = self.around.path().display();
+        let script = format!("cd {here}; cat >/dev/null; echo started >>starts; {script}");
+        let helper =
+            Helper { program: "/bin/sh".into(), args: vec!["-c".into(), script, "sh".into()] };
+        Arc::new(Foundry::new(Some(self.around.path().join("code")), helper, clock()))
+    }
+
+    fn starts(&self) -> usize {
+        fs::read_to_string(self.around.path().join("starts")).map_or(0, |text| text.lines().count())
+    }
+
+    fn pipe(&self, name: &str) {
+        let made = Command::new("mkfifo").arg(self.around.path().join(name)).status().unwrap();
+        assert!(made.success());
+    }
+
+    fn let_go(&self, name: &str) {
+        fs::write(self.around.path().join(name), "go\n").unwrap();
+    }
+
+    fn job(&self, digest: Digest, is_members: bool) -> Job<'_> {
+        Job { bytes: &self.guest, digest, path: "a.wasm", is_members }
+    }
+
+    fn ask(
+        &self,
+        foundry: &Arc<Foundry>,
+        patience_ms: Option<u64>,
+    ) -> std::result::Result<Component, LoadError> {
+        foundry.visit(patience_ms).compile(&self.sandbox, self.job(DIGEST, false))
+    }
+}
+
+fn until(mut holds: impl FnMut() -> bool) {
+    while !holds() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_component_is_compiled_once_and_kept_over_a_restart() {
+    let place = Place::new();
+    let foundry = place.foundry("cat made");
+    assert_eq!(place.ask(&foundry, None).unwrap().exports().len(), 1);
+    place.ask(&foundry, None).unwrap();
+    assert_eq!(place.ask(&place.foundry("exit 1"), None).unwrap().exports().len(), 1);
+    assert_eq!(place.starts(), 1);
+}
+
+#[test]
+fn kept_code_that_is_damaged_is_made_anew() {
+    let place = Place::new();
+    place.ask(&place.foundry("cat made"), None).unwrap();
+    for entry in fs::read_dir(place.around.path().join("code")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "code") {
+            let mut code = fs::read(&path).unwrap();
+            let last = code.len() - 1;
+            code[last] ^= 1;
+            fs::write(path, code).unwrap();
+        }
+    }
+    place.ask(&place.foundry("cat made"), None).unwrap();
+    assert_eq!(place.starts(), 2);
+    place.ask(&place.foundry("exit 1"), None).unwrap();
+}
+
+#[test]
+fn what_a_reload_does_not_wait_for_is_there_for_the_next() {
+    let place = Place::new();
+    place.pipe("gate");
+    let foundry = place.foundry("read x <gate; cat made");
+    let bell = Arc::new(Bell::default());
+    foundry.ring(bell.clone());
+    for _ in 0..3 {
+        assert_eq!(place.ask(&foundry, Some(0)).unwrap_err(), LoadError::Compiling);
+    }
+    assert_eq!(foundry.edition(), 0);
+    place.let_go("gate");
+    until(|| foundry.edition() == 1);
+    let rung = bell.wait(Duration::from_millis(1)).unwrap();
+    assert_eq!(rung.cause, crate::Cause::Change);
+    place.ask(&foundry, Some(0)).unwrap();
+    assert_eq!(place.starts(), 1);
+}
+
+#[test]
+fn what_one_reload_has_waited_for_the_next_does_not() {
+    let place = Place::new();
+    place.pipe("gate");
+    let time = Arc::new(AtomicU64::new(1_000_000));
+    let shown = time.clone();
+    let now: Now = Arc::new(move || Tick(shown.load(Ordering::Relaxed)));
+    let foundry =
+        Arc::new(Foundry { now, ..Arc::into_inner(place.foundry("read x <gate")).unwrap() });
+    assert_eq!(place.ask(&foundry, Some(0)).unwrap_err(), LoadError::Compiling);
+    time.fetch_add(COMPILE_WAIT_MS, Ordering::Relaxed);
+    // The clock stands still: to wait now would be to wait for ever.
+    assert_eq!(place.ask(&foundry, Some(COMPILE_WAIT_MS)).unwrap_err(), LoadError::Compiling);
+    place.let_go("gate");
+    until(|| foundry.edition() == 1);
+}
+
+#[test]
+fn what_was_waited_for_rings_no_bell() {
+    let place = Place::new();
+    let foundry = place.foundry("cat made");
+    place.ask(&foundry, Some(600_000)).unwrap();
+    assert_eq!(foundry.edition(), 0);
+}
+
+#[test]
+fn a_component_that_cannot_be_compiled_costs_its_time_once() {
+    let place = Place::new();
+    let foundry = place.foundry("echo it is bad >&2; exit 1");
+    for _ in 0..3 {
+        let why = place.ask(&foundry, None).unwrap_err();
+        assert_eq!(why, LoadError::Told("it is bad".into()));
+    }
+    assert_eq!(place.starts(), 1);
+}
+
+#[test]
+fn what_the_machine_is_to_blame_for_is_tried_again() {
+    let place = Place::new();
+    let foundry = place.foundry("exit 70");
+    for _ in 0..2 {
+        assert!(matches!(place.ask(&foundry, None).unwrap_err(), LoadError::Engine(_)));
+    }
+    assert_eq!(place.starts(), 2);
+}
+
+#[test]
+fn no_members_component_stands_before_one_of_the_host() {
+    let place = Place::new();
+    place.pipe("gate");
+    // The first to be started stands still.
+    let foundry = place.foundry("mkdir first 2>/dev/null && read x <gate; cat made");
+    let members = foundry.visit(Some(0)).compile(&place.sandbox, place.job([2; 32], true));
+    assert_eq!(members.unwrap_err(), LoadError::Compiling);
+    until(|| place.around.path().join("first").exists());
+    place.ask(&foundry, None).unwrap();
+    assert_eq!(foundry.edition(), 0, "the member's still stands there");
+    place.let_go("gate");
+    until(|| foundry.edition() == 1);
+}
+
+#[test]
+fn results_and_the_queue_are_bounded() {
+    let mut book = Book::default();
+    for at in 0..=RESULTS_MAX {
+        let mut digest = [0; 32];
+        digest[..8].copy_from_slice(&at.to_le_bytes());
+        book.file(digest, Err(LoadError::CoreModule));
+    }
+    assert_eq!((book.results.len(), book.order.len()), (RESULTS_MAX, RESULTS_MAX));
+    assert!(!book.results.contains_key(&[0; 32]), "the oldest went");
+
+    let place = Place::new();
+    let foundry = place.foundry("cat made");
+    for at in 0..COMPILE_QUEUE_MAX {
+        let digest = [u8::try_from(at).unwrap() + 10; 32];
+        foundry.book().underway.insert(digest, Tick(0));
+    }
+    assert_eq!(place.ask(&foundry, None).unwrap_err(), LoadError::Compiling);
+    assert_eq!(place.starts(), 0);
+}
+
+#[test]
+fn without_a_folder_that_can_be_used_it_compiles_each_time() {
+    let place = Place::new();
+    let foundry = Foundry::new(Some("/dev/null/none".into()), Helper::default(), clock());
+    assert!(foundry.vault().unwrap().cache.is_none());
+    // Its key is its own, so that code under another is not taken.
+    let code = fs::read(place.around.path().join("made")).unwrap();
+    let loaded = place.sandbox.load(&place.guest, &code, &foundry.vault().unwrap().seal);
+    assert_eq!(loaded.unwrap_err(), LoadError::Stale);
+}

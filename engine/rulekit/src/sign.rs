@@ -1,0 +1,117 @@
+//! Keys and signatures, in minisign's formats: what `minisign` makes, Seawall takes, and the other
+//! way round.
+
+use anyhow::{Context, Result, anyhow, bail};
+use minisign::{KeyPair, SecretKey, SecretKeyBox};
+use std::io::Cursor;
+
+/// A new pair of keys, as texts for files.
+#[derive(Debug)]
+pub struct NewKeys {
+    /// What signs. Whoever has it can sign, unless a password protects it.
+    pub secret: String,
+    /// The line that a configuration names.
+    pub public: String,
+}
+
+/// Makes a pair of keys. Without a password the secret one protects itself by nothing but its file's
+/// permissions.
+///
+/// # Errors
+/// The system gives no randomness.
+pub fn new_keys(password: Option<String>) -> Result<NewKeys> {
+    let KeyPair { pk, sk } = match password {
+        None => KeyPair::generate_unencrypted_keypair()?,
+        Some(password) => KeyPair::generate_encrypted_keypair(Some(password))?,
+    };
+    let comment = "secret key for Seawall's rules; give it to nobody";
+    Ok(NewKeys { secret: sk.to_box(Some(comment))?.into_string(), public: pk.to_base64() })
+}
+
+/// What a secret key's file needs to be used.
+#[derive(Debug)]
+pub enum Unlocked {
+    /// Nothing more.
+    Key(Box<SecretKey>),
+    /// Its password.
+    NeedsPassword(SecretKeyBox),
+}
+
+/// The secret key of a file's text.
+///
+/// # Errors
+/// It is no secret key.
+pub fn secret_key(text: &str) -> Result<Unlocked> {
+    let lines = text.lines().count();
+    if lines < 2 || !text.starts_with("untrusted comment:") {
+        bail!(
+            "this is no secret key: it is the file that `seawall rule key` or `minisign -G` made"
+        );
+    }
+    match SecretKeyBox::from_string(text)?.into_unencrypted_secret_key() {
+        Ok(key) => Ok(Unlocked::Key(Box::new(key))),
+        Err(_) => Ok(Unlocked::NeedsPassword(SecretKeyBox::from_string(text)?)),
+    }
+}
+
+/// Unlocks a key with its password.
+///
+/// # Errors
+/// It is another's, or the file is damaged.
+pub fn unlock(locked: SecretKeyBox, password: String) -> Result<SecretKey> {
+    let unlocked = locked.into_secret_key(Some(password));
+    unlocked.map_err(|_| anyhow!("the password is not this key's, or its file is damaged"))
+}
+
+/// The text of the signature's file for `bytes`. `name` is what the signed comment calls them.
+///
+/// # Errors
+/// The key is locked.
+pub fn sign(key: &SecretKey, bytes: &[u8], name: &str) -> Result<String> {
+    let trusted = format!("file:{name}");
+    let comment = "signature of a rule for Seawall";
+    let signed = minisign::sign(None, key, Cursor::new(bytes), Some(&trusted), Some(comment));
+    Ok(signed.context("cannot sign")?.into_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signed_with(password: Option<&str>) -> (NewKeys, String) {
+        let keys = new_keys(password.map(str::to_owned)).unwrap();
+        let key = match (secret_key(&keys.secret).unwrap(), password) {
+            (Unlocked::Key(key), None) => *key,
+            (Unlocked::NeedsPassword(locked), Some(password)) => {
+                assert!(unlock(locked.clone(), "another".into()).is_err());
+                unlock(locked, password.into()).unwrap()
+            }
+            (other, _) => panic!("{other:?}"),
+        };
+        let signature = sign(&key, b"component", "a.wasm").unwrap();
+        (keys, signature)
+    }
+
+    #[test]
+    fn what_is_signed_is_verified_by_minisigns_rules() {
+        for password in [None, Some("open")] {
+            let (keys, signature) = signed_with(password);
+            let public = minisign::PublicKey::from_base64(&keys.public).unwrap();
+            let signature = minisign::SignatureBox::from_string(&signature).unwrap();
+            assert_eq!(signature.trusted_comment().unwrap(), "file:a.wasm");
+            let verify = |bytes: &[u8]| {
+                minisign::verify(&public, &signature, Cursor::new(bytes), true, false, false)
+            };
+            verify(b"component").unwrap();
+            assert!(verify(b"c0mponent").is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_key_is_told_so() {
+        let keys = new_keys(None).unwrap();
+        for text in ["", "x", &keys.public] {
+            assert!(secret_key(text).unwrap_err().to_string().contains("no secret key"), "{text}");
+        }
+    }
+}

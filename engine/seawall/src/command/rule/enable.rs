@@ -1,0 +1,37 @@
+//! `seawall rule enable`: lets a rule back out of quarantine before its time.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::command::Server;
+use crate::exit::{Exit, fail, say};
+
+/// Let a rule of the running server back out of quarantine.
+#[derive(Debug, Args)]
+pub(crate) struct Enable {
+    /// The extern, as `seawall status` calls it
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    server: Server,
+}
+
+impl Enable {
+    pub(super) fn run(&self) -> Result<Exit> {
+        let client = match self.server.client() {
+            Ok(client) => client,
+            Err(exit) => return Ok(exit),
+        };
+        Ok(match client.enable_rule(&self.name) {
+            Ok(true) => {
+                say(format!("{}: is asked again", self.name));
+                Exit::Fine
+            }
+            Ok(false) => {
+                let name = self.name.escape_debug();
+                fail(Exit::Wrong, format!("the running policy declares no extern `{name}`"))
+            }
+            Err(error) => fail(Exit::Unreachable, error),
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! Limits that a process puts on itself before it touches what a stranger made.
+
+use rustix::process::{self, Resource, Rlimit, Signal};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// What the process may use from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confinement {
+    /// Seconds of processor time, from the start of the process. One more and it is killed.
+    pub cpu_s: u64,
+    /// Bytes of address space.
+    pub address_space_bytes: u64,
+    /// How much it stands behind others for the processor: 0 to 19.
+    pub niceness: i32,
+}
+
+/// Confines this process for good: processor time, address space and priority; it writes no file and
+/// leaves no core; and it ends with the thread that started it.
+///
+/// # Errors
+/// The system refuses; then the process should end.
+pub fn confine(to: Confinement) -> io::Result<()> {
+    process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let exactly = |value| Rlimit { current: Some(value), maximum: Some(value) };
+    process::setrlimit(Resource::Cpu, exactly(to.cpu_s))?;
+    process::setrlimit(Resource::As, exactly(to.address_space_bytes))?;
+    process::setrlimit(Resource::Core, exactly(0))?;
+    process::setrlimit(Resource::Fsize, exactly(0))?;
+    process::nice(to.niceness)?;
+    Ok(())
+}
+
+/// Whether a folder is ours and nobody else may look into it or write there.
+///
+/// # Errors
+/// It cannot be looked at.
+pub fn is_ours_alone(folder: &Path) -> io::Result<bool> {
+    let seen = std::fs::symlink_metadata(folder)?;
+    let closed = seen.mode() & 0o077 == 0;
+    Ok(seen.is_dir() && closed && seen.uid() == process::geteuid().as_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn a_folder_that_others_may_enter_is_not_ours_alone() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path().join("folder");
+        std::fs::create_dir(&folder).unwrap();
+        for (mode, ours) in [(0o700, true), (0o710, false), (0o701, false), (0o500, true)] {
+            std::fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(is_ours_alone(&folder).unwrap(), ours, "{mode:o}");
+        }
+        let link = around.path().join("link");
+        symlink(&folder, &link).unwrap();
+        assert!(!is_ours_alone(&link).unwrap(), "a link may come to lead elsewhere");
+        assert!(is_ours_alone(&around.path().join("none")).is_err());
+    }
+}

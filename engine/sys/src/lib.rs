@@ -1,0 +1,10 @@
+//! What needs `unsafe` or a system call that the standard library lacks, behind a sound interface.
+//!
+//! This is the one room that may hold `unsafe`. Each part is small enough to be read whole, and
+//! nothing here decides anything.
+
+mod code;
+mod confine;
+
+pub use code::{CodeError, SEAL_KEY_BYTES, Seal, code_version, compile, load};
+pub use confine::{Confinement, confine, is_ours_alone};

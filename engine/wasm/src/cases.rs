@@ -1,0 +1,295 @@
+//! Cases: what a component says it must answer. Its author writes them, its builder puts them into a
+//! custom section, and whoever loads it can ask them.
+//!
+//! Where this does not protect: cases are the author's. They show a rule that was built wrong, was
+//! handed the wrong arguments or is too dear for its `extern`; not one that means ill.
+
+use crate::headers::pack_headers;
+use crate::{Answer, Arg, ParamKind, ResultKind};
+use seawall_model::HeaderView;
+use serde::Deserialize;
+use std::net::IpAddr;
+use toml::{Spanned, Table, Value};
+use wasmparser::{Parser, Payload};
+
+/// The custom section that holds a component's cases.
+pub const CASES_SECTION: &str = "seawall:cases";
+/// Bytes of that section.
+pub const CASES_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one argument. The sandbox refuses longer ones by itself.
+const ARG_BYTES_MAX: usize = 64 << 10;
+
+/// What is wrong with cases, in words for their author.
+pub type CaseError = String;
+
+/// What one call must answer.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// `FILE:LINE: case `NAME``.
+    pub place: String,
+    /// What it shows.
+    pub name: String,
+    /// The policy's name of the function that is asked.
+    pub function: String,
+    expect: Value,
+    args: Table,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cases {
+    #[serde(default)]
+    case: Vec<Spanned<Written>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: String,
+    function: String,
+    expect: Value,
+    #[serde(default)]
+    args: Table,
+}
+
+/// The text of the cases inside a component; empty where it has none.
+///
+/// # Errors
+/// They are no text, or too long; or the bytes are no component.
+pub fn cases_inside(component: &[u8]) -> Result<String, CaseError> {
+    let (mut found, mut depth) = (Vec::new(), 0_u32);
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.map_err(|error| error.message().to_owned())? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::CustomSection(section) if depth == 0 && section.name() == CASES_SECTION => {
+                found.extend_from_slice(section.data());
+            }
+            _ => {}
+        }
+    }
+    if found.len() > CASES_BYTES_MAX {
+        return Err(format!("its cases have more than {CASES_BYTES_MAX} bytes"));
+    }
+    String::from_utf8(found).map_err(|_| "its cases are no text".to_owned())
+}
+
+/// The cases of a text that stands in `file`.
+///
+/// # Errors
+/// It is no list of cases; the message names file and line.
+pub fn parse_cases(file: &str, text: &str) -> Result<Vec<Case>, CaseError> {
+    let cases: Cases = toml::from_str(text)
+        .map_err(|error| format!("{file}: {}", error.to_string().trim_end()))?;
+    let made = cases.case.into_iter().map(|case| {
+        let before = text.get(..case.span().start).unwrap_or_default();
+        let line = before.matches('\n').count().saturating_add(1);
+        let Written { name, function, expect, args } = case.into_inner();
+        let place = format!("{file}:{line}: case `{}`", name.escape_debug());
+        Case { place, name, function, expect, args }
+    });
+    Ok(made.collect())
+}
+
+/// A case as a call.
+#[derive(Debug, Clone)]
+pub struct CaseCall {
+    args: Vec<Given>,
+    /// What it must answer.
+    pub expect: Answer,
+}
+
+#[derive(Debug, Clone)]
+enum Given {
+    Bool(bool),
+    Int(i64),
+    Bytes(Vec<u8>),
+}
+
+impl CaseCall {
+    /// Its arguments.
+    #[must_use]
+    pub fn args(&self) -> Vec<Arg<'_>> {
+        let arg = |given| match given {
+            &Given::Bool(value) => Arg::Bool(value),
+            &Given::Int(value) => Arg::Int(value),
+            Given::Bytes(bytes) => Arg::Bytes(bytes),
+        };
+        self.args.iter().map(arg).collect()
+    }
+}
+
+impl Case {
+    /// Makes it ready for a function with these parameters and this result.
+    ///
+    /// # Errors
+    /// It does not fit; the message names the case and the argument.
+    pub fn call(
+        &self,
+        params: &[(String, ParamKind)],
+        result: ResultKind,
+    ) -> Result<CaseCall, CaseError> {
+        self.fitted(params, result).map_err(|why| format!("{}: {why}", self.place))
+    }
+
+    fn fitted(
+        &self,
+        params: &[(String, ParamKind)],
+        result: ResultKind,
+    ) -> Result<CaseCall, CaseError> {
+        let shown = || {
+            let params = params.iter().map(|(name, kind)| format!("{name}: {}", kind.word()));
+            let params: Vec<String> = params.collect();
+            format!("{}({}) -> {}", self.function, params.join(", "), result.word())
+        };
+        let known = |name: &String| params.iter().any(|(param, _)| param == name);
+        if let Some(extra) = self.args.keys().find(|name| !known(name)) {
+            return Err(format!("there is no parameter `{extra}`: the function is {}", shown()));
+        }
+        let arg = |(name, kind): &(String, ParamKind)| {
+            let value = self.args.get(name);
+            let value = value
+                .ok_or_else(|| format!("`args` lacks `{name}`: the function is {}", shown()))?;
+            given(*kind, value).map_err(|why| format!("`{name}`: {why}"))
+        };
+        let args = params.iter().map(arg).collect::<Result<_, CaseError>>()?;
+        let expect = expected(result, &self.expect).ok_or_else(|| {
+            let is = result.word();
+            format!("`expect` is of another type than the function's answer, {is}")
+        })?;
+        Ok(CaseCall { args, expect })
+    }
+}
+
+fn given(kind: ParamKind, value: &Value) -> Result<Given, CaseError> {
+    use ParamKind::{Address, Bool, Bytes, Headers, Int, Text};
+    let why = match (kind, value) {
+        (Bool, Value::Boolean(value)) => return Ok(Given::Bool(*value)),
+        (Int, Value::Integer(value)) => return Ok(Given::Int(*value)),
+        (Text | Bytes, Value::String(text)) => return Ok(Given::Bytes(text.clone().into_bytes())),
+        (Address, Value::String(text)) => return address(text).map(Given::Bytes),
+        (Headers | Bytes, Value::Array(fields)) => return headers(fields).map(Given::Bytes),
+        (Bool, _) => "it is a bool: write `true` or `false`",
+        (Int, _) => "it is an int: write a whole number",
+        (Text | Bytes, _) => "it is a text: write it between quotes",
+        (Address, _) => "it is an address: write it between quotes",
+        (Headers, _) => "they are headers: write [[\"name\", \"value\"], …]",
+    };
+    Err(why.to_owned())
+}
+
+fn address(text: &str) -> Result<Vec<u8>, CaseError> {
+    let address: IpAddr = text.parse().map_err(|_| {
+        format!("`{}` is no address: write one such as \"192.0.2.1\"", text.escape_debug())
+    })?;
+    // As the host hands it over: an IPv4 address in IPv6 clothes is an IPv4 address.
+    Ok(match address.to_canonical() {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    })
+}
+
+struct Fields<'a>(Vec<(&'a str, &'a str)>);
+
+impl HeaderView for Fields<'_> {
+    fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        self.0.iter().any(|(have, value)| *have == name && visit(value.as_bytes()))
+    }
+
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        self.0.iter().find(|(have, _)| *have == name).map(|(_, value)| value.as_bytes())
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.0.iter().for_each(|(name, value)| visit(name.as_bytes(), value.as_bytes()));
+    }
+}
+
+fn headers(fields: &[Value]) -> Result<Vec<u8>, CaseError> {
+    let field = |value| match Value::as_array(value).map(Vec::as_slice) {
+        Some([Value::String(name), Value::String(value)]) => Ok((name.as_str(), value.as_str())),
+        _ => Err("a field is a pair of texts: [\"name\", \"value\"]".to_owned()),
+    };
+    let fields = Fields(fields.iter().map(field).collect::<Result<_, CaseError>>()?);
+    let mut packed = Vec::new();
+    pack_headers(&fields, &mut packed, ARG_BYTES_MAX).map_err(|error| error.to_string())?;
+    Ok(packed)
+}
+
+fn expected(result: ResultKind, value: &Value) -> Option<Answer> {
+    match (result, value) {
+        (ResultKind::Bool, Value::Boolean(value)) => Some(Answer::Bool(*value)),
+        (ResultKind::Int, Value::Integer(value)) => Some(Answer::Int(*value)),
+        (ResultKind::Text, Value::String(text)) => Some(Answer::Text(text.clone().into_bytes())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(text: &str) -> Result<CaseCall, CaseError> {
+        use ParamKind::{Address, Bool, Headers, Int, Text};
+        let kinds = [Bool, Int, Text, Address, Headers];
+        let params: Vec<_> =
+            ["a", "b", "c", "d", "e"].map(str::to_owned).into_iter().zip(kinds).collect();
+        parse_cases("cases/a.toml", text)?.first().unwrap().call(&params, ResultKind::Text)
+    }
+
+    const GOOD: &str = "# first\n\n[[case]]\nname = \"n\"\nfunction = \"all_kinds\"\nexpect = \"x\"\n\
+        args = { a = true, b = -1, c = \"é\", d = \"::ffff:192.0.2.1\", e = [[\"Host\", \"h\"]] }\n";
+
+    #[test]
+    fn every_kind_is_made_ready() {
+        let call = call(GOOD).unwrap();
+        let want: [Arg<'_>; 5] = [
+            Arg::Bool(true),
+            Arg::Int(-1),
+            Arg::Bytes("é".as_bytes()),
+            Arg::Bytes(&[192, 0, 2, 1]),
+            Arg::Bytes(b"\x04\0\x01\0\0\0hosth"),
+        ];
+        assert!(call.args() == want);
+        assert_eq!(call.expect, Answer::Text(b"x".to_vec()));
+        let cases = parse_cases("cases/a.toml", GOOD).unwrap();
+        assert_eq!(cases[0].place, "cases/a.toml:3: case `n`");
+    }
+
+    #[test]
+    fn mistakes_are_named_with_place_and_fix() {
+        for (from, to, part) in [
+            ("a = true", "a = 1", "`a`: it is a bool"),
+            ("b = -1", "b = \"1\"", "`b`: it is an int"),
+            ("c = \"é\"", "c = 1", "`c`: it is a text"),
+            ("::ffff:192.0.2.1", "here", "`d`: `here` is no address"),
+            ("[[\"Host\", \"h\"]]", "[\"Host\"]", "`e`: a field is a pair"),
+            ("a = true, ", "", "lacks `a`: the function is all_kinds(a: bool, b: int, c: string"),
+            ("a = true, ", "a = true, z = 1, ", "no parameter `z`"),
+            ("expect = \"x\"", "expect = 1", "answer, string"),
+            ("expect = \"x\"", "expects = \"x\"", "expects"),
+        ] {
+            let error = call(&GOOD.replace(from, to)).unwrap_err();
+            assert!(error.contains(part) && error.contains("cases/a.toml"), "{error}");
+        }
+    }
+
+    fn with_sections(sections: &str) -> Vec<u8> {
+        wat::parse_str(format!("(component {sections})")).unwrap()
+    }
+
+    #[test]
+    fn the_cases_inside_are_those_of_the_component_itself() {
+        let two = "(@custom \"seawall:cases\" \"one\") (@custom \"other\" \"x\")
+            (component (@custom \"seawall:cases\" \"within\"))
+            (@custom \"seawall:cases\" \" two\")";
+        assert_eq!(cases_inside(&with_sections(two)).unwrap(), "one two");
+        assert_eq!(cases_inside(&with_sections("")).unwrap(), "");
+        let bytes = "(@custom \"seawall:cases\" \"\\ff\")";
+        assert!(cases_inside(&with_sections(bytes)).unwrap_err().contains("no text"));
+        let of = |length| format!("(@custom \"seawall:cases\" \"{}\")", "x".repeat(length));
+        assert!(cases_inside(&with_sections(&of(CASES_BYTES_MAX))).is_ok());
+        let long = cases_inside(&with_sections(&of(CASES_BYTES_MAX + 1))).unwrap_err();
+        assert!(long.contains("more than 1048576 bytes"), "{long}");
+    }
+}

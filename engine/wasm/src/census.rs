@@ -1,0 +1,54 @@
+//! What is alive in a sandbox, counted where it begins and ends: after a thousand reloads it must be
+//! what one generation needs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// How many of each are alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Alive {
+    /// Compiled components.
+    pub components: u64,
+    /// Bound functions.
+    pub functions: u64,
+    /// Instances, idle ones included.
+    pub instances: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Census {
+    pub(crate) components: Gauge,
+    pub(crate) functions: Gauge,
+    pub(crate) instances: Gauge,
+}
+
+impl Census {
+    pub(crate) fn read(&self) -> Alive {
+        Alive {
+            components: self.components.0.load(Relaxed),
+            functions: self.functions.0.load(Relaxed),
+            instances: self.instances.0.load(Relaxed),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gauge(Arc<AtomicU64>);
+
+impl Gauge {
+    /// One more, until it is dropped.
+    pub(crate) fn one(&self) -> One {
+        self.0.fetch_add(1, Relaxed);
+        One(self.clone())
+    }
+}
+
+/// One that is alive.
+#[derive(Debug)]
+pub(crate) struct One(Gauge);
+
+impl Drop for One {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
+    }
+}

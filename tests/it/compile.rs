@@ -1,0 +1,151 @@
+//! What a stranger's component costs to compile is limited, and nobody waits for it.
+
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Output, Stdio};
+
+use seawall_tests::{
+    Origin, ROOT, Server, Setup, answering, bomb, guest, overwrite, program, wait_until,
+};
+
+/// What the process that compiles makes of `component` within so many seconds and bytes.
+fn compiled(component: &[u8], cpu_s: u64, bytes: u64) -> Output {
+    let mut child = program()
+        .args(["compile", &cpu_s.to_string(), &bytes.to_string()])
+        .env("MIMALLOC_ARENA_RESERVE", "16384")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&[7; 32]).unwrap();
+    input.write_all(component).unwrap();
+    drop(input);
+    child.wait_with_output().unwrap()
+}
+
+const GIB: u64 = 1 << 30;
+
+#[test]
+fn an_honest_component_is_compiled_within_the_limits() {
+    let output = compiled(&guest("honest"), 10, GIB);
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stdout.len() > 1_000);
+}
+
+#[test]
+fn one_that_takes_the_compiler_too_long_is_ended_by_the_system() {
+    let output = compiled(&bomb(2_000), 1, GIB);
+    assert!(output.status.signal().is_some() && output.stdout.is_empty(), "{:?}", output.status);
+}
+
+#[test]
+fn one_that_takes_the_compiler_too_much_memory_is_ended() {
+    // The program alone has some 100 MiB of address space.
+    let output = compiled(&bomb(2_000), 60, 160 << 20);
+    assert!(!output.status.success() && output.stdout.is_empty(), "{:?}", output.status);
+}
+
+#[test]
+fn what_is_wrong_with_a_component_comes_back_as_words() {
+    let output = compiled(b"\0asm\x01\0\0\0", 10, GIB);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("core module"), "{output:?}");
+}
+
+#[test]
+fn a_component_swapped_again_and_again_leaves_nothing_behind() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, &policy(&["f.wasm"]));
+    setup.write("f.wasm", answering(1));
+    let server = setup.start();
+    let one = serde_json::json!({ "components": 1, "functions": 1, "instances": 1 });
+    for round in 0..30 {
+        let answer = round % 2;
+        overwrite(&setup.policy("f.wasm"), answering(answer));
+        wait_until("the new component answers", || {
+            server.answers("/0") == if answer == 1 { 410 } else { 200 }
+        });
+    }
+    wait_until("one generation is left", || server.status()["sandbox"] == one);
+}
+
+fn lines_with(server: &Server, part: &str) -> usize {
+    server.lines().iter().filter(|line| line.contains(part)).count()
+}
+
+fn policy(modules: &[&str]) -> String {
+    let mut text = String::from("policy 1\n");
+    for (at, module) in modules.iter().enumerate() {
+        text.push_str(&format!(
+            "extern f{at}() -> int {{ module \"{module}\" function \"f\" fuel 50k memory 1MiB \
+             on_failure return 9 }}\n\
+             floor {{ rule r{at} {{ when path == \"/{at}\" and f{at}() == 1 then block 410 }} }}\n"
+        ));
+    }
+    text
+}
+
+#[test]
+fn a_server_compiles_elsewhere_and_keeps_what_it_compiled() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, &policy(&["f.wasm"]));
+    setup.write("f.wasm", answering(1));
+    let server = setup.start();
+    server.wait_line("compiled f.wasm: ");
+    assert_eq!(server.answers("/0"), 410);
+    let kept = || std::fs::read_dir(setup.path("state/code")).unwrap().count();
+    assert_eq!(kept(), 2, "the key and one component");
+    drop(server);
+    let server = setup.start();
+    assert_eq!(server.answers("/0"), 410);
+    assert_eq!(lines_with(&server, "compiled f.wasm"), 0);
+    // A damaged one is made anew and told.
+    drop(server);
+    for entry in std::fs::read_dir(setup.path("state/code")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "code") {
+            let mut code = std::fs::read(&path).unwrap();
+            code[100] ^= 1;
+            std::fs::write(path, code).unwrap();
+        }
+    }
+    let server = setup.start();
+    server.wait_line("the code kept of f.wasm is damaged");
+    assert_eq!(server.answers("/0"), 410);
+}
+
+#[test]
+fn an_edit_waits_for_no_component_that_takes_long() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, &policy(&["f.wasm"]));
+    setup.write("f.wasm", answering(1));
+    let server = setup.start();
+    assert_eq!(server.answers("/0"), 410);
+    // It would take the compiler far more than its ten seconds.
+    setup.write("bomb.wasm", bomb(6_000));
+    overwrite(&setup.policy(ROOT), policy(&["f.wasm", "bomb.wasm"]));
+    let error = || server.status()["last_error"].clone();
+    wait_until("the component is told to be compiling", || {
+        error()["message"].as_str().is_some_and(|text| text.contains("still being compiled"))
+    });
+    assert_eq!((server.number("/generation"), server.answers("/0")), (1, 410));
+    // Taken back, the next edit is published while the compiler still works on it.
+    overwrite(&setup.policy(ROOT), policy(&["f.wasm"]).replace("410", "451"));
+    server.wait_generation(2);
+    assert_eq!(server.answers("/0"), 451);
+    assert_eq!(lines_with(&server, "takes more than"), 0, "the compiler still worked on it");
+}
+
+#[test]
+fn a_component_that_takes_too_much_is_refused_by_name_and_limit() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, &policy(&["f.wasm"]));
+    setup.write("f.wasm", answering(1));
+    let server = setup.start();
+    setup.write("bomb.wasm", bomb(6_000));
+    overwrite(&setup.policy(ROOT), policy(&["f.wasm", "bomb.wasm"]));
+    server.wait_line("bomb.wasm`: compiling the component takes more than 10 s");
+    assert_eq!((server.number("/generation"), server.answers("/0")), (1, 410));
+}

@@ -1,0 +1,198 @@
+//! The rules that are shipped: their cases hold in the sandbox, no visitor can make one dear, and
+//! the policies that use them pass their tests.
+
+use std::path::{Path, PathBuf};
+
+use seawall_model::Tick;
+use seawall_rulekit::{Kind, Limits, Project, Trial, describe, read_cases, sandbox};
+use seawall_tests::seawall;
+use seawall_wasm::{Arg, CallLimits, Component, Function, Isolation};
+
+/// Bytes of one argument: the most that the host hands over.
+const ARG_BYTES_MAX: usize = 64 << 10;
+
+/// A rule that is shipped.
+pub(crate) struct Rule {
+    pub(crate) project: Project,
+    pub(crate) wasm: Vec<u8>,
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// All of `rules/`, in the order of their names.
+pub(crate) fn rules() -> Vec<Rule> {
+    let entries = std::fs::read_dir(repository().join("rules")).unwrap();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    folders.retain(|folder| folder.join("rule.toml").is_file());
+    folders.sort();
+    let read = |folder: &PathBuf| {
+        let project = Project::open(folder).unwrap();
+        let path = repository().join(format!("policies/wasm/{}.wasm", project.name));
+        let wasm = std::fs::read(&path)
+            .unwrap_or_else(|_| panic!("{} is missing: `cargo xtask rules`", path.display()));
+        Rule { project, wasm }
+    };
+    let rules: Vec<Rule> = folders.iter().map(read).collect();
+    assert!(rules.len() >= 5, "{} rules", rules.len());
+    rules
+}
+
+impl Rule {
+    /// Its one function, bound with the memory that it asks for, and with as much fuel or with this.
+    pub(crate) fn bind(
+        &self,
+        component: &Component,
+        isolation: Isolation,
+        fuel: Option<u64>,
+    ) -> Function {
+        let asked = self.limits();
+        // All the time there is, so that a busy machine changes no answer: fuel decides.
+        let limits = CallLimits {
+            fuel: fuel.unwrap_or(asked.fuel),
+            memory_bytes: asked.memory_bytes,
+            time_ms: 100,
+            isolation,
+        };
+        let [signature] = component.exports() else { panic!("{}", self.project.name) };
+        component.bind(&signature.name, signature, limits).unwrap()
+    }
+
+    /// What its one function asks for.
+    pub(crate) fn limits(&self) -> Limits {
+        self.project.limits(&describe(&self.wasm).unwrap().functions[0])
+    }
+
+    /// The name of its one function in a policy, and those of its parameters with their kinds.
+    pub(crate) fn function(&self) -> (String, Vec<(String, Kind)>) {
+        let described = describe(&self.wasm).unwrap();
+        let function = &described.functions[0];
+        (function.name(), function.params.clone())
+    }
+}
+
+#[test]
+fn the_cases_of_every_shipped_rule_hold_in_the_sandbox() {
+    for Rule { project, wasm } in rules() {
+        let described = describe(&wasm).unwrap();
+        project.hold_against(&described.functions).unwrap();
+        let cases = read_cases(&project.folder).unwrap();
+        let trial = Trial::new(&wasm, &cases, |function| project.limits(function)).unwrap();
+        assert_eq!(trial.run().unwrap(), [], "{}", project.name);
+    }
+}
+
+/// `unit` again and again, to the last byte that fits.
+fn full_of(unit: &str) -> Vec<u8> {
+    let mut text = unit.as_bytes().repeat(ARG_BYTES_MAX / unit.len() + 1);
+    text.truncate(ARG_BYTES_MAX);
+    text
+}
+
+/// Texts as long as they may be, made of what the rules look for.
+fn long_texts() -> Vec<Vec<u8>> {
+    [
+        "a", "0", "%", "%61", "&", "=", "/", "a/", "a=b&", "aB3", "qx", "q%5", "-", "aB3=xQ9&", "(",
+        ")", "; ", "Chrome/1 ", "Windows NT ", "Mozilla/5.0 (", "C", "M", "h", "b", "\u{fffd}",
+        "6f9619ff-8b86-d011-b42d-00c04fc964ff/", "x7Kq2Lp9Rw.", "%s", "$", "@",
+        "Mozilla/5.0 (Windows NT 10.0; Android 9; MSIE 6.0; rv:1.9; Mac OS X 10_1) Chrome/9 Firefox/8 ",
+    ]
+    .iter()
+    .map(|unit| full_of(unit))
+    .collect()
+}
+
+/// Packed fields as many or as long as fit.
+fn long_headers() -> Vec<Vec<u8>> {
+    let field = |name: &str, value: &[u8]| {
+        let mut field = Vec::new();
+        field.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
+        field.extend(u32::try_from(value.len()).unwrap().to_le_bytes());
+        field.extend(name.as_bytes());
+        field.extend(value);
+        field
+    };
+    let names = [
+        "a",
+        "",
+        "accept",
+        "user-agent",
+        "accept-language",
+        "sec-ch-ua",
+        "cookie",
+        "keep-alive",
+        "sec-ch-ua-full-version-list",
+        "x-forwarded-for",
+    ];
+    let values: [&[u8]; 6] =
+        [b"", b"1", b"a1 a1 a1 a1", &[b'"'; 300], &[b'0'; 4_000], &[b';'; 60_000]];
+    let mut all = vec![full_of("\0"), full_of("\u{7f}")];
+    for (name, value) in names.iter().flat_map(|name| values.map(|value| (name, value))) {
+        let one = field(name, value);
+        all.push(one.repeat(ARG_BYTES_MAX / one.len()));
+    }
+    all
+}
+
+/// The most fuel that the rule takes with what is as long as it may be, and how that begins.
+fn most_fuel(rule: &Rule) -> (u64, String) {
+    let sandbox = sandbox();
+    let component = sandbox.compile(&rule.wasm).unwrap();
+    let kinds: Vec<Kind> = rule.function().1.into_iter().map(|(_, kind)| kind).collect();
+    let has = |wanted: Kind| kinds.contains(&wanted);
+    let texts = if has(Kind::Text) { long_texts() } else { vec![Vec::new()] };
+    let headers = if has(Kind::Headers) { long_headers() } else { vec![Vec::new()] };
+    let mut most = (0, String::new());
+    for (text, all) in texts.iter().flat_map(|text| headers.iter().map(move |all| (text, all))) {
+        let arg = |kind: &Kind| Arg::Bytes(if *kind == Kind::Text { text } else { all });
+        let args: Vec<Arg<'_>> = kinds.iter().map(arg).collect();
+        let start = |bytes: &[u8]| bytes.get(..30).unwrap_or_default().escape_ascii().to_string();
+        // Bound anew, so that the peak is this call's.
+        let all_there_is = Some(sandbox.limits().fuel_max);
+        let function = rule.bind(&component, Isolation::Reused, all_there_is);
+        let answer = function.call(&args, Tick::TEST_START);
+        let begins = format!("{}, {}", start(text), start(all));
+        assert!(answer.is_ok(), "{}: {answer:?}: {begins}", rule.project.name);
+        most = most.max((function.stats().fuel_peak, begins));
+    }
+    most
+}
+
+#[test]
+fn no_visitor_makes_a_shipped_rule_dear() {
+    for rule in rules() {
+        let asked = rule.limits().fuel;
+        let (most, begins) = most_fuel(&rule);
+        println!("{}: {most} of {asked} fuel, for {begins}", rule.project.name);
+        assert!(most > 1_000, "{}: nothing was measured", rule.project.name);
+        assert!(most * 4 <= asked * 3, "{}: {most} of {asked} for {begins}", rule.project.name);
+    }
+}
+
+/// Files of `policies/` that can stand alone, by their names.
+fn policies() -> Vec<String> {
+    let entries = std::fs::read_dir(repository().join("policies")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    // It says so itself: its levels are those of `baseline.wall`.
+    let mut names: Vec<String> =
+        names.filter(|name| name.ends_with(".wall") && name != "under-attack.wall").collect();
+    names.sort();
+    assert!(names.len() >= 5, "{names:?}");
+    names
+}
+
+#[test]
+fn every_shipped_policy_passes_its_tests_and_opens_with_what_it_is_for() {
+    for name in policies() {
+        let path = format!("policies/{name}");
+        let ran = seawall(repository(), &["test", &path]);
+        assert_eq!(ran.code, Some(0), "{path}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains(" 0 failed") && !ran.out.starts_with("0 passed"), "{}", ran.out);
+        let checked = seawall(repository(), &["check", "--strict", &path]);
+        assert_eq!(checked.code, Some(0), "{path}: {}{}", checked.out, checked.err);
+        let text = std::fs::read_to_string(repository().join(&path)).unwrap();
+        assert!(text.starts_with("# What it is for: "), "{path}");
+        assert!(text.contains("# When not to use it: "), "{path}");
+    }
+}
