@@ -52,7 +52,7 @@ const PATH: &[u8] = b"/blog/2026/how-we-moved-the-archive";
 /// A header field.
 type Field = (&'static str, &'static str);
 
-/// What Chrome sends with a page: 12 fields, 780 bytes.
+/// What Chrome sends with a page: 12 fields, 568 bytes packed.
 const CHROME: [Field; 12] = [
     ("host", "www.example.org"),
     ("connection", "keep-alive"),
