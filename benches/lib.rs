@@ -175,6 +175,16 @@ pub fn rules(text: &str) -> RuleSet {
     of_store(&Sources::gather("root.wall", &store))
 }
 
+/// A ruleset of a policy text with a component `guest.wasm` beside it.
+///
+/// # Panics
+/// The text is no good policy.
+#[must_use]
+pub fn rules_beside(text: &str, guest: Vec<u8>) -> RuleSet {
+    let store = MemoryStore::default().with("root.wall", text).with("guest.wasm", guest);
+    of_store(&Sources::gather("root.wall", &store))
+}
+
 thread_local! {
     static WORKSHOP: Workshop = {
         Workshop::new(HostSettings::default(), Sandbox::new(SandboxLimits::default()))

@@ -196,3 +196,95 @@ fn every_shipped_policy_passes_its_tests_and_opens_with_what_it_is_for() {
         assert!(text.contains("# When not to use it: "), "{path}");
     }
 }
+
+/// A shipped policy alone in a folder, with this test behind its own.
+#[track_caller]
+fn passes_with(policy: &str, rule: &str, expect: &str, requests: impl Iterator<Item = String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(repository().join("policies").join(policy)).unwrap();
+    let requests: String = requests.map(|request| format!("  request {request}\n")).collect();
+    let test = format!("test \"added\" {{\n{requests}  expect {expect}\n}}\n");
+    std::fs::write(folder.path().join("root.wall"), format!("{text}{test}")).unwrap();
+    copy_component(folder.path(), rule);
+    let ran = seawall(folder.path(), &["test", "root.wall"]);
+    assert_eq!(ran.code, Some(0), "{policy}: {}{}", ran.out, ran.err);
+}
+
+fn copy_component(folder: &Path, rule: &str) {
+    let name = format!("wasm/{rule}.wasm");
+    std::fs::create_dir_all(folder.join("wasm")).unwrap();
+    std::fs::copy(repository().join("policies").join(&name), folder.join(&name)).unwrap();
+}
+
+#[test]
+fn a_client_that_walks_through_ids_is_slowed_down() {
+    let walk = |shape: &'static str| {
+        (1..=340).map(move |n| {
+            format!("GET \"https://a.example/{}\"", shape.replace('#', &n.to_string()))
+        })
+    };
+    passes_with("path-shape.wall", "path-shape", "throttle by enumerates", walk("user/#/mail"));
+    // As many pages, of a hundred shapes.
+    let spread = walk("user/#/mail").enumerate().map(|(at, request)| {
+        let section = ["news", "shop", "help", "team"][at % 4];
+        request.replace("user", section)
+    });
+    passes_with("path-shape.wall", "path-shape", "pass", spread);
+}
+
+#[test]
+fn a_client_with_hundreds_of_prints_is_slowed_down() {
+    let letters = || (b'a'..=b'z').map(char::from);
+    let pairs = letters().flat_map(move |a| letters().map(move |b| format!("{a}{b}"))).take(250);
+    let asks = |language: String| {
+        format!("GET \"https://a.example/\" {{ header \"accept-language\" \"{language}\" }}")
+    };
+    let policy = ("fingerprint.wall", "fingerprint");
+    passes_with(policy.0, policy.1, "throttle by many-prints", pairs.map(asks));
+    // What is free to vary makes no print.
+    let versions = (0..250).map(|n| {
+        format!("GET \"https://a.example/?{n}\" {{ header \"user-agent\" \"Tool/{n}.0\" cookie \"c\" \"{n}\" header \"x-{n}\" \"1\" }}")
+    });
+    passes_with(policy.0, policy.1, "pass", versions);
+}
+
+#[test]
+fn many_clients_with_made_up_queries_are_bounded_together() {
+    let each = |n: usize, query: &str| {
+        format!("GET \"https://a.example/?{query}\" from 198.51.100.{n} times 10")
+    };
+    let policy = ("query-entropy.wall", "query-entropy");
+    let by_chance = (1..=70).map(|n| each(n, "x7Kq2Lp9=aB3xQ9kZ2"));
+    passes_with(policy.0, policy.1, "block 429 by defaults.busting", by_chance);
+    passes_with(policy.0, policy.1, "pass", (1..=70).map(|n| each(n, "page=2&q=rice")));
+}
+
+#[test]
+fn a_client_that_changes_odd_agents_is_refused() {
+    let agents = |first: usize| {
+        (first..first + 55).map(|n| {
+            format!(
+                "GET \"https://a.example/\" {{ header \"user-agent\" \"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{n}.0.0.0 Safari/537.36\" }}"
+            )
+        })
+    };
+    let policy = ("botnet-user-agent.wall", "botnet-user-agent");
+    // Chrome 30 to 69 are old, and those before 30 are older.
+    passes_with(policy.0, policy.1, "block 403 by takes-turns", agents(15));
+    // A crowd of browsers behind one address.
+    passes_with(policy.0, policy.1, "pass", agents(100));
+}
+
+#[test]
+fn the_shipped_policies_go_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut root = "policy 1\n".to_owned();
+    for name in policies().iter().filter(|name| *name != "baseline.wall") {
+        std::fs::copy(repository().join("policies").join(name), folder.path().join(name)).unwrap();
+        copy_component(folder.path(), name.strip_suffix(".wall").unwrap());
+        root.push_str(&format!("include \"{name}\"\n"));
+    }
+    std::fs::write(folder.path().join("root.wall"), root).unwrap();
+    let ran = seawall(folder.path(), &["check", "--strict", "root.wall"]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+}
