@@ -1,5 +1,5 @@
 //! The admin socket, as JSON over HTTP/1.1: `GET /status`, `POST /reload`, `POST
-//! /rules/NAME/enable`, `GET /bans` and `POST /bans`.
+//! /rules/NAME/enable`, `GET /bans`, `POST /bans` and `POST /level`.
 //!
 //! HTTP because `curl --unix-socket` is then a client, and a socket of mode 0600 because whoever
 //! may write the policy may ask for its reload. A connection has one deadline, a size and a place
@@ -24,6 +24,7 @@ use tokio::time::Sleep;
 
 use crate::bans::{BanDesk, BanDone, BanOrder};
 use crate::bell::Bell;
+use crate::level_desk::{LevelDesk, LevelDone, LevelOrder};
 use crate::outcome::Outcome;
 
 /// Connections at a time; the next waits in the kernel.
@@ -47,6 +48,7 @@ pub(crate) struct Desk {
     pub(crate) status: Status,
     pub(crate) enable: Enable,
     pub(crate) bans: Arc<BanDesk>,
+    pub(crate) levels: Arc<LevelDesk>,
 }
 
 /// Serves `listener` until `stop` resolves or is dropped.
@@ -59,6 +61,7 @@ pub(crate) async fn serve(
         .route("/status", get(answer_status))
         .route("/reload", post(answer_reload))
         .route("/rules/{name}/enable", post(answer_enable))
+        .route("/level", post(answer_level))
         .route("/bans", get(answer_bans).post(answer_order))
         .with_state(desk);
     let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
@@ -92,6 +95,15 @@ async fn answer_enable(State(desk): State<Desk>, Path(name): Path<String>) -> Re
         return Json(serde_json::json!({ "enabled": name })).into_response();
     }
     problem(StatusCode::NOT_FOUND, "the running policy declares no such extern")
+}
+
+async fn answer_level(State(desk): State<Desk>, Json(order): Json<LevelOrder>) -> Response {
+    let done = desk.levels.obey(&order);
+    let status = match done {
+        LevelDone::Refused { .. } => StatusCode::CONFLICT,
+        _ => StatusCode::OK,
+    };
+    (status, Json(done)).into_response()
 }
 
 async fn answer_bans(State(desk): State<Desk>) -> Response {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::admin::ADMIN_TOTAL_MS;
 use crate::bans::{BanDone, BanList, BanOrder};
+use crate::level_desk::{LevelDone, LevelOrder};
 use crate::outcome::Outcome;
 
 /// Largest answer that is read, in bytes: the status of 10,000 sites and rules stays below it.
@@ -89,6 +90,16 @@ impl Client {
     pub fn order_ban(&self, order: &BanOrder) -> Result<BanDone, ClientError> {
         let order = serde_json::to_string(order).unwrap_or_default();
         let (status, body) = self.ask_with("POST", "/bans", &order)?;
+        self.understood(matches!(status, 200 | 409), &body)
+    }
+
+    /// Has a level set, or ended that was set.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours. What is refused is a [`LevelDone`].
+    pub fn order_level(&self, order: &LevelOrder) -> Result<LevelDone, ClientError> {
+        let order = serde_json::to_string(order).unwrap_or_default();
+        let (status, body) = self.ask_with("POST", "/level", &order)?;
         self.understood(matches!(status, 200 | 409), &body)
     }
 

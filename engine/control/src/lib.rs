@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod disk;
 mod foundry;
+mod level_desk;
 mod levels;
 mod loader;
 mod outcome;
@@ -39,6 +40,7 @@ pub use foundry::{
     COMPILE_QUEUE_MAX, COMPILE_WAIT_MS, Foundry, Helper, RESULTS_MAX, SMALL_COMPONENT_BYTES_MAX,
     compile_confined,
 };
+pub use level_desk::{LEVEL_HELD_MS_MAX, LevelDone, LevelOrder};
 pub use loader::{Built, Loader, MakeWorkshop, TEST_CODE, test_line};
 pub use outcome::{Carried, Cause, Complaint, FileMark, Outcome, Refusal};
 pub use plane::{ControlError, ControlPlane, First, random_seed};

@@ -19,6 +19,7 @@ use crate::bans::BanDesk;
 use crate::bell::Bell;
 use crate::board::{Board, Publication};
 use crate::config::Config;
+use crate::level_desk::LevelDesk;
 use crate::levels;
 use crate::loader::{Loader, Ready};
 use crate::outcome::{Carried, Cause, FileMark, Refusal};
@@ -199,6 +200,11 @@ fn serve_admin(
     let desk = admin::Desk {
         bell,
         enable: Arc::new(move |name| handle.load().rules.enable_extern(name)),
+        levels: Arc::new(LevelDesk {
+            handle: sight.handle.clone(),
+            sites: sight.sites.iter().map(|site| site.name.clone()).collect(),
+            now: sight.now.clone(),
+        }),
         bans: Arc::new(BanDesk {
             handle: sight.handle.clone(),
             units: sight.units,

@@ -48,6 +48,8 @@ impl Sight {
             "last_error": posted.last_error,
             "last_reload": posted.last_reload,
             "reloads": posted.reloads,
+            "level": live.rules.level_name(&live.state, ""),
+            "level_by_hand": self.by_hand(&live),
             "sites": self.sites.iter().map(|of| site(of, &live)).collect::<Vec<_>>(),
             "rules": rules(&live),
             "lists": self.lists(&summary, age_ms),
@@ -63,6 +65,18 @@ impl Sight {
             "edge": (self.edge)(),
             "history": history(&posted),
         })
+    }
+
+    /// The levels that a person set.
+    fn by_hand(&self, live: &Live) -> Vec<Value> {
+        let now = (self.now)();
+        let sites = live.state.sites_with_held_levels();
+        let whose = std::iter::once(None).chain(sites.iter().map(|site| Some(&**site)));
+        let held = whose.filter_map(|site| Some((site, live.state.held_level(site, now)?)));
+        held.map(|(site, held)| {
+            json!({ "site": site, "level": held.level, "left_ms": held.until.since_ms(now) })
+        })
+        .collect()
     }
 
     /// The lists; the age of one that is written out is that of the generation.

@@ -54,5 +54,5 @@ pub use sources::{
     COMPONENT_BYTES_MAX, FILES_MAX, KeptList, LIST_BYTES_MAX, POLICY_BYTES_MAX, ReadError, Sources,
     Store, TOTAL_BYTES_MAX, resolve,
 };
-pub use tick::{LEVEL_TICK_MS, LevelEvent, Pulse};
+pub use tick::{LEVEL_TICK_MS, LevelCause, LevelEvent, Pulse};
 pub use trust::{SIGNATURE_BYTES_MAX, SIGNATURE_ENDING, TRUSTED_KEYS_MAX, TrustedKey, vouched};

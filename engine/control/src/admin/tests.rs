@@ -32,7 +32,12 @@ impl Server {
                 let listener = UnixListener::from_std(listener).unwrap();
                 let enable: Enable = Arc::new(|name| name == "alice.office");
                 let bans = Arc::new(crate::bans::tests::desk());
-                let desk = Desk { bell: ringing, status, enable, bans };
+                let levels = Arc::new(LevelDesk {
+                    handle: bans.handle.clone(),
+                    sites: vec!["a.example".into()],
+                    now: bans.now.clone(),
+                });
+                let desk = Desk { bell: ringing, status, enable, bans, levels };
                 serve(listener, desk, stopped).await.unwrap();
             });
         });
@@ -106,6 +111,28 @@ fn bans_are_set_listed_and_ended_over_the_socket() {
     assert_eq!(client.order_ban(&clear).unwrap(), BanDone::Ended { bans: 1 });
     assert!(server.raw(b"POST /bans HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
         .starts_with("HTTP/1.1 422 "));
+}
+
+#[test]
+fn levels_that_are_not_there_are_refused_by_name() {
+    let server = Server::with(Outcome::Unchanged { generation: 7 });
+    let client = Client::new(&server.path());
+    let order = |level: Option<&str>, for_ms, site: Option<&str>| {
+        let order =
+            LevelOrder { level: level.map(str::to_owned), for_ms, site: site.map(str::to_owned) };
+        client.order_level(&order).unwrap()
+    };
+    let refused = |done: LevelDone, part: &str| match done {
+        LevelDone::Refused { why } => assert!(why.contains(part), "{why}"),
+        other => panic!("{other:?}"),
+    };
+    refused(order(Some("nrmal"), 1, None), "did you mean `normal`?");
+    refused(order(Some("normal"), 0, None), "longer than nothing");
+    refused(order(Some("normal"), crate::LEVEL_HELD_MS_MAX + 1, None), "at most 7 days");
+    refused(order(Some("normal"), 1, Some("b.example")), "no site `b.example`");
+    refused(order(None, 0, None), "no level was set");
+    assert_eq!(order(Some("normal"), 60_000, Some("a.example")), LevelDone::Set);
+    assert_eq!(order(None, 0, Some("a.example")), LevelDone::Ended);
 }
 
 #[test]
