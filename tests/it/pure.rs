@@ -71,7 +71,7 @@ fn quoted(text: &str) -> String {
 type Call = Vec<(&'static str, Value)>;
 
 /// Numbers that look like chance and are the same each time (SplitMix64).
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
     fn next(&mut self) -> u64 {
@@ -86,7 +86,7 @@ impl Chance {
         usize::try_from(self.next() % bound as u64).unwrap()
     }
 
-    fn of<'t, T: ?Sized>(&mut self, from: &[&'t T]) -> &'t T {
+    pub(crate) fn of<'t, T: ?Sized>(&mut self, from: &[&'t T]) -> &'t T {
         from[self.below(from.len())]
     }
 

@@ -16,7 +16,7 @@ use names::Name;
 use token::{Place, Token, strangeness};
 
 /// Bytes of a query that are read.
-const READ_BYTES_MAX: usize = 2_048;
+const READ_BYTES_MAX: usize = 1_024;
 
 /// Parameters that are read.
 const PARAMS_MAX: usize = 16;
