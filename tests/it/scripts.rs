@@ -116,7 +116,6 @@ fn mistakes_in_a_folder_are_found_before_any_tool_is_started() {
 }
 
 /// Whether the tools may be used, and are there; says aloud what is left out.
-#[expect(clippy::print_stderr, reason = "what a test leaves out is told to whoever runs it")]
 fn may(test: &str, tools: &[&str]) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_here = |tool: &&&str| std::env::split_paths(&path).any(|dir| dir.join(tool).is_file());
