@@ -45,7 +45,7 @@ fn a_members_component_that_takes_long_keeps_nobody_waiting() {
     setup.write("members/ann.wall", hers("rule own { when path == \"/own\" then block 451 }"));
     let server = setup.start();
     // Some seconds of compiling.
-    setup.write("members/long.wasm", bomb(1_200));
+    setup.write("members/long.wasm", bomb(400));
     let policy =
         "extern f() -> int { module \"long.wasm\" fuel 50k memory 1MiB on_failure return 9 }\n";
     let rule = "rule own { when path == \"/own\" and f() == 1 then block 418 }";

@@ -287,6 +287,10 @@ impl Store for Recorder {
         read
     }
 
+    fn digest(&self, path: &str) -> Option<[u8; 32]> {
+        self.digests.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied()
+    }
+
     fn glob(&self, pattern: &str) -> Result<Vec<String>, ReadError> {
         self.inner.glob(pattern)
     }

@@ -19,7 +19,6 @@ use seawall_policy::syntax::parse::parse;
 use seawall_wasm::{
     CallLimits, Component, Function, Isolation, ParamKind, ResultKind, Sandbox, Signature,
 };
-use sha2::{Digest, Sha256};
 
 use crate::cases::TestOutcome;
 use crate::compiler::{Compiler, InProcess, Job};
@@ -462,7 +461,8 @@ impl Loading<'_> {
         components: &mut HashMap<[u8; 32], Component>,
     ) -> Option<(FunctionKey, Function)> {
         let bytes = self.named(item.file, item.span, &item.module)?;
-        let digest: [u8; 32] = Sha256::digest(&bytes).into();
+        let full = resolve(self.files.name(item.file), &item.module)?;
+        let digest = self.sources.sha256(&full)?;
         self.right_digest(item, &digest)?;
         self.rightly_signed(item, &bytes, &workshop.settings.trusted_keys)?;
         let component = match components.get(&digest) {

@@ -72,6 +72,11 @@ pub trait Store {
     /// Why they cannot be listed.
     fn glob(&self, pattern: &str) -> Result<Vec<String>, ReadError>;
 
+    /// The SHA-256 of a file as it was read last, where the store knows it already.
+    fn digest(&self, _path: &str) -> Option<[u8; 32]> {
+        None
+    }
+
     /// The copy of a list file from when it was good last, where one is kept that differs from
     /// what was read. `name` is the list's full name.
     ///
@@ -100,6 +105,8 @@ type Kept = Result<KeptList, String>;
 pub struct Sources {
     root: String,
     files: BTreeMap<String, Bytes>,
+    /// The SHA-256 of each that was read. Hashing a large component takes as long as all else.
+    digests: BTreeMap<String, [u8; 32]>,
     /// What an `include` names: the including file and the pattern as written, to paths.
     included: BTreeMap<(String, String), Result<Vec<String>, ReadError>>,
     /// Files that are members', by path.
@@ -283,11 +290,13 @@ impl Sources {
         for path in owners.iter().filter(|(_, owner)| is_hers(owner)).map(|(path, _)| path) {
             if path.ends_with(".wall") {
                 self.files.remove(path);
+                self.digests.remove(path);
             }
         }
         for path in good.owners.iter().filter(|(_, owner)| is_hers(owner)).map(|(path, _)| path) {
             if let Some(bytes) = good.files.get(path) {
                 self.files.insert(path.clone(), bytes.clone());
+                self.digests.extend(good.sha256(path).map(|digest| (path.clone(), digest)));
             }
         }
         true
@@ -298,7 +307,9 @@ impl Sources {
         self.without.push(member.into());
         for path in owners.iter().filter(|(_, owner)| ***owner == *member).map(|(path, _)| path) {
             if path.ends_with(".wall") {
-                self.files.insert(path.clone(), Ok(Arc::from(&b"policy 1\n"[..])));
+                let empty = &b"policy 1\n"[..];
+                self.files.insert(path.clone(), Ok(Arc::from(empty)));
+                self.digests.insert(path.clone(), Sha256::digest(empty).into());
             }
         }
     }
@@ -328,6 +339,8 @@ impl Sources {
         };
         if let Ok(bytes) = &bytes {
             self.total = self.total.saturating_add(bytes.len() as u64);
+            let digest = store.digest(path).unwrap_or_else(|| Sha256::digest(bytes).into());
+            self.digests.insert(path.to_owned(), digest);
         }
         self.files.insert(path.to_owned(), bytes);
     }
@@ -360,7 +373,7 @@ impl Sources {
         for (path, bytes) in &self.files {
             part(path.as_bytes());
             match bytes {
-                Ok(bytes) => part(bytes),
+                Ok(_) => part(&self.sha256(path).unwrap_or_default()),
                 Err(why) => part(format!("!{why}").as_bytes()),
             }
         }
@@ -368,6 +381,12 @@ impl Sources {
             part(format!("{file} {pattern} {found:?}").as_bytes());
         }
         hasher.finalize().into()
+    }
+
+    /// The SHA-256 of a file, where it was read.
+    #[must_use]
+    pub fn sha256(&self, path: &str) -> Option<[u8; 32]> {
+        self.digests.get(path).copied()
     }
 
     /// The bytes of a file, where it was read.

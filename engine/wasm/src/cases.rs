@@ -10,7 +10,7 @@ use seawall_model::HeaderView;
 use serde::Deserialize;
 use std::net::IpAddr;
 use toml::{Spanned, Table, Value};
-use wasmparser::{Parser, Payload};
+use wasmparser::{Chunk, Parser, Payload};
 
 /// The custom section that holds a component's cases.
 pub const CASES_SECTION: &str = "seawall:cases";
@@ -57,16 +57,23 @@ struct Written {
 /// # Errors
 /// They are no text, or too long; or the bytes are no component.
 pub fn cases_inside(component: &[u8]) -> Result<String, CaseError> {
-    let (mut found, mut depth) = (Vec::new(), 0_u32);
-    for payload in Parser::new(0).parse_all(component) {
-        match payload.map_err(|error| error.message().to_owned())? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CustomSection(section) if depth == 0 && section.name() == CASES_SECTION => {
+    let (mut parser, mut rest, mut found) = (Parser::new(0), component, Vec::new());
+    loop {
+        let chunk = parser.parse(rest, true).map_err(|error| error.message().to_owned())?;
+        // With all bytes at hand there is nothing to wait for.
+        let Chunk::Parsed { consumed, payload } = chunk else { break };
+        let mut passed = consumed;
+        match payload {
+            // What stands inside is not the component's own, and megabytes of it need not be read.
+            Payload::ModuleSection { unchecked_range: inside, .. }
+            | Payload::ComponentSection { unchecked_range: inside, .. } => passed += inside.len(),
+            Payload::CustomSection(section) if section.name() == CASES_SECTION => {
                 found.extend_from_slice(section.data());
             }
+            Payload::End(_) => break,
             _ => {}
         }
+        rest = rest.get(passed..).unwrap_or_default();
     }
     if found.len() > CASES_BYTES_MAX {
         return Err(format!("its cases have more than {CASES_BYTES_MAX} bytes"));
