@@ -11,6 +11,7 @@ mod foundry;
 mod levels;
 mod loader;
 mod outcome;
+mod persist;
 mod plane;
 mod quarantine;
 mod reload;
@@ -39,6 +40,7 @@ pub use foundry::{
 };
 pub use loader::{Built, Loader, MakeWorkshop, TEST_CODE, test_line};
 pub use outcome::{Carried, Cause, Complaint, FileMark, Outcome, Refusal};
+pub use persist::{DAMAGED_FILES_MAX, Keeper, SNAPSHOT_EVERY_MS, SNAPSHOT_TIME_PARTS};
 pub use plane::{ControlError, ControlPlane, First, random_seed};
 pub use reload::{AGAIN_MS, DOUBT_MS, POLL_MS, READS_MAX};
 pub use seawall_sys::is_ours_alone;
