@@ -143,6 +143,8 @@ impl ControlPlane {
         let ticker = loader.ticker();
         loader.running(&[&handle.load().rules]);
         let names: Vec<Box<str>> = config.sites.iter().map(|site| site.name.clone()).collect();
+        // What was in force before a restart is in force again, before a second has passed.
+        levels::look(&handle.load(), &names, &now);
         let levels = levels::watch(handle.clone(), names.clone(), now.clone())?;
         let forge =
             PolicyForge { loader, handle, totals, sites: names, now: now.clone(), stock: None };

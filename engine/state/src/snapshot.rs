@@ -21,7 +21,8 @@ use seawall_model::Tick;
 
 use crate::state::CarryReport;
 
-/// Bytes of a snapshot at most: nine million keys of limits. It is made in memory.
+/// Bytes of a snapshot at most: eight million keys of limits, at 25 bytes each, and the rest for bans
+/// and what is held. It is made in memory.
 pub const SNAPSHOT_BYTES_MAX: usize = 256 << 20;
 
 /// How long anything is remembered over a restart, in milliseconds: 30 days, what a ban or a hold
