@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use super::{LEVEL_SITES_MAX, LevelMemory, Memory};
 use crate::snapshot::{Reader, Writer};
 
+/// The most levels that are taken from a snapshot; more than any policy has.
+pub(crate) const LEVELS_RESTORED_MAX: usize = 1_024;
 /// Marks of a level.
 const IS_ON: u8 = 1;
 const HAS_SINCE: u8 = 2;
@@ -44,11 +46,35 @@ impl LevelMemory {
                 0 => None,
                 _ => Some((marks & HOLDS != 0, from.moment()?.is)),
             };
+            if all.len() >= LEVELS_RESTORED_MAX && !all.contains_key(level) {
+                continue;
+            }
             let sites = all.entry(level.into()).or_default();
             if sites.len() < LEVEL_SITES_MAX {
                 sites.insert(site.into(), Memory { is_on: marks & IS_ON != 0, since });
             }
         }
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_model::Tick;
+
+    use super::*;
+
+    #[test]
+    fn no_more_levels_are_taken_than_the_limit() {
+        let levels = LevelMemory::default();
+        let terms = super::super::LevelTerms { sustained_ms: 0, leave_after_ms: 0 };
+        for n in 0..=LEVELS_RESTORED_MAX {
+            levels.look((&format!("level-{n}"), ""), true, &terms, Tick(5));
+        }
+        let mut out = Writer::new(Tick(5), 1 << 20);
+        levels.store(&mut out);
+        let again = LevelMemory::default();
+        again.load(Reader::new(&out.bytes, Tick(5), Tick(5))).unwrap();
+        assert_eq!(again.all.lock().len(), LEVELS_RESTORED_MAX);
     }
 }
