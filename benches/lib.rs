@@ -126,6 +126,13 @@ pub fn site_policy(sites: usize, n: usize) -> String {
     text
 }
 
+/// A rule that is shipped, where it is built.
+#[must_use]
+pub fn shipped_component(rule: &str) -> Option<Vec<u8>> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/wasm");
+    std::fs::read(folder.join(format!("{rule}.wasm"))).ok()
+}
+
 /// The policies that are shipped; without their rule in WASM, or with it where it is built.
 #[must_use]
 pub fn shipped(with_wasm: bool) -> Option<RuleSet> {
@@ -165,6 +172,16 @@ fn without_wasm(text: &str) -> String {
 #[must_use]
 pub fn rules(text: &str) -> RuleSet {
     let store = MemoryStore::default().with("root.wall", text);
+    of_store(&Sources::gather("root.wall", &store))
+}
+
+/// A ruleset of a policy text with a component `guest.wasm` beside it.
+///
+/// # Panics
+/// The text is no good policy.
+#[must_use]
+pub fn rules_beside(text: &str, guest: Vec<u8>) -> RuleSet {
+    let store = MemoryStore::default().with("root.wall", text).with("guest.wasm", guest);
     of_store(&Sources::gather("root.wall", &store))
 }
 

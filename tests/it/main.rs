@@ -10,6 +10,8 @@
     reason = "tests: what fails here is a failed test"
 )]
 
+/// Whom a ban refuses, and where.
+mod bans;
 /// What is wrong in an edit is said with its place, and changes nothing.
 mod broken;
 /// The commands and their exit codes.
@@ -40,12 +42,18 @@ mod origins;
 mod persist;
 /// No visitor's address is kept or said anywhere.
 mod privacy;
+/// A rule answers the same however it is asked.
+mod pure;
 /// A save takes effect, whichever way it is made.
 mod reload;
 /// Rules are made in minutes, and those that burn are ended and cost nobody else anything.
 mod rules;
+/// Rules in JavaScript and Python, with their tools where they may be fetched.
+mod scripts;
 /// What the fuzz targets start from.
 mod seeds;
+/// The rules that are shipped: what they may cost at the worst, and that they are pure.
+mod shipped;
 /// SIGHUP, SIGTERM, and SIGTERM again.
 mod signals;
 /// Who may bring components.

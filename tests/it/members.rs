@@ -98,3 +98,40 @@ fn a_level_is_entered_by_traffic_and_told() {
     server.wait_line("level busy is entered");
     assert_eq!(server.status()["sites"][0]["level"], "busy");
 }
+
+#[test]
+fn a_level_is_set_by_hand_and_ended_by_hand_and_by_time() {
+    let origin = Origin::start();
+    let policy = "policy 1\n\
+        track all { count requests over 10s }\n\
+        level busy { enter when rate(all) > 1000000/10s leave after 1h }\n\
+        defaults { under busy { rule shut { when path == \"/two\" then block 503 } } }\n";
+    let setup = Setup::new(origin.address, policy).site("b.example", origin.address);
+    let server = setup.start();
+    let level = |words: &[&str]| server.setup.run(&[&["level"], words].concat());
+    let ask = |host: &str| {
+        let request = format!("GET /two HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        server.visitor("127.3.1.1").ask(request).unwrap().status
+    };
+    let both = || [ask(SITE), ask("b.example")];
+    assert_eq!(both(), [200, 200]);
+    let set = level(&["busy", "--for", "1h"]);
+    assert!(set.code == Some(0) && set.out.contains("busy for 1h"), "{set:?}");
+    assert_eq!(both(), [503, 503], "at once");
+    server.wait_line("level busy is set by hand for 3600 s");
+    // An edit does not end it.
+    overwrite(&server.setup.policy(ROOT), policy.replace("/two\"", "/two\" and method == GET"));
+    server.wait_generation(2);
+    assert_eq!(both(), [503, 503]);
+    assert_eq!(level(&["--end"]).code, Some(0));
+    assert_eq!(both(), [200, 200]);
+    assert_eq!(level(&["--end"]).code, Some(1));
+    assert_eq!(level(&["bsy", "--for", "1h"]).code, Some(1));
+
+    assert_eq!(level(&["busy", "--for", "1h", "--site", "b.example"]).code, Some(0));
+    assert_eq!(both(), [200, 503]);
+    assert_eq!(server.status()["level_by_hand"][0]["site"], "b.example");
+    assert_eq!(level(&["busy", "--for", "1s", "--site", "b.example"]).code, Some(0));
+    wait_until("the second is over", || both() == [200, 200]);
+    server.wait_line("level busy of b.example, set by hand, is over");
+}

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 const POLICY: &str = "policy 1
 floor {
+  rule trap  { when path == \"/trap\" then ban 1h }
   limit few  { per client where path == \"/few\" to 3/7d then block 429 }
   limit held { per client where path == \"/held\" to 1/7d then block 403 hold 1h }
 }
@@ -15,6 +16,8 @@ floor {
 const COUNTED: &str = "127.9.7.1";
 /// Is held.
 const HELD: &str = "127.9.7.2";
+/// Is banned.
+const BANNED: &str = "127.9.7.4";
 
 fn visit(server: &Server) {
     for _ in 0..2 {
@@ -22,11 +25,13 @@ fn visit(server: &Server) {
     }
     assert_eq!(server.visitor(HELD).status("/held"), 200);
     assert_eq!(server.visitor(HELD).status("/held"), 403);
+    assert!(server.visitor(BANNED).get("/trap").is_err());
 }
 
-/// Both are judged by what they did before.
+/// All are judged by what they did before.
 #[track_caller]
 fn is_remembered(server: &Server) {
+    assert!(server.visitor(BANNED).get("/").is_err());
     assert_eq!(server.visitor(HELD).status("/held"), 403);
     let mut counted = server.visitor(COUNTED);
     assert_eq!([counted.status("/few"), counted.status("/few")], [200, 429]);
@@ -58,7 +63,7 @@ fn counts_and_holds_survive_a_stop() {
     visit(&server);
     stop(server);
     let server = setup.start();
-    server.wait_line("restored 2 counters and 0 bans from a snapshot");
+    server.wait_line("restored 2 counters and 1 bans from a snapshot");
     is_remembered(&server);
     stop(server);
     // An edit while nothing runs is an edit: the count is kept and the new threshold holds.
@@ -123,7 +128,7 @@ fn no_address_lies_in_the_state_folder() {
     let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
     assert!(names.iter().any(|name| name.ends_with("/snapshot")), "{names:?}");
     for (name, bytes) in &found {
-        for address in [COUNTED, HELD] {
+        for address in [COUNTED, HELD, BANNED] {
             assert!(!told(bytes, address), "{address} in {name}");
         }
     }

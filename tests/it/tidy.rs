@@ -84,7 +84,8 @@ const OWN_LINTS: &[(&str, &str)] = &[
 const LINES_MAX: usize = 800;
 
 /// Endings of files that are text of ours.
-const TEXT: [&str; 8] = ["rs", "toml", "md", "wall", "txt", "html", "css", "wit"];
+const TEXT: [&str; 13] =
+    ["rs", "toml", "md", "wall", "txt", "html", "css", "wit", "js", "mjs", "ts", "py", "json"];
 
 fn metadata() -> Metadata {
     MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap()

@@ -1,5 +1,5 @@
-//! The admin socket: `GET /status`, `POST /reload` and `POST /rules/NAME/enable`, as JSON over
-//! HTTP/1.1.
+//! The admin socket, as JSON over HTTP/1.1: `GET /status`, `POST /reload`, `POST
+//! /rules/NAME/enable`, `GET /bans`, `POST /bans` and `POST /level`.
 //!
 //! HTTP because `curl --unix-socket` is then a client, and a socket of mode 0600 because whoever
 //! may write the policy may ask for its reload. A connection has one deadline, a size and a place
@@ -22,7 +22,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Sleep;
 
+use crate::bans::{BanDesk, BanDone, BanOrder};
 use crate::bell::Bell;
+use crate::level_desk::{LevelDesk, LevelDone, LevelOrder};
 use crate::outcome::Outcome;
 
 /// Connections at a time; the next waits in the kernel.
@@ -45,6 +47,8 @@ pub(crate) struct Desk {
     pub(crate) bell: Arc<Bell>,
     pub(crate) status: Status,
     pub(crate) enable: Enable,
+    pub(crate) bans: Arc<BanDesk>,
+    pub(crate) levels: Arc<LevelDesk>,
 }
 
 /// Serves `listener` until `stop` resolves or is dropped.
@@ -57,6 +61,8 @@ pub(crate) async fn serve(
         .route("/status", get(answer_status))
         .route("/reload", post(answer_reload))
         .route("/rules/{name}/enable", post(answer_enable))
+        .route("/level", post(answer_level))
+        .route("/bans", get(answer_bans).post(answer_order))
         .with_state(desk);
     let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
     let serving = axum::serve(Bounded { listener, places }, routes);
@@ -89,6 +95,28 @@ async fn answer_enable(State(desk): State<Desk>, Path(name): Path<String>) -> Re
         return Json(serde_json::json!({ "enabled": name })).into_response();
     }
     problem(StatusCode::NOT_FOUND, "the running policy declares no such extern")
+}
+
+async fn answer_level(State(desk): State<Desk>, Json(order): Json<LevelOrder>) -> Response {
+    let done = desk.levels.obey(&order);
+    let status = match done {
+        LevelDone::Refused { .. } => StatusCode::CONFLICT,
+        _ => StatusCode::OK,
+    };
+    (status, Json(done)).into_response()
+}
+
+async fn answer_bans(State(desk): State<Desk>) -> Response {
+    Json(desk.bans.list()).into_response()
+}
+
+async fn answer_order(State(desk): State<Desk>, Json(order): Json<BanOrder>) -> Response {
+    let done = desk.bans.obey(&order);
+    let status = match done {
+        BanDone::Refused { .. } => StatusCode::CONFLICT,
+        _ => StatusCode::OK,
+    };
+    (status, Json(done)).into_response()
 }
 
 fn problem(status: StatusCode, message: &str) -> Response {

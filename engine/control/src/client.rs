@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::admin::ADMIN_TOTAL_MS;
+use crate::bans::{BanDone, BanList, BanOrder};
+use crate::level_desk::{LevelDone, LevelOrder};
 use crate::outcome::Outcome;
 
 /// Largest answer that is read, in bytes: the status of 10,000 sites and rules stays below it.
@@ -72,6 +74,35 @@ impl Client {
         Ok(status == 200)
     }
 
+    /// The bans that run.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours.
+    pub fn bans(&self) -> Result<BanList, ClientError> {
+        let (status, body) = self.ask("GET", "/bans")?;
+        self.understood(status == 200, &body)
+    }
+
+    /// Has bans set or ended.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours. What is refused is a [`BanDone`].
+    pub fn order_ban(&self, order: &BanOrder) -> Result<BanDone, ClientError> {
+        let order = serde_json::to_string(order).unwrap_or_default();
+        let (status, body) = self.ask_with("POST", "/bans", &order)?;
+        self.understood(matches!(status, 200 | 409), &body)
+    }
+
+    /// Has a level set, or ended that was set.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours. What is refused is a [`LevelDone`].
+    pub fn order_level(&self, order: &LevelOrder) -> Result<LevelDone, ClientError> {
+        let order = serde_json::to_string(order).unwrap_or_default();
+        let (status, body) = self.ask_with("POST", "/level", &order)?;
+        self.understood(matches!(status, 200 | 409), &body)
+    }
+
     fn understood<T: serde::de::DeserializeOwned>(
         &self,
         expected: bool,
@@ -85,21 +116,33 @@ impl Client {
     }
 
     fn ask(&self, method: &str, path: &str) -> Result<(u16, Vec<u8>), ClientError> {
+        self.ask_with(method, path, "")
+    }
+
+    /// Asks with a body of JSON.
+    fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Result<(u16, Vec<u8>), ClientError> {
         let answer = self
-            .exchange(method, path)
+            .exchange(method, path, body)
             .map_err(|error| ClientError::Unreachable(self.socket.clone(), error))?;
         split(&answer)
             .ok_or_else(|| ClientError::Strange(self.socket.clone(), "no HTTP answer".into()))
     }
 
-    fn exchange(&self, method: &str, path: &str) -> io::Result<Vec<u8>> {
+    fn exchange(&self, method: &str, path: &str, body: &str) -> io::Result<Vec<u8>> {
         let mut stream = UnixStream::connect(&self.socket)?;
         let patience = Some(Duration::from_millis(ANSWER_MS));
         stream.set_read_timeout(patience)?;
         stream.set_write_timeout(patience)?;
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nHost: seawall\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: seawall\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
         )?;
         let mut answer = Vec::new();
         stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use seawall_model::Now;
-use seawall_ruleset::{Handle, LEVEL_TICK_MS, LevelEvent, Live, Pulse};
+use seawall_ruleset::{Handle, LEVEL_TICK_MS, LevelCause, LevelEvent, Live, Pulse};
 
 use crate::quarantine::Lookout;
 use crate::ticker::Ticker;
@@ -24,7 +24,12 @@ fn told(event: &LevelEvent) -> String {
         seawall_state::LevelChange::Entered => "entered",
         seawall_state::LevelChange::Left => "left",
     };
-    format!("level {}{site} is {verb}", event.level)
+    match event.cause {
+        LevelCause::Condition => format!("level {}{site} is {verb}", event.level),
+        LevelCause::HandOver => {
+            format!("level {}{site}, set by hand, is over: the conditions decide", event.level)
+        }
+    }
 }
 
 /// Looks every second until dropped.
@@ -49,8 +54,11 @@ mod tests {
             level: "attack".into(),
             site: site.map(Box::from),
             change: seawall_state::LevelChange::Entered,
+            cause: LevelCause::Condition,
         };
         assert_eq!(told(&event(None)), "level attack is entered");
         assert_eq!(told(&event(Some("a.example"))), "level attack of a.example is entered");
+        let over = LevelEvent { cause: LevelCause::HandOver, ..event(None) };
+        assert!(told(&over).contains("set by hand, is over"));
     }
 }

@@ -1,6 +1,7 @@
 //! The control plane: configuration, reload, admin.
 
 mod admin;
+mod bans;
 mod bell;
 mod board;
 mod client;
@@ -8,6 +9,7 @@ mod clock;
 mod config;
 mod disk;
 mod foundry;
+mod level_desk;
 mod levels;
 mod loader;
 mod outcome;
@@ -24,13 +26,14 @@ mod totals;
 mod watch;
 
 pub use admin::{ADMIN_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_MS, ADMIN_TOTAL_MS};
+pub use bans::{BAN_MS_MAX, BANS_LISTED_MAX, BY_HAND, BanDone, BanLine, BanList, BanOrder};
 pub use bell::{Bell, Busy, Change, DEBOUNCE_MS, SETTLE_MS_MAX, WAITERS_MAX, WRITING_QUIET_MS};
 pub use board::{Board, HISTORY_MAX, LastReload, Past, Posted, Reloads};
 pub use client::{ANSWER_BYTES_MAX, ANSWER_MS, Client, ClientError};
 pub use clock::{clock, rfc3339};
 pub use config::{
-    CONFIG_BYTES_MAX, Config, ConfigError, ConfigFault, FAULTS_MAX, LISTEN_MAX, Limits, Origin,
-    SITES_MAX, SiteConfig, load_config,
+    CONFIG_BYTES_MAX, Config, ConfigError, ConfigFault, FAULTS_MAX, LISTEN_MAX, Limits,
+    NEVER_BAN_MAX, Origin, SITES_MAX, SiteConfig, load_config,
 };
 pub use foundry::{
     CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX, COMPILE_BYTES_MAX,
@@ -38,6 +41,7 @@ pub use foundry::{
     COMPILE_QUEUE_MAX, COMPILE_WAIT_MS, Foundry, Helper, RESULTS_MAX, SMALL_COMPONENT_BYTES_MAX,
     compile_confined,
 };
+pub use level_desk::{LEVEL_HELD_MS_MAX, LevelDone, LevelOrder};
 pub use loader::{Built, Loader, MakeWorkshop, TEST_CODE, test_line};
 pub use outcome::{Carried, Cause, Complaint, FileMark, Outcome, Refusal};
 pub use persist::{DAMAGED_FILES_MAX, Keeper, SNAPSHOT_EVERY_MS, SNAPSHOT_TIME_PARTS};

@@ -54,6 +54,8 @@ pub struct Keeper {
     medium: Arc<dyn Medium>,
     stamp: fn() -> Stamp,
     now: NowClock,
+    /// What a state may hold.
+    limits: StateLimits,
 }
 
 /// A clock that can be in something that is printed.
@@ -67,9 +69,10 @@ impl std::fmt::Debug for NowClock {
 }
 
 impl Keeper {
-    /// Snapshots in the folder `state_dir`, which need not be there yet.
+    /// Snapshots in the folder `state_dir`, which need not be there yet, of a state that may hold
+    /// so much.
     #[must_use]
-    pub fn new(state_dir: &Path, now: Now) -> Self {
+    pub fn new(state_dir: &Path, limits: StateLimits, now: Now) -> Self {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         Self {
             folder: state_dir.to_owned(),
@@ -77,6 +80,7 @@ impl Keeper {
             medium: Arc::new(Disk),
             stamp: Stamp::now,
             now: NowClock(now),
+            limits,
         }
     }
 
@@ -92,7 +96,7 @@ impl Keeper {
                 tell(&restored, elapsed_ms);
                 state
             }
-            Ok(None) => State::new(seed, specs),
+            Ok(None) => State::with_limits(seed, specs, self.limits.clone()),
             Err(why) => {
                 let place = self.place();
                 let kept = match aside::set_aside(&place) {
@@ -104,7 +108,7 @@ impl Keeper {
                      counts, holds and bans begin empty",
                     place.display()
                 );
-                State::new(seed, specs)
+                State::with_limits(seed, specs, self.limits.clone())
             }
         }
     }
@@ -121,7 +125,7 @@ impl Keeper {
         let elapsed_ms = (self.stamp)().since_ms(&made);
         let when = Reading { now: (self.now.0)(), elapsed_ms };
         let (state, restored) =
-            State::restore(bytes, specs, StateLimits::default(), when).map_err(text)?;
+            State::restore(bytes, specs, self.limits.clone(), when).map_err(text)?;
         Ok(Some((state, restored, elapsed_ms)))
     }
 

@@ -15,9 +15,11 @@ use seawall_state::{CarryReport, Seed, Tally};
 use tokio::sync::oneshot;
 
 use crate::admin;
+use crate::bans::BanDesk;
 use crate::bell::Bell;
 use crate::board::{Board, Publication};
 use crate::config::Config;
+use crate::level_desk::LevelDesk;
 use crate::levels;
 use crate::loader::{Loader, Ready};
 use crate::outcome::{Carried, Cause, FileMark, Refusal};
@@ -136,6 +138,7 @@ impl ControlPlane {
             sites: config.sites.clone(),
             edge,
             snapshot: Arc::new(keeping.status()),
+            units: config.units,
             loader: loader.clone(),
             now: now.clone(),
         };
@@ -214,6 +217,16 @@ fn serve_admin(
     let desk = admin::Desk {
         bell,
         enable: Arc::new(move |name| handle.load().rules.enable_extern(name)),
+        levels: Arc::new(LevelDesk {
+            handle: sight.handle.clone(),
+            sites: sight.sites.iter().map(|site| site.name.clone()).collect(),
+            now: sight.now.clone(),
+        }),
+        bans: Arc::new(BanDesk {
+            handle: sight.handle.clone(),
+            units: sight.units,
+            now: sight.now.clone(),
+        }),
         status: Arc::new(move || sight.status()),
     };
     let serve = async move {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use seawall_model::{Now, RuleId, Tick};
+use seawall_model::{ClientUnits, Now, RuleId, Tick};
 use seawall_ruleset::{Handle, Live, Summary};
 use serde_json::{Value, json};
 
@@ -29,6 +29,7 @@ pub(crate) struct Sight {
     pub(crate) sites: Vec<SiteConfig>,
     pub(crate) edge: EdgeReport,
     pub(crate) snapshot: EdgeReport,
+    pub(crate) units: ClientUnits,
     pub(crate) loader: Loader,
     pub(crate) now: Now,
 }
@@ -48,10 +49,16 @@ impl Sight {
             "last_error": posted.last_error,
             "last_reload": posted.last_reload,
             "reloads": posted.reloads,
+            "level": live.rules.level_name(&live.state, ""),
+            "level_by_hand": self.by_hand(&live),
             "sites": self.sites.iter().map(|of| site(of, &live)).collect::<Vec<_>>(),
             "rules": rules(&live),
             "lists": self.lists(&summary, age_ms),
             "externs": externs(&summary, (self.now)()),
+            "bans": json!({
+                "running": live.state.bans().len(),
+                "refused": live.state.bans().refused(),
+            }),
             "sandbox": sandbox(&live),
             "tests": summary.tests,
             "counters": counters(&live),
@@ -60,6 +67,18 @@ impl Sight {
             "snapshot": (self.snapshot)(),
             "history": history(&posted),
         })
+    }
+
+    /// The levels that a person set.
+    fn by_hand(&self, live: &Live) -> Vec<Value> {
+        let now = (self.now)();
+        let sites = live.state.sites_with_held_levels();
+        let whose = std::iter::once(None).chain(sites.iter().map(|site| Some(&**site)));
+        let held = whose.filter_map(|site| Some((site, live.state.held_level(site, now)?)));
+        held.map(|(site, held)| {
+            json!({ "site": site, "level": held.level, "left_ms": held.until.since_ms(now) })
+        })
+        .collect()
     }
 
     /// The lists; the age of one that is written out is that of the generation.

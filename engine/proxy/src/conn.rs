@@ -1,13 +1,14 @@
 //! What both ends of a connection's life share: our own loop before pingora, and pingora's hooks.
 //!
 //! Pingora hands a request's hooks nothing of ours but the connection's digest, so what must travel
-//! (where we are in the exchange, the admission) travels in one `Arc` that the digest carries. This
-//! is also where a registry of live connections will hold on, once bans end them.
+//! (where we are in the exchange, the admission) travels in one `Arc` that the digest carries. The
+//! registry of live connections holds it too, and ends a connection through it.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use seawall_model::{Client, Tick};
+use tokio::sync::Notify;
 
 use crate::enforce::Admitted;
 
@@ -34,10 +35,12 @@ pub(crate) struct Conn {
     phase: AtomicU8,
     origin_late: AtomicBool,
     admitted: Mutex<Option<Admitted>>,
+    ended: AtomicBool,
+    ending: Notify,
 }
 
 impl Conn {
-    pub(crate) const fn new(client: Client, port: u16, accepted: Tick) -> Self {
+    pub(crate) fn new(client: Client, port: u16, accepted: Tick) -> Self {
         Self {
             client,
             port,
@@ -45,6 +48,8 @@ impl Conn {
             phase: AtomicU8::new(Phase::Head as u8),
             origin_late: AtomicBool::new(false),
             admitted: Mutex::new(None),
+            ended: AtomicBool::new(false),
+            ending: Notify::new(),
         }
     }
 
@@ -59,6 +64,22 @@ impl Conn {
 
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// Has the connection reset, whatever it does.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Relaxed);
+        // Kept until somebody waits.
+        self.ending.notify_one();
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended.load(Relaxed)
+    }
+
+    /// Waits until the connection is to end.
+    pub(crate) async fn ending(&self) {
+        self.ending.notified().await;
     }
 
     /// Notes that the origin did not answer in time.

@@ -86,6 +86,12 @@ counters! {
     refused,
     /// Connections reset because the policy says `drop`.
     dropped,
+    /// Connections reset because the policy says `ban`: each set or found a ban.
+    banned,
+    /// Connections reset at accept because their client is banned.
+    banned_at_accept,
+    /// Live connections reset because a ban of their client was set.
+    banned_closed,
     /// Requests held because the policy says `tarpit`.
     tarpitted,
     /// Requests that are held now.

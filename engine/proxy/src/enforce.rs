@@ -96,7 +96,12 @@ pub(crate) fn enforce(case: Case, route: &Arc<Route>, manner: Manner) -> Next {
             Next::Reset
         }
         Verdict::Tarpit { hold_ms } => hold(case, hold_ms),
-        Verdict::Challenge { .. } | Verdict::Ban { .. } => {
+        // The ban itself is in the state already, and meets the client's next connections.
+        Verdict::Ban { .. } => {
+            count(&case.edge().counters.banned);
+            Next::Reset
+        }
+        Verdict::Challenge { .. } => {
             count(&case.edge().counters.unenforceable);
             refuse(case, manner, 503, None)
         }

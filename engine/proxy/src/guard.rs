@@ -47,6 +47,15 @@ impl Transport for TcpStream {
     }
 }
 
+/// What is cancelled because its client is banned leaves as a reset.
+impl<S: Transport> Drop for GuardedStream<S> {
+    fn drop(&mut self) {
+        if self.conn.is_ended() {
+            self.io.reset_on_drop();
+        }
+    }
+}
+
 /// What was found where a head should be.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NextHead {
@@ -100,7 +109,7 @@ impl Alarm {
 
 /// A client's stream under guard.
 #[derive(Debug)]
-pub(crate) struct GuardedStream<S = TcpStream> {
+pub(crate) struct GuardedStream<S: Transport = TcpStream> {
     io: S,
     pub(crate) conn: Arc<Conn>,
     digest: Option<Arc<pingora_core::protocols::raw_connect::ProxyDigest>>,

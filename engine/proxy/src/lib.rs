@@ -27,6 +27,7 @@ mod limits;
 mod listen;
 mod log;
 mod pace;
+mod registry;
 mod remember;
 mod serve;
 mod service;

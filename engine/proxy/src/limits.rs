@@ -87,6 +87,8 @@ pub struct EdgeLimits {
     /// Connections held by `tarpit` at once; the next is dropped at once. Each costs a descriptor
     /// and its buffers, some 12 KiB. Counter: `tarpits_full`.
     pub tarpits_max: u64,
+    /// Milliseconds after which a new ban ends its client's live connections. 250.
+    pub ban_sweep_ms: u64,
     /// Log lines of the HTTP engine per second. Counter: `EngineLog::dropped`.
     pub engine_log_lines_per_s: u32,
 }
@@ -126,6 +128,7 @@ impl Default for EdgeLimits {
             origin_attempts_max: 2,
             origin_inflight_max: 1_024,
             tarpits_max: 1_000,
+            ban_sweep_ms: 250,
             engine_log_lines_per_s: 5,
         }
     }

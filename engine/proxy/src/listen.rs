@@ -17,7 +17,7 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::http_proxy;
 use seawall_model::{Client, DecisionRecord, Now};
 use seawall_ruleset::Handle;
-use seawall_state::Ring;
+use seawall_state::{BanScope, Ring};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -28,6 +28,7 @@ use crate::counters::count;
 use crate::drain::{Running, Stop, Stopper};
 use crate::edge::Edge;
 use crate::guard::GuardedStream;
+use crate::registry::{Entry, Registry};
 use crate::serve::{Open, Server};
 use crate::service::Service;
 use crate::sites::Sites;
@@ -142,10 +143,13 @@ impl Worker {
             let service = Service { edge: Arc::clone(&self.edge) };
             let proxy = Arc::new(http_proxy(&Arc::new(conf), service));
             let server = Server { edge: self.edge, proxy, stop: self.stop };
+            let registry = Arc::new(Registry::default());
             let mut loops = JoinSet::new();
+            loops.spawn(Arc::clone(&registry).watch(Arc::clone(&server.edge), server.stop.clone()));
             for listener in listeners {
                 let accept = Accept {
                     server: server.clone(),
+                    registry: Arc::clone(&registry),
                     admission: Arc::clone(&self.admission),
                     open: JoinSet::new(),
                 };
@@ -160,6 +164,7 @@ impl Worker {
 struct Accept {
     server: Server,
     admission: Arc<Admission>,
+    registry: Arc<Registry>,
     open: JoinSet<()>,
 }
 
@@ -198,10 +203,17 @@ impl Accept {
         let edge = &self.server.edge;
         count(&edge.counters.accepted);
         let client = Client::of(peer.ip(), &edge.units);
+        if is_banned(edge, &client) {
+            count(&edge.counters.banned_at_accept);
+            // A socket that refuses the option is closed politely instead.
+            let _ = stream.set_zero_linger();
+            return;
+        }
         match self.admission.enter(client.key) {
             Ok(permit) => {
                 let conn = Arc::new(Conn::new(client, peer.port(), (edge.now)()));
-                self.open.spawn(serve(self.server.clone(), stream, conn, permit));
+                let held = (permit, self.registry.enter(Arc::clone(&conn)));
+                self.open.spawn(serve(self.server.clone(), stream, conn, held));
             }
             Err(why) => {
                 count(match why {
@@ -244,14 +256,24 @@ impl Accept {
     }
 }
 
-/// Serves one connection under guard.
-async fn serve(server: Server, stream: TcpStream, conn: Arc<Conn>, _permit: Permit) {
+/// Whether no connection of this client is taken. Its autonomous system is not known here.
+fn is_banned(edge: &Edge, client: &Client) -> bool {
+    let live = edge.handle.load();
+    live.state.bans().covers(client, None, BanScope::Host, (edge.now)()).is_some()
+}
+
+/// Serves one connection under guard, until it ends or its client is banned.
+async fn serve(server: Server, stream: TcpStream, conn: Arc<Conn>, _held: (Permit, Entry)) {
     let _open = Open::new(&server.edge);
     tune(&stream, &server.edge.limits);
     let limits = Arc::clone(&server.edge.limits);
     let counters = Arc::clone(&server.edge.counters);
-    let stream = Box::new(GuardedStream::new(stream, conn, limits, counters));
-    server.serve(stream).await;
+    let stream = Box::new(GuardedStream::new(stream, Arc::clone(&conn), limits, counters));
+    tokio::select! {
+        biased;
+        () = conn.ending() => {}
+        () = server.serve(stream) => {}
+    }
 }
 
 /// Socket options; a connection whose socket refuses one is served without it.

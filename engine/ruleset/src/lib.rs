@@ -48,11 +48,11 @@ pub use report::{COMPLAINTS_MAX, Diagnostic, Fix, Severity, Style, TEST_FAILED, 
 pub use ruleset::{ExternSummary, ListSummary, RuleSet, Summary};
 pub use seawall_policy::check::Purpose;
 pub use seawall_policy::diagnostic::nearest;
-pub use seawall_policy::text::bytes as bytes_text;
+pub use seawall_policy::text::{bytes as bytes_text, duration_ms as duration_text};
 pub use seawall_wasm::{Component, EPOCH_TICK_MS, LoadError, Sandbox, SandboxLimits};
 pub use sources::{
     COMPONENT_BYTES_MAX, FILES_MAX, KeptList, LIST_BYTES_MAX, POLICY_BYTES_MAX, ReadError, Sources,
     Store, TOTAL_BYTES_MAX, resolve,
 };
-pub use tick::{LEVEL_TICK_MS, LevelEvent, Pulse};
+pub use tick::{LEVEL_TICK_MS, LevelCause, LevelEvent, Pulse};
 pub use trust::{SIGNATURE_BYTES_MAX, SIGNATURE_ENDING, TRUSTED_KEYS_MAX, TrustedKey, vouched};

@@ -31,6 +31,17 @@ pub struct LevelEvent {
     pub site: Option<Box<str>>,
     /// What happened.
     pub change: LevelChange,
+    /// Why.
+    pub cause: LevelCause,
+}
+
+/// Why a level changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LevelCause {
+    /// Its condition held, or no longer did, for long enough.
+    Condition,
+    /// The time for which a person had set it is over.
+    HandOver,
 }
 
 /// One look at the levels of the host, or of one site.
@@ -68,15 +79,22 @@ impl RuleSet {
         now: Tick,
     ) -> Vec<LevelEvent> {
         let mut events = Vec::new();
+        // Their sites are still looked at this time, which ends what was in force for them.
+        let held: Vec<Box<str>> = state.sites_with_held_levels();
+        events.extend(state.drop_ended_levels(now).into_iter().map(|(site, held)| LevelEvent {
+            level: held.level,
+            site,
+            change: LevelChange::Left,
+            cause: LevelCause::HandOver,
+        }));
         if self.program.levels.is_empty() {
             return events;
         }
         self.look(Look { state, site: None, pulse: pulse(None), now }, &mut events);
-        if self.program.levels.iter().any(|level| level.per_site) {
-            for site in sites {
-                let look = Look { state, site: Some(site), pulse: pulse(Some(site)), now };
-                self.look(look, &mut events);
-            }
+        let has_sites = self.program.levels.iter().any(|level| level.per_site);
+        for site in sites.iter().filter(|site| has_sites || held.iter().any(|h| **h == ***site)) {
+            let look = Look { state, site: Some(site), pulse: pulse(Some(site)), now };
+            self.look(look, &mut events);
         }
         events
     }
@@ -101,9 +119,13 @@ impl RuleSet {
                 level: level.name.clone(),
                 site: site.map(Box::from),
                 change,
+                cause: LevelCause::Condition,
             }));
         }
-        state.set_level(site, worst);
+        // What a person set holds in the place of what the conditions say; a name that this policy
+        // does not know says nothing.
+        let by_hand = state.held_level(site, now).and_then(|held| self.level_number(&held.level));
+        state.set_level(site, by_hand.unwrap_or(worst));
     }
 
     fn level_holds(&self, level: &Level, look: Look<'_>) -> bool {
@@ -132,6 +154,12 @@ impl RuleSet {
     /// The names of the levels, mildest first; `normal` is always there.
     pub fn level_names(&self) -> impl Iterator<Item = &str> {
         std::iter::once("normal").chain(self.program.levels.iter().map(|level| &*level.name))
+    }
+
+    /// The number of a level of this policy; `normal` is 0.
+    fn level_number(&self, name: &str) -> Option<u16> {
+        let at = self.level_names().position(|known| known == name)?;
+        u16::try_from(at).ok()
     }
 
     /// The name of the level in force for a site.

@@ -119,7 +119,9 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_none() {
-        for text in ["", "RWQ", "not base64 at all", &KEY[1..], &format!("{KEY} ")] {
+        for text in
+            ["", "RWQ", "not base64 at all", KEY.trim_start_matches('R'), &format!("{KEY} ")]
+        {
             assert!(TrustedKey::parse(text).is_none(), "{text}");
         }
     }

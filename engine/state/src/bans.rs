@@ -22,6 +22,7 @@ use parking_lot::RwLock;
 use seawall_model::{Client, Generation, Prefix, Tick};
 use siphasher::sip::SipHasher13;
 
+use crate::feed::{BanEvent, Followers, Following};
 use crate::key::Seed;
 
 /// Bans that the host keeps at most, of all scopes together: about 250 MiB when full.
@@ -290,6 +291,9 @@ pub struct Bans {
     refused: AtomicU64,
     /// How often anything was changed.
     edits: AtomicU64,
+    /// How many were set.
+    changes: AtomicU64,
+    followers: Followers,
 }
 
 impl std::fmt::Debug for Bans {
@@ -317,6 +321,8 @@ impl Bans {
             count: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
             edits: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+            followers: Followers::default(),
         }
     }
 
@@ -361,7 +367,9 @@ impl Bans {
             }
             _ => {
                 ledgers.remove(&unit, scope);
+                self.followers.tell(|| BanEvent::set(unit, scope, until));
                 ledgers.insert(unit, scope, until, why);
+                self.changes.fetch_add(1, Ordering::Release);
                 Added::Until(until)
             }
         };
@@ -405,6 +413,9 @@ impl Bans {
     pub fn remove(&self, unit: &BanUnit, scope: BanScope<'_>) -> bool {
         let mut ledgers = self.ledgers.write();
         let removed = ledgers.remove(unit, scope).is_some();
+        if removed {
+            self.followers.tell(|| BanEvent::lifted(*unit, scope));
+        }
         self.note_count(&ledgers);
         removed
     }
@@ -415,7 +426,9 @@ impl Bans {
         let mut ledgers = self.ledgers.write();
         let mut lifted: usize = 0;
         for ban in ledgers.list(now).iter().filter(|ban| wrong(&ban.why)) {
-            let removed = ledgers.remove(&ban.unit, scope_of(ban.member.as_deref()));
+            let scope = scope_of(ban.member.as_deref());
+            let removed = ledgers.remove(&ban.unit, scope);
+            self.followers.tell(|| BanEvent::lifted(ban.unit, scope));
             lifted = lifted.saturating_add(usize::from(removed.is_some()));
         }
         self.note_count(&ledgers);
@@ -425,6 +438,19 @@ impl Bans {
     /// Ends all bans of all scopes, and says how many.
     pub fn clear(&self, now: Tick) -> usize {
         self.lift(|_| true, now)
+    }
+
+    /// How many bans were set so far, longer ones in the place of shorter ones included.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Hands on each ban that is set or lifted from now on. What a follower has no room for is
+    /// counted and lost to it, and then it reads [`list`](Self::list).
+    #[must_use]
+    pub fn follow(&self, room: usize) -> Following {
+        self.followers.add(room)
     }
 
     /// The bans that run at `now`, those that end first first.

@@ -206,3 +206,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_follows_sees_what_is_set_and_lifted_and_how_much_was_lost() {
+    let bans = Bans::new(&Seed([1; 16]), BanLimits::default());
+    let why = || BanOrigin { rule: "floor.x".into(), generation: Generation(1) };
+    let unit = |n: u8| BanUnit::Net(Prefix::host([192, 0, 2, n].into()));
+    let now = Tick::TEST_START;
+    let following = bans.follow(2);
+    let add = |n, ms| bans.add(unit(n), ms, why(), BanScope::Member("ann"), now);
+    assert_eq!((bans.changes(), add(1, 1_000)), (0, Added::Until(now.plus_ms(1_000))));
+    let _shorter = add(1, 500);
+    assert_eq!(bans.changes(), 1, "a shorter one changes nothing");
+    assert!(bans.remove(&unit(1), BanScope::Member("ann")));
+    let event = |until| BanEvent { unit: unit(1), member: Some("ann".into()), until };
+    assert_eq!(following.next(), Some(event(Some(now.plus_ms(1_000)))));
+    assert_eq!(following.next(), Some(event(None)));
+    assert_eq!((following.next(), following.lost()), (None, 0));
+    (2..=5).for_each(|n| assert_ne!(add(n, 1_000), Added::Full));
+    assert_eq!((following.lost(), following.lost()), (2, 0));
+    drop(following);
+    let _nobody_listens = add(6, 1_000);
+    assert_eq!(bans.len(), 5);
+}

@@ -13,7 +13,9 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod bans;
+mod by_hand;
 mod distinct;
+mod feed;
 mod heavy;
 mod key;
 mod levels;
@@ -31,7 +33,9 @@ pub use bans::{
     Added, BANS_MAX, BANS_PER_MEMBER_MAX, BanHit, BanLimits, BanOrigin, BanScope, BanUnit, Bans,
     ListedBan,
 };
+pub use by_hand::HeldLevel;
 pub use distinct::{DISTINCT_KEY_BYTES, EXACT_MAX};
+pub use feed::{BanEvent, Following};
 pub use heavy::{HEAVY_BYTES, HEAVY_KEYS_MAX, SHARE_COUNTED_MIN};
 pub use key::{Key, KeyBuilder, Seed};
 pub use levels::{LEVEL_SITES_MAX, LevelChange, LevelTerms};

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use seawall_model::{CounterId, Generation, Tick};
 
 use crate::bans::{BanLimits, Bans};
+use crate::by_hand::{ByHand, HeldLevel};
 use crate::distinct::DISTINCT_KEY_BYTES;
 use crate::heavy::HEAVY_BYTES;
 use crate::key::{KeyBuilder, Seed};
@@ -195,6 +196,7 @@ pub struct State {
     counters: Vec<Counter>,
     bans: Arc<Bans>,
     memory: Arc<LevelMemory>,
+    by_hand: Arc<ByHand>,
     levels: LevelsNow,
 }
 
@@ -209,8 +211,8 @@ impl State {
     #[must_use]
     pub fn with_limits(seed: Seed, specs: &[CounterSpec], limits: StateLimits) -> Self {
         let bans = Arc::new(Bans::new(&seed, limits.bans));
-        let (memory, levels) = (Arc::default(), LevelsNow::default());
-        let empty = Self { seed, epoch: 0, counters: Vec::new(), bans, memory, levels };
+        let (memory, by_hand, levels) = (Arc::default(), Arc::default(), LevelsNow::default());
+        let empty = Self { seed, epoch: 0, counters: Vec::new(), bans, memory, by_hand, levels };
         let (counters, _) = empty.carry_counters(specs, 0);
         Self { counters, ..empty }
     }
@@ -231,6 +233,7 @@ impl State {
             counters,
             bans: Arc::clone(&self.bans),
             memory: Arc::clone(&self.memory),
+            by_hand: Arc::clone(&self.by_hand),
             levels: LevelsNow::default(),
         };
         (next, report)
@@ -344,6 +347,37 @@ impl State {
         now: Tick,
     ) -> (bool, Option<LevelChange>) {
         self.memory.look((level, site.unwrap_or_default()), holds, terms, now)
+    }
+
+    /// Sets a level by hand, for a site or, with none, for the host; it outlives generations. Says
+    /// whether there was room for it.
+    pub fn hold_level(&self, site: Option<&str>, held: HeldLevel) -> bool {
+        self.by_hand.set(site.unwrap_or_default(), held)
+    }
+
+    /// Ends a level that was set by hand, and says whether there was one.
+    pub fn release_level(&self, site: Option<&str>) -> bool {
+        self.by_hand.end(site.unwrap_or_default())
+    }
+
+    /// The level that was set by hand for a site or, with none, for the host, while its time lasts.
+    #[must_use]
+    pub fn held_level(&self, site: Option<&str>, now: Tick) -> Option<HeldLevel> {
+        self.by_hand.of(site.unwrap_or_default(), now)
+    }
+
+    /// The sites for which a level was set by hand.
+    #[must_use]
+    pub fn sites_with_held_levels(&self) -> Vec<Box<str>> {
+        self.by_hand.sites()
+    }
+
+    /// Forgets levels set by hand whose time is over, and says which they were; the host's has no
+    /// site.
+    #[must_use]
+    pub fn drop_ended_levels(&self, now: Tick) -> Vec<(Option<Box<str>>, HeldLevel)> {
+        let ended = self.by_hand.drop_ended(now);
+        ended.into_iter().map(|(site, held)| (Some(site).filter(|s| !s.is_empty()), held)).collect()
     }
 
     /// Puts a level of this generation in force, for a site or, with none, for the host.

@@ -3,30 +3,39 @@
 //! Decision: failures are counted by their times in a ring as long as the limit, so "20 in 10 s"
 //! means any 10 s and not a calendar window. The ring is touched on failure only; a call that goes
 //! well reads one atomic number.
+//!
+//! A failure by fuel costs a fraction of a millisecond, and one that the clock has to end holds a
+//! thread, and with it other people's requests, for many. So lost milliseconds have a limit of their
+//! own: twenty calls that fill memory until they are ended would hold up everybody for 0.3 s.
 
 use parking_lot::Mutex;
 use seawall_model::Tick;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::SandboxLimits;
+
 #[derive(Debug)]
 pub(crate) struct Breaker {
     failures_max: usize,
+    lost_ms_max: u64,
     window_ms: u64,
     quarantine_ms: u64,
-    /// The last failures, oldest first, never more than `failures_max`.
-    recent: Mutex<VecDeque<Tick>>,
+    /// The last failures with the milliseconds that each held a thread, oldest first, never more
+    /// than `failures_max`.
+    recent: Mutex<VecDeque<(Tick, u64)>>,
     /// The tick at which calls are allowed again.
     closed_until: AtomicU64,
     quarantines: AtomicU64,
 }
 
 impl Breaker {
-    pub(crate) fn new(failures_max: u32, window_ms: u64, quarantine_ms: u64) -> Self {
+    pub(crate) fn new(limits: &SandboxLimits) -> Self {
         Self {
-            failures_max: failures_max.max(1) as usize,
-            window_ms,
-            quarantine_ms,
+            failures_max: limits.failures_max.max(1) as usize,
+            lost_ms_max: limits.failure_lost_ms_max,
+            window_ms: limits.failure_window_ms,
+            quarantine_ms: limits.quarantine_ms,
             recent: Mutex::default(),
             closed_until: AtomicU64::new(0),
             quarantines: AtomicU64::new(0),
@@ -37,14 +46,13 @@ impl Breaker {
         now.0 >= self.closed_until.load(Relaxed)
     }
 
-    pub(crate) fn note_failure(&self, now: Tick) {
+    /// Notes a failure that held a thread for about `lost_ms`.
+    pub(crate) fn note_failure(&self, now: Tick, lost_ms: u64) {
         let mut recent = self.recent.lock();
-        if recent.len() >= self.failures_max {
-            recent.pop_front();
-        }
-        recent.push_back(now);
-        let oldest = recent.front().copied().unwrap_or(now);
-        if recent.len() >= self.failures_max && now.since_ms(oldest) <= self.window_ms {
+        recent.retain(|(at, _)| now.since_ms(*at) <= self.window_ms);
+        recent.push_back((now, lost_ms));
+        let lost_ms = recent.iter().fold(0_u64, |sum, (_, lost)| sum.saturating_add(*lost));
+        if recent.len() >= self.failures_max || lost_ms > self.lost_ms_max {
             recent.clear();
             self.close(now);
         }
@@ -76,9 +84,32 @@ impl Breaker {
 mod tests {
     use super::*;
 
+    fn breaker() -> Breaker {
+        Breaker::new(&SandboxLimits {
+            failures_max: 3,
+            failure_lost_ms_max: 50,
+            failure_window_ms: 100,
+            quarantine_ms: 1_000,
+            ..SandboxLimits::default()
+        })
+    }
+
+    #[test]
+    fn lost_time_closes_before_the_failures_are_many() {
+        let breaker = breaker();
+        breaker.note_failure(Tick(10), 50);
+        assert!(breaker.allows(Tick(10)), "at the limit");
+        breaker.note_failure(Tick(110), 1);
+        assert!(!breaker.allows(Tick(111)));
+        let spread = self::breaker();
+        spread.note_failure(Tick(10), 50);
+        spread.note_failure(Tick(111), 50);
+        assert!(spread.allows(Tick(111)), "the first is out of the window");
+    }
+
     fn failed(times: &[u64]) -> Breaker {
-        let breaker = Breaker::new(3, 100, 1_000);
-        times.iter().for_each(|at| breaker.note_failure(Tick(*at)));
+        let breaker = breaker();
+        times.iter().for_each(|at| breaker.note_failure(Tick(*at), 0));
         breaker
     }
 
@@ -96,10 +127,10 @@ mod tests {
         let breaker = failed(&[10, 20, 110]);
         breaker.open();
         assert!(breaker.allows(Tick(111)));
-        breaker.note_failure(Tick(111));
-        breaker.note_failure(Tick(112));
+        breaker.note_failure(Tick(111), 0);
+        breaker.note_failure(Tick(112), 0);
         assert!(breaker.allows(Tick(113)));
-        breaker.note_failure(Tick(113));
+        breaker.note_failure(Tick(113), 0);
         assert!(!breaker.allows(Tick(114)));
         assert_eq!(breaker.quarantines(), 2, "they are counted all the same");
     }
@@ -112,10 +143,10 @@ mod tests {
     #[test]
     fn a_rule_that_comes_back_starts_from_nothing() {
         let breaker = failed(&[1, 2, 3]);
-        breaker.note_failure(Tick(1_010));
-        breaker.note_failure(Tick(1_011));
+        breaker.note_failure(Tick(1_010), 0);
+        breaker.note_failure(Tick(1_011), 0);
         assert!(breaker.allows(Tick(1_012)));
-        breaker.note_failure(Tick(1_013));
+        breaker.note_failure(Tick(1_013), 0);
         assert!(!breaker.allows(Tick(1_014)));
     }
 }

@@ -77,7 +77,7 @@ impl Function {
         Self(Arc::new(Inner {
             idle: Mutex::default(),
             places: Places::new(max, mould.shared.clone()),
-            breaker: Breaker::new(max.failures_max, max.failure_window_ms, max.quarantine_ms),
+            breaker: Breaker::new(max),
             memo: Memo::new(max.memo_answers, max.memo_bytes_max),
             caught: AtomicBool::new(false),
             _alive: mould.census.functions.one(),
@@ -113,7 +113,7 @@ impl Function {
         if let Err(failure) = answer {
             self.0.mould.counters.note_failure(failure);
             if failure.is_the_rules() {
-                self.0.breaker.note_failure(now);
+                self.0.breaker.note_failure(now, self.0.lost_ms(failure));
             }
         }
         answer
@@ -205,6 +205,15 @@ impl Inner {
             self.places.give_back();
         }
         fresh
+    }
+
+    /// How long a failure held its thread, at least: a call that the clock ends mostly had its time
+    /// twice.
+    const fn lost_ms(&self, failure: Failure) -> u64 {
+        match failure {
+            Failure::Time => self.mould.limits.time_ms.saturating_mul(2),
+            _ => 0,
+        }
     }
 
     fn is_caught(&self) -> bool {

@@ -74,6 +74,9 @@ pub struct SandboxLimits {
     pub time_ms_max: u64,
     /// Failures within `failure_window_ms` that put a function into quarantine. 20.
     pub failures_max: u32,
+    /// Milliseconds that calls which the clock ended may have held threads within
+    /// `failure_window_ms`, before the function goes into quarantine. 50: five calls of the usual time.
+    pub failure_lost_ms_max: u64,
     /// Milliseconds over which failures are counted. 10,000.
     pub failure_window_ms: u64,
     /// Milliseconds of quarantine. 60,000.
@@ -118,6 +121,7 @@ impl Default for SandboxLimits {
             fuel_max: 1_000_000_000,
             time_ms_max: 100,
             failures_max: 20,
+            failure_lost_ms_max: 50,
             failure_window_ms: 10_000,
             quarantine_ms: 60_000,
             purity_check_every: 10_000,

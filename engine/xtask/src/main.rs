@@ -37,7 +37,11 @@ enum Word {
     /// Run everything that must pass.
     Test,
     /// Build the rules in `rules/` to components in `policies/wasm/`.
-    Rules,
+    Rules {
+        /// Those in JavaScript and Python too, with the same cases asked of all. Fetches packages.
+        #[arg(long)]
+        all: bool,
+    },
     /// Run the benches.
     Bench {
         /// Judge the same rules by other engines too, instead.
@@ -75,7 +79,8 @@ fn obey(word: Word) -> anyhow::Result<()> {
         Word::Run { once: false } => command::run::stay(&repo),
         Word::Run { once: true } => command::run::once(&repo),
         Word::Test | Word::Ci => command::test::run(&repo),
-        Word::Rules => command::rules::run(&repo),
+        Word::Rules { all: false } => command::rules::run(&repo),
+        Word::Rules { all: true } => command::rules::all(&repo),
         Word::Bench { peers: true, .. } => command::bench::peers(&repo),
         Word::Bench { filter, .. } => command::bench::run(&repo, filter.as_deref()),
         Word::Fuzz { seconds, filter } => command::fuzz::run(&repo, seconds, filter.as_deref()),

@@ -31,7 +31,13 @@ impl Server {
             runtime.unwrap().block_on(async move {
                 let listener = UnixListener::from_std(listener).unwrap();
                 let enable: Enable = Arc::new(|name| name == "alice.office");
-                let desk = Desk { bell: ringing, status, enable };
+                let bans = Arc::new(crate::bans::tests::desk());
+                let levels = Arc::new(LevelDesk {
+                    handle: bans.handle.clone(),
+                    sites: vec!["a.example".into()],
+                    now: bans.now.clone(),
+                });
+                let desk = Desk { bell: ringing, status, enable, bans, levels };
                 serve(listener, desk, stopped).await.unwrap();
             });
         });
@@ -88,6 +94,45 @@ fn a_rule_is_let_back_by_its_name() {
     let read = server
         .raw(b"GET /rules/alice.office/enable HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert!(read.starts_with("HTTP/1.1 405 "), "{read}");
+}
+
+#[test]
+fn bans_are_set_listed_and_ended_over_the_socket() {
+    use crate::bans::{BanDone, BanOrder};
+    let server = Server::with(Outcome::Unchanged { generation: 7 });
+    let client = Client::new(&server.path());
+    let add = BanOrder::Add { unit: "192.0.2.7".into(), for_ms: 60_000 };
+    assert!(matches!(client.order_ban(&add).unwrap(), BanDone::Added { .. }));
+    let list = client.bans().unwrap();
+    assert_eq!((list.total, &*list.bans[0].unit), (1, "192.0.2.7"));
+    let add = BanOrder::Add { unit: "nobody".into(), for_ms: 60_000 };
+    assert!(matches!(client.order_ban(&add).unwrap(), BanDone::Refused { .. }));
+    let clear = BanOrder::Clear { rule: None, generation: None };
+    assert_eq!(client.order_ban(&clear).unwrap(), BanDone::Ended { bans: 1 });
+    assert!(server.raw(b"POST /bans HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+        .starts_with("HTTP/1.1 422 "));
+}
+
+#[test]
+fn levels_that_are_not_there_are_refused_by_name() {
+    let server = Server::with(Outcome::Unchanged { generation: 7 });
+    let client = Client::new(&server.path());
+    let order = |level: Option<&str>, for_ms, site: Option<&str>| {
+        let order =
+            LevelOrder { level: level.map(str::to_owned), for_ms, site: site.map(str::to_owned) };
+        client.order_level(&order).unwrap()
+    };
+    let refused = |done: LevelDone, part: &str| match done {
+        LevelDone::Refused { why } => assert!(why.contains(part), "{why}"),
+        other => panic!("{other:?}"),
+    };
+    refused(order(Some("nrmal"), 1, None), "did you mean `normal`?");
+    refused(order(Some("normal"), 0, None), "longer than nothing");
+    refused(order(Some("normal"), crate::LEVEL_HELD_MS_MAX + 1, None), "at most 7 days");
+    refused(order(Some("normal"), 1, Some("b.example")), "no site `b.example`");
+    refused(order(None, 0, None), "no level was set");
+    assert_eq!(order(Some("normal"), 60_000, Some("a.example")), LevelDone::Set);
+    assert_eq!(order(None, 0, Some("a.example")), LevelDone::Ended);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::place::Faults;
+use super::typed::Texts;
 
 /// Makes the written and the meant form of the section from one list of `name: least, most`.
 macro_rules! limits {
@@ -21,6 +22,8 @@ macro_rules! limits {
         #[serde(deny_unknown_fields)]
         pub(crate) struct Typed {
             $($name: Option<Spanned<i64>>,)+
+            /// Networks that no ban covers.
+            pub(crate) never_ban: Texts,
         }
 
         impl Typed {

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use seawall_model::{ClientUnits, HostPattern};
+use seawall_model::{ClientUnits, HostPattern, Prefix};
 use seawall_ruleset::{TRUSTED_KEYS_MAX, TrustedKey};
 use toml::Spanned;
 
@@ -21,6 +21,8 @@ use super::typed::{Client, Listen, Log, Rules, Site, Text, Texts, Typed, Unbuilt
 const SOCKET_DEFAULT: &str = "run/admin.sock";
 /// Most addresses to listen on.
 pub const LISTEN_MAX: usize = 64;
+/// Most networks that no ban covers.
+pub const NEVER_BAN_MAX: usize = 1_000;
 /// Most sites: each costs a share of every table that is kept per site.
 pub const SITES_MAX: usize = 10_000;
 
@@ -37,6 +39,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// What the file changes of the data plane's limits.
     pub limits: Limits,
+    /// Networks that no ban covers, besides the loopback.
+    pub never_ban: Vec<Prefix>,
     /// How wide a client and a network are.
     pub units: ClientUnits,
     /// The sites, in the order of the file. Never empty.
@@ -93,6 +97,8 @@ pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> O
     };
     let socket = socket(typed, faults);
     let limits = typed.limits.as_ref().map(|l| l.meant(faults)).unwrap_or_default();
+    let never_ban =
+        typed.limits.as_ref().map_or(Some(Vec::new()), |l| never_ban(&l.never_ban, faults));
     let units = typed.client.as_ref().map(|c| units(c, faults)).unwrap_or_default();
     let log_level = typed.log.as_ref().map_or(Some(log::LevelFilter::Info), |l| level(l, faults));
     let trusted_keys = trusted_keys(typed.rules.as_ref(), faults);
@@ -103,6 +109,7 @@ pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> O
         root: folder.join(root?),
         state_dir: folder.join(state_dir?),
         limits,
+        never_ban: never_ban?,
         units,
         sites: sites?,
         trusted_keys: trusted_keys?,
@@ -232,6 +239,31 @@ fn units(client: &Client, faults: &mut Faults<'_>) -> ClientUnits {
         v6_client_bits: bits(client.v6_client.as_ref(), "v6_client", 128, default.v6_client_bits),
         v6_net_bits: bits(client.v6_net.as_ref(), "v6_net", 128, default.v6_net_bits),
     }
+}
+
+/// The networks of `[limits] never_ban`.
+fn never_ban(written: &Texts, faults: &mut Faults<'_>) -> Option<Vec<Prefix>> {
+    let Some(written) = written else { return Some(Vec::new()) };
+    if written.get_ref().len() > NEVER_BAN_MAX {
+        let message = format!("`never_ban` holds at most {NEVER_BAN_MAX} networks");
+        faults.say(written.span(), message, None);
+        return None;
+    }
+    let mut nets = Vec::with_capacity(written.get_ref().len());
+    for text in written.get_ref() {
+        match Prefix::parse(text.get_ref()) {
+            Ok((net, false)) => nets.push(net),
+            Ok((net, true)) => {
+                let help = Some(format!("write `{net}`"));
+                faults.say(text.span(), "this network has bits behind its length".into(), help);
+            }
+            Err(_) => {
+                let help = Some("write one such as `192.0.2.7` or `2001:db8::/48`".to_owned());
+                faults.say(text.span(), "this is no address and no network".into(), help);
+            }
+        }
+    }
+    (nets.len() == written.get_ref().len()).then_some(nets)
 }
 
 /// The keys of `[rules] trusted_keys`. Naming none is a mistake: who means that nobody has to sign

@@ -78,6 +78,20 @@ fn a_mistyped_key_is_placed_and_the_near_one_offered() {
 }
 
 #[test]
+fn networks_that_are_never_banned_are_read() {
+    let with = |text: &str| format!("{SMALLEST}\n[limits]\nnever_ban = {text}\n");
+    let nets = load(with("[\"192.0.2.7\", \"2001:db8::/48\"]")).unwrap().never_ban;
+    let shown: Vec<String> = nets.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["192.0.2.7/32", "2001:db8::/48"]);
+    let found = refused(with("[\"192.0.2.7/24\", \"here\"]"));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("bits behind") && found[1].contains("no address"), "{found:?}");
+    let many = |n: usize| with(&format!("[{}]", "\"192.0.2.7\",".repeat(n)));
+    assert!(load(many(1_000)).is_ok());
+    assert!(refused(many(1_001))[0].contains("at most 1000"));
+}
+
+#[test]
 fn keys_are_read_and_what_is_none_is_placed() {
     const KEY: &str = "RWRDJtN4tIDwSSb67Yp5VuUx+6y5vPbQ+kYdV3wurGdro5Dq/G6wPD+z";
     let with = |keys: &str| format!("{SMALLEST}\n[rules]\ntrusted_keys = {keys}\n");

@@ -26,7 +26,14 @@ fn specs() -> [CounterSpec; 1] {
 fn keeper(folder: &Path, wall: Tick, stamp: fn() -> Stamp) -> Keeper {
     let secret = Secret::find(folder, None);
     let now = NowClock(Arc::new(move || wall));
-    Keeper { folder: folder.to_owned(), secret, medium: Arc::new(Disk), stamp, now }
+    Keeper {
+        folder: folder.to_owned(),
+        secret,
+        medium: Arc::new(Disk),
+        stamp,
+        now,
+        limits: StateLimits::default(),
+    }
 }
 
 fn at_start(folder: &Path) -> Keeper {

@@ -69,7 +69,6 @@ impl Builder<'_> {
             Action::Block { status, page } => self.block(status.as_ref(), page.as_ref(), span)?,
             Action::Drop => Final::Drop,
             Action::Ban { duration, per } => {
-                self.not_enforced(span, "ban");
                 let unit = per.as_ref().map_or(BanUnit::Client, |per| per.node);
                 Final::Ban { for_ms: self.lasting(duration.node.ms(), duration.span)?, unit }
             }

@@ -264,7 +264,7 @@ fn every_mistake_is_complained_about_at_its_place() {
 #[test]
 fn what_cannot_be_enforced_is_a_note_to_look_at_and_an_error_to_run() {
     let store = MemoryStore::default()
-        .with("root.wall", "policy 1\nfloor { rule a { when true then ban 5s } }");
+        .with("root.wall", "policy 1\ndefaults { rule a { when true then challenge } }");
     let severity = |purpose| {
         let assembly = assemble_all(&store, purpose, None);
         (assembly.diagnostics[0].severity, assembly.rules.is_some())

@@ -1,10 +1,13 @@
 //! What a person may type.
 
+mod bans;
 mod check;
 mod compile;
+mod duration;
 mod explain;
 mod fields;
 mod fmt;
+mod level;
 mod mend;
 mod reload;
 mod rule;
@@ -55,6 +58,11 @@ pub(crate) enum Word {
     Status(status::Status),
     /// Have the running server read its policy again
     Reload(reload::Reload),
+    /// Put a level in force by hand, for a while
+    Level(level::Level),
+    /// List, set and end bans of the running server
+    #[command(subcommand)]
+    Bans(bans::Bans),
     /// What `seawall` starts by itself: compiles a component, confined
     #[command(hide = true)]
     Compile(compile::Compile),
@@ -73,6 +81,8 @@ impl Word {
             Self::Rule(rule) => rule.obey(),
             Self::Status(status) => status.obey(),
             Self::Reload(reload) => reload.obey(),
+            Self::Level(level) => level.obey(),
+            Self::Bans(bans) => bans.obey(),
             Self::Compile(compile) => compile.obey(),
         }
     }
@@ -165,6 +175,10 @@ mod tests {
             &["seawall", "test"],
             &["seawall", "explain"],
             &["seawall", "rule"],
+            &["seawall", "level"],
+            &["seawall", "level", "attack"],
+            &["seawall", "level", "attack", "--end"],
+            &["seawall", "bans", "add", "192.0.2.7"],
             &["seawall", "rule", "new", "--lang", "cobol", "hello"],
             &["seawall", "rule", "inspect"],
         ] {

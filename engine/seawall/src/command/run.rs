@@ -11,7 +11,7 @@ use clap::Args;
 use seawall_control::{Bell, Config, ControlPlane, First, Keeper, clock, random_seed};
 use seawall_model::Now;
 use seawall_proxy::{BadHead, DataPlane, EdgeConfig, EdgeLimits, EdgeSnapshot, Running, Site};
-use seawall_state::{RECORDS_MAX, Ring};
+use seawall_state::{RECORDS_MAX, Ring, StateLimits};
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -104,7 +104,9 @@ fn first(config: &Config, now: &Now) -> Result<First, Exit> {
     let loader =
         policy::loader(&config.root, &Host::of(config), now.clone()).map_err(|e| ours(&e))?;
     let seed = random_seed().map_err(|e| ours(&e))?;
-    let keeper = Keeper::new(&config.state_dir, now.clone());
+    let mut limits = StateLimits::default();
+    limits.bans.never.extend(&config.never_ban);
+    let keeper = Keeper::new(&config.state_dir, limits, now.clone());
     First::load(loader, seed, keeper).map_err(|refusal| {
         let _unwritten = write!(std::io::stderr(), "{}", refusal.rendered);
         refusal.complaints.iter().for_each(tell);

@@ -19,6 +19,7 @@ const FORMAT: u8 = 1;
 const BANS: u8 = 1;
 const LEVELS: u8 = 2;
 const COUNTER: u8 = 3;
+const BY_HAND: u8 = 4;
 /// Milliseconds by which a request may be counted later than it was begun: what was used so
 /// shortly before a mark counts as used after it.
 const LATE_MS: u64 = 1_000;
@@ -33,6 +34,7 @@ impl State {
         out.raw(&self.seed.0);
         out.section(BANS, |out| self.bans.store(out));
         out.section(LEVELS, |out| self.memory.store(out));
+        out.section(BY_HAND, |out| self.by_hand.store(out));
         let mut written = HashSet::new();
         for counter in &self.counters {
             // Two specs of one identity are one counter.
@@ -82,7 +84,7 @@ impl State {
             Table::Limit(limit) => limit.lifts(),
             Table::Track(_) => 0,
         });
-        let others = [self.epoch, self.bans.edits(), self.memory.edits()];
+        let others = [self.epoch, self.bans.edits(), self.memory.edits(), self.by_hand.edits()];
         lifts.chain(others).fold(0, u64::wrapping_add)
     }
 }
@@ -103,6 +105,7 @@ fn restore(
         match kind {
             BANS => restored.bans = state.bans.load(section)?,
             LEVELS => state.memory.load(section)?,
+            BY_HAND => state.by_hand.load(section)?,
             COUNTER => {
                 let identity = state.load_counter(section, &ours, &mut restored.counters)?;
                 missing.remove(identity);

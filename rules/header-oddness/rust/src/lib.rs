@@ -7,6 +7,7 @@
 //!
 //! Where this does not protect: whoever copies a browser's headers whole scores 0.
 
+use rule_support::find::{after, beginning, leading_number};
 use seawall_rule::Headers;
 
 /// What is missing or contradictory, in points. The sum is capped at 100, and a policy is expected
@@ -38,6 +39,9 @@ const FIELDS_MIN: usize = 5;
 /// How much of a text is read: a browser's User-Agent and hints are shorter. So the most that a
 /// visitor can make the rule cost is bounded, and stays inside its fuel.
 const READ_BYTES_MAX: usize = 256;
+
+/// How many fields are read: a server takes 100, and the host would hand over 10,000.
+const FIELDS_READ_MAX: usize = 128;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Browser {
@@ -86,7 +90,7 @@ pub fn header_oddness(ua: &[u8], all: Headers<'_>) -> i64 {
 impl<'r> Seen<'r> {
     fn of(all: Headers<'r>) -> Self {
         let mut seen = Self::default();
-        for (name, value) in all {
+        for (name, value) in all.take(FIELDS_READ_MAX) {
             seen.fields += 1;
             match name {
                 b"accept" => seen.accept = true,
@@ -152,7 +156,7 @@ fn hint_points(browser: Browser, seen: &Seen<'_>) -> i64 {
 
 /// Whether one of the brands in `sec-ch-ua` has this major version, as `"Chromium";v="126"`.
 fn names_version(hints: &[u8], version: u32) -> bool {
-    let mut left = beginning(hints);
+    let mut left = beginning(hints, READ_BYTES_MAX);
     while let Some(rest) = after(left, b";v=\"") {
         if leading_number(rest) == Some(version) {
             return true;
@@ -165,7 +169,7 @@ fn names_version(hints: &[u8], version: u32) -> bool {
 /// The browser that a User-Agent claims. Order matters: Chromium also says Safari, and what calls
 /// itself a bot beside a browser's name is a bot that says so.
 fn claimed(ua: &[u8]) -> Option<Browser> {
-    let ua = beginning(ua);
+    let ua = beginning(ua, READ_BYTES_MAX);
     if !ua.starts_with(b"Mozilla/5.0 (") || is_honest_machine(ua) {
         return None;
     }
@@ -186,33 +190,6 @@ fn is_honest_machine(ua: &[u8]) -> bool {
     [&b"bot"[..], b"Bot", b"spider", b"crawl", b"+http"]
         .iter()
         .any(|mark| after(ua, mark).is_some())
-}
-
-fn beginning(text: &[u8]) -> &[u8] {
-    text.get(..READ_BYTES_MAX).unwrap_or(text)
-}
-
-/// What follows the first `mark`. Looking for the first byte alone is what keeps this cheap: most
-/// places of a text are passed by after one comparison.
-fn after<'t>(text: &'t [u8], mark: &[u8]) -> Option<&'t [u8]> {
-    let (first, others) = mark.split_first()?;
-    let mut left = text;
-    loop {
-        let at = left.iter().position(|byte| byte == first)?;
-        left = left.get(at + 1..)?;
-        if let Some(rest) = left.strip_prefix(others) {
-            return Some(rest);
-        }
-    }
-}
-
-fn leading_number(text: &[u8]) -> Option<u32> {
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).take(6);
-    let mut number = None;
-    for digit in digits {
-        number = Some(number.unwrap_or(0) * 10 + u32::from(digit - b'0'));
-    }
-    number
 }
 
 #[cfg(test)]

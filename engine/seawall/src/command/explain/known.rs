@@ -4,15 +4,7 @@ use clap::Args;
 use seawall_model::PassKind;
 use seawall_ruleset::{Known, enum_lines, nearest};
 
-/// The units of an age and their milliseconds, as a policy writes them.
-const UNITS: [(&str, u64); 6] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-    ("w", 604_800_000),
-];
+use crate::command::duration::duration_ms;
 
 /// The flags that say it.
 #[derive(Debug, Args)]
@@ -85,41 +77,5 @@ fn pass(text: &str) -> Result<(PassKind, u64), String> {
             return Err(format!("`{kind}` is no kind of pass, only cookie, pow and page"));
         }
     };
-    Ok((kind, after.map_or(Ok(0), age)?))
-}
-
-/// An age as a policy writes a duration, in milliseconds.
-fn age(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{}` is no age, as `90s` and `1h30m` are", text.escape_debug());
-    if text.is_empty() {
-        return Err(wrong());
-    }
-    let (mut rest, mut ms) = (text, 0_u64);
-    while !rest.is_empty() {
-        let at = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let (digits, behind) = rest.split_at_checked(at).ok_or_else(wrong)?;
-        let end = behind.find(|c: char| c.is_ascii_digit()).unwrap_or(behind.len());
-        let (unit, next) = behind.split_at_checked(end).ok_or_else(wrong)?;
-        let (_, factor) = UNITS.iter().find(|(known, _)| *known == unit).ok_or_else(wrong)?;
-        let count: u64 = digits.parse().map_err(|_| wrong())?;
-        ms = count.checked_mul(*factor).and_then(|more| ms.checked_add(more)).ok_or_else(wrong)?;
-        rest = next;
-    }
-    Ok(ms)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_are_written_as_in_a_policy() {
-        for (text, ms) in [("0s", 0), ("90s", 90_000), ("1h30m", 5_400_000), ("5ms", 5)] {
-            assert_eq!(age(text), Ok(ms), "{text}");
-        }
-        for text in ["", "90", "s", "1x", "-1s", "1 s", "99999999999999999999s", "999999999999999w"]
-        {
-            assert!(age(text).unwrap_err().contains("is no age"), "{text}");
-        }
-    }
+    Ok((kind, after.map_or(Ok(0), duration_ms)?))
 }

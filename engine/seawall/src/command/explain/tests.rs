@@ -248,8 +248,8 @@ fn what_is_wrong_with_a_flag_is_said() {
         ("--country", "DEU", "no country"),
         ("--ja4", "", "no fingerprint"),
         ("--pass", "captcha", "only cookie, pow and page"),
-        ("--pass", "page:", "no age"),
-        ("--pass", "page:soon", "no age"),
+        ("--pass", "page:", "no duration"),
+        ("--pass", "page:soon", "no duration"),
     ] {
         let said = typed(&["p", "GET", "http://x.example/", flag, value]).question().unwrap_err();
         assert!(said.contains(says), "{flag} {value}: {said}");

@@ -1,6 +1,6 @@
 //! `seawall rule bench`: what a call costs, in fuel and in nanoseconds of this machine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -10,13 +10,16 @@ use crate::exit::{Exit, say};
 
 /// Measure what a call of the built rule costs, case by case.
 #[derive(Debug, Args)]
-pub(crate) struct Bench {}
+pub(crate) struct Bench {
+    /// The component, where it is not the one beside rule.toml
+    #[arg(value_name = "FILE.wasm")]
+    file: Option<PathBuf>,
+}
 
 impl Bench {
     pub(super) fn run(&self) -> Result<Exit> {
-        let Self {} = self;
         let project = Project::open(Path::new("."))?;
-        let paces = super::trial(&project)?.bench()?;
+        let paces = super::trial(&project, self.file.as_deref())?.bench()?;
         say(format!("{:>10} {:>10}", "fuel/call", "ns/call"));
         for pace in &paces {
             say(format!("{:>10} {:>10.0}  {}", pace.fuel, pace.ns, pace.place));

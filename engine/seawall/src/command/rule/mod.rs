@@ -10,7 +10,7 @@ mod sign;
 mod test;
 mod verify;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Subcommand;
@@ -61,14 +61,12 @@ impl Rule {
     }
 }
 
-/// The rule of this folder, its component and its cases, ready to be asked.
-fn trial(project: &Project) -> Result<Trial> {
-    let path = project.component();
-    let shown = format!("{}.wasm", project.name);
-    ensure!(path.exists(), "there is no {shown} yet: run `seawall rule build` first");
-    if is_behind(project) {
-        tell(format!("{shown} is older than its sources: `seawall rule build` makes it anew"));
-    }
+/// The rule of this folder, its component (or the one in `file`) and its cases, ready to be asked.
+fn trial(project: &Project, file: Option<&Path>) -> Result<Trial> {
+    let (path, shown) = match file {
+        Some(file) => (file.to_owned(), file.display().to_string()),
+        None => (built(project)?, format!("{}.wasm", project.name)),
+    };
     let wasm = read(&path)?;
     let cases = read_cases(&project.folder)?;
     if is_long(&wasm) {
@@ -78,6 +76,17 @@ fn trial(project: &Project) -> Result<Trial> {
     let trial = Trial::of(fit, &wasm, &cases, |function| project.limits(function))?;
     project.hold_against(&trial.description.functions)?;
     Ok(trial)
+}
+
+/// The component beside `rule.toml`.
+fn built(project: &Project) -> Result<PathBuf> {
+    let shown = format!("{}.wasm", project.name);
+    let path = project.component();
+    ensure!(path.exists(), "there is no {shown} yet: run `seawall rule build` first");
+    if is_behind(project) {
+        tell(format!("{shown} is older than its sources: `seawall rule build` makes it anew"));
+    }
+    Ok(path)
 }
 
 /// A file that may be a component.

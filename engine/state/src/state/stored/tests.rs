@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use seawall_model::{Client, ClientUnits, CounterId, Generation, Prefix};
 
 use super::*;
-use crate::{Added, BanOrigin, BanScope, BanUnit, Hold, Key, LevelTerms, Outcome, Rate, Terms};
+use crate::{
+    Added, BanOrigin, BanScope, BanUnit, HeldLevel, Hold, Key, LevelTerms, Outcome, Rate, Terms,
+};
 
 const NOW: Tick = Tick::TEST_START;
 const DAY_MS: u64 = 86_400_000;
@@ -125,6 +127,27 @@ fn levels_go_on_with_their_waiting() {
     let look = |ms| again.look_at_level(("attack", None), true, &TERMS, later.plus_ms(ms)).0;
     assert!(!look(999));
     assert!(look(1_000), "it has held for 19 s before");
+}
+
+fn held(now: Tick) -> HeldLevel {
+    HeldLevel { level: "attack".into(), until: now.plus_ms(60_000) }
+}
+
+#[test]
+fn a_level_set_by_hand_holds_for_the_rest_of_its_time() {
+    let state = state(10);
+    assert!(state.hold_level(None, held(NOW)) && state.hold_level(Some("a.example"), held(NOW)));
+    let later = NOW.plus_ms(1_000_000);
+    let when = Reading { now: later, elapsed_ms: 20_000 };
+    let (again, _) = restored(&state.snapshot(NOW).bytes, &specs(10_000, 10), when);
+    let left = |site| again.held_level(site, later).map(|held| held.until.since_ms(later));
+    assert_eq!(
+        [left(None), left(Some("a.example")), left(Some("b"))],
+        [Some(40_000), Some(40_000), None]
+    );
+    let when = Reading { now: later, elapsed_ms: 60_000 };
+    let (again, _) = restored(&state.snapshot(NOW).bytes, &specs(10_000, 10), when);
+    assert_eq!((again.held_level(None, later), again.sites_with_held_levels().len()), (None, 0));
 }
 
 #[test]
@@ -266,7 +289,9 @@ fn a_change_is_seen_and_quiet_is_too() {
     assert!(!state.is_changed_since(&mark));
     request(&state, 1, 1, now);
     assert!(state.is_changed_since(&mark));
-    let changes: [&dyn Fn(); 4] = [
+    let changes: [&dyn Fn(); 6] = [
+        &|| _ = state.hold_level(Some("a.example"), held(now)),
+        &|| _ = state.release_level(Some("a.example")),
         &|| _ = ban(&state, "192.0.2.9/32", 1, BanScope::Host, now),
         &|| _ = state.bans().clear(now),
         &|| _ = state.limit(LIMIT).unwrap().lift_holds(NOW, now),
@@ -296,7 +321,7 @@ fn no_cut_and_no_flipped_bit_makes_it_panic() {
         // A cut between sections leaves a shorter snapshot: the envelope's length refuses that.
         whole += usize::from(read(&bytes[..length]).is_ok());
     }
-    assert!(whole <= 6, "{whole} cuts were taken");
+    assert!(whole <= 7, "{whole} cuts were taken");
     for place in 0..bytes.len() {
         let mut flipped = bytes.clone();
         flipped[place] ^= 1 << (place % 8);

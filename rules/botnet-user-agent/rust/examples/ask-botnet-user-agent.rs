@@ -1,0 +1,14 @@
+//! What the rule answers for each User-Agent on the standard input, without any other field:
+//! `… | cargo run --release -p botnet-user-agent --example ask-botnet-user-agent`.
+
+use seawall_rule::Headers;
+use std::io::BufRead;
+
+fn main() -> std::io::Result<()> {
+    for line in std::io::stdin().lock().split(b'\n') {
+        let line = line?;
+        let score = botnet_user_agent::botnet_user_agent(&line, Headers::default());
+        println!("{score}\t{}", line.escape_ascii());
+    }
+    Ok(())
+}

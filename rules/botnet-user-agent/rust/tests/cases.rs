@@ -1,0 +1,11 @@
+//! The cases that hold in every language the rule exists in, held by the function itself.
+
+use seawall_rule::Headers;
+
+#[test]
+fn every_case_holds() {
+    rule_support::cases::hold(env!("CARGO_MANIFEST_DIR"), "botnet_user_agent", 15, |args| {
+        let all = args.headers("all");
+        botnet_user_agent::botnet_user_agent(args.text("ua"), Headers::new(&all)).into()
+    });
+}

@@ -1,0 +1,8 @@
+//! The cases that hold in every language the rule exists in, held by the function itself.
+
+#[test]
+fn every_case_holds() {
+    rule_support::cases::hold(env!("CARGO_MANIFEST_DIR"), "query_entropy", 15, |args| {
+        query_entropy::query_entropy(args.text("query")).into()
+    });
+}
