@@ -10,7 +10,7 @@ use seawall_ruleset::http::{fold_host, fold_path};
 use seawall_ruleset::{
     HostSettings, MemoryStore, Purpose, Sandbox, SandboxLimits, Sources, Style, Workshop, render,
 };
-use seawall_state::{Seed, State};
+use seawall_state::{Counted, CounterShape, CounterSpec, Reading, Seed, State, StateLimits};
 
 /// Tokens lie inside the text, in order, between characters.
 pub(crate) fn lex(bytes: &[u8]) {
@@ -102,6 +102,32 @@ pub(crate) fn walk(bytes: &[u8]) {
         let indexed = rules.decide(&facts, &states[0], now);
         assert_eq!(indexed, rules.decide_plainly(&facts, &states[1], now, &()));
     }
+}
+
+/// A limit and a track of each kind, as small as tables are.
+pub(crate) fn counters() -> Vec<CounterSpec> {
+    let track = |counted| CounterShape::Track { counted, keyed: true, heavy: true };
+    let tracks = [Counted::Requests, Counted::Bytes, Counted::Distinct].map(track);
+    let shapes = [CounterShape::Limit].into_iter().chain(tracks).zip(["l", "r", "b", "d"]);
+    let spec = |(shape, name): (CounterShape, &str)| {
+        let (identity, name) = (name.into(), name.into());
+        CounterSpec { identity, name, shape, window_ms: 10_000, keys: 20 }
+    };
+    shapes.map(spec).collect()
+}
+
+/// Bytes are no snapshot, or a state that can be written and comes back as it is.
+pub(crate) fn snapshot(bytes: &[u8]) {
+    let now = Tick::TEST_START;
+    let when = Reading { now, elapsed_ms: 5_000 };
+    let read =
+        |bytes: &[u8], when| State::restore(bytes, &counters(), StateLimits::default(), when);
+    let Ok((state, _)) = read(bytes, when) else { return };
+    let written = state.snapshot(now);
+    assert!(written.left_out == 0 && written.bytes.len() < bytes.len() * 16 + 4_096);
+    let (again, _) = read(&written.bytes, Reading { now, elapsed_ms: 0 }).unwrap();
+    assert_eq!(again.bans().list(now), state.bans().list(now));
+    assert_eq!(again.snapshot(now).entries, written.entries);
 }
 
 /// The header fields of a request of the fuzzer.

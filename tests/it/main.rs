@@ -38,6 +38,8 @@ mod manual;
 mod members;
 /// Origins that are down, hang or break off.
 mod origins;
+/// A restart forgets nothing that it was told.
+mod persist;
 /// No visitor's address is kept or said anywhere.
 mod privacy;
 /// A rule answers the same however it is asked.

@@ -3,6 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use seawall_model::{CounterId, Generation, Tick};
+use seawall_state::{BanOrigin, BanScope, BanUnit, Hold, LevelTerms, Rate, Seed, State};
+
 #[path = "../fuzz/oracles.rs"]
 mod oracles;
 
@@ -76,5 +79,44 @@ fn seeds_of_the_two_walks() {
     for policy in policies() {
         let request = b"\0/wp-login.php\nBadBot/1.0 sqlmap\n*/*\nq=1";
         oracles::walk(&[&policy, &request[..]].concat());
+    }
+}
+
+/// A state with something of everything, as bytes.
+fn busy() -> Vec<u8> {
+    let (state, now) = (State::new(Seed([5; 16]), &oracles::counters()), Tick::TEST_START);
+    let (rate, hold) = (Rate { n: 2, window_ms: 10_000, burst: 1 }, 60_000);
+    let hold = Hold { for_ms: hold, doubling_to_ms: None };
+    for n in 0..200_u32 {
+        let key = |n: u32| {
+            let mut key = state.key();
+            key.part(&n.to_le_bytes());
+            key.finish()
+        };
+        let _judged = state.limit(CounterId(0)).unwrap().admit(key(n % 9), &rate, Some(&hold), now);
+        for track in 1..4 {
+            let track = state.track(CounterId(track)).unwrap();
+            track.feed(key(n % 3), 1, Some(key(n)), rate.window_ms, now);
+        }
+        let why = BanOrigin { rule: "floor.r".into(), generation: Generation(1) };
+        state.bans().add(BanUnit::Asn(n), 90_000, why, BanScope::Host, now);
+    }
+    let terms = LevelTerms { sustained_ms: 0, leave_after_ms: 9 };
+    state.look_at_level(("attack", Some("a.example")), true, &terms, now);
+    state.snapshot(now).bytes
+}
+
+#[test]
+fn seeds_of_snapshots() {
+    files("tests/fuzz/seeds/snapshot").iter().for_each(|path| {
+        oracles::snapshot(&std::fs::read(path).unwrap());
+    });
+    let bytes = busy();
+    oracles::snapshot(&bytes);
+    for place in 0..bytes.len() {
+        oracles::snapshot(&bytes[..place]);
+        let mut flipped = bytes.clone();
+        flipped[place] ^= 1 << (place % 8);
+        oracles::snapshot(&flipped);
     }
 }

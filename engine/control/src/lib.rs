@@ -13,6 +13,7 @@ mod level_desk;
 mod levels;
 mod loader;
 mod outcome;
+mod persist;
 mod plane;
 mod quarantine;
 mod reload;
@@ -43,6 +44,7 @@ pub use foundry::{
 pub use level_desk::{LEVEL_HELD_MS_MAX, LevelDone, LevelOrder};
 pub use loader::{Built, Loader, MakeWorkshop, TEST_CODE, test_line};
 pub use outcome::{Carried, Cause, Complaint, FileMark, Outcome, Refusal};
+pub use persist::{DAMAGED_FILES_MAX, Keeper, SNAPSHOT_EVERY_MS, SNAPSHOT_TIME_PARTS};
 pub use plane::{ControlError, ControlPlane, First, random_seed};
 pub use reload::{AGAIN_MS, DOUBT_MS, POLL_MS, READS_MAX};
 pub use seawall_sys::is_ours_alone;

@@ -1,7 +1,7 @@
 //! The control plane as one value: started once, stopped once.
 //!
-//! Three threads: one reloads, one answers the admin socket, one ticks. None of them is on the way
-//! of a request; the one thing they share with the data plane is the `Handle`.
+//! Four threads: one reloads, one answers the admin socket, one ticks, one writes snapshots. None of
+//! them is on the way of a request; the one thing they share with the data plane is the `Handle`.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use seawall_model::{Generation, Now};
 use seawall_ruleset::{Handle, Live, Sources};
-use seawall_state::{CarryReport, Seed, State, StateLimits, Tally};
+use seawall_state::{CarryReport, Seed, Tally};
 use tokio::sync::oneshot;
 
 use crate::admin;
@@ -23,6 +23,7 @@ use crate::level_desk::LevelDesk;
 use crate::levels;
 use crate::loader::{Loader, Ready};
 use crate::outcome::{Carried, Cause, FileMark, Refusal};
+use crate::persist::{Keeper, Keeping};
 use crate::reload::{Forge, POLL_MS, Published, Reloader, Unsettled};
 use crate::shelf::Stock;
 use crate::socket::{AdminSocket, SocketError, SocketFile};
@@ -38,6 +39,7 @@ pub struct First {
     /// What is probably not what was meant.
     pub warnings: Vec<String>,
     loader: Loader,
+    keeper: Keeper,
     digest: [u8; 32],
     files: Vec<FileMark>,
     stock: Stock,
@@ -50,20 +52,22 @@ impl std::fmt::Debug for First {
 }
 
 impl First {
-    /// Loads the policy as a reload would, with an empty state that may hold so much.
+    /// Loads the policy as a reload would, with the state that `keeper` has of it; an empty one
+    /// is hashed under `seed`.
     ///
     /// # Errors
     /// Why the policy cannot be taken.
-    pub fn load(loader: Loader, seed: Seed, limits: StateLimits) -> Result<Self, Refusal> {
+    pub fn load(loader: Loader, seed: Seed, keeper: Keeper) -> Result<Self, Refusal> {
         let sources = loader.gather_settled();
         let Ready { rules, warnings, stock } =
             loader.build_to_run(&sources, None).judged(&sources)?;
-        let state = Arc::new(State::with_limits(seed, rules.counter_specs(), limits));
+        let state = Arc::new(keeper.restore(seed, rules.counter_specs()));
         let tally = Arc::new(Tally::new(rules.rule_names().len()));
         let generation = Generation::default().next();
         let live = Live { generation, rules: Arc::new(rules), state, tally };
         let (digest, files) = (loader.digest(&sources), loader.marks(&sources));
-        Ok(Self { handle: Arc::new(Handle::new(live)), warnings, loader, digest, files, stock })
+        let handle = Arc::new(Handle::new(live));
+        Ok(Self { handle, warnings, loader, keeper, digest, files, stock })
     }
 }
 
@@ -72,9 +76,14 @@ impl First {
 /// # Errors
 /// The system has none to give.
 pub fn random_seed() -> io::Result<Seed> {
-    let mut bytes = [0; 16];
+    random_bytes().map(Seed)
+}
+
+/// Chance, from the system.
+pub(crate) fn random_bytes<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(Seed(bytes))
+    Ok(bytes)
 }
 
 /// Why the control plane does not start.
@@ -95,6 +104,7 @@ pub struct ControlPlane {
     bell: Arc<Bell>,
     reloading: Option<JoinHandle<()>>,
     admin: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    keeping: Option<Keeping>,
     _ticker: Arc<Ticker>,
     _levels: Ticker,
     _file: SocketFile,
@@ -112,13 +122,14 @@ impl ControlPlane {
         now: Now,
     ) -> Result<Self, ControlError> {
         let AdminSocket { listener, file } = AdminSocket::bind(&config.socket)?;
-        let First { handle, loader, digest, files, stock, .. } = first;
+        let First { handle, loader, keeper, digest, files, stock, .. } = first;
         loader.put_away(&stock);
         let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
         loader.ring(bell.clone());
         let generation = handle.load().generation.0;
         board.published(Publication { generation, cause: Cause::Start, at: now(), files });
         let totals = Arc::new(Totals::default());
+        let keeping = keeper.keep(handle.clone())?;
         let sight = Sight {
             handle: handle.clone(),
             board: board.clone(),
@@ -126,6 +137,7 @@ impl ControlPlane {
             root: config.root.clone(),
             sites: config.sites.clone(),
             edge,
+            snapshot: Arc::new(keeping.status()),
             units: config.units,
             loader: loader.clone(),
             now: now.clone(),
@@ -134,6 +146,8 @@ impl ControlPlane {
         let ticker = loader.ticker();
         loader.running(&[&handle.load().rules]);
         let names: Vec<Box<str>> = config.sites.iter().map(|site| site.name.clone()).collect();
+        // What was in force before a restart is in force again, before a second has passed.
+        levels::look(&handle.load(), &names, &now);
         let levels = levels::watch(handle.clone(), names.clone(), now.clone())?;
         let forge =
             PolicyForge { loader, handle, totals, sites: names, now: now.clone(), stock: None };
@@ -143,6 +157,7 @@ impl ControlPlane {
             bell,
             reloading,
             admin: Some(admin),
+            keeping: Some(keeping),
             _ticker: ticker,
             _levels: levels,
             _file: file,
@@ -167,6 +182,8 @@ impl Drop for ControlPlane {
             drop(stop);
             let _ended = thread.join();
         }
+        // Last, when nothing is published any more.
+        drop(self.keeping.take());
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) struct Sight {
     pub(crate) root: PathBuf,
     pub(crate) sites: Vec<SiteConfig>,
     pub(crate) edge: EdgeReport,
+    pub(crate) snapshot: EdgeReport,
     pub(crate) units: ClientUnits,
     pub(crate) loader: Loader,
     pub(crate) now: Now,
@@ -63,6 +64,7 @@ impl Sight {
             "counters": counters(&live),
             "decisions": self.totals.with(&live.tally).into_iter().collect::<BTreeMap<_, _>>(),
             "edge": (self.edge)(),
+            "snapshot": (self.snapshot)(),
             "history": history(&posted),
         })
     }

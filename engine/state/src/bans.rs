@@ -10,6 +10,8 @@
 //! Where this does not protect: an attacker with more addresses than the table has entries can
 //! fill it; ban networks then.
 
+mod stored;
+
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -235,9 +237,9 @@ impl Ledgers {
         Some(ban)
     }
 
-    fn insert(&mut self, unit: BanUnit, scope: BanScope<'_>, until: Tick, why: BanOrigin) {
+    fn insert(&mut self, unit: BanUnit, scope: BanScope<'_>, until: Tick, why: Arc<BanOrigin>) {
         self.number = self.number.saturating_add(1);
-        let ban = Ban { until, number: self.number, why: Arc::new(why) };
+        let ban = Ban { until, number: self.number, why };
         let member = match scope {
             BanScope::Host => None,
             BanScope::Member(name) => Some(Box::from(name)),
@@ -287,6 +289,8 @@ pub struct Bans {
     /// How many there are, ended ones that were not yet dropped too.
     count: AtomicUsize,
     refused: AtomicU64,
+    /// How often anything was changed.
+    edits: AtomicU64,
     /// How many were set.
     changes: AtomicU64,
     followers: Followers,
@@ -316,6 +320,7 @@ impl Bans {
             limits,
             count: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
+            edits: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             followers: Followers::default(),
         }
@@ -334,12 +339,23 @@ impl Bans {
         scope: BanScope<'_>,
         now: Tick,
     ) -> Added {
+        self.add_until(unit, now.plus_ms(for_ms), Arc::new(why), scope, now)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "as `add`, which it stands behind")]
+    fn add_until(
+        &self,
+        unit: BanUnit,
+        until: Tick,
+        why: Arc<BanOrigin>,
+        scope: BanScope<'_>,
+        now: Tick,
+    ) -> Added {
         if let BanUnit::Net(net) = unit
             && self.limits.never.iter().any(|never| never.covers(&net))
         {
             return Added::Exempt;
         }
-        let until = now.plus_ms(for_ms);
         let mut ledgers = self.ledgers.write();
         ledgers.drop_ended(now);
         let there = ledgers.ledger(scope).and_then(|ledger| ledger.bans.get(&unit));
@@ -372,6 +388,7 @@ impl Bans {
 
     fn note_count(&self, ledgers: &Ledgers) {
         self.count.store(ledgers.ends.len(), Ordering::Release);
+        self.edits.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The ban of this very scope that covers the client now, the one that ends last. A member's

@@ -3,6 +3,8 @@
 //! By name and not by number, since a policy that is edited meanwhile numbers its levels anew. One
 //! for the host and one for each site at most, so there are no more than sites.
 
+mod stored;
+
 use std::collections::HashMap;
 
 use parking_lot::Mutex;

@@ -8,6 +8,8 @@
 //! Memory: 184 bytes a slot, and 544 for each of a quarter as many; 427 bytes for each key asked
 //! for, taken when the table is made.
 
+mod stored;
+
 use seawall_model::Tick;
 
 use crate::key::Key;
@@ -32,7 +34,7 @@ const RANKS: usize = 58;
 
 /// The first few things of a key.
 #[derive(Clone, Copy, Default)]
-struct Few {
+pub(crate) struct Few {
     seen: Tick,
     window_ms: u64,
     hashes: [u64; EXACT_MAX],
@@ -137,7 +139,7 @@ type Registers = [u8; REGISTERS];
 
 /// The registers of a key that saw more than a few.
 #[derive(Clone)]
-struct Many {
+pub(crate) struct Many {
     seen: Tick,
     window_ms: u64,
     before: Registers,
@@ -242,8 +244,8 @@ fn estimate(registers: &Registers) -> u64 {
 /// The distinct counts of one track.
 #[derive(Debug)]
 pub(crate) struct Distinct {
-    few: Table<Few>,
-    many: Table<Many>,
+    pub(crate) few: Table<Few>,
+    pub(crate) many: Table<Many>,
 }
 
 impl Distinct {

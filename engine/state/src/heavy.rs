@@ -9,6 +9,8 @@
 //! all may read 0. After an edit of the window, only the current bucket is known. All requests of
 //! a track that is asked for `share` or `top` take one lock, for about a tenth of a microsecond.
 
+mod stored;
+
 use std::collections::HashMap;
 
 use parking_lot::Mutex;

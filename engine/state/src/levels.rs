@@ -8,8 +8,10 @@
 //! The memory belongs to level names and outlives generations; the number of the level in force is
 //! one generation's, since a number means nothing in another.
 
+mod stored;
+
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use seawall_model::Tick;
@@ -36,7 +38,7 @@ pub enum LevelChange {
     Left,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Memory {
     is_on: bool,
     /// Since when the condition has been as it is.
@@ -67,7 +69,11 @@ type BySite = HashMap<Box<str>, Memory>;
 
 /// The memory of all levels: by level, then by site; the host's own has the empty site.
 #[derive(Debug, Default)]
-pub(crate) struct LevelMemory(Mutex<HashMap<Box<str>, BySite>>);
+pub(crate) struct LevelMemory {
+    all: Mutex<HashMap<Box<str>, BySite>>,
+    /// How often anything was changed.
+    edits: AtomicU64,
+}
 
 impl LevelMemory {
     /// Takes in whether a level's condition holds for a site, and says whether the level is on and
@@ -79,13 +85,17 @@ impl LevelMemory {
         terms: &LevelTerms,
         now: Tick,
     ) -> (bool, Option<LevelChange>) {
-        let mut all = self.0.lock();
+        let mut all = self.all.lock();
         let sites = all.entry(level.into()).or_default();
         if sites.len() >= LEVEL_SITES_MAX && !sites.contains_key(site) {
             return (false, None);
         }
         let memory = sites.entry(site.into()).or_default();
+        let before = *memory;
         let change = memory.look(holds, terms, now);
+        if *memory != before {
+            self.edits.fetch_add(1, Ordering::Relaxed);
+        }
         (memory.is_on, change)
     }
 }

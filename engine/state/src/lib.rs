@@ -22,6 +22,7 @@ mod levels;
 mod limit;
 mod newest;
 mod ring;
+mod snapshot;
 mod state;
 mod table;
 mod tally;
@@ -40,6 +41,9 @@ pub use key::{Key, KeyBuilder, Seed};
 pub use levels::{LEVEL_SITES_MAX, LevelChange, LevelTerms};
 pub use limit::{Hold, LIMIT_KEY_BYTES, LimitTable, Outcome, Rate, Terms};
 pub use ring::{RECORDS_MAX, Ring};
+pub use snapshot::{
+    Mark, REMEMBERED_MS_MAX, Reading, Restored, SNAPSHOT_BYTES_MAX, Snapshot, SnapshotError,
+};
 pub use state::{CarryReport, Counted, CounterShape, CounterSpec, State, StateLimits, TableFill};
 pub use table::TABLE_KEYS_MAX;
 pub use tally::Tally;

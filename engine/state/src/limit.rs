@@ -12,7 +12,10 @@
 //! The terms (N, W, B, hold) come with each request and not with the table: an edit changes them
 //! under a running count and refills nothing.
 
+mod stored;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use seawall_model::Tick;
 
@@ -286,6 +289,8 @@ impl Entry for Count {
 struct Shared {
     counts: Table<Count>,
     newest: Newest,
+    /// How often holds were lifted.
+    lifts: AtomicU64,
 }
 
 /// The counts of one limit, as one generation sees them.
@@ -297,7 +302,11 @@ pub struct LimitTable {
 
 impl LimitTable {
     pub(crate) fn new(keys: usize, epoch: Epoch) -> Self {
-        let shared = Shared { counts: Table::new(keys), newest: Newest::default() };
+        let shared = Shared {
+            counts: Table::new(keys),
+            newest: Newest::default(),
+            lifts: AtomicU64::new(0),
+        };
         Self { shared: Arc::new(shared), epoch }
     }
 
@@ -365,6 +374,7 @@ impl LimitTable {
                 lifted = lifted.saturating_add(1);
             }
         });
+        self.shared.lifts.fetch_add(1, Ordering::Relaxed);
         lifted
     }
 

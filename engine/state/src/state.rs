@@ -5,6 +5,8 @@
 //! the same table, so what the old generation goes on counting while the new one is rehearsed is
 //! there when it is published, and a generation that is thrown away has changed nothing.
 
+mod stored;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 

@@ -13,12 +13,15 @@
 //! Where this does not protect: a flood of more live keys than slots pushes out the least recently
 //! used, and a client that was pushed out starts afresh, with a full reserve. `evictions` says so.
 
+mod stored;
+
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use seawall_model::Tick;
 
 use crate::key::Key;
+pub(crate) use stored::{Size, Stored};
 
 /// Most keys that one table is made for; a larger wish gets this many. 2^26 limits are 7 GiB: who
 /// needs more needs more machines.

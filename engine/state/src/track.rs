@@ -3,6 +3,8 @@
 //! A track is fed before any rule is asked, the present request included; its functions read the
 //! sliding window. A key that has no slot reads 0.
 
+mod stored;
+
 use std::sync::Arc;
 
 use seawall_model::Tick;

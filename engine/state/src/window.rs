@@ -8,7 +8,10 @@
 //! Where this does not protect: the bucket before is taken to be evenly filled, so a burst at its
 //! end is forgotten up to one window early or remembered up to one window late.
 
+mod stored;
+
 use seawall_model::Tick;
+pub(crate) use stored::cut_stays;
 
 use crate::newest::Asked;
 use crate::table::{Entry, Standing};

@@ -3,8 +3,10 @@
 //! This is the one room that may hold `unsafe`. Each part is small enough to be read whole, and
 //! nothing here decides anything.
 
+mod boot;
 mod code;
 mod confine;
 
+pub use boot::{BootTime, boot_time};
 pub use code::{CodeError, SEAL_KEY_BYTES, Seal, code_version, compile, load};
 pub use confine::{Confinement, confine, is_ours_alone};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use seawall_control::{Bell, Config, ControlPlane, First, clock, random_seed};
+use seawall_control::{Bell, Config, ControlPlane, First, Keeper, clock, random_seed};
 use seawall_model::Now;
 use seawall_proxy::{BadHead, DataPlane, EdgeConfig, EdgeLimits, EdgeSnapshot, Running, Site};
 use seawall_state::{RECORDS_MAX, Ring, StateLimits};
@@ -106,7 +106,8 @@ fn first(config: &Config, now: &Now) -> Result<First, Exit> {
     let seed = random_seed().map_err(|e| ours(&e))?;
     let mut limits = StateLimits::default();
     limits.bans.never.extend(&config.never_ban);
-    First::load(loader, seed, limits).map_err(|refusal| {
+    let keeper = Keeper::new(&config.state_dir, limits, now.clone());
+    First::load(loader, seed, keeper).map_err(|refusal| {
         let _unwritten = write!(std::io::stderr(), "{}", refusal.rendered);
         refusal.complaints.iter().for_each(tell);
         fail(Exit::Wrong, format!("the policy {} is refused", config.root.display()))

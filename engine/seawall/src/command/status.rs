@@ -67,6 +67,7 @@ fn human(status: &Value) -> Vec<String> {
         let counts = decisions.iter().map(|(word, count)| format!("{word} {count}"));
         lines.push(format!("decided    {}", counts.collect::<Vec<_>>().join(", ")));
     }
+    lines.extend(status.get("snapshot").and_then(snapshot_line));
     let lists = status.get("lists").and_then(Value::as_array).map(Vec::as_slice);
     lines.extend(lists.unwrap_or_default().iter().map(list_line));
     let externs = status.get("externs").and_then(Value::as_array).map(Vec::as_slice);
@@ -90,6 +91,15 @@ fn quarantine_line(of: &Value) -> Option<String> {
     Some(format!(
         "quarantine {name}: not asked for {left_s} s more, its `on_failure` value answers"
     ))
+}
+
+/// What is wrong with the snapshots, or how many keys do not fit into one.
+fn snapshot_line(of: &Value) -> Option<String> {
+    if let Some(error) = of.get("last_error").and_then(Value::as_str) {
+        return Some(format!("snapshot   none is written, a restart would forget: {error}"));
+    }
+    let left_out = of.get("left_out")?.as_u64().filter(|left_out| *left_out > 0)?;
+    Some(format!("snapshot   {left_out} keys do not fit into it"))
 }
 
 /// A list with its size and age, and what serves where its file cannot be used.
@@ -116,6 +126,7 @@ mod tests {
             "age_ms": 61_999, "decisions": { "allow": 2 },
             "last_error": { "file": "a.wall", "line": 4, "column": 5, "code": "N003",
                 "message": "no such name" },
+            "snapshot": { "age_ms": null, "left_out": 0, "last_error": "no space" },
             "lists": [
                 { "name": "a", "entries": 2, "age_ms": 60_000, "from": "policy" },
                 { "name": "b", "file": "b.txt", "entries": 9, "age_ms": 7_200_000, "from": "kept" },
@@ -132,6 +143,7 @@ mod tests {
                 "loaded     2026-01-01T00:00:00Z (61 s ago)",
                 "last error a.wall:4:5: N003: no such name",
                 "decided    allow 2",
+                "snapshot   none is written, a restart would forget: no space",
                 "list       @a: 2 entries, 1 minute old",
                 "list       @b: 9 entries, 2 hours old; b.txt cannot be used, the last good copy \
                  is in force",

@@ -1,0 +1,317 @@
+//! State over a restart: a snapshot every ten seconds and on stop, read at start.
+//!
+//! The decision: whatever fails here is told and costs at most what was counted since the last good
+//! snapshot, and nothing that serves notices. A snapshot is written beside the old one, brought to
+//! the disk and moved over it, so that there is always a whole one; one that cannot be used is set
+//! aside and the state begins empty. It is encrypted, since what is banned is addresses.
+//!
+//! Where this does not protect: a process that is killed loses the seconds since its last snapshot;
+//! and where a snapshot takes longer than a second to make, they come as much more seldom as it
+//! takes them to cost a tenth of one processor.
+
+mod aside;
+mod envelope;
+mod medium;
+mod secret;
+mod stamp;
+
+use std::fmt::Display;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+pub use aside::DAMAGED_FILES_MAX;
+use medium::{Disk, Medium};
+use seawall_model::{Now, Tick};
+use seawall_ruleset::Handle;
+use seawall_state::{
+    CounterSpec, Mark, Reading, Restored, SNAPSHOT_BYTES_MAX, Seed, State, StateLimits,
+};
+use secret::Secret;
+use serde_json::{Value, json};
+use stamp::Stamp;
+
+use crate::disk::{self, DiskError};
+use crate::plane::random_bytes;
+
+/// Time between two snapshots, in milliseconds: DESIGN §3's figure, and the most that is lost when
+/// the process is killed.
+pub const SNAPSHOT_EVERY_MS: u64 = 10_000;
+/// Making snapshots takes at most one part in so many of one processor's time.
+pub const SNAPSHOT_TIME_PARTS: u64 = 10;
+/// The file in the state folder.
+const FILE: &str = "snapshot";
+
+/// Where snapshots are kept.
+#[derive(Debug, Clone)]
+pub struct Keeper {
+    folder: PathBuf,
+    secret: Secret,
+    medium: Arc<dyn Medium>,
+    stamp: fn() -> Stamp,
+    now: NowClock,
+    /// What a state may hold.
+    limits: StateLimits,
+}
+
+/// A clock that can be in something that is printed.
+#[derive(Clone)]
+struct NowClock(Now);
+
+impl std::fmt::Debug for NowClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Now")
+    }
+}
+
+impl Keeper {
+    /// Snapshots in the folder `state_dir`, which need not be there yet, of a state that may hold
+    /// so much.
+    #[must_use]
+    pub fn new(state_dir: &Path, limits: StateLimits, now: Now) -> Self {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Self {
+            folder: state_dir.to_owned(),
+            secret: Secret::find(state_dir, credentials.as_deref()),
+            medium: Arc::new(Disk),
+            stamp: Stamp::now,
+            now: NowClock(now),
+            limits,
+        }
+    }
+
+    fn place(&self) -> PathBuf {
+        self.folder.join(FILE)
+    }
+
+    /// The state of `specs` as the last snapshot has it; an empty one hashed under `seed` where
+    /// there is none, or where it cannot be used. That is told then, and it is set aside.
+    pub(crate) fn restore(&self, seed: Seed, specs: &[CounterSpec]) -> State {
+        match self.read(specs) {
+            Ok(Some((state, restored, elapsed_ms))) => {
+                tell(&restored, elapsed_ms);
+                state
+            }
+            Ok(None) => State::with_limits(seed, specs, self.limits.clone()),
+            Err(why) => {
+                let place = self.place();
+                let kept = match aside::set_aside(&place) {
+                    Ok(aside) => format!("it is kept as {}", aside.display()),
+                    Err(error) => format!("it cannot be set aside either: {error}"),
+                };
+                log::error!(
+                    "the snapshot {} cannot be used: {why}; {kept}; \
+                     counts, holds and bans begin empty",
+                    place.display()
+                );
+                State::with_limits(seed, specs, self.limits.clone())
+            }
+        }
+    }
+
+    fn read(&self, specs: &[CounterSpec]) -> Result<Option<(State, Restored, u64)>, String> {
+        let file = match disk::read(&self.place(), envelope::FILE_BYTES_MAX) {
+            Ok(file) => file,
+            Err(DiskError::Missing) => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        let key = self.secret.read().map_err(text)?;
+        let content = envelope::open(&key, file).map_err(text)?;
+        let (bytes, made) = Stamp::split(&content).ok_or("it is too short")?;
+        let elapsed_ms = (self.stamp)().since_ms(&made);
+        let when = Reading { now: (self.now.0)(), elapsed_ms };
+        let (state, restored) =
+            State::restore(bytes, specs, self.limits.clone(), when).map_err(text)?;
+        Ok(Some((state, restored, elapsed_ms)))
+    }
+
+    /// Writes a snapshot, and says how many bytes it has and how many entries were left out of it.
+    fn write(&self, state: &State) -> Result<(usize, usize), String> {
+        let folder = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        folder.map_err(|error| format!("{}: {error}", self.folder.display()))?;
+        let key = self.secret.read_or_make(&*self.medium).map_err(text)?;
+        let made = (self.stamp)();
+        let snapshot = state.snapshot((self.now.0)());
+        let (mut content, left_out) = (snapshot.bytes, snapshot.left_out);
+        if content.len() > SNAPSHOT_BYTES_MAX {
+            return Err(format!("it would have more than {SNAPSHOT_BYTES_MAX} bytes"));
+        }
+        made.write(&mut content);
+        let nonce = random_bytes().map_err(text)?;
+        let header = envelope::seal(&key, nonce, &mut content).ok_or("it cannot be encrypted")?;
+        let place = self.place();
+        medium::put(&*self.medium, &place, &[&header, &content])
+            .map_err(|error| format!("{}: {error}", place.display()))?;
+        Ok((header.len().saturating_add(content.len()), left_out))
+    }
+
+    /// Keeps snapshots of what is live, until dropped.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub(crate) fn keep(self, handle: Arc<Handle>) -> io::Result<Keeping> {
+        let (stop, ledger) = (Arc::new(Stop::default()), Arc::new(Ledger::default()));
+        let now = self.now.0.clone();
+        let mut writer = Writer { keeper: self, ledger: ledger.clone(), last: None };
+        let stopped = stop.clone();
+        let run = move || {
+            let mut wait_ms = SNAPSHOT_EVERY_MS;
+            while !stopped.came_within(wait_ms) {
+                let took_ms = writer.look(&handle.load().state);
+                wait_ms = SNAPSHOT_EVERY_MS.max(took_ms.saturating_mul(SNAPSHOT_TIME_PARTS));
+            }
+            writer.look(&handle.load().state);
+        };
+        let thread = std::thread::Builder::new().name("seawall-snapshot".into()).spawn(run)?;
+        Ok(Keeping { thread: Some(thread), stop, ledger, now })
+    }
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+fn tell(restored: &Restored, elapsed_ms: u64) {
+    let counters = &restored.counters;
+    let kept = counters.kept.len().saturating_add(counters.rescaled.len());
+    let seconds = elapsed_ms / 1_000;
+    let bans = restored.bans;
+    log::info!("restored {kept} counters and {bans} bans from a snapshot {seconds} s old");
+    if !counters.gone.is_empty() {
+        log::warn!("the policy has no more: {}; their counts end", counters.gone.join(", "));
+    }
+}
+
+/// Whoever writes, and what it remembers between two snapshots.
+struct Writer {
+    keeper: Keeper,
+    ledger: Arc<Ledger>,
+    last: Option<Mark>,
+}
+
+impl Writer {
+    /// Writes a snapshot if anything changed since the last, and says how long that took.
+    fn look(&mut self, state: &State) -> u64 {
+        let now = || (self.keeper.now.0)();
+        let began = now();
+        if self.last.is_some_and(|last| !state.is_changed_since(&last)) {
+            return 0;
+        }
+        let mark = state.mark(began);
+        let written = self.keeper.write(state);
+        let took_ms = now().since_ms(began);
+        if written.is_ok() {
+            self.last = Some(mark);
+        }
+        self.ledger.enter(written, took_ms, began);
+        took_ms
+    }
+}
+
+/// What became of the snapshots, for the status.
+#[derive(Debug, Default)]
+struct Ledger(Mutex<Report>);
+
+#[derive(Debug, Default)]
+struct Report {
+    /// When the last good one was begun, its bytes, and how long it took.
+    last: Option<(Tick, usize, u64)>,
+    error: Option<String>,
+    left_out: usize,
+}
+
+impl Ledger {
+    /// Notes how a snapshot went; the log hears of what is new.
+    fn enter(&self, written: Result<(usize, usize), String>, took_ms: u64, began: Tick) {
+        let mut report = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match written {
+            Ok((bytes, left_out)) => {
+                if report.error.take().is_some() {
+                    log::warn!("snapshots are written again");
+                }
+                if left_out > 0 && report.left_out == 0 {
+                    log::warn!("{left_out} keys do not fit into a snapshot and are left out");
+                }
+                report.last = Some((began, bytes, took_ms));
+                report.left_out = left_out;
+            }
+            Err(error) => {
+                if report.error.as_ref() != Some(&error) {
+                    log::error!("no snapshot is written, a restart would forget: {error}");
+                }
+                report.error = Some(error);
+            }
+        }
+    }
+}
+
+/// Tells the writer to end.
+#[derive(Debug, Default)]
+struct Stop {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    fn now(&self) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for so long at most, and says whether the end came.
+    fn came_within(&self, ms: u64) -> bool {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let going_on = |stopped: &mut bool| !*stopped;
+        let waited = self.changed.wait_timeout_while(stopped, Duration::from_millis(ms), going_on);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// The thread that writes; dropped, it writes once more and ends.
+pub(crate) struct Keeping {
+    thread: Option<JoinHandle<()>>,
+    stop: Arc<Stop>,
+    ledger: Arc<Ledger>,
+    now: Now,
+}
+
+impl std::fmt::Debug for Keeping {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keeping").field("ledger", &self.ledger).finish_non_exhaustive()
+    }
+}
+
+impl Keeping {
+    /// Says how it goes, for as long as anybody asks.
+    pub(crate) fn status(&self) -> impl Fn() -> Value + Send + Sync + use<> {
+        let (ledger, now) = (self.ledger.clone(), self.now.clone());
+        move || {
+            let report = ledger.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = report.last;
+            json!({
+                "age_ms": last.map(|(began, _, _)| now().since_ms(began)),
+                "bytes": last.map(|(_, bytes, _)| bytes),
+                "took_ms": last.map(|(_, _, took_ms)| took_ms),
+                "left_out": report.left_out,
+                "last_error": report.error,
+            })
+        }
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.stop.now();
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has nothing left to write.
+            let _ended = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

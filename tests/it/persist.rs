@@ -1,0 +1,173 @@
+//! A restart forgets nothing that it was told ten seconds before, and tells nobody who came.
+
+use std::path::Path;
+
+use seawall_tests::{Origin, ROOT, Server, Setup, Signal, Stopwatch, overwrite, wait_until};
+use serde_json::Value;
+
+const POLICY: &str = "policy 1
+floor {
+  rule trap  { when path == \"/trap\" then ban 1h }
+  limit few  { per client where path == \"/few\" to 3/7d then block 429 }
+  limit held { per client where path == \"/held\" to 1/7d then block 403 hold 1h }
+}
+";
+/// Has been admitted twice of three times.
+const COUNTED: &str = "127.9.7.1";
+/// Is held.
+const HELD: &str = "127.9.7.2";
+/// Is banned.
+const BANNED: &str = "127.9.7.4";
+
+fn visit(server: &Server) {
+    for _ in 0..2 {
+        assert_eq!(server.visitor(COUNTED).status("/few"), 200);
+    }
+    assert_eq!(server.visitor(HELD).status("/held"), 200);
+    assert_eq!(server.visitor(HELD).status("/held"), 403);
+    assert!(server.visitor(BANNED).get("/trap").is_err());
+}
+
+/// All are judged by what they did before.
+#[track_caller]
+fn is_remembered(server: &Server) {
+    assert!(server.visitor(BANNED).get("/").is_err());
+    assert_eq!(server.visitor(HELD).status("/held"), 403);
+    let mut counted = server.visitor(COUNTED);
+    assert_eq!([counted.status("/few"), counted.status("/few")], [200, 429]);
+    assert_eq!(server.visitor("127.9.7.3").status("/held"), 200, "others are not");
+}
+
+/// Waits for a snapshot that was begun from now on.
+fn wait_snapshot(server: &Server) -> Value {
+    let watch = Stopwatch::start();
+    let mut seen = Value::Null;
+    wait_until("a snapshot", || {
+        let since_ms = watch.elapsed().as_millis();
+        seen = server.status()["snapshot"].clone();
+        seen["age_ms"].as_u64().is_some_and(|age_ms| u128::from(age_ms) < since_ms)
+    });
+    seen
+}
+
+fn stop(mut server: Server) {
+    server.signal(Signal::Terminate);
+    assert_eq!(server.wait_end().code(), Some(0));
+}
+
+#[test]
+fn counts_and_holds_survive_a_stop() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, POLICY);
+    let server = setup.start();
+    visit(&server);
+    stop(server);
+    let server = setup.start();
+    server.wait_line("restored 2 counters and 1 bans from a snapshot");
+    is_remembered(&server);
+    stop(server);
+    // An edit while nothing runs is an edit: the count is kept and the new threshold holds.
+    setup.write(ROOT, POLICY.replace("to 3/7d", "to 4/6d"));
+    let server = setup.start();
+    let mut counted = server.visitor(COUNTED);
+    assert_eq!([counted.status("/few"), counted.status("/few")], [200, 429]);
+    assert_eq!(server.visitor(HELD).status("/held"), 403);
+    stop(server);
+    setup.write(ROOT, POLICY.replace("limit few", "limit less"));
+    let server = setup.start();
+    server.wait_line("the policy has no more: floor.few");
+    assert_eq!(server.visitor(COUNTED).status("/few"), 200, "another name is another counter");
+    assert_eq!(server.visitor(HELD).status("/held"), 403);
+}
+
+#[test]
+fn what_a_snapshot_holds_survives_a_kill() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, POLICY);
+    let server = setup.start();
+    visit(&server);
+    let said = wait_snapshot(&server);
+    assert!(said["bytes"].as_u64() > Some(100) && said["last_error"].is_null(), "{said:#}");
+    // Dropped, it is killed.
+    drop(server);
+    is_remembered(&setup.start());
+}
+
+/// Whether `bytes` hold an address in any form in which a program would write it.
+fn told(bytes: &[u8], address: &str) -> bool {
+    let mut octets = address.parse::<std::net::Ipv4Addr>().unwrap().octets();
+    let mapped = format!("::ffff:{address}").parse::<std::net::Ipv6Addr>().unwrap().octets();
+    let holds = |form: &[u8]| bytes.windows(form.len()).any(|part| part == form);
+    let told = holds(&octets) || holds(&mapped) || holds(address.as_bytes());
+    octets.reverse();
+    told || holds(&octets)
+}
+
+fn files(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.push((path.display().to_string(), std::fs::read(&path).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn no_address_lies_in_the_state_folder() {
+    assert!(told(b"..\x7f\x09\x07\x01..", COUNTED) && told(b"x127.9.7.1", COUNTED));
+    assert!(told(b"..\x01\x07\x09\x7f..", COUNTED) && !told(b"127.9.7.", COUNTED));
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, POLICY);
+    let server = setup.start();
+    visit(&server);
+    stop(server);
+    let mut found = Vec::new();
+    files(&setup.path("state"), &mut found);
+    let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.iter().any(|name| name.ends_with("/snapshot")), "{names:?}");
+    for (name, bytes) in &found {
+        for address in [COUNTED, HELD, BANNED] {
+            assert!(!told(bytes, address), "{address} in {name}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_snapshot_is_set_aside_and_everybody_served() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, POLICY);
+    let server = setup.start();
+    visit(&server);
+    stop(server);
+    let snapshot = setup.path("state/snapshot");
+    let mut bytes = std::fs::read(&snapshot).unwrap();
+    bytes.truncate(bytes.len() - 1);
+    overwrite(&snapshot, &bytes);
+    let server = setup.start();
+    let line = server.wait_line("cannot be used: it is not as long as it says");
+    assert!(line.contains("snapshot.damaged-1"), "{line}");
+    assert_eq!(std::fs::read(setup.path("state/snapshot.damaged-1")).unwrap(), bytes);
+    assert_eq!(server.visitor(HELD).status("/held"), 200);
+}
+
+#[test]
+fn a_disk_that_takes_no_snapshot_stops_nobody() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, POLICY);
+    std::fs::create_dir_all(setup.path("state/snapshot.new/in-the-way")).unwrap();
+    let mut server = setup.start();
+    visit(&server);
+    wait_until("an error", || !server.status()["snapshot"]["last_error"].is_null());
+    server.wait_line("no snapshot is written, a restart would forget");
+    assert_eq!(server.visitor(HELD).status("/held"), 403);
+    // It is told once, and it ends with the trouble.
+    std::fs::remove_dir_all(setup.path("state/snapshot.new")).unwrap();
+    wait_snapshot(&server);
+    server.wait_line("snapshots are written again");
+    let told = server.lines();
+    assert_eq!(told.iter().filter(|line| line.contains("no snapshot is written")).count(), 1);
+    server.signal(Signal::Terminate);
+    assert_eq!(server.wait_end().code(), Some(0));
+}
