@@ -104,7 +104,7 @@ impl BanDesk {
     pub(crate) fn list(&self) -> BanList {
         let live = self.handle.load();
         let now = (self.now)();
-        let listed = live.state.bans().list(now);
+        let listed = live.state.bans().first(BANS_LISTED_MAX, now);
         let line = |ban: &ListedBan| BanLine {
             unit: unit_text(&ban.unit),
             member: ban.member.as_deref().map(str::to_owned),
@@ -112,8 +112,11 @@ impl BanDesk {
             rule: ban.why.rule.to_string(),
             generation: ban.why.generation.0,
         };
-        let bans = listed.iter().take(BANS_LISTED_MAX).map(line).collect();
-        BanList { bans, total: listed.len(), refused: live.state.bans().refused() }
+        let bans: Vec<BanLine> = listed.iter().map(line).collect();
+        // With all of them shown the number is exact; else it may hold some that have just ended.
+        let all = bans.len() < BANS_LISTED_MAX;
+        let total = if all { bans.len() } else { live.state.bans().len() };
+        BanList { bans, total, refused: live.state.bans().refused() }
     }
 
     pub(crate) fn obey(&self, order: &BanOrder) -> BanDone {

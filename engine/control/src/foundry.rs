@@ -163,17 +163,22 @@ impl Foundry {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The component's code as it was kept.
-    fn kept(&self, sandbox: &Sandbox, job: Job<'_>) -> Option<Component> {
+    /// The component as its code was kept, or why it cannot be used all the same.
+    fn kept(
+        &self,
+        sandbox: &Sandbox,
+        job: Job<'_>,
+    ) -> Option<std::result::Result<Component, LoadError>> {
         let Vault { seal, cache } = self.vault().ok()?;
         let (cache, name) = (cache.as_ref()?, name(sandbox, &job.digest)?);
         let code = cache.take(&name)?;
         let loaded = sandbox.load(job.bytes, &code, seal);
-        if loaded.is_err() {
+        if loaded.as_ref().is_err_and(|why| *why == LoadError::Stale) {
             log::warn!("the code kept of {} is damaged and made anew", job.path);
             cache.drop(&name);
+            return None;
         }
-        loaded.ok()
+        Some(loaded)
     }
 
     /// Starts compiling, unless that is under way or done.
@@ -304,7 +309,7 @@ impl Compiler for Visit {
             return Ok(component.clone());
         }
         let component = match self.foundry.kept(sandbox, job) {
-            Some(component) => component,
+            Some(component) => component?,
             None => {
                 self.foundry.begin(sandbox, job)?;
                 let code = self.foundry.wait(&job.digest, self.until)?;

@@ -267,14 +267,14 @@ impl Ledgers {
         }
     }
 
-    fn list(&self, now: Tick) -> Vec<ListedBan> {
+    fn list(&self, now: Tick, most: usize) -> Vec<ListedBan> {
         let running = self.ends.iter().filter(|((until, _), _)| now < *until);
         let listed = running.filter_map(|((until, _), (member, unit))| {
             let ban = self.ledger(scope_of(member.as_deref()))?.bans.get(unit)?;
             let why = Arc::clone(&ban.why);
             Some(ListedBan { unit: *unit, member: member.clone(), until: *until, why })
         });
-        listed.collect()
+        listed.take(most).collect()
     }
 }
 
@@ -425,7 +425,7 @@ impl Bans {
     pub fn lift(&self, wrong: impl Fn(&BanOrigin) -> bool, now: Tick) -> usize {
         let mut ledgers = self.ledgers.write();
         let mut lifted: usize = 0;
-        for ban in ledgers.list(now).iter().filter(|ban| wrong(&ban.why)) {
+        for ban in ledgers.list(now, usize::MAX).iter().filter(|ban| wrong(&ban.why)) {
             let scope = scope_of(ban.member.as_deref());
             let removed = ledgers.remove(&ban.unit, scope);
             self.followers.tell(|| BanEvent::lifted(ban.unit, scope));
@@ -456,7 +456,13 @@ impl Bans {
     /// The bans that run at `now`, those that end first first.
     #[must_use]
     pub fn list(&self, now: Tick) -> Vec<ListedBan> {
-        self.ledgers.read().list(now)
+        self.first(usize::MAX, now)
+    }
+
+    /// The first of them, at most `most`: who only looks holds nobody up for long.
+    #[must_use]
+    pub fn first(&self, most: usize, now: Tick) -> Vec<ListedBan> {
+        self.ledgers.read().list(now, most)
     }
 
     /// How many bans there are; those that ended since one was last set may be among them.

@@ -47,9 +47,12 @@ pub struct Helper {
 }
 
 impl Default for Helper {
-    /// This very program, even where its file has been replaced since it started.
+    /// This very program, even where its file has been replaced since it started; where the system
+    /// has no `/proc`, its file.
     fn default() -> Self {
-        Self { program: "/proc/self/exe".into(), args: vec!["compile".into()] }
+        let own = PathBuf::from("/proc/self/exe");
+        let program = if own.exists() { own } else { std::env::current_exe().unwrap_or(own) };
+        Self { program, args: vec!["compile".into()] }
     }
 }
 

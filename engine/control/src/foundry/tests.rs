@@ -28,15 +28,19 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
+        Self::with(guest())
+    }
+
+    fn with(guest: Vec<u8>) -> Self {
         let around = tempfile::tempdir().unwrap();
         let key = [5; SEAL_KEY_BYTES];
         let folder = around.path().join("code");
         Cache::open(&folder).unwrap();
         fs::write(folder.join("key"), key).unwrap();
         let limits = SandboxLimits { instances_max: 1, ..SandboxLimits::default() };
-        let code = translate(&limits, &guest(), &Seal::new(key)).unwrap();
+        let code = translate(&limits, &guest, &Seal::new(key)).unwrap();
         fs::write(around.path().join("made"), code).unwrap();
-        Self { around, sandbox: Sandbox::new(limits), guest: guest() }
+        Self { around, sandbox: Sandbox::new(limits), guest }
     }
 
     /// A foundry whose helper notes that it was started and then does `script`.
@@ -106,6 +110,17 @@ fn kept_code_that_is_damaged_is_made_anew() {
     place.ask(&place.foundry("cat made"), None).unwrap();
     assert_eq!(place.starts(), 2);
     place.ask(&place.foundry("exit 1"), None).unwrap();
+}
+
+#[test]
+fn kept_code_of_a_component_that_no_server_takes_is_not_made_anew() {
+    let place = Place::with(wat::parse_str("(component (import \"f\" (func)))").unwrap());
+    let foundry = place.foundry("cat made");
+    for _ in 0..3 {
+        let why = place.ask(&foundry, None).unwrap_err();
+        assert_eq!(why, LoadError::Imports("f".into()));
+    }
+    assert_eq!(place.starts(), 1);
 }
 
 #[test]
