@@ -64,6 +64,7 @@ fn counts_and_holds_survive_a_stop() {
     stop(server);
     let server = setup.start();
     server.wait_line("restored 2 counters and 1 bans from a snapshot");
+    assert_eq!(server.number("/generation"), 2, "the ban is of the first");
     is_remembered(&server);
     stop(server);
     // An edit while nothing runs is an edit: the count is kept and the new threshold holds.

@@ -94,7 +94,9 @@ impl Keeper {
         match self.read(specs) {
             Ok(Some((state, restored, elapsed_ms))) => {
                 tell(&restored, elapsed_ms);
-                state
+                // The generation after the one that was remembered: bans of that one are not this
+                // one's.
+                state.carry(specs).0
             }
             Ok(None) => State::with_limits(seed, specs, self.limits.clone()),
             Err(why) => {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use seawall_model::{Generation, Now};
+use seawall_model::Now;
 use seawall_ruleset::{Handle, Live, Sources};
 use seawall_state::{CarryReport, Seed, Tally};
 use tokio::sync::oneshot;
@@ -63,7 +63,7 @@ impl First {
             loader.build_to_run(&sources, None).judged(&sources)?;
         let state = Arc::new(keeper.restore(seed, rules.counter_specs()));
         let tally = Arc::new(Tally::new(rules.rule_names().len()));
-        let generation = Generation::default().next();
+        let generation = state.generation();
         let live = Live { generation, rules: Arc::new(rules), state, tally };
         let (digest, files) = (loader.digest(&sources), loader.marks(&sources));
         let handle = Arc::new(Handle::new(live));

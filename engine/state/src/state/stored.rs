@@ -20,6 +20,7 @@ const BANS: u8 = 1;
 const LEVELS: u8 = 2;
 const COUNTER: u8 = 3;
 const BY_HAND: u8 = 4;
+const EPOCH: u8 = 5;
 /// Milliseconds by which a request may be counted later than it was begun: what was used so
 /// shortly before a mark counts as used after it.
 const LATE_MS: u64 = 1_000;
@@ -32,6 +33,7 @@ impl State {
         out.byte(FORMAT);
         out.raw(&now.0.to_le_bytes());
         out.raw(&self.seed.0);
+        out.section(EPOCH, |out| out.number(self.epoch));
         out.section(BANS, |out| self.bans.store(out));
         out.section(LEVELS, |out| self.memory.store(out));
         out.section(BY_HAND, |out| self.by_hand.store(out));
@@ -96,13 +98,14 @@ fn restore(
 ) -> Option<(State, Restored)> {
     from.was = Tick(from.fixed()?);
     let seed = Seed(from.raw(16)?.try_into().ok()?);
-    let state = State::with_limits(seed, specs, limits);
+    let mut state = State::with_limits(seed, specs, limits);
     let mut restored = Restored::default();
     let mut missing = places(specs);
     let ours = missing.clone();
     while !from.is_at_end() {
-        let (kind, section) = from.section()?;
+        let (kind, mut section) = from.section()?;
         match kind {
+            EPOCH => state.epoch = section.number()?,
             BANS => restored.bans = state.bans.load(section)?,
             LEVELS => state.memory.load(section)?,
             BY_HAND => state.by_hand.load(section)?,
