@@ -10,6 +10,12 @@ use seawall_ruleset::{
 pub struct Browser(Vec<(&'static str, String)>);
 
 impl Browser {
+    /// One that sends these.
+    #[must_use]
+    pub fn sending(fields: &[(&'static str, &str)]) -> Self {
+        Self(fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect())
+    }
+
     /// One of many browsers that differ in their agent string.
     #[must_use]
     pub fn new(n: u64) -> Self {

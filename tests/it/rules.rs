@@ -6,7 +6,9 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use seawall_tests::{Origin, Ran, Server, Setup, StopAtEnd, get, guest, seawall, wait_until};
+use seawall_tests::{
+    Origin, Server, Setup, StopAtEnd, fine, get, guest, refused, seawall, wait_until,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -130,22 +132,6 @@ fn a_rule_that_traps_is_answered_for() {
         assert_eq!((server.answers("/burn"), server.answers("/fine")), (410, 418));
     }
     assert_eq!(failures(&server, "trap"), 3);
-}
-
-/// It went well; what it printed.
-#[track_caller]
-fn fine(ran: &Ran) -> &str {
-    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
-    &ran.out
-}
-
-/// It refused, and said all of these.
-#[track_caller]
-fn refused(ran: &Ran, parts: &[&str]) {
-    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
-    let said = format!("{}{}", ran.out, ran.err);
-    let missing: Vec<_> = parts.iter().filter(|part| !said.contains(**part)).collect();
-    assert!(missing.is_empty(), "{missing:?} is not in:\n{said}");
 }
 
 #[test]

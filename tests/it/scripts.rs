@@ -6,27 +6,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use seawall_tests::{Origin, ROOT, Ran, Setup, Stopwatch, binary, get, overwrite, seawall};
+use seawall_tests::{
+    Origin, ROOT, Setup, Stopwatch, binary, fine, get, overwrite, refused, seawall,
+};
 use serde_json::Value;
 
 /// A server compiles a language's runtime in less, however busy the machine is.
 const COMPILED: Duration = Duration::from_secs(240);
-
-/// It went well; what it printed.
-#[track_caller]
-fn fine(ran: &Ran) -> &str {
-    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
-    &ran.out
-}
-
-/// It refused, and said all of these.
-#[track_caller]
-fn refused(ran: &Ran, parts: &[&str]) {
-    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
-    let said = format!("{}{}", ran.out, ran.err);
-    let missing: Vec<_> = parts.iter().filter(|part| !said.contains(**part)).collect();
-    assert!(missing.is_empty(), "{missing:?} is not in:\n{said}");
-}
 
 /// A new rule `hello` in this language, below `folder`.
 #[track_caller]

@@ -52,3 +52,19 @@ pub fn seawall(folder: &Path, words: &[&str]) -> Ran {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }
+
+/// It went well; what it printed.
+#[track_caller]
+pub fn fine(ran: &Ran) -> &str {
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    &ran.out
+}
+
+/// It refused, and said all of these.
+#[track_caller]
+pub fn refused(ran: &Ran, parts: &[&str]) {
+    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
+    let said = format!("{}{}", ran.out, ran.err);
+    let missing: Vec<_> = parts.iter().filter(|part| !said.contains(**part)).collect();
+    assert!(missing.is_empty(), "{missing:?} is not in:\n{said}");
+}

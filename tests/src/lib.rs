@@ -20,7 +20,7 @@ mod server;
 mod visitor;
 mod wait;
 
-pub use binary::{Ran, binary, program, seawall};
+pub use binary::{Ran, binary, fine, program, refused, seawall};
 pub use files::{overwrite, rename_over, swap_link};
 pub use guests::{answering, bomb, component, guest};
 pub use origin::{Gate, Origin};

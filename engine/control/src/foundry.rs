@@ -13,7 +13,6 @@ mod cache;
 mod helper;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -23,13 +22,15 @@ use cache::Cache;
 pub use cache::{CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX};
 pub use helper::{
     COMPILE_BYTES_MAX, COMPILE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX, COMPILE_LARGE_CPU_S_MAX,
-    COMPILE_NICENESS, Helper, SMALL_COMPONENT_BYTES_MAX, compile_confined,
+    COMPILE_NICENESS, Helper, compile_confined,
 };
 use seawall_model::{Now, Tick};
 use seawall_ruleset::{Compiler, Job};
 use seawall_wasm::{Component, LoadError, Sandbox, Seal};
 
 use crate::bell::{Bell, Change};
+use crate::plane::random_bytes;
+use crate::shelf::hexadecimal;
 
 /// Milliseconds that all components of one reload are waited for together. A small one takes some
 /// tens.
@@ -76,7 +77,7 @@ impl Vault {
         });
         let seal = match &cache {
             Some(cache) => cache.seal.clone(),
-            None => Seal::new(cache::random_key()?),
+            None => Seal::new(random_bytes()?),
         };
         Ok(Self { seal, cache })
     }
@@ -211,7 +212,7 @@ impl Foundry {
     fn work(&self, (digest, bytes): (Digest, &[u8]), lane: usize, path: &str, name: Option<&str>) {
         let turn = self.lanes.get(lane).map(|lane| lane.lock());
         let began = (self.now)();
-        if bytes.len() > SMALL_COMPONENT_BYTES_MAX {
+        if helper::is_large(bytes.len()) {
             let mib = bytes.len() >> 20;
             log::info!("compiling {path} ({mib} MiB); that takes some tens of seconds, once");
         }
@@ -283,11 +284,7 @@ impl Foundry {
 }
 
 fn name(sandbox: &Sandbox, digest: &Digest) -> Option<String> {
-    let mut name = String::with_capacity(81);
-    for byte in digest {
-        let _written = write!(name, "{byte:02x}");
-    }
-    Some(format!("{name}-{}", sandbox.code_version().ok()?))
+    Some(format!("{}-{}", hexadecimal(digest), sandbox.code_version().ok()?))
 }
 
 /// The foundry as one assembly sees it.

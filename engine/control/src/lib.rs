@@ -38,8 +38,7 @@ pub use config::{
 pub use foundry::{
     CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX, COMPILE_BYTES_MAX,
     COMPILE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX, COMPILE_LARGE_CPU_S_MAX, COMPILE_NICENESS,
-    COMPILE_QUEUE_MAX, COMPILE_WAIT_MS, Foundry, Helper, RESULTS_MAX, SMALL_COMPONENT_BYTES_MAX,
-    compile_confined,
+    COMPILE_QUEUE_MAX, COMPILE_WAIT_MS, Foundry, Helper, RESULTS_MAX, compile_confined,
 };
 pub use level_desk::{LEVEL_HELD_MS_MAX, LevelDone, LevelOrder};
 pub use loader::{Built, Loader, MakeWorkshop, TEST_CODE, test_line};

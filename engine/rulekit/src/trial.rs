@@ -248,7 +248,7 @@ fn wrong(call: &Call, answer: &Result<Answer, Failure>) -> Option<Finding> {
     }
     let says = match answer {
         Ok(answer) => {
-            format!("answers {}, and {} was expected", shown(answer), shown(&call.asked.expect))
+            format!("answers {answer}, and {} was expected", call.asked.expect)
         }
         Err(failure) => format!("gives no answer ({failure}): {}", remedy(*failure)),
     };
@@ -285,15 +285,7 @@ pub(crate) fn remedy(failure: Failure) -> &'static str {
 }
 
 fn told(answer: &Result<Answer, Failure>) -> String {
-    answer.as_ref().map_or_else(|failure| format!("nothing ({failure})"), shown)
-}
-
-fn shown(answer: &Answer) -> String {
-    match answer {
-        Answer::Bool(value) => value.to_string(),
-        Answer::Int(value) => value.to_string(),
-        Answer::Text(bytes) => format!("\"{}\"", bytes.escape_ascii()),
-    }
+    answer.as_ref().map_or_else(|failure| format!("nothing ({failure})"), Answer::to_string)
 }
 
 /// Numbers that look like chance and are the same each time (SplitMix64), so that what failed once

@@ -464,7 +464,7 @@ impl Loading<'_> {
         let full = resolve(self.files.name(item.file), &item.module)?;
         let digest = self.sources.sha256(&full)?;
         self.right_digest(item, &digest)?;
-        self.rightly_signed(item, &bytes, &workshop.settings.trusted_keys)?;
+        self.rightly_signed(item, (&full, &bytes), &workshop.settings.trusted_keys)?;
         let component = match components.get(&digest) {
             Some(component) => component.clone(),
             None => self.component(item, &bytes, digest, workshop)?,
@@ -532,22 +532,22 @@ impl Loading<'_> {
         None
     }
 
-    fn rightly_signed(&mut self, item: &Extern, bytes: &[u8], keys: &[TrustedKey]) -> Option<()> {
+    fn rightly_signed(
+        &mut self,
+        item: &Extern,
+        (path, bytes): (&str, &[u8]),
+        keys: &[TrustedKey],
+    ) -> Option<()> {
         if keys.is_empty() {
             return Some(());
         }
-        let path = resolve(self.files.name(item.file), &item.module)?;
         let signature = match self.sources.bytes(&format!("{path}{SIGNATURE_ENDING}")) {
             Some(Ok(bytes)) => Some(Arc::clone(bytes)),
             _ => None,
         };
-        let vouched = vouched(keys, bytes, signature.as_deref());
-        vouched
-            .map(drop)
-            .map_err(|why| {
-                self.complain(Code::Unsigned, item, format!("`{}` {why}", item.module));
-            })
-            .ok()
+        let Err(why) = vouched(keys, bytes, signature.as_deref()) else { return Some(()) };
+        self.complain(Code::Unsigned, item, format!("`{}` {why}", item.module));
+        None
     }
 
     fn complain(&mut self, code: Code, item: &Extern, message: String) {

@@ -75,24 +75,11 @@ fn finding(
     match answer(&call) {
         Ok(answer) if answer == call.expect => None,
         Err(Failure::Time | Failure::Busy) => None,
-        Ok(answer) => Some(format!(
-            "{}: it must answer {}, and answers {}",
-            case.place,
-            shown(&call.expect),
-            shown(&answer)
-        )),
-        Err(failure) => Some(format!(
-            "{}: it must answer {}, and fails ({failure})",
-            case.place,
-            shown(&call.expect)
-        )),
-    }
-}
-
-fn shown(answer: &Answer) -> String {
-    match answer {
-        Answer::Bool(value) => value.to_string(),
-        Answer::Int(value) => value.to_string(),
-        Answer::Text(bytes) => format!("\"{}\"", bytes.escape_ascii()),
+        Ok(answer) => {
+            Some(format!("{}: it must answer {}, and answers {}", case.place, call.expect, answer))
+        }
+        Err(failure) => {
+            Some(format!("{}: it must answer {}, and fails ({failure})", case.place, call.expect))
+        }
     }
 }

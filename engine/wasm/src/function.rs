@@ -34,6 +34,17 @@ pub enum Answer {
     Text(Vec<u8>),
 }
 
+/// As a person reads it: a text stands between quotes, what cannot be printed is escaped.
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bool(value) => value.fmt(f),
+            Self::Int(value) => value.fmt(f),
+            Self::Text(bytes) => write!(f, "\"{}\"", bytes.escape_ascii()),
+        }
+    }
+}
+
 /// A function of a component under its limits. Cheap to clone; clones share instances, counts and
 /// quarantine. Whoever wants tenants apart binds once for each.
 #[derive(Clone)]

@@ -12,6 +12,8 @@ use std::time::SystemTime;
 
 use seawall_wasm::{SEAL_KEY_BYTES, Seal};
 
+use crate::plane::random_bytes;
+
 /// Most bytes of machine code that are kept: some ten rules in JavaScript or Python, or thousands in
 /// Rust. What was used longest ago goes first.
 pub const CODE_CACHE_BYTES_MAX: u64 = 1 << 30;
@@ -110,7 +112,7 @@ fn key(folder: &Path) -> io::Result<[u8; SEAL_KEY_BYTES]> {
         let new = folder.join(format!("{KEY}.{}.new", std::process::id()));
         // One that a process of the same number left behind.
         let _gone = fs::remove_file(&new);
-        write(&new, &random_key()?)?;
+        write(&new, &random_bytes::<SEAL_KEY_BYTES>()?)?;
         let linked = fs::hard_link(&new, &place);
         fs::remove_file(&new)?;
         match linked {
@@ -125,13 +127,6 @@ fn key(folder: &Path) -> io::Result<[u8; SEAL_KEY_BYTES]> {
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
-}
-
-/// A key from the system.
-pub(crate) fn random_key() -> io::Result<[u8; SEAL_KEY_BYTES]> {
-    let mut key = [0; SEAL_KEY_BYTES];
-    File::open("/dev/urandom")?.read_exact(&mut key)?;
-    Ok(key)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the date of a file, which says when it was used")]

@@ -16,12 +16,10 @@ use seawall_wasm::{LoadError, SEAL_KEY_BYTES, SandboxLimits, Seal, translate};
 
 use super::cache::CODE_BYTES_MAX;
 
-/// Seconds of processor time for compiling a component of up to [`SMALL_COMPONENT_BYTES_MAX`].
+/// Seconds of processor time for compiling a small component, as the sandbox counts them.
 pub const COMPILE_CPU_S_MAX: u64 = 10;
 /// Bytes of address space for that.
 pub const COMPILE_BYTES_MAX: u64 = 1 << 30;
-/// Bytes of a component up to which it is a small one; larger ones carry a language along.
-pub const SMALL_COMPONENT_BYTES_MAX: usize = 2 << 20;
 /// Seconds of processor time for compiling a large component.
 pub const COMPILE_LARGE_CPU_S_MAX: u64 = 90;
 /// Bytes of address space for that.
@@ -56,11 +54,16 @@ impl Default for Helper {
     }
 }
 
+/// Whether a component of so many bytes is a large one.
+pub(super) fn is_large(bytes: usize) -> bool {
+    bytes > SandboxLimits::default().component_bytes_max
+}
+
 /// What compiling this many bytes may take.
-const fn confinement(bytes: usize) -> Confinement {
-    let (cpu_s, address_space_bytes) = match bytes {
-        ..=SMALL_COMPONENT_BYTES_MAX => (COMPILE_CPU_S_MAX, COMPILE_BYTES_MAX),
-        _ => (COMPILE_LARGE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX),
+fn confinement(bytes: usize) -> Confinement {
+    let (cpu_s, address_space_bytes) = match is_large(bytes) {
+        false => (COMPILE_CPU_S_MAX, COMPILE_BYTES_MAX),
+        true => (COMPILE_LARGE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX),
     };
     Confinement { cpu_s, address_space_bytes, niceness: COMPILE_NICENESS }
 }
@@ -167,8 +170,8 @@ mod tests {
     fn it_is_handed_key_component_and_limits() {
         assert_eq!(compiled_by("cat", 3).unwrap(), [&[3; SEAL_KEY_BYTES][..], b"xxx"].concat());
         let limits = |bytes| String::from_utf8(compiled_by("echo $1 $2", bytes).unwrap()).unwrap();
-        assert_eq!(limits(SMALL_COMPONENT_BYTES_MAX), "10 1073741824\n");
-        assert_eq!(limits(SMALL_COMPONENT_BYTES_MAX + 1), "90 3221225472\n");
+        assert_eq!(limits(2 << 20), "10 1073741824\n");
+        assert_eq!(limits((2 << 20) + 1), "90 3221225472\n");
     }
 
     #[test]

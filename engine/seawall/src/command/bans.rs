@@ -1,7 +1,7 @@
 //! `seawall bans`: who is refused everywhere, and until when.
 
 use clap::{Args, Subcommand};
-use seawall_control::{BanDone, BanLine, BanList, BanOrder, Client, ClientError};
+use seawall_control::{BanDone, BanLine, BanList, BanOrder};
 
 use super::Server;
 use super::duration::duration_ms;
@@ -70,7 +70,7 @@ pub(crate) struct Clear {
 impl Bans {
     pub(crate) fn obey(&self) -> Exit {
         match self {
-            Self::List(list) => ask(&list.server, |client| {
+            Self::List(list) => list.server.ask(|client| {
                 let bans = client.bans()?;
                 if list.json {
                     say(format!("{:#}", serde_json::json!(bans)));
@@ -92,15 +92,8 @@ impl Bans {
     }
 }
 
-fn ask(server: &Server, with: impl Fn(&Client) -> Result<Exit, ClientError>) -> Exit {
-    match server.client() {
-        Ok(client) => with(&client).unwrap_or_else(|error| fail(Exit::Unreachable, error)),
-        Err(exit) => exit,
-    }
-}
-
 fn order(server: &Server, order: BanOrder) -> Exit {
-    ask(server, |client| {
+    server.ask(|client| {
         Ok(match client.order_ban(&order)? {
             BanDone::Added { unit, left_ms } => {
                 say(format!("{unit} is banned for {}", span(left_ms)));

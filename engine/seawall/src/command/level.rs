@@ -34,29 +34,26 @@ pub(crate) struct Level {
 
 impl Level {
     pub(crate) fn obey(&self) -> Exit {
-        let client = match self.server.client() {
-            Ok(client) => client,
-            Err(exit) => return exit,
-        };
         let order = LevelOrder {
             level: self.name.clone(),
             for_ms: self.for_ms.unwrap_or_default(),
             site: self.site.clone(),
         };
         let whose = self.site.as_ref().map(|site| format!(" of {site}")).unwrap_or_default();
-        match client.order_level(&order) {
-            Ok(LevelDone::Set) => {
-                let name = self.name.as_deref().unwrap_or_default();
-                let span = seawall_ruleset::duration_text(order.for_ms);
-                say(format!("level{whose}: {name} for {span}"));
-                Exit::Fine
-            }
-            Ok(LevelDone::Ended) => {
-                say(format!("level{whose}: the conditions decide"));
-                Exit::Fine
-            }
-            Ok(LevelDone::Refused { why }) => fail(Exit::Wrong, why),
-            Err(error) => fail(Exit::Unreachable, error),
-        }
+        self.server.ask(|client| {
+            Ok(match client.order_level(&order)? {
+                LevelDone::Set => {
+                    let name = self.name.as_deref().unwrap_or_default();
+                    let span = seawall_ruleset::duration_text(order.for_ms);
+                    say(format!("level{whose}: {name} for {span}"));
+                    Exit::Fine
+                }
+                LevelDone::Ended => {
+                    say(format!("level{whose}: the conditions decide"));
+                    Exit::Fine
+                }
+                LevelDone::Refused { why } => fail(Exit::Wrong, why),
+            })
+        })
     }
 }

@@ -18,7 +18,7 @@ mod test;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use seawall_control::{Client, Config, load_config};
+use seawall_control::{Client, ClientError, Config, load_config};
 
 use crate::exit::{Exit, fail};
 use crate::policy::Host;
@@ -151,6 +151,14 @@ impl Server {
         match &self.socket {
             Some(path) => Ok(Client::new(path)),
             None => self.config.load().map(|config| Client::new(&config.socket)),
+        }
+    }
+
+    /// Asks it, where it can be reached.
+    fn ask(&self, with: impl Fn(&Client) -> Result<Exit, ClientError>) -> Exit {
+        match self.client() {
+            Ok(client) => with(&client).unwrap_or_else(|error| fail(Exit::Unreachable, error)),
+            Err(exit) => exit,
         }
     }
 }

@@ -17,27 +17,24 @@ pub(crate) struct Reload {
 
 impl Reload {
     pub(crate) fn obey(&self) -> Exit {
-        let client = match self.server.client() {
-            Ok(client) => client,
-            Err(exit) => return exit,
-        };
-        match client.reload() {
-            Ok(Outcome::Published { generation, took_ms, carried, warnings }) => {
-                warnings.iter().for_each(say);
-                say(format!("generation {generation} judges now ({took_ms} ms)"));
-                report(&carried).iter().for_each(say);
-                Exit::Fine
-            }
-            Ok(Outcome::Unchanged { generation }) => {
-                say(format!("nothing changed: generation {generation} goes on"));
-                Exit::Fine
-            }
-            Ok(Outcome::Refused { generation, refusal }) => {
-                let _unwritten = write!(std::io::stderr(), "{}", refusal.rendered);
-                fail(Exit::Wrong, format!("refused: generation {generation} goes on"))
-            }
-            Err(error) => fail(Exit::Unreachable, error),
-        }
+        self.server.ask(|client| {
+            Ok(match client.reload()? {
+                Outcome::Published { generation, took_ms, carried, warnings } => {
+                    warnings.iter().for_each(say);
+                    say(format!("generation {generation} judges now ({took_ms} ms)"));
+                    report(&carried).iter().for_each(say);
+                    Exit::Fine
+                }
+                Outcome::Unchanged { generation } => {
+                    say(format!("nothing changed: generation {generation} goes on"));
+                    Exit::Fine
+                }
+                Outcome::Refused { generation, refusal } => {
+                    let _unwritten = write!(std::io::stderr(), "{}", refusal.rendered);
+                    fail(Exit::Wrong, format!("refused: generation {generation} goes on"))
+                }
+            })
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use seawall_ruleset::age_words;
 use serde_json::Value;
 
 use super::Server;
-use crate::exit::{Exit, fail, say};
+use crate::exit::{Exit, say};
 
 /// Ask the running server how it is.
 #[derive(Debug, Args)]
@@ -21,16 +21,15 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) fn obey(&self) -> Exit {
-        let client = match self.server.client() {
-            Ok(client) => client,
-            Err(exit) => return exit,
-        };
-        match client.status() {
-            Ok(status) if self.json => say(format!("{status:#}")),
-            Ok(status) => human(&status).iter().for_each(say),
-            Err(error) => return fail(Exit::Unreachable, error),
-        }
-        Exit::Fine
+        self.server.ask(|client| {
+            let status = client.status()?;
+            if self.json {
+                say(format!("{status:#}"));
+            } else {
+                human(&status).iter().for_each(say);
+            }
+            Ok(Exit::Fine)
+        })
     }
 }
 

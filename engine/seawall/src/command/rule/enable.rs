@@ -18,20 +18,13 @@ pub(crate) struct Enable {
 
 impl Enable {
     pub(super) fn run(&self) -> Result<Exit> {
-        let client = match self.server.client() {
-            Ok(client) => client,
-            Err(exit) => return Ok(exit),
-        };
-        Ok(match client.enable_rule(&self.name) {
-            Ok(true) => {
+        Ok(self.server.ask(|client| {
+            if client.enable_rule(&self.name)? {
                 say(format!("{}: is asked again", self.name));
-                Exit::Fine
+                return Ok(Exit::Fine);
             }
-            Ok(false) => {
-                let name = self.name.escape_debug();
-                fail(Exit::Wrong, format!("the running policy declares no extern `{name}`"))
-            }
-            Err(error) => fail(Exit::Unreachable, error),
-        })
+            let name = self.name.escape_debug();
+            Ok(fail(Exit::Wrong, format!("the running policy declares no extern `{name}`")))
+        }))
     }
 }

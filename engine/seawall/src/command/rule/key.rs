@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use seawall_rulekit::new_keys;
 
+use super::beside;
 use crate::exit::{Exit, say};
 
 /// Make a pair of keys to sign rules with.
@@ -23,7 +24,7 @@ pub(crate) struct Key {
 
 impl Key {
     pub(super) fn run(&self) -> Result<Exit> {
-        let (secret, public) = (ending(&self.name, "key"), ending(&self.name, "pub"));
+        let (secret, public) = (beside(&self.name, ".key"), beside(&self.name, ".pub"));
         for path in [&secret, &public] {
             ensure!(!path.exists(), "{} is there already; no key is overwritten", path.display());
         }
@@ -53,13 +54,6 @@ pub(super) fn password(file: &Path) -> Result<String> {
         file.display()
     );
     Ok(line.to_owned())
-}
-
-fn ending(name: &Path, ending: &str) -> PathBuf {
-    let mut name = name.as_os_str().to_owned();
-    name.push(".");
-    name.push(ending);
-    name.into()
 }
 
 fn write(path: &Path, mode: u32, text: &str) -> Result<()> {

@@ -89,6 +89,13 @@ fn built(project: &Project) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The file that has this ending behind another's name.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
 /// A file that may be a component.
 fn read(path: &Path) -> Result<Vec<u8>> {
     let length = std::fs::metadata(path).with_context(|| format!("{}", path.display()))?.len();

@@ -7,6 +7,7 @@ use clap::Args;
 use seawall_rulekit::{Unlocked, fitness, save, secret_key, sign, unlock};
 use seawall_ruleset::SIGNATURE_ENDING;
 
+use super::beside;
 use super::key::password;
 use crate::exit::{Exit, say};
 
@@ -44,11 +45,9 @@ impl Sign {
                 }
             };
         let name = self.file.file_name().unwrap_or_default().to_string_lossy();
-        let mut beside = self.file.as_os_str().to_owned();
-        beside.push(SIGNATURE_ENDING);
-        let beside = PathBuf::from(beside);
-        save(&beside, sign(&key, &wasm, &name)?.as_bytes())?;
-        say(format!("{}: put it beside the component", beside.display()));
+        let signature = beside(&self.file, SIGNATURE_ENDING);
+        save(&signature, sign(&key, &wasm, &name)?.as_bytes())?;
+        say(format!("{}: put it beside the component", signature.display()));
         Ok(Exit::Fine)
     }
 }

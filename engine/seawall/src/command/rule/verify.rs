@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use seawall_ruleset::{SIGNATURE_ENDING, TrustedKey, vouched};
 
+use super::beside;
 use crate::command::ConfigFile;
 use crate::exit::{Exit, fail, say};
 
@@ -35,14 +36,12 @@ impl Verify {
             bail!("the configuration names no `[rules] trusted_keys`: it takes every component");
         }
         let wasm = super::read(&self.file)?;
-        let mut beside = self.file.as_os_str().to_owned();
-        beside.push(SIGNATURE_ENDING);
-        let signature = match std::fs::read(&beside) {
+        let place = beside(&self.file, SIGNATURE_ENDING);
+        let signature = match std::fs::read(&place) {
             Ok(bytes) => Some(bytes),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => {
-                let beside = PathBuf::from(beside);
-                return Err(error).with_context(|| format!("cannot read {}", beside.display()));
+                return Err(error).with_context(|| format!("cannot read {}", place.display()));
             }
         };
         let shown = self.file.display();
