@@ -11,6 +11,7 @@ pub mod code;
 pub mod diagnostic;
 pub mod functions;
 pub mod index;
+pub mod outline;
 pub mod program;
 pub mod run;
 pub mod schema;

@@ -1,0 +1,112 @@
+//! What a policy says, clause by clause, without how it is laid out: what two policies are compared
+//! by.
+//!
+//! An entry is a thing with a name, a clause a part of it with a word of its own. Each clause is
+//! kept as its author wrote it, to be shown, and by what it means, to be compared: comments, blanks,
+//! commas, the spelling of a number and the file that something stands in make no difference, and a
+//! name that a `let` gives to a value counts as the value.
+//!
+//! Where this does not help: two conditions that are written differently and mean the same, such as
+//! `a and b` and `b and a`, are different here.
+
+mod changes;
+mod read;
+mod wording;
+
+use std::collections::BTreeSet;
+
+pub use changes::{Change, ClauseChange, How};
+
+use crate::check::Page;
+use crate::diagnostic::Files;
+
+/// A part of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clause {
+    /// The word that it begins with, as in `when`.
+    pub word: &'static str,
+    /// What follows, on one line, as its author wrote it.
+    pub text: Box<str>,
+    /// What that means.
+    meaning: Box<str>,
+}
+
+/// Something with a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The word of the language, as in `rule`.
+    pub kind: &'static str,
+    /// The full name.
+    pub name: Box<str>,
+    /// Its parts, in the order of the language.
+    pub clauses: Vec<Clause>,
+    /// What it is ordered among, where the order means something: a layer, a member, the levels.
+    order: Option<Box<str>>,
+    /// The tracks that it asks, by full name.
+    asks: BTreeSet<Box<str>>,
+}
+
+impl Entry {
+    /// The clause that begins with `word`.
+    #[must_use]
+    pub fn clause(&self, word: &str) -> Option<&Clause> {
+        self.clauses.iter().find(|clause| clause.word == word)
+    }
+
+    /// All of it on one line.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let clause = |clause: &Clause| format!("{} {}", clause.word, clause.text).trim().to_owned();
+        self.clauses.iter().map(clause).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// What a policy says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outline {
+    entries: Vec<Entry>,
+}
+
+impl Outline {
+    /// That of a policy that was read.
+    #[must_use]
+    pub fn of(pages: &[Page], files: &Files) -> Self {
+        Self { entries: read::entries(pages, files) }
+    }
+
+    /// All entries, in reading order.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The names of the rules, limits and levels that ask the track `name`.
+    #[must_use]
+    pub fn watchers(&self, name: &str) -> Vec<&str> {
+        let watching = self.entries.iter().filter(|entry| entry.asks.contains(name));
+        watching.map(|entry| &*entry.name).collect()
+    }
+
+    /// Whether what the counter `name` is fed with is under another condition in `newer`.
+    #[must_use]
+    pub fn condition_differs(&self, newer: &Self, name: &str) -> bool {
+        const CONDITIONS: [&str; 6] = ["where", "when", "unless", "on", "under", "hosts"];
+        let (Some(old), Some(new)) = (self.counting(name), newer.counting(name)) else {
+            return false;
+        };
+        let meaning = |entry: &Entry, word| entry.clause(word).map(|of| of.meaning.clone());
+        CONDITIONS.iter().any(|word| meaning(old, word) != meaning(new, word))
+    }
+
+    /// What the counter `name` belongs to; that of a `throttle` is called after its rule.
+    fn counting(&self, name: &str) -> Option<&Entry> {
+        let of = |kinds: &[&str], name: &str| {
+            self.entries.iter().find(|entry| *entry.name == *name && kinds.contains(&entry.kind))
+        };
+        of(&["limit", "track"], name)
+            .or_else(|| of(&["rule", "limit", "decide"], name.strip_suffix(".throttle")?))
+    }
+}
+
+#[cfg(test)]
+mod tests;

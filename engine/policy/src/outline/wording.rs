@@ -1,0 +1,114 @@
+//! A clause's text and what it means.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::Clause;
+use crate::span::Span;
+use crate::syntax::ast::{Duration, Rate};
+use crate::syntax::lex::{Kind, Punct, Token, decode, lex};
+use crate::text::duration_ms;
+
+/// What the words of one file can stand for.
+pub(super) struct Wording<'w> {
+    /// The text of the file.
+    pub(super) text: &'w str,
+    /// Whose file it is.
+    pub(super) member: Option<&'w str>,
+    /// What `let` names mean, by full name.
+    pub(super) lets: &'w HashMap<Box<str>, Box<str>>,
+    /// The full names of tracks.
+    pub(super) tracks: &'w BTreeSet<Box<str>>,
+}
+
+/// The full form of a name that a member or the host declares.
+pub(super) fn full(member: Option<&str>, name: &str) -> Box<str> {
+    match member {
+        Some(member) => format!("{member}.{name}").into(),
+        None => name.into(),
+    }
+}
+
+impl Wording<'_> {
+    /// The clause that `word` begins and `span` holds; the tracks that it asks are added to `asks`.
+    pub(super) fn clause(
+        &self,
+        word: &'static str,
+        span: Span,
+        asks: &mut BTreeSet<Box<str>>,
+    ) -> Clause {
+        let text = self.text.get(span.range()).unwrap_or_default();
+        let tokens = lex(text).tokens;
+        asks.extend(self.asked(text, &tokens));
+        let meaning = self.meaning(text, &tokens).into();
+        Clause { word, text: one_line(text, &tokens).into(), meaning }
+    }
+
+    /// What the value of a `let` means.
+    pub(super) fn value(&self, span: Span) -> Box<str> {
+        let text = self.text.get(span.range()).unwrap_or_default();
+        self.meaning(text, &lex(text).tokens).into()
+    }
+
+    /// A member's own names come before the host's.
+    fn known(&self, word: &str, known: impl Fn(&str) -> bool) -> Option<Box<str>> {
+        [self.member, None].into_iter().map(|of| full(of, word)).find(|name| known(name))
+    }
+
+    fn meaning(&self, text: &str, tokens: &[Token]) -> String {
+        let words = tokens.iter().filter_map(|token| self.word(text, token));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    fn word(&self, text: &str, token: &Token) -> Option<String> {
+        let spelt = text.get(token.span.range()).unwrap_or_default();
+        Some(match token.kind {
+            Kind::Eof | Kind::Punct(Punct::Comma) => return None,
+            Kind::Word => match self.known(spelt, |name| self.lets.contains_key(name)) {
+                Some(name) => self.lets.get(&name).map_or_else(String::new, ToString::to_string),
+                None => spelt.to_owned(),
+            },
+            Kind::Str | Kind::Raw => format!("\"{}\"", decode(spelt).escape_ascii()),
+            Kind::Int(n) => n.to_string(),
+            Kind::Percent(n) => format!("{n}%"),
+            Kind::Duration(duration) => duration_text(duration),
+            Kind::Rate(Rate { n, window }) => format!("{n}/{}", duration_text(window)),
+            Kind::Size(bytes) => format!("{bytes}B"),
+            Kind::Asn(n) => format!("AS{n}"),
+            Kind::Ip(ip) => ip.to_string(),
+            Kind::Cidr(net, _) => net.to_string(),
+            Kind::Date(date) => format!("@{}", date.unix_s),
+            Kind::ListRef | Kind::Punct(_) | Kind::Stands(_) | Kind::Bad => spelt.to_owned(),
+        })
+    }
+
+    /// The tracks that a text asks: what stands behind the opening of a call.
+    fn asked(&self, text: &str, tokens: &[Token]) -> Vec<Box<str>> {
+        let pairs = tokens.iter().zip(tokens.iter().skip(1));
+        let arguments = pairs.filter(|(open, word)| {
+            open.kind == Kind::Punct(Punct::ParenOpen) && word.kind == Kind::Word
+        });
+        let spelt = |token: &Token| text.get(token.span.range()).unwrap_or_default();
+        arguments
+            .filter_map(|(_, word)| self.known(spelt(word), |name| self.tracks.contains(name)))
+            .collect()
+    }
+}
+
+fn duration_text(Duration { us }: Duration) -> String {
+    if us.is_multiple_of(1_000) { duration_ms(us / 1_000) } else { format!("{us}us") }
+}
+
+/// A text without its comments, every run of blanks between two tokens one blank.
+fn one_line(text: &str, tokens: &[Token]) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut end = 0;
+    for token in tokens.iter().filter(|token| token.kind != Kind::Eof) {
+        let range = token.span.range();
+        if !out.is_empty() && range.start > end {
+            out.push(' ');
+        }
+        end = range.end;
+        out.push_str(text.get(range).unwrap_or_default());
+    }
+    out
+}
