@@ -1,5 +1,6 @@
 //! The admin socket, as JSON over HTTP/1.1: `GET /status`, `POST /reload`, `POST
-//! /rules/NAME/enable`, `GET /bans`, `POST /bans` and `POST /level`.
+//! /rules/NAME/enable`, `GET /bans`, `POST /bans`, `POST /level`, `POST /rollback`, `GET /history`
+//! and `GET /history/content/SHA256`.
 //!
 //! HTTP because `curl --unix-socket` is then a client, and a socket of mode 0600 because whoever
 //! may write the policy may ask for its reload. A connection has one deadline, a size and a place
@@ -13,17 +14,23 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::body::Bytes;
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use axum::serve::IncomingStream;
+use serde::{Deserialize, Serialize};
+use serde_json::from_slice;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Sleep;
 
 use crate::bans::{BanDesk, BanDone, BanOrder};
-use crate::bell::Bell;
+use crate::bell::{Bell, Wish};
+use crate::history::HistoryDesk;
 use crate::level_desk::{LevelDesk, LevelDone, LevelOrder};
 use crate::outcome::Outcome;
 
@@ -49,6 +56,39 @@ pub(crate) struct Desk {
     pub(crate) enable: Enable,
     pub(crate) bans: Arc<BanDesk>,
     pub(crate) levels: Arc<LevelDesk>,
+    pub(crate) history: Arc<HistoryDesk>,
+}
+
+/// What `POST /reload` may be sent with.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReloadOrder {
+    /// The rule whose bans and holds are to end with it.
+    pub lift: Option<String>,
+}
+
+/// What `POST /rollback` is sent with.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackOrder {
+    /// The generation; without it the newest before that was made of other files.
+    pub to: Option<u64>,
+    /// Whether what later generations set is to end.
+    #[serde(default)]
+    pub lift: bool,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    /// The user, by number, where the system says so.
+    uid: Option<u32>,
+}
+
+impl Connected<IncomingStream<'_, Bounded>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
+        *stream.remote_addr()
+    }
 }
 
 /// Serves `listener` until `stop` resolves or is dropped.
@@ -63,7 +103,11 @@ pub(crate) async fn serve(
         .route("/rules/{name}/enable", post(answer_enable))
         .route("/level", post(answer_level))
         .route("/bans", get(answer_bans).post(answer_order))
-        .with_state(desk);
+        .route("/rollback", post(answer_rollback))
+        .route("/history", get(answer_history))
+        .route("/history/content/{sha256}", get(answer_content))
+        .with_state(desk)
+        .into_make_service_with_connect_info::<Peer>();
     let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
     let serving = axum::serve(Bounded { listener, places }, routes);
     tokio::select! {
@@ -76,8 +120,42 @@ async fn answer_status(State(desk): State<Desk>) -> Response {
     Json((desk.status)()).into_response()
 }
 
-async fn answer_reload(State(desk): State<Desk>) -> Response {
-    let waiting = match desk.bell.ask() {
+async fn answer_reload(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    body: Bytes,
+) -> Response {
+    // Asked for without a body, as with curl, it is a reload and no more.
+    let order = if body.is_empty() { Ok(ReloadOrder::default()) } else { from_slice(&body) };
+    match order {
+        Ok(ReloadOrder { lift }) => answer_wish(&desk, Wish::Reload { lift }, peer).await,
+        Err(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
+    }
+}
+
+async fn answer_rollback(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(RollbackOrder { to, lift }): Json<RollbackOrder>,
+) -> Response {
+    answer_wish(&desk, Wish::RollBack { to, lift }, peer).await
+}
+
+async fn answer_history(State(desk): State<Desk>) -> Response {
+    Json(desk.history.list()).into_response()
+}
+
+/// A file of an earlier generation; read aside, since it may be large.
+async fn answer_content(State(desk): State<Desk>, Path(sha256): Path<String>) -> Response {
+    let read = tokio::task::spawn_blocking(move || desk.history.content(&sha256));
+    match read.await {
+        Ok(Some(bytes)) => bytes.into_response(),
+        _ => problem(StatusCode::NOT_FOUND, "no such content is kept"),
+    }
+}
+
+async fn answer_wish(desk: &Desk, wish: Wish, peer: Peer) -> Response {
+    let waiting = match desk.bell.ask(wish, peer.uid) {
         Ok(waiting) => waiting,
         Err(busy) => return problem(StatusCode::SERVICE_UNAVAILABLE, &busy.to_string()),
     };
@@ -131,21 +209,24 @@ struct Bounded {
 
 impl axum::serve::Listener for Bounded {
     type Io = Conversation;
-    type Addr = ();
+    type Addr = Peer;
 
-    async fn accept(&mut self) -> (Conversation, ()) {
+    async fn accept(&mut self) -> (Conversation, Peer) {
         loop {
             let place = self.places.clone().acquire_owned().await.ok();
             match self.listener.accept().await {
-                Ok((stream, _)) => return (Conversation::new(stream, place), ()),
+                Ok((stream, _)) => {
+                    let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+                    return (Conversation::new(stream, place), Peer { uid });
+                }
                 // Out of descriptors, most likely: a pause, or this loop would spin.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
     }
 
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
+    fn local_addr(&self) -> io::Result<Peer> {
+        Ok(Peer { uid: None })
     }
 }
 

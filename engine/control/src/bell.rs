@@ -48,7 +48,7 @@ pub struct Bell {
 struct Pending {
     cause: Option<Cause>,
     change: Option<Change>,
-    waiters: Vec<oneshot::Sender<Outcome>>,
+    waiters: Vec<Waiter>,
     stopped: bool,
 }
 
@@ -57,15 +57,45 @@ struct Pending {
 pub(crate) struct Call {
     /// The strongest of what asked.
     pub(crate) cause: Cause,
-    waiters: Vec<oneshot::Sender<Outcome>>,
+    /// Who waits.
+    pub(crate) waiters: Vec<Waiter>,
 }
 
-impl Call {
-    /// Tells everybody who waits. One who has gone meanwhile is no concern of ours.
-    pub(crate) fn answer(self, outcome: &Outcome) {
-        for waiter in self.waiters {
-            drop(waiter.send(outcome.clone()));
-        }
+/// What somebody wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// That the files are read again; and that what this rule set is ended then.
+    Reload {
+        /// The rule's full name.
+        lift: Option<String>,
+    },
+    /// That an earlier generation is in force again.
+    RollBack {
+        /// Which; without it the one before.
+        to: Option<u64>,
+        /// That what the later ones set is ended.
+        lift: bool,
+    },
+}
+
+impl Wish {
+    /// That the files are read again, and no more.
+    pub const RELOAD: Self = Self::Reload { lift: None };
+}
+
+/// Somebody who waits for what comes of it.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) wish: Wish,
+    /// The user, by number.
+    pub(crate) by_uid: Option<u32>,
+    sender: oneshot::Sender<Outcome>,
+}
+
+impl Waiter {
+    /// Tells them. One who has gone meanwhile is no concern of ours.
+    pub(crate) fn answer(self, outcome: Outcome) {
+        drop(self.sender.send(outcome));
     }
 }
 
@@ -92,18 +122,22 @@ impl Bell {
         self.rung.notify_all();
     }
 
-    /// Asks for a reload and hands back where its outcome will arrive.
+    /// Asks for something and hands back where its outcome will arrive.
     ///
     /// # Errors
     /// Too many wait already.
-    pub fn ask(&self) -> Result<oneshot::Receiver<Outcome>, Busy> {
+    pub fn ask(&self, wish: Wish, by_uid: Option<u32>) -> Result<oneshot::Receiver<Outcome>, Busy> {
         let mut pending = self.lock();
         if pending.waiters.len() >= WAITERS_MAX {
             return Err(Busy);
         }
         let (sender, receiver) = oneshot::channel();
-        pending.waiters.push(sender);
-        pending.cause = pending.cause.max(Some(Cause::Command));
+        let cause = match wish {
+            Wish::Reload { .. } => Cause::Command,
+            Wish::RollBack { .. } => Cause::Rollback,
+        };
+        pending.waiters.push(Waiter { wish, by_uid, sender });
+        pending.cause = pending.cause.max(Some(cause));
         self.rung.notify_all();
         Ok(receiver)
     }
@@ -196,14 +230,16 @@ mod tests {
     #[test]
     fn waiters_are_taken_up_to_their_limit_and_refused_past_it() {
         let bell = Bell::default();
-        let mut waiting: Vec<_> = (0..WAITERS_MAX).map(|_| bell.ask().unwrap()).collect();
-        assert_eq!(bell.ask().unwrap_err(), Busy);
+        let mut waiting: Vec<_> =
+            (0..WAITERS_MAX).map(|_| bell.ask(Wish::RELOAD, None).unwrap()).collect();
+        assert_eq!(bell.ask(Wish::RELOAD, None).unwrap_err(), Busy);
         let call = bell.wait(SHORT).unwrap();
         assert_eq!(call.cause, Cause::Command);
-        bell.ask().unwrap();
-        call.answer(&Outcome::Unchanged { generation: 7 });
+        bell.ask(Wish::RELOAD, None).unwrap();
+        let unchanged = Outcome::Unchanged { generation: 7, lifted: None };
+        call.waiters.into_iter().for_each(|waiter| waiter.answer(unchanged.clone()));
         for receiver in &mut waiting {
-            assert_eq!(receiver.try_recv().unwrap(), Outcome::Unchanged { generation: 7 });
+            assert_eq!(receiver.try_recv().unwrap(), unchanged);
         }
     }
 
@@ -211,7 +247,7 @@ mod tests {
     fn a_command_is_not_made_to_wait_for_quiet() {
         let bell = Bell::default();
         bell.changed(Change::Writing);
-        let _receiver = bell.ask().unwrap();
+        let _receiver = bell.ask(Wish::RELOAD, None).unwrap();
         let call = bell.wait(SHORT).unwrap();
         let stuck: Now = std::sync::Arc::new(|| seawall_model::Tick(0));
         assert_eq!(bell.settle(call, &stuck).cause, Cause::Command);

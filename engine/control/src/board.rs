@@ -7,25 +7,44 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use seawall_model::Tick;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::clock::rfc3339;
-use crate::outcome::{Carried, Cause, Complaint, FileMark, Outcome};
+use crate::carried::Carried;
+use crate::history::Aside;
+use crate::outcome::{Cause, Complaint, FileMark, Outcome, Tests};
 
 /// Generations that are remembered: DESIGN §2's figure.
 pub const HISTORY_MAX: usize = 50;
 
 /// One generation that was published.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Past {
     /// Its number.
     pub generation: u64,
     /// When it was published, as RFC 3339.
     pub loaded_at: String,
+    /// The same in milliseconds since 1970.
+    pub loaded_ms: u64,
+    /// Milliseconds from the first look at the files.
+    pub took_ms: u64,
     /// What led to it.
     pub cause: Cause,
+    /// The user who asked for it, by number, where it was asked for on the admin socket.
+    pub by_uid: Option<u32>,
+    /// The generation whose files it is made of, where somebody went back to it.
+    pub restores: Option<u64>,
+    /// The root policy's file name.
+    pub root: String,
     /// What it was made of.
     pub files: Vec<FileMark>,
+    /// Equal for generations of the same files.
+    pub content: String,
+    /// What became of the counters.
+    pub report: Carried,
+    /// How the tests in it ended.
+    pub tests: Tests,
+    /// Warnings about it.
+    pub warnings: usize,
 }
 
 /// The last reload that changed something or was refused.
@@ -62,6 +81,8 @@ pub struct Posted {
     pub loaded: Tick,
     /// Counts of outcomes.
     pub reloads: Reloads,
+    /// What is on the disk and not in force, since somebody went back.
+    pub aside: Option<Aside>,
     /// The newest last.
     pub history: VecDeque<Past>,
 }
@@ -70,15 +91,6 @@ pub struct Posted {
 #[derive(Debug, Default)]
 pub struct Board(Mutex<Posted>);
 
-/// A generation to be remembered.
-#[derive(Debug)]
-pub(crate) struct Publication {
-    pub(crate) generation: u64,
-    pub(crate) cause: Cause,
-    pub(crate) at: Tick,
-    pub(crate) files: Vec<FileMark>,
-}
-
 impl Board {
     /// What is on it now.
     #[must_use]
@@ -86,19 +98,24 @@ impl Board {
         self.lock().clone()
     }
 
-    pub(crate) fn published(&self, what: Publication) {
+    /// With the generations of an earlier process, the newest last.
+    pub(crate) fn remembering(history: Vec<Past>) -> Self {
+        Self(Mutex::new(Posted { history: history.into(), ..Posted::default() }))
+    }
+
+    pub(crate) fn published(&self, what: Past) {
         let mut posted = self.lock();
-        posted.loaded = what.at;
+        posted.loaded = Tick(what.loaded_ms);
         posted.last_error = None;
         if posted.history.len() >= HISTORY_MAX {
             posted.history.pop_front();
         }
-        posted.history.push_back(Past {
-            generation: what.generation,
-            loaded_at: rfc3339(what.at),
-            cause: what.cause,
-            files: what.files,
-        });
+        posted.history.push_back(what);
+    }
+
+    /// Notes which files are on the disk and not in force.
+    pub(crate) fn aside(&self, aside: Option<Aside>) {
+        self.lock().aside = aside;
     }
 
     /// Notes how a reload ended.
@@ -128,6 +145,28 @@ impl Board {
 }
 
 #[cfg(test)]
+impl Past {
+    /// A generation of no files.
+    pub(crate) fn test(generation: u64, cause: Cause) -> Self {
+        Self {
+            generation,
+            loaded_at: crate::clock::rfc3339(Tick::TEST_START),
+            loaded_ms: Tick::TEST_START.0,
+            took_ms: 1,
+            cause,
+            by_uid: None,
+            restores: None,
+            root: "root.wall".into(),
+            files: Vec::new(),
+            content: String::new(),
+            report: Carried::default(),
+            tests: Tests::default(),
+            warnings: 0,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -135,9 +174,7 @@ mod tests {
     fn history_holds_the_newest_and_no_more_than_its_limit() {
         let board = Board::default();
         for generation in 1..=51 {
-            let files = Vec::new();
-            let at = Tick::TEST_START;
-            board.published(Publication { generation, cause: Cause::Change, at, files });
+            board.published(Past::test(generation, Cause::Change));
             let held = board.read().history;
             assert_eq!(held.len() as u64, generation.min(50));
             assert_eq!(held.back().unwrap().generation, generation);

@@ -7,13 +7,19 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::admin::ADMIN_TOTAL_MS;
+use seawall_ruleset::LIST_BYTES_MAX;
+
+use crate::admin::{ADMIN_TOTAL_MS, ReloadOrder, RollbackOrder};
 use crate::bans::{BanDone, BanList, BanOrder};
+use crate::history::PastLine;
 use crate::level_desk::{LevelDone, LevelOrder};
 use crate::outcome::Outcome;
 
-/// Largest answer that is read, in bytes: the status of 10,000 sites and rules stays below it.
-pub const ANSWER_BYTES_MAX: u64 = 16 << 20;
+/// Largest answer that is read, in bytes: the status of 10,000 sites and rules stays below it, and
+/// a history of 50 times 2,000 files.
+pub const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// Bytes that an answer may have besides its body.
+const HEAD_BYTES: u64 = 64 << 10;
 /// Milliseconds of silence that are waited for an answer, a little more than the server takes.
 pub const ANSWER_MS: u64 = ADMIN_TOTAL_MS + 5_000;
 
@@ -55,9 +61,39 @@ impl Client {
     ///
     /// # Errors
     /// Nobody answers, or not as a server of ours. A refused reload is an [`Outcome`].
-    pub fn reload(&self) -> Result<Outcome, ClientError> {
-        let (status, body) = self.ask("POST", "/reload")?;
+    pub fn reload(&self, order: &ReloadOrder) -> Result<Outcome, ClientError> {
+        let order = serde_json::to_string(order).unwrap_or_default();
+        let (status, body) = self.ask_with("POST", "/reload", &order)?;
         self.understood(matches!(status, 200 | 409), &body)
+    }
+
+    /// Has the server go back to an earlier generation, and waits for what comes of it.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours. A refused rollback is an [`Outcome`].
+    pub fn roll_back(&self, order: &RollbackOrder) -> Result<Outcome, ClientError> {
+        let order = serde_json::to_string(order).unwrap_or_default();
+        let (status, body) = self.ask_with("POST", "/rollback", &order)?;
+        self.understood(matches!(status, 200 | 409), &body)
+    }
+
+    /// The last generations, the newest last.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours.
+    pub fn history(&self) -> Result<Vec<PastLine>, ClientError> {
+        let (status, body) = self.ask("GET", "/history")?;
+        self.understood(status == 200, &body)
+    }
+
+    /// A file of an earlier generation by its digest, where it is kept.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub fn content(&self, sha256: &str) -> Result<Option<Vec<u8>>, ClientError> {
+        let path = format!("/history/content/{sha256}");
+        let (status, body) = self.ask_for("GET", &path, "", LIST_BYTES_MAX)?;
+        Ok((status == 200).then_some(body))
     }
 
     /// Lets a rule back out of quarantine. Says whether the running policy declares such an extern.
@@ -126,14 +162,31 @@ impl Client {
         path: &str,
         body: &str,
     ) -> Result<(u16, Vec<u8>), ClientError> {
+        self.ask_for(method, path, body, ANSWER_BYTES_MAX)
+    }
+
+    /// Asks for an answer of at most so many bytes.
+    fn ask_for(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        bytes_max: u64,
+    ) -> Result<(u16, Vec<u8>), ClientError> {
         let answer = self
-            .exchange(method, path, body)
+            .exchange(method, path, body, bytes_max)
             .map_err(|error| ClientError::Unreachable(self.socket.clone(), error))?;
         split(&answer)
             .ok_or_else(|| ClientError::Strange(self.socket.clone(), "no HTTP answer".into()))
     }
 
-    fn exchange(&self, method: &str, path: &str, body: &str) -> io::Result<Vec<u8>> {
+    fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        bytes_max: u64,
+    ) -> io::Result<Vec<u8>> {
         let mut stream = UnixStream::connect(&self.socket)?;
         let patience = Some(Duration::from_millis(ANSWER_MS));
         stream.set_read_timeout(patience)?;
@@ -145,7 +198,7 @@ impl Client {
             body.len()
         )?;
         let mut answer = Vec::new();
-        stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+        stream.take(bytes_max.saturating_add(HEAD_BYTES)).read_to_end(&mut answer)?;
         Ok(answer)
     }
 }

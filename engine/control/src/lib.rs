@@ -4,11 +4,13 @@ mod admin;
 mod bans;
 mod bell;
 mod board;
+mod carried;
 mod client;
 mod clock;
 mod config;
 mod disk;
 mod foundry;
+mod history;
 mod level_desk;
 mod levels;
 mod loader;
@@ -25,10 +27,16 @@ mod ticker;
 mod totals;
 mod watch;
 
-pub use admin::{ADMIN_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_MS, ADMIN_TOTAL_MS};
+pub use admin::{
+    ADMIN_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_MS, ADMIN_TOTAL_MS, ReloadOrder,
+    RollbackOrder,
+};
 pub use bans::{BAN_MS_MAX, BANS_LISTED_MAX, BY_HAND, BanDone, BanLine, BanList, BanOrder};
-pub use bell::{Bell, Busy, Change, DEBOUNCE_MS, SETTLE_MS_MAX, WAITERS_MAX, WRITING_QUIET_MS};
+pub use bell::{
+    Bell, Busy, Change, DEBOUNCE_MS, SETTLE_MS_MAX, WAITERS_MAX, WRITING_QUIET_MS, Wish,
+};
 pub use board::{Board, HISTORY_MAX, LastReload, Past, Posted, Reloads};
+pub use carried::{Carried, Reset, Side};
 pub use client::{ANSWER_BYTES_MAX, ANSWER_MS, Client, ClientError};
 pub use clock::{clock, rfc3339};
 pub use config::{
@@ -40,9 +48,10 @@ pub use foundry::{
     COMPILE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX, COMPILE_LARGE_CPU_S_MAX, COMPILE_NICENESS,
     COMPILE_QUEUE_MAX, COMPILE_WAIT_MS, Foundry, Helper, RESULTS_MAX, compile_confined,
 };
+pub use history::{Aside, HISTORY_BYTES_MAX, PastLine, past_sources};
 pub use level_desk::{LEVEL_HELD_MS_MAX, LevelDone, LevelOrder};
 pub use loader::{Built, Loader, MakeWorkshop, TEST_CODE, test_line};
-pub use outcome::{Carried, Cause, Complaint, FileMark, Outcome, Refusal};
+pub use outcome::{Cause, Complaint, FileMark, Lifted, Outcome, Refusal, Tests};
 pub use persist::{DAMAGED_FILES_MAX, Keeper, SNAPSHOT_EVERY_MS, SNAPSHOT_TIME_PARTS};
 pub use plane::{ControlError, ControlPlane, First, random_seed};
 pub use reload::{AGAIN_MS, DOUBT_MS, POLL_MS, READS_MAX};

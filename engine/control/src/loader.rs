@@ -7,17 +7,20 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use seawall_model::Now;
+use seawall_model::{Now, Tick};
 use seawall_ruleset::{
     Assembly, Diagnostic, KeptList, MemberPart, MemberState, Purpose, ReadError, RuleSet, Sandbox,
     Severity, Sources, Store, Style, TestOutcome, Workshop, render,
 };
+use seawall_state::CounterSpec;
 
 use crate::bell::Bell;
+use crate::board::Past;
 use crate::foundry::{COMPILE_WAIT_MS, Foundry};
-use crate::outcome::{Complaint, FileMark, Refusal};
+use crate::history::past_sources_with;
+use crate::outcome::{Complaint, Refusal, Tests};
 use crate::reload::{AGAIN_MS, READS_MAX};
-use crate::shelf::{ListAge, Shelf, Stock, digest, hexadecimal};
+use crate::shelf::{ListAge, Shelf, Stock, digest};
 use crate::store::FolderStore;
 use crate::ticker::Ticker;
 
@@ -48,6 +51,8 @@ pub struct Built {
     pub diagnostics: Vec<Diagnostic>,
     /// The tests that it holds, with their results.
     pub tests: Vec<TestOutcome>,
+    /// How many of members' tests fail and refuse nothing, since the host's rules break them.
+    pub broken: usize,
     /// Members whose files are wrong, where that does not refuse the rest.
     pub members: Vec<MemberState>,
 }
@@ -58,6 +63,8 @@ pub(crate) struct Ready {
     pub(crate) rules: RuleSet,
     /// What is probably not what was meant.
     pub(crate) warnings: Vec<String>,
+    /// How its tests ended.
+    pub(crate) tests: Tests,
     /// The list files that it is made of.
     pub(crate) stock: Stock,
 }
@@ -138,7 +145,7 @@ impl Loader {
         let Assembly { rules, diagnostics, members, .. } =
             self.workshop(None).assemble(sources, purpose, previous);
         let tests = rules.as_ref().map(RuleSet::rehearse).unwrap_or_default();
-        Built { rules, diagnostics, tests, members }
+        Built { rules, diagnostics, tests, broken: 0, members }
     }
 
     /// The same for a server, where a member's mistakes refuse the member's part alone.
@@ -149,13 +156,14 @@ impl Loader {
         let Assembly { rules, diagnostics, members, mut tests } =
             self.workshop(patience_ms).assemble_without_veto(sources, previous);
         // A member's test that still fails is broken by the host's rules: worth a warning.
-        tests.iter_mut().filter(|test| sources.is_members(&test.file)).for_each(|test| {
-            if !test.passed {
-                log::warn!("{}", test_line(test));
-                test.passed = true;
-            }
+        let mut broken: usize = 0;
+        let members_own = |test: &&mut TestOutcome| sources.is_members(&test.file) && !test.passed;
+        tests.iter_mut().filter(members_own).for_each(|test| {
+            log::warn!("{}", test_line(test));
+            test.passed = true;
+            broken = broken.saturating_add(1);
         });
-        Built { rules, diagnostics, tests, members }
+        Built { rules, diagnostics, tests, broken, members }
     }
 
     /// A workshop for today, with the rules' clock running: a rehearsed rule that outruns its fuel
@@ -191,14 +199,28 @@ impl Loader {
         self.store.shelf.as_ref()?.age(name, path)
     }
 
-    /// The files of `sources` with their digests, as they were read last.
-    pub(crate) fn marks(&self, sources: &Sources) -> Vec<FileMark> {
-        let digests = self.store.digests.lock().unwrap_or_else(PoisonError::into_inner);
-        let mark = |path: &str| {
-            let sha256 = hexadecimal(digests.get(path)?);
-            Some(FileMark { path: path.to_owned(), sha256 })
-        };
-        sources.paths().filter_map(mark).collect()
+    /// The counters that a policy declares; none where it is wrong. Lists and components are not
+    /// looked at.
+    #[must_use]
+    pub fn counter_specs(&self, sources: &Sources) -> Option<Vec<CounterSpec>> {
+        (self.make)((self.now)().day()).counter_specs(sources)
+    }
+
+    /// The time, by the clock that policies are loaded by.
+    pub(crate) fn now(&self) -> Tick {
+        (self.now)()
+    }
+
+    /// The root policy's file name.
+    pub(crate) fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// What an earlier generation was made of, its contents from `fetch`.
+    pub(crate) fn recall(&self, past: &Past, fetch: &dyn Fn(&str) -> Option<Vec<u8>>) -> Sources {
+        past_sources_with(&past.root, &past.files, fetch, &|name, path| {
+            self.store.kept_list(name, path)
+        })
     }
 }
 
@@ -218,7 +240,9 @@ impl Built {
                 let members = self.members.iter().flat_map(member_lines);
                 let warnings = others.map(Diagnostic::one_line).chain(members).collect();
                 let stock = Stock::of(&rules, sources, self.members.is_empty());
-                Ok(Ready { rules, warnings, stock })
+                let passed = self.tests.len().saturating_sub(self.broken);
+                let tests = Tests { passed, failed: self.broken };
+                Ok(Ready { rules, warnings, tests, stock })
             }
             _ => {
                 let mut rendered = render(&self.diagnostics, sources, Style::Plain);

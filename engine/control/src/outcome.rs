@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::carried::Carried;
+
 /// Why a reload was tried; a later one wins where several came together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,6 +19,8 @@ pub enum Cause {
     Signal,
     /// `seawall reload`.
     Command,
+    /// `seawall rollback`.
+    Rollback,
     /// The process started.
     Start,
 }
@@ -52,17 +56,22 @@ pub struct Refusal {
     pub rendered: String,
 }
 
-/// What a reload did to the state, by the names of counters.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Carried {
-    /// Counts continue.
-    pub kept: Vec<String>,
-    /// Counts are kept and read over another window.
-    pub rescaled: Vec<String>,
-    /// Was not there before, or counts something else now: counting starts anew.
-    pub new: Vec<String>,
-    /// Is no longer there.
-    pub gone: Vec<String>,
+/// How the tests of a policy ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tests {
+    /// As they should.
+    pub passed: usize,
+    /// Otherwise: tests of members that the host's rules break.
+    pub failed: usize,
+}
+
+/// What was ended because an edit was wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Lifted {
+    /// Bans.
+    pub bans: usize,
+    /// Holds of limits.
+    pub holds: usize,
 }
 
 /// How a reload ended.
@@ -79,11 +88,17 @@ pub enum Outcome {
         carried: Carried,
         /// What is probably not what was meant, as text.
         warnings: Vec<String>,
+        /// The generation whose files it is made of, where somebody went back to it.
+        restores: Option<u64>,
+        /// What was ended with it, where that was asked for.
+        lifted: Option<Lifted>,
     },
     /// The files hold what is running.
     Unchanged {
         /// The number of what is running.
         generation: u64,
+        /// What was ended all the same, where that was asked for.
+        lifted: Option<Lifted>,
     },
     /// The old generation goes on.
     Refused {

@@ -9,9 +9,9 @@
 //! and where a snapshot takes longer than a second to make, they come as much more seldom as it
 //! takes them to cost a tenth of one processor.
 
-mod aside;
+pub(crate) mod aside;
 mod envelope;
-mod medium;
+pub(crate) mod medium;
 mod secret;
 mod stamp;
 

@@ -9,23 +9,26 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use seawall_model::Now;
-use seawall_ruleset::{Handle, Live, Sources};
-use seawall_state::{CarryReport, Seed, Tally};
+use seawall_model::{Generation, Now, Tick};
+use seawall_ruleset::{Handle, Live, RuleSet, Sources};
+use seawall_state::{Seed, Tally};
 use tokio::sync::oneshot;
 
 use crate::admin;
-use crate::bans::BanDesk;
+use crate::bans::{BY_HAND, BanDesk};
 use crate::bell::Bell;
-use crate::board::{Board, Publication};
+use crate::board::{Board, Past, Posted};
+use crate::carried::Carried;
+use crate::clock::rfc3339;
 use crate::config::Config;
+use crate::history::{Archive, Aside, Blob, HistoryDesk, Index};
 use crate::level_desk::LevelDesk;
 use crate::levels;
 use crate::loader::{Loader, Ready};
-use crate::outcome::{Carried, Cause, FileMark, Refusal};
+use crate::outcome::{Cause, FileMark, Lifted, Refusal};
 use crate::persist::{Keeper, Keeping};
-use crate::reload::{Forge, POLL_MS, Published, Reloader, Unsettled};
-use crate::shelf::Stock;
+use crate::reload::{Forge, Lift, POLL_MS, Published, Reloader, Unsettled, own_refusal};
+use crate::shelf::{Stock, hexadecimal};
 use crate::socket::{AdminSocket, SocketError, SocketFile};
 use crate::status::{EdgeReport, Sight};
 use crate::ticker::Ticker;
@@ -41,8 +44,21 @@ pub struct First {
     loader: Loader,
     keeper: Keeper,
     digest: [u8; 32],
-    files: Vec<FileMark>,
+    archive: Archive,
+    /// The generations of earlier processes.
+    history: Vec<Past>,
+    /// This one.
+    past: Past,
+    blobs: Vec<Blob>,
+    aside: Option<Aside>,
     stock: Stock,
+}
+
+/// The files that are loaded at start: those on the disk, or those that somebody went back to.
+struct Beginning {
+    sources: Sources,
+    aside: Option<Aside>,
+    ready: Ready,
 }
 
 impl std::fmt::Debug for First {
@@ -53,22 +69,104 @@ impl std::fmt::Debug for First {
 
 impl First {
     /// Loads the policy as a reload would, with the state that `keeper` has of it; an empty one
-    /// is hashed under `seed`.
+    /// is hashed under `seed`. The generations of earlier processes lie in `state_dir`.
     ///
     /// # Errors
     /// Why the policy cannot be taken.
-    pub fn load(loader: Loader, seed: Seed, keeper: Keeper) -> Result<Self, Refusal> {
-        let sources = loader.gather_settled();
-        let Ready { rules, warnings, stock } =
-            loader.build_to_run(&sources, None).judged(&sources)?;
-        let state = Arc::new(keeper.restore(seed, rules.counter_specs()));
+    pub fn load(
+        loader: Loader,
+        seed: Seed,
+        keeper: Keeper,
+        state_dir: &Path,
+    ) -> Result<Self, Refusal> {
+        let began = loader.now();
+        let archive = Archive::new(state_dir);
+        let index = archive.load();
+        let Beginning { sources, aside, ready } = begin(&loader, &archive, &index)?;
+        let Ready { rules, warnings, tests, stock } = ready;
+        let last = index.generations.last().map_or(0, |past| past.generation);
+        let state = keeper.restore(seed, rules.counter_specs()).numbered_after(Generation(last));
         let tally = Arc::new(Tally::new(rules.rule_names().len()));
         let generation = state.generation();
-        let live = Live { generation, rules: Arc::new(rules), state, tally };
-        let (digest, files) = (loader.digest(&sources), loader.marks(&sources));
-        let handle = Arc::new(Handle::new(live));
-        Ok(Self { handle, warnings, loader, keeper, digest, files, stock })
+        let (files, blobs) = files_of(&sources, &rules);
+        let loaded = loader.now();
+        let past = Past {
+            generation: generation.0,
+            loaded_at: rfc3339(loaded),
+            loaded_ms: loaded.0,
+            took_ms: loaded.since_ms(began),
+            cause: Cause::Start,
+            by_uid: None,
+            restores: aside.as_ref().map(|aside| aside.serves),
+            root: loader.root().to_owned(),
+            files,
+            content: hexadecimal(&sources.digest()),
+            report: Carried::default(),
+            tests,
+            warnings: warnings.len(),
+        };
+        let live = Live { generation, rules: Arc::new(rules), state: Arc::new(state), tally };
+        let (digest, handle) = (loader.digest(&sources), Arc::new(Handle::new(live)));
+        let history = index.generations;
+        Ok(Self {
+            handle,
+            warnings,
+            loader,
+            keeper,
+            digest,
+            archive,
+            history,
+            past,
+            blobs,
+            aside,
+            stock,
+        })
     }
+}
+
+/// What is on the disk, unless somebody went back from just that before the restart: then what
+/// served, as long as it can be made again.
+fn begin(loader: &Loader, archive: &Archive, index: &Index) -> Result<Beginning, Refusal> {
+    let sources = loader.gather_settled();
+    let build = |sources: &Sources| loader.build_to_run(sources, None).judged(sources);
+    let on_disk = hexadecimal(&sources.digest());
+    if let Some(aside) = index.aside.as_ref().filter(|aside| aside.content == on_disk) {
+        let served = index.generations.iter().find(|past| past.generation == aside.serves);
+        let past = served.map(|past| loader.recall(past, &|sha256| archive.read(sha256)));
+        if let Some(past) = past
+            && let Ok(ready) = build(&past)
+        {
+            log::warn!(
+                "the files of generation {} are in force, since somebody went back to it; what is \
+                 on the disk comes into force when it changes, or with `seawall reload`",
+                aside.serves
+            );
+            return Ok(Beginning { sources: past, aside: Some(aside.clone()), ready });
+        }
+        log::error!(
+            "generation {}, to which somebody went back, cannot be made again: the files on the \
+             disk are loaded",
+            aside.serves
+        );
+    }
+    let ready = build(&sources)?;
+    Ok(Beginning { sources, aside: None, ready })
+}
+
+/// The files that a generation is made of: the policy as it is in force, which for a member whose
+/// files are wrong is her last good one, and the lists and components that were read for it.
+fn files_of(draft: &Sources, rules: &RuleSet) -> (Vec<FileMark>, Vec<Blob>) {
+    let policies = rules.policies();
+    let others = draft.paths().filter(|path| !draft.is_policy(path)).map(|path| (draft, path));
+    let mut files: Vec<(FileMark, Blob)> = (policies.paths().map(|path| (policies, path)))
+        .chain(others)
+        .filter_map(|(of, path)| {
+            let (sha256, bytes) = (hexadecimal(&of.sha256(path)?), of.held(path)?);
+            Some((FileMark { path: path.to_owned(), sha256: sha256.clone() }, (sha256, bytes)))
+        })
+        .collect();
+    files.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+    files.into_iter().unzip()
 }
 
 /// A secret for the hashing of keys, from the system.
@@ -122,12 +220,25 @@ impl ControlPlane {
         now: Now,
     ) -> Result<Self, ControlError> {
         let AdminSocket { listener, file } = AdminSocket::bind(&config.socket)?;
-        let First { handle, loader, keeper, digest, files, stock, .. } = first;
+        let First {
+            handle,
+            loader,
+            keeper,
+            digest,
+            archive,
+            history,
+            past,
+            blobs,
+            aside,
+            stock,
+            ..
+        } = first;
         loader.put_away(&stock);
-        let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
+        let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::remembering(history)));
         loader.ring(bell.clone());
-        let generation = handle.load().generation.0;
-        board.published(Publication { generation, cause: Cause::Start, at: now(), files });
+        board.published(past);
+        board.aside(aside.clone());
+        archive.remember(board.read(), &blobs);
         let totals = Arc::new(Totals::default());
         let keeping = keeper.keep(handle.clone())?;
         let sight = Sight {
@@ -142,16 +253,24 @@ impl ControlPlane {
             loader: loader.clone(),
             now: now.clone(),
         };
-        let admin = serve_admin(listener, bell.clone(), sight)?;
+        let admin = serve_admin(listener, bell.clone(), sight, archive.clone())?;
         let ticker = loader.ticker();
         loader.running(&[&handle.load().rules]);
         let names: Vec<Box<str>> = config.sites.iter().map(|site| site.name.clone()).collect();
         // What was in force before a restart is in force again, before a second has passed.
         levels::look(&handle.load(), &names, &now);
         let levels = levels::watch(handle.clone(), names.clone(), now.clone())?;
-        let forge =
-            PolicyForge { loader, handle, totals, sites: names, now: now.clone(), stock: None };
-        let reloader = Reloader::new(forge, bell.clone(), board, now, digest);
+        let forge = PolicyForge {
+            loader,
+            handle,
+            totals,
+            sites: names,
+            now: now.clone(),
+            archive,
+            draft: None,
+            stock: None,
+        };
+        let reloader = Reloader::new(forge, bell.clone(), board, now, (digest, aside));
         let reloading = Some(reload(reloader, &config.root, bell.clone())?);
         Ok(Self {
             bell,
@@ -210,6 +329,7 @@ fn serve_admin(
     listener: std::os::unix::net::UnixListener,
     bell: Arc<Bell>,
     sight: Sight,
+    archive: Archive,
 ) -> io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = oneshot::channel();
@@ -227,6 +347,7 @@ fn serve_admin(
             units: sight.units,
             now: sight.now.clone(),
         }),
+        history: Arc::new(HistoryDesk { board: sight.board.clone(), archive }),
         status: Arc::new(move || sight.status()),
     };
     let serve = async move {
@@ -248,8 +369,11 @@ struct PolicyForge {
     totals: Arc<Totals>,
     sites: Vec<Box<str>>,
     now: Now,
-    /// Lists of the generation that was published last, still to be put away.
-    stock: Option<Stock>,
+    archive: Archive,
+    /// What the next generation is made of.
+    draft: Option<Sources>,
+    /// Lists and files of the generation that was published last, still to be put away.
+    stock: Option<(Stock, Vec<Blob>)>,
 }
 
 impl Forge for PolicyForge {
@@ -265,21 +389,33 @@ impl Forge for PolicyForge {
         self.loader.digest(draft)
     }
 
-    fn files(&self, draft: &Sources) -> Vec<FileMark> {
-        self.loader.marks(draft)
+    fn content(&self, draft: &Sources) -> [u8; 32] {
+        draft.digest()
+    }
+
+    fn recall(&mut self, past: &Past) -> Result<Sources, Refusal> {
+        if !self.archive.has(past) {
+            let number = past.generation;
+            let why = format!("the files of generation {number} are not kept any more");
+            return Err(own_refusal(&why));
+        }
+        Ok(self.loader.recall(past, &|sha256| self.archive.read(sha256)))
     }
 
     fn assemble(&mut self, draft: &Sources) -> Result<Self::Ready, Refusal> {
         let live = self.handle.load();
         let judged = self.loader.build_to_run(draft, Some(&live.rules)).judged(draft);
-        if judged.is_err() {
-            self.loader.running(&[&live.rules]);
+        match judged {
+            Ok(_) => self.draft = Some(draft.clone()),
+            Err(_) => self.loader.running(&[&live.rules]),
         }
         judged
     }
 
-    fn publish(&mut self, Ready { rules, warnings, stock }: Ready) -> Published {
+    fn publish(&mut self, Ready { rules, warnings, tests, stock }: Ready) -> Published {
         let old = self.handle.load();
+        let draft = self.draft.take().unwrap_or_default();
+        let (files, blobs) = files_of(&draft, &rules);
         let (state, report) = old.state.carry(rules.counter_specs());
         let generation = old.generation.next();
         let tally = Arc::new(Tally::new(rules.rule_names().len()));
@@ -292,27 +428,37 @@ impl Forge for PolicyForge {
         self.handle.publish(live);
         state.settle(&old.state);
         self.totals.retire(old.tally.clone());
-        self.stock = Some(stock);
-        Published { generation: generation.0, carried: carried(report), warnings }
+        self.stock = Some((stock, blobs));
+        let carried = Carried::of(report, old.rules.outline(), self.handle.load().rules.outline());
+        let root = draft.root().to_owned();
+        Published { generation: generation.0, carried, warnings, tests, root, files }
     }
 
-    fn afterwards(&mut self) {
-        if let Some(stock) = self.stock.take() {
+    fn lift(&mut self, lift: &Lift) -> Lifted {
+        let (live, now) = (self.handle.load(), (self.now)());
+        let (bans, state) = (live.state.bans(), &live.state);
+        match lift {
+            Lift::Rule(rule) => Lifted {
+                bans: bans.lift(|why| *why.rule == **rule, now),
+                holds: state.lift_holds(Some(rule), Tick::default(), now),
+            },
+            // What a person banned meanwhile is no rule's mistake.
+            Lift::Generations(numbers, since) => Lifted {
+                bans: bans
+                    .lift(|why| *why.rule != *BY_HAND && numbers.contains(&why.generation.0), now),
+                holds: state.lift_holds(None, *since, now),
+            },
+        }
+    }
+
+    fn afterwards(&mut self, posted: Posted) {
+        if let Some((stock, blobs)) = self.stock.take() {
+            self.archive.remember(posted, &blobs);
             self.loader.put_away(&stock);
         }
     }
 
     fn generation(&self) -> u64 {
         self.handle.load().generation.0
-    }
-}
-
-fn carried(report: CarryReport) -> Carried {
-    let texts = |names: Vec<Box<str>>| names.into_iter().map(String::from).collect();
-    Carried {
-        kept: texts(report.kept),
-        rescaled: texts(report.rescaled),
-        new: texts(report.new),
-        gone: texts(report.gone),
     }
 }

@@ -8,15 +8,22 @@
 //! Where this does not protect: a writer that pauses for longer than the quiet time with a part of
 //! a file on disk that happens to be a good policy has that part published, until it goes on.
 
+mod back;
+
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_model::Now;
+use seawall_model::{Now, Tick};
 
-use crate::bell::{Bell, Call, Pause};
-use crate::board::{Board, Publication};
-use crate::outcome::{Carried, Cause, Complaint, FileMark, Outcome, Refusal};
+use crate::bell::{Bell, Call, Pause, Waiter, Wish};
+use crate::board::{Board, Past, Posted};
+use crate::carried::Carried;
+use crate::clock::rfc3339;
+use crate::history::Aside;
+use crate::outcome::{Cause, Complaint, FileMark, Lifted, Outcome, Refusal, Tests};
+use crate::shelf::hexadecimal;
 
 /// Time between two looks that nobody asked for, in milliseconds: DESIGN §2's figure.
 pub const POLL_MS: u64 = 30_000;
@@ -38,6 +45,20 @@ pub(crate) struct Published {
     pub(crate) generation: u64,
     pub(crate) carried: Carried,
     pub(crate) warnings: Vec<String>,
+    pub(crate) tests: Tests,
+    /// The root policy's file name.
+    pub(crate) root: String,
+    /// What it is made of.
+    pub(crate) files: Vec<FileMark>,
+}
+
+/// What is to be ended since it was wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lift {
+    /// Whatever this rule set.
+    Rule(String),
+    /// Whatever rules of these generations set, the first of which was published then.
+    Generations(BTreeSet<u64>, Tick),
 }
 
 /// What makes and publishes generations. A trait, so that the reloader's manners are tested
@@ -49,16 +70,20 @@ pub(crate) trait Forge: Send {
     type Ready;
     /// Reads all that the root reaches.
     fn gather(&mut self) -> Result<Self::Draft, Unsettled>;
-    /// What differs where the content does.
+    /// Reads what an earlier generation was made of.
+    fn recall(&mut self, past: &Past) -> Result<Self::Draft, Refusal>;
+    /// What differs where a reload could come out otherwise.
     fn digest(&self, draft: &Self::Draft) -> [u8; 32];
-    /// The files of it.
-    fn files(&self, draft: &Self::Draft) -> Vec<FileMark>;
+    /// What differs where the files do.
+    fn content(&self, draft: &Self::Draft) -> [u8; 32];
     /// Checks, builds and rehearses it.
     fn assemble(&mut self, draft: &Self::Draft) -> Result<Self::Ready, Refusal>;
     /// Makes it what judges.
     fn publish(&mut self, ready: Self::Ready) -> Published;
+    /// Ends what was set by mistake.
+    fn lift(&mut self, lift: &Lift) -> Lifted;
     /// Does what can wait until the generation is on the board.
-    fn afterwards(&mut self) {}
+    fn afterwards(&mut self, _posted: Posted) {}
     /// The number of what judges.
     fn generation(&self) -> u64;
 }
@@ -73,26 +98,45 @@ pub(crate) struct Reloader<F: Forge> {
     running: [u8; 32],
     /// Digest of what was refused last, and why.
     refused: Option<([u8; 32], Refusal)>,
+    /// What a rollback left on the disk, which is not taken again by itself.
+    aside: Option<Aside>,
 }
 
 /// How one attempt ended.
 enum Attempt {
     Done(Outcome),
-    /// The same refusal as before, to which nothing is added.
+    /// The same as before, to which nothing is added.
     Stale(Outcome),
     Unsettled,
 }
 
+/// Why something is published.
+#[derive(Debug, Clone, Copy)]
+struct Occasion {
+    cause: Cause,
+    by_uid: Option<u32>,
+    restores: Option<u64>,
+    began: Tick,
+}
+
+/// What distinguishes a draft: where a reload could come out otherwise, and where the files differ.
+#[derive(Debug, Clone, Copy)]
+struct Digests {
+    running: [u8; 32],
+    content: [u8; 32],
+}
+
 impl<F: Forge> Reloader<F> {
-    /// A reloader for what runs already, whose content has the digest `running`.
+    /// A reloader for what runs already, whose content has the digest `running`, while what lies on
+    /// the disk may be `aside`.
     pub(crate) fn new(
         forge: F,
         bell: Arc<Bell>,
         board: Arc<Board>,
         now: Now,
-        running: [u8; 32],
+        (running, aside): ([u8; 32], Option<Aside>),
     ) -> Self {
-        Self { forge, bell, board, now, running, refused: None }
+        Self { forge, bell, board, now, running, refused: None, aside }
     }
 
     /// Reloads when asked and looks every `poll`, until the bell is stopped. `before` runs ahead
@@ -101,67 +145,127 @@ impl<F: Forge> Reloader<F> {
         while let Some(call) = self.bell.wait(poll) {
             let call = self.bell.settle(call, &self.now);
             before();
-            let outcome = self.reload(&call);
-            call.answer(&outcome);
+            self.serve(call);
         }
     }
 
-    fn reload(&mut self, call: &Call) -> Outcome {
+    /// One reload for whoever wants one, then each rollback by itself. What was saved at the moment
+    /// of a rollback is what it goes back from.
+    fn serve(&mut self, call: Call) {
+        let is_reload = |waiter: &Waiter| matches!(waiter.wish, Wish::Reload { .. });
+        let (reloads, backs): (Vec<_>, Vec<_>) = call.waiters.into_iter().partition(is_reload);
+        if backs.is_empty() || !reloads.is_empty() {
+            let cause = if backs.is_empty() { call.cause } else { Cause::Command };
+            let by_uid = reloads.first().and_then(|waiter| waiter.by_uid);
+            let outcome = self.reload(cause, by_uid);
+            for waiter in reloads {
+                let outcome = self.lifting(outcome.clone(), &waiter.wish);
+                waiter.answer(outcome);
+            }
+        }
+        for waiter in backs {
+            let outcome = self.roll_back(&waiter.wish, waiter.by_uid);
+            waiter.answer(outcome);
+        }
+    }
+
+    /// Ends what a rule set, where that was wanted and the reload was not refused.
+    fn lifting(&mut self, outcome: Outcome, wish: &Wish) -> Outcome {
+        let Wish::Reload { lift: Some(rule) } = wish else { return outcome };
+        self.lift_with(outcome, &Lift::Rule(rule.clone()))
+    }
+
+    fn lift_with(&mut self, mut outcome: Outcome, lift: &Lift) -> Outcome {
+        if let Outcome::Published { lifted, .. } | Outcome::Unchanged { lifted, .. } = &mut outcome
+        {
+            let ended = self.forge.lift(lift);
+            log::info!("ended {} bans and {} holds", ended.bans, ended.holds);
+            *lifted = Some(ended);
+        }
+        outcome
+    }
+
+    fn reload(&mut self, cause: Cause, by_uid: Option<u32>) -> Outcome {
         let began = (self.now)();
+        let occasion = Occasion { cause, by_uid, restores: None, began };
         for _ in 0..READS_MAX {
-            let took_ms = |this: &Self| (this.now)().since_ms(began);
-            match self.attempt(call.cause) {
-                Attempt::Done(mut outcome) => {
-                    let took = took_ms(self);
-                    if let Outcome::Published { took_ms, .. } = &mut outcome {
-                        *took_ms = took;
-                    }
-                    self.tell(call.cause, took, &outcome);
+            match self.attempt(occasion) {
+                Attempt::Done(outcome) => {
+                    self.tell(occasion, &outcome);
                     return outcome;
                 }
                 Attempt::Stale(outcome) => return outcome,
                 Attempt::Unsettled if self.bell.pause(AGAIN_MS) == Pause::Stopped => {
-                    return Outcome::Unchanged { generation: self.forge.generation() };
+                    return self.unchanged();
                 }
                 Attempt::Unsettled => {}
             }
         }
         let outcome = self.refuse_with("the files keep changing while they are read");
-        self.tell(call.cause, (self.now)().since_ms(began), &outcome);
+        self.tell(occasion, &outcome);
         outcome
     }
 
     /// Reads and judges what is there. Nothing is believed that does not read the same twice.
-    fn attempt(&mut self, cause: Cause) -> Attempt {
+    fn attempt(&mut self, occasion: Occasion) -> Attempt {
+        let cause = occasion.cause;
         let Ok(draft) = self.forge.gather() else { return Attempt::Unsettled };
-        let digest = self.forge.digest(&draft);
-        let generation = self.forge.generation();
-        if digest == self.running {
+        let digests = self.digests(&draft);
+        if digests.running == self.running {
             self.refused = None;
-            return Attempt::Done(Outcome::Unchanged { generation });
+            self.put_aside(None);
+            return Attempt::Done(self.unchanged());
         }
-        if let Some((refused, refusal)) = &self.refused
-            && *refused == digest
+        if let Some(stale) = self.stale(&digests)
             && cause < Cause::Signal
         {
-            let refusal = refusal.clone();
-            return Attempt::Stale(Outcome::Refused { generation, refusal });
+            return Attempt::Stale(stale);
         }
-        if !self.reads_as(&digest) {
+        if !self.reads_as(&digests.running) {
             return Attempt::Unsettled;
         }
         match self.assemble(&draft) {
-            Ok(ready) => Attempt::Done(self.publish(ready, cause, digest, &draft)),
+            Ok(ready) => {
+                self.put_aside(None);
+                Attempt::Done(self.publish(ready, occasion, digests))
+            }
             Err(refusal) => {
                 if cause == Cause::Change
-                    && (self.bell.pause(DOUBT_MS) == Pause::Stopped || !self.reads_as(&digest))
+                    && (self.bell.pause(DOUBT_MS) == Pause::Stopped
+                        || !self.reads_as(&digests.running))
                 {
                     return Attempt::Unsettled;
                 }
-                self.refused = Some((digest, refusal.clone()));
+                self.refused = Some((digests.running, refusal.clone()));
+                let generation = self.forge.generation();
                 Attempt::Done(Outcome::Refused { generation, refusal })
             }
         }
+    }
+
+    fn digests(&self, draft: &F::Draft) -> Digests {
+        Digests { running: self.forge.digest(draft), content: self.forge.content(draft) }
+    }
+
+    /// What was said of this content before, where it was refused or is put aside.
+    fn stale(&self, digests: &Digests) -> Option<Outcome> {
+        let content = hexadecimal(&digests.content);
+        if self.aside.as_ref().is_some_and(|aside| aside.content == content) {
+            return Some(self.unchanged());
+        }
+        let (refused, refusal) = self.refused.as_ref()?;
+        let generation = self.forge.generation();
+        (*refused == digests.running)
+            .then(|| Outcome::Refused { generation, refusal: refusal.clone() })
+    }
+
+    fn put_aside(&mut self, aside: Option<Aside>) {
+        self.board.aside(aside.clone());
+        self.aside = aside;
+    }
+
+    fn unchanged(&self) -> Outcome {
+        Outcome::Unchanged { generation: self.forge.generation(), lifted: None }
     }
 
     fn reads_as(&mut self, digest: &[u8; 32]) -> bool {
@@ -176,34 +280,49 @@ impl<F: Forge> Reloader<F> {
         })
     }
 
-    fn publish(
-        &mut self,
-        ready: F::Ready,
-        cause: Cause,
-        digest: [u8; 32],
-        draft: &F::Draft,
-    ) -> Outcome {
-        let Published { generation, carried, warnings } = self.forge.publish(ready);
-        self.running = digest;
+    fn publish(&mut self, ready: F::Ready, occasion: Occasion, digests: Digests) -> Outcome {
+        let Published { generation, carried, warnings, tests, root, files } =
+            self.forge.publish(ready);
+        self.running = digests.running;
         self.refused = None;
-        let (at, files) = ((self.now)(), self.forge.files(draft));
-        self.board.published(Publication { generation, cause, at, files });
-        self.forge.afterwards();
-        Outcome::Published { generation, took_ms: 0, carried, warnings }
+        let at = (self.now)();
+        let Occasion { cause, by_uid, restores, began } = occasion;
+        let took_ms = at.since_ms(began);
+        self.board.published(Past {
+            generation,
+            loaded_at: rfc3339(at),
+            loaded_ms: at.0,
+            took_ms,
+            cause,
+            by_uid,
+            restores,
+            root,
+            files,
+            content: hexadecimal(&digests.content),
+            report: carried.clone(),
+            tests,
+            warnings: warnings.len(),
+        });
+        self.forge.afterwards(self.board.read());
+        Outcome::Published { generation, took_ms, carried, warnings, restores, lifted: None }
     }
 
     fn refuse_with(&self, message: &str) -> Outcome {
         Outcome::Refused { generation: self.forge.generation(), refusal: own_refusal(message) }
     }
 
-    fn tell(&self, cause: Cause, took_ms: u64, outcome: &Outcome) {
-        self.board.ended(cause, took_ms, outcome);
+    fn tell(&self, occasion: Occasion, outcome: &Outcome) {
+        let Occasion { cause, began, .. } = occasion;
+        self.board.ended(cause, (self.now)().since_ms(began), outcome);
         match outcome {
-            Outcome::Published { generation, took_ms, warnings, .. } => {
-                log::info!("generation {generation} judges now ({took_ms} ms)");
+            Outcome::Published { generation, took_ms, carried, warnings, restores, .. } => {
+                let from = restores.map(|past| format!(", made of the files of generation {past}"));
+                let from = from.unwrap_or_default();
+                log::info!("generation {generation} judges now ({took_ms} ms){from}");
+                carried.lines().iter().for_each(|line| log::info!("{line}"));
                 warnings.iter().for_each(|warning| log::warn!("{warning}"));
             }
-            Outcome::Unchanged { generation } if cause >= Cause::Signal => {
+            Outcome::Unchanged { generation, .. } if cause >= Cause::Signal => {
                 log::info!("nothing changed: generation {generation} goes on");
             }
             Outcome::Unchanged { .. } => {}

@@ -65,6 +65,7 @@ impl Sight {
             "decisions": self.totals.with(&live.tally).into_iter().collect::<BTreeMap<_, _>>(),
             "edge": (self.edge)(),
             "snapshot": (self.snapshot)(),
+            "aside": posted.aside,
             "history": history(&posted),
         })
     }

@@ -116,6 +116,17 @@ fn told(error: DiskError) -> ReadError {
     }
 }
 
+/// Those of `paths` that fit `pattern`, as a folder that holds them would list them.
+pub(crate) fn matching<'p>(pattern: &str, paths: impl Iterator<Item = &'p str>) -> Vec<String> {
+    let fit = |path: &&str| {
+        pattern.split('/').count() == path.split('/').count()
+            && pattern.split('/').zip(path.split('/')).all(|(part, name)| fits(part, name))
+    };
+    let mut found: Vec<String> = paths.filter(fit).map(str::to_owned).collect();
+    found.sort_by(|a, b| natural(a, b));
+    found
+}
+
 /// Whether `name` fits the shell pattern `pattern` of one path part.
 fn fits(pattern: &str, name: &str) -> bool {
     if name.starts_with('.') && !pattern.starts_with('.') {
@@ -292,6 +303,20 @@ mod tests {
         assert!(store.glob("none/*.wall").unwrap().is_empty());
         assert!(matches!(store.glob("../*"), Err(ReadError::Outside)));
         assert!(matches!(store.glob("/etc/*"), Err(ReadError::Outside)));
+    }
+
+    #[test]
+    fn remembered_paths_match_as_files_do() {
+        let (dir, store) = folder();
+        let paths = ["a.wall", "lists/b.wall", "lists/m2.wall", "lists/m10.wall", "lists/.h.wall"];
+        for path in paths {
+            fs::write(dir.path().join("root").join(path), "").unwrap();
+        }
+        for pattern in ["*.wall", "lists/*.wall", "*/m?.wall", "lists/m*", "a.wall", "*", "none/*"]
+        {
+            let files = store.glob(pattern).unwrap();
+            assert_eq!(matching(pattern, paths.into_iter()), files, "{pattern}");
+        }
     }
 
     #[test]

@@ -12,10 +12,12 @@ use seawall_policy::check::{Given, Page, Purpose, check};
 use seawall_policy::code::Code;
 use seawall_policy::diagnostic::{Diagnostic, FileId, Files, tidy};
 use seawall_policy::index::{INDEX_ENTRIES_MAX, INDEX_TEXT_BYTES_MAX};
+use seawall_policy::outline::Outline;
 use seawall_policy::program::{Extern, ExternType, Program};
 use seawall_policy::span::Span;
 use seawall_policy::syntax::ast::{File, Item};
 use seawall_policy::syntax::parse::parse;
+use seawall_state::CounterSpec;
 use seawall_wasm::{
     CallLimits, Component, Function, Isolation, ParamKind, ResultKind, Sandbox, Signature,
 };
@@ -28,7 +30,7 @@ use crate::lists::load_lists;
 use crate::plan::Plan;
 use crate::rehearsal::rehearse;
 use crate::report;
-use crate::ruleset::{FunctionKey, LoadedList, Parts, RuleSet};
+use crate::ruleset::{FunctionKey, LoadedList, Parts, RuleSet, spec};
 use crate::sources::{ReadError, Sources, resolve};
 use crate::trust::{SIGNATURE_ENDING, TrustedKey, vouched};
 
@@ -111,6 +113,7 @@ impl Workshop {
         let Reading { mut files, pages, mut diagnostics, .. } = reading;
         let given = Given { schema: &SCHEMA, files: &files, purpose, today: self.settings.today };
         let checked = check(&pages, given);
+        let outline = Outline::of(&pages, &files);
         diagnostics.extend(checked.diagnostics);
         diagnostics.extend(unserved(&pages, &self.settings.sites));
         let parts = checked.program.and_then(|program| {
@@ -123,9 +126,22 @@ impl Workshop {
         let located = report::located(&diagnostics, &files);
         let units = self.settings.units;
         let rules = parts.filter(|_| !failed).map(|parts| {
-            RuleSet::new(Parts { files, sources: sources.policies(), units, ..parts })
+            RuleSet::new(Parts { files, sources: sources.policies(), outline, units, ..parts })
         });
         Assembly { rules, diagnostics: located, members: Vec::new(), tests: Vec::new() }
+    }
+
+    /// The counters that a policy declares; none where it is wrong. Nothing but the policy files is
+    /// looked at.
+    #[must_use]
+    pub fn counter_specs(&self, sources: &Sources) -> Option<Vec<CounterSpec>> {
+        let mut reading = Reading::new(sources);
+        reading.file(sources.root(), None);
+        let Reading { files, pages, diagnostics, .. } = reading;
+        let (purpose, today) = (Purpose::Check, self.settings.today);
+        let checked = check(&pages, Given { schema: &SCHEMA, files: &files, purpose, today });
+        let program = checked.program.filter(|_| !diagnostics.iter().any(Diagnostic::is_error))?;
+        Some(program.counters.iter().map(spec).collect())
     }
 
     /// The same for a server, with the tests run.
@@ -236,10 +252,10 @@ pub struct MemberState {
 }
 
 /// The pages of a policy, includes in their place.
-struct Reading<'s> {
+pub(crate) struct Reading<'s> {
     sources: &'s Sources,
-    files: Files,
-    pages: Vec<Page>,
+    pub(crate) files: Files,
+    pub(crate) pages: Vec<Page>,
     diagnostics: Vec<Diagnostic>,
     /// The files that are being read, outermost first.
     open: Vec<String>,
@@ -252,7 +268,7 @@ struct Reading<'s> {
 }
 
 impl<'s> Reading<'s> {
-    fn new(sources: &'s Sources) -> Self {
+    pub(crate) fn new(sources: &'s Sources) -> Self {
         Self {
             sources,
             files: Files::default(),
@@ -266,7 +282,7 @@ impl<'s> Reading<'s> {
     }
 
     /// Reads one file; `from` is where it is included.
-    fn file(&mut self, path: &str, from: Option<(FileId, Span)>) {
+    pub(crate) fn file(&mut self, path: &str, from: Option<(FileId, Span)>) {
         let bytes = match self.sources.bytes(path) {
             Some(Ok(bytes)) => Arc::clone(bytes),
             Some(Err(why)) => return self.unreadable(path, why.clone(), from),
@@ -408,6 +424,7 @@ impl Loading<'_> {
             plan,
             files: Files::default(),
             sources: Sources::default(),
+            outline: Outline::default(),
             lists,
             externs,
             components,

@@ -11,6 +11,7 @@ mod compiler;
 mod context;
 mod costs;
 mod decide;
+mod difference;
 mod explain;
 mod fields;
 mod hosts;
@@ -35,6 +36,7 @@ pub use cases::TestOutcome;
 pub use compiler::{Compiler, InProcess, Job};
 pub use costs::CostLine;
 pub use decide::{Fate, Observer};
+pub use difference::{Difference, FileChange, LIST_EXAMPLES_MAX, LineChange};
 pub use explain::{
     Considered, Explanation, Known, MadeTest, NoSuchLevel, Question, VALUE_CHARS_MAX,
 };
@@ -48,6 +50,7 @@ pub use report::{COMPLAINTS_MAX, Diagnostic, Fix, Severity, Style, TEST_FAILED, 
 pub use ruleset::{ExternSummary, ListSummary, RuleSet, Summary};
 pub use seawall_policy::check::Purpose;
 pub use seawall_policy::diagnostic::nearest;
+pub use seawall_policy::outline::{Change, ClauseChange, How, Outline};
 pub use seawall_policy::text::{bytes as bytes_text, duration_ms as duration_text};
 pub use seawall_wasm::{Component, EPOCH_TICK_MS, LoadError, Sandbox, SandboxLimits};
 pub use sources::{

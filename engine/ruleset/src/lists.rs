@@ -238,7 +238,7 @@ pub fn age_words(age: Duration) -> String {
 }
 
 /// The elements' lines with the offset of each: comments, blanks and carriage returns off.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut at = 0_usize;
     bytes.split(|b| *b == b'\n').filter_map(move |line| {
         let start = at;

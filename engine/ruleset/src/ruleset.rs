@@ -13,6 +13,7 @@ use crate::plan::{IndexSummary, Plan};
 use crate::sources::Sources;
 use seawall_model::{ClientUnits, HostMap, Reason, RuleId, Tick};
 use seawall_policy::diagnostic::Files;
+use seawall_policy::outline::Outline;
 use seawall_policy::program::{Counts, OperandId, Program, Scope};
 use seawall_policy::set::Set;
 use seawall_state::{Counted, CounterShape, CounterSpec};
@@ -47,6 +48,8 @@ pub struct RuleSet {
     pub(crate) sandbox: Sandbox,
     /// The policy files it was made of, for a member whose next ones are wrong.
     pub(crate) sources: Sources,
+    /// What they say.
+    pub(crate) outline: Outline,
     pub(crate) sites: HostMap<usize>,
     pub(crate) plan: Plan,
     /// For each counter, the number of its kind of key; none where a walk can change the key.
@@ -142,13 +145,14 @@ pub(crate) struct Parts {
     pub(crate) functions: HashMap<FunctionKey, Function>,
     pub(crate) sandbox: Sandbox,
     pub(crate) sources: Sources,
+    pub(crate) outline: Outline,
     pub(crate) units: ClientUnits,
 }
 
 impl RuleSet {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { program, plan, files, lists, externs, components, functions, .. } = parts;
-        let Parts { sandbox, sources, units, .. } = parts;
+        let Parts { sandbox, sources, outline, units, .. } = parts;
         let specs = program.counters.iter().map(spec).collect();
         let key_shapes = key_shapes(&program);
         let names = program.rules.iter().map(|rule| rule.name.clone()).collect();
@@ -167,6 +171,7 @@ impl RuleSet {
             functions,
             sandbox,
             sources,
+            outline,
             sites,
             plan,
             key_shapes,
@@ -197,6 +202,18 @@ impl RuleSet {
     #[must_use]
     pub fn counter_specs(&self) -> &[CounterSpec] {
         &self.specs
+    }
+
+    /// What its policy says.
+    #[must_use]
+    pub fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
+    /// The policy files it was made of: for a member whose files are wrong, her last good ones.
+    #[must_use]
+    pub fn policies(&self) -> &Sources {
+        &self.sources
     }
 
     /// The externs, with what happened to them so far.
@@ -257,7 +274,7 @@ fn key_shapes(program: &Program) -> Vec<Option<u16>> {
 }
 
 /// What the state must know of a counter.
-fn spec(counter: &seawall_policy::program::Counter) -> CounterSpec {
+pub(crate) fn spec(counter: &seawall_policy::program::Counter) -> CounterSpec {
     let track = |counted| CounterShape::Track {
         counted,
         keyed: !counter.per.is_empty(),

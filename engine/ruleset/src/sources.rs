@@ -266,11 +266,16 @@ impl Sources {
         self.owners.clone()
     }
 
+    /// Whether a file is one of the policy itself.
+    #[must_use]
+    pub fn is_policy(&self, path: &str) -> bool {
+        path.ends_with(".wall") || *path == self.root
+    }
+
     /// The policy files alone: lists and components are held elsewhere.
     pub(crate) fn policies(&self) -> Self {
-        let is_policy = |path: &String| path.ends_with(".wall") || *path == self.root;
         let mut files = self.files.clone();
-        files.retain(|path, _| is_policy(path));
+        files.retain(|path, _| self.is_policy(path));
         Self { files, kept: BTreeMap::new(), ..self.clone() }
     }
 

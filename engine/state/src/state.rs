@@ -88,6 +88,17 @@ impl CounterSpec {
         self.keys().saturating_mul(key).saturating_add(more)
     }
 
+    /// Whether what one counts is what the other counts.
+    fn counts_as(&self, other: &Self) -> bool {
+        match (self.shape, other.shape) {
+            (CounterShape::Limit, CounterShape::Limit) => true,
+            (CounterShape::Track { counted, .. }, CounterShape::Track { counted: new, .. }) => {
+                counted == new
+            }
+            _ => false,
+        }
+    }
+
     fn weighed(&self) -> Weighed {
         match self.shape {
             CounterShape::Track { heavy: true, .. } => Weighed::Over(self.window_ms),
@@ -181,6 +192,34 @@ pub struct CarryReport {
     pub gone: Vec<Box<str>>,
 }
 
+impl CarryReport {
+    /// What becomes of the counters of `old` where those of `new` follow them.
+    pub fn between<'s>(
+        old: impl IntoIterator<Item = &'s CounterSpec>,
+        new: &[CounterSpec],
+    ) -> Self {
+        let old: Vec<&CounterSpec> = old.into_iter().collect();
+        let known: HashMap<&str, &CounterSpec> =
+            old.iter().map(|spec| (&*spec.identity, *spec)).collect();
+        let (mut report, mut seen) = (Self::default(), HashSet::new());
+        for spec in new.iter().filter(|spec| seen.insert(&*spec.identity)) {
+            let before = known.get(&*spec.identity).filter(|before| before.counts_as(spec));
+            let names = match before {
+                Some(before) if is_rescaled(before, spec) => &mut report.rescaled,
+                Some(_) => &mut report.kept,
+                None => &mut report.new,
+            };
+            names.push(spec.name.clone());
+        }
+        for spec in old {
+            if !seen.contains(&*spec.identity) && !report.gone.contains(&spec.name) {
+                report.gone.push(spec.name.clone());
+            }
+        }
+        report
+    }
+}
+
 /// What a [`State`] may hold besides its counters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StateLimits {
@@ -265,7 +304,6 @@ impl State {
 
     fn carry_counters(&self, specs: &[CounterSpec], epoch: Epoch) -> (Vec<Counter>, CarryReport) {
         let old = self.by_identity();
-        let mut report = CarryReport::default();
         let mut counters: Vec<Counter> = Vec::with_capacity(specs.len());
         let mut places: HashMap<&str, usize> = HashMap::new();
         for spec in specs {
@@ -276,29 +314,18 @@ impl State {
                 continue;
             }
             places.insert(&spec.identity, counters.len());
-            let before = old.get(&*spec.identity);
-            let carried = before.and_then(|counter| counter.carry(spec, epoch));
-            let names = match (&carried, before) {
-                (Some(_), Some(before)) if is_rescaled(&before.spec, spec) => &mut report.rescaled,
-                (Some(_), _) => &mut report.kept,
-                (None, _) => &mut report.new,
-            };
-            names.push(spec.name.clone());
+            let carried = old.get(&*spec.identity).and_then(|counter| counter.carry(spec, epoch));
             counters.push(carried.unwrap_or_else(|| Counter::new(spec, epoch)));
         }
-        report.gone = self.gone(specs);
+        let report = CarryReport::between(self.counters.iter().map(|of| &of.spec), specs);
         (counters, report)
     }
 
-    fn gone(&self, specs: &[CounterSpec]) -> Vec<Box<str>> {
-        let named: HashSet<&str> = specs.iter().map(|spec| &*spec.identity).collect();
-        let mut gone = Vec::new();
-        for counter in &self.counters {
-            if !named.contains(&*counter.spec.identity) && !gone.contains(&counter.spec.name) {
-                gone.push(counter.spec.name.clone());
-            }
-        }
-        gone
+    /// The same with a number after `last`, where its own is no later: numbers that a history knows
+    /// are not given again.
+    #[must_use]
+    pub fn numbered_after(self, last: Generation) -> Self {
+        Self { epoch: self.epoch.max(last.0), ..self }
     }
 
     /// The generation whose state this is, as long as each is carried from the one before.
@@ -335,6 +362,17 @@ impl State {
     #[must_use]
     pub fn bans(&self) -> &Bans {
         &self.bans
+    }
+
+    /// Ends the holds of the limit `name`, or of all, that began at `since` or later; says how many
+    /// ran.
+    pub fn lift_holds(&self, name: Option<&str>, since: Tick, now: Tick) -> usize {
+        let meant = |counter: &&Counter| name.is_none_or(|name| *counter.spec.name == *name);
+        let lift = |counter: &Counter| match &counter.table {
+            Table::Limit(limit) => limit.lift_holds(since, now),
+            Table::Track(_) => 0,
+        };
+        self.counters.iter().filter(meant).map(lift).fold(0, usize::saturating_add)
     }
 
     /// Takes in whether a level's condition holds now, for a site or, with none, for the host. Says

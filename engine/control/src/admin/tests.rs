@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use super::*;
 use crate::client::{Client, ClientError};
+use crate::history::Archive;
 use crate::reload::own_refusal;
 use crate::socket::AdminSocket;
 
@@ -37,13 +38,17 @@ impl Server {
                     sites: vec!["a.example".into()],
                     now: bans.now.clone(),
                 });
-                let desk = Desk { bell: ringing, status, enable, bans, levels };
+                let history = Arc::new(HistoryDesk {
+                    board: Arc::default(),
+                    archive: Archive::new(std::path::Path::new("none")),
+                });
+                let desk = Desk { bell: ringing, status, enable, bans, levels, history };
                 serve(listener, desk, stopped).await.unwrap();
             });
         });
         let answering = std::thread::spawn(move || {
             while let Some(call) = answering.wait(Duration::from_secs(60)) {
-                call.answer(&outcome);
+                call.waiters.into_iter().for_each(|waiter| waiter.answer(outcome.clone()));
             }
         });
         let threads = vec![serving, answering];
@@ -76,16 +81,16 @@ impl Drop for Server {
 
 #[test]
 fn status_and_reload_are_answered() {
-    let outcome = Outcome::Unchanged { generation: 7 };
+    let outcome = Outcome::Unchanged { generation: 7, lifted: None };
     let server = Server::with(outcome.clone());
     let client = Client::new(&server.path());
     assert_eq!(client.status().unwrap()["generation"], 7);
-    assert_eq!(client.reload().unwrap(), outcome);
+    assert_eq!(client.reload(&ReloadOrder::default()).unwrap(), outcome);
 }
 
 #[test]
 fn a_rule_is_let_back_by_its_name() {
-    let server = Server::with(Outcome::Unchanged { generation: 7 });
+    let server = Server::with(Outcome::Unchanged { generation: 7, lifted: None });
     let client = Client::new(&server.path());
     for (name, known) in [("alice.office", true), ("office", false), ("a/../b", false), ("", false)]
     {
@@ -99,7 +104,7 @@ fn a_rule_is_let_back_by_its_name() {
 #[test]
 fn bans_are_set_listed_and_ended_over_the_socket() {
     use crate::bans::{BanDone, BanOrder};
-    let server = Server::with(Outcome::Unchanged { generation: 7 });
+    let server = Server::with(Outcome::Unchanged { generation: 7, lifted: None });
     let client = Client::new(&server.path());
     let add = BanOrder::Add { unit: "192.0.2.7".into(), for_ms: 60_000 };
     assert!(matches!(client.order_ban(&add).unwrap(), BanDone::Added { .. }));
@@ -115,7 +120,7 @@ fn bans_are_set_listed_and_ended_over_the_socket() {
 
 #[test]
 fn levels_that_are_not_there_are_refused_by_name() {
-    let server = Server::with(Outcome::Unchanged { generation: 7 });
+    let server = Server::with(Outcome::Unchanged { generation: 7, lifted: None });
     let client = Client::new(&server.path());
     let order = |level: Option<&str>, for_ms, site: Option<&str>| {
         let order =
@@ -139,14 +144,14 @@ fn levels_that_are_not_there_are_refused_by_name() {
 fn a_refused_reload_is_a_conflict_with_its_reason() {
     let outcome = Outcome::Refused { generation: 7, refusal: own_refusal("no") };
     let server = Server::with(outcome.clone());
-    assert_eq!(Client::new(&server.path()).reload().unwrap(), outcome);
+    assert_eq!(Client::new(&server.path()).reload(&ReloadOrder::default()).unwrap(), outcome);
     let answer = server.raw(b"POST /reload HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
 }
 
 #[test]
 fn reading_changes_nothing_and_unknown_paths_are_not_there() {
-    let server = Server::with(Outcome::Unchanged { generation: 7 });
+    let server = Server::with(Outcome::Unchanged { generation: 7, lifted: None });
     let ask = |line: &str| {
         server.raw(format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes())
     };
@@ -157,7 +162,7 @@ fn reading_changes_nothing_and_unknown_paths_are_not_there() {
 
 #[test]
 fn a_client_that_sends_too_much_is_cut_off() {
-    let server = Server::with(Outcome::Unchanged { generation: 7 });
+    let server = Server::with(Outcome::Unchanged { generation: 7, lifted: None });
     let sized = |bytes: usize| {
         let head = "GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: ";
         format!("{head}{}\r\n\r\n", "x".repeat(bytes - head.len() - 4))
@@ -171,7 +176,7 @@ fn a_client_that_sends_too_much_is_cut_off() {
 
 #[test]
 fn clients_that_say_nothing_are_dropped_and_the_rest_are_served() {
-    let server = Server::with(Outcome::Unchanged { generation: 7 });
+    let server = Server::with(Outcome::Unchanged { generation: 7, lifted: None });
     let silent: Vec<_> = (0..ADMIN_CONNECTIONS_MAX)
         .map(|_| std::os::unix::net::UnixStream::connect(server.path()).unwrap())
         .collect();

@@ -45,8 +45,12 @@ impl Forge for Toy {
         out
     }
 
-    fn files(&self, draft: &String) -> Vec<FileMark> {
-        vec![FileMark { path: "a".into(), sha256: draft.clone() }]
+    fn content(&self, draft: &String) -> [u8; 32] {
+        self.digest(draft)
+    }
+
+    fn recall(&mut self, past: &Past) -> Result<String, Refusal> {
+        Ok(past.files[0].sha256.clone())
     }
 
     fn assemble(&mut self, draft: &String) -> Result<String, Refusal> {
@@ -57,8 +61,22 @@ impl Forge for Toy {
 
     fn publish(&mut self, ready: String) -> Published {
         self.generation += 1;
-        self.published.lock().unwrap().push(ready);
-        Published { generation: self.generation, carried: Carried::default(), warnings: vec![] }
+        self.published.lock().unwrap().push(ready.clone());
+        Published {
+            generation: self.generation,
+            carried: Carried::default(),
+            warnings: vec![],
+            tests: Tests::default(),
+            root: "a".into(),
+            files: vec![FileMark { path: "a".into(), sha256: ready }],
+        }
+    }
+
+    fn lift(&mut self, lift: &Lift) -> Lifted {
+        match lift {
+            Lift::Rule(_) => Lifted { bans: 1, holds: 0 },
+            Lift::Generations(numbers, _) => Lifted { bans: 0, holds: numbers.len() },
+        }
     }
 
     fn generation(&self) -> u64 {
@@ -96,7 +114,13 @@ impl Bench {
             assembled: assembled.clone(),
         };
         let running = toy.digest(&"first end".to_owned());
-        let reloader = Reloader::new(toy, bell.clone(), board.clone(), clock(), running);
+        board.published(Past {
+            content: hexadecimal(&running),
+            files: vec![FileMark { path: "a".into(), sha256: "first end".into() }],
+            ..Past::test(1, Cause::Start)
+        });
+        let first = (running, None);
+        let reloader = Reloader::new(toy, bell.clone(), board.clone(), clock(), first);
         let mut watch = Watch::new(&root, bell.clone());
         let poll = Duration::from_millis(POLL_MS);
         let thread = std::thread::spawn(move || reloader.run(poll, || watch.renew()));
@@ -123,7 +147,11 @@ impl Bench {
     }
 
     fn ask(&self) -> Outcome {
-        self.bell.ask().unwrap().blocking_recv().unwrap()
+        self.wish(Wish::RELOAD)
+    }
+
+    fn wish(&self, wish: Wish) -> Outcome {
+        self.bell.ask(wish, Some(1_000)).unwrap().blocking_recv().unwrap()
     }
 
     fn published(&self) -> Vec<String> {
@@ -184,7 +212,7 @@ fn going_back_to_what_runs_is_no_new_generation_and_ends_the_error() {
     bench.until("the error", |p| p.last_error.is_some());
     fs::write(bench.file(), "first end").unwrap();
     bench.until("the error's end", |p| p.last_error.is_none());
-    assert_eq!(bench.ask(), Outcome::Unchanged { generation: 1 });
+    assert_eq!(bench.ask(), Outcome::Unchanged { generation: 1, lifted: None });
     assert!(bench.published().is_empty());
 }
 
@@ -247,7 +275,7 @@ fn a_storm_of_saves_is_a_few_reloads_and_ends_with_the_last() {
 #[test]
 fn a_command_and_a_signal_reload_without_a_change_event() {
     let bench = Bench::new();
-    assert_eq!(bench.ask(), Outcome::Unchanged { generation: 1 });
+    assert_eq!(bench.ask(), Outcome::Unchanged { generation: 1, lifted: None });
     bench.bell.hang_up();
     bench.until("the signal", |p| p.reloads.unchanged >= 2);
 }
@@ -284,8 +312,14 @@ impl Forge for Restless {
     fn digest(&self, draft: &u8) -> [u8; 32] {
         [*draft; 32]
     }
-    fn files(&self, _: &u8) -> Vec<FileMark> {
-        Vec::new()
+    fn content(&self, draft: &u8) -> [u8; 32] {
+        [*draft; 32]
+    }
+    fn recall(&mut self, _: &Past) -> Result<u8, Refusal> {
+        panic!("nobody goes back");
+    }
+    fn lift(&mut self, _: &Lift) -> Lifted {
+        panic!("nothing is lifted");
     }
     fn assemble(&mut self, _: &u8) -> Result<(), Refusal> {
         panic!("nothing that changes is assembled");
@@ -301,9 +335,97 @@ impl Forge for Restless {
 #[test]
 fn files_that_never_rest_are_refused_in_the_end() {
     let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
-    let mut reloader = Reloader::new(Restless(0), bell.clone(), board.clone(), clock(), [0; 32]);
+    let mut reloader =
+        Reloader::new(Restless(0), bell.clone(), board.clone(), clock(), ([0; 32], None));
     bell.changed(Change::Closed);
     let call = bell.wait(Duration::from_millis(1)).unwrap();
-    assert!(matches!(reloader.reload(&call), Outcome::Refused { generation: 4, .. }));
+    assert!(matches!(reloader.reload(call.cause, None), Outcome::Refused { generation: 4, .. }));
     assert!(board.read().last_error.unwrap().message.contains("keep changing"));
+}
+
+/// A bench whose file has been saved anew so often: generations 1, 2, 3 …
+fn bench_of(saves: &[&str]) -> Bench {
+    let bench = Bench::new();
+    for content in saves {
+        rename_save(&bench.file(), content);
+        bench.until("a save", |p| newest(p, content));
+    }
+    bench
+}
+
+const BACK: Wish = Wish::RollBack { to: None, lift: false };
+
+#[test]
+fn going_back_puts_old_files_in_force_and_leaves_the_disk_alone() {
+    let bench = bench_of(&["second end", "third end"]);
+    let outcome = bench.wish(BACK);
+    assert!(
+        matches!(
+            outcome,
+            Outcome::Published { generation: 4, restores: Some(2), lifted: None, .. }
+        ),
+        "{outcome:?}"
+    );
+    assert_eq!(bench.published().last().unwrap(), "second end");
+    assert_eq!(fs::read_to_string(bench.file()).unwrap(), "third end");
+    let posted = bench.board.read();
+    let past = posted.history.back().unwrap();
+    assert_eq!((past.cause, past.by_uid, past.restores), (Cause::Rollback, Some(1_000), Some(2)));
+    assert_eq!(posted.aside.unwrap().serves, 2);
+    // Any look at the disk that nobody asked for leaves it at that, and once more goes one further.
+    bench.bell.changed(Change::Closed);
+    assert!(matches!(bench.wish(BACK), Outcome::Published { restores: Some(1), .. }));
+    assert_eq!(bench.published().last().unwrap(), "first end");
+    let outcome = bench.wish(BACK);
+    assert!(matches!(outcome, Outcome::Refused { generation: 5, .. }), "{outcome:?}");
+    assert_eq!(bench.board.read().last_error, None, "the files are no worse for it");
+}
+
+#[test]
+fn what_was_put_aside_comes_back_when_it_changes_or_is_asked_for() {
+    let bench = bench_of(&["second end"]);
+    bench.wish(BACK);
+    rename_save(&bench.file(), "third end");
+    let posted = bench.until("the change", |p| newest(p, "third end"));
+    assert_eq!(posted.aside, None);
+    bench.wish(BACK);
+    assert_eq!(bench.published().last().unwrap(), "first end", "4 restores 1, so 5 is made of it");
+    assert!(matches!(bench.wish(Wish::RELOAD), Outcome::Published { restores: None, .. }));
+    assert_eq!(bench.published().last().unwrap(), "third end");
+    assert_eq!(bench.board.read().aside, None);
+}
+
+#[test]
+fn mistakes_are_lifted_only_where_that_is_asked_for() {
+    let bench = bench_of(&["second end", "third end"]);
+    let to_first = |lift| bench.wish(Wish::RollBack { to: Some(1), lift });
+    let holds = |outcome| match outcome {
+        Outcome::Published { lifted, .. } | Outcome::Unchanged { lifted, .. } => {
+            lifted.map(|lifted| lifted.holds)
+        }
+        Outcome::Refused { .. } => panic!("refused"),
+    };
+    assert_eq!(holds(to_first(false)), None);
+    // What is in force already is not published again, and its mistakes can still be ended.
+    let again = to_first(true);
+    assert!(matches!(again, Outcome::Unchanged { generation: 4, .. }), "{again:?}");
+    assert_eq!(holds(again), Some(2), "those of generations 2 and 3");
+    let rule = |rule: &str| bench.wish(Wish::Reload { lift: Some(rule.to_owned()) });
+    assert!(matches!(
+        rule("floor.a"),
+        Outcome::Published { lifted: Some(Lifted { bans: 1, .. }), .. }
+    ));
+    fs::write(bench.file(), "bad").unwrap();
+    assert!(matches!(rule("floor.a"), Outcome::Refused { .. }));
+}
+
+#[test]
+fn a_refused_save_can_be_gone_back_from_and_stays_refused() {
+    let bench = bench_of(&["second end"]);
+    fs::write(bench.file(), "bad").unwrap();
+    bench.until("the refusal", |p| p.last_error.is_some());
+    assert!(matches!(bench.wish(BACK), Outcome::Published { restores: Some(1), .. }));
+    assert!(matches!(bench.wish(Wish::RELOAD), Outcome::Refused { .. }));
+    fs::write(bench.file(), "good end").unwrap();
+    bench.until("the mended file", |p| newest(p, "good end") && p.last_error.is_none());
 }

@@ -194,7 +194,7 @@ impl Reader<'_> {
         self.file(("list", name), around, None, |draft| match &list.source {
             ListSource::Set(elements) => _ = draft.add("=", Some(elements)),
             ListSource::File { path, max, reload, on_error } => {
-                draft.add("from", Some(path)).add("max", max.as_ref());
+                draft.add("file", Some(path)).add("max", max.as_ref());
                 draft.add("reload", reload.as_ref()).add("on_error", on_error.as_ref());
             }
             ListSource::Error => {}

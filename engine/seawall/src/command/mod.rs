@@ -3,10 +3,12 @@
 mod bans;
 mod check;
 mod compile;
+mod difference;
 mod duration;
 mod explain;
 mod fields;
 mod fmt;
+mod history;
 mod level;
 mod mend;
 mod reload;
@@ -58,6 +60,12 @@ pub(crate) enum Word {
     Status(status::Status),
     /// Have the running server read its policy again
     Reload(reload::Reload),
+    /// List the last generations, or show one
+    History(history::History),
+    /// Say what two generations say differently
+    Diff(history::Diff),
+    /// Put an earlier generation in force again
+    Rollback(history::Rollback),
     /// Put a level in force by hand, for a while
     Level(level::Level),
     /// List, set and end bans of the running server
@@ -81,6 +89,9 @@ impl Word {
             Self::Rule(rule) => rule.obey(),
             Self::Status(status) => status.obey(),
             Self::Reload(reload) => reload.obey(),
+            Self::History(history) => history.obey(),
+            Self::Diff(diff) => diff.obey(),
+            Self::Rollback(rollback) => rollback.obey(),
             Self::Level(level) => level.obey(),
             Self::Bans(bans) => bans.obey(),
             Self::Compile(compile) => compile.obey(),
@@ -184,6 +195,9 @@ mod tests {
             &["seawall", "explain"],
             &["seawall", "rule"],
             &["seawall", "level"],
+            &["seawall", "diff"],
+            &["seawall", "rollback", "yesterday"],
+            &["seawall", "history", "--write", "there"],
             &["seawall", "level", "attack"],
             &["seawall", "level", "attack", "--end"],
             &["seawall", "bans", "add", "192.0.2.7"],

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::Args;
-use seawall_control::{Carried, Outcome};
+use seawall_control::{Lifted, Outcome, ReloadOrder};
 
 use super::Server;
 use crate::exit::{Exit, fail, say};
@@ -11,43 +11,46 @@ use crate::exit::{Exit, fail, say};
 /// Ask the running server to reload, and wait for the outcome.
 #[derive(Debug, Args)]
 pub(crate) struct Reload {
+    /// End the bans and holds that this rule set, too
+    #[arg(long, value_name = "RULE")]
+    lift: Option<String>,
     #[command(flatten)]
     server: Server,
 }
 
 impl Reload {
     pub(crate) fn obey(&self) -> Exit {
-        self.server.ask(|client| {
-            Ok(match client.reload()? {
-                Outcome::Published { generation, took_ms, carried, warnings } => {
-                    warnings.iter().for_each(say);
-                    say(format!("generation {generation} judges now ({took_ms} ms)"));
-                    report(&carried).iter().for_each(say);
-                    Exit::Fine
-                }
-                Outcome::Unchanged { generation } => {
-                    say(format!("nothing changed: generation {generation} goes on"));
-                    Exit::Fine
-                }
-                Outcome::Refused { generation, refusal } => {
-                    let _unwritten = write!(std::io::stderr(), "{}", refusal.rendered);
-                    fail(Exit::Wrong, format!("refused: generation {generation} goes on"))
-                }
-            })
-        })
+        let order = ReloadOrder { lift: self.lift.clone() };
+        self.server.ask(|client| Ok(told(&client.reload(&order)?)))
     }
 }
 
-/// What became of the counters, one line for each fate that befell any.
-fn report(carried: &Carried) -> Vec<String> {
-    [
-        ("kept", &carried.kept),
-        ("rescaled", &carried.rescaled),
-        ("new", &carried.new),
-        ("gone", &carried.gone),
-    ]
-    .into_iter()
-    .filter(|(_, names)| !names.is_empty())
-    .map(|(fate, names)| format!("{fate}: {}", names.join(", ")))
-    .collect()
+/// Says how a reload or a rollback ended.
+pub(super) fn told(outcome: &Outcome) -> Exit {
+    match outcome {
+        Outcome::Published { generation, took_ms, carried, warnings, restores, lifted } => {
+            warnings.iter().for_each(say);
+            let from = restores.map(|past| format!(", made of the files of generation {past}"));
+            let from = from.unwrap_or_default();
+            say(format!("generation {generation} judges now ({took_ms} ms){from}"));
+            carried.lines().iter().for_each(say);
+            ended(lifted.as_ref());
+            Exit::Fine
+        }
+        Outcome::Unchanged { generation, lifted } => {
+            say(format!("nothing changed: generation {generation} goes on"));
+            ended(lifted.as_ref());
+            Exit::Fine
+        }
+        Outcome::Refused { generation, refusal } => {
+            let _unwritten = write!(std::io::stderr(), "{}", refusal.rendered);
+            fail(Exit::Wrong, format!("refused: generation {generation} goes on"))
+        }
+    }
+}
+
+fn ended(lifted: Option<&Lifted>) {
+    if let Some(Lifted { bans, holds }) = lifted {
+        say(format!("ended: {bans} bans, {holds} holds"));
+    }
 }

@@ -107,7 +107,7 @@ fn first(config: &Config, now: &Now) -> Result<First, Exit> {
     let mut limits = StateLimits::default();
     limits.bans.never.extend(&config.never_ban);
     let keeper = Keeper::new(&config.state_dir, limits, now.clone());
-    First::load(loader, seed, keeper).map_err(|refusal| {
+    First::load(loader, seed, keeper, &config.state_dir).map_err(|refusal| {
         let _unwritten = write!(std::io::stderr(), "{}", refusal.rendered);
         refusal.complaints.iter().for_each(tell);
         fail(Exit::Wrong, format!("the policy {} is refused", config.root.display()))

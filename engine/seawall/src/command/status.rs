@@ -62,6 +62,7 @@ fn human(status: &Value) -> Vec<String> {
         }
         _ => "last error none".to_owned(),
     });
+    lines.extend(status.get("aside").and_then(aside_line));
     if let Some(Value::Object(decisions)) = status.get("decisions") {
         let counts = decisions.iter().map(|(word, count)| format!("{word} {count}"));
         lines.push(format!("decided    {}", counts.collect::<Vec<_>>().join(", ")));
@@ -80,6 +81,15 @@ fn human(status: &Value) -> Vec<String> {
         }
     }
     lines
+}
+
+/// That somebody went back, and the files on the disk are not what is in force.
+fn aside_line(of: &Value) -> Option<String> {
+    let serves = of.get("serves")?.as_u64()?;
+    Some(format!(
+        "rollback   the files of generation {serves} are in force, not those on the disk: \
+         `seawall reload` takes those"
+    ))
 }
 
 /// A rule that is not asked at the moment.

@@ -1,0 +1,167 @@
+//! What an edit does to the counters, in the words of a report.
+//!
+//! The state says what became of each counter by its identity; the outlines of the two policies say
+//! the rest: that a condition is another one, that a name counts something else now, and who asks
+//! it. The same words before the fact (`check --against`) and after it (`reload`, `history`).
+
+use seawall_ruleset::Outline;
+use seawall_state::{CarryReport, CounterSpec};
+use serde::{Deserialize, Serialize};
+
+/// What a reload did to the state, by the names of counters.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Carried {
+    /// Counts continue.
+    pub kept: Vec<String>,
+    /// Counts continue, and what is counted from now on is under another condition.
+    pub condition_changed: Vec<String>,
+    /// Counts are kept and read over another window, or in a table of another size.
+    pub rescaled: Vec<String>,
+    /// The name counts by another key or something else now: counting starts anew, and holds end.
+    pub reset: Vec<Reset>,
+    /// Was not there before: counting starts.
+    pub new: Vec<String>,
+    /// Is no longer there; a limit's holds end with it.
+    pub gone: Vec<String>,
+}
+
+/// A counter that starts anew under its old name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    /// Its name.
+    pub name: String,
+    /// The rules, limits and levels that ask it, which read nothing at first.
+    pub watched_by: Vec<String>,
+}
+
+/// One of two policies.
+#[derive(Debug, Clone, Copy)]
+pub struct Side<'s> {
+    /// Its counters.
+    pub counters: &'s [CounterSpec],
+    /// What it says.
+    pub outline: &'s Outline,
+}
+
+impl Carried {
+    /// What would become of the counters of `old` where `new` follows it.
+    #[must_use]
+    pub fn foreseen(old: Side<'_>, new: Side<'_>) -> Self {
+        let report = CarryReport::between(old.counters, new.counters);
+        Self::of(report, old.outline, new.outline)
+    }
+
+    /// What became of the counters, as the state reports it.
+    pub(crate) fn of(report: CarryReport, old: &Outline, new: &Outline) -> Self {
+        let texts = |names: Vec<Box<str>>| names.into_iter().map(String::from);
+        let again: Vec<Box<str>> =
+            report.new.iter().filter(|name| report.gone.contains(name)).cloned().collect();
+        let reset = |name: &Box<str>| Reset {
+            name: name.to_string(),
+            watched_by: new.watchers(name).into_iter().map(str::to_owned).collect(),
+        };
+        let others =
+            |names| texts(names).filter(|name| !again.iter().any(|again| **again == **name));
+        let (condition_changed, kept) =
+            texts(report.kept).partition(|name| old.condition_differs(new, name));
+        Self {
+            kept,
+            condition_changed,
+            rescaled: texts(report.rescaled).collect(),
+            reset: again.iter().map(reset).collect(),
+            new: others(report.new).collect(),
+            gone: others(report.gone).collect(),
+        }
+    }
+
+    /// One line for each fate that befell any counter.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let reset = |reset: &Reset| match reset.watched_by.as_slice() {
+            [] => reset.name.clone(),
+            watchers => format!("{} (asked by {})", reset.name, watchers.join(", ")),
+        };
+        let fates = [
+            ("kept", self.kept.clone()),
+            ("kept, condition changed", self.condition_changed.clone()),
+            ("rescaled", self.rescaled.clone()),
+            ("reset", self.reset.iter().map(reset).collect()),
+            ("new", self.new.clone()),
+            ("gone", self.gone.clone()),
+        ];
+        let line = |(fate, names): (&str, Vec<String>)| format!("{fate}: {}", names.join(", "));
+        fates.into_iter().filter(|(_, names)| !names.is_empty()).map(line).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_ruleset::{
+        HostSettings, MemoryStore, Purpose, RuleSet, Sandbox, SandboxLimits, Sources, Workshop,
+    };
+
+    use super::*;
+
+    fn rules(text: &str) -> RuleSet {
+        let workshop =
+            Workshop::new(HostSettings::default(), Sandbox::new(SandboxLimits::default()));
+        let store = MemoryStore::default().with("a.wall", format!("policy 1\n{text}"));
+        let assembly = workshop.assemble(&Sources::gather("a.wall", &store), Purpose::Check, None);
+        assembly.rules.unwrap_or_else(|| panic!("{:?}", assembly.diagnostics))
+    }
+
+    fn foreseen(old: &str, new: &str) -> Vec<String> {
+        let (old, new) = (rules(old), rules(new));
+        let side =
+            |of: &'static RuleSet| Side { counters: of.counter_specs(), outline: of.outline() };
+        Carried::foreseen(side(Box::leak(Box::new(old))), side(Box::leak(Box::new(new)))).lines()
+    }
+
+    const POLICY: &str = "track seen { count requests where path == \"/a\" per client over 1m keys 1k }\n\
+        floor { rule many { when count(seen) > 5 then block }\n\
+        limit calm { per client to 10/1m then block 429 hold 1m } }";
+
+    #[test]
+    fn every_edit_has_its_word() {
+        for (from, to, expected) in [
+            ("> 5", "> 6", vec!["kept: seen, floor.calm"]),
+            ("10/1m", "20/1m burst 3", vec!["kept: seen, floor.calm"]),
+            ("hold 1m", "", vec!["kept: seen, floor.calm"]),
+            ("over 1m", "over 2m", vec!["kept: floor.calm", "rescaled: seen"]),
+            ("keys 1k", "keys 2k", vec!["kept: floor.calm", "rescaled: seen"]),
+            ("\"/a\"", "\"/b\"", vec!["kept: floor.calm", "kept, condition changed: seen"]),
+            (
+                "per client over",
+                "per client.ip over",
+                vec!["kept: floor.calm", "reset: seen (asked by floor.many)"],
+            ),
+            (
+                "count requests",
+                "count distinct ua",
+                vec!["kept: floor.calm", "reset: seen (asked by floor.many)"],
+            ),
+            (
+                "limit calm { per client",
+                "limit calm { per client.net",
+                vec!["kept: seen", "reset: floor.calm"],
+            ),
+            (
+                "limit calm",
+                "limit quiet",
+                vec!["kept: seen", "new: floor.quiet", "gone: floor.calm"],
+            ),
+        ] {
+            assert!(POLICY.contains(from), "{from}");
+            let new = POLICY.replace(from, to).replace(
+                "count(seen) > 5",
+                match to {
+                    "count distinct ua" => "distinct(seen) > 5",
+                    _ => "count(seen) > 5",
+                },
+            );
+            let new = if from == "> 5" { POLICY.replace(from, to) } else { new };
+            assert_eq!(foreseen(POLICY, &new), expected, "{from} -> {to}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What two policies say differently, for people and for tools.
+
+use seawall_ruleset::{Change, ClauseChange, Difference, FileChange, How, LineChange};
+use serde_json::{Value, json};
+
+/// One or more lines for each difference.
+pub(super) fn lines(of: &Difference) -> Vec<String> {
+    let changes = of.changes.iter().flat_map(change_lines);
+    changes.chain(of.files.iter().flat_map(file_lines)).collect()
+}
+
+fn change_lines(Change { kind, name, how }: &Change) -> Vec<String> {
+    match how {
+        How::Added(text) => vec![format!("+ {kind} {name}: {text}")],
+        How::Removed(text) => vec![format!("- {kind} {name}: {text}")],
+        How::Moved(Some(behind)) => vec![format!("> {kind} {name}: now behind {behind}")],
+        How::Moved(None) => vec![format!("> {kind} {name}: now the first")],
+        How::Changed(clauses) => {
+            let head = format!("~ {kind} {name}");
+            std::iter::once(head).chain(clauses.iter().flat_map(clause_lines)).collect()
+        }
+    }
+}
+
+fn clause_lines(ClauseChange { word, before, after }: &ClauseChange) -> Vec<String> {
+    let side = |sign, text: &str| format!("    {sign} {}", format!("{word} {text}").trim());
+    if before == after {
+        let text = after.as_deref().unwrap_or_default();
+        return vec![format!("{}  (a name in it stands for something else)", side("~", text))];
+    }
+    let side = |sign, text: &Option<Box<str>>| text.as_deref().map(|text| side(sign, text));
+    side("-", before).into_iter().chain(side("+", after)).collect()
+}
+
+fn file_lines(FileChange { path, lines }: &FileChange) -> Vec<String> {
+    let LineChange::List { added, removed } = lines else {
+        return vec![format!("~ file {path}")];
+    };
+    let head = format!("~ file {path}: {} elements more, {} fewer", added.0, removed.0);
+    let side = |sign, (count, first): &(usize, Vec<Box<str>>)| {
+        let mut lines: Vec<String> =
+            first.iter().map(|element| format!("    {sign} {element}")).collect();
+        match count.saturating_sub(first.len()) {
+            0 => {}
+            more => lines.push(format!("    {sign} and {more} others")),
+        }
+        lines
+    };
+    std::iter::once(head).chain(side('+', added)).chain(side('-', removed)).collect()
+}
+
+/// The same as JSON.
+pub(super) fn as_json(of: &Difference) -> Value {
+    json!({
+        "changes": of.changes.iter().map(change_json).collect::<Vec<_>>(),
+        "files": of.files.iter().map(file_json).collect::<Vec<_>>(),
+    })
+}
+
+fn change_json(Change { kind, name, how }: &Change) -> Value {
+    let mut value = match how {
+        How::Added(text) => json!({ "how": "added", "text": text }),
+        How::Removed(text) => json!({ "how": "removed", "text": text }),
+        How::Moved(behind) => json!({ "how": "moved", "behind": behind }),
+        How::Changed(clauses) => {
+            let clause = |of: &ClauseChange| json!({ "clause": of.word, "before": of.before, "after": of.after });
+            json!({ "how": "changed", "clauses": clauses.iter().map(clause).collect::<Vec<_>>() })
+        }
+    };
+    if let Some(object) = value.as_object_mut() {
+        object.insert("kind".to_owned(), json!(kind));
+        object.insert("name".to_owned(), json!(name));
+    }
+    value
+}
+
+fn file_json(FileChange { path, lines }: &FileChange) -> Value {
+    match lines {
+        LineChange::Bytes => json!({ "path": path }),
+        LineChange::List { added, removed } => json!({
+            "path": path,
+            "added": added.0,
+            "removed": removed.0,
+            "first_added": added.1,
+            "first_removed": removed.1,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_read_as_a_person_would_tell_them() {
+        let change = |how| Change { kind: "rule", name: "floor.a".into(), how };
+        let clause = |before: Option<&str>, after: Option<&str>| ClauseChange {
+            word: "then",
+            before: before.map(Box::from),
+            after: after.map(Box::from),
+        };
+        let list =
+            LineChange::List { added: (7, vec!["192.0.2.0/24".into()]), removed: (0, Vec::new()) };
+        let of = Difference {
+            changes: vec![
+                change(How::Removed("when true then drop".into())),
+                change(How::Changed(vec![
+                    clause(Some("block"), Some("drop")),
+                    clause(None, Some("log")),
+                    clause(Some("block 429"), Some("block 429")),
+                ])),
+                change(How::Moved(None)),
+            ],
+            files: vec![FileChange { path: "lists/a.txt".into(), lines: list }],
+        };
+        assert_eq!(
+            lines(&of),
+            [
+                "- rule floor.a: when true then drop",
+                "~ rule floor.a",
+                "    - then block",
+                "    + then drop",
+                "    + then log",
+                "    ~ then block 429  (a name in it stands for something else)",
+                "> rule floor.a: now the first",
+                "~ file lists/a.txt: 7 elements more, 0 fewer",
+                "    + 192.0.2.0/24",
+                "    + and 6 others",
+            ]
+        );
+        let json = as_json(&of);
+        assert_eq!(json["changes"][1]["clauses"][0]["after"], "drop");
+        assert_eq!(
+            (&json["files"][0]["added"], &json["changes"][2]["how"]),
+            (&json!(7), &json!("moved"))
+        );
+    }
+}
