@@ -26,6 +26,8 @@ mod corpus;
 mod edge;
 /// Policies that nobody would write.
 mod extremes;
+/// What was in force, what differs, and the way back.
+mod history;
 /// Counts go on over edits.
 mod limits;
 /// The last good copy of a list stays.

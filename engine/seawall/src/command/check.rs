@@ -4,15 +4,16 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use seawall_control::{Built, TEST_CODE, clock, test_line};
+use seawall_control::{Built, Carried, Client, Loader, Side, TEST_CODE, clock, test_line};
 use seawall_ruleset::{
-    CostLine, Diagnostic, Fix, Purpose, RuleSet, Severity, Sources, Style, bytes_text, render,
+    CostLine, Diagnostic, Difference, Fix, Purpose, RuleSet, Severity, Sources, Style, bytes_text,
+    render,
 };
 use serde_json::{Value, json};
 
-use super::{ForHost, Format, mend};
+use super::{ForHost, Format, difference, history, mend};
 use crate::exit::{Exit, fail, say, tell};
-use crate::policy;
+use crate::policy::{self, Host};
 
 /// Check root policies and all that they reach; failing tests are errors.
 #[derive(Debug, Args)]
@@ -34,10 +35,19 @@ pub(crate) struct Check {
     /// Mend in place what can be mended by itself, then check
     #[arg(long)]
     fix: bool,
+    /// Say what it would change: against the policy that is `running`, or another FILE
+    #[arg(long, value_name = "running|FILE", conflicts_with = "format")]
+    against: Option<PathBuf>,
+    /// The admin socket of the server that `running` means [default: the configuration's]
+    #[arg(long, value_name = "PATH", requires = "against")]
+    socket: Option<PathBuf>,
     /// Show what each rule costs
     #[arg(long, conflicts_with = "format")]
     cost: bool,
 }
+
+/// What `--against` takes for the running server.
+const RUNNING: &str = "running";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Aim {
@@ -72,6 +82,9 @@ impl Check {
                 Format::Human => {
                     human(file, &built, &sources);
                     built.rules.iter().filter(|_| self.cost).flat_map(costs).for_each(say);
+                    if let Err(exit) = self.compare(&loader, &built, &sources, &host) {
+                        return exit;
+                    }
                 }
                 Format::Json => found.extend(as_json(file, &built)),
             }
@@ -80,6 +93,51 @@ impl Check {
             say(Value::Array(found));
         }
         if wrong { Exit::Wrong } else { Exit::Fine }
+    }
+
+    /// Says what would change if this came after what it is held against.
+    fn compare(
+        &self,
+        loader: &Loader,
+        built: &Built,
+        sources: &Sources,
+        host: &Host,
+    ) -> Result<(), Exit> {
+        let (Some(against), Some(rules)) = (&self.against, &built.rules) else { return Ok(()) };
+        let old = if against.as_os_str() == RUNNING {
+            self.running()?
+        } else {
+            let other = policy::loader(against, host, clock());
+            other.map_err(|error| fail(Exit::Ours, error))?.gather_settled()
+        };
+        let Some(counters) = loader.counter_specs(&old) else {
+            let why = "it cannot be compared with a policy that is wrong";
+            return Err(fail(Exit::Wrong, format!("{}: {why}", against.display())));
+        };
+        let difference = Difference::between(&old, sources);
+        if difference.is_empty() {
+            say("nothing differs but how it is written");
+            return Ok(());
+        }
+        difference::lines(&difference).iter().for_each(say);
+        let before = Side { counters: &counters, outline: &old.outline() };
+        let after = Side { counters: rules.counter_specs(), outline: rules.outline() };
+        Carried::foreseen(before, after).lines().iter().for_each(say);
+        Ok(())
+    }
+
+    /// What the running server was made of.
+    fn running(&self) -> Result<Sources, Exit> {
+        let client = match &self.socket {
+            Some(socket) => Client::new(socket),
+            None => Client::new(&self.host.config_file().load()?.socket),
+        };
+        let unreachable = |error| fail(Exit::Unreachable, error);
+        let history = client.history().map_err(unreachable)?;
+        let Some(now) = history.last() else {
+            return Err(fail(Exit::Wrong, "the server does not say what it runs"));
+        };
+        history::sources(&client, &now.past).map_err(unreachable)
     }
 
     fn is_wrong(&self, built: &Built) -> bool {

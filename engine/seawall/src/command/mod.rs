@@ -139,6 +139,11 @@ pub(crate) struct ForHost {
 }
 
 impl ForHost {
+    /// The configuration that is meant where one must be.
+    fn config_file(&self) -> ConfigFile {
+        ConfigFile { config: self.config.clone() }
+    }
+
     /// That host, or everything that is wrong with its configuration.
     fn load(&self) -> Result<Host, Exit> {
         let Some(path) = &self.config else { return Ok(Host::default().of_a_person()) };

@@ -1,0 +1,192 @@
+//! What was in force is known, can be compared with what is, and can be gone back to in one step.
+
+use std::fs;
+
+use seawall_tests::{Origin, ROOT, Server, Setup, Signal, fine, overwrite, refused, wait_until};
+use serde_json::Value;
+
+/// A limit of two requests an hour on `/page`, a trap, and whatever else.
+fn policy(more: &str) -> String {
+    format!(
+        "policy 1
+floor {{
+  rule trap {{ when path == \"/trap\" then ban 1h }}
+  limit page {{ where path == \"/page\" per client to 2/1h then block 429 hold 1h }}
+  {more}
+}}
+"
+    )
+}
+
+const MISTAKE: &str = "rule everybody { when path == \"/\" then ban 1h }";
+
+fn save(server: &Server, text: &str, generation: u64) {
+    overwrite(&server.setup.policy(ROOT), text);
+    server.wait_generation(generation);
+}
+
+fn is_served(server: &Server, source: &str, path: &str) -> bool {
+    server.visitor(source).get(path).is_ok_and(|answer| answer.status == 200)
+}
+
+fn history(server: &Server) -> Vec<Value> {
+    let ran = server.setup.run(&["history", "--json"]);
+    serde_json::from_str(fine(&ran)).unwrap()
+}
+
+#[test]
+fn a_wrong_edit_is_undone_in_one_step_with_all_that_it_set() {
+    let origin = Origin::start();
+    let server = Setup::new(origin.address, &policy("")).start();
+    // What was right before: a ban and a hold that are to stay.
+    assert!(server.visitor("127.5.0.9").get("/trap").is_err());
+    let mut greedy = server.visitor("127.5.0.8");
+    assert_eq!([(); 3].map(|()| greedy.status("/page")), [200, 200, 429]);
+    save(&server, &policy(MISTAKE), 2);
+    for source in ["127.5.0.1", "127.5.0.2"] {
+        assert!(server.visitor(source).get("/").is_err(), "the mistake bans {source}");
+    }
+    let ran = server.setup.run(&["rollback", "--lift"]);
+    let said = fine(&ran);
+    assert!(said.contains("generation 3 judges now"), "{said}");
+    assert!(said.contains("made of the files of generation 1"), "{said}");
+    assert!(said.contains("ended: 2 bans, 0 holds"), "{said}");
+    for source in ["127.5.0.1", "127.5.0.2"] {
+        assert!(is_served(&server, source, "/"), "{source} was banned by mistake");
+    }
+    assert!(!is_served(&server, "127.5.0.9", "/"), "this ban was none");
+    assert_eq!(greedy.status("/page"), 429, "this hold was none");
+    assert_eq!(fs::read_to_string(server.setup.policy(ROOT)).unwrap(), policy(MISTAKE));
+    assert_eq!(server.status()["aside"]["serves"], 1);
+    assert!(fine(&server.setup.run(&["status"])).contains("generation 1 are in force"));
+    // The next save is what counts again.
+    save(&server, &policy("rule gone { when path == \"/gone\" then block 410 }"), 4);
+    assert_eq!(server.answers("/gone"), 410);
+    assert!(server.status()["aside"].is_null());
+}
+
+#[test]
+fn history_says_what_was_in_force_and_why() {
+    let origin = Origin::start();
+    let server = Setup::new(origin.address, &policy("")).start();
+    save(&server, &policy("rule gone { when path == \"/gone\" then block 410 }"), 2);
+    save(&server, &policy("").replace("/page", "/pages").replace("trap\" then", "trap2\" then"), 3);
+    fine(&server.setup.run(&["rollback", "1"]));
+    let all = history(&server);
+    let causes: Vec<&str> = all.iter().map(|past| past["cause"].as_str().unwrap()).collect();
+    assert_eq!(causes, ["start", "change", "change", "rollback"]);
+    assert_eq!(all[2]["report"]["condition_changed"][0], "floor.page");
+    assert_eq!(all[3]["restores"], 1);
+    assert!(all[3]["by_uid"].is_number());
+    assert_eq!(all[0]["content"], all[3]["content"]);
+    assert!(all.iter().all(|past| past["files_kept"] == true));
+    let lines = server.setup.run(&["history"]);
+    assert!(fine(&lines).contains("rollback to 1 by user "), "{lines:?}");
+    let one = server.setup.run(&["history", "3"]);
+    assert!(fine(&one).contains("kept, condition changed: floor.page"), "{one:?}");
+    refused(&server.setup.run(&["history", "9"]), &["no generation 9", "from 1 to 4"]);
+    server.wait_line("kept, condition changed: floor.page");
+}
+
+#[test]
+fn two_generations_are_compared_by_what_they_say() {
+    let origin = Origin::start();
+    let server = Setup::new(origin.address, &policy("")).start();
+    save(&server, &format!("# Only a comment.\n{}", policy("").replace("1h", "60m")), 2);
+    save(&server, &policy(MISTAKE).replace("2/1h", "9/1h"), 3);
+    let run = |words: &[&str]| server.setup.run(words);
+    assert!(fine(&run(&["diff", "1", "2"])).contains("nothing differs"));
+    let said = run(&["diff", "1"]);
+    let said = fine(&said);
+    assert!(said.contains("~ limit floor.page\n    - to 2/1h\n    + to 9/1h"), "{said}");
+    assert!(said.contains("+ rule floor.everybody: when path == \"/\" then ban 1h"), "{said}");
+    let json: Value = serde_json::from_str(fine(&run(&["diff", "3", "1", "--json"]))).unwrap();
+    assert_eq!(json["changes"][0]["how"], "removed");
+    refused(&run(&["diff", "1", "7"]), &["no generation 7"]);
+}
+
+#[test]
+fn what_was_gone_back_to_is_in_force_after_a_restart_and_so_is_history() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, &policy(""));
+    let mut server = setup.start();
+    save(&server, &policy(MISTAKE), 2);
+    fine(&setup.run(&["rollback"]));
+    server.signal(Signal::Terminate);
+    server.wait_end();
+    let again = setup.start();
+    assert!(is_served(&again, "127.5.1.1", "/"), "the mistake is still on the disk");
+    again.wait_line("since somebody went back to it");
+    let all = history(&again);
+    let numbers: Vec<u64> = all.iter().map(|past| past["generation"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+    assert_eq!(all[3]["content"], all[0]["content"]);
+    // Nothing that was looked at since brings the mistake back; asking does.
+    let said = again.setup.run(&["reload"]);
+    assert!(fine(&said).contains("generation 5 judges now"), "{said:?}");
+    assert!(again.visitor("127.5.1.2").get("/").is_err());
+}
+
+#[test]
+fn a_generation_is_written_out_as_it_was() {
+    let origin = Origin::start();
+    let server = Setup::new(origin.address, &policy("")).start();
+    save(&server, &policy(MISTAKE), 2);
+    let run = |words: &[&str]| server.setup.run(words);
+    let folder = server.folder().join("out");
+    let to = folder.to_str().unwrap();
+    assert!(fine(&run(&["history", "1", "--write", to])).contains("1 files written"));
+    assert_eq!(fs::read_to_string(folder.join(ROOT)).unwrap(), policy(""));
+    refused(&run(&["history", "2", "--write", to]), &["is not empty"]);
+}
+
+#[test]
+fn a_rollback_that_cannot_be_is_refused_and_changes_nothing() {
+    let origin = Origin::start();
+    let server = Setup::new(origin.address, &policy("")).start();
+    refused(&server.setup.run(&["rollback"]), &["no generation of other files"]);
+    save(&server, &policy(MISTAKE), 2);
+    refused(&server.setup.run(&["rollback", "7"]), &["no generation 7"]);
+    fs::remove_dir_all(server.folder().join("state/history")).unwrap();
+    refused(&server.setup.run(&["rollback"]), &["files of generation 1 are not kept"]);
+    assert_eq!(server.status()["generation"], 2);
+    assert!(server.status()["last_error"].is_null());
+}
+
+#[test]
+fn what_one_rule_set_is_ended_with_a_reload() {
+    let origin = Origin::start();
+    let server = Setup::new(origin.address, &policy("")).start();
+    let mut greedy = server.visitor("127.5.2.1");
+    assert_eq!([(); 3].map(|()| greedy.status("/page")), [200, 200, 429]);
+    assert!(server.visitor("127.5.2.2").get("/trap").is_err());
+    // The limit is widened; who is held by it is held on, unless that is asked for.
+    save(&server, &policy("").replace("2/1h", "9/1h"), 2);
+    assert_eq!(greedy.status("/page"), 429);
+    let said = server.setup.run(&["reload", "--lift", "floor.page"]);
+    assert!(fine(&said).contains("ended: 0 bans, 1 holds"), "{said:?}");
+    assert_eq!(greedy.status("/page"), 200);
+    assert!(!is_served(&server, "127.5.2.2", "/"));
+    let said = server.setup.run(&["reload", "--lift", "floor.trap"]);
+    assert!(fine(&said).contains("ended: 1 bans, 0 holds"), "{said:?}");
+    wait_until("the trap's ban is ended", || is_served(&server, "127.5.2.2", "/"));
+}
+
+#[test]
+fn an_edit_is_held_against_what_runs_before_it_is_one() {
+    let origin = Origin::start();
+    let server = Setup::new(origin.address, &policy("")).start();
+    let draft = server.folder().join("draft.wall");
+    let text = policy("").replace("per client", "per client.ip").replace("ban 1h", "ban 2h");
+    fs::write(&draft, text).unwrap();
+    let draft = draft.to_str().unwrap();
+    let said = server.setup.run(&["check", draft, "--against", "running"]);
+    let said = fine(&said);
+    assert!(said.contains("reset: floor.page"), "{said}");
+    assert!(said.contains("    - then ban 1h\n    + then ban 2h"), "{said}");
+    let old = server.setup.policy(ROOT);
+    let against = ["check", draft, "--against", old.to_str().unwrap()];
+    assert!(fine(&server.setup.run(&against)).contains("reset: floor.page"));
+    assert_eq!(server.status()["generation"], 1);
+    refused(&server.setup.run(&["check", draft, "--against", "nowhere.wall"]), &["nowhere.wall"]);
+}
