@@ -49,7 +49,8 @@ fn attack(server: &Server) {
     }
 }
 
-/// Every file below `folder`, as text, without the policies that people wrote.
+/// Every file below `folder`, as text, without the policies that people wrote and copies of them:
+/// what an earlier generation was made of lies under its own digest.
 fn written(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -57,6 +58,11 @@ fn written(folder: &Path, found: &mut Vec<(String, String)>) {
             written(&path, found);
         } else if path.is_file() {
             let bytes = std::fs::read(&path).unwrap();
+            let is_copy = path.parent().unwrap().ends_with("state/history")
+                && path.file_name().unwrap().len() == 64;
+            if is_copy {
+                continue;
+            }
             let text = String::from_utf8_lossy(&bytes).into_owned();
             found.push((path.display().to_string(), text));
         }

@@ -57,8 +57,8 @@ impl Carried {
         let texts = |names: Vec<Box<str>>| names.into_iter().map(String::from);
         let again: Vec<Box<str>> =
             report.new.iter().filter(|name| report.gone.contains(name)).cloned().collect();
-        let reset = |name: &Box<str>| Reset {
-            name: name.to_string(),
+        let reset = |name: &str| Reset {
+            name: name.to_owned(),
             watched_by: new.watchers(name).into_iter().map(str::to_owned).collect(),
         };
         let others =
@@ -69,7 +69,7 @@ impl Carried {
             kept,
             condition_changed,
             rescaled: texts(report.rescaled).collect(),
-            reset: again.iter().map(reset).collect(),
+            reset: again.iter().map(|name| reset(name)).collect(),
             new: others(report.new).collect(),
             gone: others(report.gone).collect(),
         }

@@ -1,3 +1,5 @@
+//! The history over a real folder.
+
 use super::*;
 use crate::outcome::{Cause, FileMark};
 

@@ -155,7 +155,10 @@ impl Reader<'_> {
             }
             Item::Site(site) => {
                 let hosts = site.hosts.iter().map(|host| host.span).reduce(Span::to);
-                self.stmts(&site.stmts, Around { hosts, ..around });
+                // As everywhere: without a member, names begin with the first host.
+                let first = site.hosts.first().map_or("", |host| &*host.node);
+                let layer = member.unwrap_or(first);
+                self.stmts(&site.stmts, Around { hosts, layer, ..around });
             }
             Item::Level(level) => {
                 let name = full(member, &level.name.node);

@@ -1,3 +1,5 @@
+//! Outlines of small policies, and what differs between them.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -212,8 +214,8 @@ proptest! {
         let count = |all: &[Change], of: fn(&How) -> bool| {
             all.iter().filter(|change| of(&change.how)).count()
         };
-        let (added, removed): (fn(&How) -> bool, fn(&How) -> bool) =
-            (|how| matches!(how, How::Added(_)), |how| matches!(how, How::Removed(_)));
+        let added: fn(&How) -> bool = |how| matches!(how, How::Added(_));
+        let removed: fn(&How) -> bool = |how| matches!(how, How::Removed(_));
         prop_assert_eq!(count(&there, added), count(&back, removed));
         prop_assert_eq!(count(&there, removed), count(&back, added));
         // No change at all means the same rules in the same order.
