@@ -62,5 +62,7 @@ mod signals;
 mod signed;
 /// The tree itself.
 mod tidy;
+/// Over TLS.
+mod tls;
 /// An access log sent again, every answer accounted for.
 mod traffic;

@@ -14,6 +14,7 @@ use crate::enforce::{Manner, Next, enforce};
 use crate::facts::{Folded, Through, WireFields, facts_of};
 use crate::head::{BadHead, Framing, Head, Persistence, field_room, vet};
 use crate::remember::{Case, Kept};
+use crate::sites::Route;
 
 /// What to do with the request at the front of the stream.
 #[derive(Debug)]
@@ -50,18 +51,32 @@ pub(crate) fn judge(
         count(&edge.counters.unknown_host);
         return Step { next: Next::Answer(Answer::last(421)), framing: head.framing };
     };
+    if !is_meant(edge, conn, route) {
+        count(&edge.counters.misdirected);
+        return Step { next: Next::Answer(Answer::last(421)), framing: head.framing };
+    }
     let now = (edge.now)();
     let live = edge.handle.load();
     let fields = WireFields(head.fields);
     let (client, port, accepted) = (conn.client, conn.port, conn.accepted);
-    let through = Through { client, port, accepted, requests, now };
+    let spoken = conn.spoken().cloned();
+    let through = Through { client, port, accepted, requests, now, spoken };
     let facts = facts_of(&head, &fields, &folded, route, &through);
     let decision = live.rules.decide_observed(&facts, &live.state, now, &*live.tally);
-    let kept = live.rules.watches_answers().then(|| Kept { head: bytes.into(), through });
+    let watched = live.rules.watches_answers();
+    let kept = watched.then(|| Kept { head: bytes.into(), through: through.clone() });
     let mut case = Case::new(edge, live, route.id, decision, now);
     case.kept = kept;
     let next = enforce(case, route, manner(&head, ahead.len() - bytes.len(), mode));
     Step { next, framing: head.framing }
+}
+
+/// Whether a connection's name leads to the site that a request is for. A connection is accounted to
+/// the site of its name, and another site's requests may not travel on that account (RFC 9110
+/// §15.5.20). One that named nobody is for any site.
+fn is_meant(edge: &Edge, conn: &Conn, route: &Route) -> bool {
+    let sni = conn.spoken().and_then(|spoken| spoken.sni.as_deref());
+    sni.is_none_or(|sni| edge.sites.find(sni).is_some_and(|named| named.id == route.id))
 }
 
 /// The answer to what is no head, or means two things.

@@ -32,6 +32,8 @@ pub struct EdgeLimits {
     /// Reads that a head may take: what bounds the system calls that a dripped head costs us.
     /// Counter: `heads_refused`, kind `drip`.
     pub head_reads_max: u32,
+    /// From accept to the end of the TLS handshake, in milliseconds. Counter: `tls_late`.
+    pub tls_handshake_ms: u64,
     /// Silence before a head's first byte, in milliseconds. Counter: `idle_closed`.
     pub idle_ms: u64,
     /// The slowest body, in bytes per second of waiting for it. Counter: `body_slow`.
@@ -105,6 +107,7 @@ impl Default for EdgeLimits {
             head_bytes_max: 32 * 1024,
             head_fields_max: 100,
             head_reads_max: 100,
+            tls_handshake_ms: 5_000,
             idle_ms: 15_000,
             body_bytes_per_s_min: 500,
             body_grace_ms: 5_000,

@@ -64,12 +64,13 @@ pub(crate) fn dress(request: &mut RequestHeader, conn: &Conn) -> Result<()> {
         request.remove_header(claim);
     }
     let ip = conn.client.ip;
+    let proto = if conn.spoken().is_some() { "https" } else { "http" };
     let node = match ip {
-        IpAddr::V4(v4) => format!("for={v4};proto=http"),
-        IpAddr::V6(v6) => format!("for=\"[{v6}]\";proto=http"),
+        IpAddr::V4(v4) => format!("for={v4};proto={proto}"),
+        IpAddr::V6(v6) => format!("for=\"[{v6}]\";proto={proto}"),
     };
     request.insert_header("X-Forwarded-For", ip.to_string())?;
-    request.insert_header("X-Forwarded-Proto", "http")?;
+    request.insert_header("X-Forwarded-Proto", proto)?;
     request.insert_header("Forwarded", node)?;
     to_origin_form(request)
 }

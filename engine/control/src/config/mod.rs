@@ -13,7 +13,10 @@ mod typed;
 use std::path::Path;
 
 pub use limits::Limits;
-pub use meant::{Config, LISTEN_MAX, NEVER_BAN_MAX, Origin, SITES_MAX, SiteConfig};
+pub use meant::{
+    CERTIFICATES_MAX, CertificateFiles, Certificates, Config, LISTEN_MAX, NEVER_BAN_MAX, Origin,
+    SITES_MAX, SiteConfig,
+};
 pub use place::{ConfigError, ConfigFault, FAULTS_MAX};
 
 use crate::disk::{self, DiskError};
