@@ -14,6 +14,8 @@
 
 mod bans;
 mod by_hand;
+#[cfg(test)]
+mod crowd_tests;
 mod distinct;
 mod feed;
 mod heavy;

@@ -283,12 +283,12 @@ impl Entry for Count {
         if self.is_held(now) {
             return Standing::Held;
         }
-        let full = u64::from(self.burst).saturating_mul(parts(self.window.window_ms()));
-        let refill = now.since_ms(self.window.seen()).saturating_mul(u64::from(self.burst));
-        if self.reserve.saturating_add(refill) < full {
+        if self.window.standing(now) == Standing::Live {
             return Standing::Live;
         }
-        self.window.standing(now)
+        let full = u64::from(self.burst).saturating_mul(parts(self.window.window_ms()));
+        let refill = now.since_ms(self.window.seen()).saturating_mul(u64::from(self.burst));
+        if self.reserve.saturating_add(refill) < full { Standing::Live } else { Standing::Idle }
     }
 }
 
@@ -386,6 +386,11 @@ impl LimitTable {
         });
         self.shared.lifts.fetch_add(1, Ordering::Relaxed);
         lifted
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.shared.counts.bytes()
     }
 
     #[cfg(test)]

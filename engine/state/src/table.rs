@@ -201,6 +201,12 @@ impl<P> Table<P> {
         })
     }
 
+    /// Bytes of all slots, as they lie in memory.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.shards.iter().map(|shard| size_of_val(&*shard.0.lock().sets)).sum()
+    }
+
     fn shard(&self, tag: Tag) -> Option<MutexGuard<'_, Sets<P>>> {
         // The number of shards is a power of two; `homes` uses other bits.
         let mask = self.shards.len().saturating_sub(1);

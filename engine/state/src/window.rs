@@ -190,6 +190,10 @@ pub(crate) fn scale_down(n: u64, num: u64, den: u64) -> u64 {
 }
 
 fn scale(n: u64, num: u64, den: u64, extra: u128) -> u64 {
+    // The terms have hardly ever changed, and a window is mostly empty: both need no division.
+    if num == den || n == 0 {
+        return if den == 0 { 0 } else { n };
+    }
     let product = u128::from(n).saturating_mul(u128::from(num)).saturating_add(extra);
     let quotient = product.checked_div(u128::from(den)).unwrap_or(0);
     u64::try_from(quotient).unwrap_or(u64::MAX)
