@@ -68,10 +68,15 @@ fn a_crowd_of_millions_grows_no_table_and_frees_nobody() {
     }
     (0..banned).for_each(|n| _ = ban(state.bans(), n, HOUR_MS, NOW));
     let bytes = limit.bytes();
-    for n in 0..CROWD {
+    let comes = |n: u64| {
         let now = NOW.plus_ms(n / CROWD_PER_MS);
         assert_eq!(limit.admit(key(&state, STRANGERS + n), &RATE, None, now), Outcome::Within);
-    }
+    };
+    std::thread::scope(|scope| {
+        for first in 0..4 {
+            scope.spawn(move || (first..CROWD).step_by(4).for_each(comes));
+        }
+    });
     let end = NOW.plus_ms(CROWD / CROWD_PER_MS);
     let fill = &state.fill()[0];
     assert_eq!((fill.capacity, fill.refused, limit.bytes()), (1 << 20, 0, bytes));
