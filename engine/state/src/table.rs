@@ -33,6 +33,9 @@ const SHARDS_MAX: usize = 64;
 /// Sets below which a shard is not worth a lock of its own.
 const SHARD_SETS_MIN: usize = 64;
 
+/// Sets that are walked through under one lock: 7 KiB of a limit.
+const SETS_AT_ONCE: usize = 16;
+
 /// Bytes that a table takes for each key it is made for: its slot, and the third that stays free.
 pub(crate) const fn key_bytes<P>() -> usize {
     size_of::<Set<P>>().saturating_mul(4).div_ceil(WAYS.saturating_mul(3))
@@ -311,12 +314,16 @@ impl<P: Packed> Table<P> {
         best
     }
 
-    /// Changes every entry, one shard locked at a time.
+    /// Changes every entry, a few sets locked at a time.
     pub(crate) fn each_mut(&self, mut change: impl FnMut(&mut P::Entry)) {
         for shard in &self.shards {
-            for set in &mut shard.0.lock().sets {
-                let taken = set.uppers.iter().zip(&mut set.slots).filter(|(upper, _)| **upper != 0);
-                taken.for_each(|(_, slot)| slot.packed.change(&mut change));
+            for begin in (0..self.sets_per_shard).step_by(SETS_AT_ONCE) {
+                let mut sets = shard.0.lock();
+                for set in sets.sets.iter_mut().skip(begin).take(SETS_AT_ONCE) {
+                    let both = set.uppers.iter().zip(&mut set.slots);
+                    let taken = both.filter(|(upper, _)| **upper != 0);
+                    taken.for_each(|(_, slot)| slot.packed.change(&mut change));
+                }
             }
         }
     }
@@ -328,9 +335,11 @@ impl<P: Packed> Table<P> {
     pub(crate) fn absorb(&self, other: &Self, merge: impl Fn(&mut P::Entry, &P::Entry)) {
         for shard in &other.shards {
             // Copied, so that requests wait for the copy of one shard and not for its filing.
-            let entries = entries_of(&shard.0.lock());
+            let mut entries = entries_of(&shard.0.lock());
+            // The least recently used first, so that those last filed are the last to go.
+            entries.sort_by_key(|(_, entry)| entry.seen());
             // The latest moment that the shard has seen is a `now` that nobody is ahead of.
-            let now = entries.iter().map(|(_, entry)| entry.seen()).max().unwrap_or_default();
+            let now = entries.last().map(|(_, entry)| entry.seen()).unwrap_or_default();
             for (tag, entry) in entries {
                 self.update_at(tag, now, || entry.clone(), |here| merge(here, &entry));
             }
@@ -354,11 +363,11 @@ fn shape(keys: usize) -> (usize, usize) {
     (shards, sets.div_ceil(shards))
 }
 
-/// The entries, the least recently used first, so that those last filed are the last to go.
+/// A copy of all entries.
 fn entries_of<P: Packed>(sets: &Sets<P>) -> Vec<(Tag, P::Entry)> {
+    let mut entries = Vec::with_capacity(sets.resident);
     let taken = sets.sets.iter().flat_map(Set::taken);
-    let mut entries: Vec<_> = taken.map(|(tag, packed)| (tag, packed.unpack())).collect();
-    entries.sort_by_key(|(_, entry)| entry.seen());
+    entries.extend(taken.map(|(tag, packed)| (tag, packed.unpack())));
     entries
 }
 

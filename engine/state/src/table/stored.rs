@@ -7,12 +7,10 @@
 
 use seawall_model::Tick;
 
-use super::{Entry, Packed, Set, Slot, Standing, Table};
+use super::{Entry, Packed, SETS_AT_ONCE, Set, Slot, Standing, Table};
 use crate::key::Tag;
 use crate::snapshot::{Reader, Writer};
 
-/// Sets that are copied under one lock: 7 KiB of a limit.
-const SETS_AT_ONCE: usize = 16;
 /// Entries that are put into order of use at once where a table has another size now.
 const SORTED_AT_ONCE: usize = 65_536;
 
