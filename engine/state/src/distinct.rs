@@ -14,7 +14,7 @@ use seawall_model::Tick;
 
 use crate::key::Key;
 use crate::newest::Asked;
-use crate::table::{Entry, Standing, Table, key_bytes};
+use crate::table::{Entry, Filled, Standing, Table, key_bytes};
 use crate::window::{buckets_passed, elapsed_ms, scale_up};
 
 /// Up to so many, distinct things are counted exactly.
@@ -326,11 +326,11 @@ impl Distinct {
         });
     }
 
-    /// Resident keys, slots, evictions and refusals; those of the registers count as refusals.
-    pub(crate) fn filled(&self) -> (usize, usize, u64, u64) {
-        let lost = self.many.evictions().saturating_add(self.many.refused());
-        let refused = self.few.refused().saturating_add(lost);
-        (self.few.resident(), self.few.capacity(), self.few.evictions(), refused)
+    /// How full it is; evictions and refusals of the registers count as refusals.
+    pub(crate) fn filled(&self) -> Filled {
+        let (few, many) = (self.few.filled(), self.many.filled());
+        let lost = many.evictions.saturating_add(many.refused);
+        Filled { refused: few.refused.saturating_add(lost), ..few }
     }
 }
 
@@ -363,9 +363,9 @@ mod tests {
             assert_eq!(distinct.sum_over(key(1), WINDOW_MS, Tick(0)), n + 1);
         }
         assert_eq!(distinct.sum_over(key(2), WINDOW_MS, Tick(0)), 0);
-        assert_eq!(distinct.many.resident(), 0);
+        assert_eq!(distinct.many.filled().resident, 0);
         distinct.feed(key(1), key(200), ASKED, Tick(0));
-        assert_eq!(distinct.many.resident(), 1, "the seventeenth takes registers");
+        assert_eq!(distinct.many.filled().resident, 1, "the seventeenth takes registers");
     }
 
     #[test]
@@ -411,7 +411,7 @@ mod tests {
             (0..keys).map(|n| distinct.sum_over(key(n), WINDOW_MS, Tick(keys))).collect();
         assert!(reads.iter().all(|read| *read >= 16 && *read < 80), "{reads:?}");
         assert!(reads.iter().filter(|read| **read == 16).count() as u64 >= keys - slots);
-        assert_eq!(distinct.filled().3, keys - distinct.many.resident() as u64);
+        assert_eq!(distinct.filled().refused, keys - distinct.many.filled().resident as u64);
     }
 
     #[test]

@@ -20,7 +20,8 @@ use crate::key::{KeyBuilder, Seed};
 use crate::levels::{LevelChange, LevelMemory, LevelTerms, LevelsNow};
 use crate::limit::{LIMIT_KEY_BYTES, LimitTable};
 use crate::newest::Epoch;
-use crate::track::{SUM_KEY_BYTES, TrackTable, Weighed};
+use crate::table::Filled;
+use crate::track::{BYTES_KEY_BYTES, REQUESTS_KEY_BYTES, TrackTable, Weighed};
 
 /// What a track counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +81,8 @@ impl CounterSpec {
             CounterShape::Track { counted, heavy, .. } => (
                 match counted {
                     Counted::Distinct => DISTINCT_KEY_BYTES,
-                    Counted::Requests | Counted::Bytes => SUM_KEY_BYTES,
+                    Counted::Requests => REQUESTS_KEY_BYTES,
+                    Counted::Bytes => BYTES_KEY_BYTES,
                 },
                 if heavy { HEAVY_BYTES } else { 0 },
             ),
@@ -155,7 +157,7 @@ impl Counter {
     }
 
     fn fill(&self) -> TableFill {
-        let (keys, capacity, evictions, refused) = match &self.table {
+        let Filled { resident: keys, capacity, evictions, refused } = match &self.table {
             Table::Limit(limit) => limit.filled(),
             Table::Track(track) => track.filled(),
         };

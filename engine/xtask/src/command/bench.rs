@@ -13,7 +13,10 @@ pub(crate) fn run(repo: &Repo, filter: Option<&str>) -> anyhow::Result<()> {
     setup::run()?;
     rules::build(repo)?;
     println!("bench: building with fat LTO, as releases are; this takes a while the first time");
-    let mut arguments = vec!["bench", "--package", "seawall-benches", "--profile", "dist"];
+    // The tables have theirs beside the others, in the package that they are in.
+    let packages = ["--package", "seawall-benches", "--package", "seawall-state"];
+    let mut arguments =
+        ["bench", "--profile", "dist"].into_iter().chain(packages).collect::<Vec<_>>();
     arguments.extend(filter.map(|name| ["--", name]).into_iter().flatten());
     shell::show(&mut repo.cargo(&arguments))
 }
