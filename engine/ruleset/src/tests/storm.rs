@@ -26,7 +26,7 @@ use seawall_model::{
     VerdictKind,
 };
 use seawall_state::{
-    BanUnit, CarryReport, ListedBan, Rate, Reading, Seed, State, StateLimits, Tally,
+    BanUnit, CarryReport, CounterSpec, ListedBan, Rate, Reading, Seed, State, StateLimits, Tally,
 };
 
 use self::draft::{ATTACKED, Counters, Dice, Draft, Kind, spoil};
@@ -302,6 +302,8 @@ impl Storm {
         let (state, report) = old.state.carry(rules.counter_specs());
         assert_eq!(told(report), expected(counters, &self.draft.counters()), "{}", self.place());
         let new = World { rules: Arc::new(rules), state: Arc::new(state) };
+        // Before anything is settled: the first request may come at once.
+        self.carried(old, &new, false);
         self.in_flight(old);
         old.tick(self.now);
         new.tick(self.now);
@@ -416,6 +418,21 @@ impl Storm {
     }
 }
 
+/// For each track its window, and what it reads for each attack.
+fn tracked(world: &World, now: Tick) -> BTreeMap<Box<str>, (u64, Vec<u64>)> {
+    let specs = world.rules.counter_specs().iter().enumerate();
+    let read = |(at, spec): (usize, &CounterSpec)| {
+        let id = CounterId(u32::try_from(at).unwrap());
+        let table = world.state.track(id)?;
+        let one = |attack: Request| {
+            let key = key(&world.rules, &world.state, id, &attack.facts());
+            table.count(key, spec.window_ms, now) + table.distinct(key, spec.window_ms, now)
+        };
+        Some((spec.identity.clone(), (spec.window_ms, all_attacks().map(one).collect())))
+    };
+    specs.filter_map(read).collect()
+}
+
 /// Whether two readings were made by the same terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Terms {
@@ -457,6 +474,14 @@ impl Storm {
     /// What the old state has, the new one has, read by the old terms and by the new ones; where
     /// requests were judged before the tables were settled, it may have more.
     fn carried(&mut self, old: &World, new: &World, early: bool) {
+        let (had, has) = (tracked(old, self.now), tracked(new, self.now));
+        for (identity, had) in had {
+            // Over another window the number is another one; that is asked of limits below.
+            let Some(has) = has.get(&identity).filter(|has| has.0 == had.0 && !early) else {
+                continue;
+            };
+            assert_eq!(*has, had, "{identity}, {}", self.place());
+        }
         let (were, are) = (limits(&old.rules), limits(&new.rules));
         for (identity, was) in &were {
             let Some(is) = are.get(identity) else { continue };

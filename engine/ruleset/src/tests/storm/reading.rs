@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use seawall_model::{CounterId, Facts, Tick};
-use seawall_state::{Key, Outcome, Rate, State};
+use seawall_state::{Hold, Key, Outcome, Rate, State};
 
 use crate::RuleSet;
 use crate::context::{Given, Judging};
@@ -45,7 +45,12 @@ pub(super) fn key(rules: &RuleSet, state: &State, id: CounterId, facts: &Facts<'
 /// The end of the hold of a key, where one is running.
 pub(super) fn held_until(state: &State, read: Read, key: Key, now: Tick) -> Option<Tick> {
     let endless = Rate { n: u64::MAX, window_ms: read.window_ms, burst: read.burst };
-    match state.limit(read.id)?.would(key, &endless, None, now) {
+    let table = state.limit(read.id)?;
+    let told = table.would(key, &endless, None, now);
+    // A hold runs on, whether the limit has one in its terms by now or none, or a shorter one.
+    let other = Hold { for_ms: 1, doubling_to_ms: None };
+    assert_eq!(told, table.would(key, &endless, Some(&other), now), "a hold under other terms");
+    match told {
         Outcome::Within => None,
         Outcome::Over { retry_after_ms, .. } => Some(now.plus_ms(retry_after_ms)),
     }
