@@ -55,7 +55,7 @@ fn root(edit: u64, chance: &mut Chance) -> String {
     let hold = number(chance, &["", "hold 1s", "hold 2h", "hold 1m doubling to 1h"]);
     let also = number(chance, &["", " and method == GET", " and path starts_with \"/h\""]);
     let action = number(chance, &["block 403", "block 429", "tag \"t\", block 429"]);
-    let mut steps = vec![
+    let mut steps = [
         format!("rule edit {{ when path == \"/edit\" then block {} }}", status_of(edit)),
         format!(
             "limit held {{ where path == \"/held\"{also} per client to {}/{}d burst {} then {action} \
