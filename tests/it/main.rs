@@ -60,6 +60,8 @@ mod shipped;
 mod signals;
 /// Who may bring components.
 mod signed;
+/// Random edits under a flood: none is an opening.
+mod storm;
 /// The tree itself.
 mod tidy;
 /// Over TLS.

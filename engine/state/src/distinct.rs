@@ -15,7 +15,7 @@ use seawall_model::Tick;
 use crate::key::Key;
 use crate::newest::Asked;
 use crate::table::{Entry, Filled, Standing, Table, key_bytes};
-use crate::window::{buckets_passed, elapsed_ms, scale_up};
+use crate::window::{buckets_passed, elapsed_ms, joined_ms, scale_up};
 
 /// Up to so many, distinct things are counted exactly.
 pub const EXACT_MAX: usize = 16;
@@ -299,13 +299,15 @@ impl Distinct {
         few.sum().max(many.unwrap_or(0))
     }
 
-    /// Takes over what `older` holds.
-    pub(crate) fn absorb(&self, older: &Self) {
+    /// Takes over what `older` holds, for a generation that asks over `asked_ms`.
+    pub(crate) fn absorb(&self, older: &Self, asked_ms: u64) {
         self.few.absorb(&older.few, |here, there| {
             let mut there = *there;
-            there.read_over(here.window_ms);
-            there.advance(here.seen);
+            let window_ms = joined_ms(here.window_ms, there.window_ms, asked_ms);
             here.advance(there.seen);
+            there.advance(here.seen);
+            here.read_over(window_ms);
+            there.read_over(window_ms);
             for (i, hash) in there.hashes.iter().enumerate() {
                 let is_taken = there.taken & bit(i) != 0;
                 let is_current = there.current & bit(i) != 0;
@@ -318,9 +320,11 @@ impl Distinct {
         });
         self.many.absorb(&older.many, |here, there| {
             let mut there = there.clone();
-            there.read_over(here.window_ms);
-            there.advance(here.seen);
+            let window_ms = joined_ms(here.window_ms, there.window_ms, asked_ms);
             here.advance(there.seen);
+            there.advance(here.seen);
+            here.read_over(window_ms);
+            there.read_over(window_ms);
             here.current = union(&here.current, &there.current);
             here.before = union(&here.before, &there.before);
         });

@@ -23,7 +23,7 @@ use seawall_model::Tick;
 use crate::key::Key;
 use crate::newest::{Caller, Epoch, Newest};
 use crate::table::{Entry, Filled, Standing, Table, key_bytes};
-use crate::window::{Window, scale_down, scale_up};
+use crate::window::{Window, joined_ms, scale_down, scale_up};
 use packed::PackedCount;
 pub use packed::TABLE_HOLD_MS_MAX;
 
@@ -257,15 +257,17 @@ impl Count {
         copy.outcome(step, terms.rate)
     }
 
-    /// Joins a twin that lived on in the table of an older generation: the stricter of the two.
-    fn join(&mut self, other: &Self) {
-        let rate = Rate { n: 0, window_ms: self.window.window_ms(), burst: u64::from(self.burst) };
+    /// Joins a twin that lived on in the table of an older generation: the stricter of the two. Where
+    /// their windows differ, both are read over the one that is asked for from now on.
+    fn join(&mut self, other: &Self, asked_ms: u64) {
+        let window_ms = joined_ms(self.window.window_ms(), other.window.window_ms(), asked_ms);
+        let rate = Rate { n: 0, window_ms, burst: u64::from(self.burst) };
         let now = self.window.seen().max(other.window.seen());
         let mut other = *other;
         other.settle(&rate, now);
         self.settle(&rate, now);
         self.reserve = self.reserve.min(other.reserve);
-        self.window.raise_to(&other.window);
+        self.window.raise_to(&other.window, window_ms);
         if other.hold_ends() > self.hold_ends() {
             self.hold_began = other.hold_began;
             self.hold_ms = other.hold_ms;
@@ -327,8 +329,10 @@ impl LimitTable {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    pub(crate) fn absorb(&self, older: &Self) {
-        self.shared.counts.absorb(&older.shared.counts, Count::join);
+    /// Takes over what `older` counts, for a generation that asks over `window_ms`.
+    pub(crate) fn absorb(&self, older: &Self, window_ms: u64) {
+        let join = |here: &mut Count, there: &Count| here.join(there, window_ms);
+        self.shared.counts.absorb(&older.shared.counts, join);
     }
 
     pub(crate) fn filled(&self) -> Filled {

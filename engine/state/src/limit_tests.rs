@@ -273,16 +273,16 @@ fn twins_join_to_the_stricter_of_both() {
     let hold = hold(500, None);
     let spend = |table: &LimitTable, n| table.admit(key(n), &rate, Some(&hold), START) == Within;
     assert!(spend(&older, 1) && spend(&older, 2));
-    newer.absorb(&older);
+    newer.absorb(&older, 1_000);
     assert!(spend(&older, 1) && spend(&older, 1) && spend(&newer, 1) && spend(&newer, 2));
     while spend(&older, 2) {}
-    newer.absorb(&older);
+    newer.absorb(&older, 1_000);
     assert!(!spend(&newer, 1), "none of three is left there, though one is here");
     let held = newer.would(key(2), &rate, None, START);
     assert_eq!(held, newer.would(key(2), &rate, Some(&hold), START));
     assert!(matches!(held, Outcome::Over { hold_began: Some(START), .. }));
     // What is stricter here stays: the other way round nothing is given back.
-    older.absorb(&newer);
+    older.absorb(&newer, 1_000);
     assert!(!spend(&older, 1));
 }
 
@@ -507,7 +507,7 @@ proptest! {
         let half = steps.len() / 2;
         for (i, (n, wait)) in steps.into_iter().enumerate() {
             if i == half {
-                second.absorb(&first);
+                second.absorb(&first, other.window_ms);
             }
             now = now.plus_ms(wait.unsigned_abs());
             let (moved, rate) = if i < half { (&first, &rate) } else { (&second, &other) };

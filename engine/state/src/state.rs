@@ -138,7 +138,7 @@ impl Counter {
         let table = match (&self.table, spec.shape) {
             (Table::Limit(old), CounterShape::Limit) if resized => {
                 let new = LimitTable::new(spec.keys(), epoch);
-                new.absorb(old);
+                new.absorb(old, spec.window_ms);
                 Table::Limit(new)
             }
             (Table::Limit(old), CounterShape::Limit) => Table::Limit(old.shared_with(epoch)),
@@ -146,7 +146,7 @@ impl Counter {
                 if counted == old.counted() =>
             {
                 Table::Track(if resized {
-                    old.resized(spec.keys(), spec.weighed(), epoch)
+                    old.resized((spec.keys(), spec.window_ms), spec.weighed(), epoch)
                 } else {
                     old.shared_with(spec.weighed(), epoch)
                 })
@@ -288,12 +288,13 @@ impl State {
     pub fn settle(&self, older: &Self) {
         let known: HashMap<&str, &Counter> = older.by_identity();
         for counter in &self.counters {
+            let window_ms = counter.spec.window_ms;
             match (&counter.table, known.get(&*counter.spec.identity).map(|old| &old.table)) {
                 (Table::Limit(new), Some(Table::Limit(old))) if !new.same_as(old) => {
-                    new.absorb(old);
+                    new.absorb(old, window_ms);
                 }
                 (Table::Track(new), Some(Table::Track(old))) if !new.same_as(old) => {
-                    new.absorb(old);
+                    new.absorb(old, window_ms);
                 }
                 _ => {}
             }

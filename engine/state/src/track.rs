@@ -83,10 +83,11 @@ impl TrackTable {
         Self { shared: Arc::clone(&self.shared), heavy, epoch }
     }
 
-    /// The same counts in a table of another size.
-    pub(crate) fn resized(&self, keys: usize, weighed: Weighed, epoch: Epoch) -> Self {
+    /// The same counts in a table for `keys`; the window is that of the later generation.
+    pub(crate) fn resized(&self, to: (usize, u64), weighed: Weighed, epoch: Epoch) -> Self {
+        let (keys, window_ms) = to;
         let fresh = Self::new(self.shared.counted, keys, Weighed::No, epoch);
-        fresh.absorb(self);
+        fresh.absorb(self, window_ms);
         Self { shared: fresh.shared, ..self.shared_with(weighed, epoch) }
     }
 
@@ -98,13 +99,13 @@ impl TrackTable {
         self.shared.counted
     }
 
-    pub(crate) fn absorb(&self, older: &Self) {
+    /// Takes over what `older` counts, for a generation that asks over `window_ms`.
+    pub(crate) fn absorb(&self, older: &Self, window_ms: u64) {
+        let raise = |here: &mut Window, there: &Window| here.raise_to(there, window_ms);
         match (&self.shared.counts, &older.shared.counts) {
-            (Counts::Requests(here), Counts::Requests(there)) => {
-                here.absorb(there, Window::raise_to);
-            }
-            (Counts::Bytes(here), Counts::Bytes(there)) => here.absorb(there, Window::raise_to),
-            (Counts::Distinct(here), Counts::Distinct(there)) => here.absorb(there),
+            (Counts::Requests(here), Counts::Requests(there)) => here.absorb(there, raise),
+            (Counts::Bytes(here), Counts::Bytes(there)) => here.absorb(there, raise),
+            (Counts::Distinct(here), Counts::Distinct(there)) => here.absorb(there, window_ms),
             _ => {}
         }
     }

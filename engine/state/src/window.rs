@@ -138,11 +138,13 @@ impl Window {
     }
 
     /// Takes over what `other`, a copy with a life of its own, has counted more.
-    pub(crate) fn raise_to(&mut self, other: &Self) {
+    pub(crate) fn raise_to(&mut self, other: &Self, asked_ms: u64) {
+        let window_ms = joined_ms(self.window_ms, other.window_ms, asked_ms);
         let mut other = *other;
-        other.read_over(self.window_ms);
-        other.advance(self.seen);
         self.advance(other.seen);
+        other.advance(self.seen);
+        self.read_over(window_ms);
+        other.read_over(window_ms);
         self.before = self.before.max(other.before);
         self.current = self.current.max(other.current);
     }
@@ -166,6 +168,14 @@ impl Entry for Window {
         later.advance(now);
         if later.before == 0 && later.current == 0 { Standing::Idle } else { Standing::Live }
     }
+}
+
+/// The window to join twins in that have these, where `asked_ms` is asked for from now on.
+///
+/// One of them may still have the window of long ago, and read over that, what the other has
+/// counted would be lost. Where both have the same, nothing is converted before it is asked for.
+pub(crate) const fn joined_ms(one_ms: u64, other_ms: u64, asked_ms: u64) -> u64 {
+    if one_ms == other_ms { one_ms } else { asked_ms }
 }
 
 /// How many ends of buckets lie between `seen` and `now`; 0 if `now` is earlier.
@@ -260,11 +270,11 @@ mod tests {
         let window =
             |at, before, current| Window { seen: Tick(at), window_ms: 100, before, current };
         let mut here = window(250, 1, 7);
-        here.raise_to(&window(240, 5, 2));
+        here.raise_to(&window(240, 5, 2), 100);
         assert_eq!(here, window(250, 5, 7));
-        here.raise_to(&window(199, 9, 8));
+        here.raise_to(&window(199, 9, 8), 100);
         assert_eq!(here, window(250, 8, 7), "its current bucket is the one before by now");
-        here.raise_to(&window(310, 3, 1));
+        here.raise_to(&window(310, 3, 1), 100);
         assert_eq!(here, window(310, 7, 1));
     }
 

@@ -6,6 +6,7 @@ mod hosts;
 mod indexed;
 mod lists;
 mod networks;
+mod storm;
 
 use seawall_model::{
     Client, ClientUnits, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Reason, Tick,
