@@ -1,0 +1,229 @@
+//! Every scenario against small servers: it begins, ends by itself, and says what it did.
+
+use super::*;
+use crate::addresses::{Sources, Who};
+use crate::attack::Extra;
+use crate::connect::Way;
+use crate::guard::{Ground, Target};
+use crate::origin::{Reads, Recorder, serve};
+use crate::report::AttackReport;
+use crate::tally::Tally;
+use crate::tls::{Alpn, client};
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
+
+/// How long each attacks, and how much longer it may take to end on any machine.
+const ATTACK: Duration = Duration::from_secs(2);
+const SLACK: Duration = Duration::from_secs(30);
+
+struct Servers {
+    h1: Target,
+    h2: Target,
+    tls: Target,
+}
+
+fn target(listener: &TcpListener) -> Target {
+    Target::new(listener.local_addr().unwrap(), Ground::Loopback).unwrap()
+}
+
+/// An HTTP/2 server that refuses everything with 403.
+async fn serve_h2<S: crate::connect::Io>(stream: S) {
+    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    while let Some(Ok((_, mut answer))) = connection.accept().await {
+        let response = http::Response::builder().status(403).body(()).unwrap();
+        let _gone = answer.send_response(response, true);
+    }
+}
+
+fn acceptor() -> TlsAcceptor {
+    let made = rcgen::generate_simple_self_signed(["alice.example".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Over TLS: HTTP/2 where it is agreed on, else whatever comes is read.
+async fn serve_tls(stream: TcpStream, acceptor: TlsAcceptor) {
+    let Ok(mut tls) = acceptor.accept(stream).await else { return };
+    if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
+        return serve_h2(tls).await;
+    }
+    let _ended = tokio::io::copy(&mut tls, &mut tokio::io::sink()).await;
+}
+
+async fn servers() -> Servers {
+    let bind = || TcpListener::bind("127.0.0.1:0");
+    let (h1, h2, tls) = (bind().await.unwrap(), bind().await.unwrap(), bind().await.unwrap());
+    let servers = Servers { h1: target(&h1), h2: target(&h2), tls: target(&tls) };
+    tokio::spawn(serve(h1, Reads::Strict));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = h2.accept().await {
+            tokio::spawn(serve_h2(stream));
+        }
+    });
+    let acceptor = acceptor();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = tls.accept().await {
+            tokio::spawn(serve_tls(stream, acceptor.clone()));
+        }
+    });
+    servers
+}
+
+fn attack(scenario: &Scenario, target: Target, time: Duration, extra: Extra) -> Arc<Attack> {
+    let connections = scenario.connections.min(10);
+    let addresses = scenario.addresses(connections);
+    Arc::new(Attack {
+        way: Way {
+            target,
+            host: "alice.example".to_owned(),
+            tls: (scenario.needs == Needs::Tls).then(|| client(Alpn::H1, false).unwrap()),
+            receive_buffer: None,
+        },
+        sources: Sources::new(Who::Attacker, addresses, scenario.spread),
+        connections,
+        rate: 100,
+        until: Instant::now() + time,
+        tally: Arc::new(Tally::default()),
+        extra,
+    })
+}
+
+/// What must be so beyond having begun and ended.
+fn promised(name: &str, report: &AttackReport) -> bool {
+    let answered = |status: &str| report.answers.get(status).copied().unwrap_or_default();
+    let event = |start: &str| report.events.keys().any(|name| name.starts_with(start));
+    match name {
+        "get-flood" | "cache-bust" | "forwarded-spoof" | "botnet" | "reload-storm" => {
+            answered("200") > 20 && report.opened == 10 && report.left_by_us == 10
+        }
+        "banned-connects" | "net-rotation" | "tracker-keys" => {
+            answered("200") > 20 && report.opened > 20
+        }
+        "post-flood" => answered("200") > 5 && report.bytes_sent > 5 << 20,
+        "pipeline" => answered("200") > 100,
+        "slowloris" | "slow-body" | "slow-read" => {
+            report.left_by_us == 10 && report.closed_by_server + report.reset_by_server == 0
+        }
+        "header-drip" => report.bytes_sent > 31 << 10,
+        "idle-many" | "idle-one" | "h2-preface" | "h2-idle" | "tls-silent" | "tls-half" => {
+            report.opened == 10 && report.left_by_us == 10
+        }
+        "idle-kept" | "fd-exhaustion" => report.requests == 10,
+        "tls-unfinished" => report.bytes_sent > 1_000,
+        "tls-hello-flood" => event("tls: handshake answered"),
+        "tls-handshakes" => report.opened > 20 && report.handshake_failed == 0,
+        "tls-garbage" => event("tls: alert") && report.closed_by_server > 0,
+        "tls-second-hello" => event("tls: handshake answered") && report.held_ms.is_some(),
+        "tls-key-update" => event("tls: key update sent") && report.bytes_sent > 1_000,
+        "h2-rapid-reset" => report.requests > 20 && event("h2: GOAWAY"),
+        "h2-reset-window-zero" | "h2-reset-window-over" | "h2-reset-self" => {
+            event("h2: RST_STREAM") || event("h2: GOAWAY")
+        }
+        "h2-reset-data" | "h2-reset-headers" | "h2-reset-priority" => report.requests > 20,
+        "h2-continuation" => report.bytes_sent > 100_000,
+        "h2-settings" => event("h2: SETTINGS acknowledged"),
+        "h2-ping" => event("h2: PING answered"),
+        "h2-window-zero" => event("h2: GOAWAY PROTOCOL_ERROR"),
+        "hpack-bomb" | "hpack-cookies" => answered("431") + answered("403") > 0 || event("h2: "),
+        "hpack-resize" => answered("403") > 20,
+        "h2-slow-body" | "h2-slow-read" => report.requests >= 10 && report.left_by_us == 10,
+        "huge-header" | "many-fields" | "huge-target" => event("no answer"),
+        "range-abuse" | "hash-collision" => answered("200") > 0,
+        "websocket-idle" => event("not upgraded"),
+        "proxy-lies" => event("PROXY v1: no answer") && event("PROXY v2 twice"),
+        "log-flood" => report.opened > 20 && event("no answer"),
+        "hosts" => event("host as it is: 200"),
+        "origin-leak" => event("LEAK") || event("case not run"),
+        "deny-unread-body" => event("answer read"),
+        "smuggling" | "h2-smuggling" => report.requests > 10,
+        _ => report.requests > 20,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_scenario_begins_ends_by_itself_and_reports() {
+    let servers = servers().await;
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("a.wall");
+    std::fs::write(&policy, "policy 1\n").unwrap();
+    let mut running = tokio::task::JoinSet::new();
+    for scenario in all() {
+        let target = match scenario.needs {
+            Needs::H1 => servers.h1,
+            Needs::H2 => servers.h2,
+            Needs::Tls => servers.tls,
+        };
+        let extra = Extra {
+            secrets: vec!["recorded".to_owned()],
+            rewrite: Some(policy.clone()),
+            recorder: Some(Recorder::new(servers.h1)),
+            path: None,
+        };
+        running.spawn(async move {
+            let attack = attack(scenario, target, ATTACK, extra);
+            let ended = timeout(ATTACK + SLACK, (scenario.run)(attack.clone())).await;
+            (scenario.name, ended, attack.tally.report())
+        });
+    }
+    let mut broken = Vec::new();
+    while let Some(done) = running.join_next().await {
+        let (name, ended, report) = done.unwrap();
+        ended.unwrap_or_else(|_| panic!("{name} did not end")).unwrap();
+        if report.opened == 0 || report.failed_here > 0 || !promised(name, &report) {
+            broken.push(format!("{name}: {report:#?}"));
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert_eq!(std::fs::read_to_string(&policy).unwrap(), "policy 1\n", "the old text is back");
+}
+
+/// Straight to the origin nothing stands between, so every request of a case has its answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_smuggling_corpus_finds_nothing_where_there_is_nothing() {
+    let servers = servers().await;
+    let recorder = Recorder::new(servers.h1);
+    let scenario = find("smuggling").unwrap();
+    let extra = Extra { recorder: Some(recorder), ..Extra::default() };
+    let attack = attack(scenario, servers.h1, SLACK + SLACK, extra);
+    (scenario.run)(attack.clone()).await.unwrap();
+    let events: BTreeMap<String, u64> = attack.tally.report().events;
+    assert_eq!(events.get("desyncs: none"), Some(&1), "{events:#?}");
+    assert_eq!(events.get("CL.TE chunked: no answer"), Some(&1));
+    assert_eq!(events.get("no length GET: 200+200"), Some(&1));
+    let record = recorder.record().await.unwrap();
+    assert!(record.malformed > 100 && record.cases.len() > 20, "{record:?}");
+}
+
+#[test]
+fn names_are_unique_and_defaults_are_within_the_caps() {
+    use crate::caps::{ADDRESSES_MAX, CONNECTIONS_MAX, RATE_MAX};
+    let names: HashSet<_> = all().map(|scenario| scenario.name).collect();
+    assert_eq!(names.len(), all().count());
+    for scenario in all() {
+        let Scenario { name, connections, rate, .. } = scenario;
+        assert!((1..=CONNECTIONS_MAX).contains(connections), "{name}");
+        assert!((1..=RATE_MAX).contains(rate), "{name}");
+        assert!((1..=ADDRESSES_MAX).contains(&scenario.addresses(*connections)), "{name}");
+    }
+}
+
+/// What the catalogue asks of this program.
+#[test]
+fn every_vector_has_a_scenario() {
+    let known: HashSet<_> = all().map(|scenario| scenario.vector).collect();
+    let mut wanted: Vec<String> = (1..=20).chain([24, 25]).map(|n| format!("A{n}")).collect();
+    wanted.extend((30..=36).map(|n| format!("A{n}")));
+    let missing: Vec<_> = wanted.iter().filter(|name| !known.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
