@@ -8,7 +8,6 @@ use crate::addresses::Sources;
 use crate::connect::{Way, open};
 use crate::origin::Recorder;
 use crate::tally::Tally;
-use crate::tls::{Alpn, client};
 use crate::wire::Wire;
 use anyhow::Result;
 use std::future::Future;
@@ -40,7 +39,7 @@ pub(crate) struct Extra {
 /// One attack.
 #[derive(Debug)]
 pub(crate) struct Attack {
-    /// How to connect, with TLS (offering HTTP/1.1) if asked for.
+    /// How to connect; TLS, if asked for, offers what the scenario speaks.
     pub(crate) way: Way,
     /// From which addresses.
     pub(crate) sources: Sources,
@@ -75,15 +74,6 @@ impl Attack {
     /// The n-th connection, counted. `None`: it could not be made, which is counted too.
     pub(crate) async fn open(&self, n: usize) -> Option<Wire> {
         self.open_by(&self.way, n).await
-    }
-
-    /// The n-th connection for HTTP/2: over TLS it offers `h2`, in the clear it just speaks it.
-    pub(crate) async fn open_h2(&self, n: usize) -> Option<Wire> {
-        let mut way = self.way.clone();
-        if way.tls.is_some() {
-            way.tls = client(Alpn::H2, false).ok();
-        }
-        self.open_by(&way, n).await
     }
 
     /// The n-th connection, made in another way.

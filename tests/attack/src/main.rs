@@ -22,6 +22,8 @@ mod sample;
 mod scenario;
 mod table;
 mod tally;
+#[cfg(test)]
+mod testing;
 mod tls;
 mod wire;
 

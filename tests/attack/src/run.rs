@@ -80,7 +80,7 @@ impl Run {
         Ok(Report {
             schema: SCHEMA,
             scenario: self.scenario.map_or("baseline", |scenario| scenario.name).to_owned(),
-            vector: self.scenario.map_or("", |scenario| scenario.vector).to_owned(),
+            vector: self.scenario.map_or("none", |scenario| scenario.vector).to_owned(),
             target: self.target.address().to_string(),
             tls: self.tls,
             bounds: self.bounds.clone(),
@@ -124,17 +124,11 @@ impl Run {
 
     async fn attack(&self, scenario: &Scenario, tally: &Arc<Tally>) -> Result<()> {
         let until = Instant::now() + Duration::from_secs(self.bounds.attack_s);
-        let tls = self.tls && scenario.needs != Needs::H2 || scenario.needs == Needs::Tls;
-        let config = if tls { Some(client(Alpn::H1, false)?) } else { None };
-        let h2 = self.tls && scenario.needs == Needs::H2;
-        let config = if h2 { Some(client(Alpn::H2, false)?) } else { config };
+        let tls = self.tls || scenario.needs == Needs::Tls;
+        let alpn = if scenario.needs == Needs::H2 { Alpn::H2 } else { Alpn::H1 };
+        let tls = tls.then(|| client(alpn, false)).transpose()?;
         let attack = Arc::new(Attack {
-            way: Way {
-                target: self.target,
-                host: self.host.clone(),
-                tls: config,
-                receive_buffer: None,
-            },
+            way: Way { target: self.target, host: self.host.clone(), tls, receive_buffer: None },
             sources: self.sources(scenario.spread),
             connections: self.bounds.connections,
             rate: self.bounds.rate,

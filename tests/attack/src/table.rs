@@ -11,7 +11,7 @@ const EVENTS: usize = 12;
 pub(crate) fn print(report: &Report) -> io::Result<()> {
     let out = &mut io::stdout().lock();
     let Report { scenario, vector, target, attacked_ms, .. } = report;
-    writeln!(out, "{scenario} {vector} against {target}: {attacked_ms} ms of attack")?;
+    writeln!(out, "{scenario} ({vector}) against {target}: {attacked_ms} ms of attack")?;
     if report.interrupted {
         writeln!(out, "interrupted: what follows is of the time until then")?;
     }
@@ -36,6 +36,9 @@ pub(crate) fn print(report: &Report) -> io::Result<()> {
 }
 
 fn visitors(out: &mut impl Write, name: &str, phase: &LegitPhase) -> io::Result<()> {
+    if phase.due == 0 {
+        return Ok(());
+    }
     let LegitPhase { due, ok, bad, .. } = phase;
     write!(out, "  {name:9} {ok} of {due} well, {bad} not")?;
     if let Some(latency) = &phase.latency_us {
@@ -49,6 +52,9 @@ fn visitors(out: &mut impl Write, name: &str, phase: &LegitPhase) -> io::Result<
 }
 
 fn process(out: &mut impl Write, name: &str, phase: &ServerPhase) -> io::Result<()> {
+    if phase.samples == 0 {
+        return Ok(());
+    }
     let ServerPhase { rss_kib_max, cpu_ms, threads_max, fds_max, .. } = phase;
     writeln!(
         out,

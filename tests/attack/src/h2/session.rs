@@ -79,7 +79,7 @@ impl Session {
     /// The n-th connection. `window` is how much of each answer we take; with 0 the server may
     /// send heads and nothing more.
     pub(crate) async fn start(attack: &Attack, n: usize, window: u32) -> Option<Self> {
-        let wire = attack.open_h2(n).await?;
+        let wire = attack.open(n).await?;
         let seen = Seen {
             frames: Frames::default(),
             tally: attack.tally.clone(),

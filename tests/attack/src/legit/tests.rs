@@ -136,3 +136,49 @@ fn kinds_with_tls_need_a_port_with_tls() {
     let said = Running::start(server.plan(1, 1, Kind::H2Tls), Phase::default()).err().unwrap();
     assert!(said.to_string().contains("--legit-tls"), "{said}");
 }
+
+#[test]
+fn every_kind_of_visitor_is_served() {
+    use crate::testing::{acceptor, listener, serve_plain, serve_tls};
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.unwrap();
+    let ((plain, at), (tls, at_tls)) =
+        runtime.block_on(async { (listener().await, listener().await) });
+    runtime.spawn(async move {
+        while let Ok((stream, _)) = plain.accept().await {
+            tokio::spawn(serve_plain(stream, 200));
+        }
+    });
+    let (acceptor, accepted) = (acceptor(), Arc::new(Mutex::new(0u64)));
+    let count = accepted.clone();
+    runtime.spawn(async move {
+        while let Ok((stream, _)) = tls.accept().await {
+            *count.lock() += 1;
+            tokio::spawn(serve_tls(stream, acceptor.clone(), 200));
+        }
+    });
+    for kind in <Kind as clap::ValueEnum>::value_variants() {
+        *accepted.lock() = 0;
+        let plan = Plan {
+            target: at,
+            target_tls: Some(at_tls),
+            host: "alice.example".to_owned(),
+            path: "/".to_owned(),
+            rate: 50,
+            visitors: 3,
+            kinds: vec![*kind],
+        };
+        let running = Running::start(plan, Phase::default()).unwrap();
+        runtime.block_on(async { tokio::time::sleep(Duration::from_millis(600)).await });
+        let quiet = running.stop().unwrap().phases.quiet;
+        assert!(quiet.due > 10, "{kind:?}: {quiet:?}");
+        assert_eq!((quiet.answers.get("200"), quiet.bad), (Some(&quiet.due), 0), "{kind:?}");
+        let connections = *accepted.lock();
+        match kind {
+            Kind::H1 | Kind::H1New | Kind::H2 => assert_eq!(connections, 0, "{kind:?}"),
+            Kind::H1TlsNew => assert_eq!(connections, quiet.due),
+            Kind::H1Tls | Kind::H2Tls => assert!((3..=quiet.due).contains(&connections)),
+        }
+    }
+}

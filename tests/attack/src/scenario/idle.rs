@@ -105,7 +105,7 @@ async fn h2_idle(attack: Arc<Attack>, n: usize) {
 }
 
 async fn half_preface(attack: Arc<Attack>, n: usize) {
-    let Some(mut wire) = attack.open_h2(n).await else { return };
+    let Some(mut wire) = attack.open(n).await else { return };
     let half = PREFACE.get(..12).unwrap_or_default();
     if wire.write_all(half).await.is_ok() && wire.flush().await.is_ok() {
         wire.until_closed().await;

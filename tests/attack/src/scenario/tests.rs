@@ -4,16 +4,15 @@ use super::*;
 use crate::addresses::{Sources, Who};
 use crate::attack::Extra;
 use crate::connect::Way;
-use crate::guard::{Ground, Target};
+use crate::guard::Target;
 use crate::origin::{Reads, Recorder, serve};
 use crate::report::AttackReport;
 use crate::tally::Tally;
+use crate::testing::{acceptor, listener, serve_h2, serve_tls};
 use crate::tls::{Alpn, client};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsAcceptor;
 
 /// How long each attacks, and how much longer it may take to end on any machine.
 const ATTACK: Duration = Duration::from_secs(2);
@@ -25,59 +24,22 @@ struct Servers {
     tls: Target,
 }
 
-fn target(listener: &TcpListener) -> Target {
-    Target::new(listener.local_addr().unwrap(), Ground::Loopback).unwrap()
-}
-
-/// An HTTP/2 server that refuses everything with 403.
-async fn serve_h2<S: crate::connect::Io>(stream: S) {
-    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
-    while let Some(Ok((_, mut answer))) = connection.accept().await {
-        let response = http::Response::builder().status(403).body(()).unwrap();
-        let _gone = answer.send_response(response, true);
-    }
-}
-
-fn acceptor() -> TlsAcceptor {
-    let made = rcgen::generate_simple_self_signed(["alice.example".to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    TlsAcceptor::from(Arc::new(config))
-}
-
-/// Over TLS: HTTP/2 where it is agreed on, else whatever comes is read.
-async fn serve_tls(stream: TcpStream, acceptor: TlsAcceptor) {
-    let Ok(mut tls) = acceptor.accept(stream).await else { return };
-    if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
-        return serve_h2(tls).await;
-    }
-    let _ended = tokio::io::copy(&mut tls, &mut tokio::io::sink()).await;
-}
-
 async fn servers() -> Servers {
-    let bind = || TcpListener::bind("127.0.0.1:0");
-    let (h1, h2, tls) = (bind().await.unwrap(), bind().await.unwrap(), bind().await.unwrap());
-    let servers = Servers { h1: target(&h1), h2: target(&h2), tls: target(&tls) };
+    let ((h1, at_h1), (h2, at_h2), (tls, at_tls)) =
+        (listener().await, listener().await, listener().await);
     tokio::spawn(serve(h1, Reads::Strict));
     tokio::spawn(async move {
         while let Ok((stream, _)) = h2.accept().await {
-            tokio::spawn(serve_h2(stream));
+            tokio::spawn(serve_h2(stream, 403));
         }
     });
     let acceptor = acceptor();
     tokio::spawn(async move {
         while let Ok((stream, _)) = tls.accept().await {
-            tokio::spawn(serve_tls(stream, acceptor.clone()));
+            tokio::spawn(serve_tls(stream, acceptor.clone(), 403));
         }
     });
-    servers
+    Servers { h1: at_h1, h2: at_h2, tls: at_tls }
 }
 
 fn attack(scenario: &Scenario, target: Target, time: Duration, extra: Extra) -> Arc<Attack> {
