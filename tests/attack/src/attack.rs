@@ -10,6 +10,7 @@ use crate::origin::Recorder;
 use crate::tally::Tally;
 use crate::wire::Wire;
 use anyhow::Result;
+use parking_lot::Mutex;
 use std::future::Future;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -17,11 +18,29 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// Pause before a slot opens its next connection: a server that closes at once is asked again ten
-/// times a second, not in a loop.
-const AGAIN: Duration = Duration::from_millis(100);
+/// Lets beginnings through, at most so many a second: what was not used is not saved up, so that a
+/// thousand connections that end together do not begin again together.
+#[derive(Debug)]
+struct Pace {
+    next: Mutex<Instant>,
+    each: Duration,
+}
+
+impl Pace {
+    fn new(rate: u32) -> Self {
+        Self { next: Mutex::new(Instant::now()), each: Duration::from_secs(1) / rate.max(1) }
+    }
+
+    /// When the next may begin, which is thereby taken.
+    fn take(&self, now: Instant) -> Instant {
+        let mut next = self.next.lock();
+        let at = (*next).max(now);
+        *next = at + self.each;
+        at
+    }
+}
 
 /// What only some scenarios need.
 #[derive(Debug, Clone, Default)]
@@ -93,24 +112,23 @@ impl Attack {
     }
 }
 
-/// Keeps `connections` slots busy until the end: slot n opens at `n / rate` seconds, and what ends
-/// begins again after a tenth of a second.
+/// Keeps `connections` slots busy until the end: what ends begins again, all of them together at
+/// most `rate` times a second.
 pub(crate) async fn hold<F, Fut>(attack: Arc<Attack>, one: F) -> Result<()>
 where
     F: Fn(Arc<Attack>, usize) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send,
 {
-    let start = Instant::now();
+    let pace = Arc::new(Pace::new(attack.rate));
     let mut slots = JoinSet::new();
     for n in 0..attack.connections {
-        let (attack, one) = (attack.clone(), one.clone());
+        let (attack, one, pace) = (attack.clone(), one.clone(), pace.clone());
         slots.spawn(async move {
             let until = attack.until;
             let slot = async {
-                sleep_until(due(start, n as u64, attack.rate)).await;
                 loop {
+                    sleep_until(pace.take(Instant::now())).await;
                     one(attack.clone(), n).await;
-                    sleep(AGAIN).await;
                 }
             };
             let _over: Result<(), _> = timeout_at(until, slot).await;
@@ -175,5 +193,15 @@ mod tests {
         assert_eq!(at(1, 300), Duration::from_nanos(3_333_333));
         assert_eq!(at(300, 300), Duration::from_secs(1));
         assert_eq!(at(3_000_000_150, 300), Duration::from_millis(10_000_000_500));
+    }
+
+    #[test]
+    fn what_ends_together_does_not_begin_again_together() {
+        let pace = Pace::new(100);
+        let now = Instant::now() + Duration::from_secs(10);
+        let took: Vec<_> = (0..3).map(|_| pace.take(now).duration_since(now)).collect();
+        let ms = Duration::from_millis;
+        assert_eq!(took, [ms(0), ms(10), ms(20)]);
+        assert_eq!(pace.take(now + ms(500)), now + ms(500));
     }
 }

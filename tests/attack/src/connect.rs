@@ -4,9 +4,11 @@ use crate::caps::OPEN_TIMEOUT_S;
 use crate::guard::Target;
 use crate::tally::Unopened;
 use crate::tls::server_name;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::ClientConfig;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -54,7 +56,11 @@ pub(crate) async fn tcp(way: &Way, source: IpAddr) -> Result<TcpStream, Unopened
 
 /// A connection from `source`, with its TLS handshake if it has one.
 pub(crate) async fn open(way: &Way, source: IpAddr) -> Result<Box<dyn Io>, Unopened> {
-    let stream = tcp(way, source).await?;
+    secure(way, tcp(way, source).await?).await
+}
+
+/// `stream` with its TLS handshake, if it has one.
+pub(crate) async fn secure(way: &Way, stream: TcpStream) -> Result<Box<dyn Io>, Unopened> {
     let Some(config) = &way.tls else { return Ok(Box::new(stream)) };
     let name = server_name(&way.host).map_err(|_| Unopened::Local)?;
     let handshake = TlsConnector::from(config.clone()).connect(name, stream);
@@ -62,6 +68,24 @@ pub(crate) async fn open(way: &Way, source: IpAddr) -> Result<Box<dyn Io>, Unope
         Err(_) => Err(Unopened::Late),
         Ok(Err(_)) => Err(Unopened::NoHandshake),
         Ok(Ok(stream)) => Ok(Box::new(stream)),
+    }
+}
+
+/// Sees that the server has ended a connection before what it had sent is read.
+#[derive(Debug)]
+pub(crate) struct Watch(OwnedFd);
+
+impl Watch {
+    /// Of this connection; takes a descriptor.
+    pub(crate) fn new(stream: &TcpStream) -> Option<Self> {
+        rustix::io::dup(stream).ok().map(Self)
+    }
+
+    /// Whether the server has ended it, by RST or FIN.
+    pub(crate) fn ended(&self) -> bool {
+        let mut fds = [PollFd::new(&self.0, PollFlags::RDHUP)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        matches!(poll(&mut fds, Some(&now)), Ok(1..))
     }
 }
 

@@ -4,7 +4,7 @@
 //! each request on each connection. `GET /__record` gives what it saw, in JSON; `/__large/BYTES`
 //! and `/__slow/MS` are for those who read slowly or are to wait.
 //!
-//! It listens on loopback only.
+//! `/__websocket` takes an upgrade. It listens on loopback only.
 
 use crate::caps::{HEAD_BYTES_MAX, RECORDED_MAX};
 use crate::connect::{Way, open};
@@ -20,6 +20,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+/// A field of each of its answers: those that have it are not the server's own.
+pub(crate) const MARK: &str = "X-Recorded: yes";
 /// Where it says what it saw.
 const RECORD: &str = "/__record";
 /// Longest `/__slow`, in milliseconds, and largest `/__large`, in bytes.
@@ -114,6 +116,8 @@ struct Asked {
     target: String,
     head_bytes: usize,
     body: Body,
+    /// It is a HEAD, whose answer has no body.
+    head: bool,
     close: bool,
 }
 
@@ -140,7 +144,7 @@ async fn connection(mut stream: TcpStream, seen: &Mutex<Seen>, reads: Reads) -> 
         };
         if asked.target == RECORD {
             let body = serde_json::to_vec(&seen.lock().record).unwrap_or_default();
-            return answer(&mut stream, &body, true).await;
+            return answer(&mut stream, &body, &asked).await;
         }
         begin(seen, first);
         first = false;
@@ -219,7 +223,8 @@ fn parse(bytes: &[u8], reads: Reads) -> io::Result<Option<Asked>> {
     let close = request.version == Some(0)
         || values("connection").iter().any(|value| value.contains("close"));
     let target = request.path.unwrap_or_default().to_owned();
-    Ok(Some(Asked { target, head_bytes, body, close }))
+    let head = request.method == Some("HEAD");
+    Ok(Some(Asked { target, head_bytes, body, head, close }))
 }
 
 fn body(lengths: &[String], codings: &[String], reads: Reads) -> io::Result<Body> {
@@ -257,17 +262,33 @@ async fn respond(stream: &mut TcpStream, asked: &Asked) -> io::Result<()> {
     if let Some(ms) = figure("/__slow/") {
         tokio::time::sleep(Duration::from_millis(ms.min(SLOW_MS_MAX))).await;
     }
+    if asked.target.contains("/__websocket") {
+        return upgrade(stream).await;
+    }
     if let Some(bytes) = figure("/__large/") {
         return large(stream, bytes.min(LARGE_BYTES_MAX)).await;
     }
-    answer(stream, b"recorded\n", asked.close).await
+    answer(stream, b"recorded\n", asked).await
 }
 
-async fn answer(stream: &mut TcpStream, body: &[u8], close: bool) -> io::Result<()> {
-    let ends = if close { "Connection: close\r\n" } else { "" };
-    let mut out = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{ends}\r\n", body.len());
-    out.push_str(&String::from_utf8_lossy(body));
+async fn answer(stream: &mut TcpStream, body: &[u8], asked: &Asked) -> io::Result<()> {
+    let ends = if asked.close { "Connection: close\r\n" } else { "" };
+    let length = body.len();
+    let mut out = format!("HTTP/1.1 200 OK\r\n{MARK}\r\nContent-Length: {length}\r\n{ends}\r\n");
+    if !asked.head {
+        out.push_str(&String::from_utf8_lossy(body));
+    }
     stream.write_all(out.as_bytes()).await
+}
+
+/// Takes the upgrade and listens, silently, until the other side has had enough. The key is the
+/// answer to the one of RFC 6455's example, which is the one that this program sends.
+async fn upgrade(stream: &mut TcpStream) -> io::Result<()> {
+    let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    stream.write_all(head.as_bytes()).await?;
+    tokio::io::copy(stream, &mut tokio::io::sink()).await?;
+    Err(io::ErrorKind::UnexpectedEof.into())
 }
 
 async fn large(stream: &mut TcpStream, bytes: u64) -> io::Result<()> {

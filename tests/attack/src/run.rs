@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Patience with an attack that does not end by itself at its time.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(10);
 
 /// What a run is made of. Everything in it has been held against the caps.
 #[derive(Debug)]

@@ -84,18 +84,18 @@ async fn one(attack: &Attack, n: usize, case: Case) -> Option<Came> {
             _ => break,
         }
     }
-    let statuses = statuses(&bytes).await;
+    let statuses = statuses(&bytes, case.bytes.starts_with(b"HEAD ")).await;
     for status in &statuses {
         attack.tally.answer(*status);
     }
     Some(Came { case, bytes, statuses })
 }
 
-/// The statuses of all answers in `bytes`, an unfinished one at the end included.
-pub(super) async fn statuses(mut bytes: &[u8]) -> Vec<u16> {
+/// The statuses of all whole answers in `bytes`, of which the first may be to a HEAD.
+pub(super) async fn statuses(mut bytes: &[u8], to_head: bool) -> Vec<u16> {
     let mut reader = Reader::new();
     let mut found = Vec::new();
-    while let Ok(answer) = reader.answer(&mut bytes, false).await {
+    while let Ok(answer) = reader.answer(&mut bytes, to_head && found.is_empty()).await {
         found.push(answer.status);
     }
     found

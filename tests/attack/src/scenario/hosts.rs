@@ -72,10 +72,10 @@ async fn unread(attack: Arc<Attack>, n: usize) {
     let mut back = Vec::new();
     attack.tally.requests.one();
     let _sent = wire.exchange(&out, &mut |bytes| back.extend_from_slice(bytes)).await;
-    let mut found = statuses(&back).await;
+    let mut found = statuses(&back, false).await;
     while found.is_empty() {
         match timeout(Duration::from_secs(5), wire.read_buf(&mut back)).await {
-            Ok(Ok(1..)) => found = statuses(&back).await,
+            Ok(Ok(1..)) => found = statuses(&back, false).await,
             _ => break,
         }
     }

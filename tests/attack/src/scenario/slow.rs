@@ -3,10 +3,12 @@
 use super::{EACH, Needs, Scenario};
 use crate::addresses::Spread;
 use crate::attack::{Attack, hold};
+use crate::connect::{Watch, Way, secure, tcp};
 use crate::h1::{head, unfinished};
 use crate::h2::frame::{data, headers, stream_id};
 use crate::h2::hpack::Block;
 use crate::h2::session::Session;
+use crate::tally::Unopened;
 use crate::wire::Wire;
 use std::io;
 use std::sync::Arc;
@@ -25,6 +27,8 @@ const BODY_SAYS: usize = 1 << 20;
 /// Between two reads of `slow-read`, and bytes of each.
 const READ_MS: u64 = 5_000;
 const READ_BYTES: usize = 32;
+/// Between two looks whether the server has ended it.
+const LOOK_MS: u64 = 500;
 /// The kernel's buffer of a slow reader.
 const SMALL_BUFFER: u32 = 2_048;
 /// Streams of `h2-slow-read` on each connection.
@@ -170,18 +174,41 @@ async fn h2_slow_body(attack: Arc<Attack>, n: usize) {
     session.until_closed().await;
 }
 
+/// A connection through a small window, and who sees its end: the end comes behind everything that
+/// is still to be read, which is what a slow reader never gets to.
+async fn small(attack: &Attack, n: usize) -> Result<(Wire, Option<Watch>), Unopened> {
+    let way = Way { receive_buffer: Some(SMALL_BUFFER), ..attack.way.clone() };
+    let stream = tcp(&way, attack.source(n)).await?;
+    let watch = Watch::new(&stream);
+    Ok((Wire::new(secure(&way, stream).await?, attack.tally.clone()), watch))
+}
+
 async fn slow_read(attack: Arc<Attack>, n: usize) {
-    let mut way = attack.way.clone();
-    way.receive_buffer = Some(SMALL_BUFFER);
-    let Some(mut wire) = attack.open_by(&way, n).await else { return };
+    let (mut wire, watch) = match small(&attack, n).await {
+        Ok(made) => made,
+        Err(how) => return attack.tally.unopened(how),
+    };
     let head = head("GET", attack.path_or(LARGE), attack.host(), "");
     attack.tally.requests.one();
     if wire.write_all(head.as_bytes()).await.is_err() {
         return;
     }
     let mut buffer = [0; READ_BYTES];
-    while let Ok(1..) = wire.read(&mut buffer).await {
-        sleep(Duration::from_millis(READ_MS)).await;
+    let mut slept = READ_MS;
+    loop {
+        if watch.as_ref().is_some_and(Watch::ended) {
+            // The rest is read at once, up to the end, which is then counted.
+            wire.until_closed().await;
+            return;
+        }
+        if slept >= READ_MS {
+            slept = 0;
+            if !matches!(wire.read(&mut buffer).await, Ok(1..)) {
+                return;
+            }
+        }
+        sleep(Duration::from_millis(LOOK_MS)).await;
+        slept = slept.saturating_add(LOOK_MS);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::attack::Attack;
 use crate::h2::frame::{data, headers, stream_id};
 use crate::h2::hpack::Block;
 use crate::h2::session::Session;
+use crate::origin::MARK;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,8 +21,6 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout_at};
 
-/// What every answer of the recording origin holds.
-const RECORDED: &[u8] = b"recorded";
 /// How long the last answers may take.
 const LAST: Duration = Duration::from_secs(1);
 
@@ -53,7 +52,8 @@ pub(super) const ALL: &[Scenario] = &[
 
 /// How many answers of the origin are in `bytes`.
 fn recorded(bytes: &[u8]) -> usize {
-    bytes.windows(RECORDED.len()).filter(|window| *window == RECORDED).count()
+    let mark = MARK.as_bytes();
+    bytes.windows(mark.len()).filter(|window| window.eq_ignore_ascii_case(mark)).count()
 }
 
 /// The number in `/__case/NUMBER/…`.
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(number("/__case/017/first"), Some(17));
         assert_eq!(number("http://x/__case/3/y"), Some(3));
         assert_eq!(number("/"), None);
-        assert_eq!(recorded(b"recorded\n HTTP recorded"), 2);
+        assert_eq!(recorded(b"X-Recorded: yes\r\n\r\nHTTP/1.1 200\r\nx-recorded: yes"), 2);
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn promised(name: &str, report: &AttackReport) -> bool {
         "h2-slow-body" | "h2-slow-read" => report.requests >= 10 && report.left_by_us == 10,
         "huge-header" | "many-fields" | "huge-target" => event("no answer"),
         "range-abuse" | "hash-collision" => answered("200") > 0,
-        "websocket-idle" => event("not upgraded"),
+        "websocket-idle" => answered("101") == 10 && report.left_by_us == 10,
         "proxy-lies" => event("PROXY v1: no answer") && event("PROXY v2 twice"),
         "log-flood" => report.opened > 20 && event("no answer"),
         "hosts" => event("host as it is: 200"),
