@@ -23,6 +23,9 @@ const INSIDE: &str = "SEAWALL_ATTACK_OUTSIDE";
 const OUTER: &str = "seawall-attack";
 /// And inside.
 const INNER: &str = "wire";
+/// Hardware addresses of the ends; those that begin with 02 belong to nobody.
+const OUTER_MAC: &str = "02:00:00:00:5e:a1";
+const INNER_MAC: &str = "02:00:00:00:5e:a2";
 /// Where the server is seen from inside.
 const OUTER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const OUTER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x5ea0, 0, 0, 0, 0, 1);
@@ -94,23 +97,32 @@ pub(crate) fn inside() -> Result<Ground> {
     Ok(Ground::Namespace { v4: IpAddr::V4(OUTER_V4), v6: IpAddr::V6(OUTER_V6) })
 }
 
-fn outer_words(pid: u32) -> [String; 7] {
+/// Each end is told the other's hardware address, and has no link-local one: IPv6 takes 2 s to find
+/// both out, in which nothing answers, and the quiet phase would be of that.
+fn outer_words(pid: u32) -> [String; 9] {
     [
-        format!("link add {OUTER} type veth peer name {INNER} netns {pid}"),
+        format!(
+            "link add {OUTER} address {OUTER_MAC} type veth peer name {INNER} address {INNER_MAC} \
+             netns {pid}"
+        ),
         format!("addr add {OUTER_V4}/30 dev {OUTER}"),
         format!("-6 addr add {OUTER_V6}/64 dev {OUTER} nodad"),
+        format!("link set {OUTER} addrgenmode none"),
         format!("link set {OUTER} up"),
+        format!("-6 neigh add 2001:db8:5ea0::2 lladdr {INNER_MAC} dev {OUTER} nud permanent"),
         format!("route add 198.18.0.0/15 via 192.0.2.2 dev {OUTER}"),
         format!("-6 route add 2001:db8:5ea1::/48 via 2001:db8:5ea0::2 dev {OUTER}"),
         format!("-6 route add 2001:db8:5ea2::/48 via 2001:db8:5ea0::2 dev {OUTER}"),
     ]
 }
 
-const INNER_WORDS: [&str; 7] = [
+const INNER_WORDS: [&str; 9] = [
     "link set lo up",
     "addr add 192.0.2.2/30 dev wire",
     "-6 addr add 2001:db8:5ea0::2/64 dev wire nodad",
+    "link set wire addrgenmode none",
     "link set wire up",
+    "-6 neigh add 2001:db8:5ea0::1 lladdr 02:00:00:00:5e:a1 dev wire nud permanent",
     "route add local 198.18.0.0/15 dev lo",
     "-6 route add local 2001:db8:5ea1::/48 dev lo",
     "-6 route add local 2001:db8:5ea2::/48 dev lo",

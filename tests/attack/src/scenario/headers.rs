@@ -1,6 +1,6 @@
 //! A17, A18 and A20: heads that are large, many, greedy, or made to collide.
 
-use super::flood::{ask, paced};
+use super::flood::paced;
 use super::{EACH, Needs, Scenario};
 use crate::addresses::Spread;
 use crate::attack::{Attack, hold};
@@ -111,15 +111,10 @@ async fn collisions(attack: Arc<Attack>, n: usize) {
         let _written: std::fmt::Result = write!(fields, "{name}: a\r\n");
     }
     let path = format!("/?{}=1", names.join("=1&"));
-    let request = head("GET", &path, attack.host(), &fields).into_bytes();
-    let Some(mut wire) = attack.open(n).await else { return };
-    let mut reader = Reader::new();
-    while attack.goes_on() {
-        match ask(&attack, &mut wire, &mut reader, &request).await {
-            Ok(answer) if !answer.close => {}
-            _ => return,
-        }
-    }
+    paced(attack, n, move |attack: &Attack, _| {
+        head("GET", &path, attack.host(), &fields).into_bytes()
+    })
+    .await;
 }
 
 fn fnv(text: &[u8]) -> u64 {
