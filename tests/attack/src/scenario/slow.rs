@@ -223,3 +223,36 @@ async fn h2_slow_read(attack: Arc<Attack>, n: usize) {
     }
     session.until_closed().await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addresses::{Sources, Who};
+    use crate::attack::Extra;
+    use crate::tally::Tally;
+    use tokio::time::Instant;
+
+    /// At 32 bytes every 5 s the end would be seen after hours.
+    #[tokio::test]
+    async fn a_slow_reader_sees_at_once_that_it_was_cut_off() {
+        let (listener, target) = crate::testing::listener().await;
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(&[b'x'; 2_000]).await.unwrap();
+            stream.set_zero_linger().unwrap();
+        });
+        let attack = Arc::new(Attack {
+            way: Way { target, host: "a".to_owned(), tls: None, receive_buffer: None },
+            sources: Sources::new(Who::Attacker, 1, Spread::Wide),
+            connections: 1,
+            rate: 1,
+            until: Instant::now() + Duration::from_secs(600),
+            tally: Arc::new(Tally::default()),
+            extra: Extra::default(),
+        });
+        timeout(Duration::from_secs(60), slow_read(attack.clone(), 0)).await.unwrap();
+        server.await.unwrap();
+        let report = attack.tally.report();
+        assert_eq!((report.opened, report.reset_by_server, report.left_by_us), (1, 1, 0));
+    }
+}

@@ -14,6 +14,7 @@ use crate::h2::frame::{data, headers, stream_id};
 use crate::h2::hpack::Block;
 use crate::h2::session::Session;
 use crate::origin::MARK;
+use crate::tally::Tally;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -73,7 +74,7 @@ async fn h1_corpus(attack: Arc<Attack>) -> Result<()> {
         attack.tally.event(&format!("{}: {}", came.case.name, came.word()));
     }
     if let (Some(before), Some(after)) = (before, after) {
-        judge(&attack, &came, &numbers, &difference(&before, &after));
+        judge(&attack.tally, &came, &numbers, &difference(&before, &after));
     }
     Ok(())
 }
@@ -87,7 +88,7 @@ fn difference(before: &Seen, after: &Seen) -> Seen {
     after.iter().map(new).collect()
 }
 
-fn judge(attack: &Attack, came: &[Came], numbers: &BTreeMap<String, usize>, seen: &Seen) {
+fn judge(tally: &Tally, came: &[Came], numbers: &BTreeMap<String, usize>, seen: &Seen) {
     let mut desyncs = 0u32;
     for came in came {
         let number = numbers.get(&came.case.name).copied().unwrap_or(usize::MAX);
@@ -96,11 +97,11 @@ fn judge(attack: &Attack, came: &[Came], numbers: &BTreeMap<String, usize>, seen
         if requests > answers {
             desyncs = desyncs.saturating_add(1);
             let name = &came.case.name;
-            attack.tally.event(&format!("DESYNC {name}: {requests} requests, {answers} answers"));
+            tally.event(&format!("DESYNC {name}: {requests} requests, {answers} answers"));
         }
     }
     if desyncs == 0 {
-        attack.tally.event("desyncs: none");
+        tally.event("desyncs: none");
     }
 }
 
@@ -185,5 +186,21 @@ mod tests {
         let before = Seen::from([(1, 2)]);
         let after = Seen::from([(1, 3), (2, 1)]);
         assert_eq!(difference(&before, &after), Seen::from([(1, 1), (2, 1)]));
+    }
+
+    #[test]
+    fn a_request_that_nobody_in_front_answered_is_a_desync() {
+        let tally = Tally::default();
+        let came = |name: &str, answers: usize| Came {
+            case: Case { name: name.to_owned(), bytes: Vec::new() },
+            bytes: format!("{MARK}\r\n").repeat(answers).into_bytes(),
+            statuses: Vec::new(),
+        };
+        let numbers = [("a", 0), ("b", 1)].map(|(name, n)| (name.to_owned(), n)).into();
+        judge(&tally, &[came("a", 1), came("b", 2)], &numbers, &Seen::from([(0, 2), (1, 2)]));
+        let events: Vec<_> = tally.report().events.into_keys().collect();
+        assert_eq!(events, ["DESYNC a: 2 requests, 1 answers"]);
+        judge(&tally, &[came("b", 2)], &numbers, &Seen::from([(1, 2)]));
+        assert_eq!(tally.report().events.get("desyncs: none"), Some(&1));
     }
 }
