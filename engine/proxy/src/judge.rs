@@ -5,6 +5,7 @@
 //! write. The generation is loaded once, so a reload in mid-request changes nothing for it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::answer::{Answer, BodyWanted};
 use crate::conn::Conn;
@@ -60,7 +61,9 @@ pub(crate) fn judge(
     let fields = WireFields(head.fields);
     let (client, port, accepted) = (conn.client, conn.port, conn.accepted);
     let spoken = conn.spoken().cloned();
-    let through = Through { client, port, accepted, requests, now, spoken };
+    let h2 = [&conn.streams, &conn.resets, &conn.glitches].map(|count| count.load(Relaxed));
+    let h2 = h2.into();
+    let through = Through { client, port, accepted, requests, now, spoken, h2 };
     let facts = facts_of(&head, &fields, &folded, route, &through);
     let decision = live.rules.decide_observed(&facts, &live.state, now, &*live.tally);
     let watched = live.rules.watches_answers();

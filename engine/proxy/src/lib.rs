@@ -22,6 +22,7 @@ mod enforce;
 mod facts;
 mod failure;
 mod guard;
+mod h2;
 mod head;
 mod judge;
 mod limits;
