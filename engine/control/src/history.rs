@@ -16,7 +16,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use marked::past_sources;
 pub(crate) use marked::past_sources_with;
@@ -69,11 +69,13 @@ pub(crate) type Blob = (String, Arc<[u8]>);
 pub(crate) struct Archive {
     folder: PathBuf,
     medium: Arc<dyn Medium>,
+    /// Contents that are still to be written.
+    held: Arc<Mutex<BTreeMap<String, Arc<[u8]>>>>,
 }
 
 impl Archive {
     pub(crate) fn new(state_dir: &Path) -> Self {
-        Self { folder: state_dir.join(FOLDER), medium: Arc::new(Disk) }
+        Self { folder: state_dir.join(FOLDER), medium: Arc::new(Disk), held: Arc::default() }
     }
 
     /// What was kept last; nothing where it cannot be used, which is told.
@@ -96,6 +98,22 @@ impl Archive {
         Index::default()
     }
 
+    /// Has contents at hand until they are written, as far as there is room.
+    pub(crate) fn hold(&self, blobs: &[Blob]) {
+        let mut held = self.held();
+        let mut total: u64 = held.values().map(|bytes| bytes.len() as u64).sum();
+        for (sha256, bytes) in blobs {
+            total = total.saturating_add(bytes.len() as u64);
+            if total <= HISTORY_BYTES_MAX && !self.folder.join(sha256).exists() {
+                held.insert(sha256.clone(), Arc::clone(bytes));
+            }
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<String, Arc<[u8]>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keeps what is on the board.
     pub(crate) fn remember(&self, posted: Posted, new: &[Blob]) {
         self.keep(posted.history.into(), posted.aside, new);
@@ -111,6 +129,8 @@ impl Archive {
             );
         }
         self.forget(&index.generations);
+        let mut held = self.held();
+        new.iter().for_each(|(sha256, _)| _ = held.remove(sha256));
     }
 
     fn write(&self, index: &Index, new: &[Blob]) -> io::Result<()> {
@@ -134,15 +154,20 @@ impl Archive {
         if !is_digest(sha256) {
             return None;
         }
+        if let Some(bytes) = self.held().get(sha256) {
+            return Some(bytes.to_vec());
+        }
         let bytes = disk::read(&self.folder.join(sha256), LIST_BYTES_MAX).ok()?;
         (hexadecimal(&digest(&bytes)) == sha256).then_some(bytes)
     }
 
     /// Whether all files of a generation are kept.
     pub(crate) fn has(&self, past: &Past) -> bool {
-        past.files
-            .iter()
-            .all(|file| is_digest(&file.sha256) && self.folder.join(&file.sha256).is_file())
+        let held = self.held();
+        past.files.iter().all(|file| {
+            held.contains_key(&file.sha256)
+                || (is_digest(&file.sha256) && self.folder.join(&file.sha256).is_file())
+        })
     }
 
     /// Removes what no generation names, and of the oldest what is too much.

@@ -20,6 +20,7 @@ mod persist;
 mod plane;
 mod quarantine;
 mod reload;
+mod scribe;
 mod shelf;
 mod socket;
 mod status;

@@ -28,6 +28,7 @@ use crate::loader::{Loader, Ready};
 use crate::outcome::{Cause, FileMark, Lifted, Refusal};
 use crate::persist::{Keeper, Keeping};
 use crate::reload::{Forge, Lift, POLL_MS, Published, Reloader, Unsettled, own_refusal};
+use crate::scribe::Scribe;
 use crate::shelf::{Stock, hexadecimal};
 use crate::socket::{AdminSocket, SocketError, SocketFile};
 use crate::status::{EdgeReport, Sight};
@@ -238,7 +239,10 @@ impl ControlPlane {
         loader.ring(bell.clone());
         board.published(past);
         board.aside(aside.clone());
-        archive.remember(board.read(), &blobs);
+        let scribe = Scribe::start()?;
+        archive.hold(&blobs);
+        let (kept, posted) = (archive.clone(), board.read());
+        scribe.later(move || kept.remember(posted, &blobs));
         let totals = Arc::new(Totals::default());
         let keeping = keeper.keep(handle.clone())?;
         let sight = Sight {
@@ -267,6 +271,7 @@ impl ControlPlane {
             sites: names,
             now: now.clone(),
             archive,
+            scribe,
             draft: None,
             stock: None,
         };
@@ -370,6 +375,7 @@ struct PolicyForge {
     sites: Vec<Box<str>>,
     now: Now,
     archive: Archive,
+    scribe: Scribe,
     /// What the next generation is made of.
     draft: Option<Sources>,
     /// Lists and files of the generation that was published last, still to be put away.
@@ -453,7 +459,10 @@ impl Forge for PolicyForge {
 
     fn afterwards(&mut self, posted: Posted) {
         if let Some((stock, blobs)) = self.stock.take() {
-            self.archive.remember(posted, &blobs);
+            self.archive.hold(&blobs);
+            let archive = self.archive.clone();
+            self.scribe.later(move || archive.remember(posted, &blobs));
+            // The next look at a list may need its copy, so this is waited for.
             self.loader.put_away(&stock);
         }
     }
