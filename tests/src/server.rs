@@ -32,6 +32,7 @@ pub struct Setup {
     limits: String,
     log_level: String,
     trusted_key: Option<String>,
+    section: String,
 }
 
 impl Setup {
@@ -45,6 +46,7 @@ impl Setup {
             limits: String::new(),
             log_level: "info".to_owned(),
             trusted_key: None,
+            section: String::new(),
         };
         std::fs::create_dir(setup.path("policies")).unwrap();
         setup.write(ROOT, policy);
@@ -105,6 +107,13 @@ impl Setup {
         self
     }
 
+    /// A section of the configuration, with its head.
+    #[must_use]
+    pub fn section(mut self, text: &str) -> Self {
+        self.section = text.to_owned();
+        self
+    }
+
     /// Writes `seawall.toml` and hands back its text.
     pub fn write_config(&self) -> String {
         let Self { listen, limits, log_level, .. } = self;
@@ -116,6 +125,7 @@ impl Setup {
         if let Some(key) = &self.trusted_key {
             text.push_str(&format!("\n[rules]\ntrusted_keys = [\"{key}\"]\n"));
         }
+        text.push_str(&format!("\n{}\n", self.section));
         for (host, origin) in &self.sites {
             text.push_str(&format!(
                 "\n[[site]]\nhosts = [\"{host}\"]\norigin = [\"http://{origin}\"]\n"

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use seawall_model::ClientUnits;
 
-use crate::{EdgeLimits, Site};
+use crate::{EdgeLimits, Site, TrustedProxies};
 
 /// What the data plane is started with.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct EdgeConfig {
     pub workers: usize,
     /// How wide a client is.
     pub units: ClientUnits,
+    /// Whose word about the client is believed.
+    pub trusted: TrustedProxies,
     /// The sites, in the order that gives them their numbers.
     pub sites: Vec<Site>,
     /// What is allowed.

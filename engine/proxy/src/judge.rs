@@ -13,6 +13,7 @@ use crate::edge::Edge;
 use crate::enforce::{Manner, Next, enforce};
 use crate::facts::{Folded, Through, WireFields, facts_of};
 use crate::head::{BadHead, Framing, Head, Persistence, field_room, vet};
+use crate::hops::{Asker, Scheme};
 use crate::remember::{Case, Kept};
 
 /// What to do with the request at the front of the stream.
@@ -53,14 +54,17 @@ pub(crate) fn judge(
     let now = (edge.now)();
     let live = edge.handle.load();
     let fields = WireFields(head.fields);
-    let (client, port, accepted) = (conn.client, conn.port, conn.accepted);
+    let direct = (conn.client, Scheme::Http);
+    let asker = edge.trusted.asker(direct, &fields, &edge.units, edge.limits.trusted_hops_max);
+    let (client, port, accepted) = (asker.client, conn.port, conn.accepted);
     let through = Through { client, port, accepted, requests, now };
     let facts = facts_of(&head, &fields, &folded, route, &through);
     let decision = live.rules.decide_observed(&facts, &live.state, now, &*live.tally);
     let kept = live.rules.watches_answers().then(|| Kept { head: bytes.into(), through });
     let mut case = Case::new(edge, live, route.id, decision, now);
     case.kept = kept;
-    let next = enforce(case, route, manner(&head, ahead.len() - bytes.len(), mode));
+    let persistence = persistence(&head, ahead.len() - bytes.len(), mode);
+    let next = enforce(case, route, manner(&head, persistence, asker));
     Step { next, framing: head.framing }
 }
 
@@ -71,14 +75,30 @@ pub(crate) fn refused(edge: &Edge, why: BadHead) -> Step {
     Step { next, framing: Framing::Length(0) }
 }
 
-/// How a refusal would be put: a connection is kept where the request's end is here already.
-fn manner(head: &Head<'_>, bytes_after: usize, mode: Mode) -> Manner {
+/// Whether the connection to the origin may serve another request after this one. A body that its
+/// method gives no meaning (RFC 9110 §9.3) is left unread by many servers, which then take it for
+/// the next request; so nothing comes after it.
+fn origin_line(head: &Head<'_>) -> Persistence {
+    let is_meaningless = matches!(head.method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE");
+    if is_meaningless && head.framing != Framing::Length(0) {
+        Persistence::Close
+    } else {
+        Persistence::Keep
+    }
+}
+
+/// What becomes of the connection after a refusal: it is kept where the request's end is here.
+fn persistence(head: &Head<'_>, bytes_after: usize, mode: Mode) -> Persistence {
     let is_all_here = match head.framing {
         Framing::Length(body) => body <= bytes_after as u64,
         Framing::Chunked => false,
     };
     let keep = is_all_here && mode == Mode::Serving;
-    let persistence = if keep { head.persistence } else { Persistence::Close };
+    if keep { head.persistence } else { Persistence::Close }
+}
+
+/// How a refusal would be put, and for whom the request is forwarded.
+fn manner(head: &Head<'_>, persistence: Persistence, asker: Asker) -> Manner {
     let body = if head.method == "HEAD" { BodyWanted::No } else { BodyWanted::Yes };
-    Manner { body, persistence, purpose: head.purpose }
+    Manner { body, persistence, purpose: head.purpose, asker, origin: origin_line(head) }
 }

@@ -88,8 +88,9 @@ impl ProxyHttp for Service {
         request: &mut RequestHeader,
         ctx: &mut Exchange,
     ) -> Result<()> {
-        let conn = ctx.conn.as_ref().ok_or_else(unadmitted)?;
-        upstream::dress(request, conn)
+        let admitted = ctx.admitted.as_ref().ok_or_else(unadmitted)?;
+        upstream::dress(request, admitted.asker())?;
+        upstream::set_persistence(request, admitted.origin())
     }
 
     async fn response_filter(

@@ -44,6 +44,12 @@ limits! {
     connections_max: 1, 1_000_000;
     /// Open connections of one client.
     connections_per_client_max: 1, 1_000_000;
+    /// Open connections of one network.
+    connections_per_net_max: 1, 1_000_000;
+    /// Milliseconds from accept to the end of a PROXY header.
+    proxy_header_ms: 100, 60_000;
+    /// Bytes of a PROXY header.
+    proxy_header_bytes_max: 108, 65_551;
     /// Milliseconds from the first byte of a request's head to its last.
     head_total_ms: 100, 600_000;
     /// Bytes of a request's head.

@@ -8,6 +8,7 @@ mod meant;
 mod place;
 #[cfg(test)]
 mod tests;
+mod trusted;
 mod typed;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use std::path::Path;
 pub use limits::Limits;
 pub use meant::{Config, LISTEN_MAX, NEVER_BAN_MAX, Origin, SITES_MAX, SiteConfig};
 pub use place::{ConfigError, ConfigFault, FAULTS_MAX};
+pub use trusted::{ClientHeader, TRUSTED_NETS_MAX, TrustedProxies};
 
 use crate::disk::{self, DiskError};
 use place::Faults;
