@@ -70,6 +70,8 @@ counters! {
     accept_errors,
     /// Connections closed because nothing came on them.
     idle_closed,
+    /// Connections ended politely because they had had all their requests, or their time.
+    used_up,
     /// Connections reset because a head took too long.
     head_late,
     /// Connections reset because a body came too slowly.

@@ -23,11 +23,12 @@ pub(crate) struct Step {
     pub(crate) framing: Framing,
 }
 
-/// Whether the data plane is stopping: then each answer is its connection's last.
+/// Whether the connection goes on after this request, as far as we are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Serving,
-    Draining,
+    /// This answer is its last: the data plane stops, or the connection has had its share.
+    Last,
 }
 
 /// Judges the request whose head is the first `head_bytes` of `ahead`.

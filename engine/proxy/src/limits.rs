@@ -49,6 +49,12 @@ pub struct EdgeLimits {
     pub head_reads_max: u32,
     /// Silence before a head's first byte, in milliseconds. Counter: `idle_closed`.
     pub idle_ms: u64,
+    /// Requests of one connection; the last is answered with `Connection: close`. Counter:
+    /// `used_up`.
+    pub connection_requests_max: u32,
+    /// The age in milliseconds from which a connection's next answer is its last. Counter:
+    /// `used_up`.
+    pub connection_age_ms: u64,
     /// The slowest body, in bytes per second of waiting for it. Counter: `body_slow`.
     pub body_bytes_per_s_min: u64,
     /// Milliseconds of waiting for a body before its rate counts.
@@ -127,6 +133,8 @@ impl Default for EdgeLimits {
             method_bytes_max: 32,
             head_reads_max: 100,
             idle_ms: 15_000,
+            connection_requests_max: 1_000,
+            connection_age_ms: 3_600_000,
             body_bytes_per_s_min: 500,
             body_grace_ms: 5_000,
             chunk_extension_bytes_max: 256,

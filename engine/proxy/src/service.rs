@@ -60,6 +60,9 @@ impl ProxyHttp for Service {
         // The guard keeps all deadlines of the client's side.
         session.set_read_timeout(None);
         ctx.conn = conn_of(session);
+        if ctx.conn.as_ref().is_some_and(|conn| conn.is_at_last()) {
+            session.set_keepalive(None);
+        }
         ctx.admitted = ctx.conn.as_ref().and_then(|conn| conn.take_admitted());
         Ok(())
     }

@@ -60,6 +60,10 @@ limits! {
     head_reads_max: 1, 10_000;
     /// Milliseconds of silence before a request's first byte.
     idle_ms: 100, 3_600_000;
+    /// Requests of one connection.
+    connection_requests_max: 1, 1_000_000;
+    /// Milliseconds of age from which a connection's next answer is its last.
+    connection_age_ms: 1_000, 86_400_000;
     /// Bytes per second below which a body is too slow.
     body_bytes_per_s_min: 1, 1_000_000;
     /// Milliseconds of waiting for a body before its rate counts.

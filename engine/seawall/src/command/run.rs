@@ -157,6 +157,8 @@ fn limits(config: &Config) -> EdgeLimits {
     set(&mut to.head_fields_max, from.head_fields_max);
     set(&mut to.head_reads_max, from.head_reads_max);
     set(&mut to.idle_ms, from.idle_ms);
+    set(&mut to.connection_requests_max, from.connection_requests_max);
+    set(&mut to.connection_age_ms, from.connection_age_ms);
     set(&mut to.body_bytes_per_s_min, from.body_bytes_per_s_min);
     set(&mut to.body_grace_ms, from.body_grace_ms);
     set(&mut to.write_stall_ms, from.write_stall_ms);
