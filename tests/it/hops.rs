@@ -13,6 +13,7 @@ const POLICY: &str = "policy 1
 floor {
   rule trap { when path == \"/trap\" then ban 1h }
   rule cut  { when path == \"/drop\" then drop }
+  rule slow { when path == \"/hold\" then tarpit 30s }
   rule one  { when path == \"/bob\" and client.ip == 192.0.2.66 then block 403 }
   limit few { where path == \"/few\" per client to 2/7d then block 429 hold 1h }
 }
@@ -224,6 +225,7 @@ fn limits_and_bans_count_the_client_of_a_header_and_the_hop_keeps_its_connection
     assert_eq!(ask("192.0.2.2", "/few"), 200);
     // Nothing resets a line that others use: who is dropped or banned is refused on it.
     assert_eq!((ask("192.0.2.3", "/drop"), ask("192.0.2.3", "/")), (403, 200));
+    assert_eq!((ask("192.0.2.3", "/hold"), ask("192.0.2.3", "/")), (403, 200));
     assert_eq!((ask("192.0.2.4", "/trap"), ask("192.0.2.4", "/")), (403, 403));
     assert_eq!(ask("192.0.2.5", "/"), 200);
     assert_eq!(server.number("/edge/banned_closed"), 0);

@@ -110,7 +110,11 @@ pub(crate) fn enforce(case: Case, route: &Arc<Route>, manner: Manner) -> Next {
             count(&case.edge().counters.dropped);
             cut(case, manner)
         }
-        Verdict::Tarpit { hold_ms } => hold(case, hold_ms),
+        Verdict::Tarpit { hold_ms } => match manner.asker.line {
+            Line::Own => hold(case, hold_ms),
+            // Held would be the hop, and with it everybody whom it would have sent next.
+            Line::Shared => cut(case, manner),
+        },
         // The ban itself is in the state already, and meets the client's next connections.
         Verdict::Ban { .. } => {
             count(&case.edge().counters.banned);

@@ -6,7 +6,8 @@
 //! in the bytes: [`Scan`] looks at each byte once however it dribbles in, and a head is parsed once.
 //!
 //! Where this does not protect you: a body's meaning, and origins that read a field we pass
-//! untouched in a way of their own.
+//! untouched in a way of their own, or that answer a POST, leave its body unread and keep the
+//! connection: they take the body for the next request, whoever sends it.
 
 use std::mem::MaybeUninit;
 
