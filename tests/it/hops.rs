@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use seawall_tests::{Answer, Recorder, SITE, Server, Setup, get, wait_until};
+use seawall_tests::{Answer, Peer, Recorder, SITE, Server, Setup, Visitor, get, wait_until};
 
 const HOP: &str = "127.5.0.1";
 const STRANGER: &str = "127.5.9.9";
@@ -166,6 +166,33 @@ fn a_network_has_so_many_connections_and_its_neighbours_too() {
     assert_eq!(server.number("/edge/refused_by_net"), 1);
     held.pop();
     wait_until("the place is free", || server.visitor("127.5.7.4").get("/").is_ok());
+}
+
+#[test]
+fn a_real_haproxy_in_front_names_the_client_in_every_form() {
+    let origin = Recorder::start();
+    let by_proxy = by_proxy(&origin, "");
+    let by_header = start(&origin, "header = \"x-forwarded-for\"", "");
+    let Some(front) = Peer::in_front([by_proxy.address, by_header.address]) else {
+        // Past the test harness, which keeps the words of tests that pass to itself.
+        let _ = writeln!(std::io::stderr(), "hops: skipped: haproxy is not installed");
+        return;
+    };
+    for number in 1..=4 {
+        let mut to = front.address;
+        to.set_ip([127, 0, 0, number].into());
+        for client in ["127.9.1.1", "127.9.1.2"] {
+            let mut visitor = Visitor::new(client, to);
+            let claims = "X-Forwarded-For: 203.0.113.9\r\n";
+            let asked = format!("GET /x HTTP/1.1\r\nHost: {SITE}\r\n{claims}\r\n");
+            assert_eq!(visitor.ask(asked).unwrap().status, 200, "form {number}");
+            assert_eq!(visitor.status("/again"), 200);
+            for request in origin.requests().iter().rev().take(2) {
+                assert_eq!(request.values("x-forwarded-for"), [client], "form {number}");
+            }
+        }
+    }
+    assert_eq!(by_proxy.number("/edge/proxy_header_bad"), 0);
 }
 
 /// A request that names a client in a field.

@@ -29,17 +29,31 @@ impl Peer {
     /// Starts `nginx`, `haproxy`, `node` or `python3`; nothing where it is not installed.
     #[must_use]
     pub fn start(name: &str) -> Option<Self> {
-        let program = find(name)?;
-        let folder = tempfile::tempdir().unwrap();
-        let address = Origin::nowhere();
-        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/origins");
         let file = match name {
             "nginx" => "nginx.conf",
             "haproxy" => "haproxy.cfg",
             "node" => "node.mjs",
             _ => "python.py",
         };
-        let text = std::fs::read_to_string(fixtures.join(file)).unwrap();
+        Self::run(name, file, &[])
+    }
+
+    /// Starts HAProxy in front of servers: one that takes PROXY headers, and one that takes
+    /// `X-Forwarded-For`. The fixture says which of its addresses forwards in which form.
+    #[must_use]
+    pub fn in_front(of: [SocketAddr; 2]) -> Option<Self> {
+        Self::run("haproxy", "front.cfg", &of)
+    }
+
+    fn run(name: &str, file: &str, targets: &[SocketAddr]) -> Option<Self> {
+        let program = find(name)?;
+        let folder = tempfile::tempdir().unwrap();
+        let address = Origin::nowhere();
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/origins");
+        let mut text = std::fs::read_to_string(fixtures.join(file)).unwrap();
+        for (number, target) in targets.iter().enumerate() {
+            text = text.replace(&format!("TARGET{number}"), &target.to_string());
+        }
         let text = text.replace("PORT", &address.port().to_string());
         let file = folder.path().join(file);
         std::fs::write(&file, text.replace("FOLDER", &folder.path().display().to_string()))
