@@ -95,12 +95,11 @@ fn every_mistake_is_told_at_once() {
 
 #[test]
 fn what_is_not_built_yet_is_refused_by_its_name() {
-    for section in ["tls", "geo", "pages", "fleet"] {
+    for section in ["geo", "pages", "fleet"] {
         let err = with("[log]\n", &format!("[{section}]\nx = 1\n\n[log]\n"));
         says(&err, &[&format!("[{section}] is not built yet"), "seawall.toml:16:"]);
     }
     for (old, new, name) in [
-        ("http =", "https = [\"127.0.0.1:0\"]\nhttp =", "`https` in [listen]"),
         ("socket =", "http = \"127.0.0.1:1\"\nsocket =", "`http` in [admin]"),
         ("socket =", "token_file = \"t\"\nsocket =", "`token_file` in [admin]"),
         ("origin = [", "origin = [\"http://127.0.0.1:1\", ", "a second origin"),

@@ -4,7 +4,9 @@
 
 use std::io::Write;
 
-use seawall_tests::{Answer, Peer, Recorder, SITE, Server, Setup, Visitor, get, wait_until};
+use seawall_tests::{
+    Answer, Peer, Recorder, SITE, Secret, Server, Setup, Visitor, credulous, get, wait_until,
+};
 
 const HOP: &str = "127.5.0.1";
 const STRANGER: &str = "127.5.9.9";
@@ -166,6 +168,37 @@ fn a_network_has_so_many_connections_and_its_neighbours_too() {
     assert_eq!(server.number("/edge/refused_by_net"), 1);
     held.pop();
     wait_until("the place is free", || server.visitor("127.5.7.4").get("/").is_ok());
+}
+
+#[test]
+fn a_proxy_header_stands_before_tls() {
+    let origin = Recorder::start();
+    let section = format!("[trusted_proxies]\nnets = [\"{HOP}\"]\nproxy_protocol = true\n");
+    let setup = Setup::new(origin.address, POLICY).section(&section);
+    let server = setup.tls("self_signed = true").start();
+    let secret = |source: &str, header: &[u8]| {
+        let mut line = Visitor::new(source, server.address_tls);
+        line.send(header)?;
+        let stream = line.connect()?.try_clone()?;
+        Secret::over(stream, SITE, credulous(&["http/1.1"]))
+    };
+    for (header, expected) in
+        [(v1("192.0.2.66").into_bytes(), "192.0.2.66"), (v2([192, 0, 2, 67]), "192.0.2.67")]
+    {
+        let mut visitor = secret(HOP, &header).unwrap();
+        assert!(visitor.ask(&get("/x")).unwrap().starts_with("HTTP/1.1 200 "));
+        let seen = origin.requests().pop().unwrap();
+        assert_eq!(seen.values("x-forwarded-for"), [expected]);
+        assert_eq!(seen.values("x-forwarded-proto"), ["https"]);
+        assert!(secret(STRANGER, &header).is_err(), "a stranger's is no TLS");
+    }
+    assert!(secret(HOP, b"").is_err(), "a hop may not leave it out");
+    let mut stranger = secret(STRANGER, b"").unwrap();
+    assert!(stranger.ask(&get("/x")).unwrap().starts_with("HTTP/1.1 200 "));
+    // Who was banned over plain HTTP has no handshake here.
+    assert_eq!(status(ask(&server, HOP, v1("192.0.2.66").as_bytes(), "/trap")), 0);
+    assert!(secret(HOP, v1("192.0.2.66").as_bytes()).is_err());
+    assert!(secret(HOP, v1("192.0.2.67").as_bytes()).is_ok());
 }
 
 #[test]

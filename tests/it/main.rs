@@ -66,7 +66,11 @@ mod signals;
 mod signed;
 /// Requests inside requests, against our own origin and real ones.
 mod smuggling;
+/// Random edits under a flood: none is an opening.
+mod storm;
 /// The tree itself.
 mod tidy;
+/// Over TLS.
+mod tls;
 /// An access log sent again, every answer accounted for.
 mod traffic;

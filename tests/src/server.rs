@@ -33,6 +33,7 @@ pub struct Setup {
     log_level: String,
     trusted_key: Option<String>,
     section: String,
+    tls: Option<String>,
 }
 
 impl Setup {
@@ -47,6 +48,7 @@ impl Setup {
             log_level: "info".to_owned(),
             trusted_key: None,
             section: String::new(),
+            tls: None,
         };
         std::fs::create_dir(setup.path("policies")).unwrap();
         setup.write(ROOT, policy);
@@ -114,14 +116,25 @@ impl Setup {
         self
     }
 
+    /// Over TLS too, with these lines of `[tls]`.
+    #[must_use]
+    pub fn tls(mut self, lines: &str) -> Self {
+        self.tls = Some(lines.to_owned());
+        self
+    }
+
     /// Writes `seawall.toml` and hands back its text.
     pub fn write_config(&self) -> String {
         let Self { listen, limits, log_level, .. } = self;
+        let https = self.tls.as_ref().map_or("", |_| "https = [\"127.0.0.1:0\"]\n");
         let mut text = format!(
-            "[listen]\nhttp = [\"{listen}\"]\n\n[admin]\nsocket = \"run/admin.sock\"\n\n\
+            "[listen]\nhttp = [\"{listen}\"]\n{https}\n[admin]\nsocket = \"run/admin.sock\"\n\n\
              [policy]\nroot = \"policies/{ROOT}\"\n\n[state]\ndir = \"state\"\n\n\
              [limits]\n{limits}\n\n[log]\nlevel = \"{log_level}\"\n"
         );
+        if let Some(tls) = &self.tls {
+            text.push_str(&format!("\n[tls]\n{tls}\n"));
+        }
         if let Some(key) = &self.trusted_key {
             text.push_str(&format!("\n[rules]\ntrusted_keys = [\"{key}\"]\n"));
         }
@@ -160,10 +173,15 @@ impl Setup {
         std::thread::spawn(move || listener.hear(stderr));
         // Killed by its drop where it does not become ready.
         let unready = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Server { child, setup: self.clone(), said, address: unready };
+        let mut server =
+            Server { child, setup: self.clone(), said, address: unready, address_tls: unready };
         server.wait_line("seawall: ready, generation ");
         let line = server.wait_line("seawall: listening on http://");
         server.address = line.rsplit('/').next().unwrap().parse().unwrap();
+        if self.tls.is_some() {
+            let line = server.wait_line("seawall: listening on https://");
+            server.address_tls = line.rsplit('/').next().unwrap().parse().unwrap();
+        }
         server
     }
 }
@@ -236,6 +254,8 @@ pub struct Server {
     pub setup: Setup,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it listens for TLS, if it does.
+    pub address_tls: SocketAddr,
 }
 
 impl Server {

@@ -5,6 +5,7 @@ mod bans;
 mod bell;
 mod board;
 mod carried;
+mod certificates;
 mod client;
 mod clock;
 mod config;
@@ -37,12 +38,16 @@ pub use bell::{
 };
 pub use board::{Board, HISTORY_MAX, LastReload, Past, Posted, Reloads};
 pub use carried::{Carried, Reset, Side};
+pub use certificates::{
+    CERTIFICATE_BYTES_MAX, CERTIFICATES_LOOK_MS, CertificateText, CertificateWatch,
+    read_certificates,
+};
 pub use client::{ANSWER_BYTES_MAX, ANSWER_MS, Client, ClientError};
 pub use clock::{clock, rfc3339};
 pub use config::{
-    CONFIG_BYTES_MAX, ClientHeader, Config, ConfigError, ConfigFault, FAULTS_MAX, LISTEN_MAX,
-    Limits, NEVER_BAN_MAX, Origin, SITES_MAX, SiteConfig, TRUSTED_NETS_MAX, TrustedProxies,
-    load_config,
+    CERTIFICATES_MAX, CONFIG_BYTES_MAX, CertificateFiles, Certificates, ClientHeader, Config,
+    ConfigError, ConfigFault, FAULTS_MAX, LISTEN_MAX, Limits, NEVER_BAN_MAX, Origin, SITES_MAX,
+    SiteConfig, TRUSTED_NETS_MAX, TrustedProxies, load_config,
 };
 pub use foundry::{
     CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX, COMPILE_BYTES_MAX,

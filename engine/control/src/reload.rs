@@ -303,7 +303,6 @@ impl<F: Forge> Reloader<F> {
             tests,
             warnings: warnings.len(),
         });
-        self.forge.afterwards(self.board.read());
         Outcome::Published { generation, took_ms, carried, warnings, restores, lifted: None }
     }
 
@@ -311,27 +310,35 @@ impl<F: Forge> Reloader<F> {
         Outcome::Refused { generation: self.forge.generation(), refusal: own_refusal(message) }
     }
 
-    fn tell(&self, occasion: Occasion, outcome: &Outcome) {
+    /// Tells how it ended, and then does what could wait until that was known.
+    fn tell(&mut self, occasion: Occasion, outcome: &Outcome) {
         let Occasion { cause, began, .. } = occasion;
         self.board.ended(cause, (self.now)().since_ms(began), outcome);
-        match outcome {
-            Outcome::Published { generation, took_ms, carried, warnings, restores, .. } => {
-                let from = restores.map(|past| format!(", made of the files of generation {past}"));
-                let from = from.unwrap_or_default();
-                log::info!("generation {generation} judges now ({took_ms} ms){from}");
-                carried.lines().iter().for_each(|line| log::info!("{line}"));
-                warnings.iter().for_each(|warning| log::warn!("{warning}"));
+        log_outcome(cause, outcome);
+        if matches!(outcome, Outcome::Published { .. }) {
+            self.forge.afterwards(self.board.read());
+        }
+    }
+}
+
+fn log_outcome(cause: Cause, outcome: &Outcome) {
+    match outcome {
+        Outcome::Published { generation, took_ms, carried, warnings, restores, .. } => {
+            let from = restores.map(|past| format!(", made of the files of generation {past}"));
+            let from = from.unwrap_or_default();
+            log::info!("generation {generation} judges now ({took_ms} ms){from}");
+            carried.lines().iter().for_each(|line| log::info!("{line}"));
+            warnings.iter().for_each(|warning| log::warn!("{warning}"));
+        }
+        Outcome::Unchanged { generation, .. } if cause >= Cause::Signal => {
+            log::info!("nothing changed: generation {generation} goes on");
+        }
+        Outcome::Unchanged { .. } => {}
+        Outcome::Refused { generation, refusal } => {
+            for complaint in &refusal.complaints {
+                log::error!("{complaint}");
             }
-            Outcome::Unchanged { generation, .. } if cause >= Cause::Signal => {
-                log::info!("nothing changed: generation {generation} goes on");
-            }
-            Outcome::Unchanged { .. } => {}
-            Outcome::Refused { generation, refusal } => {
-                for complaint in &refusal.complaints {
-                    log::error!("{complaint}");
-                }
-                log::error!("the reload is refused: generation {generation} goes on");
-            }
+            log::error!("the reload is refused: generation {generation} goes on");
         }
     }
 }

@@ -120,8 +120,10 @@ impl EnumSpec {
 pub struct CounterMemory {
     /// Bytes for each key of a limit.
     pub limit_key: usize,
-    /// Bytes for each key of a track of requests or bytes.
-    pub sum_key: usize,
+    /// Bytes for each key of a track of requests.
+    pub requests_key: usize,
+    /// Bytes for each key of a track of bytes.
+    pub bytes_key: usize,
     /// Bytes for each key of a track of different things.
     pub distinct_key: usize,
     /// Bytes more for a track that is asked for `share` or `top`.

@@ -2,16 +2,21 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use seawall_model::ClientUnits;
 
-use crate::{EdgeLimits, Site, TrustedProxies};
+use crate::{EdgeLimits, Shown, Site, TrustedProxies};
 
 /// What the data plane is started with.
 #[derive(Debug, Clone)]
 pub struct EdgeConfig {
     /// Where to listen for plain HTTP/1.
     pub listen: Vec<SocketAddr>,
+    /// Where to listen for HTTP over TLS; nothing is served there without `shown`.
+    pub listen_tls: Vec<SocketAddr>,
+    /// The certificates.
+    pub shown: Option<Arc<Shown>>,
     /// Threads that serve; at least one is started.
     pub workers: usize,
     /// How wide a client is.
@@ -52,6 +57,9 @@ pub enum BindError {
         /// The site.
         site: Box<str>,
     },
+    /// HTTP over TLS needs a certificate.
+    #[error("there is an address for https and no certificate")]
+    NoCertificate,
     /// The system gave no thread or no descriptor.
     #[error("a worker cannot be started: {0}")]
     Worker(#[source] io::Error),

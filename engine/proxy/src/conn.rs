@@ -5,12 +5,14 @@
 //! registry of live connections holds it too, and ends a connection through it.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use seawall_model::{Client, Tick};
 use tokio::sync::Notify;
 
 use crate::enforce::Admitted;
+use crate::tls::Spoken;
 
 /// Where an exchange is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,7 @@ pub(crate) struct Conn {
     pub(crate) client: Client,
     pub(crate) port: u16,
     pub(crate) accepted: Tick,
+    spoken: OnceLock<Arc<Spoken>>,
     phase: AtomicU8,
     origin_late: AtomicBool,
     last: AtomicBool,
@@ -46,6 +49,7 @@ impl Conn {
             client,
             port,
             accepted,
+            spoken: OnceLock::new(),
             phase: AtomicU8::new(Phase::Head as u8),
             origin_late: AtomicBool::new(false),
             last: AtomicBool::new(false),
@@ -53,6 +57,16 @@ impl Conn {
             ended: AtomicBool::new(false),
             ending: Notify::new(),
         }
+    }
+
+    /// What was agreed on below HTTP, where that is TLS.
+    pub(crate) fn spoken(&self) -> Option<&Arc<Spoken>> {
+        self.spoken.get()
+    }
+
+    /// Notes what was agreed on, once.
+    pub(crate) fn note_spoken(&self, spoken: Spoken) {
+        let _first = self.spoken.set(Arc::new(spoken));
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -90,6 +90,16 @@ counters! {
     in_flight,
     /// Requests for a host that is no site of ours.
     unknown_host,
+    /// Requests for another site than their connection's name leads to.
+    misdirected,
+    /// TLS handshakes that were completed.
+    handshakes,
+    /// Connections closed because they did not begin with a ClientHello.
+    tls_no_hello,
+    /// TLS handshakes that came to nothing.
+    tls_failed,
+    /// TLS handshakes that took too long.
+    tls_late,
     /// Requests admitted to an origin.
     admitted,
     /// Requests answered by us without asking an origin.

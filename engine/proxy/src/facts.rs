@@ -3,11 +3,14 @@
 //! Everything is borrowed from the head but the two texts that must be folded, host and path. The
 //! client is the one that [`crate::hops`] has resolved. From [`facts_of`] on, no code knows what server or engine the request came through.
 
+use std::sync::Arc;
+
 use seawall_model::{Client, Conn as ConnFacts, Facts, Geo, HeaderView, OriginHealth, Proto, Tick};
 use seawall_ruleset::http::{fold_host, fold_path};
 
 use crate::head::{BadHead, Head};
 use crate::sites::Route;
+use crate::tls::Spoken;
 
 /// The fields of a head, as they lie in the buffer.
 #[derive(Debug)]
@@ -55,13 +58,14 @@ impl Folded {
 }
 
 /// What a request came through.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Through {
     pub(crate) client: Client,
     pub(crate) port: u16,
     pub(crate) accepted: Tick,
     pub(crate) requests: u32,
     pub(crate) now: Tick,
+    pub(crate) spoken: Option<Arc<Spoken>>,
 }
 
 /// The facts of one request.
@@ -70,9 +74,10 @@ pub(crate) fn facts_of<'r>(
     fields: &'r WireFields<'r>,
     folded: &'r Folded,
     route: &'r Route,
-    through: &Through,
+    through: &'r Through,
 ) -> Facts<'r> {
-    let Through { client, port, accepted, requests, now } = *through;
+    let &Through { client, port, accepted, requests, now, .. } = through;
+    let spoken = through.spoken.as_deref();
     Facts {
         client,
         geo: Geo::default(),
@@ -81,6 +86,9 @@ pub(crate) fn facts_of<'r>(
             port,
             requests,
             age_ms: now.since_ms(accepted),
+            ja4: spoken.map(|spoken| &*spoken.ja4),
+            sni: spoken.and_then(|spoken| spoken.sni.as_deref()),
+            tls: spoken.map(|spoken| spoken.version),
             ..ConnFacts::default()
         },
         method: head.method,

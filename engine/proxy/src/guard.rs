@@ -27,12 +27,13 @@ use crate::conn::{Conn, Phase};
 use crate::counters::{EdgeCounters, count};
 use crate::head::{BadHead, Framing, Scan};
 use crate::pace::{BodyPace, WritePace, later};
+use crate::wire::Wire;
 use crate::{EdgeLimits, answer};
 
 /// Bytes taken from the kernel at once while reading into our own buffer.
 const READ_BYTES: usize = 4096;
 
-/// What a guarded stream runs over; TLS will be another one.
+/// What a guarded stream runs over.
 pub(crate) trait Transport:
     AsyncRead + AsyncWrite + Unpin + Debug + Send + Sync + 'static
 {
@@ -118,7 +119,7 @@ impl Alarm {
 
 /// A client's stream under guard.
 #[derive(Debug)]
-pub(crate) struct GuardedStream<S: Transport = TcpStream> {
+pub(crate) struct GuardedStream<S: Transport = Wire> {
     io: S,
     pub(crate) conn: Arc<Conn>,
     digest: Option<Arc<pingora_core::protocols::raw_connect::ProxyDigest>>,
@@ -411,7 +412,19 @@ impl<S: Transport> GuardedStream<S> {
             let wrote = ready!(self.poll_send(cx, None))?;
             self.out.advance(wrote.min(self.out.len()));
         }
-        Poll::Ready(Ok(()))
+        // TLS keeps a part back until it is asked.
+        match Pin::new(&mut self.io).poll_flush(cx) {
+            Poll::Pending => self.poll_stalled(cx).map(Err),
+            flushed => flushed,
+        }
+    }
+
+    /// Nothing can be sent at the moment; ready when that has lasted for too long.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let now = Instant::now();
+        let stalled = self.write_pace.waits(now, &self.limits);
+        ready!(self.write_alarm.poll(cx, stalled, now));
+        Poll::Ready(self.violation(|c| &c.write_stalled))
     }
 
     /// Sends `bytes`, or what was put together, and watches whether it goes.
@@ -429,12 +442,7 @@ impl<S: Transport> GuardedStream<S> {
                 Poll::Ready(Ok(wrote))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => {
-                let now = Instant::now();
-                let stalled = self.write_pace.waits(now, &self.limits);
-                ready!(self.write_alarm.poll(cx, stalled, now));
-                Poll::Ready(Err(self.violation(|c| &c.write_stalled)))
-            }
+            Poll::Pending => self.poll_stalled(cx).map(Err),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::facts::{Folded, Through, WireFields, facts_of};
 use crate::head::{BadHead, Framing, Head, Persistence, field_room, vet};
 use crate::hops::{Asker, Scheme};
 use crate::remember::{Case, Kept};
+use crate::sites::Route;
 
 /// What to do with the request at the front of the stream.
 #[derive(Debug)]
@@ -52,21 +53,36 @@ pub(crate) fn judge(
         count(&edge.counters.unknown_host);
         return Step { next: Next::Answer(Answer::last(421)), framing: head.framing };
     };
+    if !is_meant(edge, conn, route) {
+        count(&edge.counters.misdirected);
+        return Step { next: Next::Answer(Answer::last(421)), framing: head.framing };
+    }
     let now = (edge.now)();
     let live = edge.handle.load();
     let fields = WireFields(head.fields);
-    let direct = (conn.client, Scheme::Http);
+    let spoken = conn.spoken().cloned();
+    let scheme = if spoken.is_some() { Scheme::Https } else { Scheme::Http };
+    let direct = (conn.client, scheme);
     let asker = edge.trusted.asker(direct, &fields, &edge.units, edge.limits.trusted_hops_max);
     let (client, port, accepted) = (asker.client, conn.port, conn.accepted);
-    let through = Through { client, port, accepted, requests, now };
+    let through = Through { client, port, accepted, requests, now, spoken };
     let facts = facts_of(&head, &fields, &folded, route, &through);
     let decision = live.rules.decide_observed(&facts, &live.state, now, &*live.tally);
-    let kept = live.rules.watches_answers().then(|| Kept { head: bytes.into(), through });
+    let watched = live.rules.watches_answers();
+    let kept = watched.then(|| Kept { head: bytes.into(), through: through.clone() });
     let mut case = Case::new(edge, live, route.id, decision, now);
     case.kept = kept;
     let persistence = persistence(&head, ahead.len() - bytes.len(), mode);
     let next = enforce(case, route, manner(&head, persistence, asker));
     Step { next, framing: head.framing }
+}
+
+/// Whether a connection's name leads to the site that a request is for. A connection is accounted to
+/// the site of its name, and another site's requests may not travel on that account (RFC 9110
+/// §15.5.20). One that named nobody is for any site.
+fn is_meant(edge: &Edge, conn: &Conn, route: &Route) -> bool {
+    let sni = conn.spoken().and_then(|spoken| spoken.sni.as_deref());
+    sni.is_none_or(|sni| edge.sites.find(sni).is_some_and(|named| named.id == route.id))
 }
 
 /// The answer to what is no head, or means two things.

@@ -1,7 +1,8 @@
 //! The data plane: translates and enforces, never decides.
 //!
 //! A request's way through the files: `listen` (a place, or a reset) → `proxy_protocol` and `hops`
-//! (who asks, where a listed hop stands between) → `guard` (every deadline, and
+//! (who asks, where a listed hop stands between) → `tls` (which site, and what speaks) → `guard`
+//! (every deadline, and
 //! where each request ends) → `head` (one meaning, or refused) → `facts` → the ruleset's `decide` →
 //! `enforce` (one arm per verdict) → `service` and `upstream` (pingora forwards what was admitted)
 //! → `remember`. Judging happens before pingora's machinery, so a refusal costs one parse and one
@@ -35,7 +36,9 @@ mod remember;
 mod serve;
 mod service;
 mod sites;
+mod tls;
 mod upstream;
+mod wire;
 
 pub use answer::{answer_code, read_answer_code};
 pub use config::{BindError, EdgeConfig};
@@ -47,6 +50,7 @@ pub use limits::EdgeLimits;
 pub use listen::DataPlane;
 pub use log::{EngineLog, log_filter};
 pub use sites::Site;
+pub use tls::{Identities, IdentityError, PemPair, Shown};
 
 #[cfg(test)]
 mod tests;

@@ -47,6 +47,8 @@ pub struct EdgeLimits {
     /// Reads that a head may take: what bounds the system calls that a dripped head costs us.
     /// Counter: `heads_refused`, kind `drip`.
     pub head_reads_max: u32,
+    /// From accept to the end of the TLS handshake, in milliseconds. Counter: `tls_late`.
+    pub tls_handshake_ms: u64,
     /// Silence before a head's first byte, in milliseconds. Counter: `idle_closed`.
     pub idle_ms: u64,
     /// Requests of one connection; the last is answered with `Connection: close`. Counter:
@@ -132,6 +134,7 @@ impl Default for EdgeLimits {
             head_fields_max: 100,
             method_bytes_max: 32,
             head_reads_max: 100,
+            tls_handshake_ms: 5_000,
             idle_ms: 15_000,
             connection_requests_max: 1_000,
             connection_age_ms: 3_600_000,

@@ -33,13 +33,23 @@ use crate::registry::{Entry, Registry};
 use crate::serve::{Open, Server};
 use crate::service::Service;
 use crate::sites::Sites;
+use crate::tls::{Failed, Secrecy};
+use crate::wire::Wire;
 use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits};
+
+/// Where is listened, and whether over TLS.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    address: SocketAddr,
+    is_tls: bool,
+}
 
 /// The data plane, bound and not yet accepting.
 #[derive(Debug)]
 pub struct DataPlane {
-    listeners: Vec<(SocketAddr, TcpListener)>,
+    listeners: Vec<(Place, TcpListener)>,
     workers: usize,
+    secrecy: Option<Secrecy>,
     pub(crate) edge: Arc<Edge>,
 }
 
@@ -57,12 +67,21 @@ impl DataPlane {
     ) -> Result<Self, BindError> {
         let sites = Sites::resolve(&config.sites)?;
         let mut listeners = Vec::new();
-        for address in config.listen {
+        let plain = config.listen.into_iter().map(|address| Place { address, is_tls: false });
+        let tls = config.listen_tls.into_iter().map(|address| Place { address, is_tls: true });
+        for place in plain.chain(tls) {
+            let address = place.address;
             let listener = listen(address, config.limits.accept_backlog)
                 .map_err(|error| BindError::listen(address, &error))?;
             let bound = listener.local_addr().unwrap_or(address);
-            listeners.push((bound, listener));
+            listeners.push((Place { address: bound, ..place }, listener));
         }
+        if listeners.iter().any(|(place, _)| place.is_tls) && config.shown.is_none() {
+            return Err(BindError::NoCertificate);
+        }
+        let within = Duration::from_millis(config.limits.tls_handshake_ms);
+        let secrecy = config.shown.map(|shown| Secrecy::new(shown, within)).transpose();
+        let secrecy = secrecy.map_err(BindError::Worker)?;
         let edge = Arc::new(Edge {
             handle,
             records,
@@ -73,13 +92,15 @@ impl DataPlane {
             limits: Arc::new(config.limits),
             counters: Arc::new(EdgeCounters::default()),
         });
-        Ok(Self { listeners, workers: config.workers.max(1), edge })
+        Ok(Self { listeners, workers: config.workers.max(1), secrecy, edge })
     }
 
-    /// The addresses that are bound, with the ports that the kernel chose where 0 was asked for.
+    /// The addresses that are bound, each with its scheme, and with the ports that the kernel chose
+    /// where 0 was asked for.
     #[must_use]
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|(address, _)| *address).collect()
+    pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let scheme = |place: &Place| if place.is_tls { "https" } else { "http" };
+        self.listeners.iter().map(|(place, _)| (scheme(place), place.address)).collect()
     }
 
     /// Starts the workers.
@@ -92,8 +113,9 @@ impl DataPlane {
         let mut threads = Vec::new();
         for _ in 0..self.workers {
             let mut listeners = Vec::new();
-            for (_, listener) in &self.listeners {
-                listeners.push(listener.try_clone().map_err(BindError::Worker)?);
+            for (place, listener) in &self.listeners {
+                let secrecy = self.secrecy.clone().filter(|_| place.is_tls);
+                listeners.push((listener.try_clone().map_err(BindError::Worker)?, secrecy));
             }
             let edge = Arc::clone(&self.edge);
             let worker = Worker { edge, admission: Arc::clone(&admission), stop: stop.clone() };
@@ -127,7 +149,7 @@ struct Worker {
 
 impl Worker {
     /// Serves until the data plane stops.
-    fn run(self, listeners: Vec<TcpListener>) {
+    fn run(self, listeners: Vec<(TcpListener, Option<Secrecy>)>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         // Without a runtime (no descriptors left) the other workers go on.
         let Ok(runtime) = runtime else {
@@ -148,8 +170,9 @@ impl Worker {
             let registry = Arc::new(Registry::default());
             let mut loops = JoinSet::new();
             loops.spawn(Arc::clone(&registry).watch(Arc::clone(&server.edge), server.stop.clone()));
-            for listener in listeners {
+            for (listener, secrecy) in listeners {
                 let accept = Accept {
+                    secrecy,
                     server: server.clone(),
                     registry: Arc::clone(&registry),
                     admission: Arc::clone(&self.admission),
@@ -165,6 +188,7 @@ impl Worker {
 /// The accept loop of one worker on one address.
 struct Accept {
     server: Server,
+    secrecy: Option<Secrecy>,
     admission: Arc<Admission>,
     registry: Arc<Registry>,
     open: JoinSet<()>,
@@ -216,6 +240,7 @@ impl Accept {
                 let guest = Guest {
                     server: self.server.clone(),
                     registry: Arc::clone(&self.registry),
+                    secrecy: self.secrecy.clone(),
                     permit,
                     client,
                     port: peer.port(),
@@ -278,6 +303,7 @@ fn reset(stream: &TcpStream) {
 struct Guest {
     server: Server,
     registry: Arc<Registry>,
+    secrecy: Option<Secrecy>,
     permit: Permit,
     client: Client,
     port: u16,
@@ -329,21 +355,55 @@ impl Guest {
         let now = (self.server.edge.now)();
         let conn = Arc::new(Conn::new(self.client, self.port, now));
         let entry = self.registry.enter(Arc::clone(&conn));
-        serve(self.server, stream, conn, (self.permit, entry)).await;
+        serve(self.server, (stream, self.secrecy), conn, (self.permit, entry)).await;
     }
 }
 
 /// Serves one connection under guard, until it ends or its client is banned.
-async fn serve(server: Server, stream: TcpStream, conn: Arc<Conn>, _held: (Permit, Entry)) {
+async fn serve(
+    server: Server,
+    (stream, secrecy): (TcpStream, Option<Secrecy>),
+    conn: Arc<Conn>,
+    _held: (Permit, Entry),
+) {
     let _open = Open::new(&server.edge);
     tune(&stream, &server.edge.limits);
-    let limits = Arc::clone(&server.edge.limits);
-    let counters = Arc::clone(&server.edge.counters);
-    let stream = Box::new(GuardedStream::new(stream, Arc::clone(&conn), limits, counters));
+    let serving = async {
+        let Some(wire) = agree(&server.edge, stream, secrecy, &conn).await else { return };
+        let limits = Arc::clone(&server.edge.limits);
+        let counters = Arc::clone(&server.edge.counters);
+        let stream = GuardedStream::new(wire, Arc::clone(&conn), limits, counters);
+        server.serve(Box::new(stream)).await;
+    };
     tokio::select! {
         biased;
         () = conn.ending() => {}
-        () = server.serve(stream) => {}
+        () = serving => {}
+    }
+}
+
+/// What HTTP is spoken over: the connection itself, or TLS on it.
+async fn agree(
+    edge: &Edge,
+    stream: TcpStream,
+    secrecy: Option<Secrecy>,
+    conn: &Conn,
+) -> Option<Wire> {
+    let Some(secrecy) = secrecy else { return Some(Wire::Plain(stream)) };
+    match secrecy.agree(stream).await {
+        Ok((wire, spoken)) => {
+            count(&edge.counters.handshakes);
+            conn.note_spoken(spoken);
+            Some(Wire::Tls(wire))
+        }
+        Err(why) => {
+            count(match why {
+                Failed::NoHello => &edge.counters.tls_no_hello,
+                Failed::Handshake => &edge.counters.tls_failed,
+                Failed::Late => &edge.counters.tls_late,
+            });
+            None
+        }
     }
 }
 

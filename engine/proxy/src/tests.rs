@@ -74,6 +74,8 @@ struct World {
 
 fn config(origin: SocketAddr, limits: EdgeLimits) -> EdgeConfig {
     EdgeConfig {
+        listen_tls: Vec::new(),
+        shown: None,
         listen: vec![([127, 0, 0, 1], 0).into()],
         workers: 1,
         units: ClientUnits::default(),
@@ -106,7 +108,7 @@ impl World {
     fn with(limits: EdgeLimits) -> Self {
         let origin = Origin::start();
         let (plane, handle, records) = bind(config(origin.address, limits)).unwrap();
-        let address = plane.addresses()[0];
+        let address = plane.addresses()[0].1;
         Self { origin, handle, records, address, running: plane.start().unwrap() }
     }
 
@@ -317,7 +319,7 @@ fn an_origin_that_is_down_or_hangs_is_told_in_time() {
 
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (plane, ..) = bind(config(closed, limits)).unwrap();
-    let address = plane.addresses()[0];
+    let address = plane.addresses()[0].1;
     let world = World { address, running: plane.start().unwrap(), ..world };
     let answer = world.ask(get("/"));
     assert_eq!(statuses(&answer), ["502"], "{answer}");

@@ -32,14 +32,16 @@ pub(crate) fn load_lists(loading: &mut Loading<'_>, program: &Program) -> Vec<Ar
 }
 
 fn empty(list: &List) -> Arc<LoadedList> {
-    Arc::new(LoadedList { digest: NO_FILE, set: list_set(Vec::new(), list.element), bad_lines: 0 })
+    let set = list_set(Vec::new(), list.element);
+    Arc::new(LoadedList { digest: NO_FILE, set, lines: 0, bad_lines: 0 })
 }
 
 impl Loading<'_> {
     fn list(&mut self, list: &List) -> Arc<LoadedList> {
         match &list.source {
             ListSource::Inline(set) => {
-                Arc::new(LoadedList { digest: NO_FILE, set: set.clone(), bad_lines: 0 })
+                let set = set.clone();
+                Arc::new(LoadedList { digest: NO_FILE, set, lines: 0, bad_lines: 0 })
             }
             ListSource::File { path, max, on_error } => self.file_list(list, path, *max, *on_error),
         }
@@ -125,10 +127,11 @@ impl Loading<'_> {
         bytes: &[u8],
         max: usize,
     ) -> Option<Arc<LoadedList>> {
-        let digest = digest(bytes);
-        let fits = |old: &LoadedList| lines(bytes).count().saturating_sub(old.bad_lines) <= max;
+        let full = resolve(self.files.name(list.file), path);
+        let known = full.and_then(|full| self.sources.sha256(&full));
+        let digest = known.unwrap_or_else(|| digest(bytes));
         let old = self.loaded_before(list);
-        if let Some(old) = old.filter(|old| old.digest == digest && fits(old)) {
+        if let Some(old) = old.filter(|old| old.digest == digest && old.lines <= max) {
             return Some(old);
         }
         let read = Elements::read(bytes, list.element);
@@ -203,7 +206,8 @@ impl Elements {
 
     fn loaded(self, digest: [u8; 32], list: &List) -> Arc<LoadedList> {
         let Self { found, bad_lines, .. } = self;
-        Arc::new(LoadedList { digest, set: list_set(found, list.element), bad_lines })
+        let lines = found.len();
+        Arc::new(LoadedList { digest, set: list_set(found, list.element), lines, bad_lines })
     }
 }
 

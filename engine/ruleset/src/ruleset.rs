@@ -25,6 +25,8 @@ pub(crate) struct LoadedList {
     /// Digest of the bytes it was read from; zero for one written out.
     pub(crate) digest: [u8; 32],
     pub(crate) set: Set,
+    /// Lines that were an element; some of the elements may have been merged.
+    pub(crate) lines: usize,
     /// Lines that were no element.
     pub(crate) bad_lines: usize,
 }

@@ -72,9 +72,10 @@ pub trait Store {
     /// Why they cannot be listed.
     fn glob(&self, pattern: &str) -> Result<Vec<String>, ReadError>;
 
-    /// The SHA-256 of a file as it was read last, where the store knows it already.
-    fn digest(&self, _path: &str) -> Option<[u8; 32]> {
-        None
+    /// The SHA-256 of a file that was just read. A store that reads the same bytes more than once
+    /// need not work it out each time.
+    fn digest(&self, _path: &str, bytes: &Arc<[u8]>) -> [u8; 32] {
+        Sha256::digest(bytes).into()
     }
 
     /// The copy of a list file from when it was good last, where one is kept that differs from
@@ -344,8 +345,7 @@ impl Sources {
         };
         if let Ok(bytes) = &bytes {
             self.total = self.total.saturating_add(bytes.len() as u64);
-            let digest = store.digest(path).unwrap_or_else(|| Sha256::digest(bytes).into());
-            self.digests.insert(path.to_owned(), digest);
+            self.digests.insert(path.to_owned(), store.digest(path, bytes));
         }
         self.files.insert(path.to_owned(), bytes);
     }

@@ -15,6 +15,7 @@ mod stored;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -30,6 +31,10 @@ pub const BANS_MAX: usize = 1 << 20;
 
 /// Bans of one member at most: a sixteenth of all.
 pub const BANS_PER_MEMBER_MAX: usize = BANS_MAX / 16;
+
+/// Bans that are read or ended under one lock, so that a request waits a millisecond for it and not
+/// for all of them.
+const PAGE: usize = 1_024;
 
 /// Ended bans that one new ban clears away at most, so that the first after a quiet night does not
 /// stop all traffic to clear a million. One is enough to make room for one.
@@ -266,16 +271,6 @@ impl Ledgers {
             self.remove(&unit, scope_of(member.as_deref()));
         }
     }
-
-    fn list(&self, now: Tick, most: usize) -> Vec<ListedBan> {
-        let running = self.ends.iter().filter(|((until, _), _)| now < *until);
-        let listed = running.filter_map(|((until, _), (member, unit))| {
-            let ban = self.ledger(scope_of(member.as_deref()))?.bans.get(unit)?;
-            let why = Arc::clone(&ban.why);
-            Some(ListedBan { unit: *unit, member: member.clone(), until: *until, why })
-        });
-        listed.take(most).collect()
-    }
 }
 
 fn scope_of(member: Option<&str>) -> BanScope<'_> {
@@ -421,18 +416,35 @@ impl Bans {
     }
 
     /// Ends every ban that `wrong` says was set wrongly, and says how many: what undoes a rule or
-    /// a generation.
+    /// a generation. Bans that are set while it is at work stay.
     pub fn lift(&self, wrong: impl Fn(&BanOrigin) -> bool, now: Tick) -> usize {
-        let mut ledgers = self.ledgers.write();
+        let last_number = self.ledgers.read().number;
         let mut lifted: usize = 0;
-        for ban in ledgers.list(now, usize::MAX).iter().filter(|ban| wrong(&ban.why)) {
-            let scope = scope_of(ban.member.as_deref());
-            let removed = ledgers.remove(&ban.unit, scope);
-            self.followers.tell(|| BanEvent::lifted(ban.unit, scope));
-            lifted = lifted.saturating_add(usize::from(removed.is_some()));
+        for mut page in self.pages(now) {
+            page.retain(|((_, number), ban)| *number <= last_number && wrong(&ban.why));
+            lifted = lifted.saturating_add(self.end_all(&page));
+        }
+        lifted
+    }
+
+    /// Ends those of a page that are still there, and says how many.
+    fn end_all(&self, page: &[(End, ListedBan)]) -> usize {
+        if page.is_empty() {
+            return 0;
+        }
+        let mut ledgers = self.ledgers.write();
+        let mut ended: usize = 0;
+        for (end, ban) in page {
+            // One that was set again since ends otherwise, and is another.
+            if ledgers.ends.contains_key(end) {
+                let scope = scope_of(ban.member.as_deref());
+                ledgers.remove(&ban.unit, scope);
+                self.followers.tell(|| BanEvent::lifted(ban.unit, scope));
+                ended = ended.saturating_add(1);
+            }
         }
         self.note_count(&ledgers);
-        lifted
+        ended
     }
 
     /// Ends all bans of all scopes, and says how many.
@@ -453,16 +465,43 @@ impl Bans {
         self.followers.add(room)
     }
 
-    /// The bans that run at `now`, those that end first first.
+    /// The bans that run at `now`, those that end first first. It is read a page at a time: one
+    /// that is set meanwhile may be missing, one that is made longer may be there with both ends.
     #[must_use]
     pub fn list(&self, now: Tick) -> Vec<ListedBan> {
         self.first(usize::MAX, now)
     }
 
-    /// The first of them, at most `most`: who only looks holds nobody up for long.
+    /// The first of them, at most `most`.
     #[must_use]
     pub fn first(&self, most: usize, now: Tick) -> Vec<ListedBan> {
-        self.ledgers.read().list(now, most)
+        self.pages(now).flatten().map(|(_, ban)| ban).take(most).collect()
+    }
+
+    /// Running bans in the order of their ends, with those.
+    fn pages(&self, now: Tick) -> impl Iterator<Item = Vec<(End, ListedBan)>> {
+        let mut after = None;
+        std::iter::from_fn(move || {
+            let (page, last) = self.page(after, now);
+            after = last;
+            last.map(|_| page)
+        })
+    }
+
+    /// A page of them, and where the next begins.
+    fn page(&self, after: Option<End>, now: Tick) -> (Vec<(End, ListedBan)>, Option<End>) {
+        let ledgers = self.ledgers.read();
+        let begin = after.map_or(Bound::Included((now.plus_ms(1), 0)), Bound::Excluded);
+        let page = ledgers.ends.range((begin, Bound::Unbounded)).take(PAGE);
+        let mut last = None;
+        let listed = page.filter_map(|(end, (member, unit))| {
+            last = Some(*end);
+            let ban = ledgers.ledger(scope_of(member.as_deref()))?.bans.get(unit)?;
+            let why = Arc::clone(&ban.why);
+            let (unit, member) = (*unit, member.clone());
+            Some((*end, ListedBan { unit, member, until: end.0, why }))
+        });
+        (listed.collect(), last)
     }
 
     /// How many bans there are; those that ended since one was last set may be among them.

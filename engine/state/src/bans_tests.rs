@@ -229,3 +229,39 @@ fn who_follows_sees_what_is_set_and_lifted_and_how_much_was_lost() {
     let _nobody_listens = add(6, 1_000);
     assert_eq!(bans.len(), 5);
 }
+
+#[test]
+fn looking_and_lifting_take_a_page_at_a_time() {
+    let (pages, rules) = (4, ["floor.wrong", "floor.right"]);
+    let total = pages * PAGE;
+    let bans = bans(2 * total, 10);
+    for n in 0..total {
+        let ip = IpAddr::from(u32::try_from(n).unwrap().wrapping_add(0x0a00_0000).to_be_bytes());
+        let unit = BanUnit::Net(Prefix::host(ip));
+        let for_ms = 1_000 + n as u64 / 3;
+        bans.add(unit, for_ms, why(rules[n % 2], 1), BanScope::Host, NOW);
+    }
+    let listed = bans.list(NOW);
+    assert!(listed.is_sorted_by_key(|ban| ban.until));
+    assert_eq!((listed.len(), bans.first(PAGE + 1, NOW)), (total, listed[..PAGE + 1].to_vec()));
+    let ended = listed[PAGE - 1].until;
+    let left = listed.iter().filter(|ban| ban.until > ended).count();
+    assert_eq!(bans.list(ended).len(), left, "those that run no more are left out");
+    let seen = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    let wrong = |origin: &BanOrigin| {
+        assert!(bans.ledgers.try_write().is_some(), "nobody waits while it is judged");
+        seen.borrow_mut().insert(bans.len());
+        // Set while it is at work, it would go on for ever if these were lifted too.
+        let unit = BanUnit::Asn(u32::try_from(seen.borrow().len()).unwrap());
+        bans.add(unit, 1_000_000, why(rules[0], 2), BanScope::Host, NOW);
+        &*origin.rule == rules[0]
+    };
+    assert_eq!(bans.lift(wrong, NOW), total / 2);
+    assert!(seen.borrow().len() >= pages, "{:?}", seen.borrow());
+    let after = bans.list(NOW);
+    let stay = |rule: &str| after.iter().filter(|ban| &*ban.why.rule == rule).count();
+    assert_eq!(stay(rules[1]), total / 2);
+    assert_eq!(stay(rules[0]), after.len() - total / 2);
+    assert_eq!(bans.clear(NOW), after.len());
+    assert_eq!((bans.len(), bans.list(NOW)), (0, Vec::new()));
+}

@@ -14,8 +14,8 @@ use seawall_model::Tick;
 
 use crate::key::Key;
 use crate::newest::Asked;
-use crate::table::{Entry, Standing, Table, key_bytes};
-use crate::window::{buckets_passed, elapsed_ms, scale_up};
+use crate::table::{Entry, Filled, Standing, Table, key_bytes};
+use crate::window::{buckets_passed, elapsed_ms, joined_ms, scale_up};
 
 /// Up to so many, distinct things are counted exactly.
 pub const EXACT_MAX: usize = 16;
@@ -299,13 +299,15 @@ impl Distinct {
         few.sum().max(many.unwrap_or(0))
     }
 
-    /// Takes over what `older` holds.
-    pub(crate) fn absorb(&self, older: &Self) {
+    /// Takes over what `older` holds, for a generation that asks over `asked_ms`.
+    pub(crate) fn absorb(&self, older: &Self, asked_ms: u64) {
         self.few.absorb(&older.few, |here, there| {
             let mut there = *there;
-            there.read_over(here.window_ms);
-            there.advance(here.seen);
+            let window_ms = joined_ms(here.window_ms, there.window_ms, asked_ms);
             here.advance(there.seen);
+            there.advance(here.seen);
+            here.read_over(window_ms);
+            there.read_over(window_ms);
             for (i, hash) in there.hashes.iter().enumerate() {
                 let is_taken = there.taken & bit(i) != 0;
                 let is_current = there.current & bit(i) != 0;
@@ -318,19 +320,21 @@ impl Distinct {
         });
         self.many.absorb(&older.many, |here, there| {
             let mut there = there.clone();
-            there.read_over(here.window_ms);
-            there.advance(here.seen);
+            let window_ms = joined_ms(here.window_ms, there.window_ms, asked_ms);
             here.advance(there.seen);
+            there.advance(here.seen);
+            here.read_over(window_ms);
+            there.read_over(window_ms);
             here.current = union(&here.current, &there.current);
             here.before = union(&here.before, &there.before);
         });
     }
 
-    /// Resident keys, slots, evictions and refusals; those of the registers count as refusals.
-    pub(crate) fn filled(&self) -> (usize, usize, u64, u64) {
-        let lost = self.many.evictions().saturating_add(self.many.refused());
-        let refused = self.few.refused().saturating_add(lost);
-        (self.few.resident(), self.few.capacity(), self.few.evictions(), refused)
+    /// How full it is; evictions and refusals of the registers count as refusals.
+    pub(crate) fn filled(&self) -> Filled {
+        let (few, many) = (self.few.filled(), self.many.filled());
+        let lost = many.evictions.saturating_add(many.refused);
+        Filled { refused: few.refused.saturating_add(lost), ..few }
     }
 }
 
@@ -363,9 +367,9 @@ mod tests {
             assert_eq!(distinct.sum_over(key(1), WINDOW_MS, Tick(0)), n + 1);
         }
         assert_eq!(distinct.sum_over(key(2), WINDOW_MS, Tick(0)), 0);
-        assert_eq!(distinct.many.resident(), 0);
+        assert_eq!(distinct.many.filled().resident, 0);
         distinct.feed(key(1), key(200), ASKED, Tick(0));
-        assert_eq!(distinct.many.resident(), 1, "the seventeenth takes registers");
+        assert_eq!(distinct.many.filled().resident, 1, "the seventeenth takes registers");
     }
 
     #[test]
@@ -411,7 +415,7 @@ mod tests {
             (0..keys).map(|n| distinct.sum_over(key(n), WINDOW_MS, Tick(keys))).collect();
         assert!(reads.iter().all(|read| *read >= 16 && *read < 80), "{reads:?}");
         assert!(reads.iter().filter(|read| **read == 16).count() as u64 >= keys - slots);
-        assert_eq!(distinct.filled().3, keys - distinct.many.resident() as u64);
+        assert_eq!(distinct.filled().refused, keys - distinct.many.filled().resident as u64);
     }
 
     #[test]

@@ -14,6 +14,8 @@
 
 mod bans;
 mod by_hand;
+#[cfg(test)]
+mod crowd_tests;
 mod distinct;
 mod feed;
 mod heavy;
@@ -39,7 +41,7 @@ pub use feed::{BanEvent, Following};
 pub use heavy::{HEAVY_BYTES, HEAVY_KEYS_MAX, SHARE_COUNTED_MIN};
 pub use key::{Key, KeyBuilder, Seed};
 pub use levels::{LEVEL_SITES_MAX, LevelChange, LevelTerms};
-pub use limit::{Hold, LIMIT_KEY_BYTES, LimitTable, Outcome, Rate, Terms};
+pub use limit::{Hold, LIMIT_KEY_BYTES, LimitTable, Outcome, Rate, TABLE_HOLD_MS_MAX, Terms};
 pub use ring::{RECORDS_MAX, Ring};
 pub use snapshot::{
     Mark, REMEMBERED_MS_MAX, Reading, Restored, SNAPSHOT_BYTES_MAX, Snapshot, SnapshotError,
@@ -47,4 +49,5 @@ pub use snapshot::{
 pub use state::{CarryReport, Counted, CounterShape, CounterSpec, State, StateLimits, TableFill};
 pub use table::TABLE_KEYS_MAX;
 pub use tally::Tally;
-pub use track::{SUM_KEY_BYTES, TrackTable};
+pub use track::{BYTES_KEY_BYTES, REQUESTS_KEY_BYTES, TrackTable};
+pub use window::{TABLE_COUNT_MAX, TABLE_WINDOW_MS_MAX};

@@ -12,6 +12,7 @@
 //! The terms (N, W, B, hold) come with each request and not with the table: an edit changes them
 //! under a running count and refills nothing.
 
+mod packed;
 mod stored;
 
 use std::sync::Arc;
@@ -21,15 +22,18 @@ use seawall_model::Tick;
 
 use crate::key::Key;
 use crate::newest::{Caller, Epoch, Newest};
-use crate::table::{Entry, Standing, Table, key_bytes};
-use crate::window::{Window, scale_down, scale_up};
+use crate::table::{Entry, Filled, Standing, Table, key_bytes};
+use crate::window::{Window, joined_ms, scale_down, scale_up};
+use packed::PackedCount;
+pub use packed::TABLE_HOLD_MS_MAX;
 
 /// `to N/W burst B`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// Requests that one window admits.
+    /// Requests that one window admits; more than [`TABLE_COUNT_MAX`](crate::TABLE_COUNT_MAX) is
+    /// that many.
     pub n: u64,
-    /// The window.
+    /// The window; longer than [`TABLE_WINDOW_MS_MAX`](crate::TABLE_WINDOW_MS_MAX) is that long.
     pub window_ms: u64,
     /// The reserve beyond them; more than 2^32 − 1 is that many.
     pub burst: u64,
@@ -38,7 +42,7 @@ pub struct Rate {
 /// `hold D doubling to M`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hold {
-    /// How long a key that went over stays over.
+    /// How long a key that went over stays over; longer than [`TABLE_HOLD_MS_MAX`] is that long.
     pub for_ms: u64,
     /// The longest hold; each trigger within this time of the last doubles the hold up to it.
     pub doubling_to_ms: Option<u64>,
@@ -75,11 +79,11 @@ pub struct Terms<'p> {
 const REFILL_WINDOWS: u64 = 10;
 
 /// Bytes that a limit takes for each key it is made for.
-pub const LIMIT_KEY_BYTES: usize = key_bytes::<Count>();
+pub const LIMIT_KEY_BYTES: usize = key_bytes::<PackedCount>();
 
-/// One key of a limit: 64 bytes.
-#[derive(Debug, Clone, Copy, Default)]
-struct Count {
+/// One key of a limit, as it is reckoned with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count {
     window: Window,
     /// What is left of the reserve, in parts of which one request takes [`parts`]: each millisecond
     /// refills `burst` of them, so no fraction is lost.
@@ -92,9 +96,8 @@ struct Count {
 }
 
 /// Whether a pass newer than the last hold was shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answered {
-    #[default]
     No,
     Yes,
 }
@@ -120,9 +123,14 @@ fn reserve_of(rate: &Rate) -> u32 {
 impl Count {
     /// A key that was never seen: nothing counted, the reserve full.
     fn new(rate: &Rate, now: Tick) -> Self {
-        let burst = reserve_of(rate);
-        let reserve = u64::from(burst).saturating_mul(parts(rate.window_ms.max(1)));
-        Self { window: Window::new(rate.window_ms, now), reserve, burst, ..Self::default() }
+        Self::unspent(Window::new(rate.window_ms, now), reserve_of(rate))
+    }
+
+    /// A full reserve, and no hold.
+    fn unspent(window: Window, burst: u32) -> Self {
+        let reserve = u64::from(burst).saturating_mul(parts(window.window_ms()));
+        let (hold_began, hold_ms) = (Tick(0), 0);
+        Self { window, reserve, hold_began, hold_ms, burst, answered: Answered::No }
     }
 
     /// Moves on to `now` under `rate`.
@@ -249,15 +257,17 @@ impl Count {
         copy.outcome(step, terms.rate)
     }
 
-    /// Joins a twin that lived on in the table of an older generation: the stricter of the two.
-    fn join(&mut self, other: &Self) {
-        let rate = Rate { n: 0, window_ms: self.window.window_ms(), burst: u64::from(self.burst) };
+    /// Joins a twin that lived on in the table of an older generation: the stricter of the two. Where
+    /// their windows differ, both are read over the one that is asked for from now on.
+    fn join(&mut self, other: &Self, asked_ms: u64) {
+        let window_ms = joined_ms(self.window.window_ms(), other.window.window_ms(), asked_ms);
+        let rate = Rate { n: 0, window_ms, burst: u64::from(self.burst) };
         let now = self.window.seen().max(other.window.seen());
         let mut other = *other;
         other.settle(&rate, now);
         self.settle(&rate, now);
         self.reserve = self.reserve.min(other.reserve);
-        self.window.raise_to(&other.window);
+        self.window.raise_to(&other.window, window_ms);
         if other.hold_ends() > self.hold_ends() {
             self.hold_began = other.hold_began;
             self.hold_ms = other.hold_ms;
@@ -275,19 +285,19 @@ impl Entry for Count {
         if self.is_held(now) {
             return Standing::Held;
         }
-        let full = u64::from(self.burst).saturating_mul(parts(self.window.window_ms()));
-        let refill = now.since_ms(self.window.seen()).saturating_mul(u64::from(self.burst));
-        if self.reserve.saturating_add(refill) < full {
+        if self.window.standing(now) == Standing::Live {
             return Standing::Live;
         }
-        self.window.standing(now)
+        let full = u64::from(self.burst).saturating_mul(parts(self.window.window_ms()));
+        let refill = now.since_ms(self.window.seen()).saturating_mul(u64::from(self.burst));
+        if self.reserve.saturating_add(refill) < full { Standing::Live } else { Standing::Idle }
     }
 }
 
 /// What the generations of one limit share.
 #[derive(Debug)]
 struct Shared {
-    counts: Table<Count>,
+    counts: Table<PackedCount>,
     newest: Newest,
     /// How often holds were lifted.
     lifts: AtomicU64,
@@ -319,13 +329,14 @@ impl LimitTable {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    pub(crate) fn absorb(&self, older: &Self) {
-        self.shared.counts.absorb(&older.shared.counts, Count::join);
+    /// Takes over what `older` counts, for a generation that asks over `window_ms`.
+    pub(crate) fn absorb(&self, older: &Self, window_ms: u64) {
+        let join = |here: &mut Count, there: &Count| here.join(there, window_ms);
+        self.shared.counts.absorb(&older.shared.counts, join);
     }
 
-    pub(crate) fn filled(&self) -> (usize, usize, u64, u64) {
-        let counts = &self.shared.counts;
-        (counts.resident(), counts.capacity(), counts.evictions(), counts.refused())
+    pub(crate) fn filled(&self) -> Filled {
+        self.shared.counts.filled()
     }
 
     /// Judges a request of `key` and counts it if it is admitted.
@@ -343,6 +354,8 @@ impl LimitTable {
     /// begins a new hold that asks for a newer pass. The hold runs on for whoever shares the key
     /// and has no such pass.
     pub fn admit_on(&self, key: Key, terms: &Terms<'_>, now: Tick) -> Outcome {
+        let (rate, hold) = (terms.rate.bounded(), terms.hold.map(Hold::bounded));
+        let terms = &Terms { rate: &rate, hold: hold.as_ref(), pass: terms.pass };
         let caller = self.shared.newest.caller(self.epoch);
         let judge = |count: &mut Count| match caller {
             Caller::Newest => {
@@ -358,10 +371,11 @@ impl LimitTable {
     /// What [`admit`](Self::admit) would say; counts nothing and begins no hold.
     #[must_use]
     pub fn would(&self, key: Key, rate: &Rate, hold: Option<&Hold>, now: Tick) -> Outcome {
+        let (rate, hold) = (rate.bounded(), hold.map(Hold::bounded));
         let found = self.shared.counts.read(key, |count| *count);
-        let mut count = found.unwrap_or_else(|| Count::new(rate, now));
-        let step = count.judge(&Terms { rate, hold, pass: None }, now);
-        count.outcome(step, rate)
+        let mut count = found.unwrap_or_else(|| Count::new(&rate, now));
+        let step = count.judge(&Terms { rate: &rate, hold: hold.as_ref(), pass: None }, now);
+        count.outcome(step, &rate)
     }
 
     /// Ends the holds that began at `since` or later, and says how many: what undoes a wrong rule
@@ -379,8 +393,13 @@ impl LimitTable {
     }
 
     #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.shared.counts.bytes()
+    }
+
+    #[cfg(test)]
     pub(crate) fn evictions(&self) -> u64 {
-        self.shared.counts.evictions()
+        self.filled().evictions
     }
 }
 

@@ -6,10 +6,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::key::tests::key;
+use crate::snapshot::REMEMBERED_MS_MAX;
+use crate::table::Packed;
 use Outcome::Within;
 
 const START: Tick = Tick::TEST_START;
 const MINUTE_MS: u64 = 60_000;
+/// The longest window of the language.
+const WINDOW_MS_MAX: u64 = 7 * 86_400_000;
 
 fn table() -> LimitTable {
     LimitTable::new(1_000, 0)
@@ -120,7 +124,7 @@ fn looking_changes_nothing() {
     let (table, rate) = (table(), per_minute(1, 0));
     let hold = hold(1_000_000, None);
     assert_eq!(table.would(key(1), &rate, Some(&hold), START), Within);
-    assert_eq!(table.filled().0, 0);
+    assert_eq!(table.filled().resident, 0);
     assert_eq!(table.admit(key(1), &rate, Some(&hold), START), Within);
     assert!(matches!(table.would(key(1), &rate, Some(&hold), START), Outcome::Over { .. }));
     let later = START.plus_ms(2 * MINUTE_MS);
@@ -132,11 +136,12 @@ fn a_full_table_of_held_keys_lets_newcomers_in() {
     let table = LimitTable::new(1, 0);
     let rate = Rate { n: 0, window_ms: 1_000, burst: 0 };
     let hold = hold(10_000, None);
-    let (_, capacity, ..) = table.filled();
+    let capacity = table.filled().capacity;
     let outcomes: Vec<_> =
         (0..100).map(|n| table.admit(key(n), &rate, Some(&hold), START)).collect();
     assert_eq!(outcomes.iter().filter(|o| **o != Within).count(), capacity);
-    assert_eq!(table.filled(), (capacity, capacity, 0, 100 - capacity as u64));
+    let refused = 100 - capacity as u64;
+    assert_eq!(table.filled(), Filled { resident: capacity, capacity, evictions: 0, refused });
     // The ends of the holds are the ends of the refusals.
     let later = START.plus_ms(10_000);
     assert_ne!(table.admit(key(99), &rate, Some(&hold), later), Within);
@@ -157,10 +162,24 @@ fn lifting_ends_the_holds_since_a_moment() {
 
 #[test]
 fn a_key_has_its_bytes() {
-    assert_eq!(size_of::<Count>(), 64);
-    let made = LimitTable::new(90_000, 0).filled().1 * (size_of::<Count>() + 16);
+    assert_eq!(size_of::<PackedCount>(), 44);
+    let made = LimitTable::new(90_000, 0).filled().capacity * (size_of::<PackedCount>() + 12);
     let told = 90_000 * LIMIT_KEY_BYTES;
     assert!(told.abs_diff(made) < made / 100, "{told} is said, {made} is taken");
+}
+
+#[test]
+fn a_limit_to_more_than_can_be_counted_is_met_all_the_same() {
+    let table = table();
+    let rate = Rate { n: u64::MAX, window_ms: MINUTE_MS, burst: 0 };
+    assert_eq!(table.admit(key(1), &rate, None, START), Within);
+    let left = 3;
+    let almost = |count: &mut Count| count.window.add(crate::TABLE_COUNT_MAX - 1 - left);
+    let made = || panic!("it is there");
+    table.shared.counts.update(key(1), START, made, almost);
+    let admitted = (0..100).filter(|_| table.admit(key(1), &rate, None, START) == Within).count();
+    assert_eq!(admitted as u64, left);
+    assert!(matches!(table.would(key(1), &rate, None, START), Outcome::Over { .. }));
 }
 
 #[test]
@@ -254,16 +273,16 @@ fn twins_join_to_the_stricter_of_both() {
     let hold = hold(500, None);
     let spend = |table: &LimitTable, n| table.admit(key(n), &rate, Some(&hold), START) == Within;
     assert!(spend(&older, 1) && spend(&older, 2));
-    newer.absorb(&older);
+    newer.absorb(&older, 1_000);
     assert!(spend(&older, 1) && spend(&older, 1) && spend(&newer, 1) && spend(&newer, 2));
     while spend(&older, 2) {}
-    newer.absorb(&older);
+    newer.absorb(&older, 1_000);
     assert!(!spend(&newer, 1), "none of three is left there, though one is here");
     let held = newer.would(key(2), &rate, None, START);
     assert_eq!(held, newer.would(key(2), &rate, Some(&hold), START));
     assert!(matches!(held, Outcome::Over { hold_began: Some(START), .. }));
     // What is stricter here stays: the other way round nothing is given back.
-    older.absorb(&newer);
+    older.absorb(&newer, 1_000);
     assert!(!spend(&older, 1));
 }
 
@@ -336,7 +355,75 @@ fn steps() -> impl Strategy<Value = Vec<(u64, i64)>> {
     prop::collection::vec((0_u64..4, wait), 1..300)
 }
 
+/// A number up to `most`, and its ends more often than chance would have them.
+fn up_to(most: u64) -> impl Strategy<Value = u64> {
+    prop_oneof![2 => 0..=most, 1 => Just(0), 1 => Just(1), 1 => most - 1..=most]
+}
+
+/// Every rate that the language has words for, and every hold.
+fn any_terms() -> impl Strategy<Value = (Rate, Option<Hold>)> {
+    let window = prop_oneof![3 => 1_u64..2_000, 1 => 1..=WINDOW_MS_MAX, 1 => Just(WINDOW_MS_MAX)];
+    let small = |most| prop_oneof![3 => 0_u64..8, 1 => up_to(most)];
+    let rate = (small(crate::TABLE_COUNT_MAX), window, small(u64::from(u32::MAX)))
+        .prop_map(|(n, window_ms, burst)| Rate { n, window_ms, burst });
+    let lasting = || prop_oneof![3 => 1_u64..3_000, 1 => up_to(REMEMBERED_MS_MAX)];
+    let hold = (lasting(), prop::option::of(lasting()))
+        .prop_map(|(for_ms, doubling_to_ms)| Hold { for_ms, doubling_to_ms });
+    (rate, prop::option::of(hold))
+}
+
+/// Who asks, how much later, and with which pass.
+type Ask = (bool, u64, Option<u64>);
+
+fn asks() -> impl Strategy<Value = Vec<Ask>> {
+    let wait = prop_oneof![6 => 0_u64..40, 2 => 0_u64..5_000, 1 => 0..=2 * WINDOW_MS_MAX];
+    prop::collection::vec((any::<bool>(), wait, prop::option::of(0_u64..5_000)), 1..200)
+}
+
 proptest! {
+    #[test]
+    fn packing_loses_nothing(
+        seen in up_to((1 << 48) - 1), window_ms in 1..=crate::TABLE_WINDOW_MS_MAX,
+        counts in (up_to(crate::TABLE_COUNT_MAX), up_to(crate::TABLE_COUNT_MAX)),
+        hold in (up_to(u64::MAX >> 1), up_to(TABLE_HOLD_MS_MAX), any::<bool>()),
+        reserve in up_to(u64::MAX), burst in up_to(u64::from(u32::MAX)),
+    ) {
+        let window = Window::holding(Tick(seen), window_ms, counts);
+        let burst = u32::try_from(burst).unwrap();
+        let answered = if hold.2 { Answered::Yes } else { Answered::No };
+        let (hold_began, hold_ms) = (Tick(hold.0), hold.1);
+        let count = Count { window, reserve, hold_began, hold_ms, burst, answered };
+        prop_assert_eq!(PackedCount::pack(count).unpack(), count);
+    }
+
+    /// The table against the same arithmetic on counts that were never packed.
+    #[test]
+    fn a_table_judges_as_the_arithmetic_does(
+        start in up_to((1 << 48) - 1), terms in prop::collection::vec(any_terms(), 2), asks in asks(),
+    ) {
+        let older = table();
+        let newer = older.shared_with(1);
+        newer.shared.newest.caller(1);
+        let mut plain: Option<Count> = None;
+        let mut now = Tick(start);
+        for (is_older, wait, pass) in asks {
+            now = now.plus_ms(wait).min(Tick((1 << 48) - 1));
+            let (table, (rate, hold)) =
+                if is_older { (&older, &terms[0]) } else { (&newer, &terms[1]) };
+            let pass = pass.map(|before| Tick(now.0.saturating_sub(before)));
+            let terms = Terms { rate, hold: hold.as_ref(), pass };
+            let count = plain.get_or_insert_with(|| Count::new(rate, now));
+            let expected = if is_older {
+                count.judge_older(&terms, now)
+            } else {
+                let step = count.judge(&terms, now);
+                count.outcome(step, rate)
+            };
+            prop_assert_eq!(table.admit_on(key(1), &terms, now), expected);
+            prop_assert_eq!(table.shared.counts.read(key(1), |count| *count), plain);
+        }
+    }
+
     #[test]
     fn a_limit_does_what_the_text_says(rate in rates(), hold in holds(), steps in steps()) {
         let table = table();
@@ -420,7 +507,7 @@ proptest! {
         let half = steps.len() / 2;
         for (i, (n, wait)) in steps.into_iter().enumerate() {
             if i == half {
-                second.absorb(&first);
+                second.absorb(&first, other.window_ms);
             }
             now = now.plus_ms(wait.unsigned_abs());
             let (moved, rate) = if i < half { (&first, &rate) } else { (&second, &other) };

@@ -21,7 +21,7 @@ use seawall_model::Tick;
 
 use crate::state::CarryReport;
 
-/// Bytes of a snapshot at most: eight million keys of limits, at 25 bytes each, and the rest for bans
+/// Bytes of a snapshot at most: nine million keys of limits, at 21 bytes each, and the rest for bans
 /// and what is held. It is made in memory.
 pub const SNAPSHOT_BYTES_MAX: usize = 256 << 20;
 

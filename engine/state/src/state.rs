@@ -20,7 +20,8 @@ use crate::key::{KeyBuilder, Seed};
 use crate::levels::{LevelChange, LevelMemory, LevelTerms, LevelsNow};
 use crate::limit::{LIMIT_KEY_BYTES, LimitTable};
 use crate::newest::Epoch;
-use crate::track::{SUM_KEY_BYTES, TrackTable, Weighed};
+use crate::table::Filled;
+use crate::track::{BYTES_KEY_BYTES, REQUESTS_KEY_BYTES, TrackTable, Weighed};
 
 /// What a track counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +81,8 @@ impl CounterSpec {
             CounterShape::Track { counted, heavy, .. } => (
                 match counted {
                     Counted::Distinct => DISTINCT_KEY_BYTES,
-                    Counted::Requests | Counted::Bytes => SUM_KEY_BYTES,
+                    Counted::Requests => REQUESTS_KEY_BYTES,
+                    Counted::Bytes => BYTES_KEY_BYTES,
                 },
                 if heavy { HEAVY_BYTES } else { 0 },
             ),
@@ -136,7 +138,7 @@ impl Counter {
         let table = match (&self.table, spec.shape) {
             (Table::Limit(old), CounterShape::Limit) if resized => {
                 let new = LimitTable::new(spec.keys(), epoch);
-                new.absorb(old);
+                new.absorb(old, spec.window_ms);
                 Table::Limit(new)
             }
             (Table::Limit(old), CounterShape::Limit) => Table::Limit(old.shared_with(epoch)),
@@ -144,7 +146,7 @@ impl Counter {
                 if counted == old.counted() =>
             {
                 Table::Track(if resized {
-                    old.resized(spec.keys(), spec.weighed(), epoch)
+                    old.resized((spec.keys(), spec.window_ms), spec.weighed(), epoch)
                 } else {
                     old.shared_with(spec.weighed(), epoch)
                 })
@@ -155,7 +157,7 @@ impl Counter {
     }
 
     fn fill(&self) -> TableFill {
-        let (keys, capacity, evictions, refused) = match &self.table {
+        let Filled { resident: keys, capacity, evictions, refused } = match &self.table {
             Table::Limit(limit) => limit.filled(),
             Table::Track(track) => track.filled(),
         };
@@ -286,12 +288,13 @@ impl State {
     pub fn settle(&self, older: &Self) {
         let known: HashMap<&str, &Counter> = older.by_identity();
         for counter in &self.counters {
+            let window_ms = counter.spec.window_ms;
             match (&counter.table, known.get(&*counter.spec.identity).map(|old| &old.table)) {
                 (Table::Limit(new), Some(Table::Limit(old))) if !new.same_as(old) => {
-                    new.absorb(old);
+                    new.absorb(old, window_ms);
                 }
                 (Table::Track(new), Some(Table::Track(old))) if !new.same_as(old) => {
-                    new.absorb(old);
+                    new.absorb(old, window_ms);
                 }
                 _ => {}
             }

@@ -142,6 +142,18 @@ fn another_size_loses_no_counts_hold_or_reserve() {
 }
 
 #[test]
+fn what_is_counted_while_a_table_grows_is_not_read_over_a_window_of_long_ago() {
+    let (first, now) = (state(&both(1_000, 10)), NOW.plus_ms(15_000));
+    assert!(ask(&first, "a", 9, 1_000, now).0);
+    let (second, _) = first.carry(&both(20_000, 10));
+    // Nobody has asked since the window was changed: the copy has the first one's.
+    let (third, _) = second.carry(&both(20_000, 500));
+    (0..4).for_each(|_| assert!(ask(&second, "a", 9, 20_000, now).0));
+    third.settle(&second);
+    assert_eq!(ask(&third, "a", 5, 20_000, now), (false, 6), "one and four were counted");
+}
+
+#[test]
 fn distinct_things_and_shares_survive_another_size() {
     let spec = |keys| [track("paths", Counted::Distinct, 60_000, keys)];
     let old = state(&spec(10));

@@ -7,45 +7,93 @@
 //! unused, never a held one. If all sixteen are held, the newcomer finds no place and its counter
 //! reads 0.
 //!
-//! Memory is taken when the table is made: 16 bytes and the entry a slot, so 107 bytes for each
-//! key of a limit and 64 for each of a track of requests or bytes.
+//! Memory is taken when the table is made: 12 bytes of key and the packed entry a slot, so 75 bytes
+//! for each key of a limit, 43 for each of a track of requests and 54 of a track of bytes. A set
+//! fills whole cache lines: one tells whether a key is there, one or two more hold its entry.
 //!
 //! Where this does not protect: a flood of more live keys than slots pushes out the least recently
 //! used, and a client that was pushed out starts afresh, with a full reserve. `evictions` says so.
 
 mod stored;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
 use parking_lot::{Mutex, MutexGuard};
 use seawall_model::Tick;
 
-use crate::key::Key;
+use crate::key::{Key, Tag};
 pub(crate) use stored::{Size, Stored};
 
-/// Most keys that one table is made for; a larger wish gets this many. 2^26 limits are 7 GiB: who
+/// Most keys that one table is made for; a larger wish gets this many. 2^26 limits are 5 GiB: who
 /// needs more needs more machines.
 pub const TABLE_KEYS_MAX: usize = 1 << 26;
 
-/// Slots of a set: the halves of eight keys fill one cache line.
+/// Slots of a set: the upper parts of eight tags fill one cache line.
 const WAYS: usize = 8;
 /// Locks of a large table. More would be idle: a lock is held for tens of nanoseconds.
 const SHARDS_MAX: usize = 64;
 /// Sets below which a shard is not worth a lock of its own.
 const SHARD_SETS_MIN: usize = 64;
 
+/// Sets that are walked through under one lock: 7 KiB of a limit.
+const SETS_AT_ONCE: usize = 16;
+
 /// Bytes that a table takes for each key it is made for: its slot, and the third that stays free.
-pub(crate) const fn key_bytes<V>() -> usize {
-    size_of::<Set<V>>().saturating_mul(4).div_ceil(WAYS.saturating_mul(3))
+pub(crate) const fn key_bytes<P>() -> usize {
+    size_of::<Set<P>>().saturating_mul(4).div_ceil(WAYS.saturating_mul(3))
 }
 
 /// What a table can hold.
-pub(crate) trait Entry: Default + Clone {
+pub(crate) trait Entry: Clone {
     /// When it was last used.
     fn seen(&self) -> Tick;
 
     /// What would be lost with it.
     fn standing(&self, now: Tick) -> Standing;
+}
+
+/// The form that an entry has in its slot: smaller than what is reckoned with, and no less.
+pub(crate) trait Packed: Default + Clone {
+    /// What is reckoned with.
+    type Entry: Entry;
+
+    /// Packs an entry.
+    fn pack(entry: Self::Entry) -> Self;
+
+    /// The entry.
+    fn unpack(&self) -> Self::Entry;
+
+    /// What `look` sees in the entry.
+    fn look<R>(&self, look: impl FnOnce(&Self::Entry) -> R) -> R {
+        look(&self.unpack())
+    }
+
+    /// Changes the entry.
+    fn change<R>(&mut self, change: impl FnOnce(&mut Self::Entry) -> R) -> R {
+        let mut entry = self.unpack();
+        let result = change(&mut entry);
+        *self = Self::pack(entry);
+        result
+    }
+}
+
+/// An entry that is kept as it is.
+impl<V: Entry + Default> Packed for V {
+    type Entry = V;
+
+    fn pack(entry: V) -> V {
+        entry
+    }
+
+    fn unpack(&self) -> V {
+        self.clone()
+    }
+
+    fn look<R>(&self, look: impl FnOnce(&V) -> R) -> R {
+        look(self)
+    }
+
+    fn change<R>(&mut self, change: impl FnOnce(&mut V) -> R) -> R {
+        change(self)
+    }
 }
 
 /// What would be lost with an entry.
@@ -60,44 +108,69 @@ pub(crate) enum Standing {
 }
 
 #[derive(Clone, Default)]
-struct Slot<V> {
-    /// The lower half of the key; the upper half is in the set's `uppers`.
-    lower: u64,
-    value: V,
+struct Slot<P> {
+    /// The lower part of the tag; the upper part is in the set's `uppers`.
+    lower: u32,
+    packed: P,
 }
 
+/// Begins with a cache line, so that no line is read for a neighbour's sake.
 #[derive(Clone, Default)]
-struct Set<V> {
-    /// The upper halves of the keys; 0 marks an empty slot.
+#[repr(align(64))]
+struct Set<P> {
+    /// The upper parts of the tags; 0 marks an empty slot.
     uppers: [u64; WAYS],
-    slots: [Slot<V>; WAYS],
+    slots: [Slot<P>; WAYS],
 }
 
-impl<V> Set<V> {
-    fn way_of(&self, key: Key) -> Option<usize> {
+impl<P> Set<P> {
+    fn way_of(&self, tag: Tag) -> Option<usize> {
         let mut both = self.uppers.iter().zip(&self.slots);
-        both.position(|(upper, slot)| *upper == key.upper() && slot.lower == key.lower())
+        both.position(|(upper, slot)| *upper == tag.upper && slot.lower == tag.lower)
+    }
+
+    /// The slots that are taken, with their tags.
+    fn taken(&self) -> impl Iterator<Item = (Tag, &P)> {
+        let both = self.uppers.iter().zip(&self.slots).filter(|(upper, _)| **upper != 0);
+        both.map(|(upper, slot)| (Tag { upper: *upper, lower: slot.lower }, &slot.packed))
     }
 }
 
-type Sets<V> = Box<[Set<V>]>;
+/// What one lock guards.
+struct Sets<P> {
+    sets: Box<[Set<P>]>,
+    resident: usize,
+    evictions: u64,
+    refused: u64,
+}
+
+/// A cache line for each lock, so that threads do not wait for each other's.
+#[repr(align(64))]
+struct Shard<P>(Mutex<Sets<P>>);
 
 /// Exact counters of many keys in fixed memory.
-pub(crate) struct Table<V> {
-    shards: Box<[Mutex<Sets<V>>]>,
+pub(crate) struct Table<P> {
+    shards: Box<[Shard<P>]>,
     sets_per_shard: usize,
-    resident: AtomicUsize,
-    evictions: AtomicU64,
-    refused: AtomicU64,
 }
 
-impl<V> std::fmt::Debug for Table<V> {
+impl<P> std::fmt::Debug for Table<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Table")
-            .field("capacity", &self.capacity())
-            .field("resident", &self.resident)
-            .finish_non_exhaustive()
+        f.debug_struct("Table").field("capacity", &self.capacity()).finish_non_exhaustive()
     }
+}
+
+/// How full a table is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Filled {
+    /// Keys that have a slot, idle ones too.
+    pub(crate) resident: usize,
+    /// Slots.
+    pub(crate) capacity: usize,
+    /// Live keys that lost their place to another.
+    pub(crate) evictions: u64,
+    /// Times that a key found no place.
+    pub(crate) refused: u64,
 }
 
 /// Where a newcomer may go; the least is taken.
@@ -111,67 +184,70 @@ enum Room {
     Live(Tick),
 }
 
-impl<V> Table<V> {
+impl<P> Table<P> {
     /// Slots of the table.
     pub(crate) fn capacity(&self) -> usize {
         self.shards.len().saturating_mul(self.sets_per_shard).saturating_mul(WAYS)
     }
 
-    /// Keys that have a slot, idle ones too.
-    pub(crate) fn resident(&self) -> usize {
-        self.resident.load(Ordering::Relaxed)
+    /// How full it is.
+    pub(crate) fn filled(&self) -> Filled {
+        let empty = Filled { capacity: self.capacity(), ..Filled::default() };
+        self.shards.iter().fold(empty, |sum, shard| {
+            let sets = shard.0.lock();
+            Filled {
+                resident: sum.resident.saturating_add(sets.resident),
+                evictions: sum.evictions.saturating_add(sets.evictions),
+                refused: sum.refused.saturating_add(sets.refused),
+                ..sum
+            }
+        })
     }
 
-    /// Live keys that lost their place to another.
-    pub(crate) fn evictions(&self) -> u64 {
-        self.evictions.load(Ordering::Relaxed)
+    /// Bytes of all slots, as they lie in memory.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.shards.iter().map(|shard| size_of_val(&*shard.0.lock().sets)).sum()
     }
 
-    /// Times that a key found no place.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    fn shard(&self, key: Key) -> Option<MutexGuard<'_, Sets<V>>> {
-        // The number of shards is a power of two; `homes` uses bits above these.
+    fn shard(&self, tag: Tag) -> Option<MutexGuard<'_, Sets<P>>> {
+        // The number of shards is a power of two; `homes` uses other bits.
         let mask = self.shards.len().saturating_sub(1);
-        self.shards.get(key.lower() as usize & mask).map(Mutex::lock)
+        self.shards.get(tag.lower as usize & mask).map(|shard| shard.0.lock())
     }
 
     /// The two sets of a key in its shard; they may be the same.
-    const fn homes(&self, key: Key) -> [usize; 2] {
+    const fn homes(&self, tag: Tag) -> [usize; 2] {
         [
-            spread(key.lower() >> 32, self.sets_per_shard),
-            spread(key.upper() >> 32, self.sets_per_shard),
+            spread(tag.upper >> 32, self.sets_per_shard),
+            spread(tag.upper & u32::MAX as u64, self.sets_per_shard),
         ]
     }
 
-    fn place_of(&self, sets: &Sets<V>, key: Key) -> Option<(usize, usize)> {
-        let [first, second] = self.homes(key);
-        let way = |home: usize| sets.get(home).and_then(|set| set.way_of(key));
+    fn place_of(&self, sets: &Sets<P>, tag: Tag) -> Option<(usize, usize)> {
+        let [first, second] = self.homes(tag);
+        let way = |home: usize| sets.sets.get(home).and_then(|set| set.way_of(tag));
         way(first).map(|w| (first, w)).or_else(|| way(second).map(|w| (second, w)))
-    }
-
-    /// What `look` sees in the key's entry, if it has one. Changes nothing.
-    pub(crate) fn read<R>(&self, key: Key, look: impl FnOnce(&V) -> R) -> Option<R> {
-        let sets = self.shard(key)?;
-        let (home, way) = self.place_of(&sets, key)?;
-        sets.get(home).and_then(|set| set.slots.get(way)).map(|slot| look(&slot.value))
     }
 }
 
-impl<V: Entry> Table<V> {
+impl<P: Packed> Table<P> {
     /// A table with room for `keys` keys, at most [`TABLE_KEYS_MAX`].
     pub(crate) fn new(keys: usize) -> Self {
         let (shards, sets_per_shard) = shape(keys);
-        let sets = || Mutex::new(vec![Set::default(); sets_per_shard].into_boxed_slice());
-        Self {
-            shards: std::iter::repeat_with(sets).take(shards).collect(),
-            sets_per_shard,
-            resident: AtomicUsize::new(0),
-            evictions: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-        }
+        let shard = || {
+            let sets = vec![Set::default(); sets_per_shard].into_boxed_slice();
+            Shard(Mutex::new(Sets { sets, resident: 0, evictions: 0, refused: 0 }))
+        };
+        Self { shards: std::iter::repeat_with(shard).take(shards).collect(), sets_per_shard }
+    }
+
+    /// What `look` sees in the key's entry, if it has one. Changes nothing.
+    pub(crate) fn read<R>(&self, key: Key, look: impl FnOnce(&P::Entry) -> R) -> Option<R> {
+        let tag = key.tag();
+        let sets = self.shard(tag)?;
+        let (home, way) = self.place_of(&sets, tag)?;
+        sets.sets.get(home)?.slots.get(way).map(|slot| slot.packed.look(look))
     }
 
     /// Changes the key's entry, making it first where there is none; `None` if there is no place.
@@ -179,43 +255,58 @@ impl<V: Entry> Table<V> {
         &self,
         key: Key,
         now: Tick,
-        fresh: impl FnOnce() -> V,
-        change: impl FnOnce(&mut V) -> R,
+        fresh: impl FnOnce() -> P::Entry,
+        change: impl FnOnce(&mut P::Entry) -> R,
     ) -> Option<R> {
-        let mut sets = self.shard(key)?;
-        if let Some((home, way)) = self.place_of(&sets, key) {
-            let slot = sets.get_mut(home)?.slots.get_mut(way)?;
-            return Some(change(&mut slot.value));
+        self.update_at(key.tag(), now, fresh, change)
+    }
+
+    fn update_at<R>(
+        &self,
+        tag: Tag,
+        now: Tick,
+        fresh: impl FnOnce() -> P::Entry,
+        change: impl FnOnce(&mut P::Entry) -> R,
+    ) -> Option<R> {
+        let mut sets = self.shard(tag)?;
+        if let Some((home, way)) = self.place_of(&sets, tag) {
+            let slot = sets.sets.get_mut(home)?.slots.get_mut(way)?;
+            return Some(slot.packed.change(change));
         }
-        let Some((room, home, way)) = self.room_for(&sets, key, now) else {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+        let Some((room, home, way)) = self.room_for(&sets, tag, now) else {
+            sets.refused = sets.refused.saturating_add(1);
             return None;
         };
         match room {
-            Room::Empty(_) => _ = self.resident.fetch_add(1, Ordering::Relaxed),
+            Room::Empty(_) => sets.resident = sets.resident.saturating_add(1),
             Room::Idle(_) => {}
-            Room::Live(_) => _ = self.evictions.fetch_add(1, Ordering::Relaxed),
+            Room::Live(_) => sets.evictions = sets.evictions.saturating_add(1),
         }
-        let set = sets.get_mut(home)?;
-        *set.uppers.get_mut(way)? = key.upper();
-        let slot = set.slots.get_mut(way)?;
-        *slot = Slot { lower: key.lower(), value: fresh() };
-        Some(change(&mut slot.value))
+        let mut entry = fresh();
+        let result = change(&mut entry);
+        let set = sets.sets.get_mut(home)?;
+        *set.uppers.get_mut(way)? = tag.upper;
+        *set.slots.get_mut(way)? = Slot { lower: tag.lower, packed: P::pack(entry) };
+        Some(result)
     }
 
-    fn room_for(&self, sets: &Sets<V>, key: Key, now: Tick) -> Option<(Room, usize, usize)> {
+    fn room_for(&self, sets: &Sets<P>, tag: Tag, now: Tick) -> Option<(Room, usize, usize)> {
         let mut best: Option<(Room, usize, usize)> = None;
-        for home in self.homes(key) {
-            let set = sets.get(home)?;
+        for home in self.homes(tag) {
+            let set = sets.sets.get(home)?;
             let taken = set.uppers.iter().filter(|upper| **upper != 0).count();
             for (way, (upper, slot)) in set.uppers.iter().zip(&set.slots).enumerate() {
-                let room = match (*upper, slot.value.standing(now)) {
-                    (0, _) => Room::Empty(taken),
-                    (_, Standing::Idle) => Room::Idle(slot.value.seen()),
-                    (_, Standing::Live) => Room::Live(slot.value.seen()),
-                    (_, Standing::Held) => continue,
+                let room = match *upper {
+                    0 => Some(Room::Empty(taken)),
+                    _ => slot.packed.look(|entry| match entry.standing(now) {
+                        Standing::Idle => Some(Room::Idle(entry.seen())),
+                        Standing::Live => Some(Room::Live(entry.seen())),
+                        Standing::Held => None,
+                    }),
                 };
-                if best.as_ref().is_none_or(|(least, ..)| room < *least) {
+                if let Some(room) = room
+                    && best.as_ref().is_none_or(|(least, ..)| room < *least)
+                {
                     best = Some((room, home, way));
                 }
             }
@@ -223,12 +314,16 @@ impl<V: Entry> Table<V> {
         best
     }
 
-    /// Changes every entry, one shard locked at a time.
-    pub(crate) fn each_mut(&self, mut change: impl FnMut(&mut V)) {
+    /// Changes every entry, a few sets locked at a time.
+    pub(crate) fn each_mut(&self, mut change: impl FnMut(&mut P::Entry)) {
         for shard in &self.shards {
-            for set in shard.lock().iter_mut() {
-                let taken = set.uppers.iter().zip(&mut set.slots).filter(|(upper, _)| **upper != 0);
-                taken.for_each(|(_, slot)| change(&mut slot.value));
+            for begin in (0..self.sets_per_shard).step_by(SETS_AT_ONCE) {
+                let mut sets = shard.0.lock();
+                for set in sets.sets.iter_mut().skip(begin).take(SETS_AT_ONCE) {
+                    let both = set.uppers.iter().zip(&mut set.slots);
+                    let taken = both.filter(|(upper, _)| **upper != 0);
+                    taken.for_each(|(_, slot)| slot.packed.change(&mut change));
+                }
             }
         }
     }
@@ -237,14 +332,16 @@ impl<V: Entry> Table<V> {
     /// twin, which may be a copy of it.
     ///
     /// A smaller table keeps what `update` would keep: the held and the most recently used.
-    pub(crate) fn absorb(&self, other: &Self, merge: impl Fn(&mut V, &V)) {
+    pub(crate) fn absorb(&self, other: &Self, merge: impl Fn(&mut P::Entry, &P::Entry)) {
         for shard in &other.shards {
             // Copied, so that requests wait for the copy of one shard and not for its filing.
-            let entries = entries_of(&shard.lock());
+            let mut entries = entries_of(&shard.0.lock());
+            // The least recently used first, so that those last filed are the last to go.
+            entries.sort_by_key(|(_, entry)| entry.seen());
             // The latest moment that the shard has seen is a `now` that nobody is ahead of.
-            let now = entries.iter().map(|(_, value)| value.seen()).max().unwrap_or_default();
-            for (key, value) in entries {
-                self.update(key, now, || value.clone(), |here| merge(here, &value));
+            let now = entries.last().map(|(_, entry)| entry.seen()).unwrap_or_default();
+            for (tag, entry) in entries {
+                self.update_at(tag, now, || entry.clone(), |here| merge(here, &entry));
             }
         }
     }
@@ -266,15 +363,11 @@ fn shape(keys: usize) -> (usize, usize) {
     (shards, sets.div_ceil(shards))
 }
 
-/// The entries, the least recently used first, so that those last filed are the last to go.
-fn entries_of<V: Entry>(sets: &Sets<V>) -> Vec<(Key, V)> {
-    let mut entries = Vec::new();
-    for set in sets {
-        for (upper, slot) in set.uppers.iter().zip(&set.slots).filter(|(upper, _)| **upper != 0) {
-            entries.push((Key::of_halves(*upper, slot.lower), slot.value.clone()));
-        }
-    }
-    entries.sort_by_key(|(_, value)| value.seen());
+/// A copy of all entries.
+fn entries_of<P: Packed>(sets: &Sets<P>) -> Vec<(Tag, P::Entry)> {
+    let mut entries = Vec::with_capacity(sets.resident);
+    let taken = sets.sets.iter().flat_map(Set::taken);
+    entries.extend(taken.map(|(tag, packed)| (tag, packed.unpack())));
     entries
 }
 
@@ -328,8 +421,12 @@ mod tests {
                 assert!(note(&table, n, &live(n)));
             }
             // In a thousand, none; in a hundred thousand at most one of ten thousand.
-            assert!(table.evictions() <= keys as u64 / 10_000, "{keys}: {}", table.evictions());
-            assert_eq!(table.resident() as u64 + table.evictions(), keys as u64);
+            assert!(
+                table.filled().evictions <= keys as u64 / 10_000,
+                "{keys}: {}",
+                table.filled().evictions
+            );
+            assert_eq!(table.filled().resident as u64 + table.filled().evictions, keys as u64);
         }
     }
 
@@ -341,8 +438,8 @@ mod tests {
             assert!(note(&table, n, &live(n)));
         }
         assert_eq!(table.capacity(), capacity);
-        assert!(table.resident() <= capacity);
-        assert_eq!(table.evictions(), 10_000 - table.resident() as u64);
+        assert!(table.filled().resident <= capacity);
+        assert_eq!(table.filled().evictions, 10_000 - table.filled().resident as u64);
     }
 
     #[test]
@@ -363,9 +460,9 @@ mod tests {
         let idle = Note { idle_after: Tick(0), ..live(50) };
         assert!(note(&table, 5, &idle));
         assert!(note(&table, 100, &live(60)));
-        assert_eq!((table.read(key(5), |_| ()), table.evictions()), (None, 0));
+        assert_eq!((table.read(key(5), |_| ()), table.filled().evictions), (None, 0));
         assert!(note(&table, 101, &live(61)));
-        assert_eq!((table.read(key(0), |_| ()), table.evictions()), (None, 1));
+        assert_eq!((table.read(key(0), |_| ()), table.filled().evictions), (None, 1));
         assert_eq!(table.read(key(1), |_| ()), Some(()));
     }
 
@@ -376,7 +473,10 @@ mod tests {
             assert!(note(&table, n, &held(n)));
         }
         assert!(!note(&table, 100, &live(60)));
-        assert_eq!((table.refused(), table.evictions(), table.resident()), (1, 0, 8));
+        assert_eq!(
+            (table.filled().refused, table.filled().evictions, table.filled().resident),
+            (1, 0, 8)
+        );
     }
 
     #[test]
@@ -387,13 +487,13 @@ mod tests {
             note(&small, n, &if n == 0 { held(n) } else { live(n) });
         }
         large.absorb(&small, |_, _| {});
-        assert_eq!(large.resident(), 6);
+        assert_eq!(large.filled().resident, 6);
         for n in 6..700 {
             note(&large, n, &live(n));
         }
         let again = Table::new(6);
         again.absorb(&large, |_, _| {});
-        assert_eq!(again.resident(), 8);
+        assert_eq!(again.filled().resident, 8);
         assert!(again.read(key(0), |_| ()).is_some(), "the held one is oldest and stays");
     }
 

@@ -14,15 +14,19 @@ use crate::heavy::Heavy;
 use crate::key::Key;
 use crate::newest::{Asked, Epoch, Newest};
 use crate::state::Counted;
-use crate::table::{Table, key_bytes};
-use crate::window::Window;
+use crate::table::{Filled, Table, key_bytes};
+use crate::window::{PackedBytes, PackedRequests, TABLE_WINDOW_MS_MAX, Window};
 
-/// Bytes that a track of requests or bytes takes for each key it is made for.
-pub const SUM_KEY_BYTES: usize = key_bytes::<Window>();
+/// Bytes that a track of requests takes for each key it is made for.
+pub const REQUESTS_KEY_BYTES: usize = key_bytes::<PackedRequests>();
+
+/// Bytes that a track of bytes takes for each key it is made for.
+pub const BYTES_KEY_BYTES: usize = key_bytes::<PackedBytes>();
 
 #[derive(Debug)]
 enum Counts {
-    Sums(Table<Window>),
+    Requests(Table<PackedRequests>),
+    Bytes(Table<PackedBytes>),
     Distinct(Distinct),
 }
 
@@ -61,7 +65,8 @@ impl Weighed {
 impl TrackTable {
     pub(crate) fn new(counted: Counted, keys: usize, weighed: Weighed, epoch: Epoch) -> Self {
         let counts = match counted {
-            Counted::Requests | Counted::Bytes => Counts::Sums(Table::new(keys)),
+            Counted::Requests => Counts::Requests(Table::new(keys)),
+            Counted::Bytes => Counts::Bytes(Table::new(keys)),
             Counted::Distinct => Counts::Distinct(Distinct::new(keys)),
         };
         let shared = Shared { counted, counts, newest: Newest::default() };
@@ -78,10 +83,11 @@ impl TrackTable {
         Self { shared: Arc::clone(&self.shared), heavy, epoch }
     }
 
-    /// The same counts in a table of another size.
-    pub(crate) fn resized(&self, keys: usize, weighed: Weighed, epoch: Epoch) -> Self {
+    /// The same counts in a table for `keys`; the window is that of the later generation.
+    pub(crate) fn resized(&self, to: (usize, u64), weighed: Weighed, epoch: Epoch) -> Self {
+        let (keys, window_ms) = to;
         let fresh = Self::new(self.shared.counted, keys, Weighed::No, epoch);
-        fresh.absorb(self);
+        fresh.absorb(self, window_ms);
         Self { shared: fresh.shared, ..self.shared_with(weighed, epoch) }
     }
 
@@ -93,24 +99,27 @@ impl TrackTable {
         self.shared.counted
     }
 
-    pub(crate) fn absorb(&self, older: &Self) {
+    /// Takes over what `older` counts, for a generation that asks over `window_ms`.
+    pub(crate) fn absorb(&self, older: &Self, window_ms: u64) {
+        let raise = |here: &mut Window, there: &Window| here.raise_to(there, window_ms);
         match (&self.shared.counts, &older.shared.counts) {
-            (Counts::Sums(here), Counts::Sums(there)) => here.absorb(there, Window::raise_to),
-            (Counts::Distinct(here), Counts::Distinct(there)) => here.absorb(there),
+            (Counts::Requests(here), Counts::Requests(there)) => here.absorb(there, raise),
+            (Counts::Bytes(here), Counts::Bytes(there)) => here.absorb(there, raise),
+            (Counts::Distinct(here), Counts::Distinct(there)) => here.absorb(there, window_ms),
             _ => {}
         }
     }
 
-    pub(crate) fn filled(&self) -> (usize, usize, u64, u64) {
+    pub(crate) fn filled(&self) -> Filled {
         match &self.shared.counts {
-            Counts::Sums(sums) => {
-                (sums.resident(), sums.capacity(), sums.evictions(), sums.refused())
-            }
+            Counts::Requests(requests) => requests.filled(),
+            Counts::Bytes(bytes) => bytes.filled(),
             Counts::Distinct(distinct) => distinct.filled(),
         }
     }
 
     fn asked(&self, window_ms: u64) -> Asked {
+        let window_ms = window_ms.min(TABLE_WINDOW_MS_MAX);
         Asked { window_ms, by: self.shared.newest.caller(self.epoch) }
     }
 
@@ -122,11 +131,11 @@ impl TrackTable {
     )]
     pub fn feed(&self, key: Key, amount: u64, distinct: Option<Key>, window_ms: u64, now: Tick) {
         let asked = self.asked(window_ms);
+        let fresh = || Window::new(asked.window_ms, now);
+        let count = |window: &mut Window| window.feed(amount, asked, now);
         match (&self.shared.counts, distinct) {
-            (Counts::Sums(sums), _) => {
-                let fresh = || Window::new(window_ms, now);
-                sums.update(key, now, fresh, |window| window.feed(amount, asked, now));
-            }
+            (Counts::Requests(requests), _) => _ = requests.update(key, now, fresh, count),
+            (Counts::Bytes(bytes), _) => _ = bytes.update(key, now, fresh, count),
             (Counts::Distinct(table), Some(thing)) => table.feed(key, thing, asked, now),
             (Counts::Distinct(_), None) => return,
         }
@@ -139,10 +148,11 @@ impl TrackTable {
         if of != self.shared.counted {
             return 0;
         }
+        let window_ms = window_ms.min(TABLE_WINDOW_MS_MAX);
+        let sum = |window: &Window| window.sum_over(window_ms, now);
         match &self.shared.counts {
-            Counts::Sums(sums) => {
-                sums.read(key, |window| window.sum_over(window_ms, now)).unwrap_or(0)
-            }
+            Counts::Requests(requests) => requests.read(key, sum).unwrap_or(0),
+            Counts::Bytes(bytes) => bytes.read(key, sum).unwrap_or(0),
             Counts::Distinct(distinct) => distinct.sum_over(key, window_ms, now),
         }
     }
@@ -257,13 +267,13 @@ mod tests {
     #[test]
     fn more_keys_than_room_lose_the_longest_unused_and_never_more_room() {
         let track = track(Counted::Requests);
-        let (_, capacity, ..) = track.filled();
+        let capacity = track.filled().capacity;
         for n in 0..10_000 {
             track.feed(key(n), 1, None, WINDOW_MS, Tick(n / 100));
         }
-        let (resident, after, evictions, refused) = track.filled();
-        assert_eq!((after, refused), (capacity, 0));
-        assert_eq!(evictions, 10_000 - resident as u64);
+        let filled = track.filled();
+        assert_eq!((filled.capacity, filled.refused), (capacity, 0));
+        assert_eq!(filled.evictions, 10_000 - filled.resident as u64);
         assert_eq!(track.count(key(9_999), WINDOW_MS, Tick(99)), 1);
         assert_eq!(track.count(key(0), WINDOW_MS, Tick(99)), 0);
     }

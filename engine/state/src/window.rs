@@ -8,8 +8,11 @@
 //! Where this does not protect: the bucket before is taken to be evenly filled, so a burst at its
 //! end is forgotten up to one window early or remembered up to one window late.
 
+mod packed;
 mod stored;
 
+pub(crate) use packed::{PackedBytes, PackedRequests};
+pub use packed::{TABLE_COUNT_MAX, TABLE_WINDOW_MS_MAX};
 use seawall_model::Tick;
 pub(crate) use stored::cut_stays;
 
@@ -17,7 +20,7 @@ use crate::newest::Asked;
 use crate::table::{Entry, Standing};
 
 /// What was counted, in two buckets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
     /// When it was last moved on; the end of what it knows.
     seen: Tick,
@@ -30,6 +33,12 @@ impl Window {
     /// An empty window.
     pub(crate) fn new(window_ms: u64, now: Tick) -> Self {
         Self { seen: now, window_ms: window_ms.max(1), before: 0, current: 0 }
+    }
+
+    /// A window that holds so much in the bucket before and in the current one.
+    #[cfg(test)]
+    pub(crate) fn holding(seen: Tick, window_ms: u64, (before, current): (u64, u64)) -> Self {
+        Self { seen, window_ms, before, current }
     }
 
     /// When it was last moved on.
@@ -129,11 +138,13 @@ impl Window {
     }
 
     /// Takes over what `other`, a copy with a life of its own, has counted more.
-    pub(crate) fn raise_to(&mut self, other: &Self) {
+    pub(crate) fn raise_to(&mut self, other: &Self, asked_ms: u64) {
+        let window_ms = joined_ms(self.window_ms, other.window_ms, asked_ms);
         let mut other = *other;
-        other.read_over(self.window_ms);
-        other.advance(self.seen);
         self.advance(other.seen);
+        other.advance(self.seen);
+        self.read_over(window_ms);
+        other.read_over(window_ms);
         self.before = self.before.max(other.before);
         self.current = self.current.max(other.current);
     }
@@ -149,10 +160,22 @@ impl Entry for Window {
     }
 
     fn standing(&self, now: Tick) -> Standing {
+        // Within one window of it at most one bucket has ended, which needs no division to tell.
+        if self.current > 0 && now.since_ms(self.seen) < self.window_ms {
+            return Standing::Live;
+        }
         let mut later = *self;
         later.advance(now);
         if later.before == 0 && later.current == 0 { Standing::Idle } else { Standing::Live }
     }
+}
+
+/// The window to join twins in that have these, where `asked_ms` is asked for from now on.
+///
+/// One of them may still have the window of long ago, and read over that, what the other has
+/// counted would be lost. Where both have the same, nothing is converted before it is asked for.
+pub(crate) const fn joined_ms(one_ms: u64, other_ms: u64, asked_ms: u64) -> u64 {
+    if one_ms == other_ms { one_ms } else { asked_ms }
 }
 
 /// How many ends of buckets lie between `seen` and `now`; 0 if `now` is earlier.
@@ -177,6 +200,10 @@ pub(crate) fn scale_down(n: u64, num: u64, den: u64) -> u64 {
 }
 
 fn scale(n: u64, num: u64, den: u64, extra: u128) -> u64 {
+    // The terms have hardly ever changed, and a window is mostly empty: both need no division.
+    if num == den || n == 0 {
+        return if den == 0 { 0 } else { n };
+    }
     let product = u128::from(n).saturating_mul(u128::from(num)).saturating_add(extra);
     let quotient = product.checked_div(u128::from(den)).unwrap_or(0);
     u64::try_from(quotient).unwrap_or(u64::MAX)
@@ -243,11 +270,11 @@ mod tests {
         let window =
             |at, before, current| Window { seen: Tick(at), window_ms: 100, before, current };
         let mut here = window(250, 1, 7);
-        here.raise_to(&window(240, 5, 2));
+        here.raise_to(&window(240, 5, 2), 100);
         assert_eq!(here, window(250, 5, 7));
-        here.raise_to(&window(199, 9, 8));
+        here.raise_to(&window(199, 9, 8), 100);
         assert_eq!(here, window(250, 8, 7), "its current bucket is the one before by now");
-        here.raise_to(&window(310, 3, 1));
+        here.raise_to(&window(310, 3, 1), 100);
         assert_eq!(here, window(310, 7, 1));
     }
 
@@ -265,6 +292,18 @@ mod tests {
             let read = window.sum_over(new, window.seen());
             prop_assert!(read >= scale_up(window.sum(), new.min(old), old));
             prop_assert!(read <= window.before + window.current, "nothing is invented");
+        }
+
+        #[test]
+        fn idle_is_what_would_read_nothing_from_then_on(
+            length in 1_u64..100, at in 0_u64..1_000, before in 0_u64..2, current in 0_u64..2,
+            later in 0_u64..300,
+        ) {
+            let window = Window { seen: Tick(at), window_ms: length, before, current };
+            let mut then = window;
+            then.advance(Tick(at + later));
+            let is_idle = (then.before, then.current) == (0, 0);
+            prop_assert_eq!(window.standing(Tick(at + later)) == Standing::Idle, is_idle);
         }
 
         #[test]

@@ -58,6 +58,8 @@ limits! {
     head_fields_max: 10, 256;
     /// Reads that a head may take.
     head_reads_max: 1, 10_000;
+    /// Milliseconds from accept to the end of the TLS handshake.
+    tls_handshake_ms: 100, 60_000;
     /// Milliseconds of silence before a request's first byte.
     idle_ms: 100, 3_600_000;
     /// Requests of one connection.

@@ -16,12 +16,16 @@ use toml::Spanned;
 use super::limits::{Limits, within};
 use super::place::Faults;
 use super::trusted::{self, TrustedProxies};
-use super::typed::{Client, Listen, Log, Rules, Site, Text, Texts, Typed, Unbuilt};
+use super::typed::{
+    Certificate, Client, Listen, Log, Rules, Site, Text, Texts, Tls, Typed, Unbuilt,
+};
 
 /// Where the admin socket lies when the file does not say.
 const SOCKET_DEFAULT: &str = "run/admin.sock";
 /// Most addresses to listen on.
 pub const LISTEN_MAX: usize = 64;
+/// Most certificates: each is read whole and held.
+pub const CERTIFICATES_MAX: usize = 10_000;
 /// Most networks that no ban covers.
 pub const NEVER_BAN_MAX: usize = 1_000;
 /// Most sites: each costs a share of every table that is kept per site.
@@ -30,8 +34,12 @@ pub const SITES_MAX: usize = 10_000;
 /// A checked configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Where requests are accepted. Never empty.
+    /// Where requests are accepted without TLS.
     pub listen: Vec<SocketAddr>,
+    /// Where they are accepted over TLS. One of the two is not empty.
+    pub listen_tls: Vec<SocketAddr>,
+    /// What is shown there; there where `listen_tls` is not empty.
+    pub certificates: Certificates,
     /// The admin socket's path.
     pub socket: PathBuf,
     /// The root policy file. Its folder is the policy root.
@@ -52,6 +60,26 @@ pub struct Config {
     pub trusted_keys: Vec<TrustedKey>,
     /// What is logged.
     pub log_level: log::LevelFilter,
+}
+
+/// What is shown to clients of TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Certificates {
+    /// Nothing, since nobody asks.
+    None,
+    /// One that is made at start, which no visitor's program believes.
+    SelfSigned,
+    /// These files.
+    Files(Vec<CertificateFiles>),
+}
+
+/// One `[[tls.certificate]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, as PEM.
+    pub cert: PathBuf,
+    /// The private key, as PEM.
+    pub key: PathBuf,
 }
 
 /// One `[[site]]`.
@@ -90,6 +118,8 @@ impl std::fmt::Display for Origin {
 pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> Option<Config> {
     unbuilt_sections(typed, faults);
     let listen = listen(typed.listen.as_ref(), faults);
+    let has_https = typed.listen.as_ref().is_some_and(|l| l.get_ref().https.is_some());
+    let certificates = certificates(typed.tls.as_ref(), has_https, folder, faults);
     let root = match &typed.policy {
         Some(section) => path(&section.get_ref().root, ("policy", "root"), section.span(), faults),
         None => missing_section("[policy]", "root = \"policies/baseline.wall\"", faults),
@@ -110,8 +140,11 @@ pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> O
         None => Some(TrustedProxies::default()),
     };
     let sites = sites(typed.site.as_deref().unwrap_or_default(), faults);
+    let (listen, listen_tls) = listen?;
     Some(Config {
-        listen: listen?,
+        listen,
+        listen_tls,
+        certificates: certificates?,
         socket: folder.join(socket?),
         root: folder.join(root?),
         state_dir: folder.join(state_dir?),
@@ -126,13 +159,8 @@ pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> O
 }
 
 fn unbuilt_sections(typed: &Typed, faults: &mut Faults<'_>) {
-    for (name, section) in
-        [("tls", &typed.tls), ("geo", &typed.geo), ("pages", &typed.pages), ("fleet", &typed.fleet)]
-    {
+    for (name, section) in [("geo", &typed.geo), ("pages", &typed.pages), ("fleet", &typed.fleet)] {
         unbuilt(section, &format!("[{name}]"), faults);
-    }
-    if let Some(listen) = &typed.listen {
-        unbuilt(&listen.get_ref().https, "`https` in [listen]", faults);
     }
     if let Some(admin) = &typed.admin {
         unbuilt(&admin.get_ref().http, "`http` in [admin]", faults);
@@ -193,25 +221,45 @@ fn socket(typed: &Typed, faults: &mut Faults<'_>) -> Option<PathBuf> {
     }
 }
 
-fn listen(section: Option<&Spanned<Listen>>, faults: &mut Faults<'_>) -> Option<Vec<SocketAddr>> {
+/// Where is listened, plain and over TLS. One of the two may be missing.
+fn listen(
+    section: Option<&Spanned<Listen>>,
+    faults: &mut Faults<'_>,
+) -> Option<(Vec<SocketAddr>, Vec<SocketAddr>)> {
     let example = "http = [\"127.0.0.1:8080\"]";
     let Some(section) = section else {
         return missing_section("[listen]", example, faults);
     };
-    let Some(http) = &section.get_ref().http else {
-        let help = format!("add {example}");
+    let Listen { http, https } = section.get_ref();
+    if http.is_none() && https.is_none() {
+        let help = format!("add {example}, or https and [[tls.certificate]]");
         faults.miss(section.span(), "`http` is missing in [listen]".into(), Some(help));
         return None;
+    }
+    let mut places = HashMap::new();
+    let mut read = |name, written: &Texts| match written {
+        None => Some(Vec::new()),
+        Some(list) => addresses((name, list), &mut places, faults),
     };
-    let count = http.get_ref().len();
+    let (http, https) = (read("http", http), read("https", https));
+    Some((http?, https?))
+}
+
+/// The addresses of one list; one that stands in `places` already is listened on twice.
+fn addresses(
+    (name, list): (&str, &Spanned<Vec<Spanned<String>>>),
+    places: &mut HashMap<SocketAddr, Range<usize>>,
+    faults: &mut Faults<'_>,
+) -> Option<Vec<SocketAddr>> {
+    let count = list.get_ref().len();
     if count == 0 || count > LISTEN_MAX {
-        let message = format!("`http` holds 1 to {LISTEN_MAX} addresses");
-        faults.say(http.span(), message, Some(example.into()));
+        let message = format!("`{name}` holds 1 to {LISTEN_MAX} addresses");
+        let example = format!("{name} = [\"127.0.0.1:8080\"]");
+        faults.say(list.span(), message, Some(example));
         return None;
     }
     let mut found = Vec::with_capacity(count);
-    let mut places = HashMap::new();
-    for item in http.get_ref() {
+    for item in list.get_ref() {
         let Ok(address) = item.get_ref().parse::<SocketAddr>() else {
             let help = "write an address and a port, as in `127.0.0.1:8080` or `[::1]:8080`";
             let message = format!("`{}` is no address to listen on", item.get_ref());
@@ -231,6 +279,60 @@ fn listen(section: Option<&Spanned<Listen>>, faults: &mut Faults<'_>) -> Option<
 fn at(span: Range<usize>, faults: &Faults<'_>) -> String {
     let (line, column) = faults.place(span.start);
     format!("at line {line}, column {column}")
+}
+
+/// What is shown to clients of TLS. Files that nobody would be shown are a mistake, and so is an
+/// address where nothing could be.
+fn certificates(
+    section: Option<&Spanned<Tls>>,
+    has_https: bool,
+    folder: &Path,
+    faults: &mut Faults<'_>,
+) -> Option<Certificates> {
+    let Some(section) = section else {
+        if !has_https {
+            return Some(Certificates::None);
+        }
+        let example = "certificate with cert and key, or `self_signed = true` to try it out";
+        return missing_section("[tls]", example, faults);
+    };
+    if !has_https {
+        let help = "add https = [\"[::]:443\"] to [listen], or take [tls] out".to_owned();
+        faults.say(section.span(), "nobody is shown these certificates".into(), Some(help));
+        return None;
+    }
+    let Tls { certificate, self_signed } = section.get_ref();
+    let written = certificate.as_deref().unwrap_or_default();
+    match (written, self_signed.as_ref().is_some_and(|wanted| *wanted.get_ref())) {
+        ([], true) => return Some(Certificates::SelfSigned),
+        ([], false) => {
+            let help = "add [[tls.certificate]] with cert and key".to_owned();
+            faults.miss(section.span(), "[tls] has no certificate".into(), Some(help));
+            return None;
+        }
+        (_, true) => {
+            let help = "take one of the two out".to_owned();
+            let message = "`self_signed` and certificates exclude each other".to_owned();
+            faults.say(section.span(), message, Some(help));
+            return None;
+        }
+        _ => {}
+    }
+    if let Some(over) = written.get(CERTIFICATES_MAX) {
+        faults.say(over.span(), format!("more than {CERTIFICATES_MAX} certificates"), None);
+        return None;
+    }
+    let mut files = Vec::with_capacity(written.len());
+    for entry in written {
+        let Certificate { cert, key } = entry.get_ref();
+        let name = "tls.certificate";
+        let cert = path(cert, (name, "cert"), entry.span(), faults);
+        let key = path(key, (name, "key"), entry.span(), faults);
+        if let (Some(cert), Some(key)) = (cert, key) {
+            files.push(CertificateFiles { cert: folder.join(cert), key: folder.join(key) });
+        }
+    }
+    (files.len() == written.len()).then_some(Certificates::Files(files))
 }
 
 fn units(client: &Client, faults: &mut Faults<'_>) -> ClientUnits {

@@ -14,7 +14,10 @@ mod typed;
 use std::path::Path;
 
 pub use limits::Limits;
-pub use meant::{Config, LISTEN_MAX, NEVER_BAN_MAX, Origin, SITES_MAX, SiteConfig};
+pub use meant::{
+    CERTIFICATES_MAX, CertificateFiles, Certificates, Config, LISTEN_MAX, NEVER_BAN_MAX, Origin,
+    SITES_MAX, SiteConfig,
+};
 pub use place::{ConfigError, ConfigFault, FAULTS_MAX};
 pub use trusted::{ClientHeader, TRUSTED_NETS_MAX, TrustedProxies};
 

@@ -158,7 +158,6 @@ fn keys_are_read_and_what_is_none_is_placed() {
 #[test]
 fn what_is_not_built_is_refused_by_name_and_place() {
     for (addition, expected) in [
-        ("[[tls.certificate]]\ncert = \"a\"\n", "[tls] is not built yet"),
         ("[geo]\nasn = \"a.mmdb\"\n", "[geo] is not built yet"),
         ("[pages]\ndir = \"p\"\n", "[pages] is not built yet"),
         ("[fleet]\n", "[fleet] is not built yet"),
@@ -172,7 +171,6 @@ fn what_is_not_built_is_refused_by_name_and_place() {
     for (from, to, expected) in [
         ("[admin]", "[admin]\nhttp = \"127.0.0.1:1\"", "5:8: `http` in [admin] is not built yet"),
         ("[admin]", "[admin]\ntoken_file = 3", "5:14: `token_file` in [admin] is not built yet"),
-        ("\n\n[admin]", "\nhttps = []\n[admin]", "3:9: `https` in [listen] is not built yet"),
         (
             "http://127.0.0.1:9001",
             "https://a.example",
@@ -381,4 +379,39 @@ fn the_log_level_is_one_of_six() {
     assert_eq!(config.log_level, log::LevelFilter::Debug);
     let found = refused(format!("{SMALLEST}[log]\nlevel = \"loud\"\n"));
     assert_eq!(found, ["19:9: `loud` is no log level"]);
+}
+
+#[test]
+fn tls_is_read_whole_and_says_what_is_missing() {
+    let https = |tls: &str| {
+        let listen = SMALLEST.replacen("\n\n[admin]", "\nhttps = [\"127.0.0.1:8443\"]\n[admin]", 1);
+        format!("{listen}\n{tls}\n")
+    };
+    let config = load(https("[[tls.certificate]]\ncert = \"c.pem\"\nkey = \"/k.pem\"")).unwrap();
+    assert_eq!(config.listen_tls, ["127.0.0.1:8443".parse().unwrap()]);
+    let Certificates::Files(files) = &config.certificates else { panic!("{config:?}") };
+    assert!(files[0].cert.ends_with("c.pem") && files[0].key.is_absolute());
+    let config = load(https("[tls]\nself_signed = true")).unwrap();
+    assert_eq!(config.certificates, Certificates::SelfSigned);
+    assert_eq!(load(SMALLEST).unwrap().certificates, Certificates::None);
+    for (text, expected) in [
+        (https(""), "[tls] is missing"),
+        (https("[tls]"), "[tls] has no certificate"),
+        (https("[tls]\nself_signed = false"), "[tls] has no certificate"),
+        (https("[[tls.certificate]]\ncert = \"c\""), "`key` is missing in [tls.certificate]"),
+        (https("[[tls.certificate]]\ncert = \"\"\nkey = \"k\""), "is no path"),
+        (
+            https("[tls]\nself_signed = true\n[[tls.certificate]]\ncert = \"c\"\nkey = \"k\""),
+            "exclude each other",
+        ),
+        (format!("{SMALLEST}\n[tls]\nself_signed = true\n"), "nobody is shown these"),
+        (https("[tls]\nself_signed = true").replace("8443", "8080"), "is listened on twice"),
+        (
+            https("[tls]\nself_signed = true").replace("[\"127.0.0.1:8443\"]", "[]"),
+            "`https` holds 1 to 64 addresses",
+        ),
+    ] {
+        let found = refused(&text);
+        assert!(found.len() == 1 && found[0].contains(expected), "{expected}: {found:?}");
+    }
 }

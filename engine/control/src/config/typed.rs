@@ -36,7 +36,7 @@ pub(crate) struct Typed {
     pub(crate) client: Option<Client>,
     pub(crate) site: Option<Vec<Spanned<Site>>>,
     pub(crate) log: Option<Log>,
-    pub(crate) tls: Unbuilt,
+    pub(crate) tls: Option<Spanned<Tls>>,
     pub(crate) geo: Unbuilt,
     pub(crate) pages: Unbuilt,
     pub(crate) rules: Option<Rules>,
@@ -48,7 +48,21 @@ pub(crate) struct Typed {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Listen {
     pub(crate) http: Texts,
-    pub(crate) https: Unbuilt,
+    pub(crate) https: Texts,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub(crate) certificate: Option<Vec<Spanned<Certificate>>>,
+    pub(crate) self_signed: Option<Spanned<bool>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Certificate {
+    pub(crate) cert: Text,
+    pub(crate) key: Text,
 }
 
 #[derive(Debug, Deserialize)]

@@ -58,7 +58,8 @@ impl Builder<'_> {
 fn weight(counter: &Counter, per: &CounterMemory) -> usize {
     let (key, keys) = match counter.counts {
         Counts::Limit => (per.limit_key, counter.keys),
-        Counts::Requests | Counts::Bytes(_) => (per.sum_key, track_keys(counter)),
+        Counts::Requests => (per.requests_key, track_keys(counter)),
+        Counts::Bytes(_) => (per.bytes_key, track_keys(counter)),
         Counts::Distinct(_) => (per.distinct_key, track_keys(counter)),
     };
     let more = if counter.heavy { per.heavy } else { 0 };

@@ -161,7 +161,8 @@ pub const SCHEMA: Schema = Schema {
     ],
     counters: CounterMemory {
         limit_key: seawall_state::LIMIT_KEY_BYTES,
-        sum_key: seawall_state::SUM_KEY_BYTES,
+        requests_key: seawall_state::REQUESTS_KEY_BYTES,
+        bytes_key: seawall_state::BYTES_KEY_BYTES,
         distinct_key: seawall_state::DISTINCT_KEY_BYTES,
         heavy: seawall_state::HEAVY_BYTES,
         most: super::COUNTER_MEMORY_MAX,

@@ -6,6 +6,7 @@ mod hosts;
 mod indexed;
 mod lists;
 mod networks;
+mod storm;
 
 use seawall_model::{
     Client, ClientUnits, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Reason, Tick,
@@ -756,4 +757,25 @@ test "of a site" {
   expect pass
 }"#;
     assert_eq!(failures(text), Vec::<String>::new());
+}
+
+#[test]
+fn the_addresses_of_one_network_are_one_client_of_a_limit() {
+    let rules = rules(
+        "floor { limit net { where path == \"/net\" per client to 5/1m burst 2 then block keys 20k }\n\
+         limit one { where path == \"/one\" per client.ip to 5/1m burst 2 then block keys 20k } }",
+    );
+    let state = State::new(Seed([7; 16]), rules.counter_specs());
+    let admitted = |network_bits: u32, path: &str| {
+        let passes = |n: &u128| {
+            // Spread over the bits that the network leaves, from the highest down.
+            let network = 0x2001_0db8_0000_4200_u128 << 64 | u128::from(network_bits) << 96;
+            let ip = std::net::Ipv6Addr::from(network | n << (128 - network_bits - 14));
+            let decision = rules.decide(&get(&ip.to_string(), "x.example", path), &state, Tick(1));
+            decision.verdict == Verdict::Allow
+        };
+        (0..10_000).filter(passes).count()
+    };
+    assert_eq!((admitted(64, "/net"), admitted(56, "/net")), (7, 7));
+    assert_eq!(admitted(64, "/one"), 10_000, "an address alone is another unit");
 }

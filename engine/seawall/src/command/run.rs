@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use seawall_control::{Bell, Config, ControlPlane, First, Keeper, clock, random_seed};
+use seawall_control::{
+    Bell, CertificateText, CertificateWatch, Certificates, Config, ControlPlane, First, Keeper,
+    clock, random_seed, read_certificates,
+};
 use seawall_model::Now;
 use seawall_proxy::{
-    BadHead, ClientHeader, DataPlane, EdgeConfig, EdgeLimits, EdgeSnapshot, Running, Site,
-    TrustedProxies,
+    BadHead, ClientHeader, DataPlane, EdgeConfig, EdgeLimits, EdgeSnapshot, Identities,
+    IdentityError, PemPair, Running, Shown, Site, TrustedProxies,
 };
 use seawall_state::{RECORDS_MAX, Ring, StateLimits};
 use serde_json::Value;
@@ -57,15 +60,22 @@ impl Run {
                 Err(exit) => return exit,
             };
             match start(&config) {
-                Ok((control, running)) => serve(signals, control, running).await,
+                Ok(started) => serve(signals, started).await,
                 Err(exit) => exit,
             }
         })
     }
 }
 
+/// What runs until it is stopped.
+struct Started {
+    control: ControlPlane,
+    running: Running,
+    certificates: Option<CertificateWatch>,
+}
+
 /// Loads, binds and serves.
-fn start(config: &Config) -> Result<(ControlPlane, Running), Exit> {
+fn start(config: &Config) -> Result<Started, Exit> {
     let now = clock();
     let limits = limits(config);
     logger::start(config.log_level, &now, limits.engine_log_lines_per_s);
@@ -74,8 +84,11 @@ fn start(config: &Config) -> Result<(ControlPlane, Running), Exit> {
     let handle = first.handle.clone();
     let generation = handle.load().generation;
     let records = Arc::new(Ring::new(RECORDS_MAX));
+    let (shown, certificates) = certificates(config)?;
     let edge = EdgeConfig {
         listen: config.listen.clone(),
+        listen_tls: config.listen_tls.clone(),
+        shown,
         workers: std::thread::available_parallelism().map_or(1, usize::from),
         units: config.units,
         trusted: trusted(&config.trusted_proxies),
@@ -84,15 +97,47 @@ fn start(config: &Config) -> Result<(ControlPlane, Running), Exit> {
     };
     let wrong = |error: &dyn std::fmt::Display| fail(Exit::Wrong, error);
     let data = DataPlane::bind(edge, handle, records, now.clone()).map_err(|e| wrong(&e))?;
-    for address in data.addresses() {
-        tell(format!("listening on http://{address}"));
+    for (scheme, address) in data.addresses() {
+        tell(format!("listening on {scheme}://{address}"));
     }
     let running = data.start().map_err(|e| wrong(&e))?;
     let counters = running.live_counters();
     let edge = Arc::new(move || edge_report(&counters.snapshot()));
     let control = ControlPlane::start(config, first, edge, now).map_err(|e| wrong(&e))?;
     tell(format!("ready, generation {generation}"));
-    Ok((control, running))
+    Ok(Started { control, running, certificates })
+}
+
+/// What is shown to clients of TLS, and what looks whether it changes.
+type ShownAndWatched = (Option<Arc<Shown>>, Option<CertificateWatch>);
+
+fn certificates(config: &Config) -> Result<ShownAndWatched, Exit> {
+    let wrong = |why: &dyn std::fmt::Display| fail(Exit::Wrong, why);
+    match &config.certificates {
+        Certificates::None => Ok((None, None)),
+        Certificates::SelfSigned => {
+            let hosts = config.sites.iter().flat_map(|site| &site.hosts).map(ToString::to_string);
+            let identities = Identities::self_signed(hosts.collect()).map_err(|e| wrong(&e))?;
+            tell("the certificate is self-signed: no visitor's program will believe it");
+            Ok((Some(Arc::new(Shown::new(identities))), None))
+        }
+        Certificates::Files(files) => {
+            let texts = read_certificates(files).map_err(|e| wrong(&e))?;
+            let shown = Arc::new(Shown::new(identities(texts).map_err(|e| wrong(&e))?));
+            let showing = shown.clone();
+            let show = move |texts| {
+                showing.show(identities(texts).map_err(|error| error.to_string())?);
+                Ok(())
+            };
+            let watch = CertificateWatch::start(files.clone(), show);
+            Ok((Some(shown), Some(watch.map_err(|error| fail(Exit::Ours, error))?)))
+        }
+    }
+}
+
+fn identities(texts: Vec<CertificateText>) -> Result<Identities, IdentityError> {
+    let pair = |CertificateText { name, cert, key }| PemPair { name, cert, key };
+    Identities::read(&texts.into_iter().map(pair).collect::<Vec<_>>())
 }
 
 /// The data plane's counters, for the status.
@@ -156,6 +201,7 @@ fn limits(config: &Config) -> EdgeLimits {
     set(&mut to.head_bytes_max, from.head_bytes_max);
     set(&mut to.head_fields_max, from.head_fields_max);
     set(&mut to.head_reads_max, from.head_reads_max);
+    set(&mut to.tls_handshake_ms, from.tls_handshake_ms);
     set(&mut to.idle_ms, from.idle_ms);
     set(&mut to.connection_requests_max, from.connection_requests_max);
     set(&mut to.connection_age_ms, from.connection_age_ms);
@@ -197,14 +243,15 @@ impl Signals {
 }
 
 /// Serves until told to stop, then lets requests in flight end; told again, stops at once.
-async fn serve(mut signals: Signals, control: ControlPlane, running: Running) -> Exit {
+async fn serve(mut signals: Signals, started: Started) -> Exit {
+    let Started { control, running, certificates } = started;
     let bell = control.bell();
     signals.stop(&bell).await;
     tell("stopping; requests in flight may end");
     let (done, drained) = tokio::sync::oneshot::channel();
     let draining = move || {
         let ended = running.drain(Duration::from_millis(DRAIN_MS));
-        drop(control);
+        drop((control, certificates));
         // Told twice, nobody waits any more.
         let _unheard = done.send(ended);
     };

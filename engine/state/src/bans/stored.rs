@@ -5,18 +5,15 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use seawall_model::{Generation, Prefix, Tick};
+use seawall_model::{Generation, Prefix};
 
-use super::{Added, BanOrigin, BanUnit, Bans, End, ListedBan, scope_of};
+use super::{Added, BanOrigin, BanUnit, Bans, scope_of};
 use crate::snapshot::{REMEMBERED_MS_MAX, Reader, Writer};
 use crate::table::Standing;
 
-/// Bans that are read under one lock.
-const PAGE: usize = 1_024;
 /// Kinds of units.
 const NET_V4: u8 = 0;
 const NET_V6: u8 = 1;
@@ -28,26 +25,10 @@ impl Bans {
         self.edits.load(Ordering::Relaxed)
     }
 
-    /// Running bans in the order of their ends, and where the next page begins.
-    fn page(&self, after: Option<End>, now: Tick) -> (Vec<ListedBan>, Option<End>) {
-        let ledgers = self.ledgers.read();
-        let begin = after.map_or(Bound::Included((now.plus_ms(1), 0)), Bound::Excluded);
-        let page = ledgers.ends.range((begin, Bound::Unbounded)).take(PAGE);
-        let mut last = None;
-        let listed = page.filter_map(|(end, (member, unit))| {
-            last = Some(*end);
-            let ban = ledgers.ledger(scope_of(member.as_deref()))?.bans.get(unit)?;
-            let why = Arc::clone(&ban.why);
-            Some(ListedBan { unit: *unit, member: member.clone(), until: end.0, why })
-        });
-        (listed.collect(), last)
-    }
-
     pub(crate) fn store(&self, out: &mut Writer) {
         let (mut origins, mut members) = (HashMap::new(), HashMap::new());
-        let (mut page, mut last) = self.page(None, out.at);
-        while last.is_some() {
-            for ban in page {
+        for page in self.pages(out.at) {
+            for (_, ban) in page {
                 if !out.has_room(Standing::Held) {
                     continue;
                 }
@@ -63,7 +44,6 @@ impl Bans {
                     out.text(&member);
                 }
             }
-            (page, last) = self.page(last, out.at);
         }
     }
 

@@ -41,8 +41,8 @@ impl Stored for Count {
         let window = Window::load(from)?;
         let burst = u32::try_from(from.number()?).ok()?;
         let missing = from.number()?;
-        let mut count = Self { window, burst, ..Self::default() };
-        count.reserve = count.full().saturating_sub(missing);
+        let mut count = Self::unspent(window, burst);
+        count.reserve = count.reserve.saturating_sub(missing);
         if marks & HAS_HOLD != 0 {
             count.hold_began = from.moment()?.is;
             count.hold_ms = from.number()?.min(REMEMBERED_MS_MAX);

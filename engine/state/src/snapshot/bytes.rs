@@ -6,7 +6,7 @@
 
 use seawall_model::Tick;
 
-use crate::key::Key;
+use crate::key::{Key, Tag};
 use crate::table::Standing;
 
 /// The most bytes that one entry takes, with room to spare: two sets of registers and a key.
@@ -80,6 +80,11 @@ impl Writer {
         self.raw(&key.lower().to_le_bytes());
     }
 
+    pub(crate) fn tag(&mut self, tag: Tag) {
+        self.raw(&tag.upper.to_le_bytes());
+        self.raw(&tag.lower.to_le_bytes());
+    }
+
     pub(crate) fn text(&mut self, text: &str) {
         self.number(text.len() as u64);
         self.raw(text.as_bytes());
@@ -118,11 +123,13 @@ pub(crate) struct Reader<'b> {
     /// Now, on the reader's clock.
     pub(crate) now: Tick,
     pub(crate) usual_ms: u64,
+    /// Whether tables hold whole keys, as they did in the first form.
+    pub(crate) has_whole_keys: bool,
 }
 
 impl<'b> Reader<'b> {
     pub(crate) fn new(rest: &'b [u8], is: Tick, now: Tick) -> Self {
-        Self { rest, was: Tick(0), is, now, usual_ms: 0 }
+        Self { rest, was: Tick(0), is, now, usual_ms: 0, has_whole_keys: false }
     }
 
     pub(crate) const fn is_at_end(&self) -> bool {
@@ -191,6 +198,16 @@ impl<'b> Reader<'b> {
     pub(crate) fn key(&mut self) -> Option<Key> {
         let (upper, lower) = (self.fixed()?, self.fixed()?);
         (upper != 0).then(|| Key::of_halves(upper, lower))
+    }
+
+    /// What a table knows a key by.
+    pub(crate) fn tag(&mut self) -> Option<Tag> {
+        if self.has_whole_keys {
+            return self.key().map(Key::tag);
+        }
+        let upper = self.fixed()?;
+        let lower = u32::from_le_bytes(self.array()?);
+        (upper != 0).then_some(Tag { upper, lower })
     }
 
     pub(crate) fn text(&mut self) -> Option<&'b str> {

@@ -14,7 +14,9 @@ use crate::state::CounterSpec;
 use crate::table::Size;
 
 /// The version of the form.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// The first form, which is still read: its tables hold whole keys.
+const FORMAT_OF_WHOLE_KEYS: u8 = 1;
 /// Kinds of sections.
 const BANS: u8 = 1;
 const LEVELS: u8 = 2;
@@ -63,6 +65,7 @@ impl State {
         let mut from = Reader::new(bytes, is, when.now);
         match from.byte() {
             Some(FORMAT) => {}
+            Some(FORMAT_OF_WHOLE_KEYS) => from.has_whole_keys = true,
             Some(version) => return Err(SnapshotError::Version(version)),
             None => return Err(SnapshotError::Damaged),
         }

@@ -7,12 +7,10 @@
 
 use seawall_model::Tick;
 
-use super::{Entry, Slot, Standing, Table};
-use crate::key::Key;
+use super::{Entry, Packed, SETS_AT_ONCE, Set, Slot, Standing, Table};
+use crate::key::Tag;
 use crate::snapshot::{Reader, Writer};
 
-/// Sets that are copied under one lock: 10 KiB of a limit.
-const SETS_AT_ONCE: usize = 16;
 /// Entries that are put into order of use at once where a table has another size now.
 const SORTED_AT_ONCE: usize = 65_536;
 
@@ -37,30 +35,30 @@ pub(crate) enum Size {
     Other,
 }
 
-impl<V: Stored> Table<V> {
+impl<P: Packed<Entry: Stored>> Table<P> {
     /// Writes every entry that would be missed.
     pub(crate) fn store(&self, out: &mut Writer) {
         let now = out.at;
-        let mut copies: Vec<(Key, u8, V)> = Vec::new();
+        let mut copies: Vec<(Tag, u8, P::Entry)> = Vec::new();
         for shard in &self.shards {
             for begin in (0..self.sets_per_shard).step_by(SETS_AT_ONCE) {
-                let sets = shard.lock();
-                let some = sets.iter().enumerate().skip(begin).take(SETS_AT_ONCE);
+                let sets = shard.0.lock();
+                let some = sets.sets.iter().enumerate().skip(begin).take(SETS_AT_ONCE);
                 for (place, set) in some {
-                    for (upper, slot) in set.uppers.iter().zip(&set.slots) {
-                        if *upper != 0 && slot.value.is_missed(now) {
-                            let key = Key::of_halves(*upper, slot.lower);
-                            let home = u8::from(self.homes(key).first() != Some(&place));
-                            copies.push((key, home, slot.value.clone()));
+                    for (tag, packed) in set.taken() {
+                        let entry = packed.unpack();
+                        if entry.is_missed(now) {
+                            let home = u8::from(self.homes(tag).first() != Some(&place));
+                            copies.push((tag, home, entry));
                         }
                     }
                 }
                 drop(sets);
-                for (key, home, value) in copies.drain(..) {
-                    if out.has_room(value.standing(now)) {
+                for (tag, home, entry) in copies.drain(..) {
+                    if out.has_room(entry.standing(now)) {
                         out.byte(home);
-                        out.key(key);
-                        value.store(out);
+                        out.tag(tag);
+                        entry.store(out);
                     }
                 }
             }
@@ -73,12 +71,12 @@ impl<V: Stored> Table<V> {
         let mut unsorted = Vec::new();
         while !from.is_at_end() {
             let home = usize::from(from.byte()?);
-            let key = from.key()?;
-            let value = V::load(&mut from)?;
+            let tag = from.tag()?;
+            let entry = P::Entry::load(&mut from)?;
             match size {
-                _ if !value.is_missed(now) => {}
-                Size::Same => self.put_back(key, home, value, now),
-                Size::Other => unsorted.push((key, value)),
+                _ if !entry.is_missed(now) => {}
+                Size::Same => self.put_back(tag, home, entry, now),
+                Size::Other => unsorted.push((tag, entry)),
             }
             if unsorted.len() >= SORTED_AT_ONCE {
                 self.file(&mut unsorted, now);
@@ -89,50 +87,46 @@ impl<V: Stored> Table<V> {
     }
 
     /// Files entries so that the most recently used are the last to go.
-    fn file(&self, entries: &mut Vec<(Key, V)>, now: Tick) {
-        entries.sort_by_key(|(_, value)| value.seen());
-        for (key, value) in entries.drain(..) {
-            self.put_in(key, value, now);
+    fn file(&self, entries: &mut Vec<(Tag, P::Entry)>, now: Tick) {
+        entries.sort_by_key(|(_, entry)| entry.seen());
+        for (tag, entry) in entries.drain(..) {
+            self.put_in(tag, entry, now);
         }
     }
 
     /// Puts an entry where it stood, or where there is room.
-    fn put_back(&self, key: Key, home: usize, value: V, now: Tick) {
-        if let Some(mut sets) = self.shard(key)
-            && self.place_of(&sets, key).is_none()
-            && let Some(set) = self.homes(key).get(home).and_then(|home| sets.get_mut(*home))
+    fn put_back(&self, tag: Tag, home: usize, entry: P::Entry, now: Tick) {
+        if let Some(mut sets) = self.shard(tag)
+            && self.place_of(&sets, tag).is_none()
+            && let Some(set) = self.homes(tag).get(home).and_then(|home| sets.sets.get_mut(*home))
             && let Some(way) = set.uppers.iter().position(|upper| *upper == 0)
             && let Some((upper, slot)) = set.uppers.get_mut(way).zip(set.slots.get_mut(way))
         {
-            *upper = key.upper();
-            *slot = Slot { lower: key.lower(), value };
-            self.resident.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            *upper = tag.upper;
+            *slot = Slot { lower: tag.lower, packed: P::pack(entry) };
+            sets.resident = sets.resident.saturating_add(1);
             return;
         }
-        self.put_in(key, value, now);
+        self.put_in(tag, entry, now);
     }
 
-    fn put_in(&self, key: Key, value: V, now: Tick) {
-        let newer = |here: &mut V| {
-            if value.seen() > here.seen() {
-                *here = value.clone();
+    fn put_in(&self, tag: Tag, entry: P::Entry, now: Tick) {
+        let newer = |here: &mut P::Entry| {
+            if entry.seen() > here.seen() {
+                *here = entry.clone();
             }
         };
         // One that finds no place is counted as refused, as always.
-        let _placed = self.update(key, now, || value.clone(), newer);
+        let _placed = self.update_at(tag, now, || entry.clone(), newer);
     }
 
     /// Whether an entry was used at `at` or later.
     pub(crate) fn is_used_since(&self, at: Tick) -> bool {
+        let used = |set: &Set<P>| set.taken().any(|(_, packed)| packed.look(Entry::seen) >= at);
         self.shards.iter().any(|shard| {
-            (0..self.sets_per_shard).step_by(SETS_AT_ONCE).any(|begin| {
-                let sets = shard.lock();
-                let mut some = sets.iter().skip(begin).take(SETS_AT_ONCE);
-                some.any(|set| {
-                    let mut both = set.uppers.iter().zip(&set.slots);
-                    both.any(|(upper, slot)| *upper != 0 && slot.value.seen() >= at)
-                })
-            })
+            (0..self.sets_per_shard)
+                .step_by(SETS_AT_ONCE)
+                .any(|begin| shard.0.lock().sets.iter().skip(begin).take(SETS_AT_ONCE).any(used))
         })
     }
 }

@@ -14,7 +14,8 @@ const HEAVY: u8 = 3;
 impl TrackTable {
     pub(crate) fn store(&self, out: &mut Writer) {
         match &self.shared.counts {
-            Counts::Sums(sums) => out.section(ENTRIES, |out| sums.store(out)),
+            Counts::Requests(requests) => out.section(ENTRIES, |out| requests.store(out)),
+            Counts::Bytes(bytes) => out.section(ENTRIES, |out| bytes.store(out)),
             Counts::Distinct(distinct) => {
                 out.section(ENTRIES, |out| distinct.few.store(out));
                 out.section(REGISTERS, |out| distinct.many.store(out));
@@ -29,7 +30,8 @@ impl TrackTable {
         while !from.is_at_end() {
             let (kind, section) = from.section()?;
             match (kind, &self.shared.counts, &self.heavy) {
-                (ENTRIES, Counts::Sums(sums), _) => sums.load(section, size)?,
+                (ENTRIES, Counts::Requests(requests), _) => requests.load(section, size)?,
+                (ENTRIES, Counts::Bytes(bytes), _) => bytes.load(section, size)?,
                 (ENTRIES, Counts::Distinct(distinct), _) => distinct.few.load(section, size)?,
                 (REGISTERS, Counts::Distinct(distinct), _) => distinct.many.load(section, size)?,
                 (HEAVY, _, Some(heavy)) => heavy.load(section)?,
@@ -41,7 +43,8 @@ impl TrackTable {
 
     pub(crate) fn is_used_since(&self, at: Tick) -> bool {
         match &self.shared.counts {
-            Counts::Sums(sums) => sums.is_used_since(at),
+            Counts::Requests(requests) => requests.is_used_since(at),
+            Counts::Bytes(bytes) => bytes.is_used_since(at),
             Counts::Distinct(distinct) => distinct.few.is_used_since(at),
         }
     }

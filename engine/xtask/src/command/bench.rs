@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: the criterion benches, in the profile of releases; with `--peers`, Seawall
-//! beside other engines.
+//! `cargo xtask bench`: the benches, in the profile of releases; with `--peers`, Seawall beside other
+//! engines.
 
 use crate::command::{rules, setup};
 use crate::repo::Repo;
@@ -13,9 +13,15 @@ pub(crate) fn run(repo: &Repo, filter: Option<&str>) -> anyhow::Result<()> {
     setup::run()?;
     rules::build(repo)?;
     println!("bench: building with fat LTO, as releases are; this takes a while the first time");
-    let mut arguments = vec!["bench", "--package", "seawall-benches", "--profile", "dist"];
+    // One of them drives the program itself.
+    shell::show(&mut repo.cargo(&["build", "--package", "seawall", "--profile", "dist"]))?;
+    let seawall = repo.seawall("dist")?;
+    // The tables have theirs beside the others, in the package that they are in.
+    let packages = ["--package", "seawall-benches", "--package", "seawall-state"];
+    let mut arguments =
+        ["bench", "--profile", "dist"].into_iter().chain(packages).collect::<Vec<_>>();
     arguments.extend(filter.map(|name| ["--", name]).into_iter().flatten());
-    shell::show(&mut repo.cargo(&arguments))
+    shell::show(repo.cargo(&arguments).env("SEAWALL_BIN", seawall))
 }
 
 /// Judges the same rules by Seawall and by other engines, and writes `benches/report/`.

@@ -305,6 +305,50 @@ fn a_change_is_seen_and_quiet_is_too() {
     }
 }
 
+/// What the first form wrote: a limit with one key, of which all 128 bits stand there.
+fn first_form(state: &State, n: u64, window: (u64, u64), hold_ms: u64) -> Vec<u8> {
+    let mut out = Writer::new(NOW, SNAPSHOT_BYTES_MAX);
+    out.byte(1);
+    out.raw(&NOW.0.to_le_bytes());
+    out.raw(&state.seed.0);
+    out.section(COUNTER, |out| {
+        let CounterSpec { identity, name, window_ms, keys, .. } = &state.counters[0].spec;
+        out.text(identity);
+        out.text(name);
+        out.byte(0);
+        out.number(*keys as u64);
+        out.raw(&window_ms.to_le_bytes());
+        out.usual_ms = *window_ms;
+        out.section(1, |out| {
+            out.byte(1);
+            out.key(key(state, n));
+            out.byte(1);
+            out.moment(NOW);
+            out.window(*window_ms);
+            [window.0, window.1, RATE.burst, 0].iter().for_each(|n| out.number(*n));
+            out.moment(NOW);
+            out.number(hold_ms);
+        });
+    });
+    out.bytes
+}
+
+#[test]
+fn the_first_form_is_read_still() {
+    let old = state(100);
+    let bytes = first_form(&old, 7, (0, 2), 5_000);
+    let (again, report) = restored(&bytes, &specs(10_000, 100), at_once(NOW));
+    assert_eq!((report.counters.kept.len(), again.fill()[0].keys), (1, 1));
+    let held = Outcome::Over { retry_after_ms: 5_000, hold_began: Some(NOW) };
+    assert_eq!(request(&again, 7, 0, NOW), held);
+    let limit = again.limit(LIMIT).unwrap();
+    limit.lift_holds(NOW, NOW);
+    // Two of three are counted, and the reserve of two is full.
+    let admitted =
+        (0..9).filter(|_| limit.admit(key(&again, 7), &RATE, None, NOW) == Outcome::Within);
+    assert_eq!(admitted.count(), 3);
+}
+
 #[test]
 fn no_cut_and_no_flipped_bit_makes_it_panic() {
     let state = state(100);
@@ -332,8 +376,8 @@ fn no_cut_and_no_flipped_bit_makes_it_panic() {
         }
     }
     let mut newer = bytes;
-    newer[0] = 2;
-    assert_eq!(read(&newer).err(), Some(SnapshotError::Version(2)));
+    newer[0] = FORMAT + 1;
+    assert_eq!(read(&newer).err(), Some(SnapshotError::Version(FORMAT + 1)));
 }
 
 proptest! {

@@ -1,0 +1,163 @@
+//! Certificate files, read at start and again when they change.
+//!
+//! They are renewed by programs that know nothing of us, mostly at night, and a certificate and its
+//! key are two files that are not replaced in one step. So whatever cannot be used leaves the last
+//! good ones in force and is looked at again; it is told once for each content.
+
+use std::io;
+use std::sync::Mutex;
+
+use sha2::{Digest, Sha256};
+
+use crate::config::CertificateFiles;
+use crate::disk;
+use crate::ticker::Ticker;
+
+/// Time between two looks at certificate files, in milliseconds.
+pub const CERTIFICATES_LOOK_MS: u64 = 10_000;
+/// Most bytes of a certificate chain or a key.
+pub const CERTIFICATE_BYTES_MAX: u64 = 256 << 10;
+
+/// The content of `[[tls.certificate]]`.
+#[derive(Clone)]
+pub struct CertificateText {
+    /// The path of the certificate, for complaints.
+    pub name: String,
+    /// The chain, as PEM.
+    pub cert: Vec<u8>,
+    /// The key, as PEM.
+    pub key: Vec<u8>,
+}
+
+impl std::fmt::Debug for CertificateText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CertificateText").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Reads all of them.
+///
+/// # Errors
+/// The first that cannot be read, with its path.
+pub fn read_certificates(files: &[CertificateFiles]) -> Result<Vec<CertificateText>, String> {
+    let read = |path: &std::path::Path| {
+        disk::read(path, CERTIFICATE_BYTES_MAX)
+            .map_err(|error| format!("{}: {error}", path.display()))
+    };
+    let one = |of: &CertificateFiles| {
+        let name = of.cert.display().to_string();
+        Ok(CertificateText { name, cert: read(&of.cert)?, key: read(&of.key)? })
+    };
+    files.iter().map(one).collect()
+}
+
+/// Looks at the files until dropped.
+#[derive(Debug)]
+pub struct CertificateWatch(#[expect(dead_code, reason = "held to go on")] Ticker);
+
+impl CertificateWatch {
+    /// Hands new contents to `show`, which says why it cannot use them.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn start(
+        files: Vec<CertificateFiles>,
+        show: impl Fn(Vec<CertificateText>) -> Result<(), String> + Send + 'static,
+    ) -> io::Result<Self> {
+        let mut look = Look { files, seen: None, told: None, show };
+        look.seen = look.read().ok().map(|(digest, _)| digest);
+        let look = Mutex::new(look);
+        let tick = move || {
+            if let Ok(mut look) = look.lock() {
+                look.once();
+            }
+        };
+        Ticker::every(CERTIFICATES_LOOK_MS, tick).map(Self)
+    }
+}
+
+struct Look<S> {
+    files: Vec<CertificateFiles>,
+    /// What is shown.
+    seen: Option<[u8; 32]>,
+    /// The last complaint.
+    told: Option<String>,
+    show: S,
+}
+
+impl<S: Fn(Vec<CertificateText>) -> Result<(), String>> Look<S> {
+    fn read(&self) -> Result<([u8; 32], Vec<CertificateText>), String> {
+        let texts = read_certificates(&self.files)?;
+        let mut hasher = Sha256::new();
+        for part in texts.iter().flat_map(|text| [&text.cert, &text.key]) {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        Ok((hasher.finalize().into(), texts))
+    }
+
+    fn once(&mut self) {
+        let shown = match self.read() {
+            Ok((digest, _)) if self.seen == Some(digest) => {
+                self.told = None;
+                return;
+            }
+            Ok((digest, texts)) => (self.show)(texts).map(|()| self.seen = Some(digest)),
+            Err(why) => Err(why),
+        };
+        match shown {
+            Ok(()) => {
+                log::info!("the certificates have changed and are shown");
+                self.told = None;
+            }
+            Err(why) if self.told.as_ref() == Some(&why) => {}
+            Err(why) => {
+                log::error!("{why}; the last good certificates are shown on");
+                self.told = Some(why);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn what_changes_is_shown_once_and_what_cannot_be_used_leaves_the_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cert, key) = (dir.path().join("c.pem"), dir.path().join("k.pem"));
+        let files = vec![CertificateFiles { cert: cert.clone(), key: key.clone() }];
+        assert!(read_certificates(&files).unwrap_err().contains("c.pem"));
+        fs::write(&cert, "one").unwrap();
+        fs::write(&key, "one").unwrap();
+        let shown = Arc::new(Mutex::new(Vec::new()));
+        let showing = shown.clone();
+        let show = move |texts: Vec<CertificateText>| {
+            if texts[0].cert != texts[0].key {
+                return Err("they do not fit".to_owned());
+            }
+            showing.lock().unwrap().push(String::from_utf8(texts[0].cert.clone()).unwrap());
+            Ok(())
+        };
+        let mut look = Look { files, seen: None, told: None, show };
+        look.once();
+        look.once();
+        fs::write(&cert, "two").unwrap();
+        look.once();
+        assert_eq!(look.told.as_deref(), Some("they do not fit"));
+        fs::remove_file(&key).unwrap();
+        look.once();
+        assert!(look.told.as_ref().unwrap().contains("k.pem"));
+        fs::write(&key, "two").unwrap();
+        look.once();
+        assert_eq!(
+            (look.told.clone(), &**shown.lock().unwrap()),
+            (None, &["one".to_owned(), "two".to_owned()][..])
+        );
+        assert!(!format!("{:?}", read_certificates(&look.files)).contains("[116, 119, 111]"));
+    }
+}

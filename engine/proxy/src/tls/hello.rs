@@ -1,0 +1,277 @@
+//! The first message of TLS, read before anything is decided: for which site, and by what program.
+//!
+//! Read by own code, since only lengths and numbers are looked at and the order of things matters
+//! (a fingerprint is made of it), which TLS libraries do not hand out. What it says is believed
+//! only as far as a name goes that leads to a site; the library reads the same bytes again and
+//! decides whether there will be a connection.
+//!
+//! RFC 8446 §4.1.2 has the form, RFC 8446 §5.1 the records, RFC 6066 §3 the name, RFC 8701 the
+//! values that mean nothing (GREASE).
+
+/// The most bytes of a ClientHello that are waited for. With post-quantum keys browsers send some
+/// 2 KB; OpenSSL and others stop at 16 KiB too.
+pub(crate) const CLIENT_HELLO_BYTES_MAX: usize = 16 << 10;
+
+const HANDSHAKE: u8 = 22;
+const CLIENT_HELLO: u8 = 1;
+const RECORD_HEADER: usize = 5;
+const EXT_SERVER_NAME: u16 = 0;
+pub(super) const EXT_ALPN: u16 = 16;
+const EXT_SIGNATURE_ALGORITHMS: u16 = 13;
+const EXT_SUPPORTED_VERSIONS: u16 = 43;
+
+/// What a client says first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Hello {
+    /// The version of the message itself; 0x0303 in all that is new.
+    pub(super) legacy_version: u16,
+    pub(super) ciphers: Vec<u16>,
+    /// The numbers of the extensions, in their order.
+    pub(super) extensions: Vec<u16>,
+    pub(super) versions: Vec<u16>,
+    pub(super) signatures: Vec<u16>,
+    /// The first protocol that is offered inside.
+    pub(super) alpn: Option<Vec<u8>>,
+    /// The name, in lower case.
+    pub(crate) sni: Option<Box<str>>,
+}
+
+/// How far a reading is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// All of it is there.
+    Whole(Hello),
+    /// More must come.
+    More,
+    /// This is no ClientHello, or a larger one than is taken.
+    Not,
+}
+
+/// Reads what stands at the beginning of a connection.
+pub(crate) fn read(bytes: &[u8]) -> Reading {
+    let mut message = Vec::new();
+    let mut rest = bytes;
+    loop {
+        match record(rest) {
+            Record::Whole(body, behind) => {
+                message.extend_from_slice(body);
+                rest = behind;
+            }
+            Record::More if bytes.len() < CLIENT_HELLO_BYTES_MAX => return Reading::More,
+            Record::More | Record::Not => return Reading::Not,
+        }
+        match handshake(&message) {
+            Some(Some(body)) => return hello(body).map_or(Reading::Not, Reading::Whole),
+            Some(None) => {}
+            None => return Reading::Not,
+        }
+    }
+}
+
+enum Record<'b> {
+    Whole(&'b [u8], &'b [u8]),
+    More,
+    Not,
+}
+
+fn record(bytes: &[u8]) -> Record<'_> {
+    let Some((head, behind)) = bytes.split_at_checked(RECORD_HEADER) else {
+        let is_one = bytes.first().is_none_or(|kind| *kind == HANDSHAKE)
+            && bytes.get(1).is_none_or(|major| *major == 3);
+        return if is_one { Record::More } else { Record::Not };
+    };
+    let &[HANDSHAKE, 3, _, high, low] = head else { return Record::Not };
+    let len = usize::from(u16::from_be_bytes([high, low]));
+    // An empty record says nothing, and a client could send them for ever.
+    if len == 0 || len > CLIENT_HELLO_BYTES_MAX {
+        return Record::Not;
+    }
+    behind.split_at_checked(len).map_or(Record::More, |(body, rest)| Record::Whole(body, rest))
+}
+
+/// The body of the first handshake message, once all of it is there; nothing where it is another.
+#[expect(clippy::option_option, reason = "not there yet is no failure")]
+fn handshake(message: &[u8]) -> Option<Option<&[u8]>> {
+    let Some((head, body)) = message.split_at_checked(4) else { return Some(None) };
+    let &[CLIENT_HELLO, a, b, c] = head else { return None };
+    let len = usize::try_from(u32::from_be_bytes([0, a, b, c])).ok()?;
+    (len <= CLIENT_HELLO_BYTES_MAX).then(|| body.get(..len))
+}
+
+fn hello(body: &[u8]) -> Option<Hello> {
+    let mut reader = Reader(body);
+    let legacy_version = reader.u16()?;
+    reader.take(32)?;
+    let session = usize::from(reader.u8()?);
+    reader.take(session)?;
+    let ciphers = numbers(reader.list()?)?;
+    let compressions = usize::from(reader.u8()?);
+    reader.take(compressions)?;
+    let mut hello = Hello { legacy_version, ciphers, ..Hello::default() };
+    // Extensions may be left out altogether.
+    if !reader.0.is_empty() {
+        let mut extensions = Reader(reader.list()?);
+        while !extensions.0.is_empty() {
+            let kind = extensions.u16()?;
+            let content = extensions.list()?;
+            hello.extensions.push(kind);
+            hello.extension(kind, content)?;
+        }
+    }
+    reader.0.is_empty().then_some(hello)
+}
+
+impl Hello {
+    fn extension(&mut self, kind: u16, content: &[u8]) -> Option<()> {
+        let mut reader = Reader(content);
+        match kind {
+            EXT_SERVER_NAME => {
+                let mut names = Reader(reader.list()?);
+                // One name of the one kind there is; a second would be for somebody else to read.
+                let kind = names.u8()?;
+                let name = std::str::from_utf8(names.list()?).ok()?;
+                if kind != 0 || !names.0.is_empty() || self.sni.is_some() {
+                    return None;
+                }
+                self.sni = Some(name.to_ascii_lowercase().into());
+            }
+            EXT_ALPN => {
+                let mut names = Reader(reader.list()?);
+                let len = usize::from(names.u8()?);
+                self.alpn = Some(names.take(len)?.to_vec());
+            }
+            EXT_SIGNATURE_ALGORITHMS => self.signatures = numbers(reader.list()?)?,
+            EXT_SUPPORTED_VERSIONS => {
+                let len = usize::from(reader.u8()?);
+                self.versions = numbers(reader.take(len)?)?;
+            }
+            _ => {}
+        }
+        Some(())
+    }
+}
+
+/// Whether a number is one that means nothing, and is there so that servers learn to pass over it.
+pub(super) const fn is_grease(number: u16) -> bool {
+    number & 0x0f0f == 0x0a0a && number >> 8 == number & 0xff
+}
+
+fn numbers(bytes: &[u8]) -> Option<Vec<u16>> {
+    let pairs = bytes.chunks_exact(2);
+    pairs
+        .remainder()
+        .is_empty()
+        .then(|| pairs.filter_map(|pair| Some(u16::from_be_bytes(pair.try_into().ok()?))).collect())
+}
+
+/// Takes from the front of what is there, or nothing where there is too little.
+struct Reader<'b>(&'b [u8]);
+
+impl<'b> Reader<'b> {
+    fn take(&mut self, len: usize) -> Option<&'b [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.take(1)?.first().copied()
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        Some(u16::from_be_bytes(self.take(2)?.try_into().ok()?))
+    }
+
+    /// What a length of two bytes stands before.
+    fn list(&mut self) -> Option<&'b [u8]> {
+        let len = usize::from(self.u16()?);
+        self.take(len)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The first bytes that rustls sends to `name`.
+    pub(in super::super) fn said(name: &str, alpn: &[&str]) -> Vec<u8> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let name = name.to_owned().try_into().unwrap();
+        let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut bytes = Vec::new();
+        client.write_tls(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_librarys_hello_is_read_whole_and_no_sooner() {
+        let bytes = said("Alice.Example", &["h2", "http/1.1"]);
+        for len in 0..bytes.len() {
+            assert_eq!(read(&bytes[..len]), Reading::More, "{len}");
+        }
+        let Reading::Whole(hello) = read(&bytes) else { panic!("{bytes:?}") };
+        assert_eq!(hello.sni.as_deref(), Some("alice.example"));
+        assert_eq!(hello.alpn.as_deref(), Some(&b"h2"[..]));
+        assert!(hello.versions.contains(&0x0304) && hello.ciphers.contains(&0x1301));
+        assert!(!hello.signatures.is_empty());
+    }
+
+    #[test]
+    fn a_hello_in_many_records_is_the_same() {
+        let bytes = said("alice.example", &[]);
+        let pieces = bytes[RECORD_HEADER..]
+            .chunks(7)
+            .flat_map(|piece| [&[22, 3, 1, 0, u8::try_from(piece.len()).unwrap()], piece].concat());
+        assert_eq!(read(&pieces.collect::<Vec<u8>>()), read(&bytes));
+    }
+
+    #[test]
+    fn what_is_no_hello_is_known_by_its_first_bytes() {
+        for bytes in [
+            &b"GET / HTTP/1.1\r\n"[..],
+            b"\x16\x02\x01\x00\x05",
+            b"\x15\x03\x01\x00\x02\x01\x00",
+            b"\x16\x03\x01\x00\x00",
+            b"\x16\x03\x01\xff\xff",
+            b"\x16\x03\x01\x00\x04\x02\x00\x00\x00",
+            b"PRI * HTTP/2.0",
+        ] {
+            assert_eq!(read(bytes), Reading::Not, "{bytes:?}");
+        }
+        // One that never ends, in records that are allowed.
+        let piece = [&[22, 3, 1, 0x20, 0][..], &[1, 0, 0x3f, 0xff], &[0; 0x1ffc]].concat();
+        assert_eq!(read(&piece.repeat(3)), Reading::Not);
+    }
+
+    #[test]
+    fn grease_is_what_rfc_8701_lists() {
+        let all: Vec<u16> = (0..=u16::MAX).filter(|n| is_grease(*n)).collect();
+        assert_eq!((all.len(), all[0], all[15]), (16, 0x0a0a, 0xfafa));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_and_more_is_only_asked_for_within_the_limit(
+            bytes in prop::collection::vec(any::<u8>(), 0..600), at in 0_usize..400, to in any::<u8>(),
+        ) {
+            let mut bent = said("alice.example", &["h2"]);
+            if let Some(byte) = bent.get_mut(at) {
+                *byte = to;
+            }
+            for bytes in [&bytes, &bent] {
+                let reading = read(bytes);
+                prop_assert!(reading != Reading::More || bytes.len() < CLIENT_HELLO_BYTES_MAX);
+            }
+        }
+    }
+}

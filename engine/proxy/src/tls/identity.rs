@@ -1,0 +1,197 @@
+//! Certificates, and which of them is shown to whom.
+//!
+//! A certificate says itself which names it is for, so nobody configures that twice. Of several for
+//! one name the client gets the first whose kind of key it can check (ECDSA or RSA). A client that
+//! names nobody, or somebody unknown, gets the first of all: refusing would tell it more, and its
+//! request will find no site anyway.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+/// A certificate chain and its key, as PEM.
+#[derive(Clone)]
+pub struct PemPair {
+    /// What it is called where it is complained about.
+    pub name: String,
+    /// The chain, the server's own certificate first.
+    pub cert: Vec<u8>,
+    /// The private key: PKCS #8, PKCS #1 or SEC 1.
+    pub key: Vec<u8>,
+}
+
+impl std::fmt::Debug for PemPair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PemPair").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Why certificates cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// The chain is no PEM certificate.
+    #[error("{0}: there is no certificate in it")]
+    NoCertificate(String),
+    /// The key is none that is known.
+    #[error("{0}: there is no private key in it (PKCS #8, PKCS #1 or SEC 1, not encrypted)")]
+    NoKey(String),
+    /// The two do not belong together.
+    #[error("{0}: the private key does not belong to the certificate")]
+    Mismatch(String),
+    /// The certificate is for no name.
+    #[error("{0}: the certificate names no host (subjectAltName)")]
+    NoName(String),
+    /// None was given.
+    #[error("there is no certificate")]
+    Nobody,
+}
+
+/// All certificates.
+#[derive(Debug)]
+pub struct Identities {
+    first: Arc<CertifiedKey>,
+    named: HashMap<String, Vec<Arc<CertifiedKey>>>,
+}
+
+impl Identities {
+    /// Reads certificates.
+    ///
+    /// # Errors
+    /// The first that cannot be used.
+    pub fn read(pairs: &[PemPair]) -> Result<Self, IdentityError> {
+        let mut first = None;
+        let mut named: HashMap<String, Vec<Arc<CertifiedKey>>> = HashMap::new();
+        for pair in pairs {
+            let certified = Arc::new(certified(pair)?);
+            for name in names(&certified, &pair.name)? {
+                named.entry(name).or_default().push(Arc::clone(&certified));
+            }
+            first.get_or_insert(certified);
+        }
+        Ok(Self { first: first.ok_or(IdentityError::Nobody)?, named })
+    }
+
+    /// One that is made now and that no visitor's program believes, for trying things out.
+    ///
+    /// # Errors
+    /// The names cannot stand in a certificate.
+    pub fn self_signed(names: Vec<String>) -> Result<Self, IdentityError> {
+        let name = "self-signed".to_owned();
+        let made = rcgen::generate_simple_self_signed(names)
+            .map_err(|_| IdentityError::NoName(name.clone()))?;
+        let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        Self::read(&[PemPair { name, cert: cert.into_bytes(), key: key.into_bytes() }])
+    }
+
+    /// Those for a name: its own before those of a wildcard.
+    fn of(&self, name: &str) -> impl Iterator<Item = &Arc<CertifiedKey>> {
+        let wildcard = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+        let exact = self.named.get(name);
+        let wild = wildcard.and_then(|wildcard| self.named.get(&wildcard));
+        exact.into_iter().chain(wild).flatten()
+    }
+
+    fn for_client(&self, name: Option<&str>, hello: &ClientHello<'_>) -> Arc<CertifiedKey> {
+        let can_check = |certified: &&Arc<CertifiedKey>| {
+            certified.key.choose_scheme(hello.signature_schemes()).is_some()
+        };
+        let named = name.map(str::to_ascii_lowercase);
+        let found = named.as_deref().and_then(|name| self.of(name).find(can_check));
+        Arc::clone(found.unwrap_or(&self.first))
+    }
+}
+
+impl ResolvesServerCert for Identities {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.for_client(hello.server_name(), &hello))
+    }
+}
+
+fn certified(pair: &PemPair) -> Result<CertifiedKey, IdentityError> {
+    let name = || pair.name.clone();
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pair.cert).collect();
+    let chain = chain.ok().filter(|chain| !chain.is_empty());
+    let chain = chain.ok_or_else(|| IdentityError::NoCertificate(name()))?;
+    let key = PrivateKeyDer::from_pem_slice(&pair.key)
+        .ok()
+        .and_then(|key| any_supported_type(&key).ok())
+        .ok_or_else(|| IdentityError::NoKey(name()))?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        // A kind of key that cannot say its public part is believed.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
+            Ok(certified)
+        }
+        Err(_) => Err(IdentityError::Mismatch(name())),
+    }
+}
+
+/// The host names of a certificate, in lower case.
+fn names(certified: &CertifiedKey, name: &str) -> Result<Vec<String>, IdentityError> {
+    let none = || IdentityError::NoName(name.to_owned());
+    let own = certified.cert.first().ok_or_else(none)?;
+    let parsed = webpki::EndEntityCert::try_from(own).map_err(|_| none())?;
+    let names: Vec<String> = parsed.valid_dns_names().map(str::to_ascii_lowercase).collect();
+    if names.is_empty() { Err(none()) } else { Ok(names) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(names: &[&str]) -> PemPair {
+        let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let (cert, key) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem());
+        PemPair { name: "pair".into(), cert, key: key.into_bytes() }
+    }
+
+    #[test]
+    fn a_name_gets_its_own_certificate_before_a_wildcards() {
+        let pairs =
+            [pair(&["first.example"]), pair(&["*.a.example"]), pair(&["b.a.example", "x.example"])];
+        let all = Identities::read(&pairs).unwrap();
+        let ders: Vec<_> =
+            pairs.iter().map(|pair| certified(pair).unwrap().cert[0].clone()).collect();
+        let shown = |name| {
+            all.of(name)
+                .map(|certified| ders.iter().position(|der| *der == certified.cert[0]).unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(shown("b.a.example"), [2, 1]);
+        assert_eq!(shown("c.a.example"), [1]);
+        assert_eq!(shown("x.example"), [2]);
+        // A wildcard stands for one label (RFC 6125 §6.4.3).
+        assert_eq!(shown("d.c.a.example"), Vec::<usize>::new());
+        assert_eq!(shown("a.example"), Vec::<usize>::new());
+        assert_eq!(all.first.cert[0], ders[0]);
+    }
+
+    #[test]
+    fn what_cannot_be_used_says_why() {
+        let (one, two) = (pair(&["a.example"]), pair(&["b.example"]));
+        let with = |cert: &[u8], key: &[u8]| {
+            Identities::read(&[PemPair { name: "x".into(), cert: cert.into(), key: key.into() }])
+                .unwrap_err()
+        };
+        assert_eq!(with(b"", &one.key), IdentityError::NoCertificate("x".into()));
+        assert_eq!(with(&one.key, &one.key), IdentityError::NoCertificate("x".into()));
+        assert_eq!(with(&one.cert, b"junk"), IdentityError::NoKey("x".into()));
+        assert_eq!(with(&one.cert, &two.key), IdentityError::Mismatch("x".into()));
+        assert_eq!(Identities::read(&[]).unwrap_err(), IdentityError::Nobody);
+        assert!(!format!("{one:?}").contains("PRIVATE"));
+    }
+
+    #[test]
+    fn a_self_signed_one_is_for_the_names_that_are_asked() {
+        let all = Identities::self_signed(vec!["a.localhost".into(), "*.b.localhost".into()]);
+        let all = all.unwrap();
+        assert_eq!(all.of("a.localhost").count() + all.of("x.b.localhost").count(), 2);
+    }
+}

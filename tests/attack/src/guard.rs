@@ -1,0 +1,151 @@
+//! The guard: whom this program may connect to.
+//!
+//! Every connection of this program needs a [`Target`], and a `Target` exists only for an address
+//! on the loopback interface, or for the other end of a network namespace that this program made
+//! itself. Names are not resolved: what a name means is decided by somebody else.
+//!
+//! It does not protect what stands behind the target: a proxy on loopback that forwards to another
+//! machine hands the load on.
+
+use anyhow::{Result, bail};
+use std::net::{IpAddr, SocketAddr};
+
+/// Where this program stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// The machine's own namespace: loopback only.
+    Loopback,
+    /// A namespace of our own making: loopback, and its way out's other end.
+    Namespace {
+        /// The other end's IPv4 address.
+        v4: IpAddr,
+        /// The other end's IPv6 address.
+        v6: IpAddr,
+    },
+}
+
+/// An address that may be connected to. The field is private: only the guard makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Target(SocketAddr);
+
+impl Target {
+    /// Lets `address` through if this ground allows it.
+    ///
+    /// # Errors
+    /// Every other address, with the reason.
+    pub(crate) fn new(address: SocketAddr, ground: Ground) -> Result<Self> {
+        let allowed = match ground {
+            Ground::Loopback => address.ip().is_loopback(),
+            Ground::Namespace { v4, v6 } => {
+                address.ip().is_loopback() || address.ip() == v4 || address.ip() == v6
+            }
+        };
+        if !allowed {
+            bail!(
+                "{address} is refused: this program attacks loopback (127.0.0.0/8, ::1) and the \
+                 namespaces that it makes itself (--namespace), and nothing else"
+            );
+        }
+        if address.port() == 0 {
+            bail!("{address} has no port");
+        }
+        Ok(Self(address))
+    }
+
+    /// Reads `ADDRESS:PORT`.
+    ///
+    /// # Errors
+    /// A name instead of an address, or an address that the ground does not allow.
+    pub(crate) fn parse(text: &str, ground: Ground) -> Result<Self> {
+        let Ok(address) = text.parse() else {
+            bail!("`{text}` is not ADDRESS:PORT; names are not resolved here");
+        };
+        Self::new(address, ground)
+    }
+
+    /// The address.
+    pub(crate) fn address(self) -> SocketAddr {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMESPACE: Ground = Ground::Namespace {
+        v4: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
+        v6: IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+    };
+
+    #[test]
+    fn loopback_is_let_through() {
+        for text in ["127.0.0.1:80", "127.255.255.254:65535", "[::1]:8080"] {
+            let target = Target::parse(text, Ground::Loopback).unwrap();
+            assert_eq!(target.address(), text.parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for text in [
+            "192.0.2.1:80",
+            "10.0.0.1:80",
+            "169.254.169.254:80",
+            "0.0.0.0:80",
+            "128.0.0.1:80",
+            "126.255.255.255:80",
+            "[::]:80",
+            "[2001:db8::1]:80",
+            "[fe80::1]:80",
+            "[::ffff:192.0.2.1]:80",
+            "[::ffff:127.0.0.1]:80",
+            "127.0.0.1:0",
+            "127.0.0.1",
+            "localhost:80",
+            "example.org:80",
+            "0x7f000001:80",
+            "",
+        ] {
+            assert!(Target::parse(text, Ground::Loopback).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_adds_its_own_other_end_and_nothing_more() {
+        for text in ["192.0.2.1:80", "[2001:db8::1]:80", "127.0.0.1:80"] {
+            Target::parse(text, NAMESPACE).unwrap();
+        }
+        for text in ["192.0.2.2:80", "198.18.0.1:80", "[2001:db8::2]:80", "0.0.0.0:80"] {
+            assert!(Target::parse(text, NAMESPACE).is_err(), "{text}");
+        }
+    }
+
+    /// The type guards only those who use it: sockets to others are made in one file.
+    #[test]
+    fn one_file_alone_connects() {
+        let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut folders = vec![src.clone()];
+        let (mut seen, mut connecting) = (0, Vec::new());
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).unwrap();
+                let text = text.split("#[cfg(test)]").next().unwrap();
+                seen += 1;
+                if ["TcpSocket::", "TcpStream::connect", "UdpSocket", "UnixStream", "socket2"]
+                    .iter()
+                    .any(|way| text.contains(way))
+                {
+                    connecting.push(path.strip_prefix(&src).unwrap().display().to_string());
+                }
+            }
+        }
+        assert!(seen > 20, "the walk has lost its way: {seen} files");
+        assert_eq!(connecting, ["connect.rs"]);
+    }
+}

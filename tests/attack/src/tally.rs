@@ -1,0 +1,187 @@
+//! What an attack notes about itself: counts, and how long connections were held.
+
+use crate::caps::EVENT_NAMES_MAX;
+use crate::report::{AttackReport, Spread};
+use hdrhistogram::Histogram;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Longest time kept apart: longer than any run.
+const HELD_MS_MAX: u64 = 3_600_000;
+
+/// One number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    /// One more.
+    pub(crate) fn one(&self) {
+        self.add(1);
+    }
+
+    /// More.
+    pub(crate) fn add(&self, n: usize) {
+        self.0.fetch_add(n as u64, Ordering::Relaxed);
+    }
+
+    /// So far.
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How a connection could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unopened {
+    /// Nobody listens, or a full backlog answers with a reset.
+    Refused,
+    /// A reset before the connection could be used.
+    Reset,
+    /// Nothing came in time.
+    Late,
+    /// TLS or HTTP/2 was not agreed on, or the connection ended meanwhile.
+    NoHandshake,
+    /// This side's fault: no descriptor, no port, no such address.
+    Local,
+}
+
+/// Everything counted in one attack.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) opened: Count,
+    pub(crate) refused: Count,
+    pub(crate) reset_at_open: Count,
+    pub(crate) late: Count,
+    pub(crate) no_handshake: Count,
+    pub(crate) local: Count,
+    pub(crate) closed: Count,
+    pub(crate) reset: Count,
+    pub(crate) left: Count,
+    pub(crate) sent: Count,
+    pub(crate) received: Count,
+    pub(crate) requests: Count,
+    open: Mutex<(u64, u64)>,
+    answers: Mutex<BTreeMap<u16, u64>>,
+    events: Mutex<BTreeMap<String, u64>>,
+    held_ms: Mutex<Option<Histogram<u64>>>,
+}
+
+impl Tally {
+    /// A connection that could not be made.
+    pub(crate) fn unopened(&self, how: Unopened) {
+        match how {
+            Unopened::Refused => &self.refused,
+            Unopened::Reset => &self.reset_at_open,
+            Unopened::Late => &self.late,
+            Unopened::NoHandshake => &self.no_handshake,
+            Unopened::Local => &self.local,
+        }
+        .one();
+    }
+
+    /// A connection is there.
+    pub(crate) fn opens(&self) {
+        self.opened.one();
+        let mut open = self.open.lock();
+        open.0 = open.0.saturating_add(1);
+        open.1 = open.1.max(open.0);
+    }
+
+    /// A connection is gone.
+    pub(crate) fn ends(&self) {
+        let mut open = self.open.lock();
+        open.0 = open.0.saturating_sub(1);
+    }
+
+    /// The server ended a connection after this time.
+    pub(crate) fn held(&self, time: Duration) {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let mut held = self.held_ms.lock();
+        if held.is_none() {
+            *held = Histogram::new_with_bounds(1, HELD_MS_MAX, 3).ok();
+        }
+        if let Some(histogram) = held.as_mut() {
+            histogram.saturating_record(ms);
+        }
+    }
+
+    /// An answer with this status.
+    pub(crate) fn answer(&self, status: u16) {
+        let mut answers = self.answers.lock();
+        let count = answers.entry(status).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// Something worth a name. Names past [`EVENT_NAMES_MAX`] count together.
+    pub(crate) fn event(&self, name: &str) {
+        let mut events = self.events.lock();
+        let name = if events.contains_key(name) || events.len() < EVENT_NAMES_MAX {
+            name
+        } else {
+            "other"
+        };
+        let count = events.entry(name.to_owned()).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// All of it.
+    pub(crate) fn report(&self) -> AttackReport {
+        AttackReport {
+            opened: self.opened.get(),
+            open_at_most: self.open.lock().1,
+            refused: self.refused.get(),
+            reset_at_open: self.reset_at_open.get(),
+            open_timed_out: self.late.get(),
+            handshake_failed: self.no_handshake.get(),
+            failed_here: self.local.get(),
+            closed_by_server: self.closed.get(),
+            reset_by_server: self.reset.get(),
+            held_ms: self.held_ms.lock().as_ref().map(Spread::of),
+            left_by_us: self.left.get(),
+            bytes_sent: self.sent.get(),
+            bytes_received: self.received.get(),
+            requests: self.requests.get(),
+            answers: self.answers.lock().iter().map(|(k, v)| (k.to_string(), *v)).collect(),
+            events: self.events.lock().clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_events_are_bounded() {
+        let tally = Tally::default();
+        for n in 0..EVENT_NAMES_MAX + 50 {
+            tally.event(&format!("event {n}"));
+        }
+        tally.event("event 3");
+        let events = tally.report().events;
+        assert_eq!(events.len(), EVENT_NAMES_MAX + 1);
+        assert_eq!((events["other"], events["event 3"]), (50, 2));
+    }
+
+    #[test]
+    fn the_peak_of_open_connections_stays() {
+        let tally = Tally::default();
+        tally.opens();
+        tally.opens();
+        tally.ends();
+        tally.opens();
+        let report = tally.report();
+        assert_eq!((report.opened, report.open_at_most), (3, 2));
+    }
+
+    #[test]
+    fn held_times_are_within_a_thousandth() {
+        let tally = Tally::default();
+        tally.held(Duration::from_millis(10_000));
+        let held = tally.report().held_ms.unwrap();
+        assert_eq!(held.count, 1);
+        assert!((9_990..=10_010).contains(&held.max), "{held:?}");
+    }
+}

@@ -1,0 +1,137 @@
+//! A visitor over TLS that believes every certificate and remembers which it was shown.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+
+use crate::wait::LONG;
+
+/// Believes everybody.
+#[derive(Debug)]
+struct Credulous(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Credulous {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// What a client of ours speaks with.
+#[must_use]
+pub fn credulous(alpn: &[&str]) -> ClientConfig {
+    let mut config = of_versions(rustls::DEFAULT_VERSIONS);
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config
+}
+
+/// What a client of ours speaks with that knows nothing newer than TLS 1.2.
+#[must_use]
+pub fn credulous_1_2() -> ClientConfig {
+    of_versions(&[&rustls::version::TLS12])
+}
+
+fn of_versions(versions: &[&'static rustls::SupportedProtocolVersion]) -> ClientConfig {
+    let provider = Arc::new(ring::default_provider());
+    ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Credulous(provider)))
+        .with_no_client_auth()
+}
+
+/// A connection over TLS.
+#[derive(Debug)]
+pub struct Secret(StreamOwned<ClientConnection, TcpStream>);
+
+impl Secret {
+    /// Connects and asks for `name`.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn connect(to: SocketAddr, name: &str, config: ClientConfig) -> io::Result<Self> {
+        Self::over(TcpStream::connect_timeout(&to, LONG)?, name, config)
+    }
+
+    /// Asks for `name` over a connection on which something else may have been said before.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn over(stream: TcpStream, name: &str, config: ClientConfig) -> io::Result<Self> {
+        stream.set_read_timeout(Some(LONG))?;
+        let name = name.to_owned().try_into().map_err(io::Error::other)?;
+        let session = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+        let mut secret = Self(StreamOwned::new(session, stream));
+        while secret.0.conn.is_handshaking() {
+            secret.0.conn.complete_io(&mut secret.0.sock)?;
+        }
+        Ok(secret)
+    }
+
+    /// What it was shown.
+    #[must_use]
+    pub fn certificate(&self) -> Vec<u8> {
+        self.0.conn.peer_certificates().unwrap()[0].to_vec()
+    }
+
+    /// Sends a request and reads its answer, head and body as one text; the body's length must be
+    /// told.
+    ///
+    /// # Errors
+    /// There is no whole answer.
+    pub fn ask(&mut self, request: &str) -> io::Result<String> {
+        self.0.write_all(request.as_bytes())?;
+        self.0.flush()?;
+        let mut heard = Vec::new();
+        let mut room = [0; 4_096];
+        loop {
+            let text = String::from_utf8_lossy(&heard).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let lower = head.to_ascii_lowercase();
+                let length = lower.split("content-length: ").nth(1);
+                let length = length.and_then(|rest| rest.lines().next()?.parse::<usize>().ok());
+                if length.is_none_or(|length| body.len() >= length) {
+                    return Ok(text);
+                }
+            }
+            match self.0.read(&mut room)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                n => heard.extend_from_slice(&room[..n]),
+            }
+        }
+    }
+}
