@@ -26,6 +26,8 @@ mod corpus;
 mod edge;
 /// Policies that nobody would write.
 mod extremes;
+/// HTTP/2, and what may not be done with it.
+mod h2;
 /// What was in force, what differs, and the way back.
 mod history;
 /// Hops in front of us: whom they speak for, and who is believed.

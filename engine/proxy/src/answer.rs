@@ -96,6 +96,13 @@ impl Answer {
         text
     }
 
+    /// When to come again, where that means something: in whole seconds, rounded up, since who comes
+    /// back too early is refused again.
+    pub(crate) fn retry_after_s(&self) -> Option<u64> {
+        let ms = self.retry_after_ms.filter(|_| matches!(self.status, 429 | 503))?;
+        Some(ms.div_ceil(1_000))
+    }
+
     /// Bytes of body that are sent.
     pub(crate) fn bytes_out(&self) -> u64 {
         if self.body == BodyWanted::Yes { self.text().len() as u64 } else { 0 }
@@ -111,9 +118,8 @@ impl Answer {
             text.len()
         );
         out.extend_from_slice(head.as_bytes());
-        if let Some(ms) = self.retry_after_ms.filter(|_| matches!(status, 429 | 503)) {
-            // Whole seconds, rounded up: who comes back too early is refused again.
-            out.extend_from_slice(format!("Retry-After: {}\r\n", ms.div_ceil(1_000)).as_bytes());
+        if let Some(seconds) = self.retry_after_s() {
+            out.extend_from_slice(format!("Retry-After: {seconds}\r\n").as_bytes());
         }
         if self.persistence == Persistence::Close {
             out.extend_from_slice(b"Connection: close\r\n");

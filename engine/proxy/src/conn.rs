@@ -4,7 +4,7 @@
 //! (where we are in the exchange, the admission) travels in one `Arc` that the digest carries. The
 //! registry of live connections holds it too, and ends a connection through it.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -41,6 +41,14 @@ pub(crate) struct Conn {
     admitted: Mutex<Option<Admitted>>,
     ended: AtomicBool,
     ending: Notify,
+    /// Requests so far, in HTTP/2.
+    requests: AtomicU32,
+    retiring: Notify,
+    /// Streams that are open now, those that were taken back unanswered, and frames that mean
+    /// nothing.
+    pub(crate) streams: AtomicU32,
+    pub(crate) resets: AtomicU32,
+    pub(crate) glitches: AtomicU32,
 }
 
 impl Conn {
@@ -56,12 +64,22 @@ impl Conn {
             admitted: Mutex::new(None),
             ended: AtomicBool::new(false),
             ending: Notify::new(),
+            requests: AtomicU32::new(0),
+            retiring: Notify::new(),
+            streams: AtomicU32::new(0),
+            resets: AtomicU32::new(0),
+            glitches: AtomicU32::new(0),
         }
     }
 
     /// What was agreed on below HTTP, where that is TLS.
     pub(crate) fn spoken(&self) -> Option<&Arc<Spoken>> {
         self.spoken.get()
+    }
+
+    /// Whether HTTP/2 was agreed on.
+    pub(crate) fn is_h2(&self) -> bool {
+        self.spoken().is_some_and(|spoken| spoken.is_h2)
     }
 
     /// Notes what was agreed on, once.
@@ -80,6 +98,21 @@ impl Conn {
 
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// Counts a request, and says the how-many-th it is; with the last that is taken the connection
+    /// is to end.
+    pub(crate) fn next_request(&self, most: u32) -> u32 {
+        let nth = self.requests.fetch_add(1, Relaxed).saturating_add(1);
+        if nth >= most {
+            self.retiring.notify_one();
+        }
+        nth
+    }
+
+    /// Waits until no more requests are to be taken.
+    pub(crate) async fn retired(&self) {
+        self.retiring.notified().await;
     }
 
     /// Has the connection reset, whatever it does.

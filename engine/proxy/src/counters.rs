@@ -90,6 +90,14 @@ counters! {
     in_flight,
     /// Requests for a host that is no site of ours.
     unknown_host,
+    /// HTTP/2 connections ended for too many requests taken back, by them or made to be by us.
+    h2_resets,
+    /// HTTP/2 connections ended for too many frames of one kind in a second.
+    h2_floods,
+    /// HTTP/2 connections ended for a header block in too many pieces.
+    h2_pieces,
+    /// HTTP/2 connections ended for requests after the last that was announced.
+    h2_too_many,
     /// Requests for another site than their connection's name leads to.
     misdirected,
     /// TLS handshakes that were completed.

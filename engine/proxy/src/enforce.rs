@@ -25,7 +25,6 @@ pub(crate) struct Admitted {
     seat: Seat,
     purpose: Purpose,
     asker: Asker,
-    origin: Persistence,
 }
 
 impl Admitted {
@@ -35,11 +34,6 @@ impl Admitted {
 
     pub(crate) const fn purpose(&self) -> Purpose {
         self.purpose
-    }
-
-    /// Whether the connection to the origin may be used again.
-    pub(crate) const fn origin(&self) -> Persistence {
-        self.origin
     }
 
     pub(crate) const fn asker(&self) -> &Asker {
@@ -70,8 +64,6 @@ pub(crate) struct Manner {
     pub(crate) persistence: Persistence,
     pub(crate) purpose: Purpose,
     pub(crate) asker: Asker,
-    /// Whether the connection to the origin may be used again.
-    pub(crate) origin: Persistence,
 }
 
 /// What happens next.
@@ -159,8 +151,8 @@ fn admit(case: Case, route: &Arc<Route>, manner: Manner) -> Next {
     };
     count(&counters.admitted);
     count(&counters.in_flight);
-    let Manner { purpose, asker, origin, .. } = manner;
-    Next::Admit(Admitted { case, seat, purpose, asker, origin })
+    let Manner { purpose, asker, .. } = manner;
+    Next::Admit(Admitted { case, seat, purpose, asker })
 }
 
 fn refuse(mut case: Case, manner: Manner, status: u16, retry_after_ms: Option<u64>) -> Next {

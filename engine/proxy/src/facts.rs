@@ -66,6 +66,8 @@ pub(crate) struct Through {
     pub(crate) requests: u32,
     pub(crate) now: Tick,
     pub(crate) spoken: Option<Arc<Spoken>>,
+    /// Open streams, resets and glitches, in HTTP/2.
+    pub(crate) h2: (u32, u32, u32),
 }
 
 /// The facts of one request.
@@ -78,18 +80,21 @@ pub(crate) fn facts_of<'r>(
 ) -> Facts<'r> {
     let &Through { client, port, accepted, requests, now, .. } = through;
     let spoken = through.spoken.as_deref();
+    let (streams, resets, glitches) = through.h2;
     Facts {
         client,
         geo: Geo::default(),
         conn: ConnFacts {
-            proto: Proto::H1,
+            proto: if spoken.is_some_and(|spoken| spoken.is_h2) { Proto::H2 } else { Proto::H1 },
+            streams,
+            resets,
+            glitches,
             port,
             requests,
             age_ms: now.since_ms(accepted),
             ja4: spoken.map(|spoken| &*spoken.ja4),
             sni: spoken.and_then(|spoken| spoken.sni.as_deref()),
             tls: spoken.map(|spoken| spoken.version),
-            ..ConnFacts::default()
         },
         method: head.method,
         host: folded.host.as_deref().unwrap_or_default(),

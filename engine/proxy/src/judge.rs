@@ -5,6 +5,7 @@
 //! write. The generation is loaded once, so a reload in mid-request changes nothing for it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::answer::{Answer, BodyWanted};
 use crate::conn::Conn;
@@ -65,7 +66,9 @@ pub(crate) fn judge(
     let direct = (conn.client, scheme);
     let asker = edge.trusted.asker(direct, &fields, &edge.units, edge.limits.trusted_hops_max);
     let (client, port, accepted) = (asker.client, conn.port, conn.accepted);
-    let through = Through { client, port, accepted, requests, now, spoken };
+    let h2 = [&conn.streams, &conn.resets, &conn.glitches].map(|count| count.load(Relaxed));
+    let h2 = h2.into();
+    let through = Through { client, port, accepted, requests, now, spoken, h2 };
     let facts = facts_of(&head, &fields, &folded, route, &through);
     let decision = live.rules.decide_observed(&facts, &live.state, now, &*live.tally);
     let watched = live.rules.watches_answers();
@@ -92,18 +95,6 @@ pub(crate) fn refused(edge: &Edge, why: BadHead) -> Step {
     Step { next, framing: Framing::Length(0) }
 }
 
-/// Whether the connection to the origin may serve another request after this one. A body that its
-/// method gives no meaning (RFC 9110 §9.3) is left unread by many servers, which then take it for
-/// the next request; so nothing comes after it.
-fn origin_line(head: &Head<'_>) -> Persistence {
-    let is_meaningless = matches!(head.method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE");
-    if is_meaningless && head.framing != Framing::Length(0) {
-        Persistence::Close
-    } else {
-        Persistence::Keep
-    }
-}
-
 /// What becomes of the connection after a refusal: it is kept where the request's end is here.
 fn persistence(head: &Head<'_>, bytes_after: usize, mode: Mode) -> Persistence {
     let is_all_here = match head.framing {
@@ -117,5 +108,5 @@ fn persistence(head: &Head<'_>, bytes_after: usize, mode: Mode) -> Persistence {
 /// How a refusal would be put, and for whom the request is forwarded.
 fn manner(head: &Head<'_>, persistence: Persistence, asker: Asker) -> Manner {
     let body = if head.method == "HEAD" { BodyWanted::No } else { BodyWanted::Yes };
-    Manner { body, persistence, purpose: head.purpose, asker, origin: origin_line(head) }
+    Manner { body, persistence, purpose: head.purpose, asker }
 }

@@ -23,6 +23,7 @@ mod enforce;
 mod facts;
 mod failure;
 mod guard;
+mod h2;
 mod head;
 mod hops;
 mod judge;

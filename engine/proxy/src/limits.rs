@@ -49,6 +49,38 @@ pub struct EdgeLimits {
     pub head_reads_max: u32,
     /// From accept to the end of the TLS handshake, in milliseconds. Counter: `tls_late`.
     pub tls_handshake_ms: u64,
+    /// Streams that one HTTP/2 connection may have open; the next is refused by its number.
+    pub h2_streams_max: u32,
+    /// Requests of one HTTP/2 connection, after which it is told that no more are taken. Who sends
+    /// as many again is reset. Counter: `h2_too_many`.
+    pub h2_requests_max: u32,
+    /// Bytes that a stream may send before we read them.
+    pub h2_stream_window_bytes: u32,
+    /// The same for all streams of a connection.
+    pub h2_connection_window_bytes: u32,
+    /// Bytes of an answer that are kept for one stream.
+    pub h2_send_buffer_bytes: usize,
+    /// Silence of a connection without streams, in milliseconds.
+    pub h2_idle_ms: u64,
+    /// Streams that a client takes back before it was answered, in the life of a connection (Rapid
+    /// Reset, CVE-2023-44487). Counter: `h2_resets`.
+    pub h2_resets_max: u32,
+    /// Streams that it makes us take back (MadeYouReset, CVE-2025-8671). Counter: `h2_resets`.
+    pub h2_made_resets_max: u32,
+    /// PING frames in a second. Counter: `h2_floods`.
+    pub h2_pings_per_s_max: u32,
+    /// SETTINGS frames in a second. Counter: `h2_floods`.
+    pub h2_settings_per_s_max: u32,
+    /// PRIORITY frames in a second: a browser sends one for each request at most. Counter:
+    /// `h2_floods`.
+    pub h2_priorities_per_s_max: u32,
+    /// WINDOW_UPDATE frames in a second: two for each 16 KiB that are read, for 30 MB/s. Counter:
+    /// `h2_floods`.
+    pub h2_updates_per_s_max: u32,
+    /// Frames in a second that mean nothing: empty DATA, unknown kinds. Counter: `h2_floods`.
+    pub h2_strange_per_s_max: u32,
+    /// CONTINUATION frames of one header block (CVE-2024-27316 and others). Counter: `h2_pieces`.
+    pub h2_continuations_max: u32,
     /// Silence before a head's first byte, in milliseconds. Counter: `idle_closed`.
     pub idle_ms: u64,
     /// Requests of one connection; the last is answered with `Connection: close`. Counter:
@@ -135,6 +167,20 @@ impl Default for EdgeLimits {
             method_bytes_max: 32,
             head_reads_max: 100,
             tls_handshake_ms: 5_000,
+            h2_streams_max: 100,
+            h2_requests_max: 1_000,
+            h2_stream_window_bytes: 64 << 10,
+            h2_connection_window_bytes: 1 << 20,
+            h2_send_buffer_bytes: 64 << 10,
+            h2_idle_ms: 60_000,
+            h2_resets_max: 50,
+            h2_made_resets_max: 100,
+            h2_pings_per_s_max: 100,
+            h2_settings_per_s_max: 50,
+            h2_priorities_per_s_max: 200,
+            h2_updates_per_s_max: 4_000,
+            h2_strange_per_s_max: 100,
+            h2_continuations_max: 8,
             idle_ms: 15_000,
             connection_requests_max: 1_000,
             connection_age_ms: 3_600_000,

@@ -28,6 +28,7 @@ use crate::counters::count;
 use crate::drain::{Running, Stop, Stopper};
 use crate::edge::Edge;
 use crate::guard::GuardedStream;
+use crate::h2::{self, MeteredStream};
 use crate::proxy_protocol::{Introduced, introduce};
 use crate::registry::{Entry, Registry};
 use crate::serve::{Open, Server};
@@ -164,8 +165,11 @@ impl Worker {
                 max_retries: limits.origin_attempts_max,
                 ..ServerConf::default()
             };
-            let service = Service { edge: Arc::clone(&self.edge) };
-            let proxy = Arc::new(http_proxy(&Arc::new(conf), service));
+            let service = Service { edge: Arc::clone(&self.edge), stop: self.stop.clone() };
+            let mut proxy = http_proxy(&Arc::new(conf), service);
+            proxy.h2_options = Some(h2::options(limits));
+            proxy.server_options = Some(h2::server_options(limits));
+            let proxy = Arc::new(proxy);
             let server = Server { edge: self.edge, proxy, stop: self.stop };
             let registry = Arc::new(Registry::default());
             let mut loops = JoinSet::new();
@@ -372,6 +376,10 @@ async fn serve(
         let Some(wire) = agree(&server.edge, stream, secrecy, &conn).await else { return };
         let limits = Arc::clone(&server.edge.limits);
         let counters = Arc::clone(&server.edge.counters);
+        if conn.is_h2() {
+            let stream = MeteredStream::new(wire, Arc::clone(&conn), limits, counters);
+            return server.serve_h2(Box::new(stream), &conn).await;
+        }
         let stream = GuardedStream::new(wire, Arc::clone(&conn), limits, counters);
         server.serve(Box::new(stream)).await;
     };

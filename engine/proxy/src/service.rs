@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::modules::http::HttpModules;
@@ -16,21 +17,26 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::conn::Conn;
 use crate::counters::count;
+use crate::drain::{Busy, Stop};
 use crate::edge::Edge;
-use crate::enforce::Admitted;
-use crate::{failure, upstream};
+use crate::enforce::{Admitted, Next};
+use crate::judge::{Mode, judge};
+use crate::{failure, h2, upstream};
 
 /// What travels with one request.
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
     pub(crate) conn: Option<Arc<Conn>>,
     pub(crate) admitted: Option<Admitted>,
+    /// In HTTP/2; else the connection is.
+    busy: Option<Busy>,
 }
 
 /// Our end of pingora.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) edge: Arc<Edge>,
+    pub(crate) stop: Stop,
 }
 
 /// The digest that carries the connection to the hooks.
@@ -63,6 +69,11 @@ impl ProxyHttp for Service {
         if ctx.conn.as_ref().is_some_and(|conn| conn.is_at_last()) {
             session.set_keepalive(None);
         }
+        if ctx.conn.as_ref().is_some_and(|conn| conn.is_h2()) {
+            // Below, windows that nobody opens look like nothing to send.
+            let stall = Duration::from_millis(self.edge.limits.write_stall_ms);
+            session.set_write_timeout(Some(stall));
+        }
         ctx.admitted = ctx.conn.as_ref().and_then(|conn| conn.take_admitted());
         Ok(())
     }
@@ -70,6 +81,11 @@ impl ProxyHttp for Service {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Exchange) -> Result<bool> {
         if ctx.admitted.is_some() {
             return Ok(false);
+        }
+        if let Some(conn) = ctx.conn.clone().filter(|conn| conn.is_h2()) {
+            ctx.busy = Some(self.stop.busy());
+            let next = self.judge(&conn, session);
+            return h2::obey(next, &conn, session, ctx).await;
         }
         count(&self.edge.counters.unadmitted);
         failure::answer(session, 500).await;
@@ -87,13 +103,13 @@ impl ProxyHttp for Service {
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         ctx: &mut Exchange,
     ) -> Result<()> {
         let admitted = ctx.admitted.as_ref().ok_or_else(unadmitted)?;
         upstream::dress(request, admitted.asker())?;
-        upstream::set_persistence(request, admitted.origin())
+        if session.is_body_empty() { Ok(()) } else { upstream::end_after_odd_body(request) }
     }
 
     async fn response_filter(
@@ -158,6 +174,15 @@ impl ProxyHttp for Service {
     /// Nothing of the request goes into anybody's log line.
     fn request_summary(&self, _: &Session, _: &Exchange) -> String {
         String::new()
+    }
+}
+
+impl Service {
+    /// Judges a request of HTTP/2, which never passes our own loop.
+    fn judge(&self, conn: &Conn, session: &Session) -> Next {
+        let head = h2::as_head(session.req_header());
+        let requests = conn.next_request(self.edge.limits.h2_requests_max);
+        judge(&self.edge, conn, (&head, head.len()), requests, Mode::Serving).next
     }
 }
 

@@ -109,7 +109,7 @@ impl Secrecy {
             .map_err(io::Error::other)?
             .with_no_client_auth()
             .with_cert_resolver(shown);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(io::Error::other)?;
         config.send_tls13_tickets = TICKETS;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});

@@ -18,7 +18,7 @@ use crate::EdgeLimits;
 use crate::conn::{Conn, Phase};
 use crate::counters::count;
 use crate::enforce::Admitted;
-use crate::head::{Persistence, Purpose};
+use crate::head::Purpose;
 use crate::hops::Asker;
 use crate::sites::Route;
 
@@ -101,11 +101,15 @@ pub(crate) fn dress(request: &mut RequestHeader, asker: &Asker) -> Result<()> {
     to_origin_form(request)
 }
 
-/// Tells the origin, and pingora, whether its connection is kept.
-pub(crate) fn set_persistence(request: &mut RequestHeader, persistence: Persistence) -> Result<()> {
-    match persistence {
-        Persistence::Keep => Ok(()),
-        Persistence::Close => request.insert_header("Connection", "close"),
+/// Ends the connection to the origin after a request with a body that its method gives no meaning
+/// (RFC 9110 §9.3): many servers leave such a body unread and then take it for the next request, so
+/// nothing may come after it.
+pub(crate) fn end_after_odd_body(request: &mut RequestHeader) -> Result<()> {
+    match request.method.as_str() {
+        "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE" => {
+            request.insert_header("Connection", "close")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,0 +1,143 @@
+//! HTTP/2: frames under a meter, requests judged like all others.
+//!
+//! Pingora's library speaks it. A request is judged as the HTTP/1 head that it will become for its
+//! origin, by the same code that vets and judges those, so that nothing can be said in one version
+//! that would be refused in the other.
+
+mod frames;
+mod meter;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pingora_core::apps::{HttpServerOptions, ServerApp};
+use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora_error::Result;
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::Session;
+use tokio::sync::watch;
+
+use crate::EdgeLimits;
+use crate::answer::{Answer, BodyWanted};
+use crate::conn::Conn;
+use crate::enforce::Next;
+use crate::serve::Server;
+use crate::service::Exchange;
+pub(crate) use stream::MeteredStream;
+
+/// What the library is told.
+pub(crate) fn options(limits: &EdgeLimits) -> H2Options {
+    // From the defaults: made anew, they would be without bounds.
+    let mut options = default_h2_options();
+    options.max_concurrent_streams(limits.h2_streams_max);
+    options.initial_window_size(limits.h2_stream_window_bytes);
+    options.initial_connection_window_size(limits.h2_connection_window_bytes);
+    options.max_send_buffer_size(limits.h2_send_buffer_bytes);
+    options.max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX));
+    options.max_local_error_reset_streams(Some(limits.h2_made_resets_max as usize));
+    options
+}
+
+/// What pingora is told about connections.
+pub(crate) fn server_options(limits: &EdgeLimits) -> HttpServerOptions {
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(Duration::from_millis(limits.h2_idle_ms));
+    options
+}
+
+impl Server {
+    /// Serves one connection to its end. After so many requests, or when the data plane stops, its
+    /// client is told that no more are taken, and those under way end.
+    pub(crate) async fn serve_h2(mut self, stream: Box<MeteredStream>, conn: &Conn) {
+        let (last, watched) = watch::channel(false);
+        let serving = self.proxy.process_new(stream, &watched);
+        tokio::pin!(serving);
+        let mut announced = self.stop.is_asked();
+        if announced {
+            last.send_replace(true);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut serving => return,
+                () = conn.retired(), if !announced => {}
+                () = self.stop.asked(), if !announced => {}
+            }
+            announced = true;
+            last.send_replace(true);
+        }
+    }
+}
+
+/// A request as the head that its origin would get in HTTP/1.
+pub(crate) fn as_head(request: &RequestHeader) -> Vec<u8> {
+    let mut head = Vec::with_capacity(512);
+    let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
+    for part in [request.method.as_str(), " ", path, " HTTP/1.1\r\n"] {
+        head.extend_from_slice(part.as_bytes());
+    }
+    let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let mut field = |name: &str, value: &[u8]| {
+        head.extend_from_slice(name.as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value);
+        head.extend_from_slice(b"\r\n");
+    };
+    if let Some(authority) = authority {
+        field("host", authority);
+    }
+    for (name, value) in &request.headers {
+        // The library has held the two against each other.
+        if authority.is_none() || name != "host" {
+            field(name.as_str(), value.as_bytes());
+        }
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// Does with a request of HTTP/2 what was decided. Says whether it was answered.
+pub(crate) async fn obey(
+    next: Next,
+    conn: &Arc<Conn>,
+    session: &mut Session,
+    ctx: &mut Exchange,
+) -> Result<bool> {
+    match next {
+        Next::Admit(admitted) => {
+            ctx.admitted = Some(admitted);
+            return Ok(false);
+        }
+        Next::Answer(answer) => say(session, &answer).await,
+        // All that a client has under way goes with it, as in HTTP/1.
+        Next::Reset => conn.end(),
+        Next::Hold(held) => {
+            tokio::time::sleep(Duration::from_millis(held.hold_ms)).await;
+            conn.end();
+        }
+    }
+    Ok(true)
+}
+
+async fn say(session: &mut Session, answer: &Answer) {
+    let Some(header) = header_of(answer) else { return };
+    let text = answer.text();
+    let without_body = answer.body == BodyWanted::No;
+    // A client that left in the meantime is not told.
+    if session.write_response_header(Box::new(header), without_body).await.is_ok() && !without_body
+    {
+        let _ = session.write_response_body(Some(Bytes::from(text)), true).await;
+    }
+}
+
+fn header_of(answer: &Answer) -> Option<ResponseHeader> {
+    let mut header = ResponseHeader::build(answer.status, Some(4)).ok()?;
+    header.insert_header("Content-Type", "text/plain").ok()?;
+    header.insert_header("Content-Length", answer.text().len()).ok()?;
+    if let Some(seconds) = answer.retry_after_s() {
+        header.insert_header("Retry-After", seconds).ok()?;
+    }
+    Some(header)
+}

@@ -1,0 +1,206 @@
+//! Where frames begin and what they are, in a stream that somebody else parses.
+//!
+//! Nine bytes of each frame are read (RFC 9113 §4.1), and the four behind them where they matter;
+//! payloads are counted and passed over, so that this costs the same for any of them.
+
+/// Bytes of a frame's head.
+const HEAD: usize = 9;
+/// Bytes of a payload that are looked at: a setting is six, an increment four.
+const LOOK: usize = 4;
+/// What a client says before its first frame.
+const PREFACE: usize = 24;
+
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Data,
+    Headers,
+    Priority,
+    Reset,
+    Settings,
+    PushPromise,
+    Ping,
+    GoAway,
+    WindowUpdate,
+    Continuation,
+    Unknown,
+}
+
+/// A frame whose head, and the first bytes of whose payload, have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) kind: Kind,
+    flags: u8,
+    pub(super) stream: u32,
+    pub(super) len: u32,
+    /// The first four bytes of its payload, as far as there are any.
+    pub(super) begins: u32,
+}
+
+impl Frame {
+    /// The flag that ends a stream, or that says that this answers another frame.
+    pub(super) const fn ends_stream(&self) -> bool {
+        self.flags & 1 != 0
+    }
+
+    /// The same flag of SETTINGS and PING.
+    pub(super) const fn is_answer(&self) -> bool {
+        self.flags & 1 != 0
+    }
+
+    pub(super) const fn ends_headers(&self) -> bool {
+        self.flags & 4 != 0
+    }
+}
+
+/// One direction of a connection.
+#[derive(Debug)]
+pub(super) struct Frames {
+    preface: usize,
+    head: [u8; HEAD + LOOK],
+    /// Bytes of `head` that have come.
+    have: usize,
+    /// Bytes of `head` that this frame has.
+    want: usize,
+    /// Bytes of the payload behind them.
+    left: usize,
+}
+
+impl Frames {
+    /// What a client sends, or what a server does.
+    pub(super) const fn of(client: bool) -> Self {
+        let preface = if client { PREFACE } else { 0 };
+        Self { preface, head: [0; HEAD + LOOK], have: 0, want: HEAD, left: 0 }
+    }
+
+    /// Whether something has begun that has not come whole.
+    pub(super) const fn is_inside(&self) -> bool {
+        self.preface > 0 || self.have > 0
+    }
+
+    /// Reads on, and hands each frame whose beginning has come to `each`.
+    pub(super) fn read(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame)) {
+        while !bytes.is_empty() {
+            let skipped = bytes.len().min(self.preface.max(self.left));
+            if skipped > 0 {
+                self.preface = self.preface.saturating_sub(skipped);
+                self.left = self.left.saturating_sub(skipped);
+                bytes = bytes.get(skipped..).unwrap_or_default();
+                continue;
+            }
+            let taken = bytes.len().min(self.want.saturating_sub(self.have));
+            let (now, rest) = bytes.split_at_checked(taken).unwrap_or((bytes, &[]));
+            let end = self.have.saturating_add(taken);
+            if let Some(room) = self.head.get_mut(self.have..end) {
+                room.copy_from_slice(now);
+            }
+            self.have = end;
+            bytes = rest;
+            if self.have == HEAD && self.want == HEAD {
+                self.want = HEAD + LOOK.min(self.len() as usize);
+            }
+            if self.have >= self.want {
+                each(self.frame());
+                self.left = (self.len() as usize).saturating_sub(self.want - HEAD);
+                (self.have, self.want, self.head) = (0, HEAD, [0; HEAD + LOOK]);
+            }
+        }
+    }
+
+    const fn len(&self) -> u32 {
+        let [a, b, c, ..] = self.head;
+        u32::from_be_bytes([0, a, b, c])
+    }
+
+    const fn frame(&self) -> Frame {
+        let [_, _, _, kind, flags, s0, s1, s2, s3, p0, p1, p2, p3] = self.head;
+        let kind = match kind {
+            0 => Kind::Data,
+            1 => Kind::Headers,
+            2 => Kind::Priority,
+            3 => Kind::Reset,
+            4 => Kind::Settings,
+            5 => Kind::PushPromise,
+            6 => Kind::Ping,
+            7 => Kind::GoAway,
+            8 => Kind::WindowUpdate,
+            9 => Kind::Continuation,
+            _ => Kind::Unknown,
+        };
+        // The highest bit of both is reserved.
+        let stream = u32::from_be_bytes([s0, s1, s2, s3]) & 0x7fff_ffff;
+        let begins = u32::from_be_bytes([p0, p1, p2, p3]);
+        Frame { kind, flags, stream, len: self.len(), begins }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A frame on the wire.
+    pub(in super::super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&len[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    }
+
+    fn read_all(frames: &mut Frames, bytes: &[u8]) -> Vec<Frame> {
+        let mut found = Vec::new();
+        frames.read(bytes, |frame| found.push(frame));
+        found
+    }
+
+    #[test]
+    fn frames_are_told_with_what_they_begin_with() {
+        let bytes = [
+            frame(4, 0, 0, &[0, 3, 0, 0, 0, 100]),
+            frame(8, 0, 5, &[0x80, 0, 0, 9]),
+            frame(0, 1, 5, b"ab"),
+            frame(200, 0, 0, &[]),
+        ]
+        .concat();
+        let found = read_all(&mut Frames::of(false), &bytes);
+        let told: Vec<_> = found.iter().map(|f| (f.kind, f.stream, f.len, f.begins)).collect();
+        assert_eq!(
+            told,
+            [
+                (Kind::Settings, 0, 6, 0x0003_0000),
+                (Kind::WindowUpdate, 5, 4, 0x8000_0009),
+                (Kind::Data, 5, 2, 0x6162_0000),
+                (Kind::Unknown, 0, 0, 0),
+            ]
+        );
+        assert!(found[2].ends_stream() && !found[0].is_answer());
+    }
+
+    proptest! {
+        #[test]
+        fn however_bytes_are_cut_the_frames_are_the_same(
+            payloads in prop::collection::vec((any::<u8>(), any::<u8>(), any::<u32>(), 0_usize..40), 0..20),
+            cuts in prop::collection::vec(1_usize..30, 1..40),
+        ) {
+            let mut bytes = vec![b'x'; PREFACE];
+            for (kind, flags, stream, len) in payloads {
+                bytes.extend(frame(kind, flags, stream, &vec![7; len]));
+            }
+            let whole = read_all(&mut Frames::of(true), &bytes);
+            let mut frames = Frames::of(true);
+            let (mut rest, mut found, mut cuts) = (&bytes[..], Vec::new(), cuts.into_iter().cycle());
+            while !rest.is_empty() {
+                let (now, behind) = rest.split_at(cuts.next().unwrap().min(rest.len()));
+                found.extend(read_all(&mut frames, now));
+                rest = behind;
+            }
+            prop_assert_eq!(found, whole);
+            prop_assert!(!frames.is_inside());
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            read_all(&mut Frames::of(true), &bytes);
+            read_all(&mut Frames::of(false), &bytes);
+        }
+    }
+}

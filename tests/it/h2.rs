@@ -1,0 +1,307 @@
+//! HTTP/2 is judged like all else, and what is no request has its limits.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::{Method, Request, Version};
+use seawall_tests::{
+    LONG, Origin, Recorder, SITE, Server, Setup, credulous, overwrite, wait_until,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+const SELF_SIGNED: &str = "self_signed = true";
+const POLICY: &str = "policy 1
+floor {
+  rule gone { when path == \"/gone\" then block 410 }
+  rule two { when path == \"/h2\" and conn.proto == h2 then block 418 }
+  rule trap { when path == \"/trap\" then ban 1h }
+  rule drop { when path == \"/drop\" then drop }
+  limit few { where path == \"/few\" per client to 2/1h then block 429 }
+}
+";
+
+/// Runs `of` on a runtime of its own, within what any machine needs.
+fn within<T>(of: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(LONG, of).await.unwrap() })
+}
+
+async fn connect(server: &Server, name: &str) -> TlsStream<TcpStream> {
+    let connector = TlsConnector::from(Arc::new(credulous(&["h2"])));
+    let io = TcpStream::connect(server.address_tls).await.unwrap();
+    connector.connect(name.to_owned().try_into().unwrap(), io).await.unwrap()
+}
+
+async fn client(server: &Server) -> SendRequest<Bytes> {
+    let (client, connection) = h2::client::handshake(connect(server, SITE).await).await.unwrap();
+    tokio::task::spawn(async move { drop(connection.await) });
+    client.ready().await.unwrap()
+}
+
+fn request(method: Method, host: &str, path: &str) -> Request<()> {
+    let uri = format!("https://{host}{path}");
+    Request::builder().method(method).uri(uri).version(Version::HTTP_2).body(()).unwrap()
+}
+
+/// The status and the body of an answer, or how there was none.
+async fn ask(
+    client: &mut SendRequest<Bytes>,
+    request: Request<()>,
+    body: Option<Bytes>,
+) -> Result<(u16, Vec<u8>), h2::Error> {
+    let mut ready = client.clone().ready().await?;
+    let (answer, mut sending) = ready.send_request(request, body.is_none())?;
+    if let Some(body) = body {
+        sending.send_data(body, true)?;
+    }
+    let answer = answer.await?;
+    let (status, mut coming) = (answer.status().as_u16(), answer.into_body());
+    let mut all = Vec::new();
+    while let Some(bytes) = coming.data().await {
+        let bytes = bytes?;
+        coming.flow_control().release_capacity(bytes.len())?;
+        all.extend_from_slice(&bytes);
+    }
+    Ok((status, all))
+}
+
+async fn status(client: &mut SendRequest<Bytes>, path: &str) -> u16 {
+    ask(client, request(Method::GET, SITE, path), None).await.unwrap().0
+}
+
+fn server() -> (Origin, Server) {
+    let origin = Origin::start();
+    let server = Setup::new(origin.address, POLICY).tls(SELF_SIGNED).start();
+    (origin, server)
+}
+
+#[test]
+fn requests_are_judged_and_forwarded_as_in_http_1() {
+    let (origin, server) = server();
+    within(async {
+        let mut client = client(&server).await;
+        for (path, expected) in
+            [("/", 200), ("/gone", 410), ("/h2", 418), ("/few", 200), ("/few", 200), ("/few", 429)]
+        {
+            assert_eq!(status(&mut client, path).await, expected, "{path}");
+        }
+        let head = ask(&mut client, request(Method::HEAD, SITE, "/gone"), None).await.unwrap();
+        assert_eq!(head, (410, vec![]));
+        let body = Bytes::from(vec![b'x'; 300_000]);
+        let post = ask(&mut client, request(Method::POST, SITE, "/"), Some(body)).await.unwrap();
+        assert_eq!(post.0, 200);
+        // Over one connection as over many: the limit is the client's.
+        assert_eq!(server.visitor("127.0.0.1").status("/few"), 429);
+    });
+    let head = origin.heads()[0].to_ascii_lowercase();
+    assert!(head.starts_with("get / http/1.1\r\n"), "{head}");
+    assert!(head.contains("x-forwarded-proto: https\r\n") && head.contains("\r\nhost: a.example"));
+    assert_eq!(server.number("/edge/unadmitted"), 0);
+    wait_until("all are over", || server.number("/edge/in_flight") == 0);
+}
+
+#[test]
+fn an_open_connection_is_judged_by_the_new_policy() {
+    let (_origin, server) = server();
+    within(async {
+        let mut client = client(&server).await;
+        assert_eq!(status(&mut client, "/gone").await, 410);
+        overwrite(&server.setup.policy(seawall_tests::ROOT), POLICY.replace("410", "451"));
+        server.wait_generation(2);
+        assert_eq!(status(&mut client, "/gone").await, 451);
+    });
+    assert_eq!(server.number("/edge/accepted"), 1);
+}
+
+#[test]
+fn another_site_than_the_connections_is_misdirected() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, "policy 1\n").site("b.example", origin.address);
+    let server = setup.tls(SELF_SIGNED).start();
+    within(async {
+        let mut client = client(&server).await;
+        let other = request(Method::GET, "b.example", "/");
+        assert_eq!(ask(&mut client, other, None).await.unwrap().0, 421);
+        assert_eq!(status(&mut client, "/").await, 200, "the connection goes on");
+    });
+    assert_eq!(origin.requests(), 1);
+}
+
+#[test]
+fn dropping_and_banning_end_the_connection() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, POLICY).tls(SELF_SIGNED);
+    let server = setup.start();
+    within(async {
+        let mut first = client(&server).await;
+        assert_eq!(status(&mut first, "/").await, 200);
+        let dropped = ask(&mut first, request(Method::GET, SITE, "/drop"), None).await;
+        assert!(dropped.is_err());
+        let gone = ask(&mut first, request(Method::GET, SITE, "/"), None).await;
+        assert!(gone.is_err(), "{gone:?}");
+    });
+    wait_until("nobody is left", || server.number("/edge/open") == 0);
+}
+
+/// A frame.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&len[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// A header block for a GET of `/` at [`SITE`]: indexed fields of the static table (RFC 7541), and
+/// the authority written out.
+fn block() -> Vec<u8> {
+    let authority = [&[0x41, u8::try_from(SITE.len()).unwrap()], SITE.as_bytes()].concat();
+    [&[0x82, 0x87, 0x84][..], &authority].concat()
+}
+
+/// A connection that has said its preface and an empty SETTINGS.
+async fn raw(server: &Server) -> TlsStream<TcpStream> {
+    let mut io = connect(server, SITE).await;
+    let hello = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[])].concat();
+    io.write_all(&hello).await.unwrap();
+    io
+}
+
+/// Sends what `make` makes again and again, reads what comes, and waits until the other side ends
+/// it. Says how often it was sent.
+async fn until_ended(mut io: TlsStream<TcpStream>, mut make: impl FnMut(u32) -> Vec<u8>) -> u32 {
+    let mut room = vec![0; 16_384];
+    for n in 0..100_000 {
+        if io.write_all(&make(n)).await.is_err() {
+            return n;
+        }
+        while let Ok(read) = tokio::time::timeout(Duration::ZERO, io.read(&mut room)).await {
+            if matches!(read, Ok(0) | Err(_)) {
+                return n;
+            }
+        }
+    }
+    panic!("it is never ended");
+}
+
+/// What a flood sends for the how-many-th time.
+type Flood = Box<dyn FnMut(u32) -> Vec<u8>>;
+
+#[test]
+fn each_flood_ends_its_connection_and_the_origin_hears_little_of_it() {
+    let (origin, server) = server();
+    let stream = |n: u32| 2 * n + 1;
+    let headers = move |n: u32, flags: u8| frame(1, flags, stream(n), &block());
+    let floods: [(&str, Flood); 8] = [
+        (
+            "rapid reset",
+            Box::new(move |n| [headers(n, 5), frame(3, 0, stream(n), &[0, 0, 0, 8])].concat()),
+        ),
+        (
+            "made to reset",
+            // A window that overflows is an error of the stream, which the server resets.
+            Box::new(move |n| {
+                [headers(n, 5), frame(8, 0, stream(n), &[0x7f, 255, 255, 255])].concat()
+            }),
+        ),
+        (
+            "continuation",
+            Box::new(|n| if n == 0 { frame(1, 1, 1, &block()) } else { frame(9, 0, 1, &[]) }),
+        ),
+        ("ping", Box::new(|_| frame(6, 0, 0, &[0; 8]))),
+        ("settings", Box::new(|_| frame(4, 0, 0, &[]))),
+        ("priority", Box::new(|_| frame(2, 0, 1, &[0, 0, 0, 0, 9]))),
+        ("window update", Box::new(|_| frame(8, 0, 0, &[0, 0, 0, 1]).repeat(500))),
+        ("unknown", Box::new(|_| frame(99, 0, 0, &[]))),
+    ];
+    for (name, make) in floods {
+        let before = (origin.requests(), server.number("/edge/accepted"));
+        within(async { until_ended(raw(&server).await, make).await });
+        assert!(origin.requests() - before.0 <= 100, "{name}");
+        wait_until("it is ended", || server.number("/edge/open") == 0);
+        assert_eq!(server.number("/edge/accepted"), before.1 + 1, "{name}");
+    }
+    // The others meet a limit of the library a little before ours.
+    assert!(server.number("/edge/h2_floods") >= 5);
+    within(async { assert_eq!(status(&mut client(&server).await, "/").await, 200) });
+    wait_until("the origin is free of them", || server.number("/edge/in_flight") == 0);
+}
+
+#[test]
+fn a_head_that_never_ends_and_a_body_that_hardly_comes_are_cut() {
+    let origin = Origin::start();
+    let limits = "head_total_ms = 300\nbody_grace_ms = 300\nbody_bytes_per_s_min = 100000";
+    let setup = Setup::new(origin.address, POLICY).limits(limits).tls(SELF_SIGNED);
+    let server = setup.start();
+    let ended = |sent: Vec<u8>| {
+        within(async {
+            let mut io = connect(&server, SITE).await;
+            io.write_all(&sent).await.unwrap();
+            let mut all = Vec::new();
+            let _reset: io::Result<usize> = io.read_to_end(&mut all).await;
+        });
+    };
+    let hello = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[])].concat();
+    ended(b"PRI * HT".to_vec());
+    ended([&hello[..], &frame(1, 1, 1, &block())].concat());
+    assert_eq!(server.number("/edge/head_late"), 2);
+    let post = [&[0x83, 0x87, 0x84][..], &block()[3..]].concat();
+    ended([&hello[..], &frame(1, 4, 1, &post), &frame(0, 0, 1, b"x")].concat());
+    assert_eq!(server.number("/edge/body_slow"), 1);
+    wait_until("nobody is left", || server.number("/edge/open") == 0);
+}
+
+#[test]
+fn after_its_last_request_a_client_is_told_and_those_under_way_end() {
+    let (origin, server) = server();
+    let mut served = 0;
+    within(async {
+        let mut client = client(&server).await;
+        for _ in 0..1_100 {
+            match ask(&mut client, request(Method::GET, SITE, "/"), None).await {
+                Ok((200, _)) => served += 1,
+                Ok((status, _)) => panic!("{status}"),
+                Err(error) => {
+                    assert!(
+                        error.is_go_away()
+                            || error.is_io()
+                            || client.clone().ready().await.is_err(),
+                        "{error}"
+                    );
+                    break;
+                }
+            }
+        }
+    });
+    assert!((1_000..1_100).contains(&served), "{served}");
+    assert!(origin.requests() >= served);
+    assert_eq!(server.number("/edge/h2_too_many"), 0);
+}
+
+#[test]
+fn a_body_that_its_method_gives_no_meaning_ends_its_origins_connection() {
+    let origin = Recorder::start();
+    let server = Setup::new(origin.address, POLICY).tls(SELF_SIGNED).start();
+    let inner = Bytes::from_static(b"GET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    within(async {
+        let mut client = client(&server).await;
+        for (method, body, connection) in [
+            (Method::GET, None, &[][..]),
+            (Method::POST, Some(inner.clone()), &[]),
+            // No length is told: to the origin it goes in chunks.
+            (Method::GET, Some(inner.clone()), &["close"]),
+            (Method::DELETE, Some(inner.clone()), &["close"]),
+        ] {
+            let asked = request(method.clone(), SITE, "/x");
+            assert_eq!(ask(&mut client, asked, body.clone()).await.unwrap().0, 200);
+            let seen = origin.requests().pop().unwrap();
+            assert_eq!(seen.line, format!("{method} /x"));
+            assert_eq!(seen.body, body.unwrap_or_default());
+            assert_eq!(seen.values("connection"), connection, "{method}");
+        }
+    });
+    assert_eq!((origin.lines().len(), origin.unsound().len()), (4, 0));
+}
