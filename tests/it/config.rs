@@ -95,7 +95,7 @@ fn every_mistake_is_told_at_once() {
 
 #[test]
 fn what_is_not_built_yet_is_refused_by_its_name() {
-    for section in ["geo", "pages", "trusted_proxies", "fleet"] {
+    for section in ["geo", "pages", "fleet"] {
         let err = with("[log]\n", &format!("[{section}]\nx = 1\n\n[log]\n"));
         says(&err, &[&format!("[{section}] is not built yet"), "seawall.toml:16:"]);
     }

@@ -209,6 +209,59 @@ fn a_client_has_so_many_connections_and_its_neighbour_too() {
 }
 
 #[test]
+fn a_connection_ends_with_its_last_request_and_says_so() {
+    let origin = Origin::start();
+    let server = start(&origin, "connection_requests_max = 3");
+    for paths in [["/", "/", "/"], ["/no", "/no", "/no"], ["/no", "/", "/no"]] {
+        let mut visitor = server.visitor("127.6.0.1");
+        visitor.send([paths.map(get).concat(), get("/past")].concat()).unwrap();
+        let said: Vec<bool> = (0..3)
+            .map(|_| visitor.read_answer(false).unwrap().field("connection") == Some("close"))
+            .collect();
+        assert_eq!(said, [false, false, true], "{paths:?}");
+        assert!(visitor.read_until_end().is_empty(), "{paths:?}");
+    }
+    assert_eq!((origin.requests(), server.number("/edge/used_up")), (4, 3));
+}
+
+#[test]
+fn an_old_connection_ends_with_its_next_answer() {
+    let origin = Origin::start();
+    let server = start(&origin, "connection_age_ms = 1_000");
+    let mut visitor = server.visitor("127.6.0.1");
+    // Asked until it is old; the answer that ends it is a whole one.
+    wait_until("it is old", || {
+        let answer = visitor.get("/").unwrap();
+        assert_eq!(answer.status, 200);
+        answer.field("connection") == Some("close")
+    });
+    assert_eq!(server.number("/edge/used_up"), 1);
+}
+
+/// The most that an idle connection may take of the program's memory.
+const IDLE_BYTES_MAX: u64 = 16 * 1024;
+
+#[test]
+fn an_idle_connection_takes_little_memory() {
+    let origin = Origin::start();
+    let server = start(&origin, "idle_ms = 600_000");
+    // What the first connections bring with them is everybody's.
+    assert_eq!(server.answers("/"), 200);
+    let connect = |n: usize| {
+        let mut visitor = server.visitor(&format!("127.6.{}.{}", 10 + n / 100, 1 + n % 100));
+        visitor.connect().unwrap();
+        visitor
+    };
+    let _some: Vec<Visitor> = (0..50).map(connect).collect();
+    wait_until("they are there", || server.number("/edge/open") == 50);
+    let before = server.resident_bytes();
+    let _more: Vec<Visitor> = (50..450).map(connect).collect();
+    wait_until("all are there", || server.number("/edge/open") == 450);
+    let each = server.resident_bytes().saturating_sub(before) / 400;
+    assert!(each <= IDLE_BYTES_MAX, "{each} bytes each");
+}
+
+#[test]
 fn a_port_in_use_is_told_with_its_address() {
     let origin = Origin::start();
     let server = start(&origin, "");

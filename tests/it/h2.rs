@@ -7,7 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::{Method, Request, Version};
-use seawall_tests::{LONG, Origin, SITE, Server, Setup, credulous, overwrite, wait_until};
+use seawall_tests::{
+    LONG, Origin, Recorder, SITE, Server, Setup, credulous, overwrite, wait_until,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -277,4 +279,29 @@ fn after_its_last_request_a_client_is_told_and_those_under_way_end() {
     assert!((1_000..1_100).contains(&served), "{served}");
     assert!(origin.requests() >= served);
     assert_eq!(server.number("/edge/h2_too_many"), 0);
+}
+
+#[test]
+fn a_body_that_its_method_gives_no_meaning_ends_its_origins_connection() {
+    let origin = Recorder::start();
+    let server = Setup::new(origin.address, POLICY).tls(SELF_SIGNED).start();
+    let inner = Bytes::from_static(b"GET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    within(async {
+        let mut client = client(&server).await;
+        for (method, body, connection) in [
+            (Method::GET, None, &[][..]),
+            (Method::POST, Some(inner.clone()), &[]),
+            // No length is told: to the origin it goes in chunks.
+            (Method::GET, Some(inner.clone()), &["close"]),
+            (Method::DELETE, Some(inner.clone()), &["close"]),
+        ] {
+            let asked = request(method.clone(), SITE, "/x");
+            assert_eq!(ask(&mut client, asked, body.clone()).await.unwrap().0, 200);
+            let seen = origin.requests().pop().unwrap();
+            assert_eq!(seen.line, format!("{method} /x"));
+            assert_eq!(seen.body, body.unwrap_or_default());
+            assert_eq!(seen.values("connection"), connection, "{method}");
+        }
+    });
+    assert_eq!((origin.lines().len(), origin.unsound().len()), (4, 0));
 }

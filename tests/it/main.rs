@@ -30,6 +30,10 @@ mod extremes;
 mod h2;
 /// What was in force, what differs, and the way back.
 mod history;
+/// Hops in front of us: whom they speak for, and who is believed.
+mod hops;
+/// What is strange in a request, each with what the origin saw of it.
+mod hygiene;
 /// Counts go on over edits.
 mod limits;
 /// The last good copy of a list stays.
@@ -62,6 +66,8 @@ mod shipped;
 mod signals;
 /// Who may bring components.
 mod signed;
+/// Requests inside requests, against our own origin and real ones.
+mod smuggling;
 /// Random edits under a flood: none is an opening.
 mod storm;
 /// The tree itself.

@@ -84,7 +84,14 @@ impl Secret {
     /// # Errors
     /// It is refused.
     pub fn connect(to: SocketAddr, name: &str, config: ClientConfig) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&to, LONG)?;
+        Self::over(TcpStream::connect_timeout(&to, LONG)?, name, config)
+    }
+
+    /// Asks for `name` over a connection on which something else may have been said before.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn over(stream: TcpStream, name: &str, config: ClientConfig) -> io::Result<Self> {
         stream.set_read_timeout(Some(LONG))?;
         let name = name.to_owned().try_into().map_err(io::Error::other)?;
         let session = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;

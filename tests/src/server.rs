@@ -32,6 +32,7 @@ pub struct Setup {
     limits: String,
     log_level: String,
     trusted_key: Option<String>,
+    section: String,
     tls: Option<String>,
 }
 
@@ -46,6 +47,7 @@ impl Setup {
             limits: String::new(),
             log_level: "info".to_owned(),
             trusted_key: None,
+            section: String::new(),
             tls: None,
         };
         std::fs::create_dir(setup.path("policies")).unwrap();
@@ -107,6 +109,13 @@ impl Setup {
         self
     }
 
+    /// A section of the configuration, with its head.
+    #[must_use]
+    pub fn section(mut self, text: &str) -> Self {
+        self.section = text.to_owned();
+        self
+    }
+
     /// Over TLS too, with these lines of `[tls]`.
     #[must_use]
     pub fn tls(mut self, lines: &str) -> Self {
@@ -129,6 +138,7 @@ impl Setup {
         if let Some(key) = &self.trusted_key {
             text.push_str(&format!("\n[rules]\ntrusted_keys = [\"{key}\"]\n"));
         }
+        text.push_str(&format!("\n{}\n", self.section));
         for (host, origin) in &self.sites {
             text.push_str(&format!(
                 "\n[[site]]\nhosts = [\"{host}\"]\norigin = [\"http://{origin}\"]\n"
@@ -328,6 +338,15 @@ impl Server {
         // The shell has `kill` built in, so this needs no package and no unsafe code.
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Bytes of memory that it has now (Linux).
+    #[must_use]
+    #[track_caller]
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     /// Waits for its end.

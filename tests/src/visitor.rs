@@ -166,6 +166,12 @@ impl Visitor {
         Ok(())
     }
 
+    /// Reads until the other side ends the connection, however it does; what came before counts.
+    pub fn read_until_end(&mut self) -> Vec<u8> {
+        while self.more().is_ok() {}
+        std::mem::take(&mut self.held)
+    }
+
     /// Reads until the other side ends the connection, and says how that was.
     ///
     /// # Errors

@@ -1,14 +1,22 @@
 //! Who may hold a connection at all.
 //!
-//! Counted before a byte is read, in one map from client to open connections. The map holds at most
-//! as many clients as there are connections, so the total cap bounds it; std's map hashes with a
-//! random key, so nobody can aim at one bucket. The permit is the only way to count down.
+//! Counted before a byte is read: all connections, those of a client, and those of its network (an
+//! IPv4 /24 or an IPv6 /56 by default), because whoever holds a network holds all its addresses.
+//! The maps hold at most as many entries as there are connections, so the total cap bounds them;
+//! std's map hashes with a random key, so nobody can aim at one bucket. The permit is the only way
+//! to count down.
+//!
+//! A hop that is listed as trusted brings many clients, so it counts in the total alone, until a
+//! PROXY header names the client behind the connection.
+//!
+//! Where this does not protect you: many networks at once; that is what the total is for.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use seawall_model::ClientKey;
+use seawall_model::{Client, ClientKey, Prefix};
 
 use crate::EdgeLimits;
 
@@ -17,6 +25,7 @@ use crate::EdgeLimits;
 pub(crate) struct Admission {
     total_max: usize,
     client_max: u32,
+    net_max: u32,
     open: Mutex<Open>,
 }
 
@@ -24,6 +33,38 @@ pub(crate) struct Admission {
 struct Open {
     total: usize,
     by_client: HashMap<ClientKey, u32>,
+    by_net: HashMap<Prefix, u32>,
+}
+
+impl Open {
+    /// Counts a connection of `client`, unless it has all its places.
+    fn name(&mut self, client: &Client, limits: &Admission) -> Result<(), NoRoom> {
+        let held = |held: Option<&u32>| held.copied().unwrap_or_default();
+        if held(self.by_client.get(&client.key)) >= limits.client_max {
+            return Err(NoRoom::Client);
+        }
+        if held(self.by_net.get(&client.net)) >= limits.net_max {
+            return Err(NoRoom::Net);
+        }
+        *self.by_client.entry(client.key).or_default() += 1;
+        *self.by_net.entry(client.net).or_default() += 1;
+        Ok(())
+    }
+
+    fn forget(&mut self, client: &Client) {
+        leave(&mut self.by_client, client.key);
+        leave(&mut self.by_net, client.net);
+    }
+}
+
+/// Takes one away, and the entry with the last.
+fn leave<K: Hash + Eq>(held: &mut HashMap<K, u32>, key: K) {
+    match held.get_mut(&key) {
+        Some(count) if *count > 1 => *count -= 1,
+        _ => {
+            held.remove(&key);
+        }
+    }
 }
 
 /// Why a connection was not let in.
@@ -33,13 +74,16 @@ pub(crate) enum NoRoom {
     Total,
     /// The client's places are.
     Client,
+    /// Its network's places are.
+    Net,
 }
 
 /// One connection's place, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     admission: Arc<Admission>,
-    client: ClientKey,
+    /// Whom it counts for; nobody while only a trusted hop is known.
+    client: Option<Client>,
 }
 
 impl Admission {
@@ -47,26 +91,41 @@ impl Admission {
         Self {
             total_max: limits.connections_max,
             client_max: limits.connections_per_client_max,
+            net_max: limits.connections_per_net_max,
             open: Mutex::new(Open::default()),
         }
     }
 
-    /// A place for a connection of `client`.
+    /// A place for a connection of `client`, or of a trusted hop.
     ///
     /// # Errors
     /// Which cap is reached.
-    pub(crate) fn enter(self: &Arc<Self>, client: ClientKey) -> Result<Permit, NoRoom> {
+    pub(crate) fn enter(self: &Arc<Self>, client: Option<&Client>) -> Result<Permit, NoRoom> {
         let mut open = self.open.lock();
         if open.total >= self.total_max {
             return Err(NoRoom::Total);
         }
-        let held = open.by_client.get(&client).copied().unwrap_or_default();
-        if held >= self.client_max {
-            return Err(NoRoom::Client);
+        if let Some(client) = client {
+            open.name(client, self)?;
         }
-        open.by_client.insert(client, held + 1);
         open.total += 1;
-        Ok(Permit { admission: Arc::clone(self), client })
+        Ok(Permit { admission: Arc::clone(self), client: client.copied() })
+    }
+}
+
+impl Permit {
+    /// Counts the connection for `client` from now on.
+    ///
+    /// # Errors
+    /// Which cap is reached; the connection then counts for nobody.
+    pub(crate) fn name(&mut self, client: &Client) -> Result<(), NoRoom> {
+        let mut open = self.admission.open.lock();
+        if let Some(before) = self.client.take() {
+            open.forget(&before);
+        }
+        open.name(client, &self.admission)?;
+        self.client = Some(*client);
+        Ok(())
     }
 }
 
@@ -74,11 +133,8 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = self.admission.open.lock();
         open.total = open.total.saturating_sub(1);
-        match open.by_client.get_mut(&self.client) {
-            Some(held) if *held > 1 => *held -= 1,
-            _ => {
-                open.by_client.remove(&self.client);
-            }
+        if let Some(client) = &self.client {
+            open.forget(client);
         }
     }
 }
@@ -86,62 +142,111 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use seawall_model::{Client, ClientUnits};
+    use seawall_model::ClientUnits;
 
-    fn client(ip: &str) -> ClientKey {
-        Client::of(ip.parse().unwrap(), &ClientUnits::default()).key
+    fn client(ip: &str) -> Client {
+        Client::of(ip.parse().unwrap(), &ClientUnits::default())
     }
 
-    fn admission(total: usize, per_client: u32) -> Arc<Admission> {
+    fn admission(total: usize, per_client: u32, per_net: u32) -> Arc<Admission> {
         Arc::new(Admission::new(&EdgeLimits {
             connections_max: total,
             connections_per_client_max: per_client,
+            connections_per_net_max: per_net,
             ..EdgeLimits::default()
         }))
     }
 
+    fn enter(admission: &Arc<Admission>, ip: &str) -> Result<Permit, NoRoom> {
+        admission.enter(Some(&client(ip)))
+    }
+
     #[test]
     fn a_client_has_its_places_and_not_one_more() {
-        let admission = admission(100, 2);
-        let held: Vec<_> = (0..2).map(|_| admission.enter(client("192.0.2.1")).unwrap()).collect();
-        assert_eq!(admission.enter(client("192.0.2.1")).err(), Some(NoRoom::Client));
-        assert!(admission.enter(client("192.0.2.2")).is_ok());
+        let admission = admission(100, 2, 100);
+        let held: Vec<_> = (0..2).map(|_| enter(&admission, "192.0.2.1").unwrap()).collect();
+        assert_eq!(enter(&admission, "192.0.2.1").err(), Some(NoRoom::Client));
+        assert!(enter(&admission, "192.0.2.2").is_ok());
         drop(held);
-        assert!(admission.enter(client("192.0.2.1")).is_ok());
+        assert!(enter(&admission, "192.0.2.1").is_ok());
     }
 
     #[test]
     fn a_household_shares_its_places() {
-        let admission = admission(100, 1);
-        let _held = admission.enter(client("2001:db8::1")).unwrap();
-        assert_eq!(admission.enter(client("2001:db8:0:1::1")).err(), Some(NoRoom::Client));
+        let admission = admission(100, 1, 100);
+        let _held = enter(&admission, "2001:db8::1").unwrap();
+        assert_eq!(enter(&admission, "2001:db8:0:1::1").err(), Some(NoRoom::Client));
+    }
+
+    #[test]
+    fn a_network_shares_its_places_in_both_families() {
+        for (inside, outside) in [("192.0.2.", "192.0.3.9"), ("2001:db8:0:4200::", "2001:db8:1::9")]
+        {
+            let admission = admission(100, 3, 3);
+            let held: Vec<_> =
+                (1..=3).map(|n| enter(&admission, &format!("{inside}{n}")).unwrap()).collect();
+            let refused = enter(&admission, &format!("{inside}4")).err();
+            // The default client of IPv6 is as wide as the network.
+            assert!(matches!(refused, Some(NoRoom::Net | NoRoom::Client)), "{refused:?}");
+            assert!(enter(&admission, outside).is_ok());
+            drop(held);
+            assert!(enter(&admission, &format!("{inside}4")).is_ok());
+        }
+    }
+
+    #[test]
+    fn who_is_refused_for_its_network_counts_nowhere() {
+        let admission = admission(100, 5, 1);
+        let held = enter(&admission, "192.0.2.1").unwrap();
+        assert_eq!(enter(&admission, "192.0.2.2").err(), Some(NoRoom::Net));
+        drop(held);
+        let open = admission.open.lock();
+        assert_eq!((open.total, open.by_client.len(), open.by_net.len()), (0, 0, 0));
     }
 
     #[test]
     fn all_places_together_are_counted_first() {
-        let admission = admission(2, 2);
-        let _one = admission.enter(client("192.0.2.1")).unwrap();
-        let two = admission.enter(client("192.0.2.2")).unwrap();
-        assert_eq!(admission.enter(client("192.0.2.3")).err(), Some(NoRoom::Total));
+        let admission = admission(2, 2, 100);
+        let _one = enter(&admission, "192.0.2.1").unwrap();
+        let two = enter(&admission, "192.0.2.2").unwrap();
+        assert_eq!(enter(&admission, "192.0.2.3").err(), Some(NoRoom::Total));
+        assert_eq!(admission.enter(None).err(), Some(NoRoom::Total), "a hop is no exception");
         drop(two);
-        assert!(admission.enter(client("192.0.2.3")).is_ok());
+        assert!(enter(&admission, "192.0.2.3").is_ok());
+    }
+
+    #[test]
+    fn a_hop_counts_for_nobody_until_its_client_is_named() {
+        let admission = admission(100, 1, 100);
+        let mut hops: Vec<_> = (0..5).map(|_| admission.enter(None).unwrap()).collect();
+        assert_eq!(hops[0].name(&client("192.0.2.1")), Ok(()));
+        assert_eq!(hops[1].name(&client("192.0.2.1")), Err(NoRoom::Client));
+        assert_eq!(hops[1].name(&client("192.0.2.2")), Ok(()));
+        assert_eq!(enter(&admission, "192.0.2.2").err(), Some(NoRoom::Client));
+        drop(hops);
+        let open = admission.open.lock();
+        assert_eq!((open.total, open.by_client.len(), open.by_net.len()), (0, 0, 0));
     }
 
     #[test]
     fn whoever_left_leaves_nothing_behind() {
-        let admission = admission(100, 5);
+        let admission = admission(100, 5, 5);
         for n in 0..50 {
-            let _permit = admission.enter(client(&format!("192.0.2.{n}"))).unwrap();
+            let _permit = enter(&admission, &format!("192.0.2.{n}")).unwrap();
         }
         let open = admission.open.lock();
-        assert_eq!((open.total, open.by_client.len()), (0, 0));
+        assert_eq!((open.total, open.by_client.len(), open.by_net.len()), (0, 0, 0));
     }
 
     #[test]
-    fn the_defaults_hold_a_hundred_of_one_client() {
+    fn the_defaults_hold_a_hundred_of_one_client_and_four_hundred_of_its_network() {
         let admission = Arc::new(Admission::new(&EdgeLimits::default()));
-        let held: Vec<_> = (0..100).map(|_| admission.enter(client("192.0.2.1"))).collect();
+        let held: Vec<_> = (0..100).map(|_| enter(&admission, "192.0.2.1")).collect();
         assert!(held.iter().all(Result::is_ok));
-        assert_eq!(admission.enter(client("192.0.2.1")).err(), Some(NoRoom::Client));
+        assert_eq!(enter(&admission, "192.0.2.1").err(), Some(NoRoom::Client));
+        let more: Vec<_> =
+            (0..300).map(|n| enter(&admission, &format!("192.0.2.{}", 2 + n / 100))).collect();
+        assert!(more.iter().all(Result::is_ok));
+        assert_eq!(enter(&admission, "192.0.2.9").err(), Some(NoRoom::Net));
     }
 }

@@ -5,6 +5,7 @@
 //! endless extension) never reaches anybody. It keeps no bytes.
 
 use crate::EdgeLimits;
+use crate::head::is_name_byte;
 
 /// What makes a body unreadable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +32,13 @@ enum Place {
     },
     DataCr,
     DataLf,
-    /// Between the last chunk and the end: `line` bytes of the current trailer line so far.
-    Trailer {
-        line: usize,
+    /// Between the last chunk and the end: in a trailer's name, of which so many bytes came.
+    TrailerName {
+        bytes: usize,
     },
-    TrailerLf {
-        line: usize,
-    },
+    TrailerValue,
+    TrailerLf,
+    EndLf,
     End,
 }
 
@@ -95,13 +96,13 @@ impl Chunks {
                 }
                 Ok(Place::Extension { bytes: bytes + 1, value })
             }
-            (Place::SizeEnd { value: 0 }, b'\n') => Ok(Place::Trailer { line: 0 }),
+            (Place::SizeEnd { value: 0 }, b'\n') => Ok(Place::TrailerName { bytes: 0 }),
             (Place::SizeEnd { value }, b'\n') => Ok(Place::Data { left: value }),
             (Place::DataCr, b'\r') => Ok(Place::DataLf),
             (Place::DataLf, b'\n') => Ok(Place::Size { digits: 0, value: 0 }),
-            (Place::Trailer { line }, _) => self.trailer(line, byte),
-            (Place::TrailerLf { line: 0 }, b'\n') => Ok(Place::End),
-            (Place::TrailerLf { .. }, b'\n') => Ok(Place::Trailer { line: 0 }),
+            (Place::TrailerName { .. } | Place::TrailerValue, _) => self.trailer(byte),
+            (Place::TrailerLf, b'\n') => Ok(Place::TrailerName { bytes: 0 }),
+            (Place::EndLf, b'\n') => Ok(Place::End),
             _ => Err(BadChunk),
         }
     }
@@ -123,13 +124,21 @@ impl Chunks {
         Ok(Place::Size { digits: digits + 1, value: value * 16 + u64::from(digit) })
     }
 
-    fn trailer(&mut self, line: usize, byte: u8) -> Result<Place, BadChunk> {
+    /// A trailer is a field like those of a head; a line without a name may be another request.
+    fn trailer(&mut self, byte: u8) -> Result<Place, BadChunk> {
         self.trailer_bytes += 1;
-        match byte {
-            b'\r' => Ok(Place::TrailerLf { line }),
-            b'\n' | 0 => Err(BadChunk),
-            _ if self.trailer_bytes > self.trailer_bytes_max => Err(BadChunk),
-            _ => Ok(Place::Trailer { line: line + 1 }),
+        if self.trailer_bytes > self.trailer_bytes_max && byte != b'\r' {
+            return Err(BadChunk);
+        }
+        match (self.place, byte) {
+            (Place::TrailerName { bytes: 0 }, b'\r') => Ok(Place::EndLf),
+            (Place::TrailerName { bytes: 1.. }, b':') => Ok(Place::TrailerValue),
+            (Place::TrailerName { bytes }, _) if is_name_byte(byte) => {
+                Ok(Place::TrailerName { bytes: bytes + 1 })
+            }
+            (Place::TrailerValue, b'\r') => Ok(Place::TrailerLf),
+            (Place::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => Ok(Place::TrailerValue),
+            _ => Err(BadChunk),
         }
     }
 }
@@ -192,6 +201,14 @@ mod tests {
             b"0\r\nA: b\n\r\n",
             b"0\r\n\n",
             b"0\r\nA: b\rc\r\n\r\n",
+            b"0\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"0\r\nA : b\r\n\r\n",
+            b"0\r\nA_B: c\r\n\r\n",
+            b"0\r\n: b\r\n\r\n",
+            b"0\r\n A: b\r\n\r\n",
+            b"0\r\nA: b\r\n c\r\n\r\n",
+            b"0\r\nA: \0\r\n\r\n",
+            b"0\r\nA\r\n\r\n",
             b"1234567890123456\r\n",
         ] {
             assert_eq!(check(bytes), Err(BadChunk), "{}", bytes.escape_ascii());
@@ -207,8 +224,8 @@ mod tests {
         let past = extension(limits.chunk_extension_bytes_max + 1);
         assert_eq!(check(past.as_bytes()), Err(BadChunk));
 
-        // One trailer line: its bytes and its CR count.
-        let trailer = |n: usize| format!("0\r\n{}\r\n\r\n", "t".repeat(n));
+        // One trailer line: its bytes count, its end does not.
+        let trailer = |n: usize| format!("0\r\nt:{}\r\n\r\n", "t".repeat(n - 2));
         let at = trailer(limits.trailer_bytes_max);
         assert_eq!(check(at.as_bytes()), Ok((at.len(), true)));
         let past = trailer(limits.trailer_bytes_max + 1);

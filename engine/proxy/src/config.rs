@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use seawall_model::ClientUnits;
 
-use crate::{EdgeLimits, Shown, Site};
+use crate::{EdgeLimits, Shown, Site, TrustedProxies};
 
 /// What the data plane is started with.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct EdgeConfig {
     pub workers: usize,
     /// How wide a client is.
     pub units: ClientUnits,
+    /// Whose word about the client is believed.
+    pub trusted: TrustedProxies,
     /// The sites, in the order that gives them their numbers.
     pub sites: Vec<Site>,
     /// What is allowed.

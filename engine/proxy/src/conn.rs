@@ -37,6 +37,7 @@ pub(crate) struct Conn {
     spoken: OnceLock<Arc<Spoken>>,
     phase: AtomicU8,
     origin_late: AtomicBool,
+    last: AtomicBool,
     admitted: Mutex<Option<Admitted>>,
     ended: AtomicBool,
     ending: Notify,
@@ -59,6 +60,7 @@ impl Conn {
             spoken: OnceLock::new(),
             phase: AtomicU8::new(Phase::Head as u8),
             origin_late: AtomicBool::new(false),
+            last: AtomicBool::new(false),
             admitted: Mutex::new(None),
             ended: AtomicBool::new(false),
             ending: Notify::new(),
@@ -127,6 +129,15 @@ impl Conn {
     /// Waits until the connection is to end.
     pub(crate) async fn ending(&self) {
         self.ending.notified().await;
+    }
+
+    /// Notes that the request under way is the connection's last.
+    pub(crate) fn note_last(&self) {
+        self.last.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_at_last(&self) -> bool {
+        self.last.load(Relaxed)
     }
 
     /// Notes that the origin did not answer in time.

@@ -5,7 +5,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::admission::NoRoom;
 use crate::head::BadHead;
+use crate::proxy_protocol::NotIntroduced;
 
 /// Declares the counters twice, live and as a snapshot, so that none can be forgotten in between.
 macro_rules! counters {
@@ -58,10 +60,18 @@ counters! {
     refused_by_total,
     /// Connections reset at accept because their client's places were taken.
     refused_by_client,
+    /// Connections reset at accept because their network's places were taken.
+    refused_by_net,
+    /// Connections from trusted hops reset because no PROXY header came in time.
+    proxy_header_late,
+    /// Connections from trusted hops reset because what came was no PROXY header.
+    proxy_header_bad,
     /// Accepts that failed (no descriptors, no memory).
     accept_errors,
     /// Connections closed because nothing came on them.
     idle_closed,
+    /// Connections ended politely because they had had all their requests, or their time.
+    used_up,
     /// Connections reset because a head took too long.
     head_late,
     /// Connections reset because a body came too slowly.
@@ -135,6 +145,24 @@ counters! {
 }
 
 impl EdgeCounters {
+    /// Counts a connection that found no place.
+    pub(crate) fn refuse_place(&self, why: NoRoom) {
+        count(match why {
+            NoRoom::Total => &self.refused_by_total,
+            NoRoom::Client => &self.refused_by_client,
+            NoRoom::Net => &self.refused_by_net,
+        });
+    }
+
+    /// Counts a connection of a trusted hop that named no client. A hop that left is no fault.
+    pub(crate) fn refuse_introduction(&self, why: NotIntroduced) {
+        match why {
+            NotIntroduced::Late => count(&self.proxy_header_late),
+            NotIntroduced::Bad => count(&self.proxy_header_bad),
+            NotIntroduced::Gone => {}
+        }
+    }
+
     /// Counts a refused head.
     pub(crate) fn refuse_head(&self, why: BadHead) {
         if let Some(counter) = self.heads_refused.get(why as usize) {

@@ -8,7 +8,7 @@ use seawall_ruleset::Handle;
 use seawall_state::Ring;
 
 use crate::sites::Sites;
-use crate::{EdgeCounters, EdgeLimits};
+use crate::{EdgeCounters, EdgeLimits, TrustedProxies};
 
 /// The shared part of the data plane.
 pub(crate) struct Edge {
@@ -16,6 +16,7 @@ pub(crate) struct Edge {
     pub(crate) records: Arc<Ring<DecisionRecord>>,
     pub(crate) now: Now,
     pub(crate) units: ClientUnits,
+    pub(crate) trusted: TrustedProxies,
     pub(crate) sites: Sites,
     pub(crate) limits: Arc<EdgeLimits>,
     pub(crate) counters: Arc<EdgeCounters>,

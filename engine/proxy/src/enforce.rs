@@ -14,6 +14,7 @@ use crate::answer::{Answer, BodyWanted, answer_code};
 use crate::counters::count;
 use crate::edge::Edge;
 use crate::head::{Persistence, Purpose};
+use crate::hops::{Asker, Line};
 use crate::remember::Case;
 use crate::sites::{Route, Seat};
 
@@ -23,6 +24,7 @@ pub(crate) struct Admitted {
     case: Case,
     seat: Seat,
     purpose: Purpose,
+    asker: Asker,
 }
 
 impl Admitted {
@@ -32,6 +34,10 @@ impl Admitted {
 
     pub(crate) const fn purpose(&self) -> Purpose {
         self.purpose
+    }
+
+    pub(crate) const fn asker(&self) -> &Asker {
+        &self.asker
     }
 
     pub(crate) fn edge(&self) -> &Arc<Edge> {
@@ -57,6 +63,7 @@ pub(crate) struct Manner {
     pub(crate) body: BodyWanted,
     pub(crate) persistence: Persistence,
     pub(crate) purpose: Purpose,
+    pub(crate) asker: Asker,
 }
 
 /// What happens next.
@@ -93,18 +100,32 @@ pub(crate) fn enforce(case: Case, route: &Arc<Route>, manner: Manner) -> Next {
         Verdict::Throttle { retry_after_ms } => refuse(case, manner, 429, Some(retry_after_ms)),
         Verdict::Drop => {
             count(&case.edge().counters.dropped);
-            Next::Reset
+            cut(case, manner)
         }
-        Verdict::Tarpit { hold_ms } => hold(case, hold_ms),
+        Verdict::Tarpit { hold_ms } => match manner.asker.line {
+            Line::Own => hold(case, hold_ms),
+            // Held would be the hop, and with it everybody whom it would have sent next.
+            Line::Shared => cut(case, manner),
+        },
         // The ban itself is in the state already, and meets the client's next connections.
         Verdict::Ban { .. } => {
             count(&case.edge().counters.banned);
-            Next::Reset
+            cut(case, manner)
         }
         Verdict::Challenge { .. } => {
             count(&case.edge().counters.unenforceable);
             refuse(case, manner, 503, None)
         }
+    }
+}
+
+/// Resets the client's connection. One that a hop shares among clients is not the client's: a
+/// reset would cost others their places in it and let a stranger make the hop believe that we are
+/// down, so it is told 403 instead.
+fn cut(case: Case, manner: Manner) -> Next {
+    match manner.asker.line {
+        Line::Own => Next::Reset,
+        Line::Shared => refuse(case, manner, 403, None),
     }
 }
 
@@ -130,7 +151,8 @@ fn admit(case: Case, route: &Arc<Route>, manner: Manner) -> Next {
     };
     count(&counters.admitted);
     count(&counters.in_flight);
-    Next::Admit(Admitted { case, seat, purpose: manner.purpose })
+    let Manner { purpose, asker, .. } = manner;
+    Next::Admit(Admitted { case, seat, purpose, asker })
 }
 
 fn refuse(mut case: Case, manner: Manner, status: u16, retry_after_ms: Option<u64>) -> Next {

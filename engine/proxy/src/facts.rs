@@ -1,8 +1,7 @@
 //! From a head on the wire to the facts that are judged.
 //!
 //! Everything is borrowed from the head but the two texts that must be folded, host and path. The
-//! client is whoever the socket says: what a request claims about earlier hops is believed from
-//! nobody here. From [`facts_of`] on, no code knows what server or engine the request came through.
+//! client is the one that [`crate::hops`] has resolved. From [`facts_of`] on, no code knows what server or engine the request came through.
 
 use std::sync::Arc;
 

@@ -84,6 +84,15 @@ impl Body {
     }
 }
 
+/// What a client may still be sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Nothing: it is gone.
+    None,
+    /// More than is read.
+    Unread,
+}
+
 /// An alarm clock that is cheap to set later: it is only touched when it would ring too late, and a
 /// ring that comes too early is slept off.
 #[derive(Debug, Default)]
@@ -438,24 +447,32 @@ impl<S: Transport> GuardedStream<S> {
     }
 
     /// Ends the connection so that the client can read what we said last: says that no more will
-    /// come, then reads and forgets what it still sends, within limits (RFC 9112 §9.6).
+    /// come, then reads and forgets what it still sends, within limits (RFC 9112 §9.6). Closing
+    /// with bytes unread is a reset, which takes the answer away from a client that still sends;
+    /// so past the limit on bytes the rest of the time is waited for without reading.
     pub(crate) async fn close(&mut self) {
         if self.aborted || self.shutdown().await.is_err() || self.conn.phase() == Phase::Tunnel {
             return;
         }
         let within = Duration::from_millis(self.limits.linger_ms);
-        let _ = tokio::time::timeout(within, self.discard()).await;
+        let discard = async {
+            if self.discard().await == Rest::Unread {
+                std::future::pending::<()>().await;
+            }
+        };
+        let _ = tokio::time::timeout(within, discard).await;
     }
 
-    async fn discard(&mut self) {
+    async fn discard(&mut self) -> Rest {
         let mut room = [0; READ_BYTES];
         let mut left = self.limits.linger_bytes_max.saturating_sub(self.ahead.len());
         while left > 0 {
             match self.io.read(&mut room).await {
-                Ok(0) | Err(_) => return,
+                Ok(0) | Err(_) => return Rest::None,
                 Ok(n) => left = left.saturating_sub(n),
             }
         }
+        Rest::Unread
     }
 
     /// Says an answer of our own; it leaves with the next read, flush or close.

@@ -6,7 +6,8 @@
 //! in the bytes: [`Scan`] looks at each byte once however it dribbles in, and a head is parsed once.
 //!
 //! Where this does not protect you: a body's meaning, and origins that read a field we pass
-//! untouched in a way of their own.
+//! untouched in a way of their own, or that answer a POST, leave its body unread and keep the
+//! connection: they take the body for the next request, whoever sends it.
 
 use std::mem::MaybeUninit;
 
@@ -59,6 +60,8 @@ pub enum BadHead {
     Target,
     /// The method CONNECT.
     Connect,
+    /// A method of more bytes than `method_bytes_max`.
+    Method,
     /// A `Connection` that names a field which frames or routes the request.
     Nominated,
     /// An upgrade to WebSocket with a body, or other than by GET in HTTP/1.1.
@@ -67,7 +70,7 @@ pub enum BadHead {
 
 impl BadHead {
     /// All kinds, by their number.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Bytes,
         Self::Fields,
         Self::Drip,
@@ -84,6 +87,7 @@ impl BadHead {
         Self::HostMismatch,
         Self::Target,
         Self::Connect,
+        Self::Method,
         Self::Nominated,
         Self::Upgrade,
     ];
@@ -108,6 +112,7 @@ impl BadHead {
             Self::HostMismatch => "host_mismatch",
             Self::Target => "target",
             Self::Connect => "connect",
+            Self::Method => "method",
             Self::Nominated => "nominated",
             Self::Upgrade => "upgrade",
         }
@@ -265,6 +270,9 @@ pub(crate) fn vet<'h>(
     if method == "CONNECT" {
         return Err(BadHead::Connect);
     }
+    if method.len() > limits.method_bytes_max {
+        return Err(BadHead::Method);
+    }
     let named = Named::gather(fields)?;
     let (authority, path, query) = split_target(method, target)?;
     let host = vet_host(&named, version, authority)?;
@@ -296,7 +304,7 @@ fn check_lines(bytes: &[u8]) -> Result<(), BadHead> {
 
 /// A byte of a token (RFC 9110 §5.6.2), less `_`: gateways turn `-` into `_`, so a name with one
 /// would stand for another field behind them.
-const fn is_name_byte(byte: u8) -> bool {
+pub(crate) const fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
@@ -375,6 +383,12 @@ fn split_target<'h>(method: &str, target: &'h [u8]) -> Result<Target<'h>, BadHea
         None => (rest, None),
         Some(at) => (rest.get(..at).unwrap_or_default(), rest.get(at + 1..)),
     };
+    // What the engine's reader of targets refuses: better here, by its name, than behind the policy.
+    let is_odd = path.iter().any(|b| matches!(b, b'<' | b'>' | b'`'))
+        || query.is_some_and(|query| query.iter().any(|b| matches!(b, b'<' | b'>' | b'"')));
+    if is_odd {
+        return Err(BadHead::Target);
+    }
     match (path.first(), authority) {
         (Some(b'/'), _) => Ok((authority, path, query)),
         (None, Some(_)) => Ok((authority, b"/", query)),
@@ -419,9 +433,11 @@ fn vet_framing(named: &Named<'_>, version: Version) -> Result<Framing, BadHead> 
     }
 }
 
-/// Digits only, at most 18 of them, so that no reader's number overflows.
+/// Digits only, at most 18 of them, so that no reader's number overflows, and no zero in front, so
+/// that nobody's is octal.
 fn vet_length(text: &[u8]) -> Result<u64, BadHead> {
-    if text.is_empty() || text.len() > 18 || !text.iter().all(u8::is_ascii_digit) {
+    let is_padded = text.len() > 1 && text.starts_with(b"0");
+    if text.is_empty() || text.len() > 18 || is_padded || !text.iter().all(u8::is_ascii_digit) {
         return Err(BadHead::Length);
     }
     Ok(text.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))

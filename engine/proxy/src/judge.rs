@@ -14,6 +14,7 @@ use crate::edge::Edge;
 use crate::enforce::{Manner, Next, enforce};
 use crate::facts::{Folded, Through, WireFields, facts_of};
 use crate::head::{BadHead, Framing, Head, Persistence, field_room, vet};
+use crate::hops::{Asker, Scheme};
 use crate::remember::{Case, Kept};
 use crate::sites::Route;
 
@@ -24,11 +25,12 @@ pub(crate) struct Step {
     pub(crate) framing: Framing,
 }
 
-/// Whether the data plane is stopping: then each answer is its connection's last.
+/// Whether the connection goes on after this request, as far as we are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Serving,
-    Draining,
+    /// This answer is its last: the data plane stops, or the connection has had its share.
+    Last,
 }
 
 /// Judges the request whose head is the first `head_bytes` of `ahead`.
@@ -59,8 +61,11 @@ pub(crate) fn judge(
     let now = (edge.now)();
     let live = edge.handle.load();
     let fields = WireFields(head.fields);
-    let (client, port, accepted) = (conn.client, conn.port, conn.accepted);
     let spoken = conn.spoken().cloned();
+    let scheme = if spoken.is_some() { Scheme::Https } else { Scheme::Http };
+    let direct = (conn.client, scheme);
+    let asker = edge.trusted.asker(direct, &fields, &edge.units, edge.limits.trusted_hops_max);
+    let (client, port, accepted) = (asker.client, conn.port, conn.accepted);
     let h2 = [&conn.streams, &conn.resets, &conn.glitches].map(|count| count.load(Relaxed));
     let h2 = h2.into();
     let through = Through { client, port, accepted, requests, now, spoken, h2 };
@@ -70,7 +75,8 @@ pub(crate) fn judge(
     let kept = watched.then(|| Kept { head: bytes.into(), through: through.clone() });
     let mut case = Case::new(edge, live, route.id, decision, now);
     case.kept = kept;
-    let next = enforce(case, route, manner(&head, ahead.len() - bytes.len(), mode));
+    let persistence = persistence(&head, ahead.len() - bytes.len(), mode);
+    let next = enforce(case, route, manner(&head, persistence, asker));
     Step { next, framing: head.framing }
 }
 
@@ -89,14 +95,18 @@ pub(crate) fn refused(edge: &Edge, why: BadHead) -> Step {
     Step { next, framing: Framing::Length(0) }
 }
 
-/// How a refusal would be put: a connection is kept where the request's end is here already.
-fn manner(head: &Head<'_>, bytes_after: usize, mode: Mode) -> Manner {
+/// What becomes of the connection after a refusal: it is kept where the request's end is here.
+fn persistence(head: &Head<'_>, bytes_after: usize, mode: Mode) -> Persistence {
     let is_all_here = match head.framing {
         Framing::Length(body) => body <= bytes_after as u64,
         Framing::Chunked => false,
     };
     let keep = is_all_here && mode == Mode::Serving;
-    let persistence = if keep { head.persistence } else { Persistence::Close };
+    if keep { head.persistence } else { Persistence::Close }
+}
+
+/// How a refusal would be put, and for whom the request is forwarded.
+fn manner(head: &Head<'_>, persistence: Persistence, asker: Asker) -> Manner {
     let body = if head.method == "HEAD" { BodyWanted::No } else { BodyWanted::Yes };
-    Manner { body, persistence, purpose: head.purpose }
+    Manner { body, persistence, purpose: head.purpose, asker }
 }

@@ -1,7 +1,8 @@
 //! The data plane: translates and enforces, never decides.
 //!
-//! A request's way through the files: `listen` (a place, or a reset) → `tls` (which
-//! site, and what speaks) → `guard` (every deadline, and
+//! A request's way through the files: `listen` (a place, or a reset) → `proxy_protocol` and `hops`
+//! (who asks, where a listed hop stands between) → `tls` (which site, and what speaks) → `guard`
+//! (every deadline, and
 //! where each request ends) → `head` (one meaning, or refused) → `facts` → the ruleset's `decide` →
 //! `enforce` (one arm per verdict) → `service` and `upstream` (pingora forwards what was admitted)
 //! → `remember`. Judging happens before pingora's machinery, so a refusal costs one parse and one
@@ -24,11 +25,13 @@ mod failure;
 mod guard;
 mod h2;
 mod head;
+mod hops;
 mod judge;
 mod limits;
 mod listen;
 mod log;
 mod pace;
+mod proxy_protocol;
 mod registry;
 mod remember;
 mod serve;
@@ -43,6 +46,7 @@ pub use config::{BindError, EdgeConfig};
 pub use counters::{EdgeCounters, EdgeSnapshot};
 pub use drain::{Drained, Running};
 pub use head::BadHead;
+pub use hops::{ClientHeader, TrustedProxies};
 pub use limits::EdgeLimits;
 pub use listen::DataPlane;
 pub use log::{EngineLog, log_filter};

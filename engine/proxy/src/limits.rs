@@ -15,6 +15,18 @@ pub struct EdgeLimits {
     /// Open connections of one client (an IPv4 address or an IPv6 /56). Counter:
     /// `refused_by_client`.
     pub connections_per_client_max: u32,
+    /// Open connections of one network (an IPv4 /24 or an IPv6 /56, as `[client]` says). Counter:
+    /// `refused_by_net`.
+    pub connections_per_net_max: u32,
+    /// From accept to the end of a trusted hop's PROXY header, in milliseconds. Counter:
+    /// `proxy_header_late`.
+    pub proxy_header_ms: u64,
+    /// Bytes of a PROXY header: the addresses take 52, the rest is what a hop adds. Counter:
+    /// `proxy_header_bad`.
+    pub proxy_header_bytes_max: usize,
+    /// Hops that are walked through in a header that says whom they forward for; where more of
+    /// them are trusted, the last one walked to counts as the client.
+    pub trusted_hops_max: usize,
     /// Connections that the kernel completes ahead of us; it clamps this to `somaxconn`.
     pub accept_backlog: u32,
     /// Connections that one worker accepts before it looks after those it has.
@@ -29,6 +41,9 @@ pub struct EdgeLimits {
     pub head_bytes_max: usize,
     /// Fields of a head, at most 256. Counter: `heads_refused`, kind `fields`.
     pub head_fields_max: usize,
+    /// Bytes of a method: the longest that is registered has 17. Counter: `heads_refused`, kind
+    /// `method`.
+    pub method_bytes_max: usize,
     /// Reads that a head may take: what bounds the system calls that a dripped head costs us.
     /// Counter: `heads_refused`, kind `drip`.
     pub head_reads_max: u32,
@@ -68,6 +83,12 @@ pub struct EdgeLimits {
     pub h2_continuations_max: u32,
     /// Silence before a head's first byte, in milliseconds. Counter: `idle_closed`.
     pub idle_ms: u64,
+    /// Requests of one connection; the last is answered with `Connection: close`. Counter:
+    /// `used_up`.
+    pub connection_requests_max: u32,
+    /// The age in milliseconds from which a connection's next answer is its last. Counter:
+    /// `used_up`.
+    pub connection_age_ms: u64,
     /// The slowest body, in bytes per second of waiting for it. Counter: `body_slow`.
     pub body_bytes_per_s_min: u64,
     /// Milliseconds of waiting for a body before its rate counts.
@@ -90,9 +111,10 @@ pub struct EdgeLimits {
     /// a client that does not read makes us keep, and makes progress visible in small steps.
     pub unsent_bytes_max: u32,
     /// Bytes of a refused request's body that are read and thrown away, so that the client reads
-    /// its answer and not a reset.
+    /// its answer and not a reset. Reading costs us less than sending costs the client; most
+    /// forms' uploads fit.
     pub linger_bytes_max: usize,
-    /// Milliseconds for that.
+    /// Milliseconds for that, and for the client to take its answer where more came than is read.
     pub linger_ms: u64,
     /// A whole request and its answer, in milliseconds; an hour, for downloads on slow lines.
     /// Counter: `request_late`.
@@ -132,12 +154,17 @@ impl Default for EdgeLimits {
         Self {
             connections_max: 10_000,
             connections_per_client_max: 100,
+            connections_per_net_max: 400,
+            proxy_header_ms: 5_000,
+            proxy_header_bytes_max: 2 * 1024,
+            trusted_hops_max: 16,
             accept_backlog: 4_096,
             accept_burst: 64,
             accept_pause_ms: 50,
             head_total_ms: 10_000,
             head_bytes_max: 32 * 1024,
             head_fields_max: 100,
+            method_bytes_max: 32,
             head_reads_max: 100,
             tls_handshake_ms: 5_000,
             h2_streams_max: 100,
@@ -155,6 +182,8 @@ impl Default for EdgeLimits {
             h2_strange_per_s_max: 100,
             h2_continuations_max: 8,
             idle_ms: 15_000,
+            connection_requests_max: 1_000,
+            connection_age_ms: 3_600_000,
             body_bytes_per_s_min: 500,
             body_grace_ms: 5_000,
             chunk_extension_bytes_max: 256,
@@ -164,7 +193,7 @@ impl Default for EdgeLimits {
             write_stall_bytes_min: 4 * 1024,
             write_buffer_bytes: 8 * 1024,
             unsent_bytes_max: 64 * 1024,
-            linger_bytes_max: 64 * 1024,
+            linger_bytes_max: 2 * 1024 * 1024,
             linger_ms: 2_000,
             request_total_ms: 3_600_000,
             tunnel_idle_ms: 600_000,

@@ -22,13 +22,14 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::admission::{Admission, NoRoom, Permit};
+use crate::admission::{Admission, Permit};
 use crate::conn::Conn;
 use crate::counters::count;
 use crate::drain::{Running, Stop, Stopper};
 use crate::edge::Edge;
 use crate::guard::GuardedStream;
 use crate::h2::{self, MeteredStream};
+use crate::proxy_protocol::{Introduced, introduce};
 use crate::registry::{Entry, Registry};
 use crate::serve::{Open, Server};
 use crate::service::Service;
@@ -87,6 +88,7 @@ impl DataPlane {
             records,
             now,
             units: config.units,
+            trusted: config.trusted,
             sites,
             limits: Arc::new(config.limits),
             counters: Arc::new(EdgeCounters::default()),
@@ -231,26 +233,31 @@ impl Accept {
         let edge = &self.server.edge;
         count(&edge.counters.accepted);
         let client = Client::of(peer.ip(), &edge.units);
-        if is_banned(edge, &client) {
+        let is_hop = edge.trusted.lists(peer.ip());
+        if !is_hop && is_banned(edge, &client) {
             count(&edge.counters.banned_at_accept);
-            // A socket that refuses the option is closed politely instead.
-            let _ = stream.set_zero_linger();
+            reset(&stream);
             return;
         }
-        match self.admission.enter(client.key) {
+        match self.admission.enter((!is_hop).then_some(&client)) {
             Ok(permit) => {
-                let conn = Arc::new(Conn::new(client, peer.port(), (edge.now)()));
-                let held = (permit, self.registry.enter(Arc::clone(&conn)));
-                let secrecy = self.secrecy.clone();
-                self.open.spawn(serve(self.server.clone(), (stream, secrecy), conn, held));
+                let guest = Guest {
+                    server: self.server.clone(),
+                    registry: Arc::clone(&self.registry),
+                    secrecy: self.secrecy.clone(),
+                    permit,
+                    client,
+                    port: peer.port(),
+                };
+                if is_hop && edge.trusted.proxy_protocol {
+                    self.open.spawn(guest.receive(stream));
+                } else {
+                    self.open.spawn(guest.serve(stream));
+                }
             }
             Err(why) => {
-                count(match why {
-                    NoRoom::Total => &edge.counters.refused_by_total,
-                    NoRoom::Client => &edge.counters.refused_by_client,
-                });
-                // A socket that refuses the option is closed politely instead.
-                let _ = stream.set_zero_linger();
+                edge.counters.refuse_place(why);
+                reset(&stream);
             }
         }
     }
@@ -289,6 +296,71 @@ impl Accept {
 fn is_banned(edge: &Edge, client: &Client) -> bool {
     let live = edge.handle.load();
     live.state.bans().covers(client, None, BanScope::Host, (edge.now)()).is_some()
+}
+
+/// Makes closing send a reset; a socket that refuses the option is closed politely instead.
+fn reset(stream: &TcpStream) {
+    let _ = stream.set_zero_linger();
+}
+
+/// A connection that has a place, before anybody reads from it.
+struct Guest {
+    server: Server,
+    registry: Arc<Registry>,
+    secrecy: Option<Secrecy>,
+    permit: Permit,
+    client: Client,
+    port: u16,
+}
+
+impl Guest {
+    /// Learns from a trusted hop who the client is, then serves it as if it had come itself.
+    async fn receive(mut self, mut stream: TcpStream) {
+        let mut stop = self.server.stop.clone();
+        let edge = Arc::clone(&self.server.edge);
+        let introduced = tokio::select! {
+            biased;
+            () = stop.asked() => return,
+            introduced = introduce(&mut stream, &edge.limits) => introduced,
+        };
+        match introduced {
+            Ok(Introduced::Client(address)) => {
+                self.client = Client::of(address.ip(), &edge.units);
+                self.port = address.port();
+                if !self.is_welcome() {
+                    return reset(&stream);
+                }
+            }
+            Ok(Introduced::Hop) => {}
+            Err(why) => {
+                edge.counters.refuse_introduction(why);
+                return reset(&stream);
+            }
+        }
+        self.serve(stream).await;
+    }
+
+    /// Asks of the client that a hop named what is asked of one that comes itself. It may be a
+    /// listed hop as well, which forwards for others.
+    fn is_welcome(&mut self) -> bool {
+        let edge = &self.server.edge;
+        if edge.trusted.lists(self.client.ip) {
+            return true;
+        }
+        if is_banned(edge, &self.client) {
+            count(&edge.counters.banned_at_accept);
+            return false;
+        }
+        let named = self.permit.name(&self.client);
+        named.inspect_err(|why| edge.counters.refuse_place(*why)).is_ok()
+    }
+
+    async fn serve(self, stream: TcpStream) {
+        let now = (self.server.edge.now)();
+        let conn = Arc::new(Conn::new(self.client, self.port, now));
+        let entry = self.registry.enter(Arc::clone(&conn));
+        serve(self.server, (stream, self.secrecy), conn, (self.permit, entry)).await;
+    }
 }
 
 /// Serves one connection under guard, until it ends or its client is banned.

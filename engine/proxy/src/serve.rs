@@ -12,6 +12,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_proxy::HttpProxy;
 use tokio::io::AsyncWriteExt;
 
+use crate::conn::Conn;
 use crate::counters::count;
 use crate::drain::Stop;
 use crate::edge::Edge;
@@ -80,6 +81,18 @@ impl Server {
         }
     }
 
+    /// Whether the connection may go on after its request number `requests`.
+    fn mode(&self, conn: &Conn, requests: u32) -> Mode {
+        let limits = &self.edge.limits;
+        let age_ms = (self.edge.now)().since_ms(conn.accepted);
+        if requests >= limits.connection_requests_max || age_ms >= limits.connection_age_ms {
+            conn.note_last();
+            count(&self.edge.counters.used_up);
+            return Mode::Last;
+        }
+        if self.stop.is_asked() { Mode::Last } else { Mode::Serving }
+    }
+
     /// Judges what was found where a head should be.
     fn judge(
         &self,
@@ -87,7 +100,7 @@ impl Server {
         found: Result<usize, BadHead>,
         requests: u32,
     ) -> (usize, Step) {
-        let mode = if self.stop.is_asked() { Mode::Draining } else { Mode::Serving };
+        let mode = self.mode(&stream.conn, requests);
         match found {
             Ok(len) => {
                 let front = (stream.ahead(), len);

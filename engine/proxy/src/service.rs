@@ -66,6 +66,9 @@ impl ProxyHttp for Service {
         // The guard keeps all deadlines of the client's side.
         session.set_read_timeout(None);
         ctx.conn = conn_of(session);
+        if ctx.conn.as_ref().is_some_and(|conn| conn.is_at_last()) {
+            session.set_keepalive(None);
+        }
         if ctx.conn.as_ref().is_some_and(|conn| conn.is_h2()) {
             // Below, windows that nobody opens look like nothing to send.
             let stall = Duration::from_millis(self.edge.limits.write_stall_ms);
@@ -100,12 +103,13 @@ impl ProxyHttp for Service {
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         ctx: &mut Exchange,
     ) -> Result<()> {
-        let conn = ctx.conn.as_ref().ok_or_else(unadmitted)?;
-        upstream::dress(request, conn)
+        let admitted = ctx.admitted.as_ref().ok_or_else(unadmitted)?;
+        upstream::dress(request, admitted.asker())?;
+        if session.is_body_empty() { Ok(()) } else { upstream::end_after_odd_body(request) }
     }
 
     async fn response_filter(

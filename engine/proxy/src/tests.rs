@@ -27,7 +27,7 @@ use crate::drain::Stopper;
 use crate::guard::{GuardedStream, NextHead};
 use crate::head::Framing;
 use crate::service::Service;
-use crate::{BadHead, BindError, DataPlane, EdgeConfig, EdgeLimits, Running, Site};
+use crate::{BadHead, BindError, DataPlane, EdgeConfig, EdgeLimits, Running, Site, TrustedProxies};
 
 const POLICY: &str = r#"
 policy 1
@@ -80,6 +80,7 @@ fn config(origin: SocketAddr, limits: EdgeLimits) -> EdgeConfig {
         listen: vec![([127, 0, 0, 1], 0).into()],
         workers: 1,
         units: ClientUnits::default(),
+        trusted: TrustedProxies::default(),
         sites: vec![Site {
             name: "a.example".into(),
             hosts: vec![HostPattern::parse("a.example").unwrap()],

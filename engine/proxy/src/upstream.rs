@@ -19,17 +19,43 @@ use crate::conn::{Conn, Phase};
 use crate::counters::count;
 use crate::enforce::Admitted;
 use crate::head::Purpose;
+use crate::hops::Asker;
 use crate::sites::Route;
 
-/// Fields by which hops before us tell who asked: nobody's are believed here.
-const HOP_CLAIMS: [&str; 7] = [
+/// Fields by which hops before us tell who asked, how and for what. What a listed hop says in the
+/// one field that is believed has been read before; none of them is passed on.
+const HOP_CLAIMS: [&str; 29] = [
     "x-real-ip",
     "x-client-ip",
+    "x-remote-ip",
+    "x-remote-addr",
+    "x-cluster-client-ip",
+    "x-originating-ip",
+    "x-original-forwarded-for",
+    "x-envoy-external-address",
+    "x-proxyuser-ip",
     "true-client-ip",
+    "client-ip",
     "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "fastly-client-ip",
+    "proxy-client-ip",
+    "wl-proxy-client-ip",
+    "forwarded-for",
+    "x-forwarded",
+    "x-forwarded-by",
     "x-forwarded-host",
     "x-forwarded-port",
     "x-forwarded-server",
+    "x-forwarded-scheme",
+    "x-forwarded-protocol",
+    "x-forwarded-ssl",
+    // Some frameworks serve the path that stands here, which nobody has judged.
+    "x-original-url",
+    "x-rewrite-url",
+    "x-forwarded-uri",
+    // CGI turns it into the variable that names a proxy for what the origin itself asks.
+    "proxy",
 ];
 
 /// The origin for an admitted request.
@@ -44,35 +70,47 @@ pub(crate) fn peer(admitted: &Admitted) -> Result<HttpPeer> {
 }
 
 fn set_deadlines(peer: &mut HttpPeer, limits: &EdgeLimits, purpose: Purpose) {
-    let read_ms = match purpose {
-        Purpose::Exchange => limits.origin_read_ms,
-        // A quiet WebSocket is no fault; the guard watches both directions.
-        Purpose::WebSocket => limits.tunnel_idle_ms,
+    let read_timeout = match purpose {
+        Purpose::Exchange => Some(Duration::from_millis(limits.origin_read_ms)),
+        // A quiet WebSocket is no fault, nor one on which only the client speaks. The guard keeps
+        // the deadline for the origin's answer, and then watches both directions.
+        Purpose::WebSocket => None,
     };
     let connect = Duration::from_millis(limits.origin_connect_ms);
     let options = &mut peer.options;
     options.connection_timeout = Some(connect);
     options.total_connection_timeout = Some(connect);
-    options.read_timeout = Some(Duration::from_millis(read_ms));
+    options.read_timeout = read_timeout;
     options.write_timeout = Some(Duration::from_millis(limits.origin_write_ms));
     options.idle_timeout = Some(Duration::from_millis(limits.origin_idle_ms));
 }
 
 /// Makes a request presentable to an origin.
-pub(crate) fn dress(request: &mut RequestHeader, conn: &Conn) -> Result<()> {
+pub(crate) fn dress(request: &mut RequestHeader, asker: &Asker) -> Result<()> {
     for claim in HOP_CLAIMS {
         request.remove_header(claim);
     }
-    let ip = conn.client.ip;
-    let proto = if conn.spoken().is_some() { "https" } else { "http" };
+    let (ip, scheme) = (asker.client.ip, asker.scheme.word());
     let node = match ip {
-        IpAddr::V4(v4) => format!("for={v4};proto={proto}"),
-        IpAddr::V6(v6) => format!("for=\"[{v6}]\";proto={proto}"),
+        IpAddr::V4(v4) => format!("for={v4};proto={scheme}"),
+        IpAddr::V6(v6) => format!("for=\"[{v6}]\";proto={scheme}"),
     };
     request.insert_header("X-Forwarded-For", ip.to_string())?;
-    request.insert_header("X-Forwarded-Proto", proto)?;
+    request.insert_header("X-Forwarded-Proto", scheme)?;
     request.insert_header("Forwarded", node)?;
     to_origin_form(request)
+}
+
+/// Ends the connection to the origin after a request with a body that its method gives no meaning
+/// (RFC 9110 §9.3): many servers leave such a body unread and then take it for the next request, so
+/// nothing may come after it.
+pub(crate) fn end_after_odd_body(request: &mut RequestHeader) -> Result<()> {
+    match request.method.as_str() {
+        "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE" => {
+            request.insert_header("Connection", "close")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A target that names its host, which `Host` names too, becomes a path (RFC 9112 §3.2.1).

@@ -44,6 +44,12 @@ limits! {
     connections_max: 1, 1_000_000;
     /// Open connections of one client.
     connections_per_client_max: 1, 1_000_000;
+    /// Open connections of one network.
+    connections_per_net_max: 1, 1_000_000;
+    /// Milliseconds from accept to the end of a PROXY header.
+    proxy_header_ms: 100, 60_000;
+    /// Bytes of a PROXY header.
+    proxy_header_bytes_max: 108, 65_551;
     /// Milliseconds from the first byte of a request's head to its last.
     head_total_ms: 100, 600_000;
     /// Bytes of a request's head.
@@ -56,6 +62,10 @@ limits! {
     tls_handshake_ms: 100, 60_000;
     /// Milliseconds of silence before a request's first byte.
     idle_ms: 100, 3_600_000;
+    /// Requests of one connection.
+    connection_requests_max: 1, 1_000_000;
+    /// Milliseconds of age from which a connection's next answer is its last.
+    connection_age_ms: 1_000, 86_400_000;
     /// Bytes per second below which a body is too slow.
     body_bytes_per_s_min: 1, 1_000_000;
     /// Milliseconds of waiting for a body before its rate counts.

@@ -15,6 +15,7 @@ use toml::Spanned;
 
 use super::limits::{Limits, within};
 use super::place::Faults;
+use super::trusted::{self, TrustedProxies};
 use super::typed::{
     Certificate, Client, Listen, Log, Rules, Site, Text, Texts, Tls, Typed, Unbuilt,
 };
@@ -49,6 +50,8 @@ pub struct Config {
     pub limits: Limits,
     /// Networks that no ban covers, besides the loopback.
     pub never_ban: Vec<Prefix>,
+    /// The hops whose word about the client is believed.
+    pub trusted_proxies: TrustedProxies,
     /// How wide a client and a network are.
     pub units: ClientUnits,
     /// The sites, in the order of the file. Never empty.
@@ -132,6 +135,10 @@ pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> O
     let units = typed.client.as_ref().map(|c| units(c, faults)).unwrap_or_default();
     let log_level = typed.log.as_ref().map_or(Some(log::LevelFilter::Info), |l| level(l, faults));
     let trusted_keys = trusted_keys(typed.rules.as_ref(), faults);
+    let trusted_proxies = match &typed.trusted_proxies {
+        Some(section) => trusted::meant(section, faults),
+        None => Some(TrustedProxies::default()),
+    };
     let sites = sites(typed.site.as_deref().unwrap_or_default(), faults);
     let (listen, listen_tls) = listen?;
     Some(Config {
@@ -143,6 +150,7 @@ pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> O
         state_dir: folder.join(state_dir?),
         limits,
         never_ban: never_ban?,
+        trusted_proxies: trusted_proxies?,
         units,
         sites: sites?,
         trusted_keys: trusted_keys?,
@@ -151,12 +159,7 @@ pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> O
 }
 
 fn unbuilt_sections(typed: &Typed, faults: &mut Faults<'_>) {
-    for (name, section) in [
-        ("geo", &typed.geo),
-        ("pages", &typed.pages),
-        ("trusted_proxies", &typed.trusted_proxies),
-        ("fleet", &typed.fleet),
-    ] {
+    for (name, section) in [("geo", &typed.geo), ("pages", &typed.pages), ("fleet", &typed.fleet)] {
         unbuilt(section, &format!("[{name}]"), faults);
     }
     if let Some(admin) = &typed.admin {
@@ -352,6 +355,14 @@ fn never_ban(written: &Texts, faults: &mut Faults<'_>) -> Option<Vec<Prefix>> {
         faults.say(written.span(), message, None);
         return None;
     }
+    networks(written, faults)
+}
+
+/// Each text of a list as a network.
+pub(super) fn networks(
+    written: &Spanned<Vec<Spanned<String>>>,
+    faults: &mut Faults<'_>,
+) -> Option<Vec<Prefix>> {
     let mut nets = Vec::with_capacity(written.get_ref().len());
     for text in written.get_ref() {
         match Prefix::parse(text.get_ref()) {

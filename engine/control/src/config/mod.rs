@@ -8,6 +8,7 @@ mod meant;
 mod place;
 #[cfg(test)]
 mod tests;
+mod trusted;
 mod typed;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ pub use meant::{
     SITES_MAX, SiteConfig,
 };
 pub use place::{ConfigError, ConfigFault, FAULTS_MAX};
+pub use trusted::{ClientHeader, TRUSTED_NETS_MAX, TrustedProxies};
 
 use crate::disk::{self, DiskError};
 use place::Faults;

@@ -92,6 +92,55 @@ fn networks_that_are_never_banned_are_read() {
 }
 
 #[test]
+fn trusted_proxies_are_read_and_each_mistake_is_placed() {
+    let with = |lines: &str| format!("{SMALLEST}\n[trusted_proxies]\n{lines}\n");
+    assert_eq!(load(SMALLEST).unwrap().trusted_proxies, TrustedProxies::default());
+    let nets = "nets = [\"10.0.0.0/8\", \"2001:db8::1\"]";
+    let read = |lines: &str| load(with(&format!("{nets}\n{lines}"))).unwrap().trusted_proxies;
+    let found = read("proxy_protocol = true");
+    assert_eq!((found.proxy_protocol, found.header, found.nets.len()), (true, None, 2));
+    for (word, header) in [
+        ("x-forwarded-for", ClientHeader::XForwardedFor),
+        ("Forwarded", ClientHeader::Forwarded),
+        ("X-Real-IP", ClientHeader::XRealIp),
+    ] {
+        let found = read(&format!("header = \"{word}\""));
+        assert_eq!((found.proxy_protocol, found.header), (false, Some(header)));
+    }
+    for (lines, expected) in [
+        (nets, "19:1: [trusted_proxies] does not say how the hops name the client"),
+        ("proxy_protocol = true", "19:1: `nets` is missing in [trusted_proxies]"),
+        ("proxy_protocol = true\nnets = []", "21:8: `nets` holds 1 to 256 networks"),
+        (
+            "proxy_protocol = true\nnets = [\"10.1.0.0/8\"]",
+            "21:9: this network has bits behind its length",
+        ),
+        (
+            "proxy_protocol = true\nnets = [\"0.0.0.0/0\"]",
+            "21:9: `0.0.0.0/0` is wider than any network of one owner",
+        ),
+        (
+            "proxy_protocol = true\nnets = [\"::/15\"]",
+            "21:9: `::/15` is wider than any network of one owner",
+        ),
+        ("proxy_protocol = true\nnets = [\"lb\"]", "21:9: this is no address and no network"),
+        (
+            &format!("{nets}\nheader = \"cf-connecting-ip\""),
+            "21:10: `cf-connecting-ip` is no header that is believed",
+        ),
+        (&format!("{nets}\nlist = 1"), "21:1: unknown key `list`"),
+    ] {
+        let found = refused(with(lines));
+        assert_eq!(found.first().map(String::as_str), Some(expected), "{found:?}");
+    }
+    let many = |n: usize| {
+        with(&format!("header = \"forwarded\"\nnets = [{}]", "\"192.0.2.7\",".repeat(n)))
+    };
+    assert!(load(many(256)).is_ok());
+    assert!(refused(many(257))[0].contains("1 to 256"));
+}
+
+#[test]
 fn keys_are_read_and_what_is_none_is_placed() {
     const KEY: &str = "RWRDJtN4tIDwSSb67Yp5VuUx+6y5vPbQ+kYdV3wurGdro5Dq/G6wPD+z";
     let with = |keys: &str| format!("{SMALLEST}\n[rules]\ntrusted_keys = {keys}\n");
@@ -111,7 +160,6 @@ fn what_is_not_built_is_refused_by_name_and_place() {
     for (addition, expected) in [
         ("[geo]\nasn = \"a.mmdb\"\n", "[geo] is not built yet"),
         ("[pages]\ndir = \"p\"\n", "[pages] is not built yet"),
-        ("[trusted_proxies]\nlist = []\n", "[trusted_proxies] is not built yet"),
         ("[fleet]\n", "[fleet] is not built yet"),
     ] {
         let found = refused(format!("{SMALLEST}\n{addition}"));

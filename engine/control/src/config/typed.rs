@@ -40,7 +40,7 @@ pub(crate) struct Typed {
     pub(crate) geo: Unbuilt,
     pub(crate) pages: Unbuilt,
     pub(crate) rules: Option<Rules>,
-    pub(crate) trusted_proxies: Unbuilt,
+    pub(crate) trusted_proxies: Option<Spanned<TrustedProxies>>,
     pub(crate) fleet: Unbuilt,
 }
 
@@ -97,6 +97,14 @@ pub(crate) struct Client {
     pub(crate) v4_net: Whole,
     pub(crate) v6_client: Whole,
     pub(crate) v6_net: Whole,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TrustedProxies {
+    pub(crate) nets: Texts,
+    pub(crate) proxy_protocol: Option<bool>,
+    pub(crate) header: Text,
 }
 
 #[derive(Debug, Deserialize)]

@@ -279,13 +279,22 @@ async fn a_tunnel_opens_only_when_the_origin_agreed() {
 
 #[tokio::test(start_paused = true)]
 async fn closing_lets_the_client_read_and_forgets_what_it_sends_within_limits() {
-    let mut both = pipe(256 * 1024, EdgeLimits::default());
+    let limits = EdgeLimits { linger_bytes_max: 64 * 1024, ..EdgeLimits::default() };
+    let mut both = pipe(256 * 1024, limits);
     both.client.write_all(&vec![b'x'; 200_000]).await.unwrap();
     both.guarded.write_all(b"answer").await.unwrap();
     let (_, ms) = took_ms(both.guarded.close()).await;
-    assert_eq!(ms, 0, "64 KiB were there at once");
-    let mut room = [0; 64];
+    assert_eq!(ms, 2_000, "what is left unread would make closing a reset");
+    let mut room = vec![0; 200_000];
     assert_eq!(both.client.read(&mut room).await.unwrap(), 6);
+    let left = both.guarded.io.read(&mut room).await.unwrap();
+    assert!(left >= 200_000 - 64 * 1024 - READ_BYTES, "{left} bytes were not read");
+    // A client that has gone is not waited for.
+    let mut both = plain();
+    both.client.write_all(&vec![b'x'; 200_000]).await.unwrap();
+    both.client.shutdown().await.unwrap();
+    let (_, ms) = took_ms(both.guarded.close()).await;
+    assert_eq!(ms, 0);
     // A client that keeps silent is waited for, but not for long.
     let mut both = plain();
     let (_, ms) = took_ms(both.guarded.close()).await;

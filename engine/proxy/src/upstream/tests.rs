@@ -1,13 +1,15 @@
 //! What an origin and a client see of each other.
 
-use seawall_model::{Client, ClientUnits, HostPattern, Tick};
+use seawall_model::{Client, ClientUnits, HostPattern};
 
 use super::*;
 use crate::Site;
+use crate::hops::{Line, Scheme};
 use crate::sites::Sites;
 
-fn conn(ip: &str) -> Conn {
-    Conn::new(Client::of(ip.parse().unwrap(), &ClientUnits::default()), 1, Tick(0))
+fn asker(ip: &str) -> Asker {
+    let client = Client::of(ip.parse().unwrap(), &ClientUnits::default());
+    Asker { client, scheme: Scheme::Http, line: Line::Own }
 }
 
 fn dressed(target: &str, fields: &[(&'static str, &str)], ip: &str) -> RequestHeader {
@@ -15,7 +17,7 @@ fn dressed(target: &str, fields: &[(&'static str, &str)], ip: &str) -> RequestHe
     for (name, value) in fields {
         request.append_header(*name, *value).unwrap();
     }
-    dress(&mut request, &conn(ip)).unwrap();
+    dress(&mut request, &asker(ip)).unwrap();
     request
 }
 
@@ -84,4 +86,15 @@ fn a_redirect_to_the_origins_address_becomes_a_path() {
         undress(&mut response, route).unwrap();
         assert_eq!(response.headers.get("location").unwrap(), shown, "{location}");
     }
+}
+
+#[test]
+fn an_origin_may_keep_silent_on_a_websocket_as_long_as_the_guard_allows() {
+    let limits = EdgeLimits::default();
+    let mut peer = HttpPeer::new("127.0.0.1:1", false, String::new());
+    set_deadlines(&mut peer, &limits, Purpose::Exchange);
+    assert_eq!(peer.options.read_timeout, Some(Duration::from_millis(limits.origin_read_ms)));
+    set_deadlines(&mut peer, &limits, Purpose::WebSocket);
+    assert_eq!(peer.options.read_timeout, None);
+    assert!(peer.options.connection_timeout.is_some() && peer.options.write_timeout.is_some());
 }

@@ -14,8 +14,8 @@ use seawall_control::{
 };
 use seawall_model::Now;
 use seawall_proxy::{
-    BadHead, DataPlane, EdgeConfig, EdgeLimits, EdgeSnapshot, Identities, IdentityError, PemPair,
-    Running, Shown, Site,
+    BadHead, ClientHeader, DataPlane, EdgeConfig, EdgeLimits, EdgeSnapshot, Identities,
+    IdentityError, PemPair, Running, Shown, Site, TrustedProxies,
 };
 use seawall_state::{RECORDS_MAX, Ring, StateLimits};
 use serde_json::Value;
@@ -91,6 +91,7 @@ fn start(config: &Config) -> Result<Started, Exit> {
         shown,
         workers: std::thread::available_parallelism().map_or(1, usize::from),
         units: config.units,
+        trusted: trusted(&config.trusted_proxies),
         sites: config.sites.iter().map(site).collect(),
         limits,
     };
@@ -154,12 +155,24 @@ fn first(config: &Config, now: &Now) -> Result<First, Exit> {
     let seed = random_seed().map_err(|e| ours(&e))?;
     let mut limits = StateLimits::default();
     limits.bans.never.extend(&config.never_ban);
+    // A ban on a hop would be one on everybody behind it.
+    limits.bans.never.extend(&config.trusted_proxies.nets);
     let keeper = Keeper::new(&config.state_dir, limits, now.clone());
     First::load(loader, seed, keeper, &config.state_dir).map_err(|refusal| {
         let _unwritten = write!(std::io::stderr(), "{}", refusal.rendered);
         refusal.complaints.iter().for_each(tell);
         fail(Exit::Wrong, format!("the policy {} is refused", config.root.display()))
     })
+}
+
+fn trusted(of: &seawall_control::TrustedProxies) -> TrustedProxies {
+    use seawall_control::ClientHeader as Written;
+    let header = of.header.map(|header| match header {
+        Written::XForwardedFor => ClientHeader::XForwardedFor,
+        Written::Forwarded => ClientHeader::Forwarded,
+        Written::XRealIp => ClientHeader::XRealIp,
+    });
+    TrustedProxies { nets: of.nets.clone(), proxy_protocol: of.proxy_protocol, header }
 }
 
 fn site(of: &seawall_control::SiteConfig) -> Site {
@@ -181,12 +194,17 @@ fn limits(config: &Config) -> EdgeLimits {
     let (mut to, from) = (EdgeLimits::default(), &config.limits);
     set(&mut to.connections_max, from.connections_max);
     set(&mut to.connections_per_client_max, from.connections_per_client_max);
+    set(&mut to.connections_per_net_max, from.connections_per_net_max);
+    set(&mut to.proxy_header_ms, from.proxy_header_ms);
+    set(&mut to.proxy_header_bytes_max, from.proxy_header_bytes_max);
     set(&mut to.head_total_ms, from.head_total_ms);
     set(&mut to.head_bytes_max, from.head_bytes_max);
     set(&mut to.head_fields_max, from.head_fields_max);
     set(&mut to.head_reads_max, from.head_reads_max);
     set(&mut to.tls_handshake_ms, from.tls_handshake_ms);
     set(&mut to.idle_ms, from.idle_ms);
+    set(&mut to.connection_requests_max, from.connection_requests_max);
+    set(&mut to.connection_age_ms, from.connection_age_ms);
     set(&mut to.body_bytes_per_s_min, from.body_bytes_per_s_min);
     set(&mut to.body_grace_ms, from.body_grace_ms);
     set(&mut to.write_stall_ms, from.write_stall_ms);
