@@ -27,6 +27,7 @@ use crate::conn::{Conn, Phase};
 use crate::counters::{EdgeCounters, count};
 use crate::head::{BadHead, Framing, Scan};
 use crate::pace::{BodyPace, WritePace, later};
+use crate::told::told_to_pingora;
 use crate::wire::Wire;
 use crate::{EdgeLimits, answer};
 
@@ -527,55 +528,15 @@ impl<S: Transport> AsyncWrite for GuardedStream<S> {
     }
 }
 
-mod engine {
-    //! What pingora wants to know of a stream. It learns no address: it needs none, and would log it.
+told_to_pingora!(GuardedStream);
 
-    use std::sync::Arc;
+impl<S: Transport> pingora_core::protocols::Ssl for GuardedStream<S> {}
 
-    use async_trait::async_trait;
-    use pingora_core::protocols::raw_connect::ProxyDigest;
-    use pingora_core::protocols::{
-        GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-        TimingDigest, UniqueID, UniqueIDType,
-    };
-
-    use super::{GuardedStream, Transport};
-
-    #[async_trait]
-    impl<S: Transport> Shutdown for GuardedStream<S> {
-        async fn shutdown(&mut self) {
-            self.close().await;
-        }
+#[async_trait::async_trait]
+impl<S: Transport> pingora_core::protocols::Shutdown for GuardedStream<S> {
+    async fn shutdown(&mut self) {
+        self.close().await;
     }
-
-    impl<S: Transport> UniqueID for GuardedStream<S> {
-        /// Only upstream pools tell streams apart by it; a client's stream is in none.
-        fn id(&self) -> UniqueIDType {
-            0
-        }
-    }
-
-    impl<S: Transport> GetProxyDigest for GuardedStream<S> {
-        fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-            self.digest.clone()
-        }
-    }
-
-    impl<S: Transport> GetSocketDigest for GuardedStream<S> {
-        fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-            None
-        }
-    }
-
-    impl<S: Transport> GetTimingDigest for GuardedStream<S> {
-        fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-            Vec::new()
-        }
-    }
-
-    impl<S: Transport> Ssl for GuardedStream<S> {}
-
-    impl<S: Transport> Peek for GuardedStream<S> {}
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ mod serve;
 mod service;
 mod sites;
 mod tls;
+mod told;
 mod upstream;
 mod wire;
 

@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use async_trait::async_trait;
+use pingora_core::protocols::{ALPN, Shutdown, Ssl};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 
 use super::meter::{Fault, Meter};
@@ -19,6 +21,7 @@ use crate::conn::Conn;
 use crate::counters::count;
 use crate::guard::{Alarm, Transport};
 use crate::pace::{WritePace, later};
+use crate::told::told_to_pingora;
 use crate::wire::Wire;
 use crate::{EdgeCounters, EdgeLimits};
 
@@ -238,58 +241,18 @@ impl<S: Transport> AsyncWrite for MeteredStream<S> {
     }
 }
 
-mod engine {
-    //! What pingora wants to know of a stream: that HTTP/2 was agreed on, and no address.
+told_to_pingora!(MeteredStream);
 
-    use std::sync::Arc;
-
-    use async_trait::async_trait;
-    use pingora_core::protocols::raw_connect::ProxyDigest;
-    use pingora_core::protocols::{
-        ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-        TimingDigest, UniqueID, UniqueIDType,
-    };
-    use tokio::io::AsyncWriteExt;
-
-    use super::{MeteredStream, Transport};
-
-    #[async_trait]
-    impl<S: Transport> Shutdown for MeteredStream<S> {
-        async fn shutdown(&mut self) {
-            // A client that is gone already is not told.
-            let _ = AsyncWriteExt::shutdown(self).await;
-        }
+impl<S: Transport> Ssl for MeteredStream<S> {
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        Some(ALPN::H2)
     }
+}
 
-    impl<S: Transport> UniqueID for MeteredStream<S> {
-        fn id(&self) -> UniqueIDType {
-            0
-        }
+#[async_trait]
+impl<S: Transport> Shutdown for MeteredStream<S> {
+    async fn shutdown(&mut self) {
+        // A client that is gone already is not told.
+        let _ = AsyncWriteExt::shutdown(self).await;
     }
-
-    impl<S: Transport> GetProxyDigest for MeteredStream<S> {
-        fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-            self.digest.clone()
-        }
-    }
-
-    impl<S: Transport> GetSocketDigest for MeteredStream<S> {
-        fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-            None
-        }
-    }
-
-    impl<S: Transport> GetTimingDigest for MeteredStream<S> {
-        fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-            Vec::new()
-        }
-    }
-
-    impl<S: Transport> Ssl for MeteredStream<S> {
-        fn selected_alpn_proto(&self) -> Option<ALPN> {
-            Some(ALPN::H2)
-        }
-    }
-
-    impl<S: Transport> Peek for MeteredStream<S> {}
 }

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use clap::Args;
+use seawall_control::Carried;
 use seawall_ruleset::age_words;
 use serde_json::Value;
 
 use super::Server;
 use crate::exit::{Exit, say};
+
+/// Places taken from which on a counter is shown.
+const NEARLY_FULL_PERCENT: u64 = 90;
 
 /// Ask the running server how it is.
 #[derive(Debug, Args)]
@@ -62,6 +66,7 @@ fn human(status: &Value) -> Vec<String> {
         }
         _ => "last error none".to_owned(),
     });
+    lines.extend(report_lines(status));
     lines.extend(status.get("aside").and_then(aside_line));
     if let Some(Value::Object(decisions)) = status.get("decisions") {
         let counts = decisions.iter().map(|(word, count)| format!("{word} {count}"));
@@ -70,6 +75,8 @@ fn human(status: &Value) -> Vec<String> {
     lines.extend(status.get("snapshot").and_then(snapshot_line));
     let lists = status.get("lists").and_then(Value::as_array).map(Vec::as_slice);
     lines.extend(lists.unwrap_or_default().iter().map(list_line));
+    let counters = status.get("counters").and_then(Value::as_array).map(Vec::as_slice);
+    lines.extend(counters.unwrap_or_default().iter().filter_map(counter_line));
     let externs = status.get("externs").and_then(Value::as_array).map(Vec::as_slice);
     lines.extend(externs.unwrap_or_default().iter().filter_map(quarantine_line));
     let rules = status.get("rules").and_then(Value::as_array).map(Vec::as_slice);
@@ -81,6 +88,13 @@ fn human(status: &Value) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What the last reload did to the counters.
+fn report_lines(status: &Value) -> Vec<String> {
+    let report = status.pointer("/last_reload/report").cloned().unwrap_or_default();
+    let report: Carried = serde_json::from_value(report).unwrap_or_default();
+    report.lines().iter().map(|line| format!("reload     {line}")).collect()
 }
 
 /// That somebody went back, and the files on the disk are not what is in force.
@@ -99,6 +113,22 @@ fn quarantine_line(of: &Value) -> Option<String> {
     let left_s = left_ms.div_ceil(1_000);
     Some(format!(
         "quarantine {name}: not asked for {left_s} s more, its `on_failure` value answers"
+    ))
+}
+
+/// A counter that is nearly full, or that has had to forget somebody.
+fn counter_line(of: &Value) -> Option<String> {
+    let number = |key: &str| of.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let (keys, capacity) = (number("keys"), number("capacity").max(1));
+    let (evictions, refused) = (number("evictions"), number("refused"));
+    let percent = keys.saturating_mul(100) / capacity;
+    if percent < NEARLY_FULL_PERCENT && evictions == 0 && refused == 0 {
+        return None;
+    }
+    let name = of.get("name").and_then(Value::as_str).unwrap_or("?");
+    Some(format!(
+        "counter    {name}: {percent} % of {capacity} places taken, {evictions} keys forgotten for \
+         others, {refused} found no place"
     ))
 }
 
@@ -140,6 +170,15 @@ mod tests {
                 { "name": "a", "entries": 2, "age_ms": 60_000, "from": "policy" },
                 { "name": "b", "file": "b.txt", "entries": 9, "age_ms": 7_200_000, "from": "kept" },
             ],
+            "counters": [
+                { "name": "calm", "keys": 89, "capacity": 100, "evictions": 0, "refused": 0 },
+                { "name": "full", "keys": 90, "capacity": 100, "evictions": 0, "refused": 0 },
+                { "name": "lossy", "keys": 8, "capacity": 8, "evictions": 5, "refused": 1 },
+            ],
+            "last_reload": { "took_ms": 3, "cause": "change", "report": {
+                "kept": ["a", "b"], "reset": [{ "name": "c", "watched_by": ["floor.x"] }],
+            } },
+            "aside": { "serves": 2 },
             "externs": [
                 { "name": "f", "quarantine_left_ms": 0 }, { "name": "g", "quarantine_left_ms": 9_001 },
             ],
@@ -151,11 +190,19 @@ mod tests {
                 "generation 3 of p/a.wall",
                 "loaded     2026-01-01T00:00:00Z (61 s ago)",
                 "last error a.wall:4:5: N003: no such name",
+                "reload     kept: a, b",
+                "reload     reset: c (asked by floor.x)",
+                "rollback   the files of generation 2 are in force, not those on the disk: \
+                 `seawall reload` takes those",
                 "decided    allow 2",
                 "snapshot   none is written, a restart would forget: no space",
                 "list       @a: 2 entries, 1 minute old",
                 "list       @b: 9 entries, 2 hours old; b.txt cannot be used, the last good copy \
                  is in force",
+                "counter    full: 90 % of 100 places taken, 0 keys forgotten for others, 0 found no \
+                 place",
+                "counter    lossy: 100 % of 8 places taken, 5 keys forgotten for others, 1 found no \
+                 place",
                 "quarantine g: not asked for 10 s more, its `on_failure` value answers",
                 "rule       floor.x: 9",
             ]
