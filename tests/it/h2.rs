@@ -39,7 +39,11 @@ async fn connect(server: &Server, name: &str) -> TlsStream<TcpStream> {
 }
 
 async fn client(server: &Server) -> SendRequest<Bytes> {
-    let (client, connection) = h2::client::handshake(connect(server, SITE).await).await.unwrap();
+    // What one stream does not read must not take the window from the others.
+    let mut builder = h2::client::Builder::new();
+    builder.initial_connection_window_size(1 << 24);
+    let io = connect(server, SITE).await;
+    let (client, connection) = builder.handshake(io).await.unwrap();
     tokio::task::spawn(async move { drop(connection.await) });
     client.ready().await.unwrap()
 }
@@ -304,4 +308,23 @@ fn a_body_that_its_method_gives_no_meaning_ends_its_origins_connection() {
         }
     });
     assert_eq!((origin.lines().len(), origin.unsound().len()), (4, 0));
+}
+
+#[test]
+fn whoever_does_not_read_is_cut_and_whoever_reads_gets_all() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, POLICY).limits("write_stall_ms = 300");
+    let server = setup.tls(SELF_SIGNED).start();
+    within(async {
+        let mut client = client(&server).await;
+        let whole = ask(&mut client, request(Method::GET, SITE, "/large"), None).await.unwrap();
+        assert_eq!((whole.0, whole.1.len()), (200, 8 << 20));
+        // The window is never opened again, while the connection is alive.
+        let mut ready = client.clone().ready().await.unwrap();
+        let large = request(Method::GET, SITE, "/large");
+        let mut coming = ready.send_request(large, true).unwrap().0.await.unwrap().into_body();
+        while let Some(Ok(_unread)) = coming.data().await {}
+        assert_eq!(status(&mut client, "/").await, 200, "its other requests go on");
+    });
+    wait_until("the origin is free of it", || server.number("/edge/in_flight") == 0);
 }

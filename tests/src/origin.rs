@@ -17,6 +17,8 @@ use crate::wait::LONG;
 const CONNECTIONS_MAX: usize = 512;
 /// Most heads that are remembered.
 const HEADS_MAX: usize = 1_000;
+/// Bytes of the answer to `/large`: more than all buffers on the way hold.
+const LARGE_BYTES: usize = 8 << 20;
 /// Most bytes of a request.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 
@@ -157,7 +159,12 @@ fn serve(mut stream: TcpStream, address: SocketAddr, seen: &Seen) -> std::io::Re
         if path == "/gate" {
             seen.gate.pass();
         }
-        let body = if path == "/echo" { head.as_str() } else { "ok" };
+        let large = if path == "/large" { "x".repeat(LARGE_BYTES) } else { String::new() };
+        let body = match path {
+            "/echo" => head.as_str(),
+            "/large" => &large,
+            _ => "ok",
+        };
         let status = if path == "/away" { "302 Found" } else { "200 OK" };
         let length = body.len();
         let body = if head.starts_with("HEAD ") { "" } else { body };
