@@ -41,7 +41,7 @@ fn a_policy_sees_what_was_said_before_any_request() {
     let policy = format!(
         "policy 1
 floor {{
-  rule old {{ when conn.tls == \"1.2\" then block 410 }}
+  rule old {{ when conn.tls == \"TLSv1.2\" then block 410 }}
   rule odd {{ when conn.ja4 starts_with \"t13d\" and conn.sni == \"{SITE}\" and path == \"/x\" then block 418 }}
 }}
 "

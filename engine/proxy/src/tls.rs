@@ -140,8 +140,8 @@ impl Secrecy {
             ja4: ja4::ja4(&hello).into(),
             sni: hello.sni,
             version: match session.protocol_version() {
-                Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",
-                _ => "1.2",
+                Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+                _ => "TLSv1.2",
             },
             is_h2: session.alpn_protocol() == Some(b"h2"),
         };
