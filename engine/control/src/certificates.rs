@@ -5,7 +5,6 @@
 //! good ones in force and is looked at again; it is told once for each content.
 
 use std::io;
-use std::sync::Mutex;
 
 use sha2::{Digest, Sha256};
 
@@ -56,24 +55,27 @@ pub fn read_certificates(files: &[CertificateFiles]) -> Result<Vec<CertificateTe
 pub struct CertificateWatch(#[expect(dead_code, reason = "held to go on")] Ticker);
 
 impl CertificateWatch {
-    /// Hands new contents to `show`, which says why it cannot use them.
+    /// Hands contents that are not the ones in `shown` to `show`, which says why it cannot use them.
     ///
     /// # Errors
     /// The system has no thread to give.
     pub fn start(
         files: Vec<CertificateFiles>,
+        shown: &[CertificateText],
         show: impl Fn(Vec<CertificateText>) -> Result<(), String> + Send + 'static,
     ) -> io::Result<Self> {
-        let mut look = Look { files, seen: None, told: None, show };
-        look.seen = look.read().ok().map(|(digest, _)| digest);
-        let look = Mutex::new(look);
-        let tick = move || {
-            if let Ok(mut look) = look.lock() {
-                look.once();
-            }
-        };
-        Ticker::every(CERTIFICATES_LOOK_MS, tick).map(Self)
+        let mut look = Look { files, seen: Some(digest(shown)), told: None, show };
+        Ticker::every(CERTIFICATES_LOOK_MS, move || look.once()).map(Self)
     }
+}
+
+fn digest(texts: &[CertificateText]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in texts.iter().flat_map(|text| [&text.cert, &text.key]) {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().into()
 }
 
 struct Look<S> {
@@ -86,18 +88,9 @@ struct Look<S> {
 }
 
 impl<S: Fn(Vec<CertificateText>) -> Result<(), String>> Look<S> {
-    fn read(&self) -> Result<([u8; 32], Vec<CertificateText>), String> {
-        let texts = read_certificates(&self.files)?;
-        let mut hasher = Sha256::new();
-        for part in texts.iter().flat_map(|text| [&text.cert, &text.key]) {
-            hasher.update((part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-        Ok((hasher.finalize().into(), texts))
-    }
-
     fn once(&mut self) {
-        let shown = match self.read() {
+        let read = read_certificates(&self.files).map(|texts| (digest(&texts), texts));
+        let shown = match read {
             Ok((digest, _)) if self.seen == Some(digest) => {
                 self.told = None;
                 return;
@@ -122,7 +115,7 @@ impl<S: Fn(Vec<CertificateText>) -> Result<(), String>> Look<S> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
 

@@ -62,9 +62,7 @@ impl Client {
     /// # Errors
     /// Nobody answers, or not as a server of ours. A refused reload is an [`Outcome`].
     pub fn reload(&self, order: &ReloadOrder) -> Result<Outcome, ClientError> {
-        let order = serde_json::to_string(order).unwrap_or_default();
-        let (status, body) = self.ask_with("POST", "/reload", &order)?;
-        self.understood(matches!(status, 200 | 409), &body)
+        self.order("/reload", order)
     }
 
     /// Has the server go back to an earlier generation, and waits for what comes of it.
@@ -72,9 +70,7 @@ impl Client {
     /// # Errors
     /// Nobody answers, or not as a server of ours. A refused rollback is an [`Outcome`].
     pub fn roll_back(&self, order: &RollbackOrder) -> Result<Outcome, ClientError> {
-        let order = serde_json::to_string(order).unwrap_or_default();
-        let (status, body) = self.ask_with("POST", "/rollback", &order)?;
-        self.understood(matches!(status, 200 | 409), &body)
+        self.order("/rollback", order)
     }
 
     /// The last generations, the newest last.
@@ -124,9 +120,7 @@ impl Client {
     /// # Errors
     /// Nobody answers, or not as a server of ours. What is refused is a [`BanDone`].
     pub fn order_ban(&self, order: &BanOrder) -> Result<BanDone, ClientError> {
-        let order = serde_json::to_string(order).unwrap_or_default();
-        let (status, body) = self.ask_with("POST", "/bans", &order)?;
-        self.understood(matches!(status, 200 | 409), &body)
+        self.order("/bans", order)
     }
 
     /// Has a level set, or ended that was set.
@@ -134,8 +128,17 @@ impl Client {
     /// # Errors
     /// Nobody answers, or not as a server of ours. What is refused is a [`LevelDone`].
     pub fn order_level(&self, order: &LevelOrder) -> Result<LevelDone, ClientError> {
+        self.order("/level", order)
+    }
+
+    /// Has something done; a refusal is an answer too.
+    fn order<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        order: &impl serde::Serialize,
+    ) -> Result<T, ClientError> {
         let order = serde_json::to_string(order).unwrap_or_default();
-        let (status, body) = self.ask_with("POST", "/level", &order)?;
+        let (status, body) = self.ask_with("POST", path, &order)?;
         self.understood(matches!(status, 200 | 409), &body)
     }
 

@@ -272,7 +272,6 @@ impl ControlPlane {
             now: now.clone(),
             archive,
             scribe,
-            draft: None,
             stock: None,
         };
         let reloader = Reloader::new(forge, bell.clone(), board, now, (digest, aside));
@@ -376,8 +375,6 @@ struct PolicyForge {
     now: Now,
     archive: Archive,
     scribe: Scribe,
-    /// What the next generation is made of.
-    draft: Option<Sources>,
     /// Lists and files of the generation that was published last, still to be put away.
     stock: Option<(Stock, Vec<Blob>)>,
 }
@@ -411,17 +408,16 @@ impl Forge for PolicyForge {
     fn assemble(&mut self, draft: &Sources) -> Result<Self::Ready, Refusal> {
         let live = self.handle.load();
         let judged = self.loader.build_to_run(draft, Some(&live.rules)).judged(draft);
-        match judged {
-            Ok(_) => self.draft = Some(draft.clone()),
-            Err(_) => self.loader.running(&[&live.rules]),
+        if judged.is_err() {
+            self.loader.running(&[&live.rules]);
         }
         judged
     }
 
-    fn publish(&mut self, Ready { rules, warnings, tests, stock }: Ready) -> Published {
+    fn publish(&mut self, ready: Ready, draft: &Sources) -> Published {
+        let Ready { rules, warnings, tests, stock } = ready;
         let old = self.handle.load();
-        let draft = self.draft.take().unwrap_or_default();
-        let (files, blobs) = files_of(&draft, &rules);
+        let (files, blobs) = files_of(draft, &rules);
         let (state, report) = old.state.carry(rules.counter_specs());
         let generation = old.generation.next();
         let tally = Arc::new(Tally::new(rules.rule_names().len()));

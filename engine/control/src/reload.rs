@@ -78,8 +78,8 @@ pub(crate) trait Forge: Send {
     fn content(&self, draft: &Self::Draft) -> [u8; 32];
     /// Checks, builds and rehearses it.
     fn assemble(&mut self, draft: &Self::Draft) -> Result<Self::Ready, Refusal>;
-    /// Makes it what judges.
-    fn publish(&mut self, ready: Self::Ready) -> Published;
+    /// Makes what was assembled of a draft what judges.
+    fn publish(&mut self, ready: Self::Ready, draft: &Self::Draft) -> Published;
     /// Ends what was set by mistake.
     fn lift(&mut self, lift: &Lift) -> Lifted;
     /// Does what can wait until the generation is on the board.
@@ -227,7 +227,7 @@ impl<F: Forge> Reloader<F> {
         match self.assemble(&draft) {
             Ok(ready) => {
                 self.put_aside(None);
-                Attempt::Done(self.publish(ready, occasion, digests))
+                Attempt::Done(self.publish((ready, &draft), occasion, digests))
             }
             Err(refusal) => {
                 if cause == Cause::Change
@@ -280,9 +280,14 @@ impl<F: Forge> Reloader<F> {
         })
     }
 
-    fn publish(&mut self, ready: F::Ready, occasion: Occasion, digests: Digests) -> Outcome {
+    fn publish(
+        &mut self,
+        (ready, draft): (F::Ready, &F::Draft),
+        occasion: Occasion,
+        digests: Digests,
+    ) -> Outcome {
         let Published { generation, carried, warnings, tests, root, files } =
-            self.forge.publish(ready);
+            self.forge.publish(ready, draft);
         self.running = digests.running;
         self.refused = None;
         let at = (self.now)();

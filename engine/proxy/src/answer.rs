@@ -5,7 +5,7 @@
 //! from generation and rule and is no secret, but means nothing without the history of policies.
 
 use bytes::BytesMut;
-use pingora_http::StatusCode;
+use pingora_http::{ResponseHeader, StatusCode};
 use seawall_model::{Generation, Reason};
 
 use crate::head::Persistence;
@@ -106,6 +106,17 @@ impl Answer {
     /// Bytes of body that are sent.
     pub(crate) fn bytes_out(&self) -> u64 {
         if self.body == BodyWanted::Yes { self.text().len() as u64 } else { 0 }
+    }
+
+    /// Its head, for where pingora writes it.
+    pub(crate) fn header(&self) -> Option<ResponseHeader> {
+        let mut header = ResponseHeader::build(self.status, Some(4)).ok()?;
+        header.insert_header("Content-Type", "text/plain").ok()?;
+        header.insert_header("Content-Length", self.text().len()).ok()?;
+        if let Some(seconds) = self.retry_after_s() {
+            header.insert_header("Retry-After", seconds).ok()?;
+        }
+        Some(header)
     }
 
     /// Adds the answer to what is about to be sent.

@@ -5,7 +5,6 @@
 
 use bytes::Bytes;
 use pingora_error::{Error, ErrorSource, ErrorType};
-use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use crate::EdgeCounters;
@@ -50,7 +49,7 @@ pub(crate) async fn answer(session: &mut Session, status: u16) {
     }
     session.set_keepalive(None);
     let answer = Answer::last(status);
-    if let Some(header) = header_of(&answer) {
+    if let Some(header) = answer.header() {
         let body = Bytes::from(answer.text());
         // A client that left in the meantime is not told.
         if session.write_response_header(Box::new(header), false).await.is_ok() {
@@ -58,11 +57,4 @@ pub(crate) async fn answer(session: &mut Session, status: u16) {
         }
     }
     session.as_downstream_mut().shutdown().await;
-}
-
-fn header_of(answer: &Answer) -> Option<ResponseHeader> {
-    let mut header = ResponseHeader::build(answer.status, Some(4)).ok()?;
-    header.insert_header("Content-Type", "text/plain").ok()?;
-    header.insert_header("Content-Length", answer.text().len()).ok()?;
-    Some(header)
 }

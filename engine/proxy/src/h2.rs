@@ -15,7 +15,7 @@ use bytes::Bytes;
 use pingora_core::apps::{HttpServerOptions, ServerApp};
 use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora_error::Result;
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use tokio::sync::watch;
 
@@ -122,7 +122,7 @@ pub(crate) async fn obey(
 }
 
 async fn say(session: &mut Session, answer: &Answer) {
-    let Some(header) = header_of(answer) else { return };
+    let Some(header) = answer.header() else { return };
     let text = answer.text();
     let without_body = answer.body == BodyWanted::No;
     // A client that left in the meantime is not told.
@@ -130,14 +130,4 @@ async fn say(session: &mut Session, answer: &Answer) {
     {
         let _ = session.write_response_body(Some(Bytes::from(text)), true).await;
     }
-}
-
-fn header_of(answer: &Answer) -> Option<ResponseHeader> {
-    let mut header = ResponseHeader::build(answer.status, Some(4)).ok()?;
-    header.insert_header("Content-Type", "text/plain").ok()?;
-    header.insert_header("Content-Length", answer.text().len()).ok()?;
-    if let Some(seconds) = answer.retry_after_s() {
-        header.insert_header("Retry-After", seconds).ok()?;
-    }
-    Some(header)
 }

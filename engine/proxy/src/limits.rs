@@ -51,9 +51,6 @@ pub struct EdgeLimits {
     pub tls_handshake_ms: u64,
     /// Streams that one HTTP/2 connection may have open; the next is refused by its number.
     pub h2_streams_max: u32,
-    /// Requests of one HTTP/2 connection, after which it is told that no more are taken. Who sends
-    /// as many again is reset. Counter: `h2_too_many`.
-    pub h2_requests_max: u32,
     /// Bytes that a stream may send before we read them.
     pub h2_stream_window_bytes: u32,
     /// The same for all streams of a connection.
@@ -85,6 +82,8 @@ pub struct EdgeLimits {
     pub idle_ms: u64,
     /// Requests of one connection; the last is answered with `Connection: close`. Counter:
     /// `used_up`.
+    /// Over HTTP/2 the client is told that no more are taken, and who sends as many again is reset
+    /// (counter: `h2_too_many`).
     pub connection_requests_max: u32,
     /// The age in milliseconds from which a connection's next answer is its last. Counter:
     /// `used_up`.
@@ -168,7 +167,6 @@ impl Default for EdgeLimits {
             head_reads_max: 100,
             tls_handshake_ms: 5_000,
             h2_streams_max: 100,
-            h2_requests_max: 1_000,
             h2_stream_window_bytes: 64 << 10,
             h2_connection_window_bytes: 1 << 20,
             h2_send_buffer_bytes: 64 << 10,

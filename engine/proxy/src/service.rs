@@ -181,7 +181,7 @@ impl Service {
     /// Judges a request of HTTP/2, which never passes our own loop.
     fn judge(&self, conn: &Conn, session: &Session) -> Next {
         let head = h2::as_head(session.req_header());
-        let requests = conn.next_request(self.edge.limits.h2_requests_max);
+        let requests = conn.next_request(self.edge.limits.connection_requests_max);
         judge(&self.edge, conn, (&head, head.len()), requests, Mode::Serving).next
     }
 }

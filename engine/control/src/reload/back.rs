@@ -69,7 +69,7 @@ impl<F: Forge> Reloader<F> {
         self.put_aside(
             other.map(|content| Aside { content: hexadecimal(&content), serves: past.generation }),
         );
-        self.publish(ready, occasion, digests)
+        self.publish((ready, &draft), occasion, digests)
     }
 
     /// What the files on the disk hold at the moment, as far as they come to rest.

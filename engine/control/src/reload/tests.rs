@@ -59,7 +59,7 @@ impl Forge for Toy {
         if draft.ends_with("end") { Ok(draft.clone()) } else { Err(own_refusal(draft)) }
     }
 
-    fn publish(&mut self, ready: String) -> Published {
+    fn publish(&mut self, ready: String, _: &String) -> Published {
         self.generation += 1;
         self.published.lock().unwrap().push(ready.clone());
         Published {
@@ -324,7 +324,7 @@ impl Forge for Restless {
     fn assemble(&mut self, _: &u8) -> Result<(), Refusal> {
         panic!("nothing that changes is assembled");
     }
-    fn publish(&mut self, (): ()) -> Published {
+    fn publish(&mut self, (): (), _: &u8) -> Published {
         panic!("nothing that changes is published");
     }
     fn generation(&self) -> u64 {

@@ -219,7 +219,7 @@ impl Meter {
         self.last = frame.stream;
         self.requests = self.requests.saturating_add(1);
         // Announced as the last, a few more are on their way; who goes on does not listen.
-        if self.requests > limits.h2_requests_max.saturating_mul(2) {
+        if self.requests > limits.connection_requests_max.saturating_mul(2) {
             return Err(Fault::TooMany);
         }
         let most = usize::try_from(limits.h2_streams_max).unwrap_or(usize::MAX);
@@ -333,7 +333,7 @@ mod tests {
         let piece = |n| if n == 0 { frame(1, 0, 1, b"h") } else { frame(9, 0, 1, b"h") };
         assert_eq!(until(piece), (limits.h2_continuations_max + 1, Some(Fault::Pieces)));
         let requests = |n| open(n, 1);
-        assert_eq!(until(requests), (limits.h2_requests_max * 2, Some(Fault::TooMany)));
+        assert_eq!(until(requests), (limits.connection_requests_max * 2, Some(Fault::TooMany)));
         let answers = |_| frame(6, 1, 0, &[0; 8]);
         assert_eq!(until(answers), (5_000, None), "answers to our pings are none of theirs");
     }

@@ -123,21 +123,25 @@ fn certificates(config: &Config) -> Result<ShownAndWatched, Exit> {
         }
         Certificates::Files(files) => {
             let texts = read_certificates(files).map_err(|e| wrong(&e))?;
-            let shown = Arc::new(Shown::new(identities(texts).map_err(|e| wrong(&e))?));
+            let shown = Arc::new(Shown::new(identities(&texts).map_err(|e| wrong(&e))?));
             let showing = shown.clone();
-            let show = move |texts| {
-                showing.show(identities(texts).map_err(|error| error.to_string())?);
+            let show = move |texts: Vec<CertificateText>| {
+                showing.show(identities(&texts).map_err(|error| error.to_string())?);
                 Ok(())
             };
-            let watch = CertificateWatch::start(files.clone(), show);
+            let watch = CertificateWatch::start(files.clone(), &texts, show);
             Ok((Some(shown), Some(watch.map_err(|error| fail(Exit::Ours, error))?)))
         }
     }
 }
 
-fn identities(texts: Vec<CertificateText>) -> Result<Identities, IdentityError> {
-    let pair = |CertificateText { name, cert, key }| PemPair { name, cert, key };
-    Identities::read(&texts.into_iter().map(pair).collect::<Vec<_>>())
+fn identities(texts: &[CertificateText]) -> Result<Identities, IdentityError> {
+    let pair = |of: &CertificateText| PemPair {
+        name: of.name.clone(),
+        cert: of.cert.clone(),
+        key: of.key.clone(),
+    };
+    Identities::read(&texts.iter().map(pair).collect::<Vec<_>>())
 }
 
 /// The data plane's counters, for the status.
