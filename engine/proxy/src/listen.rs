@@ -22,7 +22,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::admission::{Admission, Permit};
+use crate::admission::{Admission, NoRoom, Permit, Room};
 use crate::conn::Conn;
 use crate::counters::count;
 use crate::drain::{Running, Stop, Stopper};
@@ -30,6 +30,7 @@ use crate::edge::Edge;
 use crate::guard::GuardedStream;
 use crate::h2::{self, MeteredStream};
 use crate::proxy_protocol::{Introduced, introduce};
+use crate::rates::Arrivals;
 use crate::registry::{Entry, Registry};
 use crate::serve::{Open, Server};
 use crate::service::Service;
@@ -90,6 +91,8 @@ impl DataPlane {
             units: config.units,
             trusted: config.trusted,
             sites,
+            arrivals: Arrivals::new(&config.limits),
+            forwarding: Arc::new(Admission::new(config.limits.forward_caps())),
             limits: Arc::new(config.limits),
             counters: Arc::new(EdgeCounters::default()),
         });
@@ -110,7 +113,7 @@ impl DataPlane {
     /// The system gives no thread, or no second handle of a socket.
     pub fn start(self) -> Result<Running, BindError> {
         let (stopper, stop) = Stopper::new();
-        let admission = Arc::new(Admission::new(&self.edge.limits));
+        let admission = Arc::new(Admission::new(self.edge.limits.connection_caps()));
         let mut threads = Vec::new();
         for _ in 0..self.workers {
             let mut listeners = Vec::new();
@@ -234,12 +237,11 @@ impl Accept {
         count(&edge.counters.accepted);
         let client = Client::of(peer.ip(), &edge.units);
         let is_hop = edge.trusted.lists(peer.ip());
-        if !is_hop && is_banned(edge, &client) {
-            count(&edge.counters.banned_at_accept);
+        if !is_hop && !may_come(edge, &client) {
             reset(&stream);
             return;
         }
-        match self.admission.enter((!is_hop).then_some(&client)) {
+        match self.enter((!is_hop).then_some(&client)) {
             Ok(permit) => {
                 let guest = Guest {
                     server: self.server.clone(),
@@ -259,6 +261,18 @@ impl Accept {
                 edge.counters.refuse_place(why);
                 reset(&stream);
             }
+        }
+    }
+
+    /// A free place, or one for which somebody who only waits has to go.
+    fn enter(&self, client: Option<&Client>) -> Result<Permit, NoRoom> {
+        let edge = &self.server.edge;
+        match self.admission.enter(client, Room::Free) {
+            Err(NoRoom::Total) if self.registry.make_room(&edge.limits) => {
+                count(&edge.counters.made_room);
+                self.admission.enter(client, Room::Made)
+            }
+            entered => entered,
         }
     }
 
@@ -292,10 +306,18 @@ impl Accept {
     }
 }
 
-/// Whether no connection of this client is taken. Its autonomous system is not known here.
-fn is_banned(edge: &Edge, client: &Client) -> bool {
-    let live = edge.handle.load();
-    live.state.bans().covers(client, None, BanScope::Host, (edge.now)()).is_some()
+/// Whether this client is neither banned nor too fast. Its autonomous system is not known here.
+fn may_come(edge: &Edge, client: &Client) -> bool {
+    let (live, now) = (edge.handle.load(), (edge.now)());
+    if live.state.bans().covers(client, None, BanScope::Host, now).is_some() {
+        count(&edge.counters.banned_at_accept);
+        return false;
+    }
+    if edge.arrivals.is_over(&live.state, client, now) {
+        count(&edge.counters.refused_by_rate);
+        return false;
+    }
+    true
 }
 
 /// Makes closing send a reset; a socket that refuses the option is closed politely instead.
@@ -347,8 +369,7 @@ impl Guest {
         if edge.trusted.lists(self.client.ip) {
             return true;
         }
-        if is_banned(edge, &self.client) {
-            count(&edge.counters.banned_at_accept);
+        if !may_come(edge, &self.client) {
             return false;
         }
         let named = self.permit.name(&self.client);
