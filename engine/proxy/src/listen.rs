@@ -115,14 +115,21 @@ impl DataPlane {
         let (stopper, stop) = Stopper::new();
         let admission = Arc::new(Admission::new(self.edge.limits.connection_caps()));
         let mut threads = Vec::new();
-        for _ in 0..self.workers {
+        let registries: Arc<[_]> = (0..self.workers).map(|_| Arc::default()).collect();
+        for own in registries.iter() {
             let mut listeners = Vec::new();
             for (place, listener) in &self.listeners {
                 let secrecy = self.secrecy.clone().filter(|_| place.is_tls);
                 listeners.push((listener.try_clone().map_err(BindError::Worker)?, secrecy));
             }
             let edge = Arc::clone(&self.edge);
-            let worker = Worker { edge, admission: Arc::clone(&admission), stop: stop.clone() };
+            let worker = Worker {
+                edge,
+                admission: Arc::clone(&admission),
+                registry: Arc::clone(own),
+                registries: Arc::clone(&registries),
+                stop: stop.clone(),
+            };
             let thread = std::thread::Builder::new().name("seawall-edge".to_owned());
             threads.push(thread.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?);
         }
@@ -148,6 +155,8 @@ fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
 struct Worker {
     edge: Arc<Edge>,
     admission: Arc<Admission>,
+    registry: Arc<Registry>,
+    registries: Arc<[Arc<Registry>]>,
     stop: Stop,
 }
 
@@ -174,7 +183,7 @@ impl Worker {
             proxy.server_options = Some(h2::server_options(limits));
             let proxy = Arc::new(proxy);
             let server = Server { edge: self.edge, proxy, stop: self.stop };
-            let registry = Arc::new(Registry::default());
+            let registry = self.registry;
             let mut loops = JoinSet::new();
             loops.spawn(Arc::clone(&registry).watch(Arc::clone(&server.edge), server.stop.clone()));
             for (listener, secrecy) in listeners {
@@ -182,6 +191,7 @@ impl Worker {
                     secrecy,
                     server: server.clone(),
                     registry: Arc::clone(&registry),
+                    registries: Arc::clone(&self.registries),
                     admission: Arc::clone(&self.admission),
                     open: JoinSet::new(),
                 };
@@ -198,6 +208,8 @@ struct Accept {
     secrecy: Option<Secrecy>,
     admission: Arc<Admission>,
     registry: Arc<Registry>,
+    /// Those of all workers.
+    registries: Arc<[Arc<Registry>]>,
     open: JoinSet<()>,
 }
 
@@ -268,12 +280,18 @@ impl Accept {
     fn enter(&self, client: Option<&Client>) -> Result<Permit, NoRoom> {
         let edge = &self.server.edge;
         match self.admission.enter(client, Room::Free) {
-            Err(NoRoom::Total) if self.registry.make_room(&edge.limits) => {
+            Err(NoRoom::Total) if self.make_room() => {
                 count(&edge.counters.made_room);
                 self.admission.enter(client, Room::Made)
             }
             entered => entered,
         }
+    }
+
+    /// Has one of our own connections go, or of another worker's where ours are few.
+    fn make_room(&self) -> bool {
+        let limits = &self.server.edge.limits;
+        self.registry.make_room(limits) || self.registries.iter().any(|all| all.make_room(limits))
     }
 
     async fn pause(&self) {
