@@ -1,7 +1,7 @@
 //! A ban refuses its client everywhere: on new connections before a byte is read, on the next
 //! request of an old one, and on what is under way.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use seawall_tests::{
     Origin, ROOT, SITE, Server, Setup, Visitor, get, overwrite, seawall, wait_until,
@@ -137,6 +137,36 @@ fn a_members_ban_holds_on_her_hosts_alone() {
     assert!(list.out.contains("on ann's sites"), "{list:?}");
     assert_eq!(server.setup.run(&["bans", "remove", "127.4.7.1", "--member", "ann"]).code, Some(0));
     assert_eq!(ask("/", SITE), Some(200));
+}
+
+/// Connections of a banned client, one after the other.
+const KNOCKS: u64 = 400;
+
+#[test]
+fn a_banned_clients_connections_get_no_byte_and_cost_its_neighbours_nothing() {
+    let origin = Origin::start();
+    let server = Setup::new(origin.address, TRAP).start();
+    trap(&server, "127.4.9.1");
+    let before = (server.number("/edge/banned_at_accept"), origin.requests());
+    let mut beside = server.visitor("127.4.9.2");
+    for n in 0..KNOCKS {
+        let mut knocking = server.visitor("127.4.9.1");
+        // The connection may be gone before, while or after it says something.
+        if let Ok(stream) = knocking.connect() {
+            let _gone = if n % 2 == 0 { stream.write_all(get("/").as_bytes()) } else { Ok(()) };
+            let mut said = Vec::new();
+            let _reset = stream.read_to_end(&mut said);
+            assert!(said.is_empty(), "{}", said.escape_ascii());
+        }
+        if n % 20 == 0 {
+            assert_eq!(beside.status("/"), 200);
+            assert!(is_served(&server, "127.4.9.3"));
+        }
+    }
+    let counted = || server.number("/edge/banned_at_accept") - before.0;
+    wait_until("all are counted", || counted() >= KNOCKS);
+    assert_eq!(counted(), KNOCKS, "each once");
+    assert_eq!(origin.requests(), before.1 + 40, "the neighbours' alone");
 }
 
 #[test]

@@ -8,20 +8,21 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use http::{Method, Request, Version};
 use seawall_tests::{
-    LONG, Origin, Recorder, SITE, Server, Setup, credulous, overwrite, wait_until,
+    LONG, Origin, Recorder, SITE, Server, Setup, Stopwatch, credulous, overwrite, wait_until,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-const SELF_SIGNED: &str = "self_signed = true";
+pub(crate) const SELF_SIGNED: &str = "self_signed = true";
 const POLICY: &str = "policy 1
 floor {
   rule gone { when path == \"/gone\" then block 410 }
   rule two { when path == \"/h2\" and conn.proto == h2 then block 418 }
   rule trap { when path == \"/trap\" then ban 1h }
   rule drop { when path == \"/drop\" then drop }
+  rule large { when path == \"/upload\" and content_length > 1MiB then block 413 }
   limit few { where path == \"/few\" per client to 2/1h then block 429 }
 }
 ";
@@ -32,17 +33,29 @@ pub(crate) fn within<T>(of: impl Future<Output = T>) -> T {
     runtime.block_on(async { tokio::time::timeout(LONG, of).await.unwrap() })
 }
 
-async fn connect(server: &Server, name: &str) -> TlsStream<TcpStream> {
+/// Over TLS from an address of this machine.
+async fn connect_from(source: &str, server: &Server, name: &str) -> TlsStream<TcpStream> {
     let connector = TlsConnector::from(Arc::new(credulous(&["h2"])));
-    let io = TcpStream::connect(server.address_tls).await.unwrap();
+    server.note_client(source);
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
+    let io = socket.connect(server.address_tls).await.unwrap();
     connector.connect(name.to_owned().try_into().unwrap(), io).await.unwrap()
 }
 
+async fn connect(server: &Server, name: &str) -> TlsStream<TcpStream> {
+    connect_from("127.0.0.1", server, name).await
+}
+
 pub(crate) async fn client(server: &Server) -> SendRequest<Bytes> {
+    client_from("127.0.0.1", server).await
+}
+
+async fn client_from(source: &str, server: &Server) -> SendRequest<Bytes> {
     // What one stream does not read must not take the window from the others.
     let mut builder = h2::client::Builder::new();
     builder.initial_connection_window_size(1 << 24);
-    let io = connect(server, SITE).await;
+    let io = connect_from(source, server, SITE).await;
     let (client, connection) = builder.handshake(io).await.unwrap();
     tokio::task::spawn(async move { drop(connection.await) });
     client.ready().await.unwrap()
@@ -75,7 +88,7 @@ pub(crate) async fn ask(
     Ok((status, all))
 }
 
-async fn status(client: &mut SendRequest<Bytes>, path: &str) -> u16 {
+pub(crate) async fn status(client: &mut SendRequest<Bytes>, path: &str) -> u16 {
     ask(client, request(Method::GET, SITE, path), None).await.unwrap().0
 }
 
@@ -154,7 +167,7 @@ fn dropping_and_banning_end_the_connection() {
 }
 
 /// A frame.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&len[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
@@ -166,9 +179,13 @@ fn block() -> Vec<u8> {
     [&[0x82, 0x87, 0x84][..], &authority].concat()
 }
 
+pub(crate) async fn raw(server: &Server) -> TlsStream<TcpStream> {
+    raw_from("127.0.0.1", server).await
+}
+
 /// A connection that has said its preface and an empty SETTINGS.
-async fn raw(server: &Server) -> TlsStream<TcpStream> {
-    let mut io = connect(server, SITE).await;
+pub(crate) async fn raw_from(source: &str, server: &Server) -> TlsStream<TcpStream> {
+    let mut io = connect_from(source, server, SITE).await;
     let hello = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[])].concat();
     io.write_all(&hello).await.unwrap();
     io
@@ -176,7 +193,10 @@ async fn raw(server: &Server) -> TlsStream<TcpStream> {
 
 /// Sends what `make` makes again and again, reads what comes, and waits until the other side ends
 /// it. Says how often it was sent.
-async fn until_ended(mut io: TlsStream<TcpStream>, mut make: impl FnMut(u32) -> Vec<u8>) -> u32 {
+pub(crate) async fn until_ended(
+    mut io: TlsStream<TcpStream>,
+    mut make: impl FnMut(u32) -> Vec<u8>,
+) -> u32 {
     let mut room = vec![0; 16_384];
     for n in 0..100_000 {
         if io.write_all(&make(n)).await.is_err() {
@@ -192,14 +212,13 @@ async fn until_ended(mut io: TlsStream<TcpStream>, mut make: impl FnMut(u32) -> 
 }
 
 /// What a flood sends for the how-many-th time.
-type Flood = Box<dyn FnMut(u32) -> Vec<u8>>;
+pub(crate) type Flood = Box<dyn FnMut(u32) -> Vec<u8>>;
 
-#[test]
-fn each_flood_ends_its_connection_and_the_origin_hears_little_of_it() {
-    let (origin, server) = server();
+/// Every flood of frames that is known, with its name.
+pub(crate) fn floods() -> [(&'static str, Flood); 8] {
     let stream = |n: u32| 2 * n + 1;
     let headers = move |n: u32, flags: u8| frame(1, flags, stream(n), &block());
-    let floods: [(&str, Flood); 8] = [
+    [
         (
             "rapid reset",
             Box::new(move |n| [headers(n, 5), frame(3, 0, stream(n), &[0, 0, 0, 8])].concat()),
@@ -220,8 +239,13 @@ fn each_flood_ends_its_connection_and_the_origin_hears_little_of_it() {
         ("priority", Box::new(|_| frame(2, 0, 1, &[0, 0, 0, 0, 9]))),
         ("window update", Box::new(|_| frame(8, 0, 0, &[0, 0, 0, 1]).repeat(500))),
         ("unknown", Box::new(|_| frame(99, 0, 0, &[]))),
-    ];
-    for (name, make) in floods {
+    ]
+}
+
+#[test]
+fn each_flood_ends_its_connection_and_the_origin_hears_little_of_it() {
+    let (origin, server) = server();
+    for (name, make) in floods() {
         let before = (origin.requests(), server.number("/edge/accepted"));
         within(async { until_ended(raw(&server).await, make).await });
         assert!(origin.requests() - before.0 <= 100, "{name}");
@@ -327,4 +351,64 @@ fn whoever_does_not_read_is_cut_and_whoever_reads_gets_all() {
         assert_eq!(status(&mut client, "/").await, 200, "its other requests go on");
     });
     wait_until("the origin is free of it", || server.number("/edge/in_flight") == 0);
+}
+
+/// A ban ends what is under way within a second; a busy machine may take a little longer.
+const ENDED_WITHIN: Duration = Duration::from_secs(3);
+
+#[test]
+fn a_ban_ends_downloads_over_http_2_within_a_second() {
+    let (_origin, server) = server();
+    let download = async |source: &str| {
+        let client = client_from(source, &server).await;
+        let mut ready = client.ready().await.unwrap();
+        let large = request(Method::GET, SITE, "/large");
+        let mut coming = ready.send_request(large, true).unwrap().0.await.unwrap().into_body();
+        // Some of it has come, and the rest waits for a window.
+        assert!(!coming.data().await.unwrap().unwrap().is_empty());
+        (ready, coming)
+    };
+    within(async {
+        let (_one, mut banned) = download("127.4.8.1").await;
+        let (_two, mut other) = download("127.4.8.2").await;
+        let added = server.setup.run(&["bans", "add", "127.4.8.1", "--for", "1h"]);
+        assert_eq!(added.code, Some(0), "{added:?}");
+        let watch = Stopwatch::start();
+        while let Some(Ok(_sent_before)) = banned.data().await {}
+        assert!(watch.elapsed() < ENDED_WITHIN, "{:?}", watch.elapsed());
+        let mut whole = 0;
+        while let Some(bytes) = other.data().await {
+            let bytes = bytes.unwrap();
+            other.flow_control().release_capacity(bytes.len()).unwrap();
+            whole += bytes.len();
+        }
+        assert!(whole > 7 << 20, "another's goes on to its end: {whole}");
+    });
+    assert_eq!(server.number("/edge/banned_closed"), 1);
+    wait_until("nobody is left", || server.number("/edge/in_flight") == 0);
+}
+
+#[test]
+fn an_upload_past_the_policys_limit_is_413_as_in_http_1() {
+    let (origin, server) = server();
+    let size = 2 << 20;
+    let mut post =
+        format!("POST /upload HTTP/1.1\r\nHost: {SITE}\r\nContent-Length: {size}\r\n\r\n")
+            .into_bytes();
+    post.resize(post.len() + size, b'x');
+    assert_eq!(server.visitor("127.4.8.3").ask(&post).unwrap().status, 413);
+    within(async {
+        let mut client = client(&server).await;
+        let upload = |bytes: usize| {
+            let mut upload = request(Method::POST, SITE, "/upload");
+            upload.headers_mut().insert("content-length", bytes.into());
+            (upload, Some(Bytes::from(vec![b'x'; bytes])))
+        };
+        let (large, body) = upload(size);
+        assert_eq!(ask(&mut client, large, body).await.unwrap().0, 413);
+        let (small, body) = upload(100_000);
+        assert_eq!(ask(&mut client, small, body).await.unwrap().0, 200, "the connection goes on");
+    });
+    assert_eq!((origin.requests(), server.number("/edge/refused")), (1, 2));
+    wait_until("all is over", || server.number("/edge/in_flight") == 0);
 }

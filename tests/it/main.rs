@@ -12,6 +12,8 @@
 
 /// Whom a ban refuses, and where.
 mod bans;
+/// Header blocks that are large once they are unpacked.
+mod bombs;
 /// What is wrong in an edit is said with its place, and changes nothing.
 mod broken;
 /// The commands and their exit codes.
@@ -67,6 +69,8 @@ mod shipped;
 mod signals;
 /// Who may bring components.
 mod signed;
+/// Whoever is slow on purpose, and its deadlines.
+mod slow;
 /// Requests inside requests, against our own origin and real ones.
 mod smuggling;
 /// Random edits under a flood: none is an opening.

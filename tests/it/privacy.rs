@@ -1,11 +1,19 @@
 //! No visitor's address is kept or said anywhere.
 //!
-//! An afternoon of attacks with the log at its most talkative; then everything that the program
-//! wrote is searched for the addresses they came from.
+//! An afternoon of attacks with the log at its most talkative: plain and over TLS, in HTTP/1 and
+//! HTTP/2, from addresses of their own and from those that a hop in front names, in every form.
+//! Then everything that the program wrote is searched for the addresses they came from. What all
+//! other tests leave behind is searched by [`Server`] itself, when it ends.
 
-use std::path::Path;
+use std::io::Read;
+use std::net::IpAddr;
 
-use seawall_tests::{Origin, ROOT, SITE, Server, Setup, Signal, get, guest, overwrite, wait_until};
+use seawall_tests::{
+    Origin, ROOT, Recorder, SITE, Secret, Server, Setup, Signal, Visitor, Written, credulous, get,
+    guest, overwrite, trace_of, wait_until, written_below,
+};
+
+use crate::h2::{floods, raw_from, until_ended, within};
 
 const POLICY: &str = "policy 1
 extern f() -> int { module \"f.wasm\" fuel 50k memory 1MiB on_failure return 9 }
@@ -13,21 +21,91 @@ list bad: cidr = { 127.9.8.6 }
 floor {
   rule listed { when client.ip in @bad then drop note \"known\" }
   rule burns  { when path == \"/burn\" and f() == 9 then block 410 }
+  rule trap   { when path == \"/trap\" then ban 1h }
+  rule slow   { when path == \"/hold\" then tarpit 20ms }
   limit flood { per client to 20/7d then block 429 hold 1h }
 }
 ";
 /// Where the visitors come from.
 const SOURCES: [&str; 6] =
     ["127.9.8.1", "127.9.8.2", "127.9.8.3", "127.9.8.4", "127.9.8.5", "127.9.8.6"];
+/// Where those come from that flood over HTTP/2, and those that are banned.
+const FLOODER: &str = "127.9.8.7";
+const BANNED: [&str; 3] = ["127.9.8.8", "203.0.113.78", "2001:db8:4d2:3456:9abc:def0:1357:2469"];
+/// The hop in front, and whom it names.
+const HOP: &str = "127.9.7.1";
+const NAMED: [&str; 4] = [
+    "203.0.113.77",
+    "198.51.100.201",
+    "2001:db8:4d2:3456:9abc:def0:1357:2468",
+    "2001:db8:beef:1::77",
+];
+/// Whom nobody trusted names, in fields and headers that are not believed.
+const CLAIMED: [&str; 2] = ["192.0.2.153", "2001:db8:77:88::99"];
+/// The site whose origin agrees to WebSockets.
+const SOCKETS: &str = "w.example";
+
+/// A PROXY header for a client, of version 1 or 2.
+fn header(version: u8, ip: IpAddr) -> Vec<u8> {
+    let family = if ip.is_ipv4() { "TCP4" } else { "TCP6" };
+    if version == 1 {
+        return format!("PROXY {family} {ip} {ip} 4711 443\r\n").into_bytes();
+    }
+    let (family, bytes) = match ip {
+        IpAddr::V4(v4) => (0x11, v4.octets().to_vec()),
+        IpAddr::V6(v6) => (0x21, v6.octets().to_vec()),
+    };
+    let rest = [&bytes[..], &bytes, &[0x12, 0x67, 1, 187]].concat();
+    let length = u16::try_from(rest.len()).unwrap().to_be_bytes();
+    [&b"\r\n\r\n\0\r\nQUIT\n\x21"[..], &[family], &length, &rest].concat()
+}
+
+/// What may stand before a request of `source`: nothing where it comes itself, and a header of each
+/// version where the hop names it.
+fn ways(source: &str) -> Vec<(&str, Vec<u8>)> {
+    let ip: IpAddr = source.parse().unwrap();
+    if ip.is_loopback() {
+        return vec![(source, Vec::new())];
+    }
+    vec![(HOP, header(1, ip)), (HOP, header(2, ip))]
+}
+
+/// Sends something from `source` and reads what comes, whatever that is.
+fn send(server: &Server, (source, before): &(&str, Vec<u8>), bytes: impl AsRef<[u8]>) {
+    let mut visitor = server.visitor(source);
+    // What comes of it is not the question here.
+    let _ = visitor.ask([before, bytes.as_ref()].concat());
+}
+
+/// The same over TLS.
+fn send_secretly(server: &Server, (source, before): &(&str, Vec<u8>), request: &str) {
+    let mut line = Visitor::new(source, server.address_tls);
+    let _gone = line.send(before);
+    let Ok(stream) = line.connect().and_then(|stream| stream.try_clone()) else { return };
+    if let Ok(mut secret) = Secret::over(stream, SITE, credulous(&["http/1.1"])) {
+        let _ = secret.ask(request);
+    }
+}
+
+/// Fields in which somebody claims to be somebody else.
+fn claims(source: &str) -> String {
+    let [v4, v6] = CLAIMED;
+    format!(
+        "X-Forwarded-For: {source}, {v4}\r\nForwarded: for=\"[{v6}]\";by={source}\r\n\
+         X-Real-IP: {v4}\r\nCF-Connecting-IP: {v6}\r\nUser-Agent: {source}\r\n\
+         Referer: http://{v4}/\r\n"
+    )
+}
 
 /// All that goes wrong with a visitor of ours, one after the other.
-fn attack(server: &Server) {
+fn attack(server: &Server, source: &str) {
     let post = format!("POST / HTTP/1.1\r\nHost: {SITE}\r\n");
-    for source in SOURCES {
-        for path in ["/", "/burn", "/close", "/reset", "/half", "/gate", "/away", "/%zz"] {
-            // What comes of it is not the question here.
-            let _ = server.visitor(source).get(path);
+    for way in &ways(source) {
+        for path in ["/", "/burn", "/close", "/reset", "/half", "/gate", "/away", "/%zz", "/hold"] {
+            send(server, way, get(path));
         }
+        send_secretly(server, way, &get("/burn"));
+        let claims = claims(source);
         for bytes in [
             "GET / HTTP/1.1\r\n\r\n".to_owned(),
             "GET / HTTP/1.1\r\nHost: b.example\r\n\r\n".to_owned(),
@@ -36,75 +114,142 @@ fn attack(server: &Server) {
             format!("{post}Transfer-Encoding: chunked\r\n\r\nzz\r\n"),
             format!("{post}Content-Length: 10\r\n\r\nhalf"),
             format!("GET / HTTP/1.1\r\nHost: {SITE}\r\nX-Forwarded-For: {source}\r\n"),
-            format!("GET /{source} HTTP/1.1\r\nHost: {SITE}\r\nUser-Agent: {source}\r\n\r\n"),
+            format!("GET /{source} HTTP/1.1\r\nHost: {SITE}\r\n{claims}\r\n"),
+            format!("GET /?{source} HTTP/1.1\r\nHost: {source}\r\n{claims}\r\n"),
+            // A header in front of a header, and one that is none.
+            format!("PROXY TCP4 {} {} 1 2\r\n{}", CLAIMED[0], CLAIMED[0], get("/")),
+            format!("PROXY TCP6 {source} nobody\r\n{}", get("/")),
         ] {
-            let mut visitor = server.visitor(source);
-            let _ = visitor.send(bytes);
+            let mut visitor = server.visitor(way.0);
+            let _ = visitor.send([&way.1, bytes.as_bytes()].concat());
             visitor.leave();
         }
-        let mut visitor = server.visitor(source);
+        for bytes in crate::smuggling::bytes().iter().step_by(9) {
+            let mut visitor = server.visitor(way.0);
+            let _ = visitor.send([&way.1[..], bytes].concat());
+            visitor.leave();
+        }
+        let mut visitor = server.visitor(way.0);
+        let _ = visitor.send(&way.1);
         for _ in 0..30 {
             let _ = visitor.get("/");
         }
     }
 }
 
-/// Every file below `folder`, as text, without the policies that people wrote and copies of them:
-/// what an earlier generation was made of lies under its own digest.
-fn written(folder: &Path, found: &mut Vec<(String, String)>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() && !path.ends_with("policies") {
-            written(&path, found);
-        } else if path.is_file() {
-            let bytes = std::fs::read(&path).unwrap();
-            let is_copy = path.parent().unwrap().ends_with("state/history")
-                && path.file_name().unwrap().len() == 64;
-            if is_copy {
-                continue;
-            }
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            found.push((path.display().to_string(), text));
+/// A head that is never finished, a WebSocket that is in use when its client is banned, and a client
+/// that goes on knocking.
+fn ban(server: &Server, source: &str) {
+    let ask = format!(
+        "GET /ws HTTP/1.1\r\nHost: {SOCKETS}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         {}\r\nhello",
+        claims(source)
+    );
+    for way in &ways(source) {
+        let mut slow = server.visitor(way.0);
+        let _ = slow.send([&way.1, &b"GET / HTTP/1.1\r\nX-Slow: "[..]].concat());
+        let _ = slow.read_until_end();
+        let mut socket = server.visitor(way.0);
+        let _ = socket.send([&way.1, ask.as_bytes()].concat());
+        // Once it has begun, if this is not somebody who is banned already.
+        let _ = socket.connect().map(|stream| stream.read(&mut [0]));
+        for _ in 0..5 {
+            send(server, way, get("/trap"));
+            send_secretly(server, way, &get("/trap"));
+        }
+        let _ = socket.read_until_end();
+    }
+}
+
+/// Everything that is done to the server, by everybody.
+fn afternoon(server: &Server) {
+    for source in SOURCES.into_iter().chain(NAMED) {
+        attack(server, source);
+    }
+    for (_, make) in floods() {
+        within(async { until_ended(raw_from(FLOODER, server).await, make).await });
+    }
+    for source in BANNED {
+        ban(server, source);
+    }
+}
+
+/// Nothing that was written holds an address of these.
+#[track_caller]
+fn assert_clean(all: &[Written]) {
+    let sources = SOURCES.into_iter().chain(NAMED).chain(BANNED).chain(CLAIMED);
+    for source in sources.chain([FLOODER, HOP]) {
+        let trace = trace_of(source.parse().unwrap(), all);
+        assert_eq!(trace, None, "an address was written");
+    }
+    for net in ["127.9.8", "203.0.113", "198.51.100", "192.0.2", "2001:db8", "2001:0db8"] {
+        for Written { name, bytes, .. } in all {
+            let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
+            assert!(!text.contains(net), "{net} in {name}:\n{text}");
         }
     }
 }
 
 #[test]
 fn no_address_of_a_visitor_is_said_or_kept() {
-    let origin = Origin::start();
+    let (origin, sockets) = (Origin::start(), Recorder::start());
     let setup = Setup::new(origin.address, POLICY)
-        .limits("origin_head_ms = 100\nhead_total_ms = 100\nconnections_per_client_max = 8")
+        .site(SOCKETS, sockets.address)
+        .limits(
+            "origin_head_ms = 30\nhead_total_ms = 100\nproxy_header_ms = 200\n\
+             tls_handshake_ms = 1_000\nconnections_per_client_max = 8",
+        )
+        .section(&format!("[trusted_proxies]\nnets = [\"{HOP}\"]\nproxy_protocol = true\n"))
+        .tls("self_signed = true")
         .log_level("trace");
     setup.write("f.wasm", guest("endless-loop"));
     let mut server = setup.start();
-    attack(&server);
+    afternoon(&server);
     overwrite(&setup.policy(ROOT), POLICY.replace("block", "blokc"));
     server.wait_error();
     overwrite(&setup.policy(ROOT), POLICY.replace("410", "418"));
     server.wait_generation(2);
-    attack(&server);
+    afternoon(&server);
     // The attack was one: each kind of refusal happened.
     let status = server.status();
-    for name in ["refused", "dropped", "unknown_host", "origin_late", "origin_failed"] {
+    for name in [
+        "refused",
+        "dropped",
+        "unknown_host",
+        "origin_late",
+        "origin_failed",
+        "banned",
+        "banned_at_accept",
+        "banned_closed",
+        "proxy_header_bad",
+        "handshakes",
+        "h2_floods",
+        "body_malformed",
+        "head_late",
+        "refused_by_client",
+        "tunnels",
+    ] {
         assert!(status["edge"][name].as_u64().unwrap() > 0, "{name}: {status:#}");
     }
+    assert!(status["bans"]["running"].as_u64().unwrap() >= 3, "{status:#}");
     wait_until("the log talks", || server.lines().len() > 10);
 
     let mut hanging = server.visitor(SOURCES[0]);
     hanging.send(get("/gate")).unwrap();
+    let run = |words: &[&str]| Written::new(words.join(" "), setup.run(words).out);
     let mut said = vec![
-        ("status".to_owned(), setup.run(&["status"]).out),
-        ("status --json".to_owned(), status.to_string()),
-        ("status --json".to_owned(), server.status().to_string()),
-        ("reload".to_owned(), setup.run(&["reload"]).out),
+        run(&["status"]),
+        Written::new("status --json", status.to_string()),
+        run(&["status", "--json"]),
+        run(&["reload"]),
+        run(&["history"]),
+        run(&["diff", "1", "2"]),
     ];
     server.signal(Signal::Terminate);
     assert_eq!(server.wait_end().code(), Some(0));
-    said.push(("standard error".to_owned(), server.lines().join("\n")));
-    written(server.folder(), &mut said);
-    for (name, text) in &said {
-        for source in SOURCES.into_iter().chain(["127.9.8"]) {
-            assert!(!text.contains(source), "{source} in {name}:\n{text}");
-        }
-    }
+    said.push(Written::new("standard error", server.lines().join("\n")));
+    said.extend(written_below(server.folder()));
+    let snapshot = said.iter().any(|written| written.name.ends_with("/state/snapshot"));
+    assert!(snapshot, "the bans and counts of everybody are kept, and cannot be read");
+    assert_clean(&said);
 }

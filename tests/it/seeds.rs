@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use seawall_model::{CounterId, Generation, Tick};
 use seawall_state::{BanOrigin, BanScope, BanUnit, Hold, LevelTerms, Rate, Seed, State};
 
+#[path = "../fuzz/edge.rs"]
+mod edge;
 #[path = "../fuzz/oracles.rs"]
 mod oracles;
 
@@ -22,12 +24,17 @@ fn files(below: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Where the seeds lie.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/seeds")
+}
+
 /// All bytes of the policy files, and each cut in three places, which leaves every kind of thing
 /// unfinished somewhere.
 fn policies() -> Vec<Vec<u8>> {
     let folders =
         ["policies", "tests/fixtures/policies", "tests/corpus/diagnostics", "tests/fuzz/seeds"];
-    let grown = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/seeds/policy");
+    let grown = folder().join("policy");
     let mut all = Vec::new();
     for path in folders.into_iter().flat_map(files) {
         // What fuzzing has grown is no text, and has no ending.
@@ -112,6 +119,13 @@ fn seeds_of_snapshots() {
         oracles::snapshot(&std::fs::read(path).unwrap());
     });
     let bytes = busy();
+    // Fuzzing begins from what is written today.
+    let seed = folder().join("snapshot/busy");
+    if std::env::var_os("RENEW_SEEDS").is_some() {
+        std::fs::write(&seed, &bytes).unwrap();
+    }
+    let form = std::fs::read(seed).unwrap()[0];
+    assert_eq!(form, bytes[0], "the seed is of another form: run this with RENEW_SEEDS=1");
     oracles::snapshot(&bytes);
     for place in 0..bytes.len() {
         oracles::snapshot(&bytes[..place]);
@@ -119,4 +133,62 @@ fn seeds_of_snapshots() {
         flipped[place] ^= 1 << (place % 8);
         oracles::snapshot(&flipped);
     }
+}
+
+/// Drives `oracle` with the seeds of `target`: whole, cut in many places, and with a byte turned in
+/// each of these.
+fn edge_seeds(target: &str, oracle: fn(&[u8])) {
+    let seeds = files(&format!("tests/fuzz/seeds/{target}"));
+    assert!(!seeds.is_empty(), "no seeds of {target}");
+    for path in seeds {
+        let bytes = std::fs::read(path).unwrap();
+        oracle(&bytes);
+        for place in (0..bytes.len()).step_by(bytes.len() / 40 + 1) {
+            oracle(&bytes[..place]);
+            let mut turned = bytes.clone();
+            turned[place] ^= 1 << (place % 8);
+            oracle(&turned);
+        }
+    }
+}
+
+#[test]
+fn seeds_of_proxy_headers() {
+    edge_seeds("proxy", edge::proxy);
+}
+
+#[test]
+fn seeds_of_client_hellos() {
+    edge_seeds("hello", edge::hello);
+}
+
+#[test]
+fn seeds_of_fingerprints() {
+    edge_seeds("print", edge::print);
+}
+
+/// With them, whatever is known to make two readers see two things.
+#[test]
+fn seeds_of_heads() {
+    edge_seeds("head", edge::head);
+    crate::smuggling::bytes().iter().for_each(|bytes| edge::head(bytes));
+}
+
+#[test]
+fn seeds_of_chunked_bodies() {
+    edge_seeds("chunked", edge::chunked);
+    for bytes in crate::smuggling::bytes() {
+        let head = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        edge::chunked(&bytes[head.map_or(0, |at| at + 4)..]);
+    }
+}
+
+#[test]
+fn seeds_of_frames() {
+    edge_seeds("frames", edge::frames);
+}
+
+#[test]
+fn seeds_of_the_meter() {
+    edge_seeds("meter", edge::meter);
 }

@@ -44,6 +44,11 @@ fn statuses(bytes: &[u8], case: &Case) -> Vec<u16> {
     found
 }
 
+/// The bytes of all cases, for those who read them without a server.
+pub(crate) fn bytes() -> Vec<Vec<u8>> {
+    cases::all().into_iter().map(|case| case.bytes).collect()
+}
+
 /// Sends a case and everything that comes back, until the connection ends.
 fn send(server: &Server, case: &Case) -> Vec<u16> {
     let mut visitor = server.visitor("127.8.0.1");

@@ -130,3 +130,26 @@ fn a_large_answer_comes_whole_and_a_refusal_closes_in_order() {
     let post = post.replacen("/no", "/", 1);
     assert_eq!(status(&visitor.ask(&post).unwrap()), "200");
 }
+
+/// The most that an idle connection over TLS may take of the program's memory.
+const IDLE_BYTES_MAX: u64 = 48 * 1024;
+
+#[test]
+fn an_idle_connection_over_tls_takes_little_memory() {
+    let origin = Origin::start();
+    let limits = "idle_ms = 600_000\nconnections_per_client_max = 1_000\n\
+                  connections_per_net_max = 1_000";
+    let server = Setup::new(origin.address, "policy 1\n").limits(limits).tls(SELF_SIGNED).start();
+    let connect = |_: usize| {
+        let mut visitor = secret(&server, SITE);
+        assert_eq!(status(&visitor.ask(&ask(SITE, "/")).unwrap()), "200");
+        visitor
+    };
+    // What the first connections bring with them is everybody's.
+    let _some: Vec<Secret> = (0..50).map(connect).collect();
+    let before = server.resident_bytes();
+    let _more: Vec<Secret> = (50..350).map(connect).collect();
+    wait_until("all are there", || server.number("/edge/open") == 350);
+    let each = server.resident_bytes().saturating_sub(before) / 300;
+    assert!(each <= IDLE_BYTES_MAX, "{each} bytes each");
+}

@@ -20,6 +20,7 @@ mod record;
 mod recorder;
 mod secret;
 mod server;
+mod traces;
 mod visitor;
 mod wait;
 
@@ -32,5 +33,6 @@ pub use record::{Line, read_log};
 pub use recorder::{Recorded, Recorder};
 pub use secret::{Secret, credulous, credulous_1_2};
 pub use server::{ROOT, SITE, Server, Setup, Signal};
+pub use traces::{Written, trace_of, written_below};
 pub use visitor::{Answer, Visitor, get};
 pub use wait::{LONG, StopAtEnd, Stopwatch, wait_for, wait_until};

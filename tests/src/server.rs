@@ -3,16 +3,19 @@
 //! The kernel chooses the port and the program says which one it is, so no two tests can want the
 //! same. It counts as started once it has said that it is ready.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binary::{Ran, program, seawall};
+use crate::traces::{Written, by_hand_below, trace_of, written_below};
 use crate::visitor::Visitor;
 use crate::wait::{LONG, wait_for, wait_until};
 
@@ -24,6 +27,14 @@ pub const ROOT: &str = "root.wall";
 const RATE: &str = "connections_per_client_per_s_max";
 /// Most lines of the program that are kept.
 const LINES_MAX: usize = 50_000;
+
+/// Time in which the last line of a program that has ended must have been read.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(2);
+/// Addresses that are no visitor's: where the program itself listens and finds its origins.
+const NOBODY: [&str; 1] = ["127.0.0.1"];
+
+/// Milliseconds of one tick of the kernel's accounts: `USER_HZ` is 100 on every Linux.
+const MS_PER_TICK: u64 = 10;
 
 /// A folder with a configuration and a policy in it.
 #[derive(Debug, Clone)]
@@ -180,8 +191,14 @@ impl Setup {
         std::thread::spawn(move || listener.hear(stderr));
         // Killed by its drop where it does not become ready.
         let unready = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server =
-            Server { child, setup: self.clone(), said, address: unready, address_tls: unready };
+        let mut server = Server {
+            child,
+            setup: self.clone(),
+            said,
+            clients: Mutex::default(),
+            address: unready,
+            address_tls: unready,
+        };
         server.wait_line("seawall: ready, generation ");
         let line = server.wait_line("seawall: listening on http://");
         server.address = line.rsplit('/').next().unwrap().parse().unwrap();
@@ -227,6 +244,13 @@ impl Said {
         self.lines.lock().unwrap().0.clone()
     }
 
+    /// Waits for its last line, for a moment: a child of its own may still hold the other end.
+    fn wait_end(&self) {
+        let lines = self.lines.lock().unwrap();
+        let talks = |said: &mut (Vec<String>, Talk)| said.1 == Talk::Talking;
+        drop(self.more.wait_timeout_while(lines, LAST_WORDS_WITHIN, talks));
+    }
+
     #[track_caller]
     fn wait_for(&self, part: &str) -> String {
         let found = |lines: &[String]| lines.iter().find(|line| line.contains(part)).cloned();
@@ -253,10 +277,14 @@ pub enum Signal {
 }
 
 /// A running server; killed when dropped.
+///
+/// Whichever test it was, nothing that the program wrote may hold the address of a visitor then.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
     said: Arc<Said>,
+    /// Where visitors came from.
+    clients: Mutex<BTreeSet<IpAddr>>,
     /// What it was started from.
     pub setup: Setup,
     /// Where it listens.
@@ -269,7 +297,13 @@ impl Server {
     /// A visitor from `source`.
     #[must_use]
     pub fn visitor(&self, source: &str) -> Visitor {
+        self.note_client(source);
         Visitor::new(source, self.address)
+    }
+
+    /// Somebody comes from there, or is said to: no trace of it may be left.
+    pub fn note_client(&self, source: &str) {
+        self.clients.lock().unwrap().insert(source.parse().unwrap());
     }
 
     /// The status of the answer to a GET by a new visitor from `127.1.1.1`.
@@ -356,6 +390,18 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    /// Milliseconds of processor time that it has used so far, its own and the kernel's for it
+    /// (Linux).
+    #[must_use]
+    #[track_caller]
+    pub fn cpu_ms(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The name in parentheses may hold spaces; utime and stime are the 14th and 15th fields.
+        let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
+        ticks * MS_PER_TICK
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub fn wait_end(&mut self) -> ExitStatus {
@@ -379,10 +425,34 @@ impl Server {
     }
 }
 
+impl Server {
+    /// The traces of visitors that it has left, without addresses that people wrote down themselves:
+    /// those stand in what is said of their policies.
+    fn traces(&self) -> Vec<String> {
+        self.said.wait_end();
+        let mut all = written_below(self.folder());
+        // Encrypted bytes and machine code are any bytes; the test of their own looks at them.
+        all.retain(|written| !written.name.contains("/state/snapshot"));
+        all.push(Written::new("standard error", self.lines().join("\n")));
+        let by_hand = by_hand_below(self.folder());
+        let clients = self.clients.lock().unwrap();
+        let strangers = clients.iter().filter(|ip| !NOBODY.contains(&ip.to_string().as_str()));
+        strangers
+            .filter(|ip| trace_of(**ip, &by_hand).is_none())
+            .filter_map(|ip| trace_of(*ip, &all))
+            .collect()
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // Both fail when it has ended already, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // A test that fails has its own words.
+        if !std::thread::panicking() {
+            let traces = self.traces();
+            assert!(traces.is_empty(), "addresses of visitors were written: {traces:#?}");
+        }
     }
 }

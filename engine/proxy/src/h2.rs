@@ -4,8 +4,8 @@
 //! origin, by the same code that vets and judges those, so that nothing can be said in one version
 //! that would be refused in the other.
 
-mod frames;
-mod meter;
+pub(crate) mod frames;
+pub(crate) mod meter;
 mod stream;
 pub(crate) mod turns;
 

@@ -22,6 +22,9 @@ mod edge;
 mod enforce;
 mod facts;
 mod failure;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzed;
 mod guard;
 mod h2;
 mod head;

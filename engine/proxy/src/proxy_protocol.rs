@@ -54,7 +54,7 @@ pub(crate) enum NotIntroduced {
 
 /// What is no PROXY header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct BadHeader;
+pub(crate) struct BadHeader;
 
 /// Reads exactly the PROXY header with which `stream` must begin.
 ///
@@ -89,13 +89,13 @@ async fn read(stream: &mut TcpStream, bytes_max: usize) -> Result<Introduced, No
 
 /// A header while it arrives.
 #[derive(Debug)]
-struct Header {
+pub(crate) struct Header {
     bytes: Vec<u8>,
     bytes_max: usize,
 }
 
 impl Header {
-    const fn new(bytes_max: usize) -> Self {
+    pub(crate) const fn new(bytes_max: usize) -> Self {
         Self { bytes: Vec::new(), bytes_max }
     }
 
@@ -104,7 +104,7 @@ impl Header {
     ///
     /// # Errors
     /// A byte that cannot stand where it stands.
-    fn offer(&mut self, next: &[u8]) -> Result<(usize, Option<Introduced>), BadHeader> {
+    pub(crate) fn offer(&mut self, next: &[u8]) -> Result<(usize, Option<Introduced>), BadHeader> {
         match self.bytes.first().or(next.first()) {
             Some(b'P') => self.offer_text(next),
             Some(b'\r') => self.offer_binary(next),

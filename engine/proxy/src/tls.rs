@@ -6,9 +6,9 @@
 //! and not by us, and nothing is accepted before the handshake is over (no early data: it can be
 //! sent twice by somebody else).
 
-mod hello;
+pub(crate) mod hello;
 mod identity;
-mod ja4;
+pub(crate) mod ja4;
 
 use std::io;
 use std::sync::Arc;

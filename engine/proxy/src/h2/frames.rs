@@ -12,7 +12,7 @@ const PREFACE: usize = 24;
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Data,
     Headers,
     Priority,
@@ -28,34 +28,34 @@ pub(super) enum Kind {
 
 /// A frame whose head, and the first bytes of whose payload, have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) kind: Kind,
+pub(crate) struct Frame {
+    pub(crate) kind: Kind,
     flags: u8,
-    pub(super) stream: u32,
-    pub(super) len: u32,
+    pub(crate) stream: u32,
+    pub(crate) len: u32,
     /// The first four bytes of its payload, as far as there are any.
-    pub(super) begins: u32,
+    pub(crate) begins: u32,
 }
 
 impl Frame {
     /// The flag that ends a stream, or that says that this answers another frame.
-    pub(super) const fn ends_stream(&self) -> bool {
+    pub(crate) const fn ends_stream(&self) -> bool {
         self.flags & 1 != 0
     }
 
     /// The same flag of SETTINGS and PING.
-    pub(super) const fn is_answer(&self) -> bool {
+    pub(crate) const fn is_answer(&self) -> bool {
         self.flags & 1 != 0
     }
 
-    pub(super) const fn ends_headers(&self) -> bool {
+    pub(crate) const fn ends_headers(&self) -> bool {
         self.flags & 4 != 0
     }
 }
 
 /// One direction of a connection.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(crate) struct Frames {
     preface: usize,
     head: [u8; HEAD + LOOK],
     /// Bytes of `head` that have come.
@@ -68,18 +68,18 @@ pub(super) struct Frames {
 
 impl Frames {
     /// What a client sends, or what a server does.
-    pub(super) const fn of(client: bool) -> Self {
+    pub(crate) const fn of(client: bool) -> Self {
         let preface = if client { PREFACE } else { 0 };
         Self { preface, head: [0; HEAD + LOOK], have: 0, want: HEAD, left: 0 }
     }
 
     /// Whether something has begun that has not come whole.
-    pub(super) const fn is_inside(&self) -> bool {
+    pub(crate) const fn is_inside(&self) -> bool {
         self.preface > 0 || self.have > 0
     }
 
     /// Reads on, and hands each frame whose beginning has come to `each`.
-    pub(super) fn read(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame)) {
+    pub(crate) fn read(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame)) {
         while !bytes.is_empty() {
             let skipped = bytes.len().min(self.preface.max(self.left));
             if skipped > 0 {

@@ -25,13 +25,13 @@ const EXT_SUPPORTED_VERSIONS: u16 = 43;
 pub(crate) struct Hello {
     /// The version of the message itself; 0x0303 in all that is new.
     pub(super) legacy_version: u16,
-    pub(super) ciphers: Vec<u16>,
+    pub(crate) ciphers: Vec<u16>,
     /// The numbers of the extensions, in their order.
-    pub(super) extensions: Vec<u16>,
+    pub(crate) extensions: Vec<u16>,
     pub(super) versions: Vec<u16>,
     pub(super) signatures: Vec<u16>,
     /// The first protocol that is offered inside.
-    pub(super) alpn: Option<Vec<u8>>,
+    pub(crate) alpn: Option<Vec<u8>>,
     /// The name, in lower case.
     pub(crate) sni: Option<Box<str>>,
 }

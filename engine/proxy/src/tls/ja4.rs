@@ -19,7 +19,7 @@ const HASH_DIGITS: usize = 12;
 const COUNT_MAX: usize = 99;
 
 /// The fingerprint of what a client said first.
-pub(super) fn ja4(hello: &Hello) -> String {
+pub(crate) fn ja4(hello: &Hello) -> String {
     let known = |numbers: &[u16]| -> Vec<u16> {
         numbers.iter().copied().filter(|number| !is_grease(*number)).collect()
     };

@@ -6,6 +6,7 @@
 use crate::repo::Repo;
 use crate::shell;
 use anyhow::{Context, bail};
+use std::path::PathBuf;
 
 /// Fuzzes each target whose name contains `filter` for `seconds`.
 ///
@@ -19,11 +20,21 @@ pub(crate) fn run(repo: &Repo, seconds: u32, filter: Option<&str>) -> anyhow::Re
     for target in targets {
         println!("fuzz: {target} for {seconds} s");
         let time = format!("-max_total_time={seconds}");
-        let mut cargo =
-            repo.cargo(&["fuzz", "run", "--fuzz-dir", "tests/fuzz", &target, "--", &time]);
+        // What it grows is kept in the first folder; the seeds are only read.
+        let grown = repo.join("tests/fuzz/corpus").join(&target);
+        std::fs::create_dir_all(&grown).context("making tests/fuzz/corpus")?;
+        let mut cargo = repo.cargo(&["fuzz", "run", "--fuzz-dir", "tests/fuzz", &target]);
+        cargo.args([grown, seeds(repo, &target)]).args(["--", &time]);
         shell::show(cargo.env("RUSTC_BOOTSTRAP", "1"))?;
     }
     Ok(())
+}
+
+/// Where the seeds of a target lie: those that read policies share theirs.
+fn seeds(repo: &Repo, target: &str) -> PathBuf {
+    let seeds = repo.join("tests/fuzz/seeds");
+    let own = seeds.join(target);
+    if own.is_dir() { own } else { seeds.join("policy") }
 }
 
 /// The names of the targets, in order.

@@ -92,6 +92,9 @@ fn explain(repo: &Repo, binary: &Path, folder: &Folder) {
     for site in SITES {
         println!("  curl -i -H 'Host: {site}.example' http://{at}/");
     }
+    let tls = folder.listen_tls().port();
+    println!("Over TLS, with a certificate of its own that -k lets pass:");
+    println!("  curl -ik --resolve alice.example:{tls}:127.0.0.1 https://alice.example:{tls}/");
     println!("In a browser: http://alice.localhost:{}/ (and garden, radio)", at.port());
     println!("\nEdit {} and save: the next request is judged by it.", shown(folder.policy()));
     let (binary, config) = (shown(binary.to_path_buf()), shown(folder.config()));

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The ports in `demo/seawall.toml`, used when they are free.
 pub(crate) const PORT: u16 = 8080;
+pub(crate) const TLS_PORT: u16 = 8443;
 pub(crate) const ORIGIN_PORT: u16 = 9001;
 
 /// What to do with the policies of an earlier run.
@@ -25,11 +26,19 @@ pub(crate) enum Earlier {
 #[derive(Debug)]
 pub(crate) struct Folder {
     dir: PathBuf,
+    ports: Ports,
+}
+
+/// Where everything of this run is.
+#[derive(Debug, Clone, Copy)]
+struct Ports {
     listen: SocketAddr,
+    listen_tls: SocketAddr,
+    origin: SocketAddr,
 }
 
 impl Folder {
-    /// Makes the copy in `dir`, with `origin` and a free port in its configuration.
+    /// Makes the copy in `dir`, with `origin` and free ports in its configuration.
     ///
     /// # Errors
     /// A file cannot be read or written, or no port is free.
@@ -53,9 +62,11 @@ impl Folder {
             copy(&repo.join("policies"), &policies)?;
         }
         copy(&repo.join("policies/wasm"), &policies.join("wasm"))?;
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(PORT)?));
-        configure(&repo.join("demo/seawall.toml"), &dir.join("seawall.toml"), listen, origin)?;
-        Ok(Self { dir, listen })
+        let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let (listen, listen_tls) = (local(free_port(PORT)?), local(free_port(TLS_PORT)?));
+        let ports = Ports { listen, listen_tls, origin };
+        configure(&repo.join("demo/seawall.toml"), &dir.join("seawall.toml"), ports)?;
+        Ok(Self { dir, ports })
     }
 
     /// The configuration file.
@@ -80,7 +91,12 @@ impl Folder {
 
     /// Where Seawall will listen.
     pub(crate) fn listen(&self) -> SocketAddr {
-        self.listen
+        self.ports.listen
+    }
+
+    /// Where it will listen for TLS.
+    pub(crate) fn listen_tls(&self) -> SocketAddr {
+        self.ports.listen_tls
     }
 }
 
@@ -97,17 +113,13 @@ fn free_port(wanted: u16) -> anyhow::Result<u16> {
 }
 
 /// Writes the configuration with this run's ports.
-fn configure(
-    template: &Path,
-    to: &Path,
-    listen: SocketAddr,
-    origin: SocketAddr,
-) -> anyhow::Result<()> {
+fn configure(template: &Path, to: &Path, ports: Ports) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(template)
         .with_context(|| format!("reading {}", template.display()))?;
     let text = text
-        .replace(&format!("127.0.0.1:{PORT}"), &listen.to_string())
-        .replace(&format!("127.0.0.1:{ORIGIN_PORT}"), &origin.to_string());
+        .replace(&format!("127.0.0.1:{PORT}"), &ports.listen.to_string())
+        .replace(&format!("127.0.0.1:{TLS_PORT}"), &ports.listen_tls.to_string())
+        .replace(&format!("127.0.0.1:{ORIGIN_PORT}"), &ports.origin.to_string());
     std::fs::write(to, text).with_context(|| format!("writing {}", to.display()))
 }
 
@@ -143,11 +155,14 @@ mod tests {
     fn the_shipped_configuration_takes_this_runs_ports() {
         let repo = Repo::find().unwrap();
         let to = std::env::temp_dir().join(format!("seawall-xtask-{}.toml", std::process::id()));
-        let (listen, origin) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
-        configure(&repo.join("demo/seawall.toml"), &to, listen, origin).unwrap();
+        let [listen, listen_tls, origin] =
+            ["127.0.0.1:1", "127.0.0.1:3", "127.0.0.1:2"].map(|at| at.parse().unwrap());
+        let ports = Ports { listen, listen_tls, origin };
+        configure(&repo.join("demo/seawall.toml"), &to, ports).unwrap();
         let text = std::fs::read_to_string(&to).unwrap();
         std::fs::remove_file(&to).unwrap();
         assert!(text.contains("\"127.0.0.1:1\"") && text.contains("\"http://127.0.0.1:2\""));
-        assert!(!text.contains("8080\"") && !text.contains("9001\""));
+        assert!(text.contains("https = [\"127.0.0.1:3\"]"));
+        assert!(["8080\"", "8443\"", "9001\""].iter().all(|port| !text.contains(port)));
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod origin;
 pub(crate) mod promise;
 pub(crate) mod scenes;
 pub(crate) mod seawall;
+pub(crate) mod secret;
 pub(crate) mod site;
 pub(crate) mod tally;
 pub(crate) mod visitors;

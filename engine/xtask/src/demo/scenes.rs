@@ -11,6 +11,7 @@ use crate::demo::edit::{Defence, PolicyFile, Saving};
 use crate::demo::folder::Folder;
 use crate::demo::promise::Report;
 use crate::demo::seawall::{Complaint, Seawall, Voice};
+use crate::demo::secret;
 use crate::demo::tally::{Counts, Tally};
 use crate::demo::visitors::{self, BROWSER, Crowd};
 use anyhow::{Context, bail};
@@ -71,6 +72,7 @@ impl Stage {
     fn play(&mut self, folder: &Folder) -> anyhow::Result<()> {
         let visitors = visitors::start(folder.listen(), &self.tally)?;
         self.quiet()?;
+        self.over_tls(folder)?;
         let attack = Attack::start(folder.listen(), &self.tally)?;
         self.attacked()?;
         self.first_edit()?;
@@ -108,6 +110,31 @@ impl Stage {
         let scene = self.begin("a quiet moment: visitors only");
         clock::pause(Duration::from_millis(1_500));
         self.end("quiet", &scene);
+        Ok(())
+    }
+
+    /// The same sites and the same policy over TLS.
+    fn over_tls(&mut self, folder: &Folder) -> anyhow::Result<()> {
+        if secret::curl().is_none() {
+            println!("demo: curl is not installed, so nobody comes over TLS");
+            return Ok(());
+        }
+        let scene = self.begin("a visitor comes over TLS");
+        let seen = secret::ask("alice.example", folder.listen_tls(), "/");
+        let said = match &seen {
+            Ok(seen) => format!("{} over HTTP/{}", seen.status, seen.version),
+            Err(error) => format!("{error:#}"),
+        };
+        // Not every curl speaks HTTP/2; what it speaks is said and not promised.
+        let served = seen.is_ok_and(|seen| seen.status == 200);
+        self.report.promise(served, format!("the visitor over TLS is served ({said})"));
+        // Nobody is let into a site of which there is none, over TLS either.
+        let stranger = secret::ask("nobody.example", folder.listen_tls(), "/");
+        let refused = stranger.is_ok_and(|seen| seen.status == 421);
+        self.report.promise(refused, "a site that is not ours is refused over TLS too".to_owned());
+        // The others come all the time, and are looked at for a moment here too.
+        clock::pause(Duration::from_millis(500));
+        self.end("over TLS", &scene);
         Ok(())
     }
 
