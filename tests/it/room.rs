@@ -43,7 +43,8 @@ fn connections_that_say_nothing_make_room_for_visitors() {
     let mut waiting = at_gate(&server, "127.5.0.2");
     let connect = |n: usize| {
         let mut visitor = server.visitor(&format!("127.5.1.{n}"));
-        visitor.connect().unwrap();
+        // Past the cap one may be reset before it knows that it was there.
+        drop(visitor.connect());
         visitor
     };
     let silent: Vec<_> = (1..=60).map(connect).collect();
