@@ -65,6 +65,28 @@ fn connections_that_say_nothing_make_room_for_visitors() {
 }
 
 #[test]
+fn with_few_files_there_are_fewer_places_and_always_one_for_the_admin() {
+    let origin = Origin::start();
+    let server = Setup::new(origin.address, POLICY).open_files(512).start();
+    let said = server.wait_line("files may be open");
+    assert!(said.contains("512 files") && said.contains("112 connections"), "{said}");
+    let connect = |n: usize| {
+        let mut visitor = server.visitor(&format!("127.5.{}.{}", 20 + n / 200, 1 + n % 200));
+        drop(visitor.connect());
+        visitor
+    };
+    let silent: Vec<_> = (0..800).map(connect).collect();
+    assert_eq!(server.setup.run(&["status"]).code, Some(0));
+    let served = |n: usize| server.visitor(&format!("127.5.40.{n}")).get("/").ok();
+    for n in 1..=5 {
+        assert_eq!(wait_for("a visitor is served", || served(n)).status, 200);
+    }
+    assert_eq!(server.number("/edge/accept_errors"), 0);
+    assert!(server.number("/edge/open") <= 112 + 64);
+    drop(silent);
+}
+
+#[test]
 fn who_comes_too_fast_is_reset_and_the_neighbour_is_not() {
     let origin = Origin::start();
     let server = server(&origin, "connections_per_client_per_s_max = 5");
