@@ -4,12 +4,16 @@
 //! a code that leads the host's technologist, and nobody else, back to the rule: the code is derived
 //! from generation and rule and is no secret, but means nothing without the history of policies.
 
+use std::fmt::{self, Write as _};
+
 use bytes::BytesMut;
 use pingora_http::{ResponseHeader, StatusCode};
 use seawall_model::{Generation, Reason};
 
 use crate::head::Persistence;
 
+/// Room for most heads.
+const HEAD_BYTES: usize = 160;
 /// An odd number, so that multiplying by it can be undone: neighbours look unrelated.
 const SPREAD: u32 = 0x9e37_79b1;
 /// Its inverse modulo 2^32.
@@ -30,7 +34,26 @@ const fn inverse(odd: u32) -> u32 {
 /// The opaque code of a refusal: `w-` and eight hexadecimal digits.
 #[must_use]
 pub fn answer_code(generation: Generation, reason: Reason) -> String {
-    format!("w-{:08x}", number(generation, reason).wrapping_mul(SPREAD))
+    Code::of(generation, reason).to_string()
+}
+
+/// The code of a refusal; displayed as it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Code(u32);
+
+impl Code {
+    /// Bytes of one.
+    const LEN: usize = 10;
+
+    pub(crate) fn of(generation: Generation, reason: Reason) -> Self {
+        Self(number(generation, reason).wrapping_mul(SPREAD))
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "w-{:08x}", self.0)
+    }
 }
 
 /// What a code stands for: the low 16 bits of the generation, and the reason.
@@ -72,7 +95,7 @@ pub(crate) enum BodyWanted {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) retry_after_ms: Option<u64>,
-    pub(crate) code: Option<String>,
+    pub(crate) code: Option<Code>,
     pub(crate) body: BodyWanted,
     pub(crate) persistence: Persistence,
 }
@@ -91,9 +114,11 @@ impl Answer {
 
     /// The body: the code, or else what the status means.
     pub(crate) fn text(&self) -> String {
-        let mut text = self.code.clone().unwrap_or_else(|| meaning(self.status).to_owned());
-        text.push('\n');
-        text
+        self.code.map_or_else(|| format!("{}\n", meaning(self.status)), |code| format!("{code}\n"))
+    }
+
+    fn text_len(&self) -> usize {
+        self.code.map_or_else(|| meaning(self.status).len(), |_| Code::LEN) + 1
     }
 
     /// When to come again, where that means something: in whole seconds, rounded up, since who comes
@@ -105,14 +130,14 @@ impl Answer {
 
     /// Bytes of body that are sent.
     pub(crate) fn bytes_out(&self) -> u64 {
-        if self.body == BodyWanted::Yes { self.text().len() as u64 } else { 0 }
+        if self.body == BodyWanted::Yes { self.text_len() as u64 } else { 0 }
     }
 
     /// Its head, for where pingora writes it.
     pub(crate) fn header(&self) -> Option<ResponseHeader> {
         let mut header = ResponseHeader::build(self.status, Some(4)).ok()?;
         header.insert_header("Content-Type", "text/plain").ok()?;
-        header.insert_header("Content-Length", self.text().len()).ok()?;
+        header.insert_header("Content-Length", self.text_len()).ok()?;
         if let Some(seconds) = self.retry_after_s() {
             header.insert_header("Retry-After", seconds).ok()?;
         }
@@ -121,23 +146,29 @@ impl Answer {
 
     /// Adds the answer to what is about to be sent.
     pub(crate) fn write_to(&self, out: &mut BytesMut) {
-        let text = self.text();
-        let status = self.status;
-        let head = format!(
-            "HTTP/1.1 {status} {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n",
-            meaning(status),
-            text.len()
-        );
-        out.extend_from_slice(head.as_bytes());
+        out.reserve(HEAD_BYTES);
+        // Memory is the only thing that could fail here, and it does not say so.
+        let _infallible = self.put(out);
+    }
+
+    fn put(&self, out: &mut BytesMut) -> fmt::Result {
+        let (status, meaning) = (self.status, meaning(self.status));
+        let len = self.text_len();
+        write!(
+            out,
+            "HTTP/1.1 {status} {meaning}\r\nContent-Type: text/plain\r\nContent-Length: {len}\r\n"
+        )?;
         if let Some(seconds) = self.retry_after_s() {
-            out.extend_from_slice(format!("Retry-After: {seconds}\r\n").as_bytes());
+            write!(out, "Retry-After: {seconds}\r\n")?;
         }
         if self.persistence == Persistence::Close {
-            out.extend_from_slice(b"Connection: close\r\n");
+            out.write_str("Connection: close\r\n")?;
         }
-        out.extend_from_slice(b"\r\n");
-        if self.body == BodyWanted::Yes {
-            out.extend_from_slice(text.as_bytes());
+        out.write_str("\r\n")?;
+        match (self.body, self.code) {
+            (BodyWanted::No, _) => Ok(()),
+            (BodyWanted::Yes, Some(code)) => writeln!(out, "{code}"),
+            (BodyWanted::Yes, None) => writeln!(out, "{meaning}"),
         }
     }
 }
@@ -179,6 +210,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_is_as_long_as_its_head_says() {
+        for (code, status) in [(None, 403), (None, 431), (None, 299), (Some(Code(7)), 429)] {
+            let answer = Answer { code, ..Answer::last(status) };
+            let said = said(&answer);
+            let (head, body) = said.split_once("\r\n\r\n").unwrap();
+            assert_eq!(body, answer.text());
+            assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{head}");
+            assert_eq!(answer.bytes_out(), body.len() as u64);
+        }
+    }
+
+    #[test]
     fn waiting_is_rounded_up_and_said_only_where_it_means_something() {
         let mut answer = Answer { retry_after_ms: Some(1_001), ..Answer::last(429) };
         assert!(said(&answer).contains("\r\nRetry-After: 2\r\n"));
@@ -199,7 +242,7 @@ mod tests {
 
     #[test]
     fn an_answer_names_no_product() {
-        let answer = Answer { code: Some("w-00000000".to_owned()), ..Answer::last(421) };
+        let answer = Answer { code: Some(Code(0)), ..Answer::last(421) };
         let said = said(&answer).to_ascii_lowercase();
         assert!(
             !said.contains("server:") && !said.contains("pingora") && !said.contains("seawall")

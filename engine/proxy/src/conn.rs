@@ -125,10 +125,16 @@ impl Conn {
         }
     }
 
+    /// Notes how far the exchange is.
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
-        let waits_from_ms = if phase == Phase::Head { self.age_ms() } else { BUSY };
-        self.waits_from_ms.store(waits_from_ms, Relaxed);
+        self.waits_from_ms.store(BUSY, Relaxed);
+    }
+
+    /// Notes that from `now` on a request is waited for.
+    pub(crate) fn wait(&self, now: Instant) {
+        self.phase.store(Phase::Head as u8, Relaxed);
+        self.waits_from_ms.store(self.age_ms(now), Relaxed);
     }
 
     /// Notes over HTTP/2 how many streams are open; without any, a request is waited for.
@@ -136,13 +142,14 @@ impl Conn {
         self.streams.store(u32::try_from(open).unwrap_or(u32::MAX), Relaxed);
         let is_waiting = self.waits_from_ms.load(Relaxed) != BUSY;
         if is_waiting != (open == 0) {
-            let waits_from_ms = if open == 0 { self.age_ms() } else { BUSY };
+            let waits_from_ms = if open == 0 { self.age_ms(Instant::now()) } else { BUSY };
             self.waits_from_ms.store(waits_from_ms, Relaxed);
         }
     }
 
-    fn age_ms(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(BUSY - 1)
+    fn age_ms(&self, now: Instant) -> u64 {
+        let age = now.saturating_duration_since(self.born);
+        u64::try_from(age.as_millis()).unwrap_or(BUSY - 1)
     }
 
     /// How little would be lost with the connection, while it only waits for a request.
@@ -151,7 +158,7 @@ impl Conn {
         if from_ms == BUSY {
             return None;
         }
-        let waited_ms = self.age_ms().saturating_sub(from_ms);
+        let waited_ms = self.age_ms(Instant::now()).saturating_sub(from_ms);
         Some(Idleness { never_asked: !self.has_asked.load(Relaxed), waited_ms })
     }
 

@@ -51,7 +51,8 @@ impl Stop {
     }
 
     pub(crate) fn is_asked(&self) -> bool {
-        *self.asked.borrow()
+        // A sender that is gone asks too.
+        self.tally.is_stopping.load(Relaxed) || self.asked.has_changed().is_err()
     }
 
     /// The flag in pingora's form.

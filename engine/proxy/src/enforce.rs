@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use seawall_model::Verdict;
 
 use crate::admission::{NoRoom, Permit, Room};
-use crate::answer::{Answer, BodyWanted, answer_code};
+use crate::answer::{Answer, BodyWanted, Code};
 use crate::counters::count;
 use crate::edge::Edge;
 use crate::guard::Here;
@@ -208,10 +208,11 @@ fn refuse(case: Case, manner: Manner, status: u16, retry_after_ms: Option<u64>) 
 
 fn answer(mut case: Case, manner: Manner, status: u16, retry_after_ms: Option<u64>) -> Answer {
     count(&case.edge().counters.refused);
-    let code = Some(answer_code(case.live.generation, case.decision.reason));
+    let code = Some(Code::of(case.live.generation, case.decision.reason));
     let Manner { body, persistence, .. } = manner;
     let answer = Answer { status, retry_after_ms, code, body, persistence };
     case.status = status;
     case.bytes_out = answer.bytes_out();
+    case.is_over = true;
     answer
 }

@@ -13,6 +13,7 @@ mod ahead;
 
 use std::fmt::Debug;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -36,6 +37,9 @@ pub(crate) use ahead::Here;
 
 /// Bytes taken from the kernel at once while reading into our own buffer.
 const READ_BYTES: usize = 4096;
+
+/// Bytes of a buffer that a connection may keep between requests.
+const KEPT_BYTES: usize = 512;
 
 /// What a guarded stream runs over.
 pub(crate) trait Transport:
@@ -203,24 +207,21 @@ impl<S: Transport> GuardedStream<S> {
 
     /// Reads until a complete head stands at the front.
     pub(crate) async fn next_head(&mut self) -> NextHead {
-        self.conn.enter(Phase::Head);
-        self.read_alarm = Alarm::default();
-        if self.ahead.is_empty() {
-            // An idle connection holds no buffer.
+        let began = Instant::now();
+        self.conn.wait(began);
+        if self.ahead.is_empty() && self.ahead.capacity() > KEPT_BYTES {
+            // An idle connection holds next to no buffer.
             self.ahead = BytesMut::new();
         }
         let mut scan = Scan::default();
         let mut reads = 0;
-        let mut deadline = later(Instant::now(), Duration::from_millis(self.limits.idle_ms));
+        let mut deadline = later(began, Duration::from_millis(self.limits.idle_ms));
         loop {
-            if scan.is_empty() && !self.ahead.is_empty() {
-                if self.ahead.starts_with(b"\r\n") {
-                    // One empty line before a request is an old client's habit (RFC 9112 §2.2); a
-                    // second one is refused below.
-                    self.ahead.advance(2);
-                }
-                let total = Duration::from_millis(self.limits.head_total_ms);
-                deadline = later(Instant::now(), total);
+            let begins = scan.is_empty() && !self.ahead.is_empty();
+            if begins && self.ahead.starts_with(b"\r\n") {
+                // One empty line before a request is an old client's habit (RFC 9112 §2.2); a
+                // second one is refused below.
+                self.ahead.advance(2);
             }
             match scan.advance(&self.ahead, &self.limits) {
                 Ok(Some(len)) => return NextHead::Complete(len),
@@ -229,6 +230,14 @@ impl<S: Transport> GuardedStream<S> {
                 }
                 Ok(None) => {}
                 Err(why) => return NextHead::Refused(why),
+            }
+            // Most heads come in one piece and need no deadline.
+            if begins {
+                let total = Duration::from_millis(self.limits.head_total_ms);
+                deadline = later(Instant::now(), total);
+            } else if !scan.is_empty() && deadline <= Instant::now() {
+                self.late_head();
+                return NextHead::Over;
             }
             match std::future::poll_fn(|cx| self.poll_head(cx, deadline)).await {
                 Ok(0) | Err(_) => return NextHead::Over,
@@ -239,14 +248,10 @@ impl<S: Transport> GuardedStream<S> {
 
     /// Reads more of a head, until `deadline`.
     fn poll_head(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<io::Result<usize>> {
-        let now = Instant::now();
-        if deadline <= now {
-            return Poll::Ready(Err(self.late_head()));
-        }
         if let Poll::Ready(read) = self.poll_fill(cx) {
             return Poll::Ready(read);
         }
-        ready!(self.read_alarm.poll(cx, deadline, now));
+        ready!(self.read_alarm.poll(cx, deadline, Instant::now()));
         Poll::Ready(Err(self.late_head()))
     }
 
@@ -279,8 +284,8 @@ impl<S: Transport> GuardedStream<S> {
 
     /// Reads what is there into `ahead`. Before waiting, sends what we have to say.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut room = [0; READ_BYTES];
-        let mut buf = ReadBuf::new(&mut room);
+        let mut room = [MaybeUninit::uninit(); READ_BYTES];
+        let mut buf = ReadBuf::uninit(&mut room);
         match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
             Poll::Ready(Ok(())) => {
                 self.ahead.extend_from_slice(buf.filled());

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use seawall_model::Tick;
+
 use crate::answer::{Answer, BodyWanted};
 use crate::conn::Conn;
 use crate::counters::count;
@@ -41,13 +43,20 @@ pub(crate) enum Mode {
     Last,
 }
 
+/// Which request of its connection, and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Nth {
+    pub(crate) requests: u32,
+    pub(crate) mode: Mode,
+    pub(crate) now: Tick,
+}
+
 /// Judges the request whose head is the first `head_bytes` of `ahead`.
 pub(crate) fn judge(
     edge: &Arc<Edge>,
     conn: &Conn,
     (ahead, head_bytes): (&[u8], usize),
-    requests: u32,
-    mode: Mode,
+    &Nth { requests, mode, now }: &Nth,
 ) -> Step {
     conn.note_asked();
     let bytes = ahead.get(..head_bytes).unwrap_or_default();
@@ -67,7 +76,6 @@ pub(crate) fn judge(
         count(&edge.counters.misdirected);
         return Step::last(421, head.framing);
     }
-    let now = (edge.now)();
     let live = edge.handle.load();
     let fields = WireFields(head.fields);
     let spoken = conn.spoken().cloned();

@@ -129,13 +129,13 @@ mod tests {
         let [asked, busy, silent] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(conn);
         let pause = || tokio::time::advance(Duration::from_millis(3));
         asked.note_asked();
-        asked.enter(Phase::Head);
+        asked.wait(tokio::time::Instant::now());
         busy.enter(Phase::Answered);
         pause().await;
-        silent.enter(Phase::Head);
+        silent.wait(tokio::time::Instant::now());
         pause().await;
         let young = conn("192.0.2.4");
-        young.enter(Phase::Head);
+        young.wait(tokio::time::Instant::now());
         let all = [&asked, &busy, &silent, &young];
         let entries = all.map(|conn| registry.enter(Arc::clone(conn)));
         let ended = || all.map(|conn| conn.is_ended());

@@ -25,6 +25,8 @@ pub(crate) struct Case {
     pub(crate) status: u16,
     /// Bytes of the answer's body.
     pub(crate) bytes_out: u64,
+    /// It was answered with the decision, in no time.
+    pub(crate) is_over: bool,
     /// What tracks `on response` look at when the answer has ended.
     pub(crate) kept: Option<Kept>,
 }
@@ -46,7 +48,17 @@ impl Case {
         began: Tick,
     ) -> Self {
         let edge = Arc::clone(edge);
-        Self { edge, live, site, decision, began, status: 0, bytes_out: 0, kept: None }
+        Self {
+            edge,
+            live,
+            site,
+            decision,
+            began,
+            status: 0,
+            bytes_out: 0,
+            is_over: false,
+            kept: None,
+        }
     }
 
     /// Tells the policy how the request was answered.
@@ -71,7 +83,7 @@ impl Drop for Case {
     fn drop(&mut self) {
         let Decision { verdict, reason } = self.decision;
         self.live.tally.decided(verdict.kind());
-        let took_ms = (self.edge.now)().since_ms(self.began);
+        let took_ms = if self.is_over { 0 } else { (self.edge.now)().since_ms(self.began) };
         if let (Some(kept), 1..) = (self.kept.take(), self.status) {
             let (status, bytes_out) = (self.status, self.bytes_out);
             self.tell(&kept, Answered { status, bytes_out, latency_ms: took_ms });

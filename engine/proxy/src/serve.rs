@@ -4,12 +4,14 @@
 //! that are admitted; pingora gives it back when the answer is complete and the connection can go
 //! on.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_proxy::HttpProxy;
+use seawall_model::Tick;
 use tokio::io::AsyncWriteExt;
 
 use crate::conn::Conn;
@@ -19,7 +21,7 @@ use crate::edge::Edge;
 use crate::enforce::{Admitted, Held, Next};
 use crate::guard::{GuardedStream, NextHead};
 use crate::head::{BadHead, Framing};
-use crate::judge::{Mode, Step, judge, refused};
+use crate::judge::{Mode, Nth, Step, judge, refused};
 use crate::service::Service;
 
 /// What a worker serves connections with.
@@ -34,8 +36,11 @@ impl Server {
     /// Serves one connection to its end.
     pub(crate) async fn serve(mut self, mut stream: Box<GuardedStream>) {
         let mut requests: u32 = 0;
+        // One for all requests: each would cost more than reading its head.
+        let mut stop = self.stop.clone();
+        let mut asked = pin!(stop.asked());
         loop {
-            let Some(found) = self.next_head(&mut stream).await else {
+            let Some(found) = self.next_head(&mut stream, asked.as_mut()).await else {
                 // What was said last may not have left yet.
                 let _ = stream.flush().await;
                 return;
@@ -88,9 +93,9 @@ impl Server {
     }
 
     /// Whether the connection may go on after its request number `requests`.
-    fn mode(&self, conn: &Conn, requests: u32) -> Mode {
+    fn mode(&self, conn: &Conn, requests: u32, now: Tick) -> Mode {
         let limits = &self.edge.limits;
-        let age_ms = (self.edge.now)().since_ms(conn.accepted);
+        let age_ms = now.since_ms(conn.accepted);
         if requests >= limits.connection_requests_max || age_ms >= limits.connection_age_ms {
             conn.note_last();
             count(&self.edge.counters.used_up);
@@ -106,11 +111,12 @@ impl Server {
         found: Result<usize, BadHead>,
         requests: u32,
     ) -> (usize, Step) {
-        let mode = self.mode(&stream.conn, requests);
+        let now = (self.edge.now)();
+        let mode = self.mode(&stream.conn, requests, now);
         match found {
             Ok(len) => {
                 let front = (stream.ahead(), len);
-                (len, judge(&self.edge, &stream.conn, front, requests, mode))
+                (len, judge(&self.edge, &stream.conn, front, &Nth { requests, mode, now }))
             }
             Err(why) => (0, refused(&self.edge, why)),
         }
@@ -118,7 +124,11 @@ impl Server {
 
     /// The next head, if one comes; a connection on which none has begun ends when the data plane
     /// stops.
-    async fn next_head(&mut self, stream: &mut GuardedStream) -> Option<Result<usize, BadHead>> {
+    async fn next_head(
+        &self,
+        stream: &mut GuardedStream,
+        mut asked: Pin<&mut impl Future<Output = ()>>,
+    ) -> Option<Result<usize, BadHead>> {
         loop {
             let is_asked = self.stop.is_asked();
             if is_asked && !stream.has_begun() {
@@ -131,7 +141,7 @@ impl Server {
                     NextHead::Refused(why) => Some(Err(why)),
                     NextHead::Over => None,
                 },
-                () = self.stop.asked(), if !is_asked => {}
+                () = asked.as_mut(), if !is_asked => {}
             }
         }
     }

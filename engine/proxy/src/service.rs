@@ -21,7 +21,7 @@ use crate::drain::{Busy, Stop};
 use crate::edge::Edge;
 use crate::enforce::{Admitted, Next};
 use crate::h2::turns::Turn;
-use crate::judge::{Mode, judge};
+use crate::judge::{Mode, Nth, judge};
 use crate::{failure, h2, upstream};
 
 /// What travels with one request.
@@ -188,7 +188,8 @@ impl Service {
     fn judge(&self, conn: &Conn, session: &Session) -> Next {
         let head = h2::as_head(session.req_header());
         let requests = conn.next_request(self.edge.limits.connection_requests_max);
-        judge(&self.edge, conn, (&head, head.len()), requests, Mode::Serving).next
+        let nth = Nth { requests, mode: Mode::Serving, now: (self.edge.now)() };
+        judge(&self.edge, conn, (&head, head.len()), &nth).next
     }
 }
 
