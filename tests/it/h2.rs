@@ -124,6 +124,41 @@ fn requests_are_judged_and_forwarded_as_in_http_1() {
 }
 
 #[test]
+fn an_origin_that_hangs_is_504() {
+    let origin = Origin::start();
+    let limits = "origin_head_ms = 300";
+    let setup = Setup::new(origin.address, POLICY).tls(SELF_SIGNED).limits(limits);
+    let server = setup.start();
+    within(async {
+        let mut client = client(&server).await;
+        for (path, expected) in [("/gate", 504), ("/", 200)] {
+            assert_eq!(status(&mut client, path).await, expected, "{path}");
+        }
+    });
+    assert_eq!(server.number("/edge/origin_late"), 1);
+}
+
+#[test]
+fn an_old_connection_takes_no_more_and_a_request_has_its_time() {
+    let origin = Origin::start();
+    let limits = "connection_age_ms = 1_000\nrequest_total_ms = 2_000";
+    let setup = Setup::new(origin.address, POLICY).tls(SELF_SIGNED).limits(limits);
+    let server = setup.start();
+    within(async {
+        let mut old = client(&server).await;
+        assert_eq!(status(&mut old, "/").await, 200);
+        while ask(&mut old, request(Method::GET, SITE, "/"), None).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(server.number("/edge/used_up"), 1);
+        let mut client = client(&server).await;
+        let held = ask(&mut client, request(Method::GET, SITE, "/gate"), None).await;
+        assert!(held.is_err(), "{held:?}");
+    });
+    assert_eq!(server.number("/edge/request_late"), 1);
+}
+
+#[test]
 fn an_open_connection_is_judged_by_the_new_policy() {
     let (_origin, server) = server();
     within(async {

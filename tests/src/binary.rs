@@ -26,8 +26,22 @@ pub fn binary() -> PathBuf {
 /// folder for all of them, so that they also show that programs can share it.
 #[must_use]
 pub fn program() -> Command {
+    program_with(None)
+}
+
+/// The same, where it may open no more than so many files.
+#[must_use]
+pub(crate) fn program_with(open_files: Option<u32>) -> Command {
     let tests = std::env::current_exe().unwrap();
-    let mut command = Command::new(binary());
+    let mut command = match open_files {
+        None => Command::new(binary()),
+        Some(most) => {
+            // The shell takes the limit on, then becomes the program.
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]).arg(binary());
+            shell
+        }
+    };
     command.env("XDG_CACHE_HOME", tests.parent().unwrap().join("seawall-test-cache"));
     command
 }

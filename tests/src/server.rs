@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::binary::{Ran, program, seawall};
+use crate::binary::{Ran, program_with, seawall};
 use crate::traces::{Written, by_hand_below, trace_of, written_below};
 use crate::visitor::Visitor;
 use crate::wait::{LONG, wait_for, wait_until};
@@ -47,6 +47,7 @@ pub struct Setup {
     trusted_key: Option<String>,
     section: String,
     tls: Option<String>,
+    open_files: Option<u32>,
 }
 
 impl Setup {
@@ -62,6 +63,7 @@ impl Setup {
             trusted_key: None,
             section: String::new(),
             tls: None,
+            open_files: None,
         };
         std::fs::create_dir(setup.path("policies")).unwrap();
         setup.write(ROOT, policy);
@@ -136,6 +138,13 @@ impl Setup {
         self
     }
 
+    /// With so many files that the program may open.
+    #[must_use]
+    pub fn open_files(mut self, most: u32) -> Self {
+        self.open_files = Some(most);
+        self
+    }
+
     /// Writes `seawall.toml` and hands back its text.
     pub fn write_config(&self) -> String {
         let Self { listen, log_level, .. } = self;
@@ -177,7 +186,7 @@ impl Setup {
     #[track_caller]
     pub fn start(&self) -> Server {
         self.write_config();
-        let mut child = program()
+        let mut child = program_with(self.open_files)
             .args(["run", "-c", "seawall.toml"])
             .current_dir(self.dir.path())
             .stdin(Stdio::null())

@@ -104,7 +104,7 @@ pub struct HeadRead {
     pub keeps: bool,
     /// The connection is to become a WebSocket.
     pub is_websocket: bool,
-    /// Its client may wait for an interim answer.
+    /// Its client may wait to be asked for the body.
     pub waits: bool,
 }
 
@@ -126,11 +126,11 @@ pub fn head(bytes: &[u8], piece: usize, limits: &EdgeLimits) -> Came<HeadRead, B
 fn whole_head(bytes: &[u8], limits: &EdgeLimits) -> Came<HeadRead, BadHead> {
     let mut room = field_room();
     let read = vet(bytes, &mut room, limits).and_then(|head| Folded::of(&head).map(|_| head));
-    let Head { method, host, path, query, fields, framing, persistence, purpose, waits } =
-        match read {
-            Ok(head) => head,
-            Err(why) => return Came::Bad(why),
-        };
+    let head = match read {
+        Ok(head) => head,
+        Err(why) => return Came::Bad(why),
+    };
+    let Head { method, host, path, query, fields, framing, persistence, purpose, waits } = head;
     Came::Whole(HeadRead {
         bytes: bytes.len(),
         method: method.to_owned(),

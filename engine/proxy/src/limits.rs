@@ -158,7 +158,8 @@ limits! {
     pub tunnel_idle_ms: u64 = 600_000;
     /// To connect to an origin, in milliseconds.
     pub origin_connect_ms: u64 = 1_000;
-    /// From the end of a request to the head of the origin's answer, in milliseconds. Counter:
+    /// From the end of a request to the head of the origin's answer, in milliseconds. Over HTTP/2
+    /// it bounds the origin's silence within an answer too, where it is shorter than that. Counter:
     /// `origin_late`.
     pub origin_head_ms: u64 = 30_000;
     /// Silence of the origin in the middle of an answer, in milliseconds.

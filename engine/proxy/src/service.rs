@@ -101,7 +101,7 @@ impl ProxyHttp for Service {
         ctx: &mut Exchange,
     ) -> Result<Box<HttpPeer>> {
         let admitted = ctx.admitted.as_ref().ok_or_else(unadmitted)?;
-        upstream::peer(admitted).map(Box::new)
+        upstream::peer(admitted, ctx.turn.is_some()).map(Box::new)
     }
 
     async fn upstream_request_filter(

@@ -58,14 +58,20 @@ const HOP_CLAIMS: [&str; 29] = [
     "proxy",
 ];
 
-/// The origin for an admitted request.
-pub(crate) fn peer(admitted: &Admitted) -> Result<HttpPeer> {
+/// The origin for an admitted request, and whether it came over HTTP/2.
+pub(crate) fn peer(admitted: &Admitted, is_h2: bool) -> Result<HttpPeer> {
     let origin = admitted
         .route()
         .origin()
         .ok_or_else(|| Error::explain(ErrorType::HTTPStatus(502), "no origin"))?;
     let mut peer = HttpPeer::new(origin, false, String::new());
-    set_deadlines(&mut peer, &admitted.edge().limits, admitted.purpose());
+    let limits = &admitted.edge().limits;
+    set_deadlines(&mut peer, limits, admitted.purpose());
+    if is_h2 {
+        // No guard waits for the answer's head there: what is shorter holds for all of it.
+        let shorter = limits.origin_head_ms.min(limits.origin_read_ms);
+        peer.options.read_timeout = Some(Duration::from_millis(shorter));
+    }
     Ok(peer)
 }
 
