@@ -27,7 +27,7 @@ floor {
 ";
 
 /// Runs `of` on a runtime of its own, within what any machine needs.
-fn within<T>(of: impl Future<Output = T>) -> T {
+pub(crate) fn within<T>(of: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(LONG, of).await.unwrap() })
 }
@@ -38,7 +38,7 @@ async fn connect(server: &Server, name: &str) -> TlsStream<TcpStream> {
     connector.connect(name.to_owned().try_into().unwrap(), io).await.unwrap()
 }
 
-async fn client(server: &Server) -> SendRequest<Bytes> {
+pub(crate) async fn client(server: &Server) -> SendRequest<Bytes> {
     // What one stream does not read must not take the window from the others.
     let mut builder = h2::client::Builder::new();
     builder.initial_connection_window_size(1 << 24);
@@ -48,13 +48,13 @@ async fn client(server: &Server) -> SendRequest<Bytes> {
     client.ready().await.unwrap()
 }
 
-fn request(method: Method, host: &str, path: &str) -> Request<()> {
+pub(crate) fn request(method: Method, host: &str, path: &str) -> Request<()> {
     let uri = format!("https://{host}{path}");
     Request::builder().method(method).uri(uri).version(Version::HTTP_2).body(()).unwrap()
 }
 
 /// The status and the body of an answer, or how there was none.
-async fn ask(
+pub(crate) async fn ask(
     client: &mut SendRequest<Bytes>,
     request: Request<()>,
     body: Option<Bytes>,

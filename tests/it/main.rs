@@ -55,6 +55,7 @@ mod pure;
 /// A save takes effect, whichever way it is made.
 mod reload;
 /// Rules are made in minutes, and those that burn are ended and cost nobody else anything.
+mod room;
 mod rules;
 /// Rules in JavaScript and Python, with their tools where they may be fetched.
 mod scripts;

@@ -231,9 +231,9 @@ fn machine_traces(name: &str, text: &str) -> Vec<String> {
     found.map(|trace| format!("{name} holds `{trace}`")).collect()
 }
 
-/// Where limits are declared: the file, and the struct.
+/// Where limits are declared: the file, and what stands before the fields.
 const LIMITS: [(&str, &str); 2] = [
-    ("engine/proxy/src/limits.rs", "pub struct EdgeLimits {"),
+    ("engine/proxy/src/limits.rs", "\nlimits! {"),
     ("engine/wasm/src/limits.rs", "pub struct SandboxLimits {"),
 ];
 

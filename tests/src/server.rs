@@ -20,6 +20,8 @@ use crate::wait::{LONG, wait_for, wait_until};
 pub const SITE: &str = "a.example";
 /// The root policy's name.
 pub const ROOT: &str = "root.wall";
+/// The limit that tests would meet, since they come faster than people.
+const RATE: &str = "connections_per_client_per_s_max";
 /// Most lines of the program that are kept.
 const LINES_MAX: usize = 50_000;
 
@@ -125,7 +127,12 @@ impl Setup {
 
     /// Writes `seawall.toml` and hands back its text.
     pub fn write_config(&self) -> String {
-        let Self { listen, limits, log_level, .. } = self;
+        let Self { listen, log_level, .. } = self;
+        let mut limits = self.limits.clone();
+        if !limits.contains(RATE) {
+            let newline = if limits.is_empty() { "" } else { "\n" };
+            limits.push_str(&format!("{newline}{RATE} = 1_000_000"));
+        }
         let https = self.tls.as_ref().map_or("", |_| "https = [\"127.0.0.1:0\"]\n");
         let mut text = format!(
             "[listen]\nhttp = [\"{listen}\"]\n{https}\n[admin]\nsocket = \"run/admin.sock\"\n\n\

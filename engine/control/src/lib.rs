@@ -62,7 +62,7 @@ pub use outcome::{Cause, Complaint, FileMark, Lifted, Outcome, Refusal, Tests};
 pub use persist::{DAMAGED_FILES_MAX, Keeper, SNAPSHOT_EVERY_MS, SNAPSHOT_TIME_PARTS};
 pub use plane::{ControlError, ControlPlane, First, random_seed};
 pub use reload::{AGAIN_MS, DOUBT_MS, POLL_MS, READS_MAX};
-pub use seawall_sys::is_ours_alone;
+pub use seawall_sys::{is_ours_alone, raise_open_files};
 pub use socket::SocketError;
 pub use status::EdgeReport;
 pub use store::{FolderStore, GLOB_ENTRIES_MAX};

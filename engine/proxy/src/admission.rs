@@ -1,10 +1,10 @@
-//! Who may hold a connection at all.
+//! Who may hold a connection, or have a request under way at an origin.
 //!
-//! Counted before a byte is read: all connections, those of a client, and those of its network (an
+//! Counted before anything is spent on it: all, those of a client, and those of its network (an
 //! IPv4 /24 or an IPv6 /56 by default), because whoever holds a network holds all its addresses.
-//! The maps hold at most as many entries as there are connections, so the total cap bounds them;
-//! std's map hashes with a random key, so nobody can aim at one bucket. The permit is the only way
-//! to count down.
+//! The maps hold at most as many entries as there are permits, so the total cap bounds them; std's
+//! map hashes with a random key, so nobody can aim at one bucket. The permit is the only way to
+//! count down.
 //!
 //! A hop that is listed as trusted brings many clients, so it counts in the total alone, until a
 //! PROXY header names the client behind the connection.
@@ -18,14 +18,18 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use seawall_model::{Client, ClientKey, Prefix};
 
-use crate::EdgeLimits;
+/// How many there may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caps {
+    pub(crate) total: usize,
+    pub(crate) client: u32,
+    pub(crate) net: u32,
+}
 
-/// The open connections.
+/// What is counted.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    total_max: usize,
-    client_max: u32,
-    net_max: u32,
+    caps: Caps,
     open: Mutex<Open>,
 }
 
@@ -37,15 +41,21 @@ struct Open {
 }
 
 impl Open {
-    /// Counts a connection of `client`, unless it has all its places.
-    fn name(&mut self, client: &Client, limits: &Admission) -> Result<(), NoRoom> {
+    /// Whether `client` has a place left.
+    fn has_room(&self, client: &Client, caps: &Caps) -> Result<(), NoRoom> {
         let held = |held: Option<&u32>| held.copied().unwrap_or_default();
-        if held(self.by_client.get(&client.key)) >= limits.client_max {
+        if held(self.by_client.get(&client.key)) >= caps.client {
             return Err(NoRoom::Client);
         }
-        if held(self.by_net.get(&client.net)) >= limits.net_max {
+        if held(self.by_net.get(&client.net)) >= caps.net {
             return Err(NoRoom::Net);
         }
+        Ok(())
+    }
+
+    /// Counts one of `client`, unless it has all its places.
+    fn name(&mut self, client: &Client, caps: &Caps) -> Result<(), NoRoom> {
+        self.has_room(client, caps)?;
         *self.by_client.entry(client.key).or_default() += 1;
         *self.by_net.entry(client.net).or_default() += 1;
         Ok(())
@@ -67,7 +77,16 @@ fn leave<K: Hash + Eq>(held: &mut HashMap<K, u32>, key: K) {
     }
 }
 
-/// Why a connection was not let in.
+/// Whether one that waits is being ended for the newcomer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// No: it needs a free place.
+    Free,
+    /// Yes: it counts beside that one for the moment until that one has gone.
+    Made,
+}
+
+/// Why somebody was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoRoom {
     /// All places are taken.
@@ -87,26 +106,29 @@ pub(crate) struct Permit {
 }
 
 impl Admission {
-    pub(crate) fn new(limits: &EdgeLimits) -> Self {
-        Self {
-            total_max: limits.connections_max,
-            client_max: limits.connections_per_client_max,
-            net_max: limits.connections_per_net_max,
-            open: Mutex::new(Open::default()),
-        }
+    pub(crate) fn new(caps: Caps) -> Self {
+        Self { caps, open: Mutex::new(Open::default()) }
     }
 
-    /// A place for a connection of `client`, or of a trusted hop.
+    /// A place for one of `client`, or of a trusted hop.
     ///
     /// # Errors
-    /// Which cap is reached.
-    pub(crate) fn enter(self: &Arc<Self>, client: Option<&Client>) -> Result<Permit, NoRoom> {
+    /// Which cap is reached; the total only where the others are not, so that making room for a
+    /// client is never asked for one that has its share.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        client: Option<&Client>,
+        room: Room,
+    ) -> Result<Permit, NoRoom> {
         let mut open = self.open.lock();
-        if open.total >= self.total_max {
+        if let Some(client) = client {
+            open.has_room(client, &self.caps)?;
+        }
+        if open.total >= self.caps.total && room == Room::Free {
             return Err(NoRoom::Total);
         }
         if let Some(client) = client {
-            open.name(client, self)?;
+            open.name(client, &self.caps)?;
         }
         open.total += 1;
         Ok(Permit { admission: Arc::clone(self), client: client.copied() })
@@ -123,7 +145,7 @@ impl Permit {
         if let Some(before) = self.client.take() {
             open.forget(&before);
         }
-        open.name(client, &self.admission)?;
+        open.name(client, &self.admission.caps)?;
         self.client = Some(*client);
         Ok(())
     }
@@ -142,6 +164,7 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::EdgeLimits;
     use seawall_model::ClientUnits;
 
     fn client(ip: &str) -> Client {
@@ -149,16 +172,11 @@ mod tests {
     }
 
     fn admission(total: usize, per_client: u32, per_net: u32) -> Arc<Admission> {
-        Arc::new(Admission::new(&EdgeLimits {
-            connections_max: total,
-            connections_per_client_max: per_client,
-            connections_per_net_max: per_net,
-            ..EdgeLimits::default()
-        }))
+        Arc::new(Admission::new(Caps { total, client: per_client, net: per_net }))
     }
 
     fn enter(admission: &Arc<Admission>, ip: &str) -> Result<Permit, NoRoom> {
-        admission.enter(Some(&client(ip)))
+        admission.enter(Some(&client(ip)), Room::Free)
     }
 
     #[test]
@@ -205,20 +223,44 @@ mod tests {
     }
 
     #[test]
-    fn all_places_together_are_counted_first() {
+    fn all_places_together_have_their_cap() {
         let admission = admission(2, 2, 100);
         let _one = enter(&admission, "192.0.2.1").unwrap();
         let two = enter(&admission, "192.0.2.2").unwrap();
         assert_eq!(enter(&admission, "192.0.2.3").err(), Some(NoRoom::Total));
-        assert_eq!(admission.enter(None).err(), Some(NoRoom::Total), "a hop is no exception");
+        assert_eq!(
+            admission.enter(None, Room::Free).err(),
+            Some(NoRoom::Total),
+            "a hop is no exception"
+        );
         drop(two);
         assert!(enter(&admission, "192.0.2.3").is_ok());
     }
 
     #[test]
+    fn who_gets_the_place_of_another_counts_beside_it_and_never_past_its_share() {
+        let admission = admission(1, 1, 100);
+        let leaving = enter(&admission, "192.0.2.1").unwrap();
+        let made = |ip: &str| admission.enter(Some(&client(ip)), Room::Made);
+        assert_eq!(made("192.0.2.1").err(), Some(NoRoom::Client));
+        let coming = made("192.0.2.2").unwrap();
+        drop(leaving);
+        assert_eq!(enter(&admission, "192.0.2.3").err(), Some(NoRoom::Total));
+        drop(coming);
+        assert!(enter(&admission, "192.0.2.3").is_ok());
+    }
+
+    #[test]
+    fn who_has_its_share_is_told_so_even_where_all_places_are_taken() {
+        let admission = admission(1, 1, 100);
+        let _held = enter(&admission, "192.0.2.1").unwrap();
+        assert_eq!(enter(&admission, "192.0.2.1").err(), Some(NoRoom::Client));
+    }
+
+    #[test]
     fn a_hop_counts_for_nobody_until_its_client_is_named() {
         let admission = admission(100, 1, 100);
-        let mut hops: Vec<_> = (0..5).map(|_| admission.enter(None).unwrap()).collect();
+        let mut hops: Vec<_> = (0..5).map(|_| admission.enter(None, Room::Free).unwrap()).collect();
         assert_eq!(hops[0].name(&client("192.0.2.1")), Ok(()));
         assert_eq!(hops[1].name(&client("192.0.2.1")), Err(NoRoom::Client));
         assert_eq!(hops[1].name(&client("192.0.2.2")), Ok(()));
@@ -240,7 +282,7 @@ mod tests {
 
     #[test]
     fn the_defaults_hold_a_hundred_of_one_client_and_four_hundred_of_its_network() {
-        let admission = Arc::new(Admission::new(&EdgeLimits::default()));
+        let admission = Arc::new(Admission::new(EdgeLimits::default().connection_caps()));
         let held: Vec<_> = (0..100).map(|_| enter(&admission, "192.0.2.1")).collect();
         assert!(held.iter().all(Result::is_ok));
         assert_eq!(enter(&admission, "192.0.2.1").err(), Some(NoRoom::Client));

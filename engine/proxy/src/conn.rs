@@ -4,14 +4,18 @@
 //! (where we are in the exchange, the admission) travels in one `Arc` that the digest carries. The
 //! registry of live connections holds it too, and ends a connection through it.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
+};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use seawall_model::{Client, Tick};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::enforce::Admitted;
+use crate::h2::turns::Turns;
 use crate::tls::Spoken;
 
 /// Where an exchange is.
@@ -28,6 +32,18 @@ pub(crate) enum Phase {
     Tunnel,
 }
 
+/// In place of a time: it does not wait.
+const BUSY: u64 = u64::MAX;
+
+/// How little would be lost with a connection that waits for a request: the most idle is the
+/// greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Idleness {
+    /// Whoever asked before is likelier to be somebody.
+    pub(crate) never_asked: bool,
+    pub(crate) waited_ms: u64,
+}
+
 /// One client connection.
 #[derive(Debug)]
 pub(crate) struct Conn {
@@ -35,7 +51,14 @@ pub(crate) struct Conn {
     pub(crate) port: u16,
     pub(crate) accepted: Tick,
     spoken: OnceLock<Arc<Spoken>>,
+    /// Where it stands in the registry.
+    pub(crate) place: AtomicUsize,
     phase: AtomicU8,
+    born: Instant,
+    /// Milliseconds from `born` to when it last began to wait for a request; [`BUSY`] while it has
+    /// one.
+    waits_from_ms: AtomicU64,
+    has_asked: AtomicBool,
     origin_late: AtomicBool,
     last: AtomicBool,
     admitted: Mutex<Option<Admitted>>,
@@ -44,6 +67,7 @@ pub(crate) struct Conn {
     /// Requests so far, in HTTP/2.
     requests: AtomicU32,
     retiring: Notify,
+    pub(crate) turns: Turns,
     /// Streams that are open now, those that were taken back unanswered, and frames that mean
     /// nothing.
     pub(crate) streams: AtomicU32,
@@ -58,7 +82,11 @@ impl Conn {
             port,
             accepted,
             spoken: OnceLock::new(),
+            place: AtomicUsize::new(usize::MAX),
             phase: AtomicU8::new(Phase::Head as u8),
+            born: Instant::now(),
+            waits_from_ms: AtomicU64::new(0),
+            has_asked: AtomicBool::new(false),
             origin_late: AtomicBool::new(false),
             last: AtomicBool::new(false),
             admitted: Mutex::new(None),
@@ -66,6 +94,7 @@ impl Conn {
             ending: Notify::new(),
             requests: AtomicU32::new(0),
             retiring: Notify::new(),
+            turns: Turns::new(),
             streams: AtomicU32::new(0),
             resets: AtomicU32::new(0),
             glitches: AtomicU32::new(0),
@@ -98,6 +127,37 @@ impl Conn {
 
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
+        let waits_from_ms = if phase == Phase::Head { self.age_ms() } else { BUSY };
+        self.waits_from_ms.store(waits_from_ms, Relaxed);
+    }
+
+    /// Notes over HTTP/2 how many streams are open; without any, a request is waited for.
+    pub(crate) fn note_streams(&self, open: usize) {
+        self.streams.store(u32::try_from(open).unwrap_or(u32::MAX), Relaxed);
+        let is_waiting = self.waits_from_ms.load(Relaxed) != BUSY;
+        if is_waiting != (open == 0) {
+            let waits_from_ms = if open == 0 { self.age_ms() } else { BUSY };
+            self.waits_from_ms.store(waits_from_ms, Relaxed);
+        }
+    }
+
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(BUSY - 1)
+    }
+
+    /// How little would be lost with the connection, while it only waits for a request.
+    pub(crate) fn idleness(&self) -> Option<Idleness> {
+        let from_ms = self.waits_from_ms.load(Relaxed);
+        if from_ms == BUSY {
+            return None;
+        }
+        let waited_ms = self.age_ms().saturating_sub(from_ms);
+        Some(Idleness { never_asked: !self.has_asked.load(Relaxed), waited_ms })
+    }
+
+    /// Notes that a request came.
+    pub(crate) fn note_asked(&self) {
+        self.has_asked.store(true, Relaxed);
     }
 
     /// Counts a request, and says the how-many-th it is; with the last that is taken the connection

@@ -58,10 +58,14 @@ counters! {
     open,
     /// Connections reset at accept because all places were taken.
     refused_by_total,
+    /// Connections ended while they waited, because all places were taken and somebody came.
+    made_room,
     /// Connections reset at accept because their client's places were taken.
     refused_by_client,
     /// Connections reset at accept because their network's places were taken.
     refused_by_net,
+    /// Connections reset at accept because their client opened too many in a moment.
+    refused_by_rate,
     /// Connections from trusted hops reset because no PROXY header came in time.
     proxy_header_late,
     /// Connections from trusted hops reset because what came was no PROXY header.
@@ -98,6 +102,8 @@ counters! {
     h2_pieces,
     /// HTTP/2 connections ended for requests after the last that was announced.
     h2_too_many,
+    /// Requests of HTTP/2 answered 503 because others of their connection did not end.
+    h2_turns_late,
     /// Requests for another site than their connection's name leads to.
     misdirected,
     /// TLS handshakes that were completed.
@@ -128,6 +134,10 @@ counters! {
     tarpits_full,
     /// Verdicts that this version cannot enforce: our own fault, answered 503.
     unenforceable,
+    /// Requests answered 503 because enough were under way at all origins.
+    forwards_full,
+    /// Requests answered 429 because enough of their client's, or its network's, were under way.
+    forwards_refused,
     /// Requests answered 503 because their site's origins had enough to do.
     origin_full,
     /// Requests answered 502: the origin could not be reached or broke off.

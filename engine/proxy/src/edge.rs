@@ -7,6 +7,8 @@ use seawall_model::{ClientUnits, DecisionRecord, Now};
 use seawall_ruleset::Handle;
 use seawall_state::Ring;
 
+use crate::admission::Admission;
+use crate::rates::Arrivals;
 use crate::sites::Sites;
 use crate::{EdgeCounters, EdgeLimits, TrustedProxies};
 
@@ -18,6 +20,9 @@ pub(crate) struct Edge {
     pub(crate) units: ClientUnits,
     pub(crate) trusted: TrustedProxies,
     pub(crate) sites: Sites,
+    pub(crate) arrivals: Arrivals,
+    /// Requests that are under way at an origin.
+    pub(crate) forwarding: Arc<Admission>,
     pub(crate) limits: Arc<EdgeLimits>,
     pub(crate) counters: Arc<EdgeCounters>,
 }

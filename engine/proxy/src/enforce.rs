@@ -1,7 +1,8 @@
 //! From a decision to what happens: one arm per verdict.
 //!
-//! An [`Admitted`] comes out of the admit arm and nowhere else (its fields are private to this
-//! file), and forwarding takes one, so what was not admitted has nothing to be forwarded with. A
+//! A [`Granted`] comes out of the admit arm and nowhere else, an [`Admitted`] out of that (their
+//! fields are private to this file), and forwarding takes one, so what was not admitted has nothing
+//! to be forwarded with. A
 //! verdict that this version cannot carry out is refused at load; should one come all the same, it
 //! is our fault, and the request is refused rather than let in.
 
@@ -10,19 +11,78 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use seawall_model::Verdict;
 
+use crate::admission::{NoRoom, Permit, Room};
 use crate::answer::{Answer, BodyWanted, answer_code};
 use crate::counters::count;
 use crate::edge::Edge;
+use crate::guard::Here;
 use crate::head::{Persistence, Purpose};
 use crate::hops::{Asker, Line};
 use crate::remember::Case;
-use crate::sites::{Route, Seat};
+use crate::sites::{Route, Seat, Stay};
+
+/// A request that the policy lets in, before there is a place for it at its origin.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    case: Case,
+    route: Arc<Route>,
+    manner: Manner,
+}
+
+impl Granted {
+    pub(crate) fn edge(&self) -> &Arc<Edge> {
+        self.case.edge()
+    }
+
+    /// Its connection's other requests took all the time that it could wait.
+    pub(crate) fn turn_late(self) -> Answer {
+        count(&self.edge().counters.h2_turns_late);
+        answer(self.case, self.manner, 503, Some(1_000))
+    }
+
+    /// Takes its places: one of its client's, and one of its site's. A larger body is still to come
+    /// where not all of the request is `here`.
+    ///
+    /// # Errors
+    /// There is none; the answer says so.
+    pub(crate) fn take_place(self, here: Here) -> Result<Admitted, Answer> {
+        let Self { case, route, manner } = self;
+        let edge = Arc::clone(case.edge());
+        let second = Some(1_000);
+        let permit = match edge.forwarding.enter(Some(&manner.asker.client), Room::Free) {
+            Ok(permit) => permit,
+            Err(NoRoom::Total) => {
+                count(&edge.counters.forwards_full);
+                return Err(answer(case, manner, 503, second));
+            }
+            Err(NoRoom::Client | NoRoom::Net) => {
+                count(&edge.counters.forwards_refused);
+                return Err(answer(case, manner, 429, second));
+            }
+        };
+        let stay = match (manner.purpose, here) {
+            (Purpose::WebSocket, _) => Stay::Tunnel,
+            (Purpose::Exchange, Here::Begun) => Stay::Upload,
+            (Purpose::Exchange, Here::Whole) => Stay::Exchange,
+        };
+        let Some(seat) = route.enter(stay, &edge.limits) else {
+            count(&edge.counters.origin_full);
+            // A second from now some of those in flight will be done.
+            return Err(answer(case, manner, 503, second));
+        };
+        count(&edge.counters.admitted);
+        count(&edge.counters.in_flight);
+        let Manner { purpose, asker, .. } = manner;
+        Ok(Admitted { case, seat, _permit: permit, purpose, asker })
+    }
+}
 
 /// A request that may go to its origin. Good for one.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     case: Case,
     seat: Seat,
+    _permit: Permit,
     purpose: Purpose,
     asker: Asker,
 }
@@ -69,8 +129,8 @@ pub(crate) struct Manner {
 /// What happens next.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// The request goes to its origin.
-    Admit(Admitted),
+    /// The request goes to its origin, if there is a place for it.
+    Admit(Granted),
     /// It is answered here.
     Answer(Answer),
     /// The connection is reset.
@@ -95,7 +155,7 @@ impl Drop for Held {
 /// Carries out a decision.
 pub(crate) fn enforce(case: Case, route: &Arc<Route>, manner: Manner) -> Next {
     match case.decision.verdict {
-        Verdict::Allow => admit(case, route, manner),
+        Verdict::Allow => Next::Admit(Granted { case, route: Arc::clone(route), manner }),
         Verdict::Block { status, retry_after_ms } => refuse(case, manner, status, retry_after_ms),
         Verdict::Throttle { retry_after_ms } => refuse(case, manner, 429, Some(retry_after_ms)),
         Verdict::Drop => {
@@ -142,25 +202,16 @@ fn hold(case: Case, hold_ms: u64) -> Next {
     Next::Hold(Held { case, hold_ms })
 }
 
-fn admit(case: Case, route: &Arc<Route>, manner: Manner) -> Next {
-    let counters = &case.edge().counters;
-    let Some(seat) = route.enter(case.edge().limits.origin_inflight_max) else {
-        count(&counters.origin_full);
-        // A second from now some of those in flight will be done.
-        return refuse(case, manner, 503, Some(1_000));
-    };
-    count(&counters.admitted);
-    count(&counters.in_flight);
-    let Manner { purpose, asker, .. } = manner;
-    Next::Admit(Admitted { case, seat, purpose, asker })
+fn refuse(case: Case, manner: Manner, status: u16, retry_after_ms: Option<u64>) -> Next {
+    Next::Answer(answer(case, manner, status, retry_after_ms))
 }
 
-fn refuse(mut case: Case, manner: Manner, status: u16, retry_after_ms: Option<u64>) -> Next {
+fn answer(mut case: Case, manner: Manner, status: u16, retry_after_ms: Option<u64>) -> Answer {
     count(&case.edge().counters.refused);
     let code = Some(answer_code(case.live.generation, case.decision.reason));
     let Manner { body, persistence, .. } = manner;
     let answer = Answer { status, retry_after_ms, code, body, persistence };
     case.status = status;
     case.bytes_out = answer.bytes_out();
-    Next::Answer(answer)
+    answer
 }

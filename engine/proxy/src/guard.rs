@@ -9,6 +9,8 @@
 //! that does not read), because it alone sees when bytes move. Who breaks one is reset: closing
 //! politely would leave us the memory and the waiting.
 
+mod ahead;
+
 use std::fmt::Debug;
 use std::io;
 use std::pin::Pin;
@@ -25,11 +27,12 @@ use tokio::time::{Instant, Sleep};
 use crate::chunked::Chunks;
 use crate::conn::{Conn, Phase};
 use crate::counters::{EdgeCounters, count};
-use crate::head::{BadHead, Framing, Scan};
+use crate::head::{BadHead, Framing, Persistence, Scan};
 use crate::pace::{BodyPace, WritePace, later};
 use crate::told::told_to_pingora;
 use crate::wire::Wire;
 use crate::{EdgeLimits, answer};
+pub(crate) use ahead::Here;
 
 /// Bytes taken from the kernel at once while reading into our own buffer.
 const READ_BYTES: usize = 4096;
@@ -187,7 +190,7 @@ impl<S: Transport> GuardedStream<S> {
     }
 
     /// Throws away what stands at the front: a head that we answered ourselves, with its body.
-    pub(crate) fn skip(&mut self, bytes: usize) {
+    fn skip(&mut self, bytes: usize) {
         self.ahead.advance(bytes.min(self.ahead.len()));
     }
 
@@ -447,11 +450,23 @@ impl<S: Transport> GuardedStream<S> {
         }
     }
 
+    /// Answers the request at the front, which is `bytes` long, ourselves. Says whether the
+    /// connection goes on.
+    pub(crate) async fn answer(&mut self, answer: &answer::Answer, bytes: usize) -> bool {
+        self.say(answer);
+        if answer.persistence == Persistence::Close {
+            self.close().await;
+            return false;
+        }
+        self.skip(bytes);
+        true
+    }
+
     /// Ends the connection so that the client can read what we said last: says that no more will
     /// come, then reads and forgets what it still sends, within limits (RFC 9112 §9.6). Closing
     /// with bytes unread is a reset, which takes the answer away from a client that still sends;
     /// so past the limit on bytes the rest of the time is waited for without reading.
-    pub(crate) async fn close(&mut self) {
+    async fn close(&mut self) {
         if self.aborted || self.shutdown().await.is_err() || self.conn.phase() == Phase::Tunnel {
             return;
         }
@@ -476,8 +491,16 @@ impl<S: Transport> GuardedStream<S> {
         Rest::Unread
     }
 
+    /// Tells a client that waits for it that its body is wanted (RFC 9110 §10.1.1). One that has
+    /// begun to send does not wait.
+    pub(crate) fn invite(&mut self) {
+        if self.ahead.len() <= self.head_left {
+            self.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+    }
+
     /// Says an answer of our own; it leaves with the next read, flush or close.
-    pub(crate) fn say(&mut self, answer: &answer::Answer) {
+    fn say(&mut self, answer: &answer::Answer) {
         answer.write_to(&mut self.out);
     }
 }

@@ -7,6 +7,7 @@
 mod frames;
 mod meter;
 mod stream;
+pub(crate) mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use pingora_core::apps::{HttpServerOptions, ServerApp};
 use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
-use pingora_error::Result;
+use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use tokio::sync::watch;
@@ -22,10 +23,14 @@ use tokio::sync::watch;
 use crate::EdgeLimits;
 use crate::answer::{Answer, BodyWanted};
 use crate::conn::Conn;
-use crate::enforce::Next;
+use crate::counters::count;
+use crate::edge::Edge;
+use crate::enforce::{Granted, Next};
+use crate::guard::Here;
 use crate::serve::Server;
 use crate::service::Exchange;
 pub(crate) use stream::MeteredStream;
+use turns::Turn;
 
 /// What the library is told.
 pub(crate) fn options(limits: &EdgeLimits) -> H2Options {
@@ -48,9 +53,13 @@ pub(crate) fn server_options(limits: &EdgeLimits) -> HttpServerOptions {
 }
 
 impl Server {
-    /// Serves one connection to its end. After so many requests, or when the data plane stops, its
-    /// client is told that no more are taken, and those under way end.
+    /// Serves one connection to its end. After so many requests, at a certain age, or when the data
+    /// plane stops, its client is told that no more are taken, and those under way end.
     pub(crate) async fn serve_h2(mut self, stream: Box<MeteredStream>, conn: &Conn) {
+        let limits = &self.edge.limits;
+        conn.turns.open(limits.h2_forwards_first);
+        let aged = tokio::time::sleep(Duration::from_millis(limits.connection_age_ms));
+        tokio::pin!(aged);
         let (last, watched) = watch::channel(false);
         let serving = self.proxy.process_new(stream, &watched);
         tokio::pin!(serving);
@@ -63,6 +72,7 @@ impl Server {
                 biased;
                 _ = &mut serving => return,
                 () = conn.retired(), if !announced => {}
+                () = &mut aged, if !announced => count(&self.edge.counters.used_up),
                 () = self.stop.asked(), if !announced => {}
             }
             announced = true;
@@ -106,10 +116,7 @@ pub(crate) async fn obey(
     ctx: &mut Exchange,
 ) -> Result<bool> {
     match next {
-        Next::Admit(admitted) => {
-            ctx.admitted = Some(admitted);
-            return Ok(false);
-        }
+        Next::Admit(granted) => return admit(granted, conn, session, ctx).await,
         Next::Answer(answer) => say(session, &answer).await,
         // All that a client has under way goes with it, as in HTTP/1.
         Next::Reset => conn.end(),
@@ -119,6 +126,67 @@ pub(crate) async fn obey(
         }
     }
     Ok(true)
+}
+
+/// Waits for the request's turn among its connection's, then for its body, then takes its place.
+async fn admit(
+    granted: Granted,
+    conn: &Arc<Conn>,
+    session: &mut Session,
+    ctx: &mut Exchange,
+) -> Result<bool> {
+    let edge = Arc::clone(granted.edge());
+    let within = Duration::from_millis(edge.limits.origin_head_ms);
+    let placed = match tokio::time::timeout(within, turns::take(conn)).await {
+        Ok(turn) => {
+            ctx.turn = Some(turn);
+            let here = read_ahead(session, edge.limits.body_ahead_bytes_max).await?;
+            granted.take_place(here)
+        }
+        Err(_) => Err(granted.turn_late()),
+    };
+    match placed {
+        Ok(admitted) => {
+            ctx.admitted = Some(admitted);
+            Ok(false)
+        }
+        Err(answer) => {
+            say(session, &answer).await;
+            Ok(true)
+        }
+    }
+}
+
+/// Reads a body of up to `most` bytes before its origin hears of it, or that much of a larger one,
+/// as `guard` does in HTTP/1. What is read stays in the buffer that pingora keeps for a second
+/// attempt and sends first; it holds 64 KiB, and one frame more than `most` fits.
+async fn read_ahead(session: &mut Session, most: usize) -> Result<Here> {
+    let session = session.as_downstream_mut();
+    if session.is_body_done() {
+        return Ok(Here::Whole);
+    }
+    session.enable_retry_buffering();
+    let mut read: usize = 0;
+    while read < most {
+        match session.read_request_body().await? {
+            Some(bytes) => read = read.saturating_add(bytes.len()),
+            None => return Ok(Here::Whole),
+        }
+    }
+    Ok(if session.is_body_done() { Here::Whole } else { Here::Begun })
+}
+
+/// Draws from how a request ended what its connection may have under way.
+pub(crate) fn settle(turn: &Turn, error: Option<&Error>, edge: &Edge) {
+    match error.map(|error| (error.esource(), error.etype())) {
+        None => turn.earn(edge.limits.h2_forwards_max),
+        Some((ErrorSource::Downstream, ErrorType::WriteTimedout))
+            if turn.stalled(edge.limits.h2_forwards_first) =>
+        {
+            count(&edge.counters.write_stalled);
+        }
+        Some(_) => {}
+    }
 }
 
 async fn say(session: &mut Session, answer: &Answer) {

@@ -238,6 +238,9 @@ pub(crate) struct Head<'h> {
     pub(crate) framing: Framing,
     pub(crate) persistence: Persistence,
     pub(crate) purpose: Purpose,
+    /// Whether its client may wait for an interim answer before it sends the body (RFC 9110
+    /// §10.1.1).
+    pub(crate) waits: bool,
 }
 
 /// Reads one complete head.
@@ -280,7 +283,17 @@ pub(crate) fn vet<'h>(
     let connection = vet_connection(fields, version)?;
     let purpose = vet_upgrade(&named, &connection, (method, version), framing)?;
     let persistence = connection.persistence;
-    Ok(Head { method, host, path, query, fields, framing, persistence, purpose })
+    let waits = version == Version::Http11 && framing != Framing::Length(0) && expects(fields);
+    Ok(Head { method, host, path, query, fields, framing, persistence, purpose, waits })
+}
+
+fn expects(fields: &[httparse::Header<'_>]) -> bool {
+    fields.iter().any(|field| field.name.eq_ignore_ascii_case("expect") && is_continue(field.value))
+}
+
+/// Whether an `Expect` is for an interim answer: the only meaning that is registered.
+pub(crate) const fn is_continue(value: &[u8]) -> bool {
+    value.eq_ignore_ascii_case(b"100-continue")
 }
 
 /// What the parser would accept, mend or only call an error, said by its name.

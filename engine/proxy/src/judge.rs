@@ -23,6 +23,14 @@ use crate::sites::Route;
 pub(crate) struct Step {
     pub(crate) next: Next,
     pub(crate) framing: Framing,
+    /// Whether the body may not come before it is invited.
+    pub(crate) waits: bool,
+}
+
+impl Step {
+    fn last(status: u16, framing: Framing) -> Self {
+        Self { next: Next::Answer(Answer::last(status)), framing, waits: false }
+    }
 }
 
 /// Whether the connection goes on after this request, as far as we are concerned.
@@ -41,6 +49,7 @@ pub(crate) fn judge(
     requests: u32,
     mode: Mode,
 ) -> Step {
+    conn.note_asked();
     let bytes = ahead.get(..head_bytes).unwrap_or_default();
     let mut room = field_room();
     let vetted = vet(bytes, &mut room, &edge.limits)
@@ -52,11 +61,11 @@ pub(crate) fn judge(
     count(&edge.counters.requests);
     let Some(route) = folded.host.as_deref().and_then(|host| edge.sites.find(host)) else {
         count(&edge.counters.unknown_host);
-        return Step { next: Next::Answer(Answer::last(421)), framing: head.framing };
+        return Step::last(421, head.framing);
     };
     if !is_meant(edge, conn, route) {
         count(&edge.counters.misdirected);
-        return Step { next: Next::Answer(Answer::last(421)), framing: head.framing };
+        return Step::last(421, head.framing);
     }
     let now = (edge.now)();
     let live = edge.handle.load();
@@ -77,7 +86,7 @@ pub(crate) fn judge(
     case.kept = kept;
     let persistence = persistence(&head, ahead.len() - bytes.len(), mode);
     let next = enforce(case, route, manner(&head, persistence, asker));
-    Step { next, framing: head.framing }
+    Step { next, framing: head.framing, waits: head.waits }
 }
 
 /// Whether a connection's name leads to the site that a request is for. A connection is accounted to
@@ -91,8 +100,7 @@ fn is_meant(edge: &Edge, conn: &Conn, route: &Route) -> bool {
 /// The answer to what is no head, or means two things.
 pub(crate) fn refused(edge: &Edge, why: BadHead) -> Step {
     edge.counters.refuse_head(why);
-    let next = Next::Answer(Answer::last(why.status()));
-    Step { next, framing: Framing::Length(0) }
+    Step::last(why.status(), Framing::Length(0))
 }
 
 /// What becomes of the connection after a refusal: it is kept where the request's end is here.

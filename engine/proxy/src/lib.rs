@@ -32,6 +32,7 @@ mod listen;
 mod log;
 mod pace;
 mod proxy_protocol;
+mod rates;
 mod registry;
 mod remember;
 mod serve;

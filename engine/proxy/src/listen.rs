@@ -22,7 +22,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::admission::{Admission, Permit};
+use crate::admission::{Admission, NoRoom, Permit, Room};
 use crate::conn::Conn;
 use crate::counters::count;
 use crate::drain::{Running, Stop, Stopper};
@@ -30,6 +30,7 @@ use crate::edge::Edge;
 use crate::guard::GuardedStream;
 use crate::h2::{self, MeteredStream};
 use crate::proxy_protocol::{Introduced, introduce};
+use crate::rates::Arrivals;
 use crate::registry::{Entry, Registry};
 use crate::serve::{Open, Server};
 use crate::service::Service;
@@ -90,6 +91,8 @@ impl DataPlane {
             units: config.units,
             trusted: config.trusted,
             sites,
+            arrivals: Arrivals::new(&config.limits),
+            forwarding: Arc::new(Admission::new(config.limits.forward_caps())),
             limits: Arc::new(config.limits),
             counters: Arc::new(EdgeCounters::default()),
         });
@@ -110,16 +113,23 @@ impl DataPlane {
     /// The system gives no thread, or no second handle of a socket.
     pub fn start(self) -> Result<Running, BindError> {
         let (stopper, stop) = Stopper::new();
-        let admission = Arc::new(Admission::new(&self.edge.limits));
+        let admission = Arc::new(Admission::new(self.edge.limits.connection_caps()));
         let mut threads = Vec::new();
-        for _ in 0..self.workers {
+        let registries: Arc<[_]> = (0..self.workers).map(|_| Arc::default()).collect();
+        for own in registries.iter() {
             let mut listeners = Vec::new();
             for (place, listener) in &self.listeners {
                 let secrecy = self.secrecy.clone().filter(|_| place.is_tls);
                 listeners.push((listener.try_clone().map_err(BindError::Worker)?, secrecy));
             }
             let edge = Arc::clone(&self.edge);
-            let worker = Worker { edge, admission: Arc::clone(&admission), stop: stop.clone() };
+            let worker = Worker {
+                edge,
+                admission: Arc::clone(&admission),
+                registry: Arc::clone(own),
+                registries: Arc::clone(&registries),
+                stop: stop.clone(),
+            };
             let thread = std::thread::Builder::new().name("seawall-edge".to_owned());
             threads.push(thread.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?);
         }
@@ -145,6 +155,8 @@ fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
 struct Worker {
     edge: Arc<Edge>,
     admission: Arc<Admission>,
+    registry: Arc<Registry>,
+    registries: Arc<[Arc<Registry>]>,
     stop: Stop,
 }
 
@@ -171,7 +183,7 @@ impl Worker {
             proxy.server_options = Some(h2::server_options(limits));
             let proxy = Arc::new(proxy);
             let server = Server { edge: self.edge, proxy, stop: self.stop };
-            let registry = Arc::new(Registry::default());
+            let registry = self.registry;
             let mut loops = JoinSet::new();
             loops.spawn(Arc::clone(&registry).watch(Arc::clone(&server.edge), server.stop.clone()));
             for (listener, secrecy) in listeners {
@@ -179,6 +191,7 @@ impl Worker {
                     secrecy,
                     server: server.clone(),
                     registry: Arc::clone(&registry),
+                    registries: Arc::clone(&self.registries),
                     admission: Arc::clone(&self.admission),
                     open: JoinSet::new(),
                 };
@@ -195,6 +208,8 @@ struct Accept {
     secrecy: Option<Secrecy>,
     admission: Arc<Admission>,
     registry: Arc<Registry>,
+    /// Those of all workers.
+    registries: Arc<[Arc<Registry>]>,
     open: JoinSet<()>,
 }
 
@@ -234,12 +249,11 @@ impl Accept {
         count(&edge.counters.accepted);
         let client = Client::of(peer.ip(), &edge.units);
         let is_hop = edge.trusted.lists(peer.ip());
-        if !is_hop && is_banned(edge, &client) {
-            count(&edge.counters.banned_at_accept);
+        if !is_hop && !may_come(edge, &client) {
             reset(&stream);
             return;
         }
-        match self.admission.enter((!is_hop).then_some(&client)) {
+        match self.enter((!is_hop).then_some(&client)) {
             Ok(permit) => {
                 let guest = Guest {
                     server: self.server.clone(),
@@ -260,6 +274,24 @@ impl Accept {
                 reset(&stream);
             }
         }
+    }
+
+    /// A free place, or one for which somebody who only waits has to go.
+    fn enter(&self, client: Option<&Client>) -> Result<Permit, NoRoom> {
+        let edge = &self.server.edge;
+        match self.admission.enter(client, Room::Free) {
+            Err(NoRoom::Total) if self.make_room() => {
+                count(&edge.counters.made_room);
+                self.admission.enter(client, Room::Made)
+            }
+            entered => entered,
+        }
+    }
+
+    /// Has one of our own connections go, or of another worker's where ours are few.
+    fn make_room(&self) -> bool {
+        let limits = &self.server.edge.limits;
+        self.registry.make_room(limits) || self.registries.iter().any(|all| all.make_room(limits))
     }
 
     async fn pause(&self) {
@@ -292,10 +324,18 @@ impl Accept {
     }
 }
 
-/// Whether no connection of this client is taken. Its autonomous system is not known here.
-fn is_banned(edge: &Edge, client: &Client) -> bool {
-    let live = edge.handle.load();
-    live.state.bans().covers(client, None, BanScope::Host, (edge.now)()).is_some()
+/// Whether this client is neither banned nor too fast. Its autonomous system is not known here.
+fn may_come(edge: &Edge, client: &Client) -> bool {
+    let (live, now) = (edge.handle.load(), (edge.now)());
+    if live.state.bans().covers(client, None, BanScope::Host, now).is_some() {
+        count(&edge.counters.banned_at_accept);
+        return false;
+    }
+    if edge.arrivals.is_over(&live.state, client, now) {
+        count(&edge.counters.refused_by_rate);
+        return false;
+    }
+    true
 }
 
 /// Makes closing send a reset; a socket that refuses the option is closed politely instead.
@@ -347,8 +387,7 @@ impl Guest {
         if edge.trusted.lists(self.client.ip) {
             return true;
         }
-        if is_banned(edge, &self.client) {
-            count(&edge.counters.banned_at_accept);
+        if !may_come(edge, &self.client) {
             return false;
         }
         let named = self.permit.name(&self.client);

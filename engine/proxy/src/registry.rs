@@ -1,18 +1,19 @@
-//! The live connections of one worker, so that a ban ends them.
+//! The live connections of one worker, so that they can be ended.
 //!
-//! A request of a banned client is refused when it comes; a download or an upgraded connection that
+//! **By a ban.** //! A request of a banned client is refused when it comes; a download or an upgraded connection that
 //! is under way has no next request. So, a moment after a ban was set, each worker asks for each of
 //! its connections whether it is banned now. What that costs follows from the connections and not
 //! from the bans, however many are set in a moment.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use seawall_state::BanScope;
 
-use crate::conn::Conn;
+use crate::EdgeLimits;
+use crate::conn::{Conn, Idleness};
 use crate::drain::Stop;
 use crate::edge::Edge;
 
@@ -21,36 +22,60 @@ pub(crate) struct Registry(Mutex<Live>);
 
 #[derive(Debug, Default)]
 struct Live {
-    conns: HashMap<u64, Arc<Conn>>,
-    number: u64,
+    /// Without gaps, so that each look meets somebody; each knows its place.
+    conns: Vec<Arc<Conn>>,
+    /// Where the last look for one that makes room ended.
+    hand: usize,
 }
 
 /// A connection's entry, taken out when dropped.
 #[derive(Debug)]
 pub(crate) struct Entry {
     registry: Arc<Registry>,
-    number: u64,
+    conn: Arc<Conn>,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.registry.0.lock().conns.remove(&self.number);
+        let mut live = self.registry.0.lock();
+        let place = self.conn.place.load(Relaxed);
+        if live.conns.get(place).is_some_and(|conn| Arc::ptr_eq(conn, &self.conn)) {
+            live.conns.swap_remove(place);
+        }
+        if let Some(moved) = live.conns.get(place) {
+            moved.place.store(place, Relaxed);
+        }
     }
 }
 
 impl Registry {
     pub(crate) fn enter(self: &Arc<Self>, conn: Arc<Conn>) -> Entry {
         let mut live = self.0.lock();
-        let number = live.number;
-        live.number = number.wrapping_add(1);
-        live.conns.insert(number, conn);
-        Entry { registry: Arc::clone(self), number }
+        conn.place.store(live.conns.len(), Relaxed);
+        live.conns.push(Arc::clone(&conn));
+        Entry { registry: Arc::clone(self), conn }
+    }
+
+    /// Ends the connection that can best be spared of the next so many; `false` where none can.
+    pub(crate) fn make_room(&self, limits: &EdgeLimits) -> bool {
+        let mut live = self.0.lock();
+        let places = live.conns.len();
+        let looks = limits.room_looks.min(places);
+        let next = (0..looks).filter_map(|n| live.conns.get((live.hand + n) % places));
+        let spared = next
+            .filter(|conn| !conn.is_ended())
+            .filter_map(|conn| Some((conn.idleness()?, conn)))
+            .filter(|(idleness, _)| idleness.waited_ms >= patience(*idleness, limits))
+            .max_by_key(|(idleness, _)| *idleness);
+        let is_made = spared.map(|(_, conn)| conn.end()).is_some();
+        live.hand = (live.hand + looks).checked_rem(places).unwrap_or_default();
+        is_made
     }
 
     /// Ends the connections of whom `banned` names, and says how many.
     fn end(&self, banned: impl Fn(&Conn) -> bool) -> u64 {
         let live = self.0.lock();
-        live.conns.values().filter(|conn| banned(conn)).map(|conn| conn.end()).count() as u64
+        live.conns.iter().filter(|conn| banned(conn)).map(|conn| conn.end()).count() as u64
     }
 
     /// Looks for banned connections after bans were set, until the data plane stops.
@@ -74,19 +99,92 @@ impl Registry {
             let now = (edge.now)();
             let ended =
                 self.end(|conn| bans.covers(&conn.client, None, BanScope::Host, now).is_some());
-            edge.counters.banned_closed.fetch_add(ended, std::sync::atomic::Ordering::Relaxed);
+            edge.counters.banned_closed.fetch_add(ended, Relaxed);
         }
     }
+}
+
+/// How long a connection is left alone.
+const fn patience(idleness: Idleness, limits: &EdgeLimits) -> u64 {
+    if idleness.never_asked { limits.room_after_ms } else { limits.room_kept_after_ms }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conn::Phase;
     use seawall_model::{Client, ClientUnits, Tick};
 
     fn conn(ip: &str) -> Arc<Conn> {
         let client = Client::of(ip.parse().unwrap(), &ClientUnits::default());
         Arc::new(Conn::new(client, 1, Tick::TEST_START))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn room_is_made_by_the_one_that_waits_longest_and_by_who_never_asked_before_others() {
+        let limits =
+            EdgeLimits { room_after_ms: 0, room_kept_after_ms: 5, ..EdgeLimits::default() };
+        let registry = Arc::new(Registry::default());
+        assert!(!registry.make_room(&limits), "nobody is there");
+        let [asked, busy, silent] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(conn);
+        let pause = || tokio::time::advance(Duration::from_millis(3));
+        asked.note_asked();
+        asked.enter(Phase::Head);
+        busy.enter(Phase::Answered);
+        pause().await;
+        silent.enter(Phase::Head);
+        pause().await;
+        let young = conn("192.0.2.4");
+        young.enter(Phase::Head);
+        let all = [&asked, &busy, &silent, &young];
+        let entries = all.map(|conn| registry.enter(Arc::clone(conn)));
+        let ended = || all.map(|conn| conn.is_ended());
+        assert!(registry.make_room(&limits));
+        assert_eq!(ended(), [false, false, true, false]);
+        assert!(registry.make_room(&limits));
+        assert_eq!(ended(), [false, false, true, true]);
+        assert!(registry.make_room(&limits));
+        assert_eq!(ended(), [true, false, true, true]);
+        assert!(!registry.make_room(&limits), "the busy one stays");
+        drop(entries);
+    }
+
+    #[test]
+    fn whoever_came_just_now_may_speak_first() {
+        let limits = EdgeLimits { room_after_ms: 60_000, ..EdgeLimits::default() };
+        let registry = Arc::new(Registry::default());
+        let _entry = registry.enter(conn("192.0.2.1"));
+        assert!(!registry.make_room(&limits));
+    }
+
+    #[test]
+    fn whoever_leaves_leaves_no_gap_and_the_others_are_found_where_they_are() {
+        let registry = Arc::new(Registry::default());
+        let mut entries: Vec<_> = (0..100).map(|_| registry.enter(conn("192.0.2.1"))).collect();
+        // First, last, and some between, in an order that moves those that were moved before.
+        for left in [0, 98, 50, 50, 1, 94, 0, 0, 60] {
+            entries.swap_remove(left);
+            let live = registry.0.lock();
+            assert_eq!(live.conns.len(), entries.len());
+            let places = live.conns.iter().map(|conn| conn.place.load(Relaxed));
+            assert!(places.eq(0..entries.len()));
+        }
+        drop(entries);
+        assert!(registry.0.lock().conns.is_empty());
+    }
+
+    #[test]
+    fn each_place_is_looked_at_in_turn() {
+        let limits = EdgeLimits { room_after_ms: 0, room_looks: 4, ..EdgeLimits::default() };
+        let registry = Arc::new(Registry::default());
+        let conns: Vec<_> = (0..64).map(|_| conn("192.0.2.1")).collect();
+        let entries: Vec<_> = conns.iter().map(|c| registry.enter(Arc::clone(c))).collect();
+        for conn in &conns[1..] {
+            conn.enter(Phase::Answered);
+        }
+        let found = (0..16).filter(|_| registry.make_room(&limits)).count();
+        assert_eq!((found, conns[0].is_ended()), (1, true));
+        drop(entries);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::drain::Stop;
 use crate::edge::Edge;
 use crate::enforce::{Admitted, Held, Next};
 use crate::guard::{GuardedStream, NextHead};
-use crate::head::{BadHead, Framing, Persistence};
+use crate::head::{BadHead, Framing};
 use crate::judge::{Mode, Step, judge, refused};
 use crate::service::Service;
 
@@ -43,21 +43,27 @@ impl Server {
             let _busy = self.stop.busy();
             requests = requests.saturating_add(1);
             let (head_bytes, step) = self.judge(&stream, found, requests);
+            let end = request_bytes(head_bytes, step.framing);
             match step.next {
-                Next::Admit(admitted) => {
-                    let request = (head_bytes, step.framing);
-                    match self.forward(stream, admitted, request).await {
-                        Some(back) => stream = back,
-                        None => return,
+                Next::Admit(granted) => {
+                    stream.begin(head_bytes, step.framing);
+                    if step.waits {
+                        stream.invite();
+                    }
+                    let Ok(here) = stream.read_ahead().await else { return };
+                    match granted.take_place(here) {
+                        Ok(admitted) => match self.forward(stream, admitted).await {
+                            Some(back) => stream = back,
+                            None => return,
+                        },
+                        Err(answer) if !stream.answer(&answer, end).await => return,
+                        Err(_) => {}
                     }
                 }
                 Next::Answer(answer) => {
-                    stream.say(&answer);
-                    if answer.persistence == Persistence::Close {
-                        stream.close().await;
+                    if !stream.answer(&answer, end).await {
                         return;
                     }
-                    stream.skip(request_bytes(head_bytes, step.framing));
                 }
                 Next::Reset => {
                     stream.abort();
@@ -133,13 +139,11 @@ impl Server {
     /// Lends the stream to pingora for one request.
     async fn forward(
         &self,
-        mut stream: Box<GuardedStream>,
+        stream: Box<GuardedStream>,
         admitted: Admitted,
-        (head_bytes, framing): (usize, Framing),
     ) -> Option<Box<GuardedStream>> {
         let conn = Arc::clone(&stream.conn);
         conn.admit(admitted);
-        stream.begin(head_bytes, framing);
         let mut session = ServerSession::new_http1(stream);
         session.set_keepalive(Some(self.edge.limits.idle_ms.div_ceil(1_000)));
         let reused = self.proxy.process_new_http(session, self.stop.watch()).await;

@@ -20,6 +20,7 @@ use crate::counters::count;
 use crate::drain::{Busy, Stop};
 use crate::edge::Edge;
 use crate::enforce::{Admitted, Next};
+use crate::h2::turns::Turn;
 use crate::judge::{Mode, judge};
 use crate::{failure, h2, upstream};
 
@@ -30,6 +31,8 @@ pub(crate) struct Exchange {
     pub(crate) admitted: Option<Admitted>,
     /// In HTTP/2; else the connection is.
     busy: Option<Busy>,
+    /// In HTTP/2: its place among its connection's.
+    pub(crate) turn: Option<Turn>,
 }
 
 /// Our end of pingora.
@@ -149,7 +152,10 @@ impl ProxyHttp for Service {
         FailToProxy { error_code: status, can_reuse_downstream: false }
     }
 
-    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Exchange) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Exchange) {
+        if let Some(turn) = ctx.turn.take() {
+            h2::settle(&turn, error, &self.edge);
+        }
         if let Some(mut admitted) = ctx.admitted.take() {
             let status = session.response_written().map_or(0, |r| r.status.as_u16());
             admitted.note(status, session.body_bytes_sent() as u64);

@@ -2,7 +2,8 @@
 //!
 //! Origins are resolved once, at start: a name that is asked for on each request would let a slow
 //! resolver slow every site. In-flight requests are counted per site, so that one member's hanging
-//! origin cannot take the places of another's.
+//! origin cannot take the places of another's; and by how long they may stay, so that those who
+//! come to stay cannot take the places of those who come for a page.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use seawall_model::{HostMap, HostPattern, SiteId};
 
-use crate::BindError;
+use crate::{BindError, EdgeLimits};
 
 /// A site as it is configured.
 #[derive(Debug, Clone)]
@@ -30,12 +31,28 @@ pub(crate) struct Route {
     pub(crate) name: Box<str>,
     pub(crate) origins: Vec<SocketAddr>,
     next: AtomicUsize,
-    in_flight: AtomicU32,
+    exchanges: AtomicU32,
+    uploads: AtomicU32,
+    tunnels: AtomicU32,
+}
+
+/// How long a request may stay at its origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stay {
+    /// As long as the origin takes: all of the request is here.
+    Exchange,
+    /// As long as its client takes to send the rest.
+    Upload,
+    /// As long as either side likes.
+    Tunnel,
 }
 
 /// One request's place among those in flight to a site, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Seat(Arc<Route>);
+pub(crate) struct Seat {
+    route: Arc<Route>,
+    stay: Stay,
+}
 
 impl Route {
     fn resolve(id: SiteId, site: &Site) -> Result<Self, BindError> {
@@ -52,7 +69,8 @@ impl Route {
             return Err(BindError::NoOrigin { site: site.name.clone() });
         }
         let name = site.name.clone();
-        Ok(Self { id, name, origins, next: AtomicUsize::new(0), in_flight: AtomicU32::new(0) })
+        let [exchanges, uploads, tunnels] = [const { AtomicU32::new(0) }; 3];
+        Ok(Self { id, name, origins, next: AtomicUsize::new(0), exchanges, uploads, tunnels })
     }
 
     /// The origin whose turn it is.
@@ -61,28 +79,41 @@ impl Route {
         self.origins.get(turn.checked_rem(self.origins.len())?).copied()
     }
 
-    /// Requests in flight to the site now.
+    /// Requests that are all here and in flight to the site now.
     pub(crate) fn in_flight(&self) -> u32 {
-        self.in_flight.load(Relaxed)
+        self.exchanges.load(Relaxed)
     }
 
-    /// A place in flight, while fewer than `max` are taken.
-    pub(crate) fn enter(self: &Arc<Self>, max: u32) -> Option<Seat> {
+    const fn count(&self, stay: Stay) -> &AtomicU32 {
+        match stay {
+            Stay::Exchange => &self.exchanges,
+            Stay::Upload => &self.uploads,
+            Stay::Tunnel => &self.tunnels,
+        }
+    }
+
+    /// A place in flight, while there is one for those who `stay` so.
+    pub(crate) fn enter(self: &Arc<Self>, stay: Stay, limits: &EdgeLimits) -> Option<Seat> {
+        let max = match stay {
+            Stay::Exchange => limits.origin_inflight_max,
+            Stay::Upload => limits.origin_uploads_max,
+            Stay::Tunnel => limits.origin_tunnels_max,
+        };
         let more = |n: u32| if n < max { n.checked_add(1) } else { None };
-        self.in_flight.fetch_update(Relaxed, Relaxed, more).ok()?;
-        Some(Seat(Arc::clone(self)))
+        self.count(stay).fetch_update(Relaxed, Relaxed, more).ok()?;
+        Some(Seat { route: Arc::clone(self), stay })
     }
 }
 
 impl Seat {
     pub(crate) fn route(&self) -> &Arc<Route> {
-        &self.0
+        &self.route
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        self.route.count(self.stay).fetch_sub(1, Relaxed);
     }
 }
 
@@ -129,11 +160,19 @@ mod tests {
     fn in_flight_requests_have_their_places_and_not_one_more() {
         let sites = Sites::resolve(&[site(&["127.0.0.1:9"])]).unwrap();
         let route = sites.find("a.example").unwrap();
-        let seats: Vec<_> = (0..3).map(|_| route.enter(3).unwrap()).collect();
-        assert!(route.enter(3).is_none());
-        assert_eq!(route.in_flight(), 3);
-        drop(seats);
-        assert!(route.enter(3).is_some());
+        let limits = EdgeLimits {
+            origin_inflight_max: 3,
+            origin_uploads_max: 2,
+            origin_tunnels_max: 1,
+            ..EdgeLimits::default()
+        };
+        for (stay, most) in [(Stay::Tunnel, 1), (Stay::Upload, 2), (Stay::Exchange, 3)] {
+            let seats: Vec<_> = (0..most).map(|_| route.enter(stay, &limits).unwrap()).collect();
+            assert!(route.enter(stay, &limits).is_none(), "{stay:?}");
+            assert!(stay == Stay::Exchange || route.enter(Stay::Exchange, &limits).is_some());
+            drop(seats);
+            assert!(route.enter(stay, &limits).is_some(), "{stay:?}");
+        }
         assert_eq!(route.in_flight(), 0);
     }
 

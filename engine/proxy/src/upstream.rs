@@ -18,7 +18,7 @@ use crate::EdgeLimits;
 use crate::conn::{Conn, Phase};
 use crate::counters::count;
 use crate::enforce::Admitted;
-use crate::head::Purpose;
+use crate::head::{Purpose, is_continue};
 use crate::hops::Asker;
 use crate::sites::Route;
 
@@ -83,6 +83,7 @@ fn set_deadlines(peer: &mut HttpPeer, limits: &EdgeLimits, purpose: Purpose) {
     options.read_timeout = read_timeout;
     options.write_timeout = Some(Duration::from_millis(limits.origin_write_ms));
     options.idle_timeout = Some(Duration::from_millis(limits.origin_idle_ms));
+    options.tcp_recv_buf = Some(limits.origin_receive_bytes);
 }
 
 /// Makes a request presentable to an origin.
@@ -95,6 +96,10 @@ pub(crate) fn dress(request: &mut RequestHeader, asker: &Asker) -> Result<()> {
         IpAddr::V4(v4) => format!("for={v4};proto={scheme}"),
         IpAddr::V6(v6) => format!("for=\"[{v6}]\";proto={scheme}"),
     };
+    if request.headers.get("expect").is_some_and(|value| is_continue(value.as_bytes())) {
+        // Whoever waited to be invited has been, by us.
+        request.remove_header("expect");
+    }
     request.insert_header("X-Forwarded-For", ip.to_string())?;
     request.insert_header("X-Forwarded-Proto", scheme)?;
     request.insert_header("Forwarded", node)?;

@@ -320,6 +320,12 @@ impl LimitTable {
         Self { shared: Arc::new(shared), epoch }
     }
 
+    /// A table of its own, for a limit that is in no policy.
+    #[must_use]
+    pub fn alone(keys: usize) -> Self {
+        Self::new(keys, 0)
+    }
+
     /// The same counts for a later generation.
     pub(crate) fn shared_with(&self, epoch: Epoch) -> Self {
         Self { shared: Arc::clone(&self.shared), epoch }

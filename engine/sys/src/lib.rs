@@ -6,7 +6,9 @@
 mod boot;
 mod code;
 mod confine;
+mod files;
 
 pub use boot::{BootTime, boot_time};
 pub use code::{CodeError, SEAL_KEY_BYTES, Seal, code_version, compile, load};
 pub use confine::{Confinement, confine, is_ours_alone};
+pub use files::raise_open_files;

@@ -46,6 +46,8 @@ limits! {
     connections_per_client_max: 1, 1_000_000;
     /// Open connections of one network.
     connections_per_net_max: 1, 1_000_000;
+    /// Connections that one client may open in a second.
+    connections_per_client_per_s_max: 1, 1_000_000;
     /// Milliseconds from accept to the end of a PROXY header.
     proxy_header_ms: 100, 60_000;
     /// Bytes of a PROXY header.
@@ -90,8 +92,23 @@ limits! {
     origin_idle_connections_max: 0, 100_000;
     /// Attempts to hand a request to an origin.
     origin_attempts_max: 1, 8;
+    /// Bytes that the kernel may hold of what an origin sends.
+    origin_receive_bytes: 2_048, 16_777_216;
+    /// Requests in flight to all origins.
+    forwards_max: 1, 1_000_000;
+    /// Those of one client.
+    forwards_per_client_max: 1, 1_000_000;
+    /// Those of one network.
+    forwards_per_net_max: 1, 1_000_000;
     /// Requests in flight to one site's origins.
     origin_inflight_max: 1, 1_000_000;
+    /// Those that are still being sent, beside them.
+    origin_uploads_max: 1, 1_000_000;
+    /// WebSockets, beside them.
+    origin_tunnels_max: 1, 1_000_000;
+    /// Bytes of a body that are read before its origin hears of it. The engine keeps 64 KiB, and
+    /// what is read last may be a frame of 16 more.
+    body_ahead_bytes_max: 0, 49_152;
 }
 
 /// `value` as a number from `least` to `most`.

@@ -46,6 +46,7 @@ struct Stream {
     answered: bool,
     /// Bytes that the client may send.
     window: i64,
+    began_ms: u64,
 }
 
 /// Frames of one kind in the present second.
@@ -132,6 +133,11 @@ impl Meter {
         self.streams.len()
     }
 
+    /// When the oldest of them began.
+    pub(crate) fn oldest_ms(&self) -> Option<u64> {
+        self.streams.values().map(|stream| stream.began_ms).min()
+    }
+
     /// Reads what the client sent.
     ///
     /// # Errors
@@ -175,7 +181,7 @@ impl Meter {
         limits: &EdgeLimits,
     ) -> Result<(), Fault> {
         let is_flood = match frame.kind {
-            Kind::Headers => return self.headers(frame, limits),
+            Kind::Headers => return self.headers(frame, now_ms, limits),
             Kind::Continuation => return self.continuation(frame, limits),
             Kind::Data => return self.data(frame, now_ms, limits),
             Kind::Reset => {
@@ -203,7 +209,7 @@ impl Meter {
         if is_flood { Err(Fault::Flood) } else { Ok(()) }
     }
 
-    fn headers(&mut self, frame: Frame, limits: &EdgeLimits) -> Result<(), Fault> {
+    fn headers(&mut self, frame: Frame, now_ms: u64, limits: &EdgeLimits) -> Result<(), Fault> {
         self.block_open = !frame.ends_headers();
         self.pieces = 0;
         if frame.stream <= self.last {
@@ -226,7 +232,8 @@ impl Meter {
         if self.streams.len() < most.saturating_add(STREAMS_SPARE) {
             let window = i64::from(limits.h2_stream_window_bytes);
             let receiving = !frame.ends_stream();
-            let stream = Stream { receiving, sending: true, answered: false, window };
+            let stream =
+                Stream { receiving, sending: true, answered: false, window, began_ms: now_ms };
             self.streams.insert(frame.stream, stream);
         }
         Ok(())

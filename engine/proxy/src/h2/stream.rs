@@ -114,7 +114,7 @@ impl<S: Transport> MeteredStream<S> {
         let read = self.meter.came(bytes, now_ms.unwrap_or(u64::MAX), &self.limits);
         self.conn.resets.store(self.meter.resets, Relaxed);
         self.conn.glitches.store(self.meter.glitches, Relaxed);
-        self.conn.streams.store(u32::try_from(self.meter.open()).unwrap_or(u32::MAX), Relaxed);
+        self.conn.note_streams(self.meter.open());
         if let Err(fault) = read {
             return Err(self.fault(fault));
         }
@@ -137,7 +137,11 @@ impl<S: Transport> MeteredStream<S> {
         });
         let body =
             self.body_deadline(now).map(|at| -> (Instant, Counter) { (at, |c| &c.body_slow) });
-        head.into_iter().chain(body).min_by_key(|(at, _)| *at)
+        let whole = self.meter.oldest_ms().map(|began_ms| -> (Instant, Counter) {
+            let within = began_ms.saturating_add(self.limits.request_total_ms);
+            (later(self.born, Duration::from_millis(within)), |c| &c.request_late)
+        });
+        head.into_iter().chain(body).chain(whole).min_by_key(|(at, _)| *at)
     }
 
     /// Until when the bodies that we wait for must go on, all of them together.
@@ -215,7 +219,9 @@ impl<S: Transport> AsyncWrite for MeteredStream<S> {
                     this.write_pace.moved(wrote, Instant::now(), &this.limits);
                 }
                 let went = bytes.get(..wrote).unwrap_or_default();
-                match this.meter.went(went, &this.limits) {
+                let metered = this.meter.went(went, &this.limits);
+                this.conn.note_streams(this.meter.open());
+                match metered {
                     Ok(()) => Poll::Ready(Ok(wrote)),
                     Err(fault) => Poll::Ready(Err(this.fault(fault))),
                 }

@@ -7,6 +7,7 @@ mod difference;
 mod duration;
 mod explain;
 mod fields;
+mod files;
 mod fmt;
 mod history;
 mod level;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use seawall_control::{
     Bell, CertificateText, CertificateWatch, Certificates, Config, ControlPlane, First, Keeper,
-    clock, random_seed, read_certificates,
+    clock, raise_open_files, random_seed, read_certificates,
 };
 use seawall_model::Now;
 use seawall_proxy::{
@@ -22,6 +22,7 @@ use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ConfigFile;
+use super::files::fit;
 use crate::exit::{Exit, fail, tell};
 use crate::logger;
 use crate::policy::{self, Host};
@@ -77,7 +78,9 @@ struct Started {
 /// Loads, binds and serves.
 fn start(config: &Config) -> Result<Started, Exit> {
     let now = clock();
-    let limits = limits(config);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut limits = limits(config);
+    fit(&mut limits, raise_open_files(), workers).iter().for_each(tell);
     logger::start(config.log_level, &now, limits.engine_log_lines_per_s);
     let first = first(config, &now)?;
     first.warnings.iter().for_each(tell);
@@ -89,7 +92,7 @@ fn start(config: &Config) -> Result<Started, Exit> {
         listen: config.listen.clone(),
         listen_tls: config.listen_tls.clone(),
         shown,
-        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        workers,
         units: config.units,
         trusted: trusted(&config.trusted_proxies),
         sites: config.sites.iter().map(site).collect(),
@@ -222,6 +225,14 @@ fn limits(config: &Config) -> EdgeLimits {
     set(&mut to.origin_idle_connections_max, from.origin_idle_connections_max);
     set(&mut to.origin_attempts_max, from.origin_attempts_max);
     set(&mut to.origin_inflight_max, from.origin_inflight_max);
+    set(&mut to.connections_per_client_per_s_max, from.connections_per_client_per_s_max);
+    set(&mut to.origin_receive_bytes, from.origin_receive_bytes);
+    set(&mut to.forwards_max, from.forwards_max);
+    set(&mut to.forwards_per_client_max, from.forwards_per_client_max);
+    set(&mut to.forwards_per_net_max, from.forwards_per_net_max);
+    set(&mut to.origin_uploads_max, from.origin_uploads_max);
+    set(&mut to.origin_tunnels_max, from.origin_tunnels_max);
+    set(&mut to.body_ahead_bytes_max, from.body_ahead_bytes_max);
     to
 }
 

@@ -1,0 +1,83 @@
+//! Waiting for a request's body before its origin hears of it.
+//!
+//! A body that comes a byte a second would hold a place at the origin for as long as it takes, and a
+//! thousand of them all places. So a small body is read first and holds nothing but our memory; a
+//! larger one is begun with, and counts among the site's uploads, which have places of their own.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+use super::{Body, GuardedStream, Transport};
+use crate::chunked::Chunks;
+
+/// How much of a request is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Here {
+    /// All of it.
+    Whole,
+    /// As much of its body as is read ahead.
+    Begun,
+}
+
+/// How far the body is here.
+enum Scout {
+    /// The request's last byte stands so far from the front.
+    Length(usize),
+    /// The chunks up to there have been walked along.
+    Chunks { walk: Chunks, seen: usize },
+}
+
+impl<S: Transport> GuardedStream<S> {
+    /// Waits until the request that was begun is all here, or as much of it as is read ahead.
+    ///
+    /// # Errors
+    /// The client has gone, or broke a limit and is reset.
+    pub(crate) async fn read_ahead(&mut self) -> io::Result<Here> {
+        let mut scout = match &self.body {
+            Body::Length(bytes) => {
+                let bytes = usize::try_from(*bytes).unwrap_or(usize::MAX);
+                Scout::Length(self.head_left.saturating_add(bytes))
+            }
+            Body::Chunks(_) => {
+                Scout::Chunks { walk: Chunks::new(&self.limits), seen: self.head_left }
+            }
+        };
+        let most = self.head_left.saturating_add(self.limits.body_ahead_bytes_max);
+        while !self.has_all(&mut scout)? {
+            if self.ahead.len() >= most {
+                return Ok(Here::Begun);
+            }
+            poll_fn(|cx| self.poll_ahead(cx)).await?;
+        }
+        Ok(Here::Whole)
+    }
+
+    fn has_all(&mut self, scout: &mut Scout) -> io::Result<bool> {
+        match scout {
+            Scout::Length(end) => Ok(self.ahead.len() >= *end),
+            Scout::Chunks { walk, seen } => {
+                let new = self.ahead.get(*seen..).unwrap_or_default();
+                match walk.walk(new) {
+                    Ok(walked) => *seen += walked,
+                    Err(_) => return Err(self.violation(|c| &c.body_malformed)),
+                }
+                Ok(walk.is_done())
+            }
+        }
+    }
+
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.poll_fill(cx) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(Ok(read)) => {
+                self.body_pace.moved(read, Instant::now());
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => self.poll_body_alarm(cx),
+        }
+    }
+}

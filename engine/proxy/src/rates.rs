@@ -1,0 +1,65 @@
+//! How fast a client may open connections.
+//!
+//! The caps count what is open; whoever opens and closes at once is below them and still costs an
+//! accept each time, and over TLS a signature (0.7 ms of a processor for RSA with 2,048 bits). So
+//! each client has a rate, counted like a policy's `limit`, with a reserve as large again that fills
+//! in ten seconds, and what is past it is reset before a byte is read.
+//!
+//! Where this does not protect you: from many clients, each below its rate.
+
+use seawall_model::{Client, Tick};
+use seawall_state::{LimitTable, Rate, State};
+
+use crate::EdgeLimits;
+
+/// The connections that clients opened in the last second.
+#[derive(Debug)]
+pub(crate) struct Arrivals {
+    counts: LimitTable,
+    rate: Rate,
+}
+
+impl Arrivals {
+    pub(crate) fn new(limits: &EdgeLimits) -> Self {
+        let per_s = u64::from(limits.connections_per_client_per_s_max);
+        let rate = Rate { n: per_s, window_ms: 1_000, burst: per_s };
+        Self { counts: LimitTable::alone(limits.arrival_keys_max), rate }
+    }
+
+    /// Counts a connection of `client` and says whether it is one too many. `state` gives the key's
+    /// secret.
+    pub(crate) fn is_over(&self, state: &State, client: &Client, now: Tick) -> bool {
+        let mut key = state.key();
+        match client.key.0.addr() {
+            std::net::IpAddr::V4(v4) => key.part(&v4.octets()),
+            std::net::IpAddr::V6(v6) => key.part(&v6.octets()),
+        }
+        let outcome = self.counts.admit(key.finish(), &self.rate, None, now);
+        outcome != seawall_state::Outcome::Within
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seawall_model::ClientUnits;
+    use seawall_state::Seed;
+
+    #[test]
+    fn a_client_has_its_rate_and_its_reserve_and_its_neighbour_too() {
+        let limits = EdgeLimits { connections_per_client_per_s_max: 10, ..EdgeLimits::default() };
+        let arrivals = Arrivals::new(&limits);
+        let state = State::new(Seed([7; 16]), &[]);
+        let client = |ip: &str| Client::of(ip.parse().unwrap(), &ClientUnits::default());
+        let start = Tick::TEST_START;
+        let come = |ip: &str, times: u32, at: Tick| {
+            (0..times).filter(|_| !arrivals.is_over(&state, &client(ip), at)).count()
+        };
+        assert_eq!(come("192.0.2.1", 100, start), 20);
+        assert_eq!(come("192.0.2.2", 5, start), 5);
+        assert_eq!(come("2001:db8::1", 15, start), 15);
+        assert_eq!(come("2001:db8::2", 15, start), 5, "a household is one client");
+        // Ten seconds later all of it is there again.
+        assert_eq!(come("192.0.2.1", 100, start.plus_ms(12_000)), 20);
+    }
+}

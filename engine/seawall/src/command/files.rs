@@ -1,0 +1,93 @@
+//! Fitting the data plane to the files that the process may open.
+//!
+//! Every connection is a file, and so is every request at its origin. Who runs out of them cannot
+//! accept, cannot ask an origin, and cannot read a policy either; so the caps are lowered until all
+//! of them together fit, with some kept for the rest of us, and the host is told.
+
+use seawall_proxy::EdgeLimits;
+
+/// Files that are not the data plane's: the admin socket and its clients, policies, lists, history,
+/// the state, the log, and the connections that are accepted a moment before others have ended.
+pub(crate) const FILES_RESERVE: u64 = 256;
+
+/// Of the rest, this part at most is for unused connections to origins.
+const IDLE_PART: u64 = 8;
+
+/// Connections, and requests at origins, of which there are always so many.
+const LEAST: u64 = 16;
+
+/// Lowers the caps until `open_files` are enough for `workers`; says what there can be now where
+/// that is less than was asked for.
+pub(crate) fn fit(limits: &mut EdgeLimits, open_files: u64, workers: usize) -> Option<String> {
+    let workers = workers.max(1) as u64;
+    let ours = open_files.saturating_sub(FILES_RESERVE);
+    let idle_wanted = limits.origin_idle_connections_max as u64;
+    let idle = idle_wanted.min(ours / IDLE_PART / workers);
+    let rest = ours.saturating_sub(idle.saturating_mul(workers));
+    let (connections, forwards) = (limits.connections_max as u64, limits.forwards_max as u64);
+    let wanted = connections.saturating_add(forwards).max(1);
+    limits.origin_idle_connections_max = usize::try_from(idle).unwrap_or(usize::MAX);
+    if wanted <= rest {
+        return None;
+    }
+    let share = |of: u64| {
+        let part = u128::from(rest) * u128::from(of) / u128::from(wanted);
+        usize::try_from(part).unwrap_or(usize::MAX).max(LEAST as usize)
+    };
+    limits.connections_max = share(connections);
+    limits.forwards_max = share(forwards);
+    let needed = idle_wanted.saturating_mul(workers).saturating_add(wanted) + FILES_RESERVE;
+    Some(format!(
+        "{open_files} files may be open, so there can be {} connections and {} requests at origins \
+         at once; for {connections} and {forwards} the limit has to be {needed} (LimitNOFILE= in \
+         the unit, `ulimit -Hn` in a shell)",
+        limits.connections_max, limits.forwards_max,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fitted(open_files: u64, workers: usize) -> (EdgeLimits, Option<String>) {
+        let mut limits = EdgeLimits::default();
+        let said = fit(&mut limits, open_files, workers);
+        (limits, said)
+    }
+
+    #[test]
+    fn with_enough_files_nothing_changes_and_nothing_is_said() {
+        for open_files in [30_000, 1 << 20, u64::MAX] {
+            assert_eq!(fitted(open_files, 4), (EdgeLimits::default(), None), "{open_files}");
+        }
+    }
+
+    #[test]
+    fn with_fewer_all_of_it_still_fits() {
+        for (open_files, workers) in [(512, 2), (1_024, 8), (4_096, 2), (20_000, 2), (22_000, 64)] {
+            let (limits, said) = fitted(open_files, workers);
+            let idle = limits.origin_idle_connections_max * workers;
+            let all = limits.connections_max + limits.forwards_max + idle;
+            assert!(all as u64 + FILES_RESERVE <= open_files, "{open_files}: {limits:?}");
+            assert!(limits.connections_max >= 90, "{open_files}: {}", limits.connections_max);
+            let said = said.unwrap();
+            assert!(said.contains(&limits.connections_max.to_string()), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_named_as_enough_is_enough() {
+        let (_, said) = fitted(20_000, 2);
+        let said = said.unwrap();
+        let named = said.split("has to be ").nth(1).and_then(|rest| rest.split(' ').next());
+        let (limits, again) = fitted(named.unwrap().parse().unwrap(), 2);
+        assert_eq!(again, None, "{said}");
+        assert_eq!(limits, EdgeLimits::default());
+    }
+
+    #[test]
+    fn a_few_are_always_there() {
+        let (limits, _) = fitted(64, 2);
+        assert_eq!((limits.connections_max, limits.forwards_max), (16, 16));
+    }
+}

@@ -1,0 +1,29 @@
+//! How many files the process may have open.
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// Raises the soft limit on open files to the hard one, as far as the system lets it, and says what
+/// it is then; `u64::MAX` for none. A soft limit of 1,024 is a habit from `select` (2), which we do
+/// not call.
+#[must_use]
+pub fn raise_open_files() -> u64 {
+    let mut limit = getrlimit(Resource::Nofile);
+    let before = limit.current;
+    limit.current = limit.maximum;
+    let now = if setrlimit(Resource::Nofile, limit).is_ok() { limit.maximum } else { before };
+    now.unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_what_is_in_force() {
+        let said = raise_open_files();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current.unwrap_or(u64::MAX), said);
+        assert_eq!(limit.current, limit.maximum);
+        assert_eq!(raise_open_files(), said, "raising it again changes nothing");
+    }
+}
