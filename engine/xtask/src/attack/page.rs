@@ -11,6 +11,9 @@ pub(crate) const HEAD: &str = "\
 | attack | visitors: failed, of | their p99, quiet and under attack | connections (at once) | what was promised | |
 |---|---|---|---|---|---|";
 
+/// Visitors that are begun so much later than they were due are said to be.
+const LATE_MS: f64 = 20.0;
+
 /// The row of one promise.
 pub(crate) fn row(promise: &Promise, outcome: &Outcome) -> String {
     let name = format!("`{}` {}", promise.scenario, promise.vector);
@@ -42,7 +45,10 @@ fn visitors(figures: Figures<'_>) -> String {
 
 fn latencies(figures: Figures<'_>) -> String {
     let [quiet, attack] = ["quiet", "attack"].map(|phase| or_none(figures.p99_ms(phase)));
-    format!("{quiet}, {attack} ms")
+    // A delay of our own is in their figures, and says nothing about the server.
+    let late = figures.late_ms().filter(|late| *late > LATE_MS);
+    let late = late.map(|late| format!(" (begun {} ms late)", shown(late))).unwrap_or_default();
+    format!("{quiet}, {attack} ms{late}")
 }
 
 fn connections(figures: Figures<'_>) -> String {
@@ -111,6 +117,14 @@ mod tests {
         assert!(row.starts_with("| `slowloris` A4 | **none**, none | none, none ms |"), "{row}");
         assert!(row.contains("**gone: no figure**") && row.ends_with("| **broken** |"), "{row}");
         assert_eq!(row.matches(" | ").count(), HEAD.lines().next().unwrap().matches(" | ").count());
+    }
+
+    #[test]
+    fn a_delay_of_our_own_is_said() {
+        let figures = |late: u64| json!({ "legit": { "attack": { "late_us": { "p99": late } } } });
+        let text = |late| latencies(Figures::of(&figures(late)));
+        assert_eq!(text(20_000), "none, none ms");
+        assert_eq!(text(35_000), "none, none ms (begun 35 ms late)");
     }
 
     #[test]

@@ -116,8 +116,16 @@ impl Row {
 
     /// How many times as many as the better of the others Seawall refuses.
     fn times(&self) -> Option<f64> {
-        let medians = self.medians(|turn| turn.rate);
-        let each: Option<Vec<f64>> = medians.into_iter().collect();
+        self.ratio(|turn| turn.rate)
+    }
+
+    /// The same by processor time, which a busy machine or a slow load changes less.
+    fn times_by_cost(&self) -> Option<f64> {
+        self.ratio(|turn| 1.0 / turn.cost_us)
+    }
+
+    fn ratio(&self, of: impl Fn(&Turn) -> f64) -> Option<f64> {
+        let each: Option<Vec<f64>> = self.medians(of).into_iter().collect();
         let each = each?;
         let of = |who: Who| each.get(WHO.iter().position(|other| *other == who)?).copied();
         let others = of(Who::Nginx)?.max(of(Who::Haproxy)?);
@@ -138,7 +146,9 @@ impl Row {
             _ => "none".to_owned(),
         });
         let cells = cells.collect::<Vec<_>>().join(" | ");
-        let times = self.times().map_or_else(|| "none".to_owned(), |times| format!("{times:.2} ×"));
+        let shown =
+            |times: Option<f64>| times.map_or_else(|| "none".to_owned(), |t| format!("{t:.2} ×"));
+        let times = format!("{}, {}", shown(self.times()), shown(self.times_by_cost()));
         let verdict = if self.kept() { "kept" } else { "**broken**" };
         format!("| {} | {cells} | {times} | {verdict} |", self.case)
     }
@@ -151,7 +161,7 @@ impl Denial {
             Self::Skipped(why) => format!("denied requests a second: skipped, {why}"),
             Self::Run(rows, names) => {
                 let head = format!(
-                    "| denied a second, and processor time for each | {} | Seawall, times the better | |",
+                    "| denied a second, and processor time for each | {} | Seawall, times the better, by each | |",
                     names.join(" | ")
                 );
                 let rule = "|---".repeat(names.len().saturating_add(3));
@@ -186,7 +196,7 @@ mod tests {
         assert!(fine.kept());
         let slow = row([&[4.9, 4.9, 9.0], &[5.0; 3], &[1.0; 3]]);
         assert!(!slow.kept());
-        assert!(slow.line().contains("| 0.98 × | **broken** |"), "{}", slow.line());
+        assert!(slow.line().contains("| 0.98 ×, 1.00 × | **broken** |"), "{}", slow.line());
         let slow = row([&[4.9; 3], &[1.0; 3], &[5.0; 3]]);
         assert!(!slow.kept());
         assert_eq!(Denial::Run(vec![fine, slow], Vec::new()).broken(), (1, 2));
