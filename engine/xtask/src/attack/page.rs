@@ -19,6 +19,10 @@ pub(crate) fn row(promise: &Promise, outcome: &Outcome) -> String {
     let name = format!("`{}` {}", promise.scenario, promise.vector);
     match outcome {
         Outcome::Skipped(why) => format!("| {name} | | | | {why} | skipped |"),
+        Outcome::Failed(why) => {
+            let why = why.replace(['\n', '|'], " ");
+            format!("| {name} | | | | could not be run: {why} | **broken** |")
+        }
         Outcome::Judged(verdict, report) => {
             let figures = Figures::of(report);
             format!(
@@ -71,6 +75,7 @@ pub(crate) fn foot(rows: &[(&Promise, Outcome)], honest: Option<Honest>) -> Stri
     for (_, outcome) in rows {
         match outcome {
             Outcome::Skipped(_) => skipped = skipped.saturating_add(1),
+            Outcome::Failed(_) => {}
             Outcome::Judged(verdict, report) => {
                 kept = kept.saturating_add(u64::from(verdict.kept()));
                 late = late.max(Figures::of(report).late_ms().unwrap_or_default());
@@ -132,5 +137,13 @@ mod tests {
         let promise = &PROMISES[0];
         let row = row(promise, &Outcome::Skipped("no such tool".to_owned()));
         assert!(row.ends_with("| no such tool | skipped |"), "{row}");
+    }
+
+    #[test]
+    fn what_could_not_be_run_is_broken_and_stays_a_row() {
+        let outcome = Outcome::Failed("no port\nat | all".to_owned());
+        let row = row(&PROMISES[0], &outcome);
+        assert!(row.ends_with("| could not be run: no port at   all | **broken** |"), "{row}");
+        assert!(outcome.is_broken() && !Outcome::Skipped(String::new()).is_broken());
     }
 }

@@ -1,13 +1,25 @@
 //! Programs that are started here and end here, however this one ends.
 
 use crate::clock;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
+
+/// Somebody wants all of this to end.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 /// A program that is killed when nobody holds it any more.
 #[derive(Debug)]
@@ -57,7 +69,7 @@ impl Kept {
     ) -> anyhow::Result<ExitStatus> {
         let ended = clock::poll(limit, || {
             if interrupts.try_recv() != Err(TryRecvError::Empty) {
-                bail!("interrupted");
+                return Err(Interrupted.into());
             }
             self.ended()
         })?;
@@ -124,7 +136,7 @@ mod tests {
         assert!(kept.wait(Duration::ZERO, &interrupts).is_err());
         sender.send(()).unwrap();
         let error = kept.wait(Duration::from_secs(600), &interrupts).unwrap_err();
-        assert_eq!(error.to_string(), "interrupted");
+        assert!(error.is::<Interrupted>(), "{error:#}");
         std::fs::remove_file(log).unwrap();
     }
 }

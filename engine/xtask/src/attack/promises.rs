@@ -101,14 +101,7 @@ pub(crate) const PROMISES: &[Promise] = &[
     h2("h2-unknown", "A15"),
     h2("hpack-bomb", "A16"),
     h2("hpack-cookies", "A16"),
-    // Its requests are whole and answered, so that the client's limit is what bounds them.
-    at(
-        Tls,
-        "hpack-resize",
-        "A16",
-        2,
-        &[GoneByMs(1_500), OriginEach(OF_ONE_CLIENT), HonestEach(100)],
-    ),
+    h2("hpack-resize", "A16"),
     // Requests.
     plainly("get-flood", "A1", 3, &[OriginInAll(OF_ONE_CLIENT)]),
     plainly("pipeline", "A1", 3, &[OriginInAll(OF_TWENTY_CLIENTS)]),

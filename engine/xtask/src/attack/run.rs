@@ -1,7 +1,7 @@
 //! One promise after the other: started, measured, judged.
 
 use crate::attack::judge::{Honest, Verdict, judge};
-use crate::attack::process::Kept;
+use crate::attack::process::{Interrupted, Kept};
 use crate::attack::promise::{At, Must, ORIGIN, POLICY, Promise};
 use crate::attack::stage::{Open, Programs, Stage};
 use crate::shell;
@@ -36,6 +36,19 @@ pub(crate) enum Outcome {
     Judged(Verdict, Box<Value>),
     /// This machine lacks something.
     Skipped(String),
+    /// It could not be run to its end.
+    Failed(String),
+}
+
+impl Outcome {
+    /// Whether the promise was not kept.
+    pub(crate) fn is_broken(&self) -> bool {
+        match self {
+            Self::Judged(verdict, _) => !verdict.kept(),
+            Self::Skipped(_) => false,
+            Self::Failed(_) => true,
+        }
+    }
 }
 
 /// Who runs them.
@@ -55,12 +68,19 @@ impl Runner<'_> {
     /// Tries one.
     ///
     /// # Errors
-    /// Something does not start or end, or somebody wants all of this to end.
+    /// Somebody wants all of this to end.
     pub(crate) fn try_one(
         &self,
         promise: &Promise,
         honest: Option<Honest>,
     ) -> anyhow::Result<Outcome> {
+        match self.play(promise, honest) {
+            Err(error) if !error.is::<Interrupted>() => Ok(Outcome::Failed(format!("{error:#}"))),
+            played => played,
+        }
+    }
+
+    fn play(&self, promise: &Promise, honest: Option<Honest>) -> anyhow::Result<Outcome> {
         let open = match promise.at {
             At::Plain | At::Tls => Open::Loopback,
             At::Namespace4 => Open::EverywhereV4,
@@ -86,7 +106,7 @@ impl Runner<'_> {
     /// What an honest connection costs, on this machine and today.
     ///
     /// # Errors
-    /// As above; or nobody can say, because not all were answered.
+    /// Something does not start or end; or nobody can say, because too few were answered.
     pub(crate) fn honest(&self) -> anyhow::Result<Honest> {
         let mut stage = Stage::start(&self.programs, Open::Loopback)?;
         let mut command = Command::new(&self.programs.attack);

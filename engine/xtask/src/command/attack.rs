@@ -57,7 +57,7 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> anyhow::Result<()> {
     let runner = Runner { programs, interrupts: &interrupts, seconds: options.seconds, keep };
     let (rows, honest) = try_all(&runner, &chosen)?;
     let denial = denial.then(|| denial::run(&runner.programs.seawall, &interrupts));
-    let denial = denial.transpose().context("in denial")?;
+    let denial = denial.transpose()?;
     let text = page(&rows, honest, denial.as_ref());
     let text = format!("{text}\n\n{}, profile `{}`.", page::machine(), options.profile());
     println!("\n{text}");
@@ -65,7 +65,7 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> anyhow::Result<()> {
         write(path, &text)?;
     }
     let (refusals, of) = denial.as_ref().map_or((0, 0), Denial::broken);
-    let broken = rows.iter().filter(|(_, outcome)| is_broken(outcome)).count();
+    let broken = rows.iter().filter(|(_, outcome)| outcome.is_broken()).count();
     let (broken, all) = (broken.saturating_add(refusals), rows.len().saturating_add(of));
     ensure!(broken == 0, "{broken} of {all} promises broken");
     Ok(())
@@ -107,8 +107,7 @@ fn try_all(
     let honest = honest.then(|| runner.honest()).transpose().context("honest connections")?;
     let mut rows = Vec::new();
     for promise in chosen {
-        let outcome = runner.try_one(promise, honest);
-        let outcome = outcome.with_context(|| format!("in {}", promise.scenario))?;
+        let outcome = runner.try_one(promise, honest)?;
         println!("attack: {}", page::row(promise, &outcome));
         rows.push((*promise, outcome));
     }
@@ -125,8 +124,4 @@ fn page(rows: &Rows, honest: Option<Honest>, denial: Option<&Denial>) -> String 
     }
     parts.extend(denial.map(Denial::table));
     parts.join("\n\n")
-}
-
-fn is_broken(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Judged(verdict, _) if !verdict.kept())
 }

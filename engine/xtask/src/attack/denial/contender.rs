@@ -1,4 +1,7 @@
 //! Those who refuse: each with one worker on one core, no log, and one rule about one path.
+//!
+//! Seawall's limit on a client's connections a second is taken away: `wrk` is one client, and the
+//! others have no such limit.
 
 use crate::attack::process::Kept;
 use crate::attack::stage::Folder;
@@ -85,6 +88,7 @@ impl Who {
                     format!(
                         "[listen]\nhttp = [\"{at}\"]\n\n[admin]\nsocket = \"run/admin.sock\"\n\n\
                          [policy]\nroot = \"root.wall\"\n\n[state]\ndir = \"state\"\n\n\
+                         [limits]\nconnections_per_client_per_s_max = 1000000\n\n\
                          [[site]]\nhosts = [\"*.example\"]\norigin = [\"http://127.0.0.1:9\"]\n"
                     ),
                 ),

@@ -17,9 +17,10 @@ const TURN_LIMIT: Duration = Duration::from_secs(60);
 /// Requests of one write in the case that pipelines.
 const PIPELINED: usize = 16;
 
-/// At most one connection in so many answers may fail, as one does where client and server close it
-/// at the same time.
-const FAILED_PARTS: u64 = 1_000;
+/// At most one connection in so many answers may not be made, or not be answered. Reads and writes
+/// that fail are not counted: a server ends each connection after a thousand requests, and who has
+/// written the next sixteen by then is told so by errors, again and again.
+const FAILED_PARTS: u64 = 100;
 
 /// One kind of request.
 #[derive(Debug)]
@@ -118,7 +119,7 @@ fn read(text: &str) -> anyhow::Result<Said> {
             let rest = errors.split_once(name)?.1.trim_start();
             rest.split(',').next()?.trim().parse::<u64>().ok()
         };
-        let failed = ["connect", "write", "timeout"].map(count).into_iter().sum::<Option<u64>>();
+        let failed = ["connect", "timeout"].map(count).into_iter().sum::<Option<u64>>();
         let few = failed.is_some_and(|failed| failed <= requests / FAILED_PARTS);
         ensure!(few, "connections failed: {errors}");
     }
@@ -151,7 +152,7 @@ Transfer/sec:     30.00MB
         for (was, is) in [
             ("responses: 202200", "responses: 202199"),
             ("  Non-2xx or 3xx responses: 202200\n", ""),
-            ("connect 0", "connect 203"),
+            ("connect 0", "connect 2023"),
             ("timeout 0", "timeout none"),
             ("Requests/sec: 101100.50\n", ""),
             ("202200 requests in", "0 requests in"),

@@ -9,9 +9,9 @@ mod contender;
 mod load;
 
 use crate::attack::judge::{shown, thousands};
+use crate::attack::process::Interrupted;
 use crate::attack::stage::Folder;
 use crate::shell;
-use anyhow::Context;
 use contender::{Running, WHO, Who};
 use load::{CASES, Case, Said};
 use std::path::Path;
@@ -19,6 +19,8 @@ use std::sync::mpsc::Receiver;
 
 /// Rounds, of which the median is taken.
 const ROUNDS: usize = 5;
+/// Tries of one turn.
+const TRIES: usize = 3;
 /// What it takes, and the Debian packages that have it.
 const TOOLS: [(&str, &str); 4] =
     [("wrk", "wrk"), ("nginx", "nginx-light"), ("haproxy", "haproxy"), ("taskset", "util-linux")];
@@ -48,13 +50,22 @@ pub(crate) enum Denial {
     Run(Vec<Row>, Vec<String>),
     /// This machine lacks something.
     Skipped(String),
+    /// It could not be run to its end.
+    Failed(String),
 }
 
 /// Lets them refuse.
 ///
 /// # Errors
-/// A server does not start or does not refuse, or somebody wants all of this to end.
+/// Somebody wants all of this to end.
 pub(crate) fn run(seawall: &Path, interrupts: &Receiver<()>) -> anyhow::Result<Denial> {
+    match race(seawall, interrupts) {
+        Err(error) if !error.is::<Interrupted>() => Ok(Denial::Failed(format!("{error:#}"))),
+        raced => raced,
+    }
+}
+
+fn race(seawall: &Path, interrupts: &Receiver<()>) -> anyhow::Result<Denial> {
     if let Some(lack) = lacks() {
         return Ok(Denial::Skipped(lack));
     }
@@ -90,17 +101,38 @@ fn measure(
     // The first round warms them up and is not counted.
     for round in 0..=ROUNDS {
         for (server, turns) in servers.iter().zip(&mut turns) {
-            let before = server.cpu_ms()?;
-            let Said { rate, requests } = load::ask(case, server.address(), folder, interrupts)
-                .with_context(|| format!("asking {}", server.name()))?;
-            let spent = server.cpu_ms()?.saturating_sub(before);
+            let turn = turn(case, server, folder, interrupts)?;
             if round > 0 {
-                let cost_us = spent as f64 * 1_000.0 / requests as f64;
-                turns.push(Turn { rate, cost_us });
+                turns.push(turn);
             }
         }
     }
     Ok(Row { case: case.name, turns })
+}
+
+/// One turn. A machine that stands still for a second spoils one, so it is tried again.
+fn turn(
+    case: &Case,
+    server: &Running,
+    folder: &Folder,
+    interrupts: &Receiver<()>,
+) -> anyhow::Result<Turn> {
+    let mut tries = 0usize;
+    loop {
+        tries = tries.saturating_add(1);
+        let before = server.cpu_ms()?;
+        match load::ask(case, server.address(), folder, interrupts) {
+            Ok(Said { rate, requests }) => {
+                let spent = server.cpu_ms()?.saturating_sub(before);
+                let cost_us = spent as f64 * 1_000.0 / requests as f64;
+                return Ok(Turn { rate, cost_us });
+            }
+            Err(error) if tries == TRIES || error.is::<Interrupted>() => {
+                return Err(error.context(format!("asking {}", server.name())));
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 /// The middle one; `None` of nothing.
@@ -158,7 +190,8 @@ impl Denial {
     /// The table.
     pub(crate) fn table(&self) -> String {
         match self {
-            Self::Skipped(why) => format!("denied requests a second: skipped, {why}"),
+            Self::Skipped(why) => format!("Denied requests a second: skipped, {why}."),
+            Self::Failed(why) => format!("Denied requests a second: **could not be run**, {why}."),
             Self::Run(rows, names) => {
                 let head = format!(
                     "| denied a second, and processor time for each | {} | Seawall, times the better, by each | |",
@@ -175,6 +208,7 @@ impl Denial {
     pub(crate) fn broken(&self) -> (usize, usize) {
         match self {
             Self::Skipped(_) => (0, 0),
+            Self::Failed(_) => (1, 1),
             Self::Run(rows, _) => (rows.iter().filter(|row| !row.kept()).count(), rows.len()),
         }
     }
