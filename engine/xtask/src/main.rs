@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "telling the person at the terminal is what it is for")]
 #![expect(clippy::print_stderr, reason = "complaints go where complaints belong")]
 
+mod attack;
 mod clock;
 mod command;
 mod demo;
@@ -50,6 +51,8 @@ enum Word {
         /// Only benches whose name contains this.
         filter: Option<String>,
     },
+    /// Attack a Seawall of its own in every way we know, and judge what is promised about it.
+    Attack(command::attack::Options),
     /// Fuzz each target for a while.
     Fuzz {
         /// Seconds for each target.
@@ -83,6 +86,7 @@ fn obey(word: Word) -> anyhow::Result<()> {
         Word::Rules { all: true } => command::rules::all(&repo),
         Word::Bench { peers: true, .. } => command::bench::peers(&repo),
         Word::Bench { filter, .. } => command::bench::run(&repo, filter.as_deref()),
+        Word::Attack(options) => command::attack::run(&repo, &options),
         Word::Fuzz { seconds, filter } => command::fuzz::run(&repo, seconds, filter.as_deref()),
     }
 }

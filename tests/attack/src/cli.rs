@@ -33,7 +33,7 @@ enum Word {
     Baseline(Box<Baseline>),
     /// Serve as the recording origin behind the server, on loopback, until stopped.
     Origin {
-        /// Where to listen.
+        /// Where to listen, on loopback; port 0 takes a free one.
         #[arg(long)]
         listen: String,
         /// How lengths that contradict each other are read.
@@ -171,11 +171,11 @@ fn list() -> Result<Ended> {
 }
 
 fn record(listen: &str, reads: Reads) -> Result<Ended> {
-    let target = Target::parse(listen, Ground::Loopback)?;
+    let address = Target::listens(listen)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     crate::fds::raise(1_000)?;
     runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(target.address()).await;
+        let listener = tokio::net::TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;
         writeln!(std::io::stderr(), "recording origin on {}", listener.local_addr()?)?;
         origin::serve(listener, reads).await

@@ -63,6 +63,19 @@ impl Target {
         Self::new(address, ground)
     }
 
+    /// Reads where this program itself may listen: loopback; port 0 leaves the choice to the kernel.
+    ///
+    /// # Errors
+    /// As for a target.
+    pub(crate) fn listens(text: &str) -> Result<SocketAddr> {
+        let Some(address) = text.strip_suffix(":0") else {
+            return Ok(Self::parse(text, Ground::Loopback)?.address());
+        };
+        let mut address = Self::parse(&format!("{address}:1"), Ground::Loopback)?.address();
+        address.set_port(0);
+        Ok(address)
+    }
+
     /// The address.
     pub(crate) fn address(self) -> SocketAddr {
         self.0
@@ -83,6 +96,16 @@ mod tests {
         for text in ["127.0.0.1:80", "127.255.255.254:65535", "[::1]:8080"] {
             let target = Target::parse(text, Ground::Loopback).unwrap();
             assert_eq!(target.address(), text.parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn the_kernel_may_choose_a_port_to_listen_on() {
+        for text in ["127.0.0.1:0", "[::1]:0", "127.0.0.1:80"] {
+            assert_eq!(Target::listens(text).unwrap(), text.parse().unwrap());
+        }
+        for text in ["0.0.0.0:0", "192.0.2.1:0", "[::]:0", "localhost:0", ":0", "127.0.0.1"] {
+            assert!(Target::listens(text).is_err(), "{text}");
         }
     }
 

@@ -6,12 +6,15 @@
 //!
 //! `/__websocket` takes an upgrade. It listens on loopback only.
 
+mod named;
+
 use crate::caps::{HEAD_BYTES_MAX, RECORDED_MAX};
 use crate::connect::{Way, open};
 use crate::guard::Target;
 use crate::h1::{Reader, head};
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
+use named::{Named, Says};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -24,6 +27,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) const MARK: &str = "X-Recorded: yes";
 /// Where it says what it saw.
 const RECORD: &str = "/__record";
+/// What visitors ask for where they are to be told from attackers.
+const VISIT: &str = "/__visit";
 /// Longest `/__slow`, in milliseconds, and largest `/__large`, in bytes.
 const SLOW_MS_MAX: u64 = 60_000;
 const LARGE_BYTES_MAX: u64 = 64 << 20;
@@ -35,12 +40,16 @@ pub(crate) struct Record {
     pub(crate) connections: u64,
     /// Heads of requests, those for the record apart.
     pub(crate) requests: u64,
+    /// Those of them that ask for [`VISIT`].
+    pub(crate) visits: u64,
     /// Requests under way at once, at most.
     pub(crate) at_once_max: u64,
     /// Heads that were not HTTP/1.1.
     pub(crate) malformed: u64,
     /// The targets of requests that came whole and have `/__case/` in them.
     pub(crate) cases: Vec<String>,
+    /// Whom their forwarding fields name.
+    pub(crate) named: Named,
 }
 
 #[derive(Debug, Default)]
@@ -119,6 +128,7 @@ struct Asked {
     /// It is a HEAD, whose answer has no body.
     head: bool,
     close: bool,
+    says: Says,
 }
 
 enum Body {
@@ -146,7 +156,7 @@ async fn connection(mut stream: TcpStream, seen: &Mutex<Seen>, reads: Reads) -> 
             let body = serde_json::to_vec(&seen.lock().record).unwrap_or_default();
             return answer(&mut stream, &body, &asked).await;
         }
-        begin(seen, first);
+        begin(seen, first, &asked);
         first = false;
         let done = match skip_body(&mut stream, &mut held, &asked.body).await {
             Ok(()) => {
@@ -165,13 +175,15 @@ async fn connection(mut stream: TcpStream, seen: &Mutex<Seen>, reads: Reads) -> 
     }
 }
 
-fn begin(seen: &Mutex<Seen>, first: bool) {
+fn begin(seen: &Mutex<Seen>, first: bool, asked: &Asked) {
     let mut seen = seen.lock();
     seen.at_once = seen.at_once.saturating_add(1);
     let at_once = seen.at_once;
     let record = &mut seen.record;
     record.connections = record.connections.saturating_add(u64::from(first));
     record.requests = record.requests.saturating_add(1);
+    record.visits = record.visits.saturating_add(u64::from(asked.target.starts_with(VISIT)));
+    record.named.note(&asked.says);
     record.at_once_max = record.at_once_max.max(at_once);
 }
 
@@ -224,7 +236,8 @@ fn parse(bytes: &[u8], reads: Reads) -> io::Result<Option<Asked>> {
         || values("connection").iter().any(|value| value.contains("close"));
     let target = request.path.unwrap_or_default().to_owned();
     let head = request.method == Some("HEAD");
-    Ok(Some(Asked { target, head_bytes, body, head, close }))
+    let says = Says::of(values);
+    Ok(Some(Asked { target, head_bytes, body, head, close, says }))
 }
 
 fn body(lengths: &[String], codings: &[String], reads: Reads) -> io::Result<Body> {
@@ -373,16 +386,19 @@ mod tests {
         let (address, recorder) = started_as(Reads::Strict).await;
         let back = send(
             address,
-            "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc\
+            "POST /a HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\nContent-Length: 3\r\n\r\nabc\
              POST /__case/2 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n\
-             GET /__large/10 HTTP/1.1\r\nHost: x\r\n\r\n",
+             GET /__visit HTTP/1.1\r\nHost: x\r\n\r\n\
+             GET /__large/10 HTTP/1.1\r\nHost: x\r\nX-Real-IP: 192.0.2.2\r\n\r\n",
         )
         .await;
-        assert_eq!(back.matches("HTTP/1.1 200").count(), 3);
+        assert_eq!(back.matches("HTTP/1.1 200").count(), 4);
         assert!(back.ends_with("xxxxxxxxxx"), "{back}");
         let record = recorder.record().await.unwrap();
-        assert_eq!((record.connections, record.requests, record.malformed), (1, 3, 0));
+        assert_eq!((record.connections, record.requests, record.malformed), (1, 4, 0));
+        assert_eq!(record.visits, 1);
         assert_eq!((record.at_once_max, record.cases), (1, vec!["/__case/2".to_owned()]));
+        assert_eq!((record.named.once, record.named.otherwise), (1, 1));
     }
 
     #[tokio::test]

@@ -55,6 +55,8 @@ pub(crate) struct AttackReport {
     pub(crate) reset_by_server: u64,
     pub(crate) held_ms: Option<Spread>,
     pub(crate) left_by_us: u64,
+    /// How old those were: with `held_ms` the whole of how long anybody could stay.
+    pub(crate) left_ms: Option<Spread>,
     pub(crate) bytes_sent: u64,
     pub(crate) bytes_received: u64,
     pub(crate) requests: u64,
@@ -113,8 +115,16 @@ pub(crate) struct ServerPhase {
 pub(crate) struct OriginReport {
     pub(crate) connections: u64,
     pub(crate) requests: u64,
+    /// Those of them that ask for `/__visit`.
+    pub(crate) visits: u64,
     pub(crate) requests_at_once_max: u64,
     pub(crate) malformed: u64,
+    /// Requests whose forwarding fields name one client, once.
+    pub(crate) named_once: u64,
+    /// Requests with forwarding fields that name none, or several, or one more than once.
+    pub(crate) named_otherwise: u64,
+    /// Clients that were named since it started.
+    pub(crate) clients: u64,
 }
 
 /// How the run was bounded.

@@ -161,7 +161,11 @@ fn difference(before: &Record, after: &Record) -> OriginReport {
     OriginReport {
         connections: after.connections.saturating_sub(before.connections),
         requests: after.requests.saturating_sub(before.requests),
+        visits: after.visits.saturating_sub(before.visits),
         requests_at_once_max: after.at_once_max,
         malformed: after.malformed.saturating_sub(before.malformed),
+        named_once: after.named.once.saturating_sub(before.named.once),
+        named_otherwise: after.named.otherwise.saturating_sub(before.named.otherwise),
+        clients: after.named.clients.len() as u64,
     }
 }

@@ -89,6 +89,10 @@ fn attacker(out: &mut impl Write, report: &Report) -> io::Result<()> {
             held.p50, held.p99, held.max
         )?;
     }
+    if let Some(left) = &attack.left_ms {
+        let (p50, p99, max) = (left.p50, left.p99, left.max);
+        writeln!(out, "  so old when we left, ms: p50 {p50}, p99 {p99}, max {max}")?;
+    }
     writeln!(
         out,
         "  {} requests or frames, {} bytes sent, {} received",

@@ -47,6 +47,26 @@ pub(crate) enum Unopened {
     Local,
 }
 
+/// How old connections were when they ended.
+#[derive(Debug, Default)]
+struct Ages(Option<Histogram<u64>>);
+
+impl Ages {
+    fn note(&mut self, age: Duration) {
+        let ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        if self.0.is_none() {
+            self.0 = Histogram::new_with_bounds(1, HELD_MS_MAX, 3).ok();
+        }
+        if let Some(histogram) = self.0.as_mut() {
+            histogram.saturating_record(ms);
+        }
+    }
+
+    fn report(&self) -> Option<Spread> {
+        self.0.as_ref().map(Spread::of)
+    }
+}
+
 /// Everything counted in one attack.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -65,7 +85,8 @@ pub(crate) struct Tally {
     open: Mutex<(u64, u64)>,
     answers: Mutex<BTreeMap<u16, u64>>,
     events: Mutex<BTreeMap<String, u64>>,
-    held_ms: Mutex<Option<Histogram<u64>>>,
+    held_ms: Mutex<Ages>,
+    left_ms: Mutex<Ages>,
 }
 
 impl Tally {
@@ -97,14 +118,13 @@ impl Tally {
 
     /// The server ended a connection after this time.
     pub(crate) fn held(&self, time: Duration) {
-        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let mut held = self.held_ms.lock();
-        if held.is_none() {
-            *held = Histogram::new_with_bounds(1, HELD_MS_MAX, 3).ok();
-        }
-        if let Some(histogram) = held.as_mut() {
-            histogram.saturating_record(ms);
-        }
+        self.held_ms.lock().note(time);
+    }
+
+    /// We left a connection that was so old.
+    pub(crate) fn leaves(&self, age: Duration) {
+        self.left.one();
+        self.left_ms.lock().note(age);
     }
 
     /// An answer with this status.
@@ -138,8 +158,9 @@ impl Tally {
             failed_here: self.local.get(),
             closed_by_server: self.closed.get(),
             reset_by_server: self.reset.get(),
-            held_ms: self.held_ms.lock().as_ref().map(Spread::of),
+            held_ms: self.held_ms.lock().report(),
             left_by_us: self.left.get(),
+            left_ms: self.left_ms.lock().report(),
             bytes_sent: self.sent.get(),
             bytes_received: self.received.get(),
             requests: self.requests.get(),

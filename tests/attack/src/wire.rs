@@ -85,6 +85,12 @@ impl Wire {
         }
     }
 
+    /// The server has ended all that was under way on it, which counts as its end.
+    pub(crate) fn emptied(&mut self) {
+        self.tally.event("connections whose streams were all ended by the server");
+        self.note_end(false);
+    }
+
     fn note_end(&mut self, reset: bool) {
         if self.over {
             return;
@@ -145,7 +151,7 @@ impl AsyncWrite for Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         if !self.over {
-            self.tally.left.one();
+            self.tally.leaves(self.opened.elapsed());
         }
         self.tally.ends();
     }
@@ -171,7 +177,7 @@ mod tests {
         let report = tally.report();
         assert_eq!((report.opened, report.bytes_sent, report.bytes_received), (2, 5, 3));
         assert_eq!((report.closed_by_server, report.left_by_us), (1, 1));
-        assert_eq!(report.held_ms.unwrap().count, 1);
+        assert_eq!((report.held_ms.unwrap().count, report.left_ms.unwrap().count), (1, 1));
     }
 
     /// Both sides write more than the pipe holds before either is done.

@@ -1,5 +1,6 @@
 //! One file per word that the user types.
 
+pub(crate) mod attack;
 pub(crate) mod bench;
 pub(crate) mod budget;
 pub(crate) mod fuzz;

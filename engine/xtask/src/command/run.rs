@@ -73,7 +73,7 @@ fn start_origin(repo: &Repo) -> anyhow::Result<Origin> {
 }
 
 /// One message for each Ctrl-C or SIGTERM.
-fn interrupts() -> anyhow::Result<Receiver<()>> {
+pub(crate) fn interrupts() -> anyhow::Result<Receiver<()>> {
     let (sender, receiver) = sync_channel(1);
     // A second Ctrl-C while the first is being obeyed changes nothing.
     ctrlc::set_handler(move || {

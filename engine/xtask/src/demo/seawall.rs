@@ -9,6 +9,7 @@ use serde_json::Value;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -94,6 +95,18 @@ impl Seawall {
             Ok(()) => Ok(seawall),
             Err(_) => bail!("seawall did not become ready; it said:\n{}", seawall.last_words()),
         }
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where it said that it listens for `http` or `https`.
+    pub(crate) fn listens(&self, scheme: &str) -> Option<SocketAddr> {
+        let start = format!("seawall: listening on {scheme}://");
+        let said = self.said.lock().unwrap_or_else(|broken| broken.into_inner());
+        said.iter().find_map(|line| line.strip_prefix(&start)?.parse().ok())
     }
 
     /// Asks for the status.

@@ -1,8 +1,8 @@
 //! One attacking HTTP/2 connection: says hello properly, then whatever the scenario wants.
 
 use super::frame::{
-    ACK, Frame, Frames, GOAWAY, HEADER_TABLE_SIZE, HEADERS, INITIAL_WINDOW_SIZE, PING, PREFACE,
-    RST_STREAM, SETTINGS, code_name, frame, settings, window_update,
+    ACK, DATA, END_STREAM, Frame, Frames, GOAWAY, HEADER_TABLE_SIZE, HEADERS, INITIAL_WINDOW_SIZE,
+    PING, PREFACE, RST_STREAM, SETTINGS, code_name, frame, settings, window_update,
 };
 use super::hpack;
 use crate::attack::Attack;
@@ -34,6 +34,8 @@ struct Seen {
     over: bool,
     /// Resets that it has sent.
     resets: u64,
+    /// Streams that it has ended, by a reset or at an answer's end.
+    ended: u64,
 }
 
 impl Seen {
@@ -48,6 +50,8 @@ impl Seen {
     }
 
     fn note(&mut self, got: Frame<'_>) {
+        let last = matches!(got.kind, DATA | HEADERS) && got.flags & END_STREAM != 0;
+        self.ended = self.ended.saturating_add(u64::from(last || got.kind == RST_STREAM));
         match got.kind {
             SETTINGS if got.flags & ACK == 0 => {
                 self.settings = true;
@@ -87,6 +91,7 @@ impl Session {
             owed: Vec::new(),
             over: false,
             resets: 0,
+            ended: 0,
         };
         let mut session = Self { wire, seen };
         let greeted = timeout(Duration::from_secs(OPEN_TIMEOUT_S), session.greet(window)).await;
@@ -146,6 +151,17 @@ impl Session {
                 return;
             }
         }
+    }
+
+    /// Stays until the server has ended the connection, or as many streams as were asked for: the
+    /// rest is an idle connection, which is another attack.
+    pub(crate) async fn until_ended(&mut self, streams: u64) {
+        while self.seen.ended < streams {
+            if self.wait().await.is_err() || self.push(&[]).await.is_err() {
+                return;
+            }
+        }
+        self.wire.emptied();
     }
 
     /// The server wants no more: GOAWAY, or no HTTP/2.

@@ -221,7 +221,7 @@ async fn h2_slow_read(attack: Arc<Attack>, n: usize) {
             return;
         }
     }
-    session.until_closed().await;
+    session.until_ended(u64::from(STREAMS)).await;
 }
 
 #[cfg(test)]
@@ -229,8 +229,38 @@ mod tests {
     use super::*;
     use crate::addresses::{Sources, Who};
     use crate::attack::Extra;
+    use crate::guard::Target;
     use crate::tally::Tally;
     use tokio::time::Instant;
+
+    /// One connection, for a long time.
+    fn one(target: Target) -> Arc<Attack> {
+        Arc::new(Attack {
+            way: Way { target, host: "a".to_owned(), tls: None, receive_buffer: None },
+            sources: Sources::new(Who::Attacker, 1, Spread::Wide),
+            connections: 1,
+            rate: 1,
+            until: Instant::now() + Duration::from_secs(600),
+            tally: Arc::new(Tally::default()),
+            extra: Extra::default(),
+        })
+    }
+
+    /// What is left then is an idle connection, whose end would come much later.
+    #[tokio::test]
+    async fn whose_streams_are_all_ended_has_been_cut_off() {
+        let (listener, target) = crate::testing::listener().await;
+        let server = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            crate::testing::serve_h2(stream, 503).await;
+        });
+        let attack = one(target);
+        timeout(Duration::from_secs(60), h2_slow_read(attack.clone(), 0)).await.unwrap();
+        server.await.unwrap();
+        let report = attack.tally.report();
+        assert_eq!((report.closed_by_server, report.left_by_us), (1, 0));
+        assert_eq!((report.requests, report.held_ms.unwrap().count), (u64::from(STREAMS), 1));
+    }
 
     /// At 32 bytes every 5 s the end would be seen after hours.
     #[tokio::test]
@@ -241,15 +271,7 @@ mod tests {
             stream.write_all(&[b'x'; 2_000]).await.unwrap();
             stream.set_zero_linger().unwrap();
         });
-        let attack = Arc::new(Attack {
-            way: Way { target, host: "a".to_owned(), tls: None, receive_buffer: None },
-            sources: Sources::new(Who::Attacker, 1, Spread::Wide),
-            connections: 1,
-            rate: 1,
-            until: Instant::now() + Duration::from_secs(600),
-            tally: Arc::new(Tally::default()),
-            extra: Extra::default(),
-        });
+        let attack = one(target);
         timeout(Duration::from_secs(60), slow_read(attack.clone(), 0)).await.unwrap();
         server.await.unwrap();
         let report = attack.tally.report();

@@ -1,0 +1,127 @@
+//! `cargo xtask attack`: every promise about attacks, tried against a Seawall of its own, judged,
+//! and written down as a table.
+//!
+//! It attacks loopback and network namespaces that `seawall-attack` makes itself. For the two
+//! promises about bans Seawall listens on all of the machine's addresses for some ten seconds.
+
+use crate::attack::denial::{self, Denial};
+use crate::attack::judge::Honest;
+use crate::attack::page;
+use crate::attack::promise::Promise;
+use crate::attack::promises::PROMISES;
+use crate::attack::run::{Outcome, Runner, compares, write};
+use crate::attack::stage::Programs;
+use crate::command::run::interrupts;
+use crate::command::setup;
+use crate::repo::Repo;
+use crate::shell;
+use anyhow::{Context, bail, ensure};
+use std::path::PathBuf;
+
+/// The comparison with other servers, as it is typed.
+const DENIAL: &str = "denial";
+
+/// What was typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Only what contains this: a scenario's name or part of it, or `denial`.
+    filter: Option<String>,
+    /// Seconds of each attack, where it is to be longer than showing its promise takes.
+    #[arg(long = "for", value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: Option<u64>,
+    /// Build as releases are, with fat LTO: slower, and right for figures that are published.
+    #[arg(long)]
+    dist: bool,
+    /// Keep each result in this folder, as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Write the table here too.
+    #[arg(long)]
+    markdown: Option<PathBuf>,
+}
+
+/// Tries the promises that are asked for, and prints the table.
+///
+/// # Errors
+/// Something does not build or start, or a promise is broken.
+pub(crate) fn run(repo: &Repo, options: &Options) -> anyhow::Result<()> {
+    let part = options.filter.as_deref().unwrap_or_default();
+    let (chosen, denial) = (chosen(part)?, DENIAL.contains(part));
+    setup::run()?;
+    if let Some(dir) = &options.json {
+        std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+    }
+    let programs = build(repo, options.profile())?;
+    let interrupts = interrupts()?;
+    let keep = options.json.clone();
+    let runner = Runner { programs, interrupts: &interrupts, seconds: options.seconds, keep };
+    let (rows, honest) = try_all(&runner, &chosen)?;
+    let denial = denial.then(|| denial::run(&runner.programs.seawall, &interrupts));
+    let denial = denial.transpose()?;
+    let text = page(&rows, honest, denial.as_ref());
+    let text = format!("{text}\n\n{}, profile `{}`.", page::machine(), options.profile());
+    println!("\n{text}");
+    if let Some(path) = &options.markdown {
+        write(path, &text)?;
+    }
+    let (refusals, of) = denial.as_ref().map_or((0, 0), Denial::broken);
+    let broken = rows.iter().filter(|(_, outcome)| outcome.is_broken()).count();
+    let (broken, all) = (broken.saturating_add(refusals), rows.len().saturating_add(of));
+    ensure!(broken == 0, "{broken} of {all} promises broken");
+    Ok(())
+}
+
+/// The promises whose name contains `part`; none where only the comparison was asked for.
+fn chosen(part: &str) -> anyhow::Result<Vec<&'static Promise>> {
+    let chosen: Vec<_> =
+        PROMISES.iter().filter(|promise| promise.scenario.contains(part)).collect();
+    if chosen.is_empty() && !DENIAL.contains(part) {
+        let all: Vec<_> = PROMISES.iter().map(|promise| promise.scenario).collect();
+        bail!("no promise has `{part}` in its name; there are: {DENIAL}, {}", all.join(", "));
+    }
+    Ok(chosen)
+}
+
+impl Options {
+    fn profile(&self) -> &'static str {
+        if self.dist { "dist" } else { "release" }
+    }
+}
+
+fn build(repo: &Repo, profile: &str) -> anyhow::Result<Programs> {
+    println!("attack: building seawall and seawall-attack (the first time takes several minutes)");
+    let programs = ["--bin", "seawall", "--bin", "seawall-attack"];
+    shell::show(repo.cargo(&["build", "--workspace", "--profile", profile]).args(programs))?;
+    let seawall = repo.seawall(profile)?;
+    let attack = seawall.with_file_name("seawall-attack");
+    Ok(Programs { seawall, attack })
+}
+
+type Rows = Vec<(&'static Promise, Outcome)>;
+
+fn try_all(
+    runner: &Runner<'_>,
+    chosen: &[&'static Promise],
+) -> anyhow::Result<(Rows, Option<Honest>)> {
+    let honest = chosen.iter().any(|promise| compares(promise));
+    let honest = honest.then(|| runner.honest()).transpose().context("honest connections")?;
+    let mut rows = Vec::new();
+    for promise in chosen {
+        let outcome = runner.try_one(promise, honest)?;
+        println!("attack: {}", page::row(promise, &outcome));
+        rows.push((*promise, outcome));
+    }
+    Ok((rows, honest))
+}
+
+/// Everything, as it may stand in a page.
+fn page(rows: &Rows, honest: Option<Honest>, denial: Option<&Denial>) -> String {
+    let mut parts = Vec::new();
+    if !rows.is_empty() {
+        let lines = rows.iter().map(|(promise, outcome)| page::row(promise, outcome));
+        parts.push(format!("{}\n{}", page::HEAD, lines.collect::<Vec<_>>().join("\n")));
+        parts.push(page::foot(rows, honest));
+    }
+    parts.extend(denial.map(Denial::table));
+    parts.join("\n\n")
+}
