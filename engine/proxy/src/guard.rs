@@ -157,11 +157,10 @@ impl<S: Transport> GuardedStream<S> {
         limits: Arc<EdgeLimits>,
         counters: Arc<EdgeCounters>,
     ) -> Self {
-        let digest = crate::service::digest_of(&conn);
         Self {
             io,
             conn,
-            digest,
+            digest: None,
             limits,
             counters,
             ahead: BytesMut::new(),
@@ -266,6 +265,9 @@ impl<S: Transport> GuardedStream<S> {
     /// Hands the request at the front to pingora: its head of `head_bytes` and the body after it.
     pub(crate) fn begin(&mut self, head_bytes: usize, framing: Framing) {
         self.conn.enter(Phase::Asked);
+        if self.digest.is_none() {
+            self.digest = crate::service::digest_of(&self.conn);
+        }
         self.head_left = head_bytes;
         self.body = match framing {
             Framing::Length(bytes) => Body::Length(bytes),
@@ -465,6 +467,16 @@ impl<S: Transport> GuardedStream<S> {
         }
         self.skip(bytes);
         true
+    }
+
+    /// Answers a client that sends no more, and closes without waiting for it to.
+    pub(crate) async fn leave(&mut self, answer: &answer::Answer) {
+        self.say(answer);
+        // A client that left first is not told. TLS has an end of its own, which has to be said.
+        let _ = match self.conn.spoken() {
+            None => self.flush().await,
+            Some(_) => self.shutdown().await,
+        };
     }
 
     /// Ends the connection so that the client can read what we said last: says that no more will

@@ -153,24 +153,29 @@ impl Scan {
         bytes: &[u8],
         limits: &EdgeLimits,
     ) -> Result<Option<usize>, BadHead> {
-        let new = bytes.get(self.seen..).unwrap_or_default();
-        let base = self.seen;
-        for (offset, byte) in new.iter().enumerate() {
-            let at = base + offset;
-            match (*byte, self.after_cr) {
-                (b'\n', true) => {
-                    if self.end_line(at)? {
-                        return fits(at + 1, limits).map(Some);
-                    }
-                    // The request line is no field.
-                    if self.lines > limits.head_fields_max.min(FIELDS_CEILING) + 1 {
-                        return Err(BadHead::Fields);
-                    }
+        let mut at = self.seen;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            if self.after_cr {
+                if rest.first() != Some(&b'\n') {
+                    return Err(BadHead::LineEnd);
                 }
-                (b'\n', false) | (_, true) => return Err(BadHead::LineEnd),
-                _ => {}
+                self.after_cr = false;
+                if self.end_line(at)? {
+                    return fits(at + 1, limits).map(Some);
+                }
+                // The request line is no field.
+                if self.lines > limits.head_fields_max.min(FIELDS_CEILING) + 1 {
+                    return Err(BadHead::Fields);
+                }
+                at += 1;
+                continue;
             }
-            self.after_cr = *byte == b'\r';
+            let Some(end) = memchr::memchr2(b'\r', b'\n', rest) else { break };
+            if rest.get(end) == Some(&b'\n') {
+                return Err(BadHead::LineEnd);
+            }
+            self.after_cr = true;
+            at += end + 1;
         }
         self.seen = bytes.len();
         fits(self.seen, limits).map(|_| None)
@@ -252,12 +257,13 @@ pub(crate) fn vet<'h>(
     room: &'h mut FieldRoom<'h>,
     limits: &EdgeLimits,
 ) -> Result<Head<'h>, BadHead> {
-    check_lines(bytes)?;
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(bytes, room) {
         Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
-        Err(httparse::Error::TooManyHeaders) => return Err(BadHead::Fields),
-        _ => return Err(BadHead::Syntax),
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(check_lines(bytes).err().unwrap_or(BadHead::Fields));
+        }
+        _ => return Err(check_lines(bytes).err().unwrap_or(BadHead::Syntax)),
     }
     let method = request.method.ok_or(BadHead::Syntax)?;
     let target = request.path.ok_or(BadHead::Syntax)?.as_bytes();
@@ -296,7 +302,8 @@ pub(crate) const fn is_continue(value: &[u8]) -> bool {
     value.eq_ignore_ascii_case(b"100-continue")
 }
 
-/// What the parser would accept, mend or only call an error, said by its name.
+/// What the parser calls an error, said by its name. What it takes and we do not is a `_` in a name,
+/// which [`Named::gather`] looks for.
 fn check_lines(bytes: &[u8]) -> Result<(), BadHead> {
     for line in bytes.split(|b| *b == b'\n').skip(1) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -350,6 +357,9 @@ impl<'h> Named<'h> {
     fn gather(fields: &[httparse::Header<'h>]) -> Result<Self, BadHead> {
         let mut named = Self::default();
         for field in fields {
+            if memchr::memchr(b'_', field.name.as_bytes()).is_some() {
+                return Err(BadHead::Name);
+            }
             // One look at the length spares most fields the comparisons.
             let (slot, repeated) = match field.name.len() {
                 4 if field.name.eq_ignore_ascii_case("host") => {

@@ -27,11 +27,13 @@ pub(crate) struct Step {
     pub(crate) framing: Framing,
     /// Whether the body may not come before it is invited.
     pub(crate) waits: bool,
+    /// Whether its client said that it will send no more.
+    pub(crate) is_final: bool,
 }
 
 impl Step {
     fn last(status: u16, framing: Framing) -> Self {
-        Self { next: Next::Answer(Answer::last(status)), framing, waits: false }
+        Self { next: Next::Answer(Answer::last(status)), framing, waits: false, is_final: false }
     }
 }
 
@@ -94,7 +96,8 @@ pub(crate) fn judge(
     case.kept = kept;
     let persistence = persistence(&head, ahead.len() - bytes.len(), mode);
     let next = enforce(case, route, manner(&head, persistence, asker));
-    Step { next, framing: head.framing, waits: head.waits }
+    let is_final = head.persistence == Persistence::Close;
+    Step { next, framing: head.framing, waits: head.waits, is_final }
 }
 
 /// Whether a connection's name leads to the site that a request is for. A connection is accounted to

@@ -18,7 +18,7 @@ use pingora_proxy::http_proxy;
 use seawall_model::{Client, DecisionRecord, Now};
 use seawall_ruleset::Handle;
 use seawall_state::{BanScope, Ring};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -73,7 +73,7 @@ impl DataPlane {
         let tls = config.listen_tls.into_iter().map(|address| Place { address, is_tls: true });
         for place in plain.chain(tls) {
             let address = place.address;
-            let listener = listen(address, config.limits.accept_backlog)
+            let listener = listen(address, &config.limits)
                 .map_err(|error| BindError::listen(address, &error))?;
             let bound = listener.local_addr().unwrap_or(address);
             listeners.push((Place { address: bound, ..place }, listener));
@@ -137,7 +137,7 @@ impl DataPlane {
     }
 }
 
-fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, limits: &EdgeLimits) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for old connections' last minute; on Linux this never shares a port.
     socket.set_reuse_address(true)?;
@@ -146,8 +146,9 @@ fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
+    tune(&socket, limits);
     socket.bind(&address.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    socket.listen(i32::try_from(limits.accept_backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
 }
 
@@ -410,7 +411,6 @@ async fn serve(
     _held: (Permit, Entry),
 ) {
     let _open = Open::new(&server.edge);
-    tune(&stream, &server.edge.limits);
     let serving = async {
         let Some(wire) = agree(&server.edge, stream, secrecy, &conn).await else { return };
         let limits = Arc::clone(&server.edge.limits);
@@ -454,9 +454,28 @@ async fn agree(
     }
 }
 
-/// Socket options; a connection whose socket refuses one is served without it.
-fn tune(stream: &TcpStream, limits: &EdgeLimits) {
+/// Socket options that every accepted connection takes on from its listener (Linux copies them); one
+/// that the system refuses is done without.
+fn tune(listener: &Socket, limits: &EdgeLimits) {
     // Head and body leave in one write of ours, so waiting to fill a packet only costs time.
-    let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(stream).set_tcp_notsent_lowat(limits.unsent_bytes_max);
+    let _ = listener.set_tcp_nodelay(true);
+    let _ = listener.set_tcp_notsent_lowat(limits.unsent_bytes_max);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+
+    #[test]
+    fn what_is_accepted_takes_on_the_options_of_its_listener() {
+        let limits = EdgeLimits::default();
+        let listener = listen("127.0.0.1:0".parse().unwrap(), &limits).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let socket = SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), limits.unsent_bytes_max);
+    }
 }

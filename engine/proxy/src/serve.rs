@@ -49,6 +49,10 @@ impl Server {
             requests = requests.saturating_add(1);
             let (head_bytes, step) = self.judge(&stream, found, requests);
             let end = request_bytes(head_bytes, step.framing);
+            // Nothing is on its way that a reset could answer.
+            let is_gone = step.is_final
+                && matches!(step.framing, Framing::Length(_))
+                && stream.ahead().len() == end;
             match step.next {
                 Next::Admit(granted) => {
                     stream.begin(head_bytes, step.framing);
@@ -65,6 +69,7 @@ impl Server {
                         Err(_) => {}
                     }
                 }
+                Next::Answer(answer) if is_gone => return stream.leave(&answer).await,
                 Next::Answer(answer) => {
                     if !stream.answer(&answer, end).await {
                         return;

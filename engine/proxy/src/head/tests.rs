@@ -260,3 +260,35 @@ fn a_target_is_split_where_its_parts_meet() {
         );
     }
 }
+
+proptest::proptest! {
+    /// The check of lines says why the parser refused; it must not be needed for what it takes.
+    #[test]
+    fn what_is_taken_has_no_line_that_the_check_of_lines_refuses(
+        lines in proptest::collection::vec("[ \t]?[a-cA-C_: \r\n;,-]{0,6}:? ?[a-c:_ \t]{0,4}", 0..4),
+    ) {
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", lines.iter().fold(
+            String::new(), |all, line| all + line + "\r\n",
+        ));
+        let mut room = field_room();
+        if vet(head.as_bytes(), &mut room, &EdgeLimits::default()).is_ok() {
+            proptest::prop_assert_eq!(check_lines(head.as_bytes()), Ok(()));
+        }
+    }
+
+    /// However it comes.
+    #[test]
+    fn a_head_in_pieces_is_scanned_as_at_once(
+        bytes in "[a-c:\r\n]{0,30}", cut in 0_usize..30,
+    ) {
+        let limits = EdgeLimits::default();
+        let whole = Scan::default().advance(bytes.as_bytes(), &limits);
+        let mut scan = Scan::default();
+        let first = scan.advance(bytes.as_bytes().get(..cut).unwrap_or_default(), &limits);
+        let pieces = match first {
+            Ok(None) => scan.advance(bytes.as_bytes(), &limits),
+            over => over,
+        };
+        proptest::prop_assert_eq!(pieces, whole);
+    }
+}
