@@ -488,11 +488,12 @@ impl<S: Transport> GuardedStream<S> {
             return;
         }
         let within = Duration::from_millis(self.limits.linger_ms);
-        let discard = async {
+        // Boxed, or every connection would carry its buffer from its first moment on.
+        let discard = Box::pin(async {
             if self.discard().await == Rest::Unread {
                 std::future::pending::<()>().await;
             }
-        };
+        });
         let _ = tokio::time::timeout(within, discard).await;
     }
 

@@ -417,7 +417,7 @@ async fn serve(
         let counters = Arc::clone(&server.edge.counters);
         if conn.is_h2() {
             let stream = MeteredStream::new(wire, Arc::clone(&conn), limits, counters);
-            return server.serve_h2(Box::new(stream), &conn).await;
+            return Box::pin(server.serve_h2(Box::new(stream), &conn)).await;
         }
         let stream = GuardedStream::new(wire, Arc::clone(&conn), limits, counters);
         server.serve(Box::new(stream)).await;
@@ -437,7 +437,7 @@ async fn agree(
     conn: &Conn,
 ) -> Option<Wire> {
     let Some(secrecy) = secrecy else { return Some(Wire::Plain(stream)) };
-    match secrecy.agree(stream).await {
+    match Box::pin(secrecy.agree(stream)).await {
         Ok((wire, spoken)) => {
             count(&edge.counters.handshakes);
             conn.note_spoken(spoken);
