@@ -81,7 +81,7 @@ limits! {
     /// Streams that one HTTP/2 connection may have open; the next is refused by its number. Each
     /// costs 16 KiB while it waits for its turn; RFC 9113 §6.5.2 recommends a hundred, HTTP/1 gets
     /// by with six.
-    pub h2_streams_max: u32 = 32;
+    pub h2_streams_max: u32 = 24;
     /// Bytes that a stream may send before we read them.
     pub h2_stream_window_bytes: u32 = 64 << 10;
     /// The same for all streams of a connection.
@@ -92,7 +92,7 @@ limits! {
     pub h2_forwards_first: u32 = 2;
     /// The same at most: each answer that was taken whole allows one more. Counter:
     /// `h2_turns_late`, for those that waited longer than `origin_head_ms`.
-    pub h2_forwards_max: u32 = 32;
+    pub h2_forwards_max: u32 = 24;
     /// Silence of a connection without streams, in milliseconds.
     pub h2_idle_ms: u64 = 60_000;
     /// Streams that a client takes back before it was answered, in the life of a connection (Rapid

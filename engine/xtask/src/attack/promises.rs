@@ -68,8 +68,18 @@ pub(crate) const PROMISES: &[Promise] = &[
     },
     plainly("idle-one", "A8", 4, &[]),
     at(Tls, "h2-idle", "A8", 6, &[KibEach(48)]),
-    at(Tls, "h2-preface", "A8", 12, &[GoneByMs(11_000), KibEach(48)]),
-    plainly("fd-exhaustion", "A9", 8, &[]),
+    at(Tls, "h2-preface", "A8", 12, &[GoneByMs(11_000), KibEach(64)]),
+    // Two thousand clients with one slow request each fill their site; its neighbour's visitors are
+    // served, and there is a file for everybody.
+    Promise {
+        scenario: "fd-exhaustion",
+        vector: "A9",
+        at: Plain,
+        seconds: 8,
+        arguments: &["--legit-host", "neighbour.example"],
+        visitors: ALL_KINDS,
+        must: &[],
+    },
     plainly("websocket-idle", "A19", 8, &[]),
     // TLS.
     handshakes("tls-silent", 8, &[GoneByMs(6_000), KibEach(48), P99Times(3)]),

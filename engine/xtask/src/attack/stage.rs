@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// The site that is attacked and visited; `seawall-attack` asks for it by default.
 const SITE: &str = "alice.example";
+/// A neighbour's, with the same origin behind it.
+const NEIGHBOUR: &str = "neighbour.example";
 /// Time for the origin to say where it listens.
 const ORIGIN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -171,7 +173,8 @@ fn configuration(origin: SocketAddr, open: Open) -> String {
     format!(
         "[listen]\nhttp = [\"{listen}\"]\nhttps = [\"{listen}\"]\n\n[tls]\nself_signed = true\n\n\
          [admin]\nsocket = \"run/admin.sock\"\n\n[policy]\nroot = \"root.wall\"\n\n\
-         [state]\ndir = \"state\"\n\n[[site]]\nhosts = [\"{SITE}\"]\norigin = [\"http://{origin}\"]\n"
+         [state]\ndir = \"state\"\n\n[[site]]\nhosts = [\"{SITE}\"]\norigin = [\"http://{origin}\"]\n\n\
+         [[site]]\nhosts = [\"{NEIGHBOUR}\"]\norigin = [\"http://{origin}\"]\n"
     )
 }
 
