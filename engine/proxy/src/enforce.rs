@@ -202,7 +202,8 @@ fn hold(case: Case, hold_ms: u64) -> Next {
     Next::Hold(Held { case, hold_ms })
 }
 
-fn refuse(case: Case, manner: Manner, status: u16, retry_after_ms: Option<u64>) -> Next {
+fn refuse(mut case: Case, manner: Manner, status: u16, retry_after_ms: Option<u64>) -> Next {
+    case.is_over = true;
     Next::Answer(answer(case, manner, status, retry_after_ms))
 }
 
@@ -213,6 +214,5 @@ fn answer(mut case: Case, manner: Manner, status: u16, retry_after_ms: Option<u6
     let answer = Answer { status, retry_after_ms, code, body, persistence };
     case.status = status;
     case.bytes_out = answer.bytes_out();
-    case.is_over = true;
     answer
 }
