@@ -2,9 +2,8 @@
 //!
 //! A [`Granted`] comes out of the admit arm and nowhere else, an [`Admitted`] out of that (their
 //! fields are private to this file), and forwarding takes one, so what was not admitted has nothing
-//! to be forwarded with. A
-//! verdict that this version cannot carry out is refused at load; should one come all the same, it
-//! is our fault, and the request is refused rather than let in.
+//! to be forwarded with. A verdict that this version cannot carry out is refused at load; should one
+//! come all the same, it is our fault, and the request is refused rather than let in.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
