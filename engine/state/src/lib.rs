@@ -24,6 +24,7 @@ mod levels;
 mod limit;
 mod newest;
 mod ring;
+mod shares;
 mod snapshot;
 mod state;
 mod table;
@@ -43,6 +44,10 @@ pub use key::{Key, KeyBuilder, Seed};
 pub use levels::{LEVEL_SITES_MAX, LevelChange, LevelTerms};
 pub use limit::{Hold, LIMIT_KEY_BYTES, LimitTable, Outcome, Rate, TABLE_HOLD_MS_MAX, Terms};
 pub use ring::{RECORDS_MAX, Ring};
+pub use shares::{
+    Class, Holder, Line, NoPlace, Offer, Places, REGULAR_KEPT_S, REGULARS_MAX, Regulars, Sheet,
+    WEIGHT_MAX,
+};
 pub use snapshot::{
     Mark, REMEMBERED_MS_MAX, Reading, Restored, SNAPSHOT_BYTES_MAX, Snapshot, SnapshotError,
 };
