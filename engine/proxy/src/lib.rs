@@ -33,6 +33,7 @@ mod judge;
 mod limits;
 mod listen;
 mod log;
+mod origins;
 mod pace;
 mod proxy_protocol;
 mod rates;

@@ -136,7 +136,7 @@ impl ProxyHttp for Service {
         mut error: Box<Error>,
     ) -> Box<Error> {
         // Another try makes sense only where there is another origin.
-        let origins = ctx.admitted.as_ref().map_or(0, |a| a.route().origins.len());
+        let origins = ctx.admitted.as_ref().map_or(0, |a| a.route().origins.addresses().len());
         error.set_retry(origins > 1);
         error
     }

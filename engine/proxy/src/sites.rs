@@ -1,16 +1,15 @@
-//! The sites behind the wall, and the way to their origins.
+//! The sites behind the wall, and the places of their requests.
 //!
-//! Origins are resolved once, at start: a name that is asked for on each request would let a slow
-//! resolver slow every site. In-flight requests are counted per site, so that one member's hanging
-//! origin cannot take the places of another's; and by how long they may stay, so that those who
-//! come to stay cannot take the places of those who come for a page.
+//! In-flight requests are counted per site, so that one member's hanging origin cannot take the
+//! places of another's; and by how long they may stay, so that those who come to stay cannot take
+//! the places of those who come for a page.
 
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use seawall_model::{HostMap, HostPattern, SiteId};
 
+use crate::origins::Origins;
 use crate::{BindError, EdgeLimits};
 
 /// A site as it is configured.
@@ -29,8 +28,7 @@ pub struct Site {
 pub(crate) struct Route {
     pub(crate) id: SiteId,
     pub(crate) name: Box<str>,
-    pub(crate) origins: Vec<SocketAddr>,
-    next: AtomicUsize,
+    pub(crate) origins: Origins,
     exchanges: AtomicU32,
     uploads: AtomicU32,
     tunnels: AtomicU32,
@@ -56,27 +54,9 @@ pub(crate) struct Seat {
 
 impl Route {
     fn resolve(id: SiteId, site: &Site) -> Result<Self, BindError> {
-        let mut origins = Vec::new();
-        for origin in &site.origins {
-            let found = origin.to_socket_addrs().map_err(|error| BindError::Origin {
-                site: site.name.clone(),
-                origin: origin.clone(),
-                why: error.to_string(),
-            })?;
-            origins.extend(found.take(1));
-        }
-        if origins.is_empty() {
-            return Err(BindError::NoOrigin { site: site.name.clone() });
-        }
-        let name = site.name.clone();
+        let (name, origins) = (site.name.clone(), Origins::resolve(site)?);
         let [exchanges, uploads, tunnels] = [const { AtomicU32::new(0) }; 3];
-        Ok(Self { id, name, origins, next: AtomicUsize::new(0), exchanges, uploads, tunnels })
-    }
-
-    /// The origin whose turn it is.
-    pub(crate) fn origin(&self) -> Option<SocketAddr> {
-        let turn = self.next.fetch_add(1, Relaxed);
-        self.origins.get(turn.checked_rem(self.origins.len())?).copied()
+        Ok(Self { id, name, origins, exchanges, uploads, tunnels })
     }
 
     /// Requests that are all here and in flight to the site now.
@@ -174,21 +154,5 @@ mod tests {
             assert!(route.enter(stay, &limits).is_some(), "{stay:?}");
         }
         assert_eq!(route.in_flight(), 0);
-    }
-
-    #[test]
-    fn origins_take_turns() {
-        let sites = Sites::resolve(&[site(&["127.0.0.1:1", "127.0.0.1:2"])]).unwrap();
-        let route = sites.find("a.example").unwrap();
-        let ports: Vec<_> = (0..4).map(|_| route.origin().unwrap().port()).collect();
-        assert_eq!(ports, [1, 2, 1, 2]);
-    }
-
-    #[test]
-    fn an_origin_that_is_none_is_told_with_its_site() {
-        let error = Sites::resolve(&[site(&["127.0.0.1"])]).unwrap_err().to_string();
-        assert!(error.contains("a.example") && error.contains("127.0.0.1"), "{error}");
-        let error = Sites::resolve(&[site(&[])]).unwrap_err().to_string();
-        assert!(error.contains("a.example"), "{error}");
     }
 }
