@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::{EdgeCounters, EdgeSnapshot};
+use crate::edge::Edge;
+use crate::{EdgeCounters, EdgeSnapshot, SiteViews};
 
 /// How a stop went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -112,28 +113,34 @@ impl Stopper {
 pub struct Running {
     stopper: Stopper,
     workers: Vec<JoinHandle<()>>,
-    counters: Arc<EdgeCounters>,
+    edge: Arc<Edge>,
 }
 
 impl Running {
     pub(crate) const fn new(
         stopper: Stopper,
         workers: Vec<JoinHandle<()>>,
-        counters: Arc<EdgeCounters>,
+        edge: Arc<Edge>,
     ) -> Self {
-        Self { stopper, workers, counters }
+        Self { stopper, workers, edge }
     }
 
     /// What has been counted so far.
     #[must_use]
     pub fn counters(&self) -> EdgeSnapshot {
-        self.counters.snapshot()
+        self.edge.counters.snapshot()
     }
 
     /// The live counters, for whoever reports them while this is draining.
     #[must_use]
     pub fn live_counters(&self) -> Arc<EdgeCounters> {
-        Arc::clone(&self.counters)
+        Arc::clone(&self.edge.counters)
+    }
+
+    /// What each site has of what all share, for whoever reports it.
+    #[must_use]
+    pub fn sites(&self) -> SiteViews {
+        SiteViews::new(Arc::clone(&self.edge))
     }
 
     /// Stops: no more connections, idle ones are closed, requests in flight get `within` to end,

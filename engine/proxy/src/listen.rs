@@ -29,11 +29,15 @@ use crate::drain::{Running, Stop, Stopper};
 use crate::edge::Edge;
 use crate::guard::GuardedStream;
 use crate::h2::{self, MeteredStream};
+use crate::overload::{self, Overload};
 use crate::proxy_protocol::{Introduced, introduce};
 use crate::rates::Arrivals;
 use crate::registry::{Entry, Registry};
 use crate::serve::{Open, Server};
 use crate::service::Service;
+use crate::shares::egress::Egress;
+use crate::shares::processor::Measured;
+use crate::shares::{Presence, Shares};
 use crate::sites::Sites;
 use crate::tls::{Failed, Secrecy};
 use crate::wire::Wire;
@@ -67,7 +71,9 @@ impl DataPlane {
         records: Arc<Ring<DecisionRecord>>,
         now: Now,
     ) -> Result<Self, BindError> {
-        let sites = Sites::resolve(&config.sites)?;
+        let sites = Sites::resolve(&config.sites, &config.limits)?;
+        let overload = Arc::new(Overload::new(config.memory));
+        let shares = Arc::new(Shares::new(&sites, &overload, &config.limits));
         let mut listeners = Vec::new();
         let plain = config.listen.into_iter().map(|address| Place { address, is_tls: false });
         let tls = config.listen_tls.into_iter().map(|address| Place { address, is_tls: true });
@@ -91,6 +97,8 @@ impl DataPlane {
             units: config.units,
             trusted: config.trusted,
             sites,
+            shares,
+            overload,
             arrivals: Arrivals::new(&config.limits),
             forwarding: Arc::new(Admission::new(config.limits.forward_caps())),
             limits: Arc::new(config.limits),
@@ -116,7 +124,7 @@ impl DataPlane {
         let admission = Arc::new(Admission::new(self.edge.limits.connection_caps()));
         let mut threads = Vec::new();
         let registries: Arc<[_]> = (0..self.workers).map(|_| Arc::default()).collect();
-        for own in registries.iter() {
+        for (n, own) in registries.iter().enumerate() {
             let mut listeners = Vec::new();
             for (place, listener) in &self.listeners {
                 let secrecy = self.secrecy.clone().filter(|_| place.is_tls);
@@ -129,11 +137,12 @@ impl DataPlane {
                 registry: Arc::clone(own),
                 registries: Arc::clone(&registries),
                 stop: stop.clone(),
+                is_first: n == 0,
             };
             let thread = std::thread::Builder::new().name("seawall-edge".to_owned());
             threads.push(thread.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?);
         }
-        Ok(Running::new(stopper, threads, Arc::clone(&self.edge.counters)))
+        Ok(Running::new(stopper, threads, Arc::clone(&self.edge)))
     }
 }
 
@@ -159,6 +168,8 @@ struct Worker {
     registry: Arc<Registry>,
     registries: Arc<[Arc<Registry>]>,
     stop: Stop,
+    /// Whether it does what one has to do for all.
+    is_first: bool,
 }
 
 impl Worker {
@@ -178,12 +189,23 @@ impl Worker {
                 max_retries: limits.origin_attempts_max,
                 ..ServerConf::default()
             };
-            let service = Service { edge: Arc::clone(&self.edge), stop: self.stop.clone() };
+            let processor = Arc::new(self.edge.processor());
+            tokio::spawn(Arc::clone(&processor).run(Arc::clone(&self.edge)));
+            if self.is_first {
+                tokio::spawn(Egress::run(Arc::clone(&self.edge.shares)));
+                let registries = Arc::clone(&self.registries);
+                tokio::spawn(Overload::watch(Arc::clone(&self.edge), registries));
+            }
+            let service = Service {
+                edge: Arc::clone(&self.edge),
+                stop: self.stop.clone(),
+                processor: Arc::clone(&processor),
+            };
             let mut proxy = http_proxy(&Arc::new(conf), service);
             proxy.h2_options = Some(h2::options(limits));
             proxy.server_options = Some(h2::server_options(limits));
             let proxy = Arc::new(proxy);
-            let server = Server { edge: self.edge, proxy, stop: self.stop };
+            let server = Server { edge: self.edge, proxy, stop: self.stop, processor };
             let registry = self.registry;
             let mut loops = JoinSet::new();
             loops.spawn(Arc::clone(&registry).watch(Arc::clone(&server.edge), server.stop.clone()));
@@ -291,8 +313,9 @@ impl Accept {
 
     /// Has one of our own connections go, or of another worker's where ours are few.
     fn make_room(&self) -> bool {
-        let limits = &self.server.edge.limits;
-        self.registry.make_room(limits) || self.registries.iter().any(|all| all.make_room(limits))
+        let Edge { limits, shares, .. } = &*self.server.edge;
+        let make = |of: &Registry| of.make_room(limits, |conn| shares.is_over(conn));
+        make(&self.registry) || self.registries.iter().any(|all| make(all))
     }
 
     async fn pause(&self) {
@@ -330,6 +353,9 @@ fn may_come(edge: &Edge, client: &Client) -> bool {
     let (live, now) = (edge.handle.load(), (edge.now)());
     if live.state.bans().covers(client, None, BanScope::Host, now).is_some() {
         count(&edge.counters.banned_at_accept);
+        return false;
+    }
+    if !overload::may_come(edge, &live.state, client, now) {
         return false;
     }
     if edge.arrivals.is_over(&live.state, client, now) {
@@ -399,7 +425,11 @@ impl Guest {
         let now = (self.server.edge.now)();
         let conn = Arc::new(Conn::new(self.client, self.port, now));
         let entry = self.registry.enter(Arc::clone(&conn));
-        serve(self.server, (stream, self.secrecy), conn, (self.permit, entry)).await;
+        let presence = Presence::new(&self.server.edge.shares, &conn);
+        let processor = Arc::clone(&self.server.processor);
+        let held = (self.permit, entry, presence);
+        let life = serve(self.server, (stream, self.secrecy), Arc::clone(&conn), held);
+        Measured::new(life, conn, processor).await;
     }
 }
 
@@ -408,7 +438,7 @@ async fn serve(
     server: Server,
     (stream, secrecy): (TcpStream, Option<Secrecy>),
     conn: Arc<Conn>,
-    _held: (Permit, Entry),
+    _held: (Permit, Entry, Presence),
 ) {
     let _open = Open::new(&server.edge);
     let serving = async {

@@ -54,7 +54,7 @@ mod tests {
 
     fn site(origins: &[&str]) -> Site {
         let origins = origins.iter().map(|origin| (*origin).into()).collect();
-        Site { name: "a.example".into(), hosts: Vec::new(), origins }
+        Site { origins, ..Site::test("a.example", "127.0.0.1:9") }
     }
 
     #[test]

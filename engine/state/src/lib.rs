@@ -50,7 +50,7 @@ pub use retries::{RETRIES_SAVED_MAX, RetryBudget, RetryTerms};
 pub use ring::{RECORDS_MAX, Ring};
 pub use shares::{
     Class, Holder, Line, NoPlace, Offer, Places, REGULAR_KEPT_S, REGULARS_MAX, Regulars, Sheet,
-    WEIGHT_MAX,
+    Step, StepTerms, WEIGHT_MAX,
 };
 pub use snapshot::{
     Mark, REMEMBERED_MS_MAX, Reading, Restored, SNAPSHOT_BYTES_MAX, Snapshot, SnapshotError,

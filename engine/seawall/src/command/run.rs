@@ -10,12 +10,13 @@ use std::time::Duration;
 use clap::Args;
 use seawall_control::{
     Bell, CertificateText, CertificateWatch, Certificates, Config, ControlPlane, First, Keeper,
-    clock, raise_open_files, random_seed, read_certificates,
+    MemoryWatch, clock, raise_open_files, random_seed, read_certificates,
 };
 use seawall_model::Now;
 use seawall_proxy::{
     BadHead, ClientHeader, DataPlane, EdgeConfig, EdgeLimits, EdgeSnapshot, Identities,
-    IdentityError, PemPair, Running, Shown, Site, TrustedProxies,
+    IdentityError, MemoryGauge, MemoryUsed, PemPair, Running, Shown, Site, SiteSnapshot,
+    TrustedProxies,
 };
 use seawall_state::{RECORDS_MAX, Ring, StateLimits};
 use serde_json::Value;
@@ -97,6 +98,7 @@ fn start(config: &Config) -> Result<Started, Exit> {
         trusted: trusted(&config.trusted_proxies),
         sites: config.sites.iter().map(site).collect(),
         limits,
+        memory: memory(config),
     };
     let wrong = |error: &dyn std::fmt::Display| fail(Exit::Wrong, error);
     let data = DataPlane::bind(edge, handle, records, now.clone()).map_err(|e| wrong(&e))?;
@@ -105,10 +107,18 @@ fn start(config: &Config) -> Result<Started, Exit> {
     }
     let running = data.start().map_err(|e| wrong(&e))?;
     let counters = running.live_counters();
-    let edge = Arc::new(move || edge_report(&counters.snapshot()));
+    let sites = running.sites();
+    let edge = Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot()));
     let control = ControlPlane::start(config, first, edge, now).map_err(|e| wrong(&e))?;
     tell(format!("ready, generation {generation}"));
     Ok(Started { control, running, certificates })
+}
+
+/// How much memory is used, where there is a limit to hold it against.
+fn memory(config: &Config) -> Option<MemoryGauge> {
+    let watch = MemoryWatch::find(config.limits.memory_bytes_max);
+    let most = watch.most()?;
+    Some(Arc::new(move || Some(MemoryUsed { bytes: watch.used()?, most })))
 }
 
 /// What is shown to clients of TLS, and what looks whether it changes.
@@ -148,11 +158,24 @@ fn identities(texts: &[CertificateText]) -> Result<Identities, IdentityError> {
 }
 
 /// The data plane's counters, for the status.
-fn edge_report(counters: &EdgeSnapshot) -> Value {
+fn edge_report(counters: &EdgeSnapshot, sites: &[SiteSnapshot]) -> Value {
     let refused = BadHead::ALL.iter().zip(counters.heads_refused);
     let refused: Value = refused.map(|(why, count)| (why.word(), count)).collect();
     let named = counters.named().into_iter().map(|(name, count)| (name, Value::from(count)));
-    named.chain([("heads_refused", refused)]).collect()
+    let sites: Value = sites.iter().map(site_report).collect();
+    named.chain([("heads_refused", refused), ("sites", sites)]).collect()
+}
+
+/// What one site has of what all share.
+fn site_report(of: &SiteSnapshot) -> Value {
+    let numbers =
+        of.now.iter().chain(&of.total).map(|(name, number)| (*name, Value::from(*number)));
+    let told = [
+        ("name", Value::from(&*of.name)),
+        ("share", Value::from(of.share)),
+        ("is_calm", Value::from(of.is_calm)),
+    ];
+    told.into_iter().chain(numbers).collect()
 }
 
 fn first(config: &Config, now: &Now) -> Result<First, Exit> {
@@ -187,6 +210,8 @@ fn site(of: &seawall_control::SiteConfig) -> Site {
         name: of.name.clone(),
         hosts: of.hosts.clone(),
         origins: vec![of.origin.to_string().into()],
+        share: of.share,
+        inflight_max: of.inflight_max,
     }
 }
 
@@ -233,6 +258,12 @@ fn limits(config: &Config) -> EdgeLimits {
     set(&mut to.origin_uploads_max, from.origin_uploads_max);
     set(&mut to.origin_tunnels_max, from.origin_tunnels_max);
     set(&mut to.body_ahead_bytes_max, from.body_ahead_bytes_max);
+    set(&mut to.queue_max, from.queue_max);
+    set(&mut to.queue_ms, from.queue_ms);
+    set(&mut to.light_client_max, from.light_client_max);
+    set(&mut to.regular_after_ms, from.regular_after_ms);
+    set(&mut to.calm_after_ms, from.calm_after_ms);
+    set(&mut to.egress_bytes_per_s, from.egress_bytes_per_s);
     to
 }
 

@@ -11,11 +11,13 @@
 
 mod line;
 mod places;
+mod pressure;
 mod regulars;
 mod sheet;
 
 pub use line::{Class, Line, Offer};
 pub use places::{Holder, NoPlace, Places};
+pub use pressure::{Step, StepTerms};
 pub use regulars::{REGULAR_KEPT_S, REGULARS_MAX, Regulars};
 pub use sheet::Sheet;
 

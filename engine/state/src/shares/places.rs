@@ -42,8 +42,6 @@ pub enum NoPlace {
     All,
     /// The site has its share, and what is left is for others.
     Share,
-    /// The site has as many as it may ever have.
-    Site,
 }
 
 impl Holder {
@@ -109,13 +107,12 @@ impl Places {
         of.taken() > self.fair_share(of)
     }
 
-    /// Takes a place for a site that may never hold more than `cap`.
+    /// Takes a place for a site.
     ///
     /// # Errors
     /// There is none for it.
-    pub fn take(&self, of: &Holder, cap: u32) -> Result<(), NoPlace> {
-        let more = |n: u32| if n < cap { n.checked_add(1) } else { None };
-        let held = of.taken.fetch_update(Relaxed, Relaxed, more).map_err(|_| NoPlace::Site)?;
+    pub fn take(&self, of: &Holder) -> Result<(), NoPlace> {
+        let held = of.taken.fetch_add(1, Relaxed);
         let found = self.take_one(of, held);
         if found.is_err() {
             of.taken.fetch_sub(1, Relaxed);
@@ -123,16 +120,18 @@ impl Places {
         found
     }
 
-    /// Takes one that no site is known for yet.
-    ///
-    /// # Errors
-    /// All are taken.
-    pub fn take_for_nobody(&self) -> Result<(), NoPlace> {
-        let more = |n: u32| if n < self.most { n.checked_add(1) } else { None };
-        self.taken.fetch_update(Relaxed, Relaxed, more).map(drop).map_err(|_| NoPlace::All)
+    /// Counts a place that somebody has of whom no site is known yet. Whoever lets people in holds
+    /// them against the cap.
+    pub fn enter(&self) {
+        self.taken.fetch_add(1, Relaxed);
     }
 
-    /// Charges a site with a place that was taken for nobody; on failure it stays nobody's.
+    /// Gives back one that no site was charged with.
+    pub fn leave(&self) {
+        decrease(&self.taken);
+    }
+
+    /// Charges a site with a place that was nobody's; on failure it stays nobody's.
     ///
     /// # Errors
     /// The site has its share.
@@ -147,19 +146,22 @@ impl Places {
         Err(NoPlace::Share)
     }
 
-    /// Charges a site although it has its share: somebody of its own is leaving.
-    pub fn charge_beyond(&self, of: &Holder) {
+    /// Charges a site beyond its share, for somebody whom it knows: from half of what is kept free.
+    ///
+    /// # Errors
+    /// That is used up too.
+    pub fn charge_kept(&self, of: &Holder) -> Result<(), NoPlace> {
+        let free = self.most.saturating_sub(self.taken());
+        if free <= self.kept() / 2 {
+            return Err(NoPlace::All);
+        }
         of.taken.fetch_add(1, Relaxed);
+        Ok(())
     }
 
     /// Gives a site's place back.
     pub fn give_back(&self, of: &Holder) {
         decrease(&of.taken);
-        decrease(&self.taken);
-    }
-
-    /// Gives back one that no site was charged with.
-    pub fn give_back_nobodys(&self) {
         decrease(&self.taken);
     }
 
@@ -179,13 +181,17 @@ impl Places {
         self.taken.fetch_update(Relaxed, Relaxed, one_more).map(drop).map_err(|_| why)
     }
 
+    /// Places for those below their fair share alone; none where there is one site only.
+    fn kept(&self) -> u32 {
+        if self.sites > 1 { (self.most / KEPT_PART).max(1) } else { 0 }
+    }
+
     /// Whether a site that holds `held` may hold one more where `taken` are taken in all.
     fn may_have(&self, of: &Holder, held: u32, taken: u32) -> bool {
         if held < self.fair_share(of) {
             return true;
         }
-        let kept = (self.most / KEPT_PART).max(1);
-        let free = u64::from(self.most.saturating_sub(taken).saturating_sub(kept));
+        let free = u64::from(self.most.saturating_sub(taken).saturating_sub(self.kept()));
         let weighed = free.saturating_mul(u64::from(of.weight)).saturating_mul(self.sites.into());
         u64::from(held).saturating_mul(self.weights) < weighed.saturating_mul(FREE_TIMES)
     }
@@ -205,7 +211,7 @@ mod tests {
 
     /// Takes as many as there are for `of`.
     fn take_all(places: &Places, of: &Holder) -> u32 {
-        (0..).take_while(|_| places.take(of, u32::MAX).is_ok()).count() as u32
+        (0..).take_while(|_| places.take(of).is_ok()).count() as u32
     }
 
     fn equal(most: u32, sites: usize) -> (Places, Vec<Holder>) {
@@ -232,7 +238,7 @@ mod tests {
             }
             let quiet = &sites[849];
             let share = places.fair_share(quiet);
-            let found = (0..share).filter(|_| places.take(quiet, u32::MAX).is_ok()).count();
+            let found = (0..share).filter(|_| places.take(quiet).is_ok()).count();
             assert_eq!(found as u32, share, "{greedy} greedy sites");
         }
     }
@@ -273,30 +279,17 @@ mod tests {
     }
 
     #[test]
-    fn a_cap_of_its_own_holds_whatever_is_free() {
-        let (places, sites) = equal(100, 1);
-        assert_eq!((0..9).filter(|_| places.take(&sites[0], 5).is_ok()).count(), 5);
-        assert_eq!(places.take(&sites[0], 5), Err(NoPlace::Site));
-        assert_eq!(places.taken(), 5);
-    }
-
-    #[test]
     fn what_was_nobodys_becomes_somebodys_or_stays() {
         let (places, sites) = equal(64, 2);
-        for _ in 0..64 {
-            places.take_for_nobody().unwrap();
-        }
-        assert_eq!(places.take_for_nobody(), Err(NoPlace::All));
+        (0..64).for_each(|_| places.enter());
         let share = places.fair_share(&sites[0]);
         assert_eq!((0..64).filter(|_| places.charge(&sites[0]).is_ok()).count() as u32, share);
         assert_eq!(places.charge(&sites[0]), Err(NoPlace::Share));
-        places.charge_beyond(&sites[0]);
-        for _ in 0..=share {
-            places.give_back(&sites[0]);
-        }
-        for _ in 0..64 {
-            places.give_back_nobodys();
-        }
+        assert_eq!(places.charge_kept(&sites[0]), Err(NoPlace::All), "nothing is free");
+        (0..10).for_each(|_| places.leave());
+        assert_eq!(places.charge_kept(&sites[0]), Ok(()));
+        (0..=share).for_each(|_| places.give_back(&sites[0]));
+        (0..64 - 10 - share - 1).for_each(|_| places.leave());
         assert_eq!((places.taken(), sites[0].taken()), (0, 0));
     }
 
@@ -316,7 +309,7 @@ mod tests {
                 if takes {
                     let below = of.taken() < places.fair_share(of);
                     let taken = places.taken();
-                    let found = places.take(of, u32::MAX);
+                    let found = places.take(of);
                     if below {
                         prop_assert_eq!(found.is_ok(), taken < most);
                     }
