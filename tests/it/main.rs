@@ -81,3 +81,5 @@ mod tidy;
 mod tls;
 /// An access log sent again, every answer accounted for.
 mod traffic;
+/// One process takes the place of another, and nobody notices.
+mod upgrade;

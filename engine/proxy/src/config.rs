@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use seawall_model::ClientUnits;
 
+use crate::drain::Listening;
 use crate::{EdgeLimits, MemoryGauge, Shown, Site, TrustedProxies};
 
 /// What the data plane is started with.
@@ -16,6 +17,9 @@ pub struct EdgeConfig {
     pub listen: Vec<SocketAddr>,
     /// Where to listen for HTTP over TLS; nothing is served there without `shown`.
     pub listen_tls: Vec<SocketAddr>,
+    /// Sockets that listen already, given by whoever served before; those under an address that is
+    /// not listened on any more are closed.
+    pub handed: Vec<Listening>,
     /// The certificates.
     pub shown: Option<Arc<Shown>>,
     /// Threads that serve; at least one is started.

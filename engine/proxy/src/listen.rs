@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use crate::admission::{Admission, NoRoom, Permit, Room};
 use crate::conn::Conn;
 use crate::counters::count;
-use crate::drain::{Running, Stop, Stopper};
+use crate::drain::{Listening, Running, Stop, Stopper};
 use crate::edge::Edge;
 use crate::guard::GuardedStream;
 use crate::h2::{self, MeteredStream};
@@ -41,19 +41,19 @@ use crate::shares::{Presence, Shares};
 use crate::sites::Sites;
 use crate::tls::{Failed, Secrecy};
 use crate::wire::Wire;
-use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits};
+use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits, SiteViews};
 
 /// Where is listened, and whether over TLS.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    address: SocketAddr,
+#[derive(Debug)]
+struct Listener {
+    at: Listening,
     is_tls: bool,
 }
 
 /// The data plane, bound and not yet accepting.
 #[derive(Debug)]
 pub struct DataPlane {
-    listeners: Vec<(Place, TcpListener)>,
+    listeners: Vec<Listener>,
     workers: usize,
     secrecy: Option<Secrecy>,
     pub(crate) edge: Arc<Edge>,
@@ -72,19 +72,10 @@ impl DataPlane {
         now: Now,
     ) -> Result<Self, BindError> {
         let sites = Sites::resolve(&config.sites, &config.limits)?;
+        let listeners = listeners(&config)?;
         let overload = Arc::new(Overload::new(config.memory));
         let shares = Arc::new(Shares::new(&sites, &overload, &config.limits));
-        let mut listeners = Vec::new();
-        let plain = config.listen.into_iter().map(|address| Place { address, is_tls: false });
-        let tls = config.listen_tls.into_iter().map(|address| Place { address, is_tls: true });
-        for place in plain.chain(tls) {
-            let address = place.address;
-            let listener = listen(address, &config.limits)
-                .map_err(|error| BindError::listen(address, &error))?;
-            let bound = listener.local_addr().unwrap_or(address);
-            listeners.push((Place { address: bound, ..place }, listener));
-        }
-        if listeners.iter().any(|(place, _)| place.is_tls) && config.shown.is_none() {
+        if listeners.iter().any(|listener| listener.is_tls) && config.shown.is_none() {
             return Err(BindError::NoCertificate);
         }
         let within = Duration::from_millis(config.limits.tls_handshake_ms);
@@ -111,8 +102,21 @@ impl DataPlane {
     /// where 0 was asked for.
     #[must_use]
     pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
-        let scheme = |place: &Place| if place.is_tls { "https" } else { "http" };
-        self.listeners.iter().map(|(place, _)| (scheme(place), place.address)).collect()
+        let scheme = |is_tls| if is_tls { "https" } else { "http" };
+        let bound = |at: &Listening| at.socket.local_addr().unwrap_or(at.address);
+        self.listeners.iter().map(|l| (scheme(l.is_tls), bound(&l.at))).collect()
+    }
+
+    /// The counters, which count from [`DataPlane::start`] on.
+    #[must_use]
+    pub fn live_counters(&self) -> Arc<EdgeCounters> {
+        Arc::clone(&self.edge.counters)
+    }
+
+    /// What each site has of what all share, for whoever reports it.
+    #[must_use]
+    pub fn sites(&self) -> SiteViews {
+        SiteViews::new(Arc::clone(&self.edge))
     }
 
     /// Starts the workers.
@@ -122,13 +126,14 @@ impl DataPlane {
     pub fn start(self) -> Result<Running, BindError> {
         let (stopper, stop) = Stopper::new();
         let admission = Arc::new(Admission::new(self.edge.limits.connection_caps()));
-        let mut threads = Vec::new();
+        let sockets = self.listeners.iter().map(|listener| listener.at.clone()).collect();
+        let mut running = Running::new(stopper, sockets, Arc::clone(&self.edge));
         let registries: Arc<[_]> = (0..self.workers).map(|_| Arc::default()).collect();
         for (n, own) in registries.iter().enumerate() {
             let mut listeners = Vec::new();
-            for (place, listener) in &self.listeners {
-                let secrecy = self.secrecy.clone().filter(|_| place.is_tls);
-                listeners.push((listener.try_clone().map_err(BindError::Worker)?, secrecy));
+            for Listener { at, is_tls } in &self.listeners {
+                let secrecy = self.secrecy.clone().filter(|_| *is_tls);
+                listeners.push((at.socket.try_clone().map_err(BindError::Worker)?, secrecy));
             }
             let edge = Arc::clone(&self.edge);
             let worker = Worker {
@@ -139,11 +144,39 @@ impl DataPlane {
                 stop: stop.clone(),
                 is_first: n == 0,
             };
-            let thread = std::thread::Builder::new().name("seawall-edge".to_owned());
-            threads.push(thread.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?);
+            running.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?;
         }
-        Ok(Running::new(stopper, threads, Arc::clone(&self.edge)))
+        Ok(running)
     }
+}
+
+/// A socket for each address: what was handed over under it, and a new one where nothing was.
+fn listeners(config: &EdgeConfig) -> Result<Vec<Listener>, BindError> {
+    let mut handed: Vec<&Listening> = config.handed.iter().collect();
+    let plain = config.listen.iter().map(|address| (*address, false));
+    let tls = config.listen_tls.iter().map(|address| (*address, true));
+    let mut listeners = Vec::new();
+    for (address, is_tls) in plain.chain(tls) {
+        // Whether it is for TLS is our affair and not the socket's; where two have one address
+        // (their ports are the kernel's to choose), the order of the configuration tells them apart.
+        let at = match handed.iter().position(|listening| listening.address == address) {
+            Some(place) => take_on(handed.remove(place), &config.limits),
+            None => listen(address, &config.limits)
+                .map(|socket| Listening { address, socket: Arc::new(socket) }),
+        };
+        let at = at.map_err(|error| BindError::listen(address, &error))?;
+        listeners.push(Listener { at, is_tls });
+    }
+    Ok(listeners)
+}
+
+/// A socket that listens already, under our limits.
+fn take_on(handed: &Listening, limits: &EdgeLimits) -> io::Result<Listening> {
+    let socket = socket2::SockRef::from(&*handed.socket);
+    socket.set_nonblocking(true)?;
+    tune(&socket, limits);
+    socket.listen(i32::try_from(limits.accept_backlog).unwrap_or(i32::MAX))?;
+    Ok(handed.clone())
 }
 
 fn listen(address: SocketAddr, limits: &EdgeLimits) -> io::Result<TcpListener> {
@@ -155,7 +188,7 @@ fn listen(address: SocketAddr, limits: &EdgeLimits) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
-    tune(&socket, limits);
+    tune(&(&socket).into(), limits);
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(limits.accept_backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
@@ -208,7 +241,9 @@ impl Worker {
             let server = Server { edge: self.edge, proxy, stop: self.stop, processor };
             let registry = self.registry;
             let mut loops = JoinSet::new();
-            loops.spawn(Arc::clone(&registry).watch(Arc::clone(&server.edge), server.stop.clone()));
+            // It ends with the runtime: bans end connections for as long as there are any.
+            let watch = Arc::clone(&registry).watch(Arc::clone(&server.edge), server.stop.clone());
+            let _watching = tokio::spawn(watch);
             for (listener, secrecy) in listeners {
                 let accept = Accept {
                     secrecy,
@@ -243,13 +278,16 @@ impl Accept {
             return;
         };
         let mut stop = self.server.stop.clone();
+        let mut door = stop.door();
         let mut burst: u32 = 0;
         loop {
+            let is_open = *door.borrow_and_update();
             tokio::select! {
                 biased;
                 () = stop.asked() => break,
+                Ok(()) = door.changed() => {}
                 Some(ended) = self.open.join_next(), if !self.open.is_empty() => self.note(ended),
-                accepted = listener.accept() => {
+                accepted = listener.accept(), if is_open => {
                     burst += 1;
                     match accepted {
                         Ok((stream, peer)) => self.admit(stream, peer),
@@ -263,7 +301,7 @@ impl Accept {
             }
         }
         drop(listener);
-        self.drain(&stop).await;
+        self.drain(&mut stop).await;
     }
 
     /// Gives a connection its place, or resets it.
@@ -330,16 +368,20 @@ impl Accept {
     }
 
     /// Lets those in flight end, then cuts the rest.
-    async fn drain(&mut self, stop: &Stop) {
+    async fn drain(&mut self, stop: &mut Stop) {
         let within = tokio::time::sleep(stop.within());
         tokio::pin!(within);
         loop {
+            let is_leaving = !stop.is_closing();
             tokio::select! {
                 biased;
                 ended = self.open.join_next() => match ended {
                     Some(ended) => self.note(ended),
                     None => return,
                 },
+                () = stop.closing(), if is_leaving => {
+                    within.as_mut().reset(tokio::time::Instant::now() + stop.within());
+                }
                 () = &mut within => break,
             }
         }
@@ -387,7 +429,7 @@ impl Guest {
         let edge = Arc::clone(&self.server.edge);
         let introduced = tokio::select! {
             biased;
-            () = stop.asked() => return,
+            () = stop.closing() => return,
             introduced = introduce(&mut stream, &edge.limits) => introduced,
         };
         match introduced {
@@ -486,7 +528,7 @@ async fn agree(
 
 /// Socket options that every accepted connection takes on from its listener (Linux copies them); one
 /// that the system refuses is done without.
-fn tune(listener: &Socket, limits: &EdgeLimits) {
+fn tune(listener: &socket2::SockRef<'_>, limits: &EdgeLimits) {
     // Head and body leave in one write of ours, so waiting to fill a packet only costs time.
     let _ = listener.set_tcp_nodelay(true);
     let _ = listener.set_tcp_notsent_lowat(limits.unsent_bytes_max);

@@ -113,7 +113,7 @@ impl Registry {
         loop {
             tokio::select! {
                 biased;
-                () = stop.asked() => return,
+                () = stop.closing() => return,
                 () = tokio::time::sleep(pause) => {}
             }
             let live = edge.handle.load();

@@ -74,6 +74,7 @@ struct World {
 fn config(origin: SocketAddr, limits: EdgeLimits) -> EdgeConfig {
     EdgeConfig {
         listen_tls: Vec::new(),
+        handed: Vec::new(),
         shown: None,
         listen: vec![([127, 0, 0, 1], 0).into()],
         workers: 1,
