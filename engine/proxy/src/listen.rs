@@ -125,6 +125,7 @@ impl DataPlane {
     /// The system gives no thread, or no second handle of a socket.
     pub fn start(self) -> Result<Running, BindError> {
         let (stopper, stop) = Stopper::new();
+        self.edge.handle.load().state.regulars().prepare();
         let admission = Arc::new(Admission::new(self.edge.limits.connection_caps()));
         let sockets = self.listeners.iter().map(|listener| listener.at.clone()).collect();
         let mut running = Running::new(stopper, sockets, Arc::clone(&self.edge));

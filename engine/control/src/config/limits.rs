@@ -119,7 +119,7 @@ limits! {
     /// Bytes that are sent to visitors in a second, shared among sites; 0 for no such limit.
     egress_bytes_per_s: 0, 1_000_000_000_000;
     /// Bytes of memory that the process should not go beyond.
-    memory_bytes_max: 67_108_864, 1_000_000_000_000_000;
+    memory_bytes_max: 33_554_432, 1_000_000_000_000_000;
     /// Bytes of a body that are read before its origin hears of it. The engine keeps 64 KiB, and
     /// what is read last may be a frame of 16 more.
     body_ahead_bytes_max: 0, 49_152;

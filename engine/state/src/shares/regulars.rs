@@ -63,8 +63,8 @@ impl Stored for Regular {
     }
 }
 
-/// The clients that sites know. Takes its memory with the first of them: a state that is made to try
-/// something out has none.
+/// The clients that sites know. Takes its memory with the first of them, or when it is told to: a
+/// state that is made to try something out needs none.
 #[derive(Debug)]
 pub struct Regulars {
     most: usize,
@@ -82,6 +82,11 @@ impl Regulars {
     #[must_use]
     pub const fn new(clients: usize) -> Self {
         Self { most: clients, table: OnceLock::new() }
+    }
+
+    /// Takes the memory now: later, a visitor would wait for it.
+    pub fn prepare(&self) {
+        self.table();
     }
 
     fn table(&self) -> &Table<Regular> {
