@@ -7,8 +7,10 @@ mod boot;
 mod code;
 mod confine;
 mod files;
+mod socket;
 
 pub use boot::{BootTime, boot_time};
 pub use code::{CodeError, SEAL_KEY_BYTES, Seal, code_version, compile, load};
 pub use confine::{Confinement, confine, is_ours_alone};
 pub use files::raise_open_files;
+pub use socket::SocketName;
