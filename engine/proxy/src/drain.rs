@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::{EdgeCounters, EdgeSnapshot};
+use crate::edge::Edge;
+use crate::sites::Route;
+use crate::{EdgeCounters, EdgeSnapshot, OriginSnapshot};
 
 /// How a stop went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -112,28 +114,38 @@ impl Stopper {
 pub struct Running {
     stopper: Stopper,
     workers: Vec<JoinHandle<()>>,
-    counters: Arc<EdgeCounters>,
+    edge: Arc<Edge>,
 }
 
 impl Running {
     pub(crate) const fn new(
         stopper: Stopper,
         workers: Vec<JoinHandle<()>>,
-        counters: Arc<EdgeCounters>,
+        edge: Arc<Edge>,
     ) -> Self {
-        Self { stopper, workers, counters }
+        Self { stopper, workers, edge }
     }
 
     /// What has been counted so far.
     #[must_use]
     pub fn counters(&self) -> EdgeSnapshot {
-        self.counters.snapshot()
+        self.edge.counters.snapshot()
+    }
+
+    /// What says of each origin how it is, for whoever reports that while this is draining.
+    pub fn live_origins(&self) -> impl Fn() -> Vec<OriginSnapshot> + Send + Sync + 'static {
+        let edge = Arc::clone(&self.edge);
+        move || {
+            let now = (edge.now)();
+            let of = |route: &Arc<Route>| route.origins.snapshot(&route.name, now);
+            edge.sites.all().iter().flat_map(of).collect()
+        }
     }
 
     /// The live counters, for whoever reports them while this is draining.
     #[must_use]
     pub fn live_counters(&self) -> Arc<EdgeCounters> {
-        Arc::clone(&self.counters)
+        Arc::clone(&self.edge.counters)
     }
 
     /// Stops: no more connections, idle ones are closed, requests in flight get `within` to end,

@@ -64,7 +64,15 @@ impl Granted {
             (Purpose::Exchange, Here::Begun) => Stay::Upload,
             (Purpose::Exchange, Here::Whole) => Stay::Exchange,
         };
-        let Some(seat) = route.enter(stay, &edge.limits) else {
+        let now = (edge.now)();
+        if route.origins.is_down(now) {
+            // Said here, it costs neither the connection nor a way through the engine.
+            count(&edge.counters.origin_down);
+            return Err(answer(case, manner, 503, second));
+        }
+        let has_room = route.origins.capacity(stay, &edge.limits, now) > 0;
+        let seat = if has_room { route.enter(stay, &edge.limits) } else { None };
+        let Some(seat) = seat else {
             count(&edge.counters.origin_full);
             // A second from now some of those in flight will be done.
             return Err(answer(case, manner, 503, second));
@@ -89,6 +97,10 @@ pub(crate) struct Admitted {
 impl Admitted {
     pub(crate) fn route(&self) -> &Arc<Route> {
         self.seat.route()
+    }
+
+    pub(crate) const fn stay(&self) -> Stay {
+        self.seat.stay()
     }
 
     pub(crate) const fn purpose(&self) -> Purpose {

@@ -29,6 +29,7 @@ use crate::drain::{Running, Stop, Stopper};
 use crate::edge::Edge;
 use crate::guard::GuardedStream;
 use crate::h2::{self, MeteredStream};
+use crate::origins::Watch;
 use crate::proxy_protocol::{Introduced, introduce};
 use crate::rates::Arrivals;
 use crate::registry::{Entry, Registry};
@@ -67,7 +68,7 @@ impl DataPlane {
         records: Arc<Ring<DecisionRecord>>,
         now: Now,
     ) -> Result<Self, BindError> {
-        let sites = Sites::resolve(&config.sites)?;
+        let sites = Sites::resolve(&config.sites, &config.limits)?;
         let mut listeners = Vec::new();
         let plain = config.listen.into_iter().map(|address| Place { address, is_tls: false });
         let tls = config.listen_tls.into_iter().map(|address| Place { address, is_tls: true });
@@ -133,7 +134,8 @@ impl DataPlane {
             let thread = std::thread::Builder::new().name("seawall-edge".to_owned());
             threads.push(thread.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?);
         }
-        Ok(Running::new(stopper, threads, Arc::clone(&self.edge.counters)))
+        threads.push(Watch::start(&self.edge, &stop).map_err(BindError::Worker)?);
+        Ok(Running::new(stopper, threads, self.edge))
     }
 }
 

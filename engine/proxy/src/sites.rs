@@ -19,8 +19,10 @@ pub struct Site {
     pub name: Box<str>,
     /// The hosts it answers to.
     pub hosts: Vec<HostPattern>,
-    /// Where its origins listen, as `address:port` or `name:port`; at least one.
+    /// Where its origins listen, as `address:port` or `name:port`; 1 to 16.
     pub origins: Vec<Box<str>>,
+    /// The path that they are asked for at intervals, where they are.
+    pub health: Option<Box<str>>,
 }
 
 /// A site as requests reach it.
@@ -53,8 +55,8 @@ pub(crate) struct Seat {
 }
 
 impl Route {
-    fn resolve(id: SiteId, site: &Site) -> Result<Self, BindError> {
-        let (name, origins) = (site.name.clone(), Origins::resolve(site)?);
+    fn resolve(id: SiteId, site: &Site, limits: &EdgeLimits) -> Result<Self, BindError> {
+        let (name, origins) = (site.name.clone(), Origins::resolve(site, limits)?);
         let [exchanges, uploads, tunnels] = [const { AtomicU32::new(0) }; 3];
         Ok(Self { id, name, origins, exchanges, uploads, tunnels })
     }
@@ -79,6 +81,8 @@ impl Route {
             Stay::Upload => limits.origin_uploads_max,
             Stay::Tunnel => limits.origin_tunnels_max,
         };
+        let origins = u32::try_from(self.origins.addresses().len()).unwrap_or(u32::MAX);
+        let max = max.saturating_mul(origins);
         let more = |n: u32| if n < max { n.checked_add(1) } else { None };
         self.count(stay).fetch_update(Relaxed, Relaxed, more).ok()?;
         Some(Seat { route: Arc::clone(self), stay })
@@ -88,6 +92,10 @@ impl Route {
 impl Seat {
     pub(crate) fn route(&self) -> &Arc<Route> {
         &self.route
+    }
+
+    pub(crate) const fn stay(&self) -> Stay {
+        self.stay
     }
 }
 
@@ -99,28 +107,38 @@ impl Drop for Seat {
 
 /// From a host to its site.
 #[derive(Debug)]
-pub(crate) struct Sites(HostMap<Arc<Route>>);
+pub(crate) struct Sites {
+    by_host: HostMap<Arc<Route>>,
+    all: Vec<Arc<Route>>,
+}
 
 impl Sites {
     /// Resolves every origin.
     ///
     /// # Errors
     /// The first origin that cannot be found.
-    pub(crate) fn resolve(sites: &[Site]) -> Result<Self, BindError> {
-        let mut map = HostMap::default();
+    pub(crate) fn resolve(sites: &[Site], limits: &EdgeLimits) -> Result<Self, BindError> {
+        let mut by_host = HostMap::default();
+        let mut all = Vec::with_capacity(sites.len());
         for (n, site) in sites.iter().enumerate() {
             let id = SiteId(u32::try_from(n).unwrap_or(u32::MAX));
-            let route = Arc::new(Route::resolve(id, site)?);
+            let route = Arc::new(Route::resolve(id, site, limits)?);
             for host in &site.hosts {
-                map.insert(host, Arc::clone(&route));
+                by_host.insert(host, Arc::clone(&route));
             }
+            all.push(route);
         }
-        Ok(Self(map))
+        Ok(Self { by_host, all })
+    }
+
+    /// All of them, in the order of the configuration.
+    pub(crate) fn all(&self) -> &[Arc<Route>] {
+        &self.all
     }
 
     /// The site that answers to `host` (lower case, no port).
     pub(crate) fn find(&self, host: &str) -> Option<&Arc<Route>> {
-        self.0.find(host)
+        self.by_host.find(host)
     }
 }
 
@@ -133,12 +151,13 @@ mod tests {
             name: "a.example".into(),
             hosts: vec![HostPattern::parse("a.example").unwrap()],
             origins: origins.iter().map(|o| (*o).into()).collect(),
+            health: None,
         }
     }
 
     #[test]
     fn in_flight_requests_have_their_places_and_not_one_more() {
-        let sites = Sites::resolve(&[site(&["127.0.0.1:9"])]).unwrap();
+        let sites = Sites::resolve(&[site(&["127.0.0.1:9"])], &EdgeLimits::default()).unwrap();
         let route = sites.find("a.example").unwrap();
         let limits = EdgeLimits {
             origin_inflight_max: 3,

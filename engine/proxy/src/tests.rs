@@ -85,6 +85,7 @@ fn config(origin: SocketAddr, limits: EdgeLimits) -> EdgeConfig {
             name: "a.example".into(),
             hosts: vec![HostPattern::parse("a.example").unwrap()],
             origins: vec![origin.to_string().into()],
+            health: None,
         }],
         limits,
     }

@@ -69,8 +69,9 @@ fn a_redirect_to_the_origins_address_becomes_a_path() {
         name: "a.example".into(),
         hosts: vec![HostPattern::parse("a.example").unwrap()],
         origins: vec!["127.0.0.1:9001".into(), "127.0.0.2:80".into()],
+        health: None,
     };
-    let sites = Sites::resolve(&[site]).unwrap();
+    let sites = Sites::resolve(&[site], &EdgeLimits::default()).unwrap();
     let route = sites.find("a.example").unwrap();
     for (location, shown) in [
         ("http://127.0.0.1:9001/x?y", "/x?y"),

@@ -15,10 +15,10 @@ use seawall_control::{
 use seawall_model::Now;
 use seawall_proxy::{
     BadHead, ClientHeader, DataPlane, EdgeConfig, EdgeLimits, EdgeSnapshot, Identities,
-    IdentityError, PemPair, Running, Shown, Site, TrustedProxies,
+    IdentityError, OriginSnapshot, PemPair, Running, Shown, Site, TrustedProxies,
 };
 use seawall_state::{RECORDS_MAX, Ring, StateLimits};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ConfigFile;
@@ -104,8 +104,8 @@ fn start(config: &Config) -> Result<Started, Exit> {
         tell(format!("listening on {scheme}://{address}"));
     }
     let running = data.start().map_err(|e| wrong(&e))?;
-    let counters = running.live_counters();
-    let edge = Arc::new(move || edge_report(&counters.snapshot()));
+    let (counters, origins) = (running.live_counters(), running.live_origins());
+    let edge = Arc::new(move || edge_report(&counters.snapshot(), &origins()));
     let control = ControlPlane::start(config, first, edge, now).map_err(|e| wrong(&e))?;
     tell(format!("ready, generation {generation}"));
     Ok(Started { control, running, certificates })
@@ -147,12 +147,26 @@ fn identities(texts: &[CertificateText]) -> Result<Identities, IdentityError> {
     Identities::read(&texts.iter().map(pair).collect::<Vec<_>>())
 }
 
-/// The data plane's counters, for the status.
-fn edge_report(counters: &EdgeSnapshot) -> Value {
+/// The data plane's counters and its origins, for the status.
+fn edge_report(counters: &EdgeSnapshot, origins: &[OriginSnapshot]) -> Value {
     let refused = BadHead::ALL.iter().zip(counters.heads_refused);
     let refused: Value = refused.map(|(why, count)| (why.word(), count)).collect();
     let named = counters.named().into_iter().map(|(name, count)| (name, Value::from(count)));
-    named.chain([("heads_refused", refused)]).collect()
+    let origins: Value = origins.iter().map(origin).collect();
+    named.chain([("heads_refused", refused), ("origins", origins)]).collect()
+}
+
+fn origin(of: &OriginSnapshot) -> Value {
+    json!({
+        "site": of.site,
+        "address": of.address.to_string(),
+        "state": of.state.word(),
+        "since_ms": of.since_ms,
+        "in_flight": of.in_flight,
+        "sent": of.sent,
+        "failed": of.failed,
+        "falls": of.falls,
+    })
 }
 
 fn first(config: &Config, now: &Now) -> Result<First, Exit> {
@@ -186,7 +200,8 @@ fn site(of: &seawall_control::SiteConfig) -> Site {
     Site {
         name: of.name.clone(),
         hosts: of.hosts.clone(),
-        origins: vec![of.origin.to_string().into()],
+        origins: of.origins.iter().map(|origin| origin.to_string().into()).collect(),
+        health: of.health.clone(),
     }
 }
 
@@ -225,6 +240,22 @@ fn limits(config: &Config) -> EdgeLimits {
     set(&mut to.origin_idle_connections_max, from.origin_idle_connections_max);
     set(&mut to.origin_attempts_max, from.origin_attempts_max);
     set(&mut to.origin_inflight_max, from.origin_inflight_max);
+    set(&mut to.origin_failures_max, from.origin_failures_max);
+    set(&mut to.origin_failures_percent, from.origin_failures_percent);
+    set(&mut to.origin_results_min, from.origin_results_min);
+    set(&mut to.origin_failures_ms, from.origin_failures_ms);
+    set(&mut to.origin_open_ms, from.origin_open_ms);
+    set(&mut to.origin_open_ms_max, from.origin_open_ms_max);
+    set(&mut to.origin_trials_max, from.origin_trials_max);
+    set(&mut to.origin_retry_percent, from.origin_retry_percent);
+    set(&mut to.origin_retries_per_s, from.origin_retries_per_s);
+    set(&mut to.origin_retries_saved_max, from.origin_retries_saved_max);
+    set(&mut to.health_interval_ms, from.health_interval_ms);
+    set(&mut to.health_timeout_ms, from.health_timeout_ms);
+    set(&mut to.health_fall, from.health_fall);
+    set(&mut to.health_rise, from.health_rise);
+    set(&mut to.health_answer_bytes_max, from.health_answer_bytes_max);
+    set(&mut to.health_checks_max, from.health_checks_max);
     set(&mut to.connections_per_client_per_s_max, from.connections_per_client_per_s_max);
     set(&mut to.origin_receive_bytes, from.origin_receive_bytes);
     set(&mut to.forwards_max, from.forwards_max);
