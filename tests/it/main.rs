@@ -48,6 +48,7 @@ mod manual;
 mod members;
 /// Origins that are down, hang or break off.
 mod origins;
+mod outage;
 /// A restart forgets nothing that it was told.
 mod persist;
 /// No visitor's address is kept or said anywhere.

@@ -111,7 +111,7 @@ fn site(of: &SiteConfig, live: &Live) -> Value {
     json!({
         "name": of.name,
         "hosts": of.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "origin": format!("http://{}", of.origin),
+        "origins": of.origins.iter().map(|at| format!("http://{at}")).collect::<Vec<_>>(),
         "member": of.member,
         "level": live.rules.level_name(&live.state, &of.name),
     })

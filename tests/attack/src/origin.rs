@@ -168,11 +168,7 @@ enum Body {
     Chunked,
 }
 
-async fn connection(
-    mut stream: TcpStream,
-    seen: &Mutex<Seen>,
-    manner: &Manner,
-) -> io::Result<()> {
+async fn connection(mut stream: TcpStream, seen: &Mutex<Seen>, manner: &Manner) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut held = Vec::new();
     let mut first = true;

@@ -16,11 +16,11 @@ use seawall_control::{
 use seawall_model::Now;
 use seawall_proxy::{
     BadHead, ClientHeader, DataPlane, Door, Drained, EdgeConfig, EdgeLimits, EdgeSnapshot,
-    Identities, IdentityError, Listening, MemoryGauge, MemoryUsed, PemPair, Running, Shown, Site,
-    SiteSnapshot, TrustedProxies,
+    Identities, IdentityError, Listening, MemoryGauge, MemoryUsed, OriginSnapshot, PemPair,
+    Running, Shown, Site, SiteSnapshot, TrustedProxies,
 };
 use seawall_state::{RECORDS_MAX, Ring, StateLimits};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
@@ -152,7 +152,8 @@ fn start(
     let generation = handle.load().generation;
     let counters = data.live_counters();
     let sites = data.sites();
-    let edge: EdgeReport = Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot()));
+    let edge: EdgeReport =
+        Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &sites.origins()));
     let control = ControlPlane::start(config, first, (edge, upgrade), now);
     let mut control = control.map_err(|e| wrong(&e))?;
     let running = data.start().map_err(|e| wrong(&e))?;
@@ -221,13 +222,31 @@ fn identities(texts: &[CertificateText]) -> Result<Identities, IdentityError> {
     Identities::read(&texts.iter().map(pair).collect::<Vec<_>>())
 }
 
-/// The data plane's counters, for the status.
-fn edge_report(counters: &EdgeSnapshot, sites: &[SiteSnapshot]) -> Value {
+/// The data plane's counters and its origins, for the status.
+fn edge_report(
+    counters: &EdgeSnapshot,
+    sites: &[SiteSnapshot],
+    origins: &[OriginSnapshot],
+) -> Value {
     let refused = BadHead::ALL.iter().zip(counters.heads_refused);
     let refused: Value = refused.map(|(why, count)| (why.word(), count)).collect();
     let named = counters.named().into_iter().map(|(name, count)| (name, Value::from(count)));
     let sites: Value = sites.iter().map(site_report).collect();
-    named.chain([("heads_refused", refused), ("sites", sites)]).collect()
+    let origins: Value = origins.iter().map(origin).collect();
+    named.chain([("heads_refused", refused), ("sites", sites), ("origins", origins)]).collect()
+}
+
+fn origin(of: &OriginSnapshot) -> Value {
+    json!({
+        "site": of.site,
+        "address": of.address.to_string(),
+        "state": of.state.word(),
+        "since_ms": of.since_ms,
+        "in_flight": of.in_flight,
+        "sent": of.sent,
+        "failed": of.failed,
+        "falls": of.falls,
+    })
 }
 
 /// What one site has of what all share.
@@ -274,7 +293,8 @@ fn site(of: &seawall_control::SiteConfig) -> Site {
     Site {
         name: of.name.clone(),
         hosts: of.hosts.clone(),
-        origins: vec![of.origin.to_string().into()],
+        origins: of.origins.iter().map(|origin| origin.to_string().into()).collect(),
+        health: of.health.clone(),
         share: of.share,
         inflight_max: of.inflight_max,
     }
@@ -315,6 +335,22 @@ fn limits(config: &Config) -> EdgeLimits {
     set(&mut to.origin_idle_connections_max, from.origin_idle_connections_max);
     set(&mut to.origin_attempts_max, from.origin_attempts_max);
     set(&mut to.origin_inflight_max, from.origin_inflight_max);
+    set(&mut to.origin_failures_max, from.origin_failures_max);
+    set(&mut to.origin_failures_percent, from.origin_failures_percent);
+    set(&mut to.origin_results_min, from.origin_results_min);
+    set(&mut to.origin_failures_ms, from.origin_failures_ms);
+    set(&mut to.origin_open_ms, from.origin_open_ms);
+    set(&mut to.origin_open_ms_max, from.origin_open_ms_max);
+    set(&mut to.origin_trials_max, from.origin_trials_max);
+    set(&mut to.origin_retry_percent, from.origin_retry_percent);
+    set(&mut to.origin_retries_per_s, from.origin_retries_per_s);
+    set(&mut to.origin_retries_saved_max, from.origin_retries_saved_max);
+    set(&mut to.health_interval_ms, from.health_interval_ms);
+    set(&mut to.health_timeout_ms, from.health_timeout_ms);
+    set(&mut to.health_fall, from.health_fall);
+    set(&mut to.health_rise, from.health_rise);
+    set(&mut to.health_answer_bytes_max, from.health_answer_bytes_max);
+    set(&mut to.health_checks_max, from.health_checks_max);
     set(&mut to.connections_per_client_per_s_max, from.connections_per_client_per_s_max);
     set(&mut to.origin_receive_bytes, from.origin_receive_bytes);
     set(&mut to.forwards_max, from.forwards_max);
