@@ -54,15 +54,15 @@ fn who_has_the_least_to_do_is_asked_and_equals_take_turns() {
 fn each_origin_has_its_places_and_not_one_more() {
     let origins = origins(2);
     let none = Tries::default();
-    assert_eq!(origins.capacity(Stay::Exchange, &limits(), NOW), 6);
+    assert_eq!(origins.places(Stay::Exchange, &limits(), NOW), 6);
     let held: Vec<_> = (0..6).map(|_| choose(&origins, &none).unwrap()).collect();
     let of_first = ports(&held).iter().filter(|port| **port == 1).count();
     assert_eq!(of_first, 3);
     assert!(choose(&origins, &none).is_none());
-    assert_eq!(origins.capacity(Stay::Exchange, &limits(), NOW), 0);
-    assert_eq!(origins.capacity(Stay::Upload, &limits(), NOW), 4, "beside them");
+    assert_eq!(origins.places(Stay::Exchange, &limits(), NOW), 6, "taken or not");
+    assert_eq!(origins.places(Stay::Upload, &limits(), NOW), 4, "beside them");
     drop(held);
-    assert_eq!(origins.capacity(Stay::Exchange, &limits(), NOW), 6);
+    assert!(choose(&origins, &none).is_some());
 }
 
 #[test]
@@ -80,10 +80,10 @@ fn one_that_fails_is_left_alone_and_the_other_serves_all() {
     }
     assert_eq!(failed, limits().origin_failures_max);
     assert_eq!(counters.snapshot().origin_falls, 1);
-    assert_eq!(origins.capacity(Stay::Exchange, &limits(), NOW), 3);
+    assert_eq!(origins.places(Stay::Exchange, &limits(), NOW), 3);
     let later = NOW.plus_ms(limits().origin_open_ms);
     let trials = limits().origin_trials_max;
-    assert_eq!(origins.capacity(Stay::Exchange, &limits(), later), 3 + trials);
+    assert_eq!(origins.places(Stay::Exchange, &limits(), later), 3 + trials);
     let states: Vec<_> = origins.snapshot("a.example", NOW).iter().map(|o| o.state).collect();
     assert_eq!(states, [OriginState::Down, OriginState::Up]);
 }
