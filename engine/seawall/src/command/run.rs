@@ -216,7 +216,8 @@ fn edge_report(counters: &EdgeSnapshot) -> Value {
     let refused = BadHead::ALL.iter().zip(counters.heads_refused);
     let refused: Value = refused.map(|(why, count)| (why.word(), count)).collect();
     let named = counters.named().into_iter().map(|(name, count)| (name, Value::from(count)));
-    named.chain([("heads_refused", refused)]).collect()
+    let left_out: Value = logger::swallowed().into_iter().collect();
+    named.chain([("heads_refused", refused), ("log_lines_left_out", left_out)]).collect()
 }
 
 fn first(config: &Config, now: &Now, inherits: bool) -> Result<First, Exit> {
