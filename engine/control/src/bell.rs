@@ -127,8 +127,8 @@ impl Bell {
     /// # Errors
     /// Too many wait already; it is asked for all the same.
     pub fn hang_up_and_hear(&self) -> Result<oneshot::Receiver<Outcome>, Busy> {
-        self.hang_up();
-        self.wait_for(Wish::RELOAD, None, Cause::Signal)
+        let waiting = self.wait_for(Wish::RELOAD, None, Cause::Signal);
+        waiting.inspect_err(|_| self.hang_up())
     }
 
     /// Asks for something and hands back where its outcome will arrive.
