@@ -56,8 +56,9 @@ mod privacy;
 mod pure;
 /// A save takes effect, whichever way it is made.
 mod reload;
-/// Rules are made in minutes, and those that burn are ended and cost nobody else anything.
+/// Whoever wants to take all places.
 mod room;
+/// Rules are made in minutes, and those that burn are ended and cost nobody else anything.
 mod rules;
 /// Rules in JavaScript and Python, with their tools where they may be fetched.
 mod scripts;
@@ -65,6 +66,8 @@ mod scripts;
 mod seeds;
 /// What the service manager is told, and under which it runs.
 mod service;
+/// Sites share what there is.
+mod shares;
 /// The rules that are shipped: what they may cost at the worst, and that they are pure.
 mod shipped;
 /// SIGHUP, SIGTERM, and SIGTERM again.

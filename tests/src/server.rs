@@ -306,10 +306,10 @@ impl Said {
             |said: &mut (Vec<String>, Talk)| said.1 == Talk::Talking && found(&said.0).is_none();
         let lines = self.lines.lock().unwrap();
         let (said, _) = self.more.wait_timeout_while(lines, LONG, missing).unwrap();
-        let Some(line) = found(&said.0) else {
-            panic!("seawall did not say `{part}`; it said:\n{}", said.0.join("\n"));
-        };
-        line
+        let (line, all) = (found(&said.0), said.0.join("\n"));
+        // Free again before anything panics: whoever cleans up wants the lines too.
+        drop(said);
+        line.unwrap_or_else(|| panic!("seawall did not say `{part}`; it said:\n{all}"))
     }
 }
 

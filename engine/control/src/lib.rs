@@ -16,6 +16,7 @@ mod history;
 mod level_desk;
 mod levels;
 mod loader;
+mod memory;
 mod outcome;
 mod persist;
 mod plane;
@@ -62,6 +63,7 @@ pub use hand_over::{
 pub use history::{Aside, HISTORY_BYTES_MAX, PastLine, past_sources};
 pub use level_desk::{LEVEL_HELD_MS_MAX, LevelDone, LevelOrder};
 pub use loader::{Built, Loader, MakeWorkshop, TEST_CODE, test_line};
+pub use memory::MemoryWatch;
 pub use outcome::{Cause, Complaint, FileMark, Lifted, Outcome, Refusal, Tests, Upgraded};
 pub use persist::{DAMAGED_FILES_MAX, Keeper, SNAPSHOT_EVERY_MS, SNAPSHOT_TIME_PARTS};
 pub use plane::{ControlError, ControlPlane, First, Upgrade, random_seed};

@@ -1,5 +1,6 @@
 //! What the data plane is started with, and what can keep it from starting.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,10 +8,10 @@ use std::sync::Arc;
 use seawall_model::ClientUnits;
 
 use crate::drain::Listening;
-use crate::{EdgeLimits, Shown, Site, TrustedProxies};
+use crate::{EdgeLimits, MemoryGauge, Shown, Site, TrustedProxies};
 
 /// What the data plane is started with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EdgeConfig {
     /// Where to listen for plain HTTP/1.
     pub listen: Vec<SocketAddr>,
@@ -31,6 +32,14 @@ pub struct EdgeConfig {
     pub sites: Vec<Site>,
     /// What is allowed.
     pub limits: EdgeLimits,
+    /// How much memory is used, where there is a limit to it.
+    pub memory: Option<MemoryGauge>,
+}
+
+impl fmt::Debug for EdgeConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EdgeConfig").field("sites", &self.sites).finish_non_exhaustive()
+    }
 }
 
 /// Why the data plane cannot start.

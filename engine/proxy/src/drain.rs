@@ -19,6 +19,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::edge::Edge;
 use crate::{EdgeCounters, EdgeSnapshot};
 
 /// How a stop went.
@@ -198,18 +199,14 @@ pub struct Running {
     door: Door,
     workers: Vec<JoinHandle<()>>,
     beats: Vec<Beats>,
-    counters: Arc<EdgeCounters>,
+    edge: Arc<Edge>,
 }
 
 impl Running {
     /// Nothing that works yet.
-    pub(crate) fn new(
-        stopper: Stopper,
-        sockets: Vec<Listening>,
-        counters: Arc<EdgeCounters>,
-    ) -> Self {
+    pub(crate) fn new(stopper: Stopper, sockets: Vec<Listening>, edge: Arc<Edge>) -> Self {
         let door = Door { stopper, sockets: Arc::new(Mutex::new(sockets)) };
-        Self { door, workers: Vec::new(), beats: Vec::new(), counters }
+        Self { door, workers: Vec::new(), beats: Vec::new(), edge }
     }
 
     /// For one more worker to count in.
@@ -240,13 +237,13 @@ impl Running {
     /// What has been counted so far.
     #[must_use]
     pub fn counters(&self) -> EdgeSnapshot {
-        self.counters.snapshot()
+        self.edge.counters.snapshot()
     }
 
     /// The live counters, for whoever reports them while this is draining.
     #[must_use]
     pub fn live_counters(&self) -> Arc<EdgeCounters> {
-        Arc::clone(&self.counters)
+        Arc::clone(&self.edge.counters)
     }
 
     /// Stops: no more connections, idle ones are closed, requests in flight get `within` to end,

@@ -30,15 +30,19 @@ use crate::drain::{BEAT_MS, Beats, Listening, Running, Stop, Stopper};
 use crate::edge::Edge;
 use crate::guard::GuardedStream;
 use crate::h2::{self, MeteredStream};
+use crate::overload::{self, Overload};
 use crate::proxy_protocol::{Introduced, introduce};
 use crate::rates::Arrivals;
 use crate::registry::{Entry, Registry};
 use crate::serve::{Open, Server};
 use crate::service::Service;
+use crate::shares::egress::Egress;
+use crate::shares::processor::Measured;
+use crate::shares::{Presence, Shares};
 use crate::sites::Sites;
 use crate::tls::{Failed, Secrecy};
 use crate::wire::Wire;
-use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits};
+use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits, SiteViews};
 
 /// Where is listened, and whether over TLS.
 #[derive(Debug)]
@@ -68,8 +72,10 @@ impl DataPlane {
         records: Arc<Ring<DecisionRecord>>,
         now: Now,
     ) -> Result<Self, BindError> {
-        let sites = Sites::resolve(&config.sites)?;
+        let sites = Sites::resolve(&config.sites, &config.limits)?;
         let listeners = listeners(&config)?;
+        let overload = Arc::new(Overload::new(config.memory));
+        let shares = Arc::new(Shares::new(&sites, &overload, &config.limits));
         if listeners.iter().any(|listener| listener.is_tls) && config.shown.is_none() {
             return Err(BindError::NoCertificate);
         }
@@ -83,6 +89,8 @@ impl DataPlane {
             units: config.units,
             trusted: config.trusted,
             sites,
+            shares,
+            overload,
             arrivals: Arrivals::new(&config.limits),
             forwarding: Arc::new(Admission::new(config.limits.forward_caps())),
             limits: Arc::new(config.limits),
@@ -106,17 +114,24 @@ impl DataPlane {
         Arc::clone(&self.edge.counters)
     }
 
+    /// What each site has of what all share, for whoever reports it.
+    #[must_use]
+    pub fn sites(&self) -> SiteViews {
+        SiteViews::new(Arc::clone(&self.edge))
+    }
+
     /// Starts the workers.
     ///
     /// # Errors
     /// The system gives no thread, or no second handle of a socket.
     pub fn start(self) -> Result<Running, BindError> {
         let (stopper, stop) = Stopper::new();
+        self.edge.handle.load().state.regulars().prepare();
         let admission = Arc::new(Admission::new(self.edge.limits.connection_caps()));
         let sockets = self.listeners.iter().map(|listener| listener.at.clone()).collect();
-        let mut running = Running::new(stopper, sockets, Arc::clone(&self.edge.counters));
+        let mut running = Running::new(stopper, sockets, Arc::clone(&self.edge));
         let registries: Arc<[_]> = (0..self.workers).map(|_| Arc::default()).collect();
-        for own in registries.iter() {
+        for (n, own) in registries.iter().enumerate() {
             let mut listeners = Vec::new();
             for Listener { at, is_tls } in &self.listeners {
                 let secrecy = self.secrecy.clone().filter(|_| *is_tls);
@@ -130,6 +145,7 @@ impl DataPlane {
                 registries: Arc::clone(&registries),
                 stop: stop.clone(),
                 beats: running.beats(),
+                is_first: n == 0,
             };
             running.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?;
         }
@@ -189,6 +205,8 @@ struct Worker {
     registries: Arc<[Arc<Registry>]>,
     stop: Stop,
     beats: Beats,
+    /// Whether it does what one has to do for all.
+    is_first: bool,
 }
 
 impl Worker {
@@ -208,12 +226,23 @@ impl Worker {
                 max_retries: limits.origin_attempts_max,
                 ..ServerConf::default()
             };
-            let service = Service { edge: Arc::clone(&self.edge), stop: self.stop.clone() };
+            let processor = Arc::new(self.edge.processor());
+            tokio::spawn(Arc::clone(&processor).run(Arc::clone(&self.edge)));
+            if self.is_first {
+                tokio::spawn(Egress::run(Arc::clone(&self.edge.shares)));
+                let registries = Arc::clone(&self.registries);
+                tokio::spawn(Overload::watch(Arc::clone(&self.edge), registries));
+            }
+            let service = Service {
+                edge: Arc::clone(&self.edge),
+                stop: self.stop.clone(),
+                processor: Arc::clone(&processor),
+            };
             let mut proxy = http_proxy(&Arc::new(conf), service);
             proxy.h2_options = Some(h2::options(limits));
             proxy.server_options = Some(h2::server_options(limits));
             let proxy = Arc::new(proxy);
-            let server = Server { edge: self.edge, proxy, stop: self.stop };
+            let server = Server { edge: self.edge, proxy, stop: self.stop, processor };
             let registry = self.registry;
             let mut loops = JoinSet::new();
             let _beating = tokio::spawn(beat(self.beats));
@@ -335,8 +364,9 @@ impl Accept {
 
     /// Has one of our own connections go, or of another worker's where ours are few.
     fn make_room(&self) -> bool {
-        let limits = &self.server.edge.limits;
-        self.registry.make_room(limits) || self.registries.iter().any(|all| all.make_room(limits))
+        let Edge { limits, shares, .. } = &*self.server.edge;
+        let make = |of: &Registry| of.make_room(limits, |conn| shares.is_over(conn));
+        make(&self.registry) || self.registries.iter().any(|all| make(all))
     }
 
     async fn pause(&self) {
@@ -378,6 +408,9 @@ fn may_come(edge: &Edge, client: &Client) -> bool {
     let (live, now) = (edge.handle.load(), (edge.now)());
     if live.state.bans().covers(client, None, BanScope::Host, now).is_some() {
         count(&edge.counters.banned_at_accept);
+        return false;
+    }
+    if !overload::may_come(edge, &live.state, client, now) {
         return false;
     }
     if edge.arrivals.is_over(&live.state, client, now) {
@@ -447,7 +480,11 @@ impl Guest {
         let now = (self.server.edge.now)();
         let conn = Arc::new(Conn::new(self.client, self.port, now));
         let entry = self.registry.enter(Arc::clone(&conn));
-        serve(self.server, (stream, self.secrecy), conn, (self.permit, entry)).await;
+        let presence = Presence::new(&self.server.edge.shares, &conn);
+        let processor = Arc::clone(&self.server.processor);
+        let held = (self.permit, entry, presence);
+        let life = serve(self.server, (stream, self.secrecy), Arc::clone(&conn), held);
+        Measured::new(life, conn, processor).await;
     }
 }
 
@@ -456,7 +493,7 @@ async fn serve(
     server: Server,
     (stream, secrecy): (TcpStream, Option<Secrecy>),
     conn: Arc<Conn>,
-    _held: (Permit, Entry),
+    _held: (Permit, Entry, Presence),
 ) {
     let _open = Open::new(&server.edge);
     let serving = async {

@@ -23,6 +23,7 @@ use crate::guard::{GuardedStream, NextHead};
 use crate::head::{BadHead, Framing};
 use crate::judge::{Mode, Nth, Step, judge, refused};
 use crate::service::Service;
+use crate::shares::processor::Processor;
 
 /// What a worker serves connections with.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ pub(crate) struct Server {
     pub(crate) edge: Arc<Edge>,
     pub(crate) proxy: Arc<HttpProxy<Service>>,
     pub(crate) stop: Stop,
+    pub(crate) processor: Arc<Processor>,
 }
 
 impl Server {
@@ -60,7 +62,7 @@ impl Server {
                         stream.invite();
                     }
                     let Ok(here) = stream.read_ahead().await else { return };
-                    match granted.take_place(here) {
+                    match granted.take_place(here).await {
                         Ok(admitted) => match self.forward(stream, admitted).await {
                             Some(back) => stream = back,
                             None => return,

@@ -22,6 +22,7 @@ use crate::edge::Edge;
 use crate::enforce::{Admitted, Next};
 use crate::h2::turns::Turn;
 use crate::judge::{Mode, Nth, judge};
+use crate::shares::processor::Processor;
 use crate::{failure, h2, upstream};
 
 /// What travels with one request.
@@ -40,6 +41,7 @@ pub(crate) struct Exchange {
 pub(crate) struct Service {
     pub(crate) edge: Arc<Edge>,
     pub(crate) stop: Stop,
+    pub(crate) processor: Arc<Processor>,
 }
 
 /// The digest that carries the connection to the hooks.
@@ -87,6 +89,7 @@ impl ProxyHttp for Service {
         }
         if let Some(conn) = ctx.conn.clone().filter(|conn| conn.is_h2()) {
             ctx.busy = Some(self.stop.busy());
+            self.processor.take_turn(&conn).await;
             let next = self.judge(&conn, session);
             return h2::obey(next, &conn, session, ctx).await;
         }
@@ -136,7 +139,7 @@ impl ProxyHttp for Service {
         mut error: Box<Error>,
     ) -> Box<Error> {
         // Another try makes sense only where there is another origin.
-        let origins = ctx.admitted.as_ref().map_or(0, |a| a.route().origins.len());
+        let origins = ctx.admitted.as_ref().map_or(0, |a| a.route().origins.addresses().len());
         error.set_retry(origins > 1);
         error
     }

@@ -1,16 +1,17 @@
-//! The sites behind the wall, and the way to their origins.
+//! The sites behind the wall, and the places at their origins.
 //!
-//! Origins are resolved once, at start: a name that is asked for on each request would let a slow
-//! resolver slow every site. In-flight requests are counted per site, so that one member's hanging
-//! origin cannot take the places of another's; and by how long they may stay, so that those who
-//! come to stay cannot take the places of those who come for a page.
+//! In-flight requests are counted per site, so that one member's hanging origin cannot take the
+//! places of another's; and by how long they may stay, so that those who come to stay cannot take
+//! the places of those who come for a page. What a site has of what all share is in `shares`.
 
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use seawall_model::{HostMap, HostPattern, SiteId};
 
+use crate::origins::Origins;
+use crate::shares::Part;
+use crate::shares::seats::Stay;
 use crate::{BindError, EdgeLimits};
 
 /// A site as it is configured.
@@ -22,6 +23,11 @@ pub struct Site {
     pub hosts: Vec<HostPattern>,
     /// Where its origins listen, as `address:port` or `name:port`; at least one.
     pub origins: Vec<Box<str>>,
+    /// What it weighs where things are shared; the usual is 1.
+    pub share: u32,
+    /// Requests that one of its origins can do at once, where that is known; else
+    /// [`EdgeLimits::origin_inflight_max`].
+    pub inflight_max: Option<u32>,
 }
 
 /// A site as requests reach it.
@@ -29,62 +35,63 @@ pub struct Site {
 pub(crate) struct Route {
     pub(crate) id: SiteId,
     pub(crate) name: Box<str>,
-    pub(crate) origins: Vec<SocketAddr>,
-    next: AtomicUsize,
-    exchanges: AtomicU32,
-    uploads: AtomicU32,
-    tunnels: AtomicU32,
+    pub(crate) origins: Origins,
+    pub(crate) part: Arc<Part>,
+    exchanges: Places,
+    uploads: Places,
+    tunnels: Places,
 }
 
-/// How long a request may stay at its origin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stay {
-    /// As long as the origin takes: all of the request is here.
-    Exchange,
-    /// As long as its client takes to send the rest.
-    Upload,
-    /// As long as either side likes.
-    Tunnel,
-}
-
-/// One request's place among those in flight to a site, given back when dropped.
+/// So many places of a kind.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    route: Arc<Route>,
-    stay: Stay,
+struct Places {
+    most: u32,
+    taken: AtomicU32,
+}
+
+impl Places {
+    const fn new(most: u32) -> Self {
+        Self { most, taken: AtomicU32::new(0) }
+    }
+
+    fn take(&self) -> bool {
+        let more = |n: u32| if n < self.most { n.checked_add(1) } else { None };
+        self.taken.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
 }
 
 impl Route {
-    fn resolve(id: SiteId, site: &Site) -> Result<Self, BindError> {
-        let mut origins = Vec::new();
-        for origin in &site.origins {
-            let found = origin.to_socket_addrs().map_err(|error| BindError::Origin {
-                site: site.name.clone(),
-                origin: origin.clone(),
-                why: error.to_string(),
-            })?;
-            origins.extend(found.take(1));
-        }
-        if origins.is_empty() {
-            return Err(BindError::NoOrigin { site: site.name.clone() });
-        }
-        let name = site.name.clone();
-        let [exchanges, uploads, tunnels] = [const { AtomicU32::new(0) }; 3];
-        Ok(Self { id, name, origins, next: AtomicUsize::new(0), exchanges, uploads, tunnels })
-    }
-
-    /// The origin whose turn it is.
-    pub(crate) fn origin(&self) -> Option<SocketAddr> {
-        let turn = self.next.fetch_add(1, Relaxed);
-        self.origins.get(turn.checked_rem(self.origins.len())?).copied()
+    fn resolve(id: SiteId, site: &Site, limits: &EdgeLimits) -> Result<Self, BindError> {
+        let (name, origins) = (site.name.clone(), Origins::resolve(site)?);
+        let each = site.inflight_max.unwrap_or(limits.origin_inflight_max);
+        let count = u32::try_from(origins.addresses().len()).unwrap_or(u32::MAX);
+        Ok(Self {
+            id,
+            name,
+            origins,
+            part: Arc::new(Part::new(site.share)),
+            exchanges: Places::new(each.saturating_mul(count)),
+            uploads: Places::new(limits.origin_uploads_max),
+            tunnels: Places::new(limits.origin_tunnels_max),
+        })
     }
 
     /// Requests that are all here and in flight to the site now.
     pub(crate) fn in_flight(&self) -> u32 {
-        self.exchanges.load(Relaxed)
+        self.exchanges.taken.load(Relaxed)
     }
 
-    const fn count(&self, stay: Stay) -> &AtomicU32 {
+    /// How many there may be.
+    pub(crate) const fn in_flight_max(&self) -> u32 {
+        self.exchanges.most
+    }
+
+    /// Uploads and WebSockets under way.
+    pub(crate) fn staying(&self) -> [u32; 2] {
+        [&self.uploads, &self.tunnels].map(|places| places.taken.load(Relaxed))
+    }
+
+    const fn places(&self, stay: Stay) -> &Places {
         match stay {
             Stay::Exchange => &self.exchanges,
             Stay::Upload => &self.uploads,
@@ -92,55 +99,53 @@ impl Route {
         }
     }
 
-    /// A place in flight, while there is one for those who `stay` so.
-    pub(crate) fn enter(self: &Arc<Self>, stay: Stay, limits: &EdgeLimits) -> Option<Seat> {
-        let max = match stay {
-            Stay::Exchange => limits.origin_inflight_max,
-            Stay::Upload => limits.origin_uploads_max,
-            Stay::Tunnel => limits.origin_tunnels_max,
-        };
-        let more = |n: u32| if n < max { n.checked_add(1) } else { None };
-        self.count(stay).fetch_update(Relaxed, Relaxed, more).ok()?;
-        Some(Seat { route: Arc::clone(self), stay })
+    /// Takes a place for one that will `stay` so, and says whether there was one.
+    pub(crate) fn enter(&self, stay: Stay) -> bool {
+        self.places(stay).take()
     }
-}
 
-impl Seat {
-    pub(crate) fn route(&self) -> &Arc<Route> {
-        &self.route
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.route.count(self.stay).fetch_sub(1, Relaxed);
+    /// Gives it back.
+    pub(crate) fn leave(&self, stay: Stay) {
+        self.places(stay).taken.fetch_sub(1, Relaxed);
     }
 }
 
 /// From a host to its site.
 #[derive(Debug)]
-pub(crate) struct Sites(HostMap<Arc<Route>>);
+pub(crate) struct Sites {
+    by_host: HostMap<Arc<Route>>,
+    /// In the order that gives them their numbers.
+    all: Vec<Arc<Route>>,
+}
 
 impl Sites {
     /// Resolves every origin.
     ///
     /// # Errors
     /// The first origin that cannot be found.
-    pub(crate) fn resolve(sites: &[Site]) -> Result<Self, BindError> {
-        let mut map = HostMap::default();
+    pub(crate) fn resolve(sites: &[Site], limits: &EdgeLimits) -> Result<Self, BindError> {
+        let (mut by_host, mut all) = (HostMap::default(), Vec::with_capacity(sites.len()));
         for (n, site) in sites.iter().enumerate() {
             let id = SiteId(u32::try_from(n).unwrap_or(u32::MAX));
-            let route = Arc::new(Route::resolve(id, site)?);
+            let route = Arc::new(Route::resolve(id, site, limits)?);
             for host in &site.hosts {
-                map.insert(host, Arc::clone(&route));
+                by_host.insert(host, Arc::clone(&route));
             }
+            all.push(route);
         }
-        Ok(Self(map))
+        Ok(Self { by_host, all })
     }
 
     /// The site that answers to `host` (lower case, no port).
     pub(crate) fn find(&self, host: &str) -> Option<&Arc<Route>> {
-        self.0.find(host)
+        self.by_host.find(host)
+    }
+}
+
+impl Sites {
+    /// All of them, by number.
+    pub(crate) fn all(&self) -> &[Arc<Route>] {
+        &self.all
     }
 }
 
@@ -148,47 +153,43 @@ impl Sites {
 mod tests {
     use super::*;
 
-    fn site(origins: &[&str]) -> Site {
-        Site {
-            name: "a.example".into(),
-            hosts: vec![HostPattern::parse("a.example").unwrap()],
-            origins: origins.iter().map(|o| (*o).into()).collect(),
-        }
-    }
-
     #[test]
     fn in_flight_requests_have_their_places_and_not_one_more() {
-        let sites = Sites::resolve(&[site(&["127.0.0.1:9"])]).unwrap();
-        let route = sites.find("a.example").unwrap();
         let limits = EdgeLimits {
             origin_inflight_max: 3,
             origin_uploads_max: 2,
             origin_tunnels_max: 1,
             ..EdgeLimits::default()
         };
-        for (stay, most) in [(Stay::Tunnel, 1), (Stay::Upload, 2), (Stay::Exchange, 3)] {
-            let seats: Vec<_> = (0..most).map(|_| route.enter(stay, &limits).unwrap()).collect();
-            assert!(route.enter(stay, &limits).is_none(), "{stay:?}");
-            assert!(stay == Stay::Exchange || route.enter(Stay::Exchange, &limits).is_some());
-            drop(seats);
-            assert!(route.enter(stay, &limits).is_some(), "{stay:?}");
-        }
-        assert_eq!(route.in_flight(), 0);
-    }
-
-    #[test]
-    fn origins_take_turns() {
-        let sites = Sites::resolve(&[site(&["127.0.0.1:1", "127.0.0.1:2"])]).unwrap();
+        let sites = Sites::resolve(&[Site::test("a.example", "127.0.0.1:9")], &limits).unwrap();
         let route = sites.find("a.example").unwrap();
-        let ports: Vec<_> = (0..4).map(|_| route.origin().unwrap().port()).collect();
-        assert_eq!(ports, [1, 2, 1, 2]);
+        for (stay, most) in [(Stay::Tunnel, 1), (Stay::Upload, 2), (Stay::Exchange, 3)] {
+            assert_eq!((0..9).filter(|_| route.enter(stay)).count(), most, "{stay:?}");
+            route.leave(stay);
+            assert!(route.enter(stay) && !route.enter(stay), "{stay:?}");
+        }
+        assert_eq!((route.in_flight(), route.staying()), (3, [2, 1]));
     }
 
     #[test]
-    fn an_origin_that_is_none_is_told_with_its_site() {
-        let error = Sites::resolve(&[site(&["127.0.0.1"])]).unwrap_err().to_string();
-        assert!(error.contains("a.example") && error.contains("127.0.0.1"), "{error}");
-        let error = Sites::resolve(&[site(&[])]).unwrap_err().to_string();
-        assert!(error.contains("a.example"), "{error}");
+    fn a_site_that_says_what_its_origin_can_do_gets_no_more() {
+        let site = Site { inflight_max: Some(2), ..Site::test("a.example", "127.0.0.1:9") };
+        let sites = Sites::resolve(&[site], &EdgeLimits::default()).unwrap();
+        let route = sites.find("a.example").unwrap();
+        assert_eq!((0..9).filter(|_| route.enter(Stay::Exchange)).count(), 2);
+    }
+}
+
+#[cfg(test)]
+impl Site {
+    /// One site of one host and one origin.
+    pub(crate) fn test(host: &str, origin: &str) -> Self {
+        Self {
+            name: host.into(),
+            hosts: vec![HostPattern::parse(host).unwrap()],
+            origins: vec![origin.into()],
+            share: 1,
+            inflight_max: None,
+        }
     }
 }

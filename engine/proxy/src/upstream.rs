@@ -62,7 +62,8 @@ const HOP_CLAIMS: [&str; 29] = [
 pub(crate) fn peer(admitted: &Admitted, is_h2: bool) -> Result<HttpPeer> {
     let origin = admitted
         .route()
-        .origin()
+        .origins
+        .next()
         .ok_or_else(|| Error::explain(ErrorType::HTTPStatus(502), "no origin"))?;
     let mut peer = HttpPeer::new(origin, false, String::new());
     let limits = &admitted.edge().limits;
@@ -172,7 +173,7 @@ fn path_at_origin(uri: &[u8], route: &Route) -> Option<String> {
     let rest = uri.strip_prefix("http://").or_else(|| uri.strip_prefix("//"))?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end)?;
-    let names_origin = route.origins.iter().any(|origin| {
+    let names_origin = route.origins.addresses().iter().any(|origin| {
         authority == origin.to_string() || (origin.port() == 80 && is_ip(authority, origin.ip()))
     });
     if !names_origin {

@@ -13,6 +13,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod bans;
+mod breaker;
 mod by_hand;
 #[cfg(test)]
 mod crowd_tests;
@@ -23,7 +24,9 @@ mod key;
 mod levels;
 mod limit;
 mod newest;
+mod retries;
 mod ring;
+mod shares;
 mod snapshot;
 mod state;
 mod table;
@@ -35,6 +38,7 @@ pub use bans::{
     Added, BANS_MAX, BANS_PER_MEMBER_MAX, BanHit, BanLimits, BanOrigin, BanScope, BanUnit, Bans,
     ListedBan,
 };
+pub use breaker::{Breaker, BreakerChange, BreakerPass, BreakerPhase, BreakerTerms};
 pub use by_hand::HeldLevel;
 pub use distinct::{DISTINCT_KEY_BYTES, EXACT_MAX};
 pub use feed::{BanEvent, Following};
@@ -42,7 +46,12 @@ pub use heavy::{HEAVY_BYTES, HEAVY_KEYS_MAX, SHARE_COUNTED_MIN};
 pub use key::{Key, KeyBuilder, Seed};
 pub use levels::{LEVEL_SITES_MAX, LevelChange, LevelTerms};
 pub use limit::{Hold, LIMIT_KEY_BYTES, LimitTable, Outcome, Rate, TABLE_HOLD_MS_MAX, Terms};
+pub use retries::{RETRIES_SAVED_MAX, RetryBudget, RetryTerms};
 pub use ring::{RECORDS_MAX, Ring};
+pub use shares::{
+    Class, Holder, Line, NoPlace, Offer, Places, REGULAR_KEPT_S, REGULARS_MAX, Regulars, Sheet,
+    Step, StepTerms, WEIGHT_MAX,
+};
 pub use snapshot::{
     Mark, REMEMBERED_MS_MAX, Reading, Restored, SNAPSHOT_BYTES_MAX, Snapshot, SnapshotError,
 };

@@ -114,6 +114,7 @@ pub(crate) struct Site {
     pub(crate) origin: Texts,
     pub(crate) member: Text,
     pub(crate) share: Whole,
+    pub(crate) inflight_max: Whole,
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,13 +10,14 @@ use std::time::Duration;
 use clap::Args;
 use seawall_control::{
     CertificateText, CertificateWatch, Certificates, Config, ControlPlane, EdgeReport, Estate,
-    First, Keeper, Socket, Taker, Upgrade, Upgraded, clock, keep_to_ourselves, raise_open_files,
-    random_seed, read_certificates,
+    First, Keeper, MemoryWatch, Socket, Taker, Upgrade, Upgraded, clock, keep_to_ourselves,
+    raise_open_files, random_seed, read_certificates,
 };
 use seawall_model::Now;
 use seawall_proxy::{
     BadHead, ClientHeader, DataPlane, Door, Drained, EdgeConfig, EdgeLimits, EdgeSnapshot,
-    Identities, IdentityError, Listening, PemPair, Running, Shown, Site, TrustedProxies,
+    Identities, IdentityError, Listening, MemoryGauge, MemoryUsed, PemPair, Running, Shown, Site,
+    SiteSnapshot, TrustedProxies,
 };
 use seawall_state::{RECORDS_MAX, Ring, StateLimits};
 use serde_json::Value;
@@ -147,6 +148,7 @@ fn start(
         trusted: trusted(&config.trusted_proxies),
         sites: config.sites.iter().map(site).collect(),
         limits,
+        memory: memory(config),
     };
     let wrong = |error: &dyn std::fmt::Display| fail(Exit::Wrong, error);
     let bound = DataPlane::bind(edge, handle.clone(), records, now.clone());
@@ -161,7 +163,8 @@ fn start(
     }
     let generation = handle.load().generation;
     let counters = data.live_counters();
-    let edge: EdgeReport = Arc::new(move || edge_report(&counters.snapshot()));
+    let sites = data.sites();
+    let edge: EdgeReport = Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot()));
     let control = ControlPlane::start(config, first, (edge, upgrade), now);
     let mut control = control.map_err(|e| wrong(&e))?;
     let running = data.start().map_err(|e| wrong(&e))?;
@@ -170,6 +173,13 @@ fn start(
     }
     tell(format!("ready, generation {generation}"));
     Ok(Started { control, running, certificates })
+}
+
+/// How much memory is used, where there is a limit to hold it against.
+fn memory(config: &Config) -> Option<MemoryGauge> {
+    let watch = MemoryWatch::find(config.limits.memory_bytes_max);
+    let most = watch.most()?;
+    Some(Arc::new(move || Some(MemoryUsed { bytes: watch.used()?, most })))
 }
 
 /// Says that this process serves, and has whoever asks find it.
@@ -224,12 +234,26 @@ fn identities(texts: &[CertificateText]) -> Result<Identities, IdentityError> {
 }
 
 /// The data plane's counters, for the status.
-fn edge_report(counters: &EdgeSnapshot) -> Value {
+fn edge_report(counters: &EdgeSnapshot, sites: &[SiteSnapshot]) -> Value {
     let refused = BadHead::ALL.iter().zip(counters.heads_refused);
     let refused: Value = refused.map(|(why, count)| (why.word(), count)).collect();
     let named = counters.named().into_iter().map(|(name, count)| (name, Value::from(count)));
+    let sites: Value = sites.iter().map(site_report).collect();
     let left_out: Value = logger::swallowed().into_iter().collect();
-    named.chain([("heads_refused", refused), ("log_lines_left_out", left_out)]).collect()
+    let more = [("heads_refused", refused), ("sites", sites), ("log_lines_left_out", left_out)];
+    named.chain(more).collect()
+}
+
+/// What one site has of what all share.
+fn site_report(of: &SiteSnapshot) -> Value {
+    let numbers =
+        of.now.iter().chain(&of.total).map(|(name, number)| (*name, Value::from(*number)));
+    let told = [
+        ("name", Value::from(&*of.name)),
+        ("share", Value::from(of.share)),
+        ("is_calm", Value::from(of.is_calm)),
+    ];
+    told.into_iter().chain(numbers).collect()
 }
 
 fn first(config: &Config, now: &Now, inherits: bool) -> Result<First, Exit> {
@@ -265,6 +289,8 @@ fn site(of: &seawall_control::SiteConfig) -> Site {
         name: of.name.clone(),
         hosts: of.hosts.clone(),
         origins: vec![of.origin.to_string().into()],
+        share: of.share,
+        inflight_max: of.inflight_max,
     }
 }
 
@@ -311,6 +337,12 @@ fn limits(config: &Config) -> EdgeLimits {
     set(&mut to.origin_uploads_max, from.origin_uploads_max);
     set(&mut to.origin_tunnels_max, from.origin_tunnels_max);
     set(&mut to.body_ahead_bytes_max, from.body_ahead_bytes_max);
+    set(&mut to.queue_max, from.queue_max);
+    set(&mut to.queue_ms, from.queue_ms);
+    set(&mut to.light_client_max, from.light_client_max);
+    set(&mut to.regular_after_ms, from.regular_after_ms);
+    set(&mut to.calm_after_ms, from.calm_after_ms);
+    set(&mut to.egress_bytes_per_s, from.egress_bytes_per_s);
     to
 }
 

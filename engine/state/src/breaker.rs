@@ -1,0 +1,458 @@
+//! When to leave a server alone, and when to try it again: a circuit breaker.
+//!
+//! Closed, everybody is let through. After too many failures in a row, or too large a share of
+//! failures, it opens, and nobody is. After a while it is half open: a few are let through as
+//! trials, and what becomes of them decides. A trial that goes well closes it; one that fails opens
+//! it for twice as long, up to a limit. (M. Nygard, *Release It!*; Envoy's outlier detection has the
+//! same two conditions.)
+//!
+//! The one decision made here: **a result counts only in the phase that it was begun in.** What was
+//! sent to a server before it fell fails long after it is back, and must not fell it again.
+//!
+//! Whoever asks the server by itself (a health check) may hold the breaker open, and lets go of it
+//! when the server answers; it never closes it, since a trial proves more than a check.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+use seawall_model::Tick;
+
+/// When a breaker opens and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerTerms {
+    /// So many failures in a row open it; at least 1.
+    pub failures_max: u32,
+    /// So large a share of failures opens it, in percent; over 100 means never.
+    pub failures_percent: u32,
+    /// With fewer results than this the share says nothing.
+    pub results_min: u32,
+    /// Milliseconds over which the share is taken. One that opens again so soon after it closed
+    /// opens for longer.
+    pub window_ms: u64,
+    /// Milliseconds for which it opens at first.
+    pub open_ms: u64,
+    /// The same at most.
+    pub open_ms_max: u64,
+    /// Trials that are under way at once; at least 1.
+    pub trials_max: u32,
+}
+
+/// What a breaker does with requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerPhase {
+    /// It lets all through.
+    Closed,
+    /// It lets none through.
+    Open,
+    /// It lets a few through, as trials.
+    HalfOpen,
+}
+
+/// Leave to send one request. Its outcome is told with it, or it is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct BreakerPass {
+    epoch: u64,
+    is_trial: bool,
+}
+
+/// What one outcome changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerChange {
+    /// It opened.
+    Opened,
+    /// It closed.
+    Closed,
+}
+
+#[derive(Debug)]
+struct Inner {
+    phase: BreakerPhase,
+    /// The tick of the last change of phase.
+    changed: Tick,
+    /// Open until then by its own time.
+    until: Tick,
+    /// Open until then because somebody holds it.
+    held_until: Tick,
+    /// For how long it opened last.
+    open_ms: u64,
+    trials: u32,
+    /// Failures since `window_from`.
+    failures: u32,
+    window_from: Tick,
+    opened: u64,
+}
+
+/// A circuit breaker, shared by all who send.
+#[derive(Debug)]
+pub struct Breaker {
+    terms: BreakerTerms,
+    /// The number of phases so far, shifted by one, and whether this one is closed: the common
+    /// question is answered without the lock.
+    sign: AtomicU64,
+    /// Failures in a row.
+    row: AtomicU32,
+    /// Results since the window began, failures among them.
+    results: AtomicU32,
+    inner: Mutex<Inner>,
+}
+
+impl Breaker {
+    /// A closed one.
+    #[must_use]
+    pub fn new(terms: BreakerTerms) -> Self {
+        let inner = Inner {
+            phase: BreakerPhase::Closed,
+            changed: Tick(0),
+            until: Tick(0),
+            held_until: Tick(0),
+            open_ms: 0,
+            trials: 0,
+            failures: 0,
+            window_from: Tick(0),
+            opened: 0,
+        };
+        Self {
+            terms,
+            sign: AtomicU64::new(1),
+            row: AtomicU32::new(0),
+            results: AtomicU32::new(0),
+            inner: Mutex::new(inner),
+        }
+    }
+
+    /// Leave to send one request, if there is any.
+    pub fn enter(&self, now: Tick) -> Option<BreakerPass> {
+        let sign = self.sign.load(Relaxed);
+        if sign & 1 == 1 {
+            return Some(BreakerPass { epoch: sign >> 1, is_trial: false });
+        }
+        let mut inner = self.inner.lock();
+        self.ripen(&mut inner, now);
+        match inner.phase {
+            BreakerPhase::Closed => Some(BreakerPass { epoch: self.epoch(), is_trial: false }),
+            BreakerPhase::HalfOpen if inner.trials < self.terms.trials_max.max(1) => {
+                inner.trials = inner.trials.saturating_add(1);
+                Some(BreakerPass { epoch: self.epoch(), is_trial: true })
+            }
+            BreakerPhase::HalfOpen | BreakerPhase::Open => None,
+        }
+    }
+
+    /// How many more would be let through now.
+    #[must_use]
+    pub fn room(&self, now: Tick) -> u32 {
+        if self.is_closed() {
+            return u32::MAX;
+        }
+        let inner = self.inner.lock();
+        let trials_max = self.terms.trials_max.max(1);
+        match inner.phase {
+            BreakerPhase::Closed => u32::MAX,
+            BreakerPhase::HalfOpen => trials_max.saturating_sub(inner.trials),
+            BreakerPhase::Open if inner.is_ripe(now) => trials_max,
+            BreakerPhase::Open => 0,
+        }
+    }
+
+    /// The request was answered.
+    pub fn succeed(&self, pass: BreakerPass, now: Tick) -> Option<BreakerChange> {
+        if !pass.is_trial {
+            if self.sign.load(Relaxed) == (pass.epoch << 1 | 1) {
+                self.results.fetch_add(1, Relaxed);
+                if self.row.load(Relaxed) != 0 {
+                    self.row.store(0, Relaxed);
+                }
+            }
+            return None;
+        }
+        let mut inner = self.inner.lock();
+        if pass.epoch != self.epoch() {
+            return None;
+        }
+        self.turn(&mut inner, BreakerPhase::Closed, now);
+        Some(BreakerChange::Closed)
+    }
+
+    /// The request failed, and it was the server's fault.
+    pub fn fail(&self, pass: BreakerPass, now: Tick) -> Option<BreakerChange> {
+        let mut inner = self.inner.lock();
+        if pass.epoch != self.epoch() {
+            return None;
+        }
+        if !pass.is_trial {
+            let row = self.row.fetch_add(1, Relaxed).saturating_add(1);
+            if row < self.terms.failures_max.max(1) && !self.is_share_too_large(&mut inner, now) {
+                return None;
+            }
+        }
+        self.open(&mut inner, now);
+        Some(BreakerChange::Opened)
+    }
+
+    /// The request came to nothing, and nobody knows whose fault it was.
+    pub fn release(&self, pass: BreakerPass) {
+        if !pass.is_trial {
+            return;
+        }
+        let mut inner = self.inner.lock();
+        if pass.epoch == self.epoch() {
+            inner.trials = inner.trials.saturating_sub(1);
+        }
+    }
+
+    /// Holds it open for `ms` from now on, whatever it was: a check failed.
+    pub fn hold(&self, now: Tick, ms: u64) -> Option<BreakerChange> {
+        let mut inner = self.inner.lock();
+        inner.held_until = now.plus_ms(ms);
+        if inner.phase == BreakerPhase::Open {
+            return None;
+        }
+        self.open(&mut inner, now);
+        Some(BreakerChange::Opened)
+    }
+
+    /// Lets go of it: a check went well. What it owes by its own time it still waits for.
+    pub fn let_go(&self) {
+        if !self.is_closed() {
+            self.inner.lock().held_until = Tick(0);
+        }
+    }
+
+    /// Whether it lets all through.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.sign.load(Relaxed) & 1 == 1
+    }
+
+    /// Its phase, since when, and how often it opened.
+    #[must_use]
+    pub fn phase(&self, now: Tick) -> (BreakerPhase, Tick, u64) {
+        let inner = self.inner.lock();
+        let ripe = inner.phase == BreakerPhase::Open && inner.is_ripe(now);
+        let phase = if ripe { BreakerPhase::HalfOpen } else { inner.phase };
+        (phase, inner.changed, inner.opened)
+    }
+
+    fn epoch(&self) -> u64 {
+        self.sign.load(Relaxed) >> 1
+    }
+
+    /// Counts a failure into the window; a new one begins with it where the last has passed.
+    fn is_share_too_large(&self, inner: &mut Inner, now: Tick) -> bool {
+        if now.since_ms(inner.window_from) >= self.terms.window_ms {
+            inner.window_from = now;
+            inner.failures = 0;
+            self.results.store(0, Relaxed);
+        }
+        inner.failures = inner.failures.saturating_add(1);
+        let results = self.results.fetch_add(1, Relaxed).saturating_add(1);
+        let percent = u64::from(inner.failures).saturating_mul(100);
+        results >= self.terms.results_min
+            && percent >= u64::from(self.terms.failures_percent).saturating_mul(u64::from(results))
+    }
+
+    /// Opens, for longer where the last time is not long ago.
+    fn open(&self, inner: &mut Inner, now: Tick) {
+        let again = inner.opened > 0 && now.since_ms(inner.changed) < self.terms.window_ms;
+        let longer = if again { inner.open_ms.saturating_mul(2) } else { 0 };
+        inner.open_ms = longer.max(self.terms.open_ms).min(self.terms.open_ms_max);
+        inner.until = now.plus_ms(inner.open_ms);
+        inner.opened = inner.opened.saturating_add(1);
+        self.turn(inner, BreakerPhase::Open, now);
+    }
+
+    /// Half opens when it has been open for long enough.
+    fn ripen(&self, inner: &mut Inner, now: Tick) {
+        if inner.phase == BreakerPhase::Open && inner.is_ripe(now) {
+            self.turn(inner, BreakerPhase::HalfOpen, now);
+        }
+    }
+
+    fn turn(&self, inner: &mut Inner, phase: BreakerPhase, now: Tick) {
+        inner.phase = phase;
+        inner.changed = now;
+        inner.trials = 0;
+        inner.failures = 0;
+        inner.window_from = now;
+        self.row.store(0, Relaxed);
+        self.results.store(0, Relaxed);
+        let epoch = self.epoch().saturating_add(1);
+        self.sign.store(epoch << 1 | u64::from(phase == BreakerPhase::Closed), Relaxed);
+    }
+}
+
+impl Inner {
+    fn is_ripe(&self, now: Tick) -> bool {
+        now >= self.until && now >= self.held_until
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TERMS: BreakerTerms = BreakerTerms {
+        failures_max: 3,
+        failures_percent: 50,
+        results_min: 10,
+        window_ms: 10_000,
+        open_ms: 100,
+        open_ms_max: 400,
+        trials_max: 2,
+    };
+
+    fn pass(breaker: &Breaker, at: u64) -> BreakerPass {
+        breaker.enter(Tick(at)).unwrap()
+    }
+
+    fn fail(breaker: &Breaker, at: u64) -> Option<BreakerChange> {
+        breaker.fail(pass(breaker, at), Tick(at))
+    }
+
+    fn fell(breaker: &Breaker, at: u64) {
+        assert_eq!((fail(breaker, at), fail(breaker, at)), (None, None));
+        assert_eq!(fail(breaker, at), Some(BreakerChange::Opened));
+    }
+
+    fn opened_at(at: u64) -> Breaker {
+        let breaker = Breaker::new(TERMS);
+        fell(&breaker, at);
+        breaker
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it_and_a_success_between_them_does_not_count_as_one() {
+        let breaker = Breaker::new(TERMS);
+        for at in 0..3 {
+            assert_eq!((fail(&breaker, at), fail(&breaker, at)), (None, None));
+            assert_eq!(breaker.succeed(pass(&breaker, at), Tick(at)), None);
+        }
+        // 9 results, 6 of them failures: the tenth makes the share count.
+        assert_eq!(fail(&breaker, 3), Some(BreakerChange::Opened));
+        let open = opened_at(5);
+        assert!(open.enter(Tick(5)).is_none() && open.enter(Tick(104)).is_none());
+        assert_eq!(open.phase(Tick(104)), (BreakerPhase::Open, Tick(5), 1));
+    }
+
+    #[test]
+    fn a_share_below_the_terms_never_opens_it() {
+        let breaker = Breaker::new(TERMS);
+        for at in 0..1_000 {
+            assert_eq!(fail(&breaker, at), None);
+            for _ in 0..2 {
+                breaker.succeed(pass(&breaker, at), Tick(at));
+            }
+        }
+        assert!(breaker.is_closed());
+    }
+
+    #[test]
+    fn half_open_lets_so_many_trials_through_and_one_that_goes_well_closes_it() {
+        let breaker = opened_at(0);
+        assert_eq!(breaker.room(Tick(99)), 0);
+        assert_eq!(breaker.room(Tick(100)), 2);
+        let (first, second) = (pass(&breaker, 100), pass(&breaker, 100));
+        assert!(breaker.enter(Tick(1_000)).is_none());
+        breaker.release(second);
+        assert_eq!(breaker.room(Tick(100)), 1);
+        assert_eq!(breaker.succeed(first, Tick(101)), Some(BreakerChange::Closed));
+        assert!(breaker.enter(Tick(101)).is_some());
+    }
+
+    #[test]
+    fn a_trial_that_fails_opens_it_for_twice_as_long_up_to_the_most() {
+        let breaker = opened_at(0);
+        let mut at = 100;
+        for open_ms in [200, 400, 400] {
+            assert_eq!(fail(&breaker, at), Some(BreakerChange::Opened));
+            assert!(breaker.enter(Tick(at + open_ms - 1)).is_none());
+            at += open_ms;
+        }
+        let trial = pass(&breaker, at);
+        breaker.succeed(trial, Tick(at));
+        // It falls again at once: what it had earned counts on.
+        fell(&breaker, at + 1);
+        assert!(breaker.enter(Tick(at + 400)).is_none() && breaker.enter(Tick(at + 401)).is_some());
+        let calm = opened_at(0);
+        let trial = pass(&calm, 100);
+        calm.succeed(trial, Tick(100));
+        fell(&calm, 10_100);
+        assert!(calm.enter(Tick(10_199)).is_none() && calm.enter(Tick(10_200)).is_some());
+    }
+
+    #[test]
+    fn what_was_begun_in_an_earlier_phase_changes_nothing() {
+        let breaker = Breaker::new(TERMS);
+        let (old, older) = (pass(&breaker, 0), pass(&breaker, 0));
+        fell(&breaker, 0);
+        assert_eq!(breaker.succeed(old, Tick(50)), None);
+        let trial = pass(&breaker, 100);
+        assert_eq!(breaker.fail(older, Tick(100)), None);
+        breaker.release(old);
+        assert_eq!(breaker.room(Tick(100)), 1, "no trial was given back");
+        assert_eq!(breaker.succeed(trial, Tick(100)), Some(BreakerChange::Closed));
+        assert_eq!(breaker.fail(trial, Tick(100)), None, "it has been told already");
+    }
+
+    #[test]
+    fn who_checks_holds_it_open_and_lets_it_go() {
+        let breaker = Breaker::new(TERMS);
+        assert_eq!(breaker.hold(Tick(0), 1_000), Some(BreakerChange::Opened));
+        assert_eq!(breaker.hold(Tick(500), 1_000), None);
+        assert!(breaker.enter(Tick(1_499)).is_none());
+        breaker.let_go();
+        assert!(breaker.enter(Tick(99)).is_none(), "its own time is not over");
+        let trial = pass(&breaker, 100);
+        assert_eq!(breaker.hold(Tick(101), 1_000), Some(BreakerChange::Opened));
+        assert_eq!(breaker.succeed(trial, Tick(102)), None);
+        assert!(breaker.enter(Tick(1_101)).is_some(), "nobody holds it any more");
+    }
+
+    proptest! {
+        #[test]
+        fn while_every_request_fails_few_are_sent(
+            gaps in prop::collection::vec(0_u64..40, 1..2_000),
+        ) {
+            let breaker = Breaker::new(TERMS);
+            let (mut now, mut sent) = (0, 0_u64);
+            for gap in gaps {
+                now += gap;
+                if let Some(pass) = breaker.enter(Tick(now)) {
+                    sent += 1;
+                    breaker.fail(pass, Tick(now));
+                }
+            }
+            // Three open it; then one for each time that it has been open: 100, 200, 400, 400 …
+            let trials = (now / 100).min(1) + (now / 300).min(1) + now / 400;
+            prop_assert!(sent <= 3 + trials, "{} in {} ms", sent, now);
+        }
+
+        #[test]
+        fn trials_never_exceed_their_number(steps in prop::collection::vec(0_u8..4, 1..500)) {
+            let breaker = opened_at(0);
+            let (mut now, mut out) = (0, Vec::new());
+            for step in steps {
+                now += 30;
+                match step {
+                    0 | 1 => out.extend(breaker.enter(Tick(now)).filter(|pass| pass.is_trial)),
+                    2 => {
+                        if let Some(pass) = out.pop() {
+                            breaker.release(pass);
+                        }
+                    }
+                    _ => {
+                        if let Some(pass) = out.pop() {
+                            breaker.fail(pass, Tick(now));
+                        }
+                    }
+                }
+                let epoch = breaker.epoch();
+                let live = out.iter().filter(|pass| pass.epoch == epoch).count();
+                prop_assert!(live <= 2, "{live} trials");
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! How much may be tried again: a retry budget.
+//!
+//! A retry helps when one request fails and harms when all do: then it doubles the load on whatever
+//! is left. So each request earns a share of a retry, time earns a few more for who asks seldom, and
+//! a retry that finds nothing saved is not made. (Finagle's `RetryBudget`: 20 % and ten a second;
+//! Envoy's: 20 % of what is under way. A fixed number of tries for each request bounds nothing.)
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use seawall_model::Tick;
+
+/// Thousandths of a retry, in which it is counted.
+const UNIT: u64 = 1_000;
+/// The low bits hold what is saved, the high ones the tick of the last look, which fits until the
+/// year 2109.
+const SAVED_BITS: u32 = 22;
+const SAVED_MASK: u64 = (1 << SAVED_BITS) - 1;
+/// Most retries that can be saved.
+pub const RETRIES_SAVED_MAX: u32 = 4_000;
+
+/// What retries cost and earn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryTerms {
+    /// Retries for each hundred requests.
+    pub percent: u32,
+    /// Retries that a second earns, whoever asks.
+    pub per_s: u32,
+    /// Most that are saved up, and what there is at first; at most [`RETRIES_SAVED_MAX`].
+    pub saved_max: u32,
+}
+
+/// The retries that are left, shared by all who retry.
+#[derive(Debug)]
+pub struct RetryBudget {
+    percent: u64,
+    per_s: u64,
+    most: u64,
+    /// The tick of the last look, and what was saved then.
+    packed: AtomicU64,
+}
+
+impl RetryBudget {
+    /// A full one.
+    #[must_use]
+    pub fn new(terms: RetryTerms, now: Tick) -> Self {
+        let most = u64::from(terms.saved_max.min(RETRIES_SAVED_MAX)).saturating_mul(UNIT);
+        let (percent, per_s) = (u64::from(terms.percent), u64::from(terms.per_s));
+        Self { percent, per_s, most, packed: AtomicU64::new(pack(now.0, most)) }
+    }
+
+    /// A request was sent for the first time.
+    pub fn earn(&self) {
+        let earned = self.percent.saturating_mul(UNIT / 100);
+        let more = |packed: u64| {
+            let (at, saved) = unpack(packed);
+            let more = saved.saturating_add(earned).min(self.most);
+            (more != saved).then(|| pack(at, more))
+        };
+        // Full: there is nothing to add.
+        let _full = self.packed.fetch_update(Relaxed, Relaxed, more);
+    }
+
+    /// Takes one retry, if one is left.
+    pub fn take(&self, now: Tick) -> bool {
+        let less = |packed: u64| {
+            let (at, saved) = unpack(packed);
+            // A millisecond earns as many thousandths as a second earns whole ones.
+            let earned = now.0.saturating_sub(at).saturating_mul(self.per_s);
+            let left = saved.saturating_add(earned).min(self.most).checked_sub(UNIT)?;
+            Some(pack(now.0.max(at), left))
+        };
+        self.packed.fetch_update(Relaxed, Relaxed, less).is_ok()
+    }
+}
+
+const fn pack(at: u64, saved: u64) -> u64 {
+    at << SAVED_BITS | saved & SAVED_MASK
+}
+
+const fn unpack(packed: u64) -> (u64, u64) {
+    (packed >> SAVED_BITS, packed & SAVED_MASK)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: u64 = Tick::TEST_START.0;
+
+    fn taken(budget: &RetryBudget, at: u64) -> usize {
+        (0..10_000).take_while(|_| budget.take(Tick(at))).count()
+    }
+
+    #[test]
+    fn what_is_saved_is_there_at_once_and_no_more() {
+        for saved_max in [0, 1, 100, RETRIES_SAVED_MAX] {
+            let terms = RetryTerms { percent: 20, per_s: 0, saved_max };
+            let budget = RetryBudget::new(terms, Tick(NOW));
+            assert_eq!(taken(&budget, NOW), saved_max as usize);
+        }
+        let terms = RetryTerms { percent: 0, per_s: 0, saved_max: u32::MAX };
+        let most = taken(&RetryBudget::new(terms, Tick(NOW)), NOW);
+        assert_eq!(most, RETRIES_SAVED_MAX as usize);
+    }
+
+    #[test]
+    fn five_requests_earn_one_and_a_second_earns_some() {
+        let terms = RetryTerms { percent: 20, per_s: 10, saved_max: 50 };
+        let budget = RetryBudget::new(terms, Tick(NOW));
+        assert_eq!(taken(&budget, NOW), 50);
+        (0..14).for_each(|_| budget.earn());
+        assert_eq!(taken(&budget, NOW), 2, "and four fifths are left");
+        budget.earn();
+        assert_eq!(taken(&budget, NOW), 1);
+        assert_eq!(taken(&budget, NOW + 99), 0);
+        assert_eq!(taken(&budget, NOW + 100), 1);
+        assert_eq!(taken(&budget, NOW + 60_000), 50, "no more than is saved");
+        assert_eq!(taken(&budget, NOW), 0, "a clock behind the last look earns nothing");
+    }
+
+    proptest! {
+        #[test]
+        fn retries_stay_within_what_was_saved_and_earned(
+            steps in prop::collection::vec((0_u64..200, 0_u8..3), 1..1_000),
+        ) {
+            let terms = RetryTerms { percent: 20, per_s: 5, saved_max: 10 };
+            let budget = RetryBudget::new(terms, Tick(NOW));
+            let (mut now, mut requests, mut retries) = (NOW, 0_u64, 0_u64);
+            for (gap, step) in steps {
+                now += gap;
+                if step == 0 {
+                    budget.earn();
+                    requests += 1;
+                } else if budget.take(Tick(now)) {
+                    retries += 1;
+                }
+                let earned = requests * 200 + (now - NOW) * 5;
+                prop_assert!(retries * 1_000 <= 10_000 + earned);
+            }
+        }
+    }
+}
