@@ -11,6 +11,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use pingora_core::server::configuration::ServerConf;
@@ -25,7 +26,7 @@ use tokio::task::JoinSet;
 use crate::admission::{Admission, NoRoom, Permit, Room};
 use crate::conn::Conn;
 use crate::counters::count;
-use crate::drain::{Listening, Running, Stop, Stopper};
+use crate::drain::{BEAT_MS, Beats, Listening, Running, Stop, Stopper};
 use crate::edge::Edge;
 use crate::guard::GuardedStream;
 use crate::h2::{self, MeteredStream};
@@ -145,6 +146,7 @@ impl DataPlane {
                 registry: Arc::clone(own),
                 registries: Arc::clone(&registries),
                 stop: stop.clone(),
+                beats: running.beats(),
                 is_first: n == 0,
             };
             running.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?;
@@ -205,6 +207,7 @@ struct Worker {
     registry: Arc<Registry>,
     registries: Arc<[Arc<Registry>]>,
     stop: Stop,
+    beats: Beats,
     /// Whether it does what one has to do for all.
     is_first: bool,
 }
@@ -245,6 +248,7 @@ impl Worker {
             let server = Server { edge: self.edge, proxy, stop: self.stop, processor };
             let registry = self.registry;
             let mut loops = JoinSet::new();
+            let _beating = tokio::spawn(beat(self.beats));
             // It ends with the runtime: bans end connections for as long as there are any.
             let watch = Arc::clone(&registry).watch(Arc::clone(&server.edge), server.stop.clone());
             let _watching = tokio::spawn(watch);
@@ -261,6 +265,14 @@ impl Worker {
             }
             while loops.join_next().await.is_some() {}
         });
+    }
+}
+
+/// Counts the rounds of a worker: one that is stuck counts none.
+async fn beat(beats: Beats) {
+    loop {
+        beats.fetch_add(1, Relaxed);
+        tokio::time::sleep(Duration::from_millis(BEAT_MS)).await;
     }
 }
 
