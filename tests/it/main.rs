@@ -57,13 +57,16 @@ mod privacy;
 mod pure;
 /// A save takes effect, whichever way it is made.
 mod reload;
-/// Rules are made in minutes, and those that burn are ended and cost nobody else anything.
+/// Whoever wants to take all places.
 mod room;
+/// Rules are made in minutes, and those that burn are ended and cost nobody else anything.
 mod rules;
 /// Rules in JavaScript and Python, with their tools where they may be fetched.
 mod scripts;
 /// What the fuzz targets start from.
 mod seeds;
+/// Sites share what there is.
+mod shares;
 /// The rules that are shipped: what they may cost at the worst, and that they are pure.
 mod shipped;
 /// SIGHUP, SIGTERM, and SIGTERM again.
@@ -82,3 +85,5 @@ mod tidy;
 mod tls;
 /// An access log sent again, every answer accounted for.
 mod traffic;
+/// One process takes the place of another, and nobody notices.
+mod upgrade;

@@ -67,11 +67,11 @@ fn hang(server: &Server, origin: &Origin, count: usize) -> Vec<Visitor> {
 }
 
 #[test]
-fn past_its_places_in_flight_a_site_answers_503_at_once() {
+fn past_its_places_in_flight_and_without_a_queue_a_site_answers_503_at_once() {
     let (origin, other) = (Origin::start(), Origin::start());
     let server = Setup::new(origin.address, POLICY)
         .site("b.example", other.address)
-        .limits("origin_inflight_max = 4")
+        .limits("origin_inflight_max = 4\nqueue_max = 0")
         .start();
     let mut hanging = hang(&server, &origin, 4);
     assert_eq!(server.number("/edge/in_flight"), 4);

@@ -187,7 +187,7 @@ fn all_requests_under_way_have_their_cap() {
     assert_eq!(server.visitor("127.5.10.1").status("/"), 503);
     origin.gate().open();
     assert_eq!(held.read_answer(false).unwrap().status, 200);
-    assert_eq!(server.number("/edge/forwards_full"), 1);
+    assert_eq!(server.number("/edge/origin_full"), 1);
     all_are_over(&server);
     assert_eq!(server.visitor("127.5.10.1").status("/"), 200);
 }

@@ -65,6 +65,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("mimalloc", &["seawall"]),
     ("rustix", &["seawall-sys", "seawall-attack"]),
     ("blake3", &["seawall-sys"]),
+    ("nix", &["seawall-sys"]),
     ("wasmparser", &["seawall-rulekit", "seawall-wasm"]),
     ("wasm-encoder", &["seawall-rulekit"]),
     ("wit-*", &["seawall-rulekit"]),

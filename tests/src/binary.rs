@@ -26,19 +26,20 @@ pub fn binary() -> PathBuf {
 /// folder for all of them, so that they also show that programs can share it.
 #[must_use]
 pub fn program() -> Command {
-    program_with(None)
+    program_with(None, None)
 }
 
-/// The same, where it may open no more than so many files.
+/// The same by another path, and where it may open no more than so many files.
 #[must_use]
-pub(crate) fn program_with(open_files: Option<u32>) -> Command {
+pub(crate) fn program_with(path: Option<&Path>, open_files: Option<u32>) -> Command {
+    let path = path.map_or_else(binary, Path::to_owned);
     let tests = std::env::current_exe().unwrap();
     let mut command = match open_files {
-        None => Command::new(binary()),
+        None => Command::new(path),
         Some(most) => {
             // The shell takes the limit on, then becomes the program.
             let mut shell = Command::new("sh");
-            shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]).arg(binary());
+            shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]).arg(path);
             shell
         }
     };

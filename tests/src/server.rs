@@ -50,6 +50,7 @@ pub struct Setup {
     section: String,
     tls: Option<String>,
     open_files: Option<u32>,
+    program: Option<PathBuf>,
 }
 
 impl Setup {
@@ -68,6 +69,7 @@ impl Setup {
             section: String::new(),
             tls: None,
             open_files: None,
+            program: None,
         };
         std::fs::create_dir(setup.path("policies")).unwrap();
         setup.write(ROOT, policy);
@@ -163,6 +165,13 @@ impl Setup {
         self
     }
 
+    /// By the program that lies there when it is started, which may be replaced.
+    #[must_use]
+    pub fn program(mut self, path: &Path) -> Self {
+        self.program = Some(path.to_owned());
+        self
+    }
+
     /// Writes `seawall.toml` and hands back its text.
     pub fn write_config(&self) -> String {
         let Self { listen, log_level, .. } = self;
@@ -209,7 +218,7 @@ impl Setup {
     #[track_caller]
     pub fn start(&self) -> Server {
         self.write_config();
-        let mut child = program_with(self.open_files)
+        let mut child = program_with(self.program.as_deref(), self.open_files)
             .args(["run", "-c", "seawall.toml"])
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
@@ -290,10 +299,10 @@ impl Said {
             |said: &mut (Vec<String>, Talk)| said.1 == Talk::Talking && found(&said.0).is_none();
         let lines = self.lines.lock().unwrap();
         let (said, _) = self.more.wait_timeout_while(lines, LONG, missing).unwrap();
-        let Some(line) = found(&said.0) else {
-            panic!("seawall did not say `{part}`; it said:\n{}", said.0.join("\n"));
-        };
-        line
+        let (line, all) = (found(&said.0), said.0.join("\n"));
+        // Free again before anything panics: whoever cleans up wants the lines too.
+        drop(said);
+        line.unwrap_or_else(|| panic!("seawall did not say `{part}`; it said:\n{all}"))
     }
 }
 
@@ -306,6 +315,30 @@ pub enum Signal {
     Terminate,
     /// Stop, from a terminal.
     Interrupt,
+    /// Hand over to the program on the disk.
+    Upgrade,
+    /// Nothing that it could hear.
+    Kill,
+}
+
+impl Signal {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::HangUp => "HUP",
+            Self::Terminate => "TERM",
+            Self::Interrupt => "INT",
+            Self::Upgrade => "USR2",
+            Self::Kill => "KILL",
+        }
+    }
+
+    /// Sends it to a process, and says whether there was one.
+    pub fn send(self, pid: u32) -> bool {
+        // The shell has `kill` built in, so this needs no package and no unsafe code.
+        let kill = format!("kill -{} {pid}", self.name());
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &kill]).stderr(Stdio::null()).status().unwrap().success()
+    }
 }
 
 /// A running server; killed when dropped.
@@ -403,21 +436,37 @@ impl Server {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        let name = match signal {
-            Signal::HangUp => "HUP",
-            Signal::Terminate => "TERM",
-            Signal::Interrupt => "INT",
-        };
-        // The shell has `kill` built in, so this needs no package and no unsafe code.
-        let kill = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        assert!(signal.send(self.pid()));
+    }
+
+    /// The process that serves now: the last that took over, else the first.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.heirs().last().copied().unwrap_or(self.child.id())
+    }
+
+    /// The processes that took over, in order.
+    fn heirs(&self) -> Vec<u32> {
+        let said = self.lines();
+        let serves = said.iter().filter_map(|line| line.strip_prefix("seawall: process "));
+        serves.filter_map(|line| line.split(' ').next()?.parse().ok()).collect()
+    }
+
+    /// Whether this process is still there.
+    #[must_use]
+    pub fn lives(pid: u32) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // One that has ended and was not asked how is as good as gone.
+        stat.rsplit(')')
+            .next()
+            .is_some_and(|rest| !matches!(rest.trim().chars().next(), None | Some('Z')))
     }
 
     /// Bytes of memory that it has now (Linux).
     #[must_use]
     #[track_caller]
     pub fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
@@ -427,18 +476,24 @@ impl Server {
     #[must_use]
     #[track_caller]
     pub fn cpu_ms(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         // The name in parentheses may hold spaces; utime and stime are the 14th and 15th fields.
         let fields = stat.rsplit(')').next().unwrap().split_whitespace();
         let ticks: u64 = fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
         ticks * MS_PER_TICK
     }
 
+    /// Waits for the end of the first process, whoever took over from it.
+    #[track_caller]
+    pub fn wait_exit(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        wait_for("the end of seawall", || child.try_wait().unwrap())
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub fn wait_end(&mut self) -> ExitStatus {
-        let child = &mut self.child;
-        let status = wait_for("the end of seawall", || child.try_wait().unwrap());
+        let status = self.wait_exit();
         let silent = || self.said.lines.lock().unwrap().1 == Talk::Silent;
         wait_until("its last line", silent);
         status
@@ -481,6 +536,11 @@ impl Drop for Server {
         // Both fail when it has ended already, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let took_over = |pid: &u32| {
+            let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            words.ends_with(b"--take-over\0")
+        };
+        self.heirs().into_iter().filter(took_over).for_each(|pid| _ = Signal::Kill.send(pid));
         // A test that fails has its own words.
         if !std::thread::panicking() {
             let traces = self.traces();

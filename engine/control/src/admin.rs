@@ -1,6 +1,6 @@
 //! The admin socket, as JSON over HTTP/1.1: `GET /status`, `POST /reload`, `POST
-//! /rules/NAME/enable`, `GET /bans`, `POST /bans`, `POST /level`, `POST /rollback`, `GET /history`
-//! and `GET /history/content/SHA256`.
+//! /rules/NAME/enable`, `GET /bans`, `POST /bans`, `POST /level`, `POST /rollback`,
+//! `POST /upgrade`, `GET /history` and `GET /history/content/SHA256`.
 //!
 //! HTTP because `curl --unix-socket` is then a client, and a socket of mode 0600 because whoever
 //! may write the policy may ask for its reload. A connection has one deadline, a size and a place
@@ -30,9 +30,11 @@ use tokio::time::Sleep;
 
 use crate::bans::{BanDesk, BanDone, BanOrder};
 use crate::bell::{Bell, Wish};
+use crate::hand_over::Still;
 use crate::history::HistoryDesk;
 use crate::level_desk::{LevelDesk, LevelDone, LevelOrder};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Upgraded};
+use crate::plane::Upgrade;
 
 /// Connections at a time; the next waits in the kernel.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;
@@ -52,6 +54,8 @@ pub(crate) type Enable = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct Desk {
     pub(crate) bell: Arc<Bell>,
+    pub(crate) still: Arc<Still>,
+    pub(crate) upgrade: Upgrade,
     pub(crate) status: Status,
     pub(crate) enable: Enable,
     pub(crate) bans: Arc<BanDesk>,
@@ -104,6 +108,7 @@ pub(crate) async fn serve(
         .route("/level", post(answer_level))
         .route("/bans", get(answer_bans).post(answer_order))
         .route("/rollback", post(answer_rollback))
+        .route("/upgrade", post(answer_upgrade))
         .route("/history", get(answer_history))
         .route("/history/content/{sha256}", get(answer_content))
         .with_state(desk)
@@ -141,6 +146,14 @@ async fn answer_rollback(
     answer_wish(&desk, Wish::RollBack { to, lift }, peer).await
 }
 
+async fn answer_upgrade(State(desk): State<Desk>) -> Response {
+    match (desk.upgrade)().await {
+        Ok(done @ Upgraded::Refused { .. }) => (StatusCode::CONFLICT, Json(done)).into_response(),
+        Ok(done) => Json(done).into_response(),
+        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
+    }
+}
+
 async fn answer_history(State(desk): State<Desk>) -> Response {
     Json(desk.history.list()).into_response()
 }
@@ -176,6 +189,8 @@ async fn answer_enable(State(desk): State<Desk>, Path(name): Path<String>) -> Re
 }
 
 async fn answer_level(State(desk): State<Desk>, Json(order): Json<LevelOrder>) -> Response {
+    // Milliseconds at most, or it would be done in a process that ends and not in the next.
+    let Some(_changing) = desk.still.enter() else { return succeeded() };
     let done = desk.levels.obey(&order);
     let status = match done {
         LevelDone::Refused { .. } => StatusCode::CONFLICT,
@@ -189,12 +204,17 @@ async fn answer_bans(State(desk): State<Desk>) -> Response {
 }
 
 async fn answer_order(State(desk): State<Desk>, Json(order): Json<BanOrder>) -> Response {
+    let Some(_changing) = desk.still.enter() else { return succeeded() };
     let done = desk.bans.obey(&order);
     let status = match done {
         BanDone::Refused { .. } => StatusCode::CONFLICT,
         _ => StatusCode::OK,
     };
     (status, Json(done)).into_response()
+}
+
+fn succeeded() -> Response {
+    problem(StatusCode::SERVICE_UNAVAILABLE, "a successor serves now; ask again")
 }
 
 fn problem(status: StatusCode, message: &str) -> Response {

@@ -13,7 +13,7 @@ use crate::admin::{ADMIN_TOTAL_MS, ReloadOrder, RollbackOrder};
 use crate::bans::{BanDone, BanList, BanOrder};
 use crate::history::PastLine;
 use crate::level_desk::{LevelDone, LevelOrder};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Upgraded};
 
 /// Largest answer that is read, in bytes: the status of 10,000 sites and rules stays below it, and
 /// a history of 50 times 2,000 files.
@@ -71,6 +71,16 @@ impl Client {
     /// Nobody answers, or not as a server of ours. A refused rollback is an [`Outcome`].
     pub fn roll_back(&self, order: &RollbackOrder) -> Result<Outcome, ClientError> {
         self.order("/rollback", order)
+    }
+
+    /// Has the server start a successor from the program on the disk, and waits for what comes of
+    /// it.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours. One that was refused is an [`Upgraded`].
+    pub fn upgrade(&self) -> Result<Upgraded, ClientError> {
+        let (status, body) = self.ask("POST", "/upgrade")?;
+        self.understood(matches!(status, 200 | 409), &body)
     }
 
     /// The last generations, the newest last.

@@ -11,10 +11,12 @@ mod clock;
 mod config;
 mod disk;
 mod foundry;
+mod hand_over;
 mod history;
 mod level_desk;
 mod levels;
 mod loader;
+mod memory;
 mod outcome;
 mod persist;
 mod plane;
@@ -55,12 +57,16 @@ pub use foundry::{
     COMPILE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX, COMPILE_LARGE_CPU_S_MAX, COMPILE_NICENESS,
     COMPILE_QUEUE_MAX, COMPILE_WAIT_MS, Foundry, Helper, RESULTS_MAX, compile_confined,
 };
+pub use hand_over::{
+    Estate, Frozen, Giver, HAND_OVER_LOAD_MS, HAND_OVER_SHUT_MS, HandOverError, Socket, Taker,
+};
 pub use history::{Aside, HISTORY_BYTES_MAX, PastLine, past_sources};
 pub use level_desk::{LEVEL_HELD_MS_MAX, LevelDone, LevelOrder};
 pub use loader::{Built, Loader, MakeWorkshop, TEST_CODE, test_line};
-pub use outcome::{Cause, Complaint, FileMark, Lifted, Outcome, Refusal, Tests};
+pub use memory::MemoryWatch;
+pub use outcome::{Cause, Complaint, FileMark, Lifted, Outcome, Refusal, Tests, Upgraded};
 pub use persist::{DAMAGED_FILES_MAX, Keeper, SNAPSHOT_EVERY_MS, SNAPSHOT_TIME_PARTS};
-pub use plane::{ControlError, ControlPlane, First, random_seed};
+pub use plane::{ControlError, ControlPlane, First, Upgrade, random_seed};
 pub use reload::{AGAIN_MS, DOUBT_MS, POLL_MS, READS_MAX};
 pub use seawall_sys::{is_ours_alone, raise_open_files};
 pub use socket::SocketError;

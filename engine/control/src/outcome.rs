@@ -23,6 +23,28 @@ pub enum Cause {
     Rollback,
     /// The process started.
     Start,
+    /// The process took over from one that ran.
+    Upgrade,
+}
+
+/// What came of having a successor started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "upgrade")]
+pub enum Upgraded {
+    /// It serves.
+    Done {
+        /// Its process.
+        pid: u32,
+        /// Milliseconds from its start until it served.
+        took_ms: u64,
+        /// Milliseconds of these in which newcomers waited.
+        shut_ms: u64,
+    },
+    /// It does not, and nothing has changed.
+    Refused {
+        /// Why.
+        why: String,
+    },
 }
 
 /// One complaint about a policy, with its place.

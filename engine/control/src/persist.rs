@@ -36,6 +36,7 @@ use serde_json::{Value, json};
 use stamp::Stamp;
 
 use crate::disk::{self, DiskError};
+use crate::hand_over::Still;
 use crate::plane::random_bytes;
 
 /// Time between two snapshots, in milliseconds: DESIGN §3's figure, and the most that is lost when
@@ -56,6 +57,8 @@ pub struct Keeper {
     now: NowClock,
     /// What a state may hold.
     limits: StateLimits,
+    /// Whether the state comes from a process that still runs, and not from the disk.
+    inherits: bool,
 }
 
 /// A clock that can be in something that is printed.
@@ -81,7 +84,31 @@ impl Keeper {
             stamp: Stamp::now,
             now: NowClock(now),
             limits,
+            inherits: false,
         }
+    }
+
+    /// The same for a process that takes over from one that runs: what is on the disk is older.
+    #[must_use]
+    pub fn inheriting(self) -> Self {
+        Self { inherits: true, ..self }
+    }
+
+    /// Whether there is a process whose place this one takes.
+    pub(crate) const fn inherits(&self) -> bool {
+        self.inherits
+    }
+
+    /// The state of `specs` as the process before had it.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(crate) fn inherit(&self, content: &[u8], specs: &[CounterSpec]) -> Result<State, String> {
+        let (state, restored, _) = self.understand(content, specs)?;
+        let counters = &restored.counters;
+        let kept = counters.kept.len().saturating_add(counters.rescaled.len());
+        log::info!("took over {kept} counters and {} bans", restored.bans);
+        Ok(state.carry(specs).0)
     }
 
     fn place(&self) -> PathBuf {
@@ -91,6 +118,9 @@ impl Keeper {
     /// The state of `specs` as the last snapshot has it; an empty one hashed under `seed` where
     /// there is none, or where it cannot be used. That is told then, and it is set aside.
     pub(crate) fn restore(&self, seed: Seed, specs: &[CounterSpec]) -> State {
+        if self.inherits {
+            return State::with_limits(seed, specs, self.limits.clone());
+        }
         match self.read(specs) {
             Ok(Some((state, restored, elapsed_ms))) => {
                 tell(&restored, elapsed_ms);
@@ -123,12 +153,20 @@ impl Keeper {
         };
         let key = self.secret.read().map_err(text)?;
         let content = envelope::open(&key, file).map_err(text)?;
-        let (bytes, made) = Stamp::split(&content).ok_or("it is too short")?;
+        self.understand(&content, specs).map(Some)
+    }
+
+    fn understand(
+        &self,
+        content: &[u8],
+        specs: &[CounterSpec],
+    ) -> Result<(State, Restored, u64), String> {
+        let (bytes, made) = Stamp::split(content).ok_or("it is too short")?;
         let elapsed_ms = (self.stamp)().since_ms(&made);
         let when = Reading { now: (self.now.0)(), elapsed_ms };
         let (state, restored) =
             State::restore(bytes, specs, self.limits.clone(), when).map_err(text)?;
-        Ok(Some((state, restored, elapsed_ms)))
+        Ok((state, restored, elapsed_ms))
     }
 
     /// Writes a snapshot, and says how many bytes it has and how many entries were left out of it.
@@ -136,13 +174,7 @@ impl Keeper {
         let folder = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
         folder.map_err(|error| format!("{}: {error}", self.folder.display()))?;
         let key = self.secret.read_or_make(&*self.medium).map_err(text)?;
-        let made = (self.stamp)();
-        let snapshot = state.snapshot((self.now.0)());
-        let (mut content, left_out) = (snapshot.bytes, snapshot.left_out);
-        if content.len() > SNAPSHOT_BYTES_MAX {
-            return Err(format!("it would have more than {SNAPSHOT_BYTES_MAX} bytes"));
-        }
-        made.write(&mut content);
+        let (mut content, left_out) = content(state, (self.now.0)(), &(self.stamp)())?;
         let nonce = random_bytes().map_err(text)?;
         let header = envelope::seal(&key, nonce, &mut content).ok_or("it cannot be encrypted")?;
         let place = self.place();
@@ -155,22 +187,46 @@ impl Keeper {
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub(crate) fn keep(self, handle: Arc<Handle>) -> io::Result<Keeping> {
+    pub(crate) fn keep(self, handle: Arc<Handle>, still: Arc<Still>) -> io::Result<Keeping> {
         let (stop, ledger) = (Arc::new(Stop::default()), Arc::new(Ledger::default()));
         let now = self.now.0.clone();
         let mut writer = Writer { keeper: self, ledger: ledger.clone(), last: None };
         let stopped = stop.clone();
         let run = move || {
             let mut wait_ms = SNAPSHOT_EVERY_MS;
-            while !stopped.came_within(wait_ms) {
+            loop {
+                let is_last = stopped.came_within(wait_ms);
+                // The successor's snapshots are newer.
+                let Some(_changing) = still.enter() else { return };
                 let took_ms = writer.look(&handle.load().state);
+                if is_last {
+                    return;
+                }
                 wait_ms = SNAPSHOT_EVERY_MS.max(took_ms.saturating_mul(SNAPSHOT_TIME_PARTS));
             }
-            writer.look(&handle.load().state);
         };
         let thread = std::thread::Builder::new().name("seawall-snapshot".into()).spawn(run)?;
         Ok(Keeping { thread: Some(thread), stop, ledger, now })
     }
+}
+
+/// What a snapshot of `state` holds, for a process that takes over.
+///
+/// # Errors
+/// It would be too large.
+pub(crate) fn content_of(state: &State, now: Tick) -> Result<Vec<u8>, String> {
+    content(state, now, &Stamp::now()).map(|(content, _)| content)
+}
+
+/// What a snapshot of `state` holds, and how many entries are left out of it.
+fn content(state: &State, now: Tick, made: &Stamp) -> Result<(Vec<u8>, usize), String> {
+    let snapshot = state.snapshot(now);
+    let mut content = snapshot.bytes;
+    if content.len() > SNAPSHOT_BYTES_MAX {
+        return Err(format!("it would have more than {SNAPSHOT_BYTES_MAX} bytes"));
+    }
+    made.write(&mut content);
+    Ok((content, snapshot.left_out))
 }
 
 fn text(error: impl Display) -> String {

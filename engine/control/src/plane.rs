@@ -21,11 +21,12 @@ use crate::board::{Board, Past, Posted};
 use crate::carried::Carried;
 use crate::clock::rfc3339;
 use crate::config::Config;
+use crate::hand_over::{Estate, HandOverError, Still};
 use crate::history::{Archive, Aside, Blob, HistoryDesk, Index};
 use crate::level_desk::LevelDesk;
 use crate::levels;
 use crate::loader::{Loader, Ready};
-use crate::outcome::{Cause, FileMark, Lifted, Refusal};
+use crate::outcome::{Cause, FileMark, Lifted, Refusal, Upgraded};
 use crate::persist::{Keeper, Keeping};
 use crate::reload::{Forge, Lift, POLL_MS, Published, Reloader, Unsettled, own_refusal};
 use crate::scribe::Scribe;
@@ -54,6 +55,9 @@ pub struct First {
     aside: Option<Aside>,
     stock: Stock,
 }
+
+/// Has a successor started, and says what came of it.
+pub type Upgrade = Arc<dyn Fn() -> oneshot::Receiver<Upgraded> + Send + Sync>;
 
 /// The files that are loaded at start: those on the disk, or those that somebody went back to.
 struct Beginning {
@@ -122,6 +126,33 @@ impl First {
             aside,
             stock,
         })
+    }
+}
+
+impl First {
+    /// Takes over what the process before remembers, as one that was restarted would.
+    ///
+    /// # Errors
+    /// It cannot be taken, or somebody went back to another generation meanwhile.
+    pub fn inherit(&mut self, content: &[u8]) -> Result<(), HandOverError> {
+        // It may have published since this process looked.
+        let index = self.archive.load();
+        if index.aside != self.aside {
+            let why = "somebody went back to another generation meanwhile; try again";
+            return Err(HandOverError::State(why.to_owned()));
+        }
+        let live = self.handle.load();
+        let specs = live.rules.counter_specs();
+        let state = self.keeper.inherit(content, specs).map_err(HandOverError::State)?;
+        let last = index.generations.last().map_or(0, |past| past.generation);
+        let state = state.numbered_after(Generation(last));
+        let generation = state.generation();
+        self.past.generation = generation.0;
+        self.past.cause = Cause::Upgrade;
+        self.history = index.generations;
+        let (rules, tally) = (live.rules.clone(), live.tally.clone());
+        self.handle.publish(Live { generation, rules, state: Arc::new(state), tally });
+        Ok(())
     }
 }
 
@@ -206,21 +237,23 @@ pub struct ControlPlane {
     keeping: Option<Keeping>,
     _ticker: Arc<Ticker>,
     _levels: Ticker,
-    _file: SocketFile,
+    estate: Estate,
+    file: SocketFile,
 }
 
 impl ControlPlane {
-    /// Watches, reloads and answers for `first`.
+    /// Watches, reloads and answers for `first`; where that inherits, whoever asks finds this from
+    /// [`take_name`](Self::take_name) on.
     ///
     /// # Errors
     /// What could not be had.
     pub fn start(
         config: &Config,
         first: First,
-        edge: EdgeReport,
+        (edge, upgrade): (EdgeReport, Upgrade),
         now: Now,
     ) -> Result<Self, ControlError> {
-        let AdminSocket { listener, file } = AdminSocket::bind(&config.socket)?;
+        let AdminSocket { listener, file } = admin_socket(&config.socket, &first.keeper)?;
         let First {
             handle,
             loader,
@@ -244,7 +277,9 @@ impl ControlPlane {
         let (kept, posted) = (archive.clone(), board.read());
         scribe.later(move || kept.remember(posted, &blobs));
         let totals = Arc::new(Totals::default());
-        let keeping = keeper.keep(handle.clone())?;
+        let estate = Estate::new(handle.clone(), now.clone(), scribe.settle());
+        let still = estate.still.clone();
+        let keeping = keeper.keep(handle.clone(), still.clone())?;
         let sight = Sight {
             handle: handle.clone(),
             board: board.clone(),
@@ -254,10 +289,12 @@ impl ControlPlane {
             edge,
             snapshot: Arc::new(keeping.status()),
             units: config.units,
+            last_upgrade: estate.last.clone(),
             loader: loader.clone(),
             now: now.clone(),
         };
-        let admin = serve_admin(listener, bell.clone(), sight, archive.clone())?;
+        let desk = desk(bell.clone(), sight, archive.clone(), (still.clone(), upgrade));
+        let admin = serve_admin(listener, desk)?;
         let ticker = loader.ticker();
         loader.running(&[&handle.load().rules]);
         let names: Vec<Box<str>> = config.sites.iter().map(|site| site.name.clone()).collect();
@@ -275,7 +312,7 @@ impl ControlPlane {
             stock: None,
         };
         let reloader = Reloader::new(forge, bell.clone(), board, now, (digest, aside));
-        let reloading = Some(reload(reloader, &config.root, bell.clone())?);
+        let reloading = Some(reload(reloader, &config.root, bell.clone(), still)?);
         Ok(Self {
             bell,
             reloading,
@@ -283,8 +320,23 @@ impl ControlPlane {
             keeping: Some(keeping),
             _ticker: ticker,
             _levels: levels,
-            _file: file,
+            estate,
+            file,
         })
+    }
+
+    /// What a successor inherits.
+    #[must_use]
+    pub fn estate(&self) -> Estate {
+        self.estate.clone()
+    }
+
+    /// Lets whoever asks find this, and no longer whoever served before.
+    ///
+    /// # Errors
+    /// The folder of the socket has changed.
+    pub fn take_name(&mut self) -> Result<(), SocketError> {
+        self.file.take_name()
     }
 
     /// Where reloads are asked for.
@@ -314,6 +366,7 @@ fn reload(
     reloader: Reloader<PolicyForge>,
     root: &Path,
     bell: Arc<Bell>,
+    still: Arc<Still>,
 ) -> io::Result<JoinHandle<()>> {
     let folder: PathBuf = match root.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
@@ -326,20 +379,26 @@ fn reload(
     let poll = Duration::from_millis(POLL_MS);
     std::thread::Builder::new()
         .name("seawall-reload".into())
-        .spawn(move || reloader.run(poll, || watch.renew()))
+        .spawn(move || reloader.run(poll, &still, || watch.renew()))
 }
 
-fn serve_admin(
-    listener: std::os::unix::net::UnixListener,
+/// The admin socket; where another process still answers on it, beside that.
+fn admin_socket(path: &Path, keeper: &Keeper) -> Result<AdminSocket, SocketError> {
+    if keeper.inherits() { AdminSocket::bind_beside(path) } else { AdminSocket::bind(path) }
+}
+
+/// All that the admin socket gives access to.
+fn desk(
     bell: Arc<Bell>,
     sight: Sight,
     archive: Archive,
-) -> io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (stop, stopped) = oneshot::channel();
+    (still, upgrade): (Arc<Still>, Upgrade),
+) -> admin::Desk {
     let handle = sight.handle.clone();
-    let desk = admin::Desk {
+    admin::Desk {
         bell,
+        still,
+        upgrade,
         enable: Arc::new(move |name| handle.load().rules.enable_extern(name)),
         levels: Arc::new(LevelDesk {
             handle: sight.handle.clone(),
@@ -353,7 +412,15 @@ fn serve_admin(
         }),
         history: Arc::new(HistoryDesk { board: sight.board.clone(), archive }),
         status: Arc::new(move || sight.status()),
-    };
+    }
+}
+
+fn serve_admin(
+    listener: std::os::unix::net::UnixListener,
+    desk: admin::Desk,
+) -> io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (stop, stopped) = oneshot::channel();
     let serve = async move {
         let listener = tokio::net::UnixListener::from_std(listener)?;
         admin::serve(listener, desk, stopped).await

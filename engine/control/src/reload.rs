@@ -21,6 +21,7 @@ use crate::bell::{Bell, Call, Pause, Waiter, Wish};
 use crate::board::{Board, Past, Posted};
 use crate::carried::Carried;
 use crate::clock::rfc3339;
+use crate::hand_over::Still;
 use crate::history::Aside;
 use crate::outcome::{Cause, Complaint, FileMark, Lifted, Outcome, Refusal, Tests};
 use crate::shelf::hexadecimal;
@@ -140,10 +141,11 @@ impl<F: Forge> Reloader<F> {
     }
 
     /// Reloads when asked and looks every `poll`, until the bell is stopped. `before` runs ahead
-    /// of each reload.
-    pub(crate) fn run(mut self, poll: Duration, mut before: impl FnMut()) {
+    /// of each reload; where all was given away to a successor, whoever asks is told so.
+    pub(crate) fn run(mut self, poll: Duration, still: &Still, mut before: impl FnMut()) {
         while let Some(call) = self.bell.wait(poll) {
             let call = self.bell.settle(call, &self.now);
+            let Some(_changing) = still.enter() else { continue };
             before();
             self.serve(call);
         }

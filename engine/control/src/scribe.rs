@@ -6,8 +6,9 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Most jobs that wait; past it the oldest is given up.
 pub(crate) const SCRIBE_JOBS_MAX: usize = 64;
@@ -47,6 +48,11 @@ impl Scribe {
         Ok(Self { queue, thread: Some(thread) })
     }
 
+    /// What waits for it.
+    pub(crate) fn settle(&self) -> Settle {
+        Settle(self.queue.clone())
+    }
+
     /// Has `job` done after those before it.
     pub(crate) fn later(&self, job: impl FnOnce() + Send + 'static) {
         let mut pending = self.queue.lock();
@@ -59,6 +65,28 @@ impl Scribe {
         }
         pending.jobs.push_back(Box::new(job));
         self.queue.changed.notify_one();
+    }
+}
+
+/// Waits for a scribe, for whoever has none of its own.
+#[derive(Clone)]
+pub(crate) struct Settle(Arc<Queue>);
+
+impl Settle {
+    /// Waits until all that is there now is done, for so long at most.
+    pub(crate) fn wait(&self, ms: u64) {
+        let (done, is_done) = mpsc::channel();
+        let mut pending = self.0.lock();
+        if pending.stopped {
+            return;
+        }
+        // Nobody may be left to hear it.
+        pending.jobs.push_back(Box::new(move || {
+            let _unheard = done.send(());
+        }));
+        self.0.changed.notify_one();
+        drop(pending);
+        let _late = is_done.recv_timeout(Duration::from_millis(ms));
     }
 }
 
@@ -87,8 +115,6 @@ impl Drop for Scribe {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use super::*;
 
     #[test]
@@ -105,6 +131,23 @@ mod tests {
         open.send(()).unwrap();
         drop(scribe);
         assert_eq!(seen.try_iter().collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn whoever_waits_for_it_waits_for_what_was_there_and_not_for_ever() {
+        let scribe = Scribe::start().unwrap();
+        let (open, gate) = mpsc::channel::<()>();
+        let (done, seen) = mpsc::channel();
+        scribe.later(move || gate.recv().unwrap());
+        scribe.later(move || done.send(()).unwrap());
+        let settle = scribe.settle();
+        settle.wait(1);
+        assert!(seen.try_recv().is_err());
+        open.send(()).unwrap();
+        settle.wait(60_000);
+        assert!(seen.try_recv().is_ok());
+        drop(scribe);
+        settle.wait(60_000);
     }
 
     #[test]

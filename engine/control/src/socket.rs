@@ -15,6 +15,9 @@ const SOCKET_MODE: u32 = 0o600;
 /// For the folders we make on the way.
 const FOLDER_MODE: u32 = 0o700;
 
+/// The name that a socket has until it takes its own.
+const BESIDE: &str = "s";
+
 /// Why there is no admin socket.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -42,11 +45,22 @@ pub(crate) struct AdminSocket {
 pub(crate) struct SocketFile {
     path: PathBuf,
     inode: u64,
+    /// Where it lies until it takes its name.
+    beside: Option<PathBuf>,
 }
 
 impl AdminSocket {
     /// Binds `path`, making its folder where that is missing.
     pub(crate) fn bind(path: &Path) -> Result<Self, SocketError> {
+        let mut socket = Self::bind_beside(path)?;
+        make_way(path)?;
+        socket.file.take_name()?;
+        Ok(socket)
+    }
+
+    /// The same, but whoever asks under that path does not find it before it
+    /// [takes the name](SocketFile::take_name).
+    pub(crate) fn bind_beside(path: &Path) -> Result<Self, SocketError> {
         let failed = |error| SocketError::Io(path.to_owned(), error);
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -55,25 +69,36 @@ impl AdminSocket {
         DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(failed)?;
         // A path that no client can name would be renamed to without complaint.
         SocketAddr::from_pathname(path).map_err(failed)?;
-        make_way(path)?;
         // Short, as a socket's whole path has 107 bytes.
         let private = folder.join(format!(".{}", std::process::id()));
         let _gone = fs::remove_dir_all(&private);
         DirBuilder::new().mode(FOLDER_MODE).create(&private).map_err(failed)?;
-        let bound = bind_inside(&private.join("s"), path).map_err(failed);
-        let _gone = fs::remove_dir_all(&private);
-        let listener = bound?;
-        let inode = fs::symlink_metadata(path).map_err(failed)?.ino();
-        Ok(Self { listener, file: SocketFile { path: path.to_owned(), inode } })
+        // From here on its end takes the folder away.
+        let mut file =
+            SocketFile { path: path.to_owned(), inode: 0, beside: Some(private.clone()) };
+        let (listener, inode) = bind_inside(&private.join(BESIDE)).map_err(failed)?;
+        file.inode = inode;
+        Ok(Self { listener, file })
     }
 }
 
-fn bind_inside(private: &Path, path: &Path) -> io::Result<UnixListener> {
+fn bind_inside(private: &Path) -> io::Result<(UnixListener, u64)> {
     let listener = UnixListener::bind(private)?;
     fs::set_permissions(private, Permissions::from_mode(SOCKET_MODE))?;
     listener.set_nonblocking(true)?;
-    fs::rename(private, path)?;
-    Ok(listener)
+    Ok((listener, fs::symlink_metadata(private)?.ino()))
+}
+
+impl SocketFile {
+    /// Puts the socket where it is looked for, in place of what is there.
+    pub(crate) fn take_name(&mut self) -> Result<(), SocketError> {
+        let Some(private) = &self.beside else { return Ok(()) };
+        let failed = |error| SocketError::Io(self.path.clone(), error);
+        fs::rename(private.join(BESIDE), &self.path).map_err(failed)?;
+        let _gone = fs::remove_dir_all(private);
+        self.beside = None;
+        Ok(())
+    }
 }
 
 /// Says no where `path` is somebody's.
@@ -96,6 +121,10 @@ fn make_way(path: &Path) -> Result<(), SocketError> {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        if let Some(private) = &self.beside {
+            let _gone = fs::remove_dir_all(private);
+            return;
+        }
         if fs::symlink_metadata(&self.path).is_ok_and(|there| there.ino() == self.inode) {
             // Nobody is left to tell; a file that stays is replaced at the next start.
             let _left = fs::remove_file(&self.path);
@@ -151,6 +180,25 @@ mod tests {
         let _new = AdminSocket::bind(&path).unwrap();
         drop(old);
         UnixStream::connect(&path).unwrap();
+    }
+
+    #[test]
+    fn a_socket_that_waits_for_its_name_is_found_under_it_later_and_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let old = AdminSocket::bind(&path).unwrap();
+        let inode = || fs::metadata(&path).unwrap().ino();
+        let was = inode();
+        drop(AdminSocket::bind_beside(&path).unwrap());
+        assert_eq!(inode(), was, "one that gave up changed nothing");
+        let mut new = AdminSocket::bind_beside(&path).unwrap();
+        assert_eq!(inode(), was);
+        new.file.take_name().unwrap();
+        assert_ne!(inode(), was);
+        drop(old);
+        UnixStream::connect(&path).unwrap();
+        drop(new);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::board::{Board, Posted};
 use crate::clock::rfc3339;
 use crate::config::SiteConfig;
+use crate::hand_over::LastUpgrade;
 use crate::loader::Loader;
 use crate::quarantine::left_ms;
 use crate::totals::Totals;
@@ -30,6 +31,7 @@ pub(crate) struct Sight {
     pub(crate) edge: EdgeReport,
     pub(crate) snapshot: EdgeReport,
     pub(crate) units: ClientUnits,
+    pub(crate) last_upgrade: Arc<LastUpgrade>,
     pub(crate) loader: Loader,
     pub(crate) now: Now,
 }
@@ -43,6 +45,11 @@ impl Sight {
         json!({
             // As the board has it, so that number, error and history are of one moment.
             "generation": posted.history.back().map_or(live.generation.0, |last| last.generation),
+            "process": json!({
+                "pid": std::process::id(),
+                "version": env!("CARGO_PKG_VERSION"),
+                "last_upgrade": self.last_upgrade.read(),
+            }),
             "root": self.root,
             "loaded_at": rfc3339(posted.loaded),
             "age_ms": age_ms,

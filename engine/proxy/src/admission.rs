@@ -135,6 +135,13 @@ impl Admission {
     }
 }
 
+impl Admission {
+    /// How many a client has.
+    pub(crate) fn held(&self, client: &Client) -> u32 {
+        self.open.lock().by_client.get(&client.key).copied().unwrap_or_default()
+    }
+}
+
 impl Permit {
     /// Counts the connection for `client` from now on.
     ///

@@ -1,20 +1,25 @@
 //! What the data plane is started with, and what can keep it from starting.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use seawall_model::ClientUnits;
 
-use crate::{EdgeLimits, Shown, Site, TrustedProxies};
+use crate::drain::Listening;
+use crate::{EdgeLimits, MemoryGauge, Shown, Site, TrustedProxies};
 
 /// What the data plane is started with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EdgeConfig {
     /// Where to listen for plain HTTP/1.
     pub listen: Vec<SocketAddr>,
     /// Where to listen for HTTP over TLS; nothing is served there without `shown`.
     pub listen_tls: Vec<SocketAddr>,
+    /// Sockets that listen already, given by whoever served before; those under an address that is
+    /// not listened on any more are closed.
+    pub handed: Vec<Listening>,
     /// The certificates.
     pub shown: Option<Arc<Shown>>,
     /// Threads that serve; at least one is started.
@@ -27,6 +32,14 @@ pub struct EdgeConfig {
     pub sites: Vec<Site>,
     /// What is allowed.
     pub limits: EdgeLimits,
+    /// How much memory is used, where there is a limit to it.
+    pub memory: Option<MemoryGauge>,
+}
+
+impl fmt::Debug for EdgeConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EdgeConfig").field("sites", &self.sites).finish_non_exhaustive()
+    }
 }
 
 /// Why the data plane cannot start.

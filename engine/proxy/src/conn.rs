@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::enforce::Admitted;
 use crate::h2::turns::Turns;
+use crate::shares::stake::Stake;
 use crate::tls::Spoken;
 
 /// Where an exchange is.
@@ -58,6 +59,8 @@ pub(crate) struct Conn {
     /// Milliseconds from `born` to when it last began to wait for a request; [`BUSY`] while it has
     /// one.
     waits_from_ms: AtomicU64,
+    /// The same for when its client last ceased to take what it is sent; [`BUSY`] while it takes it.
+    stalled_from_ms: AtomicU64,
     has_asked: AtomicBool,
     origin_late: AtomicBool,
     last: AtomicBool,
@@ -68,6 +71,7 @@ pub(crate) struct Conn {
     requests: AtomicU32,
     retiring: Notify,
     pub(crate) turns: Turns,
+    pub(crate) stake: Stake,
     /// Streams that are open now, those that were taken back unanswered, and frames that mean
     /// nothing.
     pub(crate) streams: AtomicU32,
@@ -86,6 +90,7 @@ impl Conn {
             phase: AtomicU8::new(Phase::Head as u8),
             born: Instant::now(),
             waits_from_ms: AtomicU64::new(0),
+            stalled_from_ms: AtomicU64::new(BUSY),
             has_asked: AtomicBool::new(false),
             origin_late: AtomicBool::new(false),
             last: AtomicBool::new(false),
@@ -95,6 +100,7 @@ impl Conn {
             requests: AtomicU32::new(0),
             retiring: Notify::new(),
             turns: Turns::new(),
+            stake: Stake::new(),
             streams: AtomicU32::new(0),
             resets: AtomicU32::new(0),
             glitches: AtomicU32::new(0),
@@ -160,6 +166,24 @@ impl Conn {
         }
         let waited_ms = self.age_ms(Instant::now()).saturating_sub(from_ms);
         Some(Idleness { never_asked: !self.has_asked.load(Relaxed), waited_ms })
+    }
+
+    /// Notes that its client does not take what it is sent.
+    pub(crate) fn note_stalled(&self, now: Instant) {
+        if self.stalled_from_ms.load(Relaxed) == BUSY {
+            self.stalled_from_ms.store(self.age_ms(now), Relaxed);
+        }
+    }
+
+    /// Notes that it does.
+    pub(crate) fn note_moving(&self) {
+        self.stalled_from_ms.store(BUSY, Relaxed);
+    }
+
+    /// For how long its client has not taken what it is sent, in milliseconds.
+    pub(crate) fn stalled_ms(&self) -> Option<u64> {
+        let from_ms = self.stalled_from_ms.load(Relaxed);
+        (from_ms != BUSY).then(|| self.age_ms(Instant::now()).saturating_sub(from_ms))
     }
 
     /// Notes that a request came.

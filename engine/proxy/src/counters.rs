@@ -134,11 +134,9 @@ counters! {
     tarpits_full,
     /// Verdicts that this version cannot enforce: our own fault, answered 503.
     unenforceable,
-    /// Requests answered 503 because enough were under way at all origins.
-    forwards_full,
     /// Requests answered 429 because enough of their client's, or its network's, were under way.
     forwards_refused,
-    /// Requests answered 503 because their site's origins had enough to do.
+    /// Requests answered 503 because there was no place for them at an origin in time.
     origin_full,
     /// Requests answered 503 because none of their site's origins is asked at the moment.
     origin_down,
@@ -166,6 +164,20 @@ counters! {
     engine_refused,
     /// Requests that reached the HTTP engine without having been admitted, and were refused there.
     unadmitted,
+    /// How bad it is with the whole host now: 0 calm, 1 tight, 2 scarce, 3 the last step.
+    overload_step,
+    /// Memory that is used now, in percent of its limit; 0 where there is none.
+    memory_percent,
+    /// How late the latest worker is now, in percent of a tenth of a second.
+    cpu_late_percent,
+    /// Connections of unknown clients reset at accept because the host had too little of something.
+    overload_refused,
+    /// Requests of unknown clients answered 503 because the host had too little of something.
+    overload_shed,
+    /// Connections ended while they waited because the host had too little of something.
+    overload_idle_closed,
+    /// Connections ended because they did not take their answers and the host had too little.
+    overload_stalled_closed,
     /// Connections upgraded to WebSocket.
     tunnels,
     /// Connections that ended in a panic of ours.

@@ -8,7 +8,10 @@ use seawall_ruleset::Handle;
 use seawall_state::Ring;
 
 use crate::admission::Admission;
+use crate::overload::Overload;
 use crate::rates::Arrivals;
+use crate::shares::Shares;
+use crate::shares::processor::Processor;
 use crate::sites::Sites;
 use crate::{EdgeCounters, EdgeLimits, TrustedProxies};
 
@@ -20,11 +23,21 @@ pub(crate) struct Edge {
     pub(crate) units: ClientUnits,
     pub(crate) trusted: TrustedProxies,
     pub(crate) sites: Sites,
+    pub(crate) shares: Arc<Shares>,
     pub(crate) arrivals: Arrivals,
-    /// Requests that are under way at an origin.
+    pub(crate) overload: Arc<Overload>,
+    /// Requests that are under way at an origin or wait for a place there, by client.
     pub(crate) forwarding: Arc<Admission>,
     pub(crate) limits: Arc<EdgeLimits>,
     pub(crate) counters: Arc<EdgeCounters>,
+}
+
+impl Edge {
+    /// A worker's processor, for its sites to share.
+    pub(crate) fn processor(&self) -> Processor {
+        let weights: Vec<u32> = self.sites.all().iter().map(|of| of.part.weight()).collect();
+        Processor::new(&self.limits, &weights)
+    }
 }
 
 impl fmt::Debug for Edge {

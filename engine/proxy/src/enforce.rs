@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use seawall_model::Verdict;
 
-use crate::admission::{NoRoom, Permit, Room};
+use crate::admission::{Permit, Room};
 use crate::answer::{Answer, BodyWanted, Code};
 use crate::counters::count;
 use crate::edge::Edge;
@@ -18,7 +18,9 @@ use crate::guard::Here;
 use crate::head::{Persistence, Purpose};
 use crate::hops::{Asker, Line};
 use crate::remember::Case;
-use crate::sites::{Route, Seat, Stay};
+use crate::shares::Visit;
+use crate::shares::seats::{Seat, Stay};
+use crate::sites::Route;
 
 /// A request that the policy lets in, before there is a place for it at its origin.
 #[derive(Debug)]
@@ -39,25 +41,19 @@ impl Granted {
         answer(self.case, self.manner, 503, Some(1_000))
     }
 
-    /// Takes its places: one of its client's, and one of its site's. A larger body is still to come
-    /// where not all of the request is `here`.
+    /// Takes its places: one of its client's, and one of its site's, for which it may have to wait.
+    /// A larger body is still to come where not all of the request is `here`.
     ///
     /// # Errors
     /// There is none; the answer says so.
-    pub(crate) fn take_place(self, here: Here) -> Result<Admitted, Answer> {
+    pub(crate) async fn take_place(self, here: Here) -> Result<Admitted, Answer> {
         let Self { case, route, manner } = self;
         let edge = Arc::clone(case.edge());
         let second = Some(1_000);
-        let permit = match edge.forwarding.enter(Some(&manner.asker.client), Room::Free) {
-            Ok(permit) => permit,
-            Err(NoRoom::Total) => {
-                count(&edge.counters.forwards_full);
-                return Err(answer(case, manner, 503, second));
-            }
-            Err(NoRoom::Client | NoRoom::Net) => {
-                count(&edge.counters.forwards_refused);
-                return Err(answer(case, manner, 429, second));
-            }
+        let client = manner.asker.client;
+        let Ok(permit) = edge.forwarding.enter(Some(&client), Room::Free) else {
+            count(&edge.counters.forwards_refused);
+            return Err(answer(case, manner, 429, second));
         };
         let stay = match (manner.purpose, here) {
             (Purpose::WebSocket, _) => Stay::Tunnel,
@@ -70,17 +66,23 @@ impl Granted {
             count(&edge.counters.origin_down);
             return Err(answer(case, manner, 503, second));
         }
-        let has_room = route.origins.capacity(stay, &edge.limits, now) > 0;
-        let seat = if has_room { route.enter(stay, &edge.limits) } else { None };
-        let Some(seat) = seat else {
+        let visit = Visit { route: &route, client: &client, state: &case.live.state, now };
+        if edge.overload.is_scarce() && !visit.is_known(&edge.limits) {
+            count(&edge.counters.overload_shed);
+            count(&route.part.counts.overload_shed);
+            return Err(answer(case, manner, 503, second));
+        }
+        let under_way = || edge.forwarding.held(&client);
+        let Ok(seat) = edge.shares.seat(&visit, (stay, under_way), &edge.limits).await else {
             count(&edge.counters.origin_full);
             // A second from now some of those in flight will be done.
             return Err(answer(case, manner, 503, second));
         };
         count(&edge.counters.admitted);
+        count(&route.part.counts.admitted);
         count(&edge.counters.in_flight);
-        let Manner { purpose, asker, .. } = manner;
-        Ok(Admitted { case, seat, _permit: permit, purpose, asker })
+        let Manner { purpose, asker, is_noted, .. } = manner;
+        Ok(Admitted { case, seat, _permit: permit, purpose, asker, is_noted })
     }
 }
 
@@ -92,6 +94,7 @@ pub(crate) struct Admitted {
     _permit: Permit,
     purpose: Purpose,
     asker: Asker,
+    is_noted: bool,
 }
 
 impl Admitted {
@@ -115,8 +118,14 @@ impl Admitted {
         self.case.edge()
     }
 
-    /// Notes what was answered in the end.
+    /// Notes what was answered in the end; a client that was served is known to the site.
     pub(crate) fn note(&mut self, status: u16, bytes_out: u64) {
+        if self.is_noted && (200..400).contains(&status) {
+            let now = (self.edge().now)();
+            let (route, state) = (self.route(), &self.case.live.state);
+            Visit { route, client: &self.asker.client, state, now }
+                .note_served(&self.edge().limits);
+        }
         self.case.status = status;
         self.case.bytes_out = bytes_out;
     }
@@ -135,6 +144,9 @@ pub(crate) struct Manner {
     pub(crate) persistence: Persistence,
     pub(crate) purpose: Purpose,
     pub(crate) asker: Asker,
+    /// Whether its client counts as known once it is served: asked of some requests of a connection
+    /// only, since the answer is the same.
+    pub(crate) is_noted: bool,
 }
 
 /// What happens next.

@@ -214,7 +214,8 @@ impl<S: Transport> GuardedStream<S> {
         }
         let mut scan = Scan::default();
         let mut reads = 0;
-        let mut deadline = later(began, Duration::from_millis(self.limits.idle_ms));
+        let mut deadline =
+            later(began, Duration::from_millis(self.conn.stake.idle_ms(&self.limits)));
         loop {
             let begins = scan.is_empty() && !self.ahead.is_empty();
             if begins && self.ahead.starts_with(b"\r\n") {
@@ -434,6 +435,7 @@ impl<S: Transport> GuardedStream<S> {
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let now = Instant::now();
         let stalled = self.write_pace.waits(now, &self.limits);
+        self.conn.note_stalled(now);
         ready!(self.write_alarm.poll(cx, stalled, now));
         Poll::Ready(self.violation(|c| &c.write_stalled))
     }
@@ -441,12 +443,15 @@ impl<S: Transport> GuardedStream<S> {
     /// Sends `bytes`, or what was put together, and watches whether it goes.
     fn poll_send(&mut self, cx: &mut Context<'_>, bytes: Option<&[u8]>) -> Poll<io::Result<usize>> {
         let bytes = bytes.unwrap_or(&self.out);
+        let bytes = ready!(self.conn.stake.poll_send(&self.conn, bytes, cx));
         match Pin::new(&mut self.io).poll_write(cx, bytes) {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(wrote)) => {
                 if self.write_pace.is_running() {
                     self.write_pace.moved(wrote, Instant::now(), &self.limits);
+                    self.conn.note_moving();
                 }
+                self.conn.stake.note_sent(&self.conn, wrote);
                 if self.conn.phase() == Phase::Tunnel {
                     self.since = Instant::now();
                 }

@@ -141,7 +141,7 @@ async fn admit(
         Ok(turn) => {
             ctx.turn = Some(turn);
             let here = read_ahead(session, edge.limits.body_ahead_bytes_max).await?;
-            granted.take_place(here)
+            granted.take_place(here).await
         }
         Err(_) => Err(granted.turn_late()),
     };

@@ -16,9 +16,13 @@ use crate::edge::Edge;
 use crate::enforce::{Manner, Next, enforce};
 use crate::facts::{Folded, Through, WireFields, facts_of};
 use crate::head::{BadHead, Framing, Head, Persistence, field_room, vet};
-use crate::hops::{Asker, Scheme};
+use crate::hops::{Asker, Line, Scheme};
 use crate::remember::{Case, Kept};
+use crate::shares::Visit;
 use crate::sites::Route;
+
+/// Requests of a connection, of which the first is asked whether its client is known from then on.
+const NOTED_EVERY: u32 = 64;
 
 /// What to do with the request at the front of the stream.
 #[derive(Debug)]
@@ -78,6 +82,7 @@ pub(crate) fn judge(
         count(&edge.counters.misdirected);
         return Step::last(421, head.framing);
     }
+    count(&route.part.counts.requests);
     let live = edge.handle.load();
     let fields = WireFields(head.fields);
     let spoken = conn.spoken().cloned();
@@ -85,6 +90,10 @@ pub(crate) fn judge(
     let direct = (conn.client, scheme);
     let asker = edge.trusted.asker(direct, &fields, &edge.units, edge.limits.trusted_hops_max);
     let (client, port, accepted) = (asker.client, conn.port, conn.accepted);
+    let visit = Visit { route, client: &client, state: &live.state, now };
+    if !takes_part(edge, conn, &visit, asker.line) {
+        return Step { next: Next::Reset, ..Step::last(503, head.framing) };
+    }
     let h2 = [&conn.streams, &conn.resets, &conn.glitches].map(|count| count.load(Relaxed));
     let h2 = h2.into();
     let through = Through { client, port, accepted, requests, now, spoken, h2 };
@@ -95,7 +104,8 @@ pub(crate) fn judge(
     let mut case = Case::new(edge, live, route.id, decision, now);
     case.kept = kept;
     let persistence = persistence(&head, ahead.len() - bytes.len(), mode);
-    let next = enforce(case, route, manner(&head, persistence, asker));
+    let is_noted = asker.line == Line::Shared || requests % NOTED_EVERY == 1;
+    let next = enforce(case, route, manner(&head, persistence, (asker, is_noted)));
     let is_final = head.persistence == Persistence::Close;
     Step { next, framing: head.framing, waits: head.waits, is_final }
 }
@@ -106,6 +116,18 @@ pub(crate) fn judge(
 fn is_meant(edge: &Edge, conn: &Conn, route: &Route) -> bool {
     let sni = conn.spoken().and_then(|spoken| spoken.sni.as_deref());
     sni.is_none_or(|sni| edge.sites.find(sni).is_some_and(|named| named.id == route.id))
+}
+
+/// Charges the connection to the site that it turns out to be for, and says whether there is a place
+/// for it. A hop's connection brings many clients to many sites and is charged to none.
+fn takes_part(edge: &Edge, conn: &Conn, visit: &Visit<'_>, line: Line) -> bool {
+    match line {
+        Line::Own => edge.shares.settle_in(conn, visit, &edge.limits),
+        Line::Shared => {
+            conn.stake.serve(visit.route.id);
+            true
+        }
+    }
 }
 
 /// The answer to what is no head, or means two things.
@@ -125,7 +147,7 @@ fn persistence(head: &Head<'_>, bytes_after: usize, mode: Mode) -> Persistence {
 }
 
 /// How a refusal would be put, and for whom the request is forwarded.
-fn manner(head: &Head<'_>, persistence: Persistence, asker: Asker) -> Manner {
+fn manner(head: &Head<'_>, persistence: Persistence, (asker, is_noted): (Asker, bool)) -> Manner {
     let body = if head.method == "HEAD" { BodyWanted::No } else { BodyWanted::Yes };
-    Manner { body, persistence, purpose: head.purpose, asker }
+    Manner { body, persistence, purpose: head.purpose, asker, is_noted }
 }

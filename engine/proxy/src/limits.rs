@@ -213,20 +213,64 @@ limits! {
     /// Checks that are under way at once; the next is left out (counter: `health_unknown`). Each
     /// takes a file descriptor.
     pub health_checks_max: usize = 128;
-    /// Requests in flight to all origins; the next is answered 503 at once. Each takes a file
-    /// descriptor. Counter: `forwards_full`.
+    /// Requests in flight to all origins; the next waits. Each takes a file descriptor. Counter:
+    /// `origin_full`.
     pub forwards_max: usize = 10_000;
     /// Those of one client; the next is answered 429. Counter: `forwards_refused`.
     pub forwards_per_client_max: u32 = 100;
     /// Those of one network; the next is answered 429. Counter: `forwards_refused`.
     pub forwards_per_net_max: u32 = 400;
-    /// Requests in flight to one origin; where none has room the next is answered 503. Counter:
-    /// `origin_full`.
+    /// Requests in flight to one origin of a site that does not say what it can do; the next waits.
+    /// Counter: `origin_full`.
     pub origin_inflight_max: u32 = 1_024;
-    /// The same for those that are still being sent; beside them. Counter: `origin_full`.
+    /// The same for a site's requests that are still being sent; beside them, and the next is
+    /// answered 503 at once. Counter: `origin_full`.
     pub origin_uploads_max: u32 = 256;
     /// The same for WebSockets; beside them. Counter: `origin_full`.
     pub origin_tunnels_max: u32 = 1_024;
+    /// Milliseconds from one look at memory, places and processor to the next.
+    pub overload_look_ms: u64 = 100;
+    /// Percent of one of them from which on it is tight: connections that wait are ended sooner.
+    /// HAProxy and Envoy begin at 80 and 95 in their guides.
+    pub overload_tight_percent: u8 = 80;
+    /// From which on it is scarce: clients whom no site knows are not let in. Counters:
+    /// `overload_refused`, `overload_shed`.
+    pub overload_scarce_percent: u8 = 90;
+    /// From which on all is given up that can be spared. Counters: `overload_idle_closed`,
+    /// `overload_stalled_closed`.
+    pub overload_last_percent: u8 = 95;
+    /// Silence before a head's first byte while it is tight, in milliseconds. Counter:
+    /// `overload_idle_closed`.
+    pub idle_tight_ms: u64 = 2_000;
+    /// Requests of one site that wait for a place at its origins; the next takes the place of one of
+    /// a client that its site knows less, or is answered 503 at once. Counter: `origin_full`.
+    pub queue_max: usize = 256;
+    /// Milliseconds that they wait: a visitor who waits longer has pressed the button again.
+    /// Counter: `origin_full`.
+    pub queue_ms: u64 = 1_000;
+    /// Requests of one client under way above which it stands behind those who have fewer: a
+    /// browser's usual six over HTTP/1, and two more.
+    pub light_client_max: u32 = 8;
+    /// Milliseconds before a site's trouble began at which a client must have been served for the
+    /// first time to count as known.
+    pub regular_after_ms: u64 = 60_000;
+    /// Milliseconds without anybody waiting or refused for want of something after which a site
+    /// counts as calm, and its visitors become known to it.
+    pub calm_after_ms: u64 = 10_000;
+    /// Bytes that are sent to visitors in a second, shared among sites; 0 where nobody said how wide
+    /// the pipe is, and then they are not shared.
+    pub egress_bytes_per_s: u64 = 0;
+    /// Microseconds of that which a site that was quiet may send at once.
+    pub egress_depth_us: u64 = 50_000;
+    /// Milliseconds from one dealing out of it to the next.
+    pub egress_tick_ms: u64 = 5;
+    /// Microseconds of a worker's processor that a site which was quiet may use at once.
+    pub cpu_depth_us: u64 = 5_000;
+    /// Milliseconds from one dealing out of the processor to the next, and so how long a site that
+    /// needs little waits behind those that want all of it.
+    pub cpu_tick_ms: u64 = 1;
+    /// Microseconds by which a worker may come late to that before it deals out less.
+    pub cpu_late_us_max: u64 = 2_000;
     /// Bytes of a body that are read before its origin hears of it, so that a small one that comes
     /// slowly holds no place there. nginx reads all of it, onto a disk.
     pub body_ahead_bytes_max: usize = 16 * 1024;
@@ -254,6 +298,7 @@ impl EdgeLimits {
     /// How many requests there may be under way.
     pub(crate) const fn forward_caps(&self) -> Caps {
         let (client, net) = (self.forwards_per_client_max, self.forwards_per_net_max);
-        Caps { total: self.forwards_max, client, net }
+        // Shares hold the total; here, those who wait are counted too.
+        Caps { total: usize::MAX, client, net }
     }
 }

@@ -25,32 +25,36 @@ use tokio::task::JoinSet;
 use crate::admission::{Admission, NoRoom, Permit, Room};
 use crate::conn::Conn;
 use crate::counters::count;
-use crate::drain::{Running, Stop, Stopper};
+use crate::drain::{Listening, Running, Stop, Stopper};
 use crate::edge::Edge;
 use crate::guard::GuardedStream;
 use crate::h2::{self, MeteredStream};
 use crate::origins::Watch;
+use crate::overload::{self, Overload};
 use crate::proxy_protocol::{Introduced, introduce};
 use crate::rates::Arrivals;
 use crate::registry::{Entry, Registry};
 use crate::serve::{Open, Server};
 use crate::service::Service;
-use crate::sites::Sites;
+use crate::shares::egress::Egress;
+use crate::shares::processor::Measured;
+use crate::shares::{Presence, Shares};
+use crate::sites::{Route, Sites};
 use crate::tls::{Failed, Secrecy};
 use crate::wire::Wire;
-use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits};
+use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits, OriginSnapshot, SiteViews};
 
 /// Where is listened, and whether over TLS.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    address: SocketAddr,
+#[derive(Debug)]
+struct Listener {
+    at: Listening,
     is_tls: bool,
 }
 
 /// The data plane, bound and not yet accepting.
 #[derive(Debug)]
 pub struct DataPlane {
-    listeners: Vec<(Place, TcpListener)>,
+    listeners: Vec<Listener>,
     workers: usize,
     secrecy: Option<Secrecy>,
     pub(crate) edge: Arc<Edge>,
@@ -69,17 +73,10 @@ impl DataPlane {
         now: Now,
     ) -> Result<Self, BindError> {
         let sites = Sites::resolve(&config.sites, &config.limits)?;
-        let mut listeners = Vec::new();
-        let plain = config.listen.into_iter().map(|address| Place { address, is_tls: false });
-        let tls = config.listen_tls.into_iter().map(|address| Place { address, is_tls: true });
-        for place in plain.chain(tls) {
-            let address = place.address;
-            let listener = listen(address, &config.limits)
-                .map_err(|error| BindError::listen(address, &error))?;
-            let bound = listener.local_addr().unwrap_or(address);
-            listeners.push((Place { address: bound, ..place }, listener));
-        }
-        if listeners.iter().any(|(place, _)| place.is_tls) && config.shown.is_none() {
+        let listeners = listeners(&config)?;
+        let overload = Arc::new(Overload::new(config.memory));
+        let shares = Arc::new(Shares::new(&sites, &overload, &config.limits));
+        if listeners.iter().any(|listener| listener.is_tls) && config.shown.is_none() {
             return Err(BindError::NoCertificate);
         }
         let within = Duration::from_millis(config.limits.tls_handshake_ms);
@@ -92,6 +89,8 @@ impl DataPlane {
             units: config.units,
             trusted: config.trusted,
             sites,
+            shares,
+            overload,
             arrivals: Arrivals::new(&config.limits),
             forwarding: Arc::new(Admission::new(config.limits.forward_caps())),
             limits: Arc::new(config.limits),
@@ -104,8 +103,31 @@ impl DataPlane {
     /// where 0 was asked for.
     #[must_use]
     pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
-        let scheme = |place: &Place| if place.is_tls { "https" } else { "http" };
-        self.listeners.iter().map(|(place, _)| (scheme(place), place.address)).collect()
+        let scheme = |is_tls| if is_tls { "https" } else { "http" };
+        let bound = |at: &Listening| at.socket.local_addr().unwrap_or(at.address);
+        self.listeners.iter().map(|l| (scheme(l.is_tls), bound(&l.at))).collect()
+    }
+
+    /// The counters, which count from [`DataPlane::start`] on.
+    #[must_use]
+    pub fn live_counters(&self) -> Arc<EdgeCounters> {
+        Arc::clone(&self.edge.counters)
+    }
+
+    /// What each site has of what all share, for whoever reports it.
+    #[must_use]
+    pub fn sites(&self) -> SiteViews {
+        SiteViews::new(Arc::clone(&self.edge))
+    }
+
+    /// What says of each origin how it is.
+    pub fn origins(&self) -> impl Fn() -> Vec<OriginSnapshot> + Send + Sync + use<> {
+        let edge = Arc::clone(&self.edge);
+        move || {
+            let now = (edge.now)();
+            let of = |route: &Arc<Route>| route.origins.snapshot(&route.name, now);
+            edge.sites.all().iter().flat_map(of).collect()
+        }
     }
 
     /// Starts the workers.
@@ -114,14 +136,16 @@ impl DataPlane {
     /// The system gives no thread, or no second handle of a socket.
     pub fn start(self) -> Result<Running, BindError> {
         let (stopper, stop) = Stopper::new();
+        self.edge.handle.load().state.regulars().prepare();
         let admission = Arc::new(Admission::new(self.edge.limits.connection_caps()));
-        let mut threads = Vec::new();
+        let sockets = self.listeners.iter().map(|listener| listener.at.clone()).collect();
+        let mut running = Running::new(stopper, sockets, Arc::clone(&self.edge));
         let registries: Arc<[_]> = (0..self.workers).map(|_| Arc::default()).collect();
-        for own in registries.iter() {
+        for (n, own) in registries.iter().enumerate() {
             let mut listeners = Vec::new();
-            for (place, listener) in &self.listeners {
-                let secrecy = self.secrecy.clone().filter(|_| place.is_tls);
-                listeners.push((listener.try_clone().map_err(BindError::Worker)?, secrecy));
+            for Listener { at, is_tls } in &self.listeners {
+                let secrecy = self.secrecy.clone().filter(|_| *is_tls);
+                listeners.push((at.socket.try_clone().map_err(BindError::Worker)?, secrecy));
             }
             let edge = Arc::clone(&self.edge);
             let worker = Worker {
@@ -130,13 +154,43 @@ impl DataPlane {
                 registry: Arc::clone(own),
                 registries: Arc::clone(&registries),
                 stop: stop.clone(),
+                is_first: n == 0,
             };
-            let thread = std::thread::Builder::new().name("seawall-edge".to_owned());
-            threads.push(thread.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?);
+            running.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?;
         }
-        threads.push(Watch::start(&self.edge, &stop).map_err(BindError::Worker)?);
-        Ok(Running::new(stopper, threads, self.edge))
+        let watch = Watch::new(&self.edge, &stop);
+        running.spawn(|| watch.work()).map_err(BindError::Worker)?;
+        Ok(running)
     }
+}
+
+/// A socket for each address: what was handed over under it, and a new one where nothing was.
+fn listeners(config: &EdgeConfig) -> Result<Vec<Listener>, BindError> {
+    let mut handed: Vec<&Listening> = config.handed.iter().collect();
+    let plain = config.listen.iter().map(|address| (*address, false));
+    let tls = config.listen_tls.iter().map(|address| (*address, true));
+    let mut listeners = Vec::new();
+    for (address, is_tls) in plain.chain(tls) {
+        // Whether it is for TLS is our affair and not the socket's; where two have one address
+        // (their ports are the kernel's to choose), the order of the configuration tells them apart.
+        let at = match handed.iter().position(|listening| listening.address == address) {
+            Some(place) => take_on(handed.remove(place), &config.limits),
+            None => listen(address, &config.limits)
+                .map(|socket| Listening { address, socket: Arc::new(socket) }),
+        };
+        let at = at.map_err(|error| BindError::listen(address, &error))?;
+        listeners.push(Listener { at, is_tls });
+    }
+    Ok(listeners)
+}
+
+/// A socket that listens already, under our limits.
+fn take_on(handed: &Listening, limits: &EdgeLimits) -> io::Result<Listening> {
+    let socket = socket2::SockRef::from(&*handed.socket);
+    socket.set_nonblocking(true)?;
+    tune(&socket, limits);
+    socket.listen(i32::try_from(limits.accept_backlog).unwrap_or(i32::MAX))?;
+    Ok(handed.clone())
 }
 
 fn listen(address: SocketAddr, limits: &EdgeLimits) -> io::Result<TcpListener> {
@@ -148,7 +202,7 @@ fn listen(address: SocketAddr, limits: &EdgeLimits) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
-    tune(&socket, limits);
+    tune(&(&socket).into(), limits);
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(limits.accept_backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
@@ -161,6 +215,8 @@ struct Worker {
     registry: Arc<Registry>,
     registries: Arc<[Arc<Registry>]>,
     stop: Stop,
+    /// Whether it does what one has to do for all.
+    is_first: bool,
 }
 
 impl Worker {
@@ -180,15 +236,28 @@ impl Worker {
                 max_retries: limits.origin_attempts_max,
                 ..ServerConf::default()
             };
-            let service = Service { edge: Arc::clone(&self.edge), stop: self.stop.clone() };
+            let processor = Arc::new(self.edge.processor());
+            tokio::spawn(Arc::clone(&processor).run(Arc::clone(&self.edge)));
+            if self.is_first {
+                tokio::spawn(Egress::run(Arc::clone(&self.edge.shares)));
+                let registries = Arc::clone(&self.registries);
+                tokio::spawn(Overload::watch(Arc::clone(&self.edge), registries));
+            }
+            let service = Service {
+                edge: Arc::clone(&self.edge),
+                stop: self.stop.clone(),
+                processor: Arc::clone(&processor),
+            };
             let mut proxy = http_proxy(&Arc::new(conf), service);
             proxy.h2_options = Some(h2::options(limits));
             proxy.server_options = Some(h2::server_options(limits));
             let proxy = Arc::new(proxy);
-            let server = Server { edge: self.edge, proxy, stop: self.stop };
+            let server = Server { edge: self.edge, proxy, stop: self.stop, processor };
             let registry = self.registry;
             let mut loops = JoinSet::new();
-            loops.spawn(Arc::clone(&registry).watch(Arc::clone(&server.edge), server.stop.clone()));
+            // It ends with the runtime: bans end connections for as long as there are any.
+            let watch = Arc::clone(&registry).watch(Arc::clone(&server.edge), server.stop.clone());
+            let _watching = tokio::spawn(watch);
             for (listener, secrecy) in listeners {
                 let accept = Accept {
                     secrecy,
@@ -223,13 +292,16 @@ impl Accept {
             return;
         };
         let mut stop = self.server.stop.clone();
+        let mut door = stop.door();
         let mut burst: u32 = 0;
         loop {
+            let is_open = *door.borrow_and_update();
             tokio::select! {
                 biased;
                 () = stop.asked() => break,
+                Ok(()) = door.changed() => {}
                 Some(ended) = self.open.join_next(), if !self.open.is_empty() => self.note(ended),
-                accepted = listener.accept() => {
+                accepted = listener.accept(), if is_open => {
                     burst += 1;
                     match accepted {
                         Ok((stream, peer)) => self.admit(stream, peer),
@@ -243,7 +315,7 @@ impl Accept {
             }
         }
         drop(listener);
-        self.drain(&stop).await;
+        self.drain(&mut stop).await;
     }
 
     /// Gives a connection its place, or resets it.
@@ -293,8 +365,9 @@ impl Accept {
 
     /// Has one of our own connections go, or of another worker's where ours are few.
     fn make_room(&self) -> bool {
-        let limits = &self.server.edge.limits;
-        self.registry.make_room(limits) || self.registries.iter().any(|all| all.make_room(limits))
+        let Edge { limits, shares, .. } = &*self.server.edge;
+        let make = |of: &Registry| of.make_room(limits, |conn| shares.is_over(conn));
+        make(&self.registry) || self.registries.iter().any(|all| make(all))
     }
 
     async fn pause(&self) {
@@ -309,16 +382,20 @@ impl Accept {
     }
 
     /// Lets those in flight end, then cuts the rest.
-    async fn drain(&mut self, stop: &Stop) {
+    async fn drain(&mut self, stop: &mut Stop) {
         let within = tokio::time::sleep(stop.within());
         tokio::pin!(within);
         loop {
+            let is_leaving = !stop.is_closing();
             tokio::select! {
                 biased;
                 ended = self.open.join_next() => match ended {
                     Some(ended) => self.note(ended),
                     None => return,
                 },
+                () = stop.closing(), if is_leaving => {
+                    within.as_mut().reset(tokio::time::Instant::now() + stop.within());
+                }
                 () = &mut within => break,
             }
         }
@@ -332,6 +409,9 @@ fn may_come(edge: &Edge, client: &Client) -> bool {
     let (live, now) = (edge.handle.load(), (edge.now)());
     if live.state.bans().covers(client, None, BanScope::Host, now).is_some() {
         count(&edge.counters.banned_at_accept);
+        return false;
+    }
+    if !overload::may_come(edge, &live.state, client, now) {
         return false;
     }
     if edge.arrivals.is_over(&live.state, client, now) {
@@ -363,7 +443,7 @@ impl Guest {
         let edge = Arc::clone(&self.server.edge);
         let introduced = tokio::select! {
             biased;
-            () = stop.asked() => return,
+            () = stop.closing() => return,
             introduced = introduce(&mut stream, &edge.limits) => introduced,
         };
         match introduced {
@@ -401,7 +481,11 @@ impl Guest {
         let now = (self.server.edge.now)();
         let conn = Arc::new(Conn::new(self.client, self.port, now));
         let entry = self.registry.enter(Arc::clone(&conn));
-        serve(self.server, (stream, self.secrecy), conn, (self.permit, entry)).await;
+        let presence = Presence::new(&self.server.edge.shares, &conn);
+        let processor = Arc::clone(&self.server.processor);
+        let held = (self.permit, entry, presence);
+        let life = serve(self.server, (stream, self.secrecy), Arc::clone(&conn), held);
+        Measured::new(life, conn, processor).await;
     }
 }
 
@@ -410,7 +494,7 @@ async fn serve(
     server: Server,
     (stream, secrecy): (TcpStream, Option<Secrecy>),
     conn: Arc<Conn>,
-    _held: (Permit, Entry),
+    _held: (Permit, Entry, Presence),
 ) {
     let _open = Open::new(&server.edge);
     let serving = async {
@@ -458,7 +542,7 @@ async fn agree(
 
 /// Socket options that every accepted connection takes on from its listener (Linux copies them); one
 /// that the system refuses is done without.
-fn tune(listener: &Socket, limits: &EdgeLimits) {
+fn tune(listener: &socket2::SockRef<'_>, limits: &EdgeLimits) {
     // Head and body leave in one write of ours, so waiting to fill a packet only costs time.
     let _ = listener.set_tcp_nodelay(true);
     let _ = listener.set_tcp_notsent_lowat(limits.unsent_bytes_max);

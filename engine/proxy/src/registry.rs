@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use seawall_state::BanScope;
+use seawall_state::{BanScope, Step};
 
 use crate::EdgeLimits;
 use crate::conn::{Conn, Idleness};
@@ -65,20 +65,39 @@ impl Registry {
         Entry { registry: Arc::clone(self), conn }
     }
 
-    /// Ends the connection that can best be spared of the next so many; `false` where none can.
-    pub(crate) fn make_room(&self, limits: &EdgeLimits) -> bool {
+    /// Ends the connection that can best be spared of the next so many, one of a site that `is_over`
+    /// its share before all others; `false` where none can.
+    pub(crate) fn make_room(&self, limits: &EdgeLimits, is_over: impl Fn(&Conn) -> bool) -> bool {
         let mut live = self.0.lock();
         let places = live.conns.len();
         let looks = limits.room_looks.min(places);
         let next = (0..looks).filter_map(|n| live.conns.get((live.hand + n) % places));
         let spared = next
             .filter(|conn| !conn.is_ended())
-            .filter_map(|conn| Some((conn.idleness()?, conn)))
-            .filter(|(idleness, _)| idleness.waited_ms >= patience(*idleness, limits))
-            .max_by_key(|(idleness, _)| *idleness);
+            .filter_map(|conn| Some(((is_over(conn), conn.idleness()?), conn)))
+            .filter(|(of, _)| of.1.waited_ms >= patience(*of, limits))
+            .max_by_key(|(of, _)| *of);
         let is_made = spared.map(|(_, conn)| conn.end()).is_some();
         live.hand = (live.hand + looks).checked_rem(places).unwrap_or_default();
         is_made
+    }
+
+    /// Ends those that wait for a request for `idle_ms` or longer and, where it is the last step, those
+    /// that do not take their answers, the longest first and so many at most; says how many of each.
+    pub(crate) fn relieve(&self, step: Step, idle_ms: u64, limits: &EdgeLimits) -> (u64, u64) {
+        let live = self.0.lock();
+        let open = || live.conns.iter().filter(|conn| !conn.is_ended());
+        let waits = |conn: &&Arc<Conn>| conn.idleness().is_some_and(|of| of.waited_ms >= idle_ms);
+        let idle = open().filter(waits).map(|conn| conn.end()).count() as u64;
+        if step < Step::Last {
+            return (idle, 0);
+        }
+        let mut stalled: Vec<_> =
+            open().filter_map(|conn| Some((conn.stalled_ms()?, conn))).collect();
+        stalled.sort_unstable_by_key(|(ms, _)| std::cmp::Reverse(*ms));
+        stalled.truncate(limits.room_looks);
+        stalled.iter().for_each(|(_, conn)| conn.end());
+        (idle, stalled.len() as u64)
     }
 
     /// Ends the connections of whom `banned` names, and says how many.
@@ -94,7 +113,7 @@ impl Registry {
         loop {
             tokio::select! {
                 biased;
-                () = stop.asked() => return,
+                () = stop.closing() => return,
                 () = tokio::time::sleep(pause) => {}
             }
             let live = edge.handle.load();
@@ -114,8 +133,8 @@ impl Registry {
 }
 
 /// How long a connection is left alone.
-const fn patience(idleness: Idleness, limits: &EdgeLimits) -> u64 {
-    if idleness.never_asked { limits.room_after_ms } else { limits.room_kept_after_ms }
+const fn patience((is_over, of): (bool, Idleness), limits: &EdgeLimits) -> u64 {
+    if is_over || of.never_asked { limits.room_after_ms } else { limits.room_kept_after_ms }
 }
 
 #[cfg(test)]
@@ -134,7 +153,7 @@ mod tests {
         let limits =
             EdgeLimits { room_after_ms: 0, room_kept_after_ms: 5, ..EdgeLimits::default() };
         let registry = Arc::new(Registry::default());
-        assert!(!registry.make_room(&limits), "nobody is there");
+        assert!(!registry.make_room(&limits, |_| false), "nobody is there");
         let [asked, busy, silent] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(conn);
         let pause = || tokio::time::advance(Duration::from_millis(3));
         asked.note_asked();
@@ -148,13 +167,13 @@ mod tests {
         let all = [&asked, &busy, &silent, &young];
         let entries = all.map(|conn| registry.enter(Arc::clone(conn)));
         let ended = || all.map(|conn| conn.is_ended());
-        assert!(registry.make_room(&limits));
+        assert!(registry.make_room(&limits, |_| false));
         assert_eq!(ended(), [false, false, true, false]);
-        assert!(registry.make_room(&limits));
+        assert!(registry.make_room(&limits, |_| false));
         assert_eq!(ended(), [false, false, true, true]);
-        assert!(registry.make_room(&limits));
+        assert!(registry.make_room(&limits, |_| false));
         assert_eq!(ended(), [true, false, true, true]);
-        assert!(!registry.make_room(&limits), "the busy one stays");
+        assert!(!registry.make_room(&limits, |_| false), "the busy one stays");
         drop(entries);
     }
 
@@ -163,7 +182,7 @@ mod tests {
         let limits = EdgeLimits { room_after_ms: 60_000, ..EdgeLimits::default() };
         let registry = Arc::new(Registry::default());
         let _entry = registry.enter(conn("192.0.2.1"));
-        assert!(!registry.make_room(&limits));
+        assert!(!registry.make_room(&limits, |_| false));
     }
 
     #[test]
@@ -191,7 +210,7 @@ mod tests {
         for conn in &conns[1..] {
             conn.enter(Phase::Answered);
         }
-        let found = (0..16).filter(|_| registry.make_room(&limits)).count();
+        let found = (0..16).filter(|_| registry.make_room(&limits, |_| false)).count();
         assert_eq!((found, conns[0].is_ended()), (1, true));
         drop(entries);
     }

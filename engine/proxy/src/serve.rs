@@ -23,6 +23,7 @@ use crate::guard::{GuardedStream, NextHead};
 use crate::head::{BadHead, Framing};
 use crate::judge::{Mode, Nth, Step, judge, refused};
 use crate::service::Service;
+use crate::shares::processor::Processor;
 
 /// What a worker serves connections with.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ pub(crate) struct Server {
     pub(crate) edge: Arc<Edge>,
     pub(crate) proxy: Arc<HttpProxy<Service>>,
     pub(crate) stop: Stop,
+    pub(crate) processor: Arc<Processor>,
 }
 
 impl Server {
@@ -38,9 +40,9 @@ impl Server {
         let mut requests: u32 = 0;
         // One for all requests: each would cost more than reading its head.
         let mut stop = self.stop.clone();
-        let mut asked = pin!(stop.asked());
+        let mut closing = pin!(stop.closing());
         loop {
-            let Some(found) = self.next_head(&mut stream, asked.as_mut()).await else {
+            let Some(found) = self.next_head(&mut stream, closing.as_mut()).await else {
                 // What was said last may not have left yet.
                 let _ = stream.flush().await;
                 return;
@@ -60,7 +62,7 @@ impl Server {
                         stream.invite();
                     }
                     let Ok(here) = stream.read_ahead().await else { return };
-                    match granted.take_place(here) {
+                    match granted.take_place(here).await {
                         Ok(admitted) => match self.forward(stream, admitted).await {
                             Some(back) => stream = back,
                             None => return,
@@ -93,7 +95,7 @@ impl Server {
         let until = tokio::time::sleep(std::time::Duration::from_millis(held.hold_ms));
         tokio::select! {
             () = until => {}
-            () = self.stop.asked() => {}
+            () = self.stop.closing() => {}
         }
     }
 
@@ -128,15 +130,15 @@ impl Server {
     }
 
     /// The next head, if one comes; a connection on which none has begun ends when the data plane
-    /// stops.
+    /// stops, unless there is no hurry.
     async fn next_head(
         &self,
         stream: &mut GuardedStream,
-        mut asked: Pin<&mut impl Future<Output = ()>>,
+        mut closing: Pin<&mut impl Future<Output = ()>>,
     ) -> Option<Result<usize, BadHead>> {
         loop {
-            let is_asked = self.stop.is_asked();
-            if is_asked && !stream.has_begun() {
+            let is_closing = self.stop.is_closing();
+            if is_closing && !stream.has_begun() {
                 return None;
             }
             tokio::select! {
@@ -146,7 +148,7 @@ impl Server {
                     NextHead::Refused(why) => Some(Err(why)),
                     NextHead::Over => None,
                 },
-                () = asked.as_mut(), if !is_asked => {}
+                () = closing.as_mut(), if !is_closing => {}
             }
         }
     }

@@ -26,6 +26,7 @@ use crate::forward::Again;
 use crate::h2::turns::Turn;
 use crate::judge::{Mode, Nth, judge};
 use crate::origins::{Attempt, Tries};
+use crate::shares::processor::Processor;
 use crate::{failure, forward, h2, upstream};
 
 /// What travels with one request.
@@ -47,6 +48,7 @@ pub(crate) struct Exchange {
 pub(crate) struct Service {
     pub(crate) edge: Arc<Edge>,
     pub(crate) stop: Stop,
+    pub(crate) processor: Arc<Processor>,
 }
 
 /// The digest that carries the connection to the hooks.
@@ -94,6 +96,7 @@ impl ProxyHttp for Service {
         }
         if let Some(conn) = ctx.conn.clone().filter(|conn| conn.is_h2()) {
             ctx.busy = Some(self.stop.busy());
+            self.processor.take_turn(&conn).await;
             let next = self.judge(&conn, session);
             return h2::obey(next, &conn, session, ctx).await;
         }

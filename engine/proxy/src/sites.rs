@@ -1,8 +1,8 @@
-//! The sites behind the wall, and the places of their requests.
+//! The sites behind the wall, and the places at their origins.
 //!
 //! In-flight requests are counted per site, so that one member's hanging origin cannot take the
 //! places of another's; and by how long they may stay, so that those who come to stay cannot take
-//! the places of those who come for a page.
+//! the places of those who come for a page. What a site has of what all share is in `shares`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use seawall_model::{HostMap, HostPattern, SiteId};
 
 use crate::origins::Origins;
+use crate::shares::Part;
+use crate::shares::seats::Stay;
 use crate::{BindError, EdgeLimits};
 
 /// A site as it is configured.
@@ -23,6 +25,11 @@ pub struct Site {
     pub origins: Vec<Box<str>>,
     /// The path that they are asked for at intervals, where they are.
     pub health: Option<Box<str>>,
+    /// What it weighs where things are shared; the usual is 1.
+    pub share: u32,
+    /// Requests that one of its origins can do at once, where that is known; else
+    /// [`EdgeLimits::origin_inflight_max`].
+    pub inflight_max: Option<u32>,
 }
 
 /// A site as requests reach it.
@@ -31,42 +38,60 @@ pub(crate) struct Route {
     pub(crate) id: SiteId,
     pub(crate) name: Box<str>,
     pub(crate) origins: Origins,
-    exchanges: AtomicU32,
-    uploads: AtomicU32,
-    tunnels: AtomicU32,
+    pub(crate) part: Arc<Part>,
+    exchanges: Places,
+    uploads: Places,
+    tunnels: Places,
 }
 
-/// How long a request may stay at its origin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stay {
-    /// As long as the origin takes: all of the request is here.
-    Exchange,
-    /// As long as its client takes to send the rest.
-    Upload,
-    /// As long as either side likes.
-    Tunnel,
-}
-
-/// One request's place among those in flight to a site, given back when dropped.
+/// So many places of a kind.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    route: Arc<Route>,
-    stay: Stay,
+struct Places {
+    most: u32,
+    taken: AtomicU32,
+}
+
+impl Places {
+    const fn new(most: u32) -> Self {
+        Self { most, taken: AtomicU32::new(0) }
+    }
+
+    fn take(&self, most: u32) -> bool {
+        let more = |n: u32| if n < most { n.checked_add(1) } else { None };
+        self.taken.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
 }
 
 impl Route {
     fn resolve(id: SiteId, site: &Site, limits: &EdgeLimits) -> Result<Self, BindError> {
         let (name, origins) = (site.name.clone(), Origins::resolve(site, limits)?);
-        let [exchanges, uploads, tunnels] = [const { AtomicU32::new(0) }; 3];
-        Ok(Self { id, name, origins, exchanges, uploads, tunnels })
+        Ok(Self {
+            id,
+            name,
+            exchanges: Places::new(origins.places()),
+            origins,
+            part: Arc::new(Part::new(site.share)),
+            uploads: Places::new(limits.origin_uploads_max),
+            tunnels: Places::new(limits.origin_tunnels_max),
+        })
     }
 
     /// Requests that are all here and in flight to the site now.
     pub(crate) fn in_flight(&self) -> u32 {
-        self.exchanges.load(Relaxed)
+        self.exchanges.taken.load(Relaxed)
     }
 
-    const fn count(&self, stay: Stay) -> &AtomicU32 {
+    /// How many there may be.
+    pub(crate) const fn in_flight_max(&self) -> u32 {
+        self.exchanges.most
+    }
+
+    /// Uploads and WebSockets under way.
+    pub(crate) fn staying(&self) -> [u32; 2] {
+        [&self.uploads, &self.tunnels].map(|places| places.taken.load(Relaxed))
+    }
+
+    const fn places(&self, stay: Stay) -> &Places {
         match stay {
             Stay::Exchange => &self.exchanges,
             Stay::Upload => &self.uploads,
@@ -74,34 +99,19 @@ impl Route {
         }
     }
 
-    /// A place in flight, while there is one for those who `stay` so.
-    pub(crate) fn enter(self: &Arc<Self>, stay: Stay, limits: &EdgeLimits) -> Option<Seat> {
-        let max = match stay {
-            Stay::Exchange => limits.origin_inflight_max,
-            Stay::Upload => limits.origin_uploads_max,
-            Stay::Tunnel => limits.origin_tunnels_max,
-        };
-        let origins = u32::try_from(self.origins.addresses().len()).unwrap_or(u32::MAX);
-        let max = max.saturating_mul(origins);
-        let more = |n: u32| if n < max { n.checked_add(1) } else { None };
-        self.count(stay).fetch_update(Relaxed, Relaxed, more).ok()?;
-        Some(Seat { route: Arc::clone(self), stay })
-    }
-}
-
-impl Seat {
-    pub(crate) fn route(&self) -> &Arc<Route> {
-        &self.route
+    /// Takes a place for one that will `stay` so, and says whether there was one.
+    pub(crate) fn enter(&self, stay: Stay) -> bool {
+        let places = self.places(stay);
+        places.take(match stay {
+            // While one of its origins is left alone, the others are not given its requests too.
+            Stay::Exchange => places.most.min(self.origins.places()),
+            Stay::Upload | Stay::Tunnel => places.most,
+        })
     }
 
-    pub(crate) const fn stay(&self) -> Stay {
-        self.stay
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.route.count(self.stay).fetch_sub(1, Relaxed);
+    /// Gives it back.
+    pub(crate) fn leave(&self, stay: Stay) {
+        self.places(stay).taken.fetch_sub(1, Relaxed);
     }
 }
 
@@ -109,6 +119,7 @@ impl Drop for Seat {
 #[derive(Debug)]
 pub(crate) struct Sites {
     by_host: HostMap<Arc<Route>>,
+    /// In the order that gives them their numbers.
     all: Vec<Arc<Route>>,
 }
 
@@ -118,8 +129,7 @@ impl Sites {
     /// # Errors
     /// The first origin that cannot be found.
     pub(crate) fn resolve(sites: &[Site], limits: &EdgeLimits) -> Result<Self, BindError> {
-        let mut by_host = HostMap::default();
-        let mut all = Vec::with_capacity(sites.len());
+        let (mut by_host, mut all) = (HostMap::default(), Vec::with_capacity(sites.len()));
         for (n, site) in sites.iter().enumerate() {
             let id = SiteId(u32::try_from(n).unwrap_or(u32::MAX));
             let route = Arc::new(Route::resolve(id, site, limits)?);
@@ -131,14 +141,16 @@ impl Sites {
         Ok(Self { by_host, all })
     }
 
-    /// All of them, in the order of the configuration.
-    pub(crate) fn all(&self) -> &[Arc<Route>] {
-        &self.all
-    }
-
     /// The site that answers to `host` (lower case, no port).
     pub(crate) fn find(&self, host: &str) -> Option<&Arc<Route>> {
         self.by_host.find(host)
+    }
+}
+
+impl Sites {
+    /// All of them, by number.
+    pub(crate) fn all(&self) -> &[Arc<Route>] {
+        &self.all
     }
 }
 
@@ -146,32 +158,44 @@ impl Sites {
 mod tests {
     use super::*;
 
-    fn site(origins: &[&str]) -> Site {
-        Site {
-            name: "a.example".into(),
-            hosts: vec![HostPattern::parse("a.example").unwrap()],
-            origins: origins.iter().map(|o| (*o).into()).collect(),
-            health: None,
-        }
-    }
-
     #[test]
     fn in_flight_requests_have_their_places_and_not_one_more() {
-        let sites = Sites::resolve(&[site(&["127.0.0.1:9"])], &EdgeLimits::default()).unwrap();
-        let route = sites.find("a.example").unwrap();
         let limits = EdgeLimits {
             origin_inflight_max: 3,
             origin_uploads_max: 2,
             origin_tunnels_max: 1,
             ..EdgeLimits::default()
         };
+        let sites = Sites::resolve(&[Site::test("a.example", "127.0.0.1:9")], &limits).unwrap();
+        let route = sites.find("a.example").unwrap();
         for (stay, most) in [(Stay::Tunnel, 1), (Stay::Upload, 2), (Stay::Exchange, 3)] {
-            let seats: Vec<_> = (0..most).map(|_| route.enter(stay, &limits).unwrap()).collect();
-            assert!(route.enter(stay, &limits).is_none(), "{stay:?}");
-            assert!(stay == Stay::Exchange || route.enter(Stay::Exchange, &limits).is_some());
-            drop(seats);
-            assert!(route.enter(stay, &limits).is_some(), "{stay:?}");
+            assert_eq!((0..9).filter(|_| route.enter(stay)).count(), most, "{stay:?}");
+            route.leave(stay);
+            assert!(route.enter(stay) && !route.enter(stay), "{stay:?}");
         }
-        assert_eq!(route.in_flight(), 0);
+        assert_eq!((route.in_flight(), route.staying()), (3, [2, 1]));
+    }
+
+    #[test]
+    fn a_site_that_says_what_its_origin_can_do_gets_no_more() {
+        let site = Site { inflight_max: Some(2), ..Site::test("a.example", "127.0.0.1:9") };
+        let sites = Sites::resolve(&[site], &EdgeLimits::default()).unwrap();
+        let route = sites.find("a.example").unwrap();
+        assert_eq!((0..9).filter(|_| route.enter(Stay::Exchange)).count(), 2);
+    }
+}
+
+#[cfg(test)]
+impl Site {
+    /// One site of one host and one origin.
+    pub(crate) fn test(host: &str, origin: &str) -> Self {
+        Self {
+            name: host.into(),
+            hosts: vec![HostPattern::parse(host).unwrap()],
+            origins: vec![origin.into()],
+            health: None,
+            share: 1,
+            inflight_max: None,
+        }
     }
 }

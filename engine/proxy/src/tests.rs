@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_proxy::http_proxy;
-use seawall_model::{
-    Client, ClientUnits, DecisionRecord, Generation, HostPattern, Tick, VerdictKind,
-};
+use seawall_model::{Client, ClientUnits, DecisionRecord, Generation, Tick, VerdictKind};
 use seawall_ruleset::{
     Handle, HostSettings, Live, Purpose, ReadError, Sandbox, SandboxLimits, Sources, Store,
     Workshop,
@@ -76,18 +74,15 @@ struct World {
 fn config(origin: SocketAddr, limits: EdgeLimits) -> EdgeConfig {
     EdgeConfig {
         listen_tls: Vec::new(),
+        handed: Vec::new(),
         shown: None,
         listen: vec![([127, 0, 0, 1], 0).into()],
         workers: 1,
         units: ClientUnits::default(),
         trusted: TrustedProxies::default(),
-        sites: vec![Site {
-            name: "a.example".into(),
-            hosts: vec![HostPattern::parse("a.example").unwrap()],
-            origins: vec![origin.to_string().into()],
-            health: None,
-        }],
+        sites: vec![Site::test("a.example", &origin.to_string())],
         limits,
+        memory: None,
     }
 }
 
@@ -434,7 +429,11 @@ async fn what_nobody_admitted_is_refused_by_the_hooks_too() {
 
     let proxy = Arc::new(http_proxy(
         &Arc::default(),
-        Service { edge: Arc::clone(&edge), stop: Stopper::new().1 },
+        Service {
+            edge: Arc::clone(&edge),
+            stop: Stopper::new().1,
+            processor: Arc::new(edge.processor()),
+        },
     ));
     let session = ServerSession::new_http1(Box::new(stream));
     let (_stop, stop) = tokio::sync::watch::channel(false);

@@ -20,6 +20,7 @@ use crate::key::{KeyBuilder, Seed};
 use crate::levels::{LevelChange, LevelMemory, LevelTerms, LevelsNow};
 use crate::limit::{LIMIT_KEY_BYTES, LimitTable};
 use crate::newest::Epoch;
+use crate::shares::Regulars;
 use crate::table::Filled;
 use crate::track::{BYTES_KEY_BYTES, REQUESTS_KEY_BYTES, TrackTable, Weighed};
 
@@ -238,6 +239,7 @@ pub struct State {
     bans: Arc<Bans>,
     memory: Arc<LevelMemory>,
     by_hand: Arc<ByHand>,
+    regulars: Arc<Regulars>,
     levels: LevelsNow,
 }
 
@@ -252,8 +254,16 @@ impl State {
     #[must_use]
     pub fn with_limits(seed: Seed, specs: &[CounterSpec], limits: StateLimits) -> Self {
         let bans = Arc::new(Bans::new(&seed, limits.bans));
-        let (memory, by_hand, levels) = (Arc::default(), Arc::default(), LevelsNow::default());
-        let empty = Self { seed, epoch: 0, counters: Vec::new(), bans, memory, by_hand, levels };
+        let empty = Self {
+            seed,
+            epoch: 0,
+            counters: Vec::new(),
+            bans,
+            memory: Arc::default(),
+            by_hand: Arc::default(),
+            regulars: Arc::default(),
+            levels: LevelsNow::default(),
+        };
         let (counters, _) = empty.carry_counters(specs, 0);
         Self { counters, ..empty }
     }
@@ -275,6 +285,7 @@ impl State {
             bans: Arc::clone(&self.bans),
             memory: Arc::clone(&self.memory),
             by_hand: Arc::clone(&self.by_hand),
+            regulars: Arc::clone(&self.regulars),
             levels: LevelsNow::default(),
         };
         (next, report)
@@ -365,6 +376,12 @@ impl State {
     #[must_use]
     pub fn bans(&self) -> &Bans {
         &self.bans
+    }
+
+    /// The clients that sites know, which all generations share.
+    #[must_use]
+    pub fn regulars(&self) -> &Regulars {
+        &self.regulars
     }
 
     /// Ends the holds of the limit `name`, or of all, that began at `since` or later; says how many

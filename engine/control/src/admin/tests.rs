@@ -42,7 +42,10 @@ impl Server {
                     board: Arc::default(),
                     archive: Archive::new(std::path::Path::new("none")),
                 });
-                let desk = Desk { bell: ringing, status, enable, bans, levels, history };
+                let still = Arc::default();
+                let upgrade: Upgrade = Arc::new(|| tokio::sync::oneshot::channel().1);
+                let desk =
+                    Desk { bell: ringing, still, upgrade, status, enable, bans, levels, history };
                 serve(listener, desk, stopped).await.unwrap();
             });
         });

@@ -138,6 +138,20 @@ limits! {
     origin_uploads_max: 1, 1_000_000;
     /// WebSockets, beside them.
     origin_tunnels_max: 1, 1_000_000;
+    /// Requests of one site that wait for a place at its origins.
+    queue_max: 0, 100_000;
+    /// Milliseconds that they wait.
+    queue_ms: 10, 60_000;
+    /// Requests of one client under way above which it waits behind others.
+    light_client_max: 0, 1_000_000;
+    /// Milliseconds before a site's trouble at which a known client was served first.
+    regular_after_ms: 0, 86_400_000;
+    /// Milliseconds without trouble after which a site is calm.
+    calm_after_ms: 1_000, 3_600_000;
+    /// Bytes that are sent to visitors in a second, shared among sites; 0 for no such limit.
+    egress_bytes_per_s: 0, 1_000_000_000_000;
+    /// Bytes of memory that the process should not go beyond.
+    memory_bytes_max: 33_554_432, 1_000_000_000_000_000;
     /// Bytes of a body that are read before its origin hears of it. The engine keeps 64 KiB, and
     /// what is read last may be a frame of 16 more.
     body_ahead_bytes_max: 0, 49_152;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use seawall_model::{ClientUnits, HostPattern, Prefix};
 use seawall_ruleset::{TRUSTED_KEYS_MAX, TrustedKey};
+use seawall_state::WEIGHT_MAX;
 use toml::Spanned;
 
 use super::limits::{Limits, within};
@@ -31,6 +32,9 @@ pub const CERTIFICATES_MAX: usize = 10_000;
 pub const NEVER_BAN_MAX: usize = 1_000;
 /// Most sites: each costs a share of every table that is kept per site.
 pub const SITES_MAX: usize = 10_000;
+
+/// Most requests that an origin can be said to do at once.
+const INFLIGHT_MAX: u64 = 1_000_000;
 
 /// A checked configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +100,10 @@ pub struct SiteConfig {
     pub health: Option<Box<str>>,
     /// The member that it belongs to.
     pub member: Option<Box<str>>,
+    /// What it weighs where things are shared among sites.
+    pub share: u32,
+    /// Requests that one of its origins can do at once, where the host knows.
+    pub inflight_max: Option<u32>,
 }
 
 /// What `typed` means, with relative paths taken from `folder`.
@@ -427,14 +435,10 @@ fn site(
     places: &mut HashMap<HostPattern, Range<usize>>,
     faults: &mut Faults<'_>,
 ) -> Option<SiteConfig> {
-    let Site { hosts: written, origin, health, member, share } = section.get_ref();
-    if let Some(share) = share {
-        match *share.get_ref() {
-            1 => {}
-            2.. => say_unbuilt("a `share` other than 1", share.span(), faults),
-            _ => faults.say(share.span(), "`share` is a whole number from 1".into(), None),
-        }
-    }
+    let Site { hosts: written, origin, health, member, share, inflight_max } = section.get_ref();
+    let share = within(share.as_ref(), "share", (1, WEIGHT_MAX.into()), faults);
+    let inflight = within(inflight_max.as_ref(), "inflight_max", (1, INFLIGHT_MAX), faults);
+    let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     let hosts = hosts(written, section.span(), places, faults);
     let origins = origins::meant(origin, section.span(), faults);
     let health = origins::health(health.as_ref(), faults);
@@ -447,7 +451,15 @@ fn site(
         None => None,
     };
     let name = written.as_ref()?.get_ref().first()?.get_ref().as_str().into();
-    Some(SiteConfig { name, hosts: hosts?, origins: origins?, health: health?, member })
+    Some(SiteConfig {
+        name,
+        hosts: hosts?,
+        origins: origins?,
+        health: health?,
+        member,
+        share: share.map_or(1, number),
+        inflight_max: inflight.map(number),
+    })
 }
 
 fn hosts(

@@ -115,6 +115,7 @@ pub(crate) struct Site {
     pub(crate) health: Text,
     pub(crate) member: Text,
     pub(crate) share: Whole,
+    pub(crate) inflight_max: Whole,
 }
 
 #[derive(Debug, Deserialize)]

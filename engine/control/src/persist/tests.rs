@@ -33,6 +33,7 @@ fn keeper(folder: &Path, wall: Tick, stamp: fn() -> Stamp) -> Keeper {
         stamp,
         now,
         limits: StateLimits::default(),
+        inherits: false,
     }
 }
 

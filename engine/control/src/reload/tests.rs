@@ -123,7 +123,8 @@ impl Bench {
         let reloader = Reloader::new(toy, bell.clone(), board.clone(), clock(), first);
         let mut watch = Watch::new(&root, bell.clone());
         let poll = Duration::from_millis(POLL_MS);
-        let thread = std::thread::spawn(move || reloader.run(poll, || watch.renew()));
+        let thread =
+            std::thread::spawn(move || reloader.run(poll, &Still::default(), || watch.renew()));
         Self { dir, bell, board, published, assembled, thread: Some(thread) }
     }
 

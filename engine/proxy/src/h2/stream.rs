@@ -164,6 +164,7 @@ impl<S: Transport> MeteredStream<S> {
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let now = Instant::now();
         let stalled = self.write_pace.waits(now, &self.limits);
+        self.conn.note_stalled(now);
         ready!(self.write_alarm.poll(cx, stalled, now));
         Poll::Ready(self.violation(|c| &c.write_stalled))
     }
@@ -213,10 +214,13 @@ impl<S: Transport> AsyncWrite for MeteredStream<S> {
         if this.aborted {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
+        let bytes = ready!(this.conn.stake.poll_send(&this.conn, bytes, cx));
         match Pin::new(&mut this.io).poll_write(cx, bytes) {
             Poll::Ready(Ok(wrote)) => {
+                this.conn.stake.note_sent(&this.conn, wrote);
                 if this.write_pace.is_running() {
                     this.write_pace.moved(wrote, Instant::now(), &this.limits);
+                    this.conn.note_moving();
                 }
                 let went = bytes.get(..wrote).unwrap_or_default();
                 let metered = this.meter.went(went, &this.limits);

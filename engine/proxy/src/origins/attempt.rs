@@ -14,7 +14,7 @@ use super::one::Origin;
 use super::pulse::Pulse;
 use crate::EdgeCounters;
 use crate::counters::count;
-use crate::sites::Stay;
+use crate::shares::seats::Stay;
 
 /// What one request has tried so far.
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,6 @@
 //! What an origin and a client see of each other.
 
-use seawall_model::{Client, ClientUnits, HostPattern};
+use seawall_model::{Client, ClientUnits};
 
 use super::*;
 use crate::Site;
@@ -65,12 +65,8 @@ fn a_target_that_names_its_host_becomes_a_path() {
 
 #[test]
 fn a_redirect_to_the_origins_address_becomes_a_path() {
-    let site = Site {
-        name: "a.example".into(),
-        hosts: vec![HostPattern::parse("a.example").unwrap()],
-        origins: vec!["127.0.0.1:9001".into(), "127.0.0.2:80".into()],
-        health: None,
-    };
+    let origins = vec!["127.0.0.1:9001".into(), "127.0.0.2:80".into()];
+    let site = Site { origins, ..Site::test("a.example", "127.0.0.1:9") };
     let sites = Sites::resolve(&[site], &EdgeLimits::default()).unwrap();
     let route = sites.find("a.example").unwrap();
     for (location, shown) in [

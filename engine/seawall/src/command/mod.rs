@@ -17,6 +17,7 @@ mod rule;
 mod run;
 mod status;
 mod test;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 
@@ -61,6 +62,8 @@ pub(crate) enum Word {
     Status(status::Status),
     /// Have the running server read its policy again
     Reload(reload::Reload),
+    /// Have the running server hand over to the program on the disk
+    Upgrade(upgrade::Upgrade),
     /// List the last generations, or show one
     History(history::History),
     /// Say what two generations say differently
@@ -90,6 +93,7 @@ impl Word {
             Self::Rule(rule) => rule.obey(),
             Self::Status(status) => status.obey(),
             Self::Reload(reload) => reload.obey(),
+            Self::Upgrade(upgrade) => upgrade.obey(),
             Self::History(history) => history.obey(),
             Self::Diff(diff) => diff.obey(),
             Self::Rollback(rollback) => rollback.obey(),

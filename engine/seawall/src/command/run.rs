@@ -9,20 +9,24 @@ use std::time::Duration;
 
 use clap::Args;
 use seawall_control::{
-    Bell, CertificateText, CertificateWatch, Certificates, Config, ControlPlane, First, Keeper,
-    clock, raise_open_files, random_seed, read_certificates,
+    Bell, CertificateText, CertificateWatch, Certificates, Config, ControlPlane, EdgeReport,
+    Estate, First, Keeper, MemoryWatch, Socket, Taker, Upgrade, Upgraded, clock, raise_open_files,
+    random_seed, read_certificates,
 };
 use seawall_model::Now;
 use seawall_proxy::{
-    BadHead, ClientHeader, DataPlane, EdgeConfig, EdgeLimits, EdgeSnapshot, Identities,
-    IdentityError, OriginSnapshot, PemPair, Running, Shown, Site, TrustedProxies,
+    BadHead, ClientHeader, DataPlane, Door, Drained, EdgeConfig, EdgeLimits, EdgeSnapshot,
+    Identities, IdentityError, Listening, MemoryGauge, MemoryUsed, OriginSnapshot, PemPair,
+    Running, Shown, Site, SiteSnapshot, TrustedProxies,
 };
 use seawall_state::{RECORDS_MAX, Ring, StateLimits};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
 
 use super::ConfigFile;
 use super::files::fit;
+use super::upgrade::hand_over;
 use crate::exit::{Exit, fail, tell};
 use crate::logger;
 use crate::policy::{self, Host};
@@ -30,12 +34,19 @@ use crate::policy::{self, Host};
 /// Milliseconds that requests in flight have to end after SIGTERM: DESIGN's 15 s with a second
 /// left to stop everything else.
 const DRAIN_MS: u64 = 14_000;
+/// Milliseconds that the connections of a process have to end by themselves once its successor
+/// serves: an idle one ends in seconds, and what is cut after ten minutes is a download or a
+/// WebSocket that would otherwise hold a second process in memory for an hour.
+const LEAVE_MS: u64 = 600_000;
 
 /// Defend the sites of a configuration.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     #[command(flatten)]
     config: ConfigFile,
+    /// What `seawall` starts by itself: takes over from the server that started it
+    #[arg(long, hide = true)]
+    take_over: bool,
 }
 
 /// What ends or moves a running server.
@@ -43,7 +54,17 @@ struct Signals {
     hang_up: Signal,
     terminate: Signal,
     interrupt: Signal,
+    upgrade: Signal,
 }
+
+/// What a person wants of it.
+enum Wanted {
+    Stop,
+    Upgrade,
+}
+
+/// Who waits to hear what came of an upgrade; a signal's sender reads the log.
+type Waiting = Option<oneshot::Sender<Upgraded>>;
 
 impl Run {
     pub(crate) fn obey(&self) -> Exit {
@@ -56,17 +77,30 @@ impl Run {
                 Ok(signals) => signals,
                 Err(error) => return fail(Exit::Ours, format!("cannot take signals: {error}")),
             };
-            let config = match self.config.load() {
-                Ok(config) => config,
-                Err(exit) => return exit,
-            };
-            match start(&config) {
-                Ok(started) => serve(signals, started).await,
+            let (ask, asked) = mpsc::channel(UPGRADES_ASKED_MAX);
+            match self.start(ask) {
+                Ok(started) => serve(signals, started, asked).await,
                 Err(exit) => exit,
             }
         })
     }
+
+    fn start(&self, ask: mpsc::Sender<oneshot::Sender<Upgraded>>) -> Result<Started, Exit> {
+        let taken = self.take_over.then(Taker::begin).transpose();
+        let taken = taken.map_err(|error| fail(Exit::Wrong, error))?;
+        let config = self.config.load()?;
+        let upgrade: Upgrade = Arc::new(move || {
+            let (tell, told) = oneshot::channel();
+            // Where as many have asked already, this one hears that nobody answers.
+            let _full = ask.try_send(tell);
+            told
+        });
+        start(&config, taken, upgrade)
+    }
 }
+
+/// Those who asked for an upgrade and have not been heard yet.
+const UPGRADES_ASKED_MAX: usize = 8;
 
 /// What runs until it is stopped.
 struct Started {
@@ -75,40 +109,81 @@ struct Started {
     certificates: Option<CertificateWatch>,
 }
 
-/// Loads, binds and serves.
-fn start(config: &Config) -> Result<Started, Exit> {
+/// Loads, binds and serves; with what was taken over, in the place of whoever gave it.
+fn start(
+    config: &Config,
+    taken: Option<(Taker, Vec<Socket>)>,
+    upgrade: Upgrade,
+) -> Result<Started, Exit> {
     let now = clock();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let mut limits = limits(config);
     fit(&mut limits, raise_open_files(), workers).iter().for_each(tell);
     logger::start(config.log_level, &now, limits.engine_log_lines_per_s);
-    let first = first(config, &now)?;
+    let mut first = first(config, &now, taken.is_some())?;
     first.warnings.iter().for_each(tell);
     let handle = first.handle.clone();
-    let generation = handle.load().generation;
+    let (mut taker, handed) = taken.unzip();
     let records = Arc::new(Ring::new(RECORDS_MAX));
     let (shown, certificates) = certificates(config)?;
     let edge = EdgeConfig {
         listen: config.listen.clone(),
         listen_tls: config.listen_tls.clone(),
+        handed: handed.into_iter().flatten().map(listening).collect(),
         shown,
         workers,
         units: config.units,
         trusted: trusted(&config.trusted_proxies),
         sites: config.sites.iter().map(site).collect(),
         limits,
+        memory: memory(config),
     };
     let wrong = |error: &dyn std::fmt::Display| fail(Exit::Wrong, error);
-    let data = DataPlane::bind(edge, handle, records, now.clone()).map_err(|e| wrong(&e))?;
+    let bound = DataPlane::bind(edge, handle.clone(), records, now.clone());
+    let data = bound.map_err(|e| wrong(&e))?;
     for (scheme, address) in data.addresses() {
         tell(format!("listening on {scheme}://{address}"));
     }
+    if let Some(taker) = &mut taker {
+        // All that can be wrong is right: from here on it takes milliseconds.
+        let state = taker.ready().map_err(|e| wrong(&e))?;
+        first.inherit(&state).map_err(|e| wrong(&e))?;
+    }
+    let generation = handle.load().generation;
+    let counters = data.live_counters();
+    let (sites, origins) = (data.sites(), data.origins());
+    let edge: EdgeReport =
+        Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &origins()));
+    let control = ControlPlane::start(config, first, (edge, upgrade), now);
+    let mut control = control.map_err(|e| wrong(&e))?;
     let running = data.start().map_err(|e| wrong(&e))?;
-    let (counters, origins) = (running.live_counters(), running.live_origins());
-    let edge = Arc::new(move || edge_report(&counters.snapshot(), &origins()));
-    let control = ControlPlane::start(config, first, edge, now).map_err(|e| wrong(&e))?;
+    if let Some(taker) = taker {
+        succeed(taker, &mut control);
+    }
     tell(format!("ready, generation {generation}"));
     Ok(Started { control, running, certificates })
+}
+
+/// How much memory is used, where there is a limit to hold it against.
+fn memory(config: &Config) -> Option<MemoryGauge> {
+    let watch = MemoryWatch::find(config.limits.memory_bytes_max);
+    let most = watch.most()?;
+    Some(Arc::new(move || Some(MemoryUsed { bytes: watch.used()?, most })))
+}
+
+/// Says that this process serves, and has whoever asks find it.
+fn succeed(mut taker: Taker, control: &mut ControlPlane) {
+    // Unheard where the older process gave up, which ends this one; or where it is gone, and then
+    // somebody must serve.
+    let _unheard = taker.serving();
+    if let Err(error) = control.take_name() {
+        tell(format!("nobody finds the admin socket: {error}"));
+    }
+    taker.done();
+}
+
+fn listening((address, socket): Socket) -> Listening {
+    Listening { address, socket }
 }
 
 /// What is shown to clients of TLS, and what looks whether it changes.
@@ -147,16 +222,21 @@ fn identities(texts: &[CertificateText]) -> Result<Identities, IdentityError> {
     Identities::read(&texts.iter().map(pair).collect::<Vec<_>>())
 }
 
-/// The data plane's counters and its origins, for the status.
-fn edge_report(counters: &EdgeSnapshot, origins: &[OriginSnapshot]) -> Value {
+/// The data plane's counters, its sites and their origins, for the status.
+fn edge_report(
+    counters: &EdgeSnapshot,
+    sites: &[SiteSnapshot],
+    origins: &[OriginSnapshot],
+) -> Value {
     let refused = BadHead::ALL.iter().zip(counters.heads_refused);
     let refused: Value = refused.map(|(why, count)| (why.word(), count)).collect();
     let named = counters.named().into_iter().map(|(name, count)| (name, Value::from(count)));
-    let origins: Value = origins.iter().map(origin).collect();
-    named.chain([("heads_refused", refused), ("origins", origins)]).collect()
+    let sites: Value = sites.iter().map(site_report).collect();
+    let origins: Value = origins.iter().map(origin_report).collect();
+    named.chain([("heads_refused", refused), ("sites", sites), ("origins", origins)]).collect()
 }
 
-fn origin(of: &OriginSnapshot) -> Value {
+fn origin_report(of: &OriginSnapshot) -> Value {
     json!({
         "site": of.site,
         "address": of.address.to_string(),
@@ -169,7 +249,19 @@ fn origin(of: &OriginSnapshot) -> Value {
     })
 }
 
-fn first(config: &Config, now: &Now) -> Result<First, Exit> {
+/// What one site has of what all share.
+fn site_report(of: &SiteSnapshot) -> Value {
+    let numbers =
+        of.now.iter().chain(&of.total).map(|(name, number)| (*name, Value::from(*number)));
+    let told = [
+        ("name", Value::from(&*of.name)),
+        ("share", Value::from(of.share)),
+        ("is_calm", Value::from(of.is_calm)),
+    ];
+    told.into_iter().chain(numbers).collect()
+}
+
+fn first(config: &Config, now: &Now, inherits: bool) -> Result<First, Exit> {
     let ours = |error: &dyn std::fmt::Display| fail(Exit::Ours, error);
     let loader =
         policy::loader(&config.root, &Host::of(config), now.clone()).map_err(|e| ours(&e))?;
@@ -179,6 +271,7 @@ fn first(config: &Config, now: &Now) -> Result<First, Exit> {
     // A ban on a hop would be one on everybody behind it.
     limits.bans.never.extend(&config.trusted_proxies.nets);
     let keeper = Keeper::new(&config.state_dir, limits, now.clone());
+    let keeper = if inherits { keeper.inheriting() } else { keeper };
     First::load(loader, seed, keeper, &config.state_dir).map_err(|refusal| {
         let _unwritten = write!(std::io::stderr(), "{}", refusal.rendered);
         refusal.complaints.iter().for_each(tell);
@@ -202,6 +295,8 @@ fn site(of: &seawall_control::SiteConfig) -> Site {
         hosts: of.hosts.clone(),
         origins: of.origins.iter().map(|origin| origin.to_string().into()).collect(),
         health: of.health.clone(),
+        share: of.share,
+        inflight_max: of.inflight_max,
     }
 }
 
@@ -264,6 +359,12 @@ fn limits(config: &Config) -> EdgeLimits {
     set(&mut to.origin_uploads_max, from.origin_uploads_max);
     set(&mut to.origin_tunnels_max, from.origin_tunnels_max);
     set(&mut to.body_ahead_bytes_max, from.body_ahead_bytes_max);
+    set(&mut to.queue_max, from.queue_max);
+    set(&mut to.queue_ms, from.queue_ms);
+    set(&mut to.light_client_max, from.light_client_max);
+    set(&mut to.regular_after_ms, from.regular_after_ms);
+    set(&mut to.calm_after_ms, from.calm_after_ms);
+    set(&mut to.egress_bytes_per_s, from.egress_bytes_per_s);
     to
 }
 
@@ -273,30 +374,141 @@ impl Signals {
             hang_up: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            upgrade: signal(SignalKind::user_defined2())?,
         })
     }
 
-    /// Waits for a signal to stop, and reloads at each SIGHUP until then.
-    async fn stop(&mut self, bell: &Bell) {
+    /// Waits for a signal that moves the whole, and reloads at each SIGHUP until then.
+    async fn next(&mut self, bell: &Bell) -> Wanted {
         loop {
             tokio::select! {
                 _ = self.hang_up.recv() => bell.hang_up(),
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return Wanted::Stop,
+                _ = self.interrupt.recv() => return Wanted::Stop,
+                _ = self.upgrade.recv() => return Wanted::Upgrade,
             }
+        }
+    }
+
+    /// Waits for a signal to stop.
+    async fn stop(&mut self, bell: &Bell) {
+        while let Wanted::Upgrade = self.next(bell).await {
+            tell("stopping: no successor is started");
         }
     }
 }
 
-/// Serves until told to stop, then lets requests in flight end; told again, stops at once.
-async fn serve(mut signals: Signals, started: Started) -> Exit {
+/// Serves until told to stop, then lets requests in flight end; told again, stops at once. Where a
+/// successor took over, ends when the last of its connections does.
+async fn serve(
+    mut signals: Signals,
+    started: Started,
+    mut asked: mpsc::Receiver<oneshot::Sender<Upgraded>>,
+) -> Exit {
+    let bell = started.control.bell();
+    let door = started.running.door();
+    let mut under_way: Option<(Waiting, oneshot::Receiver<Upgraded>)> = None;
+    loop {
+        let outcome = async {
+            match &mut under_way {
+                Some((_, outcome)) => outcome.await,
+                None => std::future::pending().await,
+            }
+        };
+        let waiting = tokio::select! {
+            outcome = outcome => {
+                let waiting = under_way.take().and_then(|(waiting, _)| waiting);
+                if conclude(outcome, waiting, &started.control.estate()) {
+                    break leave(signals, started).await;
+                }
+                continue;
+            }
+            wanted = signals.next(&bell) => match wanted {
+                Wanted::Stop => break stop(signals, started).await,
+                Wanted::Upgrade => None,
+            },
+            Some(waiting) = asked.recv() => Some(waiting),
+        };
+        if under_way.is_some() {
+            refuse(waiting, "an upgrade is under way already");
+            continue;
+        }
+        tell("starting a successor");
+        under_way = match begin(door.clone(), started.control.estate()) {
+            Ok(outcome) => Some((waiting, outcome)),
+            Err(error) => {
+                refuse(waiting, &error.to_string());
+                None
+            }
+        };
+    }
+}
+
+fn refuse(waiting: Waiting, why: &str) {
+    tell(format!("no successor is started: {why}"));
+    // A signal's sender has nobody waiting.
+    let _unheard = waiting.map(|waiting| waiting.send(Upgraded::Refused { why: why.to_owned() }));
+}
+
+/// Hands over on a thread of its own.
+fn begin(door: Door, estate: Estate) -> std::io::Result<oneshot::Receiver<Upgraded>> {
+    let (done, outcome) = oneshot::channel();
+    std::thread::Builder::new().name("seawall-upgrade".into()).spawn(move || {
+        // Nobody hears it where this process stops meanwhile.
+        let _unheard = done.send(hand_over(&door, &estate));
+    })?;
+    Ok(outcome)
+}
+
+/// Tells what came of an upgrade, and says whether a successor serves.
+fn conclude(
+    outcome: Result<Upgraded, oneshot::error::RecvError>,
+    waiting: Waiting,
+    estate: &Estate,
+) -> bool {
+    let failed = |_| Upgraded::Refused { why: "handing over failed inside Seawall".to_owned() };
+    let upgraded = outcome.unwrap_or_else(failed);
+    estate.note(&upgraded);
+    match &upgraded {
+        Upgraded::Done { pid, took_ms, shut_ms } => tell(format!(
+            "process {pid} serves now ({took_ms} ms; newcomers waited {shut_ms} ms); \
+             this one ends with its connections"
+        )),
+        Upgraded::Refused { why } => {
+            tell(format!("the upgrade is refused, this one goes on: {why}"))
+        }
+    }
+    let is_done = matches!(upgraded, Upgraded::Done { .. });
+    let _unheard = waiting.map(|waiting| waiting.send(upgraded));
+    is_done
+}
+
+/// Stops within the time that SIGTERM gives.
+async fn stop(signals: Signals, started: Started) -> Exit {
+    tell("stopping; requests in flight may end");
+    end(signals, started, |running| running.drain(Duration::from_millis(DRAIN_MS)), None).await
+}
+
+/// Ends when the last connection does, since a successor serves; told to stop, as ever.
+async fn leave(signals: Signals, started: Started) -> Exit {
+    let door = started.running.door();
+    end(signals, started, |running| running.leave(Duration::from_millis(LEAVE_MS)), Some(door))
+        .await
+}
+
+/// Has the data plane end in one way or the other. The first signal to stop hurries what may be
+/// hurried, and the next ends at once.
+async fn end(
+    mut signals: Signals,
+    started: Started,
+    how: impl FnOnce(Running) -> Drained + Send + 'static,
+    mut hurried: Option<Door>,
+) -> Exit {
     let Started { control, running, certificates } = started;
     let bell = control.bell();
-    signals.stop(&bell).await;
-    tell("stopping; requests in flight may end");
-    let (done, drained) = tokio::sync::oneshot::channel();
+    let (done, mut drained) = oneshot::channel();
     let draining = move || {
-        let ended = running.drain(Duration::from_millis(DRAIN_MS));
+        let ended = how(running);
         drop((control, certificates));
         // Told twice, nobody waits any more.
         let _unheard = done.send(ended);
@@ -304,12 +516,25 @@ async fn serve(mut signals: Signals, started: Started) -> Exit {
     if let Err(error) = std::thread::Builder::new().name("seawall-drain".into()).spawn(draining) {
         return fail(Exit::Ours, format!("cannot stop in order: {error}"));
     }
-    tokio::select! {
-        ended = drained => match ended {
-            Ok(ended) => tell(format!("stopped; {} ended, {} cut", ended.finished, ended.cut)),
-            Err(_) => return fail(Exit::Ours, "stopping failed"),
-        },
-        () = signals.stop(&bell) => tell("stopped at once"),
+    loop {
+        tokio::select! {
+            ended = &mut drained => match ended {
+                Ok(ended) => {
+                    tell(format!("stopped; {} ended, {} cut", ended.finished, ended.cut));
+                    return Exit::Fine;
+                }
+                Err(_) => return fail(Exit::Ours, "stopping failed"),
+            },
+            () = signals.stop(&bell) => match hurried.take() {
+                Some(door) => {
+                    tell("stopping; requests in flight may end");
+                    door.hurry(Duration::from_millis(DRAIN_MS));
+                }
+                None => {
+                    tell("stopped at once");
+                    return Exit::Fine;
+                }
+            },
+        }
     }
-    Exit::Fine
 }

@@ -23,6 +23,7 @@ const LEVELS: u8 = 2;
 const COUNTER: u8 = 3;
 const BY_HAND: u8 = 4;
 const EPOCH: u8 = 5;
+const REGULARS: u8 = 6;
 /// Milliseconds by which a request may be counted later than it was begun: what was used so
 /// shortly before a mark counts as used after it.
 const LATE_MS: u64 = 1_000;
@@ -39,6 +40,7 @@ impl State {
         out.section(BANS, |out| self.bans.store(out));
         out.section(LEVELS, |out| self.memory.store(out));
         out.section(BY_HAND, |out| self.by_hand.store(out));
+        out.section(REGULARS, |out| self.regulars.store(out));
         let mut written = HashSet::new();
         for counter in &self.counters {
             // Two specs of one identity are one counter.
@@ -81,7 +83,9 @@ impl State {
     /// Whether anything was counted, banned, lifted or entered since `mark`.
     #[must_use]
     pub fn is_changed_since(&self, mark: &Mark) -> bool {
-        mark.edits != self.edits() || self.counters.iter().any(|counter| counter.used(mark.at))
+        mark.edits != self.edits()
+            || self.regulars.is_used_since(mark.at)
+            || self.counters.iter().any(|counter| counter.used(mark.at))
     }
 
     fn edits(&self) -> u64 {
@@ -112,6 +116,7 @@ fn restore(
             BANS => restored.bans = state.bans.load(section)?,
             LEVELS => state.memory.load(section)?,
             BY_HAND => state.by_hand.load(section)?,
+            REGULARS => state.regulars.load(section)?,
             COUNTER => {
                 let identity = state.load_counter(section, &ours, &mut restored.counters)?;
                 missing.remove(identity);

@@ -1,0 +1,164 @@
+//! When the whole host has too little of something: memory, places or processor.
+//!
+//! Ten times a second each is looked at as a percentage of what there is, and the worst decides the
+//! step ([`Step`]). *Tight*: a connection that waits for a request is ended after two seconds.
+//! *Scarce*: clients whom no site knows are reset at accept, and their requests on connections that
+//! they have are answered 503; no body is read ahead for them. *Last*: whatever waits is ended at
+//! once, and so are the answers that their clients do not take, the longest first.
+//!
+//! Places alone never lead beyond *tight*: past that, room is made connection by connection.
+//!
+//! Where this does not protect you: from a limit that nobody told us. Without a limit on the
+//! process's memory (a control group's, or `memory_bytes_max`) there is nothing to hold it against,
+//! and the kernel ends what it finds largest.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use seawall_model::{Client, Tick};
+use seawall_state::{Regulars, State, Step, StepTerms};
+
+use crate::EdgeLimits;
+use crate::counters::count;
+use crate::edge::Edge;
+use crate::registry::Registry;
+
+/// Memory that is used, of how much; nothing where there is no limit.
+pub type MemoryGauge = Arc<dyn Fn() -> Option<MemoryUsed> + Send + Sync>;
+
+/// What a [`MemoryGauge`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryUsed {
+    /// Bytes that cannot be had back for the asking.
+    pub bytes: u64,
+    /// Bytes at which the process is ended, or would be too large for its host.
+    pub most: u64,
+}
+
+/// Lateness of a worker, in microseconds, that counts as all of its processor being used: a tenth of
+/// a second is what a person notices.
+const LATE_US_ALL: u64 = 100_000;
+
+/// How bad it is.
+#[derive(Default)]
+pub(crate) struct Overload {
+    gauge: Option<MemoryGauge>,
+    step: AtomicU8,
+    /// The worst lateness that a worker told of since the last look.
+    late_us: AtomicU64,
+}
+
+impl std::fmt::Debug for Overload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Overload").field("step", &self.step()).finish_non_exhaustive()
+    }
+}
+
+impl Overload {
+    pub(crate) fn new(gauge: Option<MemoryGauge>) -> Self {
+        Self { gauge, ..Self::default() }
+    }
+
+    pub(crate) fn step(&self) -> Step {
+        Step::of(self.step.load(Relaxed))
+    }
+
+    /// Notes by how much a worker comes late to what it has to do.
+    pub(crate) fn note_late(&self, late_us: u64) {
+        self.late_us.fetch_max(late_us, Relaxed);
+    }
+
+    /// How long a connection may wait for a request.
+    pub(crate) fn idle_ms(&self, limits: &EdgeLimits) -> u64 {
+        match self.step() {
+            Step::Calm => limits.idle_ms,
+            Step::Tight | Step::Scarce => limits.idle_ms.min(limits.idle_tight_ms),
+            Step::Last => 0,
+        }
+    }
+
+    /// Whether new clients are not let in at the moment.
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.step() >= Step::Scarce
+    }
+
+    /// Looks at everything, for as long as the worker lives that it runs on.
+    pub(crate) async fn watch(edge: Arc<Edge>, registries: Arc<[Arc<Registry>]>) {
+        let pause = Duration::from_millis(edge.limits.overload_look_ms.max(1));
+        loop {
+            tokio::time::sleep(pause).await;
+            let step = edge.overload.look(&edge);
+            if step > Step::Calm {
+                let idle_ms = edge.overload.idle_ms(&edge.limits);
+                for registry in registries.iter() {
+                    let (idle, stalled) = registry.relieve(step, idle_ms, &edge.limits);
+                    edge.counters.overload_idle_closed.fetch_add(idle, Relaxed);
+                    edge.counters.overload_stalled_closed.fetch_add(stalled, Relaxed);
+                }
+            }
+        }
+    }
+
+    /// One look; says how bad it is.
+    fn look(&self, edge: &Edge) -> Step {
+        let limits = &edge.limits;
+        let terms = StepTerms {
+            tight: limits.overload_tight_percent,
+            scarce: limits.overload_scarce_percent,
+            last: limits.overload_last_percent,
+        };
+        let used = self.gauge.as_ref().and_then(|gauge| gauge());
+        let memory = used.map_or(0, |used| percent(used.bytes, used.most));
+        let cpu = percent(self.late_us.swap(0, Relaxed), LATE_US_ALL);
+        let open = edge.counters.open.load(Relaxed);
+        let below_scarce = terms.scarce.saturating_sub(1);
+        let places = percent(open, limits.connections_max as u64).min(below_scarce);
+        let step = self.step().next(memory.max(cpu).max(places), &terms);
+        self.step.store(step as u8, Relaxed);
+        let counters = &edge.counters;
+        counters.overload_step.store(step as u64, Relaxed);
+        counters.memory_percent.store(memory.into(), Relaxed);
+        counters.cpu_late_percent.store(cpu.into(), Relaxed);
+        step
+    }
+}
+
+/// Whether a client that comes while things are scarce is let in: whom a site served before the
+/// last while is.
+pub(crate) fn may_come(edge: &Edge, state: &State, client: &Client, now: Tick) -> bool {
+    if !edge.overload.is_scarce() {
+        return true;
+    }
+    let key = Regulars::key(state.key(), "", &client.key);
+    let is_known = state.regulars().knows(key, now, edge.limits.regular_after_ms);
+    if !is_known {
+        count(&edge.counters.overload_refused);
+    }
+    is_known
+}
+
+fn percent(part: u64, of: u64) -> u8 {
+    let percent = part.saturating_mul(100).checked_div(of).unwrap_or_default();
+    u8::try_from(percent.min(100)).unwrap_or(100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_nothing_is_nothing_and_more_than_all_is_all() {
+        assert_eq!([percent(1, 0), percent(1, 3), percent(9, 3)], [0, 33, 100]);
+    }
+
+    #[test]
+    fn waiting_is_cut_short_as_it_becomes_tight() {
+        let (overload, limits) = (Overload::default(), EdgeLimits::default());
+        let idle = |step: Step| {
+            overload.step.store(step as u8, Relaxed);
+            overload.idle_ms(&limits)
+        };
+        assert_eq!(Step::ALL.map(idle), [15_000, 2_000, 2_000, 0]);
+    }
+}

@@ -1,0 +1,256 @@
+//! Dealing out what flows: who may go on now, and who waits for the next moment.
+//!
+//! A [`Sheet`] says what each site has left; those of a site that has nothing wait in its line,
+//! known clients first, and each tick lets as many go on as what was dealt out will do for. A tick
+//! is a millisecond or a few: that is for how long a site that needs little waits behind those that
+//! want all.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+use seawall_state::{Class, Line, Offer, Sheet};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How much of the last step's cost the reckoned cost of the next takes on: one part in so many.
+const SMOOTHED: u64 = 8;
+
+/// Where one that uses what flows stands.
+#[derive(Debug, Default)]
+pub(crate) struct Pass(AtomicU8);
+
+impl Pass {
+    pub(super) fn is_waiting(&self) -> bool {
+        self.0.load(Relaxed) == WAITS
+    }
+}
+
+const FREE: u8 = 0;
+const WAITS: u8 = 1;
+const MAY: u8 = 2;
+
+#[derive(Debug)]
+struct Waiter {
+    pass: Arc<Pass>,
+    waker: Waker,
+}
+
+#[derive(Debug)]
+struct SiteQueue {
+    line: Line<Waiter>,
+    /// What one of the site uses at a time, as a mean of the last ones.
+    step: u64,
+}
+
+#[derive(Debug)]
+struct Table {
+    sheet: Sheet,
+    queues: Vec<SiteQueue>,
+    /// Sites of whom somebody waits.
+    waiting: Vec<usize>,
+    dealt: Instant,
+}
+
+/// Deals out one thing.
+#[derive(Debug)]
+pub(crate) struct Dealer {
+    table: Mutex<Table>,
+    /// Rings when somebody begins to wait.
+    bell: Notify,
+    /// In percent of what there is.
+    rate: AtomicU8,
+}
+
+impl Dealer {
+    /// Deals out from `sheet`; a step is reckoned with at `step` until one was seen.
+    pub(crate) fn new(sheet: Sheet, sites: usize, step: u64) -> Self {
+        let queue = || SiteQueue { line: Line::new(usize::MAX), step };
+        let queues = std::iter::repeat_with(queue).take(sites).collect();
+        let table = Table { sheet, queues, waiting: Vec::new(), dealt: Instant::now() };
+        Self { table: Mutex::new(table), bell: Notify::new(), rate: AtomicU8::new(100) }
+    }
+
+    /// Whether one of `site` may go on; else it is woken when it may.
+    pub(crate) fn poll(
+        &self,
+        site: usize,
+        (pass, class): (&Arc<Pass>, impl FnOnce() -> Class),
+        cx: &Context<'_>,
+    ) -> Poll<()> {
+        match pass.0.load(Relaxed) {
+            MAY => {
+                pass.0.store(FREE, Relaxed);
+                return Poll::Ready(());
+            }
+            WAITS => return Poll::Pending,
+            _ => {}
+        }
+        let mut table = self.table.lock();
+        if table.may_go_on(site) {
+            return Poll::Ready(());
+        }
+        table.refill(self.rate.load(Relaxed));
+        if table.may_go_on(site) {
+            return Poll::Ready(());
+        }
+        pass.0.store(WAITS, Relaxed);
+        let waiter = Waiter { pass: Arc::clone(pass), waker: cx.waker().clone() };
+        if !table.wait(site, class(), waiter) {
+            pass.0.store(FREE, Relaxed);
+            return Poll::Ready(());
+        }
+        drop(table);
+        self.bell.notify_one();
+        Poll::Pending
+    }
+
+    /// What one of `site` used.
+    pub(crate) fn spend(&self, site: usize, units: u64) {
+        let mut table = self.table.lock();
+        table.sheet.spend(site, units);
+        if let Some(queue) = table.queues.get_mut(site) {
+            queue.step = queue.step.saturating_sub(queue.step / SMOOTHED) + units / SMOOTHED;
+        }
+    }
+
+    /// Deals out what became available since the last time, and lets go on whom it will do for;
+    /// says whether somebody still waits.
+    pub(crate) fn tick(&self) -> bool {
+        let mut table = self.table.lock();
+        table.refill(self.rate.load(Relaxed));
+        table.release();
+        !table.waiting.is_empty()
+    }
+
+    /// From now on so many percent of what there is are dealt out.
+    pub(crate) fn set_rate(&self, percent: u8) {
+        self.rate.store(percent, Relaxed);
+    }
+
+    /// Waits until somebody waits.
+    pub(crate) async fn rung(&self) {
+        self.bell.notified().await;
+    }
+}
+
+impl Table {
+    /// Whether a newcomer of `site` may: not before those who wait.
+    fn may_go_on(&self, site: usize) -> bool {
+        let Some(queue) = self.queues.get(site) else { return true };
+        queue.line.is_empty() && self.sheet.has_left(site)
+    }
+
+    fn refill(&mut self, percent: u8) {
+        let now = Instant::now();
+        let elapsed = now.saturating_duration_since(self.dealt);
+        let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        if elapsed_us == 0 {
+            return;
+        }
+        self.dealt = now;
+        self.sheet.refill(elapsed_us.saturating_mul(u64::from(percent)) / 100);
+    }
+
+    fn wait(&mut self, site: usize, class: Class, waiter: Waiter) -> bool {
+        let Some(queue) = self.queues.get_mut(site) else { return false };
+        if queue.line.is_empty() {
+            self.waiting.push(site);
+        }
+        // Nobody is refused: there are no more of them than connections.
+        matches!(queue.line.offer(class, waiter), Offer::Waits)
+    }
+
+    fn release(&mut self) {
+        let Self { sheet, queues, waiting, .. } = self;
+        for site in waiting.iter() {
+            let Some(queue) = queues.get_mut(*site) else { continue };
+            let steps = sheet.left(*site).div_ceil(queue.step.max(1));
+            for _ in 0..steps {
+                let Some(Waiter { pass, waker }) = queue.line.next() else { break };
+                pass.0.store(MAY, Relaxed);
+                waker.wake();
+            }
+        }
+        waiting.retain(|site| queues.get(*site).is_some_and(|queue| !queue.line.is_empty()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn context() -> Context<'static> {
+        Context::from_waker(Waker::noop())
+    }
+
+    fn dealer() -> Dealer {
+        // A unit a microsecond, and a millisecond of it at once.
+        Dealer::new(Sheet::new(1_000_000, 1_000, [1, 1]), 2, 100)
+    }
+
+    fn first() -> Class {
+        Class::First
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_something_left_goes_on_and_who_has_not_waits_for_a_tick() {
+        let (dealer, cx) = (dealer(), context());
+        let [one, two, other] = [const { () }; 3].map(|()| Arc::new(Pass::default()));
+        assert!(dealer.poll(0, (&one, first), &cx).is_ready());
+        dealer.spend(0, 1_500);
+        assert!(dealer.poll(0, (&one, first), &cx).is_pending());
+        assert!(dealer.poll(0, (&two, first), &cx).is_pending());
+        assert!(dealer.poll(1, (&other, first), &cx).is_ready(), "its neighbour does not wait");
+        dealer.rung().await;
+        assert!(dealer.tick());
+        assert!(dealer.poll(0, (&one, first), &cx).is_pending(), "nothing was dealt out yet");
+        tokio::time::advance(Duration::from_micros(600)).await;
+        // What is left will do for one of its usual steps.
+        assert!(dealer.tick());
+        assert!(dealer.poll(0, (&one, first), &cx).is_ready());
+        assert!(dealer.poll(0, (&two, first), &cx).is_pending());
+        tokio::time::advance(Duration::from_millis(5)).await;
+        assert!(!dealer.tick());
+        assert!(dealer.poll(0, (&two, first), &cx).is_ready());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newcomer_does_not_overtake_and_a_known_one_does() {
+        let (dealer, cx) = (dealer(), context());
+        let [flood, known, late] = [const { () }; 3].map(|()| Arc::new(Pass::default()));
+        dealer.spend(0, 1_100);
+        assert!(dealer.poll(0, (&flood, || Class::Third), &cx).is_pending());
+        tokio::time::advance(Duration::from_micros(200)).await;
+        // There is something again, but somebody waits for it.
+        assert!(dealer.poll(0, (&late, || Class::Third), &cx).is_pending());
+        assert!(dealer.poll(0, (&known, first), &cx).is_pending());
+        dealer.tick();
+        assert!(dealer.poll(0, (&known, first), &cx).is_ready());
+        assert!(dealer.poll(0, (&flood, || Class::Third), &cx).is_pending());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_belongs_to_no_site_never_waits() {
+        let (dealer, cx) = (dealer(), context());
+        dealer.spend(7, 1_000_000);
+        assert!(dealer.poll(7, (&Arc::default(), first), &cx).is_ready());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_the_rate_is_half_of_what_there_is() {
+        let (dealer, cx) = (dealer(), context());
+        dealer.set_rate(50);
+        dealer.spend(0, 2_000);
+        let one = Arc::new(Pass::default());
+        assert!(dealer.poll(0, (&one, first), &cx).is_pending());
+        tokio::time::advance(Duration::from_micros(1_900)).await;
+        assert!(dealer.tick());
+        tokio::time::advance(Duration::from_micros(400)).await;
+        assert!(!dealer.tick());
+        assert!(dealer.poll(0, (&one, first), &cx).is_ready());
+    }
+}

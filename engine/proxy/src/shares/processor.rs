@@ -1,0 +1,177 @@
+//! The processor's time, shared among sites.
+//!
+//! Each worker is one thread on which all its connections take turns. Who wants more turns than
+//! there are makes everybody wait: two hundred connections of a flood are two hundred steps before
+//! it is a neighbour's turn again. So the time of each step is measured, from a connection's wake-up
+//! to when it waits again: reading, judging, rules, handshakes, forwarding, all of it. It is charged
+//! to the connection's site, and a site that has used up what it was dealt waits for the next
+//! millisecond. While the processor is not wanted by others, a site has all of it.
+//!
+//! How much there is to be dealt out cannot be known beforehand: the kernel and other programs take
+//! their parts. It is found as TCP finds a line's rate: while the worker comes late to its own
+//! ticks, a tenth less is dealt out at each, else one percent more.
+//!
+//! Over HTTP/2 the library steps each request apart from its connection: these wait for a turn once
+//! each and are charged a fixed cost.
+//!
+//! Where this does not protect you: what a connection costs before its site is known (an accept, a
+//! ClientHello or one head) waits for nobody and is charged afterwards. The limits on a client's
+//! connections are for that.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use seawall_state::Sheet;
+use tokio::time::Instant;
+
+use super::dealer::Dealer;
+use crate::EdgeLimits;
+use crate::conn::Conn;
+use crate::counters::count;
+use crate::edge::Edge;
+
+/// Nanoseconds that there are in a second.
+const PER_S: u64 = 1_000_000_000;
+/// Nanoseconds that a step is reckoned with before one was seen.
+const STEP_NS: u64 = 20_000;
+/// Nanoseconds that a request over HTTP/2 is charged: what one over HTTP/1 takes, with its frames.
+const H2_REQUEST_NS: u64 = 60_000;
+/// The least that is dealt out, in percent: where the machine is busy with other things, coming late
+/// does not end by dealing out less.
+const RATE_MIN: u8 = 25;
+/// The most: the rest is for what is no step of a site's.
+const RATE_MAX: u8 = 98;
+/// The pause between ticks while the worker has little to do, in milliseconds.
+const CALM_TICK_MS: u64 = 10;
+
+/// One worker's processor.
+#[derive(Debug)]
+pub(crate) struct Processor {
+    dealer: Dealer,
+    /// Nanoseconds of steps since the last tick.
+    busy_ns: AtomicU64,
+    /// By how much the last ticks came late, in microseconds, as a mean.
+    late_us: AtomicU64,
+}
+
+impl Processor {
+    pub(crate) fn new(limits: &EdgeLimits, weights: &[u32]) -> Self {
+        let sheet = Sheet::new(PER_S, limits.cpu_depth_us, weights.iter().copied());
+        let dealer = Dealer::new(sheet, weights.len(), STEP_NS);
+        dealer.set_rate(RATE_MAX);
+        Self { dealer, busy_ns: AtomicU64::new(0), late_us: AtomicU64::new(0) }
+    }
+
+    /// By how much the worker comes late to its ticks, in microseconds.
+    pub(crate) fn late_us(&self) -> u64 {
+        self.late_us.load(Relaxed)
+    }
+
+    /// Deals out what there is, for as long as the worker lives.
+    pub(crate) async fn run(self: Arc<Self>, edge: Arc<Edge>) {
+        let tick_ms = edge.limits.cpu_tick_ms.max(1);
+        let mut rate = RATE_MAX;
+        let mut pause_ms = CALM_TICK_MS;
+        loop {
+            let began = Instant::now();
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
+                () = self.dealer.rung(), if pause_ms > tick_ms => {}
+            }
+            let took = began.elapsed();
+            edge.overload.note_late(self.late_us());
+            rate = self.adjust(rate, took, pause_ms, &edge.limits);
+            let waits = self.dealer.tick();
+            let busy = Duration::from_nanos(self.busy_ns.swap(0, Relaxed));
+            let is_busy = waits || busy.as_micros() * 2 > took.as_micros();
+            pause_ms = if is_busy { tick_ms } else { CALM_TICK_MS };
+        }
+    }
+
+    /// A rate for the next moment, from how late the worker came to this one.
+    fn adjust(&self, rate: u8, took: Duration, pause_ms: u64, limits: &EdgeLimits) -> u8 {
+        // The timer itself is as coarse as a millisecond.
+        let due = Duration::from_millis(pause_ms.saturating_add(1));
+        let late = took.saturating_sub(due);
+        let late_us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
+        let mean = self.late_us.load(Relaxed);
+        self.late_us.store(mean - mean / 8 + late_us / 8, Relaxed);
+        let rate = if late_us > limits.cpu_late_us_max {
+            (rate - rate / 10).max(RATE_MIN)
+        } else {
+            rate.saturating_add(1).min(RATE_MAX)
+        };
+        self.dealer.set_rate(rate);
+        rate
+    }
+
+    /// Waits for one request's turn over HTTP/2, and charges it.
+    pub(crate) async fn take_turn(&self, conn: &Conn) {
+        let Some(site) = conn.stake.site() else { return };
+        let pass = Arc::default();
+        let mut has_waited = false;
+        std::future::poll_fn(|cx| {
+            let polled = self.dealer.poll(site, (&pass, || conn.stake.class()), cx);
+            has_waited |= polled.is_pending();
+            polled
+        })
+        .await;
+        if has_waited {
+            conn.stake.count(|counts| count(&counts.cpu_waits));
+        }
+        self.charge(conn, H2_REQUEST_NS);
+    }
+
+    fn charge(&self, conn: &Conn, ns: u64) {
+        self.busy_ns.fetch_add(ns, Relaxed);
+        let Some(site) = conn.stake.site() else { return conn.stake.owe(ns) };
+        let ns = ns.saturating_add(conn.stake.take_owed());
+        self.dealer.spend(site, ns);
+        conn.stake.count(|counts| {
+            counts.cpu_us.fetch_add(ns / 1_000, Relaxed);
+        });
+    }
+}
+
+/// A connection's whole life, each step of which is measured and has to be its site's turn.
+pub(crate) struct Measured<F> {
+    life: Pin<Box<F>>,
+    conn: Arc<Conn>,
+    processor: Arc<Processor>,
+}
+
+impl<F> Measured<F> {
+    pub(crate) fn new(life: F, conn: Arc<Conn>, processor: Arc<Processor>) -> Self {
+        Self { life: Box::pin(life), conn, processor }
+    }
+
+    fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
+        let conn = &self.conn;
+        let Some(site) = conn.stake.site().filter(|_| !conn.is_ended()) else {
+            return Poll::Ready(());
+        };
+        let was_waiting = conn.stake.cpu.is_waiting();
+        let polled = self.processor.dealer.poll(site, (&conn.stake.cpu, || conn.stake.class()), cx);
+        if polled.is_pending() && !was_waiting {
+            conn.stake.count(|counts| count(&counts.cpu_waits));
+        }
+        polled
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Measured<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_turn(cx));
+        let began = Instant::now();
+        let polled = self.life.as_mut().poll(cx);
+        let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.processor.charge(&self.conn, took);
+        polled
+    }
+}

@@ -1,0 +1,130 @@
+//! What one connection has of what sites share.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use seawall_model::SiteId;
+use seawall_state::Class;
+
+use super::dealer::Pass;
+use super::egress::WRITE_BYTES_MAX;
+use super::{Part, Shares, SiteCounts};
+use crate::EdgeLimits;
+use crate::conn::Conn;
+
+/// In place of a site: none is known yet.
+const NONE: u32 = u32::MAX;
+
+/// A connection's stake.
+#[derive(Debug)]
+pub(crate) struct Stake {
+    shares: OnceLock<Arc<Shares>>,
+    /// The site that the connection is charged to.
+    home: AtomicU32,
+    /// The site of its last request, whose flow it uses; another where a hop brings many clients.
+    current: AtomicU32,
+    is_known: AtomicBool,
+    pub(super) cpu: Arc<Pass>,
+    pub(super) egress: Arc<Pass>,
+    /// Nanoseconds of processor that no site was charged with yet.
+    owed_ns: AtomicU64,
+}
+
+impl Stake {
+    pub(crate) fn new() -> Self {
+        Self {
+            shares: OnceLock::new(),
+            home: AtomicU32::new(NONE),
+            current: AtomicU32::new(NONE),
+            is_known: AtomicBool::new(false),
+            cpu: Arc::default(),
+            egress: Arc::default(),
+            owed_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// What it is a stake in; before, it uses nothing of anybody's.
+    pub(super) fn join(&self, shares: &Arc<Shares>) {
+        let _first = self.shares.set(Arc::clone(shares));
+    }
+
+    fn part_of(&self, site: &AtomicU32) -> Option<&Arc<Part>> {
+        self.shares.get()?.parts.get(site.load(Relaxed) as usize)
+    }
+
+    /// The part of the site that it is charged to.
+    pub(super) fn home(&self) -> Option<&Arc<Part>> {
+        self.part_of(&self.home)
+    }
+
+    /// Notes the site that it is charged to.
+    pub(super) fn settle(&self, site: SiteId) {
+        self.home.store(site.0, Relaxed);
+    }
+
+    /// Notes for whom it uses what flows, and whether the site knows its client.
+    pub(crate) fn serve(&self, site: SiteId) {
+        self.current.store(site.0, Relaxed);
+    }
+
+    pub(super) fn note_known(&self, is_known: bool) {
+        self.is_known.store(is_known, Relaxed);
+    }
+
+    /// The number of the site whose flow it uses.
+    pub(super) fn site(&self) -> Option<usize> {
+        Some(self.current.load(Relaxed)).filter(|site| *site != NONE).map(|site| site as usize)
+    }
+
+    /// Where it stands in a line.
+    pub(super) fn class(&self) -> Class {
+        Class::of(self.is_known.load(Relaxed), false)
+    }
+
+    /// Counts something for the site whose flow it uses.
+    pub(super) fn count(&self, count: impl FnOnce(&SiteCounts)) {
+        if let Some(part) = self.part_of(&self.current) {
+            count(&part.counts);
+        }
+    }
+
+    /// How much of `bytes` may be sent now; pending until some may.
+    pub(crate) fn poll_send<'b>(
+        &self,
+        conn: &Conn,
+        bytes: &'b [u8],
+        cx: &Context<'_>,
+    ) -> Poll<&'b [u8]> {
+        let Some(egress) = self.shares.get().and_then(|shares| shares.egress.as_ref()) else {
+            return Poll::Ready(bytes);
+        };
+        ready!(egress.poll(conn, cx));
+        Poll::Ready(bytes.get(..WRITE_BYTES_MAX).unwrap_or(bytes))
+    }
+
+    /// How long the connection may wait for a request.
+    pub(crate) fn idle_ms(&self, limits: &EdgeLimits) -> u64 {
+        self.shares.get().map_or(limits.idle_ms, |shares| shares.overload.idle_ms(limits))
+    }
+
+    /// Notes what was sent.
+    pub(crate) fn note_sent(&self, conn: &Conn, bytes: usize) {
+        self.count(|counts| {
+            counts.egress_bytes.fetch_add(bytes as u64, Relaxed);
+        });
+        if let Some(egress) = self.shares.get().and_then(|shares| shares.egress.as_ref()) {
+            egress.spend(conn, bytes);
+        }
+    }
+
+    /// Notes time that no site can be charged with yet.
+    pub(super) fn owe(&self, ns: u64) {
+        self.owed_ns.fetch_add(ns, Relaxed);
+    }
+
+    /// The time that was owed, once there is a site.
+    pub(super) fn take_owed(&self) -> u64 {
+        if self.owed_ns.load(Relaxed) == 0 { 0 } else { self.owed_ns.swap(0, Relaxed) }
+    }
+}

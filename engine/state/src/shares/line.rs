@@ -1,0 +1,155 @@
+//! Those who wait for a place: a bounded line of three classes.
+//!
+//! The better class goes first, within one whoever came first; where the line is full, a newcomer
+//! takes the place of the last of the worst class below its own. So a flood of the worst class
+//! cannot keep anybody else out of the line, nor hold the line up.
+//!
+//! Where this does not protect you: the worst class can starve while better ones come. It is refused
+//! by its deadline then, and told when to come again.
+
+use std::collections::VecDeque;
+
+/// Who goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// A known client that has little under way.
+    First,
+    /// A known client with much under way, or a new one with little.
+    Second,
+    /// A new client with much under way.
+    Third,
+}
+
+impl Class {
+    /// The class of a client: whether its site knows it, and whether it has much under way.
+    #[must_use]
+    pub const fn of(is_known: bool, is_heavy: bool) -> Self {
+        match (is_known, is_heavy) {
+            (true, false) => Self::First,
+            (true, true) | (false, false) => Self::Second,
+            (false, true) => Self::Third,
+        }
+    }
+}
+
+/// What became of one that wants to wait.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Offer<T> {
+    /// It waits.
+    Waits,
+    /// It waits in the place of this one.
+    Instead(T),
+    /// There is no place for it.
+    Full(T),
+}
+
+/// A bounded line.
+#[derive(Debug)]
+pub struct Line<T> {
+    most: usize,
+    classes: [VecDeque<T>; 3],
+}
+
+impl<T> Line<T> {
+    /// A line for so many.
+    #[must_use]
+    pub const fn new(most: usize) -> Self {
+        Self { most, classes: [VecDeque::new(), VecDeque::new(), VecDeque::new()] }
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.classes.iter().map(VecDeque::len).fold(0, usize::saturating_add)
+    }
+
+    /// Whether nobody does.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.classes.iter().all(VecDeque::is_empty)
+    }
+
+    /// Lets one wait, if there is a place for it.
+    pub fn offer(&mut self, class: Class, one: T) -> Offer<T> {
+        let mut instead = None;
+        if self.len() >= self.most {
+            let below = self.classes.iter_mut().skip((class as usize).saturating_add(1));
+            instead = below.rev().find_map(VecDeque::pop_back);
+            if instead.is_none() {
+                return Offer::Full(one);
+            }
+        }
+        if let Some(line) = self.classes.get_mut(class as usize) {
+            line.push_back(one);
+        }
+        instead.map_or(Offer::Waits, Offer::Instead)
+    }
+
+    /// Whose turn it is.
+    pub fn next(&mut self) -> Option<T> {
+        self.classes.iter_mut().find_map(VecDeque::pop_front)
+    }
+
+    /// Forgets those who do not wait any more.
+    pub fn retain(&mut self, mut waits: impl FnMut(&T) -> bool) {
+        for line in &mut self.classes {
+            line.retain(&mut waits);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_better_class_goes_first_and_then_who_came_first() {
+        let mut line = Line::new(9);
+        for (class, one) in
+            [(Class::Third, 1), (Class::First, 2), (Class::Second, 3), (Class::First, 4)]
+        {
+            assert_eq!(line.offer(class, one), Offer::Waits);
+        }
+        let order: Vec<_> = std::iter::from_fn(|| line.next()).collect();
+        assert_eq!(order, [2, 4, 3, 1]);
+        assert!(line.is_empty());
+    }
+
+    #[test]
+    fn a_full_line_has_room_for_the_better_and_never_grows() {
+        let mut line = Line::new(3);
+        for one in 0..3 {
+            assert_eq!(line.offer(Class::Third, one), Offer::Waits);
+        }
+        assert_eq!(line.offer(Class::Third, 3), Offer::Full(3));
+        assert_eq!(line.offer(Class::Second, 4), Offer::Instead(2), "the last, not the first");
+        assert_eq!(line.offer(Class::First, 5), Offer::Instead(1));
+        assert_eq!(line.offer(Class::First, 6), Offer::Instead(0));
+        assert_eq!(line.offer(Class::First, 7), Offer::Instead(4));
+        assert_eq!(line.offer(Class::First, 8), Offer::Full(8));
+        assert_eq!(line.offer(Class::Second, 9), Offer::Full(9));
+        assert_eq!(line.len(), 3);
+    }
+
+    #[test]
+    fn who_has_gone_leaves_room() {
+        let mut line = Line::new(2);
+        line.offer(Class::First, 1);
+        line.offer(Class::First, 2);
+        line.retain(|one| *one != 1);
+        assert_eq!(line.offer(Class::Third, 3), Offer::Waits);
+        assert_eq!(line.next(), Some(2));
+    }
+
+    #[test]
+    fn a_line_of_no_places_takes_nobody() {
+        assert_eq!(Line::new(0).offer(Class::First, 1), Offer::Full(1));
+    }
+
+    #[test]
+    fn much_under_way_costs_one_class() {
+        assert!(Class::of(true, false) < Class::of(true, true));
+        assert_eq!(Class::of(true, true), Class::of(false, false));
+        assert!(Class::of(false, false) < Class::of(false, true));
+    }
+}

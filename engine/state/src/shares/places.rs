@@ -1,0 +1,324 @@
+//! Places that are held: who may take one more.
+//!
+//! The rule is that of dynamic thresholds, from the sharing of a switch's memory among its ports
+//! (Choudhury and Hahne, *Dynamic queue length thresholds for shared-memory packet switches*,
+//! IEEE/ACM Transactions on Networking 6(2), 1998): above its fair share a site may hold so many
+//! times what is free. One that is alone may so hold nine places in ten; of several that want all,
+//! each ends up near its fair share; and whatever they do, some places are free for a site that has
+//! been quiet. There is no list of who is active and no period after which something is noticed:
+//! the threshold moves with each place that is taken or given back.
+//!
+//! Where this does not protect you: nobody's place is taken away. A site that was quiet finds the
+//! free ones at once and the rest as fast as others give theirs back.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Times of what is free that a site of usual weight may hold, once it has its fair share. With 16
+/// a single site may have nine places in ten; with less, more lie idle.
+const FREE_TIMES: u64 = 16;
+/// One place in so many is for those below their fair share alone.
+const KEPT_PART: u32 = 32;
+
+/// All places of a kind.
+#[derive(Debug)]
+pub struct Places {
+    most: u32,
+    taken: AtomicU32,
+    sites: u32,
+    weights: u64,
+}
+
+/// One site's part in them.
+#[derive(Debug)]
+pub struct Holder {
+    weight: u32,
+    taken: AtomicU32,
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPlace {
+    /// All are taken.
+    All,
+    /// The site has its share, and what is left is for others.
+    Share,
+}
+
+impl Holder {
+    /// A site of this weight (0 counts as 1), holding nothing.
+    #[must_use]
+    pub fn new(weight: u32) -> Self {
+        Self { weight: weight.max(1), taken: AtomicU32::new(0) }
+    }
+
+    /// Places that it holds.
+    #[must_use]
+    pub fn taken(&self) -> u32 {
+        self.taken.load(Relaxed)
+    }
+
+    /// Its weight.
+    #[must_use]
+    pub const fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    /// What it holds for its weight: of two that wait, the lesser goes first.
+    #[must_use]
+    pub fn load(&self) -> u64 {
+        u64::from(self.taken()).saturating_mul(1 << 16) / u64::from(self.weight)
+    }
+}
+
+impl Places {
+    /// So many places, for sites of these weights.
+    #[must_use]
+    pub fn new(most: u32, weights: impl IntoIterator<Item = u32>) -> Self {
+        let (mut sites, mut sum): (u32, u64) = (0, 0);
+        for weight in weights {
+            sites = sites.saturating_add(1);
+            sum = sum.saturating_add(u64::from(weight.max(1)));
+        }
+        Self { most, taken: AtomicU32::new(0), sites: sites.max(1), weights: sum.max(1) }
+    }
+
+    /// Places in all.
+    #[must_use]
+    pub const fn most(&self) -> u32 {
+        self.most
+    }
+
+    /// Places that are taken.
+    #[must_use]
+    pub fn taken(&self) -> u32 {
+        self.taken.load(Relaxed)
+    }
+
+    /// What a site has where all of them want all; at least one place.
+    #[must_use]
+    pub fn fair_share(&self, of: &Holder) -> u32 {
+        let share = u64::from(self.most).saturating_mul(u64::from(of.weight)) / self.weights;
+        u32::try_from(share).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// Whether a site holds more than its fair share.
+    #[must_use]
+    pub fn is_over(&self, of: &Holder) -> bool {
+        of.taken() > self.fair_share(of)
+    }
+
+    /// Takes a place for a site.
+    ///
+    /// # Errors
+    /// There is none for it.
+    pub fn take(&self, of: &Holder) -> Result<(), NoPlace> {
+        let held = of.taken.fetch_add(1, Relaxed);
+        let found = self.take_one(of, held);
+        if found.is_err() {
+            of.taken.fetch_sub(1, Relaxed);
+        }
+        found
+    }
+
+    /// Counts a place that somebody has of whom no site is known yet. Whoever lets people in holds
+    /// them against the cap.
+    pub fn enter(&self) {
+        self.taken.fetch_add(1, Relaxed);
+    }
+
+    /// Gives back one that no site was charged with.
+    pub fn leave(&self) {
+        decrease(&self.taken);
+    }
+
+    /// Charges a site with a place that was nobody's; on failure it stays nobody's.
+    ///
+    /// # Errors
+    /// The site has its share.
+    pub fn charge(&self, of: &Holder) -> Result<(), NoPlace> {
+        let held = of.taken.fetch_add(1, Relaxed);
+        // The place itself counts among the taken already.
+        let others = self.taken().saturating_sub(1);
+        if self.may_have(of, held, others) {
+            return Ok(());
+        }
+        of.taken.fetch_sub(1, Relaxed);
+        Err(NoPlace::Share)
+    }
+
+    /// Charges a site beyond its share, for somebody whom it knows: from half of what is kept free.
+    ///
+    /// # Errors
+    /// That is used up too.
+    pub fn charge_kept(&self, of: &Holder) -> Result<(), NoPlace> {
+        let free = self.most.saturating_sub(self.taken());
+        if free <= self.kept() / 2 {
+            return Err(NoPlace::All);
+        }
+        of.taken.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    /// Gives a site's place back.
+    pub fn give_back(&self, of: &Holder) {
+        decrease(&of.taken);
+        decrease(&self.taken);
+    }
+
+    fn take_one(&self, of: &Holder, held: u32) -> Result<(), NoPlace> {
+        let mut why = NoPlace::All;
+        let one_more = |taken: u32| {
+            if taken >= self.most {
+                why = NoPlace::All;
+                return None;
+            }
+            if !self.may_have(of, held, taken) {
+                why = NoPlace::Share;
+                return None;
+            }
+            taken.checked_add(1)
+        };
+        self.taken.fetch_update(Relaxed, Relaxed, one_more).map(drop).map_err(|_| why)
+    }
+
+    /// Places for those below their fair share alone; none where there is one site only.
+    fn kept(&self) -> u32 {
+        if self.sites > 1 { (self.most / KEPT_PART).max(1) } else { 0 }
+    }
+
+    /// Whether a site that holds `held` may hold one more where `taken` are taken in all.
+    fn may_have(&self, of: &Holder, held: u32, taken: u32) -> bool {
+        if held < self.fair_share(of) {
+            return true;
+        }
+        let free = u64::from(self.most.saturating_sub(taken).saturating_sub(self.kept()));
+        let weighed = free.saturating_mul(u64::from(of.weight)).saturating_mul(self.sites.into());
+        u64::from(held).saturating_mul(self.weights) < weighed.saturating_mul(FREE_TIMES)
+    }
+}
+
+fn decrease(count: &AtomicU32) {
+    let less = |n: u32| Some(n.saturating_sub(1));
+    // The closure always says some.
+    let _before = count.fetch_update(Relaxed, Relaxed, less);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Takes as many as there are for `of`.
+    fn take_all(places: &Places, of: &Holder) -> u32 {
+        (0..).take_while(|_| places.take(of).is_ok()).count() as u32
+    }
+
+    fn equal(most: u32, sites: usize) -> (Places, Vec<Holder>) {
+        let weights = vec![1; sites];
+        let holders = weights.iter().map(|weight| Holder::new(*weight)).collect();
+        (Places::new(most, weights), holders)
+    }
+
+    #[test]
+    fn one_that_is_alone_has_all_and_one_among_quiet_ones_nine_in_ten() {
+        let (places, sites) = equal(1_000, 1);
+        assert_eq!(take_all(&places, &sites[0]), 1_000);
+        let (places, sites) = equal(10_000, 850);
+        let taken = take_all(&places, &sites[0]);
+        assert!((9_000..9_700).contains(&taken), "{taken}");
+    }
+
+    #[test]
+    fn whatever_greedy_ones_hold_a_quiet_one_finds_its_share_at_once() {
+        for greedy in [1, 2, 10] {
+            let (places, sites) = equal(10_000, 850);
+            for site in &sites[..greedy] {
+                take_all(&places, site);
+            }
+            let quiet = &sites[849];
+            let share = places.fair_share(quiet);
+            let found = (0..share).filter(|_| places.take(quiet).is_ok()).count();
+            assert_eq!(found as u32, share, "{greedy} greedy sites");
+        }
+    }
+
+    #[test]
+    fn greedy_ones_end_up_equal_however_they_began() {
+        let (places, sites) = equal(1_000, 3);
+        let first = take_all(&places, &sites[0]);
+        // As the first gives back, one by one, the others take what they may.
+        for _ in 0..first {
+            places.give_back(&sites[0]);
+            take_all(&places, &sites[1]);
+            take_all(&places, &sites[2]);
+            take_all(&places, &sites[0]);
+        }
+        let held: Vec<_> = sites.iter().map(Holder::taken).collect();
+        assert!(held.iter().all(|n| (300..=334).contains(n)), "{held:?}");
+    }
+
+    #[test]
+    fn twice_the_weight_is_twice_the_places() {
+        let holders = [Holder::new(2), Holder::new(1)];
+        let places = Places::new(900, holders.iter().map(Holder::weight));
+        for of in &holders {
+            take_all(&places, of);
+        }
+        // One of theirs ends, and both want its place.
+        for n in 0..5_000 {
+            let of = &holders[n % 2];
+            if of.taken() > 0 {
+                places.give_back(of);
+            }
+            take_all(&places, &holders[(n + 1) % 2]);
+            take_all(&places, of);
+        }
+        let [two, one] = [holders[0].taken(), holders[1].taken()];
+        assert!((560..=620).contains(&two) && (280..=320).contains(&one), "{two} {one}");
+    }
+
+    #[test]
+    fn what_was_nobodys_becomes_somebodys_or_stays() {
+        let (places, sites) = equal(64, 2);
+        (0..64).for_each(|_| places.enter());
+        let share = places.fair_share(&sites[0]);
+        assert_eq!((0..64).filter(|_| places.charge(&sites[0]).is_ok()).count() as u32, share);
+        assert_eq!(places.charge(&sites[0]), Err(NoPlace::Share));
+        assert_eq!(places.charge_kept(&sites[0]), Err(NoPlace::All), "nothing is free");
+        (0..10).for_each(|_| places.leave());
+        assert_eq!(places.charge_kept(&sites[0]), Ok(()));
+        (0..=share).for_each(|_| places.give_back(&sites[0]));
+        (0..64 - 10 - share - 1).for_each(|_| places.leave());
+        assert_eq!((places.taken(), sites[0].taken()), (0, 0));
+    }
+
+    proptest! {
+        /// Whatever is taken and given back: never more than there are, the sums agree, and a site
+        /// below its fair share is refused only where nothing at all is free.
+        #[test]
+        fn places_are_never_overdrawn_nor_kept_from_the_quiet(
+            most in 1_u32..200,
+            weights in prop::collection::vec(1_u32..5, 1..8),
+            steps in prop::collection::vec((0_usize..8, prop::bool::weighted(0.7)), 0..600),
+        ) {
+            let holders: Vec<_> = weights.iter().map(|weight| Holder::new(*weight)).collect();
+            let places = Places::new(most, weights.iter().copied());
+            for (site, takes) in steps {
+                let of = &holders[site % holders.len()];
+                if takes {
+                    let below = of.taken() < places.fair_share(of);
+                    let taken = places.taken();
+                    let found = places.take(of);
+                    if below {
+                        prop_assert_eq!(found.is_ok(), taken < most);
+                    }
+                } else if of.taken() > 0 {
+                    places.give_back(of);
+                }
+                prop_assert!(places.taken() <= most);
+                prop_assert_eq!(places.taken(), holders.iter().map(Holder::taken).sum::<u32>());
+            }
+        }
+    }
+}

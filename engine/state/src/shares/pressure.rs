@@ -1,0 +1,119 @@
+//! How much of a scarce thing the whole server has left, in steps.
+//!
+//! Shares divide what there is among sites; this is for when all of them together want more than the
+//! machine has. Each thing that can run out is watched as a percentage, and what is done about it
+//! comes in steps, the dearer the later. A step is left only well below where it was entered, so
+//! that a value on the edge does not switch it at each look.
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[repr(u8)]
+pub enum Step {
+    /// There is enough.
+    #[default]
+    Calm,
+    /// It becomes tight: nothing is held that is not in use.
+    Tight,
+    /// New clients are not let in any more.
+    Scarce,
+    /// What can be spared is given up.
+    Last,
+}
+
+/// From which percentages on the steps are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepTerms {
+    /// To [`Step::Tight`].
+    pub tight: u8,
+    /// To [`Step::Scarce`].
+    pub scarce: u8,
+    /// To [`Step::Last`].
+    pub last: u8,
+}
+
+/// Percentage points below a step's beginning at which it is left.
+const LEFT_BELOW: u8 = 5;
+
+impl Step {
+    /// All of them, the mildest first.
+    pub const ALL: [Self; 4] = [Self::Calm, Self::Tight, Self::Scarce, Self::Last];
+
+    /// Its name.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::Tight => "tight",
+            Self::Scarce => "scarce",
+            Self::Last => "last",
+        }
+    }
+
+    /// The step of this number; the last where there is none.
+    #[must_use]
+    pub const fn of(number: u8) -> Self {
+        match number {
+            0 => Self::Calm,
+            1 => Self::Tight,
+            2 => Self::Scarce,
+            _ => Self::Last,
+        }
+    }
+
+    /// The step after this one where so many percent are used.
+    #[must_use]
+    pub fn next(self, percent: u8, terms: &StepTerms) -> Self {
+        let begins = [0, terms.tight, terms.scarce, terms.last];
+        let reached = |percent: u8| {
+            let steps = Self::ALL.iter().zip(begins);
+            steps.rev().find(|(_, begins)| percent >= *begins).map_or(Self::Calm, |(step, _)| *step)
+        };
+        let up = reached(percent);
+        if up >= self { up } else { reached(percent.saturating_add(LEFT_BELOW)).min(self) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TERMS: StepTerms = StepTerms { tight: 80, scarce: 90, last: 95 };
+
+    #[test]
+    fn a_step_is_entered_at_its_percentage_and_left_well_below() {
+        let mut step = Step::Calm;
+        for (percent, is) in [
+            (79, Step::Calm),
+            (80, Step::Tight),
+            (96, Step::Last),
+            (91, Step::Last),
+            (89, Step::Scarce),
+            (86, Step::Scarce),
+            (84, Step::Tight),
+            (76, Step::Tight),
+            (74, Step::Calm),
+            (100, Step::Last),
+            (0, Step::Calm),
+        ] {
+            step = step.next(percent, &TERMS);
+            assert_eq!(step, is, "at {percent} %");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn more_is_never_milder(step in 0_u8..4, less in 0_u8..=100, more in 0_u8..=100) {
+            let step = Step::of(step);
+            let (less, more) = (less.min(more), less.max(more));
+            prop_assert!(step.next(less, &TERMS) <= step.next(more, &TERMS));
+        }
+
+        #[test]
+        fn the_same_again_changes_nothing(step in 0_u8..4, percent in 0_u8..=100) {
+            let once = Step::of(step).next(percent, &TERMS);
+            prop_assert_eq!(once.next(percent, &TERMS), once);
+        }
+    }
+}

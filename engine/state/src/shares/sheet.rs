@@ -1,0 +1,243 @@
+//! What flows: dealing out bytes or processor time, moment by moment.
+//!
+//! Each site has an account. What is sent or spent is taken from it, into debt where a write or a
+//! step is larger than what was left; who is in debt waits. Each moment what has become available
+//! is dealt to the accounts that are not full, by weight, and what would overfill one goes to the
+//! others (weighted max-min fairness, Bertsekas and Gallager, *Data Networks*, §6.5.2). So the whole
+//! rate is used while anybody wants it, one site gets it all where the others are quiet, and a quiet
+//! one has a full account when it comes.
+//!
+//! Where this does not protect you: accounts that are all full can be emptied all at once, which is
+//! a burst of their depths together.
+
+/// Times an account's depth that it can be in debt: what happened while the whole process was held
+/// up must not be paid for by whoever was being served.
+const DEBT_DEPTHS: i64 = 4;
+
+#[derive(Debug, Clone)]
+struct Account {
+    weight: i64,
+    left: i64,
+    is_short: bool,
+}
+
+/// The accounts of all sites.
+#[derive(Debug)]
+pub struct Sheet {
+    per_s: u64,
+    depth: i64,
+    accounts: Vec<Account>,
+    /// Those that are not full.
+    short: Vec<usize>,
+    /// Of a unit that was earned and is not dealt out yet, in millionths.
+    rest: u64,
+}
+
+impl Sheet {
+    /// Accounts of these weights, all full: `per_s` units become available each second, and each
+    /// account holds what becomes available in `depth_us`.
+    #[must_use]
+    pub fn new(per_s: u64, depth_us: u64, weights: impl IntoIterator<Item = u32>) -> Self {
+        let depth = signed(per_s.saturating_mul(depth_us) / 1_000_000).max(1);
+        let account = |weight: u32| Account {
+            weight: i64::from(weight.max(1)),
+            left: depth,
+            is_short: false,
+        };
+        let accounts = weights.into_iter().map(account).collect();
+        Self { per_s, depth, accounts, short: Vec::new(), rest: 0 }
+    }
+
+    /// Takes from a site's account what it has used, into debt if need be.
+    pub fn spend(&mut self, site: usize, units: u64) {
+        let floor = self.depth.saturating_mul(DEBT_DEPTHS).saturating_neg();
+        let Some(account) = self.accounts.get_mut(site) else { return };
+        account.left = account.left.saturating_sub(signed(units)).max(floor);
+        if !account.is_short && account.left < self.depth {
+            account.is_short = true;
+            self.short.push(site);
+        }
+    }
+
+    /// What a site may use now; nothing while it is in debt.
+    #[must_use]
+    pub fn left(&self, site: usize) -> u64 {
+        let left = self.accounts.get(site).map_or(0, |account| account.left);
+        u64::try_from(left).unwrap_or_default()
+    }
+
+    /// Whether a site has something left.
+    #[must_use]
+    pub fn has_left(&self, site: usize) -> bool {
+        self.left(site) > 0
+    }
+
+    /// Deals out what became available in `elapsed_us`. Time in which nobody was short is not
+    /// saved up, and neither is more than an account's depth.
+    pub fn refill(&mut self, elapsed_us: u64) {
+        if self.short.is_empty() {
+            self.rest = 0;
+            return;
+        }
+        let earned = u128::from(self.per_s)
+            .saturating_mul(elapsed_us.into())
+            .saturating_add(self.rest.into());
+        self.rest = u64::try_from(earned % 1_000_000).unwrap_or_default();
+        let units = u64::try_from(earned / 1_000_000).unwrap_or(u64::MAX);
+        let deepest = self.depth.saturating_mul(DEBT_DEPTHS.saturating_add(1));
+        let most = deepest.saturating_mul(signed(self.short.len() as u64));
+        self.deal(signed(units).min(most));
+    }
+
+    /// Gives `units` to those that are short: first to who is filled with the least for its weight,
+    /// so that what it does not need is known when the next is reckoned.
+    fn deal(&mut self, mut units: i64) {
+        let Self { accounts, short, depth, .. } = self;
+        let missing = |account: &Account| depth.saturating_sub(account.left).max(0);
+        let for_weight = |site: &usize| {
+            accounts.get(*site).map_or(0, |of| missing(of).saturating_mul(1_024) / of.weight.max(1))
+        };
+        short.sort_by_cached_key(for_weight);
+        let weight_of = |site: &usize| accounts.get(*site).map_or(0, |of| of.weight);
+        let mut weights: i64 = short.iter().map(weight_of).fold(0, i64::saturating_add);
+        for site in short.iter() {
+            let Some(account) = accounts.get_mut(*site) else { continue };
+            let part = i128::from(units).saturating_mul(account.weight.into())
+                / i128::from(weights.max(1));
+            let given = i64::try_from(part)
+                .unwrap_or(i64::MAX)
+                .min(depth.saturating_sub(account.left).max(0));
+            account.left = account.left.saturating_add(given);
+            account.is_short = account.left < *depth;
+            units = units.saturating_sub(given);
+            weights = weights.saturating_sub(account.weight);
+        }
+        short.retain(|site| accounts.get(*site).is_some_and(|account| account.is_short));
+    }
+}
+
+fn signed(units: u64) -> i64 {
+    i64::try_from(units).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A second in steps of a millisecond, in which each site takes what it wants and may have;
+    /// says what each got.
+    fn second(sheet: &mut Sheet, wants_per_ms: &[u64]) -> Vec<u64> {
+        let mut got = vec![0; wants_per_ms.len()];
+        let mut unmet = vec![0_u64; wants_per_ms.len()];
+        for _ in 0..1_000 {
+            for (site, wants) in wants_per_ms.iter().enumerate() {
+                unmet[site] += wants;
+                let used = unmet[site].min(sheet.left(site));
+                sheet.spend(site, used);
+                got[site] += used;
+                unmet[site] -= used;
+            }
+            sheet.refill(1_000);
+        }
+        got
+    }
+
+    fn empty(sheet: &mut Sheet, sites: usize) {
+        for site in 0..sites {
+            sheet.spend(site, sheet.left(site));
+        }
+    }
+
+    #[test]
+    fn one_alone_gets_all_of_it() {
+        let mut sheet = Sheet::new(1_000_000, 20_000, [1; 850]);
+        sheet.spend(7, 20_000);
+        let mut wants = vec![0; 850];
+        wants[7] = 5_000;
+        assert!((990_000..=1_000_000).contains(&second(&mut sheet, &wants)[7]));
+    }
+
+    #[test]
+    fn those_who_want_all_share_by_weight_what_the_modest_leave() {
+        let mut sheet = Sheet::new(1_000_000, 20_000, [1, 2, 1, 1]);
+        empty(&mut sheet, 4);
+        let got = second(&mut sheet, &[5_000, 5_000, 100, 0]);
+        assert_eq!(got[2], 100_000, "the modest one gets what it wants");
+        assert_eq!(got[3], 0);
+        assert!((285_000..=310_000).contains(&got[0]), "{got:?}");
+        assert!((565_000..=620_000).contains(&got[1]), "{got:?}");
+        let all: u64 = got.iter().sum();
+        assert!((950_000..=1_000_000).contains(&all), "{got:?}");
+    }
+
+    #[test]
+    fn one_that_was_quiet_has_a_full_account_and_debts_are_bounded() {
+        let mut sheet = Sheet::new(1_000_000, 20_000, [1, 1]);
+        second(&mut sheet, &[5_000, 0]);
+        assert_eq!(sheet.left(1), 20_000);
+        sheet.spend(1, 10_000_000);
+        assert_eq!(sheet.left(1), 0);
+        // Four depths of debt, at half the rate.
+        sheet.refill(60_000);
+        assert!(!sheet.has_left(1));
+        sheet.refill(200_000);
+        assert!(sheet.has_left(1));
+    }
+
+    #[test]
+    fn a_rate_of_less_than_a_unit_a_moment_is_not_lost() {
+        let mut sheet = Sheet::new(100, 1_000_000, [1]);
+        sheet.spend(0, 100);
+        for _ in 0..1_000 {
+            sheet.refill(1_000);
+        }
+        assert_eq!(sheet.left(0), 100);
+    }
+
+    #[test]
+    fn time_in_which_nobody_wanted_anything_is_not_saved_up() {
+        let mut sheet = Sheet::new(1_000_000, 20_000, [1]);
+        sheet.refill(60_000_000);
+        assert_eq!(sheet.left(0), 20_000);
+    }
+
+    #[test]
+    fn a_site_that_is_none_has_nothing() {
+        let mut sheet = Sheet::new(1_000, 1_000, [1]);
+        sheet.spend(9, 5);
+        assert!(!sheet.has_left(9));
+    }
+
+    proptest! {
+        /// Over any second in which some want more than there is: nothing beyond the rate and the
+        /// depths is given out, all of the rate is used, and nobody who is refused has less for
+        /// its weight than another got.
+        #[test]
+        fn what_is_dealt_out_is_all_there_is_and_fair(
+            weights in prop::collection::vec(1_u32..10, 1..12),
+            wants in prop::collection::vec(0_u64..3_000, 12),
+        ) {
+            let sites = weights.len();
+            let mut sheet = Sheet::new(1_000_000, 10_000, weights.iter().copied());
+            empty(&mut sheet, sites);
+            let wants = &wants[..sites];
+            let got = second(&mut sheet, wants);
+            let all: u64 = got.iter().sum();
+            let wanted: u64 = wants.iter().map(|per_ms| per_ms * 1_000).sum();
+            let slack = 10_000 * sites as u64 + 3_000 * sites as u64;
+            prop_assert!(all <= 1_000_000 + slack);
+            prop_assert!(all + slack >= wanted.min(1_000_000), "{all} of {wanted}");
+            for (site, weight) in weights.iter().enumerate() {
+                let is_refused = got[site] + 10_000 + 3_000 < wants[site] * 1_000;
+                if !is_refused { continue }
+                for (other, heavy) in weights.iter().enumerate() {
+                    let fair = got[site] as f64 / f64::from(*weight) + slack as f64;
+                    prop_assert!(got[other] as f64 / f64::from(*heavy) <= fair,
+                        "{site} {other} {got:?} {weights:?}");
+                }
+            }
+        }
+    }
+}

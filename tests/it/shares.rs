@@ -1,0 +1,201 @@
+//! Sites share what there is: who wants all of it takes nothing from who wants little.
+
+use std::io::Read;
+use std::net::TcpStream;
+
+use seawall_tests::{Origin, SITE, Server, Setup, Visitor, get, wait_until};
+
+const POLICY: &str = "policy 1\nfloor { rule no { when path == \"/no\" then block 403 } }\n";
+const OTHER: &str = "b.example";
+/// What the origin answers to `/large`.
+const LARGE_BYTES: usize = 8 << 20;
+
+fn ask(host: &str, path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")
+}
+
+/// Two sites, the second of this share.
+fn two(first: &Origin, second: &Origin, share: u32, limits: &str) -> Server {
+    let section = format!(
+        "[[site]]\nhosts = [\"{OTHER}\"]\norigin = [\"http://{}\"]\nshare = {share}\n",
+        second.address
+    );
+    Setup::new(first.address, POLICY).section(&section).limits(limits).start()
+}
+
+/// A number of a site's: [`SITE`] or [`OTHER`].
+fn of_site(server: &Server, site: &str, name: &str) -> u64 {
+    let status = server.status();
+    let sites = status["edge"]["sites"].as_array().unwrap();
+    let found = sites.iter().find(|of| of["name"] == site).unwrap();
+    found[name].as_u64().unwrap()
+}
+
+/// A request from a client of its own, sent and not yet answered.
+fn send(server: &Server, source: &str, request: &str) -> Visitor {
+    let mut visitor = server.visitor(source);
+    visitor.send(request).unwrap();
+    visitor
+}
+
+/// Reads so many bytes at most, and says how many came.
+fn read(from: &mut TcpStream, most: usize) -> usize {
+    let (mut room, mut had) = (vec![0; 65_536], 0);
+    while had < most {
+        let room_left = room.len().min(most - had);
+        match from.read(&mut room[..room_left]) {
+            Ok(0) | Err(_) => break,
+            Ok(more) => had += more,
+        }
+    }
+    had
+}
+
+fn status_of(visitor: &mut Visitor) -> u16 {
+    visitor.read_answer(false).map_or(0, |answer| answer.status)
+}
+
+#[test]
+fn a_site_uses_what_others_leave_and_they_find_theirs_at_once() {
+    let (first, second) = (Origin::start(), Origin::start());
+    let server = two(&first, &second, 1, "forwards_max = 16\nqueue_ms = 20_000");
+    let mut flood: Vec<_> =
+        (1..=40).map(|n| send(&server, &format!("127.9.1.{n}"), &get("/gate"))).collect();
+    wait_until("nearly all places are taken", || first.gate().came() >= 14);
+    wait_until("the others wait", || of_site(&server, SITE, "queued") == 25);
+    assert_eq!(of_site(&server, SITE, "in_flight"), 15, "one is kept for its neighbour");
+    for n in 1..=20 {
+        let answer = server.visitor(&format!("127.9.2.{n}")).ask(ask(OTHER, "/")).unwrap();
+        assert_eq!(answer.status, 200);
+    }
+    assert_eq!(of_site(&server, OTHER, "waited"), 0, "its neighbour never waited");
+    // Its neighbour's next requests hold what they get, and its own places go back one by one.
+    first.gate().open();
+    assert!(flood.iter_mut().all(|visitor| status_of(visitor) == 200));
+    assert_eq!(first.requests(), 40);
+    assert_eq!(of_site(&server, SITE, "waited"), 25);
+    wait_until("nobody has a place", || of_site(&server, SITE, "in_flight") == 0);
+}
+
+#[test]
+fn who_finds_no_place_waits_a_while_and_no_longer() {
+    let origin = Origin::start();
+    let limits = "origin_inflight_max = 1\nqueue_max = 2\nqueue_ms = 300";
+    let server = Setup::new(origin.address, POLICY).limits(limits).start();
+    let mut held = send(&server, "127.9.3.1", &get("/gate"));
+    wait_until("it is at the gate", || origin.gate().came() == 1);
+    let mut waiting: Vec<_> =
+        (2..=3).map(|n| send(&server, &format!("127.9.3.{n}"), &get("/"))).collect();
+    wait_until("both wait", || of_site(&server, SITE, "queued") == 2);
+    let full = server.visitor("127.9.3.4").get("/").unwrap();
+    assert_eq!((full.status, full.field("retry-after")), (503, Some("1")));
+    assert!(waiting.iter_mut().all(|visitor| status_of(visitor) == 503));
+    assert_eq!(of_site(&server, SITE, "queue_late"), 2);
+    assert_eq!(of_site(&server, SITE, "queue_full"), 1);
+    assert_eq!(server.number("/edge/origin_full"), 3);
+    origin.gate().open();
+    assert_eq!(status_of(&mut held), 200);
+    assert_eq!(origin.requests(), 1, "the origin has heard of nobody else");
+    assert_eq!(of_site(&server, SITE, "queued"), 0);
+}
+
+#[test]
+fn whom_a_site_knew_before_goes_before_those_who_come_with_the_flood() {
+    let origin = Origin::start();
+    let limits =
+        "origin_inflight_max = 1\nqueue_max = 3\nqueue_ms = 20_000\nregular_after_ms = 1_000";
+    let server = Setup::new(origin.address, POLICY).limits(limits).start();
+    assert_eq!(server.visitor("127.9.4.1").status("/"), 200);
+    // A history counts from a while before the trouble; this is that while.
+    std::thread::sleep(std::time::Duration::from_millis(2_200));
+    let mut held = send(&server, "127.9.4.9", &get("/gate"));
+    wait_until("it is at the gate", || origin.gate().came() == 1);
+    let mut flood: Vec<_> =
+        (11..=13).map(|n| send(&server, &format!("127.9.4.{n}"), &get("/new"))).collect();
+    wait_until("the line is full", || of_site(&server, SITE, "queued") == 3);
+    let mut known = send(&server, "127.9.4.1", &get("/known"));
+    wait_until("one had to go", || of_site(&server, SITE, "queue_displaced") == 1);
+    assert_eq!(status_of(&mut flood[2]), 503, "who came last goes first");
+    assert_eq!(server.visitor("127.9.4.14").status("/new"), 503);
+    origin.gate().open();
+    assert_eq!((status_of(&mut held), status_of(&mut known)), (200, 200));
+    assert_eq!([0, 1].map(|n| status_of(&mut flood[n])), [200, 200]);
+    let paths: Vec<_> = origin.heads().iter().map(|head| head[..10].to_owned()).collect();
+    assert!(paths[2].starts_with("GET /known"), "{paths:?}");
+    assert_eq!(server.status()["edge"]["sites"][0]["is_calm"], false);
+}
+
+#[test]
+fn connections_count_for_their_site_and_leave_room_for_others() {
+    let (first, second) = (Origin::start(), Origin::start());
+    let limits = "connections_max = 64";
+    let server = two(&first, &second, 1, limits);
+    let keep = |n: u32| {
+        let mut visitor = server.visitor(&format!("127.9.{}.{}", 10 + n / 200, 1 + n % 200));
+        let is_served = visitor.get("/").is_ok_and(|answer| answer.status == 200);
+        is_served.then_some(visitor)
+    };
+    let held: Vec<_> = (0..200).filter_map(keep).collect();
+    assert!((50..=62).contains(&held.len()), "{} of 64 are held", held.len());
+    assert_eq!(of_site(&server, SITE, "connections"), held.len() as u64);
+    assert_eq!(of_site(&server, SITE, "connections_shed"), 200 - held.len() as u64);
+    for n in 1..=40 {
+        let answer = server.visitor(&format!("127.9.20.{n}")).ask(ask(OTHER, "/")).unwrap();
+        assert_eq!(answer.status, 200);
+    }
+    assert_eq!(of_site(&server, OTHER, "connections_shed"), 0);
+    drop(held);
+    wait_until("all are given back", || {
+        [SITE, OTHER].iter().all(|site| of_site(&server, site, "connections") == 0)
+    });
+}
+
+#[test]
+fn bytes_go_by_share_and_a_page_does_not_wait_for_a_film() {
+    let (first, second) = (Origin::start(), Origin::start());
+    // Eight megabytes at three quarters of this take two and a half seconds.
+    let server = two(&first, &second, 3, "egress_bytes_per_s = 4_000_000");
+    let mut slow = send(&server, "127.9.30.1", &ask(SITE, "/large"));
+    let fast = send(&server, "127.9.30.2", &ask(OTHER, "/large"));
+    let reading = std::thread::spawn(move || {
+        let mut fast = fast;
+        read(fast.connect().unwrap(), LARGE_BYTES)
+    });
+    let (slow, mut had) = (slow.connect().unwrap(), 0);
+    while !reading.is_finished() {
+        had += read(slow, 65_536);
+    }
+    assert_eq!(reading.join().unwrap(), LARGE_BYTES);
+    let percent = had * 100 / LARGE_BYTES;
+    assert!((22..=50).contains(&percent), "of 3:1 the lesser has {percent} % when one is done");
+    assert!(
+        of_site(&server, SITE, "egress_waits") > 0 && of_site(&server, OTHER, "egress_waits") > 0
+    );
+    assert!(of_site(&server, OTHER, "egress_bytes") >= LARGE_BYTES as u64);
+}
+
+#[test]
+fn processor_time_is_charged_to_who_used_it() {
+    let (first, second) = (Origin::start(), Origin::start());
+    let server = two(&first, &second, 1, "");
+    let mut visitor = server.visitor("127.9.40.1");
+    for _ in 0..50 {
+        assert_eq!(visitor.get("/no").unwrap().status, 403);
+    }
+    assert!(of_site(&server, SITE, "cpu_us") > 0);
+    assert_eq!(of_site(&server, OTHER, "cpu_us"), 0);
+    assert_eq!(of_site(&server, SITE, "requests"), 50);
+    assert_eq!(of_site(&server, SITE, "admitted"), 0);
+}
+
+#[test]
+fn with_too_little_memory_new_clients_are_reset_and_the_admin_is_answered() {
+    let origin = Origin::start();
+    let limits = "memory_bytes_max = 33_554_432";
+    let server = Setup::new(origin.address, POLICY).limits(limits).start();
+    assert!(server.resident_bytes() > 32 << 20, "a smaller program needs a smaller limit");
+    wait_until("it is noticed", || server.number("/edge/overload_step") == 3);
+    assert!(server.visitor("127.9.50.1").get("/").is_err());
+    assert_eq!(server.number("/edge/memory_percent"), 100);
+    assert!(server.number("/edge/overload_refused") > 0);
+}
