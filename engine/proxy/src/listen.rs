@@ -40,10 +40,10 @@ use crate::service::Service;
 use crate::shares::egress::Egress;
 use crate::shares::processor::Measured;
 use crate::shares::{Presence, Shares};
-use crate::sites::Sites;
+use crate::sites::{Route, Sites};
 use crate::tls::{Failed, Secrecy};
 use crate::wire::Wire;
-use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits, SiteViews};
+use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits, OriginSnapshot, SiteViews};
 
 /// Where is listened, and whether over TLS.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl DataPlane {
         let listeners = listeners(&config)?;
         let overload = Arc::new(Overload::new(config.memory));
         let limits = Arc::new(config.limits);
-        let shares = Arc::new(Shares::new(&sites, &overload, (&limits, &now)));
+        let shares = Arc::new(Shares::new(&sites, &overload, &limits));
         if listeners.iter().any(|listener| listener.is_tls) && config.shown.is_none() {
             return Err(BindError::NoCertificate);
         }
@@ -122,6 +122,16 @@ impl DataPlane {
         SiteViews::new(Arc::clone(&self.edge))
     }
 
+    /// What says of each origin how it is.
+    pub fn origins(&self) -> impl Fn() -> Vec<OriginSnapshot> + Send + Sync + use<> {
+        let edge = Arc::clone(&self.edge);
+        move || {
+            let now = (edge.now)();
+            let of = |route: &Arc<Route>| route.origins.snapshot(&route.name, now);
+            edge.sites.all().iter().flat_map(of).collect()
+        }
+    }
+
     /// Starts the workers.
     ///
     /// # Errors
@@ -151,7 +161,8 @@ impl DataPlane {
             };
             running.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?;
         }
-        running.adopt(Watch::start(&self.edge, &stop).map_err(BindError::Worker)?);
+        let watch = Watch::new(&self.edge, &stop);
+        running.spawn(|| watch.work()).map_err(BindError::Worker)?;
         Ok(running)
     }
 }

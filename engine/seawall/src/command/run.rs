@@ -163,9 +163,9 @@ fn start(
     }
     let generation = handle.load().generation;
     let counters = data.live_counters();
-    let sites = data.sites();
+    let (sites, origins) = (data.sites(), data.origins());
     let edge: EdgeReport =
-        Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &sites.origins()));
+        Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &origins()));
     let control = ControlPlane::start(config, first, (edge, upgrade), now);
     let mut control = control.map_err(|e| wrong(&e))?;
     let running = data.start().map_err(|e| wrong(&e))?;
@@ -234,7 +234,7 @@ fn identities(texts: &[CertificateText]) -> Result<Identities, IdentityError> {
     Identities::read(&texts.iter().map(pair).collect::<Vec<_>>())
 }
 
-/// The data plane's counters and its origins, for the status.
+/// The data plane's counters, its sites and their origins, for the status.
 fn edge_report(
     counters: &EdgeSnapshot,
     sites: &[SiteSnapshot],
@@ -244,7 +244,7 @@ fn edge_report(
     let refused: Value = refused.map(|(why, count)| (why.word(), count)).collect();
     let named = counters.named().into_iter().map(|(name, count)| (name, Value::from(count)));
     let sites: Value = sites.iter().map(site_report).collect();
-    let origins: Value = origins.iter().map(origin).collect();
+    let origins: Value = origins.iter().map(origin_report).collect();
     let left_out: Value = logger::swallowed().into_iter().collect();
     let more = [
         ("heads_refused", refused),
@@ -255,7 +255,7 @@ fn edge_report(
     named.chain(more).collect()
 }
 
-fn origin(of: &OriginSnapshot) -> Value {
+fn origin_report(of: &OriginSnapshot) -> Value {
     json!({
         "site": of.site,
         "address": of.address.to_string(),
