@@ -147,7 +147,11 @@ impl Runner<'_> {
         serde_json::from_str(&text).with_context(|| format!("the result of `{line}` is no JSON"))
     }
 
-    fn keep(&self, name: &str, report: &Value) -> anyhow::Result<()> {
+    /// Keeps a result, where results are kept.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn keep(&self, name: &str, report: &Value) -> anyhow::Result<()> {
         let Some(dir) = &self.keep else { return Ok(()) };
         let path = dir.join(format!("{name}.json"));
         write(&path, &serde_json::to_string_pretty(report)?)

@@ -18,7 +18,7 @@ const NEIGHBOUR: &str = "neighbour.example";
 const ORIGIN_WITHIN: Duration = Duration::from_secs(10);
 
 /// The policy: what a host has at the least. The limit is that of the shipped baseline.
-const TEXT: &str = "policy 1 \"what the promises are tried with\"
+pub(crate) const TEXT: &str = "policy 1 \"what the promises are tried with\"
 floor {
   rule trap { when path == \"/trap\" then ban 10m }
   rule denied { when path == \"/denied\" then block 403 }
@@ -123,7 +123,8 @@ impl Stage {
         for part in ["run", "state", "log"] {
             folder.make(part)?;
         }
-        let (kept, origin) = start_origin(&programs.attack, &folder)?;
+        let log = folder.join("origin.log");
+        let (kept, origin) = start_origin(&mut Command::new(&programs.attack), &[], &log)?;
         folder.write("root.wall", TEXT)?;
         let config = folder.write("seawall.toml", &configuration(origin, open))?;
         let voice = Voice::File(folder.join("log/seawall.log"));
@@ -178,12 +179,19 @@ fn configuration(origin: SocketAddr, open: Open) -> String {
     )
 }
 
-fn start_origin(program: &Path, folder: &Folder) -> anyhow::Result<(Kept, SocketAddr)> {
-    let log = folder.join("origin.log");
-    let mut command = Command::new(program);
-    let mut kept = Kept::start(command.args(["origin", "--listen", "127.0.0.1:0"]), &log)?;
+/// Starts a recording origin by its program, with `words` more, and says where it listens.
+///
+/// # Errors
+/// It does not start, or does not say so.
+pub(crate) fn start_origin(
+    program: &mut Command,
+    words: &[&str],
+    log: &Path,
+) -> anyhow::Result<(Kept, SocketAddr)> {
+    let command = program.args(["origin", "--listen", "127.0.0.1:0"]).args(words);
+    let mut kept = Kept::start(command, log)?;
     let found = clock::poll(ORIGIN_WITHIN, || {
-        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        let text = std::fs::read_to_string(log).unwrap_or_default();
         ensure!(kept.ended()?.is_none(), "the recording origin has ended: {}", text.trim());
         // Whole lines only: the rest may still be written.
         let line = text.split_inclusive('\n').find_map(|line| line.strip_suffix('\n'));

@@ -6,6 +6,7 @@
 
 use crate::attack::denial::{self, Denial};
 use crate::attack::judge::Honest;
+use crate::attack::neighbours::{self, Neighbours};
 use crate::attack::page;
 use crate::attack::promise::Promise;
 use crate::attack::promises::PROMISES;
@@ -18,13 +19,14 @@ use crate::shell;
 use anyhow::{Context, bail, ensure};
 use std::path::PathBuf;
 
-/// The comparison with other servers, as it is typed.
+/// The comparisons with other servers, as they are typed: of refusals, and of an attack on others.
 const DENIAL: &str = "denial";
+const NEIGHBOURS: &str = "neighbours";
 
 /// What was typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only what contains this: a scenario's name or part of it, or `denial`.
+    /// Only what contains this: a scenario's name or part of it, `denial` or `neighbours`.
     filter: Option<String>,
     /// Seconds of each attack, where it is to be longer than showing its promise takes.
     #[arg(long = "for", value_parser = clap::value_parser!(u64).range(1..=600))]
@@ -46,7 +48,7 @@ pub(crate) struct Options {
 /// Something does not build or start, or a promise is broken.
 pub(crate) fn run(repo: &Repo, options: &Options) -> anyhow::Result<()> {
     let part = options.filter.as_deref().unwrap_or_default();
-    let (chosen, denial) = (chosen(part)?, DENIAL.contains(part));
+    let chosen = chosen(part)?;
     setup::run()?;
     if let Some(dir) = &options.json {
         std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
@@ -56,28 +58,38 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> anyhow::Result<()> {
     let keep = options.json.clone();
     let runner = Runner { programs, interrupts: &interrupts, seconds: options.seconds, keep };
     let (rows, honest) = try_all(&runner, &chosen)?;
-    let denial = denial.then(|| denial::run(&runner.programs.seawall, &interrupts));
-    let denial = denial.transpose()?;
-    let text = page(&rows, honest, denial.as_ref());
+    let neighbours = NEIGHBOURS.contains(part).then(|| neighbours::run(&runner)).transpose()?;
+    let denial = DENIAL.contains(part);
+    let denial = denial.then(|| denial::run(&runner.programs.seawall, &interrupts)).transpose()?;
+    let mut parts = promised(&rows, honest);
+    parts.extend(neighbours.as_ref().map(Neighbours::table));
+    parts.extend(denial.as_ref().map(Denial::table));
+    let text = parts.join("\n\n");
     let text = format!("{text}\n\n{}, profile `{}`.", page::machine(), options.profile());
     println!("\n{text}");
     if let Some(path) = &options.markdown {
         write(path, &text)?;
     }
-    let (refusals, of) = denial.as_ref().map_or((0, 0), Denial::broken);
-    let broken = rows.iter().filter(|(_, outcome)| outcome.is_broken()).count();
-    let (broken, all) = (broken.saturating_add(refusals), rows.len().saturating_add(of));
+    let of_promises = (rows.iter().filter(|(_, outcome)| outcome.is_broken()).count(), rows.len());
+    let of_neighbours = neighbours.as_ref().map_or((0, 0), Neighbours::broken);
+    let of_denial = denial.as_ref().map_or((0, 0), Denial::broken);
+    let (broken, all) = [of_promises, of_neighbours, of_denial]
+        .into_iter()
+        .fold((0usize, 0usize), |sum, of| (sum.0.saturating_add(of.0), sum.1.saturating_add(of.1)));
     ensure!(broken == 0, "{broken} of {all} promises broken");
     Ok(())
 }
 
-/// The promises whose name contains `part`; none where only the comparison was asked for.
+/// The promises whose name contains `part`; none where only a comparison was asked for.
 fn chosen(part: &str) -> anyhow::Result<Vec<&'static Promise>> {
     let chosen: Vec<_> =
         PROMISES.iter().filter(|promise| promise.scenario.contains(part)).collect();
-    if chosen.is_empty() && !DENIAL.contains(part) {
+    if chosen.is_empty() && !DENIAL.contains(part) && !NEIGHBOURS.contains(part) {
         let all: Vec<_> = PROMISES.iter().map(|promise| promise.scenario).collect();
-        bail!("no promise has `{part}` in its name; there are: {DENIAL}, {}", all.join(", "));
+        bail!(
+            "no promise has `{part}` in its name; there are: {DENIAL}, {NEIGHBOURS}, {}",
+            all.join(", ")
+        );
     }
     Ok(chosen)
 }
@@ -114,14 +126,12 @@ fn try_all(
     Ok((rows, honest))
 }
 
-/// Everything, as it may stand in a page.
-fn page(rows: &Rows, honest: Option<Honest>, denial: Option<&Denial>) -> String {
-    let mut parts = Vec::new();
-    if !rows.is_empty() {
-        let lines = rows.iter().map(|(promise, outcome)| page::row(promise, outcome));
-        parts.push(format!("{}\n{}", page::HEAD, lines.collect::<Vec<_>>().join("\n")));
-        parts.push(page::foot(rows, honest));
+/// The promises that were tried, as they may stand in a page.
+fn promised(rows: &Rows, honest: Option<Honest>) -> Vec<String> {
+    if rows.is_empty() {
+        return Vec::new();
     }
-    parts.extend(denial.map(Denial::table));
-    parts.join("\n\n")
+    let lines = rows.iter().map(|(promise, outcome)| page::row(promise, outcome));
+    let table = format!("{}\n{}", page::HEAD, lines.collect::<Vec<_>>().join("\n"));
+    vec![table, page::foot(rows, honest)]
 }

@@ -1,6 +1,7 @@
 //! What is asked: four kinds of request for the same denied path, by `wrk`.
 
-use super::contender::{DENIED, wrk};
+use super::contender::DENIED;
+use crate::attack::contender::aside;
 use crate::attack::process::Kept;
 use crate::attack::stage::Folder;
 use anyhow::{Context, ensure};
@@ -93,7 +94,7 @@ pub(super) fn ask(
 ) -> anyhow::Result<Said> {
     let script = folder.write("case.lua", &case.script())?;
     let log = folder.join("wrk.log");
-    let mut command = wrk();
+    let mut command = aside("wrk");
     command.args(["-t1", "-c", CONNECTIONS, "-d", TURN, "-s"]).arg(script);
     command.arg(format!("http://{server}{DENIED}"));
     let status = Kept::start(&mut command, &log)?.wait(TURN_LIMIT, interrupts)?;

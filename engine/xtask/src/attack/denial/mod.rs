@@ -8,11 +8,11 @@
 mod contender;
 mod load;
 
+use crate::attack::contender::{WHO, Who, lacks};
 use crate::attack::judge::{shown, thousands};
 use crate::attack::process::Interrupted;
 use crate::attack::stage::Folder;
-use crate::shell;
-use contender::{Running, WHO, Who};
+use contender::Running;
 use load::{CASES, Case, Said};
 use std::path::Path;
 use std::sync::mpsc::Receiver;
@@ -24,8 +24,6 @@ const TRIES: usize = 3;
 /// What it takes, and the Debian packages that have it.
 const TOOLS: [(&str, &str); 4] =
     [("wrk", "wrk"), ("nginx", "nginx-light"), ("haproxy", "haproxy"), ("taskset", "util-linux")];
-/// Cores: one for the server, one for who asks.
-const CORES: usize = 2;
 
 /// One turn: what a server refused, and what that took.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,7 +64,7 @@ pub(crate) fn run(seawall: &Path, interrupts: &Receiver<()>) -> anyhow::Result<D
 }
 
 fn race(seawall: &Path, interrupts: &Receiver<()>) -> anyhow::Result<Denial> {
-    if let Some(lack) = lacks() {
+    if let Some(lack) = lacks(&TOOLS) {
         return Ok(Denial::Skipped(lack));
     }
     let folder = Folder::new("denial")?;
@@ -79,16 +77,6 @@ fn race(seawall: &Path, interrupts: &Receiver<()>) -> anyhow::Result<Denial> {
         rows.push(measure(case, &servers, &folder, interrupts)?);
     }
     Ok(Denial::Run(rows, servers.iter().map(Running::name).collect()))
-}
-
-fn lacks() -> Option<String> {
-    let missing = TOOLS.iter().filter(|(tool, _)| shell::find(tool).is_none());
-    let packages: Vec<_> = missing.map(|(_, package)| *package).collect();
-    if !packages.is_empty() {
-        return Some(format!("not installed; `apt-get install {}`", packages.join(" ")));
-    }
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    (cores < CORES).then(|| "one core is too few: server and load would share it".to_owned())
 }
 
 fn measure(

@@ -1,0 +1,123 @@
+//! The attack on two members at once, each beside visitors of another: whoever attacks alice has
+//! carol's visitors beside it, whoever attacks bob has alice's.
+
+use super::ground::{ALICE, BOB, CAROL, Ground, VISIT};
+use crate::attack::contender::aside;
+use crate::attack::process::Kept;
+use crate::attack::run::Runner;
+use crate::shell;
+use anyhow::{Context, bail};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+/// Seconds before the attack, in which visitors become known.
+const QUIET_S: u64 = 7;
+/// Seconds of attack.
+const ATTACK_S: u64 = 8;
+/// Seconds after it.
+const RECOVERY_S: u64 = 2;
+/// Visitors of a member, and their requests per second.
+const VISITORS: &str = "100";
+const VISITS: &str = "50";
+/// What they speak, for every server: kept, a connection each, and HTTP/2.
+const KINDS: &str = "h1,h1-new,h2-tls";
+/// Patience beyond the phases, for connections to be made and undone.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// One attack, as it is told `seawall-attack`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attack {
+    /// The scenario.
+    pub(super) scenario: &'static str,
+    /// More for it.
+    pub(super) words: &'static [&'static str],
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Reports {
+    /// The attack on alice, with carol's visitors.
+    pub(super) alice: Value,
+    /// The attack on bob, with alice's visitors; none where she alone was attacked.
+    pub(super) bob: Option<Value>,
+}
+
+/// Who is attacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum On {
+    /// Alice and bob.
+    Both,
+    /// Alice.
+    Alice,
+}
+
+/// Attacks.
+///
+/// # Errors
+/// Something does not start or end, or somebody wants all of this to end.
+pub(super) fn play(
+    runner: &Runner<'_>,
+    ground: &mut Ground,
+    attack: Attack,
+    on: On,
+) -> anyhow::Result<Reports> {
+    let start = |host, visited| Attacker::start(runner, ground, attack, (host, visited));
+    let bob = (on == On::Both).then(|| start(BOB, ALICE)).transpose()?;
+    let alice = start(ALICE, CAROL)?;
+    let alice = alice.end(runner)?;
+    let bob = bob.map(|bob| bob.end(runner)).transpose()?;
+    ground.is_up()?;
+    Ok(Reports { alice, bob })
+}
+
+struct Attacker {
+    kept: Kept,
+    line: String,
+    log: PathBuf,
+    json: PathBuf,
+}
+
+impl Attacker {
+    fn start(
+        runner: &Runner<'_>,
+        ground: &Ground,
+        attack: Attack,
+        (host, visited): (&str, &str),
+    ) -> anyhow::Result<Self> {
+        let mut command = aside(&runner.programs.attack);
+        command.args(["run", attack.scenario]).args(attack.words);
+        words(&mut command, ground, (host, visited));
+        let (log, json) =
+            (ground.file(&format!("{host}.log")), ground.file(&format!("{host}.json")));
+        command.arg("--json").arg(&json);
+        let line = shell::line_of(&command);
+        let kept = Kept::start(&mut command, &log)?;
+        Ok(Self { kept, line, log, json })
+    }
+
+    fn end(mut self, runner: &Runner<'_>) -> anyhow::Result<Value> {
+        let phases = QUIET_S.saturating_add(ATTACK_S).saturating_add(RECOVERY_S);
+        let limit = Duration::from_secs(phases).saturating_add(GRACE);
+        let status = self.kept.wait(limit, runner.interrupts)?;
+        let line = &self.line;
+        if !status.success() {
+            let said = std::fs::read_to_string(&self.log).unwrap_or_default();
+            bail!("`{line}` failed ({status})\n{}", said.trim());
+        }
+        let text = std::fs::read_to_string(&self.json).with_context(|| format!("`{line}`"))?;
+        serde_json::from_str(&text).with_context(|| format!("the result of `{line}` is no JSON"))
+    }
+}
+
+fn words(command: &mut Command, ground: &Ground, (host, visited): (&str, &str)) {
+    let (http, https) = (ground.at.http.to_string(), ground.at.https.to_string());
+    let phases = [QUIET_S, ATTACK_S, RECOVERY_S].map(|seconds| seconds.to_string());
+    let [quiet, attack, recovery] = &phases;
+    command
+        .args(["--host", host, "--target", &http])
+        .args(["--legit-host", visited, "--legit-target", &http, "--legit-tls", &https])
+        .args(["--legit", VISITS, "--visitors", VISITORS, "--legit-kinds", KINDS])
+        .args(["--legit-path", VISIT, "--quiet", quiet, "--for", attack, "--recovery", recovery]);
+}
