@@ -26,8 +26,11 @@ pub(super) const KEY: &str = "key.pem";
 pub(super) const CERTIFICATE: &str = "certificate.pem";
 /// Certificate and key.
 pub(super) const BOTH: &str = "both.pem";
-/// Connections that the others may have: as many as it takes, with those to origins.
-const CONNECTIONS: u64 = 20_000;
+/// Connections of visitors that HAProxy takes: it wants two files for each, so it is what Seawall
+/// too makes of the 20,000 that some hosts let a process open.
+const CONNECTIONS: u64 = 9_600;
+/// nginx counts those to origins with them.
+const NGINX_CONNECTIONS: u64 = 2 * CONNECTIONS;
 
 /// Where a server listens.
 #[derive(Debug, Clone, Copy)]
@@ -122,9 +125,9 @@ fn nginx(at: Addresses, origins: Origins, dir: &Path) -> String {
         server(&all_others(" ", ""), "others", ""),
     ];
     format!(
-        "daemon off;\nuser root;\nworker_processes 1;\nworker_rlimit_nofile 65536;\n\
+        "daemon off;\nuser root;\nworker_processes 1;\n\
          pid {dir}/nginx.pid;\nerror_log {dir}/nginx.log crit;\n\
-         events {{ worker_connections {CONNECTIONS}; }}\nhttp {{\n  access_log off;\n  \
+         events {{ worker_connections {NGINX_CONNECTIONS}; }}\nhttp {{\n  access_log off;\n  \
          client_body_temp_path {dir}/body;\n  proxy_temp_path {dir}/proxy;\n  \
          fastcgi_temp_path {dir}/fastcgi;\n  uwsgi_temp_path {dir}/uwsgi;\n  \
          scgi_temp_path {dir}/scgi;\n  \
