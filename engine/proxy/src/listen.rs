@@ -39,10 +39,10 @@ use crate::service::Service;
 use crate::shares::egress::Egress;
 use crate::shares::processor::Measured;
 use crate::shares::{Presence, Shares};
-use crate::sites::{Route, Sites};
+use crate::sites::Sites;
 use crate::tls::{Failed, Secrecy};
 use crate::wire::Wire;
-use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits, OriginSnapshot, SiteViews};
+use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits, SiteViews};
 
 /// Where is listened, and whether over TLS.
 #[derive(Debug)]
@@ -75,11 +75,12 @@ impl DataPlane {
         let sites = Sites::resolve(&config.sites, &config.limits)?;
         let listeners = listeners(&config)?;
         let overload = Arc::new(Overload::new(config.memory));
-        let shares = Arc::new(Shares::new(&sites, &overload, &config.limits));
+        let limits = Arc::new(config.limits);
+        let shares = Arc::new(Shares::new(&sites, &overload, (&limits, &now)));
         if listeners.iter().any(|listener| listener.is_tls) && config.shown.is_none() {
             return Err(BindError::NoCertificate);
         }
-        let within = Duration::from_millis(config.limits.tls_handshake_ms);
+        let within = Duration::from_millis(limits.tls_handshake_ms);
         let secrecy = config.shown.map(|shown| Secrecy::new(shown, within)).transpose();
         let secrecy = secrecy.map_err(BindError::Worker)?;
         let edge = Arc::new(Edge {
@@ -91,9 +92,9 @@ impl DataPlane {
             sites,
             shares,
             overload,
-            arrivals: Arrivals::new(&config.limits),
-            forwarding: Arc::new(Admission::new(config.limits.forward_caps())),
-            limits: Arc::new(config.limits),
+            arrivals: Arrivals::new(&limits),
+            forwarding: Arc::new(Admission::new(limits.forward_caps())),
+            limits,
             counters: Arc::new(EdgeCounters::default()),
         });
         Ok(Self { listeners, workers: config.workers.max(1), secrecy, edge })
@@ -118,16 +119,6 @@ impl DataPlane {
     #[must_use]
     pub fn sites(&self) -> SiteViews {
         SiteViews::new(Arc::clone(&self.edge))
-    }
-
-    /// What says of each origin how it is.
-    pub fn origins(&self) -> impl Fn() -> Vec<OriginSnapshot> + Send + Sync + use<> {
-        let edge = Arc::clone(&self.edge);
-        move || {
-            let now = (edge.now)();
-            let of = |route: &Arc<Route>| route.origins.snapshot(&route.name, now);
-            edge.sites.all().iter().flat_map(of).collect()
-        }
     }
 
     /// Starts the workers.
@@ -158,8 +149,7 @@ impl DataPlane {
             };
             running.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?;
         }
-        let watch = Watch::new(&self.edge, &stop);
-        running.spawn(|| watch.work()).map_err(BindError::Worker)?;
+        running.adopt(Watch::start(&self.edge, &stop).map_err(BindError::Worker)?);
         Ok(running)
     }
 }

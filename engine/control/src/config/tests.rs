@@ -75,8 +75,10 @@ fn a_mistyped_key_is_placed_and_the_near_one_offered() {
     assert_eq!(refused(&text), ["1:2: unknown key `listne`"]);
     assert_eq!(help(&text).unwrap(), "did you mean `listen`?");
     let text = SMALLEST.replace("share", "weighting");
-    let known = "known here: hosts, origin, health, member, share, inflight_max";
-    assert_eq!(help(&text).unwrap(), known);
+    assert_eq!(
+        help(&text).unwrap(),
+        "known here: hosts, origin, health, member, share, inflight_max"
+    );
 }
 
 #[test]

@@ -151,9 +151,9 @@ fn start(
     }
     let generation = handle.load().generation;
     let counters = data.live_counters();
-    let (sites, origins) = (data.sites(), data.origins());
+    let sites = data.sites();
     let edge: EdgeReport =
-        Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &origins()));
+        Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &sites.origins()));
     let control = ControlPlane::start(config, first, (edge, upgrade), now);
     let mut control = control.map_err(|e| wrong(&e))?;
     let running = data.start().map_err(|e| wrong(&e))?;
@@ -222,7 +222,7 @@ fn identities(texts: &[CertificateText]) -> Result<Identities, IdentityError> {
     Identities::read(&texts.iter().map(pair).collect::<Vec<_>>())
 }
 
-/// The data plane's counters, its sites and their origins, for the status.
+/// The data plane's counters and its origins, for the status.
 fn edge_report(
     counters: &EdgeSnapshot,
     sites: &[SiteSnapshot],
@@ -232,11 +232,11 @@ fn edge_report(
     let refused: Value = refused.map(|(why, count)| (why.word(), count)).collect();
     let named = counters.named().into_iter().map(|(name, count)| (name, Value::from(count)));
     let sites: Value = sites.iter().map(site_report).collect();
-    let origins: Value = origins.iter().map(origin_report).collect();
+    let origins: Value = origins.iter().map(origin).collect();
     named.chain([("heads_refused", refused), ("sites", sites), ("origins", origins)]).collect()
 }
 
-fn origin_report(of: &OriginSnapshot) -> Value {
+fn origin(of: &OriginSnapshot) -> Value {
     json!({
         "site": of.site,
         "address": of.address.to_string(),
