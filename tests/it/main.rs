@@ -65,6 +65,8 @@ mod rules;
 mod scripts;
 /// What the fuzz targets start from.
 mod seeds;
+/// What the service manager is told, and under which it runs.
+mod service;
 /// Sites share what there is.
 mod shares;
 /// The rules that are shipped: what they may cost at the worst, and that they are pure.

@@ -162,10 +162,10 @@ fn upgrades_under_load_refuse_nobody_reset_nobody_and_forget_nothing() {
     processes.pop();
     wait_until("the older processes have ended", || !processes.iter().any(|p| Server::lives(*p)));
     let status = server.status();
-    let causes = status["history"].as_array().unwrap().iter().map(|past| past["cause"].clone());
-    let causes: Vec<_> = causes.collect();
-    assert_eq!(causes[0], "start");
-    assert_eq!(causes.iter().filter(|cause| *cause == "upgrade").count(), count as usize);
+    let history = status["history"].as_array().unwrap();
+    // The list has an end, and the start may be past it.
+    let newest = history.iter().rev().take(usize::try_from(count).unwrap().min(49));
+    assert!(newest.map(|past| &past["cause"]).all(|cause| cause == "upgrade"), "{history:#?}");
     assert!(status["edge"]["open"].as_u64() <= Some(1), "{status:#}");
 }
 
@@ -183,9 +183,13 @@ fn a_signal_upgrades_too_and_the_older_process_lets_a_request_end() {
     server.signal(Signal::Upgrade);
     server.wait_line("this one ends with its connections");
     assert!(server.is_running() && server.pid() != first);
-    // An idle connection is not closed under its client's hands: the next answer is the last.
-    let answer = idle.get("/").unwrap();
-    assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+    // An idle connection is not closed under its client's hands: it is told which answer is the
+    // last, and until then each comes.
+    wait_until("the last answer", || {
+        let answer = idle.get("/").unwrap();
+        assert_eq!(answer.status, 200);
+        answer.field("connection") == Some("close")
+    });
     origin.gate().open();
     assert_eq!(waiting.read_answer(false).unwrap().status, 200);
     waiting.leave();

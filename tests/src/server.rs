@@ -51,6 +51,8 @@ pub struct Setup {
     tls: Option<String>,
     open_files: Option<u32>,
     program: Option<PathBuf>,
+    through: Vec<String>,
+    env: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -70,6 +72,8 @@ impl Setup {
             tls: None,
             open_files: None,
             program: None,
+            through: Vec::new(),
+            env: Vec::new(),
         };
         std::fs::create_dir(setup.path("policies")).unwrap();
         setup.write(ROOT, policy);
@@ -172,6 +176,20 @@ impl Setup {
         self
     }
 
+    /// Started through another program, which is given these words before its own.
+    #[must_use]
+    pub fn through(mut self, words: &[&str]) -> Self {
+        self.through = words.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// With a variable in its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Writes `seawall.toml` and hands back its text.
     pub fn write_config(&self) -> String {
         let Self { listen, log_level, .. } = self;
@@ -213,13 +231,25 @@ impl Setup {
         seawall(self.dir.path(), words)
     }
 
+    /// The program, behind the one that it is started through.
+    fn wrapped(&self, program: Command) -> Command {
+        let Some((first, others)) = self.through.split_first() else { return program };
+        let mut wrapped = Command::new(first);
+        wrapped.args(others).arg(program.get_program()).args(program.get_args());
+        wrapped.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        wrapped
+    }
+
     /// Starts the server and waits until it is ready.
     #[must_use]
     #[track_caller]
     pub fn start(&self) -> Server {
         self.write_config();
-        let mut child = program_with(self.program.as_deref(), self.open_files)
+        let program = program_with(self.program.as_deref(), self.open_files);
+        let mut child = self
+            .wrapped(program)
             .args(["run", "-c", "seawall.toml"])
+            .envs(self.env.clone())
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

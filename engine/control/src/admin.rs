@@ -42,6 +42,8 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 32;
 pub const ADMIN_HEAD_MS: u64 = 5_000;
 /// Milliseconds for everything after it. A reload compiles, so this is long.
 pub const ADMIN_TOTAL_MS: u64 = 120_000;
+/// Milliseconds that answers under way have to end when the server stops.
+pub const ADMIN_LAST_MS: u64 = 500;
 /// Bytes that a client may send on one connection; what we ask for fits into a few hundred.
 pub const ADMIN_BYTES_MAX: usize = 16 << 10;
 
@@ -95,7 +97,7 @@ impl Connected<IncomingStream<'_, Bounded>> for Peer {
     }
 }
 
-/// Serves `listener` until `stop` resolves or is dropped.
+/// Serves `listener` until `stop` resolves or is dropped; what is being answered then is answered.
 pub(crate) async fn serve(
     listener: UnixListener,
     desk: Desk,
@@ -114,11 +116,18 @@ pub(crate) async fn serve(
         .with_state(desk)
         .into_make_service_with_connect_info::<Peer>();
     let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+    let (closing, closed) = oneshot::channel::<()>();
     let serving = axum::serve(Bounded { listener, places }, routes);
+    let serving = serving.with_graceful_shutdown(async { drop(closed.await) }).into_future();
+    tokio::pin!(serving);
     tokio::select! {
-        served = async { serving.await } => served,
-        _ = stop => Ok(()),
+        served = &mut serving => return served,
+        _ = stop => {}
     }
+    drop(closing);
+    // Whoever asked for what ends us is to read the answer.
+    let last = tokio::time::timeout(Duration::from_millis(ADMIN_LAST_MS), serving).await;
+    last.unwrap_or(Ok(()))
 }
 
 async fn answer_status(State(desk): State<Desk>) -> Response {

@@ -122,20 +122,38 @@ impl Bell {
         self.rung.notify_all();
     }
 
+    /// The same, and hands back where its outcome will arrive.
+    ///
+    /// # Errors
+    /// Too many wait already; it is asked for all the same.
+    pub fn hang_up_and_hear(&self) -> Result<oneshot::Receiver<Outcome>, Busy> {
+        let waiting = self.wait_for(Wish::RELOAD, None, Cause::Signal);
+        waiting.inspect_err(|_| self.hang_up())
+    }
+
     /// Asks for something and hands back where its outcome will arrive.
     ///
     /// # Errors
     /// Too many wait already.
     pub fn ask(&self, wish: Wish, by_uid: Option<u32>) -> Result<oneshot::Receiver<Outcome>, Busy> {
+        let cause = match wish {
+            Wish::Reload { .. } => Cause::Command,
+            Wish::RollBack { .. } => Cause::Rollback,
+        };
+        self.wait_for(wish, by_uid, cause)
+    }
+
+    fn wait_for(
+        &self,
+        wish: Wish,
+        by_uid: Option<u32>,
+        cause: Cause,
+    ) -> Result<oneshot::Receiver<Outcome>, Busy> {
         let mut pending = self.lock();
         if pending.waiters.len() >= WAITERS_MAX {
             return Err(Busy);
         }
         let (sender, receiver) = oneshot::channel();
-        let cause = match wish {
-            Wish::Reload { .. } => Cause::Command,
-            Wish::RollBack { .. } => Cause::Rollback,
-        };
         pending.waiters.push(Waiter { wish, by_uid, sender });
         pending.cause = pending.cause.max(Some(cause));
         self.rung.notify_all();

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use seawall_model::Now;
 use seawall_ruleset::{Handle, LEVEL_TICK_MS, LevelCause, LevelEvent, Live, Pulse};
@@ -33,9 +34,18 @@ fn told(event: &LevelEvent) -> String {
 }
 
 /// Looks every second until dropped.
-pub(crate) fn watch(handle: Arc<Handle>, sites: Vec<Box<str>>, now: Now) -> io::Result<Ticker> {
+///
+/// # Errors
+/// The system has no thread to give.
+pub(crate) fn watch(
+    handle: Arc<Handle>,
+    sites: Vec<Box<str>>,
+    now: Now,
+    beats: Arc<AtomicU64>,
+) -> io::Result<Ticker> {
     let mut lookout = Lookout::default();
     Ticker::every(LEVEL_TICK_MS, move || {
+        beats.fetch_add(1, Relaxed);
         let live = handle.load();
         look(&live, &sites, &now);
         for line in lookout.look(&live.rules.extern_summaries(), now()) {

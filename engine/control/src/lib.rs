@@ -32,8 +32,8 @@ mod totals;
 mod watch;
 
 pub use admin::{
-    ADMIN_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_MS, ADMIN_TOTAL_MS, ReloadOrder,
-    RollbackOrder,
+    ADMIN_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_MS, ADMIN_LAST_MS, ADMIN_TOTAL_MS,
+    ReloadOrder, RollbackOrder,
 };
 pub use bans::{BAN_MS_MAX, BANS_LISTED_MAX, BY_HAND, BanDone, BanLine, BanList, BanOrder};
 pub use bell::{
@@ -68,7 +68,7 @@ pub use outcome::{Cause, Complaint, FileMark, Lifted, Outcome, Refusal, Tests, U
 pub use persist::{DAMAGED_FILES_MAX, Keeper, SNAPSHOT_EVERY_MS, SNAPSHOT_TIME_PARTS};
 pub use plane::{ControlError, ControlPlane, First, Upgrade, random_seed};
 pub use reload::{AGAIN_MS, DOUBT_MS, POLL_MS, READS_MAX};
-pub use seawall_sys::{is_ours_alone, raise_open_files};
+pub use seawall_sys::{is_ours_alone, keep_to_ourselves, raise_open_files};
 pub use socket::SocketError;
 pub use status::EdgeReport;
 pub use store::{FolderStore, GLOB_ENTRIES_MAX};

@@ -6,6 +6,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ use crate::status::{EdgeReport, Sight};
 use crate::ticker::Ticker;
 use crate::totals::Totals;
 use crate::watch::Watch;
+
+/// Milliseconds between two beats of the admin thread.
+const BEAT_MS: u64 = 250;
 
 /// The first generation, before anything serves.
 pub struct First {
@@ -239,6 +243,8 @@ pub struct ControlPlane {
     _levels: Ticker,
     estate: Estate,
     file: SocketFile,
+    /// What the admin thread and the one that looks at levels count.
+    beats: [Arc<AtomicU64>; 2],
 }
 
 impl ControlPlane {
@@ -268,7 +274,7 @@ impl ControlPlane {
             ..
         } = first;
         loader.put_away(&stock);
-        let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::remembering(history)));
+        let (bell, board) = (Arc::<Bell>::default(), Arc::new(Board::remembering(history)));
         loader.ring(bell.clone());
         board.published(past);
         board.aside(aside.clone());
@@ -278,8 +284,7 @@ impl ControlPlane {
         scribe.later(move || kept.remember(posted, &blobs));
         let totals = Arc::new(Totals::default());
         let estate = Estate::new(handle.clone(), now.clone(), scribe.settle());
-        let still = estate.still.clone();
-        let keeping = keeper.keep(handle.clone(), still.clone())?;
+        let keeping = keeper.keep(handle.clone(), estate.still.clone())?;
         let sight = Sight {
             handle: handle.clone(),
             board: board.clone(),
@@ -293,14 +298,15 @@ impl ControlPlane {
             loader: loader.clone(),
             now: now.clone(),
         };
-        let desk = desk(bell.clone(), sight, archive.clone(), (still.clone(), upgrade));
-        let admin = serve_admin(listener, desk)?;
+        let desk = desk(bell.clone(), sight, archive.clone(), (estate.still.clone(), upgrade));
+        let beats: [Arc<AtomicU64>; 2] = Default::default();
+        let admin = serve_admin(listener, desk, beats[0].clone())?;
         let ticker = loader.ticker();
         loader.running(&[&handle.load().rules]);
         let names: Vec<Box<str>> = config.sites.iter().map(|site| site.name.clone()).collect();
         // What was in force before a restart is in force again, before a second has passed.
         levels::look(&handle.load(), &names, &now);
-        let levels = levels::watch(handle.clone(), names.clone(), now.clone())?;
+        let levels = levels::watch(handle.clone(), names.clone(), now.clone(), beats[1].clone())?;
         let forge = PolicyForge {
             loader,
             handle,
@@ -312,7 +318,7 @@ impl ControlPlane {
             stock: None,
         };
         let reloader = Reloader::new(forge, bell.clone(), board, now, (digest, aside));
-        let reloading = Some(reload(reloader, &config.root, bell.clone(), still)?);
+        let reloading = Some(reload(reloader, &config.root, bell.clone(), estate.still.clone())?);
         Ok(Self {
             bell,
             reloading,
@@ -322,6 +328,7 @@ impl ControlPlane {
             _levels: levels,
             estate,
             file,
+            beats,
         })
     }
 
@@ -329,6 +336,20 @@ impl ControlPlane {
     #[must_use]
     pub fn estate(&self) -> Estate {
         self.estate.clone()
+    }
+
+    /// What its threads have counted: one whose number stands still for seconds is stuck.
+    #[must_use]
+    pub fn pulse(&self) -> Vec<u64> {
+        self.beats.iter().map(|beats| beats.load(Relaxed)).collect()
+    }
+
+    /// How it stands, in one line.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let live = self.estate.handle.load();
+        let (level, bans) = (live.rules.level_name(&live.state, ""), live.state.bans().len());
+        format!("generation {} judges, level {level}, {bans} bans", live.generation.0)
     }
 
     /// Lets whoever asks find this, and no longer whoever served before.
@@ -418,11 +439,18 @@ fn desk(
 fn serve_admin(
     listener: std::os::unix::net::UnixListener,
     desk: admin::Desk,
+    beats: Arc<AtomicU64>,
 ) -> io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = oneshot::channel();
     let serve = async move {
         let listener = tokio::net::UnixListener::from_std(listener)?;
+        let _beating = tokio::spawn(async move {
+            loop {
+                beats.fetch_add(1, Relaxed);
+                tokio::time::sleep(Duration::from_millis(BEAT_MS)).await;
+            }
+        });
         admin::serve(listener, desk, stopped).await
     };
     let thread = std::thread::Builder::new().name("seawall-admin".into()).spawn(move || {

@@ -188,11 +188,17 @@ impl Door {
     }
 }
 
+/// Milliseconds between two beats of a worker.
+pub(crate) const BEAT_MS: u64 = 250;
+/// What one worker counts while it makes progress.
+pub(crate) type Beats = Arc<AtomicU64>;
+
 /// The data plane at work. Dropping it stops it at once.
 #[derive(Debug)]
 pub struct Running {
     door: Door,
     workers: Vec<JoinHandle<()>>,
+    beats: Vec<Beats>,
     edge: Arc<Edge>,
 }
 
@@ -200,18 +206,26 @@ impl Running {
     /// Nothing that works yet.
     pub(crate) fn new(stopper: Stopper, sockets: Vec<Listening>, edge: Arc<Edge>) -> Self {
         let door = Door { stopper, sockets: Arc::new(Mutex::new(sockets)) };
-        Self { door, workers: Vec::new(), edge }
+        Self { door, workers: Vec::new(), beats: Vec::new(), edge }
+    }
+
+    /// For one more worker to count in.
+    pub(crate) fn beats(&mut self) -> Beats {
+        let beats = Beats::default();
+        self.beats.push(Arc::clone(&beats));
+        beats
+    }
+
+    /// What each worker has counted: one whose number stands still for seconds is stuck.
+    #[must_use]
+    pub fn pulse(&self) -> Vec<u64> {
+        self.beats.iter().map(|beats| beats.load(Relaxed)).collect()
     }
 
     pub(crate) fn spawn(&mut self, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let thread = std::thread::Builder::new().name("seawall-edge".to_owned());
         self.workers.push(thread.spawn(work)?);
         Ok(())
-    }
-
-    /// A thread that ends when the data plane is asked to.
-    pub(crate) fn adopt(&mut self, thread: JoinHandle<()>) {
-        self.workers.push(thread);
     }
 
     /// What new connections come in through.

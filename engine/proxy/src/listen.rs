@@ -11,6 +11,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use pingora_core::server::configuration::ServerConf;
@@ -25,7 +26,7 @@ use tokio::task::JoinSet;
 use crate::admission::{Admission, NoRoom, Permit, Room};
 use crate::conn::Conn;
 use crate::counters::count;
-use crate::drain::{Listening, Running, Stop, Stopper};
+use crate::drain::{BEAT_MS, Beats, Listening, Running, Stop, Stopper};
 use crate::edge::Edge;
 use crate::guard::GuardedStream;
 use crate::h2::{self, MeteredStream};
@@ -39,10 +40,10 @@ use crate::service::Service;
 use crate::shares::egress::Egress;
 use crate::shares::processor::Measured;
 use crate::shares::{Presence, Shares};
-use crate::sites::Sites;
+use crate::sites::{Route, Sites};
 use crate::tls::{Failed, Secrecy};
 use crate::wire::Wire;
-use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits, SiteViews};
+use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits, OriginSnapshot, SiteViews};
 
 /// Where is listened, and whether over TLS.
 #[derive(Debug)]
@@ -76,7 +77,7 @@ impl DataPlane {
         let listeners = listeners(&config)?;
         let overload = Arc::new(Overload::new(config.memory));
         let limits = Arc::new(config.limits);
-        let shares = Arc::new(Shares::new(&sites, &overload, (&limits, &now)));
+        let shares = Arc::new(Shares::new(&sites, &overload, &limits));
         if listeners.iter().any(|listener| listener.is_tls) && config.shown.is_none() {
             return Err(BindError::NoCertificate);
         }
@@ -121,6 +122,16 @@ impl DataPlane {
         SiteViews::new(Arc::clone(&self.edge))
     }
 
+    /// What says of each origin how it is.
+    pub fn origins(&self) -> impl Fn() -> Vec<OriginSnapshot> + Send + Sync + use<> {
+        let edge = Arc::clone(&self.edge);
+        move || {
+            let now = (edge.now)();
+            let of = |route: &Arc<Route>| route.origins.snapshot(&route.name, now);
+            edge.sites.all().iter().flat_map(of).collect()
+        }
+    }
+
     /// Starts the workers.
     ///
     /// # Errors
@@ -145,11 +156,13 @@ impl DataPlane {
                 registry: Arc::clone(own),
                 registries: Arc::clone(&registries),
                 stop: stop.clone(),
+                beats: running.beats(),
                 is_first: n == 0,
             };
             running.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?;
         }
-        running.adopt(Watch::start(&self.edge, &stop).map_err(BindError::Worker)?);
+        let watch = Watch::new(&self.edge, &stop);
+        running.spawn(|| watch.work()).map_err(BindError::Worker)?;
         Ok(running)
     }
 }
@@ -205,6 +218,7 @@ struct Worker {
     registry: Arc<Registry>,
     registries: Arc<[Arc<Registry>]>,
     stop: Stop,
+    beats: Beats,
     /// Whether it does what one has to do for all.
     is_first: bool,
 }
@@ -245,6 +259,7 @@ impl Worker {
             let server = Server { edge: self.edge, proxy, stop: self.stop, processor };
             let registry = self.registry;
             let mut loops = JoinSet::new();
+            let _beating = tokio::spawn(beat(self.beats));
             // It ends with the runtime: bans end connections for as long as there are any.
             let watch = Arc::clone(&registry).watch(Arc::clone(&server.edge), server.stop.clone());
             let _watching = tokio::spawn(watch);
@@ -261,6 +276,14 @@ impl Worker {
             }
             while loops.join_next().await.is_some() {}
         });
+    }
+}
+
+/// Counts the rounds of a worker: one that is stuck counts none.
+async fn beat(beats: Beats) {
+    loop {
+        beats.fetch_add(1, Relaxed);
+        tokio::time::sleep(Duration::from_millis(BEAT_MS)).await;
     }
 }
 

@@ -50,6 +50,11 @@ impl<L: Log> EngineLog<L> {
         }
     }
 
+    /// The one behind it.
+    pub const fn inner(&self) -> &L {
+        &self.inner
+    }
+
     /// Lines of the HTTP engine that were not written.
     #[must_use]
     pub fn dropped(&self) -> u64 {

@@ -28,9 +28,10 @@ pub(crate) fn say(text: impl Display) {
     let _unwritten = writeln!(std::io::stdout(), "{text}");
 }
 
-/// One line about us, on standard error.
+/// One line about us, on standard error. In one piece: while one process takes over from another
+/// both write there.
 pub(crate) fn tell(text: impl Display) {
-    let _unwritten = writeln!(std::io::stderr(), "seawall: {text}");
+    let _unwritten = std::io::stderr().write_all(format!("seawall: {text}\n").as_bytes());
 }
 
 /// Says what went wrong and hands on the code.

@@ -1,48 +1,113 @@
-//! Log lines on standard error, at most so many a second.
+//! Log lines on standard error, at most so many a second of each class.
 //!
-//! A line that every request could cause is a way to fill a disk, so there is a cap, and what it
-//! swallowed is told with the next line. Time stamps are left to whoever collects the lines.
+//! A line that every request could cause is a way to fill a disk, so there is a cap. Each class of
+//! events has its own, so that a flood of one, such as a member's policy that fails at every save,
+//! never swallows another's line: that a level was raised must be read that night. What a cap
+//! swallowed is told with the next line of its class, and counted for the metrics. Time stamps are
+//! left to whoever collects the lines.
 
 use std::io::Write;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use log::{Level, Log, Metadata, Record};
 use seawall_model::Now;
 use seawall_proxy::EngineLog;
 
-/// Most lines in a second.
-pub(crate) const LINES_PER_S_MAX: u32 = 100;
+/// Most lines of one class in a second: a refused policy with all its complaints fits.
+pub(crate) const LINES_PER_CLASS_PER_S_MAX: u32 = 50;
+
+/// What a line is about, by the module that says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// The policy: reloads, members, lists, what is watched.
+    Policy,
+    /// Rules in WebAssembly, and compiling them.
+    Rules,
+    /// Levels that rise and fall.
+    Levels,
+    /// What is kept on the disk: snapshots, history.
+    State,
+    /// Everything else of ours.
+    Server,
+    /// The HTTP engine, and libraries.
+    Engine,
+}
+
+impl Class {
+    const ALL: [Self; 6] =
+        [Self::Policy, Self::Rules, Self::Levels, Self::State, Self::Server, Self::Engine];
+
+    fn of(target: &str) -> Self {
+        if !target.starts_with("seawall") {
+            return Self::Engine;
+        }
+        match target.split("::").nth(1) {
+            Some("reload" | "loader" | "watch" | "shelf" | "outcome") => Self::Policy,
+            Some("foundry" | "quarantine") => Self::Rules,
+            Some("levels" | "level_desk") => Self::Levels,
+            Some("persist" | "history" | "scribe") => Self::State,
+            Some("engine") => Self::Engine,
+            _ => Self::Server,
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Rules => "rules",
+            Self::Levels => "levels",
+            Self::State => "state",
+            Self::Server => "server",
+            Self::Engine => "engine",
+        }
+    }
+}
+
+/// The cap of one class.
+#[derive(Debug, Default)]
+struct Cap {
+    second: AtomicU64,
+    in_second: AtomicU32,
+    untold: AtomicU64,
+    swallowed: AtomicU64,
+}
+
+impl Cap {
+    /// How many lines were swallowed since one was let through, or nothing where this one is to be
+    /// swallowed too. Two threads at the turn of a second may let one more through.
+    fn admit(&self, second: u64) -> Option<u64> {
+        if self.second.swap(second, Relaxed) != second {
+            self.in_second.store(0, Relaxed);
+        }
+        if self.in_second.fetch_add(1, Relaxed) < LINES_PER_CLASS_PER_S_MAX {
+            return Some(self.untold.swap(0, Relaxed));
+        }
+        self.untold.fetch_add(1, Relaxed);
+        self.swallowed.fetch_add(1, Relaxed);
+        None
+    }
+}
 
 /// The logger.
 pub(crate) struct Stderr {
     now: Now,
-    second: AtomicU64,
-    in_second: AtomicU32,
-    swallowed: AtomicU64,
+    caps: [Cap; Class::ALL.len()],
 }
 
 impl Stderr {
     fn new(now: Now) -> Self {
-        Self {
-            now,
-            second: AtomicU64::new(0),
-            in_second: AtomicU32::new(0),
-            swallowed: AtomicU64::new(0),
-        }
+        Self { now, caps: Default::default() }
     }
 
-    /// How many lines were swallowed since one was let through, or nothing where this one is to be
-    /// swallowed too. Two threads at the turn of a second may let one more through.
-    fn admit(&self) -> Option<u64> {
-        let second = (self.now)().0 / 1_000;
-        if self.second.swap(second, Relaxed) != second {
-            self.in_second.store(0, Relaxed);
-        }
-        if self.in_second.fetch_add(1, Relaxed) < LINES_PER_S_MAX {
-            return Some(self.swallowed.swap(0, Relaxed));
-        }
-        self.swallowed.fetch_add(1, Relaxed);
-        None
+    fn admit(&self, class: Class) -> Option<u64> {
+        self.caps.get(class as usize)?.admit((self.now)().0 / 1_000)
+    }
+
+    /// Lines of each class that were swallowed.
+    fn swallowed(&self) -> Vec<(&'static str, u64)> {
+        let caps = Class::ALL.iter().zip(&self.caps);
+        caps.map(|(class, cap)| (class.word(), cap.swallowed.load(Relaxed))).collect()
     }
 }
 
@@ -52,29 +117,45 @@ impl Log for Stderr {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let Some(swallowed) = self.admit() else { return };
-        let mut err = std::io::stderr().lock();
-        if swallowed > 0 {
-            let _unwritten = writeln!(err, "seawall: {swallowed} lines were left out");
-        }
+        let class = Class::of(record.target());
+        let Some(swallowed) = self.admit(class) else { return };
         let word = match record.level() {
             Level::Error => "error: ",
             Level::Warn => "warning: ",
             Level::Info => "",
             Level::Debug | Level::Trace => "debug: ",
         };
-        let _unwritten = writeln!(err, "seawall: {word}{}", record.args());
+        let mut text = String::new();
+        if swallowed > 0 {
+            let class = class.word();
+            text = format!("seawall: {swallowed} lines of the class `{class}` were left out\n");
+        }
+        text.push_str(&format!("seawall: {word}{}\n", record.args()));
+        // In one piece: while one process takes over from another both write there.
+        let _unwritten = std::io::stderr().write_all(text.as_bytes());
     }
 
     fn flush(&self) {}
 }
 
+/// The one that is in force.
+static LOGGER: OnceLock<EngineLog<Stderr>> = OnceLock::new();
+
 /// Logs from here on, up to `level`; a second call changes nothing.
 pub(crate) fn start(level: log::LevelFilter, now: &Now, engine_lines_per_s: u32) {
-    let logger = EngineLog::new(Stderr::new(now.clone()), now.clone(), engine_lines_per_s);
-    if log::set_logger(Box::leak(Box::new(logger))).is_ok() {
+    let make = || EngineLog::new(Stderr::new(now.clone()), now.clone(), engine_lines_per_s);
+    if log::set_logger(LOGGER.get_or_init(make)).is_ok() {
         log::set_max_level(level);
     }
+}
+
+/// Lines that were not written so far, by class; those of the HTTP engine that its own filter took
+/// out are the class `engine_filtered`.
+pub(crate) fn swallowed() -> Vec<(&'static str, u64)> {
+    let Some(logger) = LOGGER.get() else { return Vec::new() };
+    let mut all = logger.inner().swallowed();
+    all.push(("engine_filtered", logger.dropped()));
+    all
 }
 
 #[cfg(test)]
@@ -91,13 +172,34 @@ mod tests {
         let ms = Arc::new(AtomicU64::new(5_000));
         let clock = ms.clone();
         let logger = Stderr::new(Arc::new(move || Tick(clock.load(Relaxed))));
-        for _ in 0..LINES_PER_S_MAX {
-            assert_eq!(logger.admit(), Some(0));
+        for _ in 0..LINES_PER_CLASS_PER_S_MAX {
+            assert_eq!(logger.admit(Class::Policy), Some(0));
         }
-        assert_eq!(logger.admit(), None);
-        assert_eq!(logger.admit(), None);
+        assert_eq!(logger.admit(Class::Policy), None);
+        assert_eq!(logger.admit(Class::Policy), None);
+        assert_eq!(logger.admit(Class::Levels), Some(0), "a flood of one is none of another");
         ms.store(6_000, Relaxed);
-        assert_eq!(logger.admit(), Some(2));
-        assert_eq!(logger.admit(), Some(0));
+        assert_eq!(logger.admit(Class::Policy), Some(2));
+        assert_eq!(logger.admit(Class::Policy), Some(0));
+        let swallowed: Vec<_> = logger.swallowed().into_iter().filter(|(_, n)| *n > 0).collect();
+        assert_eq!(swallowed, [("policy", 2)]);
+    }
+
+    #[test]
+    fn a_line_belongs_to_the_class_of_the_module_that_says_it() {
+        for (target, class) in [
+            ("seawall_control::reload::back", Class::Policy),
+            ("seawall_control::levels", Class::Levels),
+            ("seawall_control::persist::secret", Class::State),
+            ("seawall_control::foundry", Class::Rules),
+            ("seawall_control::plane", Class::Server),
+            ("seawall_proxy::engine", Class::Engine),
+            ("h2::proto", Class::Engine),
+        ] {
+            assert_eq!(Class::of(target), class, "{target}");
+        }
+        for (place, class) in Class::ALL.into_iter().enumerate() {
+            assert_eq!(class as usize, place, "each has its own cap");
+        }
     }
 }

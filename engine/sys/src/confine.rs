@@ -32,6 +32,17 @@ pub fn confine(to: Confinement) -> io::Result<()> {
     Ok(())
 }
 
+/// Keeps what is in this process's memory from others, for good: it leaves no core, no process of
+/// the same user may look into it, and what it starts gains no rights that it lacks. To be called
+/// before there is a second thread.
+///
+/// # Errors
+/// The system refuses.
+pub fn keep_to_ourselves() -> io::Result<()> {
+    nix::sys::prctl::set_dumpable(false)?;
+    Ok(nix::sys::prctl::set_no_new_privs()?)
+}
+
 /// Whether a folder is ours and nobody else may look into it or write there.
 ///
 /// # Errors

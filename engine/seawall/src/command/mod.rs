@@ -15,6 +15,7 @@ mod mend;
 mod reload;
 mod rule;
 mod run;
+mod service;
 mod status;
 mod test;
 mod upgrade;

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use clap::Args;
 use seawall_control::{
-    Bell, CertificateText, CertificateWatch, Certificates, Config, ControlPlane, EdgeReport,
-    Estate, First, Keeper, MemoryWatch, Socket, Taker, Upgrade, Upgraded, clock, raise_open_files,
-    random_seed, read_certificates,
+    CertificateText, CertificateWatch, Certificates, Config, ControlPlane, EdgeReport, Estate,
+    First, Keeper, MemoryWatch, Socket, Taker, Upgrade, Upgraded, clock, keep_to_ourselves,
+    raise_open_files, random_seed, read_certificates,
 };
 use seawall_model::Now;
 use seawall_proxy::{
@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::ConfigFile;
 use super::files::fit;
+use super::service::{self, Service};
 use super::upgrade::hand_over;
 use crate::exit::{Exit, fail, tell};
 use crate::logger;
@@ -60,6 +61,7 @@ struct Signals {
 /// What a person wants of it.
 enum Wanted {
     Stop,
+    Reload,
     Upgrade,
 }
 
@@ -68,6 +70,9 @@ type Waiting = Option<oneshot::Sender<Upgraded>>;
 
 impl Run {
     pub(crate) fn obey(&self) -> Exit {
+        if let Err(error) = keep_to_ourselves() {
+            tell(format!("what is in memory is not kept from others: {error}"));
+        }
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return fail(Exit::Ours, format!("cannot wait for signals: {error}")),
@@ -107,6 +112,13 @@ struct Started {
     control: ControlPlane,
     running: Running,
     certificates: Option<CertificateWatch>,
+}
+
+impl Started {
+    /// What the threads count that visitors and operators depend on.
+    fn pulse(&self) -> Vec<u64> {
+        [self.running.pulse(), self.control.pulse()].concat()
+    }
 }
 
 /// Loads, binds and serves; with what was taken over, in the place of whoever gave it.
@@ -151,9 +163,9 @@ fn start(
     }
     let generation = handle.load().generation;
     let counters = data.live_counters();
-    let sites = data.sites();
+    let (sites, origins) = (data.sites(), data.origins());
     let edge: EdgeReport =
-        Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &sites.origins()));
+        Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &origins()));
     let control = ControlPlane::start(config, first, (edge, upgrade), now);
     let mut control = control.map_err(|e| wrong(&e))?;
     let running = data.start().map_err(|e| wrong(&e))?;
@@ -222,7 +234,7 @@ fn identities(texts: &[CertificateText]) -> Result<Identities, IdentityError> {
     Identities::read(&texts.iter().map(pair).collect::<Vec<_>>())
 }
 
-/// The data plane's counters and its origins, for the status.
+/// The data plane's counters, its sites and their origins, for the status.
 fn edge_report(
     counters: &EdgeSnapshot,
     sites: &[SiteSnapshot],
@@ -232,11 +244,18 @@ fn edge_report(
     let refused: Value = refused.map(|(why, count)| (why.word(), count)).collect();
     let named = counters.named().into_iter().map(|(name, count)| (name, Value::from(count)));
     let sites: Value = sites.iter().map(site_report).collect();
-    let origins: Value = origins.iter().map(origin).collect();
-    named.chain([("heads_refused", refused), ("sites", sites), ("origins", origins)]).collect()
+    let origins: Value = origins.iter().map(origin_report).collect();
+    let left_out: Value = logger::swallowed().into_iter().collect();
+    let more = [
+        ("heads_refused", refused),
+        ("sites", sites),
+        ("origins", origins),
+        ("log_lines_left_out", left_out),
+    ];
+    named.chain(more).collect()
 }
 
-fn origin(of: &OriginSnapshot) -> Value {
+fn origin_report(of: &OriginSnapshot) -> Value {
     json!({
         "site": of.site,
         "address": of.address.to_string(),
@@ -378,22 +397,19 @@ impl Signals {
         })
     }
 
-    /// Waits for a signal that moves the whole, and reloads at each SIGHUP until then.
-    async fn next(&mut self, bell: &Bell) -> Wanted {
-        loop {
-            tokio::select! {
-                _ = self.hang_up.recv() => bell.hang_up(),
-                _ = self.terminate.recv() => return Wanted::Stop,
-                _ = self.interrupt.recv() => return Wanted::Stop,
-                _ = self.upgrade.recv() => return Wanted::Upgrade,
-            }
+    async fn next(&mut self) -> Wanted {
+        tokio::select! {
+            _ = self.hang_up.recv() => Wanted::Reload,
+            _ = self.terminate.recv() => Wanted::Stop,
+            _ = self.interrupt.recv() => Wanted::Stop,
+            _ = self.upgrade.recv() => Wanted::Upgrade,
         }
     }
 
-    /// Waits for a signal to stop.
-    async fn stop(&mut self, bell: &Bell) {
-        while let Wanted::Upgrade = self.next(bell).await {
-            tell("stopping: no successor is started");
+    /// Waits for a signal to stop; whoever stops takes up nothing else.
+    async fn stop(&mut self) {
+        while !matches!(self.next().await, Wanted::Stop) {
+            tell("stopping: nothing else is begun");
         }
     }
 }
@@ -405,42 +421,76 @@ async fn serve(
     started: Started,
     mut asked: mpsc::Receiver<oneshot::Sender<Upgraded>>,
 ) -> Exit {
-    let bell = started.control.bell();
-    let door = started.running.door();
-    let mut under_way: Option<(Waiting, oneshot::Receiver<Upgraded>)> = None;
+    let mut service = Service::new();
+    let (mut upgrade, mut reload) = (Pending::default(), Pending::default());
+    service::ready();
     loop {
-        let outcome = async {
-            match &mut under_way {
-                Some((_, outcome)) => outcome.await,
-                None => std::future::pending().await,
-            }
-        };
         let waiting = tokio::select! {
-            outcome = outcome => {
-                let waiting = under_way.take().and_then(|(waiting, _)| waiting);
+            (waiting, outcome) = upgrade.done() => {
                 if conclude(outcome, waiting, &started.control.estate()) {
                     break leave(signals, started).await;
                 }
                 continue;
             }
-            wanted = signals.next(&bell) => match wanted {
+            _ = reload.done() => {
+                service::ready();
+                continue;
+            }
+            () = service.turn() => {
+                service.look(&started.pulse(), started.control.headline());
+                continue;
+            }
+            wanted = signals.next() => match wanted {
                 Wanted::Stop => break stop(signals, started).await,
                 Wanted::Upgrade => None,
+                Wanted::Reload => {
+                    service::reloading();
+                    reload = Pending::new((), started.control.bell().hang_up_and_hear().ok());
+                    continue;
+                }
             },
             Some(waiting) = asked.recv() => Some(waiting),
         };
-        if under_way.is_some() {
+        if upgrade.is_there() {
             refuse(waiting, "an upgrade is under way already");
             continue;
         }
         tell("starting a successor");
-        under_way = match begin(door.clone(), started.control.estate()) {
-            Ok(outcome) => Some((waiting, outcome)),
-            Err(error) => {
-                refuse(waiting, &error.to_string());
-                None
-            }
-        };
+        match begin(started.running.door(), started.control.estate()) {
+            Ok(outcome) => upgrade = Pending::new(waiting, Some(outcome)),
+            Err(error) => refuse(waiting, &error.to_string()),
+        }
+    }
+}
+
+/// Something whose outcome will come, and what is kept until it does.
+struct Pending<K, T>(Option<(K, oneshot::Receiver<T>)>);
+
+impl<K, T> Default for Pending<K, T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<K, T> Pending<K, T> {
+    /// Without a receiver its outcome is known: there is none to come.
+    fn new(kept: K, outcome: Option<oneshot::Receiver<T>>) -> Self {
+        let none = || oneshot::channel().1;
+        Self(Some((kept, outcome.unwrap_or_else(none))))
+    }
+
+    const fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Waits for it, once; for ever where there is nothing.
+    async fn done(&mut self) -> (K, Option<T>) {
+        let Some((_, outcome)) = &mut self.0 else { return std::future::pending().await };
+        let outcome = outcome.await.ok();
+        match self.0.take() {
+            Some((kept, _)) => (kept, outcome),
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -452,6 +502,7 @@ fn refuse(waiting: Waiting, why: &str) {
 
 /// Hands over on a thread of its own.
 fn begin(door: Door, estate: Estate) -> std::io::Result<oneshot::Receiver<Upgraded>> {
+    service::reloading();
     let (done, outcome) = oneshot::channel();
     std::thread::Builder::new().name("seawall-upgrade".into()).spawn(move || {
         // Nobody hears it where this process stops meanwhile.
@@ -461,14 +512,11 @@ fn begin(door: Door, estate: Estate) -> std::io::Result<oneshot::Receiver<Upgrad
 }
 
 /// Tells what came of an upgrade, and says whether a successor serves.
-fn conclude(
-    outcome: Result<Upgraded, oneshot::error::RecvError>,
-    waiting: Waiting,
-    estate: &Estate,
-) -> bool {
-    let failed = |_| Upgraded::Refused { why: "handing over failed inside Seawall".to_owned() };
+fn conclude(outcome: Option<Upgraded>, waiting: Waiting, estate: &Estate) -> bool {
+    let failed = || Upgraded::Refused { why: "handing over failed inside Seawall".to_owned() };
     let upgraded = outcome.unwrap_or_else(failed);
     estate.note(&upgraded);
+    service::upgraded(&upgraded);
     match &upgraded {
         Upgraded::Done { pid, took_ms, shut_ms } => tell(format!(
             "process {pid} serves now ({took_ms} ms; newcomers waited {shut_ms} ms); \
@@ -485,6 +533,7 @@ fn conclude(
 
 /// Stops within the time that SIGTERM gives.
 async fn stop(signals: Signals, started: Started) -> Exit {
+    service::stopping();
     tell("stopping; requests in flight may end");
     end(signals, started, |running| running.drain(Duration::from_millis(DRAIN_MS)), None).await
 }
@@ -505,7 +554,6 @@ async fn end(
     mut hurried: Option<Door>,
 ) -> Exit {
     let Started { control, running, certificates } = started;
-    let bell = control.bell();
     let (done, mut drained) = oneshot::channel();
     let draining = move || {
         let ended = how(running);
@@ -525,7 +573,7 @@ async fn end(
                 }
                 Err(_) => return fail(Exit::Ours, "stopping failed"),
             },
-            () = signals.stop(&bell) => match hurried.take() {
+            () = signals.stop() => match hurried.take() {
                 Some(door) => {
                     tell("stopping; requests in flight may end");
                     door.hurry(Duration::from_millis(DRAIN_MS));
