@@ -271,8 +271,8 @@ fn a_site_that_says_itself_that_it_is_not_well_is_left_alone_until_it_is() {
     wait_until("it was asked", || well.number("/edge/health_checks") >= 3);
     assert_eq!((well.answers("/"), well.number("/edge/health_failures")), (200, 0));
     let unwell = Setup::new(origin.address, POLICY).health("/close").start();
-    wait_until("it is left alone", || unwell.answers("/") == 503);
-    assert_eq!(unwell.number("/edge/origin_down"), 1);
+    wait_until("it is left alone", || state(&unwell, 0) == "down");
+    assert_eq!((unwell.answers("/"), unwell.number("/edge/origin_down")), (503, 1));
 }
 
 #[test]

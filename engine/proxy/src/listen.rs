@@ -39,7 +39,7 @@ use crate::serve::{Open, Server};
 use crate::service::Service;
 use crate::shares::egress::Egress;
 use crate::shares::processor::Measured;
-use crate::shares::{Presence, Shares};
+use crate::shares::{Presence, Shares, Visit};
 use crate::sites::{Route, Sites};
 use crate::tls::{Failed, Secrecy};
 use crate::wire::Wire;
@@ -536,7 +536,7 @@ async fn agree(
     conn: &Conn,
 ) -> Option<Wire> {
     let Some(secrecy) = secrecy else { return Some(Wire::Plain(stream)) };
-    match Box::pin(secrecy.agree(stream)).await {
+    match Box::pin(secrecy.agree(stream, |sni| is_welcome(edge, conn, sni))).await {
         Ok((wire, spoken)) => {
             count(&edge.counters.handshakes);
             conn.note_spoken(spoken);
@@ -547,10 +547,23 @@ async fn agree(
                 Failed::NoHello => &edge.counters.tls_no_hello,
                 Failed::Handshake => &edge.counters.tls_failed,
                 Failed::Late => &edge.counters.tls_late,
+                Failed::Unwelcome => &edge.counters.refused_by_share,
             });
             None
         }
     }
+}
+
+/// Charges a connection to the site of its name, and says whether there is a place for it. One whose
+/// name is nobody's is told so later, and a hop's is charged to none.
+fn is_welcome(edge: &Edge, conn: &Conn, sni: Option<&str>) -> bool {
+    let Some(route) = sni.and_then(|sni| edge.sites.find(sni)) else { return true };
+    if edge.trusted.lists(conn.client.ip) {
+        return true;
+    }
+    let (live, now) = (edge.handle.load(), (edge.now)());
+    let visit = Visit { route, client: &conn.client, state: &live.state, now };
+    edge.shares.settle_in(conn, &visit, &edge.limits)
 }
 
 /// Socket options that every accepted connection takes on from its listener (Linux copies them); one

@@ -1,7 +1,7 @@
 //! When the whole host has too little of something: memory, places or processor.
 //!
-//! Ten times a second each is looked at as a percentage of what there is, and the worst decides the
-//! step ([`Step`]). *Tight*: a connection that waits for a request is ended after two seconds.
+//! Ten times a second, and fifty times when it gets close, each is looked at as a percentage of what
+//! there is, and the worst decides the step ([`Step`]). *Tight*: a connection that waits for a request is ended after two seconds.
 //! *Scarce*: clients whom no site knows are reset at accept, and their requests on connections that
 //! they have are answered 503; no body is read ahead for them. *Last*: whatever waits is ended at
 //! once, and so are the answers that their clients do not take, the longest first.
@@ -40,6 +40,11 @@ pub struct MemoryUsed {
 /// a second is what a person notices.
 const LATE_US_ALL: u64 = 100_000;
 
+/// Percentage points below the first step from which on it is looked at so many times as often:
+/// thousands of handshakes a second take a fifth of a small host's memory between two looks.
+const CLOSE_PERCENT: u8 = 20;
+const CLOSE_TIMES: u64 = 5;
+
 /// How bad it is.
 #[derive(Default)]
 pub(crate) struct Overload {
@@ -69,12 +74,12 @@ impl Overload {
         self.late_us.fetch_max(late_us, Relaxed);
     }
 
-    /// How long a connection may wait for a request.
-    pub(crate) fn idle_ms(&self, limits: &EdgeLimits) -> u64 {
+    /// How long a connection may wait for a request; its first has to have the time to come.
+    pub(crate) fn idle_ms(&self, has_asked: bool, limits: &EdgeLimits) -> u64 {
         match self.step() {
             Step::Calm => limits.idle_ms,
-            Step::Tight | Step::Scarce => limits.idle_ms.min(limits.idle_tight_ms),
-            Step::Last => 0,
+            Step::Last if has_asked => 0,
+            Step::Tight | Step::Scarce | Step::Last => limits.idle_ms.min(limits.idle_tight_ms),
         }
     }
 
@@ -85,12 +90,15 @@ impl Overload {
 
     /// Looks at everything, for as long as the worker lives that it runs on.
     pub(crate) async fn watch(edge: Arc<Edge>, registries: Arc<[Arc<Registry>]>) {
-        let pause = Duration::from_millis(edge.limits.overload_look_ms.max(1));
+        let mut pause_ms = edge.limits.overload_look_ms;
         loop {
-            tokio::time::sleep(pause).await;
-            let step = edge.overload.look(&edge);
+            tokio::time::sleep(Duration::from_millis(pause_ms.max(1))).await;
+            let (step, percent) = edge.overload.look(&edge);
+            let is_close =
+                percent.saturating_add(CLOSE_PERCENT) >= edge.limits.overload_tight_percent;
+            pause_ms = edge.limits.overload_look_ms / if is_close { CLOSE_TIMES } else { 1 };
             if step > Step::Calm {
-                let idle_ms = edge.overload.idle_ms(&edge.limits);
+                let idle_ms = |has_asked| edge.overload.idle_ms(has_asked, &edge.limits);
                 for registry in registries.iter() {
                     let (idle, stalled) = registry.relieve(step, idle_ms, &edge.limits);
                     edge.counters.overload_idle_closed.fetch_add(idle, Relaxed);
@@ -100,8 +108,8 @@ impl Overload {
         }
     }
 
-    /// One look; says how bad it is.
-    fn look(&self, edge: &Edge) -> Step {
+    /// One look; says how bad it is, and how much is used of what is used most.
+    fn look(&self, edge: &Edge) -> (Step, u8) {
         let limits = &edge.limits;
         let terms = StepTerms {
             tight: limits.overload_tight_percent,
@@ -114,13 +122,22 @@ impl Overload {
         let open = edge.counters.open.load(Relaxed);
         let below_scarce = terms.scarce.saturating_sub(1);
         let places = percent(open, limits.connections_max as u64).min(below_scarce);
-        let step = self.step().next(memory.max(cpu).max(places), &terms);
+        let before = self.step();
+        let most = memory.max(cpu).max(places);
+        let step = before.next(most, &terms);
         self.step.store(step as u8, Relaxed);
+        if (before.max(step) >= Step::Scarce) && before != step {
+            let word = step.word();
+            log::warn!(
+                "the host is at its limits (step: {word}): memory {memory} %, connections \
+                 {places} %, lateness {cpu} %"
+            );
+        }
         let counters = &edge.counters;
         counters.overload_step.store(step as u64, Relaxed);
         counters.memory_percent.store(memory.into(), Relaxed);
         counters.cpu_late_percent.store(cpu.into(), Relaxed);
-        step
+        (step, most)
     }
 }
 
@@ -157,8 +174,10 @@ mod tests {
         let (overload, limits) = (Overload::default(), EdgeLimits::default());
         let idle = |step: Step| {
             overload.step.store(step as u8, Relaxed);
-            overload.idle_ms(&limits)
+            [false, true].map(|has_asked| overload.idle_ms(has_asked, &limits))
         };
-        assert_eq!(Step::ALL.map(idle), [15_000, 2_000, 2_000, 0]);
+        let [calm, tight, scarce, last] = Step::ALL.map(idle);
+        assert_eq!((calm, tight), ([15_000; 2], [2_000; 2]));
+        assert_eq!((scarce, last), ([2_000; 2], [2_000, 0]));
     }
 }

@@ -79,7 +79,7 @@ impl Stake {
 
     /// Where it stands in a line.
     pub(super) fn class(&self) -> Class {
-        Class::of(self.is_known.load(Relaxed), false)
+        Class::of(self.is_known.load(Relaxed))
     }
 
     /// Counts something for the site whose flow it uses.
@@ -104,8 +104,9 @@ impl Stake {
     }
 
     /// How long the connection may wait for a request.
-    pub(crate) fn idle_ms(&self, limits: &EdgeLimits) -> u64 {
-        self.shares.get().map_or(limits.idle_ms, |shares| shares.overload.idle_ms(limits))
+    pub(crate) fn idle_ms(&self, has_asked: bool, limits: &EdgeLimits) -> u64 {
+        let of = |shares: &Arc<Shares>| shares.overload.idle_ms(has_asked, limits);
+        self.shares.get().map_or(limits.idle_ms, of)
     }
 
     /// Notes what was sent.
