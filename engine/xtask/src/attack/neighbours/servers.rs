@@ -4,9 +4,10 @@
 //! * Seawall: its limits as they come, and the flood limit of the shipped baseline (600 requests in
 //!   10 s for each client, and 200 more). Visitors count as known after 3 s and not after a minute,
 //!   since the quiet phase has seven.
-//! * nginx: "Mitigating DDoS Attacks with NGINX and NGINX Plus": `limit_req` (10 requests a second
-//!   for each address, 20 more at once), `limit_conn` (10), short waits for heads and bodies,
-//!   `max_conns` at the origins. The line in front of an origin (`queue`) is in NGINX Plus only.
+//! * nginx: "Mitigating DDoS Attacks with NGINX and NGINX Plus" and "Rate Limiting with NGINX":
+//!   `limit_req` (10 requests a second for each address, 20 more at once), `limit_conn` (10), short
+//!   waits for heads and bodies, `max_conns` at the origins. The line in front of an origin
+//!   (`queue`) is in NGINX Plus only.
 //! * HAProxy: a stick table by address, 429 above 100 requests in 10 s, no more than 20 connections,
 //!   `maxconn` at the origins with a line of a second in front of them.
 //!
