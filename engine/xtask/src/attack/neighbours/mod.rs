@@ -56,7 +56,7 @@ const CASES: [Case; 4] = [
         // All their connections together have room in every server: it is the origins that are short.
         attack: Attack {
             scenario: "botnet",
-            words: &["--rate", "5000", "--connections", "3600", "--addresses", "3600"],
+            words: &["--rate", "3600", "--connections", "3600", "--addresses", "3600"],
         },
         exceeds: true,
     },
