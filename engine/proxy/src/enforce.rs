@@ -209,6 +209,7 @@ fn is_shed(case: &Case, route: &Arc<Route>, manner: &Manner) -> bool {
     if is_shed {
         count(&edge.counters.overload_shed);
         count(&route.part.counts.overload_shed);
+        route.part.note_trouble(now, &edge.limits);
     }
     is_shed
 }

@@ -179,8 +179,9 @@ fn start(
 /// How much memory is used, where there is a limit to hold it against.
 fn memory(config: &Config) -> Option<MemoryGauge> {
     let watch = MemoryWatch::find(config.limits.memory_bytes_max);
-    let most = watch.most()?;
-    Some(Arc::new(move || Some(MemoryUsed { bytes: watch.used()?, most })))
+    let is_bounded = watch.is_bounded();
+    let gauge = move || watch.used_of().map(|(bytes, most)| MemoryUsed { bytes, most });
+    is_bounded.then(|| -> MemoryGauge { Arc::new(gauge) })
 }
 
 /// Says that this process serves, and has whoever asks find it.
