@@ -46,6 +46,8 @@ mod load;
 mod manual;
 /// Members, levels and what is counted after an answer.
 mod members;
+/// What Prometheus reads.
+mod metrics;
 /// Origins that are down, hang or break off.
 mod origins;
 /// A restart forgets nothing that it was told.

@@ -15,6 +15,7 @@ use crate::clock::rfc3339;
 use crate::config::SiteConfig;
 use crate::hand_over::LastUpgrade;
 use crate::loader::Loader;
+use crate::metrics::{self, EdgeMetric};
 use crate::quarantine::left_ms;
 use crate::totals::Totals;
 
@@ -31,6 +32,7 @@ pub(crate) struct Sight {
     pub(crate) edge: EdgeReport,
     pub(crate) snapshot: EdgeReport,
     pub(crate) units: ClientUnits,
+    pub(crate) described: Vec<EdgeMetric>,
     pub(crate) last_upgrade: Arc<LastUpgrade>,
     pub(crate) loader: Loader,
     pub(crate) now: Now,
@@ -75,6 +77,11 @@ impl Sight {
             "aside": posted.aside,
             "history": history(&posted),
         })
+    }
+
+    /// The same as Prometheus reads it.
+    pub(crate) fn metrics(&self) -> String {
+        metrics::page(&self.status(), &self.described)
     }
 
     /// The levels that a person set.

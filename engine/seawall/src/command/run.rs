@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use clap::Args;
 use seawall_control::{
-    CertificateText, CertificateWatch, Certificates, Config, ControlPlane, EdgeReport, Estate,
-    First, Keeper, MemoryWatch, Socket, Taker, Upgrade, Upgraded, clock, keep_to_ourselves,
-    raise_open_files, random_seed, read_certificates,
+    CertificateText, CertificateWatch, Certificates, Config, ControlPlane, EdgeMetric, EdgeReport,
+    Estate, First, Keeper, Kind, MemoryWatch, Outside, Socket, Taker, Upgrade, Upgraded, clock,
+    keep_to_ourselves, raise_open_files, random_seed, read_certificates,
 };
 use seawall_model::Now;
 use seawall_proxy::{
-    BadHead, ClientHeader, DataPlane, Door, Drained, EdgeConfig, EdgeLimits, EdgeSnapshot,
-    Identities, IdentityError, Listening, MemoryGauge, MemoryUsed, PemPair, Running, Shown, Site,
-    SiteSnapshot, TrustedProxies,
+    BadHead, ClientHeader, DataPlane, Described, Door, Drained, EdgeConfig, EdgeLimits,
+    EdgeSnapshot, Identities, IdentityError, Listening, MemoryGauge, MemoryUsed, PemPair, Running,
+    Shown, Site, SiteSnapshot, TrustedProxies,
 };
 use seawall_state::{RECORDS_MAX, Ring, StateLimits};
 use serde_json::Value;
@@ -165,7 +165,8 @@ fn start(
     let counters = data.live_counters();
     let sites = data.sites();
     let edge: EdgeReport = Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot()));
-    let control = ControlPlane::start(config, first, (edge, upgrade), now);
+    let control =
+        ControlPlane::start(config, first, Outside { edge, described: described(), upgrade }, now);
     let mut control = control.map_err(|e| wrong(&e))?;
     let running = data.start().map_err(|e| wrong(&e))?;
     if let Some(taker) = taker {
@@ -242,6 +243,14 @@ fn edge_report(counters: &EdgeSnapshot, sites: &[SiteSnapshot]) -> Value {
     let left_out: Value = logger::swallowed().into_iter().collect();
     let more = [("heads_refused", refused), ("sites", sites), ("log_lines_left_out", left_out)];
     named.chain(more).collect()
+}
+
+/// What the data plane's counters are, for the metrics.
+fn described() -> Vec<EdgeMetric> {
+    let kind = |is_gauge| if is_gauge { Kind::Gauge } else { Kind::Counter };
+    let metric =
+        |of: Described| EdgeMetric { name: of.name, help: of.says, kind: kind(of.is_gauge) };
+    EdgeSnapshot::described().into_iter().map(metric).collect()
 }
 
 /// What one site has of what all share.
