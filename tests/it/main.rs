@@ -50,6 +50,7 @@ mod members;
 mod metrics;
 /// Origins that are down, hang or break off.
 mod origins;
+mod outage;
 /// A restart forgets nothing that it was told.
 mod persist;
 /// No visitor's address is kept or said anywhere.

@@ -154,14 +154,16 @@ fn the_page_is_in_form_and_says_what_happened() {
         ("seawall_table_keys{counter=\"floor.few\"}", 1.0),
         ("seawall_level{site=\"\",level=\"normal\"}", 1.0),
         ("seawall_policy_error", 0.0),
+        (&*format!("seawall_origin_up{{site=\"a.example\",origin=\"{}\"}}", origin.address), 1.0),
     ] {
         assert_eq!(page.samples.get(series), Some(&value), "{series} in\n{text}");
     }
     assert!(page.samples["seawall_process_open_fds"] > 5.0);
     assert!(page.samples["seawall_process_resident_memory_bytes"] > 1e6);
-    assert!(!text.contains("quiet.example"), "nobody was there");
+    assert!(!text.contains("requests_total{site=\"quiet.example"), "nobody was there");
     // No label is a visitor's: each is one of these, and what it says is ours or the operator's.
-    let labels = ["site", "level", "rule", "counter", "list", "extern", "failure", "result"];
+    let labels =
+        ["site", "origin", "level", "rule", "counter", "list", "extern", "failure", "result"];
     let more = ["verdict", "class", "reason", "version"];
     let known: BTreeSet<&str> = labels.into_iter().chain(more).collect();
     for series in page.samples.keys().filter_map(|series| series.split_once('{')) {
@@ -211,8 +213,7 @@ fn the_manual_lists_every_metric_and_no_other() {
         format!("seawall_edge_{}{total} {kind} {}", of.name, of.says)
     });
     let families = seawall_control::FAMILIES.iter();
-    let families =
-        families.map(|of| format!("seawall_{} {} {}", of.name, of.kind.word(), of.help));
+    let families = families.map(|of| format!("seawall_{} {} {}", of.name, of.kind.word(), of.help));
     let origin = Origin::start();
     let text = scrape(&start(&origin)).1;
     let page = read(&text).unwrap();

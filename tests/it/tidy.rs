@@ -26,7 +26,7 @@ const MAY_KNOW: &[(&str, Known)] = &[
         "seawall-ruleset",
         These(&["seawall-model", "seawall-policy", "seawall-state", "seawall-wasm"]),
     ),
-    ("seawall-proxy", These(&["seawall-model", "seawall-state", "seawall-ruleset"])),
+    ("seawall-proxy", These(&["seawall-model", "seawall-state", "seawall-ruleset", "seawall-sys"])),
     (
         "seawall-control",
         These(&[

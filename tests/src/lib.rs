@@ -12,6 +12,7 @@
 )]
 
 mod binary;
+mod child;
 mod files;
 mod guests;
 mod origin;
@@ -25,6 +26,7 @@ mod visitor;
 mod wait;
 
 pub use binary::{Ran, binary, fine, program, refused, seawall};
+pub use child::ChildOrigin;
 pub use files::{overwrite, rename_over, swap_link};
 pub use guests::{answering, bomb, component, guest};
 pub use origin::{Gate, Origin};

@@ -79,6 +79,12 @@ impl Origin {
         Self { address, seen }
     }
 
+    /// Connections that are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.seen.connections.load(Ordering::SeqCst)
+    }
+
     /// Requests that came, whatever became of them.
     #[must_use]
     pub fn requests(&self) -> usize {

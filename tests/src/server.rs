@@ -42,6 +42,8 @@ pub struct Setup {
     dir: Arc<TempDir>,
     listen: String,
     sites: Vec<(String, SocketAddr)>,
+    more_origins: Vec<SocketAddr>,
+    health: Option<String>,
     limits: String,
     log_level: String,
     trusted_key: Option<String>,
@@ -61,6 +63,8 @@ impl Setup {
             dir: Arc::new(tempfile::tempdir().unwrap()),
             listen: "127.0.0.1:0".to_owned(),
             sites: vec![(SITE.to_owned(), origin)],
+            more_origins: Vec::new(),
+            health: None,
             limits: String::new(),
             log_level: "info".to_owned(),
             trusted_key: None,
@@ -99,6 +103,20 @@ impl Setup {
     #[must_use]
     pub fn site(mut self, host: &str, origin: SocketAddr) -> Self {
         self.sites.push((host.to_owned(), origin));
+        self
+    }
+
+    /// Another origin of [`SITE`].
+    #[must_use]
+    pub fn origin(mut self, address: SocketAddr) -> Self {
+        self.more_origins.push(address);
+        self
+    }
+
+    /// The path that the origins of [`SITE`] are asked for.
+    #[must_use]
+    pub fn health(mut self, path: &str) -> Self {
+        self.health = Some(path.to_owned());
         self
     }
 
@@ -194,9 +212,14 @@ impl Setup {
         }
         text.push_str(&format!("\n{}\n", self.section));
         for (host, origin) in &self.sites {
-            text.push_str(&format!(
-                "\n[[site]]\nhosts = [\"{host}\"]\norigin = [\"http://{origin}\"]\n"
-            ));
+            let more = if host == SITE { self.more_origins.as_slice() } else { &[] };
+            let all: Vec<_> =
+                [origin].into_iter().chain(more).map(|at| format!("\"http://{at}\"")).collect();
+            let all = all.join(", ");
+            text.push_str(&format!("\n[[site]]\nhosts = [\"{host}\"]\norigin = [{all}]\n"));
+            if let Some(path) = self.health.as_ref().filter(|_| host == SITE) {
+                text.push_str(&format!("health = \"{path}\"\n"));
+            }
         }
         std::fs::write(self.path("seawall.toml"), &text).unwrap();
         text

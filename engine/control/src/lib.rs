@@ -50,8 +50,8 @@ pub use client::{ANSWER_BYTES_MAX, ANSWER_MS, Client, ClientError};
 pub use clock::{clock, rfc3339};
 pub use config::{
     CERTIFICATES_MAX, CONFIG_BYTES_MAX, CertificateFiles, Certificates, ClientHeader, Config,
-    ConfigError, ConfigFault, FAULTS_MAX, LISTEN_MAX, Limits, NEVER_BAN_MAX, Origin, SITES_MAX,
-    SiteConfig, TRUSTED_NETS_MAX, TrustedProxies, load_config,
+    ConfigError, ConfigFault, FAULTS_MAX, HEALTH_BYTES_MAX, LISTEN_MAX, Limits, NEVER_BAN_MAX,
+    ORIGINS_MAX, Origin, SITES_MAX, SiteConfig, TRUSTED_NETS_MAX, TrustedProxies, load_config,
 };
 pub use foundry::{
     CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX, COMPILE_BYTES_MAX,

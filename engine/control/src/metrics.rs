@@ -127,11 +127,20 @@ fn samples(out: &mut String, name: &str, of: &Family, status: &Value) {
                 }
             }
         }
+        Source::Origins(field) => {
+            for entry in entries(status, table::ORIGINS) {
+                if let Some(value) = entry.get(field).and_then(|found| number(found, of.scale)) {
+                    let labels =
+                        [("site", word(entry, "site")), ("origin", word(entry, "address"))];
+                    sample(out, name, &labels, value);
+                }
+            }
+        }
         Source::Word(place, labels) => {
             let told = |label: &&'static str| {
                 (*label, status.pointer(place).map_or("", |at| word(at, label)))
             };
-            let labels: Vec<_> = labels.iter().map(|label| told(&label)).collect();
+            let labels: Vec<_> = labels.iter().map(told).collect();
             sample(out, name, &labels, 1.0);
         }
         Source::Levels => {
@@ -163,10 +172,11 @@ fn number(found: &Value, scale: Scale) -> Option<f64> {
         Value::Number(number) => number.as_f64()?,
         Value::Bool(is_so) => f64::from(u8::from(*is_so)),
         Value::Null => return (scale == Scale::IsThere).then_some(0.0),
+        Value::String(word) if scale == Scale::IsUp => f64::from(u8::from(word == "up")),
         Value::String(_) | Value::Object(_) | Value::Array(_) => 1.0,
     };
     Some(match scale {
-        Scale::AsItIs => plain,
+        Scale::AsItIs | Scale::IsUp => plain,
         Scale::IsThere => f64::from(u8::from(plain != 0.0)),
         Scale::Milliseconds => plain / 1e3,
         Scale::Microseconds => plain / 1e6,

@@ -276,7 +276,6 @@ impl ControlPlane {
         outside: Outside,
         now: Now,
     ) -> Result<Self, ControlError> {
-        let Outside { edge, described, upgrade } = outside;
         let AdminSocket { listener, file } = admin_socket(&config.socket, &first.keeper)?;
         let First {
             handle,
@@ -309,15 +308,14 @@ impl ControlPlane {
             totals: totals.clone(),
             root: config.root.clone(),
             sites: config.sites.clone(),
-            edge,
+            outside,
             snapshot: Arc::new(keeping.status()),
             units: config.units,
-            described,
             last_upgrade: estate.last.clone(),
             loader: loader.clone(),
             now: now.clone(),
         };
-        let desk = desk(bell.clone(), sight, archive.clone(), (estate.still.clone(), upgrade));
+        let desk = desk(bell.clone(), sight, archive.clone(), estate.still.clone());
         let beats: [Arc<AtomicU64>; 2] = Default::default();
         let admin = serve_admin(listener, desk, beats[0].clone())?;
         let ticker = loader.ticker();
@@ -428,17 +426,12 @@ fn admin_socket(path: &Path, keeper: &Keeper) -> Result<AdminSocket, SocketError
 }
 
 /// All that the admin socket gives access to.
-fn desk(
-    bell: Arc<Bell>,
-    sight: Sight,
-    archive: Archive,
-    (still, upgrade): (Arc<Still>, Upgrade),
-) -> admin::Desk {
+fn desk(bell: Arc<Bell>, sight: Sight, archive: Archive, still: Arc<Still>) -> admin::Desk {
     let (handle, sight) = (sight.handle.clone(), Arc::new(sight));
     admin::Desk {
         bell,
         still,
-        upgrade,
+        upgrade: sight.outside.upgrade.clone(),
         enable: Arc::new(move |name| handle.load().rules.enable_extern(name)),
         levels: Arc::new(LevelDesk {
             handle: sight.handle.clone(),

@@ -15,7 +15,8 @@ use crate::clock::rfc3339;
 use crate::config::SiteConfig;
 use crate::hand_over::LastUpgrade;
 use crate::loader::Loader;
-use crate::metrics::{self, EdgeMetric};
+use crate::metrics;
+use crate::plane::Outside;
 use crate::quarantine::left_ms;
 use crate::totals::Totals;
 
@@ -29,10 +30,9 @@ pub(crate) struct Sight {
     pub(crate) totals: Arc<Totals>,
     pub(crate) root: PathBuf,
     pub(crate) sites: Vec<SiteConfig>,
-    pub(crate) edge: EdgeReport,
+    pub(crate) outside: Outside,
     pub(crate) snapshot: EdgeReport,
     pub(crate) units: ClientUnits,
-    pub(crate) described: Vec<EdgeMetric>,
     pub(crate) last_upgrade: Arc<LastUpgrade>,
     pub(crate) loader: Loader,
     pub(crate) now: Now,
@@ -72,7 +72,7 @@ impl Sight {
             "tests": summary.tests,
             "counters": counters(&live),
             "decisions": self.totals.with(&live.tally).into_iter().collect::<BTreeMap<_, _>>(),
-            "edge": (self.edge)(),
+            "edge": (self.outside.edge)(),
             "snapshot": (self.snapshot)(),
             "aside": posted.aside,
             "history": history(&posted),
@@ -81,7 +81,7 @@ impl Sight {
 
     /// The same as Prometheus reads it.
     pub(crate) fn metrics(&self) -> String {
-        metrics::page(&self.status(), &self.described)
+        metrics::page(&self.status(), &self.outside.described)
     }
 
     /// The levels that a person set.
@@ -118,7 +118,7 @@ fn site(of: &SiteConfig, live: &Live) -> Value {
     json!({
         "name": of.name,
         "hosts": of.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "origin": format!("http://{}", of.origin),
+        "origins": of.origins.iter().map(|at| format!("http://{at}")).collect::<Vec<_>>(),
         "member": of.member,
         "level": live.rules.level_name(&live.state, &of.name),
     })

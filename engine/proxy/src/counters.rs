@@ -141,6 +141,24 @@ counters! {
     forwards_refused,
     /// Requests answered 503 because there was no place for them at an origin in time.
     origin_full,
+    /// Requests answered 503 because none of their site's origins is asked at the moment.
+    origin_down,
+    /// Requests answered 503 because their origin was found to be silent while they waited.
+    origin_cut,
+    /// Times that an origin failed and was left alone from then on.
+    origin_falls,
+    /// Times that one was back.
+    origin_rises,
+    /// Requests that were sent again.
+    origin_retries,
+    /// Requests that were not, because too many were.
+    origin_retries_refused,
+    /// Health checks of origins that were begun.
+    health_checks,
+    /// Those that an origin failed.
+    health_failures,
+    /// Those that found out nothing, or were left out because too many were under way.
+    health_unknown,
     /// Requests answered 502: the origin could not be reached or broke off.
     origin_failed,
     /// Requests answered 504: the origin took too long.

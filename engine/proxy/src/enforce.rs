@@ -61,6 +61,11 @@ impl Granted {
             (Purpose::Exchange, Here::Whole) => Stay::Exchange,
         };
         let now = (edge.now)();
+        if route.origins.is_down(now) {
+            // Said here, it costs neither the connection nor a way through the engine.
+            count(&edge.counters.origin_down);
+            return Err(answer(case, manner, 503, second));
+        }
         let visit = Visit { route: &route, client: &client, state: &case.live.state, now };
         if edge.overload.is_scarce() && !visit.is_known(&edge.limits) {
             count(&edge.counters.overload_shed);
@@ -95,6 +100,10 @@ pub(crate) struct Admitted {
 impl Admitted {
     pub(crate) fn route(&self) -> &Arc<Route> {
         self.seat.route()
+    }
+
+    pub(crate) const fn stay(&self) -> Stay {
+        self.seat.stay()
     }
 
     pub(crate) const fn purpose(&self) -> Purpose {

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use seawall_model::{Client, Conn as ConnFacts, Facts, Geo, HeaderView, OriginHealth, Proto, Tick};
+use seawall_model::{Client, Conn as ConnFacts, Facts, Geo, HeaderView, Proto, Tick};
 use seawall_ruleset::http::{fold_host, fold_path};
 
 use crate::head::{BadHead, Head};
+use crate::shares::seats::Stay;
 use crate::sites::Route;
 use crate::tls::Spoken;
 
@@ -105,7 +106,7 @@ pub(crate) fn facts_of<'r>(
         headers: fields,
         pass: None,
         pass_failures: 0,
-        origin: OriginHealth { inflight: Some(route.in_flight()), ..OriginHealth::default() },
+        origin: route.origins.health(route.under_way(Stay::Exchange)),
         cpu_percent: None,
     }
 }

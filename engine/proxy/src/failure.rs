@@ -48,7 +48,9 @@ pub(crate) async fn answer(session: &mut Session, status: u16) {
         return;
     }
     session.set_keepalive(None);
-    let answer = Answer::last(status);
+    // Who was turned away here may find an origin in a second.
+    let retry_after_ms = (status == 503).then_some(1_000);
+    let answer = Answer { retry_after_ms, ..Answer::last(status) };
     if let Some(header) = answer.header() {
         let body = Bytes::from(answer.text());
         // A client that left in the meantime is not told.

@@ -22,6 +22,7 @@ mod edge;
 mod enforce;
 mod facts;
 mod failure;
+mod forward;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzed;
@@ -58,6 +59,7 @@ pub use hops::{ClientHeader, TrustedProxies};
 pub use limits::EdgeLimits;
 pub use listen::DataPlane;
 pub use log::{EngineLog, log_filter};
+pub use origins::{OriginSnapshot, OriginState};
 pub use overload::{MemoryGauge, MemoryUsed};
 pub use shares::view::{SiteSnapshot, SiteViews};
 pub use sites::Site;

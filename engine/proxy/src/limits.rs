@@ -173,6 +173,46 @@ limits! {
     /// Attempts to hand a request to an origin: the second is for a kept connection that the
     /// origin had closed, or for the site's next origin.
     pub origin_attempts_max: usize = 2;
+    /// Failures to connect to an origin, one after the other, after which it is left alone. Envoy's
+    /// outlier detection has five. Counter: `origin_falls`.
+    pub origin_failures_max: u32 = 5;
+    /// The share of an origin's requests that may fail, in percent, before it is left alone.
+    /// Counter: `origin_falls`.
+    pub origin_failures_percent: u32 = 50;
+    /// Requests below which that share says nothing.
+    pub origin_results_min: u32 = 20;
+    /// Milliseconds over which it is taken.
+    pub origin_failures_ms: u64 = 10_000;
+    /// Milliseconds for which an origin that failed is left alone at first; twice as long where it
+    /// fails again at once.
+    pub origin_open_ms: u64 = 250;
+    /// The same at most: with one check's interval, within the two seconds in which a site is to be
+    /// back.
+    pub origin_open_ms_max: u64 = 1_000;
+    /// Requests at once that then try whether it is back.
+    pub origin_trials_max: u32 = 2;
+    /// Requests that are sent again, for each hundred of a site's (Finagle's and Envoy's figure).
+    /// Counter: `origin_retries_refused`.
+    pub origin_retry_percent: u32 = 20;
+    /// Those beside them, for each second (Finagle's figure). Counter: `origin_retries_refused`.
+    pub origin_retries_per_s: u32 = 10;
+    /// Both saved up, at most 4,000: an origin that goes while it has a hundred requests costs none
+    /// of them its answer, if there is another. Counter: `origin_retries_refused`.
+    pub origin_retries_saved_max: u32 = 100;
+    /// Milliseconds from one health check of an origin to the next.
+    pub health_interval_ms: u64 = 500;
+    /// Milliseconds for its answer: with the interval, within the second in which a visitor is to
+    /// be told. Counter: `health_failures`.
+    pub health_timeout_ms: u64 = 400;
+    /// Checks in a row that fail before an origin is left alone; all but the first follow at once.
+    pub health_fall: u32 = 1;
+    /// Checks in a row that go well before it is tried again.
+    pub health_rise: u32 = 2;
+    /// Bytes of an answer that are read.
+    pub health_answer_bytes_max: usize = 16 * 1024;
+    /// Checks that are under way at once; the next is left out (counter: `health_unknown`). Each
+    /// takes a file descriptor.
+    pub health_checks_max: usize = 128;
     /// Requests in flight to all origins; the next waits. Each takes a file descriptor. Counter:
     /// `origin_full`.
     pub forwards_max: usize = 10_000;

@@ -30,6 +30,7 @@ use crate::drain::{BEAT_MS, Beats, Listening, Running, Stop, Stopper};
 use crate::edge::Edge;
 use crate::guard::GuardedStream;
 use crate::h2::{self, MeteredStream};
+use crate::origins::Watch;
 use crate::overload::{self, Overload};
 use crate::proxy_protocol::{Introduced, introduce};
 use crate::rates::Arrivals;
@@ -75,11 +76,12 @@ impl DataPlane {
         let sites = Sites::resolve(&config.sites, &config.limits)?;
         let listeners = listeners(&config)?;
         let overload = Arc::new(Overload::new(config.memory));
-        let shares = Arc::new(Shares::new(&sites, &overload, &config.limits));
+        let limits = Arc::new(config.limits);
+        let shares = Arc::new(Shares::new(&sites, &overload, (&limits, &now)));
         if listeners.iter().any(|listener| listener.is_tls) && config.shown.is_none() {
             return Err(BindError::NoCertificate);
         }
-        let within = Duration::from_millis(config.limits.tls_handshake_ms);
+        let within = Duration::from_millis(limits.tls_handshake_ms);
         let secrecy = config.shown.map(|shown| Secrecy::new(shown, within)).transpose();
         let secrecy = secrecy.map_err(BindError::Worker)?;
         let edge = Arc::new(Edge {
@@ -91,9 +93,9 @@ impl DataPlane {
             sites,
             shares,
             overload,
-            arrivals: Arrivals::new(&config.limits),
-            forwarding: Arc::new(Admission::new(config.limits.forward_caps())),
-            limits: Arc::new(config.limits),
+            arrivals: Arrivals::new(&limits),
+            forwarding: Arc::new(Admission::new(limits.forward_caps())),
+            limits,
             counters: Arc::new(EdgeCounters::default()),
         });
         Ok(Self { listeners, workers: config.workers.max(1), secrecy, edge })
@@ -149,6 +151,7 @@ impl DataPlane {
             };
             running.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?;
         }
+        running.adopt(Watch::start(&self.edge, &stop).map_err(BindError::Worker)?);
         Ok(running)
     }
 }

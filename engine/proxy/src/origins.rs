@@ -1,18 +1,46 @@
-//! A site's origins: their addresses, and whose turn it is.
+//! A site's origins: which of them a request goes to, and when none of them is asked.
 //!
 //! Origins are resolved once, at start: a name that is asked for on each request would let a slow
-//! resolver slow every site.
+//! resolver slow every site. A request goes to the origin with the least to do among those that
+//! answer and have a place. One that fails is left alone for a while, then tried with a few
+//! requests ([`Breaker`](seawall_state::Breaker)); what is tried again is bounded by what earlier
+//! requests have earned ([`RetryBudget`]), so that an outage is never met with twice the load.
+//!
+//! Where it does not protect: who can ask for what makes an origin fail can make it look as if it
+//! had. Failures to connect, which no request brings about, open at five in a row; requests that
+//! were taken and not answered only when they are half of all that are answered.
+
+mod attempt;
+mod health;
+mod one;
+mod pulse;
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::{BindError, Site};
+use seawall_model::{OriginHealth, Tick};
+use seawall_state::{RetryBudget, RetryTerms};
+
+pub(crate) use attempt::{Attempt, Tries};
+pub(crate) use health::Watch;
+use one::Origin;
+pub use one::{OriginSnapshot, OriginState};
+use pulse::Pulse;
+
+use crate::shares::seats::Stay;
+use crate::{BindError, EdgeLimits, Site};
 
 /// Where a site is served from; at least one address.
 #[derive(Debug)]
 pub(crate) struct Origins {
-    addresses: Vec<SocketAddr>,
+    all: Box<[Arc<Origin>]>,
+    addresses: Box<[SocketAddr]>,
     next: AtomicUsize,
+    retries: RetryBudget,
+    pulse: Arc<Pulse>,
+    /// What a health check asks for, where there is one.
+    question: Option<Arc<str>>,
 }
 
 impl Origins {
@@ -20,7 +48,7 @@ impl Origins {
     ///
     /// # Errors
     /// The first that cannot be found, or none is configured.
-    pub(crate) fn resolve(site: &Site) -> Result<Self, BindError> {
+    pub(crate) fn resolve(site: &Site, limits: &EdgeLimits) -> Result<Self, BindError> {
         let mut addresses = Vec::with_capacity(site.origins.len());
         for origin in &site.origins {
             let found = origin.to_socket_addrs().map_err(|error| BindError::Origin {
@@ -33,42 +61,132 @@ impl Origins {
         if addresses.is_empty() {
             return Err(BindError::NoOrigin { site: site.name.clone() });
         }
-        Ok(Self { addresses, next: AtomicUsize::new(0) })
-    }
-
-    /// The origin whose turn it is.
-    pub(crate) fn next(&self) -> Option<SocketAddr> {
-        let turn = self.next.fetch_add(1, Relaxed);
-        self.addresses.get(turn.checked_rem(self.addresses.len())?).copied()
+        let question = site.health.as_deref().map(|path| health::question(path, &site.hosts));
+        let is_checked = question.is_some();
+        let most = site.inflight_max.unwrap_or(limits.origin_inflight_max);
+        let one = |address: &SocketAddr| Arc::new(Origin::new(*address, is_checked, most, limits));
+        let terms = RetryTerms {
+            percent: limits.origin_retry_percent,
+            per_s: limits.origin_retries_per_s,
+            saved_max: limits.origin_retries_saved_max,
+        };
+        Ok(Self {
+            all: addresses.iter().map(one).collect(),
+            addresses: addresses.into(),
+            next: AtomicUsize::new(0),
+            retries: RetryBudget::new(terms, Tick(0)),
+            pulse: Arc::default(),
+            question,
+        })
     }
 
     /// Every origin's address, in the order of the configuration.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
+
+    /// Places for those who `stay` so, at the origins that are asked now.
+    pub(crate) fn places(&self, stay: Stay, limits: &EdgeLimits, now: Tick) -> u32 {
+        let places = |origin: &Arc<Origin>| origin.places(stay, limits, now);
+        self.all.iter().map(places).fold(0, u32::saturating_add)
+    }
+
+    /// A place at the origin with the least to do, among those that have not failed this request
+    /// and have room; those that have as little take turns.
+    pub(crate) fn choose(
+        &self,
+        stay: Stay,
+        tries: &Tries,
+        limits: &EdgeLimits,
+        now: Tick,
+    ) -> Option<Attempt> {
+        if tries.is_first() {
+            self.retries.earn();
+        }
+        let mut left = tries.clone();
+        // Two requests may see the same last place; who comes second looks again.
+        for _ in 0..self.all.len() {
+            let at = self.least(stay, &left, limits, now)?;
+            let origin = self.all.get(at)?;
+            if let Some(pass) = origin.enter(stay, limits, now) {
+                let pulse = Arc::clone(&self.pulse);
+                return Some(Attempt::new((at, Arc::clone(origin)), pulse, stay, pass, now));
+            }
+            left.note_failed(at);
+        }
+        None
+    }
+
+    fn least(&self, stay: Stay, tries: &Tries, limits: &EdgeLimits, now: Tick) -> Option<usize> {
+        let count = self.all.len();
+        if count == 1 {
+            let origin = self.all.first()?;
+            return (!tries.has_failed(0) && origin.room(stay, limits, now) > 0).then_some(0);
+        }
+        let turn = self.next.fetch_add(1, Relaxed);
+        let mut best: Option<(u32, usize)> = None;
+        for step in 0..count {
+            let at = turn.wrapping_add(step).checked_rem(count)?;
+            let origin = self.all.get(at)?;
+            let load = origin.in_flight();
+            if tries.has_failed(at)
+                || best.is_some_and(|(least, _)| least <= load)
+                || origin.room(stay, limits, now) == 0
+            {
+                continue;
+            }
+            best = Some((load, at));
+        }
+        best.map(|(_, at)| at)
+    }
+
+    /// Whether a request may be sent once more: there is an origin that has not failed it, and
+    /// earlier requests have earned it. What was earned is taken.
+    pub(crate) fn may_retry(
+        &self,
+        stay: Stay,
+        tries: &Tries,
+        limits: &EdgeLimits,
+        now: Tick,
+    ) -> Retry {
+        if tries.count() >= limits.origin_attempts_max {
+            return Retry::Pointless;
+        }
+        let has_room = |(at, origin): (usize, &Arc<Origin>)| {
+            !tries.has_failed(at) && origin.room(stay, limits, now) > 0
+        };
+        if !self.all.iter().enumerate().any(has_room) {
+            return Retry::Pointless;
+        }
+        if self.retries.take(now) { Retry::Allowed } else { Retry::Unearned }
+    }
+
+    /// Whether none of them is asked.
+    pub(crate) fn is_down(&self, now: Tick) -> bool {
+        self.all.iter().all(|origin| origin.breaker.room(now) == 0)
+    }
+
+    /// How they are doing, over the last ten seconds.
+    pub(crate) fn health(&self, in_flight: u32) -> OriginHealth {
+        self.pulse.health(in_flight)
+    }
+
+    /// What is known of each.
+    pub(crate) fn snapshot(&self, site: &str, now: Tick) -> Vec<OriginSnapshot> {
+        self.all.iter().map(|origin| origin.snapshot(site, now)).collect()
+    }
+}
+
+/// Whether a request is sent once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// It is.
+    Allowed,
+    /// Too much is being tried again.
+    Unearned,
+    /// It has been tried often enough, or there is nobody else.
+    Pointless,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn site(origins: &[&str]) -> Site {
-        let origins = origins.iter().map(|origin| (*origin).into()).collect();
-        Site { origins, ..Site::test("a.example", "127.0.0.1:9") }
-    }
-
-    #[test]
-    fn origins_take_turns() {
-        let origins = Origins::resolve(&site(&["127.0.0.1:1", "127.0.0.1:2"])).unwrap();
-        let ports: Vec<_> = (0..4).map(|_| origins.next().unwrap().port()).collect();
-        assert_eq!(ports, [1, 2, 1, 2]);
-    }
-
-    #[test]
-    fn an_origin_that_is_none_is_told_with_its_site() {
-        let error = Origins::resolve(&site(&["127.0.0.1"])).unwrap_err().to_string();
-        assert!(error.contains("a.example") && error.contains("127.0.0.1"), "{error}");
-        let error = Origins::resolve(&site(&[])).unwrap_err().to_string();
-        assert!(error.contains("a.example"), "{error}");
-    }
-}
+mod tests;

@@ -4,11 +4,13 @@
 //! it came.
 
 use std::any::Any;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::modules::http::HttpModules;
+use pingora_core::protocols::Digest;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorType, Result};
@@ -20,16 +22,21 @@ use crate::counters::count;
 use crate::drain::{Busy, Stop};
 use crate::edge::Edge;
 use crate::enforce::{Admitted, Next};
+use crate::forward::Again;
 use crate::h2::turns::Turn;
 use crate::judge::{Mode, Nth, judge};
+use crate::origins::{Attempt, Tries};
 use crate::shares::processor::Processor;
-use crate::{failure, h2, upstream};
+use crate::{failure, forward, h2, upstream};
 
 /// What travels with one request.
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
     pub(crate) conn: Option<Arc<Conn>>,
     pub(crate) admitted: Option<Admitted>,
+    /// Its place at the origin that it is sent to now.
+    pub(crate) attempt: Option<Attempt>,
+    pub(crate) tries: Tries,
     /// In HTTP/2; else the connection is.
     busy: Option<Busy>,
     /// In HTTP/2: its place among its connection's.
@@ -103,8 +110,7 @@ impl ProxyHttp for Service {
         _session: &mut Session,
         ctx: &mut Exchange,
     ) -> Result<Box<HttpPeer>> {
-        let admitted = ctx.admitted.as_ref().ok_or_else(unadmitted)?;
-        upstream::peer(admitted, ctx.turn.is_some()).map(Box::new)
+        forward::next_peer(ctx).map(Box::new)
     }
 
     async fn upstream_request_filter(
@@ -128,7 +134,9 @@ impl ProxyHttp for Service {
             return Err(unadmitted());
         };
         upstream::enter_phase(conn, admitted, response.status.as_u16())?;
-        upstream::undress(response, admitted.route())
+        upstream::undress(response, admitted.route())?;
+        forward::answered(ctx, response.status.as_u16());
+        Ok(())
     }
 
     fn fail_to_connect(
@@ -136,12 +144,33 @@ impl ProxyHttp for Service {
         _session: &mut Session,
         _peer: &HttpPeer,
         ctx: &mut Exchange,
-        mut error: Box<Error>,
+        error: Box<Error>,
     ) -> Box<Error> {
-        // Another try makes sense only where there is another origin.
-        let origins = ctx.admitted.as_ref().map_or(0, |a| a.route().origins.addresses().len());
-        error.set_retry(origins > 1);
-        error
+        forward::unreached(ctx, error)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        _reused: bool,
+        _peer: &HttpPeer,
+        fd: RawFd,
+        _digest: Option<&Digest>,
+        ctx: &mut Exchange,
+    ) -> Result<()> {
+        forward::sent_on(ctx, fd);
+        Ok(())
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        ctx: &mut Exchange,
+        is_reused: bool,
+    ) -> Box<Error> {
+        forward::broken_off(ctx, error, Again::of(session), is_reused)
     }
 
     async fn fail_to_proxy(
@@ -151,6 +180,7 @@ impl ProxyHttp for Service {
         ctx: &mut Exchange,
     ) -> FailToProxy {
         let status = failure::status_of(&self.edge.counters, ctx.conn.as_deref(), error);
+        forward::failed(ctx, status);
         failure::answer(session, status).await;
         FailToProxy { error_code: status, can_reuse_downstream: false }
     }
@@ -159,6 +189,7 @@ impl ProxyHttp for Service {
         if let Some(turn) = ctx.turn.take() {
             h2::settle(&turn, error, &self.edge);
         }
+        ctx.attempt = None;
         if let Some(mut admitted) = ctx.admitted.take() {
             let status = session.response_written().map_or(0, |r| r.status.as_u16());
             admitted.note(status, session.body_bytes_sent() as u64);
@@ -197,6 +228,6 @@ impl Service {
 }
 
 /// A request that nobody admitted: cannot happen while `request_filter` stands.
-fn unadmitted() -> Box<Error> {
+pub(crate) fn unadmitted() -> Box<Error> {
     Error::explain(ErrorType::InternalError, "not admitted")
 }

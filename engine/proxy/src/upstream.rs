@@ -7,7 +7,7 @@
 //! WebSocket: what a client sends before the origin agreed stays in the guard, because until then
 //! it could be another request; only a 101 to a request that asked for it opens the tunnel.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use pingora_core::upstreams::peer::HttpPeer;
@@ -58,13 +58,8 @@ const HOP_CLAIMS: [&str; 29] = [
     "proxy",
 ];
 
-/// The origin for an admitted request, and whether it came over HTTP/2.
-pub(crate) fn peer(admitted: &Admitted, is_h2: bool) -> Result<HttpPeer> {
-    let origin = admitted
-        .route()
-        .origins
-        .next()
-        .ok_or_else(|| Error::explain(ErrorType::HTTPStatus(502), "no origin"))?;
+/// The origin of an admitted request in pingora's form, and whether it came over HTTP/2.
+pub(crate) fn peer(admitted: &Admitted, origin: SocketAddr, is_h2: bool) -> HttpPeer {
     let mut peer = HttpPeer::new(origin, false, String::new());
     let limits = &admitted.edge().limits;
     set_deadlines(&mut peer, limits, admitted.purpose());
@@ -73,7 +68,10 @@ pub(crate) fn peer(admitted: &Admitted, is_h2: bool) -> Result<HttpPeer> {
         let shorter = limits.origin_head_ms.min(limits.origin_read_ms);
         peer.options.read_timeout = Some(Duration::from_millis(shorter));
     }
-    Ok(peer)
+    // A connection that one member's request left behind never carries another member's, even
+    // where both have the same origin.
+    peer.group_key = u64::from(admitted.route().id.0);
+    peer
 }
 
 fn set_deadlines(peer: &mut HttpPeer, limits: &EdgeLimits, purpose: Purpose) {

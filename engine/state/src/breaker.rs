@@ -20,7 +20,7 @@ use seawall_model::Tick;
 /// When a breaker opens and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerTerms {
-    /// So many failures in a row open it; at least 1.
+    /// So many failures to reach the server, in a row, open it; at least 1.
     pub failures_max: u32,
     /// So large a share of failures opens it, in percent; over 100 means never.
     pub failures_percent: u32,
@@ -54,6 +54,16 @@ pub enum BreakerPhase {
 pub struct BreakerPass {
     epoch: u64,
     is_trial: bool,
+}
+
+/// How a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerFault {
+    /// The server was not there: no request can bring that about.
+    Absent,
+    /// It took the request and did not answer. A request may bring that about, so it counts in the
+    /// share of failures and not in a row of them.
+    Silent,
 }
 
 /// What one outcome changed.
@@ -175,14 +185,16 @@ impl Breaker {
     }
 
     /// The request failed, and it was the server's fault.
-    pub fn fail(&self, pass: BreakerPass, now: Tick) -> Option<BreakerChange> {
+    pub fn fail(&self, pass: BreakerPass, fault: BreakerFault, now: Tick) -> Option<BreakerChange> {
         let mut inner = self.inner.lock();
         if pass.epoch != self.epoch() {
             return None;
         }
         if !pass.is_trial {
-            let row = self.row.fetch_add(1, Relaxed).saturating_add(1);
-            if row < self.terms.failures_max.max(1) && !self.is_share_too_large(&mut inner, now) {
+            let is_row_too_long = fault == BreakerFault::Absent
+                && self.row.fetch_add(1, Relaxed).saturating_add(1)
+                    >= self.terms.failures_max.max(1);
+            if !self.is_share_too_large(&mut inner, now) && !is_row_too_long {
                 return None;
             }
         }
@@ -309,7 +321,7 @@ mod tests {
     }
 
     fn fail(breaker: &Breaker, at: u64) -> Option<BreakerChange> {
-        breaker.fail(pass(breaker, at), Tick(at))
+        breaker.fail(pass(breaker, at), BreakerFault::Absent, Tick(at))
     }
 
     fn fell(breaker: &Breaker, at: u64) {
@@ -347,6 +359,15 @@ mod tests {
             }
         }
         assert!(breaker.is_closed());
+    }
+
+    #[test]
+    fn silence_counts_in_the_share_only_and_fails_a_trial() {
+        let breaker = Breaker::new(TERMS);
+        let silent = |at| breaker.fail(pass(&breaker, at), BreakerFault::Silent, Tick(at));
+        assert!((0..9).all(|at| silent(at).is_none()));
+        assert_eq!(silent(9), Some(BreakerChange::Opened), "ten of ten");
+        assert_eq!(silent(109), Some(BreakerChange::Opened));
     }
 
     #[test]
@@ -390,11 +411,15 @@ mod tests {
         fell(&breaker, 0);
         assert_eq!(breaker.succeed(old, Tick(50)), None);
         let trial = pass(&breaker, 100);
-        assert_eq!(breaker.fail(older, Tick(100)), None);
+        assert_eq!(breaker.fail(older, BreakerFault::Absent, Tick(100)), None);
         breaker.release(old);
         assert_eq!(breaker.room(Tick(100)), 1, "no trial was given back");
         assert_eq!(breaker.succeed(trial, Tick(100)), Some(BreakerChange::Closed));
-        assert_eq!(breaker.fail(trial, Tick(100)), None, "it has been told already");
+        assert_eq!(
+            breaker.fail(trial, BreakerFault::Absent, Tick(100)),
+            None,
+            "it has been told already"
+        );
     }
 
     #[test]
@@ -422,7 +447,7 @@ mod tests {
                 now += gap;
                 if let Some(pass) = breaker.enter(Tick(now)) {
                     sent += 1;
-                    breaker.fail(pass, Tick(now));
+                    breaker.fail(pass, BreakerFault::Absent, Tick(now));
                 }
             }
             // Three open it; then one for each time that it has been open: 100, 200, 400, 400 …
@@ -445,7 +470,7 @@ mod tests {
                     }
                     _ => {
                         if let Some(pass) = out.pop() {
-                            breaker.fail(pass, Tick(now));
+                            breaker.fail(pass, BreakerFault::Absent, Tick(now));
                         }
                     }
                 }

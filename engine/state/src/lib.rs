@@ -38,7 +38,7 @@ pub use bans::{
     Added, BANS_MAX, BANS_PER_MEMBER_MAX, BanHit, BanLimits, BanOrigin, BanScope, BanUnit, Bans,
     ListedBan,
 };
-pub use breaker::{Breaker, BreakerChange, BreakerPass, BreakerPhase, BreakerTerms};
+pub use breaker::{Breaker, BreakerChange, BreakerFault, BreakerPass, BreakerPhase, BreakerTerms};
 pub use by_hand::HeldLevel;
 pub use distinct::{DISTINCT_KEY_BYTES, EXACT_MAX};
 pub use feed::{BanEvent, Following};

@@ -6,7 +6,7 @@ use crate::caps::{
 };
 use crate::guard::{Ground, Target};
 use crate::legit::{Kind, Plan};
-use crate::origin::{self, Reads, Recorder};
+use crate::origin::{self, Manner, Reads, Recorder, SLOW_MS_MAX, Work};
 use crate::report::{Bounds, Report};
 use crate::run::Run;
 use crate::scenario::{self, Scenario};
@@ -39,6 +39,12 @@ enum Word {
         /// How lengths that contradict each other are read.
         #[arg(long, value_enum, default_value_t = Reads::Strict)]
         reads: Reads,
+        /// Milliseconds that each answer takes.
+        #[arg(long, default_value_t = 0)]
+        work_ms: u64,
+        /// How many are worked on at once.
+        #[arg(long, default_value_t = 1_000)]
+        at_once: u16,
     },
 }
 
@@ -155,7 +161,10 @@ impl Arguments {
                 attacked.common.start(Some((scenario, &attacked)))
             }
             Word::Baseline(baseline) => baseline.common.start(None),
-            Word::Origin { listen, reads } => record(&listen, reads),
+            Word::Origin { listen, reads, work_ms, at_once } => {
+                let work = Work { at_once: at_once.max(1).into(), ms: work_ms.min(SLOW_MS_MAX) };
+                record(&listen, Manner::new(reads, work))
+            }
         }
     }
 }
@@ -170,7 +179,7 @@ fn list() -> Result<Ended> {
     Ok(Ended::Well)
 }
 
-fn record(listen: &str, reads: Reads) -> Result<Ended> {
+fn record(listen: &str, manner: Manner) -> Result<Ended> {
     let address = Target::listens(listen)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     crate::fds::raise(1_000)?;
@@ -178,7 +187,7 @@ fn record(listen: &str, reads: Reads) -> Result<Ended> {
         let listener = tokio::net::TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;
         writeln!(std::io::stderr(), "recording origin on {}", listener.local_addr()?)?;
-        origin::serve(listener, reads).await
+        origin::serve(listener, manner).await
     })?;
     Ok(Ended::Well)
 }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 /// A field of each of its answers: those that have it are not the server's own.
 pub(crate) const MARK: &str = "X-Recorded: yes";
@@ -30,7 +31,7 @@ const RECORD: &str = "/__record";
 /// What visitors ask for where they are to be told from attackers.
 const VISIT: &str = "/__visit";
 /// Longest `/__slow`, in milliseconds, and largest `/__large`, in bytes.
-const SLOW_MS_MAX: u64 = 60_000;
+pub(crate) const SLOW_MS_MAX: u64 = 60_000;
 const LARGE_BYTES_MAX: u64 = 64 << 20;
 
 /// What it saw, from its start.
@@ -71,6 +72,37 @@ pub(crate) enum Reads {
     NoBody,
 }
 
+/// What an answer costs the origin: a member's site is a script, of which so many run at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Work {
+    /// How many at once; the next wait for them, in the order in which they came.
+    pub(crate) at_once: usize,
+    /// How long each takes, in milliseconds.
+    pub(crate) ms: u64,
+}
+
+/// What it answers with, and at what cost.
+#[derive(Debug, Clone)]
+pub(crate) struct Manner {
+    reads: Reads,
+    work_ms: u64,
+    workers: Arc<Semaphore>,
+}
+
+impl Manner {
+    /// It reads so, and works so.
+    pub(crate) fn new(reads: Reads, work: Work) -> Self {
+        Self { reads, work_ms: work.ms, workers: Arc::new(Semaphore::new(work.at_once)) }
+    }
+
+    async fn work(&self) {
+        if self.work_ms > 0 {
+            let _worker = self.workers.acquire().await;
+            tokio::time::sleep(Duration::from_millis(self.work_ms)).await;
+        }
+    }
+}
+
 /// Where a recording origin is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recorder(Target);
@@ -105,7 +137,7 @@ impl Recorder {
 ///
 /// # Errors
 /// The listener fails.
-pub(crate) async fn serve(listener: TcpListener, reads: Reads) -> Result<()> {
+pub(crate) async fn serve(listener: TcpListener, manner: Manner) -> Result<()> {
     let seen = Arc::new(Mutex::new(Seen::default()));
     loop {
         // Out of descriptors: those who are there first leave again.
@@ -113,9 +145,9 @@ pub(crate) async fn serve(listener: TcpListener, reads: Reads) -> Result<()> {
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
-        let seen = seen.clone();
+        let (seen, manner) = (seen.clone(), manner.clone());
         tokio::spawn(async move {
-            let _ended: io::Result<()> = connection(stream, &seen, reads).await;
+            let _ended: io::Result<()> = connection(stream, &seen, &manner).await;
         });
     }
 }
@@ -136,12 +168,12 @@ enum Body {
     Chunked,
 }
 
-async fn connection(mut stream: TcpStream, seen: &Mutex<Seen>, reads: Reads) -> io::Result<()> {
+async fn connection(mut stream: TcpStream, seen: &Mutex<Seen>, manner: &Manner) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut held = Vec::new();
     let mut first = true;
     loop {
-        let asked = match next(&mut stream, &mut held, reads).await {
+        let asked = match next(&mut stream, &mut held, manner.reads).await {
             Ok(Some(asked)) => asked,
             Ok(None) => return Ok(()),
             Err(error) => {
@@ -161,6 +193,7 @@ async fn connection(mut stream: TcpStream, seen: &Mutex<Seen>, reads: Reads) -> 
         let done = match skip_body(&mut stream, &mut held, &asked.body).await {
             Ok(()) => {
                 whole(seen, &asked);
+                manner.work().await;
                 respond(&mut stream, &asked).await
             }
             Err(error) => Err(error),
@@ -368,7 +401,7 @@ mod tests {
     async fn started_as(reads: Reads) -> (std::net::SocketAddr, Recorder) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, reads));
+        tokio::spawn(serve(listener, Manner::new(reads, Work { at_once: 1, ms: 0 })));
         (address, Recorder::new(Target::new(address, Ground::Loopback).unwrap()))
     }
 

@@ -92,6 +92,38 @@ limits! {
     origin_idle_connections_max: 0, 100_000;
     /// Attempts to hand a request to an origin.
     origin_attempts_max: 1, 8;
+    /// Failures to connect to an origin, in a row, after which it is left alone.
+    origin_failures_max: 1, 1_000;
+    /// The share of an origin's requests that may fail, in percent; over 100 is never too many.
+    origin_failures_percent: 1, 101;
+    /// Requests below which that share says nothing.
+    origin_results_min: 1, 1_000_000;
+    /// Milliseconds over which it is taken.
+    origin_failures_ms: 100, 600_000;
+    /// Milliseconds for which an origin that failed is left alone at first.
+    origin_open_ms: 1, 600_000;
+    /// The same at most.
+    origin_open_ms_max: 1, 600_000;
+    /// Requests at once that try whether an origin is back.
+    origin_trials_max: 1, 1_000;
+    /// Requests that are sent again, for each hundred.
+    origin_retry_percent: 0, 100;
+    /// Those beside them, for each second.
+    origin_retries_per_s: 0, 1_000;
+    /// Both saved up.
+    origin_retries_saved_max: 0, 4_000;
+    /// Milliseconds from one health check of an origin to the next.
+    health_interval_ms: 100, 600_000;
+    /// Milliseconds for its answer.
+    health_timeout_ms: 10, 60_000;
+    /// Checks in a row that fail before an origin is left alone.
+    health_fall: 1, 100;
+    /// Checks in a row that go well before it is tried again.
+    health_rise: 1, 100;
+    /// Bytes of an answer to a check that are read.
+    health_answer_bytes_max: 0, 1_048_576;
+    /// Checks that are under way at once.
+    health_checks_max: 1, 10_000;
     /// Bytes that the kernel may hold of what an origin sends.
     origin_receive_bytes: 2_048, 16_777_216;
     /// Requests in flight to all origins.

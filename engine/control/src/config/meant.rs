@@ -15,6 +15,7 @@ use seawall_state::WEIGHT_MAX;
 use toml::Spanned;
 
 use super::limits::{Limits, within};
+use super::origins::{self, Origin};
 use super::place::Faults;
 use super::trusted::{self, TrustedProxies};
 use super::typed::{
@@ -93,33 +94,16 @@ pub struct SiteConfig {
     pub name: Box<str>,
     /// The hosts that reach it. Never empty.
     pub hosts: Vec<HostPattern>,
-    /// Where it is served from.
-    pub origin: Origin,
+    /// Where it is served from; 1 to [`ORIGINS_MAX`](super::ORIGINS_MAX), each once.
+    pub origins: Vec<Origin>,
+    /// The path that its origins are asked for, to see whether they answer.
+    pub health: Option<Box<str>>,
     /// The member that it belongs to.
     pub member: Option<Box<str>>,
     /// What it weighs where things are shared among sites.
     pub share: u32,
     /// Requests that one of its origins can do at once, where the host knows.
     pub inflight_max: Option<u32>,
-}
-
-/// Where a site is served from: `http://host:port`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    /// A name or an address; an IPv6 address without its brackets.
-    pub host: Box<str>,
-    /// The port; 80 where the text has none.
-    pub port: u16,
-}
-
-impl std::fmt::Display for Origin {
-    /// As `host:port`, an IPv6 address in its brackets.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
-    }
 }
 
 /// What `typed` means, with relative paths taken from `folder`.
@@ -182,7 +166,7 @@ fn unbuilt(value: &Unbuilt, name: &str, faults: &mut Faults<'_>) {
     }
 }
 
-fn say_unbuilt(name: &str, span: Range<usize>, faults: &mut Faults<'_>) {
+pub(super) fn say_unbuilt(name: &str, span: Range<usize>, faults: &mut Faults<'_>) {
     let help = "take it out; this version would not act on it".to_owned();
     faults.say(span, format!("{name} is not built yet"), Some(help));
 }
@@ -284,7 +268,7 @@ fn addresses(
     (found.len() == count).then_some(found)
 }
 
-fn at(span: Range<usize>, faults: &Faults<'_>) -> String {
+pub(super) fn at(span: Range<usize>, faults: &Faults<'_>) -> String {
     let (line, column) = faults.place(span.start);
     format!("at line {line}, column {column}")
 }
@@ -451,12 +435,13 @@ fn site(
     places: &mut HashMap<HostPattern, Range<usize>>,
     faults: &mut Faults<'_>,
 ) -> Option<SiteConfig> {
-    let Site { hosts: written, origin, member, share, inflight_max } = section.get_ref();
+    let Site { hosts: written, origin, health, member, share, inflight_max } = section.get_ref();
     let share = within(share.as_ref(), "share", (1, WEIGHT_MAX.into()), faults);
     let inflight = within(inflight_max.as_ref(), "inflight_max", (1, INFLIGHT_MAX), faults);
     let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     let hosts = hosts(written, section.span(), places, faults);
-    let origin = single_origin(origin, section.span(), faults);
+    let origins = origins::meant(origin, section.span(), faults);
+    let health = origins::health(health.as_ref(), faults);
     let member = match member {
         Some(name) if name.get_ref().is_empty() => {
             faults.say(name.span(), "`member` is empty".into(), None);
@@ -469,7 +454,8 @@ fn site(
     Some(SiteConfig {
         name,
         hosts: hosts?,
-        origin: origin?,
+        origins: origins?,
+        health: health?,
         member,
         share: share.map_or(1, number),
         inflight_max: inflight.map(number),
@@ -517,85 +503,4 @@ fn hosts(
         found.push(pattern);
     }
     (found.len() == items.len()).then_some(found)
-}
-
-fn single_origin(
-    written: &Texts,
-    section: Range<usize>,
-    faults: &mut Faults<'_>,
-) -> Option<Origin> {
-    let help = "origin = [\"http://127.0.0.1:9001\"]";
-    let Some(list) = written else {
-        faults.miss(section, "`origin` is missing in [[site]]".into(), Some(help.into()));
-        return None;
-    };
-    let item = match list.get_ref().as_slice() {
-        [item] => item,
-        [] => {
-            faults.say(list.span(), "`origin` is empty".into(), Some(help.into()));
-            return None;
-        }
-        [_, second, ..] => {
-            say_unbuilt("a second origin", second.span(), faults);
-            return None;
-        }
-    };
-    match origin(item.get_ref()) {
-        Ok(origin) => Some(origin),
-        Err(OriginFault::Unbuilt(what)) => {
-            say_unbuilt(what, item.span(), faults);
-            None
-        }
-        Err(OriginFault::Wrong(why)) => {
-            let message = format!("`{}` is no origin: {why}", item.get_ref());
-            faults.say(item.span(), message, Some(help.into()));
-            None
-        }
-    }
-}
-
-enum OriginFault {
-    Unbuilt(&'static str),
-    Wrong(&'static str),
-}
-
-fn origin(text: &str) -> Result<Origin, OriginFault> {
-    use OriginFault::{Unbuilt, Wrong};
-    if text.starts_with("https://") {
-        return Err(Unbuilt("an origin over https"));
-    }
-    let rest = text.strip_prefix("http://").ok_or(Wrong("it does not start with `http://`"))?;
-    let authority = rest.strip_suffix('/').unwrap_or(rest);
-    if authority.contains(['/', '?', '#', '@']) {
-        return Err(Wrong("it is a host and a port, nothing before or behind"));
-    }
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(inner) => {
-            let (host, behind) = inner.split_once(']').ok_or(Wrong("its `[` is not closed"))?;
-            host.parse::<std::net::Ipv6Addr>().map_err(|_| Wrong("no IPv6 address in `[…]`"))?;
-            match (behind.is_empty(), behind.strip_prefix(':')) {
-                (true, _) => (host, None),
-                (_, Some(port)) => (host, Some(port)),
-                _ => return Err(Wrong("something stands behind its `]`")),
-            }
-        }
-        None => match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        },
-    };
-    if !authority.starts_with('[') {
-        let pattern = HostPattern::parse(host).map_err(|_| Wrong("its host is no host name"))?;
-        if pattern.to_string().starts_with('*') {
-            return Err(Wrong("a wildcard names no host"));
-        }
-    }
-    let port = match port {
-        None => 80,
-        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
-            digits.parse().ok().filter(|n| *n != 0).ok_or(Wrong("a port is 1 to 65535"))?
-        }
-        Some(_) => return Err(Wrong("a port is 1 to 65535")),
-    };
-    Ok(Origin { host: host.into(), port })
 }

@@ -5,6 +5,7 @@
 
 mod limits;
 mod meant;
+mod origins;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -15,9 +16,10 @@ use std::path::Path;
 
 pub use limits::Limits;
 pub use meant::{
-    CERTIFICATES_MAX, CertificateFiles, Certificates, Config, LISTEN_MAX, NEVER_BAN_MAX, Origin,
-    SITES_MAX, SiteConfig,
+    CERTIFICATES_MAX, CertificateFiles, Certificates, Config, LISTEN_MAX, NEVER_BAN_MAX, SITES_MAX,
+    SiteConfig,
 };
+pub use origins::{HEALTH_BYTES_MAX, ORIGINS_MAX, Origin};
 pub use place::{ConfigError, ConfigFault, FAULTS_MAX};
 pub use trusted::{ClientHeader, TRUSTED_NETS_MAX, TrustedProxies};
 

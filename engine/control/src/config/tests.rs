@@ -54,7 +54,8 @@ fn the_smallest_configuration_is_read_and_its_paths_are_relative_to_it() {
     let site = &config.sites[0];
     assert_eq!(&*site.name, "alice.example");
     assert_eq!(site.hosts.len(), 2);
-    assert_eq!(site.origin, Origin { host: "127.0.0.1".into(), port: 9001 });
+    assert_eq!(site.origins, [Origin { host: "127.0.0.1".into(), port: 9001 }]);
+    assert_eq!(site.health, None);
     assert_eq!(site.member.as_deref(), Some("alice"));
     assert_eq!(config.log_level, log::LevelFilter::Info);
 }
@@ -74,7 +75,10 @@ fn a_mistyped_key_is_placed_and_the_near_one_offered() {
     assert_eq!(refused(&text), ["1:2: unknown key `listne`"]);
     assert_eq!(help(&text).unwrap(), "did you mean `listen`?");
     let text = SMALLEST.replace("share", "weighting");
-    assert_eq!(help(&text).unwrap(), "known here: hosts, origin, member, share, inflight_max");
+    assert_eq!(
+        help(&text).unwrap(),
+        "known here: hosts, origin, health, member, share, inflight_max"
+    );
 }
 
 #[test]
@@ -176,7 +180,6 @@ fn what_is_not_built_is_refused_by_name_and_place() {
             "https://a.example",
             "15:11: an origin over https is not built yet",
         ),
-        ("9001\"]", "9001\", \"http://b.example\"]", "15:36: a second origin is not built yet"),
     ] {
         assert_eq!(refused(SMALLEST.replace(from, to)), [expected]);
     }
@@ -205,6 +208,21 @@ fn each_wrong_value_is_refused_in_its_place() {
         ("member = \"alice\"", "member = \"\"", "16:10: `member` is empty"),
         ("[\"http://127.0.0.1:9001\"]", "[]", "15:10: `origin` is empty"),
         (
+            "9001\"]",
+            "9001\", \"http://b.example\", \"http://127.0.0.1:9001/\"]",
+            "15:56: `http://127.0.0.1:9001/` is there twice, first at line 15, column 11",
+        ),
+        (
+            "share = 1",
+            "health = \"health\"",
+            "17:10: `health` is a path of at most 256 plain characters",
+        ),
+        (
+            "share = 1",
+            "health = \"/a b\"",
+            "17:10: `health` is a path of at most 256 plain characters",
+        ),
+        (
             "[\"alice.example\", \"*.alice.example\"]",
             "[]",
             "14:9: `hosts` is empty: no request would reach the site",
@@ -232,6 +250,26 @@ fn each_wrong_value_is_refused_in_its_place() {
 }
 
 #[test]
+fn a_site_has_up_to_16_origins_and_a_path_that_says_whether_they_live() {
+    let listed = |count: usize| {
+        let all: Vec<_> =
+            (0..count).map(|n| format!("\"http://127.0.0.1:{}\"", 9001 + n)).collect();
+        SMALLEST.replace("\"http://127.0.0.1:9001\"", &all.join(", "))
+    };
+    let config = load(listed(16).replace("share = 1", "health = \"/up?x=1\"")).unwrap();
+    let site = &config.sites[0];
+    let ports: Vec<_> = site.origins.iter().map(|origin| origin.port).collect();
+    assert_eq!(ports, (9001..9017).collect::<Vec<_>>());
+    assert_eq!(site.health.as_deref(), Some("/up?x=1"));
+    let found = refused(listed(17));
+    assert!(found.len() == 1 && found[0].ends_with("more than 16 origins"), "{found:?}");
+    for (bytes, fits) in [(256, true), (257, false)] {
+        let path = format!("health = \"/{}\"", "x".repeat(bytes - 1));
+        assert_eq!(load(SMALLEST.replace("share = 1", &path)).is_ok(), fits, "{bytes}");
+    }
+}
+
+#[test]
 fn origins_are_a_host_and_a_port() {
     for (origin, host, port) in [
         ("http://b.example", "b.example", 80),
@@ -240,7 +278,7 @@ fn origins_are_a_host_and_a_port() {
         ("http://[::1]", "::1", 80),
     ] {
         let config = load(SMALLEST.replace("http://127.0.0.1:9001", origin)).unwrap();
-        assert_eq!(config.sites[0].origin, Origin { host: host.into(), port }, "{origin}");
+        assert_eq!(config.sites[0].origins, [Origin { host: host.into(), port }], "{origin}");
     }
     for origin in [
         "",

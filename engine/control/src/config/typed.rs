@@ -112,6 +112,7 @@ pub(crate) struct TrustedProxies {
 pub(crate) struct Site {
     pub(crate) hosts: Texts,
     pub(crate) origin: Texts,
+    pub(crate) health: Text,
     pub(crate) member: Text,
     pub(crate) share: Whole,
     pub(crate) inflight_max: Whole,

@@ -7,6 +7,9 @@ use serde_json::Value;
 /// Where the sites stand in a status.
 pub(super) const SITES: &str = "/edge/sites";
 
+/// Where their origins stand.
+pub(super) const ORIGINS: &str = "/edge/origins";
+
 /// Whether a number can fall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -35,6 +38,8 @@ pub(super) enum Scale {
     IsThere,
     Milliseconds,
     Microseconds,
+    /// 1 where the word is `up`.
+    IsUp,
 }
 
 /// Where in the status the samples of a family stand.
@@ -48,6 +53,8 @@ pub(super) enum Source {
     List(&'static str, &'static str, &'static str),
     /// The same where the field is an object of numbers, whose keys are the second label.
     ListMap(&'static str, (&'static str, &'static str), &'static str),
+    /// The list of origins, of which each has a site and an address, and the field with the number.
+    Origins(&'static str),
     /// 1, with these fields of an object as labels.
     Word(&'static str, &'static [&'static str]),
     /// The levels in force.
@@ -433,6 +440,36 @@ pub const FAMILIES: &[Family] = &[
         Kind::Counter,
         "Times that sending waited for its share of the pipe.",
         (Source::List(SITES, "site", "egress_waits"), Scale::AsItIs),
+    ),
+    family(
+        "origin_up",
+        Kind::Gauge,
+        "1 while requests are sent to an origin; 0 while it is left alone, or tried.",
+        (Source::Origins("state"), Scale::IsUp),
+    ),
+    family(
+        "origin_in_flight",
+        Kind::Gauge,
+        "Requests that are at it.",
+        (Source::Origins("in_flight"), Scale::AsItIs),
+    ),
+    family(
+        "origin_sent_total",
+        Kind::Counter,
+        "Requests that were sent to it, each attempt for itself.",
+        (Source::Origins("sent"), Scale::AsItIs),
+    ),
+    family(
+        "origin_failed_total",
+        Kind::Counter,
+        "Those that came to nothing by its fault.",
+        (Source::Origins("failed"), Scale::AsItIs),
+    ),
+    family(
+        "origin_falls_total",
+        Kind::Counter,
+        "How often it went down.",
+        (Source::Origins("falls"), Scale::AsItIs),
     ),
 ];
 

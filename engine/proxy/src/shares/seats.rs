@@ -71,6 +71,10 @@ impl Seat {
     pub(crate) fn route(&self) -> &Arc<Route> {
         &self.route
     }
+
+    pub(crate) const fn stay(&self) -> Stay {
+        self.stay
+    }
 }
 
 impl Drop for Seat {
@@ -154,7 +158,7 @@ impl Shares {
 
     /// Takes a place, if there is one.
     fn take(self: &Arc<Self>, route: &Arc<Route>, stay: Stay) -> Option<Seat> {
-        if !route.enter(stay) {
+        if !route.enter(stay, &self.limits, (self.now)()) {
             return None;
         }
         if self.forwards.take(&route.part.forwards).is_err() {

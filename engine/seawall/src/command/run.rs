@@ -9,23 +9,22 @@ use std::time::Duration;
 
 use clap::Args;
 use seawall_control::{
-    CertificateText, CertificateWatch, Certificates, Config, ControlPlane, EdgeMetric, EdgeReport,
-    Estate, First, Keeper, Kind, MemoryWatch, Outside, Socket, Taker, Upgrade, Upgraded, clock,
+    CertificateText, CertificateWatch, Certificates, Config, ControlPlane, EdgeReport, Estate,
+    First, Keeper, MemoryWatch, Outside, Socket, Taker, Upgrade, Upgraded, clock,
     keep_to_ourselves, raise_open_files, random_seed, read_certificates,
 };
 use seawall_model::Now;
 use seawall_proxy::{
-    BadHead, ClientHeader, DataPlane, Described, Door, Drained, EdgeConfig, EdgeLimits,
-    EdgeSnapshot, Identities, IdentityError, Listening, MemoryGauge, MemoryUsed, PemPair, Running,
-    Shown, Site, SiteSnapshot, TrustedProxies,
+    ClientHeader, DataPlane, Door, Drained, EdgeConfig, EdgeLimits, Identities, IdentityError,
+    Listening, MemoryGauge, MemoryUsed, PemPair, Running, Shown, Site, TrustedProxies,
 };
 use seawall_state::{RECORDS_MAX, Ring, StateLimits};
-use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use super::ConfigFile;
 use super::files::fit;
+use super::report::{described, edge_report};
 use super::service::{self, Service};
 use super::upgrade::hand_over;
 use crate::exit::{Exit, fail, tell};
@@ -164,9 +163,10 @@ fn start(
     let generation = handle.load().generation;
     let counters = data.live_counters();
     let sites = data.sites();
-    let edge: EdgeReport = Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot()));
-    let control =
-        ControlPlane::start(config, first, Outside { edge, described: described(), upgrade }, now);
+    let edge: EdgeReport =
+        Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &sites.origins()));
+    let outside = Outside { edge, described: described(), upgrade };
+    let control = ControlPlane::start(config, first, outside, now);
     let mut control = control.map_err(|e| wrong(&e))?;
     let running = data.start().map_err(|e| wrong(&e))?;
     if let Some(taker) = taker {
@@ -234,37 +234,6 @@ fn identities(texts: &[CertificateText]) -> Result<Identities, IdentityError> {
     Identities::read(&texts.iter().map(pair).collect::<Vec<_>>())
 }
 
-/// The data plane's counters, for the status.
-fn edge_report(counters: &EdgeSnapshot, sites: &[SiteSnapshot]) -> Value {
-    let refused = BadHead::ALL.iter().zip(counters.heads_refused);
-    let refused: Value = refused.map(|(why, count)| (why.word(), count)).collect();
-    let named = counters.named().into_iter().map(|(name, count)| (name, Value::from(count)));
-    let sites: Value = sites.iter().map(site_report).collect();
-    let left_out: Value = logger::swallowed().into_iter().collect();
-    let more = [("heads_refused", refused), ("sites", sites), ("log_lines_left_out", left_out)];
-    named.chain(more).collect()
-}
-
-/// What the data plane's counters are, for the metrics.
-fn described() -> Vec<EdgeMetric> {
-    let kind = |is_gauge| if is_gauge { Kind::Gauge } else { Kind::Counter };
-    let metric =
-        |of: Described| EdgeMetric { name: of.name, help: of.says, kind: kind(of.is_gauge) };
-    EdgeSnapshot::described().into_iter().map(metric).collect()
-}
-
-/// What one site has of what all share.
-fn site_report(of: &SiteSnapshot) -> Value {
-    let numbers =
-        of.now.iter().chain(&of.total).map(|(name, number)| (*name, Value::from(*number)));
-    let told = [
-        ("name", Value::from(&*of.name)),
-        ("share", Value::from(of.share)),
-        ("is_calm", Value::from(of.is_calm)),
-    ];
-    told.into_iter().chain(numbers).collect()
-}
-
 fn first(config: &Config, now: &Now, inherits: bool) -> Result<First, Exit> {
     let ours = |error: &dyn std::fmt::Display| fail(Exit::Ours, error);
     let loader =
@@ -297,7 +266,8 @@ fn site(of: &seawall_control::SiteConfig) -> Site {
     Site {
         name: of.name.clone(),
         hosts: of.hosts.clone(),
-        origins: vec![of.origin.to_string().into()],
+        origins: of.origins.iter().map(|origin| origin.to_string().into()).collect(),
+        health: of.health.clone(),
         share: of.share,
         inflight_max: of.inflight_max,
     }
@@ -338,6 +308,22 @@ fn limits(config: &Config) -> EdgeLimits {
     set(&mut to.origin_idle_connections_max, from.origin_idle_connections_max);
     set(&mut to.origin_attempts_max, from.origin_attempts_max);
     set(&mut to.origin_inflight_max, from.origin_inflight_max);
+    set(&mut to.origin_failures_max, from.origin_failures_max);
+    set(&mut to.origin_failures_percent, from.origin_failures_percent);
+    set(&mut to.origin_results_min, from.origin_results_min);
+    set(&mut to.origin_failures_ms, from.origin_failures_ms);
+    set(&mut to.origin_open_ms, from.origin_open_ms);
+    set(&mut to.origin_open_ms_max, from.origin_open_ms_max);
+    set(&mut to.origin_trials_max, from.origin_trials_max);
+    set(&mut to.origin_retry_percent, from.origin_retry_percent);
+    set(&mut to.origin_retries_per_s, from.origin_retries_per_s);
+    set(&mut to.origin_retries_saved_max, from.origin_retries_saved_max);
+    set(&mut to.health_interval_ms, from.health_interval_ms);
+    set(&mut to.health_timeout_ms, from.health_timeout_ms);
+    set(&mut to.health_fall, from.health_fall);
+    set(&mut to.health_rise, from.health_rise);
+    set(&mut to.health_answer_bytes_max, from.health_answer_bytes_max);
+    set(&mut to.health_checks_max, from.health_checks_max);
     set(&mut to.connections_per_client_per_s_max, from.connections_per_client_per_s_max);
     set(&mut to.origin_receive_bytes, from.origin_receive_bytes);
     set(&mut to.forwards_max, from.forwards_max);

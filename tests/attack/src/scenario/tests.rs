@@ -5,7 +5,7 @@ use crate::addresses::{Sources, Who};
 use crate::attack::Extra;
 use crate::connect::Way;
 use crate::guard::Target;
-use crate::origin::{Reads, Recorder, serve};
+use crate::origin::{Manner, Reads, Recorder, Work, serve};
 use crate::report::AttackReport;
 use crate::tally::Tally;
 use crate::testing::{acceptor, listener, serve_h2, serve_tls};
@@ -27,7 +27,7 @@ struct Servers {
 async fn servers() -> Servers {
     let ((h1, at_h1), (h2, at_h2), (tls, at_tls)) =
         (listener().await, listener().await, listener().await);
-    tokio::spawn(serve(h1, Reads::Strict));
+    tokio::spawn(serve(h1, Manner::new(Reads::Strict, Work { at_once: 1, ms: 0 })));
     tokio::spawn(async move {
         while let Ok((stream, _)) = h2.accept().await {
             tokio::spawn(serve_h2(stream, 403));

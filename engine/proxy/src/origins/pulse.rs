@@ -1,0 +1,175 @@
+//! How a site's origins did over the last ten seconds, as policies read it.
+//!
+//! Ten slots of a second each; who answers adds to the newest, and once a second the oldest makes
+//! room and the sum is taken, so that a request that asks reads two numbers.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+use seawall_model::OriginHealth;
+
+/// Slots of a second.
+const SLOTS: usize = 10;
+/// Times to the first byte are told apart by a factor of √2, up to half a minute.
+const CLASSES: usize = 32;
+/// No percentage.
+const UNKNOWN: u8 = u8::MAX;
+
+#[derive(Debug, Default)]
+struct Slot {
+    failed: AtomicU32,
+    answered: [AtomicU32; CLASSES],
+}
+
+/// What came of the requests of the last ten seconds.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    newest: AtomicUsize,
+    slots: [Slot; SLOTS],
+    /// The median in milliseconds and one more; 0 for none.
+    latency_ms: AtomicU32,
+    errors_percent: AtomicU8,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self {
+            newest: AtomicUsize::new(0),
+            slots: std::array::from_fn(|_| Slot::default()),
+            latency_ms: AtomicU32::new(0),
+            errors_percent: AtomicU8::new(UNKNOWN),
+        }
+    }
+}
+
+impl Pulse {
+    fn newest(&self) -> Option<&Slot> {
+        self.slots.get(self.newest.load(Relaxed))
+    }
+
+    /// The head of an answer came after so many milliseconds.
+    pub(super) fn answered(&self, ms: u64, is_error: bool) {
+        let Some(slot) = self.newest() else { return };
+        if let Some(class) = slot.answered.get(class_of(ms)) {
+            class.fetch_add(1, Relaxed);
+        }
+        if is_error {
+            slot.failed.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// None came.
+    pub(super) fn failed(&self) {
+        let Some(slot) = self.newest() else { return };
+        slot.failed.fetch_add(1, Relaxed);
+        // It had no time either: it counts among all, as one that took longest.
+        if let Some(class) = slot.answered.last() {
+            class.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Called once a second: takes the sum, and begins a new slot.
+    pub(super) fn turn(&self) {
+        let mut classes = [0_u32; CLASSES];
+        let mut failed: u64 = 0;
+        for slot in &self.slots {
+            failed = failed.saturating_add(slot.failed.load(Relaxed).into());
+            for (sum, class) in classes.iter_mut().zip(&slot.answered) {
+                *sum = sum.saturating_add(class.load(Relaxed));
+            }
+        }
+        let all = classes.iter().fold(0_u64, |sum, class| sum.saturating_add((*class).into()));
+        let percent = failed.saturating_mul(100).checked_div(all).map(|percent| percent.min(100));
+        let percent = percent.and_then(|percent| u8::try_from(percent).ok()).unwrap_or(UNKNOWN);
+        self.errors_percent.store(percent, Relaxed);
+        self.latency_ms.store(median(&classes, all).map_or(0, |ms| ms.saturating_add(1)), Relaxed);
+        let next = self.newest.load(Relaxed).saturating_add(1).checked_rem(SLOTS).unwrap_or(0);
+        if let Some(slot) = self.slots.get(next) {
+            slot.failed.store(0, Relaxed);
+            slot.answered.iter().for_each(|class| class.store(0, Relaxed));
+        }
+        self.newest.store(next, Relaxed);
+    }
+
+    /// As of the last turn.
+    pub(super) fn health(&self, in_flight: u32) -> OriginHealth {
+        let percent = Some(self.errors_percent.load(Relaxed)).filter(|percent| *percent != UNKNOWN);
+        OriginHealth {
+            latency_ms: self.latency_ms.load(Relaxed).checked_sub(1).map(u64::from),
+            errors_percent: percent,
+            inflight: Some(in_flight),
+        }
+    }
+}
+
+/// Two classes for each doubling.
+fn class_of(ms: u64) -> usize {
+    let Some(log) = ms.checked_ilog2() else { return 0 };
+    let upper = ms >= lower_of(log, 1);
+    let class = log.saturating_mul(2).saturating_add(1).saturating_add(u32::from(upper));
+    usize::try_from(class).unwrap_or(CLASSES).min(CLASSES.saturating_sub(1))
+}
+
+/// Where the lower (0) or upper (1) half of the doubling `log` begins: 2^log, or times √2.
+fn lower_of(log: u32, half: u32) -> u64 {
+    let whole = 1_u64.checked_shl(log).unwrap_or(u64::MAX);
+    if half == 0 { whole } else { whole.saturating_mul(1_414).div_ceil(1_000) }
+}
+
+/// The lower end of the class in which the middle one lies.
+fn median(classes: &[u32; CLASSES], all: u64) -> Option<u32> {
+    let middle = all.div_ceil(2);
+    let mut seen: u64 = 0;
+    for (class, count) in classes.iter().enumerate() {
+        seen = seen.saturating_add((*count).into());
+        if all > 0 && seen >= middle {
+            let Some(step) = u32::try_from(class).ok()?.checked_sub(1) else { return Some(0) };
+            return u32::try_from(lower_of(step / 2, step % 2)).ok();
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn health(pulse: &Pulse) -> (Option<u64>, Option<u8>) {
+        let health = pulse.health(7);
+        assert_eq!(health.inflight, Some(7));
+        (health.latency_ms, health.errors_percent)
+    }
+
+    #[test]
+    fn the_median_and_the_share_of_failures_are_over_ten_seconds() {
+        let pulse = Pulse::default();
+        pulse.turn();
+        assert_eq!(health(&pulse), (None, None), "nobody asked");
+        for ms in [8, 8, 8, 900] {
+            pulse.answered(ms, ms > 100);
+        }
+        pulse.turn();
+        assert_eq!(health(&pulse), (Some(8), Some(25)));
+        for _ in 0..8 {
+            pulse.turn();
+        }
+        assert_eq!(health(&pulse), (Some(8), Some(25)), "nine seconds later");
+        pulse.turn();
+        pulse.turn();
+        assert_eq!(health(&pulse), (None, None), "it is forgotten");
+        pulse.failed();
+        pulse.turn();
+        assert_eq!(health(&pulse).1, Some(100));
+    }
+
+    #[test]
+    fn a_time_is_told_to_within_a_factor_of_a_half() {
+        for ms in (0..70_000_u64).step_by(7).chain([0, 1, 2, 3, 4, 5]) {
+            let pulse = Pulse::default();
+            pulse.answered(ms, false);
+            pulse.turn();
+            let said = health(&pulse).0.unwrap();
+            let is_near = said <= ms && (ms * 2 <= said * 3 || ms >= 32_768 || ms - said <= 1);
+            assert!(is_near, "{ms} is told as {said}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Which origin is asked, how often, and when none is.
+
+use super::*;
+use crate::EdgeCounters;
+
+const NOW: Tick = Tick::TEST_START;
+
+fn site(origins: &[&str]) -> Site {
+    let origins = origins.iter().map(|origin| (*origin).into()).collect();
+    Site { origins, hosts: Vec::new(), ..Site::test("a.example", "127.0.0.1:9") }
+}
+
+fn limits() -> EdgeLimits {
+    EdgeLimits { origin_inflight_max: 3, origin_uploads_max: 2, ..EdgeLimits::default() }
+}
+
+fn origins(count: u16) -> Origins {
+    let all: Vec<_> = (1..=count).map(|port| format!("127.0.0.1:{port}")).collect();
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
+    Origins::resolve(&site(&all), &limits()).unwrap()
+}
+
+fn choose(origins: &Origins, tries: &Tries) -> Option<Attempt> {
+    origins.choose(Stay::Exchange, tries, &limits(), NOW)
+}
+
+fn ports(attempts: &[Attempt]) -> Vec<u16> {
+    attempts.iter().map(|attempt| attempt.address().port()).collect()
+}
+
+#[test]
+fn an_origin_that_is_none_is_told_with_its_site() {
+    let resolve = |all: &[&str]| Origins::resolve(&site(all), &limits()).unwrap_err().to_string();
+    let error = resolve(&["127.0.0.1"]);
+    assert!(error.contains("a.example") && error.contains("127.0.0.1"), "{error}");
+    assert!(resolve(&[]).contains("a.example"));
+}
+
+#[test]
+fn who_has_the_least_to_do_is_asked_and_equals_take_turns() {
+    let origins = origins(2);
+    let none = Tries::default();
+    let one_by_one: Vec<_> =
+        (0..4).map(|_| choose(&origins, &none).unwrap().address().port()).collect();
+    assert_eq!(one_by_one, [1, 2, 1, 2], "each was over before the next");
+    let busy = [choose(&origins, &none).unwrap(), choose(&origins, &none).unwrap()];
+    let [first, _second] = busy;
+    let freed = first.address();
+    drop(first);
+    assert_eq!(choose(&origins, &none).unwrap().address(), freed);
+}
+
+#[test]
+fn each_origin_has_its_places_and_not_one_more() {
+    let origins = origins(2);
+    let none = Tries::default();
+    assert_eq!(origins.places(Stay::Exchange, &limits(), NOW), 6);
+    let held: Vec<_> = (0..6).map(|_| choose(&origins, &none).unwrap()).collect();
+    let of_first = ports(&held).iter().filter(|port| **port == 1).count();
+    assert_eq!(of_first, 3);
+    assert!(choose(&origins, &none).is_none());
+    assert_eq!(origins.places(Stay::Exchange, &limits(), NOW), 6, "taken or not");
+    assert_eq!(origins.places(Stay::Upload, &limits(), NOW), 4, "beside them");
+    drop(held);
+    assert!(choose(&origins, &none).is_some());
+}
+
+#[test]
+fn one_that_fails_is_left_alone_and_the_other_serves_all() {
+    let (origins, counters) = (origins(2), EdgeCounters::default());
+    let mut failed = 0;
+    for _ in 0..200 {
+        let mut attempt = choose(&origins, &Tries::default()).unwrap();
+        if attempt.address().port() == 1 {
+            attempt.unreached(NOW, &counters);
+            failed += 1;
+        } else {
+            attempt.answered(200, NOW, &counters);
+        }
+    }
+    assert_eq!(failed, limits().origin_failures_max);
+    assert_eq!(counters.snapshot().origin_falls, 1);
+    assert_eq!(origins.places(Stay::Exchange, &limits(), NOW), 3);
+    let later = NOW.plus_ms(limits().origin_open_ms);
+    let trials = limits().origin_trials_max;
+    assert_eq!(origins.places(Stay::Exchange, &limits(), later), 3 + trials);
+    let states: Vec<_> = origins.snapshot("a.example", NOW).iter().map(|o| o.state).collect();
+    assert_eq!(states, [OriginState::Down, OriginState::Up]);
+}
+
+#[test]
+fn what_a_request_can_bring_about_does_not_fell_an_origin_by_a_few() {
+    let (origins, counters) = (origins(1), EdgeCounters::default());
+    let unanswered = |stay| {
+        let attempt = origins.choose(stay, &Tries::default(), &limits(), NOW);
+        attempt.map(|mut attempt| attempt.unanswered(NOW, &counters))
+    };
+    for _ in 1..limits().origin_results_min {
+        assert_eq!(unanswered(Stay::Exchange), Some(()));
+    }
+    for _ in 0..100 {
+        assert_eq!(unanswered(Stay::Upload), Some(()), "who sends slowly proves nothing");
+    }
+    assert_eq!(unanswered(Stay::Exchange), Some(()));
+    assert_eq!(unanswered(Stay::Exchange), None);
+}
+
+#[test]
+fn a_retry_goes_to_another_origin_while_it_is_earned() {
+    let few = EdgeLimits { origin_retries_saved_max: 1, origin_retries_per_s: 0, ..limits() };
+    let site = site(&["127.0.0.1:1", "127.0.0.1:2"]);
+    let origins = Origins::resolve(&site, &few).unwrap();
+    let mut tries = Tries::default();
+    let may = |tries: &Tries| origins.may_retry(Stay::Exchange, tries, &few, NOW);
+    tries.note_begun();
+    tries.note_failed(0);
+    assert_eq!(may(&tries), Retry::Allowed);
+    for _ in 0..4 {
+        assert_eq!(choose(&origins, &tries).unwrap().address().port(), 2);
+    }
+    assert_eq!(may(&tries), Retry::Unearned);
+    (0..5).for_each(|_| drop(choose(&origins, &Tries::default())));
+    assert_eq!(may(&tries), Retry::Allowed, "five requests earn one");
+    tries.note_failed(1);
+    assert_eq!(may(&tries), Retry::Pointless, "nobody is left");
+    assert!(choose(&origins, &tries).is_none());
+    let mut often = Tries::default();
+    (0..few.origin_attempts_max).for_each(|_| often.note_begun());
+    assert_eq!(may(&often), Retry::Pointless);
+}
