@@ -59,6 +59,8 @@ mod privacy;
 mod pure;
 /// A save takes effect, whichever way it is made.
 mod reload;
+/// After a storm all is as before it.
+mod rest;
 /// Whoever wants to take all places.
 mod room;
 /// Rules are made in minutes, and those that burn are ended and cost nobody else anything.
