@@ -14,6 +14,8 @@ use seawall_tests::{
     ChildOrigin, Origin, SITE, Server, Setup, StopAtEnd, Stopwatch, get, wait_until,
 };
 
+use crate::h2::{SELF_SIGNED, client, status, within};
+
 const POLICY: &str = "policy 1\n";
 /// Within this a visitor is told, in milliseconds.
 const TOLD_MS: u128 = 1_000;
@@ -121,6 +123,35 @@ fn a_stopped_origin_is_found_out_and_those_who_wait_are_told() {
     wait_until("it is back", || server.answers("/") == 200);
     let back = watch.elapsed().as_millis();
     assert!(back <= BACK_MS + SLACK_MS, "{back} ms");
+}
+
+#[test]
+fn over_http_2_those_who_wait_are_told_too_and_the_connection_goes_on() {
+    let child = ChildOrigin::start();
+    let server = Setup::new(child.address, POLICY).health("/health").tls(SELF_SIGNED).start();
+    within(async {
+        let mut client = client(&server).await;
+        let mut other = client.clone();
+        let waits = status(&mut other, "/__slow/30000");
+        let acts = async {
+            while origin(&server, 0, "in_flight") == 0 {
+                tokio::task::yield_now().await;
+            }
+            child.stop();
+            Stopwatch::start()
+        };
+        let (told, watch) = tokio::join!(waits, acts);
+        assert_eq!(told, 503);
+        let told = watch.elapsed().as_millis();
+        assert!(told <= TOLD_MS + SLACK_MS, "{told} ms");
+        child.go_on();
+        while status(&mut client, "/").await != 200 {
+            assert!(watch.elapsed().as_millis() <= TOLD_MS + BACK_MS + 2 * SLACK_MS);
+            // A connection has a thousand requests.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert_eq!(server.number("/edge/origin_cut"), 1);
 }
 
 #[test]
@@ -240,8 +271,29 @@ fn a_site_that_says_itself_that_it_is_not_well_is_left_alone_until_it_is() {
     wait_until("it was asked", || well.number("/edge/health_checks") >= 3);
     assert_eq!((well.answers("/"), well.number("/edge/health_failures")), (200, 0));
     let unwell = Setup::new(origin.address, POLICY).health("/close").start();
-    wait_until("it is left alone", || unwell.answers("/") == 503);
-    assert_eq!(unwell.number("/edge/origin_down"), 1);
+    wait_until("it is left alone", || state(&unwell, 0) == "down");
+    assert_eq!((unwell.answers("/"), unwell.number("/edge/origin_down")), (503, 1));
+}
+
+#[test]
+fn so_many_checks_in_a_row_must_fail_as_the_limits_say() {
+    let origin = Origin::start();
+    let limits = "health_fall = 3\nhealth_interval_ms = 100";
+    let server = Setup::new(origin.address, POLICY).health("/close").limits(limits).start();
+    wait_until("it is left alone", || server.answers("/") == 503);
+    let checks = server.number("/edge/health_failures");
+    assert!(checks >= 3, "{checks}");
+    assert_eq!(server.number("/edge/origin_falls"), 1);
+}
+
+#[test]
+fn a_policy_reads_how_the_origins_of_a_site_do() {
+    let policy = "policy 1\nfloor { rule ill { when path == \"/heavy\" and origin.errors >= 50% \
+                  then block 429 } }\n";
+    let server = Setup::new(Origin::nowhere(), policy).start();
+    assert_eq!(server.answers("/heavy"), 502, "nothing is known yet");
+    wait_until("it is refused", || server.answers("/heavy") == 429);
+    assert_ne!(server.answers("/"), 429);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use seawall_model::{Client, Tick};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::EdgeLimits;
 use crate::enforce::Admitted;
 use crate::h2::turns::Turns;
 use crate::shares::stake::Stake;
@@ -184,6 +185,11 @@ impl Conn {
     pub(crate) fn stalled_ms(&self) -> Option<u64> {
         let from_ms = self.stalled_from_ms.load(Relaxed);
         (from_ms != BUSY).then(|| self.age_ms(Instant::now()).saturating_sub(from_ms))
+    }
+
+    /// How long it may wait for a request.
+    pub(crate) fn idle_ms(&self, limits: &EdgeLimits) -> u64 {
+        self.stake.idle_ms(self.has_asked.load(Relaxed), limits)
     }
 
     /// Notes that a request came.

@@ -69,6 +69,9 @@ counters! {
     refused_by_net,
     /// Connections reset at accept because their client opened too many in a moment.
     refused_by_rate,
+    /// Connections reset because their site has its share of them, at their first request or before
+    /// their handshake.
+    refused_by_share,
     /// Connections from trusted hops reset because no PROXY header came in time.
     proxy_header_late,
     /// Connections from trusted hops reset because what came was no PROXY header.

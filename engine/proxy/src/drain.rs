@@ -228,11 +228,6 @@ impl Running {
         Ok(())
     }
 
-    /// A thread that ends when the data plane is asked to.
-    pub(crate) fn adopt(&mut self, thread: JoinHandle<()>) {
-        self.workers.push(thread);
-    }
-
     /// What new connections come in through.
     #[must_use]
     pub fn door(&self) -> Door {

@@ -9,7 +9,6 @@ use seawall_model::{Client, Conn as ConnFacts, Facts, Geo, HeaderView, Proto, Ti
 use seawall_ruleset::http::{fold_host, fold_path};
 
 use crate::head::{BadHead, Head};
-use crate::shares::seats::Stay;
 use crate::sites::Route;
 use crate::tls::Spoken;
 
@@ -106,7 +105,7 @@ pub(crate) fn facts_of<'r>(
         headers: fields,
         pass: None,
         pass_failures: 0,
-        origin: route.origins.health(route.under_way(Stay::Exchange)),
+        origin: route.origins.health(route.in_flight()),
         cpu_percent: None,
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn next_peer(ctx: &mut Exchange) -> Result<HttpPeer> {
     // The place of the last attempt is free for this one.
     ctx.attempt = None;
     let now = (edge.now)();
-    let attempt = origins.choose(admitted.stay(), &ctx.tries, &edge.limits, now);
+    let attempt = origins.choose(admitted.stay(), &ctx.tries, now);
     ctx.tries.note_begun();
     let Some(attempt) = attempt else {
         count(match origins.is_down(now) {

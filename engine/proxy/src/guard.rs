@@ -214,8 +214,7 @@ impl<S: Transport> GuardedStream<S> {
         }
         let mut scan = Scan::default();
         let mut reads = 0;
-        let mut deadline =
-            later(began, Duration::from_millis(self.conn.stake.idle_ms(&self.limits)));
+        let mut deadline = later(began, Duration::from_millis(self.conn.idle_ms(&self.limits)));
         loop {
             let begins = scan.is_empty() && !self.ahead.is_empty();
             if begins && self.ahead.starts_with(b"\r\n") {

@@ -92,6 +92,7 @@ pub(crate) fn judge(
     let (client, port, accepted) = (asker.client, conn.port, conn.accepted);
     let visit = Visit { route, client: &client, state: &live.state, now };
     if !takes_part(edge, conn, &visit, asker.line) {
+        count(&edge.counters.refused_by_share);
         return Step { next: Next::Reset, ..Step::last(503, head.framing) };
     }
     let h2 = [&conn.streams, &conn.resets, &conn.glitches].map(|count| count.load(Relaxed));

@@ -39,11 +39,11 @@ use crate::serve::{Open, Server};
 use crate::service::Service;
 use crate::shares::egress::Egress;
 use crate::shares::processor::Measured;
-use crate::shares::{Presence, Shares};
-use crate::sites::Sites;
+use crate::shares::{Presence, Shares, Visit};
+use crate::sites::{Route, Sites};
 use crate::tls::{Failed, Secrecy};
 use crate::wire::Wire;
-use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits, SiteViews};
+use crate::{BindError, EdgeConfig, EdgeCounters, EdgeLimits, OriginSnapshot, SiteViews};
 
 /// Where is listened, and whether over TLS.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl DataPlane {
         let listeners = listeners(&config)?;
         let overload = Arc::new(Overload::new(config.memory));
         let limits = Arc::new(config.limits);
-        let shares = Arc::new(Shares::new(&sites, &overload, (&limits, &now)));
+        let shares = Arc::new(Shares::new(&sites, &overload, &limits));
         if listeners.iter().any(|listener| listener.is_tls) && config.shown.is_none() {
             return Err(BindError::NoCertificate);
         }
@@ -122,6 +122,16 @@ impl DataPlane {
         SiteViews::new(Arc::clone(&self.edge))
     }
 
+    /// What says of each origin how it is.
+    pub fn origins(&self) -> impl Fn() -> Vec<OriginSnapshot> + Send + Sync + use<> {
+        let edge = Arc::clone(&self.edge);
+        move || {
+            let now = (edge.now)();
+            let of = |route: &Arc<Route>| route.origins.snapshot(&route.name, now);
+            edge.sites.all().iter().flat_map(of).collect()
+        }
+    }
+
     /// Starts the workers.
     ///
     /// # Errors
@@ -151,7 +161,8 @@ impl DataPlane {
             };
             running.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?;
         }
-        running.adopt(Watch::start(&self.edge, &stop).map_err(BindError::Worker)?);
+        let watch = Watch::new(&self.edge, &stop);
+        running.spawn(|| watch.work()).map_err(BindError::Worker)?;
         Ok(running)
     }
 }
@@ -525,7 +536,7 @@ async fn agree(
     conn: &Conn,
 ) -> Option<Wire> {
     let Some(secrecy) = secrecy else { return Some(Wire::Plain(stream)) };
-    match Box::pin(secrecy.agree(stream)).await {
+    match Box::pin(secrecy.agree(stream, |sni| is_welcome(edge, conn, sni))).await {
         Ok((wire, spoken)) => {
             count(&edge.counters.handshakes);
             conn.note_spoken(spoken);
@@ -536,10 +547,23 @@ async fn agree(
                 Failed::NoHello => &edge.counters.tls_no_hello,
                 Failed::Handshake => &edge.counters.tls_failed,
                 Failed::Late => &edge.counters.tls_late,
+                Failed::Unwelcome => &edge.counters.refused_by_share,
             });
             None
         }
     }
+}
+
+/// Charges a connection to the site of its name, and says whether there is a place for it. One whose
+/// name is nobody's is told so later, and a hop's is charged to none.
+fn is_welcome(edge: &Edge, conn: &Conn, sni: Option<&str>) -> bool {
+    let Some(route) = sni.and_then(|sni| edge.sites.find(sni)) else { return true };
+    if edge.trusted.lists(conn.client.ip) {
+        return true;
+    }
+    let (live, now) = (edge.handle.load(), (edge.now)());
+    let visit = Visit { route, client: &conn.client, state: &live.state, now };
+    edge.shares.settle_in(conn, &visit, &edge.limits)
 }
 
 /// Socket options that every accepted connection takes on from its listener (Linux copies them); one

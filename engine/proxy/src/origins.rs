@@ -62,9 +62,7 @@ impl Origins {
             return Err(BindError::NoOrigin { site: site.name.clone() });
         }
         let question = site.health.as_deref().map(|path| health::question(path, &site.hosts));
-        let is_checked = question.is_some();
-        let most = site.inflight_max.unwrap_or(limits.origin_inflight_max);
-        let one = |address: &SocketAddr| Arc::new(Origin::new(*address, is_checked, most, limits));
+        let one = |address: &SocketAddr| Arc::new(Origin::new(*address, site, limits));
         let terms = RetryTerms {
             percent: limits.origin_retry_percent,
             per_s: limits.origin_retries_per_s,
@@ -85,30 +83,28 @@ impl Origins {
         &self.addresses
     }
 
-    /// Places for those who `stay` so, at the origins that are asked now.
-    pub(crate) fn places(&self, stay: Stay, limits: &EdgeLimits, now: Tick) -> u32 {
-        let places = |origin: &Arc<Origin>| origin.places(stay, limits, now);
-        self.all.iter().map(places).fold(0, u32::saturating_add)
+    /// Places of exchanges at those that are asked without reserve; at all of them where none is.
+    pub(crate) fn places(&self) -> u32 {
+        let of = |origin: &Arc<Origin>| origin.most(Stay::Exchange);
+        let up = self.all.iter().filter(|origin| origin.breaker.is_closed());
+        match up.map(of).fold(0, u32::saturating_add) {
+            0 => self.all.iter().map(of).fold(0, u32::saturating_add),
+            places => places,
+        }
     }
 
     /// A place at the origin with the least to do, among those that have not failed this request
     /// and have room; those that have as little take turns.
-    pub(crate) fn choose(
-        &self,
-        stay: Stay,
-        tries: &Tries,
-        limits: &EdgeLimits,
-        now: Tick,
-    ) -> Option<Attempt> {
+    pub(crate) fn choose(&self, stay: Stay, tries: &Tries, now: Tick) -> Option<Attempt> {
         if tries.is_first() {
             self.retries.earn();
         }
         let mut left = tries.clone();
         // Two requests may see the same last place; who comes second looks again.
         for _ in 0..self.all.len() {
-            let at = self.least(stay, &left, limits, now)?;
+            let at = self.least(stay, &left, now)?;
             let origin = self.all.get(at)?;
-            if let Some(pass) = origin.enter(stay, limits, now) {
+            if let Some(pass) = origin.enter(stay, now) {
                 let pulse = Arc::clone(&self.pulse);
                 return Some(Attempt::new((at, Arc::clone(origin)), pulse, stay, pass, now));
             }
@@ -117,11 +113,11 @@ impl Origins {
         None
     }
 
-    fn least(&self, stay: Stay, tries: &Tries, limits: &EdgeLimits, now: Tick) -> Option<usize> {
+    fn least(&self, stay: Stay, tries: &Tries, now: Tick) -> Option<usize> {
         let count = self.all.len();
         if count == 1 {
             let origin = self.all.first()?;
-            return (!tries.has_failed(0) && origin.room(stay, limits, now) > 0).then_some(0);
+            return (!tries.has_failed(0) && origin.room(stay, now) > 0).then_some(0);
         }
         let turn = self.next.fetch_add(1, Relaxed);
         let mut best: Option<(u32, usize)> = None;
@@ -131,7 +127,7 @@ impl Origins {
             let load = origin.in_flight();
             if tries.has_failed(at)
                 || best.is_some_and(|(least, _)| least <= load)
-                || origin.room(stay, limits, now) == 0
+                || origin.room(stay, now) == 0
             {
                 continue;
             }
@@ -153,7 +149,7 @@ impl Origins {
             return Retry::Pointless;
         }
         let has_room = |(at, origin): (usize, &Arc<Origin>)| {
-            !tries.has_failed(at) && origin.room(stay, limits, now) > 0
+            !tries.has_failed(at) && origin.room(stay, now) > 0
         };
         if !self.all.iter().enumerate().any(has_room) {
             return Retry::Pointless;

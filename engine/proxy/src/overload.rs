@@ -69,12 +69,12 @@ impl Overload {
         self.late_us.fetch_max(late_us, Relaxed);
     }
 
-    /// How long a connection may wait for a request.
-    pub(crate) fn idle_ms(&self, limits: &EdgeLimits) -> u64 {
+    /// How long a connection may wait for a request; its first has to have the time to come.
+    pub(crate) fn idle_ms(&self, has_asked: bool, limits: &EdgeLimits) -> u64 {
         match self.step() {
             Step::Calm => limits.idle_ms,
-            Step::Tight | Step::Scarce => limits.idle_ms.min(limits.idle_tight_ms),
-            Step::Last => 0,
+            Step::Last if has_asked => 0,
+            Step::Tight | Step::Scarce | Step::Last => limits.idle_ms.min(limits.idle_tight_ms),
         }
     }
 
@@ -90,7 +90,7 @@ impl Overload {
             tokio::time::sleep(pause).await;
             let step = edge.overload.look(&edge);
             if step > Step::Calm {
-                let idle_ms = edge.overload.idle_ms(&edge.limits);
+                let idle_ms = |has_asked| edge.overload.idle_ms(has_asked, &edge.limits);
                 for registry in registries.iter() {
                     let (idle, stalled) = registry.relieve(step, idle_ms, &edge.limits);
                     edge.counters.overload_idle_closed.fetch_add(idle, Relaxed);
@@ -114,8 +114,16 @@ impl Overload {
         let open = edge.counters.open.load(Relaxed);
         let below_scarce = terms.scarce.saturating_sub(1);
         let places = percent(open, limits.connections_max as u64).min(below_scarce);
-        let step = self.step().next(memory.max(cpu).max(places), &terms);
+        let before = self.step();
+        let step = before.next(memory.max(cpu).max(places), &terms);
         self.step.store(step as u8, Relaxed);
+        if (before.max(step) >= Step::Scarce) && before != step {
+            let word = step.word();
+            log::warn!(
+                "the host is at its limits (step: {word}): memory {memory} %, connections \
+                 {places} %, lateness {cpu} %"
+            );
+        }
         let counters = &edge.counters;
         counters.overload_step.store(step as u64, Relaxed);
         counters.memory_percent.store(memory.into(), Relaxed);
@@ -157,8 +165,10 @@ mod tests {
         let (overload, limits) = (Overload::default(), EdgeLimits::default());
         let idle = |step: Step| {
             overload.step.store(step as u8, Relaxed);
-            overload.idle_ms(&limits)
+            [false, true].map(|has_asked| overload.idle_ms(has_asked, &limits))
         };
-        assert_eq!(Step::ALL.map(idle), [15_000, 2_000, 2_000, 0]);
+        let [calm, tight, scarce, last] = Step::ALL.map(idle);
+        assert_eq!((calm, tight), ([15_000; 2], [2_000; 2]));
+        assert_eq!((scarce, last), ([2_000; 2], [2_000, 0]));
     }
 }

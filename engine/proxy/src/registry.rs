@@ -82,12 +82,18 @@ impl Registry {
         is_made
     }
 
-    /// Ends those that wait for a request for `idle_ms` or longer and, where it is the last step, those
+    /// Ends those that wait for a request for longer than they may and, where it is the last step, those
     /// that do not take their answers, the longest first and so many at most; says how many of each.
-    pub(crate) fn relieve(&self, step: Step, idle_ms: u64, limits: &EdgeLimits) -> (u64, u64) {
+    pub(crate) fn relieve(
+        &self,
+        step: Step,
+        idle_ms: impl Fn(bool) -> u64,
+        limits: &EdgeLimits,
+    ) -> (u64, u64) {
         let live = self.0.lock();
         let open = || live.conns.iter().filter(|conn| !conn.is_ended());
-        let waits = |conn: &&Arc<Conn>| conn.idleness().is_some_and(|of| of.waited_ms >= idle_ms);
+        let too_long = |of: Idleness| of.waited_ms >= idle_ms(!of.never_asked);
+        let waits = |conn: &&Arc<Conn>| conn.idleness().is_some_and(too_long);
         let idle = open().filter(waits).map(|conn| conn.end()).count() as u64;
         if step < Step::Last {
             return (idle, 0);

@@ -19,11 +19,10 @@ pub(crate) mod seats;
 pub(crate) mod stake;
 pub(crate) mod view;
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use seawall_model::{Client, Now, Tick};
+use seawall_model::{Client, Tick};
 use seawall_state::{Class, Holder, Places, Regulars, State};
 
 use crate::EdgeLimits;
@@ -36,6 +35,7 @@ use egress::Egress;
 use seats::Lines;
 
 /// What all sites share.
+#[derive(Debug)]
 pub(crate) struct Shares {
     connections: Places,
     forwards: Places,
@@ -44,14 +44,6 @@ pub(crate) struct Shares {
     lines: Lines,
     pub(crate) egress: Option<Egress>,
     pub(crate) overload: Arc<Overload>,
-    limits: Arc<EdgeLimits>,
-    now: Now,
-}
-
-impl fmt::Debug for Shares {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shares").field("sites", &self.parts.len()).finish_non_exhaustive()
-    }
 }
 
 /// One site's part.
@@ -180,11 +172,7 @@ impl Visit<'_> {
 }
 
 impl Shares {
-    pub(crate) fn new(
-        sites: &Sites,
-        overload: &Arc<Overload>,
-        (limits, now): (&Arc<EdgeLimits>, &Now),
-    ) -> Self {
+    pub(crate) fn new(sites: &Sites, overload: &Arc<Overload>, limits: &EdgeLimits) -> Self {
         let parts: Vec<_> = sites.all().iter().map(|route| Arc::clone(&route.part)).collect();
         let weights = || parts.iter().map(|part| part.weight());
         let most = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -194,8 +182,6 @@ impl Shares {
             lines: Lines::default(),
             egress: Egress::new(limits, weights()),
             overload: Arc::clone(overload),
-            limits: Arc::clone(limits),
-            now: now.clone(),
             parts,
         }
     }

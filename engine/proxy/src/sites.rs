@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use seawall_model::{HostMap, HostPattern, SiteId, Tick};
+use seawall_model::{HostMap, HostPattern, SiteId};
 
 use crate::origins::Origins;
 use crate::shares::Part;
@@ -23,13 +23,13 @@ pub struct Site {
     pub hosts: Vec<HostPattern>,
     /// Where its origins listen, as `address:port` or `name:port`; 1 to 16.
     pub origins: Vec<Box<str>>,
+    /// The path that they are asked for at intervals, where they are.
+    pub health: Option<Box<str>>,
     /// What it weighs where things are shared; the usual is 1.
     pub share: u32,
     /// Requests that one of its origins can do at once, where that is known; else
     /// [`EdgeLimits::origin_inflight_max`].
     pub inflight_max: Option<u32>,
-    /// The path that they are asked for at intervals, where they are.
-    pub health: Option<Box<str>>,
 }
 
 /// A site as requests reach it.
@@ -39,42 +39,79 @@ pub(crate) struct Route {
     pub(crate) name: Box<str>,
     pub(crate) origins: Origins,
     pub(crate) part: Arc<Part>,
-    /// Requests under way, by how long they may stay.
-    under_way: [AtomicU32; 3],
+    exchanges: Places,
+    uploads: Places,
+    tunnels: Places,
+}
+
+/// So many places of a kind.
+#[derive(Debug)]
+struct Places {
+    most: u32,
+    taken: AtomicU32,
+}
+
+impl Places {
+    const fn new(most: u32) -> Self {
+        Self { most, taken: AtomicU32::new(0) }
+    }
+
+    fn take(&self, most: u32) -> bool {
+        let more = |n: u32| if n < most { n.checked_add(1) } else { None };
+        self.taken.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
 }
 
 impl Route {
     fn resolve(id: SiteId, site: &Site, limits: &EdgeLimits) -> Result<Self, BindError> {
         let (name, origins) = (site.name.clone(), Origins::resolve(site, limits)?);
-        let part = Arc::new(Part::new(site.share));
-        Ok(Self { id, name, origins, part, under_way: [const { AtomicU32::new(0) }; 3] })
+        Ok(Self {
+            id,
+            name,
+            exchanges: Places::new(origins.places()),
+            origins,
+            part: Arc::new(Part::new(site.share)),
+            uploads: Places::new(limits.origin_uploads_max),
+            tunnels: Places::new(limits.origin_tunnels_max),
+        })
     }
 
-    const fn count(&self, stay: Stay) -> &AtomicU32 {
-        let [exchanges, uploads, tunnels] = &self.under_way;
+    /// Requests that are all here and in flight to the site now.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.exchanges.taken.load(Relaxed)
+    }
+
+    /// How many there may be.
+    pub(crate) const fn in_flight_max(&self) -> u32 {
+        self.exchanges.most
+    }
+
+    /// Uploads and WebSockets under way.
+    pub(crate) fn staying(&self) -> [u32; 2] {
+        [&self.uploads, &self.tunnels].map(|places| places.taken.load(Relaxed))
+    }
+
+    const fn places(&self, stay: Stay) -> &Places {
         match stay {
-            Stay::Exchange => exchanges,
-            Stay::Upload => uploads,
-            Stay::Tunnel => tunnels,
+            Stay::Exchange => &self.exchanges,
+            Stay::Upload => &self.uploads,
+            Stay::Tunnel => &self.tunnels,
         }
     }
 
-    /// Requests that will `stay` so and are under way to the site now.
-    pub(crate) fn under_way(&self, stay: Stay) -> u32 {
-        self.count(stay).load(Relaxed)
-    }
-
-    /// Takes a place for one that will `stay` so, of as many as the origins that are asked have; says
-    /// whether there was one.
-    pub(crate) fn enter(&self, stay: Stay, limits: &EdgeLimits, now: Tick) -> bool {
-        let most = self.origins.places(stay, limits, now);
-        let more = |n: u32| if n < most { n.checked_add(1) } else { None };
-        self.count(stay).fetch_update(Relaxed, Relaxed, more).is_ok()
+    /// Takes a place for one that will `stay` so, and says whether there was one.
+    pub(crate) fn enter(&self, stay: Stay) -> bool {
+        let places = self.places(stay);
+        places.take(match stay {
+            // While one of its origins is left alone, the others are not given its requests too.
+            Stay::Exchange => places.most.min(self.origins.places()),
+            Stay::Upload | Stay::Tunnel => places.most,
+        })
     }
 
     /// Gives it back.
     pub(crate) fn leave(&self, stay: Stay) {
-        self.count(stay).fetch_sub(1, Relaxed);
+        self.places(stay).taken.fetch_sub(1, Relaxed);
     }
 }
 
@@ -121,8 +158,6 @@ impl Sites {
 mod tests {
     use super::*;
 
-    const NOW: Tick = Tick::TEST_START;
-
     #[test]
     fn in_flight_requests_have_their_places_and_not_one_more() {
         let limits = EdgeLimits {
@@ -131,25 +166,22 @@ mod tests {
             origin_tunnels_max: 1,
             ..EdgeLimits::default()
         };
-        let origins = vec!["127.0.0.1:9".into(), "127.0.0.1:10".into()];
-        let site = Site { origins, ..Site::test("a.example", "127.0.0.1:9") };
-        let sites = Sites::resolve(&[site], &limits).unwrap();
+        let sites = Sites::resolve(&[Site::test("a.example", "127.0.0.1:9")], &limits).unwrap();
         let route = sites.find("a.example").unwrap();
-        for (stay, most) in [(Stay::Tunnel, 2), (Stay::Upload, 4), (Stay::Exchange, 6)] {
-            assert_eq!((0..9).filter(|_| route.enter(stay, &limits, NOW)).count(), most);
+        for (stay, most) in [(Stay::Tunnel, 1), (Stay::Upload, 2), (Stay::Exchange, 3)] {
+            assert_eq!((0..9).filter(|_| route.enter(stay)).count(), most, "{stay:?}");
             route.leave(stay);
-            assert!(route.enter(stay, &limits, NOW) && !route.enter(stay, &limits, NOW));
-            assert_eq!(route.under_way(stay) as usize, most);
+            assert!(route.enter(stay) && !route.enter(stay), "{stay:?}");
         }
+        assert_eq!((route.in_flight(), route.staying()), (3, [2, 1]));
     }
 
     #[test]
     fn a_site_that_says_what_its_origin_can_do_gets_no_more() {
-        let limits = EdgeLimits::default();
         let site = Site { inflight_max: Some(2), ..Site::test("a.example", "127.0.0.1:9") };
-        let sites = Sites::resolve(&[site], &limits).unwrap();
+        let sites = Sites::resolve(&[site], &EdgeLimits::default()).unwrap();
         let route = sites.find("a.example").unwrap();
-        assert_eq!((0..9).filter(|_| route.enter(Stay::Exchange, &limits, NOW)).count(), 2);
+        assert_eq!((0..9).filter(|_| route.enter(Stay::Exchange)).count(), 2);
     }
 }
 
@@ -161,9 +193,9 @@ impl Site {
             name: host.into(),
             hosts: vec![HostPattern::parse(host).unwrap()],
             origins: vec![origin.into()],
+            health: None,
             share: 1,
             inflight_max: None,
-            health: None,
         }
     }
 }

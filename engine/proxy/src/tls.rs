@@ -59,6 +59,8 @@ pub(crate) enum Failed {
     Handshake,
     /// It took too long.
     Late,
+    /// Its site has its share of connections.
+    Unwelcome,
 }
 
 /// The certificates that are shown now; swapped in one step.
@@ -117,17 +119,29 @@ impl Secrecy {
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), within })
     }
 
-    /// Reads the ClientHello and does the handshake.
-    pub(crate) async fn agree(&self, io: TcpStream) -> Result<(Box<TlsWire>, Spoken), Failed> {
+    /// Reads the ClientHello and, where who asks for that name `is_welcome`, does the handshake: what
+    /// costs a signature is asked for a place before.
+    pub(crate) async fn agree(
+        &self,
+        io: TcpStream,
+        is_welcome: impl Fn(Option<&str>) -> bool,
+    ) -> Result<(Box<TlsWire>, Spoken), Failed> {
         let _ = io.set_zero_linger();
-        match tokio::time::timeout(self.within, self.speak(io)).await {
+        match tokio::time::timeout(self.within, self.speak(io, is_welcome)).await {
             Ok(agreed) => agreed,
             Err(_) => Err(Failed::Late),
         }
     }
 
-    async fn speak(&self, mut io: TcpStream) -> Result<(Box<TlsWire>, Spoken), Failed> {
+    async fn speak(
+        &self,
+        mut io: TcpStream,
+        is_welcome: impl Fn(Option<&str>) -> bool,
+    ) -> Result<(Box<TlsWire>, Spoken), Failed> {
         let (hello, heard) = listen(&mut io).await?;
+        if !is_welcome(hello.sni.as_deref()) {
+            return Err(Failed::Unwelcome);
+        }
         let stream = Replayed::new(heard, io);
         let bounded = |session: &mut rustls::ServerConnection| {
             session.set_buffer_limit(Some(UNSENT_BYTES_MAX));

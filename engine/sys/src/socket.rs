@@ -9,6 +9,8 @@
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use nix::libc;
+
 /// A connection of this process, by what no other has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketName {

@@ -75,10 +75,8 @@ fn a_mistyped_key_is_placed_and_the_near_one_offered() {
     assert_eq!(refused(&text), ["1:2: unknown key `listne`"]);
     assert_eq!(help(&text).unwrap(), "did you mean `listen`?");
     let text = SMALLEST.replace("share", "weighting");
-    assert_eq!(
-        help(&text).unwrap(),
-        "known here: hosts, origin, health, member, share, inflight_max"
-    );
+    let known = "known here: hosts, origin, health, member, share, inflight_max";
+    assert_eq!(help(&text).unwrap(), known);
 }
 
 #[test]

@@ -11,7 +11,6 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use seawall_model::{HostPattern, Tick};
@@ -86,25 +85,19 @@ pub(crate) struct Watch {
     all: Vec<Watched>,
     asked: JoinSet<(usize, Tick, Found)>,
     parts: usize,
+    stop: Stop,
 }
 
 impl Watch {
     /// Looks after the origins of all sites until the data plane stops.
-    ///
-    /// # Errors
-    /// The system gives no thread.
-    pub(crate) fn start(edge: &Arc<Edge>, stop: &Stop) -> io::Result<JoinHandle<()>> {
-        let (edge, stop) = (Arc::clone(edge), stop.clone());
-        let thread = std::thread::Builder::new().name("seawall-health".to_owned());
-        thread.spawn(move || {
-            // Without a runtime (no descriptors left) breakers still open and half open by time.
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let Ok(runtime) = runtime else { return count(&edge.counters.health_unknown) };
-            runtime.block_on(Self::new(edge).run(stop));
-        })
+    pub(crate) fn work(self) {
+        // Without a runtime (no descriptors left) breakers still open and half open by time.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let Ok(runtime) = runtime else { return count(&self.edge.counters.health_unknown) };
+        runtime.block_on(self.run());
     }
 
-    fn new(edge: Arc<Edge>) -> Self {
+    pub(crate) fn new(edge: &Arc<Edge>, stop: &Stop) -> Self {
         let mut all = Vec::new();
         for route in edge.sites.all() {
             for origin in &route.origins.all {
@@ -119,10 +112,12 @@ impl Watch {
                 });
             }
         }
-        Self { edge, all, asked: JoinSet::new(), parts: 0 }
+        let (edge, stop) = (Arc::clone(edge), stop.clone());
+        Self { edge, all, asked: JoinSet::new(), parts: 0, stop }
     }
 
-    async fn run(mut self, mut stop: Stop) {
+    async fn run(mut self) {
+        let mut stop = self.stop.clone();
         let part_ms = self.edge.limits.health_interval_ms / PARTS as u64;
         let mut parts = interval(Duration::from_millis(part_ms.max(1)));
         let mut seconds = interval(Duration::from_secs(1));

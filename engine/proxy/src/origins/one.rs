@@ -9,17 +9,17 @@ use seawall_model::Tick;
 use seawall_state::{Breaker, BreakerChange, BreakerPass, BreakerPhase, BreakerTerms};
 use seawall_sys::SocketName;
 
-use crate::EdgeLimits;
 use crate::shares::seats::Stay;
+use crate::{EdgeLimits, Site};
 
 /// One origin of a site.
 #[derive(Debug)]
 pub(super) struct Origin {
     pub(super) address: SocketAddr,
-    /// Exchanges that it does at once.
-    exchanges_max: u32,
     pub(super) breaker: Breaker,
     counts: [AtomicU32; 3],
+    /// How many there may be of each.
+    places: [u32; 3],
     /// Requests that were sent, and those that came to nothing by its fault.
     sent: AtomicU64,
     failed: AtomicU64,
@@ -75,13 +75,8 @@ pub struct OriginSnapshot {
 }
 
 impl Origin {
-    /// One at `address` that does so many exchanges at once.
-    pub(super) fn new(
-        address: SocketAddr,
-        is_checked: bool,
-        exchanges_max: u32,
-        limits: &EdgeLimits,
-    ) -> Self {
+    pub(super) fn new(address: SocketAddr, site: &Site, limits: &EdgeLimits) -> Self {
+        let exchanges = site.inflight_max.unwrap_or(limits.origin_inflight_max);
         let breaker = Breaker::new(BreakerTerms {
             failures_max: limits.origin_failures_max,
             failures_percent: limits.origin_failures_percent,
@@ -93,13 +88,13 @@ impl Origin {
         });
         Self {
             address,
-            exchanges_max,
             breaker,
             counts: [const { AtomicU32::new(0) }; 3],
+            places: [exchanges, limits.origin_uploads_max, limits.origin_tunnels_max],
             sent: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             answered: AtomicU64::new(0),
-            waiting: is_checked.then(Mutex::default),
+            waiting: site.health.as_ref().map(|_| Mutex::default()),
         }
     }
 
@@ -112,37 +107,30 @@ impl Origin {
         }
     }
 
+    /// Places of those who `stay` so.
+    pub(super) const fn most(&self, stay: Stay) -> u32 {
+        let [exchanges, uploads, tunnels] = self.places;
+        match stay {
+            Stay::Exchange => exchanges,
+            Stay::Upload => uploads,
+            Stay::Tunnel => tunnels,
+        }
+    }
+
     /// All that it has to do.
     pub(super) fn in_flight(&self) -> u32 {
         self.counts.iter().fold(0, |sum, count| sum.saturating_add(count.load(Relaxed)))
     }
 
-    /// Places of those who `stay` so.
-    const fn most(&self, stay: Stay, limits: &EdgeLimits) -> u32 {
-        match stay {
-            Stay::Exchange => self.exchanges_max,
-            Stay::Upload => limits.origin_uploads_max,
-            Stay::Tunnel => limits.origin_tunnels_max,
-        }
-    }
-
-    /// As many of them as it is asked for now: none while it is left alone, a few while it is tried.
-    pub(super) fn places(&self, stay: Stay, limits: &EdgeLimits, now: Tick) -> u32 {
-        match self.breaker.room(now) {
-            0 => 0,
-            more => self.most(stay, limits).min(self.in_flight().saturating_add(more)),
-        }
-    }
-
     /// How many more requests that `stay` so could be sent now.
-    pub(super) fn room(&self, stay: Stay, limits: &EdgeLimits, now: Tick) -> u32 {
-        let places = self.most(stay, limits).saturating_sub(self.count(stay).load(Relaxed));
+    pub(super) fn room(&self, stay: Stay, now: Tick) -> u32 {
+        let places = self.most(stay).saturating_sub(self.count(stay).load(Relaxed));
         if places == 0 { 0 } else { places.min(self.breaker.room(now)) }
     }
 
     /// Takes a place, if there is one and it is asked.
-    pub(super) fn enter(&self, stay: Stay, limits: &EdgeLimits, now: Tick) -> Option<BreakerPass> {
-        let max = self.most(stay, limits);
+    pub(super) fn enter(&self, stay: Stay, now: Tick) -> Option<BreakerPass> {
+        let max = self.most(stay);
         let more = |n: u32| if n < max { n.checked_add(1) } else { None };
         self.count(stay).fetch_update(Relaxed, Relaxed, more).ok()?;
         let pass = self.breaker.enter(now);

@@ -7,7 +7,7 @@ const NOW: Tick = Tick::TEST_START;
 
 fn site(origins: &[&str]) -> Site {
     let origins = origins.iter().map(|origin| (*origin).into()).collect();
-    Site { origins, hosts: Vec::new(), ..Site::test("a.example", "127.0.0.1:9") }
+    Site { origins, ..Site::test("a.example", "127.0.0.1:9") }
 }
 
 fn limits() -> EdgeLimits {
@@ -21,7 +21,7 @@ fn origins(count: u16) -> Origins {
 }
 
 fn choose(origins: &Origins, tries: &Tries) -> Option<Attempt> {
-    origins.choose(Stay::Exchange, tries, &limits(), NOW)
+    origins.choose(Stay::Exchange, tries, NOW)
 }
 
 fn ports(attempts: &[Attempt]) -> Vec<u16> {
@@ -54,13 +54,14 @@ fn who_has_the_least_to_do_is_asked_and_equals_take_turns() {
 fn each_origin_has_its_places_and_not_one_more() {
     let origins = origins(2);
     let none = Tries::default();
-    assert_eq!(origins.places(Stay::Exchange, &limits(), NOW), 6);
+    assert_eq!(origins.places(), 6);
     let held: Vec<_> = (0..6).map(|_| choose(&origins, &none).unwrap()).collect();
     let of_first = ports(&held).iter().filter(|port| **port == 1).count();
     assert_eq!(of_first, 3);
     assert!(choose(&origins, &none).is_none());
-    assert_eq!(origins.places(Stay::Exchange, &limits(), NOW), 6, "taken or not");
-    assert_eq!(origins.places(Stay::Upload, &limits(), NOW), 4, "beside them");
+    let upload = || origins.choose(Stay::Upload, &none, NOW);
+    let beside: Vec<_> = std::iter::from_fn(upload).collect();
+    assert_eq!(beside.len(), 4, "beside them");
     drop(held);
     assert!(choose(&origins, &none).is_some());
 }
@@ -80,19 +81,24 @@ fn one_that_fails_is_left_alone_and_the_other_serves_all() {
     }
     assert_eq!(failed, limits().origin_failures_max);
     assert_eq!(counters.snapshot().origin_falls, 1);
-    assert_eq!(origins.places(Stay::Exchange, &limits(), NOW), 3);
-    let later = NOW.plus_ms(limits().origin_open_ms);
-    let trials = limits().origin_trials_max;
-    assert_eq!(origins.places(Stay::Exchange, &limits(), later), 3 + trials);
+    assert_eq!(origins.places(), 3, "the other's");
     let states: Vec<_> = origins.snapshot("a.example", NOW).iter().map(|o| o.state).collect();
     assert_eq!(states, [OriginState::Down, OriginState::Up]);
+    let later = NOW.plus_ms(limits().origin_open_ms);
+    let first = || {
+        let mut not_second = Tries::default();
+        not_second.note_failed(1);
+        origins.choose(Stay::Exchange, &not_second, later)
+    };
+    let trials: Vec<_> = std::iter::from_fn(first).collect();
+    assert_eq!(trials.len(), limits().origin_trials_max as usize);
 }
 
 #[test]
 fn what_a_request_can_bring_about_does_not_fell_an_origin_by_a_few() {
     let (origins, counters) = (origins(1), EdgeCounters::default());
     let unanswered = |stay| {
-        let attempt = origins.choose(stay, &Tries::default(), &limits(), NOW);
+        let attempt = origins.choose(stay, &Tries::default(), NOW);
         attempt.map(|mut attempt| attempt.unanswered(NOW, &counters))
     };
     for _ in 1..limits().origin_results_min {

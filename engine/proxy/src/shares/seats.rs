@@ -158,7 +158,7 @@ impl Shares {
 
     /// Takes a place, if there is one.
     fn take(self: &Arc<Self>, route: &Arc<Route>, stay: Stay) -> Option<Seat> {
-        if !route.enter(stay, &self.limits, (self.now)()) {
+        if !route.enter(stay) {
             return None;
         }
         if self.forwards.take(&route.part.forwards).is_err() {

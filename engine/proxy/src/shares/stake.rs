@@ -104,8 +104,9 @@ impl Stake {
     }
 
     /// How long the connection may wait for a request.
-    pub(crate) fn idle_ms(&self, limits: &EdgeLimits) -> u64 {
-        self.shares.get().map_or(limits.idle_ms, |shares| shares.overload.idle_ms(limits))
+    pub(crate) fn idle_ms(&self, has_asked: bool, limits: &EdgeLimits) -> u64 {
+        let of = |shares: &Arc<Shares>| shares.overload.idle_ms(has_asked, limits);
+        self.shares.get().map_or(limits.idle_ms, of)
     }
 
     /// Notes what was sent.

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::Part;
-use super::seats::Stay;
-use crate::OriginSnapshot;
 use crate::edge::Edge;
 use crate::sites::Route;
 
@@ -40,14 +38,6 @@ impl SiteViews {
         self.0.sites.all().iter().map(|route| self.of(route)).collect()
     }
 
-    /// Every site's origins, in the same order.
-    #[must_use]
-    pub fn origins(&self) -> Vec<OriginSnapshot> {
-        let now = (self.0.now)();
-        let of = |route: &Arc<Route>| route.origins.snapshot(&route.name, now);
-        self.0.sites.all().iter().flat_map(of).collect()
-    }
-
     fn of(&self, route: &Route) -> SiteSnapshot {
         let (edge, part) = (&self.0, &route.part);
         SiteSnapshot {
@@ -61,17 +51,15 @@ impl SiteViews {
 
     fn now(&self, route: &Route) -> Vec<(&'static str, u64)> {
         let (shares, part) = (&self.0.shares, &route.part);
+        let [uploads, tunnels] = route.staying();
         let of = |n: u32| u64::from(n);
-        let under_way = |stay| of(route.under_way(stay));
-        let now = (self.0.now)();
-        let places = route.origins.places(Stay::Exchange, &self.0.limits, now);
         vec![
             ("connections", of(part.connections.taken())),
             ("connections_share", of(shares.connections.fair_share(&part.connections))),
-            ("in_flight", under_way(Stay::Exchange)),
-            ("in_flight_max", of(places)),
-            ("uploads", under_way(Stay::Upload)),
-            ("tunnels", under_way(Stay::Tunnel)),
+            ("in_flight", of(route.in_flight())),
+            ("in_flight_max", of(route.in_flight_max())),
+            ("uploads", of(uploads)),
+            ("tunnels", of(tunnels)),
             ("queued", of(part.counts.queued.load(Relaxed))),
         ]
     }

@@ -162,9 +162,9 @@ fn start(
     }
     let generation = handle.load().generation;
     let counters = data.live_counters();
-    let sites = data.sites();
+    let (sites, origins) = (data.sites(), data.origins());
     let edge: EdgeReport =
-        Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &sites.origins()));
+        Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &origins()));
     let outside = Outside { edge, described: described(), upgrade };
     let control = ControlPlane::start(config, first, outside, now);
     let mut control = control.map_err(|e| wrong(&e))?;
