@@ -1,7 +1,7 @@
 //! When the whole host has too little of something: memory, places or processor.
 //!
-//! Ten times a second each is looked at as a percentage of what there is, and the worst decides the
-//! step ([`Step`]). *Tight*: a connection that waits for a request is ended after two seconds.
+//! Ten times a second, and fifty times when it gets close, each is looked at as a percentage of what
+//! there is, and the worst decides the step ([`Step`]). *Tight*: a connection that waits for a request is ended after two seconds.
 //! *Scarce*: clients whom no site knows are reset at accept, and their requests on connections that
 //! they have are answered 503; no body is read ahead for them. *Last*: whatever waits is ended at
 //! once, and so are the answers that their clients do not take, the longest first.
@@ -39,6 +39,11 @@ pub struct MemoryUsed {
 /// Lateness of a worker, in microseconds, that counts as all of its processor being used: a tenth of
 /// a second is what a person notices.
 const LATE_US_ALL: u64 = 100_000;
+
+/// Percentage points below the first step from which on it is looked at so many times as often:
+/// thousands of handshakes a second take a fifth of a small host's memory between two looks.
+const CLOSE_PERCENT: u8 = 20;
+const CLOSE_TIMES: u64 = 5;
 
 /// How bad it is.
 #[derive(Default)]
@@ -85,10 +90,13 @@ impl Overload {
 
     /// Looks at everything, for as long as the worker lives that it runs on.
     pub(crate) async fn watch(edge: Arc<Edge>, registries: Arc<[Arc<Registry>]>) {
-        let pause = Duration::from_millis(edge.limits.overload_look_ms.max(1));
+        let mut pause_ms = edge.limits.overload_look_ms;
         loop {
-            tokio::time::sleep(pause).await;
-            let step = edge.overload.look(&edge);
+            tokio::time::sleep(Duration::from_millis(pause_ms.max(1))).await;
+            let (step, percent) = edge.overload.look(&edge);
+            let is_close =
+                percent.saturating_add(CLOSE_PERCENT) >= edge.limits.overload_tight_percent;
+            pause_ms = edge.limits.overload_look_ms / if is_close { CLOSE_TIMES } else { 1 };
             if step > Step::Calm {
                 let idle_ms = |has_asked| edge.overload.idle_ms(has_asked, &edge.limits);
                 for registry in registries.iter() {
@@ -100,8 +108,8 @@ impl Overload {
         }
     }
 
-    /// One look; says how bad it is.
-    fn look(&self, edge: &Edge) -> Step {
+    /// One look; says how bad it is, and how much is used of what is used most.
+    fn look(&self, edge: &Edge) -> (Step, u8) {
         let limits = &edge.limits;
         let terms = StepTerms {
             tight: limits.overload_tight_percent,
@@ -115,7 +123,8 @@ impl Overload {
         let below_scarce = terms.scarce.saturating_sub(1);
         let places = percent(open, limits.connections_max as u64).min(below_scarce);
         let before = self.step();
-        let step = before.next(memory.max(cpu).max(places), &terms);
+        let most = memory.max(cpu).max(places);
+        let step = before.next(most, &terms);
         self.step.store(step as u8, Relaxed);
         if (before.max(step) >= Step::Scarce) && before != step {
             let word = step.word();
@@ -128,7 +137,7 @@ impl Overload {
         counters.overload_step.store(step as u64, Relaxed);
         counters.memory_percent.store(memory.into(), Relaxed);
         counters.cpu_late_percent.store(cpu.into(), Relaxed);
-        step
+        (step, most)
     }
 }
 

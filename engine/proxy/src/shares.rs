@@ -167,7 +167,8 @@ impl Visit<'_> {
 
     /// Where it stands in a line.
     fn class(&self, under_way: u32, limits: &EdgeLimits) -> Class {
-        Class::of(self.is_known(limits), under_way > limits.light_client_max)
+        let class = Class::of(self.is_known(limits));
+        if under_way > limits.light_client_max { class.heavier() } else { class }
     }
 }
 

@@ -155,6 +155,21 @@ impl Sites {
 }
 
 #[cfg(test)]
+impl Site {
+    /// One site of one host and one origin.
+    pub(crate) fn test(host: &str, origin: &str) -> Self {
+        Self {
+            name: host.into(),
+            hosts: vec![HostPattern::parse(host).unwrap()],
+            origins: vec![origin.into()],
+            health: None,
+            share: 1,
+            inflight_max: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -182,20 +197,5 @@ mod tests {
         let sites = Sites::resolve(&[site], &EdgeLimits::default()).unwrap();
         let route = sites.find("a.example").unwrap();
         assert_eq!((0..9).filter(|_| route.enter(Stay::Exchange)).count(), 2);
-    }
-}
-
-#[cfg(test)]
-impl Site {
-    /// One site of one host and one origin.
-    pub(crate) fn test(host: &str, origin: &str) -> Self {
-        Self {
-            name: host.into(),
-            hosts: vec![HostPattern::parse(host).unwrap()],
-            origins: vec![origin.into()],
-            health: None,
-            share: 1,
-            inflight_max: None,
-        }
     }
 }

@@ -168,7 +168,7 @@ impl Table {
             let Some(queue) = queues.get_mut(*site) else { continue };
             let steps = sheet.left(*site).div_ceil(queue.step.max(1));
             for _ in 0..steps {
-                let Some(Waiter { pass, waker }) = queue.line.next() else { break };
+                let Some(Waiter { pass, waker }) = queue.line.call() else { break };
                 pass.0.store(MAY, Relaxed);
                 waker.wake();
             }
@@ -199,7 +199,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_something_left_goes_on_and_who_has_not_waits_for_a_tick() {
         let (dealer, cx) = (dealer(), context());
-        let [one, two, other] = [const { () }; 3].map(|()| Arc::new(Pass::default()));
+        let [one, two, other] = std::array::from_fn(|_| Arc::new(Pass::default()));
         assert!(dealer.poll(0, (&one, first), &cx).is_ready());
         dealer.spend(0, 1_500);
         assert!(dealer.poll(0, (&one, first), &cx).is_pending());
@@ -221,7 +221,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_newcomer_does_not_overtake_and_a_known_one_does() {
         let (dealer, cx) = (dealer(), context());
-        let [flood, known, late] = [const { () }; 3].map(|()| Arc::new(Pass::default()));
+        let [flood, known, late] = std::array::from_fn(|_| Arc::new(Pass::default()));
         dealer.spend(0, 1_100);
         assert!(dealer.poll(0, (&flood, || Class::Third), &cx).is_pending());
         tokio::time::advance(Duration::from_micros(200)).await;

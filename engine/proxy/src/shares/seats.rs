@@ -217,7 +217,7 @@ impl Shares {
             let Some(mut seat) = self.take(&queue.route, Stay::Exchange) else { continue };
             // The lock is held: a place that nobody takes is not told of again.
             seat.is_told = false;
-            while let Some(waiter) = queue.line.next() {
+            while let Some(waiter) = queue.line.call() {
                 seat.stay = waiter.stay;
                 seat.is_told = true;
                 match waiter.give.send(seat) {

@@ -79,7 +79,7 @@ impl Stake {
 
     /// Where it stands in a line.
     pub(super) fn class(&self) -> Class {
-        Class::of(self.is_known.load(Relaxed), false)
+        Class::of(self.is_known.load(Relaxed))
     }
 
     /// Counts something for the site whose flow it uses.

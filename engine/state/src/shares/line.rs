@@ -21,13 +21,18 @@ pub enum Class {
 }
 
 impl Class {
-    /// The class of a client: whether its site knows it, and whether it has much under way.
+    /// The class of a client with little under way, by whether its site knows it.
     #[must_use]
-    pub const fn of(is_known: bool, is_heavy: bool) -> Self {
-        match (is_known, is_heavy) {
-            (true, false) => Self::First,
-            (true, true) | (false, false) => Self::Second,
-            (false, true) => Self::Third,
+    pub const fn of(is_known: bool) -> Self {
+        if is_known { Self::First } else { Self::Second }
+    }
+
+    /// The same with much under way.
+    #[must_use]
+    pub const fn heavier(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second | Self::Third => Self::Third,
         }
     }
 }
@@ -86,7 +91,7 @@ impl<T> Line<T> {
     }
 
     /// Whose turn it is.
-    pub fn next(&mut self) -> Option<T> {
+    pub fn call(&mut self) -> Option<T> {
         self.classes.iter_mut().find_map(VecDeque::pop_front)
     }
 
@@ -110,7 +115,7 @@ mod tests {
         {
             assert_eq!(line.offer(class, one), Offer::Waits);
         }
-        let order: Vec<_> = std::iter::from_fn(|| line.next()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| line.call()).collect();
         assert_eq!(order, [2, 4, 3, 1]);
         assert!(line.is_empty());
     }
@@ -138,7 +143,7 @@ mod tests {
         line.offer(Class::First, 2);
         line.retain(|one| *one != 1);
         assert_eq!(line.offer(Class::Third, 3), Offer::Waits);
-        assert_eq!(line.next(), Some(2));
+        assert_eq!(line.call(), Some(2));
     }
 
     #[test]
@@ -148,8 +153,9 @@ mod tests {
 
     #[test]
     fn much_under_way_costs_one_class() {
-        assert!(Class::of(true, false) < Class::of(true, true));
-        assert_eq!(Class::of(true, true), Class::of(false, false));
-        assert!(Class::of(false, false) < Class::of(false, true));
+        let [known, new] = [true, false].map(Class::of);
+        assert!(known < known.heavier());
+        assert_eq!(known.heavier(), new);
+        assert!(new < new.heavier());
     }
 }

@@ -66,7 +66,8 @@ impl Holder {
     /// What it holds for its weight: of two that wait, the lesser goes first.
     #[must_use]
     pub fn load(&self) -> u64 {
-        u64::from(self.taken()).saturating_mul(1 << 16) / u64::from(self.weight)
+        let scaled = u64::from(self.taken()).saturating_mul(1 << 16);
+        scaled.checked_div(u64::from(self.weight)).unwrap_or(scaled)
     }
 }
 
@@ -97,7 +98,8 @@ impl Places {
     /// What a site has where all of them want all; at least one place.
     #[must_use]
     pub fn fair_share(&self, of: &Holder) -> u32 {
-        let share = u64::from(self.most).saturating_mul(u64::from(of.weight)) / self.weights;
+        let weighed = u64::from(self.most).saturating_mul(u64::from(of.weight));
+        let share = weighed.checked_div(self.weights).unwrap_or(weighed);
         u32::try_from(share).unwrap_or(u32::MAX).max(1)
     }
 

@@ -95,15 +95,17 @@ impl Sheet {
         let Self { accounts, short, depth, .. } = self;
         let missing = |account: &Account| depth.saturating_sub(account.left).max(0);
         let for_weight = |site: &usize| {
-            accounts.get(*site).map_or(0, |of| missing(of).saturating_mul(1_024) / of.weight.max(1))
+            let Some(of) = accounts.get(*site) else { return 0 };
+            let scaled = missing(of).saturating_mul(1_024);
+            scaled.checked_div(of.weight).unwrap_or(scaled)
         };
         short.sort_by_cached_key(for_weight);
         let weight_of = |site: &usize| accounts.get(*site).map_or(0, |of| of.weight);
         let mut weights: i64 = short.iter().map(weight_of).fold(0, i64::saturating_add);
         for site in short.iter() {
             let Some(account) = accounts.get_mut(*site) else { continue };
-            let part = i128::from(units).saturating_mul(account.weight.into())
-                / i128::from(weights.max(1));
+            let weighed = i128::from(units).saturating_mul(account.weight.into());
+            let part = weighed.checked_div(weights.into()).unwrap_or_default();
             let given = i64::try_from(part)
                 .unwrap_or(i64::MAX)
                 .min(depth.saturating_sub(account.left).max(0));
