@@ -1,10 +1,11 @@
 //! When the whole host has too little of something: memory, places or processor.
 //!
 //! Ten times a second, and fifty times when it gets close, each is looked at as a percentage of what
-//! there is, and the worst decides the step ([`Step`]). *Tight*: a connection that waits for a request is ended after two seconds.
-//! *Scarce*: clients whom no site knows are reset at accept, and their requests on connections that
-//! they have are answered 503; no body is read ahead for them. *Last*: whatever waits is ended at
-//! once, and so are the answers that their clients do not take, the longest first.
+//! there is, and the worst decides the step ([`Step`]). *Tight*: a connection that waits for a
+//! request is ended after two seconds. *Scarce*: clients whom no site knows are reset at accept, and
+//! their requests on connections that they have are answered 503 before a body is read. *Last*:
+//! whatever waits between two requests is ended at once, and so are the answers that their clients
+//! do not take, the longest first.
 //!
 //! Places alone never lead beyond *tight*: past that, room is made connection by connection.
 //!
