@@ -46,6 +46,8 @@ mod load;
 mod manual;
 /// Members, levels and what is counted after an answer.
 mod members;
+/// What Prometheus reads.
+mod metrics;
 /// Origins that are down, hang or break off.
 mod origins;
 mod outage;
@@ -57,6 +59,8 @@ mod privacy;
 mod pure;
 /// A save takes effect, whichever way it is made.
 mod reload;
+/// After a storm all is as before it.
+mod rest;
 /// Whoever wants to take all places.
 mod room;
 /// Rules are made in minutes, and those that burn are ended and cost nobody else anything.

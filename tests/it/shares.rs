@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::net::TcpStream;
 
-use seawall_tests::{Origin, SITE, Server, Setup, Visitor, get, wait_until};
+use seawall_tests::{Origin, SITE, Secret, Server, Setup, Visitor, credulous, get, wait_until};
 
 const POLICY: &str = "policy 1\nfloor { rule no { when path == \"/no\" then block 403 } }\n";
 const OTHER: &str = "b.example";
@@ -104,6 +104,7 @@ fn whom_a_site_knew_before_goes_before_those_who_come_with_the_flood() {
     let limits = "origin_inflight_max = 1\nqueue_max = 3\nqueue_ms = 20_000\nregular_after_ms = 0";
     let server = Setup::new(origin.address, POLICY).limits(limits).start();
     assert_eq!(server.visitor("127.9.4.1").status("/"), 200);
+    wait_until("it is over", || of_site(&server, SITE, "in_flight") == 0);
     let mut held = send(&server, "127.9.4.9", &get("/gate"));
     wait_until("it is at the gate", || origin.gate().came() == 1);
     // One after the other, since who came last goes first.
@@ -148,6 +149,45 @@ fn connections_count_for_their_site_and_leave_room_for_others() {
     wait_until("all are given back", || {
         [SITE, OTHER].iter().all(|site| of_site(&server, site, "connections") == 0)
     });
+}
+
+#[test]
+fn over_tls_a_name_beyond_its_share_gets_no_handshake() {
+    let (first, second) = (Origin::start(), Origin::start());
+    let section =
+        format!("[[site]]\nhosts = [\"{OTHER}\"]\norigin = [\"http://{}\"]\n", second.address);
+    let limits = "connections_max = 64\nconnections_per_client_max = 1_000";
+    let server = Setup::new(first.address, POLICY)
+        .section(&section)
+        .limits(limits)
+        .tls("self_signed = true")
+        .start();
+    let connect =
+        |host: &str| Secret::connect(server.address_tls, host, credulous(&["http/1.1"])).ok();
+    let held: Vec<_> = (0..150).filter_map(|_| connect(SITE)).collect();
+    assert!((50..=62).contains(&held.len()), "{} of 64 are held", held.len());
+    wait_until("both sides agree", || server.number("/edge/handshakes") == held.len() as u64);
+    assert_eq!(server.number("/edge/refused_by_share"), 150 - held.len() as u64);
+    let mut neighbour = connect(OTHER).unwrap();
+    let answer = neighbour.ask(&ask(OTHER, "/")).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn uploads_do_not_wait_behind_pages() {
+    let origin = Origin::start();
+    let limits = "origin_inflight_max = 1\nqueue_ms = 20_000\nbody_ahead_bytes_max = 1_024";
+    let server = Setup::new(origin.address, POLICY).limits(limits).start();
+    let mut held = send(&server, "127.9.5.1", &get("/gate"));
+    wait_until("it is at the gate", || origin.gate().came() == 1);
+    let mut waits = send(&server, "127.9.5.2", &get("/"));
+    wait_until("it waits", || of_site(&server, SITE, "queued") == 1);
+    let body = "x".repeat(100_000);
+    let upload =
+        format!("POST /up HTTP/1.1\r\nHost: {SITE}\r\nContent-Length: 100000\r\n\r\n{body}");
+    assert_eq!(server.visitor("127.9.5.3").ask(upload).unwrap().status, 200);
+    origin.gate().open();
+    assert_eq!((status_of(&mut held), status_of(&mut waits)), (200, 200));
 }
 
 #[test]

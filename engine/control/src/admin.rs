@@ -1,4 +1,4 @@
-//! The admin socket, as JSON over HTTP/1.1: `GET /status`, `POST /reload`, `POST
+//! The admin socket, as JSON over HTTP/1.1: `GET /status`, `GET /metrics` (text), `POST /reload`, `POST
 //! /rules/NAME/enable`, `GET /bans`, `POST /bans`, `POST /level`, `POST /rollback`,
 //! `POST /upgrade`, `GET /history` and `GET /history/content/SHA256`.
 //!
@@ -18,6 +18,7 @@ use axum::body::Bytes;
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::serve::IncomingStream;
@@ -33,6 +34,7 @@ use crate::bell::{Bell, Wish};
 use crate::hand_over::Still;
 use crate::history::HistoryDesk;
 use crate::level_desk::{LevelDesk, LevelDone, LevelOrder};
+use crate::metrics;
 use crate::outcome::{Outcome, Upgraded};
 use crate::plane::Upgrade;
 
@@ -49,6 +51,8 @@ pub const ADMIN_BYTES_MAX: usize = 16 << 10;
 
 /// What makes the answer to `GET /status`.
 pub(crate) type Status = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
+/// What makes the answer to `GET /metrics`.
+pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 /// What lets a rule back out of quarantine, and says whether there is such a rule.
 pub(crate) type Enable = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
@@ -59,6 +63,7 @@ pub(crate) struct Desk {
     pub(crate) still: Arc<Still>,
     pub(crate) upgrade: Upgrade,
     pub(crate) status: Status,
+    pub(crate) metrics: Metrics,
     pub(crate) enable: Enable,
     pub(crate) bans: Arc<BanDesk>,
     pub(crate) levels: Arc<LevelDesk>,
@@ -105,6 +110,7 @@ pub(crate) async fn serve(
 ) -> io::Result<()> {
     let routes = Router::new()
         .route("/status", get(answer_status))
+        .route("/metrics", get(answer_metrics))
         .route("/reload", post(answer_reload))
         .route("/rules/{name}/enable", post(answer_enable))
         .route("/level", post(answer_level))
@@ -132,6 +138,10 @@ pub(crate) async fn serve(
 
 async fn answer_status(State(desk): State<Desk>) -> Response {
     Json((desk.status)()).into_response()
+}
+
+async fn answer_metrics(State(desk): State<Desk>) -> Response {
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], (desk.metrics)()).into_response()
 }
 
 async fn answer_reload(

@@ -57,6 +57,18 @@ impl Client {
         self.understood(status == 200, &body)
     }
 
+    /// The server's numbers as Prometheus reads them.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours.
+    pub fn metrics(&self) -> Result<String, ClientError> {
+        let (status, body) = self.ask("GET", "/metrics")?;
+        match String::from_utf8(body) {
+            Ok(text) if status == 200 => Ok(text),
+            _ => Err(ClientError::Strange(self.socket.clone(), "no metrics".to_owned())),
+        }
+    }
+
     /// Has the server reload, and waits for what comes of it.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! How much memory the process uses, and how much it may.
 //!
-//! The limit is the configured one or that of the process's control group, whichever is less; the
-//! use is what the group is charged with less the file pages that the kernel takes back by itself,
-//! or without a group the process's resident set. Where there is neither limit, nothing is said.
+//! Two limits, of which the closer counts: the configured one, against the process's resident set,
+//! and that of its control group, against what the group is charged with less the file pages that
+//! the kernel takes back by itself. Where there is neither, nothing is said.
 
 use std::path::{Path, PathBuf};
 
@@ -36,20 +36,20 @@ impl MemoryWatch {
         Self { configured, group: group_of(&own, Path::new("/sys/fs/cgroup")) }
     }
 
-    /// Bytes that may be used, where there is a limit.
+    /// Whether there is any limit.
     #[must_use]
-    pub fn most(&self) -> Option<u64> {
-        let group = self.group.as_ref().map(|group| group.most);
-        self.configured.into_iter().chain(group).min()
+    pub const fn is_bounded(&self) -> bool {
+        self.configured.is_some() || self.group.is_some()
     }
 
-    /// Bytes that are used.
+    /// Bytes that are used and that may be, of the limit that is closer: the process's own, or that
+    /// of its control group, which it may share with others.
     #[must_use]
-    pub fn used(&self) -> Option<u64> {
-        match &self.group {
-            Some(group) => group.used(),
-            None => resident_bytes(),
-        }
+    pub fn used_of(&self) -> Option<(u64, u64)> {
+        let own = self.configured.and_then(|most| Some((resident_bytes()?, most)));
+        let group = self.group.as_ref().and_then(|group| Some((group.used()?, group.most)));
+        let fill = |(used, most): &(u64, u64)| used.saturating_mul(1_000).checked_div(*most);
+        own.into_iter().chain(group).max_by_key(fill)
     }
 }
 
@@ -135,8 +135,10 @@ mod tests {
             ],
         );
         let own = watch("0::/a/b\n", root, None);
-        assert_eq!((own.most(), own.used()), (Some(1_000), Some(600)));
-        assert_eq!(watch("0::/a/b\n", root, Some(500)).most(), Some(500));
+        assert_eq!(own.used_of(), Some((600, 1_000)));
+        // The process's own memory is far beyond the one, and far below the other.
+        assert_eq!(watch("0::/a/b\n", root, Some(500)).used_of().unwrap().1, 500);
+        assert_eq!(watch("0::/a/b\n", root, Some(1 << 50)).used_of(), Some((600, 1_000)));
     }
 
     #[test]
@@ -152,15 +154,15 @@ mod tests {
             ],
         );
         let own = watch("3:cpu,memory:/x\n1:name=systemd:/y\n", root, None);
-        assert_eq!((own.most(), own.used()), (Some(268_435_456), Some(100)));
+        assert_eq!(own.used_of(), Some((100, 268_435_456)));
     }
 
     #[test]
     fn without_a_group_the_process_itself_is_measured() {
         let dir = tempfile::tempdir().unwrap();
         let own = watch("0::/\n", dir.path(), Some(1 << 40));
-        assert_eq!(own.most(), Some(1 << 40));
-        assert!(own.used().unwrap() > 1 << 20);
-        assert_eq!(watch("", dir.path(), None).most(), None);
+        let (used, most) = own.used_of().unwrap();
+        assert!(used > 1 << 20 && most == 1 << 40);
+        assert_eq!(watch("", dir.path(), None).used_of(), None);
     }
 }

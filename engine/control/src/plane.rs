@@ -27,6 +27,7 @@ use crate::history::{Archive, Aside, Blob, HistoryDesk, Index};
 use crate::level_desk::LevelDesk;
 use crate::levels;
 use crate::loader::{Loader, Ready};
+use crate::metrics::EdgeMetric;
 use crate::outcome::{Cause, FileMark, Lifted, Refusal, Upgraded};
 use crate::persist::{Keeper, Keeping};
 use crate::reload::{Forge, Lift, POLL_MS, Published, Reloader, Unsettled, own_refusal};
@@ -62,6 +63,22 @@ pub struct First {
 
 /// Has a successor started, and says what came of it.
 pub type Upgrade = Arc<dyn Fn() -> oneshot::Receiver<Upgraded> + Send + Sync>;
+
+/// What the control plane asks of others.
+pub struct Outside {
+    /// The numbers of the data plane.
+    pub edge: EdgeReport,
+    /// Which of them are metrics, with what each says.
+    pub described: Vec<EdgeMetric>,
+    /// Has a successor started.
+    pub upgrade: Upgrade,
+}
+
+impl std::fmt::Debug for Outside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outside").finish_non_exhaustive()
+    }
+}
 
 /// The files that are loaded at start: those on the disk, or those that somebody went back to.
 struct Beginning {
@@ -256,7 +273,7 @@ impl ControlPlane {
     pub fn start(
         config: &Config,
         first: First,
-        (edge, upgrade): (EdgeReport, Upgrade),
+        outside: Outside,
         now: Now,
     ) -> Result<Self, ControlError> {
         let AdminSocket { listener, file } = admin_socket(&config.socket, &first.keeper)?;
@@ -291,14 +308,14 @@ impl ControlPlane {
             totals: totals.clone(),
             root: config.root.clone(),
             sites: config.sites.clone(),
-            edge,
+            outside,
             snapshot: Arc::new(keeping.status()),
             units: config.units,
             last_upgrade: estate.last.clone(),
             loader: loader.clone(),
             now: now.clone(),
         };
-        let desk = desk(bell.clone(), sight, archive.clone(), (estate.still.clone(), upgrade));
+        let desk = desk(bell.clone(), sight, archive.clone(), estate.still.clone());
         let beats: [Arc<AtomicU64>; 2] = Default::default();
         let admin = serve_admin(listener, desk, beats[0].clone())?;
         let ticker = loader.ticker();
@@ -409,17 +426,12 @@ fn admin_socket(path: &Path, keeper: &Keeper) -> Result<AdminSocket, SocketError
 }
 
 /// All that the admin socket gives access to.
-fn desk(
-    bell: Arc<Bell>,
-    sight: Sight,
-    archive: Archive,
-    (still, upgrade): (Arc<Still>, Upgrade),
-) -> admin::Desk {
-    let handle = sight.handle.clone();
+fn desk(bell: Arc<Bell>, sight: Sight, archive: Archive, still: Arc<Still>) -> admin::Desk {
+    let (handle, sight) = (sight.handle.clone(), Arc::new(sight));
     admin::Desk {
         bell,
         still,
-        upgrade,
+        upgrade: sight.outside.upgrade.clone(),
         enable: Arc::new(move |name| handle.load().rules.enable_extern(name)),
         levels: Arc::new(LevelDesk {
             handle: sight.handle.clone(),
@@ -432,6 +444,10 @@ fn desk(
             now: sight.now.clone(),
         }),
         history: Arc::new(HistoryDesk { board: sight.board.clone(), archive }),
+        metrics: Arc::new({
+            let sight = sight.clone();
+            move || sight.metrics()
+        }),
         status: Arc::new(move || sight.status()),
     }
 }

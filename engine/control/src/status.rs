@@ -15,6 +15,8 @@ use crate::clock::rfc3339;
 use crate::config::SiteConfig;
 use crate::hand_over::LastUpgrade;
 use crate::loader::Loader;
+use crate::metrics;
+use crate::plane::Outside;
 use crate::quarantine::left_ms;
 use crate::totals::Totals;
 
@@ -28,7 +30,7 @@ pub(crate) struct Sight {
     pub(crate) totals: Arc<Totals>,
     pub(crate) root: PathBuf,
     pub(crate) sites: Vec<SiteConfig>,
-    pub(crate) edge: EdgeReport,
+    pub(crate) outside: Outside,
     pub(crate) snapshot: EdgeReport,
     pub(crate) units: ClientUnits,
     pub(crate) last_upgrade: Arc<LastUpgrade>,
@@ -70,11 +72,16 @@ impl Sight {
             "tests": summary.tests,
             "counters": counters(&live),
             "decisions": self.totals.with(&live.tally).into_iter().collect::<BTreeMap<_, _>>(),
-            "edge": (self.edge)(),
+            "edge": (self.outside.edge)(),
             "snapshot": (self.snapshot)(),
             "aside": posted.aside,
             "history": history(&posted),
         })
+    }
+
+    /// The same as Prometheus reads it.
+    pub(crate) fn metrics(&self) -> String {
+        metrics::page(&self.status(), &self.outside.described)
     }
 
     /// The levels that a person set.

@@ -187,6 +187,11 @@ impl Conn {
         (from_ms != BUSY).then(|| self.age_ms(Instant::now()).saturating_sub(from_ms))
     }
 
+    /// Whether a request ever came.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.has_asked.load(Relaxed)
+    }
+
     /// How long it may wait for a request.
     pub(crate) fn idle_ms(&self, limits: &EdgeLimits) -> u64 {
         self.stake.idle_ms(self.has_asked.load(Relaxed), limits)

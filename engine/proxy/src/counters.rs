@@ -41,6 +41,9 @@ macro_rules! counters {
             }
         }
 
+        /// What each counter but the refused heads says, by name.
+        const SAID: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc,)+)),)+];
+
         impl EdgeSnapshot {
             /// Every counter but the refused heads, by name.
             #[must_use]
@@ -187,6 +190,34 @@ counters! {
     panics,
 }
 
+/// Those that can fall.
+const GAUGES: [&str; 6] =
+    ["open", "in_flight", "tarpits", "overload_step", "memory_percent", "cpu_late_percent"];
+
+/// What one number of [`EdgeSnapshot::named`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Described {
+    /// Its name.
+    pub name: &'static str,
+    /// What it counts, in one sentence.
+    pub says: &'static str,
+    /// Whether it can fall.
+    pub is_gauge: bool,
+}
+
+impl EdgeSnapshot {
+    /// What its numbers are, in the order of [`named`](Self::named).
+    #[must_use]
+    pub fn described() -> Vec<Described> {
+        let described = |(name, says): &(&'static str, &'static str)| Described {
+            name,
+            says: says.trim(),
+            is_gauge: GAUGES.contains(name),
+        };
+        SAID.iter().map(described).collect()
+    }
+}
+
 impl EdgeCounters {
     /// Counts a connection that found no place.
     pub(crate) fn refuse_place(&self, why: NoRoom) {
@@ -222,6 +253,14 @@ pub(crate) fn count(counter: &AtomicU64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_says_that_it_is_now_can_fall_and_nothing_else() {
+        for Described { name, says, is_gauge } in EdgeSnapshot::described() {
+            let now = [" now.", " now:", " now,"].iter().any(|now| says.contains(now));
+            assert_eq!(now, is_gauge, "{name}: {says}");
+        }
+    }
 
     #[test]
     fn each_kind_of_head_has_its_own_counter() {

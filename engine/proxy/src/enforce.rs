@@ -67,11 +67,6 @@ impl Granted {
             return Err(answer(case, manner, 503, second));
         }
         let visit = Visit { route: &route, client: &client, state: &case.live.state, now };
-        if edge.overload.is_scarce() && !visit.is_known(&edge.limits) {
-            count(&edge.counters.overload_shed);
-            count(&route.part.counts.overload_shed);
-            return Err(answer(case, manner, 503, second));
-        }
         let under_way = || edge.forwarding.held(&client);
         let Ok(seat) = edge.shares.seat(&visit, (stay, under_way), &edge.limits).await else {
             count(&edge.counters.origin_full);
@@ -178,6 +173,7 @@ impl Drop for Held {
 /// Carries out a decision.
 pub(crate) fn enforce(case: Case, route: &Arc<Route>, manner: Manner) -> Next {
     match case.decision.verdict {
+        Verdict::Allow if is_shed(&case, route, &manner) => refuse(case, manner, 503, Some(1_000)),
         Verdict::Allow => Next::Admit(Granted { case, route: Arc::clone(route), manner }),
         Verdict::Block { status, retry_after_ms } => refuse(case, manner, status, retry_after_ms),
         Verdict::Throttle { retry_after_ms } => refuse(case, manner, 429, Some(retry_after_ms)),
@@ -200,6 +196,22 @@ pub(crate) fn enforce(case: Case, route: &Arc<Route>, manner: Manner) -> Next {
             refuse(case, manner, 503, None)
         }
     }
+}
+
+/// Whether the host has too little of something to serve a client whom the site does not know.
+fn is_shed(case: &Case, route: &Arc<Route>, manner: &Manner) -> bool {
+    let edge = case.edge();
+    if !edge.overload.is_scarce() {
+        return false;
+    }
+    let (client, state, now) = (&manner.asker.client, &case.live.state, (edge.now)());
+    let is_shed = !Visit { route, client, state, now }.is_known(&edge.limits);
+    if is_shed {
+        count(&edge.counters.overload_shed);
+        count(&route.part.counts.overload_shed);
+        route.part.note_trouble(now, &edge.limits);
+    }
+    is_shed
 }
 
 /// Resets the client's connection. One that a hop shares among clients is not the client's: a

@@ -442,7 +442,11 @@ impl<S: Transport> GuardedStream<S> {
     /// Sends `bytes`, or what was put together, and watches whether it goes.
     fn poll_send(&mut self, cx: &mut Context<'_>, bytes: Option<&[u8]>) -> Poll<io::Result<usize>> {
         let bytes = bytes.unwrap_or(&self.out);
-        let bytes = ready!(self.conn.stake.poll_send(&self.conn, bytes, cx));
+        let Poll::Ready(bytes) = self.conn.stake.poll_send(&self.conn, bytes, cx) else {
+            self.conn.note_moving();
+            self.write_pace.pause(Instant::now());
+            return Poll::Pending;
+        };
         match Pin::new(&mut self.io).poll_write(cx, bytes) {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(wrote)) => {

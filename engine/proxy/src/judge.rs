@@ -113,8 +113,12 @@ pub(crate) fn judge(
 
 /// Whether a connection's name leads to the site that a request is for. A connection is accounted to
 /// the site of its name, and another site's requests may not travel on that account (RFC 9110
-/// §15.5.20). One that named nobody is for any site.
+/// §15.5.20). One that named nobody is for any site, over HTTP/2 for that of its first request:
+/// whose bytes come out of many streams nobody can tell.
 fn is_meant(edge: &Edge, conn: &Conn, route: &Route) -> bool {
+    if conn.is_h2() && conn.stake.is_anothers(route.id) {
+        return false;
+    }
     let sni = conn.spoken().and_then(|spoken| spoken.sni.as_deref());
     sni.is_none_or(|sni| edge.sites.find(sni).is_some_and(|named| named.id == route.id))
 }
@@ -125,7 +129,7 @@ fn takes_part(edge: &Edge, conn: &Conn, visit: &Visit<'_>, line: Line) -> bool {
     match line {
         Line::Own => edge.shares.settle_in(conn, visit, &edge.limits),
         Line::Shared => {
-            conn.stake.serve(visit.route.id);
+            let _is_other = conn.stake.serve(visit.route.id);
             true
         }
     }

@@ -52,7 +52,7 @@ mod wire;
 
 pub use answer::{answer_code, read_answer_code};
 pub use config::{BindError, EdgeConfig};
-pub use counters::{EdgeCounters, EdgeSnapshot};
+pub use counters::{Described, EdgeCounters, EdgeSnapshot};
 pub use drain::{Door, Drained, Listening, Running};
 pub use head::BadHead;
 pub use hops::{ClientHeader, TrustedProxies};

@@ -77,7 +77,7 @@ impl DataPlane {
         let listeners = listeners(&config)?;
         let overload = Arc::new(Overload::new(config.memory));
         let limits = Arc::new(config.limits);
-        let shares = Arc::new(Shares::new(&sites, &overload, &limits));
+        let shares = Arc::new(Shares::new(&sites, &overload, (&limits, &now)));
         if listeners.iter().any(|listener| listener.is_tls) && config.shown.is_none() {
             return Err(BindError::NoCertificate);
         }
@@ -143,7 +143,7 @@ impl DataPlane {
         let sockets = self.listeners.iter().map(|listener| listener.at.clone()).collect();
         let mut running = Running::new(stopper, sockets, Arc::clone(&self.edge));
         let registries: Arc<[_]> = (0..self.workers).map(|_| Arc::default()).collect();
-        for (n, own) in registries.iter().enumerate() {
+        for own in registries.iter() {
             let mut listeners = Vec::new();
             for Listener { at, is_tls } in &self.listeners {
                 let secrecy = self.secrecy.clone().filter(|_| *is_tls);
@@ -157,7 +157,6 @@ impl DataPlane {
                 registries: Arc::clone(&registries),
                 stop: stop.clone(),
                 beats: running.beats(),
-                is_first: n == 0,
             };
             running.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?;
         }
@@ -219,8 +218,6 @@ struct Worker {
     registries: Arc<[Arc<Registry>]>,
     stop: Stop,
     beats: Beats,
-    /// Whether it does what one has to do for all.
-    is_first: bool,
 }
 
 impl Worker {
@@ -242,11 +239,10 @@ impl Worker {
             };
             let processor = Arc::new(self.edge.processor());
             tokio::spawn(Arc::clone(&processor).run(Arc::clone(&self.edge)));
-            if self.is_first {
-                tokio::spawn(Egress::run(Arc::clone(&self.edge.shares)));
-                let registries = Arc::clone(&self.registries);
-                tokio::spawn(Overload::watch(Arc::clone(&self.edge), registries));
-            }
+            // On every worker: each must be able to go before the others.
+            tokio::spawn(Egress::run(Arc::clone(&self.edge.shares)));
+            let registries = Arc::clone(&self.registries);
+            tokio::spawn(Overload::watch(Arc::clone(&self.edge), registries));
             let service = Service {
                 edge: Arc::clone(&self.edge),
                 stop: self.stop.clone(),

@@ -83,14 +83,18 @@ impl Origins {
         &self.addresses
     }
 
-    /// Places of exchanges at those that are asked without reserve; at all of them where none is.
+    /// Places of exchanges at those that are asked without reserve, and those that are taken at the
+    /// others; all places where none is asked.
     pub(crate) fn places(&self) -> u32 {
         let of = |origin: &Arc<Origin>| origin.most(Stay::Exchange);
-        let up = self.all.iter().filter(|origin| origin.breaker.is_closed());
-        match up.map(of).fold(0, u32::saturating_add) {
-            0 => self.all.iter().map(of).fold(0, u32::saturating_add),
-            places => places,
+        if !self.all.iter().any(|origin| origin.breaker.is_closed()) {
+            return self.all.iter().map(of).fold(0, u32::saturating_add);
         }
+        let usable = |origin: &Arc<Origin>| match origin.breaker.is_closed() {
+            true => of(origin),
+            false => origin.in_flight().min(of(origin)),
+        };
+        self.all.iter().map(usable).fold(0, u32::saturating_add)
     }
 
     /// A place at the origin with the least to do, among those that have not failed this request

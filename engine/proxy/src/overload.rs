@@ -1,12 +1,14 @@
 //! When the whole host has too little of something: memory, places or processor.
 //!
 //! Ten times a second, and fifty times when it gets close, each is looked at as a percentage of what
-//! there is, and the worst decides the step ([`Step`]). *Tight*: a connection that waits for a request is ended after two seconds.
-//! *Scarce*: clients whom no site knows are reset at accept, and their requests on connections that
-//! they have are answered 503; no body is read ahead for them. *Last*: whatever waits is ended at
-//! once, and so are the answers that their clients do not take, the longest first.
+//! there is, and the worst decides the step ([`Step`]). *Tight*: a connection that waits for a
+//! request is ended after two seconds. *Scarce*: clients whom no site knows are reset at accept, and
+//! their requests on connections that they have are answered 503 before a body is read. *Last*:
+//! whatever waits between two requests is ended at once, and so are the answers that their clients
+//! do not take, the longest first.
 //!
-//! Places alone never lead beyond *tight*: past that, room is made connection by connection.
+//! Places alone never lead beyond *tight*: past that, room is made connection by connection. The
+//! processor never leads to *last*.
 //!
 //! Where this does not protect you: from a limit that nobody told us. Without a limit on the
 //! process's memory (a control group's, or `memory_bytes_max`) there is nothing to hold it against,
@@ -50,6 +52,10 @@ const CLOSE_TIMES: u64 = 5;
 pub(crate) struct Overload {
     gauge: Option<MemoryGauge>,
     step: AtomicU8,
+    /// When new clients ceased to be let in.
+    scarce_since: AtomicU64,
+    /// When it is to be looked at again; of all workers one does.
+    next_look: AtomicU64,
     /// The worst lateness that a worker told of since the last look.
     late_us: AtomicU64,
 }
@@ -88,11 +94,22 @@ impl Overload {
         self.step() >= Step::Scarce
     }
 
-    /// Looks at everything, for as long as the worker lives that it runs on.
+    /// Whether it is this worker's turn to look.
+    fn is_due(&self, now: Tick, pause_ms: u64) -> bool {
+        let (next, after) = (self.next_look.load(Relaxed), now.0.saturating_add(pause_ms));
+        // A clock that was put back must not stop the looks.
+        let is_due = next <= now.0 || next > after;
+        is_due && self.next_look.compare_exchange(next, after, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Looks at everything, for as long as the worker lives that it runs on; of all that do, one.
     pub(crate) async fn watch(edge: Arc<Edge>, registries: Arc<[Arc<Registry>]>) {
         let mut pause_ms = edge.limits.overload_look_ms;
         loop {
             tokio::time::sleep(Duration::from_millis(pause_ms.max(1))).await;
+            if !edge.overload.is_due((edge.now)(), pause_ms) {
+                continue;
+            }
             let (step, percent) = edge.overload.look(&edge);
             let is_close =
                 percent.saturating_add(CLOSE_PERCENT) >= edge.limits.overload_tight_percent;
@@ -118,15 +135,19 @@ impl Overload {
         };
         let used = self.gauge.as_ref().and_then(|gauge| gauge());
         let memory = used.map_or(0, |used| percent(used.bytes, used.most));
-        let cpu = percent(self.late_us.swap(0, Relaxed), LATE_US_ALL);
+        // Ending connections frees no processor, and those ended make their handshakes again.
+        let below = |percent: u8| percent.saturating_sub(1);
+        let cpu = percent(self.late_us.swap(0, Relaxed), LATE_US_ALL).min(below(terms.last));
         let open = edge.counters.open.load(Relaxed);
-        let below_scarce = terms.scarce.saturating_sub(1);
-        let places = percent(open, limits.connections_max as u64).min(below_scarce);
+        let places = percent(open, limits.connections_max as u64).min(below(terms.scarce));
         let before = self.step();
         let most = memory.max(cpu).max(places);
         let step = before.next(most, &terms);
         self.step.store(step as u8, Relaxed);
-        if (before.max(step) >= Step::Scarce) && before != step {
+        if step >= Step::Scarce && before < Step::Scarce {
+            self.scarce_since.store((edge.now)().0, Relaxed);
+        }
+        if before.max(step) >= Step::Scarce && before != step {
             let word = step.word();
             log::warn!(
                 "the host is at its limits (step: {word}): memory {memory} %, connections \
@@ -148,7 +169,8 @@ pub(crate) fn may_come(edge: &Edge, state: &State, client: &Client, now: Tick) -
         return true;
     }
     let key = Regulars::key(state.key(), "", &client.key);
-    let is_known = state.regulars().knows(key, now, edge.limits.regular_after_ms);
+    let since = Tick(edge.overload.scarce_since.load(Relaxed)).min(now);
+    let is_known = state.regulars().knows(key, since, edge.limits.regular_after_ms);
     if !is_known {
         count(&edge.counters.overload_refused);
     }

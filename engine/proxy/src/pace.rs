@@ -70,6 +70,13 @@ impl WritePace {
         self.blocked_since.is_some() || !self.blocked.is_zero()
     }
 
+    /// We do not send at the moment, for reasons of our own.
+    pub(crate) fn pause(&mut self, now: Instant) {
+        if let Some(since) = self.blocked_since.take() {
+            self.blocked += now.saturating_duration_since(since);
+        }
+    }
+
     /// Nothing goes; answers when that will have lasted too long.
     pub(crate) fn waits(&mut self, now: Instant, limits: &EdgeLimits) -> Instant {
         let since = *self.blocked_since.get_or_insert(now);
@@ -128,6 +135,17 @@ mod tests {
         let enough = usize::try_from(limits.write_stall_bytes_min).unwrap();
         pace.moved(enough, start + ms(19_500), &limits);
         assert_eq!(pace.waits(start + ms(19_500), &limits), start + ms(39_500));
+    }
+
+    #[test]
+    fn time_in_which_we_send_nothing_does_not_count_against_a_client() {
+        let limits = EdgeLimits::default();
+        let start = Instant::now();
+        let mut pace = WritePace::new();
+        pace.waits(start, &limits);
+        pace.pause(start + ms(5_000));
+        let again = start + ms(60_000);
+        assert_eq!(pace.waits(again, &limits), again + ms(15_000));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use tokio::time::Instant;
 
 use crate::conn::Conn;
 use crate::counters::count;
@@ -97,7 +98,9 @@ impl ProxyHttp for Service {
         if let Some(conn) = ctx.conn.clone().filter(|conn| conn.is_h2()) {
             ctx.busy = Some(self.stop.busy());
             self.processor.take_turn(&conn).await;
+            let began = Instant::now();
             let next = self.judge(&conn, session);
+            self.processor.charge_since(&conn, began);
             return h2::obey(next, &conn, session, ctx).await;
         }
         count(&self.edge.counters.unadmitted);

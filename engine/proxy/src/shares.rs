@@ -19,10 +19,11 @@ pub(crate) mod seats;
 pub(crate) mod stake;
 pub(crate) mod view;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use seawall_model::{Client, Tick};
+use seawall_model::{Client, Now, Tick};
 use seawall_state::{Class, Holder, Places, Regulars, State};
 
 use crate::EdgeLimits;
@@ -35,7 +36,6 @@ use egress::Egress;
 use seats::Lines;
 
 /// What all sites share.
-#[derive(Debug)]
 pub(crate) struct Shares {
     connections: Places,
     forwards: Places,
@@ -44,6 +44,14 @@ pub(crate) struct Shares {
     lines: Lines,
     pub(crate) egress: Option<Egress>,
     pub(crate) overload: Arc<Overload>,
+    limits: Arc<EdgeLimits>,
+    now: Now,
+}
+
+impl fmt::Debug for Shares {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shares").field("sites", &self.parts.len()).finish_non_exhaustive()
+    }
 }
 
 /// One site's part.
@@ -132,7 +140,7 @@ impl Part {
         self.trouble.is_over(now, limits.calm_after_ms)
     }
 
-    fn note_trouble(&self, now: Tick, limits: &EdgeLimits) {
+    pub(crate) fn note_trouble(&self, now: Tick, limits: &EdgeLimits) {
         self.trouble.note(now, limits.calm_after_ms);
     }
 }
@@ -173,7 +181,11 @@ impl Visit<'_> {
 }
 
 impl Shares {
-    pub(crate) fn new(sites: &Sites, overload: &Arc<Overload>, limits: &EdgeLimits) -> Self {
+    pub(crate) fn new(
+        sites: &Sites,
+        overload: &Arc<Overload>,
+        (limits, now): (&Arc<EdgeLimits>, &Now),
+    ) -> Self {
         let parts: Vec<_> = sites.all().iter().map(|route| Arc::clone(&route.part)).collect();
         let weights = || parts.iter().map(|part| part.weight());
         let most = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -183,6 +195,8 @@ impl Shares {
             lines: Lines::default(),
             egress: Egress::new(limits, weights()),
             overload: Arc::clone(overload),
+            limits: Arc::clone(limits),
+            now: now.clone(),
             parts,
         }
     }
@@ -190,13 +204,15 @@ impl Shares {
     /// Charges a connection to the site that it turns out to be for. Says whether it may stay: one
     /// beyond the site's share may where the site knows its client.
     pub(crate) fn settle_in(&self, conn: &Conn, visit: &Visit<'_>, limits: &EdgeLimits) -> bool {
-        conn.stake.serve(visit.route.id);
+        let part = &visit.route.part;
+        if conn.stake.serve(visit.route.id) {
+            // Each site knows its own visitors only.
+            conn.stake.note_known(visit.is_known(limits));
+        }
         if conn.stake.home().is_some() {
             return true;
         }
-        let part = &visit.route.part;
-        let is_known = visit.is_known(limits);
-        conn.stake.note_known(is_known);
+        let is_known = conn.stake.is_known();
         if self.connections.charge(&part.connections).is_err() {
             part.note_trouble(visit.now, limits);
             let stays = is_known && self.connections.charge_kept(&part.connections).is_ok();
@@ -205,13 +221,22 @@ impl Shares {
                 return false;
             }
         }
-        conn.stake.settle(visit.route.id);
-        true
+        let is_settled = conn.stake.settle(visit.route.id);
+        if !is_settled {
+            // Another request of its was quicker; or the connection has gone, and this is one of its
+            // streams that has not heard of it.
+            self.connections.uncharge(&part.connections);
+        }
+        is_settled || conn.stake.home().is_some()
     }
 
-    /// Whether a connection's site holds more connections than its share.
+    /// Whether a connection is one of a site that holds more than its share; or one that never said
+    /// for whom it is, of which there may be thousands.
     pub(crate) fn is_over(&self, conn: &Conn) -> bool {
-        conn.stake.home().is_some_and(|part| self.connections.is_over(&part.connections))
+        match conn.stake.home() {
+            Some(part) => self.connections.is_over(&part.connections),
+            None => !conn.has_asked(),
+        }
     }
 }
 
@@ -232,7 +257,7 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        match self.conn.stake.home() {
+        match self.conn.stake.leave_home() {
             Some(part) => self.shares.connections.give_back(&part.connections),
             None => self.shares.connections.leave(),
         }

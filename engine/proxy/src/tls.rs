@@ -142,6 +142,8 @@ impl Secrecy {
         if !is_welcome(hello.sni.as_deref()) {
             return Err(Failed::Unwelcome);
         }
+        // The signature is another step, for which its site may have to wait.
+        tokio::task::yield_now().await;
         let stream = Replayed::new(heard, io);
         let bounded = |session: &mut rustls::ServerConnection| {
             session.set_buffer_limit(Some(UNSENT_BYTES_MAX));

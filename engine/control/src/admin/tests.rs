@@ -43,9 +43,19 @@ impl Server {
                     archive: Archive::new(std::path::Path::new("none")),
                 });
                 let still = Arc::default();
+                let metrics: Metrics = Arc::new(String::new);
                 let upgrade: Upgrade = Arc::new(|| tokio::sync::oneshot::channel().1);
-                let desk =
-                    Desk { bell: ringing, still, upgrade, status, enable, bans, levels, history };
+                let desk = Desk {
+                    bell: ringing,
+                    still,
+                    upgrade,
+                    metrics,
+                    status,
+                    enable,
+                    bans,
+                    levels,
+                    history,
+                };
                 serve(listener, desk, stopped).await.unwrap();
             });
         });

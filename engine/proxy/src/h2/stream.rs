@@ -214,7 +214,11 @@ impl<S: Transport> AsyncWrite for MeteredStream<S> {
         if this.aborted {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let bytes = ready!(this.conn.stake.poll_send(&this.conn, bytes, cx));
+        let Poll::Ready(bytes) = this.conn.stake.poll_send(&this.conn, bytes, cx) else {
+            this.conn.note_moving();
+            this.write_pace.pause(Instant::now());
+            return Poll::Pending;
+        };
         match Pin::new(&mut this.io).poll_write(cx, bytes) {
             Poll::Ready(Ok(wrote)) => {
                 this.conn.stake.note_sent(&this.conn, wrote);

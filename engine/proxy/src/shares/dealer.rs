@@ -1,7 +1,8 @@
 //! Dealing out what flows: who may go on now, and who waits for the next moment.
 //!
 //! A [`Sheet`] says what each site has left; those of a site that has nothing wait in its line,
-//! known clients first, and each tick lets as many go on as what was dealt out will do for. A tick
+//! known clients first (of eight calls, seven), and each tick calls as many as what was dealt out
+//! will do for. A tick
 //! is a millisecond or a few: that is for how long a site that needs little waits behind those that
 //! want all.
 
@@ -10,12 +11,16 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
-use seawall_state::{Class, Line, Offer, Sheet};
+use seawall_state::{Class, Line, Sheet};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// How much of the last step's cost the reckoned cost of the next takes on: one part in so many.
 const SMOOTHED: u64 = 8;
+
+/// One call in so many is for the worst class: a film that a known client watches must not keep
+/// everybody else waiting until it ends.
+const WORST_EVERY: u64 = 8;
 
 /// Where one that uses what flows stands.
 #[derive(Debug, Default)]
@@ -42,6 +47,7 @@ struct SiteQueue {
     line: Line<Waiter>,
     /// What one of the site uses at a time, as a mean of the last ones.
     step: u64,
+    calls: u64,
 }
 
 #[derive(Debug)]
@@ -66,7 +72,7 @@ pub(crate) struct Dealer {
 impl Dealer {
     /// Deals out from `sheet`; a step is reckoned with at `step` until one was seen.
     pub(crate) fn new(sheet: Sheet, sites: usize, step: u64) -> Self {
-        let queue = || SiteQueue { line: Line::new(usize::MAX), step };
+        let queue = || SiteQueue { line: Line::new(usize::MAX), step, calls: 0 };
         let queues = std::iter::repeat_with(queue).take(sites).collect();
         let table = Table { sheet, queues, waiting: Vec::new(), dealt: Instant::now() };
         Self { table: Mutex::new(table), bell: Notify::new(), rate: AtomicU8::new(100) }
@@ -79,28 +85,19 @@ impl Dealer {
         (pass, class): (&Arc<Pass>, impl FnOnce() -> Class),
         cx: &Context<'_>,
     ) -> Poll<()> {
-        match pass.0.load(Relaxed) {
-            MAY => {
-                pass.0.store(FREE, Relaxed);
-                return Poll::Ready(());
-            }
-            WAITS => return Poll::Pending,
-            _ => {}
+        let was = pass.0.load(Relaxed);
+        if was == WAITS {
+            return Poll::Pending;
         }
         let mut table = self.table.lock();
-        if table.may_go_on(site) {
-            return Poll::Ready(());
-        }
-        table.refill(self.rate.load(Relaxed));
-        if table.may_go_on(site) {
+        // Who was called may find that others, called with it, have used up what there was.
+        if table.may_go_on(site, was == MAY) {
+            pass.0.store(FREE, Relaxed);
             return Poll::Ready(());
         }
         pass.0.store(WAITS, Relaxed);
         let waiter = Waiter { pass: Arc::clone(pass), waker: cx.waker().clone() };
-        if !table.wait(site, class(), waiter) {
-            pass.0.store(FREE, Relaxed);
-            return Poll::Ready(());
-        }
+        table.wait(site, (class(), was == MAY), waiter);
         drop(table);
         self.bell.notify_one();
         Poll::Pending
@@ -111,7 +108,8 @@ impl Dealer {
         let mut table = self.table.lock();
         table.sheet.spend(site, units);
         if let Some(queue) = table.queues.get_mut(site) {
-            queue.step = queue.step.saturating_sub(queue.step / SMOOTHED) + units / SMOOTHED;
+            let sum = queue.step.saturating_mul(SMOOTHED - 1).saturating_add(units);
+            queue.step = sum.div_ceil(SMOOTHED);
         }
     }
 
@@ -136,10 +134,10 @@ impl Dealer {
 }
 
 impl Table {
-    /// Whether a newcomer of `site` may: not before those who wait.
-    fn may_go_on(&self, site: usize) -> bool {
+    /// Whether one of `site` may: a newcomer not before those who wait.
+    fn may_go_on(&self, site: usize, was_called: bool) -> bool {
         let Some(queue) = self.queues.get(site) else { return true };
-        queue.line.is_empty() && self.sheet.has_left(site)
+        (was_called || queue.line.is_empty()) && self.sheet.has_left(site)
     }
 
     fn refill(&mut self, percent: u8) {
@@ -153,13 +151,18 @@ impl Table {
         self.sheet.refill(elapsed_us.saturating_mul(u64::from(percent)) / 100);
     }
 
-    fn wait(&mut self, site: usize, class: Class, waiter: Waiter) -> bool {
-        let Some(queue) = self.queues.get_mut(site) else { return false };
+    /// Lets one wait, in front where it was called before. Nobody is refused: there are no more of
+    /// them than connections and streams.
+    fn wait(&mut self, site: usize, (class, was_called): (Class, bool), waiter: Waiter) {
+        let Some(queue) = self.queues.get_mut(site) else { return };
         if queue.line.is_empty() {
             self.waiting.push(site);
         }
-        // Nobody is refused: there are no more of them than connections.
-        matches!(queue.line.offer(class, waiter), Offer::Waits)
+        if was_called {
+            queue.line.put_back(class, waiter);
+        } else {
+            queue.line.offer(class, waiter);
+        }
     }
 
     fn release(&mut self) {
@@ -168,7 +171,12 @@ impl Table {
             let Some(queue) = queues.get_mut(*site) else { continue };
             let steps = sheet.left(*site).div_ceil(queue.step.max(1));
             for _ in 0..steps {
-                let Some(Waiter { pass, waker }) = queue.line.call() else { break };
+                queue.calls = queue.calls.wrapping_add(1);
+                let next = match queue.calls % WORST_EVERY {
+                    0 => queue.line.call_worst(),
+                    _ => queue.line.call(),
+                };
+                let Some(Waiter { pass, waker }) = next else { break };
                 pass.0.store(MAY, Relaxed);
                 waker.wake();
             }

@@ -25,6 +25,9 @@ use crate::counters::count;
 /// The most that one write may take: a turn of one must not be everybody's wait.
 pub(crate) const WRITE_BYTES_MAX: usize = 16 << 10;
 
+/// From one look to the next of a worker that heard nothing.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// What may be sent.
 #[derive(Debug)]
 pub(crate) struct Egress {
@@ -65,11 +68,12 @@ impl Egress {
         }
     }
 
-    /// Deals out, for as long as the worker lives that it runs on.
+    /// Deals out, for as long as the worker lives that it runs on. One of them hears that somebody
+    /// waits; the others look now and then whether it still lives.
     pub(crate) async fn run(shares: Arc<super::Shares>) {
         let Some(egress) = &shares.egress else { return };
         loop {
-            egress.dealer.rung().await;
+            let _unheard = tokio::time::timeout(LOOK, egress.dealer.rung()).await;
             while egress.dealer.tick() {
                 tokio::time::sleep(Duration::from_millis(egress.tick_ms)).await;
             }

@@ -44,6 +44,10 @@ const H2_REQUEST_NS: u64 = 60_000;
 const RATE_MIN: u8 = 25;
 /// The most: the rest is for what is no step of a site's.
 const RATE_MAX: u8 = 98;
+/// As late as a worker can be, in microseconds.
+const LATE_US_MAX: u64 = 100_000;
+/// Milliseconds of waiting for the processor from which on a site counts as in trouble.
+const TROUBLE_MS: u128 = 20;
 /// The pause between ticks while the worker has little to do, in milliseconds.
 const CALM_TICK_MS: u64 = 10;
 
@@ -97,7 +101,8 @@ impl Processor {
         // The timer itself is as coarse as a millisecond.
         let due = Duration::from_millis(pause_ms.saturating_add(1));
         let late = took.saturating_sub(due);
-        let late_us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
+        // One that stood still for a second is as late as can be, and not ten times that.
+        let late_us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX).min(LATE_US_MAX);
         let mean = self.late_us.load(Relaxed);
         self.late_us.store(mean - mean / 8 + late_us / 8, Relaxed);
         let rate = if late_us > limits.cpu_late_us_max {
@@ -111,7 +116,7 @@ impl Processor {
 
     /// Waits for one request's turn over HTTP/2, and charges it.
     pub(crate) async fn take_turn(&self, conn: &Conn) {
-        let Some(site) = conn.stake.site() else { return };
+        let Some(site) = conn.stake.site().filter(|_| !conn.is_ended()) else { return };
         let pass = Arc::default();
         let mut has_waited = false;
         std::future::poll_fn(|cx| {
@@ -124,6 +129,11 @@ impl Processor {
             conn.stake.count(|counts| count(&counts.cpu_waits));
         }
         self.charge(conn, H2_REQUEST_NS);
+    }
+
+    /// Charges what was done since `began`.
+    pub(crate) fn charge_since(&self, conn: &Conn, began: Instant) {
+        self.charge(conn, u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
     }
 
     fn charge(&self, conn: &Conn, ns: u64) {
@@ -142,22 +152,33 @@ pub(crate) struct Measured<F> {
     life: Pin<Box<F>>,
     conn: Arc<Conn>,
     processor: Arc<Processor>,
+    /// Since when it waits for its turn.
+    waits_since: Option<Instant>,
 }
 
 impl<F> Measured<F> {
     pub(crate) fn new(life: F, conn: Arc<Conn>, processor: Arc<Processor>) -> Self {
-        Self { life: Box::pin(life), conn, processor }
+        Self { life: Box::pin(life), conn, processor, waits_since: None }
     }
 
-    fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
-        let conn = &self.conn;
-        let Some(site) = conn.stake.site().filter(|_| !conn.is_ended()) else {
+    fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let stake = &self.conn.stake;
+        let Some(site) = stake.site().filter(|_| !self.conn.is_ended()) else {
             return Poll::Ready(());
         };
-        let was_waiting = conn.stake.cpu.is_waiting();
-        let polled = self.processor.dealer.poll(site, (&conn.stake.cpu, || conn.stake.class()), cx);
-        if polled.is_pending() && !was_waiting {
-            conn.stake.count(|counts| count(&counts.cpu_waits));
+        let polled = self.processor.dealer.poll(site, (&stake.cpu, || stake.class()), cx);
+        match (polled, self.waits_since) {
+            (Poll::Pending, None) => {
+                stake.count(|counts| count(&counts.cpu_waits));
+                self.waits_since = Some(Instant::now());
+            }
+            (Poll::Ready(()), Some(since)) => {
+                self.waits_since = None;
+                if since.elapsed().as_millis() >= TROUBLE_MS {
+                    stake.note_trouble();
+                }
+            }
+            _ => {}
         }
         polled
     }

@@ -9,7 +9,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, fence};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -47,9 +48,9 @@ pub(crate) struct Seat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoSeat;
 
+/// An exchange: nothing else waits.
 #[derive(Debug)]
 struct Waiter {
-    stay: Stay,
     give: oneshot::Sender<Seat>,
 }
 
@@ -65,6 +66,16 @@ pub(super) struct Lines {
     queues: Mutex<BTreeMap<SiteId, Queue>>,
     /// Sites of whom somebody waits; looked at without the lock.
     sites: AtomicUsize,
+    /// Whether somebody waits for a place among those of all sites, and not at its own origins.
+    is_tight: AtomicBool,
+}
+
+impl Lines {
+    /// Forgets the lines of which nobody is left.
+    fn settle(&self, queues: &mut BTreeMap<SiteId, Queue>) {
+        queues.retain(|_, queue| !queue.line.is_empty());
+        self.sites.store(queues.len(), SeqCst);
+    }
 }
 
 impl Seat {
@@ -82,7 +93,7 @@ impl Drop for Seat {
         self.route.leave(self.stay);
         self.shares.forwards.give_back(&self.route.part.forwards);
         if self.is_told {
-            self.shares.pass_on();
+            self.shares.pass_on(&self.route);
         }
     }
 }
@@ -115,9 +126,9 @@ impl Shares {
         limits: &EdgeLimits,
     ) -> Result<Seat, NoSeat> {
         let (route, counts) = (visit.route, &visit.route.part.counts);
-        if !self.somebody_waits(route)
-            && let Some(seat) = self.take(route, stay)
-        {
+        // Nobody overtakes; those who do not wait have nobody before them.
+        let is_first = stay != Stay::Exchange || counts.queued.load(Relaxed) == 0;
+        if is_first && let Some(seat) = self.take(route, stay) {
             return Ok(seat);
         }
         route.part.note_trouble(visit.now, limits);
@@ -127,14 +138,14 @@ impl Shares {
         }
         let class = visit.class(under_way(), limits);
         let (give, given) = oneshot::channel();
-        let waiter = Waiter { stay, give };
+        let waiter = Waiter { give };
         let _waiting = Waiting::new(route);
         if !self.offer(route, class, waiter, limits) {
             count(&counts.queue_full);
             return Err(NoSeat);
         }
         // What came free in between was not told to us.
-        self.pass_on();
+        self.pass_on(route);
         let within = Duration::from_millis(limits.queue_ms);
         match tokio::time::timeout(within, given).await {
             Ok(Ok(seat)) => {
@@ -152,16 +163,13 @@ impl Shares {
         }
     }
 
-    fn somebody_waits(&self, route: &Route) -> bool {
-        self.lines.sites.load(Relaxed) > 0 && self.lines.queues.lock().contains_key(&route.id)
-    }
-
     /// Takes a place, if there is one.
     fn take(self: &Arc<Self>, route: &Arc<Route>, stay: Stay) -> Option<Seat> {
         if !route.enter(stay) {
             return None;
         }
         if self.forwards.take(&route.part.forwards).is_err() {
+            self.lines.is_tight.store(true, SeqCst);
             route.leave(stay);
             return None;
         }
@@ -182,51 +190,56 @@ impl Shares {
             route: Arc::clone(route),
             line: Line::new(limits.queue_max),
         });
-        let offer = match queue.line.offer(class, waiter) {
-            Offer::Full(waiter) => {
-                // Some may have gone; they are not told apart until somebody needs their room.
-                queue.line.retain(|waiter| !waiter.give.is_closed());
-                queue.line.offer(class, waiter)
-            }
-            offer => offer,
-        };
+        if queue.line.is_full() {
+            // Some may have gone; they are not told apart until somebody needs their room.
+            queue.line.retain(|waiter| !waiter.give.is_closed());
+        }
+        let offer = queue.line.offer(class, waiter);
         // One that lost its place is told by its end of the channel.
         let is_in = !matches!(offer, Offer::Full(_));
-        queues.retain(|_, queue| !queue.line.is_empty());
-        self.lines.sites.store(queues.len(), Relaxed);
+        self.lines.settle(&mut queues);
         is_in
     }
 
-    /// Gives the places that are free to those who wait for them.
-    pub(crate) fn pass_on(self: &Arc<Self>) {
-        if self.lines.sites.load(Relaxed) == 0 {
+    /// Gives the places that are free to those who wait for them. While only a site's own origins are
+    /// short of places, the next in its line is all that can have one of `route`'s; where the host is
+    /// short of them, the site that holds the least for its weight goes first.
+    pub(crate) fn pass_on(self: &Arc<Self>, route: &Route) {
+        fence(SeqCst);
+        if self.lines.sites.load(SeqCst) == 0 {
             return;
         }
         let mut queues = self.lines.queues.lock();
-        while self.pass_one_on(&mut queues) {}
-        queues.retain(|_, queue| !queue.line.is_empty());
-        self.lines.sites.store(queues.len(), Relaxed);
+        if self.lines.is_tight.swap(false, SeqCst) {
+            while self.pass_to_least(&mut queues) {}
+        } else if let Some(queue) = queues.get_mut(&route.id) {
+            while self.pass_to(queue) {}
+        }
+        self.lines.settle(&mut queues);
     }
 
     /// Gives one place to the site that holds the least for its weight; says whether there was one.
-    fn pass_one_on(self: &Arc<Self>, queues: &mut BTreeMap<SiteId, Queue>) -> bool {
-        let mut waiting: Vec<&mut Queue> =
-            queues.values_mut().filter(|queue| !queue.line.is_empty()).collect();
+    fn pass_to_least(self: &Arc<Self>, queues: &mut BTreeMap<SiteId, Queue>) -> bool {
+        let mut waiting: Vec<&mut Queue> = queues.values_mut().collect();
         waiting.sort_by_cached_key(|queue| queue.route.part.forwards.load());
-        for queue in waiting {
-            let Some(mut seat) = self.take(&queue.route, Stay::Exchange) else { continue };
-            // The lock is held: a place that nobody takes is not told of again.
-            seat.is_told = false;
-            while let Some(waiter) = queue.line.call() {
-                seat.stay = waiter.stay;
-                seat.is_told = true;
-                match waiter.give.send(seat) {
-                    Ok(()) => return true,
-                    Err(back) => seat = back,
-                }
-                seat.is_told = false;
+        waiting.into_iter().any(|queue| self.pass_to(queue))
+    }
+
+    /// Gives one place to a site's next; says whether there was one for somebody.
+    fn pass_to(self: &Arc<Self>, queue: &mut Queue) -> bool {
+        if queue.line.is_empty() {
+            return false;
+        }
+        let Some(mut seat) = self.take(&queue.route, Stay::Exchange) else { return false };
+        while let Some(waiter) = queue.line.call() {
+            seat.is_told = true;
+            match waiter.give.send(seat) {
+                Ok(()) => return true,
+                Err(back) => seat = back,
             }
         }
+        // The lock is held: a place that nobody takes is not told of again.
+        seat.is_told = false;
         false
     }
 }

@@ -15,6 +15,8 @@ use crate::conn::Conn;
 
 /// In place of a site: none is known yet.
 const NONE: u32 = u32::MAX;
+/// In place of a site: the connection has ended. Both are more than there can be sites.
+const GONE: u32 = u32::MAX - 1;
 
 /// A connection's stake.
 #[derive(Debug)]
@@ -58,14 +60,37 @@ impl Stake {
         self.part_of(&self.home)
     }
 
-    /// Notes the site that it is charged to.
-    pub(super) fn settle(&self, site: SiteId) {
-        self.home.store(site.0, Relaxed);
+    /// Notes the site that it is charged to, once; says whether this was the time.
+    pub(super) fn settle(&self, site: SiteId) -> bool {
+        self.home.compare_exchange(NONE, site.0, Relaxed, Relaxed).is_ok()
     }
 
-    /// Notes for whom it uses what flows, and whether the site knows its client.
-    pub(crate) fn serve(&self, site: SiteId) {
-        self.current.store(site.0, Relaxed);
+    /// The part of the site that it was charged to; from here on it is charged to none.
+    pub(super) fn leave_home(&self) -> Option<&Arc<Part>> {
+        let site = self.home.swap(GONE, Relaxed);
+        self.shares.get()?.parts.get(site as usize)
+    }
+
+    /// Whether it is charged to another site than this.
+    pub(crate) fn is_anothers(&self, site: SiteId) -> bool {
+        let home = self.home.load(Relaxed);
+        home != NONE && home != site.0
+    }
+
+    /// Notes for whom it uses what flows from here on; says whether that is another than before.
+    pub(crate) fn serve(&self, site: SiteId) -> bool {
+        self.current.swap(site.0, Relaxed) != site.0
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known.load(Relaxed)
+    }
+
+    /// Notes that its site does not get what it needs.
+    pub(super) fn note_trouble(&self) {
+        if let (Some(shares), Some(part)) = (self.shares.get(), self.part_of(&self.current)) {
+            part.note_trouble((shares.now)(), &shares.limits);
+        }
     }
 
     pub(super) fn note_known(&self, is_known: bool) {
@@ -79,7 +104,7 @@ impl Stake {
 
     /// Where it stands in a line.
     pub(super) fn class(&self) -> Class {
-        Class::of(self.is_known.load(Relaxed))
+        Class::of(self.is_known())
     }
 
     /// Counts something for the site whose flow it uses.

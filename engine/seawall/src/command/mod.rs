@@ -13,6 +13,7 @@ mod history;
 mod level;
 mod mend;
 mod reload;
+mod report;
 mod rule;
 mod run;
 mod service;

@@ -10,22 +10,21 @@ use std::time::Duration;
 use clap::Args;
 use seawall_control::{
     CertificateText, CertificateWatch, Certificates, Config, ControlPlane, EdgeReport, Estate,
-    First, Keeper, MemoryWatch, Socket, Taker, Upgrade, Upgraded, clock, keep_to_ourselves,
-    raise_open_files, random_seed, read_certificates,
+    First, Keeper, MemoryWatch, Outside, Socket, Taker, Upgrade, Upgraded, clock,
+    keep_to_ourselves, raise_open_files, random_seed, read_certificates,
 };
 use seawall_model::Now;
 use seawall_proxy::{
-    BadHead, ClientHeader, DataPlane, Door, Drained, EdgeConfig, EdgeLimits, EdgeSnapshot,
-    Identities, IdentityError, Listening, MemoryGauge, MemoryUsed, OriginSnapshot, PemPair,
-    Running, Shown, Site, SiteSnapshot, TrustedProxies,
+    ClientHeader, DataPlane, Door, Drained, EdgeConfig, EdgeLimits, Identities, IdentityError,
+    Listening, MemoryGauge, MemoryUsed, PemPair, Running, Shown, Site, TrustedProxies,
 };
 use seawall_state::{RECORDS_MAX, Ring, StateLimits};
-use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use super::ConfigFile;
 use super::files::fit;
+use super::report::{described, edge_report};
 use super::service::{self, Service};
 use super::upgrade::hand_over;
 use crate::exit::{Exit, fail, tell};
@@ -166,7 +165,8 @@ fn start(
     let (sites, origins) = (data.sites(), data.origins());
     let edge: EdgeReport =
         Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &origins()));
-    let control = ControlPlane::start(config, first, (edge, upgrade), now);
+    let outside = Outside { edge, described: described(), upgrade };
+    let control = ControlPlane::start(config, first, outside, now);
     let mut control = control.map_err(|e| wrong(&e))?;
     let running = data.start().map_err(|e| wrong(&e))?;
     if let Some(taker) = taker {
@@ -179,8 +179,9 @@ fn start(
 /// How much memory is used, where there is a limit to hold it against.
 fn memory(config: &Config) -> Option<MemoryGauge> {
     let watch = MemoryWatch::find(config.limits.memory_bytes_max);
-    let most = watch.most()?;
-    Some(Arc::new(move || Some(MemoryUsed { bytes: watch.used()?, most })))
+    let is_bounded = watch.is_bounded();
+    let gauge = move || watch.used_of().map(|(bytes, most)| MemoryUsed { bytes, most });
+    is_bounded.then(|| -> MemoryGauge { Arc::new(gauge) })
 }
 
 /// Says that this process serves, and has whoever asks find it.
@@ -232,52 +233,6 @@ fn identities(texts: &[CertificateText]) -> Result<Identities, IdentityError> {
         key: of.key.clone(),
     };
     Identities::read(&texts.iter().map(pair).collect::<Vec<_>>())
-}
-
-/// The data plane's counters, its sites and their origins, for the status.
-fn edge_report(
-    counters: &EdgeSnapshot,
-    sites: &[SiteSnapshot],
-    origins: &[OriginSnapshot],
-) -> Value {
-    let refused = BadHead::ALL.iter().zip(counters.heads_refused);
-    let refused: Value = refused.map(|(why, count)| (why.word(), count)).collect();
-    let named = counters.named().into_iter().map(|(name, count)| (name, Value::from(count)));
-    let sites: Value = sites.iter().map(site_report).collect();
-    let origins: Value = origins.iter().map(origin_report).collect();
-    let left_out: Value = logger::swallowed().into_iter().collect();
-    let more = [
-        ("heads_refused", refused),
-        ("sites", sites),
-        ("origins", origins),
-        ("log_lines_left_out", left_out),
-    ];
-    named.chain(more).collect()
-}
-
-fn origin_report(of: &OriginSnapshot) -> Value {
-    json!({
-        "site": of.site,
-        "address": of.address.to_string(),
-        "state": of.state.word(),
-        "since_ms": of.since_ms,
-        "in_flight": of.in_flight,
-        "sent": of.sent,
-        "failed": of.failed,
-        "falls": of.falls,
-    })
-}
-
-/// What one site has of what all share.
-fn site_report(of: &SiteSnapshot) -> Value {
-    let numbers =
-        of.now.iter().chain(&of.total).map(|(name, number)| (*name, Value::from(*number)));
-    let told = [
-        ("name", Value::from(&*of.name)),
-        ("share", Value::from(of.share)),
-        ("is_calm", Value::from(of.is_calm)),
-    ];
-    told.into_iter().chain(numbers).collect()
 }
 
 fn first(config: &Config, now: &Now, inherits: bool) -> Result<First, Exit> {

@@ -1,5 +1,7 @@
 //! `seawall status`: what the running server does.
 
+mod sites;
+
 use std::time::Duration;
 
 use clap::Args;
@@ -21,6 +23,9 @@ pub(crate) struct Status {
     /// Print all of it, as JSON
     #[arg(long)]
     json: bool,
+    /// Show the sites at which nothing happens, too
+    #[arg(long, conflicts_with = "json")]
+    all: bool,
 }
 
 impl Status {
@@ -31,6 +36,7 @@ impl Status {
                 say(format!("{status:#}"));
             } else {
                 human(&status).iter().for_each(say);
+                sites::lines(&status, self.all).iter().for_each(say);
             }
             Ok(Exit::Fine)
         })

@@ -4,8 +4,8 @@
 //! takes the place of the last of the worst class below its own. So a flood of the worst class
 //! cannot keep anybody else out of the line, nor hold the line up.
 //!
-//! Where this does not protect you: the worst class can starve while better ones come. It is refused
-//! by its deadline then, and told when to come again.
+//! Where this does not protect you: the worst class can starve while better ones come. Whoever keeps
+//! a line gives those who wait a deadline, or calls the worst class now and then.
 
 use std::collections::VecDeque;
 
@@ -77,7 +77,7 @@ impl<T> Line<T> {
     /// Lets one wait, if there is a place for it.
     pub fn offer(&mut self, class: Class, one: T) -> Offer<T> {
         let mut instead = None;
-        if self.len() >= self.most {
+        if self.is_full() {
             let below = self.classes.iter_mut().skip((class as usize).saturating_add(1));
             instead = below.rev().find_map(VecDeque::pop_back);
             if instead.is_none() {
@@ -88,6 +88,24 @@ impl<T> Line<T> {
             line.push_back(one);
         }
         instead.map_or(Offer::Waits, Offer::Instead)
+    }
+
+    /// Whether there is no more room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.most
+    }
+
+    /// Puts one that was called back to where it stood.
+    pub fn put_back(&mut self, class: Class, one: T) {
+        if let Some(line) = self.classes.get_mut(class as usize) {
+            line.push_front(one);
+        }
+    }
+
+    /// The first of the worst class.
+    pub fn call_worst(&mut self) -> Option<T> {
+        self.classes.iter_mut().rev().find_map(VecDeque::pop_front)
     }
 
     /// Whose turn it is.
@@ -134,6 +152,17 @@ mod tests {
         assert_eq!(line.offer(Class::First, 8), Offer::Full(8));
         assert_eq!(line.offer(Class::Second, 9), Offer::Full(9));
         assert_eq!(line.len(), 3);
+    }
+
+    #[test]
+    fn one_that_is_put_back_is_the_next_and_the_worst_can_be_called() {
+        let mut line = Line::new(9);
+        for (class, one) in [(Class::Second, 1), (Class::Second, 2), (Class::Third, 3)] {
+            line.offer(class, one);
+        }
+        let called = line.call().unwrap();
+        line.put_back(Class::Second, called);
+        assert_eq!((line.call(), line.call_worst(), line.call()), (Some(1), Some(3), Some(2)));
     }
 
     #[test]

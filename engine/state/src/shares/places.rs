@@ -148,6 +148,11 @@ impl Places {
         Err(NoPlace::Share)
     }
 
+    /// Takes a charge back; the place stays nobody's.
+    pub fn uncharge(&self, of: &Holder) {
+        decrease(&of.taken);
+    }
+
     /// Charges a site beyond its share, for somebody whom it knows: from half of what is kept free.
     ///
     /// # Errors

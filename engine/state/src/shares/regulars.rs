@@ -26,6 +26,9 @@ pub const REGULARS_MAX: usize = 1 << 18;
 /// Seconds for which a client is remembered: a month.
 pub const REGULAR_KEPT_S: u32 = 31 * 86_400;
 
+/// Seconds from a client's first visit after which another one keeps its place for it.
+const CAME_AGAIN_S: u32 = 60;
+
 /// One client of a site, in whole seconds since 1970: they last until 2106.
 #[derive(Debug, Clone, Copy, Default)]
 struct Regular {
@@ -37,17 +40,22 @@ fn seconds(at: Tick) -> u32 {
     u32::try_from(at.0 / 1_000).unwrap_or(u32::MAX)
 }
 
+impl Regular {
+    fn is_forgotten(&self, now: Tick) -> bool {
+        seconds(now).saturating_sub(self.seen_s) > REGULAR_KEPT_S
+    }
+}
+
 impl Entry for Regular {
     fn seen(&self) -> Tick {
         Tick(u64::from(self.seen_s).saturating_mul(1_000))
     }
 
+    /// One that came again is worth more than one that came once: strangers who each come once, to
+    /// whichever site, push out each other.
     fn standing(&self, now: Tick) -> Standing {
-        if seconds(now).saturating_sub(self.seen_s) > REGULAR_KEPT_S {
-            Standing::Idle
-        } else {
-            Standing::Live
-        }
+        let came_once = self.seen_s.saturating_sub(self.first_s) < CAME_AGAIN_S;
+        if came_once || self.is_forgotten(now) { Standing::Idle } else { Standing::Live }
     }
 }
 
@@ -55,6 +63,10 @@ impl Stored for Regular {
     fn store(&self, out: &mut Writer) {
         out.moment(Tick(u64::from(self.first_s).saturating_mul(1_000)));
         out.moment(self.seen());
+    }
+
+    fn is_missed(&self, now: Tick) -> bool {
+        !self.is_forgotten(now)
     }
 
     fn load(from: &mut Reader<'_>) -> Option<Self> {
@@ -109,7 +121,7 @@ impl Regulars {
         let now_s = seconds(now);
         let fresh = || Regular { first_s: now_s, seen_s: now_s };
         let came = |regular: &mut Regular| {
-            if regular.standing(now) == Standing::Idle {
+            if regular.is_forgotten(now) {
                 regular.first_s = now_s;
             }
             regular.seen_s = regular.seen_s.max(now_s);
@@ -123,9 +135,7 @@ impl Regulars {
     #[must_use]
     pub fn knows(&self, key: Key, since: Tick, after_ms: u64) -> bool {
         let before_s = seconds(Tick(since.0.saturating_sub(after_ms)));
-        let known = |regular: &Regular| {
-            regular.first_s <= before_s && regular.standing(since) != Standing::Idle
-        };
+        let known = |regular: &Regular| regular.first_s <= before_s && !regular.is_forgotten(since);
         self.table.get().and_then(|table| table.read(key, known)).unwrap_or(false)
     }
 
@@ -208,6 +218,19 @@ mod tests {
         regulars.note(one, later);
         assert!(!regulars.knows(one, later, MINUTE), "its first visit is forgotten");
         assert!(regulars.knows(one, later.plus_ms(MINUTE), MINUTE));
+    }
+
+    #[test]
+    fn strangers_who_come_once_push_out_nobody_who_came_again() {
+        let regulars = Regulars::new(64);
+        let (one, start) = (key("a", "192.0.2.1"), Tick::TEST_START);
+        regulars.note(one, start);
+        regulars.note(one, start.plus_ms(2 * MINUTE));
+        for n in 0..10_000_u32 {
+            let ip = std::net::Ipv4Addr::from(n.wrapping_add(0x0a00_0000)).to_string();
+            regulars.note(key("b", &ip), start.plus_ms(2 * MINUTE + u64::from(n)));
+        }
+        assert!(regulars.knows(one, start.plus_ms(3 * MINUTE), MINUTE));
     }
 
     #[test]

@@ -1,0 +1,56 @@
+//! What the data plane says of itself, as the status and the metrics have it.
+
+use seawall_control::{EdgeMetric, Kind};
+use seawall_proxy::{BadHead, Described, EdgeSnapshot, OriginSnapshot, SiteSnapshot};
+use serde_json::{Value, json};
+
+use crate::logger;
+
+/// The data plane's counters and its origins, for the status.
+pub(super) fn edge_report(
+    counters: &EdgeSnapshot,
+    sites: &[SiteSnapshot],
+    origins: &[OriginSnapshot],
+) -> Value {
+    let refused = BadHead::ALL.iter().zip(counters.heads_refused);
+    let refused: Value = refused.map(|(why, count)| (why.word(), count)).collect();
+    let named = counters.named().into_iter().map(|(name, count)| (name, Value::from(count)));
+    let sites: Value = sites.iter().map(site_report).collect();
+    let origins: Value = origins.iter().map(origin).collect();
+    let left_out: Value = logger::swallowed().into_iter().collect();
+    let more = [("sites", sites), ("origins", origins), ("log_lines_left_out", left_out)];
+    named.chain([("heads_refused", refused)]).chain(more).collect()
+}
+
+/// What the data plane's counters are, for the metrics.
+pub(super) fn described() -> Vec<EdgeMetric> {
+    let kind = |is_gauge| if is_gauge { Kind::Gauge } else { Kind::Counter };
+    let metric =
+        |of: Described| EdgeMetric { name: of.name, help: of.says, kind: kind(of.is_gauge) };
+    EdgeSnapshot::described().into_iter().map(metric).collect()
+}
+
+fn origin(of: &OriginSnapshot) -> Value {
+    json!({
+        "site": of.site,
+        "address": of.address.to_string(),
+        "state": of.state.word(),
+        "since_ms": of.since_ms,
+        "in_flight": of.in_flight,
+        "sent": of.sent,
+        "failed": of.failed,
+        "falls": of.falls,
+    })
+}
+
+/// What one site has of what all share.
+fn site_report(of: &SiteSnapshot) -> Value {
+    let numbers =
+        of.now.iter().chain(&of.total).map(|(name, number)| (*name, Value::from(*number)));
+    let told = [
+        ("name", Value::from(&*of.name)),
+        ("share", Value::from(of.share)),
+        ("is_calm", Value::from(of.is_calm)),
+    ];
+    told.into_iter().chain(numbers).collect()
+}
