@@ -194,7 +194,7 @@ impl Conn {
 
     /// How long it may wait for a request.
     pub(crate) fn idle_ms(&self, limits: &EdgeLimits) -> u64 {
-        self.stake.idle_ms(self.has_asked.load(Relaxed), limits)
+        self.stake.idle_ms(self, limits)
     }
 
     /// Notes that a request came.

@@ -2,7 +2,7 @@
 //!
 //! Ten times a second, and fifty times when it gets close, each is looked at as a percentage of what
 //! there is, and the worst decides the step ([`Step`]). *Tight*: a connection that waits for a
-//! request is ended after two seconds. *Scarce*: clients whom no site knows are reset at accept, and
+//! request is ended after two seconds, where it never had one or its site has more than its share. *Scarce*: clients whom no site knows are reset at accept, and
 //! their requests on connections that they have are answered 503 before a body is read. *Last*:
 //! whatever waits between two requests is ended at once, and so are the answers that their clients
 //! do not take, the longest first.
@@ -22,6 +22,7 @@ use seawall_model::{Client, Tick};
 use seawall_state::{Regulars, State, Step, StepTerms};
 
 use crate::EdgeLimits;
+use crate::conn::Conn;
 use crate::counters::count;
 use crate::edge::Edge;
 use crate::registry::Registry;
@@ -36,6 +37,17 @@ pub struct MemoryUsed {
     pub bytes: u64,
     /// Bytes at which the process is ended, or would be too large for its host.
     pub most: u64,
+}
+
+/// Who waits for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// Somebody who never asked.
+    Unheard,
+    /// Somebody of a site that holds no more connections than its share.
+    WithinShare,
+    /// Somebody of one that holds more.
+    BeyondShare,
 }
 
 /// Lateness of a worker, in microseconds, that counts as all of its processor being used: a tenth of
@@ -80,12 +92,14 @@ impl Overload {
         self.late_us.fetch_max(late_us, Relaxed);
     }
 
-    /// How long a connection may wait for a request; its first has to have the time to come.
-    pub(crate) fn idle_ms(&self, has_asked: bool, limits: &EdgeLimits) -> u64 {
-        match self.step() {
-            Step::Calm => limits.idle_ms,
-            Step::Last if has_asked => 0,
-            Step::Tight | Step::Scarce | Step::Last => limits.idle_ms.min(limits.idle_tight_ms),
+    /// How long a connection may wait for a request. Its first has to have the time to come, and
+    /// while it is only tight, whoever has no more than a share is left in peace: closing a kept
+    /// connection can meet its client's next request.
+    pub(crate) fn idle_ms(&self, of: Waits, limits: &EdgeLimits) -> u64 {
+        match (self.step(), of) {
+            (Step::Calm, _) | (Step::Tight, Waits::WithinShare) => limits.idle_ms,
+            (Step::Last, Waits::WithinShare | Waits::BeyondShare) => 0,
+            _ => limits.idle_ms.min(limits.idle_tight_ms),
         }
     }
 
@@ -115,7 +129,8 @@ impl Overload {
                 percent.saturating_add(CLOSE_PERCENT) >= edge.limits.overload_tight_percent;
             pause_ms = edge.limits.overload_look_ms / if is_close { CLOSE_TIMES } else { 1 };
             if step > Step::Calm {
-                let idle_ms = |has_asked| edge.overload.idle_ms(has_asked, &edge.limits);
+                let idle_ms =
+                    |conn: &Conn| edge.overload.idle_ms(edge.shares.waits(conn), &edge.limits);
                 for registry in registries.iter() {
                     let (idle, stalled) = registry.relieve(step, idle_ms, &edge.limits);
                     edge.counters.overload_idle_closed.fetch_add(idle, Relaxed);
@@ -196,10 +211,11 @@ mod tests {
         let (overload, limits) = (Overload::default(), EdgeLimits::default());
         let idle = |step: Step| {
             overload.step.store(step as u8, Relaxed);
-            [false, true].map(|has_asked| overload.idle_ms(has_asked, &limits))
+            [Waits::Unheard, Waits::WithinShare, Waits::BeyondShare]
+                .map(|of| overload.idle_ms(of, &limits))
         };
         let [calm, tight, scarce, last] = Step::ALL.map(idle);
-        assert_eq!((calm, tight), ([15_000; 2], [2_000; 2]));
-        assert_eq!((scarce, last), ([2_000; 2], [2_000, 0]));
+        assert_eq!((calm, tight), ([15_000; 3], [2_000, 15_000, 2_000]));
+        assert_eq!((scarce, last), ([2_000; 3], [2_000, 0, 0]));
     }
 }

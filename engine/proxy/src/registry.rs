@@ -87,13 +87,13 @@ impl Registry {
     pub(crate) fn relieve(
         &self,
         step: Step,
-        idle_ms: impl Fn(bool) -> u64,
+        idle_ms: impl Fn(&Conn) -> u64,
         limits: &EdgeLimits,
     ) -> (u64, u64) {
         let live = self.0.lock();
         let open = || live.conns.iter().filter(|conn| !conn.is_ended());
-        let too_long = |of: Idleness| of.waited_ms >= idle_ms(!of.never_asked);
-        let waits = |conn: &&Arc<Conn>| conn.idleness().is_some_and(too_long);
+        let waits =
+            |conn: &&Arc<Conn>| conn.idleness().is_some_and(|of| of.waited_ms >= idle_ms(conn));
         let idle = open().filter(waits).map(|conn| conn.end()).count() as u64;
         if step < Step::Last {
             return (idle, 0);

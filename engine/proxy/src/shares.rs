@@ -29,7 +29,7 @@ use seawall_state::{Class, Holder, Places, Regulars, State};
 use crate::EdgeLimits;
 use crate::conn::Conn;
 use crate::counters::count;
-use crate::overload::Overload;
+use crate::overload::{Overload, Waits};
 use crate::sites::Route;
 use crate::sites::Sites;
 use egress::Egress;
@@ -228,6 +228,15 @@ impl Shares {
             self.connections.uncharge(&part.connections);
         }
         is_settled || conn.stake.home().is_some()
+    }
+
+    /// What would be lost with a connection that waits for a request.
+    pub(crate) fn waits(&self, conn: &Conn) -> Waits {
+        match (conn.has_asked(), self.is_over(conn)) {
+            (false, _) => Waits::Unheard,
+            (true, true) => Waits::BeyondShare,
+            (true, false) => Waits::WithinShare,
+        }
     }
 
     /// Whether a connection is one of a site that holds more than its share; or one that never said

@@ -129,8 +129,8 @@ impl Stake {
     }
 
     /// How long the connection may wait for a request.
-    pub(crate) fn idle_ms(&self, has_asked: bool, limits: &EdgeLimits) -> u64 {
-        let of = |shares: &Arc<Shares>| shares.overload.idle_ms(has_asked, limits);
+    pub(crate) fn idle_ms(&self, conn: &Conn, limits: &EdgeLimits) -> u64 {
+        let of = |shares: &Arc<Shares>| shares.overload.idle_ms(shares.waits(conn), limits);
         self.shares.get().map_or(limits.idle_ms, of)
     }
 
