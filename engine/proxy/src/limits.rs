@@ -265,7 +265,7 @@ limits! {
     /// Milliseconds from one dealing out of it to the next.
     pub egress_tick_ms: u64 = 5;
     /// Microseconds of a worker's processor that a site which was quiet may use at once.
-    pub cpu_depth_us: u64 = 5_000;
+    pub cpu_depth_us: u64 = 2_000;
     /// Milliseconds from one dealing out of the processor to the next, and so how long a site that
     /// needs little waits behind those that want all of it.
     pub cpu_tick_ms: u64 = 1;
