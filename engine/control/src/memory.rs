@@ -6,8 +6,6 @@
 
 use std::path::{Path, PathBuf};
 
-/// Bytes of a page, in which `/proc/self/statm` counts, on the machines that we build for.
-const PAGE_BYTES: u64 = 4_096;
 /// A control group's limit above which it means that there is none.
 const NO_LIMIT: u64 = 1 << 60;
 
@@ -99,9 +97,18 @@ fn number_in(file: &Path) -> Option<u64> {
 }
 
 fn resident_bytes() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages.saturating_mul(PAGE_BYTES))
+    resident_in(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// The resident set in a text of `/proc/PID/status`, which tells it in KiB whatever a page is.
+pub(crate) fn resident_in(status: &str) -> Option<u64> {
+    Some(number_of(status, "VmRSS")?.saturating_mul(1_024))
+}
+
+/// A number of such a text, by its name.
+pub(crate) fn number_of(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -133,9 +133,7 @@ impl Admission {
         open.total += 1;
         Ok(Permit { admission: Arc::clone(self), client: client.copied() })
     }
-}
 
-impl Admission {
     /// How many a client has.
     pub(crate) fn held(&self, client: &Client) -> u32 {
         self.open.lock().by_client.get(&client.key).copied().unwrap_or_default()

@@ -228,6 +228,12 @@ impl Conn {
         self.ended.load(Relaxed)
     }
 
+    /// The number of the site whose turn it has to be before the connection goes on; none before
+    /// there is one, and none once it is to end.
+    pub(crate) fn paced_site(&self) -> Option<usize> {
+        self.stake.site().filter(|_| !self.is_ended())
+    }
+
     /// Waits until the connection is to end.
     pub(crate) async fn ending(&self) {
         self.ending.notified().await;

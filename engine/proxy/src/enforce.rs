@@ -68,7 +68,7 @@ impl Granted {
         }
         let visit = Visit { route: &route, client: &client, state: &case.live.state, now };
         let under_way = || edge.forwarding.held(&client);
-        let Ok(seat) = edge.shares.seat(&visit, (stay, under_way), &edge.limits).await else {
+        let Ok(seat) = edge.shares.seat(&visit, (stay, under_way)).await else {
             count(&edge.counters.origin_full);
             // A second from now some of those in flight will be done.
             return Err(answer(case, manner, 503, second));

@@ -127,7 +127,7 @@ fn is_meant(edge: &Edge, conn: &Conn, route: &Route) -> bool {
 /// for it. A hop's connection brings many clients to many sites and is charged to none.
 fn takes_part(edge: &Edge, conn: &Conn, visit: &Visit<'_>, line: Line) -> bool {
     match line {
-        Line::Own => edge.shares.settle_in(conn, visit, &edge.limits),
+        Line::Own => edge.shares.settle_in(conn, visit),
         Line::Shared => {
             let _is_other = conn.stake.serve(visit.route.id);
             true

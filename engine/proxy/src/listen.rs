@@ -559,7 +559,7 @@ fn is_welcome(edge: &Edge, conn: &Conn, sni: Option<&str>) -> bool {
     }
     let (live, now) = (edge.handle.load(), (edge.now)());
     let visit = Visit { route, client: &conn.client, state: &live.state, now };
-    edge.shares.settle_in(conn, &visit, &edge.limits)
+    edge.shares.settle_in(conn, &visit)
 }
 
 /// Socket options that every accepted connection takes on from its listener (Linux copies them); one

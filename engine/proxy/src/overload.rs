@@ -1,7 +1,7 @@
 //! When the whole host has too little of something: memory, places or processor.
 //!
-//! Ten times a second, and fifty times when it gets close, each is looked at as a percentage of what
-//! there is, and the worst decides the step ([`Step`]). *Tight*: a connection that waits for a
+//! Ten times a second, and fifty times when memory gets short, each is looked at as a percentage of
+//! what there is, and the worst decides the step ([`Step`]). *Tight*: a connection that waits for a
 //! request is ended after two seconds, where it never had one or its site has more than its share. *Scarce*: clients whom no site knows are reset at accept, and
 //! their requests on connections that they have are answered 503 before a body is read. *Last*:
 //! whatever waits between two requests is ended at once, and so are the answers that their clients
@@ -26,6 +26,7 @@ use crate::conn::Conn;
 use crate::counters::count;
 use crate::edge::Edge;
 use crate::registry::Registry;
+use crate::shares::HOST;
 
 /// Memory that is used, of how much; nothing where there is no limit.
 pub type MemoryGauge = Arc<dyn Fn() -> Option<MemoryUsed> + Send + Sync>;
@@ -54,8 +55,8 @@ pub(crate) enum Waits {
 /// a second is what a person notices.
 const LATE_US_ALL: u64 = 100_000;
 
-/// Percentage points below the first step from which on it is looked at so many times as often:
-/// thousands of handshakes a second take a fifth of a small host's memory between two looks.
+/// Percentage points of memory below the first step from which on it is looked at so many times as
+/// often: thousands of handshakes a second take a fifth of a small host's memory between two looks.
 const CLOSE_PERCENT: u8 = 20;
 const CLOSE_TIMES: u64 = 5;
 
@@ -124,9 +125,9 @@ impl Overload {
             if !edge.overload.is_due((edge.now)(), pause_ms) {
                 continue;
             }
-            let (step, percent) = edge.overload.look(&edge);
+            let (step, memory) = edge.overload.look(&edge);
             let is_close =
-                percent.saturating_add(CLOSE_PERCENT) >= edge.limits.overload_tight_percent;
+                memory.saturating_add(CLOSE_PERCENT) >= edge.limits.overload_tight_percent;
             pause_ms = edge.limits.overload_look_ms / if is_close { CLOSE_TIMES } else { 1 };
             if step > Step::Calm {
                 let idle_ms =
@@ -140,7 +141,7 @@ impl Overload {
         }
     }
 
-    /// One look; says how bad it is, and how much is used of what is used most.
+    /// One look; says how bad it is, and how much of the memory is used.
     fn look(&self, edge: &Edge) -> (Step, u8) {
         let limits = &edge.limits;
         let terms = StepTerms {
@@ -156,8 +157,7 @@ impl Overload {
         let open = edge.counters.open.load(Relaxed);
         let places = percent(open, limits.connections_max as u64).min(below(terms.scarce));
         let before = self.step();
-        let most = memory.max(cpu).max(places);
-        let step = before.next(most, &terms);
+        let step = before.next(memory.max(cpu).max(places), &terms);
         self.step.store(step as u8, Relaxed);
         if step >= Step::Scarce && before < Step::Scarce {
             self.scarce_since.store((edge.now)().0, Relaxed);
@@ -173,17 +173,17 @@ impl Overload {
         counters.overload_step.store(step as u64, Relaxed);
         counters.memory_percent.store(memory.into(), Relaxed);
         counters.cpu_late_percent.store(cpu.into(), Relaxed);
-        (step, most)
+        (step, memory)
     }
 }
 
-/// Whether a client that comes while things are scarce is let in: whom a site served before the
-/// last while is.
+/// Whether a client that comes now is let in: while things are scarce, whom a site served a while
+/// before they were.
 pub(crate) fn may_come(edge: &Edge, state: &State, client: &Client, now: Tick) -> bool {
     if !edge.overload.is_scarce() {
         return true;
     }
-    let key = Regulars::key(state.key(), "", &client.key);
+    let key = Regulars::key(state.key(), HOST, &client.key);
     let since = Tick(edge.overload.scarce_since.load(Relaxed)).min(now);
     let is_known = state.regulars().knows(key, since, edge.limits.regular_after_ms);
     if !is_known {

@@ -7,7 +7,8 @@
 //!
 //! **By a newcomer**, where all places are taken: thousands of connections that say nothing cost
 //! their owner next to nothing and must not keep anybody out. So one that waits for a request makes
-//! room, first those that never asked, the one that waits longest before the others. Not all are
+//! room: first those of sites with more than their share and those that never said for whom they
+//! are, of these the ones that never asked, and then the one that waits longest. Not all are
 //! looked through for that but the next so many, in turn: of 64, the most idle is with odds of 26
 //! to 1 among the most idle twentieth of all (1 - 0.95^64), and what it costs is bounded.
 //!
@@ -82,8 +83,9 @@ impl Registry {
         is_made
     }
 
-    /// Ends those that wait for a request for longer than they may and, where it is the last step, those
-    /// that do not take their answers, the longest first and so many at most; says how many of each.
+    /// Ends those that wait for a request for longer than they may and, where it is the last step,
+    /// those that do not take their answers, the longest first and so many at most; says how many of
+    /// each.
     pub(crate) fn relieve(
         &self,
         step: Step,

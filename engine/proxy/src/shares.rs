@@ -35,6 +35,9 @@ use crate::sites::Sites;
 use egress::Egress;
 use seats::Lines;
 
+/// Under this name clients are known to the host as a whole.
+pub(crate) const HOST: &str = "";
+
 /// What all sites share.
 pub(crate) struct Shares {
     connections: Places,
@@ -167,7 +170,7 @@ impl Visit<'_> {
         if !self.route.part.is_calm(self.now, limits) {
             return;
         }
-        for name in [&*self.route.name, ""] {
+        for name in [&*self.route.name, HOST] {
             let key = Regulars::key(self.state.key(), name, &self.client.key);
             self.state.regulars().note(key, self.now);
         }
@@ -203,8 +206,8 @@ impl Shares {
 
     /// Charges a connection to the site that it turns out to be for. Says whether it may stay: one
     /// beyond the site's share may where the site knows its client.
-    pub(crate) fn settle_in(&self, conn: &Conn, visit: &Visit<'_>, limits: &EdgeLimits) -> bool {
-        let part = &visit.route.part;
+    pub(crate) fn settle_in(&self, conn: &Conn, visit: &Visit<'_>) -> bool {
+        let (part, limits) = (&visit.route.part, &self.limits);
         if conn.stake.serve(visit.route.id) {
             // Each site knows its own visitors only.
             conn.stake.note_known(visit.is_known(limits));

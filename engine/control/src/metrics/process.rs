@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::table::Kind;
+use crate::memory::{number_of, resident_in};
 
 /// Ticks in a second of the kernel's accounts: `USER_HZ` is 100 on every Linux.
 const TICKS_PER_S: f64 = 100.0;
@@ -13,16 +14,13 @@ type Line = (&'static str, Kind, &'static str, f64);
 pub(super) fn read() -> Vec<Line> {
     let mut lines = Vec::new();
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let field = |name: &str| -> Option<f64> {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.split_whitespace().next()?.parse().ok()
-    };
-    let resident = field("VmRSS").map(|kib| kib * 1_024.0);
+    let resident = resident_in(&status).map(|bytes| bytes as f64);
+    let threads = number_of(&status, "Threads").map(|threads| threads as f64);
     let mut tell = |name, kind, help, value: Option<f64>| {
         lines.extend(value.map(|value| (name, kind, help, value)));
     };
     tell("process_resident_memory_bytes", Kind::Gauge, "Memory of the process.", resident);
-    tell("process_threads", Kind::Gauge, "Threads of the process.", field("Threads"));
+    tell("process_threads", Kind::Gauge, "Threads of the process.", threads);
     // The folder that is being read is one of them.
     let open = fs::read_dir("/proc/self/fd").ok().map(|files| files.count().saturating_sub(1));
     let open = open.and_then(|open| u32::try_from(open).ok()).map(f64::from);

@@ -48,11 +48,9 @@ impl Egress {
         Some(Self { dealer, tick_ms: limits.egress_tick_ms.max(1) })
     }
 
-    /// Whether a connection may send now; how much at once.
+    /// Whether a connection may send now.
     pub(crate) fn poll(&self, conn: &Conn, cx: &Context<'_>) -> Poll<()> {
-        let Some(site) = conn.stake.site().filter(|_| !conn.is_ended()) else {
-            return Poll::Ready(());
-        };
+        let Some(site) = conn.paced_site() else { return Poll::Ready(()) };
         let was_waiting = conn.stake.egress.is_waiting();
         let polled = self.dealer.poll(site, (&conn.stake.egress, || conn.stake.class()), cx);
         if polled.is_pending() && !was_waiting {

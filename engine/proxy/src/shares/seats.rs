@@ -15,11 +15,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use seawall_model::SiteId;
-use seawall_state::{Line, Offer};
+use seawall_state::{Class, Line, Offer};
 use tokio::sync::oneshot;
 
 use super::{Shares, Visit};
-use crate::EdgeLimits;
 use crate::counters::count;
 use crate::sites::Route;
 
@@ -123,9 +122,8 @@ impl Shares {
         self: &Arc<Self>,
         visit: &Visit<'_>,
         (stay, under_way): (Stay, impl FnOnce() -> u32),
-        limits: &EdgeLimits,
     ) -> Result<Seat, NoSeat> {
-        let (route, counts) = (visit.route, &visit.route.part.counts);
+        let (route, counts, limits) = (visit.route, &visit.route.part.counts, &self.limits);
         // Nobody overtakes; those who do not wait have nobody before them.
         let is_first = stay != Stay::Exchange || counts.queued.load(Relaxed) == 0;
         if is_first && let Some(seat) = self.take(route, stay) {
@@ -140,7 +138,7 @@ impl Shares {
         let (give, given) = oneshot::channel();
         let waiter = Waiter { give };
         let _waiting = Waiting::new(route);
-        if !self.offer(route, class, waiter, limits) {
+        if !self.offer(route, class, waiter) {
             count(&counts.queue_full);
             return Err(NoSeat);
         }
@@ -178,17 +176,11 @@ impl Shares {
     }
 
     /// Puts one into its site's line, and says whether there was room.
-    fn offer(
-        &self,
-        route: &Arc<Route>,
-        class: seawall_state::Class,
-        waiter: Waiter,
-        limits: &EdgeLimits,
-    ) -> bool {
+    fn offer(&self, route: &Arc<Route>, class: Class, waiter: Waiter) -> bool {
         let mut queues = self.lines.queues.lock();
         let queue = queues.entry(route.id).or_insert_with(|| Queue {
             route: Arc::clone(route),
-            line: Line::new(limits.queue_max),
+            line: Line::new(self.limits.queue_max),
         });
         if queue.line.is_full() {
             // Some may have gone; they are not told apart until somebody needs their room.
