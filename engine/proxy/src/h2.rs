@@ -6,6 +6,7 @@
 
 pub(crate) mod frames;
 pub(crate) mod meter;
+mod requests;
 mod stream;
 pub(crate) mod turns;
 
@@ -29,6 +30,7 @@ use crate::enforce::{Granted, Next};
 use crate::guard::Here;
 use crate::serve::Server;
 use crate::service::Exchange;
+pub(crate) use requests::Requests;
 pub(crate) use stream::MeteredStream;
 use turns::Turn;
 
@@ -61,7 +63,7 @@ impl Server {
         let aged = tokio::time::sleep(Duration::from_millis(limits.connection_age_ms));
         tokio::pin!(aged);
         let (last, watched) = watch::channel(false);
-        let serving = self.proxy.process_new(stream, &watched);
+        let serving = self.requests.process_new(stream, &watched);
         tokio::pin!(serving);
         let mut announced = self.stop.is_asked();
         if announced {

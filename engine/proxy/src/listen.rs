@@ -29,7 +29,7 @@ use crate::counters::count;
 use crate::drain::{BEAT_MS, Beats, Listening, Running, Stop, Stopper};
 use crate::edge::Edge;
 use crate::guard::GuardedStream;
-use crate::h2::{self, MeteredStream};
+use crate::h2::{self, MeteredStream, Requests};
 use crate::origins::Watch;
 use crate::overload::{self, Overload};
 use crate::proxy_protocol::{Introduced, introduce};
@@ -243,16 +243,15 @@ impl Worker {
             tokio::spawn(Egress::run(Arc::clone(&self.edge.shares)));
             let registries = Arc::clone(&self.registries);
             tokio::spawn(Overload::watch(Arc::clone(&self.edge), registries));
-            let service = Service {
-                edge: Arc::clone(&self.edge),
-                stop: self.stop.clone(),
-                processor: Arc::clone(&processor),
-            };
+            let service = Service { edge: Arc::clone(&self.edge), stop: self.stop.clone() };
             let mut proxy = http_proxy(&Arc::new(conf), service);
             proxy.h2_options = Some(h2::options(limits));
             proxy.server_options = Some(h2::server_options(limits));
             let proxy = Arc::new(proxy);
-            let server = Server { edge: self.edge, proxy, stop: self.stop, processor };
+            let requests =
+                Requests { proxy: Arc::clone(&proxy), processor: Arc::clone(&processor) };
+            let requests = Arc::new(requests);
+            let server = Server { edge: self.edge, proxy, requests, stop: self.stop, processor };
             let registry = self.registry;
             let mut loops = JoinSet::new();
             let _beating = tokio::spawn(beat(self.beats));
@@ -494,7 +493,7 @@ impl Guest {
         let processor = Arc::clone(&self.server.processor);
         let held = (self.permit, entry, presence);
         let life = serve(self.server, (stream, self.secrecy), Arc::clone(&conn), held);
-        Measured::new(life, conn, processor).await;
+        Measured::new(Box::pin(life), conn, processor).await;
     }
 }
 

@@ -20,6 +20,7 @@ use crate::drain::Stop;
 use crate::edge::Edge;
 use crate::enforce::{Admitted, Held, Next};
 use crate::guard::{GuardedStream, NextHead};
+use crate::h2::Requests;
 use crate::head::{BadHead, Framing};
 use crate::judge::{Mode, Nth, Step, judge, refused};
 use crate::service::Service;
@@ -30,6 +31,7 @@ use crate::shares::processor::Processor;
 pub(crate) struct Server {
     pub(crate) edge: Arc<Edge>,
     pub(crate) proxy: Arc<HttpProxy<Service>>,
+    pub(crate) requests: Arc<Requests>,
     pub(crate) stop: Stop,
     pub(crate) processor: Arc<Processor>,
 }

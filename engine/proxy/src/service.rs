@@ -11,12 +11,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
+use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
-use tokio::time::Instant;
 
 use crate::conn::Conn;
 use crate::counters::count;
@@ -27,7 +27,6 @@ use crate::forward::Again;
 use crate::h2::turns::Turn;
 use crate::judge::{Mode, Nth, judge};
 use crate::origins::{Attempt, Tries};
-use crate::shares::processor::Processor;
 use crate::{failure, forward, h2, upstream};
 
 /// What travels with one request.
@@ -49,7 +48,6 @@ pub(crate) struct Exchange {
 pub(crate) struct Service {
     pub(crate) edge: Arc<Edge>,
     pub(crate) stop: Stop,
-    pub(crate) processor: Arc<Processor>,
 }
 
 /// The digest that carries the connection to the hooks.
@@ -60,7 +58,7 @@ pub(crate) fn digest_of(conn: &Arc<Conn>) -> Option<Arc<ProxyDigest>> {
 }
 
 /// The connection that a session runs over.
-fn conn_of(session: &Session) -> Option<Arc<Conn>> {
+pub(crate) fn conn_of(session: &ServerSession) -> Option<Arc<Conn>> {
     let digest = session.digest()?.proxy_digest.as_ref()?;
     digest.user_data.as_ref()?.downcast_ref::<Arc<Conn>>().cloned()
 }
@@ -97,10 +95,7 @@ impl ProxyHttp for Service {
         }
         if let Some(conn) = ctx.conn.clone().filter(|conn| conn.is_h2()) {
             ctx.busy = Some(self.stop.busy());
-            self.processor.take_turn(&conn).await;
-            let began = Instant::now();
             let next = self.judge(&conn, session);
-            self.processor.charge_since(&conn, began);
             return h2::obey(next, &conn, session, ctx).await;
         }
         count(&self.edge.counters.unadmitted);

@@ -429,11 +429,7 @@ async fn what_nobody_admitted_is_refused_by_the_hooks_too() {
 
     let proxy = Arc::new(http_proxy(
         &Arc::default(),
-        Service {
-            edge: Arc::clone(&edge),
-            stop: Stopper::new().1,
-            processor: Arc::new(edge.processor()),
-        },
+        Service { edge: Arc::clone(&edge), stop: Stopper::new().1 },
     ));
     let session = ServerSession::new_http1(Box::new(stream));
     let (_stop, stop) = tokio::sync::watch::channel(false);

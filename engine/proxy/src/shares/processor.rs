@@ -11,8 +11,8 @@
 //! their parts. It is found as TCP finds a line's rate: while the worker comes late to its own
 //! ticks, a tenth less is dealt out at each, else one percent more.
 //!
-//! Over HTTP/2 the library steps each request apart from its connection: these wait for a turn once
-//! each and are charged a fixed cost.
+//! Over HTTP/2 the library steps each request apart from its connection; each of these steps is
+//! measured and waits for its turn in the same way (`h2::requests`).
 //!
 //! Where this does not protect you: what a connection costs before its site is known (an accept, a
 //! ClientHello or one head) waits for nobody and is charged afterwards. The limits on a client's
@@ -27,7 +27,7 @@ use std::time::Duration;
 use seawall_state::Sheet;
 use tokio::time::Instant;
 
-use super::dealer::Dealer;
+use super::dealer::{Dealer, Pass};
 use crate::EdgeLimits;
 use crate::conn::Conn;
 use crate::counters::count;
@@ -37,8 +37,6 @@ use crate::edge::Edge;
 const PER_S: u64 = 1_000_000_000;
 /// Nanoseconds that a step is reckoned with before one was seen.
 const STEP_NS: u64 = 20_000;
-/// Nanoseconds that a request over HTTP/2 is charged: what one over HTTP/1 takes, with its frames.
-const H2_REQUEST_NS: u64 = 60_000;
 /// The least that is dealt out, in percent: where the machine is busy with other things, coming late
 /// does not end by dealing out less.
 const RATE_MIN: u8 = 25;
@@ -114,28 +112,6 @@ impl Processor {
         rate
     }
 
-    /// Waits for one request's turn over HTTP/2, and charges it.
-    pub(crate) async fn take_turn(&self, conn: &Conn) {
-        let Some(site) = conn.stake.site().filter(|_| !conn.is_ended()) else { return };
-        let pass = Arc::default();
-        let mut has_waited = false;
-        std::future::poll_fn(|cx| {
-            let polled = self.dealer.poll(site, (&pass, || conn.stake.class()), cx);
-            has_waited |= polled.is_pending();
-            polled
-        })
-        .await;
-        if has_waited {
-            conn.stake.count(|counts| count(&counts.cpu_waits));
-        }
-        self.charge(conn, H2_REQUEST_NS);
-    }
-
-    /// Charges what was done since `began`.
-    pub(crate) fn charge_since(&self, conn: &Conn, began: Instant) {
-        self.charge(conn, u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
-    }
-
     fn charge(&self, conn: &Conn, ns: u64) {
         self.busy_ns.fetch_add(ns, Relaxed);
         let Some(site) = conn.stake.site() else { return conn.stake.owe(ns) };
@@ -147,26 +123,26 @@ impl Processor {
     }
 }
 
-/// A connection's whole life, each step of which is measured and has to be its site's turn.
+/// The whole life of a connection, or of a request that is stepped apart from it: each step is
+/// measured and has to be its site's turn.
 pub(crate) struct Measured<F> {
-    life: Pin<Box<F>>,
+    life: F,
     conn: Arc<Conn>,
     processor: Arc<Processor>,
+    pass: Arc<Pass>,
     /// Since when it waits for its turn.
     waits_since: Option<Instant>,
 }
 
-impl<F> Measured<F> {
+impl<F: Future + Unpin> Measured<F> {
     pub(crate) fn new(life: F, conn: Arc<Conn>, processor: Arc<Processor>) -> Self {
-        Self { life: Box::pin(life), conn, processor, waits_since: None }
+        Self { life, conn, processor, pass: Arc::default(), waits_since: None }
     }
 
     fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
         let stake = &self.conn.stake;
-        let Some(site) = stake.site().filter(|_| !self.conn.is_ended()) else {
-            return Poll::Ready(());
-        };
-        let polled = self.processor.dealer.poll(site, (&stake.cpu, || stake.class()), cx);
+        let Some(site) = self.conn.paced_site() else { return Poll::Ready(()) };
+        let polled = self.processor.dealer.poll(site, (&self.pass, || stake.class()), cx);
         match (polled, self.waits_since) {
             (Poll::Pending, None) => {
                 stake.count(|counts| count(&counts.cpu_waits));
@@ -184,13 +160,13 @@ impl<F> Measured<F> {
     }
 }
 
-impl<F: Future<Output = ()>> Future for Measured<F> {
-    type Output = ();
+impl<F: Future + Unpin> Future for Measured<F> {
+    type Output = F::Output;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         ready!(self.poll_turn(cx));
         let began = Instant::now();
-        let polled = self.life.as_mut().poll(cx);
+        let polled = Pin::new(&mut self.life).poll(cx);
         let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.processor.charge(&self.conn, took);
         polled

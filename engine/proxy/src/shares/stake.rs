@@ -27,7 +27,6 @@ pub(crate) struct Stake {
     /// The site of its last request, whose flow it uses; another where a hop brings many clients.
     current: AtomicU32,
     is_known: AtomicBool,
-    pub(super) cpu: Arc<Pass>,
     pub(super) egress: Arc<Pass>,
     /// Nanoseconds of processor that no site was charged with yet.
     owed_ns: AtomicU64,
@@ -40,7 +39,6 @@ impl Stake {
             home: AtomicU32::new(NONE),
             current: AtomicU32::new(NONE),
             is_known: AtomicBool::new(false),
-            cpu: Arc::default(),
             egress: Arc::default(),
             owed_ns: AtomicU64::new(0),
         }
@@ -98,7 +96,7 @@ impl Stake {
     }
 
     /// The number of the site whose flow it uses.
-    pub(super) fn site(&self) -> Option<usize> {
+    pub(crate) fn site(&self) -> Option<usize> {
         Some(self.current.load(Relaxed)).filter(|site| *site != NONE).map(|site| site as usize)
     }
 
