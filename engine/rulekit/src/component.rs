@@ -1,6 +1,6 @@
 //! From a core module that the SDK prepared to a component with its cases inside.
 
-use crate::describe::{Function, Kind, describe};
+use crate::describe::{Function, describe};
 use crate::expose::expose;
 use anyhow::{Context, Result, bail, ensure};
 use wasmparser::{ComponentTypeRef, Parser, Payload, TypeBounds, Validator};
@@ -76,32 +76,8 @@ fn encode(mut module: Vec<u8>, name: &str) -> Result<Vec<u8>> {
     ComponentEncoder::default().validate(true).module(&module)?.encode()
 }
 
-/// The world of a rule whose functions are these.
-pub(crate) fn world_of(name: &str, functions: &[Function]) -> String {
-    world(name, &functions.iter().map(export_line).collect::<String>())
-}
-
-fn export_line(function: &Function) -> String {
-    let word = |kind: &Kind| match kind {
-        Kind::Bool => "bool",
-        Kind::Int => "s64",
-        Kind::Address => "address",
-        Kind::Headers => "headers",
-        Kind::Text | Kind::Bytes | Kind::Foreign => "text",
-    };
-    let param =
-        |(name, kind): &(String, Kind)| format!("%{}: {}", name.replace('_', "-"), word(kind));
-    let params: Vec<String> = function.params.iter().map(param).collect();
-    format!(
-        "export %{}: func({}) -> {};\n",
-        function.export,
-        params.join(", "),
-        word(&function.result)
-    )
-}
-
 /// The rule's world: what it exports, and the names of types that it uses.
-fn world(name: &str, exports: &str) -> String {
+pub(crate) fn world(name: &str, exports: &str) -> String {
     let used: Vec<&str> = ["text", "address", "headers"]
         .into_iter()
         .filter(|kind| {

@@ -26,6 +26,7 @@ mod script;
 mod sign;
 #[cfg(feature = "trial")]
 mod trial;
+#[cfg(feature = "trial")]
 mod world;
 
 #[cfg(feature = "trial")]

@@ -4,6 +4,7 @@
 //! types come from, in one way for all of them. It names them anyway for whoever writes the `extern`.
 
 use crate::Language;
+use crate::component::world;
 use crate::describe::{Function, Kind};
 use anyhow::{Context, Result, bail, ensure};
 
@@ -105,10 +106,33 @@ fn name(name: &str) -> Result<String> {
     Ok(name.replace('_', "-"))
 }
 
+/// The world of a rule whose functions are these.
+pub(crate) fn world_of(name: &str, functions: &[Function]) -> String {
+    world(name, &functions.iter().map(export_line).collect::<String>())
+}
+
+fn export_line(function: &Function) -> String {
+    let word = |kind: &Kind| match kind {
+        Kind::Bool => "bool",
+        Kind::Int => "s64",
+        Kind::Address => "address",
+        Kind::Headers => "headers",
+        Kind::Text | Kind::Bytes | Kind::Foreign => "text",
+    };
+    let param =
+        |(name, kind): &(String, Kind)| format!("%{}: {}", name.replace('_', "-"), word(kind));
+    let params: Vec<String> = function.params.iter().map(param).collect();
+    format!(
+        "export %{}: func({}) -> {};\n",
+        function.export,
+        params.join(", "),
+        word(&function.result)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::component::world_of;
 
     fn one(name: &str, params: &[&str], result: &str) -> Result<Vec<Function>> {
         let params: Vec<String> = params.iter().map(ToString::to_string).collect();
