@@ -1,9 +1,14 @@
 //! Sites share what there is: who wants all of it takes nothing from who wants little.
 
-use std::io::Read;
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use seawall_tests::{Origin, SITE, Secret, Server, Setup, Visitor, credulous, get, wait_until};
+use seawall_tests::{
+    Origin, SITE, Secret, Server, Setup, StopAtEnd, Visitor, credulous, get, wait_for, wait_until,
+};
 
 const POLICY: &str = "policy 1\nfloor { rule no { when path == \"/no\" then block 403 } }\n";
 const OTHER: &str = "b.example";
@@ -79,7 +84,7 @@ fn a_site_uses_what_others_leave_and_they_find_theirs_at_once() {
 #[test]
 fn who_finds_no_place_waits_a_while_and_no_longer() {
     let origin = Origin::start();
-    let limits = "origin_inflight_max = 1\nqueue_max = 2\nqueue_ms = 300";
+    let limits = "origin_inflight_max = 1\nqueue_max = 2\nqueue_ms = 5_000";
     let server = Setup::new(origin.address, POLICY).limits(limits).start();
     let mut held = send(&server, "127.9.3.1", &get("/gate"));
     wait_until("it is at the gate", || origin.gate().came() == 1);
@@ -103,8 +108,13 @@ fn whom_a_site_knew_before_goes_before_those_who_come_with_the_flood() {
     let origin = Origin::start();
     let limits = "origin_inflight_max = 1\nqueue_max = 3\nqueue_ms = 20_000\nregular_after_ms = 0";
     let server = Setup::new(origin.address, POLICY).limits(limits).start();
-    assert_eq!(server.visitor("127.9.4.1").status("/"), 200);
-    wait_until("it is over", || of_site(&server, SITE, "in_flight") == 0);
+    let is_calm = || server.status()["edge"]["sites"][0]["is_calm"] == true;
+    // Whom it serves while it is not calm does not become known to it.
+    wait_until("it is served while all is calm", || {
+        let is_served = is_calm() && server.visitor("127.9.4.1").status("/") == 200;
+        wait_until("it is over", || of_site(&server, SITE, "in_flight") == 0);
+        is_served && is_calm()
+    });
     let mut held = send(&server, "127.9.4.9", &get("/gate"));
     wait_until("it is at the gate", || origin.gate().came() == 1);
     // One after the other, since who came last goes first.
@@ -122,32 +132,111 @@ fn whom_a_site_knew_before_goes_before_those_who_come_with_the_flood() {
     assert_eq!((status_of(&mut held), status_of(&mut known)), (200, 200));
     assert_eq!([0, 1].map(|n| status_of(&mut flood[n])), [200, 200]);
     let paths: Vec<_> = origin.heads().iter().map(|head| head[..10].to_owned()).collect();
-    assert!(paths[2].starts_with("GET /known"), "{paths:?}");
+    let gate = paths.iter().position(|path| path.starts_with("GET /gate")).unwrap();
+    assert!(paths[gate + 1].starts_with("GET /known"), "{paths:?}");
     assert_eq!(server.status()["edge"]["sites"][0]["is_calm"], false);
+}
+
+/// Whether the other side has ended it, or answered.
+fn is_told(visitor: &mut Visitor) -> bool {
+    let stream = visitor.connect().unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let peeked = stream.peek(&mut [0]);
+    stream.set_nonblocking(false).unwrap();
+    !peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 #[test]
 fn connections_count_for_their_site_and_leave_room_for_others() {
     let (first, second) = (Origin::start(), Origin::start());
-    let limits = "connections_max = 64";
+    let limits = "connections_max = 64\norigin_head_ms = 60_000";
     let server = two(&first, &second, 1, limits);
+    // Each is busy: one that only waits has to make room where there is little left. One after the
+    // other, since who comes while all places are taken is refused before his site is known.
     let keep = |n: u32| {
-        let mut visitor = server.visitor(&format!("127.9.{}.{}", 10 + n / 200, 1 + n % 200));
-        let is_served = visitor.get("/").is_ok_and(|answer| answer.status == 200);
-        is_served.then_some(visitor)
+        let source = format!("127.9.{}.{}", 10 + n / 200, 1 + n % 200);
+        let (before, mut visitor) = (first.gate().came(), send(&server, &source, &get("/gate")));
+        let is_held = || first.gate().came() > before;
+        wait_until("it is held or ended", || is_held() || is_told(&mut visitor));
+        is_held().then_some(visitor)
     };
     let held: Vec<_> = (0..200).filter_map(keep).collect();
     assert!((50..=62).contains(&held.len()), "{} of 64 are held", held.len());
     assert_eq!(of_site(&server, SITE, "connections"), held.len() as u64);
     assert_eq!(of_site(&server, SITE, "connections_shed"), 200 - held.len() as u64);
+    let only_they = || server.number("/edge/open") == held.len() as u64;
     for n in 1..=40 {
+        wait_until("whoever was there before has gone", only_they);
         let answer = server.visitor(&format!("127.9.20.{n}")).ask(ask(OTHER, "/")).unwrap();
         assert_eq!(answer.status, 200);
     }
     assert_eq!(of_site(&server, OTHER, "connections_shed"), 0);
+    assert_eq!(of_site(&server, SITE, "connections"), held.len() as u64, "they are held still");
+    first.gate().open();
     drop(held);
     wait_until("all are given back", || {
         [SITE, OTHER].iter().all(|site| of_site(&server, site, "connections") == 0)
+    });
+}
+
+#[test]
+fn connections_that_say_nothing_leave_a_site_more_than_its_share() {
+    let origin = Origin::start();
+    let mut setup = Setup::new(origin.address, POLICY).limits("connections_max = 64");
+    for n in 0..31 {
+        setup = setup.site(&format!("s{n}.example"), origin.address);
+    }
+    let server = setup.start();
+    let say_nothing = |n: u32| {
+        let mut visitor = server.visitor(&format!("127.9.21.{n}"));
+        drop(visitor.connect());
+        visitor
+    };
+    let _silent: Vec<_> = (1..=60).map(say_nothing).collect();
+    wait_until("they are there", || server.number("/edge/open") >= 60);
+    // A fair share is two connections.
+    let keep = |n: u32| {
+        wait_for("a visitor is served", || {
+            let mut visitor = server.visitor(&format!("127.9.22.{n}"));
+            visitor.get("/").ok().map(|answer| (visitor, answer.status))
+        })
+    };
+    let kept: Vec<_> = (1..=20).map(keep).collect();
+    assert!(kept.iter().all(|(_, status)| *status == 200));
+    assert_eq!(of_site(&server, SITE, "connections_shed"), 0);
+}
+
+#[test]
+fn a_flood_of_newcomers_that_say_nothing_does_not_keep_a_known_client_out() {
+    let origin = Origin::start();
+    let limits = "connections_max = 64\nregular_after_ms = 0";
+    let server = Setup::new(origin.address, POLICY).limits(limits).start();
+    let known = || server.visitor("127.9.23.1").get("/").map(|answer| answer.status);
+    assert_eq!(known().unwrap(), 200);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _end = StopAtEnd(&stop);
+        for n in 0..2 {
+            let (server, stop) = (&server, &stop);
+            scope.spawn(move || {
+                // Each connection is left open for as long as a hundred others come.
+                let mut open = VecDeque::new();
+                for nth in 0_u32.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let mut visitor = server.visitor(&format!("127.9.{}.{}", 24 + n, nth % 250));
+                    drop(visitor.connect());
+                    open.push_back(visitor);
+                    open.drain(..open.len().saturating_sub(100));
+                }
+            });
+        }
+        wait_until("they keep people out", || server.number("/edge/refused_by_total") > 200);
+        wait_until("room was made for it twenty times", || {
+            assert_eq!(known().unwrap(), 200);
+            server.number("/edge/made_room") >= 20
+        });
     });
 }
 
@@ -156,7 +245,8 @@ fn over_tls_a_name_beyond_its_share_gets_no_handshake() {
     let (first, second) = (Origin::start(), Origin::start());
     let section =
         format!("[[site]]\nhosts = [\"{OTHER}\"]\norigin = [\"http://{}\"]\n", second.address);
-    let limits = "connections_max = 64\nconnections_per_client_max = 1_000";
+    let limits =
+        "connections_max = 64\nconnections_per_client_max = 1_000\norigin_head_ms = 60_000";
     let server = Setup::new(first.address, POLICY)
         .section(&section)
         .limits(limits)
@@ -164,10 +254,18 @@ fn over_tls_a_name_beyond_its_share_gets_no_handshake() {
         .start();
     let connect =
         |host: &str| Secret::connect(server.address_tls, host, credulous(&["http/1.1"])).ok();
-    let held: Vec<_> = (0..150).filter_map(|_| connect(SITE)).collect();
+    // Each is busy: one that only waits has to make room where there is little left.
+    let keep = |_| {
+        let mut secret = connect(SITE)?;
+        secret.send(&get("/gate")).unwrap();
+        Some(secret)
+    };
+    let held: Vec<_> = (0..150).filter_map(keep).collect();
+    let count = |name: &str| server.number(&format!("/edge/{name}"));
+    wait_until("all are counted", || count("handshakes") + count("refused_by_share") == 150);
     assert!((50..=62).contains(&held.len()), "{} of 64 are held", held.len());
-    wait_until("both sides agree", || server.number("/edge/handshakes") == held.len() as u64);
-    assert_eq!(server.number("/edge/refused_by_share"), 150 - held.len() as u64);
+    assert_eq!(count("handshakes"), held.len() as u64, "both sides agree");
+    wait_until("all others have gone", || count("open") == held.len() as u64);
     let mut neighbour = connect(OTHER).unwrap();
     let answer = neighbour.ask(&ask(OTHER, "/")).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -197,13 +295,22 @@ fn bytes_go_by_share_and_a_page_does_not_wait_for_a_film() {
     let server = two(&first, &second, 3, "egress_bytes_per_s = 4_000_000");
     let mut slow = send(&server, "127.9.30.1", &ask(SITE, "/large"));
     let fast = send(&server, "127.9.30.2", &ask(OTHER, "/large"));
+    let began = Arc::new(AtomicBool::new(false));
+    let begins = Arc::clone(&began);
     let reading = std::thread::spawn(move || {
         let mut fast = fast;
-        read(fast.connect().unwrap(), LARGE_BYTES)
+        let stream = fast.connect().unwrap();
+        let first = read(stream, 1);
+        begins.store(true, Ordering::SeqCst);
+        first + read(stream, LARGE_BYTES - first)
     });
     let (slow, mut had) = (slow.connect().unwrap(), 0);
     while !reading.is_finished() {
-        had += read(slow, 65_536);
+        let more = read(slow, 65_536);
+        // What it had before there was anybody to share with is no matter of shares.
+        if began.load(Ordering::SeqCst) {
+            had += more;
+        }
     }
     assert_eq!(reading.join().unwrap(), LARGE_BYTES);
     let percent = had * 100 / LARGE_BYTES;

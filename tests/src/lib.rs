@@ -37,4 +37,6 @@ pub use secret::{Secret, credulous, credulous_1_2};
 pub use server::{ROOT, SITE, Server, Setup, Signal};
 pub use traces::{Written, trace_of, written_below};
 pub use visitor::{Answer, Visitor, get};
-pub use wait::{LONG, StopAtEnd, Stopwatch, wait_for, wait_until};
+pub use wait::{
+    COMPILED, LONG, StopAtEnd, Stopwatch, wait_for, wait_for_within, wait_until, wait_until_within,
+};

@@ -108,14 +108,22 @@ impl Secret {
         self.0.conn.peer_certificates().unwrap()[0].to_vec()
     }
 
+    /// Sends a request whose answer nobody reads yet.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn send(&mut self, request: &str) -> io::Result<()> {
+        self.0.write_all(request.as_bytes())?;
+        self.0.flush()
+    }
+
     /// Sends a request and reads its answer, head and body as one text; the body's length must be
     /// told.
     ///
     /// # Errors
     /// There is no whole answer.
     pub fn ask(&mut self, request: &str) -> io::Result<String> {
-        self.0.write_all(request.as_bytes())?;
-        self.0.flush()?;
+        self.send(request)?;
         let mut heard = Vec::new();
         let mut room = [0; 4_096];
         loop {

@@ -323,12 +323,12 @@ impl Said {
     }
 
     #[track_caller]
-    fn wait_for(&self, part: &str) -> String {
+    fn wait_for(&self, part: &str, within: Duration) -> String {
         let found = |lines: &[String]| lines.iter().find(|line| line.contains(part)).cloned();
         let missing =
             |said: &mut (Vec<String>, Talk)| said.1 == Talk::Talking && found(&said.0).is_none();
         let lines = self.lines.lock().unwrap();
-        let (said, _) = self.more.wait_timeout_while(lines, LONG, missing).unwrap();
+        let (said, _) = self.more.wait_timeout_while(lines, within, missing).unwrap();
         let (line, all) = (found(&said.0), said.0.join("\n"));
         // Free again before anything panics: whoever cleans up wants the lines too.
         drop(said);
@@ -455,7 +455,13 @@ impl Server {
     /// Waits for a line that holds `part`.
     #[track_caller]
     pub fn wait_line(&self, part: &str) -> String {
-        self.said.wait_for(part)
+        self.wait_line_within(part, LONG)
+    }
+
+    /// The same for what takes longer than [`LONG`] on a machine with much else to do.
+    #[track_caller]
+    pub fn wait_line_within(&self, part: &str, within: Duration) -> String {
+        self.said.wait_for(part, within)
     }
 
     /// What it has said so far.

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 /// After this a test has failed: whatever it waits for takes milliseconds.
 pub const LONG: Duration = Duration::from_secs(40);
+/// A server compiles whatever a test gives it in less, however busy the machine is: that takes many
+/// seconds of a processor, behind all else that runs.
+pub const COMPILED: Duration = Duration::from_secs(240);
 /// Between two looks.
 const AGAIN: Duration = Duration::from_millis(5);
 
@@ -42,13 +45,19 @@ impl Drop for StopAtEnd<'_> {
 
 /// Looks until there is something to give back.
 #[track_caller]
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_for_within(LONG, what, look)
+}
+
+/// The same for what takes longer than [`LONG`] on a machine with much else to do.
+#[track_caller]
+pub fn wait_for_within<T>(within: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let watch = Stopwatch::start();
     loop {
         if let Some(seen) = look() {
             return seen;
         }
-        assert!(watch.elapsed() < LONG, "it never came: {what}");
+        assert!(watch.elapsed() < within, "it never came: {what}");
         std::thread::park_timeout(AGAIN);
     }
 }
@@ -57,4 +66,10 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 #[track_caller]
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     wait_for(what, || is_so().then_some(()));
+}
+
+/// The same for what takes longer than [`LONG`] on a machine with much else to do.
+#[track_caller]
+pub fn wait_until_within(within: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    wait_for_within(within, what, || is_so().then_some(()));
 }

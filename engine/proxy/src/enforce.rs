@@ -118,8 +118,8 @@ impl Admitted {
         if self.is_noted && (200..400).contains(&status) {
             let now = (self.edge().now)();
             let (route, state) = (self.route(), &self.case.live.state);
-            Visit { route, client: &self.asker.client, state, now }
-                .note_served(&self.edge().limits);
+            let visit = Visit { route, client: &self.asker.client, state, now };
+            self.edge().shares.note_served(&visit);
         }
         self.case.status = status;
         self.case.bytes_out = bytes_out;

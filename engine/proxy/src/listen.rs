@@ -34,7 +34,7 @@ use crate::origins::Watch;
 use crate::overload::{self, Overload};
 use crate::proxy_protocol::{Introduced, introduce};
 use crate::rates::Arrivals;
-use crate::registry::{Entry, Registry};
+use crate::registry::{Entry, Newcomer, Registry};
 use crate::serve::{Open, Server};
 use crate::service::Service;
 use crate::shares::egress::Egress;
@@ -363,7 +363,7 @@ impl Accept {
     fn enter(&self, client: Option<&Client>) -> Result<Permit, NoRoom> {
         let edge = &self.server.edge;
         match self.admission.enter(client, Room::Free) {
-            Err(NoRoom::Total) if self.make_room() => {
+            Err(NoRoom::Total) if self.make_room(client) => {
                 count(&edge.counters.made_room);
                 self.admission.enter(client, Room::Made)
             }
@@ -371,11 +371,24 @@ impl Accept {
         }
     }
 
-    /// Has one of our own connections go, or of another worker's where ours are few.
-    fn make_room(&self) -> bool {
-        let Edge { limits, shares, .. } = &*self.server.edge;
-        let make = |of: &Registry| of.make_room(limits, |conn| shares.is_over(conn));
-        make(&self.registry) || self.registries.iter().any(|all| make(all))
+    /// Has one of our own connections go, or of another worker's where ours are few. Where all of them
+    /// came just now, only for a hop and for clients that a site knows: a flood of newcomers that
+    /// say nothing must not keep these out.
+    fn make_room(&self, client: Option<&Client>) -> bool {
+        let edge = &self.server.edge;
+        let Edge { limits, shares, overload, .. } = &**edge;
+        let make = |newcomer| {
+            let make = |of: &Registry| of.make_room(limits, newcomer, |conn| shares.is_over(conn));
+            make(&self.registry) || self.registries.iter().any(|all| make(all))
+        };
+        if make(Newcomer::Anybody) {
+            return true;
+        }
+        let now = (edge.now)();
+        overload.note_trouble(now, limits);
+        let state = || edge.handle.load();
+        client.is_none_or(|client| overload.knows((&state().state, client), now, limits))
+            && make(Newcomer::Known)
     }
 
     async fn pause(&self) {
@@ -485,7 +498,9 @@ impl Guest {
         named.inspect_err(|why| edge.counters.refuse_place(*why)).is_ok()
     }
 
-    async fn serve(self, stream: TcpStream) {
+    /// Its life. It can be ended from here on, and not only once its turn has come: of a burst of
+    /// newcomers some may have to make room before any of them has run.
+    fn serve(self, stream: TcpStream) -> impl Future<Output = ()> {
         let now = (self.server.edge.now)();
         let conn = Arc::new(Conn::new(self.client, self.port, now));
         let entry = self.registry.enter(Arc::clone(&conn));
@@ -493,7 +508,7 @@ impl Guest {
         let processor = Arc::clone(&self.server.processor);
         let held = (self.permit, entry, presence);
         let life = serve(self.server, (stream, self.secrecy), Arc::clone(&conn), held);
-        Measured::new(Box::pin(life), conn, processor).await;
+        Measured::new(Box::pin(life), conn, processor)
     }
 }
 

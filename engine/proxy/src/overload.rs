@@ -2,13 +2,13 @@
 //!
 //! Ten times a second, and fifty times when memory gets short, each is looked at as a percentage of
 //! what there is, and the worst decides the step ([`Step`]). *Tight*: a connection that waits for a
-//! request is ended after two seconds, where it never had one or its site has more than its share. *Scarce*: clients whom no site knows are reset at accept, and
-//! their requests on connections that they have are answered 503 before a body is read. *Last*:
-//! whatever waits between two requests is ended at once, and so are the answers that their clients
-//! do not take, the longest first.
+//! request is ended after two seconds, where it never had one or its site has more than its share.
+//! *Scarce*: clients whom no site knows are reset at accept, and their requests on connections that
+//! they have are answered 503 before a body is read. *Last*: whatever waits between two requests is
+//! ended at once, and so are the answers that their clients do not take, the longest first.
 //!
-//! Places alone never lead beyond *tight*: past that, room is made connection by connection. The
-//! processor never leads to *last*.
+//! Places alone never lead beyond *tight*: past that, room is made connection by connection, and
+//! where everybody came just now, for clients whom a site knows. The processor never leads to *last*.
 //!
 //! Where this does not protect you: from a limit that nobody told us. Without a limit on the
 //! process's memory (a control group's, or `memory_bytes_max`) there is nothing to hold it against,
@@ -26,7 +26,7 @@ use crate::conn::Conn;
 use crate::counters::count;
 use crate::edge::Edge;
 use crate::registry::Registry;
-use crate::shares::HOST;
+use crate::shares::{HOST, Trouble};
 
 /// Memory that is used, of how much; nothing where there is no limit.
 pub type MemoryGauge = Arc<dyn Fn() -> Option<MemoryUsed> + Send + Sync>;
@@ -65,8 +65,8 @@ const CLOSE_TIMES: u64 = 5;
 pub(crate) struct Overload {
     gauge: Option<MemoryGauge>,
     step: AtomicU8,
-    /// When new clients ceased to be let in.
-    scarce_since: AtomicU64,
+    /// Since when not everybody who comes is let in.
+    trouble: Trouble,
     /// When it is to be looked at again; of all workers one does.
     next_look: AtomicU64,
     /// The worst lateness that a worker told of since the last look.
@@ -107,6 +107,28 @@ impl Overload {
     /// Whether new clients are not let in at the moment.
     pub(crate) fn is_scarce(&self) -> bool {
         self.step() >= Step::Scarce
+    }
+
+    /// Notes that not everybody who comes can be let in.
+    pub(crate) fn note_trouble(&self, now: Tick, limits: &EdgeLimits) {
+        self.trouble.note(now, limits.calm_after_ms);
+    }
+
+    /// Whether everybody has been let in for a while.
+    pub(crate) fn is_calm(&self, now: Tick, limits: &EdgeLimits) -> bool {
+        self.trouble.is_over(now, limits.calm_after_ms)
+    }
+
+    /// Whether a site served a client a while before not everybody was let in.
+    pub(crate) fn knows(
+        &self,
+        (state, client): (&State, &Client),
+        now: Tick,
+        limits: &EdgeLimits,
+    ) -> bool {
+        let key = Regulars::key(state.key(), HOST, &client.key);
+        let since = self.trouble.since(now, limits.calm_after_ms).min(now);
+        state.regulars().knows(key, since, limits.regular_after_ms)
     }
 
     /// Whether it is this worker's turn to look.
@@ -159,8 +181,8 @@ impl Overload {
         let before = self.step();
         let step = before.next(memory.max(cpu).max(places), &terms);
         self.step.store(step as u8, Relaxed);
-        if step >= Step::Scarce && before < Step::Scarce {
-            self.scarce_since.store((edge.now)().0, Relaxed);
+        if step >= Step::Scarce {
+            self.note_trouble((edge.now)(), limits);
         }
         if before.max(step) >= Step::Scarce && before != step {
             let word = step.word();
@@ -183,9 +205,7 @@ pub(crate) fn may_come(edge: &Edge, state: &State, client: &Client, now: Tick) -
     if !edge.overload.is_scarce() {
         return true;
     }
-    let key = Regulars::key(state.key(), HOST, &client.key);
-    let since = Tick(edge.overload.scarce_since.load(Relaxed)).min(now);
-    let is_known = state.regulars().knows(key, since, edge.limits.regular_after_ms);
+    let is_known = edge.overload.knows((state, client), now, &edge.limits);
     if !is_known {
         count(&edge.counters.overload_refused);
     }

@@ -10,7 +10,8 @@
 //! room: first those of sites with more than their share and those that never said for whom they
 //! are, of these the ones that never asked, and then the one that waits longest. Not all are
 //! looked through for that but the next so many, in turn: of 64, the most idle is with odds of 26
-//! to 1 among the most idle twentieth of all (1 - 0.95^64), and what it costs is bounded.
+//! to 1 among the most idle twentieth of all (1 - 0.95^64), and what it costs is bounded. One that
+//! came just now is left alone, so that it can speak; but for a client whom a site knows it goes.
 //!
 //! Where this does not protect you: from connections that are busy. A flood of requests has other
 //! limits.
@@ -36,6 +37,15 @@ struct Live {
     conns: Vec<Arc<Conn>>,
     /// Where the last look for one that makes room ended.
     hand: usize,
+}
+
+/// For whom room is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Newcomer {
+    /// Whoever comes.
+    Anybody,
+    /// A client whom a site knows.
+    Known,
 }
 
 /// A connection's entry, taken out when dropped.
@@ -68,7 +78,12 @@ impl Registry {
 
     /// Ends the connection that can best be spared of the next so many, one of a site that `is_over`
     /// its share before all others; `false` where none can.
-    pub(crate) fn make_room(&self, limits: &EdgeLimits, is_over: impl Fn(&Conn) -> bool) -> bool {
+    pub(crate) fn make_room(
+        &self,
+        limits: &EdgeLimits,
+        newcomer: Newcomer,
+        is_over: impl Fn(&Conn) -> bool,
+    ) -> bool {
         let mut live = self.0.lock();
         let places = live.conns.len();
         let looks = limits.room_looks.min(places);
@@ -76,7 +91,7 @@ impl Registry {
         let spared = next
             .filter(|conn| !conn.is_ended())
             .filter_map(|conn| Some(((is_over(conn), conn.idleness()?), conn)))
-            .filter(|(of, _)| of.1.waited_ms >= patience(*of, limits))
+            .filter(|(of, _)| of.1.waited_ms >= patience(*of, newcomer, limits))
             .max_by_key(|(of, _)| *of);
         let is_made = spared.map(|(_, conn)| conn.end()).is_some();
         live.hand = (live.hand + looks).checked_rem(places).unwrap_or_default();
@@ -141,8 +156,12 @@ impl Registry {
 }
 
 /// How long a connection is left alone.
-const fn patience((is_over, of): (bool, Idleness), limits: &EdgeLimits) -> u64 {
-    if is_over || of.never_asked { limits.room_after_ms } else { limits.room_kept_after_ms }
+fn patience((is_over, of): (bool, Idleness), newcomer: Newcomer, limits: &EdgeLimits) -> u64 {
+    match newcomer {
+        Newcomer::Known if of.never_asked => 0,
+        _ if is_over || of.never_asked => limits.room_after_ms,
+        _ => limits.room_kept_after_ms,
+    }
 }
 
 #[cfg(test)]
@@ -161,7 +180,7 @@ mod tests {
         let limits =
             EdgeLimits { room_after_ms: 0, room_kept_after_ms: 5, ..EdgeLimits::default() };
         let registry = Arc::new(Registry::default());
-        assert!(!registry.make_room(&limits, |_| false), "nobody is there");
+        assert!(!registry.make_room(&limits, Newcomer::Anybody, |_| false), "nobody is there");
         let [asked, busy, silent] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(conn);
         let pause = || tokio::time::advance(Duration::from_millis(3));
         asked.note_asked();
@@ -175,13 +194,13 @@ mod tests {
         let all = [&asked, &busy, &silent, &young];
         let entries = all.map(|conn| registry.enter(Arc::clone(conn)));
         let ended = || all.map(|conn| conn.is_ended());
-        assert!(registry.make_room(&limits, |_| false));
+        assert!(registry.make_room(&limits, Newcomer::Anybody, |_| false));
         assert_eq!(ended(), [false, false, true, false]);
-        assert!(registry.make_room(&limits, |_| false));
+        assert!(registry.make_room(&limits, Newcomer::Anybody, |_| false));
         assert_eq!(ended(), [false, false, true, true]);
-        assert!(registry.make_room(&limits, |_| false));
+        assert!(registry.make_room(&limits, Newcomer::Anybody, |_| false));
         assert_eq!(ended(), [true, false, true, true]);
-        assert!(!registry.make_room(&limits, |_| false), "the busy one stays");
+        assert!(!registry.make_room(&limits, Newcomer::Anybody, |_| false), "the busy one stays");
         drop(entries);
     }
 
@@ -189,8 +208,17 @@ mod tests {
     fn whoever_came_just_now_may_speak_first() {
         let limits = EdgeLimits { room_after_ms: 60_000, ..EdgeLimits::default() };
         let registry = Arc::new(Registry::default());
-        let _entry = registry.enter(conn("192.0.2.1"));
-        assert!(!registry.make_room(&limits, |_| false));
+        let asked = conn("192.0.2.1");
+        asked.note_asked();
+        let (silent, _entry) = (conn("192.0.2.2"), registry.enter(asked));
+        let _other = registry.enter(Arc::clone(&silent));
+        assert!(!registry.make_room(&limits, Newcomer::Anybody, |_| false));
+        assert!(
+            registry.make_room(&limits, Newcomer::Known, |_| false),
+            "but not before a regular"
+        );
+        assert!(silent.is_ended());
+        assert!(!registry.make_room(&limits, Newcomer::Known, |_| false));
     }
 
     #[test]
@@ -218,7 +246,8 @@ mod tests {
         for conn in &conns[1..] {
             conn.enter(Phase::Answered);
         }
-        let found = (0..16).filter(|_| registry.make_room(&limits, |_| false)).count();
+        let found =
+            (0..16).filter(|_| registry.make_room(&limits, Newcomer::Anybody, |_| false)).count();
         assert_eq!((found, conns[0].is_ended()), (1, true));
         drop(entries);
     }

@@ -99,28 +99,29 @@ pub(crate) struct SiteCounts {
     pub(crate) egress_bytes: AtomicU64,
 }
 
-/// Since when a site does not have what its visitors ask for.
+/// Since when a site, or the host, does not have what its visitors ask for.
 #[derive(Debug, Default)]
-struct Trouble {
+pub(crate) struct Trouble {
     since: AtomicU64,
     last: AtomicU64,
 }
 
 impl Trouble {
     /// Notes that somebody had to wait, or was refused, for want of something.
-    fn note(&self, now: Tick, calm_after_ms: u64) {
+    pub(crate) fn note(&self, now: Tick, calm_after_ms: u64) {
         if self.is_over(now, calm_after_ms) {
             self.since.store(now.0, Relaxed);
         }
         self.last.fetch_max(now.0, Relaxed);
     }
 
-    fn is_over(&self, now: Tick, calm_after_ms: u64) -> bool {
+    /// Whether nobody had to for a while.
+    pub(crate) fn is_over(&self, now: Tick, calm_after_ms: u64) -> bool {
         now.0.saturating_sub(self.last.load(Relaxed)) >= calm_after_ms
     }
 
     /// When it began; `now` where all is calm.
-    fn since(&self, now: Tick, calm_after_ms: u64) -> Tick {
+    pub(crate) fn since(&self, now: Tick, calm_after_ms: u64) -> Tick {
         if self.is_over(now, calm_after_ms) { now } else { Tick(self.since.load(Relaxed)) }
     }
 }
@@ -165,15 +166,10 @@ impl Visit<'_> {
         self.state.regulars().knows(key, since, limits.regular_after_ms)
     }
 
-    /// Notes that the client was served, where the site is calm; for the host as a whole too.
-    pub(crate) fn note_served(&self, limits: &EdgeLimits) {
-        if !self.route.part.is_calm(self.now, limits) {
-            return;
-        }
-        for name in [&*self.route.name, HOST] {
-            let key = Regulars::key(self.state.key(), name, &self.client.key);
-            self.state.regulars().note(key, self.now);
-        }
+    /// Notes that the client was served, under a site's name or the host's.
+    fn note_served(&self, name: &str) {
+        let key = Regulars::key(self.state.key(), name, &self.client.key);
+        self.state.regulars().note(key, self.now);
     }
 
     /// Where it stands in a line.
@@ -204,6 +200,18 @@ impl Shares {
         }
     }
 
+    /// Notes that a client was served: for its site where that is calm, and for the host where all of
+    /// it is.
+    pub(crate) fn note_served(&self, visit: &Visit<'_>) {
+        if !visit.route.part.is_calm(visit.now, &self.limits) {
+            return;
+        }
+        visit.note_served(&visit.route.name);
+        if self.overload.is_calm(visit.now, &self.limits) {
+            visit.note_served(HOST);
+        }
+    }
+
     /// Charges a connection to the site that it turns out to be for. Says whether it may stay: one
     /// beyond the site's share may where the site knows its client.
     pub(crate) fn settle_in(&self, conn: &Conn, visit: &Visit<'_>) -> bool {
@@ -228,7 +236,7 @@ impl Shares {
         if !is_settled {
             // Another request of its was quicker; or the connection has gone, and this is one of its
             // streams that has not heard of it.
-            self.connections.uncharge(&part.connections);
+            self.connections.give_back(&part.connections);
         }
         is_settled || conn.stake.home().is_some()
     }
@@ -261,7 +269,6 @@ pub(crate) struct Presence {
 
 impl Presence {
     pub(crate) fn new(shares: &Arc<Shares>, conn: &Arc<Conn>) -> Self {
-        shares.connections.enter();
         conn.stake.join(shares);
         Self { shares: Arc::clone(shares), conn: Arc::clone(conn) }
     }
@@ -269,9 +276,8 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        match self.conn.stake.leave_home() {
-            Some(part) => self.shares.connections.give_back(&part.connections),
-            None => self.shares.connections.leave(),
+        if let Some(part) = self.conn.stake.leave_home() {
+            self.shares.connections.give_back(&part.connections);
         }
     }
 }

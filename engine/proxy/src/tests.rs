@@ -33,7 +33,7 @@ floor {
     rule blocked { when path == "/blocked" then block 403 }
     rule busy    { when path == "/busy" then block 503 }
     rule dropped { when path == "/drop" then drop }
-    rule held    { when path == "/hold" then tarpit 2s }
+    rule held    { when path == "/hold" then tarpit 5s }
 }
 "#;
 
@@ -401,7 +401,7 @@ fn a_stop_lets_requests_end_and_cuts_those_that_do_not() {
     waits.write_all(get("/wait").as_bytes()).unwrap();
     wait_until(|| world.origin.paths().len() == 2 && world.running.counters().open == 3);
     let World { origin, running, .. } = world;
-    let drain = std::thread::spawn(move || running.drain(Duration::from_secs(3)));
+    let drain = std::thread::spawn(move || running.drain(Duration::from_secs(5)));
     // The idle one is closed at once, which also says that the stop has begun.
     assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0);
     origin.release();

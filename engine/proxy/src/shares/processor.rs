@@ -172,3 +172,56 @@ impl<F: Future + Unpin> Future for Measured<F> {
         polled
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seawall_model::{Client, ClientUnits, SiteId, Tick};
+
+    fn conn(site: u32) -> Arc<Conn> {
+        let client = Client::of([192, 0, 2, 1].into(), &ClientUnits::default());
+        let conn = Arc::new(Conn::new(client, 1, Tick::TEST_START));
+        conn.stake.serve(SiteId(site));
+        conn
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_of_one_connection_wait_each_for_a_turn_of_their_own() {
+        let processor = Arc::new(Processor::new(&EdgeLimits::default(), &[1, 1]));
+        let (busy, quiet) = (conn(0), conn(1));
+        processor.dealer.spend(0, 20_000_000);
+        let request = |of: &Arc<Conn>| {
+            let life = std::future::ready(());
+            tokio::spawn(Measured::new(life, Arc::clone(of), Arc::clone(&processor)))
+        };
+        let requests = [request(&busy), request(&busy), request(&busy)];
+        request(&quiet).await.unwrap();
+        tokio::task::yield_now().await;
+        assert!(requests.iter().all(|request| !request.is_finished()));
+        for _ in 0..100 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            processor.dealer.tick();
+            tokio::task::yield_now().await;
+        }
+        assert!(requests.iter().all(tokio::task::JoinHandle::is_finished));
+    }
+
+    #[tokio::test]
+    async fn what_a_request_does_is_what_its_site_has_less() {
+        let processor = Arc::new(Processor::new(&EdgeLimits::default(), &[1, 1]));
+        let conn = conn(0);
+        let began = Instant::now();
+        // More than the 2 ms that a site which was quiet may use at once.
+        let works = std::future::poll_fn(|_| {
+            while began.elapsed().as_millis() < 5 {}
+            Poll::Ready(7)
+        });
+        let life = Measured::new(works, Arc::clone(&conn), Arc::clone(&processor));
+        assert_eq!(life.await, 7);
+        assert!(processor.busy_ns.load(Relaxed) >= 1_000_000);
+        let cx = Context::from_waker(std::task::Waker::noop());
+        let poll =
+            |site| processor.dealer.poll(site, (&Arc::default(), || conn.stake.class()), &cx);
+        assert!(poll(0).is_pending() && poll(1).is_ready());
+    }
+}
