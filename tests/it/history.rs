@@ -147,7 +147,14 @@ fn a_rollback_that_cannot_be_is_refused_and_changes_nothing() {
     refused(&server.setup.run(&["rollback"]), &["no generation of other files"]);
     save(&server, &policy(MISTAKE), 2);
     refused(&server.setup.run(&["rollback", "7"]), &["no generation 7"]);
-    fs::remove_dir_all(server.folder().join("state/history")).unwrap();
+    // What is written after its generation judges must not be written after this.
+    let kept = server.folder().join("state/history");
+    wait_until("the second generation is kept", || {
+        let index = fs::read(kept.join("index.json")).unwrap_or_default();
+        let index: Value = serde_json::from_slice(&index).unwrap_or_default();
+        index["generations"][1]["generation"] == 2
+    });
+    fs::remove_dir_all(kept).unwrap();
     refused(&server.setup.run(&["rollback"]), &["files of generation 1 are not kept"]);
     assert_eq!(server.status()["generation"], 2);
     assert!(server.status()["last_error"].is_null());

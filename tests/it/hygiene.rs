@@ -260,7 +260,7 @@ fn a_websocket_passes_both_ways_and_a_ban_ends_it() {
 #[test]
 fn a_websocket_on_which_nothing_moves_is_closed() {
     let origin = Recorder::start();
-    let server = start(&origin, "tunnel_idle_ms = 1_000");
+    let server = start(&origin, "tunnel_idle_ms = 3_000");
     let mut visitor = websocket(&server, "127.3.1.1");
     assert!(echo(&mut visitor));
     let _ = visitor.read_rest();

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use seawall_tests::{
     Origin, ROOT, Setup, StopAtEnd, Visitor, answering, overwrite, rename_over, swap_link,
+    wait_until,
 };
 
 const RELOADS: u64 = 55;
@@ -57,12 +58,19 @@ fn no_request_fails_across_reloads_under_load() {
                 }
             }
             server.wait_generation(edit + 1);
-            seawall_tests::wait_until("requests go on", || served.load(Ordering::Relaxed) > before);
+            wait_until("requests go on", || served.load(Ordering::Relaxed) > before);
         }
         drop(stopping);
         visits.into_iter().for_each(|visit| visit.join().unwrap());
     });
     let served = served.into_inner();
+    // A reload is told a moment after its generation judges, and a decision counted after its
+    // answer.
+    wait_until("all are told and counted", || {
+        let status = server.status();
+        let decided = ["allow", "block"].map(|kind| status["decisions"][kind].as_u64());
+        status["reloads"]["published"] == RELOADS && decided == [Some(served / 2); 2]
+    });
     let status = server.status();
     let generations: Vec<u64> = status["history"]
         .as_array()

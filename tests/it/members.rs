@@ -1,7 +1,9 @@
 //! Members, levels and answers, over the running program: what a member's mistake does to the rest,
 //! and that what counts after an answer and once a second is fed by real traffic.
 
-use seawall_tests::{Origin, ROOT, SITE, Setup, bomb, overwrite, wait_until};
+use seawall_tests::{
+    COMPILED, Origin, ROOT, SITE, Setup, bomb, overwrite, wait_until, wait_until_within,
+};
 
 /// A host with one member, whose site is [`SITE`].
 fn host(refused: &str) -> String {
@@ -54,7 +56,9 @@ fn a_members_component_that_takes_long_keeps_nobody_waiting() {
     overwrite(&setup.policy(ROOT), host("two").replace("block, test", "block, extern"));
     wait_until("the host's edit is published", || server.answers("/two") == 410);
     // Nobody saves anything more.
-    wait_until("her part is published when it is compiled", || server.answers("/own") == 418);
+    wait_until_within(COMPILED, "her part is published when it is compiled", || {
+        server.answers("/own") == 418
+    });
     server.wait_line("compiled long.wasm: ");
 }
 

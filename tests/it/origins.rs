@@ -29,7 +29,7 @@ fn an_origin_that_comes_back_is_asked_again() {
 #[test]
 fn an_origin_that_hangs_is_504() {
     let origin = Origin::start();
-    let server = Setup::new(origin.address, POLICY).limits("origin_head_ms = 300").start();
+    let server = Setup::new(origin.address, POLICY).limits("origin_head_ms = 2_000").start();
     assert_eq!((server.answers("/gate"), server.answers("/")), (504, 200));
     assert_eq!(server.number("/edge/origin_late"), 1);
     wait_until("nobody is in flight", || server.number("/edge/in_flight") == 0);

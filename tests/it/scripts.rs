@@ -7,12 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use seawall_tests::{
-    Origin, ROOT, Setup, Stopwatch, binary, fine, get, overwrite, refused, seawall,
+    COMPILED, Origin, ROOT, Setup, Stopwatch, binary, fine, get, overwrite, refused, seawall,
 };
 use serde_json::Value;
-
-/// A server compiles a language's runtime in less, however busy the machine is.
-const COMPILED: Duration = Duration::from_secs(240);
 
 /// A new rule `hello` in this language, below `folder`.
 #[track_caller]

@@ -410,6 +410,36 @@ fn first() -> String {
     )
 }
 
+/// Has every component that the storm can use compiled, by a start, which waits for all of them:
+/// where the flood keeps the compiler from its work, a good edit is refused until it is done.
+fn warm(setup: &Setup) {
+    let (mut externs, mut rules) = (String::new(), String::new());
+    for code in 0..CODES {
+        setup.write(&format!("warm/{code}.wasm"), answering(i64::try_from(code).unwrap()));
+        externs.push_str(&format!(
+            "extern f{code}() -> int {{ module \"warm/{code}.wasm\" function \"f\" fuel 50k \
+             memory 1MiB on_failure return 9 }}\n"
+        ));
+        let asks = format!("path == \"/{code}\" and f{code}() == 9");
+        rules.push_str(&format!("  rule r{code} {{ when {asks} then block 410 }}\n"));
+    }
+    setup.write(ROOT, format!("policy 1\n{externs}floor {{\n{rules}}}\n"));
+    drop(setup.start());
+    setup.write(ROOT, first());
+    // What it remembers beside the code is no beginning of the storm's.
+    for entry in std::fs::read_dir(setup.path("state")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.ends_with("code") {
+            // One file for each, and the key.
+            assert_eq!(std::fs::read_dir(path).unwrap().count() as u64, CODES + 1);
+        } else if path.is_dir() {
+            std::fs::remove_dir_all(path).unwrap();
+        } else {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+}
+
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |given| given.parse().unwrap())
 }
@@ -420,6 +450,7 @@ fn no_edit_of_a_storm_is_an_opening_or_a_failure() {
     println!("storm {seed}: {edits} edits");
     let origin = Origin::start();
     let setup = Setup::new(origin.address, &first());
+    warm(&setup);
     write_folder(&setup, "folders/0", 0);
     swap_link(&setup.policy("live"), "folders/0");
     let server = setup.start();

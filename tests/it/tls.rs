@@ -94,7 +94,7 @@ fn each_name_is_shown_its_own_certificate() {
 #[test]
 fn whoever_does_not_speak_tls_is_gone_soon() {
     let origin = Origin::start();
-    let setup = Setup::new(origin.address, "policy 1\n").limits("tls_handshake_ms = 200");
+    let setup = Setup::new(origin.address, "policy 1\n").limits("tls_handshake_ms = 2_000");
     let server = setup.tls(SELF_SIGNED).start();
     let ended = |bytes: &[u8]| {
         let mut stream = TcpStream::connect(server.address_tls).unwrap();

@@ -21,6 +21,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// Patience with an attack that does not end by itself at its time.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Between two looks at what the origin has recorded of an attack that is over.
+const SETTLING: Duration = Duration::from_millis(50);
+/// Most such looks.
+const SETTLING_LOOKS_MAX: usize = 40;
+
 /// What a run is made of. Everything in it has been held against the caps.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -114,7 +119,7 @@ impl Run {
             let began = Instant::now();
             self.attack(scenario, tally).await?;
             done.attacked = began.elapsed();
-            let after = recorded(self.extra.recorder).await?;
+            let after = self.recorded_of_all().await?;
             done.origin = before.zip(after).map(|(before, after)| difference(&before, &after));
         }
         phase.set(2);
@@ -143,6 +148,26 @@ impl Run {
                 Ok(())
             }
         }
+    }
+
+    /// The record once what was sent last has come to the origin: when two looks agree. Where
+    /// visitors go on asking there is no such moment.
+    async fn recorded_of_all(&self) -> Result<Option<Record>> {
+        let mut record = recorded(self.extra.recorder).await?;
+        if record.is_none() || self.legit.is_some() {
+            return Ok(record);
+        }
+        for _ in 0..SETTLING_LOOKS_MAX {
+            sleep(SETTLING).await;
+            let later = recorded(self.extra.recorder).await?;
+            let requests = |of: &Option<Record>| of.as_ref().map(|record| record.requests);
+            let is_settled = requests(&later) == requests(&record);
+            record = later;
+            if is_settled {
+                break;
+            }
+        }
+        Ok(record)
     }
 
     fn sources(&self, spread: Spread) -> Sources {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use super::*;
-use crate::bell::Change;
+use crate::bell::{Change, DEBOUNCE_MS, SETTLE_MS_MAX};
 use crate::board::Posted;
 use crate::clock;
 use crate::disk::{self, DiskError};
@@ -231,7 +231,8 @@ fn a_save_in_two_steps_makes_no_noise() {
         drop(file);
         bench.until("the whole file", |p| newest(p, &format!("{half}end")));
     }
-    let posted = bench.board.read();
+    // A reload is counted a moment after its generation is there.
+    let posted = bench.until("all are told", |p| p.reloads.published == 5);
     assert_eq!((posted.reloads.refused, posted.reloads.published), (0, 5));
 }
 
@@ -258,19 +259,24 @@ fn a_storm_of_saves_is_a_few_reloads_and_ends_with_the_last() {
     let bench = Bench::new();
     let now = clock();
     let began = now();
+    let (mut last, mut stalls) = (began, 0);
     for n in 0..1_000 {
         if n % 2 == 0 {
             fs::write(bench.file(), format!("{n} end")).unwrap();
         } else {
             rename_save(&bench.file(), &format!("{n} end"));
         }
+        // Where the machine holds up whoever saves, that is the quiet after which a reload is due.
+        let saved = now();
+        stalls += u64::from(saved.since_ms(last) >= DEBOUNCE_MS / 2);
+        last = saved;
     }
-    let stormed_ms = now().since_ms(began);
+    let stormed_ms = last.since_ms(began);
     bench.until("the last save", |p| newest(p, "999 end"));
     // One at each end of the longest wait, and the last: what the storm's length allows.
-    let allowed = stormed_ms / crate::bell::SETTLE_MS_MAX + 3;
+    let allowed = stormed_ms / SETTLE_MS_MAX + 3 + stalls;
     let assembled = bench.assembled.load(Ordering::Relaxed);
-    assert!(assembled <= allowed, "{assembled} reloads for a storm of {stormed_ms} ms");
+    assert!(assembled <= allowed, "{assembled} reloads in {stormed_ms} ms with {stalls} stalls");
 }
 
 #[test]
