@@ -4,16 +4,20 @@
 //! each request on each connection. `GET /__record` gives what it saw, in JSON; `/__large/BYTES`
 //! and `/__slow/MS` are for those who read slowly or are to wait.
 //!
-//! `/__websocket` takes an upgrade. It listens on loopback only.
+//! `/__websocket` takes an upgrade, and `/__fault/…` has it fail for a while. It listens on loopback
+//! only.
 
+mod fault;
 mod named;
 
 use crate::caps::{HEAD_BYTES_MAX, RECORDED_MAX};
 use crate::connect::{Way, open};
 use crate::guard::Target;
-use crate::h1::{Reader, head};
-use anyhow::{Context as _, Result};
+use crate::h1::{Answer, Reader, head};
+use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
+use fault::Order;
+pub(crate) use fault::{Fault, serve};
 use named::{Named, Says};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -21,8 +25,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc};
 
 /// A field of each of its answers: those that have it are not the server's own.
 pub(crate) const MARK: &str = "X-Recorded: yes";
@@ -118,6 +122,22 @@ impl Recorder {
     /// # Errors
     /// Nobody is there, or somebody else.
     pub(crate) async fn record(self) -> Result<Record> {
+        let answer = self.ask(RECORD).await?;
+        let body = answer.bytes.get(answer.head_bytes..).unwrap_or_default();
+        serde_json::from_slice(body).context("that is no recording origin")
+    }
+
+    /// Has it fail for so long, from now on.
+    ///
+    /// # Errors
+    /// Nobody is there, or somebody else.
+    pub(crate) async fn fault(self, fault: Fault, time: Duration) -> Result<()> {
+        let answer = self.ask(&fault.target(time)).await?;
+        ensure!(answer.status == 200, "that is no recording origin");
+        Ok(())
+    }
+
+    async fn ask(self, path: &str) -> Result<Answer> {
         let target = self.0;
         let way = Way { target, host: "origin".to_owned(), tls: None, receive_buffer: None };
         let source = match target.address().ip() {
@@ -126,29 +146,8 @@ impl Recorder {
         };
         let io = open(&way, source).await;
         let mut io = io.map_err(|how| anyhow::anyhow!("no recording origin there: {how:?}"))?;
-        io.write_all(head("GET", RECORD, "origin", "").as_bytes()).await?;
-        let answer = Reader::new().answer(&mut io, false).await?;
-        let body = answer.bytes.get(answer.head_bytes..).unwrap_or_default();
-        serde_json::from_slice(body).context("that is no recording origin")
-    }
-}
-
-/// Serves until it is stopped.
-///
-/// # Errors
-/// The listener fails.
-pub(crate) async fn serve(listener: TcpListener, manner: Manner) -> Result<()> {
-    let seen = Arc::new(Mutex::new(Seen::default()));
-    loop {
-        // Out of descriptors: those who are there first leave again.
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            continue;
-        };
-        let (seen, manner) = (seen.clone(), manner.clone());
-        tokio::spawn(async move {
-            let _ended: io::Result<()> = connection(stream, &seen, &manner).await;
-        });
+        io.write_all(head("GET", path, "origin", "").as_bytes()).await?;
+        Ok(Reader::new().answer(&mut io, false).await?)
     }
 }
 
@@ -168,7 +167,11 @@ enum Body {
     Chunked,
 }
 
-async fn connection(mut stream: TcpStream, seen: &Mutex<Seen>, manner: &Manner) -> io::Result<()> {
+async fn connection(
+    mut stream: TcpStream,
+    (seen, orders): (&Mutex<Seen>, &mpsc::Sender<Order>),
+    manner: &Manner,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut held = Vec::new();
     let mut first = true;
@@ -187,6 +190,11 @@ async fn connection(mut stream: TcpStream, seen: &Mutex<Seen>, manner: &Manner) 
         if asked.target == RECORD {
             let body = serde_json::to_vec(&seen.lock().record).unwrap_or_default();
             return answer(&mut stream, &body, &asked).await;
+        }
+        if let Some(order) = fault::order(&asked.target) {
+            answer(&mut stream, b"so it shall be\n", &asked).await?;
+            let _serves: Result<(), _> = orders.send(order).await;
+            return Ok(());
         }
         begin(seen, first, &asked);
         first = false;
@@ -397,6 +405,7 @@ async fn skip_chunks(stream: &mut TcpStream, held: &mut Vec<u8>) -> io::Result<(
 mod tests {
     use super::*;
     use crate::guard::Ground;
+    use tokio::net::TcpListener;
 
     async fn started_as(reads: Reads) -> (std::net::SocketAddr, Recorder) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

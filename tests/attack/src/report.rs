@@ -57,11 +57,26 @@ pub(crate) struct AttackReport {
     pub(crate) left_by_us: u64,
     /// How old those were: with `held_ms` the whole of how long anybody could stay.
     pub(crate) left_ms: Option<Spread>,
+    /// How long answers took, in floods that wait for each.
+    pub(crate) answer_ms: Option<Spread>,
+    /// What came of a fault of the origin.
+    pub(crate) outage: Option<OutageReport>,
     pub(crate) bytes_sent: u64,
     pub(crate) bytes_received: u64,
     pub(crate) requests: u64,
     pub(crate) answers: BTreeMap<String, u64>,
     pub(crate) events: BTreeMap<String, u64>,
+}
+
+/// A fault that the origin was told to have.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct OutageReport {
+    /// How long it lasted.
+    pub(crate) fault_ms: u64,
+    /// From its end to the first answer below 400.
+    pub(crate) back_ms: Option<u64>,
+    /// Answers that came while it lasted, by status.
+    pub(crate) answers: BTreeMap<String, u64>,
 }
 
 /// What legitimate visitors saw in one phase.

@@ -1,12 +1,13 @@
 //! What an attack notes about itself: counts, and how long connections were held.
 
 use crate::caps::EVENT_NAMES_MAX;
-use crate::report::{AttackReport, Spread};
+use crate::report::{AttackReport, OutageReport, Spread};
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Longest time kept apart: longer than any run.
 const HELD_MS_MAX: u64 = 3_600_000;
@@ -47,13 +48,28 @@ pub(crate) enum Unopened {
     Local,
 }
 
-/// How old connections were when they ended.
+/// How old connections were when they ended, or how long answers took.
 #[derive(Debug, Default)]
 struct Ages(Option<Histogram<u64>>);
 
+fn as_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Outage {
+    fn note(&mut self, status: u16, now: Instant) {
+        if now < self.over {
+            let count = self.report.answers.entry(status.to_string()).or_default();
+            *count = count.saturating_add(1);
+        } else if status < 400 && self.report.back_ms.is_none() {
+            self.report.back_ms = Some(as_ms(now.duration_since(self.over)));
+        }
+    }
+}
+
 impl Ages {
     fn note(&mut self, age: Duration) {
-        let ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let ms = as_ms(age);
         if self.0.is_none() {
             self.0 = Histogram::new_with_bounds(1, HELD_MS_MAX, 3).ok();
         }
@@ -87,6 +103,15 @@ pub(crate) struct Tally {
     events: Mutex<BTreeMap<String, u64>>,
     held_ms: Mutex<Ages>,
     left_ms: Mutex<Ages>,
+    answer_ms: Mutex<Ages>,
+    outage: Mutex<Option<Outage>>,
+}
+
+/// A fault of the origin, and what was answered from its beginning on.
+#[derive(Debug)]
+struct Outage {
+    over: Instant,
+    report: OutageReport,
 }
 
 impl Tally {
@@ -134,6 +159,21 @@ impl Tally {
         *count = count.saturating_add(1);
     }
 
+    /// An answer with this status, so long after it was asked for.
+    pub(crate) fn answer_after(&self, status: u16, time: Duration) {
+        self.answer(status);
+        self.answer_ms.lock().note(time);
+        if let Some(outage) = self.outage.lock().as_mut() {
+            outage.note(status, Instant::now());
+        }
+    }
+
+    /// From now on the origin fails, for so long.
+    pub(crate) fn begin_outage(&self, time: Duration) {
+        let report = OutageReport { fault_ms: as_ms(time), ..OutageReport::default() };
+        *self.outage.lock() = Some(Outage { over: Instant::now() + time, report });
+    }
+
     /// Something worth a name. Names past [`EVENT_NAMES_MAX`] count together.
     pub(crate) fn event(&self, name: &str) {
         let mut events = self.events.lock();
@@ -161,6 +201,8 @@ impl Tally {
             held_ms: self.held_ms.lock().report(),
             left_by_us: self.left.get(),
             left_ms: self.left_ms.lock().report(),
+            answer_ms: self.answer_ms.lock().report(),
+            outage: self.outage.lock().as_ref().map(|outage| outage.report.clone()),
             bytes_sent: self.sent.get(),
             bytes_received: self.received.get(),
             requests: self.requests.get(),
@@ -195,6 +237,26 @@ mod tests {
         tally.opens();
         let report = tally.report();
         assert_eq!((report.opened, report.open_at_most), (3, 2));
+    }
+
+    #[test]
+    fn an_outage_is_over_with_the_first_good_answer_after_it() {
+        let tally = Tally::default();
+        tally.answer_after(200, Duration::from_millis(5));
+        tally.begin_outage(Duration::from_secs(3_600));
+        tally.answer_after(503, Duration::from_millis(40));
+        tally.answer_after(200, Duration::ZERO);
+        let during = tally.report().outage.unwrap();
+        assert_eq!((during.fault_ms, during.back_ms), (3_600_000, None));
+        assert_eq!((during.answers["503"], during.answers["200"]), (1, 1));
+        tally.begin_outage(Duration::ZERO);
+        tally.answer_after(503, Duration::ZERO);
+        assert_eq!(tally.report().outage.unwrap().back_ms, None);
+        tally.answer_after(200, Duration::ZERO);
+        let after = tally.report();
+        assert!(after.outage.unwrap().back_ms.is_some());
+        let answers = after.answer_ms.unwrap();
+        assert_eq!((answers.count, answers.max), (5, 40));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub(crate) mod denial;
 pub(crate) mod figures;
 pub(crate) mod judge;
 pub(crate) mod neighbours;
+pub(crate) mod operations;
 pub(crate) mod page;
 pub(crate) mod process;
 pub(crate) mod promise;

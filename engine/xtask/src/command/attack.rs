@@ -7,6 +7,7 @@
 use crate::attack::denial::{self, Denial};
 use crate::attack::judge::Honest;
 use crate::attack::neighbours::{self, Neighbours};
+use crate::attack::operations;
 use crate::attack::page;
 use crate::attack::promise::Promise;
 use crate::attack::promises::PROMISES;
@@ -26,7 +27,8 @@ const NEIGHBOURS: &str = "neighbours";
 /// What was typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only what contains this: a scenario's name or part of it, `denial` or `neighbours`.
+    /// Only what contains this: a scenario's name or part of it, `neighbours`, `denial`,
+    /// `operations` or the name of one of these.
     filter: Option<String>,
     /// Seconds of each attack, where it is to be longer than showing its promise takes.
     #[arg(long = "for", value_parser = clap::value_parser!(u64).range(1..=600))]
@@ -58,10 +60,12 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> anyhow::Result<()> {
     let keep = options.json.clone();
     let runner = Runner { programs, interrupts: &interrupts, seconds: options.seconds, keep };
     let (rows, honest) = try_all(&runner, &chosen)?;
+    let operations = operations::run(&runner, &operations::chosen(part))?;
     let neighbours = NEIGHBOURS.contains(part).then(|| neighbours::run(&runner)).transpose()?;
     let denial = DENIAL.contains(part);
     let denial = denial.then(|| denial::run(&runner.programs.seawall, &interrupts)).transpose()?;
     let mut parts = promised(&rows, honest);
+    parts.extend(operations.table());
     parts.extend(neighbours.as_ref().map(Neighbours::table));
     parts.extend(denial.as_ref().map(Denial::table));
     let text = parts.join("\n\n");
@@ -73,23 +77,23 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> anyhow::Result<()> {
     let of_promises = (rows.iter().filter(|(_, outcome)| outcome.is_broken()).count(), rows.len());
     let of_neighbours = neighbours.as_ref().map_or((0, 0), Neighbours::broken);
     let of_denial = denial.as_ref().map_or((0, 0), Denial::broken);
-    let (broken, all) = [of_promises, of_neighbours, of_denial]
+    let (broken, all) = [of_promises, operations.broken(), of_neighbours, of_denial]
         .into_iter()
         .fold((0usize, 0usize), |sum, of| (sum.0.saturating_add(of.0), sum.1.saturating_add(of.1)));
     ensure!(broken == 0, "{broken} of {all} promises broken");
     Ok(())
 }
 
-/// The promises whose name contains `part`; none where only a comparison was asked for.
+/// The promises whose name contains `part`; none where only something else was asked for.
 fn chosen(part: &str) -> anyhow::Result<Vec<&'static Promise>> {
     let chosen: Vec<_> =
         PROMISES.iter().filter(|promise| promise.scenario.contains(part)).collect();
-    if chosen.is_empty() && !DENIAL.contains(part) && !NEIGHBOURS.contains(part) {
-        let all: Vec<_> = PROMISES.iter().map(|promise| promise.scenario).collect();
-        bail!(
-            "no promise has `{part}` in its name; there are: {DENIAL}, {NEIGHBOURS}, {}",
-            all.join(", ")
-        );
+    let others = [DENIAL, NEIGHBOURS].iter().any(|other| other.contains(part));
+    if chosen.is_empty() && !others && operations::chosen(part).is_empty() {
+        let mut all = vec![DENIAL, NEIGHBOURS];
+        all.extend(operations::names());
+        all.extend(PROMISES.iter().map(|promise| promise.scenario));
+        bail!("no promise has `{part}` in its name; there are: {}", all.join(", "));
     }
     Ok(chosen)
 }

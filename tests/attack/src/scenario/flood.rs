@@ -85,9 +85,10 @@ pub(super) async fn ask(
     wire.write_all(request).await?;
     wire.flush().await?;
     attack.tally.requests.one();
+    let asked = Instant::now();
     let answer = reader.answer(wire, false).await;
     match &answer {
-        Ok(answer) => attack.tally.answer(answer.status),
+        Ok(answer) => attack.tally.answer_after(answer.status, asked.elapsed()),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             attack.tally.event("answered with something else");
         }
@@ -118,7 +119,7 @@ where
     }
 }
 
-async fn get_flood(attack: Arc<Attack>, n: usize) {
+pub(super) async fn get_flood(attack: Arc<Attack>, n: usize) {
     let get = |attack: &Attack, _| head("GET", attack.path_or("/"), attack.host(), "").into_bytes();
     paced(attack, n, get).await;
 }

@@ -14,6 +14,7 @@ mod hosts;
 mod hpack;
 mod idle;
 mod many;
+mod outage;
 mod reload;
 mod slow;
 mod smuggling;
@@ -78,7 +79,7 @@ impl Needs {
     }
 }
 
-const FAMILIES: [&[Scenario]; 15] = [
+const FAMILIES: [&[Scenario]; 16] = [
     flood::ALL,
     slow::ALL,
     idle::ALL,
@@ -91,6 +92,7 @@ const FAMILIES: [&[Scenario]; 15] = [
     forwarded::ALL,
     many::ALL,
     reload::ALL,
+    outage::ALL,
     smuggling::ALL,
     hosts::ALL,
     hosts::BODIES,

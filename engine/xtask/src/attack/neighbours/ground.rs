@@ -4,7 +4,7 @@
 //! An origin works like a member's script: so many requests at once, so long for each. What is more
 //! than that has to wait or be refused by the server in front, or it waits at the origin.
 
-use super::servers::{self, Addresses, Origins};
+use super::servers::{self, Addresses, Origins, Told};
 use crate::attack::contender::{Server, Who, aside, free};
 use crate::attack::process::Kept;
 use crate::attack::stage::{Folder, Programs, start_origin};
@@ -17,37 +17,38 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The member who is attacked, and who has twice the share of everybody else.
-pub(super) const ALICE: &str = "alice.example";
+pub(crate) const ALICE: &str = "alice.example";
 /// The other who is attacked.
-pub(super) const BOB: &str = "bob.example";
+pub(crate) const BOB: &str = "bob.example";
 /// Their neighbour, whom nobody attacks.
-pub(super) const CAROL: &str = "carol.example";
+pub(crate) const CAROL: &str = "carol.example";
 /// What visitors ask for.
-pub(super) const VISIT: &str = "/__visit";
+pub(crate) const VISIT: &str = "/__visit";
 /// Requests that an origin works on at once, which every server is told.
-pub(super) const AT_ONCE: u64 = 32;
+pub(crate) const AT_ONCE: u64 = 32;
 /// Milliseconds that each takes it.
 const WORK_MS: u64 = 20;
 /// What an origin can answer in a second.
-pub(super) const CAPACITY_PER_S: u64 = AT_ONCE * 1_000 / WORK_MS;
+pub(crate) const CAPACITY_PER_S: u64 = AT_ONCE * 1_000 / WORK_MS;
 
 /// It, running. Everything ends when it is dropped, and the folder goes.
 #[derive(Debug)]
-pub(super) struct Ground {
+pub(crate) struct Ground {
     // Dropped in this order: who asks before who answers, the folder last.
     server: Server,
     _origins: Vec<Kept>,
     folder: Folder,
     /// Where the server listens.
-    pub(super) at: Addresses,
+    pub(crate) at: Addresses,
+    origins: Origins,
 }
 
 impl Ground {
-    /// Starts all of it; `limits` is more for the section of that name in Seawall's configuration.
+    /// Starts all of it.
     ///
     /// # Errors
     /// Something does not start, or does not serve what it should.
-    pub(super) fn start(programs: &Programs, who: Who, limits: &str) -> anyhow::Result<Self> {
+    pub(crate) fn start(programs: &Programs, who: Who, told: Told<'_>) -> anyhow::Result<Self> {
         let folder = Folder::new("neighbours")?;
         let mut kept = Vec::new();
         let mut origin = |name: &str| {
@@ -65,9 +66,9 @@ impl Ground {
         if who != Who::Seawall {
             certificate(&folder)?;
         }
-        let files = |dir: &Path| servers::files(who, at, origins, (dir, limits));
+        let files = |dir: &Path| servers::files(who, at, origins, (dir, told));
         let server = Server::start(who, &programs.seawall, &folder, files)?;
-        let mut ground = Self { server, _origins: kept, folder, at };
+        let mut ground = Self { server, _origins: kept, folder, at, origins };
         for host in [ALICE, BOB, CAROL, &servers::other(0)] {
             match ground.server.until(|| answer(http, host))? {
                 200 => {}
@@ -78,8 +79,22 @@ impl Ground {
         Ok(ground)
     }
 
+    /// The origin of a member.
+    pub(crate) fn origin(&self, host: &str) -> SocketAddr {
+        match host {
+            ALICE => self.origins.alice,
+            BOB => self.origins.bob,
+            _ => self.origins.others,
+        }
+    }
+
+    /// The server's configuration.
+    pub(crate) fn config(&self) -> &Path {
+        self.server.config()
+    }
+
     /// A file in its folder.
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
@@ -87,7 +102,7 @@ impl Ground {
     ///
     /// # Errors
     /// It does not; with what it said.
-    pub(super) fn is_up(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn is_up(&mut self) -> anyhow::Result<()> {
         self.server.is_up()
     }
 
@@ -95,11 +110,19 @@ impl Ground {
     ///
     /// # Errors
     /// It does not answer, or has no such figure.
-    pub(super) fn sent(&self, seawall: &Path, host: &str) -> anyhow::Result<f64> {
+    pub(crate) fn sent(&self, seawall: &Path, host: &str) -> anyhow::Result<f64> {
+        let status = self.status(seawall)?;
+        sent_in(&status, host).with_context(|| format!("the status has no bytes of {host}"))
+    }
+
+    /// What Seawall says of itself.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn status(&self, seawall: &Path) -> anyhow::Result<Value> {
         let mut command = Command::new(seawall);
         command.args(["status", "--json", "-c"]).arg(self.server.config());
-        let status = serde_json::from_str(&shell::quiet(&mut command)?).context("its status")?;
-        sent_in(&status, host).with_context(|| format!("the status has no bytes of {host}"))
+        serde_json::from_str(&shell::quiet(&mut command)?).context("its status")
     }
 }
 

@@ -20,22 +20,22 @@ const USED_PERCENT: f64 = 85.0;
 
 /// The figures of one case; each is `None` where it is missing.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen<'r> {
+pub(crate) struct Seen<'r> {
     /// The attack on alice, and carol's visitors.
-    pub(super) alice: Figures<'r>,
+    pub(crate) alice: Figures<'r>,
     /// The attack on bob, and alice's visitors.
-    pub(super) bob: Option<Figures<'r>>,
+    pub(crate) bob: Option<Figures<'r>>,
 }
 
 impl<'r> Seen<'r> {
     /// Of these results.
-    pub(super) fn of(reports: &'r Reports) -> Self {
+    pub(crate) fn of(reports: &'r Reports) -> Self {
         let bob = reports.bob.as_ref().map(Figures::of);
         Self { alice: Figures::of(&reports.alice), bob }
     }
 
     /// Per cent of alice's visitors' requests in the attack that went well.
-    pub(super) fn served_percent(self) -> Option<f64> {
+    pub(crate) fn served_percent(self) -> Option<f64> {
         let bob = self.bob?;
         each(bob.number("/legit/attack/ok")? * 100.0, bob.asked()?)
     }
@@ -47,12 +47,12 @@ impl<'r> Seen<'r> {
     }
 
     /// Requests of the attack.
-    pub(super) fn attacked(self) -> Option<f64> {
+    pub(crate) fn attacked(self) -> Option<f64> {
         self.of_both(|figures| figures.number("/attack/requests"))
     }
 
     /// Those answered with 200, out of an origin. An attack that got no answer at all has none.
-    pub(super) fn answered(self) -> Option<f64> {
+    pub(crate) fn answered(self) -> Option<f64> {
         self.of_both(|figures| figures.sum("/attack/answers", |name| name == "200"))
     }
 
@@ -66,7 +66,7 @@ impl<'r> Seen<'r> {
 }
 
 /// Everything that must hold; `exceeds` says that the attack asks for more than alice's origin can do.
-pub(super) fn judge(seen: Seen<'_>, exceeds: bool) -> Vec<Finding> {
+pub(crate) fn judge(seen: Seen<'_>, exceeds: bool) -> Vec<Finding> {
     let mut found = vec![attack(seen), nobody_failed(seen.alice), p99(seen.alice), served(seen)];
     if exceeds {
         found.push(used(seen));
@@ -75,12 +75,12 @@ pub(super) fn judge(seen: Seen<'_>, exceeds: bool) -> Vec<Finding> {
 }
 
 /// A finding out of a figure that may be missing.
-pub(super) fn finding(what: &str, found: Option<Finding>) -> Finding {
+pub(crate) fn finding(what: &str, found: Option<Finding>) -> Finding {
     found.unwrap_or_else(|| Finding { text: format!("{what}: no figure"), kept: false })
 }
 
 /// That there was an attack on each, and nothing lacking on this side of it.
-pub(super) fn attack(seen: Seen<'_>) -> Finding {
+pub(crate) fn attack(seen: Seen<'_>) -> Finding {
     let asked = seen.attacked();
     let here = seen.of_both(|figures| figures.number("/attack/failed_here"));
     let began = asked.zip(here).filter(|(asked, here)| *asked > 0.0 && *here < 1.0);
@@ -97,7 +97,7 @@ pub(super) fn attack(seen: Seen<'_>) -> Finding {
 }
 
 /// That none of carol's visitors failed, in any phase, and that some came.
-pub(super) fn nobody_failed(carol: Figures<'_>) -> Finding {
+pub(crate) fn nobody_failed(carol: Figures<'_>) -> Finding {
     let found = carol.failed().zip(carol.asked()).map(|(failed, asked)| {
         let text = format!("carol: {} of {} failed", shown(failed), shown(asked));
         Finding { text, kept: failed < 1.0 && asked > 0.0 }
@@ -105,7 +105,8 @@ pub(super) fn nobody_failed(carol: Figures<'_>) -> Finding {
     finding("carol's visitors", found)
 }
 
-fn p99(carol: Figures<'_>) -> Finding {
+/// Her p99 in the attack, held against that of her quiet phase.
+pub(crate) fn p99(carol: Figures<'_>) -> Finding {
     let found = carol.p99_ms("quiet").zip(carol.p99_ms("attack")).map(|(quiet, attack)| {
         let times = if quiet > 0.0 { attack / quiet } else { f64::INFINITY };
         let by_times = times <= P99_TIMES;

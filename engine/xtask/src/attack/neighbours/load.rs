@@ -5,6 +5,7 @@ use super::ground::{ALICE, BOB, CAROL, Ground, VISIT};
 use crate::attack::contender::aside;
 use crate::attack::process::Kept;
 use crate::attack::run::Runner;
+use crate::attack::stage::Programs;
 use crate::shell;
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -14,8 +15,8 @@ use std::time::Duration;
 
 /// Seconds before the attack, in which visitors become known.
 const QUIET_S: u64 = 7;
-/// Seconds of attack.
-const ATTACK_S: u64 = 8;
+/// Seconds of attack, where no more are needed.
+pub(crate) const ATTACK_S: u64 = 8;
 /// Seconds after it.
 const RECOVERY_S: u64 = 2;
 /// Visitors of a member, and their requests per second.
@@ -28,25 +29,27 @@ const GRACE: Duration = Duration::from_secs(60);
 
 /// One attack, as it is told `seawall-attack`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Attack {
+pub(crate) struct Attack {
     /// The scenario.
-    pub(super) scenario: &'static str,
+    pub(crate) scenario: &'static str,
     /// More for it.
-    pub(super) words: &'static [&'static str],
+    pub(crate) words: &'static [&'static str],
+    /// Seconds of it.
+    pub(crate) seconds: u64,
 }
 
 /// What came of it.
 #[derive(Debug)]
-pub(super) struct Reports {
+pub(crate) struct Reports {
     /// The attack on alice, with carol's visitors.
-    pub(super) alice: Value,
+    pub(crate) alice: Value,
     /// The attack on bob, with alice's visitors; none where she alone was attacked.
-    pub(super) bob: Option<Value>,
+    pub(crate) bob: Option<Value>,
 }
 
 /// Who is attacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum On {
+pub(crate) enum On {
     /// Alice and bob.
     Both,
     /// Alice.
@@ -57,23 +60,23 @@ pub(super) enum On {
 ///
 /// # Errors
 /// Something does not start or end, or somebody wants all of this to end.
-pub(super) fn play(
+pub(crate) fn play(
     runner: &Runner<'_>,
-    ground: &mut Ground,
+    ground: &Ground,
     attack: Attack,
     on: On,
 ) -> anyhow::Result<Reports> {
-    let start = |host, visited| Attacker::start(runner, ground, attack, (host, visited));
+    let start = |host, visited| Attacker::start(&runner.programs, ground, attack, (host, visited));
     let bob = (on == On::Both).then(|| start(BOB, ALICE)).transpose()?;
     let alice = start(ALICE, CAROL)?;
     let alice = alice.end(runner)?;
     let bob = bob.map(|bob| bob.end(runner)).transpose()?;
-    ground.is_up()?;
     Ok(Reports { alice, bob })
 }
 
 struct Attacker {
     kept: Kept,
+    seconds: u64,
     line: String,
     log: PathBuf,
     json: PathBuf,
@@ -81,24 +84,27 @@ struct Attacker {
 
 impl Attacker {
     fn start(
-        runner: &Runner<'_>,
+        programs: &Programs,
         ground: &Ground,
         attack: Attack,
         (host, visited): (&str, &str),
     ) -> anyhow::Result<Self> {
-        let mut command = aside(&runner.programs.attack);
+        let mut command = aside(&programs.attack);
         command.args(["run", attack.scenario]).args(attack.words);
+        command.args(["--for", &attack.seconds.to_string()]);
+        let at = if attack.words.contains(&"--tls") { ground.at.https } else { ground.at.http };
+        command.args(["--origin", &ground.origin(host).to_string(), "--target", &at.to_string()]);
         words(&mut command, ground, (host, visited));
         let (log, json) =
             (ground.file(&format!("{host}.log")), ground.file(&format!("{host}.json")));
         command.arg("--json").arg(&json);
         let line = shell::line_of(&command);
         let kept = Kept::start(&mut command, &log)?;
-        Ok(Self { kept, line, log, json })
+        Ok(Self { kept, seconds: attack.seconds, line, log, json })
     }
 
     fn end(mut self, runner: &Runner<'_>) -> anyhow::Result<Value> {
-        let phases = QUIET_S.saturating_add(ATTACK_S).saturating_add(RECOVERY_S);
+        let phases = QUIET_S.saturating_add(self.seconds).saturating_add(RECOVERY_S);
         let limit = Duration::from_secs(phases).saturating_add(GRACE);
         let status = self.kept.wait(limit, runner.interrupts)?;
         let line = &self.line;
@@ -113,11 +119,10 @@ impl Attacker {
 
 fn words(command: &mut Command, ground: &Ground, (host, visited): (&str, &str)) {
     let (http, https) = (ground.at.http.to_string(), ground.at.https.to_string());
-    let phases = [QUIET_S, ATTACK_S, RECOVERY_S].map(|seconds| seconds.to_string());
-    let [quiet, attack, recovery] = &phases;
+    let [quiet, recovery] = &[QUIET_S, RECOVERY_S].map(|seconds| seconds.to_string());
     command
-        .args(["--host", host, "--target", &http])
+        .args(["--host", host])
         .args(["--legit-host", visited, "--legit-target", &http, "--legit-tls", &https])
         .args(["--legit", VISITS, "--visitors", VISITORS, "--legit-kinds", KINDS])
-        .args(["--legit-path", VISIT, "--quiet", quiet, "--for", attack, "--recovery", recovery]);
+        .args(["--legit-path", VISIT, "--quiet", quiet, "--recovery", recovery]);
 }

@@ -4,12 +4,12 @@
 //! Seawall has to keep these promises. nginx and HAProxy, configured as their guides advise, go
 //! through the same attacks in the same run, and their figures are shown as they are.
 
-mod ground;
-mod judge;
-mod load;
+pub(crate) mod ground;
+pub(crate) mod judge;
+pub(crate) mod load;
 mod pipe;
-mod servers;
-mod table;
+pub(crate) mod servers;
+pub(crate) mod table;
 
 use crate::attack::contender::{WHO, Who, lacks};
 use crate::attack::judge::Finding;
@@ -17,8 +17,9 @@ use crate::attack::process::Interrupted;
 use crate::attack::run::Runner;
 use ground::Ground;
 use judge::{Seen, judge};
-use load::{Attack, On, Reports, play};
+use load::{ATTACK_S, Attack, On, Reports, play};
 use pipe::Shared;
+use servers::Told;
 
 /// What it takes, and what only the others take, with the Debian packages that have it.
 const TOOLS: [(&str, &str); 1] = [("taskset", "util-linux")];
@@ -41,14 +42,19 @@ const CASES: [Case; 4] = [
         attack: Attack {
             scenario: "get-flood",
             words: &["--rate", "10000", "--connections", "200", "--addresses", "20"],
+            seconds: ATTACK_S,
         },
         // The limit for each client ends it within seconds.
         exceeds: false,
     },
-    Case { vector: "A2", attack: Attack { scenario: "post-flood", words: &[] }, exceeds: false },
+    Case {
+        vector: "A2",
+        attack: Attack { scenario: "post-flood", words: &[], seconds: ATTACK_S },
+        exceeds: false,
+    },
     Case {
         vector: "A3",
-        attack: Attack { scenario: "cache-bust", words: &["--rate", "8000"] },
+        attack: Attack { scenario: "cache-bust", words: &["--rate", "8000"], seconds: ATTACK_S },
         exceeds: true,
     },
     Case {
@@ -57,6 +63,7 @@ const CASES: [Case; 4] = [
         attack: Attack {
             scenario: "botnet",
             words: &["--rate", "3600", "--connections", "3600", "--addresses", "3600"],
+            seconds: ATTACK_S,
         },
         exceeds: true,
     },
@@ -126,7 +133,7 @@ pub(crate) fn run(runner: &Runner<'_>) -> anyhow::Result<Neighbours> {
 }
 
 /// What went wrong stays a row of the table; only an interrupt ends everything.
-fn excused<T>(tried: anyhow::Result<T>) -> anyhow::Result<Result<T, String>> {
+pub(crate) fn excused<T>(tried: anyhow::Result<T>) -> anyhow::Result<Result<T, String>> {
     match tried {
         Ok(done) => Ok(Ok(done)),
         Err(error) if error.is::<Interrupted>() => Err(error),
@@ -135,8 +142,9 @@ fn excused<T>(tried: anyhow::Result<T>) -> anyhow::Result<Result<T, String>> {
 }
 
 fn attack_one(runner: &Runner<'_>, case: &Case, who: Who) -> anyhow::Result<Reports> {
-    let mut ground = Ground::start(&runner.programs, who, "")?;
-    let reports = play(runner, &mut ground, case.attack, On::Both)?;
+    let mut ground = Ground::start(&runner.programs, who, Told::default())?;
+    let reports = play(runner, &ground, case.attack, On::Both)?;
+    ground.is_up()?;
     keep(runner, &format!("{}-{}", case.attack.scenario, who.word()), &reports)?;
     Ok(reports)
 }
@@ -158,11 +166,12 @@ impl Row {
 }
 
 /// That something could not be run to its end.
-fn could_not(why: &str) -> Finding {
+pub(crate) fn could_not(why: &str) -> Finding {
     Finding { text: format!("could not be run: {why}"), kept: false }
 }
 
-fn all_kept(findings: &[Finding]) -> bool {
+/// Whether everything held.
+pub(crate) fn all_kept(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.kept)
 }
 

@@ -3,7 +3,8 @@
 
 use super::ground::{ALICE, BOB, Ground};
 use super::judge::{Seen, attack, finding, nobody_failed};
-use super::load::{Attack, On, play};
+use super::load::{ATTACK_S, Attack, On, play};
+use super::servers::Told;
 use crate::attack::contender::Who;
 use crate::attack::figures::each;
 use crate::attack::judge::{Finding, shown};
@@ -24,6 +25,7 @@ const FLOOD: Attack = Attack {
         "--addresses",
         "200",
     ],
+    seconds: ATTACK_S,
 };
 /// Per cent of the pipe that is used while more is asked for.
 const USED_PERCENT: f64 = 85.0;
@@ -54,13 +56,15 @@ pub(super) struct Shared {
 /// Something does not start or end, or somebody wants all of this to end.
 pub(super) fn share(runner: &Runner<'_>, on: On) -> anyhow::Result<Shared> {
     let limits = format!("egress_bytes_per_s = {PIPE_BYTES_PER_S}\n");
-    let mut ground = Ground::start(&runner.programs, Who::Seawall, &limits)?;
+    let told = Told { limits: &limits, ..Told::default() };
+    let mut ground = Ground::start(&runner.programs, Who::Seawall, told)?;
     let look = |ground: &Ground| {
         let of = |host| ground.sent(&runner.programs.seawall, host);
         anyhow::Ok((of(ALICE)?, of(BOB)?))
     };
     let before = look(&ground)?;
-    let reports = play(runner, &mut ground, FLOOD, on)?;
+    let reports = play(runner, &ground, FLOOD, on)?;
+    ground.is_up()?;
     let after = look(&ground)?;
     super::keep(runner, &format!("egress-{on:?}"), &reports)?;
     let seen = Seen::of(&reports);

@@ -35,20 +35,31 @@ const NGINX_CONNECTIONS: u64 = 2 * CONNECTIONS;
 
 /// Where a server listens.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Addresses {
+pub(crate) struct Addresses {
     /// In the clear.
-    pub(super) http: SocketAddr,
+    pub(crate) http: SocketAddr,
     /// With TLS, and HTTP/2 in it.
-    pub(super) https: SocketAddr,
+    pub(crate) https: SocketAddr,
 }
 
 /// Where the origins are.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Origins {
-    pub(super) alice: SocketAddr,
-    pub(super) bob: SocketAddr,
+pub(crate) struct Origins {
+    pub(crate) alice: SocketAddr,
+    pub(crate) bob: SocketAddr,
     /// Carol's, and that of all the rest.
-    pub(super) others: SocketAddr,
+    pub(crate) others: SocketAddr,
+}
+
+/// What Seawall is told beyond what all servers are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Told<'t> {
+    /// More for the section of limits.
+    pub(crate) limits: &'t str,
+    /// More for alice's site.
+    pub(crate) alice: &'t str,
+    /// More for the policy.
+    pub(crate) policy: &'t str,
 }
 
 /// The name of one of the rest.
@@ -56,17 +67,17 @@ pub(super) fn other(n: usize) -> String {
     format!("member-{n}.example")
 }
 
-/// What is written before `who` starts: into which folder, and with which further limits of
-/// Seawall's.
+/// What is written before `who` starts: into which folder, and what Seawall is told besides.
 pub(super) fn files(
     who: Who,
     at: Addresses,
     origins: Origins,
-    (dir, limits): (&Path, &str),
+    (dir, told): (&Path, Told<'_>),
 ) -> Files {
     match who {
         Who::Seawall => {
-            vec![("seawall.toml", seawall(at, origins, limits)), ("root.wall", TEXT.to_owned())]
+            let policy = format!("{TEXT}{}", told.policy);
+            vec![("seawall.toml", seawall(at, origins, told)), ("root.wall", policy)]
         }
         Who::Nginx => vec![("nginx.conf", nginx(at, origins, dir))],
         Who::Haproxy => vec![
@@ -83,12 +94,13 @@ fn all_others(before: &str, after: &str) -> String {
     all.map(|host| format!("{before}{host}{after}")).collect()
 }
 
-fn seawall(at: Addresses, origins: Origins, limits: &str) -> String {
+fn seawall(at: Addresses, origins: Origins, told: Told<'_>) -> String {
     let Addresses { http, https } = at;
-    let site = |host: &str, origin: SocketAddr, share: u64| {
+    let Told { limits, alice, .. } = told;
+    let site = |host: &str, origin: SocketAddr, more: &str| {
         format!(
             "[[site]]\nhosts = [\"{host}\"]\norigin = [\"http://{origin}\"]\n\
-             share = {share}\ninflight_max = {AT_ONCE}\n\n"
+             {more}\ninflight_max = {AT_ONCE}\n\n"
         )
     };
     let others = all_others(
@@ -99,8 +111,8 @@ fn seawall(at: Addresses, origins: Origins, limits: &str) -> String {
         "[listen]\nhttp = [\"{http}\"]\nhttps = [\"{https}\"]\n\n[tls]\nself_signed = true\n\n\
          [admin]\nsocket = \"run/admin.sock\"\n\n[policy]\nroot = \"root.wall\"\n\n\
          [state]\ndir = \"state\"\n\n[limits]\nregular_after_ms = 3_000\n{limits}\n{}{}{others}",
-        site(ALICE, origins.alice, 2),
-        site(BOB, origins.bob, 1),
+        site(ALICE, origins.alice, &format!("share = 2\n{alice}")),
+        site(BOB, origins.bob, "share = 1"),
     )
 }
 
@@ -172,11 +184,13 @@ mod tests {
     use super::*;
     use crate::attack::contender::WHO;
 
+    const MORE: Told<'_> = Told { limits: "more = 9", alice: "her = 8", policy: "# seven" };
+
     fn text(who: Who) -> String {
         let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         let addresses = Addresses { http: at(1), https: at(2) };
         let origins = Origins { alice: at(3), bob: at(4), others: at(5) };
-        let files = files(who, addresses, origins, (Path::new("/d"), "more = 9"));
+        let files = files(who, addresses, origins, (Path::new("/d"), MORE));
         files.into_iter().map(|(_, text)| text).collect()
     }
 
@@ -199,8 +213,13 @@ mod tests {
     }
 
     #[test]
-    fn further_limits_are_seawalls() {
-        assert!(text(Who::Seawall).contains("[limits]\nregular_after_ms = 3_000\nmore = 9\n"));
-        assert!(!text(Who::Nginx).contains("more = 9"));
+    fn what_seawall_is_told_besides_is_in_its_place_and_nobody_elses() {
+        let told = text(Who::Seawall);
+        assert!(told.contains("[limits]\nregular_after_ms = 3_000\nmore = 9\n"));
+        assert!(told.contains("share = 2\nher = 8\ninflight_max = 32\n"));
+        assert!(told.ends_with("# seven"));
+        for more in [MORE.limits, MORE.alice, MORE.policy] {
+            assert!(!text(Who::Nginx).contains(more) && !text(Who::Haproxy).contains(more));
+        }
     }
 }

@@ -90,7 +90,8 @@ fn alice_p99(bob: Option<Figures<'_>>) -> String {
     or_none(bob.and_then(|bob| bob.p99_ms("attack")))
 }
 
-fn promised(findings: &[Finding]) -> (String, &'static str) {
+/// What was promised, with what was broken set off, and whether all was kept.
+pub(crate) fn promised(findings: &[Finding]) -> (String, &'static str) {
     let texts = findings.iter().map(|finding| {
         let text = flat(&finding.text);
         if finding.kept { text } else { format!("**{text}**") }
@@ -100,7 +101,7 @@ fn promised(findings: &[Finding]) -> (String, &'static str) {
 }
 
 /// On one line, and in one cell.
-fn flat(text: &str) -> String {
+pub(crate) fn flat(text: &str) -> String {
     text.replace(['\n', '|'], " ")
 }
 
