@@ -48,8 +48,13 @@ fn a_rule_that_loops_for_ever_ends_on_its_fuel() {
 }
 
 #[test]
-fn a_rule_that_fills_memory_for_ever_ends_on_its_time() {
-    ends_with("bulk-fill", "fuel 1000M memory 16MiB time 5ms", "time");
+fn a_rule_that_fills_memory_for_ever_ends_on_its_fuel_too() {
+    ends_with("bulk-fill", "fuel 50k memory 16MiB time 100ms", "fuel");
+}
+
+#[test]
+fn a_rule_that_has_fuel_for_a_second_ends_on_its_time() {
+    ends_with("endless-loop", "fuel 1000M memory 1MiB time 5ms", "time");
 }
 
 #[test]
@@ -80,9 +85,9 @@ fn hammer(server: &Server, source: &str, stop: &AtomicBool, done: &AtomicU64) {
     }
 }
 
-/// Another client is served while four hammer the rule.
+/// Another client is served while four hammer the rule, which ends in one of these ways.
 #[track_caller]
-fn others_go_on(name: &str, limits: &str, kind: &str) {
+fn others_go_on(name: &str, limits: &str, kinds: &[&str]) {
     let origin = Origin::start();
     let server = burning(&origin, name, limits);
     let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -104,19 +109,20 @@ fn others_go_on(name: &str, limits: &str, kind: &str) {
     let counts = status["externs"][0]["failures"].as_object().unwrap();
     let sum: u64 = counts.values().filter_map(Value::as_u64).sum();
     assert_eq!(sum, done.into_inner(), "every call failed: {counts:?}");
-    assert!(counts[kind].as_u64().unwrap() >= 1, "{counts:?}");
+    assert!(kinds.iter().any(|kind| counts[*kind].as_u64().unwrap() >= 1), "{counts:?}");
     assert!(counts["quarantined"].as_u64().unwrap() >= 1, "{counts:?}");
     assert!(status["externs"][0]["quarantines"].as_u64().unwrap() >= 1, "{status:#}");
 }
 
 #[test]
 fn others_are_served_while_four_clients_hammer_an_endless_rule() {
-    others_go_on("endless-loop", "fuel 50k memory 1MiB", "fuel");
+    others_go_on("endless-loop", "fuel 50k memory 1MiB", &["fuel"]);
 }
 
 #[test]
 fn others_are_served_while_four_clients_hammer_a_rule_that_fills_memory() {
-    others_go_on("bulk-fill", "fuel 1000M memory 16MiB time 5ms", "time");
+    // A gigabyte is filled in some 15 ms; on a busy machine the clock may come later than that.
+    others_go_on("bulk-fill", "fuel 1000M memory 16MiB time 5ms", &["time", "fuel"]);
 }
 
 #[test]

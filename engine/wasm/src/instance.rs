@@ -178,7 +178,7 @@ fn blame(error: &wasmtime::Error, store: &Store<Guard>) -> Failure {
 mod tests {
     use super::*;
     use crate::Sandbox;
-    use crate::tests::{bound, guest, sandbox};
+    use crate::tests::{bound, fuelled, guest, sandbox};
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
     use wasmtime::AsContextMut;
 
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_rule_that_loops_ends_all_the_same() {
-        let sandbox = sandbox();
+        let sandbox = fuelled();
         for name in ["bulk-fill", "endless-loop"] {
             let mut endless = instance(&sandbox, name, "f");
             let done = AtomicBool::new(false);

@@ -68,7 +68,8 @@ pub struct SandboxLimits {
     pub calls_per_instance_max: u32,
     /// Fuel for instantiation, in which a guest's start function runs. 1,000,000: about 1 ms.
     pub start_fuel: u64,
-    /// Fuel that an `extern` may ask for. 1,000,000,000: the clock ends a call long before.
+    /// Fuel that an `extern` may ask for. 1,000,000,000: the clock ends a call
+    /// before, unless it moves a gigabyte within its time.
     pub fuel_max: u64,
     /// Milliseconds that an `extern` may ask for. 100.
     pub time_ms_max: u64,

@@ -27,6 +27,11 @@ pub(crate) fn sandbox() -> Sandbox {
     Sandbox::new(small())
 }
 
+/// One in which fuel for days can be had: what ends a call there is the clock.
+pub(crate) fn fuelled() -> Sandbox {
+    Sandbox::new(SandboxLimits { fuel_max: 1 << 50, ..small() })
+}
+
 fn component(name: &str) -> Component {
     sandbox().compile(&guest(name)).unwrap()
 }
@@ -105,6 +110,14 @@ fn the_same_call_takes_the_same_fuel() {
 }
 
 #[test]
+fn bulk_operations_cost_fuel_by_the_bytes_that_they_move() {
+    let limits = CallLimits { memory_bytes: 16 << 20, ..CallLimits::default() };
+    for name in ["bulk-fill", "endless-copy"] {
+        fails(name, limits, Failure::Fuel);
+    }
+}
+
+#[test]
 fn what_runs_on_is_ended_by_its_fuel() {
     fails("endless-loop", CallLimits::default(), Failure::Fuel);
 }
@@ -112,9 +125,9 @@ fn what_runs_on_is_ended_by_its_fuel() {
 /// Calls `f` while the clock runs as fast as the machine lets it: how long the call takes on the wall
 /// is not what is tested.
 fn hurried(name: &str) -> Function {
-    let sandbox = sandbox();
+    let sandbox = fuelled();
     let limits = CallLimits {
-        fuel: SandboxLimits::default().fuel_max,
+        fuel: sandbox.limits().fuel_max,
         memory_bytes: 16 << 20,
         ..CallLimits::default()
     };
@@ -134,7 +147,7 @@ fn hurried(name: &str) -> Function {
 }
 
 #[test]
-fn what_burns_time_without_fuel_is_ended_by_the_clock() {
+fn what_burns_time_and_has_fuel_is_ended_by_the_clock() {
     for name in ["bulk-fill", "endless-copy", "endless-table-fill"] {
         let stats = hurried(name).stats();
         assert_eq!(stats.failed(Failure::Time), 1, "{name}: {stats:?}");

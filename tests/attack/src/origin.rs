@@ -17,6 +17,8 @@ use crate::h1::{Answer, Reader, head};
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use fault::Order;
+#[cfg(test)]
+pub(crate) use fault::failing;
 pub(crate) use fault::{Fault, serve};
 use named::{Named, Says};
 use parking_lot::Mutex;

@@ -157,27 +157,32 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<tokio::net::TcpStr
     }
 }
 
+/// One on a thread of its own, since it may stand still.
+#[cfg(test)]
+pub(crate) fn failing() -> crate::guard::Target {
+    use super::{Reads, Work};
+    let (say, said) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            say.send(listener.local_addr().unwrap()).unwrap();
+            serve(listener, Manner::new(Reads::Strict, Work { at_once: 1, ms: 0 })).await
+        })
+    });
+    crate::guard::Target::new(said.recv().unwrap(), crate::guard::Ground::Loopback).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::{Reads, Recorder, Work};
+    use super::super::Recorder;
     use super::*;
-    use crate::guard::{Ground, Target};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
 
-    /// An origin on a thread of its own, since it may stand still.
     fn started() -> (SocketAddr, Recorder) {
-        let (say, said) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(async move {
-                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-                say.send(listener.local_addr().unwrap()).unwrap();
-                serve(listener, Manner::new(Reads::Strict, Work { at_once: 1, ms: 0 })).await
-            })
-        });
-        let address = said.recv().unwrap();
-        (address, Recorder::new(Target::new(address, Ground::Loopback).unwrap()))
+        let target = failing();
+        (target.address(), Recorder::new(target))
     }
 
     /// What a new connection comes to: its answer, or how it fails.

@@ -5,7 +5,7 @@ use crate::addresses::{Sources, Who};
 use crate::attack::Extra;
 use crate::connect::Way;
 use crate::guard::Target;
-use crate::origin::{Manner, Reads, Recorder, Work, serve};
+use crate::origin::{Manner, Reads, Recorder, Work, failing, serve};
 use crate::report::AttackReport;
 use crate::tally::Tally;
 use crate::testing::{acceptor, listener, serve_h2, serve_tls};
@@ -113,6 +113,10 @@ fn promised(name: &str, report: &AttackReport) -> bool {
         "origin-leak" => event("LEAK") || event("case not run"),
         "deny-unread-body" => event("answer read"),
         "smuggling" | "h2-smuggling" => report.requests > 10,
+        "origin-stopped" | "origin-killed" | "origin-flapping" => {
+            let is_back = report.outage.as_ref().is_some_and(|outage| outage.back_ms.is_some());
+            answered("200") > 20 && is_back
+        }
         _ => report.requests > 20,
     }
 }
@@ -131,10 +135,16 @@ async fn broken(
             Needs::H2 => servers.h2,
             Needs::Tls => servers.tls,
         };
+        // An origin that is to fail is nobody else's.
+        let target = if scenario.vector == "A37" { failing() } else { target };
         let extra = Extra {
             secrets: vec!["recorded".to_owned()],
             rewrite: Some(policy.to_path_buf()),
-            recorder: Some(Recorder::new(servers.h1)),
+            recorder: Some(Recorder::new(if scenario.vector == "A37" {
+                target
+            } else {
+                servers.h1
+            })),
             path: None,
         };
         running.spawn(async move {
