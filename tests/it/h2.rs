@@ -294,6 +294,28 @@ fn each_flood_ends_its_connection_and_the_origin_hears_little_of_it() {
 }
 
 #[test]
+fn a_connection_that_is_for_nobody_is_told_to_end() {
+    let (origin, server) = server();
+    within(async {
+        let io = connect(&server, "nobody.example").await;
+        let (mut client, connection) = h2::client::handshake(io).await.unwrap();
+        tokio::task::spawn(async move { drop(connection.await) });
+        let mut answers = 0;
+        for _ in 0..1_000 {
+            let asked = request(Method::GET, "nobody.example", "/");
+            match ask(&mut client, asked, None).await {
+                Ok((status, _)) => assert_eq!(status, 421),
+                Err(_) => break,
+            }
+            answers += 1;
+        }
+        // As many as may have been on their way when it was told.
+        assert!((1..=25).contains(&answers), "{answers}");
+    });
+    assert_eq!(origin.requests(), 0);
+}
+
+#[test]
 fn a_head_that_never_ends_and_a_body_that_hardly_comes_are_cut() {
     let origin = Origin::start();
     let limits = "head_total_ms = 1_000\nbody_grace_ms = 1_000\nbody_bytes_per_s_min = 100000";
@@ -310,7 +332,10 @@ fn a_head_that_never_ends_and_a_body_that_hardly_comes_are_cut() {
     let hello = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[])].concat();
     ended(b"PRI * HT".to_vec());
     ended([&hello[..], &frame(1, 1, 1, &block())].concat());
-    assert_eq!(server.number("/edge/head_late"), 2);
+    // Whole, but for its last byte.
+    let cut = frame(1, 5, 1, &block());
+    ended([&hello[..], &cut[..cut.len() - 1]].concat());
+    assert_eq!(server.number("/edge/head_late"), 3);
     let post = [&[0x83, 0x87, 0x84][..], &block()[3..]].concat();
     ended([&hello[..], &frame(1, 4, 1, &post), &frame(0, 0, 1, b"x")].concat());
     assert_eq!(server.number("/edge/body_slow"), 1);

@@ -77,6 +77,10 @@ fn leave<K: Hash + Eq>(held: &mut HashMap<K, u32>, key: K) {
     }
 }
 
+/// Connections that have been ended for newcomers and have not gone yet, at most: they are open files
+/// beside the cap, out of those that are kept for everything else.
+const GOING_MAX: usize = 128;
+
 /// Whether one that waits is being ended for the newcomer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Room {
@@ -124,7 +128,11 @@ impl Admission {
         if let Some(client) = client {
             open.has_room(client, &self.caps)?;
         }
-        if open.total >= self.caps.total && room == Room::Free {
+        let most = match room {
+            Room::Free => self.caps.total,
+            Room::Made => self.caps.total.saturating_add(GOING_MAX),
+        };
+        if open.total >= most {
             return Err(NoRoom::Total);
         }
         if let Some(client) = client {

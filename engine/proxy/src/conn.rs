@@ -71,6 +71,10 @@ pub(crate) struct Conn {
     /// Requests so far, in HTTP/2.
     requests: AtomicU32,
     retiring: Notify,
+    /// Requests over HTTP/2 that were for nobody, while it served no site.
+    astray: AtomicU32,
+    gone: AtomicBool,
+    going: Notify,
     pub(crate) turns: Turns,
     pub(crate) stake: Stake,
     /// Streams that are open now, those that were taken back unanswered, and frames that mean
@@ -100,6 +104,9 @@ impl Conn {
             ending: Notify::new(),
             requests: AtomicU32::new(0),
             retiring: Notify::new(),
+            astray: AtomicU32::new(0),
+            gone: AtomicBool::new(false),
+            going: Notify::new(),
             turns: Turns::new(),
             stake: Stake::new(),
             streams: AtomicU32::new(0),
@@ -210,6 +217,32 @@ impl Conn {
             self.retiring.notify_one();
         }
         nth
+    }
+
+    /// Notes a request that was for nobody, on a connection that serves no site and is paid for by
+    /// none: after the first it is to end, and with the next after `most` it is reset.
+    pub(crate) fn note_astray(&self, most: u32) {
+        let before = self.astray.fetch_add(1, Relaxed);
+        if before == 0 {
+            self.retiring.notify_one();
+        } else if before >= most {
+            self.end();
+        }
+    }
+
+    /// Notes that nothing is left of it but requests that are steps of their own.
+    pub(crate) fn leave(&self) {
+        self.gone.store(true, Relaxed);
+        self.going.notify_waiters();
+    }
+
+    /// Waits until it has gone.
+    pub(crate) async fn left(&self) {
+        // Made before the look, so that what happens after it is heard.
+        let going = self.going.notified();
+        if !self.gone.load(Relaxed) {
+            going.await;
+        }
     }
 
     /// Waits until no more requests are to be taken.

@@ -114,12 +114,17 @@ pub(crate) fn as_head(request: &RequestHeader) -> Vec<u8> {
 pub(crate) async fn obey(
     next: Next,
     conn: &Arc<Conn>,
-    session: &mut Session,
-    ctx: &mut Exchange,
+    (session, ctx): (&mut Session, &mut Exchange),
+    streams_max: u32,
 ) -> Result<bool> {
     match next {
         Next::Admit(granted) => return admit(granted, conn, session, ctx).await,
-        Next::Answer(answer) => say(session, &answer).await,
+        Next::Answer(answer) => {
+            say(session, &answer).await;
+            if conn.stake.site().is_none() {
+                conn.note_astray(streams_max);
+            }
+        }
         // All that a client has under way goes with it, as in HTTP/1.
         Next::Reset => conn.end(),
         Next::Hold(held) => {

@@ -288,11 +288,20 @@ limits! {
     pub engine_log_lines_per_s: u32 = 5;
 }
 
+/// One place for a connection in so many is never a site's.
+const UNHEARD_PART: usize = 8;
+
 impl EdgeLimits {
     /// How many connections there may be.
     pub(crate) const fn connection_caps(&self) -> Caps {
         let (client, net) = (self.connections_per_client_max, self.connections_per_net_max);
         Caps { total: self.connections_max, client, net }
+    }
+
+    /// How many of them sites may have together. The others are for those who have not said yet for
+    /// whom they are, or whoever is busy at one site could keep newcomers from all of them.
+    pub(crate) const fn connections_shared(&self) -> usize {
+        self.connections_max - self.connections_max / UNHEARD_PART
     }
 
     /// How many requests there may be under way.

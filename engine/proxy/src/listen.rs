@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::http_proxy;
-use seawall_model::{Client, DecisionRecord, Now};
+use seawall_model::{Client, DecisionRecord, Now, Tick};
 use seawall_ruleset::Handle;
 use seawall_state::{BanScope, Ring};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -248,9 +248,11 @@ impl Worker {
             proxy.h2_options = Some(h2::options(limits));
             proxy.server_options = Some(h2::server_options(limits));
             let proxy = Arc::new(proxy);
-            let requests =
-                Requests { proxy: Arc::clone(&proxy), processor: Arc::clone(&processor) };
-            let requests = Arc::new(requests);
+            let requests = Arc::new(Requests {
+                edge: Arc::clone(&self.edge),
+                proxy: Arc::clone(&proxy),
+                processor: Arc::clone(&processor),
+            });
             let server = Server { edge: self.edge, proxy, requests, stop: self.stop, processor };
             let registry = self.registry;
             let mut loops = JoinSet::new();
@@ -266,6 +268,7 @@ impl Worker {
                     registries: Arc::clone(&self.registries),
                     admission: Arc::clone(&self.admission),
                     open: JoinSet::new(),
+                    full_until: Tick(0),
                 };
                 loops.spawn(accept.run(listener));
             }
@@ -282,6 +285,10 @@ async fn beat(beats: Beats) {
     }
 }
 
+/// After nobody could make room, the milliseconds in which nobody is asked to again: looking for one
+/// costs more than refusing, and a flood refuses thousands a second.
+const FULL_MS: u64 = 5;
+
 /// The accept loop of one worker on one address.
 struct Accept {
     server: Server,
@@ -291,6 +298,8 @@ struct Accept {
     /// Those of all workers.
     registries: Arc<[Arc<Registry>]>,
     open: JoinSet<()>,
+    /// Until then nobody is asked to make room for anybody: nobody could.
+    full_until: Tick,
 }
 
 impl Accept {
@@ -328,11 +337,11 @@ impl Accept {
 
     /// Gives a connection its place, or resets it.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let edge = &self.server.edge;
+        let edge = Arc::clone(&self.server.edge);
         count(&edge.counters.accepted);
         let client = Client::of(peer.ip(), &edge.units);
         let is_hop = edge.trusted.lists(peer.ip());
-        if !is_hop && !may_come(edge, &client) {
+        if !is_hop && !may_come(&edge, &client) {
             reset(&stream);
             return;
         }
@@ -360,11 +369,10 @@ impl Accept {
     }
 
     /// A free place, or one for which somebody who only waits has to go.
-    fn enter(&self, client: Option<&Client>) -> Result<Permit, NoRoom> {
-        let edge = &self.server.edge;
+    fn enter(&mut self, client: Option<&Client>) -> Result<Permit, NoRoom> {
         match self.admission.enter(client, Room::Free) {
             Err(NoRoom::Total) if self.make_room(client) => {
-                count(&edge.counters.made_room);
+                count(&self.server.edge.counters.made_room);
                 self.admission.enter(client, Room::Made)
             }
             entered => entered,
@@ -372,23 +380,30 @@ impl Accept {
     }
 
     /// Has one of our own connections go, or of another worker's where ours are few. Where all of them
-    /// came just now, only for a hop and for clients that a site knows: a flood of newcomers that
-    /// say nothing must not keep these out.
-    fn make_room(&self, client: Option<&Client>) -> bool {
+    /// came just now, only for clients that a site knows and for hops that bring requests of many: a
+    /// flood of newcomers that say nothing must not keep these out.
+    fn make_room(&mut self, client: Option<&Client>) -> bool {
         let edge = &self.server.edge;
-        let Edge { limits, shares, overload, .. } = &**edge;
+        let Edge { limits, shares, overload, trusted, .. } = &**edge;
+        let (own, all) = (&self.registry, &self.registries);
         let make = |newcomer| {
             let make = |of: &Registry| of.make_room(limits, newcomer, |conn| shares.is_over(conn));
-            make(&self.registry) || self.registries.iter().any(|all| make(all))
+            make(own) || all.iter().filter(|other| !Arc::ptr_eq(own, other)).any(|of| make(of))
         };
-        if make(Newcomer::Anybody) {
-            return true;
-        }
         let now = (edge.now)();
+        if now >= self.full_until {
+            if make(Newcomer::Anybody) {
+                return true;
+            }
+            self.full_until = now.plus_ms(FULL_MS);
+        }
         overload.note_trouble(now, limits);
-        let state = || edge.handle.load();
-        client.is_none_or(|client| overload.knows((&state().state, client), now, limits))
-            && make(Newcomer::Known)
+        let is_known = match client {
+            Some(client) => overload.knows((&edge.handle.load().state, client), now, limits),
+            // Before its header has come nobody knows for whom it is.
+            None => !trusted.proxy_protocol,
+        };
+        is_known && make(Newcomer::Known)
     }
 
     async fn pause(&self) {

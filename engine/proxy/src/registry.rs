@@ -44,7 +44,7 @@ struct Live {
 pub(crate) enum Newcomer {
     /// Whoever comes.
     Anybody,
-    /// A client whom a site knows.
+    /// A client whom a site knows, or a trusted hop.
     Known,
 }
 

@@ -189,7 +189,7 @@ impl Shares {
         let weights = || parts.iter().map(|part| part.weight());
         let most = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Self {
-            connections: Places::new(most(limits.connections_max), weights()),
+            connections: Places::new(most(limits.connections_shared()), weights()),
             forwards: Places::new(most(limits.forwards_max), weights()),
             lines: Lines::default(),
             egress: Egress::new(limits, weights()),
@@ -276,6 +276,7 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
+        self.conn.leave();
         if let Some(part) = self.conn.stake.leave_home() {
             self.shares.connections.give_back(&part.connections);
         }

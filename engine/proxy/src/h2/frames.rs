@@ -62,20 +62,26 @@ pub(crate) struct Frames {
     have: usize,
     /// Bytes of `head` that this frame has.
     want: usize,
-    /// Bytes of the payload behind them.
+    /// Bytes of the payload behind them, and of what kind of frame it is.
     left: usize,
+    passing: Kind,
 }
 
 impl Frames {
     /// What a client sends, or what a server does.
     pub(crate) const fn of(client: bool) -> Self {
         let preface = if client { PREFACE } else { 0 };
-        Self { preface, head: [0; HEAD + LOOK], have: 0, want: HEAD, left: 0 }
+        Self { preface, head: [0; HEAD + LOOK], have: 0, want: HEAD, left: 0, passing: Kind::Data }
     }
 
-    /// Whether something has begun that has not come whole.
-    pub(crate) const fn is_inside(&self) -> bool {
-        self.preface > 0 || self.have > 0
+    /// Whether something has begun that has not come whole, the contents of DATA apart.
+    pub(crate) fn is_inside(&self) -> bool {
+        self.preface > 0 || self.have > 0 || (self.left > 0 && self.passing != Kind::Data)
+    }
+
+    /// Whether a part of a header block is on its way.
+    pub(crate) fn is_in_block(&self) -> bool {
+        self.left > 0 && matches!(self.passing, Kind::Headers | Kind::Continuation)
     }
 
     /// Reads on, and hands each frame whose beginning has come to `each`.
@@ -100,7 +106,9 @@ impl Frames {
                 self.want = HEAD + LOOK.min(self.len() as usize);
             }
             if self.have >= self.want {
-                each(self.frame());
+                let frame = self.frame();
+                self.passing = frame.kind;
+                each(frame);
                 self.left = (self.len() as usize).saturating_sub(self.want - HEAD);
                 (self.have, self.want, self.head) = (0, HEAD, [0; HEAD + LOOK]);
             }

@@ -79,6 +79,8 @@ pub(crate) struct Meter {
     last: u32,
     /// A header block has begun and not ended.
     block_open: bool,
+    /// The stream that the last header block opened, if it opened one.
+    opened: Option<u32>,
     pieces: u32,
     requests: u32,
     /// Streams that the client took back before we had answered.
@@ -102,6 +104,7 @@ impl Meter {
             window: WINDOW,
             last: 0,
             block_open: false,
+            opened: None,
             pieces: 0,
             requests: 0,
             resets: 0,
@@ -116,8 +119,16 @@ impl Meter {
     }
 
     /// Whether something has begun (the preface, a frame's head, a header block) and not ended.
-    pub(crate) const fn is_head_open(&self) -> bool {
+    pub(crate) fn is_head_open(&self) -> bool {
         self.block_open || self.inbound.is_inside()
+    }
+
+    /// Streams whose request has been read to the end of its head, and that are not over. One whose
+    /// head is never sent whole keeps a connection from nothing.
+    pub(crate) fn asked(&self) -> usize {
+        let is_opening = self.block_open || self.inbound.is_in_block();
+        let opening = self.opened.filter(|of| is_opening && self.streams.contains_key(of));
+        self.streams.len().saturating_sub(usize::from(opening.is_some()))
     }
 
     /// Streams on which the client could send and has more to say.
@@ -212,6 +223,7 @@ impl Meter {
     fn headers(&mut self, frame: Frame, now_ms: u64, limits: &EdgeLimits) -> Result<(), Fault> {
         self.block_open = !frame.ends_headers();
         self.pieces = 0;
+        self.opened = (frame.stream > self.last).then_some(frame.stream);
         if frame.stream <= self.last {
             // Trailers, or a mistake that the library answers.
             if let Some(stream) = self.streams.get_mut(&frame.stream)
@@ -424,5 +436,26 @@ mod tests {
         assert!(!meter.is_head_open());
         meter.came(&[0, 0], 0, &limits).unwrap();
         assert!(meter.is_head_open(), "two bytes of a frame");
+        assert_eq!((meter.open(), meter.asked()), (1, 1));
+    }
+
+    #[test]
+    fn a_head_that_stops_within_a_frame_is_open_and_no_request() {
+        let (mut meter, limits) = (begun(), EdgeLimits::default());
+        let whole = frame(1, 5, 1, &[0; 100]);
+        meter.came(&whole[..13], 0, &limits).unwrap();
+        assert!(meter.is_head_open());
+        assert_eq!((meter.open(), meter.asked()), (1, 0));
+        meter.came(&whole[13..], 0, &limits).unwrap();
+        assert!(!meter.is_head_open());
+        assert_eq!(meter.asked(), 1);
+        // Trailers of an upload are no new request, and the contents of DATA no head.
+        meter.came(&frame(1, 4, 3, &[0; 100]), 0, &limits).unwrap();
+        meter.came(&frame(1, 1, 3, &[0; 100]), 0, &limits).unwrap();
+        assert!(meter.is_head_open());
+        assert_eq!(meter.asked(), 2);
+        meter.came(&frame(9, 4, 3, &[]), 0, &limits).unwrap();
+        meter.came(&frame(0, 0, 1, &[0; 100])[..50], 0, &limits).unwrap();
+        assert!(!meter.is_head_open());
     }
 }

@@ -114,7 +114,7 @@ impl<S: Transport> MeteredStream<S> {
         let read = self.meter.came(bytes, now_ms.unwrap_or(u64::MAX), &self.limits);
         self.conn.resets.store(self.meter.resets, Relaxed);
         self.conn.glitches.store(self.meter.glitches, Relaxed);
-        self.conn.note_streams(self.meter.open());
+        self.conn.note_streams(self.meter.asked());
         if let Err(fault) = read {
             return Err(self.fault(fault));
         }
@@ -228,7 +228,7 @@ impl<S: Transport> AsyncWrite for MeteredStream<S> {
                 }
                 let went = bytes.get(..wrote).unwrap_or_default();
                 let metered = this.meter.went(went, &this.limits);
-                this.conn.note_streams(this.meter.open());
+                this.conn.note_streams(this.meter.asked());
                 match metered {
                     Ok(()) => Poll::Ready(Ok(wrote)),
                     Err(fault) => Poll::Ready(Err(this.fault(fault))),

@@ -112,12 +112,13 @@ impl Processor {
         rate
     }
 
-    fn charge(&self, conn: &Conn, ns: u64) {
+    /// Charges a site, or the connection's where there is none.
+    fn charge(&self, conn: &Conn, site: Option<usize>, ns: u64) {
         self.busy_ns.fetch_add(ns, Relaxed);
-        let Some(site) = conn.stake.site() else { return conn.stake.owe(ns) };
+        let Some(site) = site.or_else(|| conn.stake.site()) else { return conn.stake.owe(ns) };
         let ns = ns.saturating_add(conn.stake.take_owed());
         self.dealer.spend(site, ns);
-        conn.stake.count(|counts| {
+        conn.stake.count_for(site, |counts| {
             counts.cpu_us.fetch_add(ns / 1_000, Relaxed);
         });
     }
@@ -130,28 +131,43 @@ pub(crate) struct Measured<F> {
     conn: Arc<Conn>,
     processor: Arc<Processor>,
     pass: Arc<Pass>,
+    /// The site that it is for, where that is not the connection's.
+    site: Option<usize>,
+    has_begun: bool,
     /// Since when it waits for its turn.
     waits_since: Option<Instant>,
 }
 
 impl<F: Future + Unpin> Measured<F> {
     pub(crate) fn new(life: F, conn: Arc<Conn>, processor: Arc<Processor>) -> Self {
-        Self { life, conn, processor, pass: Arc::default(), waits_since: None }
+        let pass = Arc::default();
+        Self { life, conn, processor, pass, site: None, has_begun: false, waits_since: None }
+    }
+
+    /// The same for one site of a connection that has none, or many.
+    pub(crate) fn for_site(self, site: Option<usize>) -> Self {
+        Self { site, ..self }
+    }
+
+    /// Whether its first step was done.
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
         let stake = &self.conn.stake;
-        let Some(site) = self.conn.paced_site() else { return Poll::Ready(()) };
+        let own = self.site.filter(|_| !self.conn.is_ended());
+        let Some(site) = own.or_else(|| self.conn.paced_site()) else { return Poll::Ready(()) };
         let polled = self.processor.dealer.poll(site, (&self.pass, || stake.class()), cx);
         match (polled, self.waits_since) {
             (Poll::Pending, None) => {
-                stake.count(|counts| count(&counts.cpu_waits));
+                stake.count_for(site, |counts| count(&counts.cpu_waits));
                 self.waits_since = Some(Instant::now());
             }
             (Poll::Ready(()), Some(since)) => {
                 self.waits_since = None;
                 if since.elapsed().as_millis() >= TROUBLE_MS {
-                    stake.note_trouble();
+                    stake.note_trouble(site);
                 }
             }
             _ => {}
@@ -165,10 +181,11 @@ impl<F: Future + Unpin> Future for Measured<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         ready!(self.poll_turn(cx));
+        self.has_begun = true;
         let began = Instant::now();
         let polled = Pin::new(&mut self.life).poll(cx);
         let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.processor.charge(&self.conn, took);
+        self.processor.charge(&self.conn, self.site, took);
         polled
     }
 }

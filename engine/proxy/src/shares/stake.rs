@@ -69,6 +69,11 @@ impl Stake {
         self.shares.get()?.parts.get(site as usize)
     }
 
+    /// Whether it is charged to a site, or was.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.home.load(Relaxed) != NONE
+    }
+
     /// Whether it is charged to another site than this.
     pub(crate) fn is_anothers(&self, site: SiteId) -> bool {
         let home = self.home.load(Relaxed);
@@ -84,9 +89,10 @@ impl Stake {
         self.is_known.load(Relaxed)
     }
 
-    /// Notes that its site does not get what it needs.
-    pub(super) fn note_trouble(&self) {
-        if let (Some(shares), Some(part)) = (self.shares.get(), self.part_of(&self.current)) {
+    /// Notes that a site does not get what it needs.
+    pub(super) fn note_trouble(&self, site: usize) {
+        let part = self.shares.get().and_then(|shares| Some((shares, shares.parts.get(site)?)));
+        if let Some((shares, part)) = part {
             part.note_trouble((shares.now)(), &shares.limits);
         }
     }
@@ -107,7 +113,14 @@ impl Stake {
 
     /// Counts something for the site whose flow it uses.
     pub(super) fn count(&self, count: impl FnOnce(&SiteCounts)) {
-        if let Some(part) = self.part_of(&self.current) {
+        if let Some(site) = self.site() {
+            self.count_for(site, count);
+        }
+    }
+
+    /// Counts something for a site by its number.
+    pub(super) fn count_for(&self, site: usize, count: impl FnOnce(&SiteCounts)) {
+        if let Some(part) = self.shares.get().and_then(|shares| shares.parts.get(site)) {
             count(&part.counts);
         }
     }

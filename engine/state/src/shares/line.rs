@@ -53,13 +53,15 @@ pub enum Offer<T> {
 pub struct Line<T> {
     most: usize,
     classes: [VecDeque<T>; 3],
+    /// Of each class, how many at its front were put back since somebody was called.
+    back: [usize; 3],
 }
 
 impl<T> Line<T> {
     /// A line for so many.
     #[must_use]
     pub const fn new(most: usize) -> Self {
-        Self { most, classes: [VecDeque::new(), VecDeque::new(), VecDeque::new()] }
+        Self { most, classes: [const { VecDeque::new() }; 3], back: [0; 3] }
     }
 
     /// How many wait.
@@ -96,20 +98,25 @@ impl<T> Line<T> {
         self.len() >= self.most
     }
 
-    /// Puts one that was called back to where it stood.
+    /// Puts one that was called back to where it stood: in front of those who were not called, behind
+    /// those who were called before it and are back.
     pub fn put_back(&mut self, class: Class, one: T) {
-        if let Some(line) = self.classes.get_mut(class as usize) {
-            line.push_front(one);
+        let class = class as usize;
+        if let (Some(line), Some(back)) = (self.classes.get_mut(class), self.back.get_mut(class)) {
+            line.insert((*back).min(line.len()), one);
+            *back = back.saturating_add(1);
         }
     }
 
     /// The first of the worst class.
     pub fn call_worst(&mut self) -> Option<T> {
+        self.back = [0; 3];
         self.classes.iter_mut().rev().find_map(VecDeque::pop_front)
     }
 
     /// Whose turn it is.
     pub fn call(&mut self) -> Option<T> {
+        self.back = [0; 3];
         self.classes.iter_mut().find_map(VecDeque::pop_front)
     }
 
@@ -163,6 +170,18 @@ mod tests {
         let called = line.call().unwrap();
         line.put_back(Class::Second, called);
         assert_eq!((line.call(), line.call_worst(), line.call()), (Some(1), Some(3), Some(2)));
+    }
+
+    #[test]
+    fn those_who_are_put_back_stand_as_they_stood() {
+        let mut line = Line::new(9);
+        for one in 1..=4 {
+            assert_eq!(line.offer(Class::First, one), Offer::Waits);
+        }
+        let called: Vec<_> = (0..3).filter_map(|_| line.call()).collect();
+        called.into_iter().for_each(|one| line.put_back(Class::First, one));
+        let order: Vec<_> = std::iter::from_fn(|| line.call()).collect();
+        assert_eq!(order, [1, 2, 3, 4]);
     }
 
     #[test]

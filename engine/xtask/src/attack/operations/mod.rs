@@ -3,7 +3,7 @@
 //! everything is as before.
 //!
 //! It is tried on the ground of [`neighbours`](super::neighbours): 850 sites, and carol's visitors
-//! beside everything.
+//! beside everything but `rest`.
 
 mod admin;
 mod outage;
@@ -11,10 +11,14 @@ mod rest;
 mod scarce;
 mod upgrades;
 
+use crate::attack::contender::lacks;
 use crate::attack::judge::Finding;
 use crate::attack::neighbours::table::{flat, promised};
 use crate::attack::neighbours::{all_kept, could_not, excused};
 use crate::attack::run::Runner;
+
+/// What it takes, with the Debian packages that have it.
+const TOOLS: [(&str, &str); 1] = [("taskset", "util-linux")];
 
 /// What is typed for all of them.
 const ALL: &str = "operations";
@@ -35,7 +39,7 @@ pub(crate) struct Case {
     run: fn(&Runner<'_>) -> anyhow::Result<Tried>,
 }
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     Case {
         name: "origin-stopped",
         what: "A37: alice's origin stands still for 4 s, 800 requests a second",
@@ -60,6 +64,11 @@ const CASES: [Case; 9] = [
         name: "all-places",
         what: "A8: 16,000 connections that say nothing, 8,000 a second, where 10,000 have room",
         run: scarce::places,
+    },
+    Case {
+        name: "two-botnets",
+        what: "A22: 5,000 addresses at alice and as many at bob, once a second each",
+        run: scarce::botnets,
     },
     Case {
         name: "few-files",
@@ -103,8 +112,12 @@ pub(crate) fn names() -> Vec<&'static str> {
 /// Somebody wants all of this to end.
 pub(crate) fn run(runner: &Runner<'_>, cases: &[&'static Case]) -> anyhow::Result<Operations> {
     let mut rows = Vec::new();
+    let lack = lacks(&TOOLS);
     for case in cases {
-        let tried = excused((case.run)(runner))?;
+        let tried = match &lack {
+            Some(lack) => Ok(Tried::Skipped(lack.clone())),
+            None => excused((case.run)(runner))?,
+        };
         let tried = tried.unwrap_or_else(|why| Tried::Judged(vec![could_not(&why)]));
         let row = (*case, tried);
         println!("attack: {}", line(&row));

@@ -24,8 +24,8 @@ const ATTACK_WITHIN: Duration = Duration::from_secs(60);
 const REST_WITHIN: Duration = Duration::from_secs(90);
 /// Connections that are made at least.
 const MADE: f64 = 10_000.0;
-/// More memory than this is a leak: some 2 KB of each.
-const MORE_MIB: f64 = 24.0;
+/// More memory than this is a leak: some 400 bytes of each.
+const MORE_MIB: f64 = 4.0;
 /// Looks of which the least counts, since whoever asks is there for a moment too.
 const LOOKS: usize = 20;
 /// No connection to an origin is kept; and one client may make all of these connections.

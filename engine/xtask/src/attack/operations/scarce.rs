@@ -7,7 +7,7 @@ use crate::attack::contender::Who;
 use crate::attack::figures::Figures;
 use crate::attack::judge::Finding;
 use crate::attack::neighbours::ground::Ground;
-use crate::attack::neighbours::judge::{Seen, nobody_failed};
+use crate::attack::neighbours::judge::{Seen, judge, nobody_failed};
 use crate::attack::neighbours::load::{ATTACK_S, Attack, On, play};
 use crate::attack::neighbours::servers::Told;
 use crate::attack::run::Runner;
@@ -20,6 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 const FILES: u64 = 512;
+/// Connections of an attack below which it was none.
+const HELD: f64 = 200.0;
 /// Within this the operator is answered, while he asks so often.
 const ADMIN_MS: f64 = 200.0;
 const ADMIN_PAUSE: Duration = Duration::from_millis(100);
@@ -37,6 +39,8 @@ const MANY_SILENT: Attack = Attack {
     words: &["--connections", "16000", "--rate", "8000", "--addresses", "16000"],
     seconds: 2 * ATTACK_S,
 };
+
+const BOTNET: Attack = Attack { scenario: "botnet", words: &[], seconds: ATTACK_S };
 
 /// One way of filling memory.
 pub(super) const IDLE: Attack = Attack {
@@ -77,6 +81,21 @@ pub(super) fn files(runner: &Runner<'_>) -> anyhow::Result<Tried> {
 /// Something does not start or end, or somebody wants all of this to end.
 pub(super) fn places(runner: &Runner<'_>) -> anyhow::Result<Tried> {
     silent(runner, &runner.programs, (MANY_SILENT, "operations-all-places"))
+}
+
+/// Two botnets, and more connections than places once visitors come.
+///
+/// # Errors
+/// Something does not start or end, or somebody wants all of this to end.
+pub(super) fn botnets(runner: &Runner<'_>) -> anyhow::Result<Tried> {
+    let mut ground = Ground::start(&runner.programs, Who::Seawall, Told::default())?;
+    let reports = play(runner, &ground, BOTNET, On::Both)?;
+    ground.is_up()?;
+    for (name, report) in [("alice", Some(&reports.alice)), ("bob", reports.bob.as_ref())] {
+        let keep = |report| runner.keep(&format!("operations-two-botnets-{name}"), report);
+        report.map(keep).transpose()?;
+    }
+    Ok(Tried::Judged(judge(Seen::of(&reports), false)))
 }
 
 /// Connections that say nothing take all the places.
@@ -128,7 +147,7 @@ fn ask_on(socket: &Path, over: &AtomicBool) -> anyhow::Result<Vec<Duration>> {
 fn held(alice: Figures<'_>) -> Finding {
     let here = alice.number("/attack/failed_here");
     let opened = alice.opened().filter(|_| here.is_some_and(|here| here < 1.0));
-    at_least("connections of the attack", opened, 1.0)
+    at_least("connections of the attack", opened, HELD)
 }
 
 /// Little memory.
@@ -155,8 +174,8 @@ pub(super) fn memory(runner: &Runner<'_>, with: &Attack) -> anyhow::Result<Tried
         held(seen.alice),
         nobody_failed(seen.alice),
         given_up(&status),
-        at_most("memory at most", most, (100.0, " %")),
-        at_most("times that the kernel found none", group.number("memory.failcnt"), (0.0, "")),
+        at_least("% of the memory at most", most, 1.0),
+        at_most("processes ended for want of it", group.ended(), (0.0, "")),
     ]))
 }
 
@@ -178,6 +197,12 @@ impl Group {
         let limit = group.0.join("memory.limit_in_bytes");
         std::fs::write(limit, MEMORY_BYTES.to_string()).context("limiting it")?;
         Ok(group)
+    }
+
+    /// Processes that the kernel has ended to have memory.
+    fn ended(&self) -> Option<f64> {
+        let said = std::fs::read_to_string(self.0.join("memory.oom_control")).ok()?;
+        said.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
     }
 
     fn number(&self, name: &str) -> Option<f64> {
