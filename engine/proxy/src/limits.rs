@@ -31,7 +31,7 @@ limits! {
     /// Connections that are looked at for one that makes room.
     pub room_looks: usize = 64;
     /// Milliseconds that a connection may wait for its first request before it has to make room:
-    /// time enough for a visitor's to come. For a client whom a site knows it has to at once.
+    /// time enough for a visitor's to come. For a client whom a site knows, and for a hop, it has to at once.
     pub room_after_ms: u64 = 500;
     /// The same for one that asked before: a flood that has just begun must not find only visitors.
     pub room_kept_after_ms: u64 = 5_000;

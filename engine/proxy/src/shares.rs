@@ -89,7 +89,7 @@ pub(crate) struct SiteCounts {
     pub(crate) connections_shed: AtomicU64,
     /// Requests of new clients that were refused because the host had too little of something.
     pub(crate) overload_shed: AtomicU64,
-    /// Times that a connection waited for the processor.
+    /// Times that a connection, or a request over HTTP/2, waited for the processor.
     pub(crate) cpu_waits: AtomicU64,
     /// Microseconds of processor that its connections took.
     pub(crate) cpu_us: AtomicU64,
