@@ -115,14 +115,15 @@ pub(crate) async fn obey(
     next: Next,
     conn: &Arc<Conn>,
     (session, ctx): (&mut Session, &mut Exchange),
-    streams_max: u32,
+    edge: &Edge,
 ) -> Result<bool> {
     match next {
         Next::Admit(granted) => return admit(granted, conn, session, ctx).await,
         Next::Answer(answer) => {
             say(session, &answer).await;
-            if conn.stake.site().is_none() {
-                conn.note_astray(streams_max);
+            // A hop's other visitors are not to suffer from one of them.
+            if conn.stake.site().is_none() && !edge.trusted.lists(conn.client.ip) {
+                conn.note_astray(edge.limits.h2_streams_max);
             }
         }
         // All that a client has under way goes with it, as in HTTP/1.

@@ -96,8 +96,7 @@ impl ProxyHttp for Service {
         if let Some(conn) = ctx.conn.clone().filter(|conn| conn.is_h2()) {
             ctx.busy = Some(self.stop.busy());
             let next = self.judge(&conn, session);
-            let streams_max = self.edge.limits.h2_streams_max;
-            return h2::obey(next, &conn, (session, ctx), streams_max).await;
+            return h2::obey(next, &conn, (session, ctx), &self.edge).await;
         }
         count(&self.edge.counters.unadmitted);
         failure::answer(session, 500).await;

@@ -140,6 +140,7 @@ impl Meter {
     }
 
     /// Streams that are not over.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn open(&self) -> usize {
         self.streams.len()
     }
