@@ -243,7 +243,7 @@ impl Worker {
             tokio::spawn(Egress::run(Arc::clone(&self.edge.shares)));
             let registries = Arc::clone(&self.registries);
             tokio::spawn(Overload::watch(Arc::clone(&self.edge), registries));
-            let service = Service { edge: Arc::clone(&self.edge), stop: self.stop.clone() };
+            let service = Service { edge: Arc::clone(&self.edge) };
             let mut proxy = http_proxy(&Arc::new(conf), service);
             proxy.h2_options = Some(h2::options(limits));
             proxy.server_options = Some(h2::server_options(limits));
@@ -252,6 +252,7 @@ impl Worker {
                 edge: Arc::clone(&self.edge),
                 proxy: Arc::clone(&proxy),
                 processor: Arc::clone(&processor),
+                stop: self.stop.clone(),
             });
             let server = Server { edge: self.edge, proxy, requests, stop: self.stop, processor };
             let registry = self.registry;

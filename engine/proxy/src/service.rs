@@ -20,7 +20,6 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::conn::Conn;
 use crate::counters::count;
-use crate::drain::{Busy, Stop};
 use crate::edge::Edge;
 use crate::enforce::{Admitted, Next};
 use crate::forward::Again;
@@ -37,8 +36,6 @@ pub(crate) struct Exchange {
     /// Its place at the origin that it is sent to now.
     pub(crate) attempt: Option<Attempt>,
     pub(crate) tries: Tries,
-    /// In HTTP/2; else the connection is.
-    busy: Option<Busy>,
     /// In HTTP/2: its place among its connection's.
     pub(crate) turn: Option<Turn>,
 }
@@ -47,7 +44,6 @@ pub(crate) struct Exchange {
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) edge: Arc<Edge>,
-    pub(crate) stop: Stop,
 }
 
 /// The digest that carries the connection to the hooks.
@@ -94,7 +90,6 @@ impl ProxyHttp for Service {
             return Ok(false);
         }
         if let Some(conn) = ctx.conn.clone().filter(|conn| conn.is_h2()) {
-            ctx.busy = Some(self.stop.busy());
             let next = self.judge(&conn, session);
             return h2::obey(next, &conn, (session, ctx), &self.edge).await;
         }

@@ -21,7 +21,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use self::origin::Origin;
 use crate::conn::Conn;
-use crate::drain::Stopper;
 use crate::guard::{GuardedStream, NextHead};
 use crate::head::Framing;
 use crate::service::Service;
@@ -427,10 +426,7 @@ async fn what_nobody_admitted_is_refused_by_the_hooks_too() {
     let NextHead::Complete(len) = stream.next_head().await else { panic!("a whole head") };
     stream.begin(len, Framing::Length(0));
 
-    let proxy = Arc::new(http_proxy(
-        &Arc::default(),
-        Service { edge: Arc::clone(&edge), stop: Stopper::new().1 },
-    ));
+    let proxy = Arc::new(http_proxy(&Arc::default(), Service { edge: Arc::clone(&edge) }));
     let session = ServerSession::new_http1(Box::new(stream));
     let (_stop, stop) = tokio::sync::watch::channel(false);
     let read = async {

@@ -20,6 +20,7 @@ use pingora_http::RequestHeader;
 use pingora_proxy::HttpProxy;
 
 use crate::conn::Conn;
+use crate::drain::Stop;
 use crate::edge::Edge;
 use crate::service::{Service, conn_of};
 use crate::shares::processor::{Measured, Processor};
@@ -29,6 +30,7 @@ pub(crate) struct Requests {
     pub(crate) edge: Arc<Edge>,
     pub(crate) proxy: Arc<HttpProxy<Service>>,
     pub(crate) processor: Arc<Processor>,
+    pub(crate) stop: Stop,
 }
 
 impl Requests {
@@ -56,6 +58,8 @@ impl HttpServerApp for Requests {
             // The hooks refuse what comes over no connection of ours.
             return self.proxy.process_new_http(session, shutdown).await;
         };
+        // From before its first turn on: a stop lets it end.
+        let _busy = self.stop.busy();
         let site = self.site(&conn, session.req_header());
         let life = self.proxy.process_new_http(session, shutdown);
         let life = Measured::new(life, Arc::clone(&conn), Arc::clone(&self.processor));
