@@ -73,7 +73,6 @@ pub(crate) struct Conn {
     retiring: Notify,
     /// Requests over HTTP/2 that were for nobody, while it served no site.
     astray: AtomicU32,
-    gone: AtomicBool,
     going: Notify,
     pub(crate) turns: Turns,
     pub(crate) stake: Stake,
@@ -105,7 +104,6 @@ impl Conn {
             requests: AtomicU32::new(0),
             retiring: Notify::new(),
             astray: AtomicU32::new(0),
-            gone: AtomicBool::new(false),
             going: Notify::new(),
             turns: Turns::new(),
             stake: Stake::new(),
@@ -230,17 +228,17 @@ impl Conn {
         }
     }
 
-    /// Notes that nothing is left of it but requests that are steps of their own.
-    pub(crate) fn leave(&self) {
-        self.gone.store(true, Relaxed);
+    /// Tells those who wait for it that its stake is given up: nothing is left of it but requests that
+    /// are stepped apart from it.
+    pub(crate) fn tell_left(&self) {
         self.going.notify_waiters();
     }
 
-    /// Waits until it has gone.
+    /// Waits until its stake is given up.
     pub(crate) async fn left(&self) {
         // Made before the look, so that what happens after it is heard.
         let going = self.going.notified();
-        if !self.gone.load(Relaxed) {
+        if !self.stake.is_given_up() {
             going.await;
         }
     }
@@ -259,12 +257,6 @@ impl Conn {
 
     pub(crate) fn is_ended(&self) -> bool {
         self.ended.load(Relaxed)
-    }
-
-    /// The number of the site whose turn it has to be before the connection goes on; none before
-    /// there is one, and none once it is to end.
-    pub(crate) fn paced_site(&self) -> Option<usize> {
-        self.stake.site().filter(|_| !self.is_ended())
     }
 
     /// Waits until the connection is to end.

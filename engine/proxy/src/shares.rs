@@ -276,10 +276,10 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.conn.leave();
         if let Some(part) = self.conn.stake.leave_home() {
             self.shares.connections.give_back(&part.connections);
         }
+        self.conn.tell_left();
     }
 }
 

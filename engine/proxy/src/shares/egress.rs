@@ -50,7 +50,8 @@ impl Egress {
 
     /// Whether a connection may send now.
     pub(crate) fn poll(&self, conn: &Conn, cx: &Context<'_>) -> Poll<()> {
-        let Some(site) = conn.paced_site() else { return Poll::Ready(()) };
+        let site = conn.stake.site().filter(|_| !conn.is_ended());
+        let Some(site) = site else { return Poll::Ready(()) };
         let was_waiting = conn.stake.egress.is_waiting();
         let polled = self.dealer.poll(site, (&conn.stake.egress, || conn.stake.class()), cx);
         if polled.is_pending() && !was_waiting {

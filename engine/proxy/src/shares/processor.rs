@@ -112,10 +112,10 @@ impl Processor {
         rate
     }
 
-    /// Charges a site, or the connection's where there is none.
+    /// Charges a site for a step of a connection's; where there is none yet, the next that there is.
     fn charge(&self, conn: &Conn, site: Option<usize>, ns: u64) {
         self.busy_ns.fetch_add(ns, Relaxed);
-        let Some(site) = site.or_else(|| conn.stake.site()) else { return conn.stake.owe(ns) };
+        let Some(site) = site else { return conn.stake.owe(ns) };
         let ns = ns.saturating_add(conn.stake.take_owed());
         self.dealer.spend(site, ns);
         conn.stake.count_for(site, |counts| {
@@ -154,10 +154,15 @@ impl<F: Future + Unpin> Measured<F> {
         self.has_begun
     }
 
+    /// The site that its steps are charged to.
+    fn whose(&self) -> Option<usize> {
+        self.site.or_else(|| self.conn.stake.site())
+    }
+
     fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
         let stake = &self.conn.stake;
-        let own = self.site.filter(|_| !self.conn.is_ended());
-        let Some(site) = own.or_else(|| self.conn.paced_site()) else { return Poll::Ready(()) };
+        let site = self.whose().filter(|_| !self.conn.is_ended());
+        let Some(site) = site else { return Poll::Ready(()) };
         let polled = self.processor.dealer.poll(site, (&self.pass, || stake.class()), cx);
         match (polled, self.waits_since) {
             (Poll::Pending, None) => {
@@ -185,7 +190,8 @@ impl<F: Future + Unpin> Future for Measured<F> {
         let began = Instant::now();
         let polled = Pin::new(&mut self.life).poll(cx);
         let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.processor.charge(&self.conn, self.site, took);
+        // It may have turned out just now.
+        self.processor.charge(&self.conn, self.whose(), took);
         polled
     }
 }

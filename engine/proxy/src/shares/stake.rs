@@ -69,6 +69,11 @@ impl Stake {
         self.shares.get()?.parts.get(site as usize)
     }
 
+    /// Whether the connection has ended.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.home.load(Relaxed) == GONE
+    }
+
     /// Whether it is charged to a site, or was.
     pub(crate) fn is_settled(&self) -> bool {
         self.home.load(Relaxed) != NONE

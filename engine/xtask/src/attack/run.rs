@@ -130,21 +130,12 @@ impl Runner<'_> {
             .args(["--quiet", &QUIET_S.to_string(), "--recovery", &RECOVERY_S.to_string()])
             .args(["--for", &seconds.to_string(), "--pid", &stage.pid().to_string()])
             .arg("--watch")
-            .arg(stage.logs())
-            .arg("--json")
-            .arg(&json);
-        let mut attack = Kept::start(command, &log)?;
+            .arg(stage.logs());
         let limit = QUIET_S.saturating_add(RECOVERY_S).saturating_add(seconds);
         let limit = Duration::from_secs(limit.saturating_add(GRACE_S));
-        let status = attack.wait(limit, self.interrupts)?;
-        let line = shell::line_of(command);
-        if !status.success() {
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            bail!("`{line}` failed ({status})\n{}", said.trim());
-        }
+        let report = Attacking::start(command, (log, json))?.end(limit, self.interrupts)?;
         stage.is_up()?;
-        let text = std::fs::read_to_string(&json).with_context(|| format!("`{line}`"))?;
-        serde_json::from_str(&text).with_context(|| format!("the result of `{line}` is no JSON"))
+        Ok(report)
     }
 
     /// Keeps a result, where results are kept.
@@ -155,6 +146,49 @@ impl Runner<'_> {
         let Some(dir) = &self.keep else { return Ok(()) };
         let path = dir.join(format!("{name}.json"));
         write(&path, &serde_json::to_string_pretty(report)?)
+    }
+}
+
+/// A run of `seawall-attack` under way.
+pub(crate) struct Attacking {
+    kept: Kept,
+    line: String,
+    log: PathBuf,
+    json: PathBuf,
+}
+
+impl Attacking {
+    /// Starts it; what it says goes to `log`, its result to `json`.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub(crate) fn start(
+        command: &mut Command,
+        (log, json): (PathBuf, PathBuf),
+    ) -> anyhow::Result<Self> {
+        command.arg("--json").arg(&json);
+        let line = shell::line_of(command);
+        let kept = Kept::start(command, &log)?;
+        Ok(Self { kept, line, log, json })
+    }
+
+    /// Waits for its end, and gives its result.
+    ///
+    /// # Errors
+    /// It fails, does not end in time, or somebody wants all of this to end.
+    pub(crate) fn end(
+        mut self,
+        limit: Duration,
+        interrupts: &Receiver<()>,
+    ) -> anyhow::Result<Value> {
+        let status = self.kept.wait(limit, interrupts)?;
+        let line = &self.line;
+        if !status.success() {
+            let said = std::fs::read_to_string(&self.log).unwrap_or_default();
+            bail!("`{line}` failed ({status})\n{}", said.trim());
+        }
+        let text = std::fs::read_to_string(&self.json).with_context(|| format!("`{line}`"))?;
+        serde_json::from_str(&text).with_context(|| format!("the result of `{line}` is no JSON"))
     }
 }
 

@@ -136,15 +136,12 @@ async fn broken(
             Needs::Tls => servers.tls,
         };
         // An origin that is to fail is nobody else's.
-        let target = if scenario.vector == "A37" { failing() } else { target };
+        let own = (scenario.vector == "A37").then(failing);
+        let (target, origin) = own.map_or((target, servers.h1), |own| (own, own));
         let extra = Extra {
             secrets: vec!["recorded".to_owned()],
             rewrite: Some(policy.to_path_buf()),
-            recorder: Some(Recorder::new(if scenario.vector == "A37" {
-                target
-            } else {
-                servers.h1
-            })),
+            recorder: Some(Recorder::new(origin)),
             path: None,
         };
         running.spawn(async move {

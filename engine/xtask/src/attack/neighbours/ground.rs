@@ -111,18 +111,15 @@ impl Ground {
     /// # Errors
     /// It does not answer, or has no such figure.
     pub(crate) fn sent(&self, seawall: &Path, host: &str) -> anyhow::Result<f64> {
-        let status = self.status(seawall)?;
+        let mut command = Command::new(seawall);
+        command.args(["status", "--json", "-c"]).arg(self.server.config());
+        let status = serde_json::from_str(&shell::quiet(&mut command)?).context("its status")?;
         sent_in(&status, host).with_context(|| format!("the status has no bytes of {host}"))
     }
 
-    /// What Seawall says of itself.
-    ///
-    /// # Errors
-    /// It does not answer.
-    pub(crate) fn status(&self, seawall: &Path) -> anyhow::Result<Value> {
-        let mut command = Command::new(seawall);
-        command.args(["status", "--json", "-c"]).arg(self.server.config());
-        serde_json::from_str(&shell::quiet(&mut command)?).context("its status")
+    /// Seawall's admin socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.file("seawall/run/admin.sock")
     }
 }
 

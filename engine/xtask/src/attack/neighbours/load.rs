@@ -3,13 +3,9 @@
 
 use super::ground::{ALICE, BOB, CAROL, Ground, VISIT};
 use crate::attack::contender::aside;
-use crate::attack::process::Kept;
-use crate::attack::run::Runner;
+use crate::attack::run::{Attacking, Runner};
 use crate::attack::stage::Programs;
-use crate::shell;
-use anyhow::{Context, bail};
 use serde_json::Value;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -66,55 +62,32 @@ pub(crate) fn play(
     attack: Attack,
     on: On,
 ) -> anyhow::Result<Reports> {
-    let start = |host, visited| Attacker::start(&runner.programs, ground, attack, (host, visited));
+    let start = |host, visited| start(&runner.programs, ground, attack, (host, visited));
+    let phases = QUIET_S.saturating_add(attack.seconds).saturating_add(RECOVERY_S);
+    let limit = Duration::from_secs(phases).saturating_add(GRACE);
+    let end = |attack: Attacking| attack.end(limit, runner.interrupts);
     let bob = (on == On::Both).then(|| start(BOB, ALICE)).transpose()?;
     let alice = start(ALICE, CAROL)?;
-    let alice = alice.end(runner)?;
-    let bob = bob.map(|bob| bob.end(runner)).transpose()?;
+    let alice = end(alice)?;
+    let bob = bob.map(end).transpose()?;
     Ok(Reports { alice, bob })
 }
 
-struct Attacker {
-    kept: Kept,
-    seconds: u64,
-    line: String,
-    log: PathBuf,
-    json: PathBuf,
-}
-
-impl Attacker {
-    fn start(
-        programs: &Programs,
-        ground: &Ground,
-        attack: Attack,
-        (host, visited): (&str, &str),
-    ) -> anyhow::Result<Self> {
-        let mut command = aside(&programs.attack);
-        command.args(["run", attack.scenario]).args(attack.words);
-        command.args(["--for", &attack.seconds.to_string()]);
-        let at = if attack.words.contains(&"--tls") { ground.at.https } else { ground.at.http };
-        command.args(["--origin", &ground.origin(host).to_string(), "--target", &at.to_string()]);
-        words(&mut command, ground, (host, visited));
-        let (log, json) =
-            (ground.file(&format!("{host}.log")), ground.file(&format!("{host}.json")));
-        command.arg("--json").arg(&json);
-        let line = shell::line_of(&command);
-        let kept = Kept::start(&mut command, &log)?;
-        Ok(Self { kept, seconds: attack.seconds, line, log, json })
-    }
-
-    fn end(mut self, runner: &Runner<'_>) -> anyhow::Result<Value> {
-        let phases = QUIET_S.saturating_add(self.seconds).saturating_add(RECOVERY_S);
-        let limit = Duration::from_secs(phases).saturating_add(GRACE);
-        let status = self.kept.wait(limit, runner.interrupts)?;
-        let line = &self.line;
-        if !status.success() {
-            let said = std::fs::read_to_string(&self.log).unwrap_or_default();
-            bail!("`{line}` failed ({status})\n{}", said.trim());
-        }
-        let text = std::fs::read_to_string(&self.json).with_context(|| format!("`{line}`"))?;
-        serde_json::from_str(&text).with_context(|| format!("the result of `{line}` is no JSON"))
-    }
+/// Begins the attack on one of them, beside the visitors of another.
+fn start(
+    programs: &Programs,
+    ground: &Ground,
+    attack: Attack,
+    (host, visited): (&str, &str),
+) -> anyhow::Result<Attacking> {
+    let mut command = aside(&programs.attack);
+    command.args(["run", attack.scenario]).args(attack.words);
+    command.args(["--for", &attack.seconds.to_string()]);
+    let at = if attack.words.contains(&"--tls") { ground.at.https } else { ground.at.http };
+    command.args(["--origin", &ground.origin(host).to_string(), "--target", &at.to_string()]);
+    words(&mut command, ground, (host, visited));
+    let papers = (ground.file(&format!("{host}.log")), ground.file(&format!("{host}.json")));
+    Attacking::start(&mut command, papers)
 }
 
 fn words(command: &mut Command, ground: &Ground, (host, visited): (&str, &str)) {

@@ -12,7 +12,8 @@ mod scarce;
 mod upgrades;
 
 use crate::attack::contender::lacks;
-use crate::attack::judge::Finding;
+use crate::attack::judge::{Finding, shown};
+use crate::attack::neighbours::judge::finding;
 use crate::attack::neighbours::table::{flat, promised};
 use crate::attack::neighbours::{all_kept, could_not, excused};
 use crate::attack::run::Runner;
@@ -159,20 +160,18 @@ impl Operations {
 
 /// A figure, and what it may be at most.
 fn at_most(what: &str, figure: Option<f64>, (most, unit): (f64, &str)) -> Finding {
-    use crate::attack::judge::shown;
     let found = figure.map(|figure| {
         let text = format!("{what}: {} of {}{unit}", shown(figure), shown(most));
         Finding { text, kept: figure <= most }
     });
-    crate::attack::neighbours::judge::finding(what, found)
+    finding(what, found)
 }
 
 /// The same of something that there is to be some of.
 fn at_least(what: &str, figure: Option<f64>, least: f64) -> Finding {
-    use crate::attack::judge::shown;
     let found = figure
         .map(|figure| Finding { text: format!("{} {what}", shown(figure)), kept: figure >= least });
-    crate::attack::neighbours::judge::finding(what, found)
+    finding(what, found)
 }
 
 #[cfg(test)]

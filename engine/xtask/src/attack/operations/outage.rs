@@ -2,7 +2,7 @@
 //! hardly anybody is sent there in vain, the site is back soon after its origin is, and carol does
 //! not notice.
 
-use super::{Tried, at_least, at_most};
+use super::{Tried, admin, at_least, at_most};
 use crate::attack::contender::Who;
 use crate::attack::judge::Finding;
 use crate::attack::neighbours::ground::{ALICE, AT_ONCE, Ground};
@@ -51,7 +51,7 @@ fn sent(status: &Value) -> Option<f64> {
 pub(super) fn judged(runner: &Runner<'_>, outage: &Outage) -> anyhow::Result<Tried> {
     let told = Told { alice: outage.alice, ..Told::default() };
     let mut ground = Ground::start(&runner.programs, Who::Seawall, told)?;
-    let look = |ground: &Ground| anyhow::Ok(sent(&ground.status(&runner.programs.seawall)?));
+    let look = |ground: &Ground| anyhow::Ok(sent(&admin::status(&ground.socket())?));
     let before = look(&ground)?;
     let attack = Attack { scenario: outage.scenario, words: &[], seconds: ATTACK_S };
     let reports = play(runner, &ground, attack, On::Alice)?;

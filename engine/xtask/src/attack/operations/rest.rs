@@ -6,12 +6,11 @@ use crate::attack::contender::{Who, aside};
 use crate::attack::judge::Finding;
 use crate::attack::neighbours::ground::{ALICE, Ground};
 use crate::attack::neighbours::servers::Told;
-use crate::attack::process::Kept;
 use crate::attack::promise::{At, ORIGIN, POLICY, Promise};
 use crate::attack::promises::PROMISES;
-use crate::attack::run::Runner;
+use crate::attack::run::{Attacking, Runner};
 use crate::clock;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -46,7 +45,7 @@ struct Has {
 pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
     let told = Told { limits: LIMITS, ..Told::default() };
     let mut ground = Ground::start(&runner.programs, Who::Seawall, told)?;
-    let socket = ground.file("seawall/run/admin.sock");
+    let socket = ground.socket();
     // What is made once, such as buffers, is made by the first round.
     let (_, before) = (round(runner, &ground)?, at_rest(&socket)?);
     let made = round(runner, &ground)?;
@@ -74,7 +73,6 @@ fn round(runner: &Runner<'_>, ground: &Ground) -> anyhow::Result<f64> {
 }
 
 fn one(runner: &Runner<'_>, ground: &Ground, promise: &Promise) -> anyhow::Result<f64> {
-    let (log, json) = (ground.file("attack.log"), ground.file("attack.json"));
     let mut command = aside(&runner.programs.attack);
     command.args(["run", promise.scenario, "--host", ALICE, "--legit", "0"]);
     command.args(["--quiet", "1", "--recovery", "1", "--for", SECONDS]);
@@ -87,14 +85,8 @@ fn one(runner: &Runner<'_>, ground: &Ground, promise: &Promise) -> anyhow::Resul
     };
     command.args(["--target", &at.to_string()]).args(tls);
     command.args(more(promise, &ground.file("seawall/root.wall"), &origin));
-    let mut kept = Kept::start(command.arg("--json").arg(&json), &log)?;
-    let status = kept.wait(ATTACK_WITHIN, runner.interrupts)?;
-    if !status.success() {
-        let said = std::fs::read_to_string(&log).unwrap_or_default();
-        bail!("{} failed ({status})\n{}", promise.scenario, said.trim());
-    }
-    let text = std::fs::read_to_string(&json).context(promise.scenario)?;
-    let report: Value = serde_json::from_str(&text).context(promise.scenario)?;
+    let papers = (ground.file("attack.log"), ground.file("attack.json"));
+    let report = Attacking::start(&mut command, papers)?.end(ATTACK_WITHIN, runner.interrupts)?;
     report.pointer("/attack/opened").and_then(Value::as_f64).context("connections that were made")
 }
 

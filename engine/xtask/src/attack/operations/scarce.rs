@@ -105,7 +105,7 @@ fn silent(
     (attack, name): (Attack, &str),
 ) -> anyhow::Result<Tried> {
     let mut ground = Ground::start(programs, Who::Seawall, Told::default())?;
-    let socket = ground.file("seawall/run/admin.sock");
+    let socket = ground.socket();
     let over = AtomicBool::new(false);
     let (played, heard) = std::thread::scope(|scope| {
         let asking = scope.spawn(|| ask_on(&socket, &over));
@@ -165,7 +165,7 @@ pub(super) fn memory(runner: &Runner<'_>, with: &Attack) -> anyhow::Result<Tried
     let mut ground = Ground::start(&programs, Who::Seawall, Told::default())?;
     let reports = play(runner, &ground, *with, On::Alice)?;
     ground.is_up()?;
-    let status = admin::status(&ground.file("seawall/run/admin.sock"))?;
+    let status = admin::status(&ground.socket())?;
     runner.keep(&format!("operations-little-memory-{}", with.scenario), &reports.alice)?;
     let most = group.number("memory.max_usage_in_bytes");
     let most = most.map(|most| most * 100.0 / MEMORY_BYTES as f64);

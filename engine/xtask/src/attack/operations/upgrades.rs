@@ -16,7 +16,6 @@ use anyhow::{Context, anyhow};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -63,15 +62,17 @@ pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
         http: ground.at.http,
     };
     town.word(&["bans", "add", BANNED, "--for", "1h"])?;
-    let over = Arc::new(AtomicBool::new(false));
-    let until = Arc::clone(&over);
-    let upgrading = std::thread::spawn(move || town.upgrade_all(&until));
-    let played = play(runner, &ground, FLOOD, On::Alice);
-    // Those that are left are no upgrades under load.
-    over.store(true, Relaxed);
-    let upgraded = upgrading.join().map_err(|_| anyhow!("the upgrading thread panicked"))?;
+    let over = AtomicBool::new(false);
+    let (played, upgraded) = std::thread::scope(|scope| {
+        let upgrading = scope.spawn(|| town.upgrade_all(&over));
+        let played = play(runner, &ground, FLOOD, On::Alice);
+        // Those that are left are no upgrades under load.
+        over.store(true, Relaxed);
+        (played, upgrading.join())
+    });
+    let upgraded = upgraded.map_err(|_| anyhow!("the upgrading thread panicked"))?;
     let (reports, upgraded) = (played?, upgraded?);
-    let status = admin::status(&ground.file("seawall/run/admin.sock"))?;
+    let status = admin::status(&ground.socket())?;
     runner.keep("operations-upgrades", &reports.alice)?;
     let generation = admin::number(&status, "/generation");
     Ok(Tried::Judged(judge(Seen::of(&reports), &upgraded, generation)))
