@@ -12,6 +12,7 @@ pub mod diagnostic;
 pub mod functions;
 pub mod index;
 pub mod outline;
+pub mod part;
 pub mod program;
 pub mod run;
 pub mod schema;

@@ -390,6 +390,8 @@ pub struct SiteLayer {
     pub steps: Vec<Step>,
     /// `defaults`, as this member has adjusted them; `None` where they are as the host wrote them.
     pub defaults: Option<Vec<Step>>,
+    /// When her tracks are fed: by requests to these hosts, and by no others.
+    pub feeds: Vec<Feed>,
 }
 
 /// The decision table.
@@ -523,7 +525,7 @@ pub struct Program {
     pub counters: Vec<Counter>,
     /// Names, by [`RuleId`].
     pub rules: Vec<RuleInfo>,
-    /// When tracks are fed, in page order.
+    /// When the host's tracks are fed, in page order.
     pub feeds: Vec<Feed>,
     /// Levels in ascending order; [`LevelId`] is the place in it plus one.
     pub levels: Vec<Level>,

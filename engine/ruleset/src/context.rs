@@ -102,14 +102,6 @@ impl<'j> Judging<'j> {
         }
     }
 
-    /// Whether a counter of this scope counts this request.
-    pub(crate) fn is_in_scope(&self, scope: Scope) -> bool {
-        match scope {
-            Scope::Host | Scope::PerSite => true,
-            Scope::Member(layer) => self.site == usize::try_from(layer).ok(),
-        }
-    }
-
     pub(crate) fn add_score(&self, n: i64) {
         self.score.set(self.score.get().saturating_add(n));
     }

@@ -152,12 +152,14 @@ impl RuleSet {
     /// Feeds tracks: before the layers run with every request that no ban refused, and when an
     /// answer has ended.
     pub(crate) fn feed_when(&self, judging: &Judging<'_>, on_response: bool) {
-        for feed in self.program.feeds.iter().filter(|feed| feed.on_response == on_response) {
+        // A member's tracks see the member's hosts only.
+        let site = judging.site.and_then(|at| self.program.sites.get(at));
+        let feeds = self.program.feeds.iter().chain(site.iter().flat_map(|site| &site.feeds));
+        for feed in feeds.filter(|feed| feed.on_response == on_response) {
             let Some(counter) = self.program.counters.get(feed.counter.0 as usize) else {
                 continue;
             };
-            // A member's tracks see the member's hosts only.
-            if !judging.is_in_scope(counter.scope) || !self.program.holds(feed.condition, judging) {
+            if !self.program.holds(feed.condition, judging) {
                 continue;
             }
             let Some(key) = judging.key(feed.counter, false) else { continue };

@@ -1,14 +1,14 @@
 //! The second pass: the program grows table by table.
 
-use std::collections::HashMap;
-
 use seawall_model::{CounterId, RuleId};
 
+use super::layered::Layered;
 use super::member::Tenant;
 use super::names::Names;
 use super::{Given, Page, Purpose};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId};
+use crate::part::{Lengths, Part};
 use crate::program::{
     Atom, AtomId, CondId, LevelId, Op, Operand, OperandId, Program, RuleInfo, Scope,
 };
@@ -50,16 +50,58 @@ pub(super) struct Builder<'g> {
     pub(super) tenants: Vec<Tenant>,
     /// What regular expressions have taken so far.
     pub(super) regexes: super::regexes::Spent,
-    atoms: HashMap<String, AtomId>,
-    operands: HashMap<String, OperandId>,
+    atoms: Layered<String, AtomId>,
+    operands: Layered<String, OperandId>,
+    /// Where the host's part of the program ends, while a member is compiled.
+    pub(super) host: Lengths,
+    /// Whether a member's pages are compiled.
+    member_pages: bool,
+}
+
+/// What the host's pages made, without what they were read from: what each member's pages are
+/// compiled against.
+#[derive(Debug)]
+pub(super) struct Host {
+    names: Names,
+    program: Program,
+    tenants: Vec<Tenant>,
+    regexes: super::regexes::Spent,
+    atoms: Layered<String, AtomId>,
+    operands: Layered<String, OperandId>,
+}
+
+impl Host {
+    pub(super) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    pub(super) fn into_program(self) -> Program {
+        self.program
+    }
 }
 
 impl<'g> Builder<'g> {
     pub(super) fn new(given: Given<'g>) -> Self {
-        Self {
-            given,
+        let host = Host {
             names: Names::default(),
             program: Program::default(),
+            tenants: Vec::new(),
+            regexes: super::regexes::Spent::default(),
+            atoms: Layered::default(),
+            operands: Layered::default(),
+        };
+        Self::resume(given, host)
+    }
+
+    /// Goes on after the host's pages.
+    pub(super) fn resume(given: Given<'g>, host: Host) -> Self {
+        let Host { names, program, tenants, regexes, atoms, operands } = host;
+        Self {
+            given,
+            names,
+            host: Lengths::default(),
+            member_pages: false,
+            program,
             diagnostics: Vec::new(),
             file: FileId::default(),
             scope: Scope::Host,
@@ -67,15 +109,50 @@ impl<'g> Builder<'g> {
             level: LevelId::default(),
             place: Place::Walk,
             member: None,
-            tenants: Vec::new(),
-            regexes: HashMap::new(),
-            atoms: HashMap::new(),
-            operands: HashMap::new(),
+            tenants,
+            regexes,
+            atoms,
+            operands,
         }
     }
 
-    /// Builds everything; names are known.
-    pub(super) fn build(&mut self, pages: &[Page]) {
+    /// What was made, and what is to be said about it.
+    pub(super) fn finish(self) -> (Host, Vec<Diagnostic>) {
+        let Self { names, program, tenants, regexes, atoms, operands, diagnostics, .. } = self;
+        (Host { names, program, tenants, regexes, atoms, operands }, diagnostics)
+    }
+
+    /// Builds the host's pages; their names are known.
+    pub(super) fn build_host(&mut self, pages: &[Page]) {
+        self.build_items(pages);
+        self.settle_feeds();
+        self.weigh_counters();
+        self.find_unreachable();
+        self.build_cases(pages);
+    }
+
+    /// Compiles one member's pages against the host's, and leaves the host's as they were.
+    pub(super) fn build_member(&mut self, pages: &[Page]) -> Part {
+        self.host = Lengths::of(&self.program);
+        self.member_pages = true;
+        self.names.begin_member();
+        self.atoms.begin_member();
+        self.operands.begin_member();
+        self.collect(pages);
+        self.build_items(pages);
+        self.settle_feeds();
+        self.settle_quotas();
+        self.find_unreachable();
+        self.build_cases(pages);
+        self.member_pages = false;
+        self.names.end_member();
+        self.atoms.end_member();
+        self.operands.end_member();
+        let files = pages.first().map_or(0, |page| page.file.0);
+        Part::split_off(&mut self.program, std::mem::take(&mut self.host), files)
+    }
+
+    fn build_items(&mut self, pages: &[Page]) {
         for page in pages {
             self.enter(page);
             match &page.item {
@@ -89,16 +166,37 @@ impl<'g> Builder<'g> {
                 _ => {}
             }
         }
-        // Members come after the host, whose `defaults` they may adjust.
+        // They come after `defaults`, which they may adjust.
         for page in pages {
             self.enter(page);
             if let Item::Site(site) = &page.item {
                 self.build_site(site);
             }
         }
-        self.settle_quotas();
-        self.weigh_counters();
-        self.find_unreachable();
+    }
+
+    /// Gives the tracks of a `site` to its layer, and those that a member declares beside her
+    /// `site` blocks to each of hers, so that no request to another's hosts feeds them.
+    fn settle_feeds(&mut self) {
+        let feeds = self.program.feeds.split_off(self.host.feeds);
+        for feed in feeds {
+            let counter = self.program.counters.get(feed.counter.0 as usize);
+            let scope = counter.map_or(Scope::Host, |counter| counter.scope);
+            match scope {
+                Scope::Member(site) => {
+                    let site = self.program.sites.get_mut(site as usize);
+                    site.into_iter().for_each(|site| site.feeds.push(feed));
+                }
+                Scope::Host | Scope::PerSite if self.member_pages => {
+                    let hers = self.program.sites.iter_mut().skip(self.host.sites);
+                    hers.for_each(|site| site.feeds.push(feed));
+                }
+                Scope::Host | Scope::PerSite => self.program.feeds.push(feed),
+            }
+        }
+    }
+
+    fn build_cases(&mut self, pages: &[Page]) {
         for page in pages {
             self.enter(page);
             if let Item::Test(test) = &page.item {

@@ -127,8 +127,10 @@ impl Builder<'_> {
         }
         let tail = format!(".{}", name.node);
         let mut ends = self.names.rules.iter().filter(|(full, _)| full.ends_with(&tail));
-        if let (Some((_, id)), None) = (ends.next(), ends.next()) {
-            return Some(*id);
+        let found = (ends.next().map(|(_, id)| *id), ends.next().is_some());
+        drop(ends);
+        if let (Some(id), false) = found {
+            return Some(id);
         }
         let near =
             nearest(&name.node, self.names.rules.keys().map(|full| &**full)).map(String::from);

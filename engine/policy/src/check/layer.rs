@@ -73,7 +73,8 @@ impl Builder<'_> {
         let defaults = self.adjusted(&site.stmts);
         self.scope = Scope::Host;
         let (tenant, space) = (self.member.clone(), self.prefix.clone());
-        self.program.sites.push(SiteLayer { tenant, space, hosts, steps, defaults });
+        let feeds = Vec::new();
+        self.program.sites.push(SiteLayer { tenant, space, hosts, steps, defaults, feeds });
     }
 
     /// Two `site` blocks for one host would leave open which of them holds.
@@ -129,7 +130,7 @@ impl Builder<'_> {
         if !self.may_be_name("rule", name) || !free {
             return None;
         }
-        if self.program.rules.len() >= RULES_MAX {
+        if self.program.rules.len().saturating_sub(self.host.rules) >= RULES_MAX {
             self.error(
                 Code::TooMany,
                 name.span,

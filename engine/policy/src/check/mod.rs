@@ -12,6 +12,7 @@ mod cost;
 mod decl;
 mod expr;
 mod layer;
+mod layered;
 mod lint;
 mod literal;
 mod member;
@@ -36,6 +37,7 @@ pub use regexes::{
 };
 
 use crate::diagnostic::{Diagnostic, FileId, Files, tidy};
+use crate::part::Part;
 use crate::program::Program;
 use crate::schema::Schema;
 use crate::syntax::ast::Item;
@@ -73,23 +75,62 @@ pub struct Given<'g> {
     pub today: u64,
 }
 
-/// What came out.
+/// The host's pages, compiled: what each member's pages are compiled against. It knows no member
+/// but by her `tenant` entry, so that nothing that a member writes can change it.
 #[derive(Debug)]
-pub struct Checked {
-    /// The program, where nothing was an error.
-    pub program: Option<Program>,
+pub struct HostPolicy(build::Host);
+
+/// What came of the host's pages.
+#[derive(Debug)]
+pub struct HostChecked {
+    /// What members are compiled against. Where there is an error, it is for looking at only.
+    pub policy: HostPolicy,
     /// Every complaint, in reading order.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Checks the pages and builds the program.
+/// What came of one member's pages.
+#[derive(Debug)]
+pub struct MemberChecked {
+    /// Her part, where nothing was an error.
+    pub part: Option<Part>,
+    /// Every complaint, in reading order.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Checks the host's pages and builds the program without any member.
 #[must_use]
-pub fn check(pages: &[Page], given: Given<'_>) -> Checked {
+pub fn check_host(pages: &[Page], given: Given<'_>) -> HostChecked {
     let mut builder = build::Builder::new(given);
     builder.collect(pages);
-    builder.build(pages);
-    let build::Builder { program, mut diagnostics, .. } = builder;
+    builder.build_host(pages);
+    let (host, mut diagnostics) = builder.finish();
     tidy(&mut diagnostics);
-    let failed = diagnostics.iter().any(Diagnostic::is_error);
-    Checked { program: (!failed).then_some(program), diagnostics }
+    HostChecked { policy: HostPolicy(host), diagnostics }
+}
+
+impl HostPolicy {
+    /// The program without any member.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        self.0.program()
+    }
+
+    /// The same, where no further member is to be compiled.
+    #[must_use]
+    pub fn into_program(self) -> Program {
+        self.0.into_program()
+    }
+
+    /// Checks one member's pages, whose files come after the host's in `given`, and gives back what
+    /// members are compiled against, unchanged.
+    #[must_use]
+    pub fn check_member(self, pages: &[Page], given: Given<'_>) -> (Self, MemberChecked) {
+        let mut builder = build::Builder::resume(given, self.0);
+        let part = builder.build_member(pages);
+        let (host, mut diagnostics) = builder.finish();
+        tidy(&mut diagnostics);
+        let failed = diagnostics.iter().any(Diagnostic::is_error);
+        (Self(host), MemberChecked { part: (!failed).then_some(part), diagnostics })
+    }
 }

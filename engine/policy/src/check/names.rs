@@ -1,9 +1,8 @@
 //! The first pass: every name, once.
 
-use std::collections::HashMap;
-
 use super::Page;
 use super::build::Builder;
+use super::layered::Layered;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId};
 use crate::program::{ExternId, LevelId, ListId};
@@ -52,16 +51,41 @@ pub(super) enum TrackCounts {
 /// Everything that has a name, each kind in a table of its own.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    pub(super) lets: HashMap<Box<str>, Constant>,
-    pub(super) lists: HashMap<Box<str>, (ListId, Type)>,
-    pub(super) tracks: HashMap<Box<str>, TrackName>,
-    pub(super) externs: HashMap<Box<str>, ExternId>,
-    pub(super) levels: HashMap<Box<str>, LevelId>,
+    pub(super) lets: Layered<Box<str>, Constant>,
+    pub(super) lists: Layered<Box<str>, (ListId, Type)>,
+    pub(super) tracks: Layered<Box<str>, TrackName>,
+    pub(super) externs: Layered<Box<str>, ExternId>,
+    pub(super) levels: Layered<Box<str>, LevelId>,
     pub(super) level_words: Vec<Box<str>>,
     /// Full names of rules, limits and the decision table.
-    pub(super) rules: HashMap<Box<str>, seawall_model::RuleId>,
+    pub(super) rules: Layered<Box<str>, seawall_model::RuleId>,
     /// Where each name was declared, by kind and name.
-    places: HashMap<(&'static str, Box<str>), (FileId, Span)>,
+    places: Layered<(&'static str, Box<str>), (FileId, Span)>,
+}
+
+/// Does the same to each table of names.
+macro_rules! each_table {
+    ($names:ident, $method:ident) => {
+        $names.lets.$method();
+        $names.lists.$method();
+        $names.tracks.$method();
+        $names.externs.$method();
+        $names.levels.$method();
+        $names.rules.$method();
+        $names.places.$method();
+    };
+}
+
+impl Names {
+    /// From here on, names are a member's.
+    pub(super) fn begin_member(&mut self) {
+        each_table!(self, begin_member);
+    }
+
+    /// Forgets a member's names.
+    pub(super) fn end_member(&mut self) {
+        each_table!(self, end_member);
+    }
 }
 
 impl Builder<'_> {
@@ -79,11 +103,12 @@ impl Builder<'_> {
             self.enter(page);
             match &page.item {
                 Item::Decl(decl) => self.collect_decl(decl),
-                Item::Level(level) => self.declare_level(level),
+                // One in a member's file is complained about when it is built.
+                Item::Level(level) if self.member.is_none() => self.declare_level(level),
                 Item::Extern(item) => self.declare_extern(item),
                 Item::Layer(layer) => self.collect_stmts(&layer.stmts),
                 Item::Site(site) => self.collect_stmts(&site.stmts),
-                Item::Include(_) | Item::Tenant(_) | Item::Test(_) => {}
+                Item::Include(_) | Item::Tenant(_) | Item::Level(_) | Item::Test(_) => {}
             }
         }
     }
@@ -150,20 +175,12 @@ impl Builder<'_> {
         }
     }
 
-    /// The full form of a name that is used here: the member's own before the host's, and never
-    /// that of another member.
-    pub(super) fn resolve<T>(&self, table: &HashMap<Box<str>, T>, name: &str) -> Option<Box<str>> {
-        let Some(member) = &self.member else {
-            return table.contains_key(name).then(|| name.into());
-        };
+    /// The full form of a name that is used here: the member's own before the host's. Another
+    /// member's is in no table.
+    pub(super) fn resolve<T>(&self, table: &Layered<Box<str>, T>, name: &str) -> Option<Box<str>> {
         let own = self.qualified(name);
-        if table.contains_key(&own) {
-            return Some(own);
-        }
-        let theirs = name.split_once('.').is_some_and(|(space, _)| {
-            space != &**member && self.tenants.iter().any(|tenant| *tenant.name == *space)
-        });
-        (!theirs && table.contains_key(name)).then(|| name.into())
+        let found = [own, name.into()].into_iter().find(|full| table.contains_key(full))?;
+        Some(found)
     }
 
     /// Whether a name was declared, however badly: then what is wrong with it was said there, and

@@ -378,19 +378,37 @@ impl Builder<'_> {
             _ => return self.arguments(name, "one track", span),
         };
         self.asks_what_is_counted(name, (track.0, track.1), known.counted, wants)?;
-        self.note_heavy(read, known.counter);
+        self.note_heavy(read, known.counter, track.1)?;
         let mut typed = self.typed(Built::Counter(read, known.counter), ty);
         typed.window_ms = (ty == Type::Rate).then_some(known.window_ms);
         Some(typed)
     }
 
-    /// `share` and `top` need their own sketch in the counter.
-    fn note_heavy(&mut self, read: Read, counter: CounterId) {
-        if matches!(read, Read::Share | Read::Top(_))
-            && let Some(counter) = self.program.counters.get_mut(counter.0 as usize)
-        {
-            counter.heavy = true;
+    /// `share` and `top` need their own sketch in the counter. The host's counters are as the host
+    /// wrote them: a member may ask one for a sketch that it has, and cannot give it one.
+    fn note_heavy(&mut self, read: Read, counter: CounterId, span: Span) -> Option<()> {
+        let asks = matches!(read, Read::Share | Read::Top(_));
+        let is_hosts = (counter.0 as usize) < self.host.counters;
+        match self.program.counters.get_mut(counter.0 as usize) {
+            Some(counter) if asks && !counter.heavy => {
+                if is_hosts {
+                    self.complain(
+                        Diagnostic::error(
+                            Code::MemberMay,
+                            self.file,
+                            span,
+                            "no rule of the host asks `share` or `top` of this track, so it keeps \
+                             nothing to answer with",
+                        )
+                        .help("declare a track of your own, or ask the host for it"),
+                    );
+                    return None;
+                }
+                counter.heavy = true;
+            }
+            _ => {}
         }
+        Some(())
     }
 
     fn top_n(&mut self, name: &Name, arg: &Spanned<Operand>) -> Option<u32> {

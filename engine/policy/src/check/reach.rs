@@ -22,10 +22,13 @@ impl Builder<'_> {
     /// Complains about every rule that an earlier one hides.
     pub(super) fn find_unreachable(&mut self) {
         let program = &self.program;
+        // The host's layers were looked at before any member's.
+        let (mine, sites_before) = (self.host.rules == 0, self.host.sites);
         let layers = [&program.guarantee, &program.floor, &program.defaults];
-        let sites = program.sites.iter().map(|site| &site.steps);
+        let layers = layers.into_iter().filter(|_| mine);
+        let sites = program.sites.iter().skip(sites_before).map(|site| &site.steps);
         let mut hidden = Vec::new();
-        for steps in layers.into_iter().chain(sites) {
+        for steps in layers.chain(sites) {
             let mut earlier = Earlier::new(program);
             for step in steps {
                 let tests = conjuncts(program, step.when);
