@@ -116,6 +116,12 @@ impl<T> HostMap<T> {
         map.insert(pattern.name.clone(), value)
     }
 
+    /// Takes out what is filed under `pattern`.
+    pub fn remove(&mut self, pattern: &HostPattern) -> Option<T> {
+        let map = if pattern.wildcard { &mut self.below } else { &mut self.exact };
+        map.remove(&pattern.name)
+    }
+
     /// What `host` (lower case, no port) names. At most one look-up per label.
     #[must_use]
     pub fn find(&self, host: &str) -> Option<&T> {

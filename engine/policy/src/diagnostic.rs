@@ -149,6 +149,28 @@ impl Files {
         FileId(u32::try_from(self.files.len().saturating_sub(1)).unwrap_or(u32::MAX))
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.files.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Those from the `first` on.
+    #[must_use]
+    pub fn from(&self, first: u32) -> Self {
+        Self { files: self.files.get(first as usize..).unwrap_or_default().to_vec() }
+    }
+
+    /// Puts others behind these.
+    pub fn append(&mut self, others: &Self) {
+        self.files.extend(others.files.iter().cloned());
+    }
+
+    /// Leaves the first `count` of them.
+    pub fn truncate(&mut self, count: u32) {
+        self.files.truncate(count as usize);
+    }
+
     /// The path of a file.
     #[must_use]
     pub fn name(&self, file: FileId) -> &str {

@@ -71,7 +71,18 @@ impl Outline {
     /// That of a policy that was read.
     #[must_use]
     pub fn of(pages: &[Page], files: &Files) -> Self {
-        Self { entries: read::entries(pages, files) }
+        Self { entries: read::entries(&[], pages, files) }
+    }
+
+    /// That of a member's pages, which may use what the host's declare.
+    #[must_use]
+    pub fn of_member(host: &[Page], pages: &[Page], files: &Files) -> Self {
+        Self { entries: read::entries(host, pages, files) }
+    }
+
+    /// With what another part of the same policy says.
+    pub fn add(&mut self, other: &Self) {
+        self.entries.extend(other.entries.iter().cloned());
     }
 
     /// All entries, in reading order.

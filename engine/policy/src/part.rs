@@ -8,7 +8,7 @@
 use seawall_model::{CounterId, RuleId};
 
 use crate::case::{Case, CaseStep};
-use crate::diagnostic::FileId;
+use crate::diagnostic::{FileId, Files};
 use crate::program::{
     Atom, AtomId, Check, CondId, Counter, Counts, Extern, ExternId, Feed, Final, LimitStep, List,
     ListId, Op, Operand, OperandId, Program, RuleInfo, Scope, SiteLayer, Step,
@@ -32,7 +32,8 @@ pub struct Lengths {
     pub sites: usize,
     /// When the host's tracks are fed.
     pub(crate) feeds: usize,
-    cases: usize,
+    /// Tests.
+    pub cases: usize,
 }
 
 impl Lengths {
@@ -270,12 +271,13 @@ impl Move {
 }
 
 impl Program {
-    /// Puts a member's part behind all others. The files of the part, which stand behind the host's
-    /// in what it was compiled with, stand `files_by` further behind now.
+    /// Puts a member's part behind all others, and `hers` behind all other `files`.
     ///
     /// The part must have been compiled against the very host pages that this program begins with.
-    pub fn link(&mut self, part: &Part, files_by: u32) {
+    pub fn link(&mut self, part: &Part, files: &mut Files, hers: &Files) {
         let to = Lengths::of(self);
+        let files_by = files.count().saturating_sub(part.host_files);
+        files.append(hers);
         let by = Move { host: part.host, host_files: part.host_files, to, files_by };
         let own = &part.tail;
         let ops = |ops: &[Op]| ops.iter().map(|op| by.op(*op)).collect();

@@ -12,7 +12,8 @@ impl RuleSet {
     /// facts until its answer ends.
     #[must_use]
     pub fn watches_answers(&self) -> bool {
-        self.program.feeds.iter().any(|feed| feed.on_response)
+        let of_sites = self.program.sites.iter().flat_map(|site| &site.feeds);
+        self.program.feeds.iter().chain(of_sites).any(|feed| feed.on_response)
     }
 
     /// Feeds the tracks that count `on response`.

@@ -16,7 +16,7 @@ use crate::context::{Given, Judging};
 use crate::decide::Observer;
 use crate::explain::Trace;
 use crate::http::{fold_host, fold_path};
-use crate::ruleset::RuleSet;
+use crate::ruleset::{Mark, RuleSet};
 use crate::tick::{LEVEL_TICK_MS, Pulse};
 
 /// The secret of all tests. Nothing depends on it: keys do not collide.
@@ -77,6 +77,12 @@ impl RuleSet {
     #[must_use]
     pub fn rehearse_observed<O: Observer>(&self, observer: &O) -> Vec<TestOutcome> {
         self.program.cases.iter().map(|case| self.rehearse_one(case, observer)).collect()
+    }
+
+    /// Runs the tests that were put behind `mark`.
+    pub(crate) fn rehearse_since(&self, mark: &Mark) -> Vec<TestOutcome> {
+        let cases = self.program.cases.iter().skip(mark.lengths.cases);
+        cases.map(|case| self.rehearse_one(case, &())).collect()
     }
 
     fn rehearse_one<O: Observer>(&self, case: &Case, observer: &O) -> TestOutcome {

@@ -14,8 +14,8 @@ pub struct Job<'j> {
     pub digest: [u8; 32],
     /// Its path as the policy writes it, for whoever reads a log.
     pub path: &'j str,
-    /// A member brings it, not the host.
-    pub is_members: bool,
+    /// The member who brings it; none for the host's.
+    pub member: Option<&'j str>,
 }
 
 /// Compiles components.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use seawall_policy::outline::{Change, Outline};
 
-use crate::assemble::Reading;
+use crate::assemble::{Reading, entry};
 use crate::lists::lines;
 use crate::sources::Sources;
 
@@ -67,10 +67,16 @@ impl Sources {
     /// What its policy files say, as far as they can be read.
     #[must_use]
     pub fn outline(&self) -> Outline {
-        let mut reading = Reading::new(self);
-        reading.file(self.root(), None);
-        let Reading { files, pages, .. } = reading;
-        Outline::of(&pages, &files)
+        let Reading { files, pages, .. } = Reading::host(self.host(), self.root());
+        let mut outline = Outline::of(&pages, &files);
+        for member in self.members() {
+            let Some(entry) = entry(&pages, member.name()) else { continue };
+            let Ok(path) = member.file() else { continue };
+            let (reached, whose) = (member.reached(), (member.name(), path));
+            let hers = Reading::member(reached, files.clone(), whose, entry);
+            outline.add(&Outline::of_member(&pages, &hers.pages, &hers.files));
+        }
+        outline
     }
 }
 

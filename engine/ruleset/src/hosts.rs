@@ -15,6 +15,8 @@ use crate::assemble::SiteHosts;
 
 /// The most configured hosts that one complaint lists.
 const LISTED_MAX: usize = 5;
+/// The most complaints of one owner's pages: each is held against all configured hosts.
+const UNSERVED_MAX: usize = 100;
 
 /// A host as a policy names it.
 struct Named<'p> {
@@ -25,22 +27,39 @@ struct Named<'p> {
     member: Option<&'p str>,
 }
 
-/// Complains about hosts that the configuration does not have; nothing where there is none.
-pub(crate) fn unserved(pages: &[Page], sites: &[SiteHosts]) -> Vec<Diagnostic> {
-    let mut served = HostMap::default();
-    for site in sites {
-        for pattern in &site.hosts {
-            served.insert(pattern, site);
+/// The configured hosts.
+pub(crate) struct Served<'s> {
+    sites: &'s [SiteHosts],
+    hosts: HostMap<&'s SiteHosts>,
+}
+
+impl<'s> Served<'s> {
+    pub(crate) fn new(sites: &'s [SiteHosts]) -> Self {
+        let mut hosts = HostMap::default();
+        for site in sites {
+            for pattern in &site.hosts {
+                hosts.insert(pattern, site);
+            }
         }
+        Self { sites, hosts }
     }
-    if served.is_empty() {
-        return Vec::new();
+
+    /// Complains about hosts that the configuration does not have, at most [`UNSERVED_MAX`] times;
+    /// nothing where it has none. Those of `told` were complained about before.
+    pub(crate) fn complaints(&self, pages: &[Page], told: Option<&Page>) -> Vec<Diagnostic> {
+        if self.hosts.is_empty() {
+            return Vec::new();
+        }
+        let key =
+            |named: &Named<'_>| (named.text.to_ascii_lowercase(), named.member.map(Box::from));
+        // What her entry names stands in the member's file again: one mistake, one message.
+        let mut seen: HashSet<(String, Option<Box<str>>)> =
+            told.into_iter().flat_map(named).map(|named| key(&named)).collect();
+        let named = pages.iter().flat_map(named);
+        let named = named.filter(|named| seen.insert(key(named)));
+        let complaints = named.filter_map(|named| complaint(&named, self.sites, &self.hosts));
+        complaints.take(UNSERVED_MAX).collect()
     }
-    let mut seen = HashSet::new();
-    let named = pages.iter().flat_map(named);
-    // What her entry names stands in the member's file again: one mistake, one message.
-    let named = named.filter(|named| seen.insert((named.text.to_ascii_lowercase(), named.member)));
-    named.filter_map(|named| complaint(&named, sites, &served)).collect()
 }
 
 fn named(page: &Page) -> Vec<Named<'_>> {

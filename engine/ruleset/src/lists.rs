@@ -10,7 +10,7 @@ use std::time::Duration;
 use seawall_policy::check::{list_element, list_set};
 use seawall_policy::code::Code;
 use seawall_policy::diagnostic::{Diagnostic, Files, Severity};
-use seawall_policy::program::{Const, List, ListSource, OnListError, Program};
+use seawall_policy::program::{Const, List, ListSource, OnListError};
 use seawall_policy::schema::Type;
 use seawall_policy::span::Span;
 use sha2::{Digest, Sha256};
@@ -27,8 +27,8 @@ const BAD_LINES_SHOWN_MAX: usize = 5;
 const NO_FILE: [u8; 32] = [0; 32];
 
 /// The lists of a program, in its order.
-pub(crate) fn load_lists(loading: &mut Loading<'_>, program: &Program) -> Vec<Arc<LoadedList>> {
-    program.lists.iter().map(|list| loading.list(list)).collect()
+pub(crate) fn load_lists(loading: &mut Loading<'_>, lists: &[List]) -> Vec<Arc<LoadedList>> {
+    lists.iter().map(|list| loading.list(list)).collect()
 }
 
 fn empty(list: &List) -> Arc<LoadedList> {
@@ -95,7 +95,7 @@ impl Loading<'_> {
             return Ok(Some((old, "the last good copy stays in force".to_owned())));
         }
         let full = resolve(self.files.name(list.file), path);
-        let kept = full.and_then(|full| self.sources.kept(&list.name, &full));
+        let kept = full.and_then(|full| self.reached.kept(&list.name, &full));
         let Some(kept) = kept else { return Ok(None) };
         let kept = kept.as_ref().map_err(Clone::clone)?;
         let read = Elements::read(&kept.bytes, list.element);
@@ -111,13 +111,9 @@ impl Loading<'_> {
 
     /// The list of this name and type in the ruleset before, where a file gave it.
     fn loaded_before(&self, list: &List) -> Option<Arc<LoadedList>> {
-        let previous = self.previous?;
-        let at = previous
-            .program
-            .lists
-            .iter()
-            .position(|old| old.name == list.name && old.element == list.element)?;
-        previous.lists.get(at).filter(|old| old.digest != NO_FILE).cloned()
+        let same = |old: &List| old.name == list.name && old.element == list.element;
+        let at = self.before.declared.iter().position(same)?;
+        self.before.loaded.get(at).filter(|old| old.digest != NO_FILE).cloned()
     }
 
     fn read_list(
@@ -128,7 +124,7 @@ impl Loading<'_> {
         max: usize,
     ) -> Option<Arc<LoadedList>> {
         let full = resolve(self.files.name(list.file), path);
-        let known = full.and_then(|full| self.sources.sha256(&full));
+        let known = full.and_then(|full| self.reached.sha256(&full));
         let digest = known.unwrap_or_else(|| digest(bytes));
         let old = self.loaded_before(list);
         if let Some(old) = old.filter(|old| old.digest == digest && old.lines <= max) {

@@ -18,7 +18,7 @@ pub(crate) struct Plan {
     host: Index,
     guarantee_end: u32,
     floor_end: u32,
-    sites: Box<[SitePlan]>,
+    sites: Vec<SitePlan>,
 }
 
 /// What a member changes.
@@ -55,6 +55,20 @@ impl Plan {
             floor_end: guarantee_end.saturating_add(count(&program.floor)),
             sites: sites.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Plans the members' layers that were put behind those it knows. Where one fails, none of them
+    /// is known.
+    pub(crate) fn extend(&mut self, program: &Program) -> Result<(), TooLarge> {
+        let new = program.sites.iter().skip(self.sites.len());
+        let new = new.map(|site| SitePlan::new(program, site)).collect::<Result<Vec<_>, _>>()?;
+        self.sites.extend(new);
+        Ok(())
+    }
+
+    /// Forgets all but the first members' layers.
+    pub(crate) fn truncate(&mut self, sites: usize) {
+        self.sites.truncate(sites);
     }
 
     pub(crate) fn summary(&self) -> IndexSummary {

@@ -13,7 +13,7 @@ use crate::sources::Sources;
 /// The code under which a failing test of a policy is reported.
 pub const TEST_FAILED: &str = "test";
 
-/// The most complaints of one check: 1,000. Nobody reads more.
+/// The most complaints about the host's files of one check: 1,000. Nobody reads more.
 pub const COMPLAINTS_MAX: usize = 1_000;
 
 /// A change that mends it.
@@ -125,13 +125,17 @@ impl Diagnostic {
     }
 }
 
-/// The complaints that are kept, with their places: at most [`COMPLAINTS_MAX`], errors before all
-/// others. They come in the order of reading and stay in it.
-pub(crate) fn located(all: &[diagnostic::Diagnostic], files: &Files) -> Vec<Diagnostic> {
+/// The complaints that are kept, with their places: at most `most`, errors before all others. They
+/// come in the order of reading and stay in it.
+pub(crate) fn located(
+    all: &[diagnostic::Diagnostic],
+    files: &Files,
+    most: usize,
+) -> Vec<Diagnostic> {
     let errors = all.iter().filter(|of| of.is_error()).count();
-    let mut room = [errors.min(COMPLAINTS_MAX), COMPLAINTS_MAX.saturating_sub(errors)];
+    let mut room = [errors.min(most), most.saturating_sub(errors)];
     let mut places = Places { files, here: None };
-    let mut kept = Vec::with_capacity(all.len().min(COMPLAINTS_MAX));
+    let mut kept = Vec::with_capacity(all.len().min(most));
     for of in all {
         let [for_errors, for_others] = &mut room;
         let left = if of.is_error() { for_errors } else { for_others };
@@ -141,6 +145,11 @@ pub(crate) fn located(all: &[diagnostic::Diagnostic], files: &Files) -> Vec<Diag
         }
     }
     kept
+}
+
+/// One complaint, with its place.
+pub(crate) fn one(of: &diagnostic::Diagnostic, files: &Files) -> Diagnostic {
+    Diagnostic::located(of, &mut Places { files, here: None })
 }
 
 /// Finds lines and columns from the place before on: many complaints about one long line would
@@ -278,12 +287,12 @@ mod tests {
         let mut files = Files::default();
         files.add("a", &"x".repeat(3 * COMPLAINTS_MAX));
         let mut all: Vec<_> = (0..2 * COMPLAINTS_MAX).map(|n| at(n).note()).collect();
-        assert_eq!(located(&all[..COMPLAINTS_MAX], &files).len(), COMPLAINTS_MAX);
+        assert_eq!(located(&all[..COMPLAINTS_MAX], &files, COMPLAINTS_MAX).len(), COMPLAINTS_MAX);
         all.push(at(2 * COMPLAINTS_MAX));
-        let kept = located(&all, &files);
+        let kept = located(&all, &files, COMPLAINTS_MAX);
         assert_eq!(kept.len(), COMPLAINTS_MAX);
         assert_eq!(kept.last().map(|last| last.severity), Some(Severity::Error));
         let all: Vec<_> = (0..2 * COMPLAINTS_MAX).map(at).collect();
-        assert_eq!(located(&all, &files).len(), COMPLAINTS_MAX);
+        assert_eq!(located(&all, &files, COMPLAINTS_MAX).len(), COMPLAINTS_MAX);
     }
 }

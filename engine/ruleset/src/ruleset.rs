@@ -4,16 +4,20 @@
 //! changes after it is made: a reload makes another one. What is dear to make (compiled components,
 //! large lists) is shared with the one before where its bytes are the same.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::assemble::{ListsBefore, Loaded, Member, too_large};
 use crate::http::SCHEMA;
 use crate::lists::{ListFile, list_file};
 use crate::plan::{IndexSummary, Plan};
+use crate::report;
 use crate::sources::Sources;
 use seawall_model::{ClientUnits, HostMap, Reason, RuleId, Tick};
 use seawall_policy::diagnostic::Files;
+use seawall_policy::index::TooLarge;
 use seawall_policy::outline::Outline;
+use seawall_policy::part::Lengths;
 use seawall_policy::program::{Counts, OperandId, Program, Scope};
 use seawall_policy::set::Set;
 use seawall_state::{Counted, CounterShape, CounterSpec};
@@ -60,6 +64,24 @@ pub struct RuleSet {
     pub(crate) units: ClientUnits,
     specs: Vec<CounterSpec>,
     names: Vec<Box<str>>,
+    /// The kinds of key that the host's counters have.
+    shapes: Shapes,
+    /// How long the host's own tables are, ahead of all members'.
+    host: Lengths,
+    /// Members' parts that are in force.
+    members: BTreeMap<Box<str>, Arc<Member>>,
+    /// Members whose files have yet to be looked at.
+    postponed: Vec<Box<str>>,
+}
+
+/// Kinds of key, by whether each site has its own and by what they are made of.
+type Shapes = HashMap<(bool, Box<[OperandId]>), u16>;
+
+/// What a ruleset was before something was put behind it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    pub(crate) lengths: Lengths,
+    files: u32,
 }
 
 impl std::fmt::Debug for RuleSet {
@@ -141,10 +163,7 @@ pub(crate) struct Parts {
     pub(crate) program: Program,
     pub(crate) plan: Plan,
     pub(crate) files: Files,
-    pub(crate) lists: Vec<Arc<LoadedList>>,
-    pub(crate) externs: Vec<Function>,
-    pub(crate) components: HashMap<[u8; 32], Component>,
-    pub(crate) functions: HashMap<FunctionKey, Function>,
+    pub(crate) loaded: Loaded,
     pub(crate) sandbox: Sandbox,
     pub(crate) sources: Sources,
     pub(crate) outline: Outline,
@@ -153,33 +172,143 @@ pub(crate) struct Parts {
 
 impl RuleSet {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { program, plan, files, lists, externs, components, functions, .. } = parts;
-        let Parts { sandbox, sources, outline, units, .. } = parts;
-        let specs = program.counters.iter().map(spec).collect();
-        let key_shapes = key_shapes(&program);
-        let names = program.rules.iter().map(|rule| rule.name.clone()).collect();
-        let mut sites = HostMap::default();
-        for (at, site) in program.sites.iter().enumerate() {
-            for pattern in &site.hosts {
-                sites.insert(pattern, at);
-            }
-        }
-        Self {
-            program,
+        let Parts { program, plan, files, loaded, sandbox, sources, outline, units } = parts;
+        let mut shapes = Shapes::new();
+        let mut rules = Self {
+            host: Lengths::of(&program),
+            specs: program.counters.iter().map(spec).collect(),
+            key_shapes: key_shapes(&program, 0, &mut shapes),
+            names: program.rules.iter().map(|rule| rule.name.clone()).collect(),
+            shapes,
             files,
-            lists,
-            externs,
-            components,
-            functions,
+            lists: loaded.lists,
+            externs: Vec::new(),
+            components: loaded.components,
+            functions: HashMap::new(),
             sandbox,
             sources,
             outline,
-            sites,
+            sites: HostMap::default(),
             plan,
-            key_shapes,
             units,
-            specs,
-            names,
+            members: BTreeMap::new(),
+            postponed: Vec::new(),
+            program,
+        };
+        rules.externs.extend(loaded.externs.iter().map(|(_, function)| function.clone()));
+        rules.functions.extend(loaded.externs);
+        rules.find_sites(0);
+        rules
+    }
+
+    /// Files the hosts of the members' layers from the `first` on.
+    fn find_sites(&mut self, first: usize) {
+        for (at, site) in self.program.sites.iter().enumerate().skip(first) {
+            for pattern in &site.hosts {
+                self.sites.insert(pattern, at);
+            }
+        }
+    }
+
+    /// What it is now, to go back to.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { lengths: Lengths::of(&self.program), files: self.files.count() }
+    }
+
+    /// Puts a member's part behind what is there.
+    ///
+    /// # Errors
+    /// Her rules make an index that would be too large; then she has to be taken off again.
+    pub(crate) fn push(&mut self, member: &Member) -> Result<(), TooLarge> {
+        let before = Lengths::of(&self.program);
+        let own = member.part.own();
+        self.program.link(&member.part, &mut self.files, &member.files);
+        self.lists.extend(member.loaded.lists.iter().cloned());
+        self.externs.extend(member.loaded.externs.iter().map(|(_, function)| function.clone()));
+        self.specs.extend(own.counters.iter().map(spec));
+        self.names.extend(own.rules.iter().map(|rule| rule.name.clone()));
+        // A request has the host's keys and those of one member, so that all members' kinds may
+        // have the same numbers.
+        let shapes = key_shapes(&self.program, before.counters, &mut self.shapes.clone());
+        self.key_shapes.extend(shapes);
+        self.find_sites(before.sites);
+        self.plan.extend(&self.program)
+    }
+
+    /// Takes off what was put behind `mark`.
+    pub(crate) fn take_off(&mut self, mark: &Mark) {
+        let Mark { lengths, files } = *mark;
+        for site in self.program.sites.iter().skip(lengths.sites) {
+            for pattern in &site.hosts {
+                self.sites.remove(pattern);
+            }
+        }
+        self.program.unlink(lengths);
+        self.files.truncate(files);
+        self.lists.truncate(lengths.lists);
+        self.externs.truncate(lengths.externs);
+        self.specs.truncate(lengths.counters);
+        self.key_shapes.truncate(lengths.counters);
+        self.names.truncate(lengths.rules);
+        self.plan.truncate(lengths.sites);
+    }
+
+    /// Puts a member's part in force.
+    ///
+    /// # Errors
+    /// Her rules make an index that would be too large; then nothing has changed.
+    pub(crate) fn join(&mut self, member: &Arc<Member>) -> Result<(), report::Diagnostic> {
+        let mark = self.mark();
+        if let Err(why) = self.push(member) {
+            let told = too_large(&self.program, &why).map(|why| report::one(&why, &self.files));
+            self.take_off(&mark);
+            return told.map_or(Ok(()), Err);
+        }
+        self.functions.extend(member.loaded.externs.iter().cloned());
+        let components = member.loaded.components.iter();
+        self.components.extend(components.map(|(digest, component)| (*digest, component.clone())));
+        self.outline.add(&member.outline);
+        self.sources.replace_member(member.sources.policies());
+        self.members.insert(member.name().into(), Arc::clone(member));
+        Ok(())
+    }
+
+    /// Ends the joining: members that did not join are left out, and `postponed` have their turn
+    /// first next time.
+    pub(crate) fn joined(&mut self, postponed: Vec<Box<str>>) {
+        let out: Vec<Box<str>> = self
+            .sources
+            .members()
+            .iter()
+            .map(|member| Box::from(member.name()))
+            .filter(|name| !self.members.contains_key(name))
+            .collect();
+        out.iter().for_each(|name| self.sources.without_member(name));
+        self.postponed = postponed;
+    }
+
+    /// Members whose files have yet to be looked at.
+    pub(crate) fn postponed(&self) -> &[Box<str>] {
+        &self.postponed
+    }
+
+    /// A member's part, where one is in force.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&Arc<Member>> {
+        self.members.get(name)
+    }
+
+    /// Members' parts that are in force, by name.
+    pub fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.members.values()
+    }
+
+    /// The host's lists.
+    pub(crate) fn host_lists(&self) -> ListsBefore<'_> {
+        let most = self.host.lists;
+        ListsBefore {
+            declared: self.program.lists.get(..most).unwrap_or_default(),
+            loaded: self.lists.get(..most).unwrap_or_default(),
         }
     }
 
@@ -262,14 +391,13 @@ impl RuleSet {
     }
 }
 
-/// Counters with the same `per` in the same scope have the same key.
-fn key_shapes(program: &Program) -> Vec<Option<u16>> {
-    let mut shapes: HashMap<(bool, &[OperandId]), u16> = HashMap::new();
-    let mut all = Vec::with_capacity(program.counters.len());
-    for counter in &program.counters {
+/// Counters with the same `per` in the same scope have the same key. Those from the `first` on.
+fn key_shapes(program: &Program, first: usize, shapes: &mut Shapes) -> Vec<Option<u16>> {
+    let mut all = Vec::with_capacity(program.counters.len().saturating_sub(first));
+    for counter in program.counters.iter().skip(first) {
         let lasting = counter.per.iter().all(|operand| program.is_lasting(*operand, &SCHEMA));
         let next = u16::try_from(shapes.len()).ok().filter(|_| lasting);
-        let shape = (counter.scope == Scope::PerSite, &*counter.per);
+        let shape = (counter.scope == Scope::PerSite, counter.per.clone());
         all.push(next.map(|next| *shapes.entry(shape).or_insert(next)));
     }
     all

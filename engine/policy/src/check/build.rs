@@ -132,7 +132,7 @@ impl<'g> Builder<'g> {
     }
 
     /// Compiles one member's pages against the host's, and leaves the host's as they were.
-    pub(super) fn build_member(&mut self, pages: &[Page]) -> Part {
+    pub(super) fn build_member(&mut self, pages: &[Page], host_files: u32) -> Part {
         self.host = Lengths::of(&self.program);
         self.member_pages = true;
         self.names.begin_member();
@@ -148,8 +148,7 @@ impl<'g> Builder<'g> {
         self.names.end_member();
         self.atoms.end_member();
         self.operands.end_member();
-        let files = pages.first().map_or(0, |page| page.file.0);
-        Part::split_off(&mut self.program, std::mem::take(&mut self.host), files)
+        Part::split_off(&mut self.program, std::mem::take(&mut self.host), host_files)
     }
 
     fn build_items(&mut self, pages: &[Page]) {

@@ -122,8 +122,9 @@ impl Builder<'_> {
 
     /// A rule by its full name, or by the last part of it where only one ends so.
     fn rule_by_name(&mut self, name: &Name) -> Option<RuleId> {
-        if let Some(id) = self.names.rules.get(&name.node) {
-            return Some(*id);
+        let full = self.resolve(&self.names.rules, &name.node);
+        if let Some(id) = full.and_then(|full| self.names.rules.get(&full).copied()) {
+            return Some(id);
         }
         let tail = format!(".{}", name.node);
         let mut ends = self.names.rules.iter().filter(|(full, _)| full.ends_with(&tail));

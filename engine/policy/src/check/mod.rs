@@ -122,12 +122,17 @@ impl HostPolicy {
         self.0.into_program()
     }
 
-    /// Checks one member's pages, whose files come after the host's in `given`, and gives back what
-    /// members are compiled against, unchanged.
+    /// Checks one member's pages, and gives back what members are compiled against, unchanged. Her
+    /// files stand in `given` behind the host's, of which there are `host_files`.
     #[must_use]
-    pub fn check_member(self, pages: &[Page], given: Given<'_>) -> (Self, MemberChecked) {
+    pub fn check_member(
+        self,
+        pages: &[Page],
+        given: Given<'_>,
+        host_files: u32,
+    ) -> (Self, MemberChecked) {
         let mut builder = build::Builder::resume(given, self.0);
-        let part = builder.build_member(pages);
+        let part = builder.build_member(pages, host_files);
         let (host, mut diagnostics) = builder.finish();
         tidy(&mut diagnostics);
         let failed = diagnostics.iter().any(Diagnostic::is_error);

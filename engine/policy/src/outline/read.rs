@@ -31,10 +31,11 @@ struct Reader<'r> {
     entries: Vec<Entry>,
 }
 
-pub(super) fn entries(pages: &[Page], files: &Files) -> Vec<Entry> {
+/// Those of `pages`, which may use what `known` declares.
+pub(super) fn entries(known: &[Page], pages: &[Page], files: &Files) -> Vec<Entry> {
     let mut reader =
         Reader { files, lets: HashMap::new(), tracks: BTreeSet::new(), entries: Vec::new() };
-    for page in pages {
+    for page in known.iter().chain(pages) {
         each_decl(&page.item, &mut |decl| reader.note(page, decl));
     }
     pages.iter().for_each(|page| reader.item(page));

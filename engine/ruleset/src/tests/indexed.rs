@@ -407,8 +407,10 @@ fn one_members_expressions_take_nothing_from_the_next_one() {
         .with("m1/a.wall", member(1, 2_000))
         .with("m2/a.wall", member(2, 30));
     let assembly = workshop().assemble(&Sources::gather("root.wall", &store), Purpose::Check, None);
+    let everything = assembly.everything();
     let errors: Vec<_> =
-        assembly.diagnostics.iter().filter(|d| d.severity == crate::Severity::Error).collect();
+        everything.iter().filter(|d| d.severity == crate::Severity::Error).collect();
     let [why] = *errors else { panic!("{errors:?}") };
     assert_eq!((why.code, &*why.file), ("C006", "m1/a.wall"));
+    assert!(assembly.rules.is_some_and(|rules| rules.member("m2").is_some()));
 }

@@ -13,7 +13,7 @@
 //! `SEAWALL_STORM_EDITS=1000` has each storm make that many edits; `SEAWALL_STORM_SEED=7` repeats the
 //! one that a failure names.
 
-mod draft;
+pub(super) mod draft;
 mod reading;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -32,7 +32,9 @@ use seawall_state::{
 use self::draft::{ATTACKED, Counters, Dice, Draft, Kind, spoil};
 use self::reading::{Read, counted, drained, held_until, key, limits};
 use super::workshop;
-use crate::{Handle, Live, MemoryStore, Pulse, RuleSet, Severity, Sources, Workshop};
+use crate::{
+    Effort, Handle, Live, MemoryStore, Pulse, Purpose, RuleSet, Severity, Sources, Workshop,
+};
 
 /// Storms of the test command, and edits in each: three seconds together.
 const STORMS: u64 = 8;
@@ -217,7 +219,8 @@ fn made(
     previous: Option<&RuleSet>,
 ) -> Result<RuleSet, Vec<String>> {
     let sources = Sources::gather("root.wall", store);
-    let assembly = workshop.assemble_without_veto(&sources, previous);
+    let assembly =
+        workshop.assemble_within(&sources, Purpose::Run, previous.into(), Effort::Reload);
     let failed =
         assembly.tests.iter().filter(|test| !test.passed && !sources.is_members(&test.file));
     let wrong = assembly.diagnostics.iter().filter(|d| d.severity == Severity::Error);

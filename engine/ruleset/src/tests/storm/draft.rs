@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use crate::MemoryStore;
 
 /// splitmix64 (Steele, Lea, Flood 2014): the same storm for the same seed.
-pub(super) struct Dice(pub(super) u64);
+pub(in crate::tests) struct Dice(pub(in crate::tests) u64);
 
 impl Dice {
-    pub(super) fn roll(&mut self, sides: u64) -> u64 {
+    pub(in crate::tests) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -19,15 +19,15 @@ impl Dice {
         (z ^ (z >> 31)) % sides
     }
 
-    pub(super) fn at(&mut self, len: usize) -> usize {
+    pub(in crate::tests) fn at(&mut self, len: usize) -> usize {
         self.roll(len.max(1) as u64) as usize
     }
 
-    pub(super) fn one<T: Copy>(&mut self, of: &[T]) -> T {
+    pub(in crate::tests) fn one<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.at(of.len())]
     }
 
-    pub(super) fn odds(&mut self, of: u64) -> bool {
+    pub(in crate::tests) fn odds(&mut self, of: u64) -> bool {
         self.roll(of) == 0
     }
 }

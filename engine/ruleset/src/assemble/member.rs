@@ -1,0 +1,159 @@
+//! One member's part: compiled against the host's policy, loaded and tested by itself.
+
+use std::sync::Arc;
+
+use seawall_policy::check::{HostPolicy, Page};
+use seawall_policy::diagnostic::{Diagnostic, FileId, Files, tidy};
+use seawall_policy::outline::Outline;
+use seawall_policy::part::Part;
+use seawall_policy::span::Span;
+use seawall_policy::syntax::ast::Item;
+
+use super::loading::{Components, ListsBefore, Loaded, Loading};
+use super::reading::Reading;
+use super::{HostRead, Workshop};
+use crate::hosts::Served;
+use crate::report;
+use crate::ruleset::RuleSet;
+use crate::sources::MemberSources;
+
+/// The most complaints about one member's files that are kept.
+pub const MEMBER_COMPLAINTS_MAX: usize = 100;
+
+/// What a part was made of: equal digests make an equal part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Made {
+    /// The host's policy texts.
+    pub(crate) host: [u8; 32],
+    /// All that her files reach.
+    pub(crate) hers: [u8; 32],
+}
+
+/// A member's part, ready to be linked behind the host's.
+#[derive(Debug)]
+pub struct Member {
+    pub(crate) made: Made,
+    pub(crate) sources: MemberSources,
+    pub(crate) part: Part,
+    /// Her files alone.
+    pub(crate) files: Files,
+    pub(crate) outline: Outline,
+    pub(crate) loaded: Loaded,
+    /// What is to be said about it, none of which is an error.
+    pub(crate) remarks: Vec<report::Diagnostic>,
+}
+
+impl Member {
+    /// Her name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.sources.name()
+    }
+
+    /// The files that it was made of.
+    #[must_use]
+    pub fn sources(&self) -> &MemberSources {
+        &self.sources
+    }
+
+    /// Names its content: equal for the same files, lists and components.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        self.made.hers
+    }
+
+    /// Her counters' memory.
+    pub(crate) fn counter_bytes(&self) -> usize {
+        self.part.own().counters.iter().map(|counter| crate::ruleset::spec(counter).bytes()).sum()
+    }
+}
+
+/// What members' parts are made with.
+pub(crate) struct Bench<'b> {
+    pub(crate) workshop: &'b Workshop,
+    pub(crate) host: &'b HostRead,
+    pub(crate) served: &'b Served<'b>,
+    pub(crate) previous: Option<&'b RuleSet>,
+    pub(crate) purpose: super::Purpose,
+    /// Digest of the host's policy texts and of whatever else decides how hers are read.
+    pub(crate) host_digest: [u8; 32],
+    pub(crate) made: Components,
+}
+
+impl Bench<'_> {
+    /// Compiles and loads one member's files. `Err` holds what is wrong.
+    pub(crate) fn member(
+        &mut self,
+        policy: HostPolicy,
+        sources: &MemberSources,
+        (path, entry): (&str, (FileId, Span)),
+    ) -> (HostPolicy, Result<Member, Vec<report::Diagnostic>>) {
+        let reading = Reading::member(
+            sources.reached(),
+            self.host.files.clone(),
+            (sources.name(), path),
+            entry,
+        );
+        let Reading { mut files, pages, mut diagnostics, .. } = reading;
+        let own_files = files.from(self.host.files.count());
+        let outline = Outline::of_member(&self.host.pages, &pages, &files);
+        let given = self.workshop.given(&files, self.purpose);
+        let (policy, checked) = policy.check_member(&pages, given, self.host.files.count());
+        diagnostics.extend(checked.diagnostics);
+        diagnostics.extend(self.served.complaints(&pages, self.entry(sources.name())));
+        let before = before(self.previous, sources.name());
+        let loaded = checked.part.as_ref().map(|part| {
+            let mut loading = Loading {
+                reached: sources.reached(),
+                files: &mut files,
+                diagnostics: &mut diagnostics,
+                previous: self.previous,
+                before,
+                made: &mut self.made,
+                member: Some(sources.name()),
+            };
+            loading.load(part.own(), self.workshop)
+        });
+        tidy(&mut diagnostics);
+        let failed = diagnostics.iter().any(Diagnostic::is_error);
+        let remarks = report::located(&diagnostics, &files, MEMBER_COMPLAINTS_MAX);
+        let (Some(part), Some(loaded), false) = (checked.part, loaded, failed) else {
+            return (policy, Err(remarks));
+        };
+        let member = Member {
+            made: Made { host: self.host_digest, hers: sources.digest() },
+            sources: sources.clone(),
+            part,
+            files: own_files,
+            outline,
+            loaded,
+            remarks,
+        };
+        (policy, Ok(member))
+    }
+
+    /// Where the host names her.
+    fn entry(&self, name: &str) -> Option<&Page> {
+        let is_hers = |page: &&Page| match &page.item {
+            Item::Tenant(tenant) => *tenant.name.node == *name,
+            _ => false,
+        };
+        self.host.pages.iter().find(is_hers)
+    }
+
+    /// Her part in the ruleset before, where it was made of the very same.
+    pub(crate) fn same(&self, sources: &MemberSources) -> Option<Arc<Member>> {
+        let made = Made { host: self.host_digest, hers: sources.digest() };
+        let member = self.previous?.member(sources.name())?;
+        (member.made == made).then(|| Arc::clone(member))
+    }
+}
+
+/// Her lists in the ruleset before.
+fn before<'p>(previous: Option<&'p RuleSet>, name: &str) -> ListsBefore<'p> {
+    let member = previous.and_then(|previous| previous.member(name));
+    member.map_or(ListsBefore::default(), |member| ListsBefore {
+        declared: &member.part.own().lists,
+        loaded: &member.loaded.lists,
+    })
+}
