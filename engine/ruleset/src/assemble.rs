@@ -4,7 +4,7 @@
 //! reload for a reason that the check could have seen. What did not change since the last ruleset
 //! is taken over by the digest of its bytes: a compiled component, a large list.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use seawall_model::{ClientUnits, HostPattern};
@@ -31,7 +31,7 @@ use crate::plan::Plan;
 use crate::rehearsal::rehearse;
 use crate::report;
 use crate::ruleset::{FunctionKey, LoadedList, Parts, RuleSet, spec};
-use crate::sources::{ReadError, Sources, resolve};
+use crate::sources::{MemberSources, Reached, ReadError, Sources, resolve};
 use crate::trust::{SIGNATURE_ENDING, TrustedKey, vouched};
 
 /// The most files deep that includes may nest.
@@ -156,30 +156,27 @@ impl Workshop {
     /// is made of the new sources. What was wrong is told in [`Assembly::members`].
     #[must_use]
     pub fn assemble_without_veto(&self, sources: &Sources, previous: Option<&RuleSet>) -> Assembly {
-        let whole = self.assemble_and_rehearse(sources, previous);
-        let owners = sources.owners();
         let mut spoilt: Vec<MemberState> = Vec::new();
+        for member in sources.members().iter().filter(|member| member.is_unsettled()) {
+            note_spoilt(&mut spoilt, member.name(), unsettled(member));
+        }
+        let mut mended = sources.clone();
+        put_aside(&mut spoilt, &mut mended, previous);
+        let whole = self.assemble_and_rehearse(&mended, previous);
         if whole.rules.is_some() {
-            spoilt = failing_members(&whole, &owners, previous);
-            if spoilt.is_empty() {
-                return whole;
+            let failing = failing_members(&whole, sources, previous);
+            if failing.is_empty() {
+                return Assembly { members: spoilt, ..whole };
             }
+            spoilt.extend(failing);
         }
         for diagnostic in whole.diagnostics.iter().filter(|d| d.severity == report::Severity::Error)
         {
             // An error of the host refuses everything, as it does without members.
-            let Some(owner) = owners.get(&*diagnostic.file) else { return whole };
+            let Some(owner) = sources.owner(&diagnostic.file) else { return whole };
             note_spoilt(&mut spoilt, owner, diagnostic.clone());
         }
-        let mut mended = sources.clone();
-        for member in &mut spoilt {
-            let kept = previous
-                .is_some_and(|previous| mended.take_back(&member.name, &owners, &previous.sources));
-            member.part = if kept { MemberPart::Kept } else { MemberPart::Absent };
-            if !kept {
-                mended.leave_out(&member.name, &owners);
-            }
-        }
+        put_aside(&mut spoilt, &mut mended, previous);
         let second = self.assemble_and_rehearse(&mended, previous);
         match second.rules {
             // Her last good part no longer fits what the host writes now: then it is hers to mend,
@@ -187,7 +184,7 @@ impl Workshop {
             None if spoilt.iter().any(|member| member.part == MemberPart::Kept) => {
                 for member in &mut spoilt {
                     member.part = MemberPart::Absent;
-                    mended.leave_out(&member.name, &owners);
+                    mended.without_member(&member.name);
                 }
                 let third = self.assemble_and_rehearse(&mended, previous);
                 Assembly { members: spoilt, ..third }
@@ -197,20 +194,57 @@ impl Workshop {
     }
 }
 
+/// Puts the last good files of members in the place of their own, or leaves them out.
+fn put_aside(spoilt: &mut [MemberState], mended: &mut Sources, previous: Option<&RuleSet>) {
+    for member in spoilt {
+        let good = previous.and_then(|previous| previous.sources.member(&member.name));
+        match good.filter(|good| !good.is_absent()) {
+            Some(good) => {
+                member.part = MemberPart::Kept;
+                mended.replace_member(good.clone());
+            }
+            None => {
+                member.part = MemberPart::Absent;
+                mended.without_member(&member.name);
+            }
+        }
+    }
+}
+
+/// That a member's files keep changing.
+fn unsettled(member: &MemberSources) -> report::Diagnostic {
+    report::Diagnostic {
+        code: Code::SourceMissing.as_str(),
+        severity: report::Severity::Error,
+        file: member.file().unwrap_or_default().into(),
+        line: 1,
+        column: 1,
+        end_line: 1,
+        end_column: 1,
+        message: "the member's files keep changing while they are read".to_owned(),
+        label: String::new(),
+        help: Some("they are read again when they change, and after a second".to_owned()),
+        fixes: Vec::new(),
+        bytes: 0..0,
+        related: None,
+    }
+}
+
 /// Members whose own tests fail, and who have changed their files since the last ruleset. Where
 /// the host's new rules break the test of a file that has not changed, that is the host's to know,
 /// and no reason to put the member's part aside.
 fn failing_members(
     whole: &Assembly,
-    owners: &BTreeMap<String, Box<str>>,
+    sources: &Sources,
     previous: Option<&RuleSet>,
 ) -> Vec<MemberState> {
     let mut spoilt: Vec<MemberState> = Vec::new();
     for outcome in whole.tests.iter().filter(|outcome| !outcome.passed) {
-        let (Some(owner), Some(rules)) = (owners.get(&*outcome.file), &whole.rules) else {
+        let (Some(owner), Some(rules)) = (sources.owner(&outcome.file), &whole.rules) else {
             continue;
         };
-        let same = previous.is_some_and(|old| old.sources.same(&rules.sources, &outcome.file));
+        let held = |rules: &RuleSet| rules.sources.held(&outcome.file);
+        let same = previous.is_some_and(|old| held(old) == held(rules));
         if same {
             continue;
         }
@@ -281,9 +315,15 @@ impl<'s> Reading<'s> {
         }
     }
 
+    /// What the owner of the file that is being read reaches.
+    fn reached(&self) -> &'s Reached {
+        let member = self.member.as_ref().and_then(|name| self.sources.member(name));
+        member.map_or(self.sources.host(), MemberSources::reached)
+    }
+
     /// Reads one file; `from` is where it is included.
     pub(crate) fn file(&mut self, path: &str, from: Option<(FileId, Span)>) {
-        let bytes = match self.sources.bytes(path) {
+        let bytes = match self.reached().bytes(path) {
             Some(Ok(bytes)) => Arc::clone(bytes),
             Some(Err(why)) => return self.unreadable(path, why.clone(), from),
             None => return self.unreadable(path, ReadError::Missing, from),
@@ -306,7 +346,7 @@ impl<'s> Reading<'s> {
                     let member = self.member.clone();
                     self.pages.push(Page { file, member, item: Item::Tenant(tenant) });
                     if let (Some((below, name)), None) = (reached, &self.member) {
-                        self.member_file(file, path, &below, name);
+                        self.member_file(file, &below, name);
                     }
                 }
                 item => self.pages.push(Page { file, member: self.member.clone(), item }),
@@ -318,23 +358,27 @@ impl<'s> Reading<'s> {
     fn member_file(
         &mut self,
         file: FileId,
-        path: &str,
         below: &seawall_policy::span::Spanned<Box<str>>,
         name: Box<str>,
     ) {
-        let Some(full) = resolve(path, &below.node) else {
-            return self.unreadable(&below.node, ReadError::Outside, Some((file, below.span)));
+        let Some(member) = self.sources.member(&name) else { return };
+        if member.is_absent() {
+            return;
+        }
+        let full = match member.file() {
+            Ok(full) => full,
+            Err(why) => return self.unreadable(&below.node, why.clone(), Some((file, below.span))),
         };
         self.member = Some(name);
         self.folder =
             full.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-        self.file(&full, Some((file, below.span)));
+        self.file(full, Some((file, below.span)));
         self.member = None;
         self.folder.clear();
     }
 
     fn include(&mut self, file: FileId, path: &str, pattern: &str, span: Span) {
-        let found = match self.sources.included(path, pattern) {
+        let found = match self.reached().included(path, pattern) {
             Ok(found) => found,
             Err(why) => return self.unreadable(pattern, why, Some((file, span))),
         };
@@ -386,6 +430,9 @@ pub(crate) fn source_error(file: FileId, span: Span, path: &str, why: &ReadError
     let code = match why {
         ReadError::TooLarge { .. } => Code::SourceTooLarge,
         ReadError::Outside => Code::SourceOutside,
+        ReadError::OutsideFolder { .. } | ReadError::Owned { .. } => Code::MemberPath,
+        ReadError::NotGranted { .. } => Code::MemberMay,
+        ReadError::OverBudget(_) => Code::MemberQuota,
         _ => Code::SourceMissing,
     };
     let diagnostic = Diagnostic::error(code, file, span, format!("`{path}`: {why}"));
@@ -459,8 +506,9 @@ impl Loading<'_> {
 
     /// The bytes of a file that a policy names at a place.
     pub(crate) fn named(&mut self, file: FileId, span: Span, path: &str) -> Option<Arc<[u8]>> {
-        let full = resolve(self.files.name(file), path);
-        let bytes = full.as_deref().map(|full| self.sources.bytes(full).cloned());
+        let name = self.files.name(file);
+        let full = resolve(name, path);
+        let bytes = full.as_deref().map(|full| self.sources.of(name).bytes(full).cloned());
         let why = match bytes {
             None => ReadError::Outside,
             Some(Some(Ok(bytes))) => return Some(bytes),
@@ -478,8 +526,9 @@ impl Loading<'_> {
         components: &mut HashMap<[u8; 32], Component>,
     ) -> Option<(FunctionKey, Function)> {
         let bytes = self.named(item.file, item.span, &item.module)?;
-        let full = resolve(self.files.name(item.file), &item.module)?;
-        let digest = self.sources.sha256(&full)?;
+        let name = self.files.name(item.file);
+        let full = resolve(name, &item.module)?;
+        let digest = self.sources.of(name).sha256(&full)?;
         self.right_digest(item, &digest)?;
         self.rightly_signed(item, (&full, &bytes), &workshop.settings.trusted_keys)?;
         let component = match components.get(&digest) {
@@ -558,7 +607,8 @@ impl Loading<'_> {
         if keys.is_empty() {
             return Some(());
         }
-        let signature = match self.sources.bytes(&format!("{path}{SIGNATURE_ENDING}")) {
+        let reached = self.sources.of(self.files.name(item.file));
+        let signature = match reached.bytes(&format!("{path}{SIGNATURE_ENDING}")) {
             Some(Ok(bytes)) => Some(Arc::clone(bytes)),
             _ => None,
         };

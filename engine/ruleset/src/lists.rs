@@ -94,8 +94,9 @@ impl Loading<'_> {
         if let Some(old) = self.loaded_before(list) {
             return Ok(Some((old, "the last good copy stays in force".to_owned())));
         }
-        let full = resolve(self.files.name(list.file), path);
-        let kept = full.and_then(|full| self.sources.kept(&list.name, &full));
+        let name = self.files.name(list.file);
+        let full = resolve(name, path);
+        let kept = full.and_then(|full| self.sources.of(name).kept(&list.name, &full));
         let Some(kept) = kept else { return Ok(None) };
         let kept = kept.as_ref().map_err(Clone::clone)?;
         let read = Elements::read(&kept.bytes, list.element);
