@@ -20,6 +20,8 @@ pub const WRITING_QUIET_MS: u64 = 250;
 /// Most that changes may put a reload off, in milliseconds: a storm of saves ends in at most two
 /// reloads a second.
 pub const SETTLE_MS_MAX: u64 = 500;
+/// Time to the next look where files kept changing while they were read, in milliseconds.
+pub(crate) const LOOK_SOON_MS: u64 = 1_000;
 /// Most callers that wait for the outcome of one reload.
 pub const WAITERS_MAX: usize = 64;
 
@@ -49,6 +51,8 @@ struct Pending {
     cause: Option<Cause>,
     change: Option<Change>,
     waiters: Vec<Waiter>,
+    /// Another look is due after [`LOOK_SOON_MS`].
+    soon: bool,
     stopped: bool,
 }
 
@@ -160,6 +164,11 @@ impl Bell {
         Ok(receiver)
     }
 
+    /// Makes the next look that nobody asks for come soon.
+    pub(crate) fn look_soon(&self) {
+        self.lock().soon = true;
+    }
+
     /// Ends the reloading; a reload that runs is finished.
     pub fn stop(&self) {
         self.lock().stopped = true;
@@ -170,9 +179,12 @@ impl Bell {
     /// once stopped.
     pub(crate) fn wait(&self, poll: Duration) -> Option<Call> {
         let idle = |p: &mut Pending| p.cause.is_none() && !p.stopped;
+        let mut pending = self.lock();
+        let soon = std::mem::take(&mut pending.soon);
+        let poll = if soon { poll.min(Duration::from_millis(LOOK_SOON_MS)) } else { poll };
         let (mut pending, _) = self
             .rung
-            .wait_timeout_while(self.lock(), poll, idle)
+            .wait_timeout_while(pending, poll, idle)
             .unwrap_or_else(PoisonError::into_inner);
         (!pending.stopped).then(|| pending.take(Cause::Poll))
     }

@@ -5,9 +5,13 @@
 //! changed while it was read is `Changing`, and the caller comes again.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+/// Seconds that a file must have been left alone before its times are believed: clocks of file
+/// systems tick slowly, and one on a network may be behind ours.
+const QUIET_S: i64 = 2;
 
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +58,37 @@ pub(crate) fn read_resolved(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Disk
 }
 
 fn read_as(path: &Path, bytes_max: u64, links: Links) -> Result<Vec<u8>, DiskError> {
+    match read_marked(path, bytes_max, links, None)? {
+        Read::New(bytes, _) => Ok(bytes),
+        Read::Same => Ok(Vec::new()),
+    }
+}
+
+/// What came of reading a file again.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// It was not written since.
+    Same,
+    /// Its bytes, and what tells whether it is written from now on; nothing where it was written
+    /// so shortly before that its times need not tell.
+    New(Vec<u8>, Option<Mark>),
+}
+
+/// As [`read_resolved`], for a file of which `before` told last whether it was written.
+pub(crate) fn read_since(
+    path: &Path,
+    bytes_max: u64,
+    before: Option<Mark>,
+) -> Result<Read, DiskError> {
+    read_marked(path, bytes_max, Links::Refuse, before)
+}
+
+fn read_marked(
+    path: &Path,
+    bytes_max: u64,
+    links: Links,
+    known: Option<Mark>,
+) -> Result<Read, DiskError> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(DiskError::NotAFile);
     }
@@ -67,13 +102,25 @@ fn read_as(path: &Path, bytes_max: u64, links: Links) -> Result<Vec<u8>, DiskErr
     if before.len() > bytes_max {
         return Err(DiskError::TooLarge { bytes_max });
     }
+    if known.is_some_and(|known| known == mark(&before)) {
+        return Ok(Read::Same);
+    }
+    let began = std::time::SystemTime::now();
     let bytes = read_up_to(&mut file, bytes_max, before.len())?;
     let after = file.metadata()?;
     let held = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     if mark(&before) != mark(&after) || held != after.len() {
         return Err(DiskError::Changing);
     }
-    Ok(bytes)
+    Ok(Read::New(bytes, is_old(&after, began).then(|| mark(&after))))
+}
+
+/// Whether a file was left alone for long enough before `now` that another write gives it another
+/// time.
+fn is_old(of: &Metadata, now: std::time::SystemTime) -> bool {
+    let now = now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    now.saturating_sub(of.ctime().max(of.mtime())) > QUIET_S
 }
 
 fn read_up_to(file: &mut File, bytes_max: u64, expected: u64) -> Result<Vec<u8>, DiskError> {
@@ -83,9 +130,29 @@ fn read_up_to(file: &mut File, bytes_max: u64, expected: u64) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
-/// What differs once a file was written to.
-fn mark(of: &Metadata) -> (u64, i64, i64, u64) {
-    (of.len(), of.mtime(), of.mtime_nsec(), of.ino())
+/// What differs once a file was written to, or another has its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    bytes: u64,
+    written: (i64, i64),
+    changed: (i64, i64),
+    place: (u64, u64),
+}
+
+fn mark(of: &Metadata) -> Mark {
+    Mark {
+        bytes: of.len(),
+        written: (of.mtime(), of.mtime_nsec()),
+        changed: (of.ctime(), of.ctime_nsec()),
+        place: (of.dev(), of.ino()),
+    }
+}
+
+/// What tells whether a file is written from now on, as it would be taken at another time.
+#[cfg(test)]
+pub(crate) fn mark_at(path: &Path, now: std::time::SystemTime) -> Option<Mark> {
+    let data = std::fs::metadata(path).ok()?;
+    is_old(&data, now).then(|| mark(&data))
 }
 
 #[cfg(test)]

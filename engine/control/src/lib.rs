@@ -73,5 +73,5 @@ pub use reload::{AGAIN_MS, DOUBT_MS, POLL_MS, READS_MAX};
 pub use seawall_sys::{is_ours_alone, keep_to_ourselves, raise_open_files};
 pub use socket::SocketError;
 pub use status::EdgeReport;
-pub use store::{FolderStore, GLOB_ENTRIES_MAX};
+pub use store::FolderStore;
 pub use totals::RETIRED_MAX;

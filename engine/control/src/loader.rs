@@ -2,24 +2,27 @@
 //!
 //! So what `check` passes, `run` takes, and what a reload refuses would not have started either.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod recorder;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use seawall_model::{Now, Tick};
 use seawall_ruleset::{
-    Assembly, Diagnostic, KeptList, MemberPart, MemberState, Purpose, ReadError, RuleSet, Sandbox,
-    Severity, Sources, Store, Style, TestOutcome, Workshop, render,
+    Assembly, Before, Diagnostic, Effort, MemberPart, MemberState, Memo, Purpose, RuleSet, Sandbox, Severity,
+    Sources, Store, Style, TestOutcome, Workshop, render,
 };
 use seawall_state::CounterSpec;
 
+use self::recorder::Recorder;
 use crate::bell::Bell;
 use crate::board::Past;
 use crate::foundry::{COMPILE_WAIT_MS, Foundry};
 use crate::history::past_sources_with;
 use crate::outcome::{Complaint, Refusal, Tests};
-use crate::reload::{AGAIN_MS, READS_MAX};
+use crate::reload::{AGAIN_MS, PATIENT_READS, READS_MAX};
 use crate::shelf::{ListAge, Shelf, Stock, digest};
 use crate::store::FolderStore;
 use crate::ticker::Ticker;
@@ -35,11 +38,15 @@ pub type MakeWorkshop = Arc<dyn Fn(u64) -> Workshop + Send + Sync>;
 #[derive(Clone)]
 pub struct Loader {
     store: Arc<Recorder>,
+    /// What the policy files name that were read last.
+    memo: Arc<Mutex<Memo>>,
     root: String,
     make: MakeWorkshop,
     now: Now,
     ticker: Arc<Ticker>,
     foundry: Option<Arc<Foundry>>,
+    /// How often members' files were left for the next time.
+    rounds: Arc<AtomicU64>,
 }
 
 /// What came of the sources.
@@ -47,14 +54,16 @@ pub struct Loader {
 pub struct Built {
     /// What may be published: there where no diagnostic is an error.
     pub rules: Option<RuleSet>,
-    /// All that is to be said about the policy.
+    /// All that is to be said about the host's files, and about members' parts that are in force.
     pub diagnostics: Vec<Diagnostic>,
     /// The tests that it holds, with their results.
     pub tests: Vec<TestOutcome>,
     /// How many of members' tests fail and refuse nothing, since the host's rules break them.
     pub broken: usize,
-    /// Members whose files are wrong, where that does not refuse the rest.
+    /// Members whose files are wrong, which refuses nothing but their parts.
     pub members: Vec<MemberState>,
+    /// Members whose files have yet to be looked at.
+    pub postponed: usize,
 }
 
 /// What may be published, with what goes with it.
@@ -93,9 +102,10 @@ impl Loader {
         let folder = file.parent().unwrap_or(Path::new(""));
         let shelf = state_dir.map(|dir| Shelf::new(dir, now.clone()));
         let inner = FolderStore::new(folder);
-        let store = Recorder { inner, digests: Mutex::default(), built: Mutex::default(), shelf };
+        let store = Recorder::new(inner, shelf);
         let ticker = Arc::new(Ticker::start(move || sandbox.raise_epoch())?);
-        Ok(Self { store: Arc::new(store), root, make, now, ticker, foundry: None })
+        let memo = Arc::default();
+        Ok(Self { store: Arc::new(store), memo, root, make, now, ticker, foundry: None, rounds: Arc::default() })
     }
 
     /// The same with components compiled by a foundry, not in this process.
@@ -106,11 +116,10 @@ impl Loader {
 
     /// What differs where a reload of these sources could come out otherwise.
     pub(crate) fn digest(&self, sources: &Sources) -> [u8; 32] {
-        self.store.read_through(sources);
         let edition = self.foundry.as_ref().map_or(0, |foundry| foundry.edition());
-        match edition {
+        match edition.saturating_add(self.rounds.load(Relaxed)) {
             0 => sources.digest(),
-            _ => digest(&[&sources.digest()[..], &edition.to_le_bytes()].concat()),
+            again => digest(&[&sources.digest()[..], &again.to_le_bytes()].concat()),
         }
     }
 
@@ -124,14 +133,28 @@ impl Loader {
     /// Reads all that the root reaches; it may be found changing.
     #[must_use]
     pub fn gather(&self) -> Sources {
-        Sources::gather(&self.root, &*self.store)
+        let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store.begin();
+        let sources = Sources::gather_again(&self.root, &*self.store, &mut memo);
+        self.store.end();
+        sources
     }
 
-    /// Reads until nothing changes while it is read, for a while.
+    /// The folders, with links followed, in which all lies that was read last or looked for, those
+    /// of the host first.
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
+        self.store.seen().folders.clone()
+    }
+
+    /// Reads until nothing changes while it is read, for a while. A member whose files go on
+    /// changing after the first looks is left alone with it.
     #[must_use]
     pub fn gather_settled(&self) -> Sources {
         let mut sources = self.gather();
-        for _ in 1..READS_MAX {
+        for read in 1..READS_MAX {
+            if read >= PATIENT_READS {
+                sources.unsettle_changing();
+            }
             if !sources.changing() {
                 break;
             }
@@ -144,29 +167,32 @@ impl Loader {
     /// Checks, builds and rehearses.
     #[must_use]
     pub fn build(&self, sources: &Sources, purpose: Purpose, previous: Option<&RuleSet>) -> Built {
-        let Assembly { rules, diagnostics, members, .. } =
-            self.workshop(None).assemble(sources, purpose, previous);
-        let tests = rules.as_ref().map(RuleSet::rehearse).unwrap_or_default();
-        Built { rules, diagnostics, tests, broken: 0, members }
+        let assembly = self.workshop(None).assemble(sources, purpose, previous);
+        Built::of(assembly)
     }
 
-    /// The same for a server, where a member's mistakes refuse the member's part alone.
+    /// The same for a server that runs `previous`, which is not kept waiting by what members save.
+    /// `good` gives a member's last good files where none are in force.
     #[must_use]
-    pub fn build_to_run(&self, sources: &Sources, previous: Option<&RuleSet>) -> Built {
-        self.store.building(sources);
+    pub fn build_to_run(&self, sources: &Sources, before: Before<'_>) -> Built {
         // Where something serves already, it need not wait for a compiler.
-        let patience_ms = previous.map(|_| COMPILE_WAIT_MS);
-        let Assembly { rules, diagnostics, members, mut tests } =
-            self.workshop(patience_ms).assemble_without_veto(sources, previous);
+        let patience_ms = before.rules.map(|_| COMPILE_WAIT_MS);
+        let effort = if before.rules.is_some() { Effort::Reload } else { Effort::Start };
+        let workshop = self.workshop(patience_ms);
+        let mut built =
+            Built::of(workshop.assemble_within(sources, Purpose::Run, before, effort));
+        if built.postponed > 0 {
+            // What is there has yet to be looked at: the same files are worth another reload.
+            self.rounds.fetch_add(1, Relaxed);
+        }
         // A member's test that still fails is broken by the host's rules: worth a warning.
-        let mut broken: usize = 0;
         let members_own = |test: &&mut TestOutcome| sources.is_members(&test.file) && !test.passed;
-        tests.iter_mut().filter(members_own).for_each(|test| {
+        for test in built.tests.iter_mut().filter(members_own) {
             log::warn!("{}", test_line(test));
             test.passed = true;
-            broken = broken.saturating_add(1);
-        });
-        Built { rules, diagnostics, tests, broken, members }
+            built.broken = built.broken.saturating_add(1);
+        }
+        built
     }
 
     /// A workshop for today, with the rules' clock running: a rehearsed rule that outruns its fuel
@@ -192,14 +218,14 @@ impl Loader {
 
     /// Keeps good copies of the lists that are in force now.
     pub(crate) fn put_away(&self, stock: &Stock) {
-        if let Some(shelf) = &self.store.shelf {
+        if let Some(shelf) = self.store.shelf() {
             shelf.put_away(stock);
         }
     }
 
     /// How old a list in force is.
     pub(crate) fn list_age(&self, name: &str, path: &str) -> Option<ListAge> {
-        self.store.shelf.as_ref()?.age(name, path)
+        self.store.shelf()?.age(name, path)
     }
 
     /// The counters that a policy declares; none where it is wrong. Lists and components are not
@@ -228,6 +254,18 @@ impl Loader {
 }
 
 impl Built {
+    fn of(assembly: Assembly) -> Self {
+        let Assembly { rules, diagnostics, members, tests, postponed } = assembly;
+        Self { rules, diagnostics, tests, broken: 0, members, postponed }
+    }
+
+    /// All that is to be said, members' files included.
+    #[must_use]
+    pub fn everything(&self) -> Vec<Diagnostic> {
+        let hers = self.members.iter().flat_map(|member| &member.diagnostics);
+        self.diagnostics.iter().chain(hers).cloned().collect()
+    }
+
     /// What may be published and the warnings that come with it, or why nothing may.
     ///
     /// # Errors
@@ -292,117 +330,5 @@ fn failure(of: &TestOutcome) -> Complaint {
         column: of.column,
         code: TEST_CODE.to_owned(),
         message: format!("test `{}` fails: {}", of.name, of.says),
-    }
-}
-
-/// A store that remembers the digest of each file at its last read, and where good copies of lists
-/// lie.
-struct Recorder {
-    inner: FolderStore,
-    digests: Mutex<BTreeMap<String, Known>>,
-    /// The digest of what was built last, whatever became of it.
-    built: Mutex<Option<[u8; 32]>>,
-    shelf: Option<Shelf>,
-}
-
-/// What a file was when it was read last.
-struct Known {
-    digest: [u8; 32],
-    /// The bytes, from the first reading of a reload to the second: comparing the two takes a tenth of
-    /// the time that hashing takes. Between reloads nothing is held.
-    bytes: Option<Arc<[u8]>>,
-}
-
-impl Recorder {
-    fn digests(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
-        self.digests.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Both readings of a reload are done.
-    fn building(&self, sources: &Sources) {
-        *self.built.lock().unwrap_or_else(PoisonError::into_inner) = Some(sources.digest());
-        self.forget();
-    }
-
-    /// One reading is done; where nothing differs from what was built last, it is the only one.
-    fn read_through(&self, sources: &Sources) {
-        if *self.built.lock().unwrap_or_else(PoisonError::into_inner) == Some(sources.digest()) {
-            self.forget();
-        }
-    }
-
-    fn forget(&self) {
-        self.digests().values_mut().for_each(|known| known.bytes = None);
-    }
-}
-
-impl Store for Recorder {
-    fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
-        let read = self.inner.read(path, bytes_max);
-        if read.is_err() {
-            self.digests().remove(path);
-        }
-        read
-    }
-
-    fn digest(&self, path: &str, bytes: &Arc<[u8]>) -> [u8; 32] {
-        let mut digests = self.digests();
-        let before = digests.get(path);
-        let same = before.filter(|known| known.bytes.as_ref() == Some(bytes));
-        let digest = same.map_or_else(|| digest(bytes), |known| known.digest);
-        digests.insert(path.to_owned(), Known { digest, bytes: Some(Arc::clone(bytes)) });
-        digest
-    }
-
-    fn glob(&self, pattern: &str) -> Result<Vec<String>, ReadError> {
-        self.inner.glob(pattern)
-    }
-
-    fn kept_list(&self, name: &str, path: &str) -> Result<Option<KeptList>, String> {
-        let Some(shelf) = &self.shelf else { return Ok(None) };
-        let read = self.digests().get(path).map(|known| known.digest);
-        shelf.take(name, path, read)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn held(store: &Recorder) -> usize {
-        store.digests().values().filter(|known| known.bytes.is_some()).count()
-    }
-
-    #[test]
-    fn a_second_reading_is_compared_and_nothing_is_held_between_reloads() {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |text: &str| std::fs::write(dir.path().join("a.wall"), text).unwrap();
-        let inner = FolderStore::new(dir.path());
-        let digests = Mutex::default();
-        let store = Recorder { inner, digests, built: Mutex::default(), shelf: None };
-        let gather = || Sources::gather("a.wall", &store);
-        let is_right = |sources: &Sources, text: &str| {
-            assert_eq!(sources.sha256("a.wall"), Some(digest(text.as_bytes())));
-        };
-        write("policy 1\n");
-        let (first, second) = (gather(), gather());
-        is_right(&first, "policy 1\n");
-        is_right(&second, "policy 1\n");
-        // As long, and other: the second reading says so.
-        write("policy 2\n");
-        let third = gather();
-        is_right(&third, "policy 2\n");
-        assert_eq!(held(&store), 1);
-        store.building(&third);
-        assert_eq!(held(&store), 0);
-        // A look that finds nothing changed ends with its one reading.
-        let fourth = gather();
-        is_right(&fourth, "policy 2\n");
-        assert_eq!(held(&store), 1);
-        store.read_through(&fourth);
-        assert_eq!(held(&store), 0);
-        std::fs::remove_file(dir.path().join("a.wall")).unwrap();
-        assert_eq!(gather().sha256("a.wall"), None);
-        assert!(store.digests().is_empty());
     }
 }

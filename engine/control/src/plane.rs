@@ -5,13 +5,13 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use seawall_model::{Generation, Now, Tick};
-use seawall_ruleset::{Handle, Live, RuleSet, Sources};
+use seawall_ruleset::{Before, Handle, Live, RuleSet, Sources};
 use seawall_state::{Seed, Tally};
 use tokio::sync::oneshot;
 
@@ -30,7 +30,7 @@ use crate::loader::{Loader, Ready};
 use crate::metrics::EdgeMetric;
 use crate::outcome::{Cause, FileMark, Lifted, Refusal, Upgraded};
 use crate::persist::{Keeper, Keeping};
-use crate::reload::{Forge, Lift, POLL_MS, Published, Reloader, Unsettled, own_refusal};
+use crate::reload::{Forge, Lift, POLL_MS, Patience, Published, Reloader, Unsettled, own_refusal};
 use crate::scribe::Scribe;
 use crate::shelf::{Stock, hexadecimal};
 use crate::socket::{AdminSocket, SocketError, SocketFile};
@@ -181,7 +181,7 @@ impl First {
 /// served, as long as it can be made again.
 fn begin(loader: &Loader, archive: &Archive, index: &Index) -> Result<Beginning, Refusal> {
     let sources = loader.gather_settled();
-    let build = |sources: &Sources| loader.build_to_run(sources, None).judged(sources);
+    let build = |sources: &Sources| loader.build_to_run(sources, Before::default()).judged(sources);
     let on_disk = hexadecimal(&sources.digest());
     if let Some(aside) = index.aside.as_ref().filter(|aside| aside.content == on_disk) {
         let served = index.generations.iter().find(|past| past.generation == aside.serves);
@@ -324,6 +324,9 @@ impl ControlPlane {
         // What was in force before a restart is in force again, before a second has passed.
         levels::look(&handle.load(), &names, &now);
         let levels = levels::watch(handle.clone(), names.clone(), now.clone(), beats[1].clone())?;
+        // Watched before this returns, so that no save after "ready" is missed; what was saved
+        // between the first load and now, the look that is asked for finds.
+        let watch = Arc::new(Mutex::new(Watch::new(&folder_of(&config.root), bell.clone())));
         let forge = PolicyForge {
             loader,
             handle,
@@ -333,9 +336,11 @@ impl ControlPlane {
             archive,
             scribe,
             stock: None,
+            watch: watch.clone(),
+            restless: Vec::new(),
         };
         let reloader = Reloader::new(forge, bell.clone(), board, now, (digest, aside));
-        let reloading = Some(reload(reloader, &config.root, bell.clone(), estate.still.clone())?);
+        let reloading = Some(reload(reloader, watch, bell.clone(), estate.still.clone())?);
         Ok(Self {
             bell,
             reloading,
@@ -402,22 +407,24 @@ impl Drop for ControlPlane {
 
 fn reload(
     reloader: Reloader<PolicyForge>,
-    root: &Path,
+    watch: Arc<Mutex<Watch>>,
     bell: Arc<Bell>,
     still: Arc<Still>,
 ) -> io::Result<JoinHandle<()>> {
-    let folder: PathBuf = match root.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    // Watched before this returns, so that no save after "ready" is missed; what was saved between
-    // the first load and now, the look that is asked for here finds.
-    let mut watch = Watch::new(&folder, bell.clone());
     bell.changed(crate::bell::Change::Closed);
     let poll = Duration::from_millis(POLL_MS);
+    let before = move || watch.lock().unwrap_or_else(PoisonError::into_inner).renew();
     std::thread::Builder::new()
         .name("seawall-reload".into())
-        .spawn(move || reloader.run(poll, &still, || watch.renew()))
+        .spawn(move || reloader.run(poll, &still, before))
+}
+
+/// The folder of a root policy.
+fn folder_of(root: &Path) -> PathBuf {
+    match root.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
 }
 
 /// The admin socket; where another process still answers on it, beside that.
@@ -477,6 +484,9 @@ fn serve_admin(
     Ok((stop, thread))
 }
 
+/// Most readings in a row where each comes by folders that were not watched.
+const FOLLOWS_MAX: u32 = 3;
+
 /// Real policies for the reloader.
 struct PolicyForge {
     loader: Loader,
@@ -488,15 +498,65 @@ struct PolicyForge {
     scribe: Scribe,
     /// Lists and files of the generation that was published last, still to be put away.
     stock: Option<(Stock, Vec<Blob>)>,
+    watch: Arc<Mutex<Watch>>,
+    /// Members whose files kept changing at the last look: nobody waits for them at the next.
+    restless: Vec<Box<str>>,
+}
+
+impl PolicyForge {
+    /// Reads, and watches the folders that were come by. What was saved in one before it was
+    /// watched is read again.
+    fn read(&self) -> Sources {
+        let mut sources = self.loader.gather();
+        for _ in 1..FOLLOWS_MAX {
+            let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+            if !watch.follow(&self.loader.folders()) {
+                break;
+            }
+            drop(watch);
+            sources = self.loader.gather();
+        }
+        sources
+    }
 }
 
 impl Forge for PolicyForge {
     type Draft = Sources;
     type Ready = Ready;
 
-    fn gather(&mut self) -> Result<Sources, Unsettled> {
-        let sources = self.loader.gather();
+    fn gather(&mut self, patience: Patience) -> Result<Sources, Unsettled> {
+        let mut sources = self.read();
+        match patience {
+            Patience::None => sources.unsettle_changing(),
+            Patience::Some => {
+                for name in &self.restless {
+                    if sources.member(name).is_some_and(|member| member.reached().changing()) {
+                        sources.unsettle(name);
+                    }
+                }
+            }
+        }
         if sources.changing() { Err(Unsettled) } else { Ok(sources) }
+    }
+
+    fn reads_as(&mut self, draft: &mut Sources, patience: Patience) -> bool {
+        let again = self.read();
+        let mut settled = draft.clone();
+        if !settled.unsettle_differing(&again) {
+            return false;
+        }
+        let unsettled: Vec<Box<str>> = settled.unsettled().map(Box::from).collect();
+        let known = |name: &Box<str>| self.restless.contains(name);
+        if patience == Patience::Some && !unsettled.iter().all(known) {
+            return false;
+        }
+        self.restless = unsettled;
+        *draft = settled;
+        true
+    }
+
+    fn is_restless(&self, draft: &Sources) -> bool {
+        draft.unsettled().next().is_some()
     }
 
     fn digest(&self, draft: &Sources) -> [u8; 32] {
@@ -518,7 +578,7 @@ impl Forge for PolicyForge {
 
     fn assemble(&mut self, draft: &Sources) -> Result<Self::Ready, Refusal> {
         let live = self.handle.load();
-        let judged = self.loader.build_to_run(draft, Some(&live.rules)).judged(draft);
+        let judged = self.loader.build_to_run(draft, Some(&*live.rules).into()).judged(draft);
         if judged.is_err() {
             self.loader.running(&[&live.rules]);
         }

@@ -36,9 +36,27 @@ pub const AGAIN_MS: u64 = 50;
 /// Most reads of files that keep changing before that is told: two seconds and a half.
 pub const READS_MAX: u32 = 50;
 
+/// Reads in which a member's files that change are waited for like the host's; after them her last
+/// good part serves, and the rest goes on.
+pub(crate) const PATIENT_READS: u32 = 2;
+
 /// The files changed while they were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unsettled;
+
+/// Whether a member's files that change while they are read are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Some,
+    None,
+}
+
+impl Patience {
+    /// That of a read, counted from nought.
+    pub(crate) const fn of(read: u32) -> Self {
+        if read < PATIENT_READS { Self::Some } else { Self::None }
+    }
+}
 
 /// A generation that was published.
 #[derive(Debug)]
@@ -69,8 +87,18 @@ pub(crate) trait Forge: Send {
     type Draft;
     /// What may be published.
     type Ready;
-    /// Reads all that the root reaches.
-    fn gather(&mut self) -> Result<Self::Draft, Unsettled>;
+    /// Reads all that the root reaches. Without patience a member's files that change are left
+    /// out of it.
+    fn gather(&mut self, patience: Patience) -> Result<Self::Draft, Unsettled>;
+    /// Reads again and says whether the same was there. Without patience a member whose files
+    /// read otherwise is left out of the draft instead.
+    fn reads_as(&mut self, draft: &mut Self::Draft, patience: Patience) -> bool {
+        self.gather(patience).is_ok_and(|again| self.digest(&again) == self.digest(draft))
+    }
+    /// Whether something was left out since it changes, so that another look is due soon.
+    fn is_restless(&self, _draft: &Self::Draft) -> bool {
+        false
+    }
     /// Reads what an earlier generation was made of.
     fn recall(&mut self, past: &Past) -> Result<Self::Draft, Refusal>;
     /// What differs where a reload could come out otherwise.
@@ -190,8 +218,8 @@ impl<F: Forge> Reloader<F> {
     fn reload(&mut self, cause: Cause, by_uid: Option<u32>) -> Outcome {
         let began = (self.now)();
         let occasion = Occasion { cause, by_uid, restores: None, began };
-        for _ in 0..READS_MAX {
-            match self.attempt(occasion) {
+        for read in 0..READS_MAX {
+            match self.attempt(occasion, Patience::of(read)) {
                 Attempt::Done(outcome) => {
                     self.tell(occasion, &outcome);
                     return outcome;
@@ -209,22 +237,22 @@ impl<F: Forge> Reloader<F> {
     }
 
     /// Reads and judges what is there. Nothing is believed that does not read the same twice.
-    fn attempt(&mut self, occasion: Occasion) -> Attempt {
+    fn attempt(&mut self, occasion: Occasion, patience: Patience) -> Attempt {
         let cause = occasion.cause;
-        let Ok(draft) = self.forge.gather() else { return Attempt::Unsettled };
-        let digests = self.digests(&draft);
-        if digests.running == self.running {
-            self.refused = None;
-            self.put_aside(None);
-            return Attempt::Done(self.unchanged());
+        let Ok(mut draft) = self.forge.gather(patience) else { return Attempt::Unsettled };
+        if let Some(known) = self.known(&draft, cause) {
+            return known;
         }
-        if let Some(stale) = self.stale(&digests)
-            && cause < Cause::Signal
-        {
-            return Attempt::Stale(stale);
-        }
-        if !self.reads_as(&digests.running) {
+        let before = self.digests(&draft);
+        if !self.forge.reads_as(&mut draft, patience) {
             return Attempt::Unsettled;
+        }
+        let digests = self.digests(&draft);
+        // What was left out at the second look may be all that differed.
+        if digests.running != before.running
+            && let Some(known) = self.known(&draft, cause)
+        {
+            return known;
         }
         match self.assemble(&draft) {
             Ok(ready) => {
@@ -234,7 +262,7 @@ impl<F: Forge> Reloader<F> {
             Err(refusal) => {
                 if cause == Cause::Change
                     && (self.bell.pause(DOUBT_MS) == Pause::Stopped
-                        || !self.reads_as(&digests.running))
+                        || !self.forge.reads_as(&mut draft, patience))
                 {
                     return Attempt::Unsettled;
                 }
@@ -243,6 +271,20 @@ impl<F: Forge> Reloader<F> {
                 Attempt::Done(Outcome::Refused { generation, refusal })
             }
         }
+    }
+
+    /// How it ends where nothing is to be done for this draft.
+    fn known(&mut self, draft: &F::Draft, cause: Cause) -> Option<Attempt> {
+        if self.forge.is_restless(draft) {
+            self.bell.look_soon();
+        }
+        let digests = self.digests(draft);
+        if digests.running == self.running {
+            self.refused = None;
+            self.put_aside(None);
+            return Some(Attempt::Done(self.unchanged()));
+        }
+        self.stale(&digests).filter(|_| cause < Cause::Signal).map(Attempt::Stale)
     }
 
     fn digests(&self, draft: &F::Draft) -> Digests {
@@ -268,10 +310,6 @@ impl<F: Forge> Reloader<F> {
 
     fn unchanged(&self) -> Outcome {
         Outcome::Unchanged { generation: self.forge.generation(), lifted: None }
-    }
-
-    fn reads_as(&mut self, digest: &[u8; 32]) -> bool {
-        self.forge.gather().is_ok_and(|draft| self.forge.digest(&draft) == *digest)
     }
 
     /// A panic while building is our fault and must not end the reloading for good.

@@ -1,6 +1,6 @@
 //! The policy root on disk: what `ruleset` reads its sources from.
 //!
-//! Nothing leaves the root: a path is resolved, links and all, and what is opened is the resolved
+//! Nothing leaves the root, and nothing that a member names leaves her folder: a path is resolved, links and all, and what is opened is the resolved
 //! path, without following a link that took a file's place since. Links inside the root are what
 //! Kubernetes mounts are made of, so they are resolved and not refused.
 //!
@@ -9,13 +9,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use seawall_ruleset::{ReadError, Store};
+use seawall_ruleset::{Entry, ReadError, Store};
 
-use crate::disk::{self, DiskError};
-
-/// Most entries of one folder that are looked at for a pattern, and most matches of a pattern.
-pub const GLOB_ENTRIES_MAX: usize = 10_000;
+use crate::disk::{self, DiskError, Mark, Read};
 
 /// A folder as a store of policies.
 #[derive(Debug)]
@@ -31,78 +29,75 @@ impl FolderStore {
         Self { root: root.to_owned() }
     }
 
-    /// The real place of `path`, which must lie inside the root.
-    fn resolve(&self, path: &str) -> Result<PathBuf, ReadError> {
-        let relative = Path::new(path);
-        if relative.is_absolute() {
+    /// The real place of `path`, which must lie inside the real place of the folder `within`, as
+    /// that must inside the root.
+    pub(crate) fn resolve(&self, path: &str, within: &str) -> Result<PathBuf, ReadError> {
+        let (path, within) = (Path::new(path), Path::new(within));
+        if path.is_absolute() || within.is_absolute() {
             return Err(ReadError::Outside);
         }
-        let root = fs::canonicalize(&self.root).map_err(|error| told(error.into()))?;
-        let real = fs::canonicalize(root.join(relative)).map_err(|e| told(e.into()))?;
-        if real.starts_with(&root) { Ok(real) } else { Err(ReadError::Outside) }
+        let real = |path: &Path| fs::canonicalize(path).map_err(|error| told(error.into()));
+        let root = real(&self.root)?;
+        let inside = |path: &Path, folder: &Path| {
+            let place = real(&root.join(path))?;
+            if place.starts_with(folder) { Ok(place) } else { Err(ReadError::Outside) }
+        };
+        if within.as_os_str().is_empty() {
+            return inside(path, &root);
+        }
+        inside(path, &inside(within, &root)?)
     }
 
-    /// The folders or files below `folder` whose name fits `part`.
-    fn fitting(&self, folder: &str, part: &str) -> Result<Vec<String>, ReadError> {
-        let join = |name: &str| match folder {
-            "" => name.to_owned(),
-            _ => format!("{folder}/{name}"),
-        };
-        if !part.contains(['*', '?']) {
-            return Ok(vec![join(part)]);
-        }
-        let place = match self.resolve(if folder.is_empty() { "." } else { folder }) {
-            Ok(place) if place.is_dir() => place,
-            Ok(_) | Err(ReadError::Missing) => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut found = Vec::new();
-        let entries = fs::read_dir(place).map_err(|error| told(error.into()))?;
-        for (number, entry) in entries.enumerate() {
-            if number >= GLOB_ENTRIES_MAX {
-                let why = format!("a folder of more than {GLOB_ENTRIES_MAX} entries");
-                return Err(ReadError::Unreadable(why));
-            }
-            let entry = entry.map_err(|error| told(error.into()))?;
-            // A name that is not UTF-8 cannot be written in a policy either.
-            if let Some(name) = entry.file_name().to_str()
-                && fits(part, name)
-            {
-                found.push(join(name));
-            }
-        }
-        Ok(found)
+    /// The bytes of the file at a resolved place with what tells whether it was written since, or
+    /// that it was not, where `before` is what told that last.
+    pub(crate) fn read_since(
+        place: &Path,
+        bytes_max: u64,
+        before: Option<Mark>,
+    ) -> Result<Read, ReadError> {
+        disk::read_since(place, bytes_max, before).map_err(told)
     }
 }
 
 impl Store for FolderStore {
-    fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
-        let real = self.resolve(path)?;
-        disk::read_resolved(&real, bytes_max).map_err(told)
+    fn read(&self, path: &str, bytes_max: u64, within: &str) -> Result<Arc<[u8]>, ReadError> {
+        let real = self.resolve(path, within)?;
+        disk::read_resolved(&real, bytes_max).map(Into::into).map_err(told)
     }
 
-    /// The files that fit `pattern`, in the order a person would count them: `a2` before `a10`.
-    /// `*` and `?` stand for what they do in a shell and never for a `/` or a leading dot.
-    fn glob(&self, pattern: &str) -> Result<Vec<String>, ReadError> {
-        if pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
-            return Err(ReadError::Outside);
+    fn list(
+        &self,
+        folder: &str,
+        within: &str,
+        entries_max: usize,
+    ) -> Result<Vec<Entry>, ReadError> {
+        let place = match self.resolve(if folder.is_empty() { "." } else { folder }, within) {
+            Ok(place) if place.is_dir() => place,
+            Ok(_) | Err(ReadError::Missing) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let entries = fs::read_dir(place).map_err(|error| told(error.into()))?;
+        let mut found = Vec::new();
+        for entry in entries.take(entries_max.saturating_add(1)) {
+            let entry = entry.map_err(|error| told(error.into()))?;
+            let may_be_folder =
+                entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink());
+            // A name that is not UTF-8 cannot be written in a policy either, but it was looked at.
+            let name = entry.file_name().to_string_lossy().into_owned();
+            found.push(Entry { name, may_be_folder });
         }
-        let mut found = vec![String::new()];
-        for part in pattern.split('/') {
-            let mut next = Vec::new();
-            for folder in &found {
-                next.extend(self.fitting(folder, part)?);
-                if next.len() > GLOB_ENTRIES_MAX {
-                    let why = format!("more than {GLOB_ENTRIES_MAX} matches");
-                    return Err(ReadError::Unreadable(why));
-                }
-            }
-            found = next;
-        }
-        // What is no file, or leaves the root, is no match: a pattern names what may be read.
-        found.retain(|path| self.resolve(path).is_ok_and(|real| real.is_file()));
-        found.sort_by(|a, b| natural(a, b));
         Ok(found)
+    }
+
+    fn is_file(&self, path: &str, within: &str) -> bool {
+        self.resolve(path, within).is_ok_and(|real| real.is_file())
+    }
+
+    fn real(&self, path: &str, within: &str) -> Result<String, ReadError> {
+        let real = self.resolve(path, within)?;
+        let root = fs::canonicalize(&self.root).map_err(|error| told(error.into()))?;
+        let below = real.strip_prefix(&root).map_err(|_| ReadError::Outside)?;
+        Ok(below.to_string_lossy().into_owned())
     }
 }
 
@@ -116,85 +111,11 @@ fn told(error: DiskError) -> ReadError {
     }
 }
 
-/// Those of `paths` that fit `pattern`, as a folder that holds them would list them.
-pub(crate) fn matching<'p>(pattern: &str, paths: impl Iterator<Item = &'p str>) -> Vec<String> {
-    let fit = |path: &&str| {
-        pattern.split('/').count() == path.split('/').count()
-            && pattern.split('/').zip(path.split('/')).all(|(part, name)| fits(part, name))
-    };
-    let mut found: Vec<String> = paths.filter(fit).map(str::to_owned).collect();
-    found.sort_by(|a, b| natural(a, b));
-    found
-}
-
-/// Whether `name` fits the shell pattern `pattern` of one path part.
-fn fits(pattern: &str, name: &str) -> bool {
-    if name.starts_with('.') && !pattern.starts_with('.') {
-        return false;
-    }
-    let (mut pattern, mut name) = (pattern.chars(), name.chars());
-    // Where to go on when the text after the last `*` does not fit: one character later. One step
-    // back is enough, so the work is bounded by the product of the lengths.
-    let mut retry: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;
-    loop {
-        let mut ahead = pattern.clone();
-        match (ahead.next(), name.clone().next()) {
-            (Some('*'), _) => {
-                pattern = ahead;
-                retry = Some((pattern.clone(), name.clone()));
-            }
-            (None, None) => return true,
-            (Some(wanted), Some(given)) if wanted == '?' || wanted == given => {
-                pattern = ahead;
-                name.next();
-            }
-            _ => {
-                let Some((after_star, mut from)) = retry.take() else { return false };
-                if from.next().is_none() {
-                    return false;
-                }
-                pattern = after_star.clone();
-                name = from.clone();
-                retry = Some((after_star, from));
-            }
-        }
-    }
-}
-
-/// Compares as a person counts: runs of digits by their value, everything else by its bytes. Equal
-/// values of different lengths fall back to the bytes, so the order is total.
-fn natural(a: &str, b: &str) -> std::cmp::Ordering {
-    let (mut x, mut y) = (a, b);
-    loop {
-        let ((x_digits, x_rest), (y_digits, y_rest)) = (digits(x), digits(y));
-        let order = if x_digits.is_empty() || y_digits.is_empty() {
-            let (mut xs, mut ys) = (x.chars(), y.chars());
-            let order = xs.next().cmp(&ys.next());
-            (x, y) = (xs.as_str(), ys.as_str());
-            order
-        } else {
-            (x, y) = (x_rest, y_rest);
-            let (p, q) = (x_digits.trim_start_matches('0'), y_digits.trim_start_matches('0'));
-            p.len().cmp(&q.len()).then_with(|| p.cmp(q))
-        };
-        if order.is_ne() {
-            return order;
-        }
-        if x.is_empty() && y.is_empty() {
-            return a.cmp(b);
-        }
-    }
-}
-
-/// The digits that `text` starts with, and the rest.
-fn digits(text: &str) -> (&str, &str) {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    text.split_at_checked(end).unwrap_or((text, ""))
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use seawall_ruleset::{GLOB_ENTRIES_MAX, Sources};
 
     use super::*;
 
@@ -211,8 +132,8 @@ mod tests {
     #[test]
     fn a_file_is_read_up_to_its_limit() {
         let (_dir, store) = folder();
-        assert_eq!(store.read("a.wall", 6).unwrap(), b"policy");
-        assert!(matches!(store.read("a.wall", 5), Err(ReadError::TooLarge { bytes_max: 5 })));
+        assert_eq!(&*store.read("a.wall", 6, "").unwrap(), b"policy");
+        assert!(matches!(store.read("a.wall", 5, ""), Err(ReadError::TooLarge { bytes_max: 5 })));
     }
 
     #[test]
@@ -237,10 +158,10 @@ mod tests {
             "lists/../../secret",
             absolute.to_str().unwrap(),
         ] {
-            assert!(matches!(store.read(path, 99), Err(ReadError::Outside)), "{path}");
+            assert!(matches!(store.read(path, 99, ""), Err(ReadError::Outside)), "{path}");
         }
         symlink("lists/../a.wall", root.join("inside")).unwrap();
-        assert_eq!(store.read("inside", 99).unwrap(), b"policy");
+        assert_eq!(&*store.read("inside", 99, "").unwrap(), b"policy");
     }
 
     #[test]
@@ -248,10 +169,10 @@ mod tests {
         let (dir, store) = folder();
         let link = dir.path().join("root/current");
         symlink("a.wall", &link).unwrap();
-        assert_eq!(store.read("current", 99).unwrap(), b"policy");
+        assert_eq!(&*store.read("current", 99, "").unwrap(), b"policy");
         symlink("../secret", dir.path().join("root/next")).unwrap();
         fs::rename(dir.path().join("root/next"), &link).unwrap();
-        assert!(matches!(store.read("current", 99), Err(ReadError::Outside)));
+        assert!(matches!(store.read("current", 99, ""), Err(ReadError::Outside)));
     }
 
     #[test]
@@ -263,10 +184,10 @@ mod tests {
         }
         symlink("one", dir.path().join("root")).unwrap();
         let store = FolderStore::new(&dir.path().join("root"));
-        assert_eq!(store.read("a", 99).unwrap(), b"one");
+        assert_eq!(&*store.read("a", 99, "").unwrap(), b"one");
         symlink("two", dir.path().join("next")).unwrap();
         fs::rename(dir.path().join("next"), dir.path().join("root")).unwrap();
-        assert_eq!(store.read("a", 99).unwrap(), b"two");
+        assert_eq!(&*store.read("a", 99, "").unwrap(), b"two");
     }
 
     #[test]
@@ -275,16 +196,23 @@ mod tests {
         let root = dir.path().join("root");
         let fifo = root.join("fifo");
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        assert!(matches!(store.read("fifo", 99), Err(ReadError::NotAFile)));
-        assert!(matches!(store.read("lists", 99), Err(ReadError::NotAFile)));
-        assert!(matches!(store.read("none", 99), Err(ReadError::Missing)));
+        assert!(matches!(store.read("fifo", 99, ""), Err(ReadError::NotAFile)));
+        assert!(matches!(store.read("lists", 99, ""), Err(ReadError::NotAFile)));
+        assert!(matches!(store.read("none", 99, ""), Err(ReadError::Missing)));
         symlink("loop", root.join("loop")).unwrap();
-        assert!(store.read("loop", 99).is_err());
+        assert!(store.read("loop", 99, "").is_err());
         fs::set_permissions(root.join("a.wall"), fs::Permissions::from_mode(0o000)).unwrap();
         // Root reads what nobody may read.
         let root_user = fs::File::open(root.join("a.wall")).is_ok();
-        let read = store.read("a.wall", 99);
+        let read = store.read("a.wall", 99, "");
         assert!(root_user || matches!(read, Err(ReadError::Unreadable(_))), "{read:?}");
+    }
+
+    /// What a pattern of the host names.
+    fn globbed(store: &FolderStore, pattern: &str) -> Result<Vec<String>, ReadError> {
+        let place = store.root.join("globbing");
+        fs::write(place, format!("policy 1\ninclude \"{pattern}\"\n")).unwrap();
+        Sources::gather("globbing", store).host().included("globbing", pattern)
     }
 
     #[test]
@@ -296,27 +224,13 @@ mod tests {
         }
         fs::create_dir(root.join("lists/dir.wall")).unwrap();
         symlink("../../secret", root.join("lists/out.wall")).unwrap();
-        let found = store.glob("lists/*.wall").unwrap();
+        let found = globbed(&store, "lists/*.wall").unwrap();
         assert_eq!(found, ["lists/b.wall", "lists/m1.wall", "lists/m2.wall", "lists/m10.wall"]);
-        assert_eq!(store.glob("*/m?.wall").unwrap(), ["lists/m1.wall", "lists/m2.wall"]);
-        assert_eq!(store.glob("a.wall").unwrap(), ["a.wall"]);
-        assert!(store.glob("none/*.wall").unwrap().is_empty());
-        assert!(matches!(store.glob("../*"), Err(ReadError::Outside)));
-        assert!(matches!(store.glob("/etc/*"), Err(ReadError::Outside)));
-    }
-
-    #[test]
-    fn remembered_paths_match_as_files_do() {
-        let (dir, store) = folder();
-        let paths = ["a.wall", "lists/b.wall", "lists/m2.wall", "lists/m10.wall", "lists/.h.wall"];
-        for path in paths {
-            fs::write(dir.path().join("root").join(path), "").unwrap();
-        }
-        for pattern in ["*.wall", "lists/*.wall", "*/m?.wall", "lists/m*", "a.wall", "*", "none/*"]
-        {
-            let files = store.glob(pattern).unwrap();
-            assert_eq!(matching(pattern, paths.into_iter()), files, "{pattern}");
-        }
+        assert_eq!(globbed(&store, "*/m?.wall").unwrap(), ["lists/m1.wall", "lists/m2.wall"]);
+        assert_eq!(globbed(&store, "a.wall").unwrap(), ["a.wall"]);
+        assert!(globbed(&store, "none/*.wall").unwrap().is_empty());
+        assert_eq!(globbed(&store, "../*"), Err(ReadError::Outside));
+        assert_eq!(globbed(&store, "/etc/*"), Err(ReadError::Outside));
     }
 
     #[test]
@@ -326,34 +240,40 @@ mod tests {
         for n in 0..GLOB_ENTRIES_MAX {
             fs::File::create(lists.join(n.to_string())).unwrap();
         }
-        assert_eq!(store.glob("lists/*").unwrap().len(), GLOB_ENTRIES_MAX);
+        assert_eq!(globbed(&store, "lists/*").unwrap().len(), GLOB_ENTRIES_MAX);
         fs::File::create(lists.join("one more")).unwrap();
-        assert!(matches!(store.glob("lists/*"), Err(ReadError::Unreadable(_))));
+        assert!(matches!(globbed(&store, "lists/*"), Err(ReadError::Unreadable(_))));
     }
 
     #[test]
-    fn stars_fit_as_in_a_shell() {
-        for (pattern, name, expected) in [
-            ("*", "a", true),
-            ("*", "", true),
-            ("a*b*c", "aXbYbZc", true),
-            ("a*b*c", "aXbYbZ", false),
-            ("?", "\u{e9}", true),
-            ("?", "", false),
-            ("*.wall", ".x.wall", false),
-            (".*", ".x", true),
-            ("**a", "ba", true),
-        ] {
-            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+    fn whoever_has_a_folder_stays_in_it_links_and_all() {
+        let (dir, store) = folder();
+        let root = dir.path().join("root");
+        fs::create_dir_all(root.join("alice/..1")).unwrap();
+        fs::create_dir(root.join("alice-2")).unwrap();
+        fs::write(root.join("lists/partners"), "secret").unwrap();
+        fs::write(root.join("alice-2/x"), "secret").unwrap();
+        fs::write(root.join("alice/..1/own"), "hers").unwrap();
+        symlink("..1", root.join("alice/..data")).unwrap();
+        symlink("..data/own", root.join("alice/own")).unwrap();
+        symlink("../lists/partners", root.join("alice/file")).unwrap();
+        symlink("../lists", root.join("alice/lists")).unwrap();
+        symlink(root.join("lists/partners"), root.join("alice/absolute")).unwrap();
+        symlink("file", root.join("alice/chain")).unwrap();
+        symlink("../alice-2/x", root.join("alice/prefix")).unwrap();
+        assert_eq!(&*store.read("alice/own", 99, "alice").unwrap(), b"hers");
+        assert_eq!(store.real("alice/own", "alice").unwrap(), "alice/..1/own");
+        for path in ["file", "lists/partners", "absolute", "chain", "prefix", "../a.wall"] {
+            let path = format!("alice/{path}");
+            assert_eq!(store.read(&path, 99, "alice"), Err(ReadError::Outside), "{path}");
+            assert!(!store.is_file(&path, "alice"), "{path}");
+            assert!(store.read(&path, 99, "").is_ok(), "the host may: {path}");
         }
-        let hard = format!("{}b", "*a".repeat(500));
-        assert!(!fits(&hard, &"a".repeat(5_000)));
-    }
-
-    #[test]
-    fn counting_order_is_total() {
-        let mut names = ["a10", "a9", "a", "b", "a009", "a9b", "10", "9", ""];
-        names.sort_by(|a, b| natural(a, b));
-        assert_eq!(names, ["", "9", "10", "a", "a009", "a9", "a9b", "a10", "b"]);
+        assert_eq!(store.list("alice/lists", "alice", 9), Err(ReadError::Outside));
+        // A folder that is itself a link leads where it leads, but not out of the root.
+        symlink("alice", root.join("moved")).unwrap();
+        symlink("..", root.join("out")).unwrap();
+        assert_eq!(&*store.read("moved/own", 99, "moved").unwrap(), b"hers");
+        assert_eq!(store.read("out/secret", 99, "out"), Err(ReadError::Outside));
     }
 }

@@ -1,12 +1,14 @@
 //! Watching the policy root for changes.
 //!
-//! Directories are watched and never files: editors save by renaming over, and Kubernetes swaps a
+//! Directories are watched and never files, and of those only the ones that the policy's files lie
+//! in or were looked for in, with those that lead there: what a member makes in her folder beside
+//! that costs no watch. Editors save by renaming over, and Kubernetes swaps a
 //! link two levels up, so a watch on a file is a watch on what it used to be. What changed is not
 //! looked at, only that something did; the reload reads and compares content. Whatever the
 //! notifications miss (an overflow on a network file system, a link above the root), the poll
 //! behind them finds.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -29,11 +31,18 @@ struct Real {
     inode: u64,
 }
 
-/// A watch over one folder, by the path that leads to it.
+/// Most folders that are watched; the poll has to do for those past it, which are members'.
+pub(crate) const WATCHES_MAX: usize = 32_768;
+
+/// A watch over one folder, by the path that leads to it, and over folders below it.
 #[derive(Debug)]
 pub(crate) struct Watch {
     root: PathBuf,
     real: Option<Real>,
+    /// The folders that are watched, with what tells whether another has their place.
+    followed: BTreeMap<PathBuf, Real>,
+    /// It was told that there is no watch for some.
+    told: bool,
     watcher: Option<RecommendedWatcher>,
     bell: Arc<Bell>,
 }
@@ -41,7 +50,9 @@ pub(crate) struct Watch {
 impl Watch {
     /// Watches `root`, which may be a link and may be missing for a while.
     pub(crate) fn new(root: &Path, bell: Arc<Bell>) -> Self {
-        let mut watch = Self { root: root.to_owned(), real: None, watcher: None, bell };
+        let root = root.to_owned();
+        let followed = BTreeMap::new();
+        let mut watch = Self { root, real: None, followed, told: false, watcher: None, bell };
         watch.renew();
         watch
     }
@@ -54,6 +65,7 @@ impl Watch {
         }
         // Two watchers for a moment rather than none.
         let made = self.make(real.as_ref());
+        self.followed.clear();
         self.watcher = match made {
             Ok(watcher) => Some(watcher),
             Err(error) => {
@@ -66,6 +78,44 @@ impl Watch {
         self.real = real;
     }
 
+    /// Watches these folders and no others, as far as they lie in the root; says whether one was
+    /// not watched before.
+    pub(crate) fn follow(&mut self, folders: &[PathBuf]) -> bool {
+        let (Some(root), Some(watcher)) = (&self.real, &mut self.watcher) else { return false };
+        let inside =
+            folders.iter().filter(|folder| folder.starts_with(&root.path) && **folder != root.path);
+        let wanted: BTreeMap<PathBuf, Real> = inside
+            .take(WATCHES_MAX)
+            .filter_map(|folder| Some((folder.clone(), real(folder)?)))
+            .collect();
+        let gone = |(path, was): &(&PathBuf, &Real)| wanted.get(*path) != Some(*was);
+        let gone: Vec<PathBuf> =
+            self.followed.iter().filter(gone).map(|(path, _)| path.clone()).collect();
+        for path in gone {
+            self.followed.remove(&path);
+            // Of a folder that is gone there is no watch left to take away.
+            let _is_gone = watcher.unwatch(&path);
+        }
+        let mut is_new = false;
+        for (path, real) in wanted {
+            if self.followed.contains_key(&path) {
+                continue;
+            }
+            match watcher.watch(&path, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.followed.insert(path, real);
+                    is_new = true;
+                }
+                Err(error) if !self.told => {
+                    self.told = true;
+                    log::warn!("a folder is not watched, only looked at now and then: {error}");
+                }
+                Err(_) => {}
+            }
+        }
+        is_new
+    }
+
     fn make(&self, real: Option<&Real>) -> notify::Result<RecommendedWatcher> {
         let mut filter = Filter { bell: self.bell.clone(), ..Filter::of(&self.root, real) };
         // Links are not followed: one that points out of the root would have us watch what no
@@ -73,7 +123,7 @@ impl Watch {
         let config = Config::default().with_follow_symlinks(false);
         let mut watcher = RecommendedWatcher::new(move |event| filter.take(event), config)?;
         if let Some(real) = real {
-            watcher.watch(&real.path, RecursiveMode::Recursive)?;
+            watcher.watch(&real.path, RecursiveMode::NonRecursive)?;
         }
         // The folder above tells when the root itself is swapped; where we may not watch it, the
         // poll has to do.
@@ -186,7 +236,9 @@ mod tests {
         fs::create_dir_all(root.join("lists")).unwrap();
         fs::write(root.join("a.wall"), "1").unwrap();
         let bell = Arc::new(Bell::default());
-        let _watch = Watch::new(&root, bell.clone());
+        let mut watch = Watch::new(&root, bell.clone());
+        assert!(watch.follow(&[root.clone(), root.join("lists")]));
+        assert!(!watch.follow(&[root.join("lists")]));
         quiet(&bell);
         fs::read(root.join("a.wall")).unwrap();
         assert_eq!(bell.wait(Duration::from_millis(100)).unwrap().cause, Cause::Poll);
@@ -202,12 +254,36 @@ mod tests {
         noticed(&bell, "a removal");
         fs::create_dir(root.join("new")).unwrap();
         noticed(&bell, "a new folder");
-        // The folder is watched some time after it was noticed, so one write may be too early.
-        let seen = (0..200).any(|n| {
-            fs::write(root.join("new/y"), n.to_string()).unwrap();
-            bell.wait(Duration::from_millis(100)).unwrap().cause == Cause::Change
-        });
-        assert!(seen, "a file in a new folder");
+        assert!(watch.follow(&[root.join("new"), root.join("lists")]));
+        fs::write(root.join("new/y"), "5").unwrap();
+        noticed(&bell, "a file in a new folder");
+    }
+
+    #[test]
+    fn folders_that_no_policy_looks_into_are_not_watched() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap().join("root");
+        for name in ["a", "b"] {
+            fs::create_dir_all(root.join(name)).unwrap();
+        }
+        let bell = Arc::new(Bell::default());
+        let mut watch = Watch::new(&root, bell.clone());
+        let outside = dir.path().to_owned();
+        assert!(watch.follow(&[root.join("a"), root.join("none"), outside]));
+        assert_eq!(watch.followed.keys().collect::<Vec<_>>(), [&root.join("a")]);
+        quiet(&bell);
+        fs::write(root.join("b/x"), "1").unwrap();
+        assert_eq!(bell.wait(Duration::from_millis(100)).unwrap().cause, Cause::Poll);
+        // One that is no longer looked into, and one that took another's place.
+        assert!(watch.follow(&[root.join("b")]));
+        fs::write(root.join("a/x"), "1").unwrap();
+        quiet(&bell);
+        fs::rename(root.join("b"), root.join("c")).unwrap();
+        fs::create_dir(root.join("b")).unwrap();
+        noticed(&bell, "another folder in its place");
+        assert!(watch.follow(&[root.join("b")]));
+        fs::write(root.join("b/x"), "1").unwrap();
+        noticed(&bell, "a write there");
     }
 
     #[test]

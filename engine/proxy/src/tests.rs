@@ -12,7 +12,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_proxy::http_proxy;
 use seawall_model::{Client, ClientUnits, DecisionRecord, Generation, Tick, VerdictKind};
 use seawall_ruleset::{
-    Handle, HostSettings, Live, Purpose, ReadError, Sandbox, SandboxLimits, Sources, Store,
+    Entry, Handle, HostSettings, Live, Purpose, ReadError, Sandbox, SandboxLimits, Sources, Store,
     Workshop,
 };
 use seawall_state::{Ring, Seed, State, Tally};
@@ -39,12 +39,16 @@ floor {
 struct OnePage(&'static str);
 
 impl Store for OnePage {
-    fn read(&self, _: &str, _: u64) -> Result<Vec<u8>, ReadError> {
-        Ok(self.0.as_bytes().to_vec())
+    fn read(&self, _: &str, _: u64, _: &str) -> Result<Arc<[u8]>, ReadError> {
+        Ok(self.0.as_bytes().into())
     }
 
-    fn glob(&self, _: &str) -> Result<Vec<String>, ReadError> {
+    fn list(&self, _: &str, _: &str, _: usize) -> Result<Vec<Entry>, ReadError> {
         Ok(Vec::new())
+    }
+
+    fn is_file(&self, _: &str, _: &str) -> bool {
+        true
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::assemble::{ListsBefore, Loaded, Member, too_large};
+use crate::assemble::{ListsBefore, Loaded, Member, Wrong, too_large};
 use crate::http::SCHEMA;
 use crate::lists::{ListFile, list_file};
 use crate::plan::{IndexSummary, Plan};
@@ -72,6 +72,8 @@ pub struct RuleSet {
     members: BTreeMap<Box<str>, Arc<Member>>,
     /// Members whose files have yet to be looked at.
     postponed: Vec<Box<str>>,
+    /// Members whose files are wrong.
+    wrong: BTreeMap<Box<str>, Arc<Wrong>>,
 }
 
 /// Kinds of key, by whether each site has its own and by what they are made of.
@@ -193,6 +195,7 @@ impl RuleSet {
             units,
             members: BTreeMap::new(),
             postponed: Vec::new(),
+            wrong: BTreeMap::new(),
             program,
         };
         rules.externs.extend(loaded.externs.iter().map(|(_, function)| function.clone()));
@@ -275,7 +278,11 @@ impl RuleSet {
 
     /// Ends the joining: members that did not join are left out, and `postponed` have their turn
     /// first next time.
-    pub(crate) fn joined(&mut self, postponed: Vec<Box<str>>) {
+    pub(crate) fn joined(
+        &mut self,
+        postponed: Vec<Box<str>>,
+        wrong: BTreeMap<Box<str>, Arc<Wrong>>,
+    ) {
         let out: Vec<Box<str>> = self
             .sources
             .members()
@@ -285,6 +292,12 @@ impl RuleSet {
             .collect();
         out.iter().for_each(|name| self.sources.without_member(name));
         self.postponed = postponed;
+        self.wrong = wrong;
+    }
+
+    /// What is wrong with a member's files, where it is.
+    pub(crate) fn wrong(&self, member: &str) -> Option<&Arc<Wrong>> {
+        self.wrong.get(member)
     }
 
     /// Members whose files have yet to be looked at.

@@ -66,7 +66,8 @@ impl Place {
     }
 
     fn job(&self, digest: Digest, is_members: bool) -> Job<'_> {
-        Job { bytes: &self.guest, digest, path: "a.wasm", is_members }
+        let member = is_members.then_some("ann");
+        Job { bytes: &self.guest, digest, path: "a.wasm", member }
     }
 
     fn ask(

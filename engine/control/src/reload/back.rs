@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use seawall_model::Tick;
 
-use super::{AGAIN_MS, Forge, Lift, Occasion, READS_MAX, Reloader};
+use super::{AGAIN_MS, Forge, Lift, Occasion, Patience, READS_MAX, Reloader};
 use crate::bell::{Pause, Wish};
 use crate::board::Past;
 use crate::history::Aside;
@@ -74,8 +74,8 @@ impl<F: Forge> Reloader<F> {
 
     /// What the files on the disk hold at the moment, as far as they come to rest.
     fn on_disk(&mut self) -> Option<[u8; 32]> {
-        for _ in 0..READS_MAX {
-            if let Ok(draft) = self.forge.gather() {
+        for read in 0..READS_MAX {
+            if let Ok(draft) = self.forge.gather(Patience::of(read)) {
                 return Some(self.forge.content(&draft));
             }
             if self.bell.pause(AGAIN_MS) == Pause::Stopped {

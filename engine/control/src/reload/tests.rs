@@ -29,7 +29,7 @@ impl Forge for Toy {
     type Draft = String;
     type Ready = String;
 
-    fn gather(&mut self) -> Result<String, Unsettled> {
+    fn gather(&mut self, _: Patience) -> Result<String, Unsettled> {
         match disk::read(&self.file, 1 << 20) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
             Err(DiskError::Changing) => Err(Unsettled),
@@ -312,7 +312,7 @@ impl Forge for Restless {
     type Draft = u8;
     type Ready = ();
 
-    fn gather(&mut self) -> Result<u8, Unsettled> {
+    fn gather(&mut self, _: Patience) -> Result<u8, Unsettled> {
         self.0 = self.0.wrapping_add(1);
         if self.0.is_multiple_of(3) { Err(Unsettled) } else { Ok(self.0) }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use seawall_policy::check::{HostPolicy, Page};
+use seawall_policy::code::Code;
 use seawall_policy::diagnostic::{Diagnostic, FileId, Files, tidy};
 use seawall_policy::outline::Outline;
 use seawall_policy::part::Part;
@@ -68,6 +69,15 @@ impl Member {
     }
 }
 
+/// A member's files that were wrong, so that they need not be looked at again while they are.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    made: Made,
+    /// All of the host's files: its lists may decide how her tests end.
+    host: [u8; 32],
+    pub(crate) diagnostics: Vec<report::Diagnostic>,
+}
+
 /// What members' parts are made with.
 pub(crate) struct Bench<'b> {
     pub(crate) workshop: &'b Workshop,
@@ -77,6 +87,8 @@ pub(crate) struct Bench<'b> {
     pub(crate) purpose: super::Purpose,
     /// Digest of the host's policy texts and of whatever else decides how hers are read.
     pub(crate) host_digest: [u8; 32],
+    /// The same of all of the host's files.
+    pub(crate) whole_host: [u8; 32],
     pub(crate) made: Components,
 }
 
@@ -130,6 +142,26 @@ impl Bench<'_> {
             remarks,
         };
         (policy, Ok(member))
+    }
+
+    /// What was wrong with her files at the last time, where they are the very same. What may come
+    /// out otherwise by itself is not known: a component that is being compiled.
+    pub(crate) fn same_wrong(&self, sources: &MemberSources) -> Option<Arc<Wrong>> {
+        let wrong = self.previous?.wrong(sources.name())?;
+        let made = Made { host: self.host_digest, hers: sources.digest() };
+        (wrong.made == made && wrong.host == self.whole_host).then(|| Arc::clone(wrong))
+    }
+
+    /// What is wrong with her files, to be known at the next time.
+    pub(crate) fn wrong(
+        &self,
+        sources: &MemberSources,
+        diagnostics: &[report::Diagnostic],
+    ) -> Option<Arc<Wrong>> {
+        let lasts = diagnostics.iter().all(|d| d.code != Code::Component.as_str());
+        let made = Made { host: self.host_digest, hers: sources.digest() };
+        let diagnostics = diagnostics.to_vec();
+        lasts.then(|| Arc::new(Wrong { made, host: self.whole_host, diagnostics }))
     }
 
     /// Where the host names her.

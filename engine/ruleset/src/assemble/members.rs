@@ -4,7 +4,7 @@
 //! the host's or does not, and then the next member's turn comes. So it always ends, and always with
 //! the host's policy.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use seawall_model::HostPattern;
@@ -15,7 +15,7 @@ use seawall_policy::span::Span;
 use seawall_policy::syntax::ast::Item;
 
 use super::budget::{Effort, Left};
-use super::member::{Bench, Member};
+use super::member::{Bench, Member, Wrong};
 use super::{Assembly, Before};
 use crate::cases::TestOutcome;
 use crate::http::SCHEMA;
@@ -74,6 +74,7 @@ pub(super) struct Joining<'b> {
     remarks: Vec<report::Diagnostic>,
     tests: Vec<TestOutcome>,
     postponed: Vec<Box<str>>,
+    wrong: BTreeMap<Box<str>, Arc<Wrong>>,
     room: Room,
 }
 
@@ -102,6 +103,7 @@ impl<'b> Joining<'b> {
             remarks: Vec::new(),
             tests: Vec::new(),
             postponed: Vec::new(),
+            wrong: BTreeMap::new(),
             room: Room { counter_bytes, hosts: HashSet::new() },
         }
     }
@@ -163,6 +165,11 @@ impl<'b> Joining<'b> {
         if let Some(same) = self.bench.same(sources) {
             return (policy, Made::Part(same));
         }
+        if let Some(same) = self.bench.same_wrong(sources) {
+            let diagnostics = same.diagnostics.clone();
+            self.wrong.insert(sources.name().into(), same);
+            return (policy, Made::Wrong(diagnostics));
+        }
         if sources.is_unsettled() {
             let why = "her files keep changing while they are read";
             return (policy, Made::Wrong(vec![self.at_entry(Code::SourceMissing, entry, why)]));
@@ -173,7 +180,7 @@ impl<'b> Joining<'b> {
         let (policy, compiled) = self.compiled(policy, sources, entry);
         let part = match compiled {
             Ok(part) => part,
-            Err(wrong) => return (policy, Made::Wrong(wrong)),
+            Err(wrong) => return (policy, self.is_wrong(sources, wrong)),
         };
         self.remarks.extend(part.remarks.iter().cloned());
         let outcomes = self.tested(&part);
@@ -187,10 +194,16 @@ impl<'b> Joining<'b> {
             .map(report::Diagnostic::failed_test)
             .collect();
         if hers && !failed.is_empty() {
-            return (policy, Made::Wrong(failed));
+            return (policy, self.is_wrong(sources, failed));
         }
         self.tests.extend(outcomes);
         (policy, Made::Part(Arc::new(part)))
+    }
+
+    fn is_wrong(&mut self, sources: &MemberSources, why: Vec<report::Diagnostic>) -> Made {
+        let known = self.bench.wrong(sources, &why);
+        self.wrong.extend(known.map(|known| (Box::from(sources.name()), known)));
+        Made::Wrong(why)
     }
 
     fn compiled(
@@ -276,7 +289,7 @@ impl<'b> Joining<'b> {
 
     /// Puts the parts behind the host's.
     pub(super) fn finish(self, mut tests: Vec<TestOutcome>) -> Assembly {
-        let Self { rules, parts, mut states, remarks, tests: hers, postponed, .. } = self;
+        let Self { rules, parts, mut states, remarks, tests: hers, postponed, wrong, .. } = self;
         let rules = rules.map(|mut rules| {
             for part in parts {
                 if let Err(why) = rules.join(&part) {
@@ -287,7 +300,7 @@ impl<'b> Joining<'b> {
                     });
                 }
             }
-            rules.joined(postponed.clone());
+            rules.joined(postponed.clone(), wrong);
             rules
         });
         tests.extend(hers);

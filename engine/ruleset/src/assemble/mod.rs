@@ -31,6 +31,7 @@ use seawall_wasm::Sandbox;
 
 pub use budget::{Effort, MEMBERS_COMPILE_BYTES_MAX, MEMBERS_TEST_REQUESTS_MAX, START_EFFORTS};
 pub(crate) use loading::{ListsBefore, Loaded, Loading};
+pub(crate) use member::Wrong;
 pub use member::{MEMBER_COMPLAINTS_MAX, Member};
 pub(crate) use members::entry;
 pub use members::{MemberPart, MemberState};
@@ -186,6 +187,7 @@ impl Workshop {
             previous: before.rules,
             purpose,
             host_digest: self.host_digest(sources, purpose),
+            whole_host: sources.host_digest(),
             made: HashMap::new(),
         };
         let mut files = host.files.clone();

@@ -23,7 +23,8 @@ list drop: cidr = file "lists/drop.txt" max 100
 let slow = 5/1m
 track seen { where path starts_with "/x" count requests per client over 10s keys 1k }
 track sites { count requests per site.name over 10s keys 100 }
-level attack { enter when count(seen) > 100 leave after 1m }
+track all { count requests over 10s }
+level attack { enter when count(all) > 100000 leave after 1m }
 tenant mallory {
   hosts { "mallory.example", "*.mallory.example" }
   may { allow, block, drop, ban, throttle, tag, score, log, limit, track, list, test, extern, rule }
@@ -216,7 +217,8 @@ fn says(rules: &RuleSet) -> Vec<String> {
     let entries = rules.outline().entries().iter();
     let entries = entries.filter(|entry| entry.kind == "tenant" || !hers(&entry.name));
     let mut all: Vec<String> = entries
-        .filter(|entry| !(entry.kind == "test" && !THEIRS.contains(&&*entry.name)))
+        // A test says whose it is by its file alone, which its outcome tells.
+        .filter(|entry| entry.kind != "test")
         .map(|entry| format!("{} {} {}", entry.kind, entry.name, entry.text()))
         .collect();
     let specs = rules.counter_specs().iter().filter(|spec| !hers(&spec.name));
@@ -227,8 +229,6 @@ fn says(rules: &RuleSet) -> Vec<String> {
     }
     all
 }
-
-const THEIRS: [&str; 2] = ["the floor holds", "his own"];
 
 fn tests(assembly: &Assembly) -> Vec<TestOutcome> {
     let theirs = assembly.tests.iter().filter(|test| !test.file.contains("mallory"));
@@ -243,7 +243,7 @@ fn texts() -> u64 {
 fn nothing_that_a_member_writes_changes_what_is_not_hers() {
     let workshop = workshop();
     let plain = made(&workshop, &base().with("members/mallory/m.wall", "policy 1\n"), None);
-    assert!(plain.members.is_empty(), "{:#?}", plain.members);
+    assert!(plain.members.is_empty() && plain.rules.is_some(), "{:#?}", plain.everything());
     let outcomes = tests(&plain);
     let (host, bob) = (outcomes.iter().any(|t| &*t.file == "root.wall"), outcomes.len());
     assert!(host && bob == 2 && outcomes.iter().all(|test| test.passed), "{outcomes:?}");

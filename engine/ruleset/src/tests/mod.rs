@@ -440,7 +440,7 @@ fn member(text: &str) -> Vec<String> {
         .with("m/a.wall", format!("policy 1\n{text}"));
     let assembly = assemble_all(&store, Purpose::Run, None);
     let mut found: Vec<String> = assembly
-        .diagnostics
+        .everything()
         .iter()
         .filter(|d| d.severity != Severity::Note)
         .map(|d| format!("{}:{}:{} {}", d.file, d.line, d.column, d.code))

@@ -146,7 +146,10 @@ impl Check {
             Severity::Warning => self.strict,
             Severity::Note => false,
         };
+        // A server would load it all the same: a member's mistake refuses her part alone.
+        let hers = self.strict || self.aim != Some(Aim::Run);
         built.rules.is_none()
+            || (hers && !built.members.is_empty())
             || built.diagnostics.iter().any(counts)
             || built.tests.iter().any(|test| !test.passed)
     }
@@ -155,10 +158,11 @@ impl Check {
 fn human(file: &Path, built: &Built, sources: &Sources) {
     let mut err = std::io::stderr();
     let style = if err.is_terminal() { Style::Colour } else { Style::Plain };
-    let _unwritten = write!(err, "{}", render(&built.diagnostics, sources, style));
+    let everything = built.everything();
+    let _unwritten = write!(err, "{}", render(&everything, sources, style));
     let failed: Vec<_> = built.tests.iter().filter(|test| !test.passed).collect();
     failed.iter().for_each(|test| tell(test_line(test)));
-    let count = |severity| built.diagnostics.iter().filter(|d| d.severity == severity).count();
+    let count = |severity| everything.iter().filter(|d| d.severity == severity).count();
     let counters = built.rules.as_ref().map_or(String::new(), |rules| {
         format!(", counters take {}", bytes_text(rules.counter_bytes()))
     });
@@ -170,6 +174,10 @@ fn human(file: &Path, built: &Built, sources: &Sources) {
         failed.len(),
         built.tests.len(),
     ));
+    if let (Some(_), false) = (&built.rules, built.members.is_empty()) {
+        let names: Vec<&str> = built.members.iter().map(|member| &*member.name).collect();
+        say(format!("  a server would load it without the files of: {}", names.join(", ")));
+    }
 }
 
 /// A line for each rule and limit.
@@ -182,7 +190,7 @@ fn costs(rules: &RuleSet) -> Vec<String> {
 fn as_json(file: &Path, built: &Built) -> Vec<Value> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut found: Vec<Value> = built
-        .diagnostics
+        .everything()
         .iter()
         .map(|d| {
             json!({

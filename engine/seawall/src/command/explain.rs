@@ -92,6 +92,9 @@ impl Explain {
             tell(render(&errors, &sources, Style::Plain).trim_end());
             return fail(Exit::Wrong, format!("{}: it has errors", self.policy.display()));
         };
+        for member in &built.members {
+            tell(format!("the files of {} have errors: explained without them", member.name));
+        }
         self.tell(rules, &question, now())
     }
 

@@ -28,7 +28,7 @@ pub(super) fn mend(file: &Path, loader: &Loader, purpose: Purpose) -> Result<Vec
     for _ in 0..ROUNDS_MAX {
         let sources = loader.gather_settled();
         let built = loader.build(&sources, purpose, None);
-        let changes = apply(&built.diagnostics, &sources);
+        let changes = apply(&built.everything(), &sources);
         if changes.is_empty() {
             break;
         }
@@ -210,7 +210,7 @@ mod tests {
         let loader =
             crate::policy::loader(&file, &crate::policy::Host::default(), clock()).unwrap();
         let sources = loader.gather_settled();
-        let said = loader.build(&sources, Purpose::Check, None).diagnostics;
+        let said = loader.build(&sources, Purpose::Check, None).everything();
         let one = said.first().unwrap();
         let patched = |fixes: &[Fix]| {
             let all: Vec<_> = fixes.iter().map(|fix| (one, fix)).collect();

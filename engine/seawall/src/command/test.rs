@@ -55,10 +55,16 @@ impl Test {
             policy::loader(file, host, clock()).map_err(|error| fail(Exit::Ours, error))?;
         let sources = loader.gather_settled();
         let built = loader.build(&sources, Purpose::Check, None);
-        let Some(rules) = &built.rules else {
-            let text = render(&built.diagnostics, &sources, Style::Plain);
+        if built.rules.is_none() || !built.members.is_empty() {
+            let text = render(&built.everything(), &sources, Style::Plain);
             let _unwritten = write!(std::io::stderr(), "{text}");
             count.unusable += 1;
+        }
+        for member in &built.members {
+            let file = file.display();
+            say(format!("{file}: the files of {} are not tested, they have errors", member.name));
+        }
+        let Some(rules) = &built.rules else {
             say(format!("{}: not tested, it has errors", file.display()));
             return Ok(());
         };

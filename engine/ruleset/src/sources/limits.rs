@@ -1,0 +1,140 @@
+//! How much may be read: for the host, for each member, for all members together.
+//!
+//! Nothing that a member's files name is taken from what the host may have, and nothing from what
+//! another member may have. The sum over all members is bounded, too, since the machine is one;
+//! where it is spent, the members whose entries stand later get the error.
+
+/// The most files that the host's part of a policy may reach.
+pub const FILES_MAX: usize = 2_000;
+/// The most bytes of a policy file (LANGUAGE §2).
+pub const POLICY_BYTES_MAX: u64 = 1 << 20;
+/// The most bytes of a list file: 10 million addresses.
+pub const LIST_BYTES_MAX: u64 = 256 << 20;
+/// The most bytes of a component: what a large one may have, which carries a language's runtime.
+pub const COMPONENT_BYTES_MAX: u64 = 32 << 20;
+/// The most bytes that the host's part of a policy may reach in all.
+pub const TOTAL_BYTES_MAX: u64 = 1 << 30;
+/// Most entries of one folder that are looked at for a pattern of the host, and most matches of one.
+pub const GLOB_ENTRIES_MAX: usize = 10_000;
+
+/// The most files that one member's files may name.
+pub const MEMBER_FILES_MAX: usize = 100;
+/// The most bytes of one member's policy files together.
+pub const MEMBER_POLICY_BYTES_MAX: u64 = 1 << 20;
+/// The most bytes of one member's list files together.
+pub const MEMBER_LIST_BYTES_MAX: u64 = 16 << 20;
+/// The most bytes of one member's components together, with their signatures.
+pub const MEMBER_COMPONENT_BYTES_MAX: u64 = 32 << 20;
+/// The most entries of folders that are looked at for all patterns of one member.
+pub const MEMBER_ENTRIES_MAX: usize = 2_000;
+/// The most folders that one member's files may lie in, which are as many that are watched.
+pub const MEMBER_FOLDERS_MAX: usize = 32;
+/// The most steps of comparing names with all patterns of one member: some 50 ms of work. A
+/// character compared is one step, a match is its path and [`STEPS_OF_MATCH`] more.
+pub const MEMBER_MATCH_STEPS_MAX: u64 = 10_000_000;
+/// The most bytes of all members' files together.
+pub const MEMBERS_BYTES_MAX: u64 = 512 << 20;
+
+/// What remembering a match costs beside its path.
+pub(super) const STEPS_OF_MATCH: u64 = 64;
+
+/// What a member has too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemberLimit {
+    /// [`MEMBER_FILES_MAX`]
+    Files,
+    /// [`MEMBER_POLICY_BYTES_MAX`]
+    PolicyBytes,
+    /// [`MEMBER_LIST_BYTES_MAX`]
+    ListBytes,
+    /// [`MEMBER_COMPONENT_BYTES_MAX`]
+    ComponentBytes,
+    /// [`MEMBER_ENTRIES_MAX`]
+    Entries,
+    /// [`MEMBER_FOLDERS_MAX`]
+    Folders,
+    /// [`MEMBER_MATCH_STEPS_MAX`]
+    MatchSteps,
+    /// [`MEMBERS_BYTES_MAX`]
+    AllMembersBytes,
+}
+
+impl std::fmt::Display for MemberLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Files => write!(f, "a member's files name at most {MEMBER_FILES_MAX} files"),
+            Self::PolicyBytes => {
+                write!(f, "a member's policy files have at most {MEMBER_POLICY_BYTES_MAX} bytes")
+            }
+            Self::ListBytes => {
+                write!(f, "a member's list files have at most {MEMBER_LIST_BYTES_MAX} bytes")
+            }
+            Self::ComponentBytes => {
+                write!(f, "a member's components have at most {MEMBER_COMPONENT_BYTES_MAX} bytes")
+            }
+            Self::Entries => write!(
+                f,
+                "at most {MEMBER_ENTRIES_MAX} entries of folders are looked at for a member's \
+                 patterns"
+            ),
+            Self::Folders => {
+                write!(f, "a member's files lie in at most {MEMBER_FOLDERS_MAX} folders")
+            }
+            Self::MatchSteps => {
+                f.write_str("a member's patterns take too long to compare with the names of files")
+            }
+            Self::AllMembersBytes => write!(
+                f,
+                "the files of all members have at most {MEMBERS_BYTES_MAX} bytes, and those before \
+                 have them"
+            ),
+        }
+    }
+}
+
+/// What may still be read for one owner.
+#[derive(Debug)]
+pub(super) struct Budget {
+    pub(super) files: usize,
+    pub(super) policy_bytes: u64,
+    pub(super) list_bytes: u64,
+    pub(super) component_bytes: u64,
+    /// Bytes of good copies of lists.
+    pub(super) kept_bytes: u64,
+    pub(super) total_bytes: u64,
+    pub(super) entries: usize,
+    pub(super) folders: usize,
+    pub(super) match_steps: u64,
+}
+
+impl Budget {
+    /// The host's: what one listing may have is bounded where it is made.
+    pub(super) const fn host() -> Self {
+        Self {
+            files: FILES_MAX,
+            policy_bytes: TOTAL_BYTES_MAX,
+            list_bytes: TOTAL_BYTES_MAX,
+            component_bytes: TOTAL_BYTES_MAX,
+            kept_bytes: TOTAL_BYTES_MAX,
+            total_bytes: TOTAL_BYTES_MAX,
+            entries: usize::MAX,
+            folders: usize::MAX,
+            match_steps: u64::MAX,
+        }
+    }
+
+    /// A member's, where all members have `total_bytes` left.
+    pub(super) const fn member(total_bytes: u64) -> Self {
+        Self {
+            files: MEMBER_FILES_MAX,
+            policy_bytes: MEMBER_POLICY_BYTES_MAX,
+            list_bytes: MEMBER_LIST_BYTES_MAX,
+            component_bytes: MEMBER_COMPONENT_BYTES_MAX,
+            kept_bytes: MEMBER_LIST_BYTES_MAX,
+            total_bytes,
+            entries: MEMBER_ENTRIES_MAX,
+            folders: MEMBER_FOLDERS_MAX,
+            match_steps: MEMBER_MATCH_STEPS_MAX,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What a policy file names, remembered by the digest of its text.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use seawall_policy::diagnostic::FileId;
+use seawall_policy::syntax::ast::{Decl, Item, ListSource, Literal, Stmt};
+use seawall_policy::syntax::parse::parse;
+
+/// Something that a policy file names.
+#[derive(Debug)]
+pub(super) enum Named {
+    Include(Box<str>),
+    List { name: Box<str>, path: Box<str> },
+    Component(Box<str>),
+    Tenant { name: Box<str>, grants: Arc<[Box<str>]>, file: Option<Box<str>> },
+}
+
+/// What the policy files of the last reading name: a text that did not change is not parsed again.
+#[derive(Debug, Default)]
+pub struct Memo {
+    names: HashMap<[u8; 32], Arc<[Named]>>,
+    /// Those of the reading under way.
+    used: HashMap<[u8; 32], Arc<[Named]>>,
+}
+
+impl Memo {
+    /// What the text `bytes` names, in the order in which it stands there.
+    pub(super) fn names(&mut self, digest: [u8; 32], bytes: &[u8]) -> Arc<[Named]> {
+        let known = self.used.get(&digest).or_else(|| self.names.get(&digest)).cloned();
+        let names = known.unwrap_or_else(|| names(bytes));
+        self.used.insert(digest, Arc::clone(&names));
+        names
+    }
+
+    /// A reading is over: what it did not come by is forgotten.
+    pub(super) fn settle(&mut self) {
+        self.names = std::mem::take(&mut self.used);
+    }
+}
+
+fn names(bytes: &[u8]) -> Arc<[Named]> {
+    let (tree, _) = parse(FileId::default(), bytes);
+    let mut names = Vec::new();
+    for item in &tree.items {
+        match item {
+            Item::Include(pattern) => names.push(Named::Include(pattern.node.clone())),
+            Item::Tenant(tenant) => {
+                let granted = tenant.may.iter().flat_map(|may| &may.node);
+                names.push(Named::Tenant {
+                    name: tenant.name.node.clone(),
+                    grants: granted.filter_map(|word| word_of(&word.node)).collect(),
+                    file: tenant.file.as_ref().map(|path| path.node.clone()),
+                });
+            }
+            Item::Extern(item) => {
+                names.extend(item.module.iter().map(|path| Named::Component(path.node.clone())));
+            }
+            Item::Decl(decl) => decl_names(decl, &mut names),
+            Item::Layer(layer) => stmt_names(&layer.stmts, &mut names),
+            Item::Site(site) => stmt_names(&site.stmts, &mut names),
+            Item::Level(_) | Item::Test(_) => {}
+        }
+    }
+    names.into()
+}
+
+fn word_of(literal: &Literal) -> Option<Box<str>> {
+    match literal {
+        Literal::Str(bytes) => Some(String::from_utf8_lossy(bytes).into()),
+        Literal::Word(word) => Some(word.clone()),
+        _ => None,
+    }
+}
+
+fn stmt_names(stmts: &[Stmt], names: &mut Vec<Named>) {
+    for stmt in stmts {
+        match stmt {
+            Stmt::Decl(decl) => decl_names(decl, names),
+            Stmt::Under(under) => stmt_names(&under.stmts, names),
+            _ => {}
+        }
+    }
+}
+
+fn decl_names(decl: &Decl, names: &mut Vec<Named>) {
+    if let Decl::List(list) = decl
+        && let ListSource::File { path, .. } = &list.source
+    {
+        let (name, path) = (list.name.node.clone(), path.node.clone());
+        names.push(Named::List { name, path });
+    }
+}
