@@ -64,6 +64,8 @@ struct Walk<'w> {
     budget: Budget,
     reached: Reached,
     tenants: Vec<Tenant>,
+    /// Policy files that were come by already.
+    followed: BTreeSet<String>,
     /// Folders whose entries are counted already.
     listed: BTreeSet<String>,
     /// What is known of matches.
@@ -135,6 +137,7 @@ impl<'w> Walk<'w> {
             budget,
             reached: Reached::default(),
             tenants: Vec::new(),
+            followed: BTreeSet::new(),
             listed: BTreeSet::new(),
             matches: HashMap::new(),
             others: Vec::new(),
@@ -151,10 +154,18 @@ impl<'w> Walk<'w> {
         while let Some(step) = steps.pop() {
             match step {
                 Step::Policy(path) => {
-                    if !self.reached.policies.insert(path.clone()) {
+                    if !self.followed.insert(path.clone()) {
                         continue;
                     }
                     self.read(&path, Want::Policy);
+                    // Naming what is somebody else's does not make it a policy file of hers.
+                    let read = self.reached.files.get(&path);
+                    if !matches!(
+                        read,
+                        Some(Err(ReadError::Owned { .. } | ReadError::OutsideFolder { .. }))
+                    ) {
+                        self.reached.policies.insert(path.clone());
+                    }
                     let Some(bytes) = self.reached.held(&path) else { continue };
                     let digest = self.reached.sha256(&path).unwrap_or_default();
                     let names = self.memo.names(digest, &bytes);

@@ -21,6 +21,10 @@ mod owners;
 mod pattern;
 mod reached;
 mod store;
+#[cfg(test)]
+mod storm;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -239,10 +243,10 @@ impl Sources {
         if self.host.is_policy(path) {
             return None;
         }
-        let hers = |member: &&MemberSources| {
-            member.reached.is_policy(path) || member.file.as_deref() == Ok(path)
-        };
-        self.members.iter().find(hers).map(|member| &*member.name)
+        let claimed = |member: &&MemberSources| member.file.as_deref() == Ok(path);
+        let reaches = |member: &&MemberSources| member.reached.is_policy(path);
+        let owner = self.members.iter().find(claimed);
+        owner.or_else(|| self.members.iter().find(reaches)).map(|member| &*member.name)
     }
 
     /// Whether a policy file is a member's.
