@@ -144,6 +144,7 @@ impl<'g> Builder<'g> {
         self.settle_quotas();
         self.find_unreachable();
         self.build_cases(pages);
+        self.forget_used();
         self.member_pages = false;
         self.names.end_member();
         self.atoms.end_member();

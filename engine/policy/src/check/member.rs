@@ -57,7 +57,24 @@ pub(super) struct Tenant {
     place: Option<(crate::diagnostic::FileId, Span)>,
 }
 
+impl Tenant {
+    /// As the host's entry alone makes her.
+    fn begin_again(&mut self) {
+        self.rules_used = 0;
+        self.counters.clear();
+        self.place = None;
+    }
+}
+
 impl Builder<'_> {
+    /// Forgets what the member used whose pages were compiled.
+    pub(super) fn forget_used(&mut self) {
+        self.regexes.remove(&self.member);
+        if let Some(tenant) = self.tenant() {
+            tenant.begin_again();
+        }
+    }
+
     /// Files a member.
     pub(super) fn declare_tenant(&mut self, tenant: &ast::Tenant) {
         if !self.claim_full("tenant", &tenant.name.node, tenant.name.span) {
