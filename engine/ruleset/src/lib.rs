@@ -6,6 +6,7 @@
 
 mod answer;
 mod assemble;
+mod budget;
 mod cases;
 mod compiler;
 mod context;
@@ -32,7 +33,8 @@ mod trust;
 pub use assemble::{
     Assembly, HostSettings, INCLUDE_DEPTH_MAX, MemberPart, MemberState, SiteHosts, Workshop,
 };
-pub use cases::TestOutcome;
+pub use budget::{MEMBER_TEST_LOOKS_MAX, REHEARSAL_REQUESTS_MAX, Whose};
+pub use cases::{Rehearsed, TestOutcome};
 pub use compiler::{Compiler, InProcess, Job};
 pub use costs::CostLine;
 pub use decide::{Fate, Observer};
