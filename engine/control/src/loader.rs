@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use seawall_model::{Now, Tick};
+use seawall_model::{Now, Tick, shown};
 use seawall_ruleset::{
     Assembly, Diagnostic, KeptList, MemberPart, MemberState, Purpose, ReadError, RuleSet, Sandbox,
     Severity, Sources, Store, Style, TestOutcome, Workshop, render,
@@ -264,7 +264,7 @@ fn member_lines(member: &MemberState) -> Vec<String> {
         MemberPart::Kept => "the last good part stays in force",
         MemberPart::Absent => "the host's layers alone are in force",
     };
-    let head = format!("member {}: {instead}", member.name);
+    let head = format!("member {}: {instead}", shown::one_line(&member.name));
     std::iter::once(head).chain(member.diagnostics.iter().map(Diagnostic::one_line)).collect()
 }
 
@@ -272,7 +272,8 @@ fn member_lines(member: &MemberState) -> Vec<String> {
 #[must_use]
 pub fn test_line(test: &TestOutcome) -> String {
     let TestOutcome { name, file, line, column, says, .. } = test;
-    format!("{file}:{line}:{column}: test `{name}` fails: {says}")
+    let text = format!("{file}:{line}:{column}: test `{name}` fails: {says}");
+    shown::one_line(&text).into_owned()
 }
 
 fn complaint(of: &Diagnostic) -> Complaint {
@@ -291,7 +292,7 @@ fn failure(of: &TestOutcome) -> Complaint {
         line: of.line,
         column: of.column,
         code: TEST_CODE.to_owned(),
-        message: format!("test `{}` fails: {}", of.name, of.says),
+        message: shown::one_line(&format!("test `{}` fails: {}", of.name, of.says)).into_owned(),
     }
 }
 

@@ -14,9 +14,7 @@ use seawall_policy::program::{Level, LevelId, Scope};
 use seawall_policy::span::Span;
 use seawall_state::{CounterSpec, Seed, State};
 
-use crate::budget::{
-    Budget, MEMBER_TEST_LOOKS_MAX, REHEARSAL_REQUESTS_MAX, Stop, Whose,
-};
+use crate::budget::{Budget, MEMBER_TEST_LOOKS_MAX, REHEARSAL_REQUESTS_MAX, Stop, Whose};
 use crate::context::{Given, Judging};
 use crate::decide::Observer;
 use crate::explain::Trace;
@@ -205,6 +203,13 @@ impl RuleSet {
                 let site = self.program.sites.get(site as usize);
                 site.is_none_or(|site| site.tenant.as_ref() != Some(tenant))
             }
+            (Some(tenant), Scope::Tenant(_)) => {
+                let mut hers = self.program.sites.iter();
+                !hers.any(|site| {
+                    site.tenant.as_ref() == Some(tenant)
+                        && site.number.map(Scope::Tenant) == Some(scope)
+                })
+            }
             _ => false,
         };
         let specs = self.counter_specs().iter().zip(&self.program.counters);
@@ -380,11 +385,7 @@ impl<'r, O: Observer> Run<'r, O> {
             cpu_percent: None,
         };
         let level = self.case.level.unwrap_or(LevelId(self.state.level(&host)));
-        let given = Given {
-            lists: &self.case.lists,
-            withheld: self.withheld,
-            ..Given::at(level)
-        };
+        let given = Given { lists: &self.case.lists, withheld: self.withheld, ..Given::at(level) };
         let mut judging = Judging::new(self.rules, &facts, &self.state, self.now, given);
         judging.trace = self.trace;
         let decision = self.rules.decide_given(&mut judging, self.observer);

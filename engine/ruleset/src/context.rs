@@ -109,6 +109,10 @@ impl<'j> Judging<'j> {
         match scope {
             Scope::Host | Scope::PerSite => true,
             Scope::Member(layer) => self.site == usize::try_from(layer).ok(),
+            Scope::Tenant(_) => {
+                let site = self.site.and_then(|at| self.rules.program.sites.get(at));
+                site.and_then(|site| site.number).map(Scope::Tenant) == Some(scope)
+            }
         }
     }
 

@@ -214,13 +214,17 @@ impl RuleSet {
         let host = fold_host(authority.as_bytes()).ok();
         let at = host.and_then(|host| self.sites.find(&host).copied());
         let site = at.and_then(|at| self.program.sites.get(at));
-        let defaults = site.and_then(|site| site.defaults.as_ref());
+        let shared = &self.program.defaults;
+        let defaults: Vec<&Step> = match site.and_then(|site| site.defaults.as_ref()) {
+            None => shared.iter().collect(),
+            Some(adjusted) => adjusted.steps(shared).collect(),
+        };
         self.program
             .guarantee
             .iter()
             .chain(&self.program.floor)
             .chain(site.map(|site| &site.steps).into_iter().flatten())
-            .chain(defaults.unwrap_or(&self.program.defaults))
+            .chain(defaults)
             .collect()
     }
 }

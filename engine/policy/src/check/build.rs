@@ -50,6 +50,8 @@ pub(super) struct Builder<'g> {
     pub(super) tenants: Vec<Tenant>,
     /// What regular expressions have taken so far.
     pub(super) regexes: super::regexes::Spent,
+    /// How much of what members and the host may write is used.
+    pub(super) usage: super::quota::Usage,
     atoms: HashMap<String, AtomId>,
     operands: HashMap<String, OperandId>,
 }
@@ -69,6 +71,7 @@ impl<'g> Builder<'g> {
             member: None,
             tenants: Vec::new(),
             regexes: HashMap::new(),
+            usage: super::quota::Usage::default(),
             atoms: HashMap::new(),
             operands: HashMap::new(),
         }
@@ -164,6 +167,8 @@ impl<'g> Builder<'g> {
         let id = AtomId(number(self.program.atoms.len()));
         self.program.atoms.push(atom);
         self.atoms.insert(key, id);
+        // One condition may make so many that the end of its rule is too late.
+        self.weigh();
         id
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use seawall_model::{RuleId, VerdictKind, fold};
+use seawall_model::{HostPattern, RuleId, VerdictKind, fold};
 
 use super::build::Builder;
 use super::decl::text_of;
@@ -25,8 +25,11 @@ const ANSWER_BYTES_DEFAULT: u64 = 1_024;
 impl Builder<'_> {
     /// Builds a test.
     pub(super) fn build_case(&mut self, test: &Test) {
+        if !self.begins(test.name.span) {
+            return;
+        }
         self.may("test", test.name.span);
-        if !self.claim_full("test", &test.name.node, test.name.span) {
+        if !self.claim_full("test", &self.qualified(&test.name.node), test.name.span) {
             return;
         }
         let mut case = Case {
@@ -59,7 +62,11 @@ impl Builder<'_> {
         if !expects {
             self.missing(test.name.span, "a test", "expect", "say what must happen: `expect pass`");
         }
-        self.program.cases.push(case);
+        self.begins(test.name.span);
+        if self.note_case(&case) {
+            self.program.cases.push(case);
+        }
+        self.weigh();
     }
 
     fn case_step(&mut self, step: &Spanned<Step>, case: &mut Case) {
@@ -103,7 +110,8 @@ impl Builder<'_> {
         let full = self.resolve(&self.names.lists, &name.node);
         let Some((list, element)) = full.and_then(|full| self.names.lists.get(&full).copied())
         else {
-            let near = nearest(&name.node, self.names.lists.keys().map(|known| &**known));
+            let known = self.names.lists.keys().filter(|full| self.may_name(full));
+            let near = nearest(&name.node, known.map(|full| &**full));
             let help = near.map_or("declare it with `list`".to_owned(), |near| {
                 format!("did you mean `@{near}`?")
             });
@@ -122,16 +130,16 @@ impl Builder<'_> {
 
     /// A rule by its full name, or by the last part of it where only one ends so.
     fn rule_by_name(&mut self, name: &Name) -> Option<RuleId> {
-        if let Some(id) = self.names.rules.get(&name.node) {
+        let known = || self.names.rules.iter().filter(|(_, id)| self.may_name_rule(**id));
+        if let Some((_, id)) = known().find(|(full, _)| **full == name.node) {
             return Some(*id);
         }
         let tail = format!(".{}", name.node);
-        let mut ends = self.names.rules.iter().filter(|(full, _)| full.ends_with(&tail));
+        let mut ends = known().filter(|(full, _)| full.ends_with(&tail));
         if let (Some((_, id)), None) = (ends.next(), ends.next()) {
             return Some(*id);
         }
-        let near =
-            nearest(&name.node, self.names.rules.keys().map(|full| &**full)).map(String::from);
+        let near = nearest(&name.node, known().map(|(full, _)| &**full)).map(String::from);
         let mut diagnostic = Diagnostic::error(
             Code::UnknownRule,
             self.file,
@@ -144,6 +152,13 @@ impl Builder<'_> {
         };
         self.complain(diagnostic);
         None
+    }
+
+    /// Whether a test here may name a rule: the host's tests those of the host, a member's tests hers
+    /// too. So what a member calls her rules changes no other test, and is told to nobody else.
+    fn may_name_rule(&self, id: RuleId) -> bool {
+        let rule = self.program.rules.get(id.0 as usize);
+        rule.is_some_and(|rule| rule.member.is_none() || rule.member == self.member)
     }
 
     fn expected(&mut self, action: &Spanned<Action>) -> Option<Expected> {
@@ -202,6 +217,7 @@ impl Builder<'_> {
             );
             return None;
         };
+        self.own_authority(authority, url.span)?;
         let times = match &request.times {
             None => 1,
             Some(times) => self.in_range("times", times, 1, TIMES_MAX)?,
@@ -220,6 +236,22 @@ impl Builder<'_> {
         };
         self.props(&request.props, &mut built);
         Some(built)
+    }
+
+    /// Whether a test here may ask this host: a member's tests hers alone. What other sites answer
+    /// is no business of hers.
+    fn own_authority(&mut self, authority: &str, span: Span) -> Option<()> {
+        if self.member.is_none() {
+            return Some(());
+        }
+        let host = host_of(authority);
+        match HostPattern::parse(host) {
+            Ok(pattern) => self.own_host(&pattern, host, span).then_some(()),
+            Err(why) => {
+                self.error(Code::MemberHost, span, format!("`{host}` is no host: {why}"));
+                None
+            }
+        }
     }
 
     fn props(&mut self, props: &[Spanned<Prop>], request: &mut CaseRequest) {
@@ -285,6 +317,15 @@ impl Builder<'_> {
         let literal = Literal::Word(name.node.clone());
         self.word_code(id, &text_of(&literal)?, name.span)
     }
+}
+
+/// The host of an authority, without its port and without the final dot of a full name.
+fn host_of(authority: &str) -> &str {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 /// Zero stands for an argument that was left out.

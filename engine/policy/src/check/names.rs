@@ -153,17 +153,22 @@ impl Builder<'_> {
     /// The full form of a name that is used here: the member's own before the host's, and never
     /// that of another member.
     pub(super) fn resolve<T>(&self, table: &HashMap<Box<str>, T>, name: &str) -> Option<Box<str>> {
-        let Some(member) = &self.member else {
+        if self.member.is_none() {
             return table.contains_key(name).then(|| name.into());
-        };
+        }
         let own = self.qualified(name);
         if table.contains_key(&own) {
             return Some(own);
         }
-        let theirs = name.split_once('.').is_some_and(|(space, _)| {
-            space != &**member && self.tenants.iter().any(|tenant| *tenant.name == *space)
-        });
-        (!theirs && table.contains_key(name)).then(|| name.into())
+        (self.may_name(name) && table.contains_key(name)).then(|| name.into())
+    }
+
+    /// Whether a full name may be told here: no member hears what another calls her things.
+    pub(super) fn may_name(&self, full: &str) -> bool {
+        let is_below =
+            |space: &str| full.strip_prefix(space).is_some_and(|rest| rest.starts_with('.'));
+        let own = self.member.as_deref().is_some_and(is_below);
+        own || !self.tenants.iter().any(|tenant| is_below(&tenant.name))
     }
 
     /// Whether a name was declared, however badly: then what is wrong with it was said there, and

@@ -222,7 +222,8 @@ impl Builder<'_> {
         let named = self.given.schema.fields.iter().filter(|field| field.form == Form::Named);
         let own: Vec<&str> =
             FUNCTIONS.iter().map(|line| line.name).chain(named.map(|field| field.name)).collect();
-        let known = own.iter().copied().chain(externs.iter().map(|name| &**name));
+        let hers = externs.iter().filter(|name| self.may_name(name));
+        let known = own.iter().copied().chain(hers.map(|name| &**name));
         let mut diagnostic = Diagnostic::error(
             Code::UnknownFunction,
             self.file,
@@ -437,7 +438,8 @@ impl Builder<'_> {
         if self.is_declared("track", track) {
             return None;
         }
-        let near = nearest(track, self.names.tracks.keys().map(|name| &**name)).map(String::from);
+        let known = self.names.tracks.keys().filter(|name| self.may_name(name));
+        let near = nearest(track, known.map(|name| &**name)).map(String::from);
         let mut diagnostic = Diagnostic::error(
             Code::UnknownTrack,
             self.file,
@@ -470,6 +472,7 @@ impl Builder<'_> {
         self.names
             .lets
             .keys()
+            .filter(|name| self.may_name(name))
             .map(move |name| own.as_deref().and_then(|own| name.strip_prefix(own)).unwrap_or(name))
     }
 
