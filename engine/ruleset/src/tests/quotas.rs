@@ -349,8 +349,7 @@ fn what_a_member_writes_is_weighed_and_nothing_past_it_is_built() {
     };
     assert_eq!(says(&texts(60)).0, Vec::<String>::new());
     assert_eq!(says(&texts(80)).0, ["m/alice.wall M003"]);
-    let nets: Vec<String> =
-        (0..20_000).map(|n| format!("10.{}.{}.1", n / 256, n % 256)).collect();
+    let nets: Vec<String> = (0..20_000).map(|n| format!("10.{}.{}.1", n / 256, n % 256)).collect();
     let many = |n: usize| {
         let test = |n| format!("client.ip not in {{ x, 192.0.{n}.0/24 }}");
         let all: Vec<String> = (0..n).map(test).collect();

@@ -1,7 +1,5 @@
 //! `seawall reload`: have the running server read its policy again, and say what came of it.
 
-use std::io::Write;
-
 use clap::Args;
 use seawall_control::{Lifted, Outcome, ReloadOrder};
 

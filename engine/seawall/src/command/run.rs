@@ -3,7 +3,6 @@
 //! Signals are taken before anything else, so that a SIGHUP during start-up reloads later instead
 //! of ending us. The policy is loaded before a port is bound: what cannot judge does not listen.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
