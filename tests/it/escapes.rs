@@ -6,6 +6,9 @@ use seawall_tests::{Origin, ROOT, Ran, SITE, Setup, overwrite, wait_until};
 const EVIL: &str = "x\nseawall: generation 99 judges now (1 ms)\r\n\u{1b}[2J\u{1b}]0;owned\u{7}\
                     \u{9b}31m\u{7f}\u{202e}\u{2066}\u{200b}\u{2028}\u{61c}\u{feff}";
 
+/// So often a line is looked for before its cause is made again.
+const LOOKS_FOR_A_LINE: u32 = 150;
+
 /// The same without ends of lines, which a name in a policy file cannot hold.
 fn evil_word() -> String {
     EVIL.replace(['\n', '\r'], "")
@@ -81,10 +84,17 @@ fn what_a_member_writes_reaches_neither_terminal_nor_log_raw() {
     let root = format!("policies/{ROOT}");
     for (seen, text) in files() {
         let before = server.lines().len();
-        overwrite(&setup.policy("members/ann.wall"), &text);
         let told = |part: &str| server.lines().iter().skip(before).any(|line| line.contains(part));
-        wait_until("the mistake is told", || told("members/ann.wall"));
-        wait_until("its words are told", || told(seen));
+        // Written again now and then: the log leaves out what is too much for one second.
+        let (mut looks, mut again) = (0, String::new());
+        wait_until(&format!("the mistake is told: {text:?}"), || {
+            if looks % LOOKS_FOR_A_LINE == 0 {
+                again.push('\n');
+                overwrite(&setup.policy("members/ann.wall"), format!("{text}{again}"));
+            }
+            looks += 1;
+            told("members/ann.wall") && told(seen)
+        });
         for words in [
             vec!["check", &root],
             vec!["check", "--format", "json", &root],
@@ -109,7 +119,7 @@ fn what_is_in_force_is_shown_without_what_a_terminal_acts_on() {
     let setup = &server.setup;
     let note = quoted(EVIL);
     let rule = format!(
-        "rule a {{ when path == {note} or path == \"/a\" then tag {note} log {note} block 404 note {note} }}"
+        "rule a {{ when path == {note} or path == \"/a\" then tag {note}, log {note}, block 404 note {note} }}"
     );
     let mut text = format!("policy 1\nsite \"{SITE}\" {{ {rule} }}\n");
     text.push_str(&format!(
