@@ -26,6 +26,8 @@ mod config;
 mod corpus;
 /// Who may come in, and how: hosts, heads, connections.
 mod edge;
+/// What a member writes, and what a terminal makes of it.
+mod escapes;
 /// Policies that nobody would write.
 mod extremes;
 /// HTTP/2, and what may not be done with it.

@@ -198,7 +198,8 @@ impl Foundry {
         book.underway.insert(job.digest, (self.now)());
         drop(book);
         let (foundry, bytes): (_, Arc<[u8]>) = (self.clone(), job.bytes.into());
-        let (digest, lane, path) = (job.digest, usize::from(job.member.is_some()), job.path.to_owned());
+        let (digest, lane, path) =
+            (job.digest, usize::from(job.member.is_some()), job.path.to_owned());
         let name = name(sandbox, &digest);
         let work = move || foundry.work((digest, &bytes), lane, &path, name.as_deref());
         let started = std::thread::Builder::new().name("seawall-compile".into()).spawn(work);

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use seawall_model::{Now, Tick};
+use seawall_model::{Now, Tick, shown};
 use seawall_ruleset::{
-    Assembly, Before, Diagnostic, Effort, MemberPart, MemberState, Memo, Purpose, RuleSet, Sandbox, Severity,
-    Sources, Store, Style, TestOutcome, Workshop, render,
+    Assembly, Diagnostic, MemberPart, MemberState, Memo, Purpose, RuleSet, Sandbox, Severity,
+    Sources, Store, Style, Terms, TestOutcome, Workshop, render,
 };
 use seawall_state::CounterSpec;
 
@@ -105,7 +105,16 @@ impl Loader {
         let store = Recorder::new(inner, shelf);
         let ticker = Arc::new(Ticker::start(move || sandbox.raise_epoch())?);
         let memo = Arc::default();
-        Ok(Self { store: Arc::new(store), memo, root, make, now, ticker, foundry: None, rounds: Arc::default() })
+        Ok(Self {
+            store: Arc::new(store),
+            memo,
+            root,
+            make,
+            now,
+            ticker,
+            foundry: None,
+            rounds: Arc::default(),
+        })
     }
 
     /// The same with components compiled by a foundry, not in this process.
@@ -171,16 +180,13 @@ impl Loader {
         Built::of(assembly)
     }
 
-    /// The same for a server that runs `previous`, which is not kept waiting by what members save.
-    /// `good` gives a member's last good files where none are in force.
+    /// The same for a server, which is not kept waiting by what members save.
     #[must_use]
-    pub fn build_to_run(&self, sources: &Sources, before: Before<'_>) -> Built {
+    pub fn build_to_run(&self, sources: &Sources, terms: Terms<'_>) -> Built {
         // Where something serves already, it need not wait for a compiler.
-        let patience_ms = before.rules.map(|_| COMPILE_WAIT_MS);
-        let effort = if before.rules.is_some() { Effort::Reload } else { Effort::Start };
+        let patience_ms = terms.previous.map(|_| COMPILE_WAIT_MS);
         let workshop = self.workshop(patience_ms);
-        let mut built =
-            Built::of(workshop.assemble_within(sources, Purpose::Run, before, effort));
+        let mut built = Built::of(workshop.assemble_within(sources, Purpose::Run, terms));
         if built.postponed > 0 {
             // What is there has yet to be looked at: the same files are worth another reload.
             self.rounds.fetch_add(1, Relaxed);
@@ -302,7 +308,7 @@ fn member_lines(member: &MemberState) -> Vec<String> {
         MemberPart::Kept => "the last good part stays in force",
         MemberPart::Absent => "the host's layers alone are in force",
     };
-    let head = format!("member {}: {instead}", member.name);
+    let head = format!("member {}: {instead}", shown::one_line(&member.name));
     std::iter::once(head).chain(member.diagnostics.iter().map(Diagnostic::one_line)).collect()
 }
 
@@ -310,7 +316,8 @@ fn member_lines(member: &MemberState) -> Vec<String> {
 #[must_use]
 pub fn test_line(test: &TestOutcome) -> String {
     let TestOutcome { name, file, line, column, says, .. } = test;
-    format!("{file}:{line}:{column}: test `{name}` fails: {says}")
+    let text = format!("{file}:{line}:{column}: test `{name}` fails: {says}");
+    shown::one_line(&text).into_owned()
 }
 
 fn complaint(of: &Diagnostic) -> Complaint {
@@ -329,6 +336,6 @@ fn failure(of: &TestOutcome) -> Complaint {
         line: of.line,
         column: of.column,
         code: TEST_CODE.to_owned(),
-        message: format!("test `{}` fails: {}", of.name, of.says),
+        message: shown::one_line(&format!("test `{}` fails: {}", of.name, of.says)).into_owned(),
     }
 }

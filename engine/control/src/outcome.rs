@@ -3,6 +3,7 @@
 //! These are the wire forms of the admin socket: the CLI, a dashboard and a test read the same
 //! values, so they are plain data and know nothing of rulesets.
 
+use seawall_model::shown;
 use serde::{Deserialize, Serialize};
 
 use crate::carried::Carried;
@@ -65,7 +66,8 @@ pub struct Complaint {
 impl std::fmt::Display for Complaint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { file, line, column, code, message } = self;
-        write!(f, "{file}:{line}:{column}: {code}: {message}")
+        let text = format!("{file}:{line}:{column}: {code}: {message}");
+        f.write_str(&shown::one_line(&text))
     }
 }
 

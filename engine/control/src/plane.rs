@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use seawall_model::{Generation, Now, Tick};
-use seawall_ruleset::{Before, Handle, Live, RuleSet, Sources};
+use seawall_ruleset::{Effort, Handle, Live, RuleSet, Sources, Terms};
 use seawall_state::{Seed, Tally};
 use tokio::sync::oneshot;
 
@@ -181,7 +181,9 @@ impl First {
 /// served, as long as it can be made again.
 fn begin(loader: &Loader, archive: &Archive, index: &Index) -> Result<Beginning, Refusal> {
     let sources = loader.gather_settled();
-    let build = |sources: &Sources| loader.build_to_run(sources, Before::default()).judged(sources);
+    let build = |sources: &Sources| {
+        loader.build_to_run(sources, Terms::new(None, Effort::Start)).judged(sources)
+    };
     let on_disk = hexadecimal(&sources.digest());
     if let Some(aside) = index.aside.as_ref().filter(|aside| aside.content == on_disk) {
         let served = index.generations.iter().find(|past| past.generation == aside.serves);
@@ -578,7 +580,10 @@ impl Forge for PolicyForge {
 
     fn assemble(&mut self, draft: &Sources) -> Result<Self::Ready, Refusal> {
         let live = self.handle.load();
-        let judged = self.loader.build_to_run(draft, Some(&*live.rules).into()).judged(draft);
+        let judged = self
+            .loader
+            .build_to_run(draft, Terms::new(Some(&live.rules), Effort::Reload))
+            .judged(draft);
         if judged.is_err() {
             self.loader.running(&[&live.rules]);
         }

@@ -8,6 +8,7 @@ mod decision;
 mod facts;
 mod hosts;
 mod ids;
+pub mod shown;
 mod tick;
 
 pub use client::{AddrRange, Client, ClientKey, ClientUnits, Prefix, PrefixError, fold};

@@ -33,6 +33,18 @@ pub struct Case {
     pub steps: Vec<CaseStep>,
 }
 
+impl Case {
+    /// How many requests it sends.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        let sent = |step: &CaseStep| match step {
+            CaseStep::Request(request) => request.times,
+            _ => 0,
+        };
+        self.steps.iter().map(sent).fold(0, u64::saturating_add)
+    }
+}
+
 /// What is known of a client of a test.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GivenClient {

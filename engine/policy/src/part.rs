@@ -216,7 +216,7 @@ impl Move {
         };
         let scope = match counter.scope {
             Scope::Member(site) => Scope::Member(moved(site, self.host.sites, self.to.sites)),
-            Scope::Host | Scope::PerSite => counter.scope,
+            Scope::Host | Scope::PerSite | Scope::Tenant(_) => counter.scope,
         };
         Counter { counts, scope, per: self.operand_ids(&counter.per), ..counter.clone() }
     }
@@ -244,13 +244,13 @@ impl Move {
     }
 
     fn site(&self, site: &SiteLayer) -> SiteLayer {
-        let steps = |steps: &Vec<Step>| steps.iter().map(|step| self.step(step)).collect();
         SiteLayer {
             tenant: site.tenant.clone(),
+            number: site.number,
             space: site.space.clone(),
             hosts: site.hosts.clone(),
-            steps: steps(&site.steps),
-            defaults: site.defaults.as_ref().map(steps),
+            steps: site.steps.iter().map(|step| self.step(step)).collect(),
+            defaults: site.defaults.as_ref().map(|all| all.map(|step| self.step(step))),
             feeds: site.feeds.iter().map(|feed| self.feed(feed)).collect(),
         }
     }

@@ -317,6 +317,8 @@ pub enum Scope {
     PerSite,
     /// Those of one member layer.
     Member(u32),
+    /// Those of all layers of one member, by her number among the `tenant` entries.
+    Tenant(u32),
 }
 
 /// What a counter counts.
@@ -369,6 +371,8 @@ pub struct Feed {
 pub struct RuleInfo {
     /// The full name: `floor.drop-list`.
     pub name: Box<str>,
+    /// The member in whose files it stands.
+    pub member: Option<Box<str>>,
     /// The file where it stands.
     pub file: FileId,
     /// Its name there.
@@ -382,16 +386,80 @@ pub struct RuleInfo {
 pub struct SiteLayer {
     /// The member, where it is reached through a `tenant` entry.
     pub tenant: Option<Box<str>>,
+    /// Her number among the `tenant` entries.
+    pub number: Option<u32>,
     /// What its names begin with, and the space of its bans: the member, or the first host.
     pub space: Box<str>,
     /// The hosts that it is for.
     pub hosts: Vec<HostPattern>,
     /// In page order.
     pub steps: Vec<Step>,
-    /// `defaults`, as this member has adjusted them; `None` where they are as the host wrote them.
-    pub defaults: Option<Vec<Step>>,
+    /// What this member has changed of `defaults`; `None` where they are as the host wrote them.
+    pub defaults: Option<Adjusted>,
     /// When her tracks are fed: by requests to these hosts, and by no others.
     pub feeds: Vec<Feed>,
+}
+
+/// What a site has changed of `defaults`. All that it has not is the host's and is shared, so that
+/// a thousand `site` blocks with an `adjust` each do not hold a thousand copies.
+#[derive(Debug, Clone, Default)]
+pub struct Adjusted {
+    /// By place in `defaults`, in rising order, no place twice. A step that is disabled is none.
+    changed: Vec<(u32, Option<Step>)>,
+}
+
+impl Adjusted {
+    /// Changes the step at a place: `None` disables it.
+    pub fn set(&mut self, at: u32, step: Option<Step>) {
+        match self.changed.binary_search_by_key(&at, |(place, _)| *place) {
+            Ok(found) => {
+                if let Some(entry) = self.changed.get_mut(found) {
+                    entry.1 = step;
+                }
+            }
+            Err(before) => self.changed.insert(before, (at, step)),
+        }
+    }
+
+    /// The step at a place of `defaults`, as the site has it; none where it is disabled.
+    #[must_use]
+    pub fn step<'s>(&'s self, defaults: &'s [Step], at: usize) -> Option<&'s Step> {
+        let place = u32::try_from(at).unwrap_or(u32::MAX);
+        match self.changed.binary_search_by_key(&place, |(place, _)| *place) {
+            Ok(found) => self.changed.get(found)?.1.as_ref(),
+            Err(_) => defaults.get(at),
+        }
+    }
+
+    /// All steps, in page order.
+    pub fn steps<'s>(&'s self, defaults: &'s [Step]) -> impl Iterator<Item = &'s Step> {
+        (0..defaults.len()).filter_map(|at| self.step(defaults, at))
+    }
+
+    /// The same with each step that the site has of its own made another.
+    #[must_use]
+    pub fn map(&self, each: impl Fn(&Step) -> Step) -> Self {
+        let changed = self.changed.iter();
+        let changed = changed.map(|(at, step)| (*at, step.as_ref().map(&each)));
+        Self { changed: changed.collect() }
+    }
+
+    /// The steps that the site has of its own.
+    pub fn changed(&self) -> impl Iterator<Item = &Step> {
+        self.changed.iter().filter_map(|(_, step)| step.as_ref())
+    }
+
+    /// How many steps differ, disabled ones too.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.changed.len()
+    }
+
+    /// Whether nothing is changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changed.is_empty()
+    }
 }
 
 /// The decision table.

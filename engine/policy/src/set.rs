@@ -56,6 +56,23 @@ impl Set {
         }
     }
 
+    /// About how much memory its elements take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Strings(all) => {
+                let held = all.iter().map(|text| text.len()).fold(0, usize::saturating_add);
+                // A table of hashes is at most seven eighths full, and grows by doubling.
+                let slot = size_of::<Box<[u8]>>().saturating_add(1);
+                held.saturating_add(all.capacity().saturating_mul(slot))
+            }
+            Self::Ints(all) => all.capacity().saturating_mul(size_of::<i64>()),
+            Self::Nets(all) => size_of_val(&*all.v4)
+                .saturating_add(size_of_val(&*all.v6))
+                .saturating_add(size_of_val(&*all.first)),
+        }
+    }
+
     /// Whether it has none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

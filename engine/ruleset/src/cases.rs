@@ -3,20 +3,23 @@
 //! Each test starts with empty state at a fixed moment (LANGUAGE §3) and a fixed secret, so that it
 //! gives the same result on every machine and every day.
 
+use std::collections::BTreeMap;
+
 use seawall_model::{
     Answered, Client, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Pass, PassKind, Proto,
     Reason, Tick, Verdict, VerdictKind,
 };
 use seawall_policy::case::{Case, CaseRequest, CaseStep, Expected, GivenClient, GivenPass};
-use seawall_policy::program::LevelId;
+use seawall_policy::program::{Level, LevelId, Scope};
 use seawall_policy::span::Span;
 use seawall_state::{CounterSpec, Seed, State};
 
+use crate::budget::{Budget, MEMBER_TEST_LOOKS_MAX, REHEARSAL_REQUESTS_MAX, Stop, Whose};
 use crate::context::{Given, Judging};
 use crate::decide::Observer;
 use crate::explain::Trace;
 use crate::http::{fold_host, fold_path};
-use crate::ruleset::{Mark, RuleSet};
+use crate::ruleset::RuleSet;
 use crate::tick::{LEVEL_TICK_MS, Pulse};
 
 /// The secret of all tests. Nothing depends on it: keys do not collide.
@@ -37,6 +40,18 @@ pub struct TestOutcome {
     pub passed: bool,
     /// What was expected and what happened instead.
     pub says: String,
+    /// The member whose test it is; `None` for the host's own.
+    pub member: Option<Box<str>>,
+}
+
+/// How the tests that were asked for ended.
+#[derive(Debug, Default)]
+pub struct Rehearsed {
+    /// Those that came to their end, in the order of the policy.
+    pub outcomes: Vec<TestOutcome>,
+    /// Whose tests did not all come to their end, because no more was wanted or
+    /// [`REHEARSAL_REQUESTS_MAX`](crate::REHEARSAL_REQUESTS_MAX) was reached; the host is `None`.
+    pub unfinished: Vec<Option<Box<str>>>,
 }
 
 /// The header fields of a request of a test.
@@ -76,28 +91,101 @@ impl RuleSet {
     /// The same, and tells an observer what happens on the way.
     #[must_use]
     pub fn rehearse_observed<O: Observer>(&self, observer: &O) -> Vec<TestOutcome> {
-        self.program.cases.iter().map(|case| self.rehearse_one(case, observer)).collect()
+        self.rehearse_cases(Whose::EVERYBODY, (&|| true, u64::MAX), observer).outcomes
     }
 
-    /// Runs the tests that were put behind `mark`.
-    pub(crate) fn rehearse_since(&self, mark: &Mark) -> Vec<TestOutcome> {
-        let cases = self.program.cases.iter().skip(mark.lengths.cases);
-        cases.map(|case| self.rehearse_one(case, &())).collect()
+    /// Runs the tests of those who are meant, as long as `go_on` says so. It is asked before each
+    /// request.
+    #[must_use]
+    pub fn rehearse_within(&self, whose: Whose<'_>, go_on: &dyn Fn() -> bool) -> Rehearsed {
+        self.rehearse_cases(whose, (go_on, REHEARSAL_REQUESTS_MAX), &())
     }
 
-    fn rehearse_one<O: Observer>(&self, case: &Case, observer: &O) -> TestOutcome {
-        let mut run = Run::new(self, case, observer);
+    fn rehearse_cases<O: Observer>(
+        &self,
+        whose: Whose<'_>,
+        (go_on, mut room): (&dyn Fn() -> bool, u64),
+        observer: &O,
+    ) -> Rehearsed {
+        let mut groups: BTreeMap<Option<&str>, Vec<(usize, &Case)>> = BTreeMap::new();
+        for (at, case) in self.program.cases.iter().enumerate() {
+            if whose.means(case.tenant.as_deref()) {
+                groups.entry(case.tenant.as_deref()).or_default().push((at, case));
+            }
+        }
+        let mut ended: Vec<(usize, TestOutcome)> = Vec::new();
+        let mut unfinished = Vec::new();
+        // The host's come first: nobody's budget but theirs is behind them.
+        for (member, cases) in groups {
+            let asked = cases.iter().map(|(_, case)| case.requests());
+            let left = match member {
+                None => Some(room),
+                Some(_) => room.checked_sub(asked.fold(0, u64::saturating_add)),
+            };
+            let all = left.is_some_and(|left| {
+                room = left;
+                self.rehearse_group(member, &cases, (go_on, observer), &mut ended)
+            });
+            if !all {
+                unfinished.push(member.map(Box::from));
+            }
+        }
+        ended.sort_by_key(|(at, _)| *at);
+        Rehearsed { outcomes: ended.into_iter().map(|(_, outcome)| outcome).collect(), unfinished }
+    }
+
+    /// Runs the tests of one owner; whether all of them came to their end.
+    fn rehearse_group<O: Observer>(
+        &self,
+        member: Option<&str>,
+        cases: &[(usize, &Case)],
+        (go_on, observer): (&dyn Fn() -> bool, &O),
+        ended: &mut Vec<(usize, TestOutcome)>,
+    ) -> bool {
+        let budget = member.map_or_else(|| Budget::host(go_on), |_| Budget::member(go_on));
+        let withheld = member.map(|member| self.withheld(member)).unwrap_or_default();
+        for (at, case) in cases {
+            let mut run = Run::new(self, case, observer, &budget);
+            run.withheld = &withheld;
+            match self.rehearse_one(case, run) {
+                Some(outcome) => ended.push((*at, outcome)),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// The lists that a member's tests find empty unless they say what is in them: all but her own.
+    fn withheld(&self, member: &str) -> Vec<bool> {
+        let own = |name: &str| name.strip_prefix(member).is_some_and(|rest| rest.starts_with('.'));
+        self.program.lists.iter().map(|list| !own(&list.name)).collect()
+    }
+
+    /// How a test ended; `None` where nobody wants to know any more.
+    fn rehearse_one<O: Observer>(&self, case: &Case, mut run: Run<'_, O>) -> Option<TestOutcome> {
         let failure = case.steps.iter().find_map(|step| run.step(step));
+        let failure = match run.budget.stopped() {
+            None => failure,
+            Some(Stop::Unwanted) => return None,
+            Some(Stop::Looks) => Some((
+                case.span,
+                format!(
+                    "the tests of one member look at levels at most {MEMBER_TEST_LOOKS_MAX} \
+                     times while they wait: wait less, or begin with `given level`"
+                ),
+            )),
+        };
         let (span, says) = failure.clone().unwrap_or((case.span, String::new()));
         let (line, column) = self.files.place(case.file, span.start);
-        TestOutcome {
+        Some(TestOutcome {
             name: case.name.clone(),
             file: self.files.name(case.file).into(),
             line,
             column,
             passed: failure.is_none(),
             says,
-        }
+            member: case.tenant.clone(),
+        })
     }
 }
 
@@ -106,16 +194,42 @@ const TEST_SLOTS_SPARE: u64 = 64;
 
 impl RuleSet {
     /// The counters with no more slots than a test has requests: the same answers, without clearing
-    /// a hundred megabytes for each test at each reload.
+    /// a hundred megabytes for each test at each reload. What a member's test cannot reach has one.
     fn small_specs(&self, case: &Case) -> Vec<CounterSpec> {
-        let requests = case.steps.iter().map(|step| match step {
-            CaseStep::Request(request) => request.times,
-            _ => 0,
-        });
-        let slots = requests.sum::<u64>().saturating_mul(2).saturating_add(TEST_SLOTS_SPARE);
+        let slots = case.requests().saturating_mul(2).saturating_add(TEST_SLOTS_SPARE);
         let slots = usize::try_from(slots).unwrap_or(usize::MAX);
-        let small = |spec: &CounterSpec| CounterSpec { keys: spec.keys.min(slots), ..spec.clone() };
-        self.counter_specs().iter().map(small).collect()
+        let out_of_reach = |scope| match (&case.tenant, scope) {
+            (Some(tenant), Scope::Member(site)) => {
+                let site = self.program.sites.get(site as usize);
+                site.is_none_or(|site| site.tenant.as_ref() != Some(tenant))
+            }
+            (Some(tenant), Scope::Tenant(_)) => {
+                let mut hers = self.program.sites.iter();
+                !hers.any(|site| {
+                    site.tenant.as_ref() == Some(tenant)
+                        && site.number.map(Scope::Tenant) == Some(scope)
+                })
+            }
+            _ => false,
+        };
+        let specs = self.counter_specs().iter().zip(&self.program.counters);
+        specs
+            .map(|(spec, counter)| {
+                let most = if out_of_reach(counter.scope) { 1 } else { slots };
+                CounterSpec { keys: spec.keys.min(most), ..spec.clone() }
+            })
+            .collect()
+    }
+
+    /// Milliseconds after which nothing that levels look at changes by itself: counts have left
+    /// their windows, and every level had the time to be entered and left.
+    fn calm_after_ms(&self) -> u64 {
+        let window = self.program.counters.iter().map(|counter| counter.window_ms).max();
+        let levels = self.program.levels.iter();
+        let of = |level: &Level| level.sustained_ms.saturating_add(level.leave_after_ms);
+        levels
+            .map(|level| of(level).saturating_add(2 * LEVEL_TICK_MS))
+            .fold(window.unwrap_or(0).saturating_mul(2), u64::saturating_add)
     }
 }
 
@@ -131,11 +245,19 @@ pub(crate) struct Run<'r, O> {
     /// The sites that were asked for so far: each has its levels.
     sites: Vec<String>,
     last: Option<Decision>,
+    budget: &'r Budget<'r>,
+    /// Lists that are empty for this test unless it says what is in them.
+    withheld: &'r [bool],
 }
 
 impl<'r, O: Observer> Run<'r, O> {
     /// Empty state at the moment where every test starts.
-    pub(crate) fn new(rules: &'r RuleSet, case: &'r Case, observer: &'r O) -> Self {
+    pub(crate) fn new(
+        rules: &'r RuleSet,
+        case: &'r Case,
+        observer: &'r O,
+        budget: &'r Budget<'r>,
+    ) -> Self {
         Self {
             rules,
             case,
@@ -145,11 +267,16 @@ impl<'r, O: Observer> Run<'r, O> {
             now: Tick::TEST_START,
             sites: Vec::new(),
             last: None,
+            budget,
+            withheld: &[],
         }
     }
 
     /// Does one line; what it says where an expectation failed.
     fn step(&mut self, step: &CaseStep) -> Option<(Span, String)> {
+        if self.budget.stopped().is_some() {
+            return None;
+        }
         match step {
             CaseStep::Wait { ms } => self.go_to(self.now.plus_ms(*ms)),
             CaseStep::Request(request) => self.request(request),
@@ -190,6 +317,9 @@ impl<'r, O: Observer> Run<'r, O> {
                 }
             };
             self.go_to(start.plus_ms(offset));
+            if !self.budget.request() {
+                return;
+            }
             self.last = Some(self.judge(request));
         }
         if let (Some(over), true) = (request.over_ms, request.times == 1) {
@@ -197,17 +327,22 @@ impl<'r, O: Observer> Run<'r, O> {
         }
     }
 
-    /// Moves the clock, looking at the levels at every full second on the way.
+    /// Moves the clock, looking at the levels at every full second on the way, as long as they can
+    /// change by themselves.
     fn go_to(&mut self, then: Tick) {
-        let mut second = self.now.0 / LEVEL_TICK_MS + 1;
-        while self.case.level.is_none() && second.saturating_mul(LEVEL_TICK_MS) <= then.0 {
-            let at = Tick(second.saturating_mul(LEVEL_TICK_MS));
+        let rules = self.rules;
+        if self.case.level.is_none() && !rules.program.levels.is_empty() {
+            let last = then.0.min(self.now.0.saturating_add(rules.calm_after_ms()));
             let sites: Vec<&str> = self.sites.iter().map(String::as_str).collect();
-            self.rules.tick(&self.state, &sites, &|_| Pulse::default(), at);
-            if self.rules.program.levels.is_empty() {
-                break;
+            let looks = u64::try_from(sites.len()).unwrap_or(u64::MAX).saturating_add(1);
+            let (first, last) = (self.now.0 / LEVEL_TICK_MS + 1, last / LEVEL_TICK_MS);
+            for second in first..=last {
+                if !self.budget.look(looks) {
+                    return;
+                }
+                let at = Tick(second.saturating_mul(LEVEL_TICK_MS));
+                rules.tick(&self.state, &sites, &|_| Pulse::default(), at);
             }
-            second += 1;
         }
         self.now = then;
     }
@@ -250,7 +385,7 @@ impl<'r, O: Observer> Run<'r, O> {
             cpu_percent: None,
         };
         let level = self.case.level.unwrap_or(LevelId(self.state.level(&host)));
-        let given = Given { lists: &self.case.lists, ..Given::at(level) };
+        let given = Given { lists: &self.case.lists, withheld: self.withheld, ..Given::at(level) };
         let mut judging = Judging::new(self.rules, &facts, &self.state, self.now, given);
         judging.trace = self.trace;
         let decision = self.rules.decide_given(&mut judging, self.observer);

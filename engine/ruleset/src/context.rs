@@ -44,6 +44,8 @@ pub(crate) struct Given<'g> {
     pub(crate) level: LevelId,
     /// Lists replaced by a test.
     pub(crate) lists: &'g [(ListId, Set)],
+    /// Of each list, whether it is empty here where it was not replaced.
+    pub(crate) withheld: &'g [bool],
     /// Rule after rule, without an index.
     pub(crate) plain: bool,
 }
@@ -356,6 +358,7 @@ impl Context for Judging<'_> {
         let replaced = self.given.lists.iter().find(|(id, _)| *id == list);
         match replaced {
             Some((_, set)) => in_set(set, value),
+            None if self.given.withheld.get(list.0 as usize) == Some(&true) => false,
             None => {
                 self.rules.lists.get(list.0 as usize).is_some_and(|list| in_set(&list.set, value))
             }

@@ -6,7 +6,7 @@
 
 use seawall_model::{Decision, Facts, PassKind, Prefix, Reason, RuleId, Tick, Verdict};
 use seawall_policy::program::{
-    BanUnit as Unit, Counts, Effect, Final, LevelId, LimitStep, Step, Then,
+    Adjusted, BanUnit as Unit, Counts, Effect, Final, LevelId, LimitStep, Step, Then,
 };
 use seawall_policy::run::{Context, Value};
 use seawall_state::{BanOrigin, BanScope, BanUnit, Hold, Outcome, Rate, State, Tally, Terms};
@@ -128,7 +128,7 @@ impl RuleSet {
             trace.forget();
         }
         let own = site.map_or(&[][..], |site| &site.steps);
-        let defaults = site.and_then(|site| site.defaults.as_deref());
+        let adjusted = site.and_then(|site| site.defaults.as_ref());
         let mut layers = Layers::new(self, judging);
         self.walk(&self.program.guarantee, HostLayer::Guarantee, &mut layers, observer)
             .or_else(|| self.walk(&self.program.floor, HostLayer::Floor, &mut layers, observer))
@@ -137,9 +137,11 @@ impl RuleSet {
                 self.banned(judging, member).then_some(banned)
             })
             .or_else(|| self.walk_own(own, &layers, observer))
-            .or_else(|| {
-                let steps = defaults.unwrap_or(&self.program.defaults);
-                self.walk(steps, HostLayer::Defaults(judging.site), &mut layers, observer)
+            .or_else(|| match adjusted {
+                None => {
+                    self.walk(&self.program.defaults, HostLayer::Defaults, &mut layers, observer)
+                }
+                Some(adjusted) => self.walk_adjusted(adjusted, &mut layers, observer),
             })
             .unwrap_or_else(|| self.table(judging, observer))
     }
@@ -196,6 +198,23 @@ impl RuleSet {
         };
         let found = || steps.get(walk.next(layer, &self.program, judging)?);
         self.first_of(std::iter::from_fn(found), judging, observer)
+    }
+
+    /// `defaults`, as a site has adjusted them: what it has disabled is passed over.
+    fn walk_adjusted<'j, O: Observer>(
+        &'j self,
+        adjusted: &'j Adjusted,
+        layers: &mut Layers<'_, 'j>,
+        observer: &O,
+    ) -> Walked {
+        let judging = layers.judging;
+        let steps = &self.program.defaults;
+        let Some(walk) = &mut layers.indexed else {
+            return self.first_of(adjusted.steps(steps), judging, observer);
+        };
+        let places = || walk.next(HostLayer::Defaults, &self.program, judging);
+        let found = std::iter::from_fn(places).filter_map(|at| adjusted.step(steps, at));
+        self.first_of(found, judging, observer)
     }
 
     /// A member's own steps.

@@ -15,6 +15,7 @@ use seawall_policy::diagnostic::FileId;
 use seawall_policy::program::{AtomId, Effect, LevelId, Operand, Step};
 use seawall_policy::span::Span;
 
+use crate::budget::Budget;
 use crate::cases::{Run, verdict_words};
 use crate::context::Judging;
 use crate::decide::{Fate, Observer};
@@ -166,7 +167,8 @@ impl RuleSet {
         let trace = Trace::default();
         let watcher = Watcher { trace: &trace, seen: RefCell::default() };
         let case = bare_case(level);
-        let mut run = Run::new(self, &case, &watcher);
+        let budget = Budget::host(&|| true);
+        let mut run = Run::new(self, &case, &watcher, &budget);
         run.now = now;
         run.trace = Some(&trace);
         let decision = run.judge(&request(question));
@@ -212,13 +214,17 @@ impl RuleSet {
         let host = fold_host(authority.as_bytes()).ok();
         let at = host.and_then(|host| self.sites.find(&host).copied());
         let site = at.and_then(|at| self.program.sites.get(at));
-        let defaults = site.and_then(|site| site.defaults.as_ref());
+        let shared = &self.program.defaults;
+        let defaults: Vec<&Step> = match site.and_then(|site| site.defaults.as_ref()) {
+            None => shared.iter().collect(),
+            Some(adjusted) => adjusted.steps(shared).collect(),
+        };
         self.program
             .guarantee
             .iter()
             .chain(&self.program.floor)
             .chain(site.map(|site| &site.steps).into_iter().flatten())
-            .chain(defaults.unwrap_or(&self.program.defaults))
+            .chain(defaults)
             .collect()
     }
 }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod assemble;
+mod budget;
 mod cases;
 mod compiler;
 mod context;
@@ -30,11 +31,12 @@ mod tick;
 mod trust;
 
 pub use assemble::{
-    Assembly, Before, Effort, HostSettings, INCLUDE_DEPTH_MAX, MEMBER_COMPLAINTS_MAX,
+    Assembly, Effort, HostSettings, INCLUDE_DEPTH_MAX, MEMBER_COMPLAINTS_MAX,
     MEMBERS_COMPILE_BYTES_MAX, MEMBERS_TEST_REQUESTS_MAX, Member, MemberPart, MemberState,
-    START_EFFORTS, SiteHosts, Workshop,
+    START_EFFORTS, SiteHosts, Terms, Workshop,
 };
-pub use cases::TestOutcome;
+pub use budget::{MEMBER_TEST_LOOKS_MAX, REHEARSAL_REQUESTS_MAX, Whose};
+pub use cases::{Rehearsed, TestOutcome};
 pub use compiler::{Compiler, InProcess, Job};
 pub use costs::CostLine;
 pub use decide::{Fate, Observer};

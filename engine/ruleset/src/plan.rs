@@ -4,9 +4,6 @@
 //! of the others nothing. A site without rules of its own has no index and shares the host's; so
 //! does a site whose `defaults` are adjusted, since adjusting changes numbers and never conditions.
 
-use std::collections::HashMap;
-
-use seawall_model::RuleId;
 use seawall_policy::index::{Index, TooLarge, Walk};
 use seawall_policy::program::{LevelId, Program, SiteLayer, Step};
 
@@ -18,16 +15,8 @@ pub(crate) struct Plan {
     host: Index,
     guarantee_end: u32,
     floor_end: u32,
-    sites: Vec<SitePlan>,
-}
-
-/// What a member changes.
-#[derive(Debug, Default)]
-struct SitePlan {
-    /// The member's own steps, where there are any.
-    own: Option<Index>,
-    /// For each step of `defaults`, its place in the member's copy.
-    adjusted: Option<Box<[Option<u32>]>>,
+    /// Members' own steps, where there are any.
+    sites: Vec<Option<Index>>,
 }
 
 /// What an index costs.
@@ -47,7 +36,7 @@ impl Plan {
     pub(crate) fn new(program: &Program) -> Result<Self, TooLarge> {
         let layers = program.guarantee.iter().chain(&program.floor).chain(&program.defaults);
         let host = Index::new(program, &SCHEMA, layers)?;
-        let sites = program.sites.iter().map(|site| SitePlan::new(program, site));
+        let sites = program.sites.iter().map(|site| own(program, site));
         let guarantee_end = count(&program.guarantee);
         Ok(Self {
             host,
@@ -61,7 +50,7 @@ impl Plan {
     /// is known.
     pub(crate) fn extend(&mut self, program: &Program) -> Result<(), TooLarge> {
         let new = program.sites.iter().skip(self.sites.len());
-        let new = new.map(|site| SitePlan::new(program, site)).collect::<Result<Vec<_>, _>>()?;
+        let new = new.map(|site| own(program, site)).collect::<Result<Vec<_>, _>>()?;
         self.sites.extend(new);
         Ok(())
     }
@@ -72,7 +61,7 @@ impl Plan {
     }
 
     pub(crate) fn summary(&self) -> IndexSummary {
-        let own = self.sites.iter().filter_map(|site| site.own.as_ref());
+        let own = self.sites.iter().flatten();
         let all = own.chain(std::iter::once(&self.host));
         all.fold(IndexSummary::default(), |sum, index| IndexSummary {
             always: sum.always.saturating_add(index.always().len()),
@@ -87,23 +76,15 @@ impl Plan {
 
     /// A way through a member's own steps.
     pub(crate) fn site(&self, at: usize, level: LevelId) -> Option<Walk<'_>> {
-        let own = self.sites.get(at)?.own.as_ref()?;
+        let own = self.sites.get(at)?.as_ref()?;
         Some(Walk::new(own, level))
     }
 }
 
-impl SitePlan {
-    fn new(program: &Program, site: &SiteLayer) -> Result<Self, TooLarge> {
-        let own = (!site.steps.is_empty())
-            .then(|| Index::new(program, &SCHEMA, site.steps.iter()))
-            .transpose()?;
-        let adjusted = site.defaults.as_ref().map(|steps| {
-            let own = (0_u32..).zip(steps).map(|(at, step)| (step.rule, at));
-            let places: HashMap<RuleId, u32> = own.collect();
-            program.defaults.iter().map(|step| places.get(&step.rule).copied()).collect()
-        });
-        Ok(Self { own, adjusted })
-    }
+/// The index of a member's own steps.
+fn own(program: &Program, site: &SiteLayer) -> Result<Option<Index>, TooLarge> {
+    let some = !site.steps.is_empty();
+    some.then(|| Index::new(program, &SCHEMA, site.steps.iter())).transpose()
 }
 
 /// A way through the host's layers in their order. It remembers what it has looked up from one
@@ -118,8 +99,8 @@ pub(crate) struct HostWalk<'p> {
 pub(crate) enum HostLayer {
     Guarantee,
     Floor,
-    /// As the site at this place has adjusted it.
-    Defaults(Option<usize>),
+    /// As the host wrote it.
+    Defaults,
 }
 
 impl HostWalk<'_> {
@@ -134,20 +115,8 @@ impl HostWalk<'_> {
         let (begin, end) = match layer {
             HostLayer::Guarantee => (0, plan.guarantee_end),
             HostLayer::Floor => (plan.guarantee_end, plan.floor_end),
-            HostLayer::Defaults(_) => (plan.floor_end, u32::MAX),
+            HostLayer::Defaults => (plan.floor_end, u32::MAX),
         };
-        loop {
-            let at = self.walk.next(end, program, ctx)?.saturating_sub(begin) as usize;
-            let HostLayer::Defaults(Some(site)) = layer else { return Some(at) };
-            match plan.sites.get(site).and_then(|site| site.adjusted.as_ref()) {
-                None => return Some(at),
-                Some(places) => {
-                    // A rule that the member has disabled has no place there.
-                    if let Some(place) = places.get(at).copied().flatten() {
-                        return Some(place as usize);
-                    }
-                }
-            }
-        }
+        Some(self.walk.next(end, program, ctx)?.saturating_sub(begin) as usize)
     }
 }

@@ -1,8 +1,10 @@
 //! Complaints as people and tools read them: with file, line and column.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
+use seawall_model::shown::{is_spelt_out, one_line};
 use seawall_policy::diagnostic::{self, FileId, Files, SHOWN_MAX};
 
 pub use seawall_policy::diagnostic::Severity;
@@ -84,15 +86,14 @@ impl Diagnostic {
             column,
             end_line,
             end_column,
-            message: from.message.clone(),
-            label: from.label.clone(),
-            help: from.help.clone(),
+            message: one_line(&from.message).into_owned(),
+            label: one_line(&from.label).into_owned(),
+            help: from.help.as_deref().map(|help| one_line(help).into_owned()),
             fixes: fix.into_iter().collect(),
             bytes: from.span.range(),
-            related: from
-                .related
-                .as_ref()
-                .map(|(file, span, text)| (files.name(*file).into(), span.range(), text.clone())),
+            related: from.related.as_ref().map(|(file, span, text)| {
+                (files.name(*file).into(), span.range(), one_line(text).into_owned())
+            }),
         }
     }
 
@@ -107,7 +108,8 @@ impl Diagnostic {
             column: outcome.column,
             end_line: outcome.line,
             end_column: outcome.column,
-            message: format!("test `{}` fails: {}", outcome.name, outcome.says),
+            message: one_line(&format!("test `{}` fails: {}", outcome.name, outcome.says))
+                .into_owned(),
             label: String::new(),
             help: None,
             fixes: Vec::new(),
@@ -121,7 +123,9 @@ impl Diagnostic {
     pub fn one_line(&self) -> String {
         let Self { file, line, column, code, message, .. } = self;
         let help = self.help.as_deref().map(|help| format!(" ({help})")).unwrap_or_default();
-        format!("{file}:{line}:{column}: {}[{code}]: {message}{help}", self.severity.word())
+        let severity = self.severity.word();
+        let text = format!("{file}:{line}:{column}: {severity}[{code}]: {message}{help}");
+        one_line(&text).into_owned()
     }
 }
 
@@ -220,37 +224,53 @@ fn within(text: &str, bytes: &Range<usize>) -> Range<usize> {
     start..end.max(start)
 }
 
+/// A text to be drawn: what is spelt out elsewhere has a sign of as many bytes in its place here, so
+/// that places in it stay what they are. Controls of one byte are drawn as signs by the renderer.
+fn drawable(text: Cow<'_, str>) -> Cow<'_, str> {
+    let is_out = |c: char| is_spelt_out(c) && !c.is_ascii();
+    if !text.contains(is_out) {
+        return text;
+    }
+    let sign = |c: char| match c.len_utf8() {
+        _ if !is_out(c) => c,
+        2 => '\u{bf}',
+        3 => '\u{fffd}',
+        _ => '\u{1f6ab}',
+    };
+    text.chars().map(sign).collect()
+}
+
 fn draw(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
-    let text = sources.text(&diagnostic.file);
+    let (text, path) = (drawable(sources.text(&diagnostic.file)), one_line(&diagnostic.file));
     let mut here = AnnotationKind::Primary.span(within(&text, &diagnostic.bytes));
     if !diagnostic.label.is_empty() {
         here = here.label(diagnostic.label.as_str());
     }
     let mut main =
         Group::with_title(level.primary_title(diagnostic.message.as_str()).id(diagnostic.code))
-            .element(Snippet::source(&*text).path(&*diagnostic.file).annotation(here));
-    let other = diagnostic
-        .related
-        .as_ref()
-        .map(|(file, bytes, words)| (sources.text(file), &**file, bytes.clone(), words.as_str()));
+            .element(Snippet::source(&*text).path(&*path).annotation(here));
+    let other = diagnostic.related.as_ref().map(|(file, bytes, words)| {
+        (drawable(sources.text(file)), one_line(file), bytes.clone(), words.as_str())
+    });
     if let Some((text, file, bytes, words)) = &other {
         let there = AnnotationKind::Context.span(within(text, bytes)).label(*words);
-        main = main.element(Snippet::source(&**text).path(*file).annotation(there));
+        main = main.element(Snippet::source(&**text).path(&**file).annotation(there));
     }
     if let Some(help) = &diagnostic.help {
         main = main.element(Level::HELP.message(help.as_str()));
     }
     let mut groups = vec![main];
     for fix in &diagnostic.fixes {
-        let patch = Patch::new(within(&text, &fix.bytes), fix.replacement.as_str());
+        let patch =
+            Patch::new(within(&text, &fix.bytes), drawable(fix.replacement.as_str().into()));
         groups.push(
             Group::with_title(Level::HELP.secondary_title("a change that mends it"))
-                .element(Snippet::source(&*text).path(&*diagnostic.file).patch(patch)),
+                .element(Snippet::source(&*text).path(&*path).patch(patch)),
         );
     }
     renderer.render(&groups)
@@ -280,6 +300,35 @@ mod tests {
                 assert_eq!(places.near(file, other), files.place(file, other));
             }
         }
+    }
+
+    #[test]
+    fn what_a_member_writes_is_drawn_without_what_a_terminal_acts_on() {
+        let evil = "\u{1b}[31m\u{9b}2J\u{202e}\u{2066}\u{200b}\u{2028}\u{e0041}\u{7}\u{7f}";
+        let text = format!("rule {evil} {{ when x }} # {evil}\n");
+        let mut files = Files::default();
+        let name = format!("m/{evil}\nseawall: forged.wall");
+        let file = files.add(&name, &text);
+        let span = Span::new(5, 5 + evil.len());
+        let said =
+            diagnostic::Diagnostic::error(Code::Unexpected, file, span, format!("`{evil}\nx`"))
+                .label(evil)
+                .help(evil)
+                .related(file, span, evil)
+                .fix(span, evil);
+        let store = crate::MemoryStore::default().with(&name, text.as_bytes());
+        let sources = Sources::gather(&name, &store);
+        let all = located(&[said], &files);
+        let line = all[0].one_line();
+        let drawn = render(&all, &sources, Style::Plain);
+        assert!(drawn.contains("forged"), "{drawn}");
+        for shown in
+            [line.clone(), all[0].message.clone(), all[0].label.clone(), drawn.replace('\n', "")]
+        {
+            assert!(!shown.contains(is_spelt_out), "{shown:?}");
+        }
+        assert!(!drawn.lines().any(|line| line.starts_with("seawall")), "{drawn}");
+        assert!(line.contains("\\u{1b}[31m"), "{line}");
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
+use seawall_model::shown;
+
 /// How a command ended. 2, a mistake on the command line, is clap's to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -23,15 +25,27 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// One line of results. A reader that has gone away is no reason to fail.
+/// One line of results. A reader that has gone away is no reason to fail. What members and visitors
+/// wrote is in it, so what a terminal would act on is spelt out.
 pub(crate) fn say(text: impl Display) {
-    let _unwritten = writeln!(std::io::stdout(), "{text}");
+    let _unwritten = writeln!(std::io::stdout(), "{}", shown::lines(&text.to_string()));
+}
+
+/// Results for a tool, as JSON.
+pub(crate) fn say_json(text: impl Display) {
+    let _unwritten = writeln!(std::io::stdout(), "{}", shown::json(&text.to_string()));
 }
 
 /// One line about us, on standard error. In one piece: while one process takes over from another
 /// both write there.
 pub(crate) fn tell(text: impl Display) {
-    let _unwritten = std::io::stderr().write_all(format!("seawall: {text}\n").as_bytes());
+    let text = format!("seawall: {text}\n");
+    let _unwritten = std::io::stderr().write_all(shown::lines(&text).as_bytes());
+}
+
+/// A drawing of several lines without colours, on standard error.
+pub(crate) fn tell_drawn(text: &str) {
+    let _unwritten = std::io::stderr().write_all(shown::lines(text).as_bytes());
 }
 
 /// Says what went wrong and hands on the code.

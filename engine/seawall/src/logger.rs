@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use log::{Level, Log, Metadata, Record};
-use seawall_model::Now;
+use seawall_model::{Now, shown};
 use seawall_proxy::EngineLog;
 
 /// Most lines of one class in a second: a refused policy with all its complaints fits.
@@ -130,12 +130,17 @@ impl Log for Stderr {
             let class = class.word();
             text = format!("seawall: {swallowed} lines of the class `{class}` were left out\n");
         }
-        text.push_str(&format!("seawall: {word}{}\n", record.args()));
+        text.push_str(&line(word, &record.args().to_string()));
         // In one piece: while one process takes over from another both write there.
         let _unwritten = std::io::stderr().write_all(text.as_bytes());
     }
 
     fn flush(&self) {}
+}
+
+/// One line. What members wrote is in it: a line feed of theirs begins no line of the log.
+fn line(word: &str, text: &str) -> String {
+    format!("seawall: {word}{}\n", shown::one_line(text))
 }
 
 /// The one that is in force.
@@ -183,6 +188,15 @@ mod tests {
         assert_eq!(logger.admit(Class::Policy), Some(0));
         let swallowed: Vec<_> = logger.swallowed().into_iter().filter(|(_, n)| *n > 0).collect();
         assert_eq!(swallowed, [("policy", 2)]);
+    }
+
+    #[test]
+    fn nothing_that_is_logged_begins_a_line_of_its_own() {
+        let forged = "test `x\nseawall: generation 99 judges now (1 ms)\u{2028}\u{1b}[2J` fails";
+        assert_eq!(
+            line("warning: ", forged),
+            "seawall: warning: test `x\\nseawall: generation 99 judges now (1 ms)\\u{2028}\\u{1b}[2J` fails\n"
+        );
     }
 
     #[test]

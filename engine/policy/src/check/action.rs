@@ -163,6 +163,7 @@ impl Builder<'_> {
             self.key(per)?
         };
         let counter = self.next_counter();
+        self.note_member_counter(counter, false, rate.span);
         self.program.counters.push(Counter {
             name: format!("{name}.throttle").into(),
             identity: format!("{name}.throttle|{key}|throttle").into(),

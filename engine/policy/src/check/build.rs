@@ -50,6 +50,8 @@ pub(super) struct Builder<'g> {
     pub(super) tenants: Vec<Tenant>,
     /// What regular expressions have taken so far.
     pub(super) regexes: super::regexes::Spent,
+    /// How much of what members and the host may write is used.
+    pub(super) usage: super::quota::Usage,
     atoms: Layered<String, AtomId>,
     operands: Layered<String, OperandId>,
     /// Where the host's part of the program ends, while a member is compiled.
@@ -65,7 +67,6 @@ pub(super) struct Host {
     names: Names,
     program: Program,
     tenants: Vec<Tenant>,
-    regexes: super::regexes::Spent,
     atoms: Layered<String, AtomId>,
     operands: Layered<String, OperandId>,
 }
@@ -86,7 +87,6 @@ impl<'g> Builder<'g> {
             names: Names::default(),
             program: Program::default(),
             tenants: Vec::new(),
-            regexes: super::regexes::Spent::default(),
             atoms: Layered::default(),
             operands: Layered::default(),
         };
@@ -95,7 +95,7 @@ impl<'g> Builder<'g> {
 
     /// Goes on after the host's pages.
     pub(super) fn resume(given: Given<'g>, host: Host) -> Self {
-        let Host { names, program, tenants, regexes, atoms, operands } = host;
+        let Host { names, program, tenants, atoms, operands } = host;
         Self {
             given,
             names,
@@ -110,7 +110,8 @@ impl<'g> Builder<'g> {
             place: Place::Walk,
             member: None,
             tenants,
-            regexes,
+            regexes: super::regexes::Spent::default(),
+            usage: super::quota::Usage::default(),
             atoms,
             operands,
         }
@@ -118,8 +119,8 @@ impl<'g> Builder<'g> {
 
     /// What was made, and what is to be said about it.
     pub(super) fn finish(self) -> (Host, Vec<Diagnostic>) {
-        let Self { names, program, tenants, regexes, atoms, operands, diagnostics, .. } = self;
-        (Host { names, program, tenants, regexes, atoms, operands }, diagnostics)
+        let Self { names, program, tenants, atoms, operands, diagnostics, .. } = self;
+        (Host { names, program, tenants, atoms, operands }, diagnostics)
     }
 
     /// Builds the host's pages; their names are known.
@@ -135,6 +136,8 @@ impl<'g> Builder<'g> {
     pub(super) fn build_member(&mut self, pages: &[Page], host_files: u32) -> Part {
         self.host = Lengths::of(&self.program);
         self.member_pages = true;
+        // What the host built is not hers.
+        self.weigh();
         self.names.begin_member();
         self.atoms.begin_member();
         self.operands.begin_member();
@@ -187,11 +190,11 @@ impl<'g> Builder<'g> {
                     let site = self.program.sites.get_mut(site as usize);
                     site.into_iter().for_each(|site| site.feeds.push(feed));
                 }
-                Scope::Host | Scope::PerSite if self.member_pages => {
+                Scope::Host | Scope::PerSite | Scope::Tenant(_) if self.member_pages => {
                     let hers = self.program.sites.iter_mut().skip(self.host.sites);
                     hers.for_each(|site| site.feeds.push(feed));
                 }
-                Scope::Host | Scope::PerSite => self.program.feeds.push(feed),
+                Scope::Host | Scope::PerSite | Scope::Tenant(_) => self.program.feeds.push(feed),
             }
         }
     }
@@ -262,6 +265,8 @@ impl<'g> Builder<'g> {
         let id = AtomId(number(self.program.atoms.len()));
         self.program.atoms.push(atom);
         self.atoms.insert(key, id);
+        // One condition may make so many that the end of its rule is too late.
+        self.weigh();
         id
     }
 

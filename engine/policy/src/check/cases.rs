@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use seawall_model::{RuleId, VerdictKind, fold};
+use seawall_model::{HostPattern, RuleId, VerdictKind, fold};
 
 use super::build::Builder;
 use super::decl::text_of;
@@ -25,8 +25,11 @@ const ANSWER_BYTES_DEFAULT: u64 = 1_024;
 impl Builder<'_> {
     /// Builds a test.
     pub(super) fn build_case(&mut self, test: &Test) {
+        if !self.begins(test.name.span) {
+            return;
+        }
         self.may("test", test.name.span);
-        if !self.claim_full("test", &test.name.node, test.name.span) {
+        if !self.claim_full("test", &self.qualified(&test.name.node), test.name.span) {
             return;
         }
         let mut case = Case {
@@ -59,7 +62,11 @@ impl Builder<'_> {
         if !expects {
             self.missing(test.name.span, "a test", "expect", "say what must happen: `expect pass`");
         }
-        self.program.cases.push(case);
+        self.begins(test.name.span);
+        if self.note_case(&case) {
+            self.program.cases.push(case);
+        }
+        self.weigh();
     }
 
     fn case_step(&mut self, step: &Spanned<Step>, case: &mut Case) {
@@ -103,7 +110,8 @@ impl Builder<'_> {
         let full = self.resolve(&self.names.lists, &name.node);
         let Some((list, element)) = full.and_then(|full| self.names.lists.get(&full).copied())
         else {
-            let near = nearest(&name.node, self.names.lists.keys().map(|known| &**known));
+            let known = self.names.lists.keys();
+            let near = nearest(&name.node, known.map(|full| &**full));
             let help = near.map_or("declare it with `list`".to_owned(), |near| {
                 format!("did you mean `@{near}`?")
             });
@@ -133,8 +141,8 @@ impl Builder<'_> {
         if let (Some(id), false) = found {
             return Some(id);
         }
-        let near =
-            nearest(&name.node, self.names.rules.keys().map(|full| &**full)).map(String::from);
+        let known = self.names.rules.keys().map(|full| &**full);
+        let near = nearest(&name.node, known).map(String::from);
         let mut diagnostic = Diagnostic::error(
             Code::UnknownRule,
             self.file,
@@ -205,6 +213,7 @@ impl Builder<'_> {
             );
             return None;
         };
+        self.own_authority(authority, url.span)?;
         let times = match &request.times {
             None => 1,
             Some(times) => self.in_range("times", times, 1, TIMES_MAX)?,
@@ -223,6 +232,22 @@ impl Builder<'_> {
         };
         self.props(&request.props, &mut built);
         Some(built)
+    }
+
+    /// Whether a test here may ask this host: a member's tests hers alone. What other sites answer
+    /// is no business of hers.
+    fn own_authority(&mut self, authority: &str, span: Span) -> Option<()> {
+        if self.member.is_none() {
+            return Some(());
+        }
+        let host = host_of(authority);
+        match HostPattern::parse(host) {
+            Ok(pattern) => self.own_host(&pattern, host, span).then_some(()),
+            Err(why) => {
+                self.error(Code::MemberHost, span, format!("`{host}` is no host: {why}"));
+                None
+            }
+        }
     }
 
     fn props(&mut self, props: &[Spanned<Prop>], request: &mut CaseRequest) {
@@ -288,6 +313,15 @@ impl Builder<'_> {
         let literal = Literal::Word(name.node.clone());
         self.word_code(id, &text_of(&literal)?, name.span)
     }
+}
+
+/// The host of an authority, without its port and without the final dot of a full name.
+fn host_of(authority: &str) -> &str {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 /// Zero stands for an argument that was left out.

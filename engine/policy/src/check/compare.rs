@@ -320,8 +320,8 @@ impl Builder<'_> {
             if self.is_declared("list", name) {
                 return None;
             }
-            let near =
-                nearest(name, self.names.lists.keys().map(|known| &**known)).map(String::from);
+            let known = self.names.lists.keys();
+            let near = nearest(name, known.map(|known| &**known)).map(String::from);
             let mut diagnostic = Diagnostic::error(
                 Code::UnknownList,
                 self.file,

@@ -37,6 +37,9 @@ pub const EXTERN_TIME_MAX_MS: u64 = 100;
 impl Builder<'_> {
     /// Files a list; its elements are of one type.
     pub(super) fn declare_list(&mut self, list: &ast::List) {
+        if !self.begins(list.name.span) {
+            return;
+        }
         let element = self.element_type(list.element);
         self.may("list", list.name.span);
         let Some(full) = self.claim("list", &list.name) else { return };
@@ -48,6 +51,7 @@ impl Builder<'_> {
         let id = ListId(number(self.program.lists.len()));
         self.names.lists.insert(full.clone(), (id, element));
         self.program.lists.push(List { name: full, element, source, file: self.file, span });
+        self.weigh();
     }
 
     /// The type that a list's word means.
@@ -142,6 +146,9 @@ impl Builder<'_> {
 
     /// Files a track by its name and what it counts, so that conditions anywhere may read it.
     pub(super) fn declare_track(&mut self, track: &ast::Track) {
+        if !self.begins(track.name.span) {
+            return;
+        }
         self.may("track", track.name.span);
         let Some(full) = self.claim("track", &track.name) else { return };
         if track.meta.broken && (track.count.is_none() || track.over.is_none()) {
@@ -216,11 +223,15 @@ impl Builder<'_> {
 
     /// Builds what a declaration says.
     pub(super) fn build_decl(&mut self, decl: &Decl) {
+        if !self.begins(decl.name().span) {
+            return;
+        }
         match decl {
             Decl::Let(item) => self.check_let(item),
             Decl::List(_) => {}
             Decl::Track(track) => self.build_track(track),
         }
+        self.weigh();
     }
 
     fn check_let(&mut self, item: &ast::Let) {
@@ -249,7 +260,11 @@ impl Builder<'_> {
         else {
             return;
         };
-        let scope = self.scope;
+        // At the top of a member's file it counts for her hosts, not for everybody's.
+        let scope = match (self.scope, self.member_number()) {
+            (Scope::Host, Some(number)) => Scope::Tenant(number),
+            (scope, _) => scope,
+        };
         let identity = format!("{full}|{key_text}|{counts_text}");
         if let Some(counter) = self.program.counters.get_mut(known.counter.0 as usize) {
             counter.identity = identity.into();
@@ -386,6 +401,9 @@ impl Builder<'_> {
 
     /// Files an extern.
     pub(super) fn declare_extern(&mut self, item: &ast::Extern) {
+        if !self.begins(item.name.span) {
+            return;
+        }
         self.may("extern", item.name.span);
         let Some(full) = self.claim("extern", &item.name) else { return };
         if let Some(module) = &item.module {

@@ -53,6 +53,10 @@ impl Builder<'_> {
 
     /// Builds a member's layer.
     pub(super) fn build_site(&mut self, site: &ast::Site) {
+        if !self.begins(site.span) {
+            return;
+        }
+        self.note_member_site();
         let mut hosts = Vec::new();
         for host in &site.hosts {
             match HostPattern::parse(&host.node) {
@@ -73,8 +77,11 @@ impl Builder<'_> {
         let defaults = self.adjusted(&site.stmts);
         self.scope = Scope::Host;
         let (tenant, space) = (self.member.clone(), self.prefix.clone());
-        let feeds = Vec::new();
-        self.program.sites.push(SiteLayer { tenant, space, hosts, steps, defaults, feeds });
+        let (number, feeds) = (self.member_number(), Vec::new());
+        let layer = SiteLayer { tenant, number, space, hosts, steps, defaults, feeds };
+        self.program.sites.push(layer);
+        self.begins(site.span);
+        self.weigh();
     }
 
     /// Two `site` blocks for one host would leave open which of them holds.
@@ -89,6 +96,9 @@ impl Builder<'_> {
 
     fn build_stmts(&mut self, stmts: &[Stmt], at: Where, steps: &mut Vec<Step>) {
         for stmt in stmts {
+            if !self.begins(stmt.span()) {
+                return;
+            }
             match stmt {
                 Stmt::Decl(decl) => self.build_decl(decl),
                 Stmt::Adjust(_) | Stmt::Disable(_) if at == Where::Member => {}
@@ -120,6 +130,7 @@ impl Builder<'_> {
                     );
                 }
             }
+            self.weigh();
         }
     }
 
@@ -141,6 +152,7 @@ impl Builder<'_> {
         self.note_member_rule(name.span);
         let info = RuleInfo {
             name: full.clone().into(),
+            member: self.member.clone(),
             file: self.file,
             span: name.span,
             note: meta.note.as_ref().map(|note| note.node.clone()),
@@ -370,6 +382,7 @@ impl Builder<'_> {
         };
         let info = RuleInfo {
             name: "defaults.decide".into(),
+            member: None,
             file: self.file,
             span: decide.span,
             note: None,

@@ -170,6 +170,9 @@ impl Builder<'_> {
         ty: Type,
         subject: &str,
     ) -> Option<Set> {
+        if self.is_spent() {
+            return None;
+        }
         let mut consts = Vec::with_capacity(elements.len());
         let mut good = true;
         for element in elements {
@@ -178,6 +181,10 @@ impl Builder<'_> {
             match self.set_element(&element.node, element_ty, element.span, subject) {
                 Some(mut all) => consts.append(&mut all),
                 None => good = false,
+            }
+            // The name of a `let` is short, and may stand for very many.
+            if !self.may_hold(consts.len()) {
+                return None;
             }
         }
         good.then(|| set_of(consts))

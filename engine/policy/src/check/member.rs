@@ -1,8 +1,8 @@
 //! Members: what each may, and what their files do with it.
 //!
 //! A member's files are compiled against the `tenant` entry. Her hosts, her actions, her numbers and
-//! her paths are held to it here, so that nothing further in knows of members at all. What she may
-//! change of the host's `defaults` is a copy that serves her hosts alone.
+//! her paths are held to it here, so that nothing further in knows of members at all. What she
+//! changes of the host's `defaults` lies over them for her hosts alone.
 
 use std::collections::HashMap;
 
@@ -11,8 +11,8 @@ use seawall_model::{CounterId, HostPattern};
 use super::build::{Builder, number};
 use super::layer::Where;
 use crate::code::Code;
-use crate::diagnostic::{Diagnostic, nearest};
-use crate::program::{CondId, Op, Step};
+use crate::diagnostic::{Diagnostic, FileId, nearest};
+use crate::program::{Adjusted, CondId, Op, Step};
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{self, Literal, Name, Site, Stmt};
 
@@ -47,14 +47,22 @@ pub(super) struct Tenant {
     hosts: Vec<HostPattern>,
     may: Vec<Box<str>>,
     rules: i64,
-    keys: i64,
+    pub(super) keys: i64,
     /// The folder of her files, from the policy root.
     folder: String,
     rules_used: i64,
-    /// Her counters, and whether each says how many keys it holds.
-    counters: Vec<(CounterId, bool)>,
-    /// Her first counter, where a complaint about all of them stands.
-    place: Option<(crate::diagnostic::FileId, Span)>,
+    /// Her counters.
+    pub(super) counters: Vec<UsedCounter>,
+}
+
+/// A counter of a member.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UsedCounter {
+    pub(super) counter: CounterId,
+    /// Whether it says how many keys it holds.
+    says_keys: bool,
+    /// Where it stands.
+    pub(super) place: (FileId, Span),
 }
 
 impl Tenant {
@@ -62,14 +70,12 @@ impl Tenant {
     fn begin_again(&mut self) {
         self.rules_used = 0;
         self.counters.clear();
-        self.place = None;
     }
 }
 
 impl Builder<'_> {
     /// Forgets what the member used whose pages were compiled.
     pub(super) fn forget_used(&mut self) {
-        self.regexes.remove(&self.member);
         if let Some(tenant) = self.tenant() {
             tenant.begin_again();
         }
@@ -122,7 +128,6 @@ impl Builder<'_> {
             folder,
             rules_used: 0,
             counters: Vec::new(),
-            place: None,
         });
     }
 
@@ -162,6 +167,12 @@ impl Builder<'_> {
             self.complain(diagnostic);
         }
         may
+    }
+
+    /// The number of the member whose files are read, among the `tenant` entries.
+    pub(super) fn member_number(&self) -> Option<u32> {
+        let member = self.member.as_deref()?;
+        self.tenants.iter().position(|tenant| *tenant.name == *member).map(number)
     }
 
     fn tenant(&mut self) -> Option<&mut Tenant> {
@@ -219,24 +230,27 @@ impl Builder<'_> {
 
     /// Complains about hosts that are not hers.
     pub(super) fn own_hosts(&mut self, site: &Site) {
-        let Some(tenant) = self.tenant() else { return };
-        let name = tenant.name.clone();
-        let hers = tenant.hosts.clone();
         for host in &site.hosts {
-            let Ok(pattern) = HostPattern::parse(&host.node) else { continue };
-            if !hers.iter().any(|own| own.covers(&pattern)) {
-                let all: Vec<String> = hers.iter().map(ToString::to_string).collect();
-                self.complain(
-                    Diagnostic::error(
-                        Code::MemberHost,
-                        self.file,
-                        host.span,
-                        format!("`{}` is not a host of `{name}`", host.node),
-                    )
-                    .help(format!("her hosts are: {}", all.join(", "))),
-                );
+            if let Ok(pattern) = HostPattern::parse(&host.node) {
+                self.own_host(&pattern, &host.node, host.span);
             }
         }
+    }
+
+    /// Whether a host, written here as `text`, is one of the member whose files are read; complains
+    /// where it is not. Everything is the host's.
+    pub(super) fn own_host(&mut self, pattern: &HostPattern, text: &str, span: Span) -> bool {
+        let Some(tenant) = self.tenant() else { return true };
+        if tenant.hosts.iter().any(|own| own.covers(pattern)) {
+            return true;
+        }
+        let all: Vec<String> = tenant.hosts.iter().map(ToString::to_string).collect();
+        let message = format!("`{text}` is not a host of `{}`", tenant.name);
+        self.complain(
+            Diagnostic::error(Code::MemberHost, self.file, span, message)
+                .help(format!("her hosts are: {}", all.join(", "))),
+        );
+        false
     }
 
     /// Counts a rule or limit against the member's quota.
@@ -249,6 +263,7 @@ impl Builder<'_> {
                 Diagnostic::error(Code::MemberQuota, self.file, span, message)
                     .label("this is one too many"),
             );
+            self.spend();
         }
     }
 
@@ -256,50 +271,59 @@ impl Builder<'_> {
     pub(super) fn note_member_counter(&mut self, counter: CounterId, says_keys: bool, span: Span) {
         let file = self.file;
         let Some(tenant) = self.tenant() else { return };
-        tenant.counters.push((counter, says_keys));
-        tenant.place.get_or_insert((file, span));
+        tenant.counters.push(UsedCounter { counter, says_keys, place: (file, span) });
     }
 
-    /// Shares each member's quota of keys among the counters that do not say how many they hold.
+    /// Shares each member's quota of keys among the counters that do not say how many they hold, and
+    /// complains where hers are more than her quota, in keys or in bytes.
     pub(super) fn settle_quotas(&mut self) {
         for tenant in std::mem::take(&mut self.tenants) {
-            let keys = |id: &CounterId| {
-                self.program.counters.get(id.0 as usize).map_or(0, |counter| counter.keys)
-            };
-            let said: usize =
-                tenant.counters.iter().filter(|(_, says)| *says).map(|(id, _)| keys(id)).sum();
-            let silent = tenant.counters.iter().filter(|(_, says)| !says).count();
-            let quota = usize::try_from(tenant.keys).unwrap_or(0);
-            let left = quota.saturating_sub(said);
-            let share = left.checked_div(silent).unwrap_or(usize::MAX);
-            if (said > quota || share == 0)
-                && let Some((file, span)) = tenant.place
-            {
-                self.complain(
-                    Diagnostic::error(
-                        Code::MemberQuota,
-                        file,
-                        span,
-                        format!(
-                            "the counters of `{}` ask for more than the {quota} keys of her quota",
-                            tenant.name
-                        ),
-                    )
-                    .help("give them fewer `keys`, or ask the host for a larger quota"),
-                );
-            }
-            for (id, _) in tenant.counters.iter().filter(|(_, says)| !says) {
-                if let Some(counter) = self.program.counters.get_mut(id.0 as usize) {
-                    counter.keys = share.max(1);
-                }
-            }
+            self.share_keys(&tenant);
+            self.weigh_members_counters(&tenant);
             self.tenants.push(tenant);
         }
     }
 
-    /// `defaults` as a site's `adjust` and `disable` make them; `None` where it has neither.
-    pub(super) fn adjusted(&mut self, stmts: &[Stmt]) -> Option<Vec<Step>> {
-        let mut steps: Option<Vec<Step>> = None;
+    fn share_keys(&mut self, tenant: &Tenant) {
+        let quota = usize::try_from(tenant.keys).unwrap_or(0);
+        let (mut said, mut silent) = (0_usize, 0_usize);
+        let mut over = None;
+        for used in &tenant.counters {
+            let keys = match self.program.counters.get(used.counter.0 as usize) {
+                Some(counter) if used.says_keys => counter.keys,
+                // At least one each.
+                _ => {
+                    silent = silent.saturating_add(1);
+                    0
+                }
+            };
+            said = said.saturating_add(keys);
+            if said.saturating_add(silent) > quota {
+                over.get_or_insert(used.place);
+            }
+        }
+        if let Some((file, span)) = over {
+            let message = format!(
+                "the counters of `{}` ask for more than the {quota} keys of her quota",
+                tenant.name
+            );
+            self.complain(
+                Diagnostic::error(Code::MemberQuota, file, span, message)
+                    .label("with this it is too much")
+                    .help("give them fewer `keys`, or ask the host for a larger quota"),
+            );
+        }
+        let share = quota.saturating_sub(said).checked_div(silent).unwrap_or(0).max(1);
+        for used in tenant.counters.iter().filter(|used| !used.says_keys) {
+            if let Some(counter) = self.program.counters.get_mut(used.counter.0 as usize) {
+                counter.keys = share;
+            }
+        }
+    }
+
+    /// What a site's `adjust` and `disable` change of `defaults`; `None` where it has neither.
+    pub(super) fn adjusted(&mut self, stmts: &[Stmt]) -> Option<Adjusted> {
+        let mut adjusted: Option<Adjusted> = None;
         let mut seen: HashMap<Box<str>, Span> = HashMap::new();
         for stmt in stmts {
             let name = match stmt {
@@ -311,6 +335,9 @@ impl Builder<'_> {
                 }
                 _ => continue,
             };
+            if !self.begins(name.span) {
+                break;
+            }
             if let Some(first) = seen.insert(name.node.clone(), name.span) {
                 let message = format!("`{}` is adjusted twice", name.node);
                 let file = self.file;
@@ -322,23 +349,20 @@ impl Builder<'_> {
                     ),
                 );
             }
-            let steps = steps.get_or_insert_with(|| self.program.defaults.clone());
-            let mut taken = std::mem::take(steps);
-            if let Some(at) = self.default_step(name, &taken) {
-                match stmt {
+            let adjusted = adjusted.get_or_insert_default();
+            if let Some((at, mut step)) = self.default_step(name) {
+                let changed = match stmt {
                     Stmt::Adjust(adjust) => {
-                        if let Some(step) = taken.get_mut(at) {
-                            self.adjust(adjust, step);
-                        }
+                        self.adjust(adjust, &mut step);
+                        Some(step)
                     }
-                    _ => {
-                        taken.remove(at);
-                    }
-                }
+                    _ => None,
+                };
+                adjusted.set(at, changed);
             }
-            *steps = taken;
+            self.weigh();
         }
-        steps
+        adjusted
     }
 
     fn refuse_adjust_under(&mut self, stmts: &[Stmt]) {
@@ -355,17 +379,18 @@ impl Builder<'_> {
         }
     }
 
-    /// Which step of `defaults` a name means.
-    fn default_step(&mut self, name: &Name, steps: &[Step]) -> Option<usize> {
+    /// Which step of `defaults` a name means: its place, and how the host wrote it.
+    fn default_step(&mut self, name: &Name) -> Option<(u32, Step)> {
         let wanted = match name.node.strip_prefix("defaults.") {
             Some(_) => name.node.clone(),
             None => format!("defaults.{}", name.node).into(),
         };
-        let is = |step: &Step| {
+        let is = |step: &&Step| {
             self.program.rules.get(step.rule.0 as usize).is_some_and(|rule| rule.name == wanted)
         };
-        if let Some(at) = steps.iter().position(is) {
-            return Some(at);
+        let found = (0_u32..).zip(&self.program.defaults).find(|(_, step)| is(step));
+        if let Some((at, step)) = found {
+            return Some((at, step.clone()));
         }
         let known: Vec<Box<str>> = self
             .program
@@ -389,6 +414,9 @@ impl Builder<'_> {
     }
 
     fn adjust(&mut self, adjust: &ast::Adjust, step: &mut Step) {
+        // What counts here is this member's: another who adjusts the same counts apart.
+        let name = adjust.name.node.trim_start_matches("defaults.");
+        let own = format!("{}.defaults.{name}", self.prefix);
         if let Some(to) = &adjust.to {
             match (self.to(to), &mut step.limit) {
                 (Some((n, burst, window_ms)), Some(limit)) => {
@@ -408,7 +436,7 @@ impl Builder<'_> {
             }
         }
         if let Some(then) = &adjust.then
-            && let Some(then) = self.then(&then.node, Where::Member, &adjust.name.node)
+            && let Some(then) = self.then(&then.node, Where::Member, &own)
         {
             step.then = then;
         }

@@ -1,7 +1,12 @@
 //! What the counters of a policy weigh. Their tables are taken whole when a policy is loaded, so a
 //! policy that asks for more than there may be is refused while somebody is looking.
+//!
+//! A member's are held to her own quota, and are no part of what the host is told.
+
+use std::collections::HashSet;
 
 use super::build::Builder;
+use super::member::Tenant;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId};
 use crate::program::{Counter, Counts};
@@ -12,15 +17,57 @@ use crate::text::bytes;
 /// How many of the largest counters a complaint names.
 const NAMED_MAX: usize = 3;
 
+/// Bytes of a member's counters beside those of her keys: for tracks that are asked for `share` or
+/// `top`, which take some 20 KB more each.
+pub const MEMBER_COUNTER_BYTES_SPARE: usize = 1 << 20;
+
+/// The memory that counters take together.
+#[must_use]
+pub fn counters_memory(counters: &[Counter], per: &CounterMemory) -> usize {
+    counters.iter().map(|counter| weight(counter, per)).fold(0, usize::saturating_add)
+}
+
 impl Builder<'_> {
-    /// Complains where all counters together take more than they may.
+    /// Complains where a member's counters take more than her keys would at most.
+    pub(super) fn weigh_members_counters(&mut self, tenant: &Tenant) {
+        let per = self.given.schema.counters;
+        let keys = usize::try_from(tenant.keys).unwrap_or(0);
+        let dearest =
+            [per.limit_key, per.requests_key, per.bytes_key, per.distinct_key].into_iter().max();
+        let most =
+            keys.saturating_mul(dearest.unwrap_or(0)).saturating_add(MEMBER_COUNTER_BYTES_SPARE);
+        let mut sum = 0_usize;
+        let over = tenant.counters.iter().find(|used| {
+            let counter = self.program.counters.get(used.counter.0 as usize);
+            sum = sum.saturating_add(counter.map_or(0, |counter| weight(counter, &per)));
+            sum > most
+        });
+        let Some((file, span)) = over.map(|used| used.place) else { return };
+        let message = format!(
+            "the counters of `{}` take {} up to here; with her {keys} keys the most is {}",
+            tenant.name,
+            bytes(sum),
+            bytes(most)
+        );
+        self.complain(
+            Diagnostic::error(Code::MemberQuota, file, span, message)
+                .label("with this it is too much")
+                .help("ask fewer tracks for `share` and `top`, or the host for a larger quota"),
+        );
+    }
+
+    /// Complains where all counters of the host together take more than they may.
     pub(super) fn weigh_counters(&mut self) {
         let per = self.given.schema.counters;
+        let members = self.tenants.iter().flat_map(|tenant| &tenant.counters);
+        let members: HashSet<usize> = members.map(|used| used.counter.0 as usize).collect();
         let mut all: Vec<(usize, Box<str>)> = self
             .program
             .counters
             .iter()
-            .map(|counter| (weight(counter, &per), counter.name.clone()))
+            .enumerate()
+            .filter(|(at, _)| !members.contains(at))
+            .map(|(_, counter)| (weight(counter, &per), counter.name.clone()))
             .collect();
         let sum = all.iter().fold(0_usize, |sum, (weight, _)| sum.saturating_add(*weight));
         if sum <= per.most {

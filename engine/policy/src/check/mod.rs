@@ -19,6 +19,7 @@ mod member;
 mod memory;
 mod names;
 mod operand;
+mod quota;
 mod reach;
 mod regexes;
 
@@ -32,6 +33,11 @@ pub use decl::{
 };
 pub use layer::{RATE_MAX, RULES_MAX};
 pub use member::{MEMBER_KEYS_DEFAULT, MEMBER_RULES_DEFAULT};
+pub use memory::{MEMBER_COUNTER_BYTES_SPARE, counters_memory};
+pub use quota::{
+    HOST_TEST_REQUESTS_MAX, MEMBER_COMPLAINTS_MAX, MEMBER_PROGRAM_BYTES_MAX, MEMBER_SITES_MAX,
+    MEMBER_TEST_REQUESTS_MAX, MEMBER_TESTS_MAX,
+};
 pub use regexes::{
     REGEX_BYTES_HOST_MAX, REGEX_BYTES_MAX, REGEX_BYTES_MEMBER_MAX, REGEX_CACHE_BYTES_MAX,
 };

@@ -222,7 +222,8 @@ impl Builder<'_> {
         let named = self.given.schema.fields.iter().filter(|field| field.form == Form::Named);
         let own: Vec<&str> =
             FUNCTIONS.iter().map(|line| line.name).chain(named.map(|field| field.name)).collect();
-        let known = own.iter().copied().chain(externs.iter().map(|name| &**name));
+        let hers = externs.iter();
+        let known = own.iter().copied().chain(hers.map(|name| &**name));
         let mut diagnostic = Diagnostic::error(
             Code::UnknownFunction,
             self.file,
@@ -455,7 +456,8 @@ impl Builder<'_> {
         if self.is_declared("track", track) {
             return None;
         }
-        let near = nearest(track, self.names.tracks.keys().map(|name| &**name)).map(String::from);
+        let known = self.names.tracks.keys();
+        let near = nearest(track, known.map(|name| &**name)).map(String::from);
         let mut diagnostic = Diagnostic::error(
             Code::UnknownTrack,
             self.file,

@@ -121,6 +121,34 @@ pub enum Stmt {
     Disable(Disable),
 }
 
+impl Stmt {
+    /// Where it says what it is: its name, where it has one.
+    #[must_use]
+    pub const fn span(&self) -> Span {
+        match self {
+            Self::Decl(decl) => decl.name().span,
+            Self::Rule(rule) => rule.name.span,
+            Self::Limit(limit) => limit.name.span,
+            Self::Under(under) => under.level.span,
+            Self::Decide(decide) => decide.span,
+            Self::Adjust(adjust) => adjust.name.span,
+            Self::Disable(disable) => disable.name.span,
+        }
+    }
+}
+
+impl Decl {
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &Name {
+        match self {
+            Self::Let(item) => &item.name,
+            Self::List(list) => &list.name,
+            Self::Track(track) => &track.name,
+        }
+    }
+}
+
 /// `let name = value`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Let {

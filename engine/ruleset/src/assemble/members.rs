@@ -8,16 +8,18 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use seawall_model::HostPattern;
+use seawall_policy::case::Case;
 use seawall_policy::check::{HostPolicy, Page};
 use seawall_policy::code::Code;
 use seawall_policy::diagnostic::{Diagnostic, FileId};
 use seawall_policy::span::Span;
 use seawall_policy::syntax::ast::Item;
 
-use super::budget::{Effort, Left};
+use super::budget::Left;
 use super::member::{Bench, Member, Wrong};
-use super::{Assembly, Before};
-use crate::cases::TestOutcome;
+use super::{Assembly, Terms};
+use crate::budget::Whose;
+use crate::cases::{Rehearsed, TestOutcome};
 use crate::http::SCHEMA;
 use crate::report;
 use crate::ruleset::RuleSet;
@@ -64,7 +66,7 @@ enum Made {
 /// Members on their way into a ruleset.
 pub(super) struct Joining<'b> {
     bench: Bench<'b>,
-    before: Before<'b>,
+    terms: Terms<'b>,
     /// The host's, behind which each part is tested; `None` where the host's files are wrong, and
     /// then members' are looked at for what is to be said of them.
     rules: Option<RuleSet>,
@@ -86,18 +88,13 @@ struct Room {
 }
 
 impl<'b> Joining<'b> {
-    pub(super) fn new(
-        bench: Bench<'b>,
-        before: Before<'b>,
-        rules: Option<RuleSet>,
-        effort: Effort,
-    ) -> Self {
+    pub(super) fn new(bench: Bench<'b>, terms: Terms<'b>, rules: Option<RuleSet>) -> Self {
         let counter_bytes = rules.as_ref().map_or(0, RuleSet::counter_bytes);
         Self {
             bench,
-            before,
+            terms,
             rules,
-            left: Left::new(effort),
+            left: Left::new(terms.effort),
             parts: Vec::new(),
             states: Vec::new(),
             remarks: Vec::new(),
@@ -111,7 +108,7 @@ impl<'b> Joining<'b> {
     /// Looks at all members, those first whose turn did not come last time, and takes in what is
     /// right in the order of their entries.
     pub(super) fn all(&mut self, mut policy: HostPolicy, sources: &Sources) {
-        let waiting = self.before.rules.map_or(&[][..], RuleSet::postponed);
+        let waiting = self.terms.previous.map_or(&[][..], RuleSet::postponed);
         let waits = |member: &MemberSources| waiting.iter().any(|name| **name == *member.name());
         let mut turns: Vec<(usize, &MemberSources)> =
             sources.members().iter().enumerate().collect();
@@ -186,7 +183,7 @@ impl<'b> Joining<'b> {
         let outcomes = self.tested(&part);
         // Where the host's new rules break the test of files that have not changed, that is the
         // host's to know, and no reason to put the member's part aside.
-        let before = self.before.rules.and_then(|rules| rules.member(sources.name()));
+        let before = self.terms.previous.and_then(|rules| rules.member(sources.name()));
         let hers = before.is_none_or(|before| before.digest() != part.digest());
         let failed: Vec<report::Diagnostic> = outcomes
             .iter()
@@ -220,14 +217,15 @@ impl<'b> Joining<'b> {
     fn tested(&mut self, part: &Member) -> Vec<TestOutcome> {
         let Some(rules) = &mut self.rules else { return Vec::new() };
         let mark = rules.mark();
-        let outcomes = match rules.push(part) {
-            Ok(()) => rules.rehearse_since(&mark),
+        let whose = Whose { host: false, member: &|name| name == part.name() };
+        let rehearsed = match rules.push(part) {
+            Ok(()) => rules.rehearse_within(whose, self.terms.go_on),
             // It is found again, and told, where the part is to join.
-            Err(_) => Vec::new(),
+            Err(_) => Rehearsed::default(),
         };
         rules.take_off(&mark);
-        self.left.test(part.test_requests());
-        outcomes
+        self.left.test(part.part.own().cases.iter().map(Case::requests).sum());
+        rehearsed.outcomes
     }
 
     /// Takes a part in, where there is room beside those before it.
@@ -261,10 +259,10 @@ impl<'b> Joining<'b> {
         entry: (FileId, Span),
     ) -> (HostPolicy, MemberPart) {
         let name = sources.name();
-        let running = self.before.rules.and_then(|rules| rules.member(name)).cloned();
+        let running = self.terms.previous.and_then(|rules| rules.member(name)).cloned();
         let good = match &running {
             Some(member) => Some(member.sources.clone()),
-            None => self.before.good.and_then(|good| good(name)),
+            None => (self.terms.good)(name),
         };
         let Some(good) = good.filter(|good| good.file() == sources.file()) else {
             return (policy, MemberPart::Absent);
@@ -306,19 +304,5 @@ impl<'b> Joining<'b> {
         tests.extend(hers);
         let postponed = postponed.len();
         Assembly { rules, diagnostics: remarks, members: states, tests, postponed }
-    }
-}
-
-impl Member {
-    /// How many requests her tests send.
-    fn test_requests(&self) -> u64 {
-        use seawall_policy::case::CaseStep;
-        let steps = self.part.own().cases.iter().flat_map(|case| &case.steps);
-        steps
-            .map(|step| match step {
-                CaseStep::Request(request) => request.times,
-                CaseStep::Wait { .. } | CaseStep::Expect { .. } => 1,
-            })
-            .sum()
     }
 }

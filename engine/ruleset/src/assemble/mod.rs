@@ -38,7 +38,8 @@ pub use members::{MemberPart, MemberState};
 pub use reading::INCLUDE_DEPTH_MAX;
 pub(crate) use reading::Reading;
 
-use crate::cases::TestOutcome;
+use crate::budget::Whose;
+use crate::cases::{Rehearsed, TestOutcome};
 use crate::compiler::{Compiler, InProcess};
 use crate::hosts::Served;
 use crate::http::SCHEMA;
@@ -85,24 +86,30 @@ impl std::fmt::Debug for Workshop {
     }
 }
 
-/// What is known from before, which lends what has not changed.
-#[derive(Clone, Copy, Default)]
-pub struct Before<'b> {
-    /// The ruleset in force.
-    pub rules: Option<&'b RuleSet>,
+/// On what terms a ruleset is made.
+#[derive(Clone, Copy)]
+pub struct Terms<'t> {
+    /// The ruleset in force, which lends what has not changed.
+    pub previous: Option<&'t RuleSet>,
     /// The files of a member's last good part, where none is in force: from before a restart.
-    pub good: Option<&'b dyn Fn(&str) -> Option<MemberSources>>,
+    pub good: &'t dyn Fn(&str) -> Option<MemberSources>,
+    /// How much is done for members at once.
+    pub effort: Effort,
+    /// Whether the ruleset is still wanted; asked between requests of tests.
+    pub go_on: &'t dyn Fn() -> bool,
 }
 
-impl std::fmt::Debug for Before<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Before").field("rules", &self.rules).finish_non_exhaustive()
+impl<'t> Terms<'t> {
+    /// With no last good parts but those in force.
+    #[must_use]
+    pub fn new(previous: Option<&'t RuleSet>, effort: Effort) -> Self {
+        Self { previous, good: &|_| None, effort, go_on: &|| true }
     }
 }
 
-impl<'b> From<Option<&'b RuleSet>> for Before<'b> {
-    fn from(rules: Option<&'b RuleSet>) -> Self {
-        Self { rules, good: None }
+impl std::fmt::Debug for Terms<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Terms").field("effort", &self.effort).finish_non_exhaustive()
     }
 }
 
@@ -158,7 +165,7 @@ impl Workshop {
         purpose: Purpose,
         previous: Option<&RuleSet>,
     ) -> Assembly {
-        self.assemble_within(sources, purpose, previous.into(), Effort::Unbounded)
+        self.assemble_within(sources, purpose, Terms::new(previous, Effort::Unbounded))
     }
 
     /// The same within a bound on the work for members, so that the host's edit is not kept waiting
@@ -168,8 +175,7 @@ impl Workshop {
         &self,
         sources: &Sources,
         purpose: Purpose,
-        before: Before<'_>,
-        effort: Effort,
+        terms: Terms<'_>,
     ) -> Assembly {
         let reading = Reading::host(sources.host(), sources.root());
         let Reading { files, pages, mut diagnostics, .. } = reading;
@@ -184,7 +190,7 @@ impl Workshop {
             workshop: self,
             host: &host,
             served: &served,
-            previous: before.rules,
+            previous: terms.previous,
             purpose,
             host_digest: self.host_digest(sources, purpose),
             whole_host: sources.host_digest(),
@@ -195,9 +201,10 @@ impl Workshop {
         let rules = self.host_rules(&mut bench, &policy, sources, said);
         tidy(&mut diagnostics);
         let located = report::located(&diagnostics, &files, COMPLAINTS_MAX);
-        let failed = diagnostics.iter().any(Diagnostic::is_error);
-        let tests = rules.as_ref().map(RuleSet::rehearse).unwrap_or_default();
-        let mut joining = members::Joining::new(bench, before, rules, effort);
+        let rehearsed = rules.as_ref().map(|rules| rules.rehearse_within(Whose::HOST, terms.go_on));
+        let Rehearsed { outcomes: tests, unfinished } = rehearsed.unwrap_or_default();
+        let failed = diagnostics.iter().any(Diagnostic::is_error) || !unfinished.is_empty();
+        let mut joining = members::Joining::new(bench, terms, rules);
         joining.all(policy, sources);
         let mut assembly = joining.finish(tests);
         assembly.rules = assembly.rules.filter(|_| !failed);

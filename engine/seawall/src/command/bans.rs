@@ -5,7 +5,7 @@ use seawall_control::{BanDone, BanLine, BanList, BanOrder};
 
 use super::Server;
 use super::duration::duration_ms;
-use crate::exit::{Exit, fail, say};
+use crate::exit::{Exit, fail, say, say_json};
 
 /// List, set and end bans of the running server.
 #[derive(Debug, Subcommand)]
@@ -73,7 +73,7 @@ impl Bans {
             Self::List(list) => list.server.ask(|client| {
                 let bans = client.bans()?;
                 if list.json {
-                    say(format!("{:#}", serde_json::json!(bans)));
+                    say_json(format!("{:#}", serde_json::json!(bans)));
                 } else {
                     human(&bans).iter().for_each(say);
                 }

@@ -12,7 +12,7 @@ use seawall_ruleset::{
 use serde_json::{Value, json};
 
 use super::{ForHost, Format, difference, history, mend};
-use crate::exit::{Exit, fail, say, tell};
+use crate::exit::{Exit, fail, say, say_json, tell};
 use crate::policy::{self, Host};
 
 /// Check root policies and all that they reach; failing tests are errors.
@@ -90,7 +90,7 @@ impl Check {
             }
         }
         if self.format == Format::Json {
-            say(Value::Array(found));
+            say_json(Value::Array(found));
         }
         if wrong { Exit::Wrong } else { Exit::Fine }
     }

@@ -1,12 +1,14 @@
 //! What two policies say differently, for people and for tools.
 
+use seawall_model::shown;
 use seawall_ruleset::{Change, ClauseChange, Difference, FileChange, How, LineChange};
 use serde_json::{Value, json};
 
-/// One or more lines for each difference.
+/// One or more lines for each difference. What members write, such as the name of a test, ends none.
 pub(super) fn lines(of: &Difference) -> Vec<String> {
     let changes = of.changes.iter().flat_map(change_lines);
-    changes.chain(of.files.iter().flat_map(file_lines)).collect()
+    let all = changes.chain(of.files.iter().flat_map(file_lines));
+    all.map(|line| shown::one_line(&line).into_owned()).collect()
 }
 
 fn change_lines(Change { kind, name, how }: &Change) -> Vec<String> {

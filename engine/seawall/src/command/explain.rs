@@ -19,7 +19,7 @@ use seawall_ruleset::{
 use serde_json::{Value, json};
 
 use super::{ForHost, Format};
-use crate::exit::{Exit, fail, say, tell};
+use crate::exit::{Exit, fail, say, say_json, tell};
 use crate::policy;
 
 /// The most bytes of a request file: 64 KiB. A server takes no longer head either.
@@ -107,7 +107,7 @@ impl Explain {
             }
             Ok(told) => match self.format {
                 Format::Human => human(&told).iter().for_each(say),
-                Format::Json => say(as_json(&told)),
+                Format::Json => say_json(as_json(&told)),
             },
         }
         Exit::Fine

@@ -7,7 +7,7 @@ use seawall_ruleset::{
 use serde_json::{Value, json};
 
 use super::Format;
-use crate::exit::{Exit, fail, say};
+use crate::exit::{Exit, fail, say, say_json};
 
 /// List the fields, functions and enumerations of the language.
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ impl Fields {
         };
         match self.format {
             Format::Human => human(&found, self.name.is_some()).iter().for_each(say),
-            Format::Json => say(as_json(&found)),
+            Format::Json => say_json(as_json(&found)),
         }
         Exit::Fine
     }

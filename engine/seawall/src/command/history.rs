@@ -11,7 +11,7 @@ use serde_json::json;
 use super::Server;
 use super::difference;
 use super::reload::told;
-use crate::exit::{Exit, fail, say};
+use crate::exit::{Exit, fail, say, say_json};
 
 /// List the last generations, or show one.
 #[derive(Debug, Args)]
@@ -60,7 +60,7 @@ impl History {
             let history = client.history()?;
             let Some(number) = self.generation else {
                 if self.json {
-                    say(format!("{:#}", json!(history)));
+                    say_json(format!("{:#}", json!(history)));
                 } else {
                     history.iter().for_each(|past| say(line(past)));
                 }
@@ -71,7 +71,7 @@ impl History {
                 Some(folder) => write_out(client, past, folder),
                 None => {
                     if self.json {
-                        say(format!("{:#}", json!(past)));
+                        say_json(format!("{:#}", json!(past)));
                     } else {
                         whole(past).iter().for_each(say);
                     }
@@ -100,7 +100,7 @@ impl Diff {
             let [old, new] = sides.as_slice() else { return Ok(Exit::Ours) };
             let difference = Difference::between(old, new);
             if self.json {
-                say(format!("{:#}", difference::as_json(&difference)));
+                say_json(format!("{:#}", difference::as_json(&difference)));
             } else if difference.is_empty() {
                 say("nothing differs but how it is written");
             } else {

@@ -1,12 +1,10 @@
 //! `seawall reload`: have the running server read its policy again, and say what came of it.
 
-use std::io::Write;
-
 use clap::Args;
 use seawall_control::{Lifted, Outcome, ReloadOrder};
 
 use super::Server;
-use crate::exit::{Exit, fail, say};
+use crate::exit::{Exit, fail, say, tell_drawn};
 
 /// Ask the running server to reload, and wait for the outcome.
 #[derive(Debug, Args)]
@@ -43,7 +41,7 @@ pub(super) fn told(outcome: &Outcome) -> Exit {
             Exit::Fine
         }
         Outcome::Refused { generation, refusal } => {
-            let _unwritten = write!(std::io::stderr(), "{}", refusal.rendered);
+            tell_drawn(&refusal.rendered);
             fail(Exit::Wrong, format!("refused: generation {generation} goes on"))
         }
     }

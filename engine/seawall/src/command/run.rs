@@ -3,7 +3,6 @@
 //! Signals are taken before anything else, so that a SIGHUP during start-up reloads later instead
 //! of ending us. The policy is loaded before a port is bound: what cannot judge does not listen.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +26,7 @@ use super::files::fit;
 use super::report::{described, edge_report};
 use super::service::{self, Service};
 use super::upgrade::hand_over;
-use crate::exit::{Exit, fail, tell};
+use crate::exit::{Exit, fail, tell, tell_drawn};
 use crate::logger;
 use crate::policy::{self, Host};
 
@@ -247,7 +246,7 @@ fn first(config: &Config, now: &Now, inherits: bool) -> Result<First, Exit> {
     let keeper = Keeper::new(&config.state_dir, limits, now.clone());
     let keeper = if inherits { keeper.inheriting() } else { keeper };
     First::load(loader, seed, keeper, &config.state_dir).map_err(|refusal| {
-        let _unwritten = write!(std::io::stderr(), "{}", refusal.rendered);
+        tell_drawn(&refusal.rendered);
         refusal.complaints.iter().for_each(tell);
         fail(Exit::Wrong, format!("the policy {} is refused", config.root.display()))
     })

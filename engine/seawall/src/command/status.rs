@@ -10,7 +10,7 @@ use seawall_ruleset::age_words;
 use serde_json::Value;
 
 use super::Server;
-use crate::exit::{Exit, say};
+use crate::exit::{Exit, say, say_json};
 
 /// Places taken from which on a counter is shown.
 const NEARLY_FULL_PERCENT: u64 = 90;
@@ -33,7 +33,7 @@ impl Status {
         self.server.ask(|client| {
             let status = client.status()?;
             if self.json {
-                say(format!("{status:#}"));
+                say_json(format!("{status:#}"));
             } else {
                 human(&status).iter().for_each(say);
                 sites::lines(&status, self.all).iter().for_each(say);

@@ -8,7 +8,7 @@ use seawall_rulekit::{Description, describe, fitness, parse_cases, sha256};
 use serde_json::{Value, json};
 
 use super::kib;
-use crate::exit::{Exit, fail, say};
+use crate::exit::{Exit, fail, say, say_json};
 
 /// Say what a component exports, imports and asks for; fails where no server would take it.
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ impl Inspect {
         let wasm = super::read(&self.file)?;
         let seen = look(&wasm);
         if self.json {
-            say(as_json(&wasm, &seen));
+            say_json(as_json(&wasm, &seen));
         } else {
             human(&seen).iter().for_each(say);
         }

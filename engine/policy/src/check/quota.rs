@@ -1,0 +1,320 @@
+//! How much of a policy one member may write.
+//!
+//! Whatever is built from a member's files is weighed as it is built, and what her tests send is
+//! counted. At the first thing that is too much she is told so, and nothing more of hers is built:
+//! so a hostile file costs what the quota allows, however long it is. The host has a bound for its
+//! tests only.
+
+use std::collections::HashMap;
+
+use super::build::Builder;
+use crate::case::{Case, CaseRequest, CaseStep};
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, FileId};
+use crate::program::{
+    Atom, Check, Const, Counter, Extern, List, ListSource, Operand, RuleInfo, SiteLayer, Step,
+};
+use crate::span::Span;
+use crate::text::bytes;
+
+/// The most memory that all that is built from one member's files may take. Her counters and her
+/// regular expressions have quotas of their own.
+pub const MEMBER_PROGRAM_BYTES_MAX: usize = 4 << 20;
+/// The most `site` blocks of one member.
+pub const MEMBER_SITES_MAX: usize = 1_000;
+/// The most tests of one member.
+pub const MEMBER_TESTS_MAX: usize = 200;
+/// The most requests that all tests of one member may send.
+pub const MEMBER_TEST_REQUESTS_MAX: u64 = 20_000;
+/// The most requests that all tests of the host may send.
+pub const HOST_TEST_REQUESTS_MAX: u64 = 5_000_000;
+/// The most complaints about one member's files; nothing more of hers is looked at after that.
+pub const MEMBER_COMPLAINTS_MAX: usize = 1_000;
+
+/// What filing a thing under its text takes while it is built.
+const FILED_BYTES: usize = 64;
+
+/// What one owner has used so far.
+#[derive(Debug, Default)]
+struct Used {
+    bytes: usize,
+    sites: usize,
+    tests: usize,
+    test_requests: u64,
+    complaints: usize,
+    /// Something was too much.
+    is_spent: bool,
+}
+
+/// How far the tables of the program have been weighed.
+#[derive(Debug, Default, Clone, Copy)]
+struct Marks {
+    atoms: usize,
+    operands: usize,
+    conditions: usize,
+    rules: usize,
+    lists: usize,
+    externs: usize,
+    counters: usize,
+    sites: usize,
+    cases: usize,
+    complaints: usize,
+}
+
+/// What is used, by member; the host's is filed under none.
+#[derive(Debug, Default)]
+pub(super) struct Usage {
+    used: HashMap<Option<Box<str>>, Used>,
+    marks: Marks,
+    /// What is being built, where a complaint stands.
+    place: (FileId, Span),
+}
+
+impl Builder<'_> {
+    /// Whether anything more of the member whose files are read is built, beginning with what
+    /// stands here.
+    pub(super) fn begins(&mut self, span: Span) -> bool {
+        self.usage.place = (self.file, span);
+        !self.is_spent()
+    }
+
+    /// Whether the member whose files are read has used too much of something.
+    pub(super) fn is_spent(&self) -> bool {
+        self.member.is_some() && self.usage.used.get(&self.member).is_some_and(|used| used.is_spent)
+    }
+
+    /// Nothing more of this member is built. What that is for was said.
+    pub(super) fn spend(&mut self) {
+        self.used().is_spent = true;
+    }
+
+    fn used(&mut self) -> &mut Used {
+        self.usage.used.entry(self.member.clone()).or_default()
+    }
+
+    /// Weighs what was built since the last time, for its owner.
+    pub(super) fn weigh(&mut self) {
+        let (grown, complaints) = self.grown();
+        let Some(member) = self.member.clone() else { return };
+        let used = self.used();
+        let before = used.is_spent;
+        used.bytes = used.bytes.saturating_add(grown);
+        used.complaints = used.complaints.saturating_add(complaints);
+        let is_heavy = used.bytes > MEMBER_PROGRAM_BYTES_MAX;
+        used.is_spent |= is_heavy || used.complaints > MEMBER_COMPLAINTS_MAX;
+        if is_heavy && !before {
+            self.too_much(
+                format!(
+                    "what `{member}` writes takes more than the {} of a member",
+                    bytes(MEMBER_PROGRAM_BYTES_MAX)
+                ),
+                "write less of it, or put long sets into a list file: `list … = file \"…\"`",
+            );
+        }
+    }
+
+    /// The memory of what was built since the last time, and how much was said.
+    fn grown(&mut self) -> (usize, usize) {
+        let (program, marks) = (&self.program, self.usage.marks);
+        let now = Marks {
+            atoms: program.atoms.len(),
+            operands: program.operands.len(),
+            conditions: program.conditions.len(),
+            rules: program.rules.len(),
+            lists: program.lists.len(),
+            externs: program.externs.len(),
+            counters: program.counters.len(),
+            sites: program.sites.len(),
+            cases: program.cases.len(),
+            complaints: self.diagnostics.len(),
+        };
+        if self.member.is_none() {
+            self.usage.marks = now;
+            return (0, 0);
+        }
+        let grown = [
+            sum(&program.atoms, marks.atoms, atom),
+            sum(&program.operands, marks.operands, operand),
+            sum(&program.conditions, marks.conditions, |ops| {
+                size_of_val(ops).saturating_add(size_of_val(&**ops))
+            }),
+            sum(&program.rules, marks.rules, rule),
+            sum(&program.lists, marks.lists, list),
+            sum(&program.externs, marks.externs, extern_item),
+            sum(&program.counters, marks.counters, counter),
+            sum(&program.sites, marks.sites, site),
+            sum(&program.cases, marks.cases, case),
+        ];
+        self.usage.marks = now;
+        let said = now.complaints.saturating_sub(marks.complaints);
+        (grown.into_iter().fold(0, usize::saturating_add), said)
+    }
+
+    /// Whether a set of the owner may have so many elements; complains where it may not.
+    pub(super) fn may_hold(&mut self, elements: usize) -> bool {
+        let Some(member) = &self.member else { return true };
+        let most = MEMBER_PROGRAM_BYTES_MAX.checked_div(size_of::<Const>()).unwrap_or(0);
+        if elements > most {
+            self.too_much(
+                format!("a set of `{member}` has more than {most} elements"),
+                "put long sets into a list file: `list … = file \"…\"`",
+            );
+        }
+        elements <= most
+    }
+
+    /// Counts a `site` block.
+    pub(super) fn note_member_site(&mut self) {
+        let Some(member) = self.member.clone() else { return };
+        let used = self.used();
+        used.sites = used.sites.saturating_add(1);
+        if used.sites > MEMBER_SITES_MAX {
+            self.too_much(
+                format!("`{member}` may have {MEMBER_SITES_MAX} `site` blocks"),
+                "one block may be for several hosts: `site \"a.example\", \"b.example\" { … }`",
+            );
+        }
+    }
+
+    /// Counts a test that was built; whether it may stay.
+    pub(super) fn note_case(&mut self, built: &Case) -> bool {
+        let used = self.used();
+        used.tests = used.tests.saturating_add(1);
+        let before = used.test_requests;
+        used.test_requests = before.saturating_add(built.requests());
+        let (tests, sent) = (used.tests, used.test_requests);
+        let (whose, most) = match self.member.clone() {
+            None => ("the host".to_owned(), HOST_TEST_REQUESTS_MAX),
+            Some(member) => (format!("`{member}`"), MEMBER_TEST_REQUESTS_MAX),
+        };
+        if self.member.is_some() && tests > MEMBER_TESTS_MAX {
+            self.too_much(
+                format!("{whose} may have {MEMBER_TESTS_MAX} tests"),
+                "put what belongs together into one test: it may ask and expect several times",
+            );
+            return false;
+        }
+        // Told once: at the test with which it became too much.
+        if sent > most && before <= most {
+            self.too_much(
+                format!("the tests of {whose} send {sent} requests up to here; the most is {most}"),
+                "lower the numbers behind `times`: a limit is tested by a few more than it allows",
+            );
+        }
+        sent <= most
+    }
+
+    /// Says that this is too much, and that nothing more is built.
+    fn too_much(&mut self, message: String, help: &str) {
+        let (file, span) = self.usage.place;
+        let code = if self.member.is_some() { Code::MemberQuota } else { Code::TooMany };
+        self.spend();
+        self.complain(
+            Diagnostic::error(code, file, span, message)
+                .label("with this it is too much")
+                .help(help),
+        );
+    }
+}
+
+/// What the things of a table weigh from a place on.
+fn sum<T>(all: &[T], from: usize, weight: impl Fn(&T) -> usize) -> usize {
+    all.get(from..).unwrap_or_default().iter().map(weight).fold(0, usize::saturating_add)
+}
+
+fn atom(atom: &Atom) -> usize {
+    let check = match &atom.check {
+        Check::InSet(set) => set.bytes(),
+        Check::Equal(value) => value_bytes(value),
+        Check::Contains(needle) | Check::StartsWith(needle) | Check::EndsWith(needle) => {
+            needle.bytes.len()
+        }
+        _ => 0,
+    };
+    size_of_val(atom)
+        .saturating_add(FILED_BYTES)
+        .saturating_add(atom.text.len().saturating_mul(2))
+        .saturating_add(check)
+}
+
+fn operand(operand: &Operand) -> usize {
+    let more = match operand {
+        Operand::Values(_, text) | Operand::Tagged(text) => text.len(),
+        Operand::Extern(_, args) => size_of_val(&**args),
+        Operand::Const(value) => value_bytes(value),
+        _ => 0,
+    };
+    size_of_val(operand).saturating_add(FILED_BYTES).saturating_add(more.saturating_mul(2))
+}
+
+fn value_bytes(value: &Const) -> usize {
+    match value {
+        Const::Bytes(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
+
+fn rule(rule: &RuleInfo) -> usize {
+    size_of_val(rule)
+        .saturating_add(FILED_BYTES)
+        .saturating_add(rule.name.len().saturating_mul(2))
+        .saturating_add(rule.note.as_ref().map_or(0, |note| note.len()))
+}
+
+fn list(list: &List) -> usize {
+    let held = match &list.source {
+        ListSource::Inline(set) => set.bytes(),
+        ListSource::File { path, .. } => path.len(),
+    };
+    size_of_val(list).saturating_add(list.name.len().saturating_mul(2)).saturating_add(held)
+}
+
+fn extern_item(item: &Extern) -> usize {
+    let texts = [item.name.len(), item.module.len(), item.function.len()];
+    texts.into_iter().fold(size_of_val(item), usize::saturating_add)
+}
+
+fn counter(counter: &Counter) -> usize {
+    size_of_val(counter)
+        .saturating_add(counter.name.len().saturating_mul(2))
+        .saturating_add(counter.identity.len())
+        .saturating_add(size_of_val(&*counter.per))
+}
+
+fn step(step: &Step) -> usize {
+    size_of_val(step).saturating_add(size_of_val(&*step.then.effects))
+}
+
+fn site(site: &SiteLayer) -> usize {
+    let changed = site.defaults.iter().flat_map(|defaults| defaults.changed());
+    let steps = site.steps.iter().chain(changed).map(step);
+    let hosts = site.hosts.len().saturating_mul(size_of::<seawall_model::HostPattern>());
+    steps
+        .fold(size_of_val(site), usize::saturating_add)
+        .saturating_add(hosts.saturating_mul(2))
+        .saturating_add(FILED_BYTES)
+}
+
+fn case(case: &Case) -> usize {
+    let lists = case.lists.iter().map(|(_, set)| set.bytes());
+    let steps = case.steps.iter().map(|step| match step {
+        CaseStep::Request(request) => request_bytes(request),
+        _ => 0,
+    });
+    lists
+        .chain(steps)
+        .fold(size_of_val(case), usize::saturating_add)
+        .saturating_add(case.name.len())
+        .saturating_add(size_of_val(&*case.steps))
+        .saturating_add(size_of_val(&*case.clients))
+}
+
+fn request_bytes(request: &CaseRequest) -> usize {
+    let headers = request.headers.iter().map(|(name, value)| {
+        size_of::<(Box<str>, Box<[u8]>)>().saturating_add(name.len()).saturating_add(value.len())
+    });
+    headers
+        .fold(size_of_val(request), usize::saturating_add)
+        .saturating_add(request.target.len())
+        .saturating_add(request.authority.len())
+}
