@@ -11,6 +11,7 @@ use seawall_model::{
 };
 use seawall_policy::case::{Case, CaseRequest, CaseStep, Expected, GivenClient, GivenPass};
 use seawall_policy::program::{Level, LevelId, Scope};
+use seawall_policy::schema::Type;
 use seawall_policy::span::Span;
 use seawall_state::{CounterSpec, Seed, State};
 
@@ -155,10 +156,16 @@ impl RuleSet {
         true
     }
 
-    /// The lists that a member's tests find empty unless they say what is in them: all but her own.
+    /// The lists that a member's tests find empty unless they say what is in them: those of
+    /// addresses, networks and countries that are not hers. What stands in a list of texts, any
+    /// request to her own hosts finds out as well; from another's address she can send none.
     fn withheld(&self, member: &str) -> Vec<bool> {
         let own = |name: &str| name.strip_prefix(member).is_some_and(|rest| rest.starts_with('.'));
-        self.program.lists.iter().map(|list| !own(&list.name)).collect()
+        self.program
+            .lists
+            .iter()
+            .map(|list| list.element != Type::Str && !own(&list.name))
+            .collect()
     }
 
     /// How a test ended; `None` where nobody wants to know any more.

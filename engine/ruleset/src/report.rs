@@ -318,7 +318,7 @@ mod tests {
                 .fix(span, evil);
         let store = crate::MemoryStore::default().with(&name, text.as_bytes());
         let sources = Sources::gather(&name, &store);
-        let all = located(&[said], &files);
+        let all = located(&[said], &files, COMPLAINTS_MAX);
         let line = all[0].one_line();
         let drawn = render(&all, &sources, Style::Plain);
         assert!(drawn.contains("forged"), "{drawn}");

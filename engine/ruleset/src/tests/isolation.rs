@@ -181,7 +181,7 @@ fn hostile(dice: &mut Dice) -> MemoryStore {
 
 fn made(workshop: &Workshop, store: &MemoryStore, previous: Option<&RuleSet>) -> Assembly {
     let sources = Sources::gather("root.wall", store);
-    workshop.assemble_within(&sources, Purpose::Run, Terms::new(previous, Effort::Reload))
+    workshop.assemble_within(&sources, Purpose::Run, crate::Terms::new(previous, Effort::Reload))
 }
 
 /// What is decided about requests to hosts that are not hers, with her own visitors in between.

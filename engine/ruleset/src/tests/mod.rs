@@ -612,7 +612,11 @@ fn a_member_cannot_veto_the_host() {
     };
     let at = |store: &MemoryStore, previous: Option<&RuleSet>| {
         let sources = Sources::gather("root.wall", store);
-        workshop.assemble_within(&sources, Purpose::Run, Terms::new(previous, Effort::Reload))
+        workshop.assemble_within(
+            &sources,
+            Purpose::Run,
+            crate::Terms::new(previous, Effort::Reload),
+        )
     };
     let store = MemoryStore::default().with("root.wall", MEMBER).with("m/a.wall", good);
     let first = at(&store, None).rules.unwrap();

@@ -96,6 +96,14 @@ test "t" {
 site "alice.example" { rule theirs { when client.ip in @partners then block 404 } }
 test "t" { request GET "https://alice.example/x" from 198.51.100.7 expect pass }"#;
     assert_eq!(outcomes(used, ""), Vec::<String>::new());
+    // What stands in a list of texts, every request finds out.
+    let texts = r#"
+list logins: string = { "/login", "/wp-login.php" }
+defaults { rule closed { when path in @logins and method == DELETE then block 405 } }"#;
+    let asked = r#"test "t" {
+  request DELETE "https://alice.example/wp-login.php" expect block 405 by defaults.closed
+}"#;
+    assert_eq!(outcomes(asked, texts), Vec::<String>::new());
     // What she says herself is in it, and her own lists are what they are.
     let given = r#"
 list office: cidr = { 192.0.2.0/24 }

@@ -33,7 +33,7 @@ use self::draft::{ATTACKED, Counters, Dice, Draft, Kind, spoil};
 use self::reading::{Read, counted, drained, held_until, key, limits};
 use super::workshop;
 use crate::{
-    Effort, Handle, Live, MemoryStore, Pulse, Purpose, RuleSet, Severity, Sources, Terms, Workshop,
+    Effort, Handle, Live, MemoryStore, Pulse, Purpose, RuleSet, Severity, Sources, Workshop,
 };
 
 /// Storms of the test command, and edits in each: three seconds together.
@@ -219,8 +219,11 @@ fn made(
     previous: Option<&RuleSet>,
 ) -> Result<RuleSet, Vec<String>> {
     let sources = Sources::gather("root.wall", store);
-    let assembly =
-        workshop.assemble_within(&sources, Purpose::Run, Terms::new(previous, Effort::Reload));
+    let assembly = workshop.assemble_within(
+        &sources,
+        Purpose::Run,
+        crate::Terms::new(previous, Effort::Reload),
+    );
     let failed =
         assembly.tests.iter().filter(|test| !test.passed && !sources.is_members(&test.file));
     let wrong = assembly.diagnostics.iter().filter(|d| d.severity == Severity::Error);
