@@ -12,7 +12,7 @@ use std::time::Duration;
 use seawall_model::{Now, Tick, shown};
 use seawall_ruleset::{
     Assembly, Diagnostic, MemberPart, MemberState, Memo, Purpose, RuleSet, Sandbox, Severity,
-    Sources, Store, Style, Terms, TestOutcome, Workshop, render,
+    Sources, Store, Style, TEST_FAILED, Terms, TestOutcome, Workshop, render,
 };
 use seawall_state::CounterSpec;
 
@@ -191,8 +191,12 @@ impl Loader {
             // What is there has yet to be looked at: the same files are worth another reload.
             self.rounds.fetch_add(1, Relaxed);
         }
+        // Those of files that are not in force say nothing of what is.
+        let members = &built.members;
+        let wrong = |name: &str| members.iter().any(|member| *member.name == *name);
+        built.tests.retain(|test| test.passed || !test.member.as_deref().is_some_and(wrong));
         // A member's test that still fails is broken by the host's rules: worth a warning.
-        let members_own = |test: &&mut TestOutcome| sources.is_members(&test.file) && !test.passed;
+        let members_own = |test: &&mut TestOutcome| test.member.is_some() && !test.passed;
         for test in built.tests.iter_mut().filter(members_own) {
             log::warn!("{}", test_line(test));
             test.passed = true;
@@ -265,11 +269,12 @@ impl Built {
         Self { rules, diagnostics, tests, broken: 0, members, postponed }
     }
 
-    /// All that is to be said, members' files included.
+    /// All that is to be said, members' files included. That a test fails is said by its outcome.
     #[must_use]
     pub fn everything(&self) -> Vec<Diagnostic> {
         let hers = self.members.iter().flat_map(|member| &member.diagnostics);
-        self.diagnostics.iter().chain(hers).cloned().collect()
+        let all = self.diagnostics.iter().chain(hers);
+        all.filter(|said| said.code != TEST_FAILED).cloned().collect()
     }
 
     /// What may be published and the warnings that come with it, or why nothing may.

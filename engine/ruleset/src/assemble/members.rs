@@ -190,10 +190,10 @@ impl<'b> Joining<'b> {
             .filter(|outcome| hers && !outcome.passed)
             .map(report::Diagnostic::failed_test)
             .collect();
-        if hers && !failed.is_empty() {
+        self.tests.extend(outcomes);
+        if !failed.is_empty() {
             return (policy, self.is_wrong(sources, failed));
         }
-        self.tests.extend(outcomes);
         (policy, Made::Part(Arc::new(part)))
     }
 

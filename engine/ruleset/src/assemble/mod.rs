@@ -123,18 +123,19 @@ pub struct Assembly {
     pub diagnostics: Vec<report::Diagnostic>,
     /// Members whose files are wrong, which refuses nothing but their parts.
     pub members: Vec<MemberState>,
-    /// How the tests ended: the host's, and those of each member's part that is new.
+    /// How the tests ended: the host's, and those of each member's files that are new.
     pub tests: Vec<TestOutcome>,
     /// Members whose files have yet to be looked at: there was too much to do at once.
     pub postponed: usize,
 }
 
 impl Assembly {
-    /// All that is to be said, members' files included, those that refuse nothing but a part too.
+    /// All that is to be said, members' files included. That a test fails is said by its outcome.
     #[must_use]
     pub fn everything(&self) -> Vec<report::Diagnostic> {
         let hers = self.members.iter().flat_map(|member| &member.diagnostics);
-        self.diagnostics.iter().chain(hers).cloned().collect()
+        let all = self.diagnostics.iter().chain(hers);
+        all.filter(|said| said.code != report::TEST_FAILED).cloned().collect()
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use seawall_control::{clock, test_line};
 use seawall_model::RuleId;
-use seawall_ruleset::{Purpose, RuleSet, Style, render};
+use seawall_ruleset::{Diagnostic, MemberState, Purpose, RuleSet, Style, TEST_FAILED, render};
 use seawall_state::Tally;
 
 use super::ForHost;
@@ -55,12 +55,15 @@ impl Test {
             policy::loader(file, host, clock()).map_err(|error| fail(Exit::Ours, error))?;
         let sources = loader.gather_settled();
         let built = loader.build(&sources, Purpose::Check, None);
-        if built.rules.is_none() || !built.members.is_empty() {
+        let is_wrong = |said: &Diagnostic| said.code != TEST_FAILED;
+        let untested: Vec<&MemberState> =
+            built.members.iter().filter(|hers| hers.diagnostics.iter().any(is_wrong)).collect();
+        if built.rules.is_none() || !untested.is_empty() {
             let text = render(&built.everything(), &sources, Style::Plain);
             let _unwritten = write!(std::io::stderr(), "{text}");
             count.unusable += 1;
         }
-        for member in &built.members {
+        for member in &untested {
             let file = file.display();
             say(format!("{file}: the files of {} are not tested, they have errors", member.name));
         }
