@@ -36,7 +36,7 @@ impl Browser {
 }
 
 impl HeaderView for Browser {
-    fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         self.0.iter().any(|(key, value)| *key == name && visit(value.as_bytes()))
     }
 

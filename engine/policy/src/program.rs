@@ -6,10 +6,10 @@
 
 use std::net::IpAddr;
 
-use regex::bytes::Regex;
 use seawall_model::{ChallengeKind, CounterId, HostPattern, Prefix, RuleId, Tick};
 
 use crate::diagnostic::FileId;
+use crate::expression::Expression;
 use crate::schema::{FieldId, Schema, Type};
 use crate::set::Set;
 use crate::span::Span;
@@ -120,7 +120,7 @@ pub enum Check {
     /// Ends with these bytes.
     EndsWith(Needle),
     /// `like` (anchored) and `matches`: linear in the length of the value.
-    Matches(Regex),
+    Matches(Expression),
 }
 
 /// Bytes to look for.

@@ -25,6 +25,7 @@ use seawall_wasm::{
 use crate::cases::TestOutcome;
 use crate::compiler::{Compiler, InProcess, Job};
 use crate::hosts::unserved;
+use crate::fuel::FuelLimits;
 use crate::http::SCHEMA;
 use crate::lists::load_lists;
 use crate::plan::Plan;
@@ -57,6 +58,8 @@ pub struct HostSettings {
     pub sites: Vec<SiteHosts>,
     /// Who may bring components; where it is empty, everybody.
     pub trusted_keys: Vec<TrustedKey>,
+    /// What one request may cost.
+    pub fuel: FuelLimits,
     /// Days since 1970-01-01.
     pub today: u64,
 }
@@ -124,9 +127,11 @@ impl Workshop {
         tidy(&mut diagnostics);
         let failed = diagnostics.iter().any(Diagnostic::is_error);
         let located = report::located(&diagnostics, &files);
-        let units = self.settings.units;
+        let (units, fuel) = (self.settings.units, self.settings.fuel);
         let rules = parts.filter(|_| !failed).map(|parts| {
-            RuleSet::new(Parts { files, sources: sources.policies(), outline, units, ..parts })
+            let sources = sources.policies();
+            let parts = Parts { files, sources, outline, units, fuel, ..parts };
+            RuleSet::new(parts).go_on_from(previous)
         });
         Assembly { rules, diagnostics: located, members: Vec::new(), tests: Vec::new() }
     }
@@ -431,6 +436,7 @@ impl Loading<'_> {
             functions,
             sandbox: workshop.sandbox.clone(),
             units: ClientUnits::default(),
+            fuel: FuelLimits::default(),
         })
     }
 

@@ -46,7 +46,7 @@ struct CaseHeaders<'r> {
 }
 
 impl HeaderView for CaseHeaders<'_> {
-    fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         (name == "host" && visit(self.host.as_bytes()))
             || self.listed.iter().any(|(key, value)| **key == *name && visit(value))
     }
@@ -244,7 +244,8 @@ impl<'r, O: Observer> Run<'r, O> {
             cpu_percent: None,
         };
         let level = self.case.level.unwrap_or(LevelId(self.state.level(&host)));
-        let given = Given { lists: &self.case.lists, ..Given::at(level) };
+        let (lists, plain) = (&*self.case.lists, self.trace.is_some());
+        let given = Given { lists, plain, rehearsed: true, ..Given::at(level) };
         let mut judging = Judging::new(self.rules, &facts, &self.state, self.now, given);
         judging.trace = self.trace;
         let decision = self.rules.decide_given(&mut judging, self.observer);

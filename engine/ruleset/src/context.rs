@@ -1,11 +1,14 @@
 //! One request while it is judged: what the running program sees through `Context`.
 //!
 //! It holds the walk's own memory (score, tags) and what was worked out once for this request:
-//! packed headers, answers of rules. Nothing of it outlives the request.
+//! packed headers, query and cookies, answers of rules. Nothing of it outlives the request. Host and
+//! member each pay for all that they use, whoever came first, so that neither's fuel depends on what
+//! the other did.
 
 use std::cell::{Cell, OnceCell, RefCell};
 
 use seawall_model::{Answered, CounterId, Facts, Prefix, Proto, Tick};
+use seawall_policy::fuel::{Fuel, price};
 use seawall_policy::program::{
     AtomId, Const, Counter, ExternId, ExternType, LevelId, ListId, Read, Scope,
 };
@@ -13,15 +16,18 @@ use seawall_policy::run::{Context, Value, in_set};
 use seawall_policy::schema::FieldId;
 use seawall_policy::set::Set;
 use seawall_state::{Key, State};
-use seawall_wasm::{Answer, Arg, Args};
+use seawall_wasm::{Answer, Arg, Args, Budget};
 use smallvec::SmallVec;
 
 use crate::explain::Trace;
+use crate::fuel::{FuelLimits, Part};
 use crate::http::{Field, country, crawler, method};
+use crate::pairs::{Pairs, price_of};
 use crate::ruleset::RuleSet;
 
-/// The most different calls of rules whose answers are kept for one request.
-const ANSWERS_MAX: usize = 32;
+/// The most different calls of externs that one part of a policy makes for one request; what is past
+/// them fails.
+pub const EXTERN_CALLS_MAX: usize = 32;
 
 /// A call of a rule that was answered: the function, the arguments as a key, the answer.
 type Asked = (ExternId, Key, Value<'static>);
@@ -44,14 +50,56 @@ pub(crate) struct Given<'g> {
     pub(crate) level: LevelId,
     /// Lists replaced by a test.
     pub(crate) lists: &'g [(ListId, Set)],
-    /// Rule after rule, without an index.
+    /// Rule after rule, without an index, and whatever it costs.
     pub(crate) plain: bool,
+    /// No traffic: what happens here is held against nobody.
+    pub(crate) rehearsed: bool,
 }
 
 impl Given<'_> {
     /// What the server gives.
     pub(crate) fn at(level: LevelId) -> Self {
         Self { level, ..Self::default() }
+    }
+}
+
+/// What is shared between host and member, as bits of what a tank has paid for.
+mod once {
+    pub(super) const QUERY: u8 = 1;
+    pub(super) const COOKIES: u8 = 2;
+    pub(super) const HEADERS: u8 = 4;
+}
+
+/// What a part of the policy may spend on this request, and what it has.
+pub(crate) struct Tank {
+    pub(crate) fuel: Fuel,
+    externs: Cell<Budget>,
+    paid: Cell<u8>,
+    answers: RefCell<Vec<Asked>>,
+    keys: RefCell<SmallVec<[(u16, Hashed); KEYS_EXPECTED]>>,
+}
+
+impl Tank {
+    fn new(fuel: u64, externs: u64, externs_ms: u64) -> Self {
+        Self {
+            fuel: Fuel::new(fuel),
+            externs: Cell::new(Budget::new(externs, externs_ms)),
+            paid: Cell::new(0),
+            answers: RefCell::new(Vec::new()),
+            keys: RefCell::default(),
+        }
+    }
+
+    /// Pays for what is worked out once, the first time that this part wants it.
+    fn pays_once(&self, bit: u8, price: impl FnOnce() -> u64) -> bool {
+        if self.paid.get() & bit != 0 {
+            return true;
+        }
+        let paid = self.fuel.take(price());
+        if paid {
+            self.paid.set(self.paid.get() | bit);
+        }
+        paid
     }
 }
 
@@ -72,8 +120,14 @@ pub(crate) struct Judging<'j> {
     score: Cell<i64>,
     tags: RefCell<Vec<&'j str>>,
     headers: OnceCell<Option<Vec<u8>>>,
-    answers: RefCell<Vec<Asked>>,
-    keys: RefCell<SmallVec<[(u16, Hashed); KEYS_EXPECTED]>>,
+    query: OnceCell<Pairs<'j>>,
+    cookies: OnceCell<Pairs<'j>>,
+    pub(crate) host: Tank,
+    pub(crate) member: Tank,
+    /// Whether what runs is a member's.
+    is_member: Cell<bool>,
+    /// The member's part that still takes part.
+    part: Cell<Option<&'j Part>>,
 }
 
 impl<'j> Judging<'j> {
@@ -84,6 +138,7 @@ impl<'j> Judging<'j> {
         now: Tick,
         given: Given<'j>,
     ) -> Self {
+        let fuel = if given.plain { &FuelLimits::UNBOUNDED } else { &rules.fuel };
         Self {
             rules,
             facts,
@@ -97,9 +152,72 @@ impl<'j> Judging<'j> {
             score: Cell::new(0),
             tags: RefCell::new(Vec::new()),
             headers: OnceCell::new(),
-            answers: RefCell::new(Vec::new()),
-            keys: RefCell::default(),
+            query: OnceCell::new(),
+            cookies: OnceCell::new(),
+            host: Tank::new(fuel.decision, fuel.externs, fuel.externs_ms),
+            member: Tank::new(fuel.member, fuel.externs / 2, fuel.externs_ms / 2),
+            is_member: Cell::new(false),
+            part: Cell::new(None),
         }
+    }
+
+    /// Finds the member layer that the host belongs to.
+    pub(crate) fn find_site(&mut self) {
+        self.site = self.rules.sites.find(self.facts.host).copied();
+        let Some(at) = self.site else { return };
+        self.tenant = self.rules.program.sites.get(at).and_then(|site| site.tenant.as_deref());
+        let part = self.rules.parts.of_site(at);
+        self.part.set(part.filter(|part| self.given.rehearsed || part.is_heard(self.now)));
+    }
+
+    fn tank(&self) -> &Tank {
+        if self.is_member.get() { &self.member } else { &self.host }
+    }
+
+    /// Whether a member wrote what there is for this site alone.
+    fn is_members(&self) -> bool {
+        self.tenant.is_some()
+    }
+
+    /// Whether what there is for this site alone takes part: what the host wrote always does.
+    pub(crate) fn hears_site(&self) -> bool {
+        !self.is_members() || self.part.get().is_some()
+    }
+
+    /// Runs what there is for this site alone: a member's on her fuel. `None` where that is empty;
+    /// from then on it is passed over.
+    pub(crate) fn for_site<T>(&self, run: impl FnOnce() -> T) -> Option<T> {
+        if !self.is_members() {
+            return Some(run());
+        }
+        let part = self.part.get()?;
+        self.is_member.set(true);
+        let told = run();
+        self.is_member.set(false);
+        if !self.member.fuel.is_empty() {
+            return Some(told);
+        }
+        self.part.set(None);
+        if !self.given.rehearsed {
+            part.note_empty(self.now);
+        }
+        None
+    }
+
+    /// Whether whoever is running had to stop for want of fuel.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.tank().fuel.is_empty()
+    }
+
+    /// Score and tags so far, for [`Judging::forget`].
+    pub(crate) fn said(&self) -> (i64, usize) {
+        (self.score.get(), self.tags.borrow().len())
+    }
+
+    /// Takes back what has been said since.
+    pub(crate) fn forget(&self, (score, tags): (i64, usize)) {
+        self.score.set(score);
+        self.tags.borrow_mut().truncate(tags);
     }
 
     /// Whether a counter of this scope counts this request.
@@ -122,15 +240,20 @@ impl<'j> Judging<'j> {
     /// not count them. Counters with the same `per` have the same key, which is hashed once.
     pub(crate) fn key(&self, id: CounterId, absent_counts: bool) -> Option<Key> {
         let shape = self.rules.key_shapes.get(id.0 as usize).copied().flatten();
+        let tank = self.tank();
         let known = shape.and_then(|shape| {
-            self.keys.borrow().iter().find(|(known, _)| *known == shape).map(|known| known.1)
+            tank.keys.borrow().iter().find(|(known, _)| *known == shape).map(|known| known.1)
         });
         let hashed = match known {
             Some(hashed) => hashed,
             None => {
                 let hashed = self.hashed(self.rules.program.counters.get(id.0 as usize)?);
+                let others = tank.keys.borrow().len() as u64;
+                if !tank.fuel.take(others) || tank.fuel.is_empty() {
+                    return None;
+                }
                 if let Some(shape) = shape {
-                    self.keys.borrow_mut().push((shape, hashed));
+                    tank.keys.borrow_mut().push((shape, hashed));
                 }
                 hashed
             }
@@ -150,7 +273,11 @@ impl<'j> Judging<'j> {
                     builder.absent();
                     whole = false;
                 }
-                value => with_key_bytes(&value, |bytes| builder.part(bytes)),
+                value => with_key_bytes(&value, |bytes| {
+                    if self.fuel().take(hashing(bytes)) {
+                        builder.part(bytes);
+                    }
+                }),
             }
         }
         Hashed { key: builder.finish(), whole }
@@ -159,7 +286,11 @@ impl<'j> Judging<'j> {
     /// A value as a key of its own, for `distinct`.
     pub(crate) fn value_key(&self, value: &Value<'_>) -> Key {
         let mut builder = self.state.key();
-        with_key_bytes(value, |bytes| builder.part(bytes));
+        with_key_bytes(value, |bytes| {
+            if self.fuel().take(hashing(bytes)) {
+                builder.part(bytes);
+            }
+        });
         builder.finish()
     }
 
@@ -176,11 +307,73 @@ impl<'j> Judging<'j> {
         })
     }
 
+    /// Pays for finding a field by its name: most of it is done for fields of the same length.
+    fn pays_for_field(&self, name: &str) -> bool {
+        let each = price::NAMED_EACH.saturating_add(name.len() as u64 / 8);
+        let fields = self.facts.headers.count() as u64;
+        self.fuel().take(price::NAMED.saturating_add(fields.saturating_mul(each)))
+    }
+
     fn header(&self, name: &str) -> Value<'_> {
+        if !self.pays_for_field(name) {
+            return Value::Absent;
+        }
         self.facts.headers.first(name).map_or(Value::Absent, Value::bytes)
     }
 
+    fn parameters(&self) -> Option<&Pairs<'j>> {
+        let query = self.facts.query.unwrap_or_default();
+        let paid = self.tank().pays_once(once::QUERY, || price_of(query, b'&'));
+        paid.then(|| self.query.get_or_init(|| Pairs::of_query(query)))
+    }
+
+    fn cookies(&self) -> Option<&Pairs<'j>> {
+        let headers = self.facts.headers;
+        let each = |visit: &mut dyn FnMut(&'j [u8])| {
+            headers.any_value("cookie", &mut |line| {
+                visit(line);
+                false
+            });
+        };
+        let paid = self.tank().pays_once(once::COOKIES, || {
+            let mut sum = (headers.count() as u64).saturating_mul(price::NAMED_EACH);
+            each(&mut |line| sum = sum.saturating_add(price_of(line, b';')));
+            sum
+        });
+        paid.then(|| {
+            self.cookies.get_or_init(|| {
+                let mut pairs = Pairs::default();
+                each(&mut |line| pairs.add_cookies(line));
+                pairs
+            })
+        })
+    }
+
+    fn any_pair(
+        &self,
+        pairs: Option<&Pairs<'_>>,
+        name: &str,
+        visit: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> bool {
+        let Some(pairs) = pairs else { return false };
+        let fuel = self.fuel();
+        let pay = |amount| fuel.take(amount);
+        fuel.take(pairs.price()) && pairs.any_value(name.as_bytes(), pay, visit)
+    }
+
     fn packed_headers(&self) -> Option<&[u8]> {
+        let paid = self.tank().pays_once(once::HEADERS, || {
+            let mut bytes = 0_usize;
+            let mut add = |name: &[u8], value: &[u8]| {
+                bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
+            };
+            self.facts.headers.each(&mut add);
+            let fields = (self.facts.headers.count() as u64).saturating_mul(price::PAIR);
+            price::MADE.saturating_add(bytes as u64).saturating_add(fields)
+        });
+        if !paid {
+            return None;
+        }
         let packed = self.headers.get_or_init(|| {
             let mut out = Vec::with_capacity(1_024);
             let max = self.rules.sandbox.limits().arg_bytes_max;
@@ -226,13 +419,15 @@ impl<'j> Judging<'j> {
             Field::Host => Value::bytes(facts.host.as_bytes()),
             Field::Path => Value::bytes(facts.path),
             Field::RawPath => Value::bytes(facts.raw_path),
-            Field::PathExt => extension(facts.path).map_or(Value::Absent, Value::bytes),
+            Field::PathExt if self.fuel().take(facts.path.len() as u64) => {
+                extension(facts.path).map_or(Value::Absent, Value::bytes)
+            }
             Field::QueryString => facts.query.map_or(Value::Absent, Value::bytes),
             Field::Ua => self.header("user-agent"),
             Field::Referer => self.header("referer"),
             Field::ContentType => self.header("content-type"),
             Field::ContentLength => match self.header("content-length") {
-                Value::Bytes(digits) => {
+                Value::Bytes(digits) if self.fuel().take(digits.len() as u64) => {
                     let text = std::str::from_utf8(&digits).ok();
                     Value::number(text.and_then(|text| text.trim().parse().ok()))
                 }
@@ -285,7 +480,14 @@ impl<'j> Judging<'j> {
         for (value, param) in args.iter().zip(&declared.params) {
             self.give(value, *param, &mut given)?;
         }
-        match loaded.call_with(&given, self.now).ok()? {
+        let tank = self.tank();
+        let mut left = tank.externs.get();
+        if tank.answers.borrow().len() >= EXTERN_CALLS_MAX {
+            left.fuel = 0;
+        }
+        let answer = loaded.call_with(&given, self.now, &mut left);
+        tank.externs.set(left);
+        match answer.ok()? {
             Answer::Bool(value) => Some(Value::Bool(value)),
             Answer::Int(n) => Some(Value::Int(n)),
             Answer::Text(bytes) => Some(Value::Bytes(bytes.into())),
@@ -312,7 +514,10 @@ impl<'j> Judging<'j> {
             (ExternType::Int, _) => Arg::Int(0),
             (ExternType::Str, Value::Bytes(bytes)) => Arg::Bytes(bytes),
             (ExternType::Str, _) => Arg::Bytes(b""),
-            (ExternType::Headers, _) => Arg::Bytes(self.packed_headers()?),
+            (ExternType::Headers, _) => {
+                let packed = self.packed_headers()?;
+                self.fuel().take(price::bytes(packed.len())).then_some(Arg::Bytes(packed))?
+            }
         });
         Some(())
     }
@@ -328,6 +533,10 @@ impl<'j> Judging<'j> {
 }
 
 impl Context for Judging<'_> {
+    fn fuel(&self) -> &Fuel {
+        &self.tank().fuel
+    }
+
     fn field(&self, id: FieldId) -> Value<'_> {
         let Some(field) = Field::of(id) else { return Value::Absent };
         let at = field as u16;
@@ -346,18 +555,19 @@ impl Context for Judging<'_> {
 
     fn any_value(&self, id: FieldId, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         match Field::of(id) {
-            Some(Field::Header) => self.facts.headers.any_value(name, visit),
-            Some(Field::Cookie) => self.facts.headers.any_value("cookie", &mut |line| {
-                cookies(line).any(|(key, value)| key == name.as_bytes() && visit(value))
-            }),
-            Some(Field::Query) => parameters(self.facts.query.unwrap_or_default())
-                .any(|(key, value)| key == name.as_bytes() && visit(&value)),
+            Some(Field::Header) => {
+                self.pays_for_field(name)
+                    && self.facts.headers.any_value(name, &mut |value| visit(value))
+            }
+            Some(Field::Cookie) => self.any_pair(self.cookies(), name, visit),
+            Some(Field::Query) => self.any_pair(self.parameters(), name, visit),
             _ => false,
         }
     }
 
     fn tagged(&self, tag: &str) -> bool {
-        self.tags.borrow().contains(&tag)
+        let tags = self.tags.borrow();
+        self.fuel().take(tags.len() as u64) && tags.contains(&tag)
     }
 
     fn list_holds(&self, list: ListId, value: &Value<'_>) -> bool {
@@ -371,6 +581,13 @@ impl Context for Judging<'_> {
     }
 
     fn counter(&self, read: Read, counter: CounterId) -> i64 {
+        let price = match read {
+            Read::Count | Read::Bytes => price::COUNTER,
+            Read::Distinct | Read::Share | Read::Top(_) => price::COUNTER_HEAVY,
+        };
+        if !self.fuel().take(price) {
+            return 0;
+        }
         let value = self.counter_value(read, counter).unwrap_or(0);
         i64::try_from(value).unwrap_or(i64::MAX)
     }
@@ -378,22 +595,41 @@ impl Context for Judging<'_> {
     fn sample(&self, percent: u8, key: &Value<'_>) -> bool {
         let mut builder = self.state.key();
         builder.part(b"sample");
-        with_key_bytes(key, |bytes| builder.part(bytes));
+        with_key_bytes(key, |bytes| {
+            if self.fuel().take(hashing(bytes)) {
+                builder.part(bytes);
+            }
+        });
         builder.finish().percentile() < percent
     }
 
     fn call(&self, id: ExternId, args: &[Value<'_>]) -> Value<'static> {
+        let tank = self.tank();
         let mut builder = self.state.key();
-        args.iter().for_each(|arg| with_key_bytes(arg, |bytes| builder.part(bytes)));
+        for arg in args {
+            let paid = with_key_bytes(arg, |bytes| {
+                let paid = tank.fuel.take(hashing(bytes));
+                if paid {
+                    builder.part(bytes);
+                }
+                paid
+            });
+            if !paid {
+                return Value::Absent;
+            }
+        }
         let key = builder.finish();
         let known =
-            self.answers.borrow().iter().find(|a| a.0 == id && a.1 == key).map(|a| a.2.clone());
+            tank.answers.borrow().iter().find(|a| a.0 == id && a.1 == key).map(|a| a.2.clone());
         if let Some(answer) = known {
             return answer;
         }
+        if !tank.fuel.take(price::CALL) {
+            return Value::Absent;
+        }
         let answer = self.ask(id, args).unwrap_or_else(|| self.on_failure(id));
-        let mut answers = self.answers.borrow_mut();
-        if answers.len() < ANSWERS_MAX {
+        let mut answers = tank.answers.borrow_mut();
+        if answers.len() < EXTERN_CALLS_MAX {
             answers.push((id, key, answer.clone()));
         }
         answer
@@ -404,6 +640,11 @@ impl Context for Judging<'_> {
             trace.made(self, atom, holds);
         }
     }
+}
+
+/// What hashing bytes with a key costs.
+fn hashing(bytes: &[u8]) -> u64 {
+    price::MADE.saturating_add(bytes.len() as u64)
 }
 
 /// A value as the bytes of a key; values of different types never share them within one key, since
@@ -427,44 +668,6 @@ fn extension(path: &[u8]) -> Option<&[u8]> {
     name.get(dot.saturating_add(1)..).filter(|ext| !ext.is_empty() && dot > 0)
 }
 
-/// The pairs of a Cookie header (RFC 6265 §5.4), quotes and all.
-fn cookies(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    line.split(|b| *b == b';').filter_map(|pair| {
-        let pair = pair.trim_ascii();
-        let at = pair.iter().position(|b| *b == b'=')?;
-        let (key, value) = pair.split_at_checked(at)?;
-        Some((key, value.get(1..)?))
-    })
-}
-
-/// The pairs of a query string, decoded once; a broken escape stays as it came.
-fn parameters(query: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
-    query.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let at = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
-        let (key, value) = pair.split_at_checked(at).unwrap_or((pair, b""));
-        (unescape(key), unescape(value.strip_prefix(b"=").unwrap_or(value)))
-    })
-}
-
-fn unescape(text: &[u8]) -> Vec<u8> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|n| u8::try_from(n).ok());
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, tail)) = rest.split_first() {
-        rest = tail;
-        let pair = tail.first().and_then(digit).zip(tail.get(1).and_then(digit));
-        match (first, pair) {
-            (b'+', _) => out.push(b' '),
-            (b'%', Some((high, low))) => {
-                out.push((high << 4) | low);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            _ => out.push(*first),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -475,14 +678,5 @@ mod tests {
         assert_eq!(extension(b"/a.b/c"), None);
         assert_eq!(extension(b"/.htaccess"), None);
         assert_eq!(extension(b"/a."), None);
-    }
-
-    #[test]
-    fn cookies_and_parameters_come_apart() {
-        let found: Vec<_> = cookies(b"a=1; b=x=y;c; d=").collect();
-        assert_eq!(found, [(&b"a"[..], &b"1"[..]), (b"b", b"x=y"), (b"d", b"")]);
-        let found: Vec<_> = parameters(b"a=1&b=%41+c&&d&e=%zz").collect();
-        let text = |k: &str, v: &str| (k.as_bytes().to_vec(), v.as_bytes().to_vec());
-        assert_eq!(found, [text("a", "1"), text("b", "A c"), text("d", ""), text("e", "%zz")]);
     }
 }

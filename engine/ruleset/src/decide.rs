@@ -2,17 +2,21 @@
 //!
 //! `ban → guarantee → floor → site → defaults → decide → origin` (LANGUAGE §8). In each layer the
 //! steps are taken in page order, and the first final action ends the walk. Proxy, tests and replay
-//! all come through here: same facts, same state, same time, same answer.
+//! all come through here: same facts, same state, same time, same answer. Each part of the policy
+//! runs on fuel of its own (`fuel`): where a member's is empty the walk goes on as if she had no part,
+//! where the host's is the request is answered 503.
 
 use seawall_model::{Decision, Facts, PassKind, Prefix, Reason, RuleId, Tick, Verdict};
+use seawall_policy::fuel::price;
 use seawall_policy::program::{
-    BanUnit as Unit, Counts, Effect, Final, LevelId, LimitStep, Step, Then,
+    BanUnit as Unit, CondId, Counter, Counts, Effect, Feed, Final, LevelId, LimitStep, Scope, Step,
+    Then,
 };
 use seawall_policy::run::{Context, Value};
 use seawall_state::{BanOrigin, BanScope, BanUnit, Hold, Outcome, Rate, State, Tally, Terms};
 
 use crate::context::{Given, Judging};
-use crate::plan::{HostLayer, HostWalk};
+use crate::plan::{Adjusted, HostLayer, HostWalk};
 use crate::ruleset::RuleSet;
 
 /// What became of a rule or limit that the walk came to.
@@ -61,6 +65,12 @@ impl Observer for Tally {
 
 /// What the walk says of one layer.
 type Walked = Option<Decision>;
+
+/// What is said where the host's fuel is empty.
+const OUT_OF_FUEL: Decision = Decision {
+    verdict: Verdict::Block { status: 503, retry_after_ms: None },
+    reason: Reason::OutOfFuel,
+};
 
 /// A request on its way through the layers.
 struct Layers<'l, 'j> {
@@ -118,17 +128,27 @@ impl RuleSet {
         if self.banned(judging, BanScope::Host) {
             return banned;
         }
-        judging.site = self.sites.find(judging.facts.host).copied();
-        let site = judging.site.and_then(|at| self.program.sites.get(at));
-        judging.tenant = site.and_then(|site| site.tenant.as_deref());
+        judging.find_site();
         let judging = &*judging;
         self.feed_when(judging, false);
         if let Some(trace) = judging.trace {
             // Tests of tracks belong to no rule.
             trace.forget();
         }
+        let decision = self.layers(judging, observer);
+        if !judging.host.fuel.is_empty() {
+            return decision;
+        }
+        if !judging.given.rehearsed {
+            self.parts.note_refused();
+        }
+        OUT_OF_FUEL
+    }
+
+    fn layers<'j, O: Observer>(&'j self, judging: &Judging<'j>, observer: &O) -> Decision {
+        let banned = Decision { verdict: Verdict::Drop, reason: Reason::Banned };
+        let site = judging.site.and_then(|at| self.program.sites.get(at));
         let own = site.map_or(&[][..], |site| &site.steps);
-        let defaults = site.and_then(|site| site.defaults.as_deref());
         let mut layers = Layers::new(self, judging);
         self.walk(&self.program.guarantee, HostLayer::Guarantee, &mut layers, observer)
             .or_else(|| self.walk(&self.program.floor, HostLayer::Floor, &mut layers, observer))
@@ -137,10 +157,7 @@ impl RuleSet {
                 self.banned(judging, member).then_some(banned)
             })
             .or_else(|| self.walk_own(own, &layers, observer))
-            .or_else(|| {
-                let steps = defaults.unwrap_or(&self.program.defaults);
-                self.walk(steps, HostLayer::Defaults(judging.site), &mut layers, observer)
-            })
+            .or_else(|| self.walk_defaults(&mut layers, observer))
             .unwrap_or_else(|| self.table(judging, observer))
     }
 
@@ -157,27 +174,48 @@ impl RuleSet {
                 continue;
             };
             // A member's tracks see the member's hosts only.
-            if !judging.is_in_scope(counter.scope) || !self.program.holds(feed.condition, judging) {
+            if !judging.is_in_scope(counter.scope) {
                 continue;
             }
-            let Some(key) = judging.key(feed.counter, false) else { continue };
-            let Some(table) = judging.state.track(feed.counter) else { continue };
-            let distinct = match counter.counts {
-                Counts::Distinct(operand) => match self.program.value(operand, judging) {
-                    Value::Absent => continue,
-                    value => Some(judging.value_key(&value)),
-                },
-                _ => None,
-            };
-            let amount = match counter.counts {
-                Counts::Bytes(field) => match judging.field(field) {
-                    Value::Int(bytes) => u64::try_from(bytes).unwrap_or(0),
-                    _ => continue,
-                },
-                _ => 1,
-            };
-            table.feed(key, amount, distinct, counter.window_ms, judging.now);
+            if let Scope::Member(_) = counter.scope {
+                let _fed = judging.for_site(|| self.feed(feed, counter, judging));
+            } else {
+                let _fed = self.feed(feed, counter, judging);
+            }
         }
+    }
+
+    /// Feeds one track; `None` where there is nothing to feed it, or no fuel left.
+    fn feed(&self, feed: &Feed, counter: &Counter, judging: &Judging<'_>) -> Option<()> {
+        let price = match counter.counts {
+            Counts::Distinct(_) => price::COUNTER_HEAVY,
+            _ if counter.heavy => price::COUNTER_HEAVY,
+            _ => price::COUNTER,
+        };
+        if !judging.fuel().take(price) || !self.program.holds(feed.condition, judging) {
+            return None;
+        }
+        let key = judging.key(feed.counter, false)?;
+        let table = judging.state.track(feed.counter)?;
+        let distinct = match counter.counts {
+            Counts::Distinct(operand) => match self.program.value(operand, judging) {
+                Value::Absent => return None,
+                value => Some(judging.value_key(&value)),
+            },
+            _ => None,
+        };
+        let amount = match counter.counts {
+            Counts::Bytes(field) => match judging.field(field) {
+                Value::Int(bytes) => u64::try_from(bytes).unwrap_or(0),
+                _ => return None,
+            },
+            _ => 1,
+        };
+        if judging.has_stopped() {
+            return None;
+        }
+        table.feed(key, amount, distinct, counter.window_ms, judging.now);
+        Some(())
     }
 
     /// One layer of the host.
@@ -196,7 +234,7 @@ impl RuleSet {
         self.first_of(std::iter::from_fn(found), judging, observer)
     }
 
-    /// A member's own steps.
+    /// The steps that there are for one site alone.
     fn walk_own<'j, O: Observer>(
         &'j self,
         steps: &'j [Step],
@@ -204,12 +242,63 @@ impl RuleSet {
         observer: &O,
     ) -> Walked {
         let judging = layers.judging;
-        if layers.indexed.is_none() {
-            return self.first_of(steps.iter(), judging, observer);
+        if steps.is_empty() || judging.host.fuel.is_empty() {
+            return None;
         }
-        let mut walk = self.plan.site(judging.site?, judging.given.level)?;
-        let found = || steps.get(walk.next(u32::MAX, &self.program, judging)? as usize);
-        self.first_of(std::iter::from_fn(found), judging, observer)
+        let said = judging.said();
+        let walked = judging.for_site(|| {
+            if layers.indexed.is_none() {
+                return self.first_of(steps.iter(), judging, observer);
+            }
+            let mut walk = self.plan.site(judging.site?, judging.given.level)?;
+            let found = || steps.get(walk.next(u32::MAX, &self.program, judging)? as usize);
+            self.first_of(std::iter::from_fn(found), judging, observer)
+        });
+        walked.unwrap_or_else(|| {
+            // What she tagged and scored would speak for her further on.
+            judging.forget(said);
+            None
+        })
+    }
+
+    /// The host's defaults, as the site has adjusted them.
+    fn walk_defaults<'j, O: Observer>(
+        &'j self,
+        layers: &mut Layers<'_, 'j>,
+        observer: &O,
+    ) -> Walked {
+        let judging = layers.judging;
+        let steps = &self.program.defaults;
+        let step = |at: usize| self.default_step(at, judging, observer);
+        let Some(walk) = &mut layers.indexed else {
+            return (0..steps.len()).find_map(step);
+        };
+        let mut found = || walk.next(HostLayer::Defaults, &self.program, judging);
+        std::iter::from_fn(&mut found).find_map(step)
+    }
+
+    /// The host's default at `at`, as the site has adjusted it. Where the member's own exception from
+    /// it costs more than she may spend, it holds as the host wrote it.
+    fn default_step<'j, O: Observer>(
+        &'j self,
+        at: usize,
+        judging: &Judging<'j>,
+        observer: &O,
+    ) -> Walked {
+        let hosts = self.program.defaults.get(at)?;
+        let Some(site) = judging.site.filter(|_| judging.hears_site()) else {
+            return self.step(hosts, None, judging, observer);
+        };
+        let own = match self.plan.adjusted(site, at) {
+            Adjusted::Same => return self.step(hosts, None, judging, observer),
+            Adjusted::Disabled => return None,
+            Adjusted::By(place) => self.program.sites.get(site)?.defaults.as_ref()?.get(place)?,
+        };
+        let walked = self.step(own, Some(hosts), judging, observer);
+        if judging.hears_site() {
+            return walked;
+        }
+        self.step(hosts, None, judging, observer)
     }
 
     /// What the first of these steps that decides says. All steps of a layer are what the indexed
@@ -220,16 +309,22 @@ impl RuleSet {
         judging: &Judging<'j>,
         observer: &O,
     ) -> Walked {
-        steps.find_map(|step| self.step(step, judging, observer))
+        steps.find_map(|step| self.step(step, None, judging, observer))
     }
 
+    /// What one step says; `hosts` is what a member has adjusted it from.
     fn step<'j, O: Observer>(
         &'j self,
         step: &'j Step,
+        hosts: Option<&'j Step>,
         judging: &Judging<'j>,
         observer: &O,
     ) -> Walked {
-        let (fate, retry_after_ms) = self.fate(step, judging);
+        let effects = (step.then.effects.len() as u64).saturating_mul(price::TEST);
+        if !judging.fuel().take(price::STEP.saturating_add(effects)) {
+            return None;
+        }
+        let (fate, retry_after_ms) = self.fate(step, hosts, judging)?;
         observer.considered(step.rule, fate);
         match fate {
             Fate::Applied => {}
@@ -279,33 +374,69 @@ impl RuleSet {
         let _added = judging.state.bans().add(unit, for_ms, why, scope, judging.now);
     }
 
-    /// Whether a step applies; beyond a limit, the milliseconds until it may be tried again.
-    fn fate(&self, step: &Step, judging: &Judging<'_>) -> (Fate, Option<u64>) {
+    /// Whether a step applies; beyond a limit, the milliseconds until it may be tried again. `None`
+    /// where that would cost more fuel than there is.
+    fn fate(
+        &self,
+        step: &Step,
+        hosts: Option<&Step>,
+        judging: &Judging<'_>,
+    ) -> Option<(Fate, Option<u64>)> {
         if judging.given.level < step.level {
-            return (Fate::BelowLevel, None);
+            return Some((Fate::BelowLevel, None));
         }
         if step.expires.is_some_and(|end| end <= judging.now) {
-            return (Fate::Expired, None);
+            return Some((Fate::Expired, None));
         }
-        if !self.program.holds(step.when, judging) {
-            return (Fate::Unmet, None);
+        let holds = self.program.holds(step.when, judging);
+        if judging.has_stopped() {
+            return None;
         }
-        if step.unless.is_some() && self.program.holds(step.unless, judging) {
-            return (Fate::Excused, None);
+        if !holds {
+            return Some((Fate::Unmet, None));
+        }
+        if self.is_excused(step, hosts, judging)? {
+            return Some((Fate::Excused, None));
         }
         let retry_after_ms = match &step.limit {
             None => None,
             Some(limit) => match self.admit(limit, &step.then, judging) {
+                _ if judging.has_stopped() => return None,
                 Some(Outcome::Over { retry_after_ms, .. }) => Some(retry_after_ms),
-                Some(Outcome::Within) | None => return (Fate::Within, None),
+                Some(Outcome::Within) | None => return Some((Fate::Within, None)),
             },
         };
-        (if step.shadow { Fate::Shadowed } else { Fate::Applied }, retry_after_ms)
+        Some((if step.shadow { Fate::Shadowed } else { Fate::Applied }, retry_after_ms))
+    }
+
+    /// Whether an `unless` holds; `None` where it costs more than there is. What a member has added
+    /// to the host's runs on her fuel.
+    fn is_excused(
+        &self,
+        step: &Step,
+        hosts: Option<&Step>,
+        judging: &Judging<'_>,
+    ) -> Option<bool> {
+        let holds = |unless: Option<CondId>| {
+            unless.is_some() && self.program.holds(unless, judging)
+        };
+        let by_host = hosts.map_or(step.unless, |hosts| hosts.unless);
+        let excused = holds(by_host);
+        if judging.has_stopped() {
+            return None;
+        }
+        if excused || step.unless == by_host {
+            return Some(excused);
+        }
+        judging.for_site(|| holds(step.unless))
     }
 
     /// Asks a limit. `None` where the state has no such limit, which a state made for this ruleset
     /// never has.
     fn admit(&self, limit: &LimitStep, then: &Then, judging: &Judging<'_>) -> Option<Outcome> {
+        if !judging.fuel().take(price::COUNTER) {
+            return None;
+        }
         let table = judging.state.limit(limit.counter)?;
         let key = judging.key(limit.counter, true)?;
         let rate = Rate { n: limit.n, window_ms: limit.window_ms, burst: limit.burst };
@@ -342,6 +473,9 @@ impl RuleSet {
                 Verdict::Challenge { kind: *kind, valid_ms: *valid_ms }
             }
             Final::Throttle { counter, n, window_ms } => {
+                if !judging.fuel().take(price::COUNTER) {
+                    return None;
+                }
                 let key = judging.key(*counter, true)?;
                 let rate = Rate { n: *n, window_ms: *window_ms, burst: 0 };
                 match judging.state.limit(*counter)?.admit(key, &rate, None, judging.now) {

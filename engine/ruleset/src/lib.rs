@@ -14,11 +14,13 @@ mod decide;
 mod difference;
 mod explain;
 mod fields;
+mod fuel;
 mod hosts;
 pub mod http;
 mod lists;
 mod live;
 mod memory;
+mod pairs;
 mod plan;
 mod rehearsal;
 mod report;
@@ -33,6 +35,7 @@ pub use assemble::{
     Assembly, HostSettings, INCLUDE_DEPTH_MAX, MemberPart, MemberState, SiteHosts, Workshop,
 };
 pub use cases::TestOutcome;
+pub use context::EXTERN_CALLS_MAX;
 pub use compiler::{Compiler, InProcess, Job};
 pub use costs::CostLine;
 pub use decide::{Fate, Observer};
@@ -41,6 +44,7 @@ pub use explain::{
     Considered, Explanation, Known, MadeTest, NoSuchLevel, Question, VALUE_CHARS_MAX,
 };
 pub use fields::{EnumLine, FUNCTIONS, FieldLine, FunctionLine, alias, enum_lines, field_lines};
+pub use fuel::{FuelLimits, PartSummary};
 pub use lists::{ListFile, age_words};
 pub use live::{Handle, Live};
 pub use memory::MemoryStore;

@@ -30,6 +30,17 @@ struct SitePlan {
     adjusted: Option<Box<[Option<u32>]>>,
 }
 
+/// What a site makes of one of the host's defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Adjusted {
+    /// Nothing.
+    Same,
+    /// The step at this place of its copy.
+    By(usize),
+    /// It is left out.
+    Disabled,
+}
+
 /// What an index costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct IndexSummary {
@@ -71,6 +82,17 @@ impl Plan {
         HostWalk { plan: self, walk: Walk::new(&self.host, level) }
     }
 
+    /// Which step of a site's copy of `defaults` stands for the host's at `at`.
+    pub(crate) fn adjusted(&self, site: usize, at: usize) -> Adjusted {
+        match self.sites.get(site).and_then(|site| site.adjusted.as_ref()) {
+            None => Adjusted::Same,
+            Some(places) => match places.get(at).copied().flatten() {
+                Some(place) => Adjusted::By(place as usize),
+                None => Adjusted::Disabled,
+            },
+        }
+    }
+
     /// A way through a member's own steps.
     pub(crate) fn site(&self, at: usize, level: LevelId) -> Option<Walk<'_>> {
         let own = self.sites.get(at)?.own.as_ref()?;
@@ -104,8 +126,7 @@ pub(crate) struct HostWalk<'p> {
 pub(crate) enum HostLayer {
     Guarantee,
     Floor,
-    /// As the site at this place has adjusted it.
-    Defaults(Option<usize>),
+    Defaults,
 }
 
 impl HostWalk<'_> {
@@ -120,20 +141,8 @@ impl HostWalk<'_> {
         let (begin, end) = match layer {
             HostLayer::Guarantee => (0, plan.guarantee_end),
             HostLayer::Floor => (plan.guarantee_end, plan.floor_end),
-            HostLayer::Defaults(_) => (plan.floor_end, u32::MAX),
+            HostLayer::Defaults => (plan.floor_end, u32::MAX),
         };
-        loop {
-            let at = self.walk.next(end, program, ctx)?.saturating_sub(begin) as usize;
-            let HostLayer::Defaults(Some(site)) = layer else { return Some(at) };
-            match plan.sites.get(site).and_then(|site| site.adjusted.as_ref()) {
-                None => return Some(at),
-                Some(places) => {
-                    // A rule that the member has disabled has no place there.
-                    if let Some(place) = places.get(at).copied().flatten() {
-                        return Some(place as usize);
-                    }
-                }
-            }
-        }
+        Some(self.walk.next(end, program, ctx)?.saturating_sub(begin) as usize)
     }
 }

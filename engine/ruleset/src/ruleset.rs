@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::fuel::{self, FuelLimits};
 use crate::http::SCHEMA;
 use crate::lists::{ListFile, list_file};
 use crate::plan::{IndexSummary, Plan};
@@ -58,6 +59,9 @@ pub struct RuleSet {
     pub(crate) key_shapes: Vec<Option<u16>>,
     /// The units that tests count clients by.
     pub(crate) units: ClientUnits,
+    /// What one request may cost.
+    pub(crate) fuel: FuelLimits,
+    pub(crate) parts: fuel::Parts,
     specs: Vec<CounterSpec>,
     names: Vec<Box<str>>,
 }
@@ -149,15 +153,17 @@ pub(crate) struct Parts {
     pub(crate) sources: Sources,
     pub(crate) outline: Outline,
     pub(crate) units: ClientUnits,
+    pub(crate) fuel: FuelLimits,
 }
 
 impl RuleSet {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { program, plan, files, lists, externs, components, functions, .. } = parts;
-        let Parts { sandbox, sources, outline, units, .. } = parts;
+        let Parts { sandbox, sources, outline, units, fuel, .. } = parts;
         let specs = program.counters.iter().map(spec).collect();
         let key_shapes = key_shapes(&program);
         let names = program.rules.iter().map(|rule| rule.name.clone()).collect();
+        let parts = fuel::Parts::new(&program);
         let mut sites = HostMap::default();
         for (at, site) in program.sites.iter().enumerate() {
             for pattern in &site.hosts {
@@ -178,6 +184,8 @@ impl RuleSet {
             plan,
             key_shapes,
             units,
+            fuel,
+            parts,
             specs,
             names,
         }
@@ -197,6 +205,7 @@ impl RuleSet {
             Reason::Banned => "ban",
             Reason::Malformed => "malformed",
             Reason::Unopposed => "unopposed",
+            Reason::OutOfFuel => "out-of-fuel",
         }
     }
 
@@ -231,13 +240,14 @@ impl RuleSet {
         self.sandbox.alive()
     }
 
-    /// Ends the quarantine of the extern `name`, if it is in one. Says whether there is such an
-    /// extern.
+    /// Ends the quarantine of the extern or the member's part `name`, if it is in one. Says whether
+    /// there is such a one.
     #[must_use]
     pub fn enable_extern(&self, name: &str) -> bool {
         let externs = self.program.externs.iter().zip(&self.externs);
         let found = externs.filter(|(declared, _)| *declared.name == *name);
-        found.map(|(_, function)| function.enable()).count() > 0
+        let enabled = found.map(|(_, function)| function.enable()).count() > 0;
+        self.enable_part(name) || enabled
     }
 
     /// In numbers.

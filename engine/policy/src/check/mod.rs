@@ -31,9 +31,7 @@ pub use decl::{
 };
 pub use layer::{RATE_MAX, RULES_MAX};
 pub use member::{MEMBER_KEYS_DEFAULT, MEMBER_RULES_DEFAULT};
-pub use regexes::{
-    REGEX_BYTES_HOST_MAX, REGEX_BYTES_MAX, REGEX_BYTES_MEMBER_MAX, REGEX_CACHE_BYTES_MAX,
-};
+pub use regexes::{REGEX_BYTES_HOST_MAX, REGEX_BYTES_MAX, REGEX_BYTES_MEMBER_MAX};
 
 use crate::diagnostic::{Diagnostic, FileId, Files, tidy};
 use crate::program::Program;

@@ -53,7 +53,7 @@ fn failures(text: &str) -> Vec<String> {
 struct NoHeaders;
 
 impl HeaderView for NoHeaders {
-    fn any_value(&self, _: &str, _: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fn any_value<'s>(&'s self, _: &str, _: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         false
     }
 
