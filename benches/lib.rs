@@ -1,5 +1,7 @@
 //! What the benches share: policies of any size, and requests to judge.
 
+pub mod worst;
+
 use seawall_model::{Client, ClientUnits, Conn, Facts, Geo, HeaderView, OriginHealth};
 use seawall_ruleset::{
     HostSettings, MemoryStore, Purpose, RuleSet, Sandbox, SandboxLimits, Sources, Workshop,

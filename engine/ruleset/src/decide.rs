@@ -63,6 +63,17 @@ impl Observer for Tally {
     }
 }
 
+/// What a decision cost, in fuel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spent {
+    /// The host's rules.
+    pub host: u64,
+    /// The member's rules.
+    pub member: u64,
+    /// Whether the member's were passed over since theirs was empty.
+    pub is_passed_over: bool,
+}
+
 /// What the walk says of one layer.
 type Walked = Option<Decision>;
 
@@ -104,6 +115,21 @@ impl RuleSet {
     ) -> Decision {
         let given = Given::at(LevelId(state.level(facts.site)));
         self.decide_given(&mut Judging::new(self, facts, state, now, given), observer)
+    }
+
+    /// The same, and says how much fuel the host's rules took, and the member's.
+    #[must_use]
+    pub fn decide_metered(&self, facts: &Facts<'_>, state: &State, now: Tick) -> (Decision, Spent) {
+        let given = Given::at(LevelId(state.level(facts.site)));
+        let mut judging = Judging::new(self, facts, state, now, given);
+        let decision = self.decide_given(&mut judging, &());
+        let (host, member) = (&judging.host.fuel, &judging.member.fuel);
+        let spent = Spent {
+            host: self.fuel.decision.saturating_sub(host.left()),
+            member: self.fuel.member.saturating_sub(member.left()),
+            is_passed_over: member.is_empty(),
+        };
+        (decision, spent)
     }
 
     /// The same without an index: rule after rule, as the page reads. It is the reference that the

@@ -38,7 +38,7 @@ pub use cases::TestOutcome;
 pub use context::EXTERN_CALLS_MAX;
 pub use compiler::{Compiler, InProcess, Job};
 pub use costs::CostLine;
-pub use decide::{Fate, Observer};
+pub use decide::{Fate, Observer, Spent};
 pub use difference::{Difference, FileChange, LIST_EXAMPLES_MAX, LineChange};
 pub use explain::{
     Considered, Explanation, Known, MadeTest, NoSuchLevel, Question, VALUE_CHARS_MAX,
