@@ -46,11 +46,12 @@ pub(super) struct Tenant {
     pub(super) name: Box<str>,
     hosts: Vec<HostPattern>,
     may: Vec<Box<str>>,
-    rules: i64,
+    pub(super) rules: i64,
     keys: i64,
     /// The folder of her files, from the policy root.
     folder: String,
     rules_used: i64,
+    pub(super) tests_used: i64,
     /// Her counters, and whether each says how many keys it holds.
     counters: Vec<(CounterId, bool)>,
     /// Her first counter, where a complaint about all of them stands.
@@ -104,6 +105,7 @@ impl Builder<'_> {
             keys,
             folder,
             rules_used: 0,
+            tests_used: 0,
             counters: Vec::new(),
             place: None,
         });
@@ -147,7 +149,7 @@ impl Builder<'_> {
         may
     }
 
-    fn tenant(&mut self) -> Option<&mut Tenant> {
+    pub(super) fn tenant(&mut self) -> Option<&mut Tenant> {
         let member = self.member.as_deref()?;
         self.tenants.iter_mut().find(|tenant| *tenant.name == *member)
     }

@@ -5,6 +5,7 @@
 //! about, so that the rest is still checked; a program comes out only where nothing was an error.
 
 mod action;
+mod breadth;
 mod build;
 mod cases;
 mod compare;
@@ -22,6 +23,7 @@ mod reach;
 mod regexes;
 
 pub use action::{LASTING_MAX_MS, PASS_VALID_DEFAULT_MS, SCORE_STEP_MAX, TARPIT_MAX_MS};
+pub use breadth::{MEMBER_TESTS_PER_RULE, TESTS_MAX};
 pub use cases::TIMES_MAX;
 pub use cost::{Cost, FieldCost, costs, field_cost};
 pub use decl::{

@@ -2,6 +2,7 @@
 
 mod components;
 mod floor;
+mod fuel;
 mod hosts;
 mod indexed;
 mod lists;
