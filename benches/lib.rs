@@ -49,6 +49,10 @@ impl HeaderView for Browser {
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         self.0.iter().for_each(|(key, value)| visit(key.as_bytes(), value.as_bytes()));
     }
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl Browser {

@@ -5,7 +5,10 @@
 //! request has a head of 32 KiB, filled with what those rules look at.
 
 use seawall_model::{Client, ClientUnits, Conn, Facts, Geo, HeaderView, OriginHealth};
-use seawall_ruleset::{Assembly, HostSettings, MemoryStore, Purpose, RuleSet, Sandbox, SandboxLimits, Sources, Workshop};
+use seawall_ruleset::{
+    Assembly, HostSettings, MemoryStore, Purpose, RuleSet, Sandbox, SandboxLimits, Sources,
+    Workshop,
+};
 
 /// Bytes of a head that is filled.
 pub const HEAD_BYTES: usize = 32 << 10;
@@ -91,7 +94,9 @@ fn rule(dice: &mut Dice, n: usize, tests: usize) -> String {
     let of = operand(dice);
     let when = condition(dice, tests);
     match dice.below(4) {
-        0 => format!("limit l{n} {{ per {of}, client to 1000000/10s where {when} keys 100 then block 429 }}\n"),
+        0 => format!(
+            "limit l{n} {{ per {of}, client to 1000000/10s where {when} keys 100 then block 429 }}\n"
+        ),
         1 => format!("rule r{n} {{ when {when} then tag \"t{n}\", score += 1 }}\n"),
         _ => format!("rule r{n} {{ when {when} then block 404 }}\n"),
     }
@@ -127,8 +132,9 @@ pub fn complaints(files: &[String; 2]) -> Vec<String> {
 }
 
 fn assembled([root, hers]: &[String; 2]) -> Assembly {
-    let store =
-        MemoryStore::default().with("root.wall", root.clone()).with("members/alice.wall", hers.clone());
+    let store = MemoryStore::default()
+        .with("root.wall", root.clone())
+        .with("members/alice.wall", hers.clone());
     let workshop = Workshop::new(HostSettings::default(), Sandbox::new(SandboxLimits::default()));
     workshop.assemble(&Sources::gather("root.wall", &store), Purpose::Check, None)
 }
@@ -163,7 +169,11 @@ impl Heavy {
         ];
         let count = dice.below(96) + 1;
         fields.extend((0..count).map(|n| (format!("x-{}", n % 40), filled(dice, many / count))));
-        Self { path: [b"/", &*filled(dice, path.min(8_191))].concat(), query: filled(dice, query), fields }
+        Self {
+            path: [b"/", &*filled(dice, path.min(8_191))].concat(),
+            query: filled(dice, query),
+            fields,
+        }
     }
 
     /// As it is judged.
@@ -195,7 +205,9 @@ fn filled(dice: &mut Dice, bytes: usize) -> Vec<u8> {
     while out.len() < bytes {
         match STUFF.get(kind) {
             Some(stuff) => out.extend_from_slice(stuff.as_bytes()),
-            None if kind == STUFF.len() => out.push(b'a' + u8::try_from(dice.below(26)).unwrap_or(0)),
+            None if kind == STUFF.len() => {
+                out.push(b'a' + u8::try_from(dice.below(26)).unwrap_or(0))
+            }
             None if kind == STUFF.len() + 1 => out.extend_from_slice(b"a&"),
             None => out.extend_from_slice(format!("k{}=1&", dice.below(60)).as_bytes()),
         }
@@ -210,7 +222,10 @@ impl HeaderView for Heavy {
     }
 
     fn first(&self, name: &str) -> Option<&[u8]> {
-        self.fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
+        self.fields
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| &**value)
     }
 
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {

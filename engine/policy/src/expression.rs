@@ -150,9 +150,25 @@ mod tests {
             let ours = Expression::new(pattern, MAX).unwrap();
             let reference = regex::bytes::Regex::new(pattern).unwrap();
             for text in [
-                "", "curl/8", "Wget/1", "/a/b.php", "/a.php?x", "/axx/b", "abababc", "y\nx\nz",
-                "٣٣٣", "12 345", "a12b", "a123b", "a\nb", "jo@example", "STRASSE", "straße",
-                "1 or 1", "more", "or",
+                "",
+                "curl/8",
+                "Wget/1",
+                "/a/b.php",
+                "/a.php?x",
+                "/axx/b",
+                "abababc",
+                "y\nx\nz",
+                "٣٣٣",
+                "12 345",
+                "a12b",
+                "a123b",
+                "a\nb",
+                "jo@example",
+                "STRASSE",
+                "straße",
+                "1 or 1",
+                "more",
+                "or",
             ] {
                 let said = (ours.is_match(text.as_bytes()), reference.is_match(text.as_bytes()));
                 assert_eq!(said.0, said.1, "{pattern} on {text:?}");
@@ -184,11 +200,23 @@ mod tests {
     #[ignore = "prints what expressions weigh and take"]
     fn figures() {
         use std::time::Instant;
-        let noise: Vec<u8> = (0..32_000_u32).map(|n| b'a' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 26).collect();
+        let noise: Vec<u8> = (0..32_000_u32)
+            .map(|n| b'a' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 26)
+            .collect();
         for pattern in [
-            r"\w+", r"\d+", r"(?i)union.*select", r"(?i)union.{1,20}select", r"[^/]+/x", r"\w{1,20}x",
-            r"[a-z]{600}[0-9]", r"(?i)(select|insert|update|delete|drop|union|exec|script|alert)",
-            r"[a-m][a-z]{10}[0-9]", r"[a-m][a-z]{12}[0-9]", r"[a-m][a-z]{600}[0-9]", r"a.{10}b", r"(?-u)a.{10}b",
+            r"\w+",
+            r"\d+",
+            r"(?i)union.*select",
+            r"(?i)union.{1,20}select",
+            r"[^/]+/x",
+            r"\w{1,20}x",
+            r"[a-z]{600}[0-9]",
+            r"(?i)(select|insert|update|delete|drop|union|exec|script|alert)",
+            r"[a-m][a-z]{10}[0-9]",
+            r"[a-m][a-z]{12}[0-9]",
+            r"[a-m][a-z]{600}[0-9]",
+            r"a.{10}b",
+            r"(?-u)a.{10}b",
         ] {
             let start = Instant::now();
             let made = Expression::new(pattern, MAX);

@@ -40,6 +40,7 @@ pub mod price {
     pub const CALL: u64 = 2_000;
 
     /// Bytes that are copied, compared or hashed many at a time.
+    #[inline]
     #[must_use]
     pub const fn bytes(len: usize) -> u64 {
         len as u64 / 4
@@ -55,6 +56,7 @@ pub struct Fuel {
 
 impl Fuel {
     /// A full tank.
+    #[inline]
     #[must_use]
     pub const fn new(fuel: u64) -> Self {
         Self { left: Cell::new(fuel), empty: Cell::new(false) }
@@ -88,7 +90,15 @@ impl Fuel {
         self.empty.get()
     }
 
+    /// Changes places with another.
+    #[inline]
+    pub fn swap(&self, other: &Self) {
+        self.left.swap(&other.left);
+        self.empty.swap(&other.empty);
+    }
+
     /// What is left.
+    #[inline]
     #[must_use]
     pub const fn left(&self) -> u64 {
         self.left.get()

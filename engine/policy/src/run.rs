@@ -131,39 +131,50 @@ impl Program {
     }
 
     fn passes<C: Context>(&self, check: &Check, value: &Value<'_>, ctx: &C) -> bool {
-        ctx.fuel().take(holding_against(check, value)) && self.fits(check, value, ctx)
-    }
-
-    fn fits<C: Context>(&self, check: &Check, value: &Value<'_>, ctx: &C) -> bool {
+        let fuel = ctx.fuel();
         match check {
             Check::True => *value == Value::Bool(true),
             Check::Present => true,
+            Check::Equal(Const::Bytes(constant)) => with_bytes(value, |bytes| {
+                bytes.len() == constant.len()
+                    && fuel.take(price::bytes(bytes.len()))
+                    && *bytes == **constant
+            }),
             Check::Equal(constant) => equal_const(value, constant),
             Check::Ordered(order, n) => matches!(value, Value::Int(x) if order.holds(*x, *n)),
             Check::SameAs(other) => match self.value(*other, ctx) {
                 Value::Absent => false,
-                other => ctx.fuel().take(comparing(&other)) && equal(value, &other),
+                other => fuel.take(price::bytes(len(&other))) && equal(value, &other),
             },
             Check::OrderedTo(order, other) => match (value, self.value(*other, ctx)) {
                 (Value::Int(a), Value::Int(b)) => order.holds(*a, b),
                 _ => false,
             },
-            Check::InSet(set) => in_set(set, value),
-            Check::InList(list) => ctx.list_holds(*list, value),
+            Check::InSet(set) => {
+                fuel.take(price::LOOKUP.saturating_add(price::bytes(len(value))))
+                    && in_set(set, value)
+            }
+            Check::InList(list) => {
+                fuel.take(price::NETS.saturating_add(price::bytes(len(value))))
+                    && ctx.list_holds(*list, value)
+            }
             Check::InNet(net) => in_net(net, value),
-            Check::Contains(needle) => with_bytes(value, |bytes| contains(bytes, needle)),
+            Check::Contains(needle) => with_bytes(value, |bytes| {
+                // The search is made ready for its needle each time.
+                let all = bytes.len().saturating_add(needle.bytes.len()) as u64;
+                fuel.take(price::LOOKUP.saturating_add(all)) && contains(bytes, needle)
+            }),
             Check::StartsWith(needle) => with_bytes(value, |bytes| {
-                bytes.get(..needle.bytes.len()).is_some_and(|head| same_bytes(head, needle))
+                let head = bytes.get(..needle.bytes.len());
+                head.is_some_and(|head| compares(head, fuel) && same_bytes(head, needle))
             }),
             Check::EndsWith(needle) => with_bytes(value, |bytes| {
-                bytes
-                    .len()
-                    .checked_sub(needle.bytes.len())
-                    .and_then(|at| bytes.get(at..))
-                    .is_some_and(|tail| same_bytes(tail, needle))
+                let from = bytes.len().checked_sub(needle.bytes.len());
+                let tail = from.and_then(|from| bytes.get(from..));
+                tail.is_some_and(|tail| compares(tail, fuel) && same_bytes(tail, needle))
             }),
             Check::Matches(expression) => {
-                with_bytes(value, |bytes| expression.is_match_within(bytes, ctx.fuel()))
+                with_bytes(value, |bytes| expression.is_match_within(bytes, fuel))
             }
         }
     }
@@ -212,7 +223,9 @@ impl Program {
                 _ => Value::Absent,
             },
             Operand::Lower(of) => match self.value(*of, ctx) {
-                Value::Bytes(bytes) if ctx.fuel().take(price::bytes(bytes.len())) => Value::Bytes(bytes.to_ascii_lowercase().into()),
+                Value::Bytes(bytes) if ctx.fuel().take(price::bytes(bytes.len())) => {
+                    Value::Bytes(bytes.to_ascii_lowercase().into())
+                }
                 _ => Value::Absent,
             },
             Operand::Segment(of, n) => match self.value(*of, ctx) {
@@ -254,34 +267,17 @@ fn first_value<'c, C: Context>(ctx: &C, field: FieldId, name: &str) -> Value<'c>
     first.map_or(Value::Absent, |bytes| Value::Bytes(bytes.into()))
 }
 
-/// What a comparison with a value costs.
-fn comparing(value: &Value<'_>) -> u64 {
+/// The bytes of a value, where it has any.
+fn len(value: &Value<'_>) -> usize {
     match value {
-        Value::Bytes(bytes) => price::bytes(bytes.len()),
+        Value::Bytes(bytes) => bytes.len(),
         _ => 0,
     }
 }
 
-/// What it costs to hold a value against something, beside what [`price::TEST`] covers.
-fn holding_against(check: &Check, value: &Value<'_>) -> u64 {
-    let len = match value {
-        Value::Bytes(bytes) => bytes.len(),
-        _ => 0,
-    };
-    match check {
-        Check::Equal(Const::Bytes(constant)) => price::bytes(constant.len().min(len)),
-        Check::InSet(_) => price::LOOKUP.saturating_add(price::bytes(len)),
-        Check::InList(_) => price::NETS.saturating_add(price::bytes(len)),
-        Check::Contains(needle) => {
-            // The search is made ready for its needle each time.
-            let bytes = len.saturating_add(needle.bytes.len()) as u64;
-            price::LOOKUP.saturating_add(bytes)
-        }
-        Check::StartsWith(needle) | Check::EndsWith(needle) => {
-            price::bytes(needle.bytes.len().min(len))
-        }
-        _ => 0,
-    }
+/// Pays for a comparison.
+fn compares(bytes: &[u8], fuel: &Fuel) -> bool {
+    fuel.take(price::bytes(bytes.len()))
 }
 
 fn with_bytes(value: &Value<'_>, test: impl FnOnce(&[u8]) -> bool) -> bool {

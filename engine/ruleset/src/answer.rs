@@ -25,7 +25,7 @@ impl RuleSet {
         judging.answered = Some(answered);
         judging.find_site();
         self.feed_when(&judging, true);
-        if judging.host.fuel.is_empty() && !judging.given.rehearsed {
+        if judging.fuel.is_empty() && !judging.given.rehearsed {
             self.parts.note_refused();
         }
     }

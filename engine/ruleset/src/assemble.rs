@@ -24,8 +24,8 @@ use seawall_wasm::{
 
 use crate::cases::TestOutcome;
 use crate::compiler::{Compiler, InProcess, Job};
-use crate::hosts::unserved;
 use crate::fuel::FuelLimits;
+use crate::hosts::unserved;
 use crate::http::SCHEMA;
 use crate::lists::load_lists;
 use crate::plan::Plan;

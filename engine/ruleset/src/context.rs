@@ -63,44 +63,11 @@ impl Given<'_> {
     }
 }
 
-/// What is shared between host and member, as bits of what a tank has paid for.
+/// What is shared between host and member, as bits of what each has paid for.
 mod once {
     pub(super) const QUERY: u8 = 1;
     pub(super) const COOKIES: u8 = 2;
     pub(super) const HEADERS: u8 = 4;
-}
-
-/// What a part of the policy may spend on this request, and what it has.
-pub(crate) struct Tank {
-    pub(crate) fuel: Fuel,
-    externs: Cell<Budget>,
-    paid: Cell<u8>,
-    answers: RefCell<Vec<Asked>>,
-    keys: RefCell<SmallVec<[(u16, Hashed); KEYS_EXPECTED]>>,
-}
-
-impl Tank {
-    fn new(fuel: u64, externs: u64, externs_ms: u64) -> Self {
-        Self {
-            fuel: Fuel::new(fuel),
-            externs: Cell::new(Budget::new(externs, externs_ms)),
-            paid: Cell::new(0),
-            answers: RefCell::new(Vec::new()),
-            keys: RefCell::default(),
-        }
-    }
-
-    /// Pays for what is worked out once, the first time that this part wants it.
-    fn pays_once(&self, bit: u8, price: impl FnOnce() -> u64) -> bool {
-        if self.paid.get() & bit != 0 {
-            return true;
-        }
-        let paid = self.fuel.take(price());
-        if paid {
-            self.paid.set(self.paid.get() | bit);
-        }
-        paid
-    }
 }
 
 /// A request that is being judged.
@@ -120,10 +87,19 @@ pub(crate) struct Judging<'j> {
     score: Cell<i64>,
     tags: RefCell<Vec<&'j str>>,
     headers: OnceCell<Option<Vec<u8>>>,
-    query: OnceCell<Pairs<'j>>,
-    cookies: OnceCell<Pairs<'j>>,
-    pub(crate) host: Tank,
-    pub(crate) member: Tank,
+    query: OnceCell<Box<Pairs<'j>>>,
+    cookies: OnceCell<Box<Pairs<'j>>>,
+    /// Of the calls that host and member made; the first says whose.
+    answers: RefCell<Vec<(bool, Asked)>>,
+    keys: RefCell<SmallVec<[(u32, Hashed); KEYS_EXPECTED]>>,
+    /// The fuel of who is running: the host's, but for what [`Judging::for_site`] runs.
+    pub(crate) fuel: Fuel,
+    /// The other's.
+    pub(crate) others_fuel: Fuel,
+    /// What is left for calls of the host and of the member.
+    calls: [Cell<Budget>; 2],
+    /// What both have paid for, as bits of [`once`].
+    paid: [Cell<u8>; 2],
     /// Whether what runs is a member's.
     is_member: Cell<bool>,
     /// The member's part that still takes part.
@@ -131,6 +107,7 @@ pub(crate) struct Judging<'j> {
 }
 
 impl<'j> Judging<'j> {
+    #[inline]
     pub(crate) fn new(
         rules: &'j RuleSet,
         facts: &'j Facts<'j>,
@@ -154,8 +131,15 @@ impl<'j> Judging<'j> {
             headers: OnceCell::new(),
             query: OnceCell::new(),
             cookies: OnceCell::new(),
-            host: Tank::new(fuel.decision, fuel.externs, fuel.externs_ms),
-            member: Tank::new(fuel.member, fuel.externs / 2, fuel.externs_ms / 2),
+            answers: RefCell::new(Vec::new()),
+            keys: RefCell::default(),
+            fuel: Fuel::new(fuel.decision),
+            others_fuel: Fuel::new(fuel.member),
+            calls: [
+                Cell::new(Budget::new(fuel.externs, fuel.externs_ms)),
+                Cell::new(Budget::new(fuel.externs / 2, fuel.externs_ms / 2)),
+            ],
+            paid: [Cell::new(0), Cell::new(0)],
             is_member: Cell::new(false),
             part: Cell::new(None),
         }
@@ -170,8 +154,18 @@ impl<'j> Judging<'j> {
         self.part.set(part.filter(|part| self.given.rehearsed || part.is_heard(self.now)));
     }
 
-    fn tank(&self) -> &Tank {
-        if self.is_member.get() { &self.member } else { &self.host }
+    /// Of host and member, that of who is running.
+    fn own<'c, T>(&self, [hosts, members]: &'c [T; 2]) -> &'c T {
+        if self.is_member.get() { members } else { hosts }
+    }
+
+    /// Pays for what is worked out once, the first time that who is running wants it.
+    fn pays_once(&self, bit: u8, price: impl FnOnce() -> u64) -> bool {
+        let paid = self.own(&self.paid);
+        if paid.get() & bit == 0 && self.fuel.take(price()) {
+            paid.set(paid.get() | bit);
+        }
+        paid.get() & bit != 0
     }
 
     /// Whether a member wrote what there is for this site alone.
@@ -192,9 +186,11 @@ impl<'j> Judging<'j> {
         }
         let part = self.part.get()?;
         self.is_member.set(true);
+        self.fuel.swap(&self.others_fuel);
         let told = run();
+        self.fuel.swap(&self.others_fuel);
         self.is_member.set(false);
-        if !self.member.fuel.is_empty() {
+        if !self.others_fuel.is_empty() {
             return Some(told);
         }
         self.part.set(None);
@@ -206,7 +202,7 @@ impl<'j> Judging<'j> {
 
     /// Whether whoever is running had to stop for want of fuel.
     pub(crate) fn has_stopped(&self) -> bool {
-        self.tank().fuel.is_empty()
+        self.fuel.is_empty()
     }
 
     /// Score and tags so far, for [`Judging::forget`].
@@ -240,25 +236,45 @@ impl<'j> Judging<'j> {
     /// not count them. Counters with the same `per` have the same key, which is hashed once.
     pub(crate) fn key(&self, id: CounterId, absent_counts: bool) -> Option<Key> {
         let shape = self.rules.key_shapes.get(id.0 as usize).copied().flatten();
-        let tank = self.tank();
-        let known = shape.and_then(|shape| {
-            tank.keys.borrow().iter().find(|(known, _)| *known == shape).map(|known| known.1)
-        });
+        let shape = shape.map(|shape| self.whose(shape));
+        let known = match shape {
+            Some(shape) => {
+                let keys = self.keys.borrow();
+                if keys.len() > KEYS_EXPECTED && !self.fuel.take(self.own_keys(&keys)) {
+                    return None;
+                }
+                keys.iter().find(|(known, _)| *known == shape).map(|known| known.1)
+            }
+            None => None,
+        };
         let hashed = match known {
             Some(hashed) => hashed,
             None => {
                 let hashed = self.hashed(self.rules.program.counters.get(id.0 as usize)?);
-                let others = tank.keys.borrow().len() as u64;
-                if !tank.fuel.take(others) || tank.fuel.is_empty() {
+                if self.fuel.is_empty() {
                     return None;
                 }
                 if let Some(shape) = shape {
-                    tank.keys.borrow_mut().push((shape, hashed));
+                    self.keys.borrow_mut().push((shape, hashed));
                 }
                 hashed
             }
         };
         (hashed.whole || absent_counts).then_some(hashed.key)
+    }
+
+    /// A kind of key, as that of who is running.
+    fn whose(&self, shape: u16) -> u32 {
+        u32::from(shape) | u32::from(self.is_member.get()) << 16
+    }
+
+    /// What looking through many keys costs, the other's left out: what they are must cost nobody
+    /// else.
+    #[cold]
+    fn own_keys(&self, keys: &[(u32, Hashed)]) -> u64 {
+        let whose = self.whose(0);
+        let own = keys.iter().filter(|(shape, _)| shape >> 16 == whose >> 16).count();
+        own.saturating_sub(KEYS_EXPECTED) as u64
     }
 
     fn hashed(&self, counter: &Counter) -> Hashed {
@@ -323,8 +339,8 @@ impl<'j> Judging<'j> {
 
     fn parameters(&self) -> Option<&Pairs<'j>> {
         let query = self.facts.query.unwrap_or_default();
-        let paid = self.tank().pays_once(once::QUERY, || price_of(query, b'&'));
-        paid.then(|| self.query.get_or_init(|| Pairs::of_query(query)))
+        let paid = self.pays_once(once::QUERY, || price_of(query, b'&'));
+        paid.then(|| &**self.query.get_or_init(|| Box::new(Pairs::of_query(query))))
     }
 
     fn cookies(&self) -> Option<&Pairs<'j>> {
@@ -335,14 +351,14 @@ impl<'j> Judging<'j> {
                 false
             });
         };
-        let paid = self.tank().pays_once(once::COOKIES, || {
+        let paid = self.pays_once(once::COOKIES, || {
             let mut sum = (headers.count() as u64).saturating_mul(price::NAMED_EACH);
             each(&mut |line| sum = sum.saturating_add(price_of(line, b';')));
             sum
         });
         paid.then(|| {
-            self.cookies.get_or_init(|| {
-                let mut pairs = Pairs::default();
+            &**self.cookies.get_or_init(|| {
+                let mut pairs = Box::<Pairs<'_>>::default();
                 each(&mut |line| pairs.add_cookies(line));
                 pairs
             })
@@ -362,7 +378,7 @@ impl<'j> Judging<'j> {
     }
 
     fn packed_headers(&self) -> Option<&[u8]> {
-        let paid = self.tank().pays_once(once::HEADERS, || {
+        let paid = self.pays_once(once::HEADERS, || {
             let mut bytes = 0_usize;
             let mut add = |name: &[u8], value: &[u8]| {
                 bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
@@ -472,6 +488,12 @@ impl<'j> Judging<'j> {
         }
     }
 
+    /// How many different calls who is running has made.
+    fn answers_kept(&self) -> usize {
+        let is_member = self.is_member.get();
+        self.answers.borrow().iter().filter(|(whose, _)| *whose == is_member).count()
+    }
+
     /// Asks the rule, with the arguments as the contract wants them.
     fn ask(&self, id: ExternId, args: &[Value<'_>]) -> Option<Value<'static>> {
         let loaded = self.rules.externs.get(id.0 as usize)?;
@@ -480,13 +502,13 @@ impl<'j> Judging<'j> {
         for (value, param) in args.iter().zip(&declared.params) {
             self.give(value, *param, &mut given)?;
         }
-        let tank = self.tank();
-        let mut left = tank.externs.get();
-        if tank.answers.borrow().len() >= EXTERN_CALLS_MAX {
+        let calls = self.own(&self.calls);
+        let mut left = calls.get();
+        if self.answers_kept() >= EXTERN_CALLS_MAX {
             left.fuel = 0;
         }
         let answer = loaded.call_with(&given, self.now, &mut left);
-        tank.externs.set(left);
+        calls.set(left);
         match answer.ok()? {
             Answer::Bool(value) => Some(Value::Bool(value)),
             Answer::Int(n) => Some(Value::Int(n)),
@@ -533,8 +555,9 @@ impl<'j> Judging<'j> {
 }
 
 impl Context for Judging<'_> {
+    #[inline]
     fn fuel(&self) -> &Fuel {
-        &self.tank().fuel
+        &self.fuel
     }
 
     fn field(&self, id: FieldId) -> Value<'_> {
@@ -604,11 +627,11 @@ impl Context for Judging<'_> {
     }
 
     fn call(&self, id: ExternId, args: &[Value<'_>]) -> Value<'static> {
-        let tank = self.tank();
+        let is_member = self.is_member.get();
         let mut builder = self.state.key();
         for arg in args {
             let paid = with_key_bytes(arg, |bytes| {
-                let paid = tank.fuel.take(hashing(bytes));
+                let paid = self.fuel.take(hashing(bytes));
                 if paid {
                     builder.part(bytes);
                 }
@@ -619,18 +642,18 @@ impl Context for Judging<'_> {
             }
         }
         let key = builder.finish();
-        let known =
-            tank.answers.borrow().iter().find(|a| a.0 == id && a.1 == key).map(|a| a.2.clone());
+        let is_known =
+            |(whose, of): &&(bool, Asked)| *whose == is_member && of.0 == id && of.1 == key;
+        let known = self.answers.borrow().iter().find(is_known).map(|(_, of)| of.2.clone());
         if let Some(answer) = known {
             return answer;
         }
-        if !tank.fuel.take(price::CALL) {
+        if !self.fuel.take(price::CALL) {
             return Value::Absent;
         }
         let answer = self.ask(id, args).unwrap_or_else(|| self.on_failure(id));
-        let mut answers = tank.answers.borrow_mut();
-        if answers.len() < EXTERN_CALLS_MAX {
-            answers.push((id, key, answer.clone()));
+        if self.answers_kept() < EXTERN_CALLS_MAX {
+            self.answers.borrow_mut().push((is_member, (id, key, answer.clone())));
         }
         answer
     }

@@ -123,7 +123,7 @@ impl RuleSet {
         let given = Given::at(LevelId(state.level(facts.site)));
         let mut judging = Judging::new(self, facts, state, now, given);
         let decision = self.decide_given(&mut judging, &());
-        let (host, member) = (&judging.host.fuel, &judging.member.fuel);
+        let (host, member) = (&judging.fuel, &judging.others_fuel);
         let spent = Spent {
             host: self.fuel.decision.saturating_sub(host.left()),
             member: self.fuel.member.saturating_sub(member.left()),
@@ -162,7 +162,7 @@ impl RuleSet {
             trace.forget();
         }
         let decision = self.layers(judging, observer);
-        if !judging.host.fuel.is_empty() {
+        if !judging.fuel.is_empty() {
             return decision;
         }
         if !judging.given.rehearsed {
@@ -203,15 +203,15 @@ impl RuleSet {
             if !judging.is_in_scope(counter.scope) {
                 continue;
             }
-            if let Scope::Member(_) = counter.scope {
-                let _fed = judging.for_site(|| self.feed(feed, counter, judging));
-            } else {
-                let _fed = self.feed(feed, counter, judging);
-            }
+            let _fed = match counter.scope {
+                Scope::Member(_) => judging.for_site(|| self.feed(feed, counter, judging)),
+                Scope::Host | Scope::PerSite => Some(self.feed(feed, counter, judging)),
+            };
         }
     }
 
     /// Feeds one track; `None` where there is nothing to feed it, or no fuel left.
+    #[inline]
     fn feed(&self, feed: &Feed, counter: &Counter, judging: &Judging<'_>) -> Option<()> {
         let price = match counter.counts {
             Counts::Distinct(_) => price::COUNTER_HEAVY,
@@ -268,7 +268,7 @@ impl RuleSet {
         observer: &O,
     ) -> Walked {
         let judging = layers.judging;
-        if steps.is_empty() || judging.host.fuel.is_empty() {
+        if steps.is_empty() || judging.fuel.is_empty() {
             return None;
         }
         let said = judging.said();
@@ -295,26 +295,37 @@ impl RuleSet {
     ) -> Walked {
         let judging = layers.judging;
         let steps = &self.program.defaults;
-        let step = |at: usize| self.default_step(at, judging, observer);
-        let Some(walk) = &mut layers.indexed else {
-            return (0..steps.len()).find_map(step);
-        };
-        let mut found = || walk.next(HostLayer::Defaults, &self.program, judging);
-        std::iter::from_fn(&mut found).find_map(step)
+        let adjusted = judging.site.filter(|site| self.plan.adjusts(*site));
+        let mut at = 0_usize;
+        loop {
+            let found = match &mut layers.indexed {
+                Some(walk) => walk.next(HostLayer::Defaults, &self.program, judging)?,
+                None => at,
+            };
+            let hosts = steps.get(found)?;
+            at = found.saturating_add(1);
+            let walked = match adjusted {
+                None => self.step(hosts, None, judging, observer),
+                Some(site) => self.default_step((site, found), hosts, judging, observer),
+            };
+            if walked.is_some() {
+                return walked;
+            }
+        }
     }
 
     /// The host's default at `at`, as the site has adjusted it. Where the member's own exception from
     /// it costs more than she may spend, it holds as the host wrote it.
     fn default_step<'j, O: Observer>(
         &'j self,
-        at: usize,
+        (site, at): (usize, usize),
+        hosts: &'j Step,
         judging: &Judging<'j>,
         observer: &O,
     ) -> Walked {
-        let hosts = self.program.defaults.get(at)?;
-        let Some(site) = judging.site.filter(|_| judging.hears_site()) else {
+        if !judging.hears_site() {
             return self.step(hosts, None, judging, observer);
-        };
+        }
         let own = match self.plan.adjusted(site, at) {
             Adjusted::Same => return self.step(hosts, None, judging, observer),
             Adjusted::Disabled => return None,
@@ -346,8 +357,7 @@ impl RuleSet {
         judging: &Judging<'j>,
         observer: &O,
     ) -> Walked {
-        let effects = (step.then.effects.len() as u64).saturating_mul(price::TEST);
-        if !judging.fuel().take(price::STEP.saturating_add(effects)) {
+        if !judging.fuel().take(price::STEP) {
             return None;
         }
         let (fate, retry_after_ms) = self.fate(step, hosts, judging)?;
@@ -361,6 +371,9 @@ impl RuleSet {
             _ => return None,
         }
         for effect in &step.then.effects {
+            if !judging.fuel().take(price::TEST) {
+                return None;
+            }
             match effect {
                 Effect::Tag(tag) => judging.add_tag(tag),
                 Effect::Score(n) => judging.add_score(*n),
@@ -414,15 +427,15 @@ impl RuleSet {
         if step.expires.is_some_and(|end| end <= judging.now) {
             return Some((Fate::Expired, None));
         }
-        let holds = self.program.holds(step.when, judging);
-        if judging.has_stopped() {
-            return None;
-        }
-        if !holds {
+        if !self.program.holds(step.when, judging) {
             return Some((Fate::Unmet, None));
         }
-        if self.is_excused(step, hosts, judging)? {
+        if step.unless.is_some() && self.is_excused(step, hosts, judging)? {
             return Some((Fate::Excused, None));
+        }
+        // What could not be paid for is not true.
+        if judging.has_stopped() {
+            return None;
         }
         let retry_after_ms = match &step.limit {
             None => None,
@@ -437,15 +450,9 @@ impl RuleSet {
 
     /// Whether an `unless` holds; `None` where it costs more than there is. What a member has added
     /// to the host's runs on her fuel.
-    fn is_excused(
-        &self,
-        step: &Step,
-        hosts: Option<&Step>,
-        judging: &Judging<'_>,
-    ) -> Option<bool> {
-        let holds = |unless: Option<CondId>| {
-            unless.is_some() && self.program.holds(unless, judging)
-        };
+    fn is_excused(&self, step: &Step, hosts: Option<&Step>, judging: &Judging<'_>) -> Option<bool> {
+        let holds =
+            |unless: Option<CondId>| unless.is_some() && self.program.holds(unless, judging);
         let by_host = hosts.map_or(step.unless, |hosts| hosts.unless);
         let excused = holds(by_host);
         if judging.has_stopped() {

@@ -35,8 +35,8 @@ pub use assemble::{
     Assembly, HostSettings, INCLUDE_DEPTH_MAX, MemberPart, MemberState, SiteHosts, Workshop,
 };
 pub use cases::TestOutcome;
-pub use context::EXTERN_CALLS_MAX;
 pub use compiler::{Compiler, InProcess, Job};
+pub use context::EXTERN_CALLS_MAX;
 pub use costs::CostLine;
 pub use decide::{Fate, Observer, Spent};
 pub use difference::{Difference, FileChange, LIST_EXAMPLES_MAX, LineChange};

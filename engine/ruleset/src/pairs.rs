@@ -126,9 +126,8 @@ impl<'r> Pairs<'r> {
 /// A number of a name. Who makes up names that share one makes lookups compare names, which is paid
 /// for.
 fn mark(name: &[u8]) -> u32 {
-    name.iter().fold(0x811C_9DC5, |mark: u32, byte| {
-        (mark ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
+    name.iter()
+        .fold(0x811C_9DC5, |mark: u32, byte| (mark ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 #[cfg(test)]
@@ -138,7 +137,8 @@ mod tests {
     type Found = Vec<(Vec<u8>, Vec<u8>)>;
 
     fn all(pairs: &Pairs<'_>) -> Found {
-        let pairs = pairs.pairs.iter().map(|(k, v)| (pairs.text(k).to_vec(), pairs.text(v).to_vec()));
+        let pairs =
+            pairs.pairs.iter().map(|(k, v)| (pairs.text(k).to_vec(), pairs.text(v).to_vec()));
         pairs.collect()
     }
 

@@ -82,6 +82,11 @@ impl Plan {
         HostWalk { plan: self, walk: Walk::new(&self.host, level) }
     }
 
+    /// Whether a site changes anything of the host's defaults.
+    pub(crate) fn adjusts(&self, site: usize) -> bool {
+        self.sites.get(site).is_some_and(|site| site.adjusted.is_some())
+    }
+
     /// Which step of a site's copy of `defaults` stands for the host's at `at`.
     pub(crate) fn adjusted(&self, site: usize, at: usize) -> Adjusted {
         match self.sites.get(site).and_then(|site| site.adjusted.as_ref()) {

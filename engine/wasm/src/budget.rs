@@ -20,6 +20,7 @@ pub struct Budget {
 
 impl Budget {
     /// A whole one.
+    #[inline]
     #[must_use]
     pub const fn new(fuel: u64, time_ms: u64) -> Self {
         Self { fuel, whole: fuel, time_ms }

@@ -255,8 +255,7 @@ impl Inner {
     /// Repeats the call on a fresh instance, whose answer stands.
     fn checked(&self, answer: Answer, args: &[Arg<'_>], now: Tick) -> Result<Answer, Failure> {
         let own = Budget::UNBOUNDED;
-        let fresh =
-            self.fresh().and_then(|mut fresh| self.ask(&mut fresh.instance, args, &own).0);
+        let fresh = self.fresh().and_then(|mut fresh| self.ask(&mut fresh.instance, args, &own).0);
         match &fresh {
             // The machine's doing, which says nothing of the rule.
             Err(Failure::Busy | Failure::Time) => return Ok(answer),

@@ -468,6 +468,17 @@ fn what_is_shown_of_a_call_holds_nothing_of_the_visitor() {
     let words: Vec<_> = Failure::ALL.iter().map(|failure| failure.word()).collect();
     assert_eq!(
         words,
-        ["fuel", "time", "memory", "trap", "answer", "argument", "busy", "quarantined", "impure", "budget"]
+        [
+            "fuel",
+            "time",
+            "memory",
+            "trap",
+            "answer",
+            "argument",
+            "busy",
+            "quarantined",
+            "impure",
+            "budget"
+        ]
     );
 }

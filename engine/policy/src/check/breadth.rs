@@ -31,7 +31,8 @@ fn apart<'p>(program: &'p Program, ops: &'p [Op]) -> (usize, impl Iterator<Item 
 /// All of them. Conditions refer to earlier ones only, and the parser bounds how deep they nest.
 fn tests_of(program: &Program, ops: &[Op]) -> usize {
     let (own, inner) = apart(program, ops);
-    let of = |id: CondId| program.conditions.get(id.0 as usize).map_or(0, |ops| tests_of(program, ops));
+    let of =
+        |id: CondId| program.conditions.get(id.0 as usize).map_or(0, |ops| tests_of(program, ops));
     inner.map(of).fold(own, usize::saturating_add)
 }
 
@@ -68,7 +69,9 @@ impl Builder<'_> {
         self.complain(
             Diagnostic::error(Code::MemberQuota, self.file, span, message)
                 .label("with this one there are too many")
-                .help("values that one field is held against are one test as a set: `path in { … }`"),
+                .help(
+                    "values that one field is held against are one test as a set: `path in { … }`",
+                ),
         );
     }
 }

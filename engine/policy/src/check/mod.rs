@@ -21,6 +21,7 @@ mod names;
 mod operand;
 mod reach;
 mod regexes;
+mod worst;
 
 pub use action::{LASTING_MAX_MS, PASS_VALID_DEFAULT_MS, SCORE_STEP_MAX, TARPIT_MAX_MS};
 pub use breadth::{MEMBER_TESTS_PER_RULE, TESTS_MAX};
@@ -34,6 +35,7 @@ pub use decl::{
 pub use layer::{RATE_MAX, RULES_MAX};
 pub use member::{MEMBER_KEYS_DEFAULT, MEMBER_RULES_DEFAULT};
 pub use regexes::{REGEX_BYTES_HOST_MAX, REGEX_BYTES_MAX, REGEX_BYTES_MEMBER_MAX};
+pub use worst::HEAD_BYTES;
 
 use crate::diagnostic::{Diagnostic, FileId, Files, tidy};
 use crate::program::Program;

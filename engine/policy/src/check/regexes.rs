@@ -59,7 +59,9 @@ impl Builder<'_> {
                 )
             }
             BadExpression::TooLarge => (
-                format!("the automaton of this regular expression has more than {REGEX_BYTES_MAX} bytes"),
+                format!(
+                    "the automaton of this regular expression has more than {REGEX_BYTES_MAX} bytes"
+                ),
                 "a counted repetition that something else may come before is what makes it large: \
                  write `*` or `+` in the place of `{1,100}`, begin the expression with `^`, or \
                  write `(?-u)` before it where the text is ASCII",

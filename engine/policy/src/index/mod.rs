@@ -180,9 +180,6 @@ impl<'i> Walk<'i> {
     /// fuel is empty what it says means nothing.
     pub fn next<C: Context>(&mut self, end: u32, program: &Program, ctx: &C) -> Option<u32> {
         loop {
-            if ctx.fuel().is_empty() {
-                return None;
-            }
             let always = self.always.first().copied().unwrap_or(u32::MAX);
             let next = always.min(self.found.last().copied().unwrap_or(u32::MAX));
             match self.sources.first() {
@@ -215,7 +212,7 @@ impl<'i> Walk<'i> {
         let before = self.found.len();
         let (found, postings, fuel) = (&mut self.found, &self.index.postings, ctx.fuel());
         if !fuel.take(price::LOOKUP) {
-            return;
+            return self.stop();
         }
         source.values(program, ctx, &mut |value| {
             source.find_in_lists(value, ctx, postings, found);
@@ -231,5 +228,15 @@ impl<'i> Walk<'i> {
         if found.len() > before {
             found.sort_unstable_by(|a, b| b.cmp(a));
         }
+        if fuel.is_empty() {
+            self.stop();
+        }
+    }
+
+    /// Nothing more is found: what is not paid for is not known.
+    #[cold]
+    fn stop(&mut self) {
+        (self.always, self.sources) = (&[], &[]);
+        self.found.clear();
     }
 }

@@ -182,6 +182,7 @@ impl Draft {
 }
 
 /// Adds steps that were found, as far as they can be paid for.
+#[inline]
 fn add_found(found: &mut Found, steps: &[u32], fuel: &Fuel) {
     if fuel.take((steps.len() as u64).saturating_mul(price::FOUND)) {
         found.extend_from_slice(steps);

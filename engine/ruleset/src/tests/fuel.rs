@@ -127,7 +127,11 @@ fn an_expression_without_a_small_automaton_is_refused_where_it_stands() {
                 r\"[a-m][a-z]{600}[0-9][0-9]\" then block } }\n";
     let made = assemble(text);
     assert!(made.rules.is_none());
-    assert!(made.diagnostics.iter().any(|d| d.code == "T011" && d.line == 2), "{:?}", made.diagnostics);
+    assert!(
+        made.diagnostics.iter().any(|d| d.code == "T011" && d.line == 2),
+        "{:?}",
+        made.diagnostics
+    );
 }
 
 /// 30-regex-step, with expressions that are taken.
@@ -191,12 +195,16 @@ fn whatever_grows_with_a_value_ends_at_the_budget() {
     let cases: [(&str, String, Heavy); 11] = [
         ("lower", "lower(header(\"x\")) == \"N\"".into(), field(long())),
         ("len", "len(lower(header(\"x\"))) == N".into(), field(long())),
-        ("segment", "segment(path, N1) == \"N\"".into(), path),
+        ("segment", "segment(path, 7) == \"N\"".into(), path),
         ("any value", "header(\"x\") == \"N\"".into(), fields),
         ("nocase", format!("header(\"x\") contains nocase \"{needle}bN\""), field(a())),
         ("contains", format!("header(\"x\") contains \"{needle}bN\""), field(a())),
         ("in a set", "header(\"x\") in { \"N\", \"xN\" }".into(), field(long())),
-        ("one with another", "header(\"x\") == lower(header(\"x\")) and score == N".into(), field(a())),
+        (
+            "one with another",
+            "header(\"x\") == lower(header(\"x\")) and score == N".into(),
+            field(a()),
+        ),
         ("how many", "count_of(query(\"a\")) == N".into(), Heavy::query("a&".repeat(16_000))),
         ("sample", "sample(0%, header(\"x\")) and score == N".into(), field(long())),
         ("like", "header(\"x\") like \"*N*aaaaaN\"".into(), field(long())),
@@ -217,13 +225,25 @@ fn whatever_grows_with_a_value_ends_at_the_budget() {
 
 #[test]
 fn limits_and_tracks_of_a_member_run_on_her_fuel() {
-    let keyed = |n| format!("limit l{n} {{ per header(\"x\"), path, client.port, lower(header(\"x-{n}\")) to 5/10s keys 10 then block 429 }}\n");
+    let keyed = |n| {
+        format!(
+            "limit l{n} {{ per header(\"x\"), path, client.port, lower(header(\"x-{n}\")) to 5/10s keys 10 then block 429 }}\n"
+        )
+    };
     let limits: String = (0..300).map(keyed).collect();
     is_passed_over(&limits, &Heavy::field("x", noise(30_000)));
-    let track = |n| format!("track t{n} {{ count distinct lower(header(\"x\")) where path != \"/{n}\" per header(\"x\") over 10s keys 10 }}\n");
+    let track = |n| {
+        format!(
+            "track t{n} {{ count distinct lower(header(\"x\")) where path != \"/{n}\" per header(\"x\") over 10s keys 10 }}\n"
+        )
+    };
     let tracks: String = (0..100).map(track).collect();
-    is_passed_over(&format!("{tracks}{}", many(1, 1, |_| "path == \"/x\"".into())), &Heavy::field("x", noise(30_000)));
-    let tags: String = (0..400).map(|n| format!("rule t{n} {{ when true then tag \"t{n}\" }}\n")).collect();
+    is_passed_over(
+        &format!("{tracks}{}", many(1, 1, |_| "path == \"/x\"".into())),
+        &Heavy::field("x", noise(30_000)),
+    );
+    let tags: String =
+        (0..400).map(|n| format!("rule t{n} {{ when true then tag \"t{n}\" }}\n")).collect();
     let asked: String = many(20, 400, |n| format!("tagged(\"u{n}\")"));
     is_passed_over(&format!("{tags}{asked}"), &Heavy::default());
 }
@@ -239,7 +259,8 @@ fn a_member_whose_fuel_is_empty_is_as_one_without_a_part() {
         rule odd { when header(\"y\") is absent then score += 10 }
         decide { when score >= 40 then block 403 otherwise allow }
     }";
-    let costly = many(8, 8, |n| format!("header(\"x\") matches r\"[a-m][a-z]{{{}}}[0-9]x\"", n % 8 + 1));
+    let costly =
+        many(8, 8, |n| format!("header(\"x\") matches r\"[a-m][a-z]{{{}}}[0-9]x\"", n % 8 + 1));
     let adjust = "disable slow";
     let with = hosted(hosts, &hers(&format!("{SPEAKING}\n{costly}\n{adjust}")));
     let without = hosted(hosts, "");
@@ -250,7 +271,10 @@ fn a_member_whose_fuel_is_empty_is_as_one_without_a_part() {
         let (got, spent) = with.decide_metered(&facts, &states[0], Tick(ms));
         let (alone, bare) = without.decide_metered(&facts, &states[1], Tick(ms));
         assert!(spent.is_passed_over);
-        assert_eq!((with.name(got.reason), got.verdict), (without.name(alone.reason), alone.verdict));
+        assert_eq!(
+            (with.name(got.reason), got.verdict),
+            (without.name(alone.reason), alone.verdict)
+        );
         assert_eq!(spent.host, bare.host, "it costs the host what it costs without her");
     }
     // And where it is not empty she is heard.
@@ -260,10 +284,18 @@ fn a_member_whose_fuel_is_empty_is_as_one_without_a_part() {
 
 #[test]
 fn an_exception_of_a_member_from_a_default_runs_on_her_fuel() {
-    let hosts = "defaults { rule all { when path != \"/never\" unless path == \"/ok\" then block 403 } }";
-    let tests: Vec<String> =
-        (0..200).map(|n| format!("header(\"x\") matches r\"[a-m][a-z]{{{}}}[0-9]{n}\"", n % 8 + 1)).collect();
-    let rules = hosted(hosts, &hers(&format!("adjust all {{ unless {} or header(\"me\") is present }}", tests.join(" or "))));
+    let hosts =
+        "defaults { rule all { when path != \"/never\" unless path == \"/ok\" then block 403 } }";
+    let tests: Vec<String> = (0..200)
+        .map(|n| format!("header(\"x\") matches r\"[a-m][a-z]{{{}}}[0-9]{n}\"", n % 8 + 1))
+        .collect();
+    let rules = hosted(
+        hosts,
+        &hers(&format!(
+            "adjust all {{ unless {} or header(\"me\") is present }}",
+            tests.join(" or ")
+        )),
+    );
     let (by, spent) = judged(&rules, &Heavy::field("x", noise(31_000)), "alice.example");
     assert_eq!((&*by, spent.is_passed_over), ("defaults.all", true));
     assert!(spent.host < 1_000, "{spent:?}");
@@ -275,8 +307,12 @@ fn an_exception_of_a_member_from_a_default_runs_on_her_fuel() {
 
 #[test]
 fn who_empties_it_again_and_again_is_not_asked_for_a_while() {
-    let costly = many(8, 8, |n| format!("header(\"x\") matches r\"[a-m][a-z]{{{}}}[0-9]x\"", n % 8 + 1));
-    let rules = hosted("", &hers(&format!("rule early {{ when path == \"/stop\" then block 404 }}\n{costly}")));
+    let costly =
+        many(8, 8, |n| format!("header(\"x\") matches r\"[a-m][a-z]{{{}}}[0-9]x\"", n % 8 + 1));
+    let rules = hosted(
+        "",
+        &hers(&format!("rule early {{ when path == \"/stop\" then block 404 }}\n{costly}")),
+    );
     let state = state(&rules);
     let heavy = Heavy::field("x", noise(31_000));
     let light = Heavy { path: b"/stop".to_vec(), ..Heavy::default() };
@@ -304,7 +340,8 @@ fn who_empties_it_again_and_again_is_not_asked_for_a_while() {
 
 #[test]
 fn an_edit_of_hers_begins_anew_and_one_of_anothers_does_not() {
-    let costly = many(8, 8, |n| format!("header(\"x\") matches r\"[a-m][a-z]{{{}}}[0-9]x\"", n % 8 + 1));
+    let costly =
+        many(8, 8, |n| format!("header(\"x\") matches r\"[a-m][a-z]{{{}}}[0-9]x\"", n % 8 + 1));
     let sources = |hosts: &str, more: &str| {
         let store = MemoryStore::default()
             .with("root.wall", format!("policy 1\n{hosts}tenant alice {{ hosts {{ \"alice.example\" }} may {{ block }} file \"members/alice.wall\" }}\n"))
@@ -322,7 +359,8 @@ fn an_edit_of_hers_begins_anew_and_one_of_anothers_does_not() {
     }
     let of = |rules: &RuleSet| rules.part_summaries()[0].clone();
     assert_eq!((of(&first).passed_over, of(&first).quarantines), (20, 1));
-    let hosts = make(&sources("floor { rule x { when path == \"/x\" then drop } }\n", ""), Some(&first));
+    let hosts =
+        make(&sources("floor { rule x { when path == \"/x\" then drop } }\n", ""), Some(&first));
     assert_eq!(of(&hosts), of(&first));
     let hers = make(&sources("", "rule new { when path == \"/n\" then block }"), Some(&hosts));
     assert_eq!((of(&hers).quarantines, of(&hers).quarantined_until), (0, None));
@@ -330,7 +368,8 @@ fn an_edit_of_hers_begins_anew_and_one_of_anothers_does_not() {
 
 #[test]
 fn tests_of_a_policy_and_explanations_are_held_against_nobody() {
-    let costly = many(8, 8, |n| format!("header(\"x\") matches r\"[a-m][a-z]{{{}}}[0-9]x\"", n % 8 + 1));
+    let costly =
+        many(8, 8, |n| format!("header(\"x\") matches r\"[a-m][a-z]{{{}}}[0-9]x\"", n % 8 + 1));
     let value = String::from_utf8(noise(31_000)).unwrap();
     let test = format!(
         "test \"long\" {{ request GET \"http://alice.example/\" from 192.0.2.1 {{ header \"x\" \"{value}\" }} times 50 expect pass }}"
@@ -342,13 +381,20 @@ fn tests_of_a_policy_and_explanations_are_held_against_nobody() {
 
 #[test]
 fn the_same_requests_are_judged_the_same_a_second_time() {
-    let costly = many(10, 8, |n| format!("header(\"x\") matches r\"[a-m][a-z]{{{}}}[0-9]{n}\"", n % 8 + 1));
-    let text = hers(&format!("{SPEAKING}\nlimit l {{ per header(\"x\") to 2/10s then block 429 }}\n{costly}"));
+    let costly =
+        many(10, 8, |n| format!("header(\"x\") matches r\"[a-m][a-z]{{{}}}[0-9]{n}\"", n % 8 + 1));
+    let text = hers(&format!(
+        "{SPEAKING}\nlimit l {{ per header(\"x\") to 2/10s then block 429 }}\n{costly}"
+    ));
     let trace = |rules: &RuleSet| {
         let state = state(rules);
         let one = |n: u64| {
             let request = Heavy::field("x", noise((n as usize * 701) % 32_000));
-            let told = rules.decide_metered(&request.facts("alice.example"), &state, Tick(1_000 + n * 211));
+            let told = rules.decide_metered(
+                &request.facts("alice.example"),
+                &state,
+                Tick(1_000 + n * 211),
+            );
             (told.0.verdict, told.1)
         };
         (0..200).map(one).collect::<Vec<_>>()
@@ -362,7 +408,10 @@ fn the_same_requests_are_judged_the_same_a_second_time() {
 
 #[test]
 fn a_value_that_a_worker_remembers_costs_the_same_again() {
-    let rules = hosted("floor { rule a { when ua contains \"sqlmap\" or ua contains \"nikto\" then drop } }", "");
+    let rules = hosted(
+        "floor { rule a { when ua contains \"sqlmap\" or ua contains \"nikto\" then drop } }",
+        "",
+    );
     let request = Heavy::field("user-agent", *b"Mozilla/5.0 (of a kind that no other test has)");
     let costs: Vec<u64> = (0..3).map(|_| judged(&rules, &request, "bob.example").1.host).collect();
     assert!(costs[0] > 0 && costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
@@ -386,12 +435,18 @@ fn the_budget_is_met_and_passed_by_one() {
 #[test]
 fn a_condition_and_a_member_have_only_so_many_tests() {
     use seawall_policy::check::TESTS_MAX;
-    let floor = |n| format!("policy 1\nfloor {{ {} }}\n", many(1, n, |n| format!("query(\"k{n}\") == \"z\"")));
+    let floor = |n| {
+        format!("policy 1\nfloor {{ {} }}\n", many(1, n, |n| format!("query(\"k{n}\") == \"z\"")))
+    };
     assert!(assemble(&floor(TESTS_MAX)).rules.is_some());
     let over = assemble(&floor(TESTS_MAX + 1));
-    assert!(over.rules.is_none() && over.diagnostics.iter().any(|d| d.code == "C006" && d.line == 2));
-    let inner = format!("policy 1\nfloor {{ rule r {{ when path == \"/\" and not ({}) then drop }} }}\n",
-        (0..TESTS_MAX).map(|n| format!("ua == \"{n}\"")).collect::<Vec<_>>().join(" or "));
+    assert!(
+        over.rules.is_none() && over.diagnostics.iter().any(|d| d.code == "C006" && d.line == 2)
+    );
+    let inner = format!(
+        "policy 1\nfloor {{ rule r {{ when path == \"/\" and not ({}) then drop }} }}\n",
+        (0..TESTS_MAX).map(|n| format!("ua == \"{n}\"")).collect::<Vec<_>>().join(" or ")
+    );
     assert!(assemble(&inner).rules.is_none(), "what stands in parentheses counts too");
     let member = |n| {
         let store = MemoryStore::default()
@@ -401,8 +456,12 @@ fn a_condition_and_a_member_have_only_so_many_tests() {
     };
     assert!(member(20).rules.is_some());
     let over = member(21);
-    let errors: Vec<_> = over.diagnostics.iter().filter(|d| d.severity == Severity::Error).collect();
-    assert!(matches!(&*errors, [d] if d.code == "M003" && &*d.file == "a/a.wall" && d.line == 4), "{errors:?}");
+    let errors: Vec<_> =
+        over.diagnostics.iter().filter(|d| d.severity == Severity::Error).collect();
+    assert!(
+        matches!(&*errors, [d] if d.code == "M003" && &*d.file == "a/a.wall" && d.line == 4),
+        "{errors:?}"
+    );
 }
 
 proptest! {
@@ -447,11 +506,52 @@ proptest! {
     }
 }
 
+/// What `check --cost` says of a rule is never passed, whatever the request.
+#[test]
+fn no_rule_takes_more_than_is_said_of_it() {
+    let requests = [
+        Heavy::query("a&".repeat(16_000)),
+        Heavy::query(pairs(4_000, "&")),
+        Heavy::field("cookie", "a=;".repeat(10_000)),
+        Heavy::field("x", vec![b'a'; 32_000]),
+        Heavy { fields: (0..100).map(|_| ("x", vec![b'a'; 300])).collect(), ..Heavy::default() },
+        Heavy { path: [b"/".to_vec(), noise(32_000)].concat(), ..Heavy::default() },
+    ];
+    for when in [
+        "query(\"a\") contains nocase \"b\"",
+        "not query(\"a\") == \"b\" and not cookie(\"a\") in { \"b\", \"c\" }",
+        "count_of(query(\"a\")) > 20000 or count_of(header(\"x\")) > 200",
+        "lower(header(\"x\")) matches r\"[a-m][a-z]{8}[0-9]\" or path.ext == \"zz\"",
+        "header(\"x\") starts_with \"b\" or header(\"x\") == lower(header(\"x\"))",
+        "not (segment(path, 3) contains \"b\" or len(raw_path) > 40000) and sample(0%, header(\"x\"))",
+        "header(\"x\") like \"*ab*ac*\" or content_length > 5 or tagged(\"x\")",
+    ] {
+        let rules = hosted(
+            &format!(
+                "defaults {{ rule r {{ when ({when}) or score == 7 then block }} limit l {{ per header(\"x\"), path where true to 9/10s then block 429 }} }}"
+            ),
+            "",
+        );
+        let most: u64 = rules.costs().iter().map(|line| line.fuel_max).sum();
+        let fuel = FuelLimits { decision: u64::MAX, ..FuelLimits::default() };
+        let rules = {
+            let mut rules = rules;
+            rules.fuel = fuel;
+            rules
+        };
+        for request in &requests {
+            let took = judged(&rules, request, "bob.example").1.host;
+            assert!(took <= most, "{when}: {took} of {most}");
+        }
+    }
+}
+
 struct TestDice(u64);
 
 impl TestDice {
     fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % n
     }
 }

@@ -132,8 +132,10 @@ fn fuel_lines(status: &Value) -> Vec<String> {
         let number = |key: &str| of.get(key).and_then(Value::as_u64).unwrap_or(0);
         let (name, passed) = (of.get("name")?.as_str()?, number("passed_over"));
         let left_s = number("quarantine_left_ms").div_ceil(1_000);
-        let away = if left_s > 0 { format!("; not asked for {left_s} s more") } else { String::new() };
-        (passed > 0).then(|| format!("fuel       member {name} was passed over {passed} times{away}"))
+        let away =
+            if left_s > 0 { format!("; not asked for {left_s} s more") } else { String::new() };
+        (passed > 0)
+            .then(|| format!("fuel       member {name} was passed over {passed} times{away}"))
     };
     host.into_iter().chain(members.unwrap_or_default().iter().filter_map(member)).collect()
 }

@@ -106,7 +106,10 @@ fn arguments_can_be_gathered_one_by_one() {
     args.push_address("192.0.2.1".parse().unwrap());
     assert_eq!(length.call_with(&args, NOW, &mut Budget::UNBOUNDED.clone()), Ok(Answer::Int(4)));
     args.push(Arg::Int(1));
-    assert_eq!(length.call_with(&args, NOW, &mut Budget::UNBOUNDED.clone()), Err(Failure::Argument));
+    assert_eq!(
+        length.call_with(&args, NOW, &mut Budget::UNBOUNDED.clone()),
+        Err(Failure::Argument)
+    );
 }
 
 #[test]
