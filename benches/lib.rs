@@ -1,5 +1,7 @@
 //! What the benches share: policies of any size, and requests to judge.
 
+pub mod worst;
+
 use seawall_model::{Client, ClientUnits, Conn, Facts, Geo, HeaderView, OriginHealth};
 use seawall_ruleset::{
     HostSettings, MemoryStore, Purpose, RuleSet, Sandbox, SandboxLimits, Sources, Workshop,
@@ -36,7 +38,7 @@ impl Browser {
 }
 
 impl HeaderView for Browser {
-    fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         self.0.iter().any(|(key, value)| *key == name && visit(value.as_bytes()))
     }
 
@@ -46,6 +48,10 @@ impl HeaderView for Browser {
 
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         self.0.iter().for_each(|(key, value)| visit(key.as_bytes(), value.as_bytes()));
+    }
+
+    fn count(&self) -> usize {
+        self.0.len()
     }
 }
 

@@ -137,7 +137,7 @@ struct Lines<'r> {
 }
 
 impl HeaderView for Lines<'_> {
-    fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         self.first(name).is_some_and(visit)
     }
 

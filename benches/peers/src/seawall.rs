@@ -29,7 +29,7 @@ impl<'r> Fields<'r> {
 }
 
 impl HeaderView for Fields<'_> {
-    fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         self.pairs().iter().any(|(key, value)| *key == name && visit(value.as_bytes()))
     }
 

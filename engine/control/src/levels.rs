@@ -48,7 +48,11 @@ pub(crate) fn watch(
         beats.fetch_add(1, Relaxed);
         let live = handle.load();
         look(&live, &sites, &now);
-        for line in lookout.look(&live.rules.extern_summaries(), now()) {
+        let at = now();
+        let mut lines = lookout.look(&live.rules.extern_summaries(), at);
+        lines.extend(lookout.look_at_members(&live.rules.part_summaries(), at));
+        lines.extend(lookout.look_at_host(live.rules.out_of_fuel(), at));
+        for line in lines {
             log::warn!("{line}");
         }
     })

@@ -1,4 +1,5 @@
-//! Says aloud when a rule goes into quarantine and when it comes back.
+//! Says aloud when a rule or a member's part goes into quarantine and when it comes back, and when the
+//! host's own rules cost more than they may.
 //!
 //! Whoever wrote the rule may be asleep while its `on_failure` value decides; so it stands in the log
 //! within a second, with what led to it.
@@ -6,12 +7,18 @@
 use std::collections::HashMap;
 
 use seawall_model::Tick;
-use seawall_ruleset::ExternSummary;
+use seawall_ruleset::{ExternSummary, PartSummary};
 
-/// How each extern was at the last look.
+/// Milliseconds between two lines about the host's fuel.
+const HOST_TOLD_MS: u64 = 10_000;
+
+/// How each extern and each member's part was at the last look.
 #[derive(Debug, Default)]
 pub(crate) struct Lookout {
     seen: HashMap<Box<str>, Seen>,
+    members: HashMap<Box<str>, Seen>,
+    /// How often the host's fuel was empty when that was last told, and when.
+    host: (u64, Option<Tick>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +50,53 @@ impl Lookout {
             self.seen.insert(of.name.clone(), is);
         }
         lines
+    }
+}
+
+impl Lookout {
+    /// What is to be told about members' parts, one line each. One that was edited begins anew.
+    pub(crate) fn look_at_members(&mut self, parts: &[PartSummary], now: Tick) -> Vec<String> {
+        let before = std::mem::take(&mut self.members);
+        let mut lines = Vec::new();
+        for of in parts {
+            let was = before.get(&of.name).copied().unwrap_or_default();
+            let left_ms = of.quarantined_until.map_or(0, |until| until.since_ms(now));
+            let is = Seen { quarantines: of.quarantines, away: left_ms > 0 };
+            if of.quarantines > 0 && of.quarantines != was.quarantines {
+                lines.push(format!(
+                    "the rules of member {name} cost more than `member_fuel` too often and are not asked \
+                     for {s} s; the host's layers alone judge her sites (passed over so far: {passed}). \
+                     `seawall rule enable {name}` or an edit of hers brings them back sooner",
+                    name = of.name,
+                    s = left_ms.div_ceil(1_000),
+                    passed = of.passed_over,
+                ));
+            }
+            if was.away && !is.away {
+                lines.push(format!("the rules of member {} are asked again", of.name));
+            }
+            self.members.insert(of.name.clone(), is);
+        }
+        lines
+    }
+
+    /// What is to be told about the host's fuel, at most once in [`HOST_TOLD_MS`].
+    pub(crate) fn look_at_host(&mut self, out: u64, now: Tick) -> Option<String> {
+        let (known, told) = self.host;
+        // A ruleset that was made anew counts from nothing.
+        let more = out.checked_sub(known).unwrap_or(out);
+        if more == 0 {
+            self.host.0 = out;
+            return None;
+        }
+        if told.is_some_and(|told| now.since_ms(told) < HOST_TOLD_MS) {
+            return None;
+        }
+        self.host = (out, Some(now));
+        Some(format!(
+            "the host's rules cost more than `decision_fuel` for {more} requests, which were answered \
+             503; `seawall check --cost` shows which rules can cost so much"
+        ))
     }
 }
 
@@ -91,6 +145,37 @@ mod tests {
         let back = lookout.look(&[summary(1, until)], NOW.plus_ms(59_001));
         assert_eq!(back, ["rule alice.office is asked again"]);
         assert!(lookout.look(&[summary(1, until)], NOW.plus_ms(60_000)).is_empty());
+    }
+
+    fn part(quarantines: u64, until: Option<Tick>) -> PartSummary {
+        PartSummary { name: "alice".into(), passed_over: 20, quarantines, quarantined_until: until }
+    }
+
+    #[test]
+    fn a_members_part_is_told_of_as_an_extern_is() {
+        let mut lookout = Lookout::default();
+        assert!(lookout.look_at_members(&[part(0, None)], NOW).is_empty());
+        let until = Some(NOW.plus_ms(59_001));
+        let lines = lookout.look_at_members(&[part(1, until)], NOW);
+        for part in ["member alice", "for 60 s", "far: 20", "`seawall rule enable alice`"] {
+            assert!(lines.len() == 1 && lines[0].contains(part), "{part}: {lines:?}");
+        }
+        assert!(lookout.look_at_members(&[part(1, until)], NOW).is_empty());
+        let back = lookout.look_at_members(&[part(1, None)], NOW);
+        assert_eq!(back, ["the rules of member alice are asked again"]);
+        assert!(lookout.look_at_members(&[], NOW).is_empty() && lookout.members.is_empty());
+    }
+
+    #[test]
+    fn the_hosts_empty_fuel_is_told_at_once_and_then_at_a_bounded_rate() {
+        let mut lookout = Lookout::default();
+        assert_eq!(lookout.look_at_host(0, NOW), None);
+        assert!(lookout.look_at_host(3, NOW).unwrap().contains("for 3 requests"));
+        assert_eq!(lookout.look_at_host(3, NOW.plus_ms(1_000)), None);
+        assert_eq!(lookout.look_at_host(9, NOW.plus_ms(9_999)), None);
+        let later = lookout.look_at_host(50, NOW.plus_ms(10_000));
+        assert!(later.unwrap().contains("for 47 requests"), "none is lost");
+        assert!(lookout.look_at_host(2, NOW.plus_ms(20_000)).unwrap().contains("for 2 requests"));
     }
 
     #[test]

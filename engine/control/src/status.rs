@@ -64,6 +64,7 @@ impl Sight {
             "rules": rules(&live),
             "lists": self.lists(&summary, age_ms),
             "externs": externs(&summary, (self.now)()),
+            "fuel": fuel(&live, (self.now)()),
             "bans": json!({
                 "running": live.state.bans().len(),
                 "refused": live.state.bans().refused(),
@@ -145,6 +146,22 @@ fn externs(summary: &Summary, now: Tick) -> Vec<Value> {
         })
     };
     summary.externs.iter().map(function).collect()
+}
+
+/// How often requests cost more than they may, the host's rules' and each member's.
+fn fuel(live: &Live, now: Tick) -> Value {
+    let member = |of: seawall_ruleset::PartSummary| {
+        json!({
+            "name": of.name,
+            "passed_over": of.passed_over,
+            "quarantines": of.quarantines,
+            "quarantine_left_ms": of.quarantined_until.map_or(0, |until| until.since_ms(now)),
+        })
+    };
+    json!({
+        "out": live.rules.out_of_fuel(),
+        "members": live.rules.part_summaries().into_iter().map(member).collect::<Vec<_>>(),
+    })
 }
 
 /// What is alive in the sandbox, of this generation and of those that still end.

@@ -117,6 +117,8 @@ pub enum Reason {
     Malformed,
     /// Nothing refused it, and the policy has no decision table.
     Unopposed,
+    /// Judging it would cost more than the host's rules may spend on one request.
+    OutOfFuel,
 }
 
 /// A verdict with its reason.

@@ -11,7 +11,7 @@ use crate::{Client, Tick};
 pub trait HeaderView: Sync {
     /// Calls `visit` with each value of the field `name` (lower case) until it answers true, and
     /// says whether it did.
-    fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool;
+    fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool;
 
     /// The first value of the field `name` (lower case), borrowed.
     fn first(&self, name: &str) -> Option<&[u8]>;
@@ -19,6 +19,13 @@ pub trait HeaderView: Sync {
     /// Calls `visit` with the name and value of each field, in the order of the wire where it is
     /// known.
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8]));
+
+    /// How many fields there are.
+    fn count(&self) -> usize {
+        let mut count = 0_usize;
+        self.each(&mut |_, _| count = count.saturating_add(1));
+        count
+    }
 }
 
 /// The protocol of the connection.

@@ -9,6 +9,8 @@ pub mod case;
 pub mod check;
 pub mod code;
 pub mod diagnostic;
+pub mod expression;
+pub mod fuel;
 pub mod functions;
 pub mod index;
 pub mod outline;

@@ -6,10 +6,10 @@
 
 use std::net::IpAddr;
 
-use regex::bytes::Regex;
 use seawall_model::{ChallengeKind, CounterId, HostPattern, Prefix, RuleId, Tick};
 
 use crate::diagnostic::FileId;
+use crate::expression::Expression;
 use crate::schema::{FieldId, Schema, Type};
 use crate::set::Set;
 use crate::span::Span;
@@ -120,7 +120,7 @@ pub enum Check {
     /// Ends with these bytes.
     EndsWith(Needle),
     /// `like` (anchored) and `matches`: linear in the length of the value.
-    Matches(Regex),
+    Matches(Expression),
 }
 
 /// Bytes to look for.
@@ -429,6 +429,14 @@ impl Adjusted {
             Ok(found) => self.changed.get(found)?.1.as_ref(),
             Err(_) => defaults.get(at),
         }
+    }
+
+    /// What the site makes of the step at a place: nothing, or it is disabled, or another step.
+    #[must_use]
+    pub fn own(&self, at: usize) -> Option<Option<&Step>> {
+        let place = u32::try_from(at).unwrap_or(u32::MAX);
+        let found = self.changed.binary_search_by_key(&place, |(place, _)| *place).ok()?;
+        Some(self.changed.get(found)?.1.as_ref())
     }
 
     /// All steps, in page order.

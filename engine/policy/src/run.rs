@@ -2,7 +2,9 @@
 //!
 //! It reads like the page: a condition is true or false, never an error; an absent value fails
 //! every plain test and passes every negated one. It takes at most as many steps as the condition
-//! is long, and asks the outside world through [`Context`] only.
+//! is long, and asks the outside world through [`Context`] only. What it does is paid for in fuel
+//! first; where that is empty a test is false and the condition ends, and whoever asked looks at the
+//! fuel before believing the answer.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -10,6 +12,7 @@ use std::net::IpAddr;
 use seawall_model::{CounterId, Prefix};
 use smallvec::SmallVec;
 
+use crate::fuel::{Fuel, price};
 use crate::program::{
     Atom, AtomId, Check, CondId, Const, ExternId, ListId, Needle, Op, Operand, OperandId, Program,
     Read,
@@ -57,6 +60,9 @@ impl<'v> Value<'v> {
 
 /// How a running program reads the world.
 pub trait Context {
+    /// What the part that is running may still spend.
+    fn fuel(&self) -> &Fuel;
+
     /// A plain field.
     fn field(&self, field: FieldId) -> Value<'_>;
 
@@ -93,8 +99,9 @@ impl Program {
         while let Some(op) = ops.get(at) {
             at = at.saturating_add(1);
             match *op {
-                Op::Test(atom) => truth = self.test(atom, ctx),
-                Op::Set(value) => truth = value,
+                Op::Test(atom) if ctx.fuel().take(price::TEST) => truth = self.test(atom, ctx),
+                Op::Set(value) if ctx.fuel().take(price::TEST) => truth = value,
+                Op::Test(_) | Op::Set(_) => return false,
                 Op::Not => truth = !truth,
                 Op::JumpIfTrue(to) if truth => at = at.max(to as usize),
                 Op::JumpIfFalse(to) if !truth => at = at.max(to as usize),
@@ -124,34 +131,51 @@ impl Program {
     }
 
     fn passes<C: Context>(&self, check: &Check, value: &Value<'_>, ctx: &C) -> bool {
+        let fuel = ctx.fuel();
         match check {
             Check::True => *value == Value::Bool(true),
             Check::Present => true,
+            Check::Equal(Const::Bytes(constant)) => with_bytes(value, |bytes| {
+                bytes.len() == constant.len()
+                    && fuel.take(price::bytes(bytes.len()))
+                    && *bytes == **constant
+            }),
             Check::Equal(constant) => equal_const(value, constant),
             Check::Ordered(order, n) => matches!(value, Value::Int(x) if order.holds(*x, *n)),
             Check::SameAs(other) => match self.value(*other, ctx) {
                 Value::Absent => false,
-                other => equal(value, &other),
+                other => fuel.take(price::bytes(len(&other))) && equal(value, &other),
             },
             Check::OrderedTo(order, other) => match (value, self.value(*other, ctx)) {
                 (Value::Int(a), Value::Int(b)) => order.holds(*a, b),
                 _ => false,
             },
-            Check::InSet(set) => in_set(set, value),
-            Check::InList(list) => ctx.list_holds(*list, value),
+            Check::InSet(set) => {
+                fuel.take(price::LOOKUP.saturating_add(price::bytes(len(value))))
+                    && in_set(set, value)
+            }
+            Check::InList(list) => {
+                fuel.take(price::NETS.saturating_add(price::bytes(len(value))))
+                    && ctx.list_holds(*list, value)
+            }
             Check::InNet(net) => in_net(net, value),
-            Check::Contains(needle) => with_bytes(value, |bytes| contains(bytes, needle)),
+            Check::Contains(needle) => with_bytes(value, |bytes| {
+                // The search is made ready for its needle each time.
+                let all = bytes.len().saturating_add(needle.bytes.len()) as u64;
+                fuel.take(price::LOOKUP.saturating_add(all)) && contains(bytes, needle)
+            }),
             Check::StartsWith(needle) => with_bytes(value, |bytes| {
-                bytes.get(..needle.bytes.len()).is_some_and(|head| same_bytes(head, needle))
+                let head = bytes.get(..needle.bytes.len());
+                head.is_some_and(|head| compares(head, fuel) && same_bytes(head, needle))
             }),
             Check::EndsWith(needle) => with_bytes(value, |bytes| {
-                bytes
-                    .len()
-                    .checked_sub(needle.bytes.len())
-                    .and_then(|at| bytes.get(at..))
-                    .is_some_and(|tail| same_bytes(tail, needle))
+                let from = bytes.len().checked_sub(needle.bytes.len());
+                let tail = from.and_then(|from| bytes.get(from..));
+                tail.is_some_and(|tail| compares(tail, fuel) && same_bytes(tail, needle))
             }),
-            Check::Matches(regex) => with_bytes(value, |bytes| regex.is_match(bytes)),
+            Check::Matches(expression) => {
+                with_bytes(value, |bytes| expression.is_match_within(bytes, fuel))
+            }
         }
     }
 
@@ -189,6 +213,9 @@ impl Program {
     }
 
     fn computed<'c, C: Context>(&'c self, operand: &'c Operand, ctx: &'c C) -> Value<'c> {
+        if !ctx.fuel().take(price::MADE) {
+            return Value::Absent;
+        }
         match operand {
             Operand::CountOf(of) => Value::Int(self.count_of(*of, ctx)),
             Operand::Len(of) => match self.value(*of, ctx) {
@@ -196,11 +223,13 @@ impl Program {
                 _ => Value::Absent,
             },
             Operand::Lower(of) => match self.value(*of, ctx) {
-                Value::Bytes(bytes) => Value::Bytes(bytes.to_ascii_lowercase().into()),
+                Value::Bytes(bytes) if ctx.fuel().take(price::bytes(bytes.len())) => {
+                    Value::Bytes(bytes.to_ascii_lowercase().into())
+                }
                 _ => Value::Absent,
             },
             Operand::Segment(of, n) => match self.value(*of, ctx) {
-                Value::Bytes(bytes) => segment(&bytes, *n)
+                Value::Bytes(bytes) if ctx.fuel().take(bytes.len() as u64) => segment(&bytes, *n)
                     .map_or(Value::Absent, |part| Value::Bytes(part.to_vec().into())),
                 _ => Value::Absent,
             },
@@ -221,7 +250,7 @@ impl Program {
             let mut count = 0_i64;
             ctx.any_value(*field, name, &mut |_| {
                 count = count.saturating_add(1);
-                false
+                !ctx.fuel().take(price::TEST)
             });
             return count;
         }
@@ -232,10 +261,23 @@ impl Program {
 fn first_value<'c, C: Context>(ctx: &C, field: FieldId, name: &str) -> Value<'c> {
     let mut first = None;
     ctx.any_value(field, name, &mut |bytes| {
-        first = Some(bytes.to_vec());
+        first = ctx.fuel().take(price::bytes(bytes.len())).then(|| bytes.to_vec());
         true
     });
     first.map_or(Value::Absent, |bytes| Value::Bytes(bytes.into()))
+}
+
+/// The bytes of a value, where it has any.
+fn len(value: &Value<'_>) -> usize {
+    match value {
+        Value::Bytes(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
+
+/// Pays for a comparison.
+fn compares(bytes: &[u8], fuel: &Fuel) -> bool {
+    fuel.take(price::bytes(bytes.len()))
 }
 
 fn with_bytes(value: &Value<'_>, test: impl FnOnce(&[u8]) -> bool) -> bool {
@@ -246,15 +288,14 @@ fn same_bytes(bytes: &[u8], needle: &Needle) -> bool {
     if needle.nocase { bytes.eq_ignore_ascii_case(&needle.bytes) } else { *bytes == *needle.bytes }
 }
 
+/// In linear time, whatever is in the text: letters are folded first and never while comparing.
 fn contains(bytes: &[u8], needle: &Needle) -> bool {
     if !needle.nocase {
         return memchr::memmem::find(bytes, &needle.bytes).is_some();
     }
-    let Some(first) = needle.bytes.first().copied() else { return true };
-    memchr::memchr2_iter(first, first.to_ascii_uppercase(), bytes).any(|at| {
-        let end = at.saturating_add(needle.bytes.len());
-        bytes.get(at..end).is_some_and(|part| part.eq_ignore_ascii_case(&needle.bytes))
-    })
+    let mut low: SmallVec<[u8; 256]> = SmallVec::from_slice(bytes);
+    low.make_ascii_lowercase();
+    memchr::memmem::find(&low, &needle.bytes).is_some()
 }
 
 /// The n-th part of a path, from 1.

@@ -65,6 +65,7 @@ pub fn read_answer_code(code: &str) -> Option<(u16, Reason)> {
         0 => Reason::Unopposed,
         1 => Reason::Banned,
         2 => Reason::Malformed,
+        0xffff => Reason::OutOfFuel,
         rule => Reason::Rule(seawall_model::RuleId(rule - 3)),
     };
     u16::try_from(number >> 16).ok().map(|generation| (generation, reason))
@@ -76,7 +77,8 @@ fn number(generation: Generation, reason: Reason) -> u32 {
         Reason::Unopposed => 0,
         Reason::Banned => 1,
         Reason::Malformed => 2,
-        Reason::Rule(rule) => rule.0.saturating_add(3).min(0xffff),
+        Reason::Rule(rule) => rule.0.saturating_add(3).min(0xfffe),
+        Reason::OutOfFuel => 0xffff,
     };
     let high = u32::try_from(generation.0 & 0xffff).unwrap_or_default();
     high << 16 | low
@@ -196,6 +198,7 @@ mod tests {
             (1, Reason::Unopposed),
             (1, Reason::Banned),
             (2, Reason::Malformed),
+            (3, Reason::OutOfFuel),
             (7, Reason::Rule(RuleId(0))),
             (65_535, Reason::Rule(RuleId(9_999))),
         ] {

@@ -17,7 +17,7 @@ use crate::tls::Spoken;
 pub(crate) struct WireFields<'h>(pub(crate) &'h [httparse::Header<'h>]);
 
 impl HeaderView for WireFields<'_> {
-    fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         self.0.iter().any(|field| field.name.eq_ignore_ascii_case(name) && visit(field.value))
     }
 
@@ -29,6 +29,10 @@ impl HeaderView for WireFields<'_> {
         for field in self.0 {
             visit(field.name.as_bytes(), field.value);
         }
+    }
+
+    fn count(&self) -> usize {
+        self.0.len()
     }
 }
 

@@ -279,7 +279,7 @@ pub(crate) fn remedy(failure: Failure) -> &'static str {
         Failure::Trap => "it trapped: a panic, an overflow, too deep a recursion",
         Failure::Answer => "its answer is not valid, or a text of more than 4 KiB",
         Failure::Argument => "an argument of the case is longer than 64 KiB",
-        Failure::Busy | Failure::Quarantined => "the sandbox had no room",
+        Failure::Busy | Failure::Quarantined | Failure::Budget => "the sandbox had no room",
         Failure::Impure => "it answers otherwise when it is asked again",
     }
 }

@@ -24,9 +24,10 @@ impl RuleSet {
 
     pub(crate) fn answered_given<'j>(&'j self, mut judging: Judging<'j>, answered: Answered) {
         judging.answered = Some(answered);
-        judging.site = self.sites.find(judging.facts.host).copied();
-        let site = judging.site.and_then(|at| self.program.sites.get(at));
-        judging.tenant = site.and_then(|site| site.tenant.as_deref());
+        judging.find_site();
         self.feed_when(&judging, true);
+        if judging.fuel.is_empty() && !judging.given.rehearsed {
+            self.parts.note_refused();
+        }
     }
 }

@@ -62,7 +62,7 @@ struct CaseHeaders<'r> {
 }
 
 impl HeaderView for CaseHeaders<'_> {
-    fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         (name == "host" && visit(self.host.as_bytes()))
             || self.listed.iter().any(|(key, value)| **key == *name && visit(value))
     }
@@ -392,7 +392,9 @@ impl<'r, O: Observer> Run<'r, O> {
             cpu_percent: None,
         };
         let level = self.case.level.unwrap_or(LevelId(self.state.level(&host)));
-        let given = Given { lists: &self.case.lists, withheld: self.withheld, ..Given::at(level) };
+        let (lists, withheld) = (&*self.case.lists, self.withheld);
+        let plain = self.trace.is_some();
+        let given = Given { lists, withheld, plain, rehearsed: true, ..Given::at(level) };
         let mut judging = Judging::new(self.rules, &facts, &self.state, self.now, given);
         judging.trace = self.trace;
         let decision = self.rules.decide_given(&mut judging, self.observer);

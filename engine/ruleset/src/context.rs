@@ -1,11 +1,14 @@
 //! One request while it is judged: what the running program sees through `Context`.
 //!
 //! It holds the walk's own memory (score, tags) and what was worked out once for this request:
-//! packed headers, answers of rules. Nothing of it outlives the request.
+//! packed headers, query and cookies, answers of rules. Nothing of it outlives the request. Host and
+//! member each pay for all that they use, whoever came first, so that neither's fuel depends on what
+//! the other did.
 
 use std::cell::{Cell, OnceCell, RefCell};
 
 use seawall_model::{Answered, CounterId, Facts, Prefix, Proto, Tick};
+use seawall_policy::fuel::{Fuel, price};
 use seawall_policy::program::{
     AtomId, Const, Counter, ExternId, ExternType, LevelId, ListId, Read, Scope,
 };
@@ -13,15 +16,18 @@ use seawall_policy::run::{Context, Value, in_set};
 use seawall_policy::schema::FieldId;
 use seawall_policy::set::Set;
 use seawall_state::{Key, State};
-use seawall_wasm::{Answer, Arg, Args};
+use seawall_wasm::{Answer, Arg, Args, Budget};
 use smallvec::SmallVec;
 
 use crate::explain::Trace;
+use crate::fuel::{FuelLimits, Part};
 use crate::http::{Field, country, crawler, method};
+use crate::pairs::{Pairs, price_of};
 use crate::ruleset::RuleSet;
 
-/// The most different calls of rules whose answers are kept for one request.
-const ANSWERS_MAX: usize = 32;
+/// The most different calls of externs that one part of a policy makes for one request; what is past
+/// them fails.
+pub const EXTERN_CALLS_MAX: usize = 32;
 
 /// A call of a rule that was answered: the function, the arguments as a key, the answer.
 type Asked = (ExternId, Key, Value<'static>);
@@ -46,8 +52,10 @@ pub(crate) struct Given<'g> {
     pub(crate) lists: &'g [(ListId, Set)],
     /// Of each list, whether it is empty here where it was not replaced.
     pub(crate) withheld: &'g [bool],
-    /// Rule after rule, without an index.
+    /// Rule after rule, without an index, and whatever it costs.
     pub(crate) plain: bool,
+    /// No traffic: what happens here is held against nobody.
+    pub(crate) rehearsed: bool,
 }
 
 impl Given<'_> {
@@ -55,6 +63,13 @@ impl Given<'_> {
     pub(crate) fn at(level: LevelId) -> Self {
         Self { level, ..Self::default() }
     }
+}
+
+/// What is shared between host and member, as bits of what each has paid for.
+mod once {
+    pub(super) const QUERY: u8 = 1;
+    pub(super) const COOKIES: u8 = 2;
+    pub(super) const HEADERS: u8 = 4;
 }
 
 /// A request that is being judged.
@@ -74,11 +89,27 @@ pub(crate) struct Judging<'j> {
     score: Cell<i64>,
     tags: RefCell<Vec<&'j str>>,
     headers: OnceCell<Option<Vec<u8>>>,
-    answers: RefCell<Vec<Asked>>,
-    keys: RefCell<SmallVec<[(u16, Hashed); KEYS_EXPECTED]>>,
+    query: OnceCell<Box<Pairs<'j>>>,
+    cookies: OnceCell<Box<Pairs<'j>>>,
+    /// Of the calls that host and member made; the first says whose.
+    answers: RefCell<Vec<(bool, Asked)>>,
+    keys: RefCell<SmallVec<[(u32, Hashed); KEYS_EXPECTED]>>,
+    /// The fuel of who is running: the host's, but for what [`Judging::for_site`] runs.
+    pub(crate) fuel: Fuel,
+    /// The other's.
+    pub(crate) others_fuel: Fuel,
+    /// What is left for calls of the host and of the member.
+    calls: [Cell<Budget>; 2],
+    /// What both have paid for, as bits of [`once`].
+    paid: [Cell<u8>; 2],
+    /// Whether what runs is a member's.
+    is_member: Cell<bool>,
+    /// The member's part that still takes part.
+    part: Cell<Option<&'j Part>>,
 }
 
 impl<'j> Judging<'j> {
+    #[inline]
     pub(crate) fn new(
         rules: &'j RuleSet,
         facts: &'j Facts<'j>,
@@ -86,6 +117,7 @@ impl<'j> Judging<'j> {
         now: Tick,
         given: Given<'j>,
     ) -> Self {
+        let fuel = if given.plain { &FuelLimits::UNBOUNDED } else { &rules.fuel };
         Self {
             rules,
             facts,
@@ -99,9 +131,91 @@ impl<'j> Judging<'j> {
             score: Cell::new(0),
             tags: RefCell::new(Vec::new()),
             headers: OnceCell::new(),
+            query: OnceCell::new(),
+            cookies: OnceCell::new(),
             answers: RefCell::new(Vec::new()),
             keys: RefCell::default(),
+            fuel: Fuel::new(fuel.decision),
+            others_fuel: Fuel::new(fuel.member),
+            calls: [
+                Cell::new(Budget::new(fuel.externs, fuel.externs_ms)),
+                Cell::new(Budget::new(fuel.externs / 2, fuel.externs_ms / 2)),
+            ],
+            paid: [Cell::new(0), Cell::new(0)],
+            is_member: Cell::new(false),
+            part: Cell::new(None),
         }
+    }
+
+    /// Finds the member layer that the host belongs to.
+    pub(crate) fn find_site(&mut self) {
+        self.site = self.rules.sites.find(self.facts.host).copied();
+        let Some(at) = self.site else { return };
+        self.tenant = self.rules.program.sites.get(at).and_then(|site| site.tenant.as_deref());
+        let part = self.rules.parts.of_site(at);
+        self.part.set(part.filter(|part| self.given.rehearsed || part.is_heard(self.now)));
+    }
+
+    /// Of host and member, that of who is running.
+    fn own<'c, T>(&self, [hosts, members]: &'c [T; 2]) -> &'c T {
+        if self.is_member.get() { members } else { hosts }
+    }
+
+    /// Pays for what is worked out once, the first time that who is running wants it.
+    fn pays_once(&self, bit: u8, price: impl FnOnce() -> u64) -> bool {
+        let paid = self.own(&self.paid);
+        if paid.get() & bit == 0 && self.fuel.take(price()) {
+            paid.set(paid.get() | bit);
+        }
+        paid.get() & bit != 0
+    }
+
+    /// Whether a member wrote what there is for this site alone.
+    fn is_members(&self) -> bool {
+        self.tenant.is_some()
+    }
+
+    /// Whether what there is for this site alone takes part: what the host wrote always does.
+    pub(crate) fn hears_site(&self) -> bool {
+        !self.is_members() || self.part.get().is_some()
+    }
+
+    /// Runs what there is for this site alone: a member's on her fuel. `None` where that is empty;
+    /// from then on it is passed over.
+    pub(crate) fn for_site<T>(&self, run: impl FnOnce() -> T) -> Option<T> {
+        if !self.is_members() {
+            return Some(run());
+        }
+        let part = self.part.get()?;
+        self.is_member.set(true);
+        self.fuel.swap(&self.others_fuel);
+        let told = run();
+        self.fuel.swap(&self.others_fuel);
+        self.is_member.set(false);
+        if !self.others_fuel.is_empty() {
+            return Some(told);
+        }
+        self.part.set(None);
+        if !self.given.rehearsed {
+            part.note_empty(self.now);
+        }
+        None
+    }
+
+    /// Whether whoever is running had to stop for want of fuel.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.fuel.is_empty()
+    }
+
+    /// Score and tags so far, for [`Judging::forget`].
+    pub(crate) fn said(&self) -> (i64, usize) {
+        (self.score.get(), self.tags.borrow().len())
+    }
+
+    /// Takes back what has been said since.
+    pub(crate) fn forget(&self, (score, tags): (i64, usize)) {
+        self.score.set(score);
+        self.tags.borrow_mut().truncate(tags);
     }
 
     pub(crate) fn add_score(&self, n: i64) {
@@ -116,13 +230,24 @@ impl<'j> Judging<'j> {
     /// not count them. Counters with the same `per` have the same key, which is hashed once.
     pub(crate) fn key(&self, id: CounterId, absent_counts: bool) -> Option<Key> {
         let shape = self.rules.key_shapes.get(id.0 as usize).copied().flatten();
-        let known = shape.and_then(|shape| {
-            self.keys.borrow().iter().find(|(known, _)| *known == shape).map(|known| known.1)
-        });
+        let shape = shape.map(|shape| self.whose(shape));
+        let known = match shape {
+            Some(shape) => {
+                let keys = self.keys.borrow();
+                if keys.len() > KEYS_EXPECTED && !self.fuel.take(self.own_keys(&keys)) {
+                    return None;
+                }
+                keys.iter().find(|(known, _)| *known == shape).map(|known| known.1)
+            }
+            None => None,
+        };
         let hashed = match known {
             Some(hashed) => hashed,
             None => {
                 let hashed = self.hashed(self.rules.program.counters.get(id.0 as usize)?);
+                if self.fuel.is_empty() {
+                    return None;
+                }
                 if let Some(shape) = shape {
                     self.keys.borrow_mut().push((shape, hashed));
                 }
@@ -130,6 +255,20 @@ impl<'j> Judging<'j> {
             }
         };
         (hashed.whole || absent_counts).then_some(hashed.key)
+    }
+
+    /// A kind of key, as that of who is running.
+    fn whose(&self, shape: u16) -> u32 {
+        u32::from(shape) | u32::from(self.is_member.get()) << 16
+    }
+
+    /// What looking through many keys costs, the other's left out: what they are must cost nobody
+    /// else.
+    #[cold]
+    fn own_keys(&self, keys: &[(u32, Hashed)]) -> u64 {
+        let whose = self.whose(0);
+        let own = keys.iter().filter(|(shape, _)| shape >> 16 == whose >> 16).count();
+        own.saturating_sub(KEYS_EXPECTED) as u64
     }
 
     fn hashed(&self, counter: &Counter) -> Hashed {
@@ -144,7 +283,11 @@ impl<'j> Judging<'j> {
                     builder.absent();
                     whole = false;
                 }
-                value => with_key_bytes(&value, |bytes| builder.part(bytes)),
+                value => with_key_bytes(&value, |bytes| {
+                    if self.fuel().take(hashing(bytes)) {
+                        builder.part(bytes);
+                    }
+                }),
             }
         }
         Hashed { key: builder.finish(), whole }
@@ -153,7 +296,11 @@ impl<'j> Judging<'j> {
     /// A value as a key of its own, for `distinct`.
     pub(crate) fn value_key(&self, value: &Value<'_>) -> Key {
         let mut builder = self.state.key();
-        with_key_bytes(value, |bytes| builder.part(bytes));
+        with_key_bytes(value, |bytes| {
+            if self.fuel().take(hashing(bytes)) {
+                builder.part(bytes);
+            }
+        });
         builder.finish()
     }
 
@@ -170,11 +317,73 @@ impl<'j> Judging<'j> {
         })
     }
 
+    /// Pays for finding a field by its name: most of it is done for fields of the same length.
+    fn pays_for_field(&self, name: &str) -> bool {
+        let each = price::NAMED_EACH.saturating_add(name.len() as u64 / 8);
+        let fields = self.facts.headers.count() as u64;
+        self.fuel().take(price::NAMED.saturating_add(fields.saturating_mul(each)))
+    }
+
     fn header(&self, name: &str) -> Value<'_> {
+        if !self.pays_for_field(name) {
+            return Value::Absent;
+        }
         self.facts.headers.first(name).map_or(Value::Absent, Value::bytes)
     }
 
+    fn parameters(&self) -> Option<&Pairs<'j>> {
+        let query = self.facts.query.unwrap_or_default();
+        let paid = self.pays_once(once::QUERY, || price_of(query, b'&'));
+        paid.then(|| &**self.query.get_or_init(|| Box::new(Pairs::of_query(query))))
+    }
+
+    fn cookies(&self) -> Option<&Pairs<'j>> {
+        let headers = self.facts.headers;
+        let each = |visit: &mut dyn FnMut(&'j [u8])| {
+            headers.any_value("cookie", &mut |line| {
+                visit(line);
+                false
+            });
+        };
+        let paid = self.pays_once(once::COOKIES, || {
+            let mut sum = (headers.count() as u64).saturating_mul(price::NAMED_EACH);
+            each(&mut |line| sum = sum.saturating_add(price_of(line, b';')));
+            sum
+        });
+        paid.then(|| {
+            &**self.cookies.get_or_init(|| {
+                let mut pairs = Box::<Pairs<'_>>::default();
+                each(&mut |line| pairs.add_cookies(line));
+                pairs
+            })
+        })
+    }
+
+    fn any_pair(
+        &self,
+        pairs: Option<&Pairs<'_>>,
+        name: &str,
+        visit: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> bool {
+        let Some(pairs) = pairs else { return false };
+        let fuel = self.fuel();
+        let pay = |amount| fuel.take(amount);
+        fuel.take(pairs.price()) && pairs.any_value(name.as_bytes(), pay, visit)
+    }
+
     fn packed_headers(&self) -> Option<&[u8]> {
+        let paid = self.pays_once(once::HEADERS, || {
+            let mut bytes = 0_usize;
+            let mut add = |name: &[u8], value: &[u8]| {
+                bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
+            };
+            self.facts.headers.each(&mut add);
+            let fields = (self.facts.headers.count() as u64).saturating_mul(price::PAIR);
+            price::MADE.saturating_add(bytes as u64).saturating_add(fields)
+        });
+        if !paid {
+            return None;
+        }
         let packed = self.headers.get_or_init(|| {
             let mut out = Vec::with_capacity(1_024);
             let max = self.rules.sandbox.limits().arg_bytes_max;
@@ -220,13 +429,15 @@ impl<'j> Judging<'j> {
             Field::Host => Value::bytes(facts.host.as_bytes()),
             Field::Path => Value::bytes(facts.path),
             Field::RawPath => Value::bytes(facts.raw_path),
-            Field::PathExt => extension(facts.path).map_or(Value::Absent, Value::bytes),
+            Field::PathExt if self.fuel().take(facts.path.len() as u64) => {
+                extension(facts.path).map_or(Value::Absent, Value::bytes)
+            }
             Field::QueryString => facts.query.map_or(Value::Absent, Value::bytes),
             Field::Ua => self.header("user-agent"),
             Field::Referer => self.header("referer"),
             Field::ContentType => self.header("content-type"),
             Field::ContentLength => match self.header("content-length") {
-                Value::Bytes(digits) => {
+                Value::Bytes(digits) if self.fuel().take(digits.len() as u64) => {
                     let text = std::str::from_utf8(&digits).ok();
                     Value::number(text.and_then(|text| text.trim().parse().ok()))
                 }
@@ -271,6 +482,12 @@ impl<'j> Judging<'j> {
         }
     }
 
+    /// How many different calls who is running has made.
+    fn answers_kept(&self) -> usize {
+        let is_member = self.is_member.get();
+        self.answers.borrow().iter().filter(|(whose, _)| *whose == is_member).count()
+    }
+
     /// Asks the rule, with the arguments as the contract wants them.
     fn ask(&self, id: ExternId, args: &[Value<'_>]) -> Option<Value<'static>> {
         let loaded = self.rules.externs.get(id.0 as usize)?;
@@ -279,7 +496,14 @@ impl<'j> Judging<'j> {
         for (value, param) in args.iter().zip(&declared.params) {
             self.give(value, *param, &mut given)?;
         }
-        match loaded.call_with(&given, self.now).ok()? {
+        let calls = self.own(&self.calls);
+        let mut left = calls.get();
+        if self.answers_kept() >= EXTERN_CALLS_MAX {
+            left.fuel = 0;
+        }
+        let answer = loaded.call_with(&given, self.now, &mut left);
+        calls.set(left);
+        match answer.ok()? {
             Answer::Bool(value) => Some(Value::Bool(value)),
             Answer::Int(n) => Some(Value::Int(n)),
             Answer::Text(bytes) => Some(Value::Bytes(bytes.into())),
@@ -306,7 +530,10 @@ impl<'j> Judging<'j> {
             (ExternType::Int, _) => Arg::Int(0),
             (ExternType::Str, Value::Bytes(bytes)) => Arg::Bytes(bytes),
             (ExternType::Str, _) => Arg::Bytes(b""),
-            (ExternType::Headers, _) => Arg::Bytes(self.packed_headers()?),
+            (ExternType::Headers, _) => {
+                let packed = self.packed_headers()?;
+                self.fuel().take(price::bytes(packed.len())).then_some(Arg::Bytes(packed))?
+            }
         });
         Some(())
     }
@@ -322,6 +549,11 @@ impl<'j> Judging<'j> {
 }
 
 impl Context for Judging<'_> {
+    #[inline]
+    fn fuel(&self) -> &Fuel {
+        &self.fuel
+    }
+
     fn field(&self, id: FieldId) -> Value<'_> {
         let Some(field) = Field::of(id) else { return Value::Absent };
         let at = field as u16;
@@ -340,18 +572,19 @@ impl Context for Judging<'_> {
 
     fn any_value(&self, id: FieldId, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         match Field::of(id) {
-            Some(Field::Header) => self.facts.headers.any_value(name, visit),
-            Some(Field::Cookie) => self.facts.headers.any_value("cookie", &mut |line| {
-                cookies(line).any(|(key, value)| key == name.as_bytes() && visit(value))
-            }),
-            Some(Field::Query) => parameters(self.facts.query.unwrap_or_default())
-                .any(|(key, value)| key == name.as_bytes() && visit(&value)),
+            Some(Field::Header) => {
+                self.pays_for_field(name)
+                    && self.facts.headers.any_value(name, &mut |value| visit(value))
+            }
+            Some(Field::Cookie) => self.any_pair(self.cookies(), name, visit),
+            Some(Field::Query) => self.any_pair(self.parameters(), name, visit),
             _ => false,
         }
     }
 
     fn tagged(&self, tag: &str) -> bool {
-        self.tags.borrow().contains(&tag)
+        let tags = self.tags.borrow();
+        self.fuel().take(tags.len() as u64) && tags.contains(&tag)
     }
 
     fn list_holds(&self, list: ListId, value: &Value<'_>) -> bool {
@@ -366,6 +599,13 @@ impl Context for Judging<'_> {
     }
 
     fn counter(&self, read: Read, counter: CounterId) -> i64 {
+        let price = match read {
+            Read::Count | Read::Bytes => price::COUNTER,
+            Read::Distinct | Read::Share | Read::Top(_) => price::COUNTER_HEAVY,
+        };
+        if !self.fuel().take(price) {
+            return 0;
+        }
         let value = self.counter_value(read, counter).unwrap_or(0);
         i64::try_from(value).unwrap_or(i64::MAX)
     }
@@ -373,23 +613,42 @@ impl Context for Judging<'_> {
     fn sample(&self, percent: u8, key: &Value<'_>) -> bool {
         let mut builder = self.state.key();
         builder.part(b"sample");
-        with_key_bytes(key, |bytes| builder.part(bytes));
+        with_key_bytes(key, |bytes| {
+            if self.fuel().take(hashing(bytes)) {
+                builder.part(bytes);
+            }
+        });
         builder.finish().percentile() < percent
     }
 
     fn call(&self, id: ExternId, args: &[Value<'_>]) -> Value<'static> {
+        let is_member = self.is_member.get();
         let mut builder = self.state.key();
-        args.iter().for_each(|arg| with_key_bytes(arg, |bytes| builder.part(bytes)));
+        for arg in args {
+            let paid = with_key_bytes(arg, |bytes| {
+                let paid = self.fuel.take(hashing(bytes));
+                if paid {
+                    builder.part(bytes);
+                }
+                paid
+            });
+            if !paid {
+                return Value::Absent;
+            }
+        }
         let key = builder.finish();
-        let known =
-            self.answers.borrow().iter().find(|a| a.0 == id && a.1 == key).map(|a| a.2.clone());
+        let is_known =
+            |(whose, of): &&(bool, Asked)| *whose == is_member && of.0 == id && of.1 == key;
+        let known = self.answers.borrow().iter().find(is_known).map(|(_, of)| of.2.clone());
         if let Some(answer) = known {
             return answer;
         }
+        if !self.fuel.take(price::CALL) {
+            return Value::Absent;
+        }
         let answer = self.ask(id, args).unwrap_or_else(|| self.on_failure(id));
-        let mut answers = self.answers.borrow_mut();
-        if answers.len() < ANSWERS_MAX {
-            answers.push((id, key, answer.clone()));
+        if self.answers_kept() < EXTERN_CALLS_MAX {
+            self.answers.borrow_mut().push((is_member, (id, key, answer.clone())));
         }
         answer
     }
@@ -399,6 +658,11 @@ impl Context for Judging<'_> {
             trace.made(self, atom, holds);
         }
     }
+}
+
+/// What hashing bytes with a key costs.
+fn hashing(bytes: &[u8]) -> u64 {
+    price::MADE.saturating_add(bytes.len() as u64)
 }
 
 /// A value as the bytes of a key; values of different types never share them within one key, since
@@ -422,44 +686,6 @@ fn extension(path: &[u8]) -> Option<&[u8]> {
     name.get(dot.saturating_add(1)..).filter(|ext| !ext.is_empty() && dot > 0)
 }
 
-/// The pairs of a Cookie header (RFC 6265 §5.4), quotes and all.
-fn cookies(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    line.split(|b| *b == b';').filter_map(|pair| {
-        let pair = pair.trim_ascii();
-        let at = pair.iter().position(|b| *b == b'=')?;
-        let (key, value) = pair.split_at_checked(at)?;
-        Some((key, value.get(1..)?))
-    })
-}
-
-/// The pairs of a query string, decoded once; a broken escape stays as it came.
-fn parameters(query: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
-    query.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let at = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
-        let (key, value) = pair.split_at_checked(at).unwrap_or((pair, b""));
-        (unescape(key), unescape(value.strip_prefix(b"=").unwrap_or(value)))
-    })
-}
-
-fn unescape(text: &[u8]) -> Vec<u8> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|n| u8::try_from(n).ok());
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, tail)) = rest.split_first() {
-        rest = tail;
-        let pair = tail.first().and_then(digit).zip(tail.get(1).and_then(digit));
-        match (first, pair) {
-            (b'+', _) => out.push(b' '),
-            (b'%', Some((high, low))) => {
-                out.push((high << 4) | low);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            _ => out.push(*first),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -470,14 +696,5 @@ mod tests {
         assert_eq!(extension(b"/a.b/c"), None);
         assert_eq!(extension(b"/.htaccess"), None);
         assert_eq!(extension(b"/a."), None);
-    }
-
-    #[test]
-    fn cookies_and_parameters_come_apart() {
-        let found: Vec<_> = cookies(b"a=1; b=x=y;c; d=").collect();
-        assert_eq!(found, [(&b"a"[..], &b"1"[..]), (b"b", b"x=y"), (b"d", b"")]);
-        let found: Vec<_> = parameters(b"a=1&b=%41+c&&d&e=%zz").collect();
-        let text = |k: &str, v: &str| (k.as_bytes().to_vec(), v.as_bytes().to_vec());
-        assert_eq!(found, [text("a", "1"), text("b", "A c"), text("d", ""), text("e", "%zz")]);
     }
 }

@@ -15,6 +15,8 @@ pub struct CostLine {
     pub class: &'static str,
     /// About how many nanoseconds it takes to ask.
     pub ns: u32,
+    /// The most fuel that it takes for a head of 32 KiB, whatever stands there.
+    pub fuel_max: u64,
 }
 
 impl RuleSet {
@@ -26,7 +28,8 @@ impl RuleSet {
         let line = |cost: seawall_policy::check::Cost| {
             let rule = self.program.rules.get(cost.rule.0 as usize)?;
             let class = if cost.indexed { "indexed" } else { "always" };
-            Some(CostLine { name: rule.name.clone(), class, ns: cost.ns })
+            let (ns, fuel_max) = (cost.ns, cost.fuel_max);
+            Some(CostLine { name: rule.name.clone(), class, ns, fuel_max })
         };
         all.into_iter().filter_map(line).collect()
     }

@@ -2,11 +2,15 @@
 //!
 //! `ban → guarantee → floor → site → defaults → decide → origin` (LANGUAGE §8). In each layer the
 //! steps are taken in page order, and the first final action ends the walk. Proxy, tests and replay
-//! all come through here: same facts, same state, same time, same answer.
+//! all come through here: same facts, same state, same time, same answer. Each part of the policy
+//! runs on fuel of its own (`fuel`): where a member's is empty the walk goes on as if she had no part,
+//! where the host's is the request is answered 503.
 
 use seawall_model::{Decision, Facts, PassKind, Prefix, Reason, RuleId, Tick, Verdict};
+use seawall_policy::fuel::price;
 use seawall_policy::program::{
-    Adjusted, BanUnit as Unit, Counts, Effect, Final, LevelId, LimitStep, Step, Then,
+    Adjusted, BanUnit as Unit, CondId, Counter, Counts, Effect, Feed, Final, LevelId, LimitStep,
+    Step, Then,
 };
 use seawall_policy::run::{Context, Value};
 use seawall_state::{BanOrigin, BanScope, BanUnit, Hold, Outcome, Rate, State, Tally, Terms};
@@ -59,8 +63,25 @@ impl Observer for Tally {
     }
 }
 
+/// What a decision cost, in fuel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spent {
+    /// The host's rules.
+    pub host: u64,
+    /// The member's rules.
+    pub member: u64,
+    /// Whether the member's were passed over since theirs was empty.
+    pub is_passed_over: bool,
+}
+
 /// What the walk says of one layer.
 type Walked = Option<Decision>;
+
+/// What is said where the host's fuel is empty.
+const OUT_OF_FUEL: Decision = Decision {
+    verdict: Verdict::Block { status: 503, retry_after_ms: None },
+    reason: Reason::OutOfFuel,
+};
 
 /// A request on its way through the layers.
 struct Layers<'l, 'j> {
@@ -96,6 +117,21 @@ impl RuleSet {
         self.decide_given(&mut Judging::new(self, facts, state, now, given), observer)
     }
 
+    /// The same, and says how much fuel the host's rules took, and the member's.
+    #[must_use]
+    pub fn decide_metered(&self, facts: &Facts<'_>, state: &State, now: Tick) -> (Decision, Spent) {
+        let given = Given::at(LevelId(state.level(facts.site)));
+        let mut judging = Judging::new(self, facts, state, now, given);
+        let decision = self.decide_given(&mut judging, &());
+        let (host, member) = (&judging.fuel, &judging.others_fuel);
+        let spent = Spent {
+            host: self.fuel.decision.saturating_sub(host.left()),
+            member: self.fuel.member.saturating_sub(member.left()),
+            is_passed_over: member.is_empty(),
+        };
+        (decision, spent)
+    }
+
     /// The same without an index: rule after rule, as the page reads. It is the reference that the
     /// indexed walk is held against, and tells the observer of every rule on the way.
     pub fn decide_plainly<O: Observer>(
@@ -118,17 +154,27 @@ impl RuleSet {
         if self.banned(judging, BanScope::Host) {
             return banned;
         }
-        judging.site = self.sites.find(judging.facts.host).copied();
-        let site = judging.site.and_then(|at| self.program.sites.get(at));
-        judging.tenant = site.and_then(|site| site.tenant.as_deref());
+        judging.find_site();
         let judging = &*judging;
         self.feed_when(judging, false);
         if let Some(trace) = judging.trace {
             // Tests of tracks belong to no rule.
             trace.forget();
         }
+        let decision = self.layers(judging, observer);
+        if !judging.fuel.is_empty() {
+            return decision;
+        }
+        if !judging.given.rehearsed {
+            self.parts.note_refused();
+        }
+        OUT_OF_FUEL
+    }
+
+    fn layers<'j, O: Observer>(&'j self, judging: &Judging<'j>, observer: &O) -> Decision {
+        let banned = Decision { verdict: Verdict::Drop, reason: Reason::Banned };
+        let site = judging.site.and_then(|at| self.program.sites.get(at));
         let own = site.map_or(&[][..], |site| &site.steps);
-        let adjusted = site.and_then(|site| site.defaults.as_ref());
         let mut layers = Layers::new(self, judging);
         self.walk(&self.program.guarantee, HostLayer::Guarantee, &mut layers, observer)
             .or_else(|| self.walk(&self.program.floor, HostLayer::Floor, &mut layers, observer))
@@ -137,12 +183,7 @@ impl RuleSet {
                 self.banned(judging, member).then_some(banned)
             })
             .or_else(|| self.walk_own(own, &layers, observer))
-            .or_else(|| match adjusted {
-                None => {
-                    self.walk(&self.program.defaults, HostLayer::Defaults, &mut layers, observer)
-                }
-                Some(adjusted) => self.walk_adjusted(adjusted, &mut layers, observer),
-            })
+            .or_else(|| self.walk_defaults(&mut layers, observer))
             .unwrap_or_else(|| self.table(judging, observer))
     }
 
@@ -154,34 +195,50 @@ impl RuleSet {
     /// Feeds tracks: before the layers run with every request that no ban refused, and when an
     /// answer has ended.
     pub(crate) fn feed_when(&self, judging: &Judging<'_>, on_response: bool) {
-        // A member's tracks see the member's hosts only.
         let site = judging.site.and_then(|at| self.program.sites.get(at));
-        let feeds = self.program.feeds.iter().chain(site.iter().flat_map(|site| &site.feeds));
-        for feed in feeds.filter(|feed| feed.on_response == on_response) {
-            let Some(counter) = self.program.counters.get(feed.counter.0 as usize) else {
-                continue;
-            };
-            if !self.program.holds(feed.condition, judging) {
-                continue;
-            }
-            let Some(key) = judging.key(feed.counter, false) else { continue };
-            let Some(table) = judging.state.track(feed.counter) else { continue };
-            let distinct = match counter.counts {
-                Counts::Distinct(operand) => match self.program.value(operand, judging) {
-                    Value::Absent => continue,
-                    value => Some(judging.value_key(&value)),
-                },
-                _ => None,
-            };
-            let amount = match counter.counts {
-                Counts::Bytes(field) => match judging.field(field) {
-                    Value::Int(bytes) => u64::try_from(bytes).unwrap_or(0),
-                    _ => continue,
-                },
-                _ => 1,
-            };
-            table.feed(key, amount, distinct, counter.window_ms, judging.now);
+        let counted = |feed: &&Feed| feed.on_response == on_response;
+        for feed in self.program.feeds.iter().filter(counted) {
+            let _fed = self.feed(feed, judging);
         }
+        // A member's tracks see the member's hosts only.
+        for feed in site.iter().flat_map(|site| &site.feeds).filter(counted) {
+            let _fed = judging.for_site(|| self.feed(feed, judging));
+        }
+    }
+
+    /// Feeds one track; `None` where there is nothing to feed it, or no fuel left.
+    #[inline]
+    fn feed(&self, feed: &Feed, judging: &Judging<'_>) -> Option<()> {
+        let counter: &Counter = self.program.counters.get(feed.counter.0 as usize)?;
+        let price = match counter.counts {
+            Counts::Distinct(_) => price::COUNTER_HEAVY,
+            _ if counter.heavy => price::COUNTER_HEAVY,
+            _ => price::COUNTER,
+        };
+        if !judging.fuel().take(price) || !self.program.holds(feed.condition, judging) {
+            return None;
+        }
+        let key = judging.key(feed.counter, false)?;
+        let table = judging.state.track(feed.counter)?;
+        let distinct = match counter.counts {
+            Counts::Distinct(operand) => match self.program.value(operand, judging) {
+                Value::Absent => return None,
+                value => Some(judging.value_key(&value)),
+            },
+            _ => None,
+        };
+        let amount = match counter.counts {
+            Counts::Bytes(field) => match judging.field(field) {
+                Value::Int(bytes) => u64::try_from(bytes).unwrap_or(0),
+                _ => return None,
+            },
+            _ => 1,
+        };
+        if judging.has_stopped() {
+            return None;
+        }
+        table.feed(key, amount, distinct, counter.window_ms, judging.now);
+        Some(())
     }
 
     /// One layer of the host.
@@ -200,24 +257,7 @@ impl RuleSet {
         self.first_of(std::iter::from_fn(found), judging, observer)
     }
 
-    /// `defaults`, as a site has adjusted them: what it has disabled is passed over.
-    fn walk_adjusted<'j, O: Observer>(
-        &'j self,
-        adjusted: &'j Adjusted,
-        layers: &mut Layers<'_, 'j>,
-        observer: &O,
-    ) -> Walked {
-        let judging = layers.judging;
-        let steps = &self.program.defaults;
-        let Some(walk) = &mut layers.indexed else {
-            return self.first_of(adjusted.steps(steps), judging, observer);
-        };
-        let places = || walk.next(HostLayer::Defaults, &self.program, judging);
-        let found = std::iter::from_fn(places).filter_map(|at| adjusted.step(steps, at));
-        self.first_of(found, judging, observer)
-    }
-
-    /// A member's own steps.
+    /// The steps that there are for one site alone.
     fn walk_own<'j, O: Observer>(
         &'j self,
         steps: &'j [Step],
@@ -225,12 +265,75 @@ impl RuleSet {
         observer: &O,
     ) -> Walked {
         let judging = layers.judging;
-        if layers.indexed.is_none() {
-            return self.first_of(steps.iter(), judging, observer);
+        if steps.is_empty() || judging.fuel.is_empty() {
+            return None;
         }
-        let mut walk = self.plan.site(judging.site?, judging.given.level)?;
-        let found = || steps.get(walk.next(u32::MAX, &self.program, judging)? as usize);
-        self.first_of(std::iter::from_fn(found), judging, observer)
+        let said = judging.said();
+        let walked = judging.for_site(|| {
+            if layers.indexed.is_none() {
+                return self.first_of(steps.iter(), judging, observer);
+            }
+            let mut walk = self.plan.site(judging.site?, judging.given.level)?;
+            let found = || steps.get(walk.next(u32::MAX, &self.program, judging)? as usize);
+            self.first_of(std::iter::from_fn(found), judging, observer)
+        });
+        walked.unwrap_or_else(|| {
+            // What she tagged and scored would speak for her further on.
+            judging.forget(said);
+            None
+        })
+    }
+
+    /// The host's defaults, as the site has adjusted them.
+    fn walk_defaults<'j, O: Observer>(
+        &'j self,
+        layers: &mut Layers<'_, 'j>,
+        observer: &O,
+    ) -> Walked {
+        let judging = layers.judging;
+        let steps = &self.program.defaults;
+        let site = judging.site.and_then(|at| self.program.sites.get(at));
+        let adjusted = site.and_then(|site| site.defaults.as_ref());
+        let mut at = 0_usize;
+        loop {
+            let found = match &mut layers.indexed {
+                Some(walk) => walk.next(HostLayer::Defaults, &self.program, judging)?,
+                None => at,
+            };
+            let hosts = steps.get(found)?;
+            at = found.saturating_add(1);
+            let walked = match adjusted {
+                None => self.step(hosts, None, judging, observer),
+                Some(adjusted) => self.default_step((adjusted, found), hosts, judging, observer),
+            };
+            if walked.is_some() {
+                return walked;
+            }
+        }
+    }
+
+    /// The host's default at `at`, as the site has adjusted it. Where the member's own exception from
+    /// it costs more than she may spend, it holds as the host wrote it.
+    fn default_step<'j, O: Observer>(
+        &'j self,
+        (adjusted, at): (&'j Adjusted, usize),
+        hosts: &'j Step,
+        judging: &Judging<'j>,
+        observer: &O,
+    ) -> Walked {
+        if !judging.hears_site() {
+            return self.step(hosts, None, judging, observer);
+        }
+        let own = match adjusted.own(at) {
+            None => return self.step(hosts, None, judging, observer),
+            Some(None) => return None,
+            Some(Some(own)) => own,
+        };
+        let walked = self.step(own, Some(hosts), judging, observer);
+        if judging.hears_site() {
+            return walked;
+        }
+        self.step(hosts, None, judging, observer)
     }
 
     /// What the first of these steps that decides says. All steps of a layer are what the indexed
@@ -241,16 +344,21 @@ impl RuleSet {
         judging: &Judging<'j>,
         observer: &O,
     ) -> Walked {
-        steps.find_map(|step| self.step(step, judging, observer))
+        steps.find_map(|step| self.step(step, None, judging, observer))
     }
 
+    /// What one step says; `hosts` is what a member has adjusted it from.
     fn step<'j, O: Observer>(
         &'j self,
         step: &'j Step,
+        hosts: Option<&'j Step>,
         judging: &Judging<'j>,
         observer: &O,
     ) -> Walked {
-        let (fate, retry_after_ms) = self.fate(step, judging);
+        if !judging.fuel().take(price::STEP) {
+            return None;
+        }
+        let (fate, retry_after_ms) = self.fate(step, hosts, judging)?;
         observer.considered(step.rule, fate);
         match fate {
             Fate::Applied => {}
@@ -261,6 +369,9 @@ impl RuleSet {
             _ => return None,
         }
         for effect in &step.then.effects {
+            if !judging.fuel().take(price::TEST) {
+                return None;
+            }
             match effect {
                 Effect::Tag(tag) => judging.add_tag(tag),
                 Effect::Score(n) => judging.add_score(*n),
@@ -300,33 +411,63 @@ impl RuleSet {
         let _added = judging.state.bans().add(unit, for_ms, why, scope, judging.now);
     }
 
-    /// Whether a step applies; beyond a limit, the milliseconds until it may be tried again.
-    fn fate(&self, step: &Step, judging: &Judging<'_>) -> (Fate, Option<u64>) {
+    /// Whether a step applies; beyond a limit, the milliseconds until it may be tried again. `None`
+    /// where that would cost more fuel than there is.
+    fn fate(
+        &self,
+        step: &Step,
+        hosts: Option<&Step>,
+        judging: &Judging<'_>,
+    ) -> Option<(Fate, Option<u64>)> {
         if judging.given.level < step.level {
-            return (Fate::BelowLevel, None);
+            return Some((Fate::BelowLevel, None));
         }
         if step.expires.is_some_and(|end| end <= judging.now) {
-            return (Fate::Expired, None);
+            return Some((Fate::Expired, None));
         }
         if !self.program.holds(step.when, judging) {
-            return (Fate::Unmet, None);
+            return Some((Fate::Unmet, None));
         }
-        if step.unless.is_some() && self.program.holds(step.unless, judging) {
-            return (Fate::Excused, None);
+        if step.unless.is_some() && self.is_excused(step, hosts, judging)? {
+            return Some((Fate::Excused, None));
+        }
+        // What could not be paid for is not true.
+        if judging.has_stopped() {
+            return None;
         }
         let retry_after_ms = match &step.limit {
             None => None,
             Some(limit) => match self.admit(limit, &step.then, judging) {
+                _ if judging.has_stopped() => return None,
                 Some(Outcome::Over { retry_after_ms, .. }) => Some(retry_after_ms),
-                Some(Outcome::Within) | None => return (Fate::Within, None),
+                Some(Outcome::Within) | None => return Some((Fate::Within, None)),
             },
         };
-        (if step.shadow { Fate::Shadowed } else { Fate::Applied }, retry_after_ms)
+        Some((if step.shadow { Fate::Shadowed } else { Fate::Applied }, retry_after_ms))
+    }
+
+    /// Whether an `unless` holds; `None` where it costs more than there is. What a member has added
+    /// to the host's runs on her fuel.
+    fn is_excused(&self, step: &Step, hosts: Option<&Step>, judging: &Judging<'_>) -> Option<bool> {
+        let holds =
+            |unless: Option<CondId>| unless.is_some() && self.program.holds(unless, judging);
+        let by_host = hosts.map_or(step.unless, |hosts| hosts.unless);
+        let excused = holds(by_host);
+        if judging.has_stopped() {
+            return None;
+        }
+        if excused || step.unless == by_host {
+            return Some(excused);
+        }
+        judging.for_site(|| holds(step.unless))
     }
 
     /// Asks a limit. `None` where the state has no such limit, which a state made for this ruleset
     /// never has.
     fn admit(&self, limit: &LimitStep, then: &Then, judging: &Judging<'_>) -> Option<Outcome> {
+        if !judging.fuel().take(price::COUNTER) {
+            return None;
+        }
         let table = judging.state.limit(limit.counter)?;
         let key = judging.key(limit.counter, true)?;
         let rate = Rate { n: limit.n, window_ms: limit.window_ms, burst: limit.burst };
@@ -363,6 +504,9 @@ impl RuleSet {
                 Verdict::Challenge { kind: *kind, valid_ms: *valid_ms }
             }
             Final::Throttle { counter, n, window_ms } => {
+                if !judging.fuel().take(price::COUNTER) {
+                    return None;
+                }
                 let key = judging.key(*counter, true)?;
                 let rate = Rate { n: *n, window_ms: *window_ms, burst: 0 };
                 match judging.state.limit(*counter)?.admit(key, &rate, None, judging.now) {

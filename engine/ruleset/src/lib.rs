@@ -15,11 +15,13 @@ mod decide;
 mod difference;
 mod explain;
 mod fields;
+mod fuel;
 mod hosts;
 pub mod http;
 mod lists;
 mod live;
 mod memory;
+mod pairs;
 mod plan;
 mod rehearsal;
 mod report;
@@ -38,13 +40,15 @@ pub use assemble::{
 pub use budget::{MEMBER_TEST_LOOKS_MAX, REHEARSAL_REQUESTS_MAX, Whose};
 pub use cases::{Rehearsed, TestOutcome};
 pub use compiler::{Compiler, InProcess, Job};
+pub use context::EXTERN_CALLS_MAX;
 pub use costs::CostLine;
-pub use decide::{Fate, Observer};
+pub use decide::{Fate, Observer, Spent};
 pub use difference::{Difference, FileChange, LIST_EXAMPLES_MAX, LineChange};
 pub use explain::{
     Considered, Explanation, Known, MadeTest, NoSuchLevel, Question, VALUE_CHARS_MAX,
 };
 pub use fields::{EnumLine, FUNCTIONS, FieldLine, FunctionLine, alias, enum_lines, field_lines};
+pub use fuel::{FuelLimits, PartSummary};
 pub use lists::{ListFile, age_words};
 pub use live::{Handle, Live};
 pub use memory::MemoryStore;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::assemble::{ListsBefore, Loaded, Member, Wrong, too_large};
+use crate::fuel::{self, FuelLimits};
 use crate::http::SCHEMA;
 use crate::lists::{ListFile, list_file};
 use crate::plan::{IndexSummary, Plan};
@@ -62,6 +63,9 @@ pub struct RuleSet {
     pub(crate) key_shapes: Vec<Option<u16>>,
     /// The units that tests count clients by.
     pub(crate) units: ClientUnits,
+    /// What one request may cost.
+    pub(crate) fuel: FuelLimits,
+    pub(crate) parts: fuel::Parts,
     specs: Vec<CounterSpec>,
     names: Vec<Box<str>>,
     /// The kinds of key that the host's counters have.
@@ -170,11 +174,12 @@ pub(crate) struct Parts {
     pub(crate) sources: Sources,
     pub(crate) outline: Outline,
     pub(crate) units: ClientUnits,
+    pub(crate) fuel: FuelLimits,
 }
 
 impl RuleSet {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { program, plan, files, loaded, sandbox, sources, outline, units } = parts;
+        let Parts { program, plan, files, loaded, sandbox, sources, outline, units, fuel } = parts;
         let mut shapes = Shapes::new();
         let mut rules = Self {
             host: Lengths::of(&program),
@@ -182,6 +187,8 @@ impl RuleSet {
             key_shapes: key_shapes(&program, 0, &mut shapes),
             names: program.rules.iter().map(|rule| rule.name.clone()).collect(),
             shapes,
+            fuel,
+            parts: fuel::Parts::new(&program),
             files,
             lists: loaded.lists,
             externs: Vec::new(),
@@ -235,6 +242,7 @@ impl RuleSet {
         let shapes = key_shapes(&self.program, before.counters, &mut self.shapes.clone());
         self.key_shapes.extend(shapes);
         self.find_sites(before.sites);
+        self.parts.extend(&self.program);
         self.plan.extend(&self.program)
     }
 
@@ -253,6 +261,7 @@ impl RuleSet {
         self.specs.truncate(lengths.counters);
         self.key_shapes.truncate(lengths.counters);
         self.names.truncate(lengths.rules);
+        self.parts.truncate(lengths.sites);
         self.plan.truncate(lengths.sites);
     }
 
@@ -339,6 +348,7 @@ impl RuleSet {
             Reason::Banned => "ban",
             Reason::Malformed => "malformed",
             Reason::Unopposed => "unopposed",
+            Reason::OutOfFuel => "out-of-fuel",
         }
     }
 
@@ -373,13 +383,14 @@ impl RuleSet {
         self.sandbox.alive()
     }
 
-    /// Ends the quarantine of the extern `name`, if it is in one. Says whether there is such an
-    /// extern.
+    /// Ends the quarantine of the extern or the member's part `name`, if it is in one. Says whether
+    /// there is such a one.
     #[must_use]
     pub fn enable_extern(&self, name: &str) -> bool {
         let externs = self.program.externs.iter().zip(&self.externs);
         let found = externs.filter(|(declared, _)| *declared.name == *name);
-        found.map(|(_, function)| function.enable()).count() > 0
+        let enabled = found.map(|(_, function)| function.enable()).count() > 0;
+        self.enable_part(name) || enabled
     }
 
     /// In numbers.

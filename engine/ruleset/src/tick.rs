@@ -57,7 +57,7 @@ struct Look<'l> {
 struct Nobody;
 
 impl HeaderView for Nobody {
-    fn any_value(&self, _: &str, _: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fn any_value<'s>(&'s self, _: &str, _: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         false
     }
 
@@ -148,7 +148,12 @@ impl RuleSet {
             cpu_percent: pulse.cpu_percent,
         };
         let judging = Judging::new(self, &facts, state, now, Given::default());
-        self.program.holds(Some(level.enter), &judging)
+        let holds = self.program.holds(Some(level.enter), &judging);
+        if judging.has_stopped() {
+            self.parts.note_refused();
+            return false;
+        }
+        holds
     }
 
     /// The names of the levels, mildest first; `normal` is always there.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use seawall_control::is_ours_alone;
 use seawall_control::{Config, Foundry, Helper, Loader, MakeWorkshop};
 use seawall_model::Now;
-use seawall_ruleset::{HostSettings, Sandbox, SandboxLimits, SiteHosts, Workshop};
+use seawall_ruleset::{FuelLimits, HostSettings, Sandbox, SandboxLimits, SiteHosts, Workshop};
 
 /// The folder of compiled components, in the state folder and in a person's.
 const CODE_FOLDER: &str = "code";
@@ -43,6 +43,7 @@ impl Host {
                 units: config.units,
                 sites,
                 trusted_keys: config.trusted_keys.clone(),
+                fuel: fuel(&config.limits),
                 today: 0,
             },
             state_dir: Some(config.state_dir.clone()),
@@ -58,6 +59,17 @@ impl Host {
             _ => false,
         };
         if servers { self } else { Self { code: Code::Kept(persons_folder()), ..self } }
+    }
+}
+
+/// What one request may cost: what the configuration says, else the defaults.
+fn fuel(limits: &seawall_control::Limits) -> FuelLimits {
+    let usual = FuelLimits::default();
+    FuelLimits {
+        decision: limits.decision_fuel.unwrap_or(usual.decision),
+        member: limits.member_fuel.unwrap_or(usual.member),
+        externs: limits.extern_fuel.unwrap_or(usual.externs),
+        externs_ms: limits.extern_ms.unwrap_or(usual.externs_ms),
     }
 }
 

@@ -15,8 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::SandboxLimits;
 
+/// Counts failures, and says when there were too many.
 #[derive(Debug)]
-pub(crate) struct Breaker {
+pub struct Breaker {
     failures_max: usize,
     lost_ms_max: u64,
     window_ms: u64,
@@ -30,7 +31,9 @@ pub(crate) struct Breaker {
 }
 
 impl Breaker {
-    pub(crate) fn new(limits: &SandboxLimits) -> Self {
+    /// One that has seen no failure.
+    #[must_use]
+    pub fn new(limits: &SandboxLimits) -> Self {
         Self {
             failures_max: limits.failures_max.max(1) as usize,
             lost_ms_max: limits.failure_lost_ms_max,
@@ -42,12 +45,14 @@ impl Breaker {
         }
     }
 
-    pub(crate) fn allows(&self, now: Tick) -> bool {
+    /// Whether there is no quarantine now.
+    #[must_use]
+    pub fn allows(&self, now: Tick) -> bool {
         now.0 >= self.closed_until.load(Relaxed)
     }
 
     /// Notes a failure that held a thread for about `lost_ms`.
-    pub(crate) fn note_failure(&self, now: Tick, lost_ms: u64) {
+    pub fn note_failure(&self, now: Tick, lost_ms: u64) {
         let mut recent = self.recent.lock();
         recent.retain(|(at, _)| now.since_ms(*at) <= self.window_ms);
         recent.push_back((now, lost_ms));
@@ -65,17 +70,20 @@ impl Breaker {
     }
 
     /// Ends a quarantine, and forgets what led to it.
-    pub(crate) fn open(&self) {
+    pub fn open(&self) {
         self.recent.lock().clear();
         self.closed_until.store(0, Relaxed);
     }
 
     /// The tick until which the rule is in quarantine, if it has ever been.
-    pub(crate) fn until(&self) -> Option<Tick> {
+    #[must_use]
+    pub fn until(&self) -> Option<Tick> {
         Some(Tick(self.closed_until.load(Relaxed))).filter(|until| until.0 > 0)
     }
 
-    pub(crate) fn quarantines(&self) -> u64 {
+    /// How often there was one.
+    #[must_use]
+    pub fn quarantines(&self) -> u64 {
         self.quarantines.load(Relaxed)
     }
 }

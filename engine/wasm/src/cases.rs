@@ -199,7 +199,7 @@ fn address(text: &str) -> Result<Vec<u8>, CaseError> {
 struct Fields<'a>(Vec<(&'a str, &'a str)>);
 
 impl HeaderView for Fields<'_> {
-    fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         self.0.iter().any(|(have, value)| *have == name && visit(value.as_bytes()))
     }
 

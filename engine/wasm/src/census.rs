@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::budget::Epochs;
+
 /// How many of each are alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Alive {
@@ -20,6 +22,7 @@ pub(crate) struct Census {
     pub(crate) components: Gauge,
     pub(crate) functions: Gauge,
     pub(crate) instances: Gauge,
+    pub(crate) epochs: Epochs,
 }
 
 impl Census {

@@ -144,11 +144,13 @@ pub enum Failure {
     /// The rule answered otherwise on a fresh instance, so it keeps something between calls. Counted
     /// and never returned: the answer of the fresh instance stands.
     Impure,
+    /// The calls of one request have used what they may together. Not the rule's fault.
+    Budget,
 }
 
 impl Failure {
     /// All, in the order of [`crate::CallStats::failures`].
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Fuel,
         Self::Time,
         Self::Memory,
@@ -158,6 +160,7 @@ impl Failure {
         Self::Busy,
         Self::Quarantined,
         Self::Impure,
+        Self::Budget,
     ];
 
     /// One short word for metrics and logs.
@@ -173,6 +176,7 @@ impl Failure {
             Self::Busy => "busy",
             Self::Quarantined => "quarantined",
             Self::Impure => "impure",
+            Self::Budget => "budget",
         }
     }
 
@@ -183,7 +187,7 @@ impl Failure {
             Self::Fuel | Self::Time | Self::Memory | Self::Trap | Self::Answer | Self::Impure => {
                 true
             }
-            Self::Argument | Self::Busy | Self::Quarantined => false,
+            Self::Argument | Self::Busy | Self::Quarantined | Self::Budget => false,
         }
     }
 }

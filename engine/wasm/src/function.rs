@@ -10,6 +10,7 @@
 
 use crate::args::{Arg, Args};
 use crate::breaker::Breaker;
+use crate::budget::Budget;
 use crate::census::One;
 use crate::instance::{Instance, Mould};
 use crate::limits::{CallLimits, Isolation};
@@ -120,7 +121,21 @@ impl Function {
     /// # Errors
     /// Why there is no answer. Nothing of the call lives on.
     pub fn call(&self, args: &[Arg<'_>], now: Tick) -> Result<Answer, Failure> {
-        let answer = self.0.call(args, now);
+        self.call_within(args, now, &mut Budget::UNBOUNDED.clone())
+    }
+
+    /// The same, with what is left for the calls of one request. What it uses is taken from there,
+    /// where the answer comes from memory too.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn call_within(
+        &self,
+        args: &[Arg<'_>],
+        now: Tick,
+        left: &mut Budget,
+    ) -> Result<Answer, Failure> {
+        let answer = self.0.call(args, now, left);
         if let Err(failure) = answer {
             self.0.mould.counters.note_failure(failure);
             if failure.is_the_rules() {
@@ -134,8 +149,13 @@ impl Function {
     ///
     /// # Errors
     /// Why there is no answer.
-    pub fn call_with(&self, args: &Args<'_>, now: Tick) -> Result<Answer, Failure> {
-        args.with(|args| self.call(args, now))
+    pub fn call_with(
+        &self,
+        args: &Args<'_>,
+        now: Tick,
+        left: &mut Budget,
+    ) -> Result<Answer, Failure> {
+        args.with(|args| self.call_within(args, now, left))
     }
 
     /// Ends a quarantine, if it is in one.
@@ -159,50 +179,83 @@ impl Function {
 }
 
 impl Inner {
-    fn call(&self, args: &[Arg<'_>], now: Tick) -> Result<Answer, Failure> {
+    fn call(&self, args: &[Arg<'_>], now: Tick, left: &mut Budget) -> Result<Answer, Failure> {
         let Mould { signature, max, .. } = &self.mould;
         let too_long = |arg: &Arg<'_>| matches!(arg, Arg::Bytes(b) if b.len() > max.arg_bytes_max);
         let refused = if !self.breaker.allows(now) {
             Some(Failure::Quarantined)
         } else if !shapes::accepts(&signature.params, args) || args.iter().any(too_long) {
             Some(Failure::Argument)
+        } else if left.is_spent() {
+            Some(Failure::Budget)
         } else {
             None
         };
         let spot = if refused.is_none() && !self.is_caught() { self.memo.spot(args) } else { None };
-        if let Some(answer) = spot.and_then(|spot| self.memo.get(spot, args)) {
-            return Ok(answer);
+        if let Some((answer, fuel)) = spot.and_then(|spot| self.memo.get(spot, args)) {
+            // Without its memory it would not have come to this answer.
+            let affordable = fuel <= left.fuel;
+            let failure = left.blame(Failure::Fuel, self.mould.limits.fuel);
+            left.take(fuel, 0);
+            return if affordable { Ok(answer) } else { Err(failure) };
         }
         self.mould.counters.note_call();
-        let answer = refused.map_or_else(|| self.run(args, now), Err)?;
+        if let Some(failure) = refused {
+            return Err(failure);
+        }
+        let before = *left;
+        let answer = self.run(args, now, left)?;
         if let Some(spot) = spot {
-            self.memo.keep(spot, args, &answer);
+            self.memo.keep(spot, args, (&answer, before.fuel.saturating_sub(left.fuel)));
         }
         Ok(answer)
     }
 
     /// The guest's own answer.
-    fn run(&self, args: &[Arg<'_>], now: Tick) -> Result<Answer, Failure> {
+    fn run(&self, args: &[Arg<'_>], now: Tick, left: &mut Budget) -> Result<Answer, Failure> {
+        let began_ms = self.mould.census.epochs.now_ms();
+        let whole = *left;
         let Taken { mut instance, place, check } = self.take()?;
-        let answer = self.ask(&mut instance, args);
+        let (answer, used) = self.ask(&mut instance, args, &whole);
+        // Where each call has an instance of its own, starting it is part of the call.
+        let started = if self.reuses() { 0 } else { instance.start_fuel() };
         // After the guest's own failure it must not be entered again.
-        let answer = answer.inspect(|_| self.put_back(instance, place))?;
-        if check { self.checked(answer, args, now) } else { Ok(answer) }
+        let answer = answer.inspect(|_| self.put_back(instance, place));
+        let answer = match answer {
+            Ok(answer) if check => self.checked(answer, args, now),
+            answer => answer,
+        };
+        let elapsed_ms = self.mould.census.epochs.now_ms().saturating_sub(began_ms);
+        left.take(used.saturating_add(started), elapsed_ms);
+        answer.map_err(|failure| whole.blame(failure, self.mould.limits.fuel))
     }
 
-    fn ask(&self, instance: &mut Instance, args: &[Arg<'_>]) -> Result<Answer, Failure> {
+    /// The answer of an instance, within what the function may use and what is left for the request.
+    fn ask(
+        &self,
+        instance: &mut Instance,
+        args: &[Arg<'_>],
+        left: &Budget,
+    ) -> (Result<Answer, Failure>, u64) {
         let Mould { limits, max, counters, .. } = &self.mould;
-        let answered = instance.call(args, limits.fuel)?;
-        counters.note_fuel(answered.fuel);
-        match answered.answer {
-            Answer::Text(text) if text.len() > max.text_result_bytes_max => Err(Failure::Answer),
-            answer => Ok(answer),
+        let (fuel, time_ms) = (limits.fuel.min(left.fuel), limits.time_ms.min(left.time_ms));
+        let (answer, used) = instance.call(args, fuel, time_ms);
+        if answer.is_ok() {
+            counters.note_fuel(used);
         }
+        let answer = match answer {
+            Ok(Answer::Text(text)) if text.len() > max.text_result_bytes_max => {
+                Err(Failure::Answer)
+            }
+            answer => answer,
+        };
+        (answer, used)
     }
 
     /// Repeats the call on a fresh instance, whose answer stands.
     fn checked(&self, answer: Answer, args: &[Arg<'_>], now: Tick) -> Result<Answer, Failure> {
-        let fresh = self.fresh().and_then(|mut fresh| self.ask(&mut fresh.instance, args));
+        let own = Budget::UNBOUNDED;
+        let fresh = self.fresh().and_then(|mut fresh| self.ask(&mut fresh.instance, args, &own).0);
         match &fresh {
             // The machine's doing, which says nothing of the rule.
             Err(Failure::Busy | Failure::Time) => return Ok(answer),

@@ -58,7 +58,7 @@ mod tests {
     struct Fields(Vec<Field>);
 
     impl HeaderView for Fields {
-        fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
             self.0.iter().any(|(n, v)| n == name.as_bytes() && visit(v))
         }
 

@@ -91,13 +91,9 @@ pub(crate) struct Instance {
     store: Store<Guard>,
     call: Call,
     calls: u32,
+    /// What it took to start.
+    start_fuel: u64,
     _alive: One,
-}
-
-/// An answer with the fuel that it took.
-pub(crate) struct Answered {
-    pub(crate) answer: Answer,
-    pub(crate) fuel: u64,
 }
 
 impl Instance {
@@ -127,27 +123,37 @@ impl Instance {
                 shapes::call_of(func, &store, signature)
             });
         match started {
-            Ok(call) => Ok(Self { store, call, calls: 0, _alive: mould.census.instances.one() }),
+            Ok(call) => {
+                let start_fuel = max.start_fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+                let _alive = mould.census.instances.one();
+                Ok(Self { store, call, calls: 0, start_fuel, _alive })
+            }
             Err(error) => Err(blame(&error, &store)),
         }
     }
 
-    /// Answers, or says why not. After a failure the instance must be dropped: a trapped one
-    /// cannot be entered again.
-    pub(crate) fn call(&mut self, args: &[Arg<'_>], fuel: u64) -> Result<Answered, Failure> {
+    /// Answers, or says why not, and how much fuel that took. After a failure the instance must be
+    /// dropped: a trapped one cannot be entered again.
+    pub(crate) fn call(
+        &mut self,
+        args: &[Arg<'_>],
+        fuel: u64,
+        time_ms: u64,
+    ) -> (Result<Answer, Failure>, u64) {
         self.calls = self.calls.saturating_add(1);
+        self.store.data_mut().time_ms = time_ms;
         let answer = arm(&mut self.store, fuel).and_then(|()| (self.call)(&mut self.store, args));
-        match answer {
-            Ok(answer) => {
-                let left = self.store.get_fuel().unwrap_or(0);
-                Ok(Answered { answer, fuel: fuel.saturating_sub(left) })
-            }
-            Err(error) => Err(blame(&error, &self.store)),
-        }
+        let left = self.store.get_fuel().unwrap_or(0);
+        let answer = answer.map_err(|error| blame(&error, &self.store));
+        (answer, fuel.saturating_sub(left))
     }
 
     pub(crate) const fn calls(&self) -> u32 {
         self.calls
+    }
+
+    pub(crate) const fn start_fuel(&self) -> u64 {
+        self.start_fuel
     }
 }
 

@@ -18,6 +18,7 @@
 
 mod args;
 mod breaker;
+mod budget;
 mod cases;
 mod census;
 mod class;
@@ -38,6 +39,8 @@ mod stats;
 mod tests;
 
 pub use args::{Arg, Args};
+pub use breaker::Breaker;
+pub use budget::Budget;
 pub use cases::{
     CASES_BYTES_MAX, CASES_SECTION, Case, CaseCall, CaseError, cases_inside, parse_cases,
 };

@@ -40,6 +40,8 @@ struct Kept {
     hash: u64,
     key: Vec<u8>,
     answer: Option<Answer>,
+    /// What it took to find.
+    fuel: u64,
     /// Asked for again since it was kept, or since its set was last full of such.
     used: bool,
 }
@@ -67,17 +69,18 @@ impl Memo {
         Some(Spot(hasher.finish()))
     }
 
-    pub(crate) fn get(&self, spot: Spot, args: &[Arg<'_>]) -> Option<Answer> {
+    pub(crate) fn get(&self, spot: Spot, args: &[Arg<'_>]) -> Option<(Answer, u64)> {
         let mut set = set_of(self.sets.get()?, spot)?.lock();
         let same = |kept: &&mut Kept| kept.hash == spot.0 && is_key(&kept.key, args);
         let kept = set.places.iter_mut().find(same)?;
         let answer = kept.answer.clone()?;
         kept.used = true;
+        let fuel = kept.fuel;
         set.hits = set.hits.saturating_add(1);
-        Some(answer)
+        Some((answer, fuel))
     }
 
-    pub(crate) fn keep(&self, spot: Spot, args: &[Arg<'_>], answer: &Answer) {
+    pub(crate) fn keep(&self, spot: Spot, args: &[Arg<'_>], (answer, fuel): (&Answer, u64)) {
         if matches!(answer, Answer::Text(text) if text.len() > self.bytes_max) {
             return;
         }
@@ -95,6 +98,7 @@ impl Memo {
             kept.hash = spot.0;
             write_key(&mut kept.key, args);
             kept.answer = Some(answer.clone());
+            kept.fuel = fuel;
         }
     }
 
@@ -162,10 +166,10 @@ mod tests {
         ];
         for (n, args) in (0..).zip(&ways) {
             assert_eq!(memo.get(SAME, args), None);
-            memo.keep(SAME, args, &Answer::Int(n));
+            memo.keep(SAME, args, (&Answer::Int(n), 5));
         }
         for (n, args) in (0..).zip(&ways) {
-            assert_eq!(memo.get(SAME, args), Some(Answer::Int(n)));
+            assert_eq!(memo.get(SAME, args), Some((Answer::Int(n), 5)));
         }
         assert_eq!(memo.hits(), 3);
     }
@@ -173,10 +177,10 @@ mod tests {
     #[test]
     fn what_is_asked_for_again_outlives_a_flood() {
         let memo = Memo::new(WAYS, 64);
-        memo.keep(SAME, &[Arg::Int(-1)], &Answer::Bool(true));
+        memo.keep(SAME, &[Arg::Int(-1)], (&Answer::Bool(true), 5));
         for n in 0..100 {
-            assert_eq!(memo.get(SAME, &[Arg::Int(-1)]), Some(Answer::Bool(true)), "{n}");
-            memo.keep(SAME, &[Arg::Int(n)], &Answer::Bool(false));
+            assert_eq!(memo.get(SAME, &[Arg::Int(-1)]), Some((Answer::Bool(true), 5)), "{n}");
+            memo.keep(SAME, &[Arg::Int(n)], (&Answer::Bool(false), 5));
             let set = memo.sets.get().unwrap()[0].lock();
             let kept = set.places.iter().filter(|kept| kept.answer == Some(Answer::Bool(false)));
             let kept: Vec<_> = kept.map(|kept| kept.key[0]).collect();
@@ -192,10 +196,10 @@ mod tests {
         assert!(memo.spot(&[Arg::Bytes(&[0; 13])]).is_none());
         assert!(memo.spot(&[Arg::Bytes(&[0; 4]), Arg::Bool(true)]).is_some());
         assert!(memo.spot(&[Arg::Bytes(&[0; 4]), Arg::Int(1), Arg::Bool(true)]).is_none());
-        memo.keep(SAME, &[], &Answer::Text(vec![0; 21]));
+        memo.keep(SAME, &[], (&Answer::Text(vec![0; 21]), 5));
         assert_eq!(memo.get(SAME, &[]), None);
-        memo.keep(SAME, &[], &Answer::Text(vec![0; 20]));
-        assert_eq!(memo.get(SAME, &[]), Some(Answer::Text(vec![0; 20])));
+        memo.keep(SAME, &[], (&Answer::Text(vec![0; 20]), 5));
+        assert_eq!(memo.get(SAME, &[]), Some((Answer::Text(vec![0; 20]), 5)));
         assert!(Memo::new(WAYS - 1, 64).spot(&[]).is_none());
     }
 
@@ -208,9 +212,9 @@ mod tests {
                 let args = [Arg::Bytes(&bytes), Arg::Int(n)];
                 let spot = memo.spot(&args).unwrap();
                 if let Some(known) = memo.get(spot, &args) {
-                    prop_assert_eq!(known, of(byte, n));
+                    prop_assert_eq!(known, (of(byte, n), 5));
                 }
-                memo.keep(spot, &args, &of(byte, n));
+                memo.keep(spot, &args, (&of(byte, n), 5));
             }
             let full: usize = memo.sets.get().unwrap().iter()
                 .map(|set| set.lock().places.iter().filter(|kept| kept.answer.is_some()).count())

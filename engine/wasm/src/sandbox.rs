@@ -68,6 +68,7 @@ impl Sandbox {
     /// Lets the sandbox's clock move on by [`crate::EPOCH_TICK_MS`]. Without somebody calling this,
     /// `time_ms` limits nothing.
     pub fn raise_epoch(&self) {
+        self.census.epochs.raise();
         if let Some(Ok(engine)) = self.engine.get() {
             engine.increment_epoch();
         }

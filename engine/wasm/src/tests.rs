@@ -449,7 +449,7 @@ fn many_threads_call_one_function() {
         }
     });
     let stats = length.stats();
-    assert_eq!((stats.calls, stats.failures), (16_000, [0; 9]));
+    assert_eq!((stats.calls, stats.failures), (16_000, [0; 10]));
     let (idle, live) = length.instances();
     assert!(idle <= 8 && live as usize == idle, "{idle} idle, {live} alive");
 }
@@ -468,6 +468,17 @@ fn what_is_shown_of_a_call_holds_nothing_of_the_visitor() {
     let words: Vec<_> = Failure::ALL.iter().map(|failure| failure.word()).collect();
     assert_eq!(
         words,
-        ["fuel", "time", "memory", "trap", "answer", "argument", "busy", "quarantined", "impure"]
+        [
+            "fuel",
+            "time",
+            "memory",
+            "trap",
+            "answer",
+            "argument",
+            "busy",
+            "quarantined",
+            "impure",
+            "budget"
+        ]
     );
 }

@@ -155,6 +155,15 @@ limits! {
     /// Bytes of a body that are read before its origin hears of it. The engine keeps 64 KiB, and
     /// what is read last may be a frame of 16 more.
     body_ahead_bytes_max: 0, 49_152;
+    /// Fuel that the host's rules may spend on one request; a unit is at most about a nanosecond.
+    decision_fuel: 10_000, 1_000_000_000;
+    /// Fuel that a member's rules may spend on one request, beside it.
+    member_fuel: 10_000, 1_000_000_000;
+    /// Fuel of all calls of externs that the host's rules make for one request; a member's may use
+    /// half as much, beside it.
+    extern_fuel: 10_000, 1_000_000_000;
+    /// Milliseconds of those calls.
+    extern_ms: 2, 1_000;
 }
 
 /// `value` as a number from `least` to `most`.

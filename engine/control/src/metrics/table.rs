@@ -250,6 +250,30 @@ pub const FAMILIES: &[Family] = &[
         (Source::List("/externs", "extern", "quarantine_left_ms"), Scale::Milliseconds),
     ),
     family(
+        "out_of_fuel_total",
+        Kind::Counter,
+        "How often the fuel of the host's rules was empty; a request is answered 503 then.",
+        (Source::One("/fuel/out"), Scale::AsItIs),
+    ),
+    family(
+        "member_passed_over_total",
+        Kind::Counter,
+        "Requests for which a member's rules were passed over since their fuel was empty.",
+        (Source::List("/fuel/members", "member", "passed_over"), Scale::AsItIs),
+    ),
+    family(
+        "member_quarantines_total",
+        Kind::Counter,
+        "How often her rules went into quarantine for that.",
+        (Source::List("/fuel/members", "member", "quarantines"), Scale::AsItIs),
+    ),
+    family(
+        "member_quarantine_left_seconds",
+        Kind::Gauge,
+        "How long they stay there; 0 where they are not.",
+        (Source::List("/fuel/members", "member", "quarantine_left_ms"), Scale::Milliseconds),
+    ),
+    family(
         "sandbox_components",
         Kind::Gauge,
         "Components that are alive.",

@@ -1,7 +1,8 @@
 //! What rules cost: which of them are asked about every request, and about how long each takes.
 //!
 //! The times are rough figures for one value of a usual length, meant for putting rules in order
-//! and for nothing else. What can be found without asking, the index itself says.
+//! and for nothing else. What can be found without asking, the index itself says. What a rule takes at
+//! worst is another question, which `worst` answers in fuel.
 
 use seawall_model::RuleId;
 
@@ -37,6 +38,8 @@ pub struct Cost {
     pub indexed: bool,
     /// About how long it takes where nothing is decided early.
     pub ns: u32,
+    /// The most fuel that it takes, whatever the request.
+    pub fuel_max: u64,
 }
 
 /// What it costs to read a field.
@@ -92,7 +95,8 @@ fn cost(program: &Program, schema: &Schema, step: &Step) -> Cost {
     let asked = conditions.fold(0, |ns: u32, id| ns.saturating_add(condition_ns(program, id)));
     let counted = if step.limit.is_some() { ns::COUNTER } else { 0 };
     let indexed = is_indexed(program, schema, step);
-    Cost { rule: step.rule, indexed, ns: asked.saturating_add(counted) }
+    let fuel_max = super::worst::worst(program, schema, step);
+    Cost { rule: step.rule, indexed, ns: asked.saturating_add(counted), fuel_max }
 }
 
 /// Whether the index finds a step, so that it need only be asked about some requests.

@@ -12,7 +12,8 @@ impl Builder<'_> {
     /// Builds a condition. `None` where a part of it was complained about.
     pub(super) fn condition(&mut self, expr: &Spanned<Expr>) -> Option<CondId> {
         let mut ops = Vec::new();
-        self.emit(expr, &mut ops).then(|| self.condition_id(ops))
+        let good = self.emit(expr, &mut ops) && self.is_of_bounded_breadth(&ops, expr.span);
+        good.then(|| self.condition_id(ops))
     }
 
     /// Whether every part could be built; all are looked at in any case.

@@ -46,11 +46,12 @@ pub(super) struct Tenant {
     pub(super) name: Box<str>,
     hosts: Vec<HostPattern>,
     may: Vec<Box<str>>,
-    rules: i64,
+    pub(super) rules: i64,
     pub(super) keys: i64,
     /// The folder of her files, from the policy root.
     folder: String,
     rules_used: i64,
+    pub(super) tests_used: i64,
     /// Her counters.
     pub(super) counters: Vec<UsedCounter>,
 }
@@ -69,6 +70,7 @@ impl Tenant {
     /// As the host's entry alone makes her.
     fn begin_again(&mut self) {
         self.rules_used = 0;
+        self.tests_used = 0;
         self.counters.clear();
     }
 }
@@ -127,6 +129,7 @@ impl Builder<'_> {
             keys,
             folder,
             rules_used: 0,
+            tests_used: 0,
             counters: Vec::new(),
         });
     }
@@ -175,7 +178,7 @@ impl Builder<'_> {
         self.tenants.iter().position(|tenant| *tenant.name == *member).map(number)
     }
 
-    fn tenant(&mut self) -> Option<&mut Tenant> {
+    pub(super) fn tenant(&mut self) -> Option<&mut Tenant> {
         let member = self.member.as_deref()?;
         self.tenants.iter_mut().find(|tenant| *tenant.name == *member)
     }

@@ -5,6 +5,7 @@
 //! about, so that the rest is still checked; a program comes out only where nothing was an error.
 
 mod action;
+mod breadth;
 mod build;
 mod cases;
 mod compare;
@@ -22,8 +23,10 @@ mod operand;
 mod quota;
 mod reach;
 mod regexes;
+mod worst;
 
 pub use action::{LASTING_MAX_MS, PASS_VALID_DEFAULT_MS, SCORE_STEP_MAX, TARPIT_MAX_MS};
+pub use breadth::{MEMBER_TESTS_PER_RULE, TESTS_MAX};
 pub use cases::TIMES_MAX;
 pub use cost::{Cost, FieldCost, costs, field_cost};
 pub use decl::{
@@ -38,9 +41,8 @@ pub use quota::{
     HOST_TEST_REQUESTS_MAX, MEMBER_COMPLAINTS_MAX, MEMBER_PROGRAM_BYTES_MAX, MEMBER_SITES_MAX,
     MEMBER_TEST_REQUESTS_MAX, MEMBER_TESTS_MAX,
 };
-pub use regexes::{
-    REGEX_BYTES_HOST_MAX, REGEX_BYTES_MAX, REGEX_BYTES_MEMBER_MAX, REGEX_CACHE_BYTES_MAX,
-};
+pub use regexes::{REGEX_BYTES_HOST_MAX, REGEX_BYTES_MAX, REGEX_BYTES_MEMBER_MAX};
+pub use worst::HEAD_BYTES;
 
 use crate::diagnostic::{Diagnostic, FileId, Files, tidy};
 use crate::part::Part;

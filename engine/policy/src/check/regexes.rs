@@ -6,13 +6,10 @@
 
 use std::collections::HashMap;
 
-use regex::bytes::{Regex, RegexBuilder};
-use regex_automata::nfa::thompson;
-use regex_automata::util::syntax;
-
 use super::build::Builder;
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
+use crate::expression::{BadExpression, Expression};
 use crate::span::Span;
 
 /// The most bytes that one regular expression may take when compiled.
@@ -24,15 +21,12 @@ pub const REGEX_BYTES_HOST_MAX: usize = 16 << 20;
 /// The most bytes that all of one member's may take together.
 pub const REGEX_BYTES_MEMBER_MAX: usize = 2 << 20;
 
-/// The most bytes that an expression's lazy automaton may take while it runs, for each worker.
-pub const REGEX_CACHE_BYTES_MAX: usize = 256 << 10;
-
 /// What is spent, by member; the host's is filed under none.
 pub(super) type Spent = HashMap<Option<Box<str>>, usize>;
 
 impl Builder<'_> {
     /// Compiles an expression, or complains about it.
-    pub(super) fn regex(&mut self, pattern: &str, span: Span) -> Option<Regex> {
+    pub(super) fn regex(&mut self, pattern: &str, span: Span) -> Option<Expression> {
         let most = match self.member {
             Some(_) => REGEX_BYTES_MEMBER_MAX,
             None => REGEX_BYTES_HOST_MAX,
@@ -42,33 +36,41 @@ impl Builder<'_> {
             // Told at the one with which it became too much.
             return None;
         }
-        let message = match compiled(pattern) {
-            Ok((regex, bytes)) => {
-                let spent = spent.saturating_add(bytes);
-                self.regexes.insert(self.member.clone(), spent);
-                if spent <= most {
-                    return Some(regex);
-                }
-                return self.too_many(span, most);
-            }
-            Err(regex::Error::CompiledTooBig(max)) => {
-                format!("this regular expression takes more than {max} bytes when compiled")
-            }
-            Err(error) => {
-                let text = error.to_string();
-                let why = text.lines().last().unwrap_or("").trim_start_matches("error: ");
-                format!("this regular expression does not compile: {why}")
-            }
-        };
-        self.complain(
-            Diagnostic::error(Code::Regex, self.file, span, message).help(
-                "look-around and back-references do not exist here, so that no input is slow",
-            ),
-        );
+        let made = Expression::new(pattern, REGEX_BYTES_MAX);
+        // What is refused cost the time of the largest.
+        let bytes = made.as_ref().map_or(REGEX_BYTES_MAX, Expression::bytes);
+        let spent = spent.saturating_add(bytes);
+        self.regexes.insert(self.member.clone(), spent);
+        match made {
+            Ok(expression) if spent <= most => return Some(expression),
+            Ok(_) => return self.too_many(span, most),
+            Err(why) => self.refuse_regex(span, &why),
+        }
         None
     }
 
-    fn too_many(&mut self, span: Span, most: usize) -> Option<Regex> {
+    fn refuse_regex(&mut self, span: Span, why: &BadExpression) {
+        let (message, help) = match why {
+            BadExpression::Syntax(text) => {
+                let why = text.lines().last().unwrap_or("").trim_start_matches("error: ");
+                (
+                    format!("this regular expression does not compile: {why}"),
+                    "look-around and back-references do not exist here, so that no input is slow",
+                )
+            }
+            BadExpression::TooLarge => (
+                format!(
+                    "the automaton of this regular expression has more than {REGEX_BYTES_MAX} bytes"
+                ),
+                "a counted repetition that something else may come before is what makes it large: \
+                 write `*` or `+` in the place of `{1,100}`, begin the expression with `^`, or \
+                 write `(?-u)` before it where the text is ASCII",
+            ),
+        };
+        self.complain(Diagnostic::error(Code::Regex, self.file, span, message).help(help));
+    }
+
+    fn too_many(&mut self, span: Span, most: usize) -> Option<Expression> {
         let message = format!(
             "with this one the regular expressions take more than {} MiB when compiled",
             most >> 20
@@ -79,21 +81,4 @@ impl Builder<'_> {
         ));
         None
     }
-}
-
-/// The expression, and about how many bytes it takes.
-fn compiled(pattern: &str) -> Result<(Regex, usize), regex::Error> {
-    let config = thompson::Config::new().utf8(false).nfa_size_limit(Some(REGEX_BYTES_MAX));
-    let nfa = thompson::Compiler::new()
-        .syntax(syntax::Config::new().utf8(false))
-        .configure(config)
-        .build(pattern);
-    if nfa.as_ref().is_err_and(|error| error.size_limit().is_some()) {
-        return Err(regex::Error::CompiledTooBig(REGEX_BYTES_MAX));
-    }
-    let regex = RegexBuilder::new(pattern)
-        .size_limit(REGEX_BYTES_MAX)
-        .dfa_size_limit(REGEX_CACHE_BYTES_MAX)
-        .build()?;
-    Ok((regex, nfa.map_or(0, |nfa| nfa.memory_usage())))
 }

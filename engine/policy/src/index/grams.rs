@@ -4,13 +4,14 @@
 //! that the fewest other needles have too. The pass hashes the gram at every place of the text and
 //! asks one bit of a small map; only where the bit is set are needles compared. Aho–Corasick needs
 //! a dependent load for each byte and tables that leave the cache; this needs neither. The hash is
-//! fixed: who makes up texts that share grams with needles makes the pass compare, which a bound on
-//! the length of a text bounds too.
+//! fixed: who makes up texts that share grams with needles makes the pass compare, and each comparison
+//! is paid for.
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::postings::Posting;
+use crate::fuel::{Fuel, price};
 
 /// Bits of the map for each needle, at least.
 const BITS_PER_NEEDLE: usize = 64;
@@ -57,9 +58,9 @@ impl Grams {
 
     /// Calls `visit` once with what is filed under each needle that `text` holds. The text has its
     /// letters of ASCII in lower case.
-    pub(super) fn each(&self, text: &[u8], mut visit: impl FnMut(Posting)) {
-        self.three.each(text, &mut visit);
-        self.four.each(text, &mut visit);
+    pub(super) fn each(&self, text: &[u8], fuel: &Fuel, mut visit: impl FnMut(Posting)) {
+        self.three.each(text, fuel, &mut visit);
+        self.four.each(text, fuel, &mut visit);
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -102,33 +103,47 @@ impl<const N: usize> Pass<N> {
         }
     }
 
-    fn each(&self, text: &[u8], visit: &mut impl FnMut(Posting)) {
-        if self.needles.is_empty() {
+    fn each(&self, text: &[u8], fuel: &Fuel, visit: &mut impl FnMut(Posting)) {
+        if self.needles.is_empty() || !fuel.take((text.len() as u64).saturating_mul(2)) {
             return;
         }
         let mut seen = Seen::default();
         for (at, gram) in text.array_windows::<N>().enumerate() {
             let bit = hash(*gram, self.shift);
             if self.bits.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1) {
-                self.compare(text, at, *gram, &mut |id, posting| {
+                let paid = self.compare((text, at), *gram, fuel, &mut |id, posting| {
                     if seen.is_new(id, self.needles.len()) {
                         visit(posting);
                     }
                 });
+                if !paid {
+                    return;
+                }
             }
         }
     }
 
-    /// The needles whose gram stands here.
+    /// The needles whose gram stands here; whether they could be paid for.
     #[cold]
-    fn compare(&self, text: &[u8], at: usize, gram: [u8; N], found: &mut dyn FnMut(u32, Posting)) {
+    fn compare(
+        &self,
+        (text, at): (&[u8], usize),
+        gram: [u8; N],
+        fuel: &Fuel,
+        found: &mut dyn FnMut(u32, Posting),
+    ) -> bool {
         for id in self.buckets.get(&gram).into_iter().flatten() {
             let Some(needle) = self.needles.get(*id as usize) else { continue };
+            if !fuel.take(price::NEEDLE.saturating_add(price::bytes(needle.bytes.len()))) {
+                return false;
+            }
             let rest = at.checked_sub(needle.offset as usize).and_then(|from| text.get(from..));
             if rest.is_some_and(|rest| rest.starts_with(&needle.bytes)) {
                 found(*id, needle.posting);
             }
         }
+        // Where no needle has this gram, looking for it cost something all the same.
+        fuel.take(price::NEEDLE)
     }
 
     fn bytes(&self) -> usize {
@@ -194,7 +209,7 @@ mod tests {
             numbered.map(|(at, n)| (n.as_bytes().into(), Posting::one(at as u32))).collect(),
         );
         let mut all = Vec::new();
-        grams.each(text.as_bytes(), |posting| all.push(posting.from));
+        grams.each(text.as_bytes(), &Fuel::new(u64::MAX), |posting| all.push(posting.from));
         all.sort_unstable();
         all
     }

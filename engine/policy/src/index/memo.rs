@@ -3,7 +3,8 @@
 //! Agents, `Accept` and fingerprints take few values on most requests, and searching them is what
 //! costs. Each worker remembers a fixed number of values with what was found for them; a value is
 //! compared byte for byte, so remembering never changes an answer, and a flood of values that come
-//! once costs the search it would have cost anyway, and nothing grows.
+//! once costs the search it would have cost anyway, and nothing grows. What is remembered is paid for
+//! as the search was, so that no decision depends on what a worker has seen before.
 
 use std::cell::RefCell;
 use std::hash::BuildHasher;
@@ -11,6 +12,7 @@ use std::hash::BuildHasher;
 use hashbrown::DefaultHashBuilder;
 
 use super::postings::Found;
+use crate::fuel::Fuel;
 
 /// How many values a worker remembers.
 pub const MEMO_VALUES: usize = 4_096;
@@ -44,6 +46,7 @@ struct Slot {
     place: Place,
     len: u8,
     steps: u8,
+    fuel: u32,
     bytes: [u8; MEMO_VALUE_BYTES_MAX],
     found: [u32; MEMO_STEPS_MAX],
 }
@@ -62,12 +65,17 @@ thread_local! {
 }
 
 /// Adds what is remembered for a value, or else what `search` adds, which is then remembered.
-pub(super) fn find(place: Place, value: &[u8], found: &mut Found, search: impl FnOnce(&mut Found)) {
+pub(super) fn find(
+    place: Place,
+    value: &[u8],
+    (found, fuel): (&mut Found, &Fuel),
+    search: impl FnOnce(&mut Found),
+) {
     if value.len() > MEMO_VALUE_BYTES_MAX {
         return search(found);
     }
     MEMO.with(|memo| match memo.try_borrow_mut() {
-        Ok(mut memo) => memo.find(place, value, found, search),
+        Ok(mut memo) => memo.find(place, value, (found, fuel), search),
         // A search inside a search: nothing is remembered for it.
         Err(_) => search(found),
     });
@@ -78,7 +86,7 @@ impl Memo {
         &mut self,
         place: Place,
         value: &[u8],
-        found: &mut Found,
+        (found, fuel): (&mut Found, &Fuel),
         search: impl FnOnce(&mut Found),
     ) {
         if self.slots.is_empty() {
@@ -88,11 +96,18 @@ impl Memo {
         let at = mixed as usize % MEMO_VALUES;
         let Some(slot) = self.slots.get_mut(at) else { return search(found) };
         if slot.place == place && slot.value() == value {
-            return found.extend_from_slice(slot.found());
+            if fuel.take(slot.fuel.into()) {
+                found.extend_from_slice(slot.found());
+            }
+            return;
         }
-        let before = found.len();
+        let (before, full) = (found.len(), fuel.left());
         search(found);
-        slot.keep(place, value, found.get(before..).unwrap_or_default());
+        if let Ok(took) = u32::try_from(full.saturating_sub(fuel.left()))
+            && !fuel.is_empty()
+        {
+            slot.keep(place, value, (found.get(before..).unwrap_or_default(), took));
+        }
     }
 }
 
@@ -101,6 +116,7 @@ impl Slot {
         place: Place { index: 0, source: 0 },
         len: 0,
         steps: 0,
+        fuel: 0,
         bytes: [0; MEMO_VALUE_BYTES_MAX],
         found: [0; MEMO_STEPS_MAX],
     };
@@ -114,7 +130,7 @@ impl Slot {
     }
 
     /// Keeps a value in the place of whatever was there.
-    fn keep(&mut self, place: Place, value: &[u8], steps: &[u32]) {
+    fn keep(&mut self, place: Place, value: &[u8], (steps, fuel): (&[u32], u32)) {
         let room = (self.bytes.get_mut(..value.len()), self.found.get_mut(..steps.len()));
         let (Some(bytes), Some(found)) = room else { return };
         let (Ok(len), Ok(count)) = (u8::try_from(value.len()), u8::try_from(steps.len())) else {
@@ -122,7 +138,7 @@ impl Slot {
         };
         bytes.copy_from_slice(value);
         found.copy_from_slice(steps);
-        (self.place, self.len, self.steps) = (place, len, count);
+        (self.place, self.len, self.steps, self.fuel) = (place, len, count, fuel);
     }
 }
 
@@ -132,7 +148,7 @@ mod tests {
 
     fn ask(place: Place, value: &[u8], steps: &[u32]) -> (Vec<u32>, bool) {
         let (mut found, mut searched) = (Found::new(), false);
-        find(place, value, &mut found, |found| {
+        find(place, value, (&mut found, &Fuel::new(0)), |found| {
             searched = true;
             found.extend_from_slice(steps);
         });
@@ -147,6 +163,24 @@ mod tests {
         assert!(ask(place, b"curl/9", &[]).1, "another value");
         assert!(ask(Place { index: 8, source: 1 }, b"curl/8", &[]).1, "another ruleset");
         assert!(ask(Place { index: 7, source: 2 }, b"curl/8", &[]).1, "another source");
+    }
+
+    #[test]
+    fn what_is_remembered_costs_what_it_cost_to_find() {
+        let place = Place { index: 11, source: 1 };
+        let spend = |fuel: &Fuel| {
+            let mut found = Found::new();
+            find(place, b"curl/8", (&mut found, fuel), |found| {
+                if fuel.take(70) {
+                    found.push(3);
+                }
+            });
+            (found.to_vec(), fuel.left(), fuel.is_empty())
+        };
+        assert_eq!(spend(&Fuel::new(69)), (vec![], 0, true), "and is not remembered so");
+        assert_eq!(spend(&Fuel::new(100)), (vec![3], 30, false));
+        assert_eq!(spend(&Fuel::new(100)), (vec![3], 30, false), "from memory");
+        assert_eq!(spend(&Fuel::new(69)), (vec![], 0, true), "from memory too");
     }
 
     #[test]

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use seawall_model::RuleId;
 
+use crate::fuel::price;
 use crate::program::{LevelId, Program, Step};
 use crate::run::{Context, Value};
 use crate::schema::Schema;
@@ -175,7 +176,8 @@ impl<'i> Walk<'i> {
     }
 
     /// The next step below `end` that may apply. A source is asked when it may find the next step
-    /// and not before: where an early rule ends the walk, later values are never looked at.
+    /// and not before: where an early rule ends the walk, later values are never looked at. Where the
+    /// fuel is empty what it says means nothing.
     pub fn next<C: Context>(&mut self, end: u32, program: &Program, ctx: &C) -> Option<u32> {
         loop {
             let always = self.always.first().copied().unwrap_or(u32::MAX);
@@ -208,18 +210,33 @@ impl<'i> Walk<'i> {
         let place =
             Place { index: self.index.number, source: u32::try_from(number).unwrap_or(u32::MAX) };
         let before = self.found.len();
-        let (found, postings) = (&mut self.found, &self.index.postings);
+        let (found, postings, fuel) = (&mut self.found, &self.index.postings, ctx.fuel());
+        if !fuel.take(price::LOOKUP) {
+            return self.stop();
+        }
         source.values(program, ctx, &mut |value| {
             source.find_in_lists(value, ctx, postings, found);
             match value {
                 Value::Bytes(bytes) if source.remembers => {
-                    memo::find(place, bytes, found, |found| source.find(value, postings, found));
+                    memo::find(place, bytes, (found, fuel), |found| {
+                        source.find(value, postings, (found, fuel));
+                    });
                 }
-                value => source.find(value, postings, found),
+                value => source.find(value, postings, (found, fuel)),
             }
         });
         if found.len() > before {
             found.sort_unstable_by(|a, b| b.cmp(a));
         }
+        if fuel.is_empty() {
+            self.stop();
+        }
+    }
+
+    /// Nothing more is found: what is not paid for is not known.
+    #[cold]
+    fn stop(&mut self) {
+        (self.always, self.sources) = (&[], &[]);
+        self.found.clear();
     }
 }

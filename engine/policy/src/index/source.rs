@@ -11,6 +11,7 @@ use super::literals::must_contain;
 use super::nets::Nets;
 use super::postings::{Found, Posting, Postings};
 use super::strings::Strings;
+use crate::fuel::{Fuel, price};
 use crate::program::{Atom, Check, Const, LevelId, ListId, Needle, Operand, OperandId, Program};
 use crate::run::{Context, Value};
 use crate::schema::FieldId;
@@ -92,8 +93,8 @@ impl Draft {
             Check::StartsWith(needle) => self.needle(BEGINNING, folded, needle, step),
             Check::EndsWith(needle) => self.needle(END, folded, needle, step),
             Check::Contains(needle) => self.substring(&needle.bytes, step),
-            Check::Matches(regex) => {
-                let all = must_contain(regex.as_str()).unwrap_or_default();
+            Check::Matches(expression) => {
+                let all = must_contain(expression.as_str()).unwrap_or_default();
                 all.iter().map(|one| self.substring(one, step)).fold((0, 0), add)
             }
             _ => (0, 0),
@@ -180,6 +181,14 @@ impl Draft {
     }
 }
 
+/// Adds steps that were found, as far as they can be paid for.
+#[inline]
+fn add_found(found: &mut Found, steps: &[u32], fuel: &Fuel) {
+    if fuel.take((steps.len() as u64).saturating_mul(price::FOUND)) {
+        found.extend_from_slice(steps);
+    }
+}
+
 fn add(a: (usize, usize), b: (usize, usize)) -> (usize, usize) {
     (a.0.saturating_add(b.0), a.1.saturating_add(b.1))
 }
@@ -215,34 +224,44 @@ impl Source {
         postings: &Postings,
         found: &mut Found,
     ) {
+        let len = if let Value::Bytes(bytes) = value { bytes.len() } else { 0 };
         for (list, posting) in &self.lists {
+            if !ctx.fuel().take(price::NETS.saturating_add(price::bytes(len))) {
+                return;
+            }
             if ctx.list_holds(*list, value) {
-                found.extend_from_slice(postings.get(*posting));
+                add_found(found, postings.get(*posting), ctx.fuel());
             }
         }
     }
 
     /// Adds the steps that are filed under a value.
-    pub(super) fn find(&self, value: &Value<'_>, postings: &Postings, found: &mut Found) {
-        let mut add = |posting: Posting| found.extend_from_slice(postings.get(posting));
+    pub(super) fn find(
+        &self,
+        value: &Value<'_>,
+        postings: &Postings,
+        (found, fuel): (&mut Found, &Fuel),
+    ) {
+        let mut add = |posting: Posting| add_found(found, postings.get(posting), fuel);
         match value {
-            Value::Bytes(bytes) => self.find_bytes(bytes, add),
+            Value::Bytes(bytes) => self.find_bytes(bytes, fuel, add),
             Value::Int(n) => self.numbers.get(n).copied().into_iter().for_each(add),
-            Value::Ip(ip) => self.nets.each(*ip, add),
-            Value::Net(net) => self.nets.each(net.addr(), &mut add),
-            Value::Absent | Value::Bool(_) | Value::Headers => {}
+            Value::Ip(ip) if fuel.take(price::NETS) => self.nets.each(*ip, add),
+            Value::Net(net) if fuel.take(price::NETS) => self.nets.each(net.addr(), &mut add),
+            _ => {}
         }
     }
 
-    fn find_bytes(&self, bytes: &[u8], mut add: impl FnMut(Posting)) {
-        self.plain.each(bytes, &mut add);
-        if self.folded.is_empty() && self.grams.is_empty() {
+    fn find_bytes(&self, bytes: &[u8], fuel: &Fuel, mut add: impl FnMut(Posting)) {
+        self.plain.each(bytes, fuel, &mut add);
+        let folds = !self.folded.is_empty() || !self.grams.is_empty();
+        if !folds || !fuel.take(price::bytes(bytes.len())) {
             return;
         }
         let mut low: SmallVec<[u8; 256]> = SmallVec::from_slice(bytes);
         low.make_ascii_lowercase();
-        self.folded.each(&low, &mut add);
-        self.grams.each(&low, &mut add);
+        self.folded.each(&low, fuel, &mut add);
+        self.grams.each(&low, fuel, &mut add);
     }
 
     /// Whether substrings are searched for, which is what costs.

@@ -2,6 +2,8 @@
 
 use hashbrown::HashMap;
 
+use crate::fuel::{Fuel, price};
+
 use super::postings::Posting;
 
 /// What is filed under strings.
@@ -34,18 +36,26 @@ impl Strings {
     }
 
     /// Calls `visit` with what is filed under the value, its beginnings and its ends.
-    pub(super) fn each(&self, value: &[u8], mut visit: impl FnMut(Posting)) {
+    pub(super) fn each(&self, value: &[u8], fuel: &Fuel, mut visit: impl FnMut(Posting)) {
+        let looks_up = |len: usize| fuel.take(price::LOOKUP.saturating_add(price::bytes(len)));
         if !self.exact.is_empty()
+            && looks_up(value.len())
             && let Some(posting) = self.exact.get(value)
         {
             visit(*posting);
         }
         for (len, map) in &self.beginnings {
             let Some(head) = value.get(..*len) else { break };
+            if !looks_up(*len) {
+                return;
+            }
             map.get(head).copied().into_iter().for_each(&mut visit);
         }
         for (len, map) in &self.ends {
             let Some(from) = value.len().checked_sub(*len) else { break };
+            if !looks_up(*len) {
+                return;
+            }
             let tail = value.get(from..).unwrap_or_default();
             map.get(tail).copied().into_iter().for_each(&mut visit);
         }

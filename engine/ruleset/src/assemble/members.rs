@@ -287,7 +287,8 @@ impl<'b> Joining<'b> {
 
     /// Puts the parts behind the host's.
     pub(super) fn finish(self, mut tests: Vec<TestOutcome>) -> Assembly {
-        let Self { rules, parts, mut states, remarks, tests: hers, postponed, wrong, .. } = self;
+        let Self { terms, rules, parts, states, remarks, tests: hers, postponed, wrong, .. } = self;
+        let mut states = states;
         let rules = rules.map(|mut rules| {
             for part in parts {
                 if let Err(why) = rules.join(&part) {
@@ -299,6 +300,7 @@ impl<'b> Joining<'b> {
                 }
             }
             rules.joined(postponed.clone(), wrong);
+            rules.go_on_from(terms.previous);
             rules
         });
         tests.extend(hers);

@@ -41,6 +41,7 @@ pub(crate) use reading::Reading;
 use crate::budget::Whose;
 use crate::cases::{Rehearsed, TestOutcome};
 use crate::compiler::{Compiler, InProcess};
+use crate::fuel::FuelLimits;
 use crate::hosts::Served;
 use crate::http::SCHEMA;
 use crate::plan::Plan;
@@ -69,6 +70,8 @@ pub struct HostSettings {
     pub sites: Vec<SiteHosts>,
     /// Who may bring components; where it is empty, everybody.
     pub trusted_keys: Vec<TrustedKey>,
+    /// What one request may cost.
+    pub fuel: FuelLimits,
     /// Days since 1970-01-01.
     pub today: u64,
 }
@@ -246,6 +249,7 @@ impl Workshop {
             loaded,
             sandbox: self.sandbox.clone(),
             units: self.settings.units,
+            fuel: self.settings.fuel,
         }))
     }
 

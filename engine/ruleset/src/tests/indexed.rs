@@ -204,7 +204,7 @@ impl Observer for Told {
 struct Fields(Vec<(&'static str, &'static str)>);
 
 impl HeaderView for Fields {
-    fn any_value(&self, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         self.0.iter().any(|(key, value)| *key == name && visit(value.as_bytes()))
     }
 
@@ -378,7 +378,8 @@ fn a_member_that_disables_and_adjusts_walks_his_own_copy_of_the_defaults() {
 
 /// A policy of so many expressions of 400 repetitions each.
 fn expressions(n: u32) -> String {
-    let rule = |i| format!("rule r{i} {{ when ua matches r\"x{i}[a-z0-9]{{400}}y\" then drop }}\n");
+    let rule =
+        |i| format!("rule r{i} {{ when ua matches r\"^x{i}[a-z0-9]{{400}}y\" then drop }}\n");
     (0..n).map(rule).collect()
 }
 

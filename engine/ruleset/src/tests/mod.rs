@@ -2,6 +2,7 @@
 
 mod components;
 mod floor;
+mod fuel;
 mod hosts;
 mod indexed;
 mod isolation;
@@ -55,7 +56,7 @@ fn failures(text: &str) -> Vec<String> {
 struct NoHeaders;
 
 impl HeaderView for NoHeaders {
-    fn any_value(&self, _: &str, _: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fn any_value<'s>(&'s self, _: &str, _: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         false
     }
 

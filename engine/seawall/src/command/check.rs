@@ -41,7 +41,7 @@ pub(crate) struct Check {
     /// The admin socket of the server that `running` means [default: the configuration's]
     #[arg(long, value_name = "PATH", requires = "against")]
     socket: Option<PathBuf>,
-    /// Show what each rule costs
+    /// Show what each rule costs, usually and at worst
     #[arg(long, conflicts_with = "format")]
     cost: bool,
 }
@@ -180,10 +180,17 @@ fn human(file: &Path, built: &Built, sources: &Sources) {
     }
 }
 
-/// A line for each rule and limit.
+/// A line for each rule and limit, and one for what all may take.
 fn costs(rules: &RuleSet) -> Vec<String> {
-    let line = |CostLine { name, class, ns }: CostLine| format!("  {class:<7} {ns:>5} ns  {name}");
-    rules.costs().into_iter().map(line).collect()
+    let line = |CostLine { name, class, ns, fuel_max }: CostLine| {
+        format!("  {class:<7} {ns:>5} ns  {fuel_max:>9} fuel at worst  {name}")
+    };
+    let fuel = rules.fuel();
+    let all = format!(
+        "  one request may take {} fuel of the host's rules, and {} of a member's",
+        fuel.decision, fuel.member
+    );
+    rules.costs().into_iter().map(line).chain([all]).collect()
 }
 
 /// What is found, with paths as seen from where the command was typed.

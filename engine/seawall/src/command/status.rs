@@ -85,6 +85,7 @@ fn human(status: &Value) -> Vec<String> {
     lines.extend(counters.unwrap_or_default().iter().filter_map(counter_line));
     let externs = status.get("externs").and_then(Value::as_array).map(Vec::as_slice);
     lines.extend(externs.unwrap_or_default().iter().filter_map(quarantine_line));
+    lines.extend(fuel_lines(status));
     let rules = status.get("rules").and_then(Value::as_array).map(Vec::as_slice);
     for rule in rules.unwrap_or_default() {
         let hits = rule.get("hits").and_then(Value::as_u64).unwrap_or(0);
@@ -120,6 +121,23 @@ fn quarantine_line(of: &Value) -> Option<String> {
     Some(format!(
         "quarantine {name}: not asked for {left_s} s more, its `on_failure` value answers"
     ))
+}
+
+/// Rules that cost more than they may.
+fn fuel_lines(status: &Value) -> Vec<String> {
+    let out = status.pointer("/fuel/out").and_then(Value::as_u64).filter(|out| *out > 0);
+    let members = status.pointer("/fuel/members").and_then(Value::as_array).map(Vec::as_slice);
+    let host = out.map(|out| format!("fuel       the host's rules were out of it {out} times"));
+    let member = |of: &Value| {
+        let number = |key: &str| of.get(key).and_then(Value::as_u64).unwrap_or(0);
+        let (name, passed) = (of.get("name")?.as_str()?, number("passed_over"));
+        let left_s = number("quarantine_left_ms").div_ceil(1_000);
+        let away =
+            if left_s > 0 { format!("; not asked for {left_s} s more") } else { String::new() };
+        (passed > 0)
+            .then(|| format!("fuel       member {name} was passed over {passed} times{away}"))
+    };
+    host.into_iter().chain(members.unwrap_or_default().iter().filter_map(member)).collect()
 }
 
 /// A counter that is nearly full, or that has had to forget somebody.

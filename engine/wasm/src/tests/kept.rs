@@ -104,9 +104,12 @@ fn arguments_can_be_gathered_one_by_one() {
     let length = bound(&component("honest"), "length", CallLimits::default());
     let mut args = Args::default();
     args.push_address("192.0.2.1".parse().unwrap());
-    assert_eq!(length.call_with(&args, NOW), Ok(Answer::Int(4)));
+    assert_eq!(length.call_with(&args, NOW, &mut Budget::UNBOUNDED.clone()), Ok(Answer::Int(4)));
     args.push(Arg::Int(1));
-    assert_eq!(length.call_with(&args, NOW), Err(Failure::Argument));
+    assert_eq!(
+        length.call_with(&args, NOW, &mut Budget::UNBOUNDED.clone()),
+        Err(Failure::Argument)
+    );
 }
 
 #[test]
@@ -132,4 +135,45 @@ fn what_is_dropped_is_no_longer_counted() {
     let failing = bound(&failing, "f", CallLimits::default());
     failing.call(&[], NOW).unwrap_err();
     alive(1, 1, 0);
+}
+
+#[test]
+fn an_answer_from_memory_takes_from_the_request_what_finding_it_took() {
+    let sandbox = Sandbox::new(SandboxLimits { memo_answers: 1_024, ..small() });
+    let f = bound(&sandbox.compile(&guest("honest")).unwrap(), "three", CallLimits::default());
+    let args = [Arg::Bytes(b"four"), Arg::Bytes(b"c"), Arg::Int(1)];
+    let mut spent = Vec::new();
+    for _ in 0..2 {
+        let mut left = Budget::new(100_000, 10);
+        assert!(f.call_within(&args, NOW, &mut left).is_ok());
+        spent.push(100_000 - left.fuel);
+    }
+    assert!(spent[0] > 0 && spent[0] == spent[1], "{spent:?}");
+    assert_eq!(f.stats().memo_hits, 1);
+    let short = &mut Budget { fuel: spent[0] - 1, ..Budget::new(100_000, 10) };
+    assert_eq!(f.call_within(&args, NOW, short), Err(Failure::Budget));
+    assert_eq!(short.fuel, 0);
+}
+
+#[test]
+fn calls_of_one_request_share_what_there_is_and_only_who_had_it_is_to_blame() {
+    let sandbox = sandbox();
+    let endless = bound(
+        &sandbox.compile(&guest("endless-loop")).unwrap(),
+        "f",
+        CallLimits { fuel: 1_000_000, ..CallLimits::default() },
+    );
+    let mut left = Budget::new(10_000, 10);
+    assert_eq!(endless.call_within(&[], NOW, &mut left), Err(Failure::Fuel));
+    assert_eq!(left.fuel, 0);
+    for _ in 0..100 {
+        assert_eq!(endless.call_within(&[], NOW, &mut left), Err(Failure::Budget));
+    }
+    let mut some = Budget { fuel: 4_999, ..Budget::new(10_000, 10) };
+    assert_eq!(endless.call_within(&[], NOW, &mut some), Err(Failure::Budget), "others had half");
+    let stats = endless.stats();
+    assert_eq!((stats.failed(Failure::Fuel), stats.failed(Failure::Budget)), (1, 101));
+    assert_eq!(stats.quarantines, 0, "what others used up is no fault of it");
+    let mut late = Budget { time_ms: 0, ..Budget::new(10_000, 10) };
+    assert_eq!(endless.call_within(&[], NOW, &mut late), Err(Failure::Budget));
 }

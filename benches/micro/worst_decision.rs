@@ -1,0 +1,85 @@
+//! Searches for the worst decision: `--minutes N`, or `--seed N` for one policy in full.
+//!
+//! Each policy has up to a member's quota of rules and tests beside the host's; each request fills a
+//! head of 32 KiB. Of each the shortest of three decisions counts, since a busy machine makes some
+//! long. What is printed is the worst so far with the number that it follows from.
+
+#![expect(clippy::print_stdout, reason = "it is what it is for")]
+#![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use seawall_benches::worst::{Dice, Heavy, loaded, policies};
+use seawall_model::Tick;
+use seawall_ruleset::Spent;
+use seawall_state::{Seed, State};
+
+/// Requests that are tried against each policy.
+const REQUESTS: usize = 12;
+
+fn argument(name: &str) -> Option<u64> {
+    let mut all = std::env::args().skip_while(|arg| arg != name);
+    all.nth(1)?.parse().ok()
+}
+
+/// The worst of a policy: nanoseconds, and what they were paid with.
+fn worst_of(seed: u64) -> Option<(u64, Spent)> {
+    let mut dice = Dice::new(seed);
+    let files = policies(&mut dice);
+    let rules = loaded(&files)?;
+    let fuel = *rules.fuel();
+    let mut worst: Option<(u64, Spent)> = None;
+    for n in 0..REQUESTS {
+        let heavy = Heavy::new(&mut dice);
+        let (mut least, mut spent) = (u64::MAX, None);
+        for round in 0..3 {
+            // A state of its own, and a ruleset without quarantine: each of the three does it all.
+            let state = State::new(Seed([7; 16]), rules.counter_specs());
+            let at = u64::try_from(n * 3 + round).unwrap_or(0);
+            let now = Tick(at.saturating_mul(20_000).saturating_add(1));
+            let begun = Instant::now();
+            let told = black_box(rules.decide_metered(black_box(&heavy.facts()), &state, now));
+            least = least.min(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            spent = Some(told.1);
+        }
+        let spent = spent?;
+        assert!(spent.host <= fuel.decision && spent.member <= fuel.member, "{seed}: {spent:?}");
+        if worst.is_none_or(|(ns, _)| least > ns) {
+            worst = Some((least, spent));
+        }
+    }
+    worst
+}
+
+fn main() {
+    if let Some(seed) = argument("--seed") {
+        let files = policies(&mut Dice::new(seed));
+        println!("{}\n{}", files[0], files[1]);
+        seawall_benches::worst::complaints(&files).iter().for_each(|line| println!("{line}"));
+        println!("{:?}", worst_of(seed));
+        return;
+    }
+    let until = Instant::now() + Duration::from_secs(argument("--minutes").unwrap_or(1) * 60);
+    let (mut tried, mut taken, mut worst, mut dearest) = (0_u64, 0_u64, 0_u64, 0.0_f64);
+    while Instant::now() < until {
+        let seed = tried;
+        tried += 1;
+        let Some((ns, spent)) = worst_of(seed) else { continue };
+        taken += 1;
+        let fuel = spent.host + spent.member;
+        let each = ns as f64 / fuel.max(1) as f64;
+        if ns > worst || (ns > 200_000 && each > dearest) {
+            worst = worst.max(ns);
+            dearest = if ns > 200_000 { dearest.max(each) } else { dearest };
+            println!(
+                "seed {seed}: {:.3} ms for {fuel} fuel ({each:.2} ns each), {spent:?}",
+                ns as f64 / 1e6
+            );
+        }
+    }
+    println!(
+        "{tried} policies tried, {taken} of them load; the worst decision took {:.3} ms",
+        worst as f64 / 1e6
+    );
+}

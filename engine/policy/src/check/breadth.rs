@@ -1,0 +1,77 @@
+//! How many tests a condition may have. Rules are counted, and one rule may be as long as a file: what
+//! it costs is in its tests.
+
+use super::build::Builder;
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::program::{CondId, Op, Operand, Program};
+use crate::span::Span;
+
+/// The most tests of one condition, what stands in parentheses included.
+pub const TESTS_MAX: usize = 1_000;
+/// Tests that a member may have for each rule of her quota.
+pub const MEMBER_TESTS_PER_RULE: i64 = 20;
+
+/// The tests that a condition makes by itself, and the conditions in it.
+fn apart<'p>(program: &'p Program, ops: &'p [Op]) -> (usize, impl Iterator<Item = CondId> + 'p) {
+    let inner = |op: &Op| match op {
+        Op::Test(atom) => {
+            let atom = program.atoms.get(atom.0 as usize)?;
+            match program.operands.get(atom.operand.0 as usize) {
+                Some(Operand::Condition(condition)) => Some(*condition),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    let is_test = |op: &&Op| matches!(op, Op::Test(_) | Op::Set(_)) && inner(op).is_none();
+    (ops.iter().filter(is_test).count(), ops.iter().filter_map(inner))
+}
+
+/// All of them. Conditions refer to earlier ones only, and the parser bounds how deep they nest.
+fn tests_of(program: &Program, ops: &[Op]) -> usize {
+    let (own, inner) = apart(program, ops);
+    let of =
+        |id: CondId| program.conditions.get(id.0 as usize).map_or(0, |ops| tests_of(program, ops));
+    inner.map(of).fold(own, usize::saturating_add)
+}
+
+impl Builder<'_> {
+    /// Whether a condition has no more tests than it may; complains where it has.
+    pub(super) fn is_of_bounded_breadth(&mut self, ops: &[Op], span: Span) -> bool {
+        let all = tests_of(&self.program, ops);
+        if all > TESTS_MAX {
+            let message = format!("this condition has {all} tests; {TESTS_MAX} may be");
+            self.complain(Diagnostic::error(Code::TooMany, self.file, span, message).help(
+                "values that one field is held against are one test as a set: `path in { … }`, or \
+                 as a list",
+            ));
+            return false;
+        }
+        let own = apart(&self.program, ops).0;
+        self.note_member_tests(i64::try_from(own).unwrap_or(i64::MAX), span);
+        true
+    }
+
+    /// Counts tests against the member's quota.
+    fn note_member_tests(&mut self, tests: i64, span: Span) {
+        let Some(tenant) = self.tenant() else { return };
+        let most = tenant.rules.saturating_mul(MEMBER_TESTS_PER_RULE);
+        let before = tenant.tests_used;
+        tenant.tests_used = before.saturating_add(tests);
+        if before > most || tenant.tests_used <= most {
+            return;
+        }
+        let message = format!(
+            "the conditions of `{}` may have {most} tests: {MEMBER_TESTS_PER_RULE} for each of her {} rules",
+            tenant.name, tenant.rules
+        );
+        self.complain(
+            Diagnostic::error(Code::MemberQuota, self.file, span, message)
+                .label("with this one there are too many")
+                .help(
+                    "values that one field is held against are one test as a set: `path in { … }`",
+                ),
+        );
+    }
+}
