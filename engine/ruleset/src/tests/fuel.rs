@@ -62,6 +62,7 @@ fn hosted_with(fuel: FuelLimits, hosts: &str, hers: &str) -> RuleSet {
     let settings = HostSettings { fuel, ..HostSettings::default() };
     let workshop = Workshop::new(settings, Sandbox::new(SandboxLimits::default()));
     let made = workshop.assemble(&Sources::gather("root.wall", &store), Purpose::Run, None);
+    assert!(made.members.is_empty(), "{:#?}", made.members);
     made.rules.unwrap_or_else(|| panic!("{:?}", made.diagnostics))
 }
 
@@ -148,7 +149,7 @@ fn expressions_over_a_long_value_end_at_the_budget() {
 fn parameters_are_taken_apart_once_and_looked_for_within_the_budget() {
     let request = Heavy::query(pairs(4_000, "&"));
     let test = |n| format!("query(\"k{n}\") == \"z\"");
-    is_passed_over(&many(40, 1_000, test), &request);
+    is_passed_over(&many(10, 1_000, test), &request);
     is_refused(&many(40, 1_000, test), &request);
 }
 
@@ -157,7 +158,7 @@ fn parameters_are_taken_apart_once_and_looked_for_within_the_budget() {
 fn cookies_are_taken_apart_once_and_looked_for_within_the_budget() {
     let request = Heavy::field("cookie", pairs(4_000, "; "));
     let test = |n| format!("cookie(\"k{n}\") == \"z\"");
-    is_passed_over(&many(30, 1_000, test), &request);
+    is_passed_over(&many(10, 1_000, test), &request);
     is_refused(&many(30, 1_000, test), &request);
 }
 
@@ -211,7 +212,7 @@ fn whatever_grows_with_a_value_ends_at_the_budget() {
     ];
     for (name, test, request) in cases {
         // What no index finds.
-        let (n_rules, n_tests) = if test.len() > 200 { (20, 50) } else { (100, 120) };
+        let (n_rules, n_tests) = if test.len() > 200 { (20, 50) } else { (40, 120) };
         let test = |n: usize| {
             let n = n + 1;
             format!("{} or score == {n}", test.replace('N', &n.to_string()))
@@ -454,10 +455,10 @@ fn a_condition_and_a_member_have_only_so_many_tests() {
             .with("a/a.wall", format!("policy 1\n{}\n", hers(&many(2, n, |n| format!("ua == \"{n}\"")))));
         workshop().assemble(&Sources::gather("root.wall", &store), Purpose::Run, None)
     };
-    assert!(member(20).rules.is_some());
+    assert!(member(20).members.is_empty());
     let over = member(21);
-    let errors: Vec<_> =
-        over.diagnostics.iter().filter(|d| d.severity == Severity::Error).collect();
+    let everything = over.everything();
+    let errors: Vec<_> = everything.iter().filter(|d| d.severity == Severity::Error).collect();
     assert!(
         matches!(&*errors, [d] if d.code == "M003" && &*d.file == "a/a.wall" && d.line == 4),
         "{errors:?}"
