@@ -7,7 +7,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use seawall_model::{Generation, Now, Tick};
@@ -22,6 +21,7 @@ use crate::board::{Board, Past, Posted};
 use crate::carried::Carried;
 use crate::clock::rfc3339;
 use crate::config::Config;
+use crate::ending::Ending;
 use crate::hand_over::{Estate, HandOverError, Still};
 use crate::history::{Archive, Aside, Blob, HistoryDesk, Index};
 use crate::level_desk::LevelDesk;
@@ -41,6 +41,9 @@ use crate::watch::Watch;
 
 /// Milliseconds between two beats of the admin thread.
 const BEAT_MS: u64 = 250;
+/// Milliseconds that each part of the control plane has to end by itself: the second that SIGTERM
+/// leaves beside the time of requests under way, shared by three.
+pub const STOP_MS: u64 = 300;
 
 /// The first generation, before anything serves.
 pub struct First {
@@ -253,8 +256,8 @@ pub enum ControlError {
 #[derive(Debug)]
 pub struct ControlPlane {
     bell: Arc<Bell>,
-    reloading: Option<JoinHandle<()>>,
-    admin: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    reloading: Option<Ending>,
+    admin: Option<(oneshot::Sender<()>, Ending)>,
     keeping: Option<Keeping>,
     _ticker: Arc<Ticker>,
     _levels: Ticker,
@@ -334,8 +337,9 @@ impl ControlPlane {
             scribe,
             stock: None,
         };
-        let reloader = Reloader::new(forge, bell.clone(), board, now, (digest, aside));
-        let reloading = Some(reload(reloader, &config.root, bell.clone(), estate.still.clone())?);
+        let (both, still) = ((bell.clone(), board), estate.still.clone());
+        let reloader = Reloader::new(forge, both, still, now, (digest, aside));
+        let reloading = Some(reload(reloader, &config.root, bell.clone())?);
         Ok(Self {
             bell,
             reloading,
@@ -347,6 +351,15 @@ impl ControlPlane {
             file,
             beats,
         })
+    }
+
+    /// The end is near: a snapshot is written now, and whatever reloads ends at its next step. Waits for
+    /// neither.
+    pub fn stopping(&self) {
+        if let Some(keeping) = &self.keeping {
+            keeping.at_once();
+        }
+        self.bell.stop();
     }
 
     /// What a successor inherits.
@@ -384,19 +397,25 @@ impl ControlPlane {
     }
 }
 
+/// Who reloads may be in the middle of what takes long, and who writes may wait for a disk: both are
+/// waited for, and neither for longer than it may be.
 impl Drop for ControlPlane {
     fn drop(&mut self) {
-        self.bell.stop();
-        // A thread that panicked has nothing left to end.
-        if let Some(thread) = self.reloading.take() {
-            let _ended = thread.join();
-        }
-        if let Some((stop, thread)) = self.admin.take() {
+        self.stopping();
+        let admin = self.admin.take().map(|(stop, ending)| {
             drop(stop);
-            let _ended = thread.join();
+            ending
+        });
+        // First, so that what it says of the last generation is whole where it can be.
+        for (what, ending) in [("the reload under way", self.reloading.take()), ("answers", admin)] {
+            if ending.is_some_and(|ending| !ending.within(STOP_MS)) {
+                log::warn!("{what} did not end within {STOP_MS} ms and is left");
+            }
         }
         // Last, when nothing is published any more.
-        drop(self.keeping.take());
+        if self.keeping.take().is_some_and(|keeping| !keeping.end(STOP_MS)) {
+            log::error!("the last snapshot is not on the disk after {STOP_MS} ms and is left");
+        }
     }
 }
 
@@ -404,8 +423,7 @@ fn reload(
     reloader: Reloader<PolicyForge>,
     root: &Path,
     bell: Arc<Bell>,
-    still: Arc<Still>,
-) -> io::Result<JoinHandle<()>> {
+) -> io::Result<Ending> {
     let folder: PathBuf = match root.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
@@ -415,9 +433,7 @@ fn reload(
     let mut watch = Watch::new(&folder, bell.clone());
     bell.changed(crate::bell::Change::Closed);
     let poll = Duration::from_millis(POLL_MS);
-    std::thread::Builder::new()
-        .name("seawall-reload".into())
-        .spawn(move || reloader.run(poll, &still, || watch.renew()))
+    Ending::of("seawall-reload", move || reloader.run(poll, || watch.renew()))
 }
 
 /// The admin socket; where another process still answers on it, beside that.
@@ -456,8 +472,12 @@ fn serve_admin(
     listener: std::os::unix::net::UnixListener,
     desk: admin::Desk,
     beats: Arc<AtomicU64>,
-) -> io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+) -> io::Result<(oneshot::Sender<()>, Ending)> {
+    // As many as ask at a time may wait for a disk, and nobody else for them.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(admin::ADMIN_CONNECTIONS_MAX)
+        .build()?;
     let (stop, stopped) = oneshot::channel();
     let serve = async move {
         let listener = tokio::net::UnixListener::from_std(listener)?;
@@ -469,12 +489,14 @@ fn serve_admin(
         });
         admin::serve(listener, desk, stopped).await
     };
-    let thread = std::thread::Builder::new().name("seawall-admin".into()).spawn(move || {
+    let ending = Ending::of("seawall-admin", move || {
         if let Err(error) = runtime.block_on(serve) {
             log::error!("the admin socket no longer answers: {error}");
         }
+        // What still waits for a disk is not waited for.
+        runtime.shutdown_background();
     })?;
-    Ok((stop, thread))
+    Ok((stop, ending))
 }
 
 /// Real policies for the reloader.
