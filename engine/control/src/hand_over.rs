@@ -281,7 +281,8 @@ impl Still {
     /// It is frozen for longer, or everything was given away.
     pub(crate) fn enter_within(&self, ms: u64) -> Result<Changing<'_>, Closed> {
         let frozen = |now: &mut Standing| now.frozen && !now.gone;
-        let waited = self.changed.wait_timeout_while(self.lock(), Duration::from_millis(ms), frozen);
+        let waited =
+            self.changed.wait_timeout_while(self.lock(), Duration::from_millis(ms), frozen);
         self.admit(waited.unwrap_or_else(PoisonError::into_inner).0)
     }
 
@@ -447,7 +448,10 @@ mod tests {
         let still = Arc::new(Still::default());
         let rest = still.freeze(0).unwrap();
         assert_eq!(still.enter_within(1).unwrap_err(), Closed::Frozen);
-        assert!(matches!(still.freeze(1), Err(HandOverError::Busy)), "two do not hand over at once");
+        assert!(
+            matches!(still.freeze(1), Err(HandOverError::Busy)),
+            "two do not hand over at once"
+        );
         let changing = thread::spawn({
             let still = still.clone();
             move || still.enter().is_ok()

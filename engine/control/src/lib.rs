@@ -34,8 +34,8 @@ mod totals;
 mod watch;
 
 pub use admin::{
-    ADMIN_ASIDE_MS, ADMIN_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_MS, ADMIN_LAST_MS, ADMIN_TOTAL_MS,
-    ReloadOrder, RollbackOrder,
+    ADMIN_ASIDE_MS, ADMIN_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_MS, ADMIN_LAST_MS,
+    ADMIN_TOTAL_MS, ReloadOrder, RollbackOrder,
 };
 pub use bans::{BAN_MS_MAX, BANS_LISTED_MAX, BY_HAND, BanDone, BanLine, BanList, BanOrder};
 pub use bell::{

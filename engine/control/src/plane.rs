@@ -41,9 +41,9 @@ use crate::watch::Watch;
 
 /// Milliseconds between two beats of the admin thread.
 const BEAT_MS: u64 = 250;
-/// Milliseconds that each part of the control plane has to end by itself: the second that SIGTERM
-/// leaves beside the time of requests under way, shared by three.
-pub const STOP_MS: u64 = 300;
+/// Milliseconds that a reload, and the answers of the admin socket, have to end by themselves when the
+/// process stops.
+pub const STOP_MS: u64 = 600;
 
 /// The first generation, before anything serves.
 pub struct First {
@@ -397,33 +397,44 @@ impl ControlPlane {
     }
 }
 
-/// Who reloads may be in the middle of what takes long, and who writes may wait for a disk: both are
-/// waited for, and neither for longer than it may be.
-impl Drop for ControlPlane {
-    fn drop(&mut self) {
+impl ControlPlane {
+    /// Ends within `ms`, whatever runs: who reloads may be in the middle of what takes long, and who
+    /// writes may wait for a disk. What does not end is left where it is, for the end of the process.
+    pub fn end(mut self, ms: u64) {
+        self.end_within(ms);
+    }
+
+    fn end_within(&mut self, ms: u64) {
         self.stopping();
         let admin = self.admin.take().map(|(stop, ending)| {
             drop(stop);
             ending
         });
-        // First, so that what it says of the last generation is whole where it can be.
-        for (what, ending) in [("the reload under way", self.reloading.take()), ("answers", admin)] {
-            if ending.is_some_and(|ending| !ending.within(STOP_MS)) {
-                log::warn!("{what} did not end within {STOP_MS} ms and is left");
+        // What was published is written first; a reload that ends takes the writer along.
+        if self.reloading.is_some() {
+            self.estate.settle.wait(ms / 4);
+        }
+        for (what, ending) in [("the reload under way", self.reloading.take()), ("answers", admin)]
+        {
+            if ending.is_some_and(|ending| !ending.within(STOP_MS.min(ms / 4))) {
+                log::warn!("{what} did not end in time and is left");
             }
         }
         // Last, when nothing is published any more.
-        if self.keeping.take().is_some_and(|keeping| !keeping.end(STOP_MS)) {
-            log::error!("the last snapshot is not on the disk after {STOP_MS} ms and is left");
+        if self.keeping.take().is_some_and(|keeping| !keeping.end(ms / 4)) {
+            log::error!("the last snapshot is not on the disk in time and is left");
         }
     }
 }
 
-fn reload(
-    reloader: Reloader<PolicyForge>,
-    root: &Path,
-    bell: Arc<Bell>,
-) -> io::Result<Ending> {
+/// The same where nobody says how long that may take.
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        self.end_within(STOP_MS.saturating_mul(4));
+    }
+}
+
+fn reload(reloader: Reloader<PolicyForge>, root: &Path, bell: Arc<Bell>) -> io::Result<Ending> {
     let folder: PathBuf = match root.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),

@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, mpsc};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
@@ -373,8 +373,7 @@ impl Forge for Restless {
 fn files_that_never_rest_are_refused_in_the_end() {
     let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
     let both = (bell.clone(), board.clone());
-    let mut reloader =
-        Reloader::new(Restless(0), both, Arc::default(), clock(), ([0; 32], None));
+    let mut reloader = Reloader::new(Restless(0), both, Arc::default(), clock(), ([0; 32], None));
     bell.changed(Change::Closed);
     let call = bell.wait(Duration::from_millis(1)).unwrap();
     assert!(matches!(reloader.reload(call.cause, None), Outcome::Refused { generation: 4, .. }));
