@@ -46,6 +46,9 @@ pub const ADMIN_HEAD_MS: u64 = 5_000;
 pub const ADMIN_TOTAL_MS: u64 = 120_000;
 /// Milliseconds that answers under way have to end when the server stops.
 pub const ADMIN_LAST_MS: u64 = 500;
+/// Milliseconds that an answer is waited for which no reload goes into: from the status to a ban. What
+/// takes longer waits for a disk or for a hand-over, and is said to.
+pub const ADMIN_ASIDE_MS: u64 = 10_000;
 /// Bytes that a client may send on one connection; what we ask for fits into a few hundred.
 pub const ADMIN_BYTES_MAX: usize = 16 << 10;
 
@@ -136,12 +139,27 @@ pub(crate) async fn serve(
     last.unwrap_or(Ok(()))
 }
 
+/// Does `what` away from the one thread that answers, which so is free for the next who asks: it may
+/// wait for a disk or for a hand-over.
+async fn aside<T: Send + 'static>(
+    what: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Box<Response>> {
+    let done = tokio::task::spawn_blocking(what);
+    let why = match tokio::time::timeout(Duration::from_millis(ADMIN_ASIDE_MS), done).await {
+        Ok(Ok(done)) => return Ok(done),
+        Ok(Err(_)) => "answering this failed inside Seawall; please report it",
+        Err(_) => "the answer takes too long: the disk or a hand-over holds it up; ask again",
+    };
+    Err(Box::new(problem(StatusCode::SERVICE_UNAVAILABLE, why)))
+}
+
 async fn answer_status(State(desk): State<Desk>) -> Response {
-    Json((desk.status)()).into_response()
+    aside(move || (desk.status)()).await.map_or_else(|late| *late, |it| Json(it).into_response())
 }
 
 async fn answer_metrics(State(desk): State<Desk>) -> Response {
-    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], (desk.metrics)()).into_response()
+    let page = |page| ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response();
+    aside(move || (desk.metrics)()).await.map_or_else(|late| *late, page)
 }
 
 async fn answer_reload(
@@ -174,15 +192,16 @@ async fn answer_upgrade(State(desk): State<Desk>) -> Response {
 }
 
 async fn answer_history(State(desk): State<Desk>) -> Response {
-    Json(desk.history.list()).into_response()
+    let list = aside(move || desk.history.list()).await;
+    list.map_or_else(|late| *late, |list| Json(list).into_response())
 }
 
-/// A file of an earlier generation; read aside, since it may be large.
+/// A file of an earlier generation, which may be large.
 async fn answer_content(State(desk): State<Desk>, Path(sha256): Path<String>) -> Response {
-    let read = tokio::task::spawn_blocking(move || desk.history.content(&sha256));
-    match read.await {
+    match aside(move || desk.history.content(&sha256)).await {
         Ok(Some(bytes)) => bytes.into_response(),
-        _ => problem(StatusCode::NOT_FOUND, "no such content is kept"),
+        Ok(None) => problem(StatusCode::NOT_FOUND, "no such content is kept"),
+        Err(late) => *late,
     }
 }
 
@@ -208,32 +227,38 @@ async fn answer_enable(State(desk): State<Desk>, Path(name): Path<String>) -> Re
 }
 
 async fn answer_level(State(desk): State<Desk>, Json(order): Json<LevelOrder>) -> Response {
-    // Milliseconds at most, or it would be done in a process that ends and not in the next.
-    let Some(_changing) = desk.still.enter() else { return succeeded() };
-    let done = desk.levels.obey(&order);
-    let status = match done {
-        LevelDone::Refused { .. } => StatusCode::CONFLICT,
-        _ => StatusCode::OK,
-    };
-    (status, Json(done)).into_response()
+    let is_refused = |done: &LevelDone| matches!(done, LevelDone::Refused { .. });
+    change(desk.still, move || desk.levels.obey(&order), is_refused).await
 }
 
 async fn answer_bans(State(desk): State<Desk>) -> Response {
-    Json(desk.bans.list()).into_response()
+    let list = aside(move || desk.bans.list()).await;
+    list.map_or_else(|late| *late, |list| Json(list).into_response())
 }
 
 async fn answer_order(State(desk): State<Desk>, Json(order): Json<BanOrder>) -> Response {
-    let Some(_changing) = desk.still.enter() else { return succeeded() };
-    let done = desk.bans.obey(&order);
-    let status = match done {
-        BanDone::Refused { .. } => StatusCode::CONFLICT,
-        _ => StatusCode::OK,
-    };
-    (status, Json(done)).into_response()
+    let is_refused = |done: &BanDone| matches!(done, BanDone::Refused { .. });
+    change(desk.still, move || desk.bans.obey(&order), is_refused).await
 }
 
-fn succeeded() -> Response {
-    problem(StatusCode::SERVICE_UNAVAILABLE, "a successor serves now; ask again")
+/// Changes what is remembered, unless it is being given away: it would be done in a process that ends
+/// and not in the next.
+async fn change<T: Serialize + Send + 'static>(
+    still: Arc<Still>,
+    what: impl FnOnce() -> T + Send + 'static,
+    is_refused: fn(&T) -> bool,
+) -> Response {
+    // Shorter than the answer is waited for, so that nothing is done after that was given up.
+    let done = aside(move || still.enter_within(ADMIN_ASIDE_MS / 2).map(|_changing| what()));
+    match done.await {
+        Ok(Ok(done)) => {
+            let refused = is_refused(&done);
+            let status = if refused { StatusCode::CONFLICT } else { StatusCode::OK };
+            (status, Json(done)).into_response()
+        }
+        Ok(Err(closed)) => problem(StatusCode::SERVICE_UNAVAILABLE, &closed.to_string()),
+        Err(late) => *late,
+    }
 }
 
 fn problem(status: StatusCode, message: &str) -> Response {

@@ -4,7 +4,8 @@
 //! are set, not a queue that grows, and one reload serves whoever asked before it began. Only
 //! those who wait for an answer take room, and that room has a limit.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use seawall_model::Now;
@@ -34,16 +35,24 @@ pub enum Change {
     Writing,
 }
 
-/// There are [`WAITERS_MAX`] callers already.
+/// Why nobody can be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many callers wait for a reload already")]
-pub struct Busy;
+#[non_exhaustive]
+pub enum Busy {
+    /// There are [`WAITERS_MAX`] callers already.
+    #[error("too many callers wait for a reload already")]
+    Waiters,
+    /// Nothing is reloaded any more.
+    #[error("the server is stopping")]
+    Stopping,
+}
 
 /// The place where reloads are asked for.
 #[derive(Debug, Default)]
 pub struct Bell {
     pending: Mutex<Pending>,
     rung: Condvar,
+    halt: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -154,8 +163,11 @@ impl Bell {
         cause: Cause,
     ) -> Result<oneshot::Receiver<Outcome>, Busy> {
         let mut pending = self.lock();
+        if pending.stopped {
+            return Err(Busy::Stopping);
+        }
         if pending.waiters.len() >= WAITERS_MAX {
-            return Err(Busy);
+            return Err(Busy::Waiters);
         }
         let (sender, receiver) = oneshot::channel();
         pending.waiters.push(Waiter { wish, by_uid, sender });
@@ -169,10 +181,26 @@ impl Bell {
         self.lock().soon = true;
     }
 
-    /// Ends the reloading; a reload that runs is finished.
+    /// Ends the reloading: one that runs ends at its next step and publishes nothing. Who waits for one
+    /// hears that nothing comes.
     pub fn stop(&self) {
-        self.lock().stopped = true;
+        let mut pending = self.lock();
+        pending.stopped = true;
+        let waiters = std::mem::take(&mut pending.waiters);
+        drop(pending);
+        self.halt.store(true, Ordering::Release);
+        drop(waiters);
         self.rung.notify_all();
+    }
+
+    /// What is true from the moment on at which the reloading is to end: for whoever works long.
+    pub fn halt(&self) -> Arc<AtomicBool> {
+        self.halt.clone()
+    }
+
+    /// Whether the reloading is to end.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.halt.load(Ordering::Acquire)
     }
 
     /// Waits for something to do, at most `poll`, after which looking is the thing to do. Nothing
@@ -262,7 +290,7 @@ mod tests {
         let bell = Bell::default();
         let mut waiting: Vec<_> =
             (0..WAITERS_MAX).map(|_| bell.ask(Wish::RELOAD, None).unwrap()).collect();
-        assert_eq!(bell.ask(Wish::RELOAD, None).unwrap_err(), Busy);
+        assert_eq!(bell.ask(Wish::RELOAD, None).unwrap_err(), Busy::Waiters);
         let call = bell.wait(SHORT).unwrap();
         assert_eq!(call.cause, Cause::Command);
         bell.ask(Wish::RELOAD, None).unwrap();
@@ -308,5 +336,16 @@ mod tests {
         bell.changed(Change::Closed);
         assert!(bell.wait(Duration::from_secs(600)).is_none());
         assert_eq!(bell.pause(600_000), Pause::Stopped);
+        assert!(bell.halt().load(Ordering::Acquire));
+    }
+
+    #[test]
+    fn who_waits_for_a_bell_that_is_stopped_hears_that_nothing_comes() {
+        let bell = Bell::default();
+        let waiting = bell.ask(Wish::RELOAD, None).unwrap();
+        bell.stop();
+        assert!(waiting.blocking_recv().is_err());
+        assert_eq!(bell.ask(Wish::RELOAD, None).unwrap_err(), Busy::Stopping);
+        assert!(bell.hang_up_and_hear().is_err());
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use seawall_model::Now;
@@ -29,6 +29,9 @@ pub const HAND_OVER_LOAD_MS: u64 = 300_000;
 /// Milliseconds for which nobody is let in while the state changes hands; past it the older process
 /// goes on. New connections wait in the kernel meanwhile.
 pub const HAND_OVER_SHUT_MS: u64 = 5_000;
+/// Milliseconds that a snapshot or a ban that is being written has to end before a hand-over is given
+/// up. A reload is not waited for at all.
+pub const HAND_OVER_REST_MS: u64 = 30_000;
 /// Bytes of any message but the state: 128 addresses.
 const MESSAGE_BYTES_MAX: usize = 16 << 10;
 /// Bytes of the state, with the stamp of its moment.
@@ -60,6 +63,9 @@ pub enum HandOverError {
     /// Standard input is no channel.
     #[error("`--take-over` is for a process that a running server starts; send that one SIGUSR2")]
     NoChannel,
+    /// What is remembered does not come to rest.
+    #[error("the state is still being written to the disk; try again")]
+    Busy,
     /// The state cannot be given or taken.
     #[error("the state cannot change hands: {0}")]
     State(String),
@@ -183,7 +189,7 @@ impl Taker {
     /// It does not come: then the older process serves on.
     pub fn ready(&mut self) -> Result<Vec<u8>, HandOverError> {
         self.0.say(READY, &[])?;
-        // The older one may wait for a reload to end first.
+        // The older one may wait for its disk first.
         self.0.hear(STATE, STATE_BYTES_MAX, HAND_OVER_LOAD_MS)
     }
 
@@ -205,14 +211,122 @@ impl Taker {
 /// Whether what is remembered here still counts. While it is [frozen](Estate::freeze) nothing is
 /// changed by hand, no generation is published and no snapshot is written; once it is given away,
 /// never again.
+///
+/// Those who change something do not exclude each other, only a hand-over: a ban is set while a
+/// reload assembles and while a snapshot is written. They come in while somebody waits to freeze it
+/// too, since what they do inside is short; so whoever freezes has a limit on that wait.
 #[derive(Debug, Default)]
-pub(crate) struct Still(Mutex<bool>);
+pub(crate) struct Still {
+    now: Mutex<Standing>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Standing {
+    /// How many change something.
+    inside: usize,
+    frozen: bool,
+    gone: bool,
+}
+
+/// Why nothing may be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Closed {
+    /// All was given away.
+    #[error("a successor serves now; ask again")]
+    Gone,
+    /// It is being given away, for longer than was waited.
+    #[error("a successor is just taking over; ask again")]
+    Frozen,
+}
+
+/// Somebody changes something; until it is dropped nothing is given away.
+#[derive(Debug)]
+pub(crate) struct Changing<'s>(&'s Still);
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        let mut now = self.0.lock();
+        now.inside = now.inside.saturating_sub(1);
+        drop(now);
+        self.0.changed.notify_all();
+    }
+}
+
+/// Nobody changes anything; dropped, all goes on.
+#[derive(Debug)]
+struct Rest<'s>(&'s Still);
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        self.0.lock().frozen = false;
+        self.0.changed.notify_all();
+    }
+}
 
 impl Still {
-    /// Waits until nothing is frozen. `None` where everything was given away.
-    pub(crate) fn enter(&self) -> Option<MutexGuard<'_, bool>> {
-        let gone = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (!*gone).then_some(gone)
+    /// Waits until nothing is frozen, which takes seconds at most.
+    ///
+    /// # Errors
+    /// Everything was given away.
+    pub(crate) fn enter(&self) -> Result<Changing<'_>, Closed> {
+        let frozen = |now: &mut Standing| now.frozen && !now.gone;
+        let waited = self.changed.wait_while(self.lock(), frozen);
+        self.admit(waited.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same, for so long at most.
+    ///
+    /// # Errors
+    /// It is frozen for longer, or everything was given away.
+    pub(crate) fn enter_within(&self, ms: u64) -> Result<Changing<'_>, Closed> {
+        let frozen = |now: &mut Standing| now.frozen && !now.gone;
+        let waited =
+            self.changed.wait_timeout_while(self.lock(), Duration::from_millis(ms), frozen);
+        self.admit(waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    fn admit(&self, mut now: MutexGuard<'_, Standing>) -> Result<Changing<'_>, Closed> {
+        if now.gone {
+            return Err(Closed::Gone);
+        }
+        if now.frozen {
+            return Err(Closed::Frozen);
+        }
+        now.inside = now.inside.saturating_add(1);
+        Ok(Changing(self))
+    }
+
+    /// Whether everything was given away.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.lock().gone
+    }
+
+    /// Waits until nobody changes anything, for so long at most, and lets nobody begin.
+    fn freeze(&self, ms: u64) -> Result<Rest<'_>, HandOverError> {
+        let busy = |now: &mut Standing| (now.inside > 0 || now.frozen) && !now.gone;
+        let waited = self.changed.wait_timeout_while(self.lock(), Duration::from_millis(ms), busy);
+        let mut now = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if now.gone {
+            return Err(HandOverError::Gone);
+        }
+        if now.inside > 0 || now.frozen {
+            return Err(HandOverError::Busy);
+        }
+        now.frozen = true;
+        Ok(Rest(self))
+    }
+
+    /// Gives all away at once.
+    #[cfg(test)]
+    pub(crate) fn give_away(&self) {
+        self.lock().gone = true;
+        self.changed.notify_all();
+    }
+
+    /// What it holds is valid at every moment, so a panic elsewhere changes nothing.
+    fn lock(&self) -> MutexGuard<'_, Standing> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -246,7 +360,7 @@ impl std::fmt::Debug for Estate {
 #[derive(Debug)]
 pub struct Frozen<'e> {
     estate: &'e Estate,
-    gone: MutexGuard<'e, bool>,
+    rest: Rest<'e>,
 }
 
 impl Estate {
@@ -259,14 +373,18 @@ impl Estate {
         *self.last.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgraded.clone());
     }
 
-    /// Waits for what is being changed or written, and lets nothing begin. `None` where it was given
-    /// away before.
-    #[must_use]
-    pub fn freeze(&self) -> Option<Frozen<'_>> {
-        let gone = self.still.enter()?;
-        // The successor reads the history from the disk.
+    /// Waits for what is being changed or written, and lets nothing begin. A reload that is under way
+    /// is not waited for: it publishes nothing from here on, and the successor reads what it read.
+    ///
+    /// # Errors
+    /// Something is being written for longer than [`HAND_OVER_REST_MS`], or all was given away before.
+    pub fn freeze(&self) -> Result<Frozen<'_>, HandOverError> {
+        // The successor reads the history from the disk. Most of that wait is over before anybody who
+        // wants to change something is made to wait too.
+        self.settle.wait(HAND_OVER_REST_MS);
+        let rest = self.still.freeze(HAND_OVER_REST_MS)?;
         self.settle.wait(HAND_OVER_SHUT_MS);
-        Some(Frozen { estate: self, gone })
+        Ok(Frozen { estate: self, rest })
     }
 }
 
@@ -281,8 +399,8 @@ impl Frozen<'_> {
     }
 
     /// The successor serves: nothing that is remembered here is written from now on.
-    pub fn give_away(mut self) {
-        *self.gone = true;
+    pub fn give_away(self) {
+        self.rest.0.lock().gone = true;
     }
 }
 
@@ -328,15 +446,41 @@ mod tests {
     #[test]
     fn nothing_is_changed_while_it_is_still_nor_after_it_is_gone() {
         let still = Arc::new(Still::default());
-        let held = still.enter().unwrap();
+        let rest = still.freeze(0).unwrap();
+        assert_eq!(still.enter_within(1).unwrap_err(), Closed::Frozen);
+        assert!(
+            matches!(still.freeze(1), Err(HandOverError::Busy)),
+            "two do not hand over at once"
+        );
         let changing = thread::spawn({
             let still = still.clone();
-            move || still.enter().is_some()
+            move || still.enter().is_ok()
         });
         assert!(!changing.is_finished());
-        drop(held);
+        drop(rest);
         assert!(changing.join().unwrap(), "after an attempt that failed all goes on");
-        *still.enter().unwrap() = true;
-        assert!(still.enter().is_none());
+        let rest = still.freeze(0).unwrap();
+        let waiting = thread::spawn({
+            let still = still.clone();
+            move || still.enter().map(drop)
+        });
+        still.lock().gone = true;
+        drop(rest);
+        assert_eq!(waiting.join().unwrap(), Err(Closed::Gone));
+        assert_eq!(still.enter_within(0).unwrap_err(), Closed::Gone);
+        assert!(matches!(still.freeze(0), Err(HandOverError::Gone)));
+    }
+
+    #[test]
+    fn those_who_change_something_wait_for_nobody_and_a_hand_over_waits_for_them() {
+        let still = Still::default();
+        let (first, second) = (still.enter_within(0).unwrap(), still.enter_within(0).unwrap());
+        assert!(matches!(still.freeze(0), Err(HandOverError::Busy)));
+        drop(first);
+        assert!(matches!(still.freeze(0), Err(HandOverError::Busy)));
+        let third = still.enter_within(0).unwrap();
+        drop((second, third));
+        assert!(still.freeze(0).is_ok());
+        assert!(still.enter_within(0).is_ok(), "dropped, all goes on");
     }
 }

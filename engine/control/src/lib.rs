@@ -10,6 +10,7 @@ mod client;
 mod clock;
 mod config;
 mod disk;
+mod ending;
 mod foundry;
 mod hand_over;
 mod history;
@@ -33,8 +34,8 @@ mod totals;
 mod watch;
 
 pub use admin::{
-    ADMIN_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_MS, ADMIN_LAST_MS, ADMIN_TOTAL_MS,
-    ReloadOrder, RollbackOrder,
+    ADMIN_ASIDE_MS, ADMIN_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_MS, ADMIN_LAST_MS,
+    ADMIN_TOTAL_MS, ReloadOrder, RollbackOrder,
 };
 pub use bans::{BAN_MS_MAX, BANS_LISTED_MAX, BY_HAND, BanDone, BanLine, BanList, BanOrder};
 pub use bell::{
@@ -59,7 +60,8 @@ pub use foundry::{
     COMPILE_QUEUE_MAX, COMPILE_WAIT_MS, Foundry, Helper, RESULTS_MAX, compile_confined,
 };
 pub use hand_over::{
-    Estate, Frozen, Giver, HAND_OVER_LOAD_MS, HAND_OVER_SHUT_MS, HandOverError, Socket, Taker,
+    Estate, Frozen, Giver, HAND_OVER_LOAD_MS, HAND_OVER_REST_MS, HAND_OVER_SHUT_MS, HandOverError,
+    Socket, Taker,
 };
 pub use history::{Aside, HISTORY_BYTES_MAX, PastLine, past_sources};
 pub use level_desk::{LEVEL_HELD_MS_MAX, LevelDone, LevelOrder};
@@ -68,7 +70,7 @@ pub use memory::MemoryWatch;
 pub use metrics::{EdgeMetric, FAMILIES, Family, Kind, METRICS_BYTES_MAX, edge_name};
 pub use outcome::{Cause, Complaint, FileMark, Lifted, Outcome, Refusal, Tests, Upgraded};
 pub use persist::{DAMAGED_FILES_MAX, Keeper, SNAPSHOT_EVERY_MS, SNAPSHOT_TIME_PARTS};
-pub use plane::{ControlError, ControlPlane, First, Outside, Upgrade, random_seed};
+pub use plane::{ControlError, ControlPlane, First, Outside, STOP_MS, Upgrade, random_seed};
 pub use reload::{AGAIN_MS, DOUBT_MS, POLL_MS, READS_MAX};
 pub use seawall_sys::{is_ours_alone, keep_to_ourselves, raise_open_files};
 pub use socket::SocketError;

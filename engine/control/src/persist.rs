@@ -20,8 +20,7 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use aside::DAMAGED_FILES_MAX;
@@ -36,6 +35,7 @@ use serde_json::{Value, json};
 use stamp::Stamp;
 
 use crate::disk::{self, DiskError};
+use crate::ending::Ending;
 use crate::hand_over::Still;
 use crate::plane::random_bytes;
 
@@ -195,9 +195,9 @@ impl Keeper {
         let run = move || {
             let mut wait_ms = SNAPSHOT_EVERY_MS;
             loop {
-                let is_last = stopped.came_within(wait_ms);
+                let is_last = stopped.wanted_within(wait_ms) == Wanted::Last;
                 // The successor's snapshots are newer.
-                let Some(_changing) = still.enter() else { return };
+                let Ok(_changing) = still.enter() else { return };
                 let took_ms = writer.look(&handle.load().state);
                 if is_last {
                     return;
@@ -205,8 +205,8 @@ impl Keeper {
                 wait_ms = SNAPSHOT_EVERY_MS.max(took_ms.saturating_mul(SNAPSHOT_TIME_PARTS));
             }
         };
-        let thread = std::thread::Builder::new().name("seawall-snapshot".into()).spawn(run)?;
-        Ok(Keeping { thread: Some(thread), stop, ledger, now })
+        let thread = Ending::of("seawall-snapshot", run)?;
+        Ok(Keeping { thread, stop, ledger, now })
     }
 }
 
@@ -307,31 +307,54 @@ impl Ledger {
     }
 }
 
-/// Tells the writer to end.
+/// Tells the writer what is wanted of it.
 #[derive(Debug, Default)]
 struct Stop {
-    stopped: Mutex<bool>,
+    wanted: Mutex<Wanted>,
     changed: Condvar,
 }
 
+/// What a writer is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Wanted {
+    /// What it does by itself.
+    #[default]
+    Nothing,
+    /// A snapshot now.
+    One,
+    /// The last, and then to end.
+    Last,
+}
+
 impl Stop {
-    fn now(&self) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    fn want(&self, what: Wanted) {
+        let mut wanted = self.lock();
+        *wanted = what.max(*wanted);
+        drop(wanted);
         self.changed.notify_all();
     }
 
-    /// Waits for so long at most, and says whether the end came.
-    fn came_within(&self, ms: u64) -> bool {
-        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        let going_on = |stopped: &mut bool| !*stopped;
-        let waited = self.changed.wait_timeout_while(stopped, Duration::from_millis(ms), going_on);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+    /// Waits for so long at most, and says what is wanted.
+    fn wanted_within(&self, ms: u64) -> Wanted {
+        let going_on = |wanted: &mut Wanted| *wanted == Wanted::Nothing;
+        let pause = Duration::from_millis(ms);
+        let waited = self.changed.wait_timeout_while(self.lock(), pause, going_on);
+        let mut wanted = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let is = *wanted;
+        if is == Wanted::One {
+            *wanted = Wanted::Nothing;
+        }
+        is
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The thread that writes; dropped, it writes once more and ends.
+/// The thread that writes; told to end, it writes once more before.
 pub(crate) struct Keeping {
-    thread: Option<JoinHandle<()>>,
+    thread: Ending,
     stop: Arc<Stop>,
     ledger: Arc<Ledger>,
     now: Now,
@@ -344,6 +367,17 @@ impl std::fmt::Debug for Keeping {
 }
 
 impl Keeping {
+    /// Has a snapshot written now, and waits for nothing.
+    pub(crate) fn at_once(&self) {
+        self.stop.want(Wanted::One);
+    }
+
+    /// Has the last snapshot written, and waits for it for so long at most. Says whether it was.
+    pub(crate) fn end(self, ms: u64) -> bool {
+        self.stop.want(Wanted::Last);
+        self.thread.within(ms)
+    }
+
     /// Says how it goes, for as long as anybody asks.
     pub(crate) fn status(&self) -> impl Fn() -> Value + Send + Sync + use<> {
         let (ledger, now) = (self.ledger.clone(), self.now.clone());
@@ -357,16 +391,6 @@ impl Keeping {
                 "left_out": report.left_out,
                 "last_error": report.error,
             })
-        }
-    }
-}
-
-impl Drop for Keeping {
-    fn drop(&mut self) {
-        self.stop.now();
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing left to write.
-            let _ended = thread.join();
         }
     }
 }

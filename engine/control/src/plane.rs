@@ -7,7 +7,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use seawall_model::{Generation, Now, Tick};
@@ -22,6 +21,7 @@ use crate::board::{Board, Past, Posted};
 use crate::carried::Carried;
 use crate::clock::rfc3339;
 use crate::config::Config;
+use crate::ending::Ending;
 use crate::hand_over::{Estate, HandOverError, Still};
 use crate::history::{Archive, Aside, Blob, HistoryDesk, Index};
 use crate::level_desk::LevelDesk;
@@ -41,6 +41,9 @@ use crate::watch::Watch;
 
 /// Milliseconds between two beats of the admin thread.
 const BEAT_MS: u64 = 250;
+/// Milliseconds that a reload, and the answers of the admin socket, have to end by themselves when the
+/// process stops.
+pub const STOP_MS: u64 = 600;
 
 /// The first generation, before anything serves.
 pub struct First {
@@ -255,8 +258,8 @@ pub enum ControlError {
 #[derive(Debug)]
 pub struct ControlPlane {
     bell: Arc<Bell>,
-    reloading: Option<JoinHandle<()>>,
-    admin: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    reloading: Option<Ending>,
+    admin: Option<(oneshot::Sender<()>, Ending)>,
     keeping: Option<Keeping>,
     _ticker: Arc<Ticker>,
     _levels: Ticker,
@@ -341,8 +344,9 @@ impl ControlPlane {
             watch: watch.clone(),
             restless: Vec::new(),
         };
-        let reloader = Reloader::new(forge, bell.clone(), board, now, (digest, aside));
-        let reloading = Some(reload(reloader, watch, bell.clone(), estate.still.clone())?);
+        let (both, still) = ((bell.clone(), board), estate.still.clone());
+        let reloader = Reloader::new(forge, both, still, now, (digest, aside));
+        let reloading = Some(reload(reloader, watch, bell.clone())?);
         Ok(Self {
             bell,
             reloading,
@@ -354,6 +358,15 @@ impl ControlPlane {
             file,
             beats,
         })
+    }
+
+    /// The end is near: a snapshot is written now, and whatever reloads ends at its next step. Waits for
+    /// neither.
+    pub fn stopping(&self) {
+        if let Some(keeping) = &self.keeping {
+            keeping.at_once();
+        }
+        self.bell.stop();
     }
 
     /// What a successor inherits.
@@ -391,19 +404,40 @@ impl ControlPlane {
     }
 }
 
-impl Drop for ControlPlane {
-    fn drop(&mut self) {
-        self.bell.stop();
-        // A thread that panicked has nothing left to end.
-        if let Some(thread) = self.reloading.take() {
-            let _ended = thread.join();
-        }
-        if let Some((stop, thread)) = self.admin.take() {
+impl ControlPlane {
+    /// Ends within `ms`, whatever runs: who reloads may be in the middle of what takes long, and who
+    /// writes may wait for a disk. What does not end is left where it is, for the end of the process.
+    pub fn end(mut self, ms: u64) {
+        self.end_within(ms);
+    }
+
+    fn end_within(&mut self, ms: u64) {
+        self.stopping();
+        let admin = self.admin.take().map(|(stop, ending)| {
             drop(stop);
-            let _ended = thread.join();
+            ending
+        });
+        // What was published is written first; a reload that ends takes the writer along.
+        if self.reloading.is_some() {
+            self.estate.settle.wait(ms / 4);
+        }
+        for (what, ending) in [("the reload under way", self.reloading.take()), ("answers", admin)]
+        {
+            if ending.is_some_and(|ending| !ending.within(STOP_MS.min(ms / 4))) {
+                log::warn!("{what} did not end in time and is left");
+            }
         }
         // Last, when nothing is published any more.
-        drop(self.keeping.take());
+        if self.keeping.take().is_some_and(|keeping| !keeping.end(ms / 4)) {
+            log::error!("the last snapshot is not on the disk in time and is left");
+        }
+    }
+}
+
+/// The same where nobody says how long that may take.
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        self.end_within(STOP_MS.saturating_mul(4));
     }
 }
 
@@ -411,14 +445,11 @@ fn reload(
     reloader: Reloader<PolicyForge>,
     watch: Arc<Mutex<Watch>>,
     bell: Arc<Bell>,
-    still: Arc<Still>,
-) -> io::Result<JoinHandle<()>> {
+) -> io::Result<Ending> {
     bell.changed(crate::bell::Change::Closed);
     let poll = Duration::from_millis(POLL_MS);
     let before = move || watch.lock().unwrap_or_else(PoisonError::into_inner).renew();
-    std::thread::Builder::new()
-        .name("seawall-reload".into())
-        .spawn(move || reloader.run(poll, &still, before))
+    Ending::of("seawall-reload", move || reloader.run(poll, before))
 }
 
 /// The folder of a root policy.
@@ -465,8 +496,12 @@ fn serve_admin(
     listener: std::os::unix::net::UnixListener,
     desk: admin::Desk,
     beats: Arc<AtomicU64>,
-) -> io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+) -> io::Result<(oneshot::Sender<()>, Ending)> {
+    // As many as ask at a time may wait for a disk, and nobody else for them.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(admin::ADMIN_CONNECTIONS_MAX)
+        .build()?;
     let (stop, stopped) = oneshot::channel();
     let serve = async move {
         let listener = tokio::net::UnixListener::from_std(listener)?;
@@ -478,12 +513,14 @@ fn serve_admin(
         });
         admin::serve(listener, desk, stopped).await
     };
-    let thread = std::thread::Builder::new().name("seawall-admin".into()).spawn(move || {
+    let ending = Ending::of("seawall-admin", move || {
         if let Err(error) = runtime.block_on(serve) {
             log::error!("the admin socket no longer answers: {error}");
         }
+        // What still waits for a disk is not waited for.
+        runtime.shutdown_background();
     })?;
-    Ok((stop, thread))
+    Ok((stop, ending))
 }
 
 /// Most readings in a row where each comes by folders that were not watched.

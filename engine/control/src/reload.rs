@@ -21,7 +21,7 @@ use crate::bell::{Bell, Call, Pause, Waiter, Wish};
 use crate::board::{Board, Past, Posted};
 use crate::carried::Carried;
 use crate::clock::rfc3339;
-use crate::hand_over::Still;
+use crate::hand_over::{Closed, Still};
 use crate::history::Aside;
 use crate::outcome::{Cause, Complaint, FileMark, Lifted, Outcome, Refusal, Tests};
 use crate::shelf::hexadecimal;
@@ -129,6 +129,8 @@ pub(crate) struct Reloader<F: Forge> {
     refused: Option<([u8; 32], Refusal)>,
     /// What a rollback left on the disk, which is not taken again by itself.
     aside: Option<Aside>,
+    /// Entered to change what is in force, and only for that: whatever takes long is done outside.
+    still: Arc<Still>,
 }
 
 /// How one attempt ended.
@@ -160,20 +162,24 @@ impl<F: Forge> Reloader<F> {
     /// the disk may be `aside`.
     pub(crate) fn new(
         forge: F,
-        bell: Arc<Bell>,
-        board: Arc<Board>,
+        (bell, board): (Arc<Bell>, Arc<Board>),
+        still: Arc<Still>,
         now: Now,
         (running, aside): ([u8; 32], Option<Aside>),
     ) -> Self {
-        Self { forge, bell, board, now, running, refused: None, aside }
+        Self { forge, bell, board, now, running, refused: None, aside, still }
     }
 
     /// Reloads when asked and looks every `poll`, until the bell is stopped. `before` runs ahead
     /// of each reload; where all was given away to a successor, whoever asks is told so.
-    pub(crate) fn run(mut self, poll: Duration, still: &Still, mut before: impl FnMut()) {
+    pub(crate) fn run(mut self, poll: Duration, mut before: impl FnMut()) {
         while let Some(call) = self.bell.wait(poll) {
             let call = self.bell.settle(call, &self.now);
-            let Some(_changing) = still.enter() else { continue };
+            if self.still.is_gone() {
+                let gone = self.refuse_with(&Closed::Gone.to_string());
+                call.waiters.into_iter().for_each(|waiter| waiter.answer(gone.clone()));
+                continue;
+            }
             before();
             self.serve(call);
         }
@@ -207,6 +213,7 @@ impl<F: Forge> Reloader<F> {
 
     fn lift_with(&mut self, mut outcome: Outcome, lift: &Lift) -> Outcome {
         if let Outcome::Published { lifted, .. } | Outcome::Unchanged { lifted, .. } = &mut outcome
+            && let Ok(_changing) = self.still.enter()
         {
             let ended = self.forge.lift(lift);
             log::info!("ended {} bans and {} holds", ended.bans, ended.holds);
@@ -240,6 +247,9 @@ impl<F: Forge> Reloader<F> {
     fn attempt(&mut self, occasion: Occasion, patience: Patience) -> Attempt {
         let cause = occasion.cause;
         let Ok(mut draft) = self.forge.gather(patience) else { return Attempt::Unsettled };
+        if self.bell.is_stopped() {
+            return Attempt::Stale(self.unchanged());
+        }
         if let Some(known) = self.known(&draft, cause) {
             return known;
         }
@@ -255,10 +265,7 @@ impl<F: Forge> Reloader<F> {
             return known;
         }
         match self.assemble(&draft) {
-            Ok(ready) => {
-                self.put_aside(None);
-                Attempt::Done(self.publish((ready, &draft), occasion, digests))
-            }
+            Ok(ready) => Attempt::Done(self.publish((ready, &draft), occasion, digests, None)),
             Err(refusal) => {
                 if cause == Cause::Change
                     && (self.bell.pause(DOUBT_MS) == Pause::Stopped
@@ -314,18 +321,34 @@ impl<F: Forge> Reloader<F> {
 
     /// A panic while building is our fault and must not end the reloading for good.
     fn assemble(&mut self, draft: &F::Draft) -> Result<F::Ready, Refusal> {
+        if self.bell.is_stopped() {
+            return Err(own_refusal("the server is stopping"));
+        }
         let forge = &mut self.forge;
         catch_unwind(AssertUnwindSafe(|| forge.assemble(draft))).unwrap_or_else(|_| {
             Err(own_refusal("building this policy failed inside Seawall; please report it"))
         })
     }
 
+    /// Puts in force what was assembled, unless that was too long ago: this process may have handed
+    /// over since, or be about to end. What is `aside` from here on lies on the disk and is not in
+    /// force.
     fn publish(
         &mut self,
         (ready, draft): (F::Ready, &F::Draft),
         occasion: Occasion,
         digests: Digests,
+        aside: Option<Aside>,
     ) -> Outcome {
+        let still = self.still.clone();
+        let _changing = match still.enter() {
+            Ok(changing) => changing,
+            Err(closed) => return self.refuse_with(&closed.to_string()),
+        };
+        if self.bell.is_stopped() {
+            return self.refuse_with("the server is stopping");
+        }
+        self.put_aside(aside);
         let Published { generation, carried, warnings, tests, root, files } =
             self.forge.publish(ready, draft);
         self.running = digests.running;

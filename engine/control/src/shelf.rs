@@ -10,7 +10,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use seawall_model::{Now, Tick};
 use seawall_ruleset::{KeptList, LIST_BYTES_MAX, RuleSet, Sources};
@@ -145,8 +145,9 @@ impl Shelf {
 
     /// Puts away what was published. What cannot be written is told, and tried again next time.
     pub(crate) fn put_away(&self, stock: &Stock) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::take(&mut *known);
+        // Not locked while it is written: whoever asks for the status does not wait for the disk.
+        let before = self.known().clone();
+        let mut known = BTreeMap::new();
         for good in &stock.lists {
             let place = self.place(&good.name, &good.path);
             let mut mark = self.mark(good, &place, before.get(&place));
@@ -164,11 +165,16 @@ impl Shelf {
         if stock.whole && stock.lists.iter().all(|good| good.bytes.is_some()) {
             self.clear(&known);
         }
+        *self.known() = known;
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How old a list is, and whether a copy serves.
     pub(crate) fn age(&self, name: &str, path: &str) -> Option<ListAge> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known();
         let known = known.get(&self.place(name, path))?;
         let from = match (known.from_file, known.digest == [0; 32]) {
             (true, _) => ListOrigin::File,

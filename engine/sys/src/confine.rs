@@ -8,7 +8,8 @@ use std::path::Path;
 /// What the process may use from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Confinement {
-    /// Seconds of processor time, from the start of the process. One more and it is killed.
+    /// Seconds of processor time, from the start of the process. After them it is sent SIGXCPU, which
+    /// ends it and says why; a second later it is killed.
     pub cpu_s: u64,
     /// Bytes of address space.
     pub address_space_bytes: u64,
@@ -24,7 +25,8 @@ pub struct Confinement {
 pub fn confine(to: Confinement) -> io::Result<()> {
     process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let exactly = |value| Rlimit { current: Some(value), maximum: Some(value) };
-    process::setrlimit(Resource::Cpu, exactly(to.cpu_s))?;
+    let killed = Some(to.cpu_s.saturating_add(1));
+    process::setrlimit(Resource::Cpu, Rlimit { current: Some(to.cpu_s), maximum: killed })?;
     process::setrlimit(Resource::As, exactly(to.address_space_bytes))?;
     process::setrlimit(Resource::Core, exactly(0))?;
     process::setrlimit(Resource::Fsize, exactly(0))?;

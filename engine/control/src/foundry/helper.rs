@@ -30,6 +30,9 @@ pub const COMPILE_NICENESS: i32 = 10;
 /// Bytes of what the process says of a component that cannot be compiled.
 const MESSAGE_BYTES_MAX: u64 = 4 << 10;
 
+/// What the process says where it is given no more memory, before it aborts.
+const OUT_OF_MEMORY: &str = "memory allocation of";
+
 /// How much address space the allocator takes at a time, by the name of its setting; what it would
 /// take at once otherwise, a gibibyte, is as much as the limit.
 const ARENA: &str = "MIMALLOC_ARENA_RESERVE";
@@ -115,6 +118,14 @@ fn ours(error: impl Display) -> LoadError {
     LoadError::Engine(format!("the process that compiles rules: {error}"))
 }
 
+/// Whether it was the limits that ended it: the processor's by SIGXCPU, the memory's by the allocator
+/// that says so and aborts. Any other signal came from elsewhere, as where the machine has no memory
+/// left, and says nothing of the component.
+fn is_too_dear(status: ExitStatus, said: &str) -> bool {
+    let signal = status.signal();
+    signal == Some(libc::SIGXCPU) || (signal == Some(libc::SIGABRT) && said.contains(OUT_OF_MEMORY))
+}
+
 fn outcome(
     status: ExitStatus,
     code: Vec<u8>,
@@ -124,14 +135,14 @@ fn outcome(
     if status.success() {
         return Ok(code);
     }
-    if status.signal().is_some() {
+    let said = String::from_utf8_lossy(said).trim().to_owned();
+    if is_too_dear(status, &said) {
         let mib = limits.address_space_bytes >> 20;
         return Err(LoadError::TooDear(format!(
             "{} s of processor time or {mib} MiB of memory",
             limits.cpu_s
         )));
     }
-    let said = String::from_utf8_lossy(said).trim().to_owned();
     match status.code() {
         Some(1) if !said.is_empty() => Err(LoadError::Told(said)),
         _ => Err(ours(format!("{status} {said}").trim())),
@@ -178,9 +189,14 @@ mod tests {
     fn its_end_is_told_by_its_cause() {
         let told = compiled_by("cat >/dev/null; echo it is bad >&2; exit 1", 3).unwrap_err();
         assert_eq!(told, LoadError::Told("it is bad".into()));
-        let killed = compiled_by("kill -KILL $$", 3).unwrap_err();
-        assert!(killed.to_string().contains("10 s of processor time or 1024 MiB"), "{killed}");
-        for script in ["exit 70", "exit 1"] {
+        for script in
+            ["kill -XCPU $$", "echo memory allocation of 9 bytes failed >&2; kill -ABRT $$"]
+        {
+            let dear = compiled_by(script, 3).unwrap_err();
+            assert!(dear.to_string().contains("10 s of processor time or 1024 MiB"), "{dear}");
+        }
+        // Killed from outside, as by a machine without memory: that says nothing of the component.
+        for script in ["exit 70", "exit 1", "kill -KILL $$", "kill -TERM $$", "kill -ABRT $$"] {
             let ours = compiled_by(script, 3).unwrap_err();
             assert!(matches!(ours, LoadError::Engine(_)), "{script}: {ours}");
         }

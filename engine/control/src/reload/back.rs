@@ -66,10 +66,9 @@ impl<F: Forge> Reloader<F> {
             }
         };
         let other = on_disk.filter(|content| *content != digests.content);
-        self.put_aside(
-            other.map(|content| Aside { content: hexadecimal(&content), serves: past.generation }),
-        );
-        self.publish((ready, &draft), occasion, digests)
+        let aside =
+            other.map(|content| Aside { content: hexadecimal(&content), serves: past.generation });
+        self.publish((ready, &draft), occasion, digests, aside)
     }
 
     /// What the files on the disk hold at the moment, as far as they come to rest.

@@ -3,9 +3,11 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::bell::{Change, DEBOUNCE_MS, SETTLE_MS_MAX};
@@ -17,8 +19,10 @@ use crate::watch::Watch;
 /// Far beyond what a reload takes; a test that waits this long has failed.
 const LONG_MS: u64 = 20_000;
 
-/// A file is good where it ends in `end`, and panics the forge where it says so.
+/// A file is good where it ends in `end`, and panics the forge where it says so. One that begins with
+/// `hold` takes as long as nobody lets it go.
 struct Toy {
+    hold: mpsc::Receiver<()>,
     file: PathBuf,
     generation: u64,
     published: Arc<Mutex<Vec<String>>>,
@@ -56,6 +60,10 @@ impl Forge for Toy {
     fn assemble(&mut self, draft: &String) -> Result<String, Refusal> {
         self.assembled.fetch_add(1, Ordering::Relaxed);
         assert!(draft != "panic", "asked to");
+        if draft.starts_with("hold") {
+            // Gone where the test is.
+            let _let_go = self.hold.recv();
+        }
         if draft.ends_with("end") { Ok(draft.clone()) } else { Err(own_refusal(draft)) }
     }
 
@@ -90,6 +98,8 @@ struct Bench {
     board: Arc<Board>,
     published: Arc<Mutex<Vec<String>>>,
     assembled: Arc<AtomicU64>,
+    still: Arc<Still>,
+    let_go: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -107,7 +117,9 @@ impl Bench {
         let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
         let published = Arc::new(Mutex::new(Vec::new()));
         let assembled = Arc::new(AtomicU64::new(0));
+        let (let_go, hold) = mpsc::channel();
         let toy = Toy {
+            hold,
             file: root.join("a"),
             generation: 1,
             published: published.clone(),
@@ -120,12 +132,14 @@ impl Bench {
             ..Past::test(1, Cause::Start)
         });
         let first = (running, None);
-        let reloader = Reloader::new(toy, bell.clone(), board.clone(), clock(), first);
+        let still = Arc::new(Still::default());
+        let both = (bell.clone(), board.clone());
+        let reloader = Reloader::new(toy, both, still.clone(), clock(), first);
         let mut watch = Watch::new(&root, bell.clone());
         let poll = Duration::from_millis(POLL_MS);
-        let thread =
-            std::thread::spawn(move || reloader.run(poll, &Still::default(), || watch.renew()));
-        Self { dir, bell, board, published, assembled, thread: Some(thread) }
+        let thread = std::thread::spawn(move || reloader.run(poll, || watch.renew()));
+        let (let_go, thread) = (Some(let_go), Some(thread));
+        Self { dir, bell, board, published, assembled, still, let_go, thread }
     }
 
     fn file(&self) -> PathBuf {
@@ -155,6 +169,21 @@ impl Bench {
         self.bell.ask(wish, Some(1_000)).unwrap().blocking_recv().unwrap()
     }
 
+    /// Has a reload assemble something that takes as long as nobody lets it go.
+    fn hold(&self) -> oneshot::Receiver<Outcome> {
+        let before = self.assembled.load(Ordering::Relaxed);
+        rename_save(&self.file(), "hold end");
+        let waiting = self.bell.ask(Wish::RELOAD, None).unwrap();
+        while self.assembled.load(Ordering::Relaxed) == before {
+            std::thread::yield_now();
+        }
+        waiting
+    }
+
+    fn let_go(&self) {
+        self.let_go.as_ref().unwrap().send(()).unwrap();
+    }
+
     fn published(&self) -> Vec<String> {
         self.published.lock().unwrap().clone()
     }
@@ -163,6 +192,7 @@ impl Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         self.bell.stop();
+        drop(self.let_go.take());
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }
@@ -342,8 +372,8 @@ impl Forge for Restless {
 #[test]
 fn files_that_never_rest_are_refused_in_the_end() {
     let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
-    let mut reloader =
-        Reloader::new(Restless(0), bell.clone(), board.clone(), clock(), ([0; 32], None));
+    let both = (bell.clone(), board.clone());
+    let mut reloader = Reloader::new(Restless(0), both, Arc::default(), clock(), ([0; 32], None));
     bell.changed(Change::Closed);
     let call = bell.wait(Duration::from_millis(1)).unwrap();
     assert!(matches!(reloader.reload(call.cause, None), Outcome::Refused { generation: 4, .. }));
@@ -435,4 +465,40 @@ fn a_refused_save_can_be_gone_back_from_and_stays_refused() {
     assert!(matches!(bench.wish(Wish::RELOAD), Outcome::Refused { .. }));
     fs::write(bench.file(), "good end").unwrap();
     bench.until("the mended file", |p| newest(p, "good end") && p.last_error.is_none());
+}
+
+#[test]
+fn nobody_who_changes_something_waits_for_a_reload() {
+    let bench = Bench::new();
+    let waiting = bench.hold();
+    // A ban, a level and a snapshot, at once.
+    let _changing = [(); 3].map(|()| bench.still.enter_within(0).unwrap());
+    bench.let_go();
+    assert!(matches!(waiting.blocking_recv().unwrap(), Outcome::Published { generation: 2, .. }));
+}
+
+#[test]
+fn a_hand_over_waits_for_no_reload_and_it_publishes_nothing_after() {
+    let bench = Bench::new();
+    let waiting = bench.hold();
+    bench.still.give_away();
+    bench.let_go();
+    let refused = |outcome| match outcome {
+        Outcome::Refused { generation: 1, refusal } => refusal.complaints[0].message.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(refused(waiting.blocking_recv().unwrap()).contains("a successor serves now"));
+    assert!(refused(bench.ask()).contains("a successor serves now"), "nothing is even assembled");
+    assert_eq!(bench.assembled.load(Ordering::Relaxed), 1);
+    assert!(bench.published().is_empty());
+}
+
+#[test]
+fn a_reload_that_is_stopped_publishes_nothing() {
+    let bench = Bench::new();
+    let waiting = bench.hold();
+    bench.bell.stop();
+    bench.let_go();
+    assert!(!matches!(waiting.blocking_recv(), Ok(Outcome::Published { .. })));
+    assert!(bench.published().is_empty());
 }

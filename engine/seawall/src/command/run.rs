@@ -20,6 +20,7 @@ use seawall_proxy::{
 use seawall_state::{RECORDS_MAX, Ring, StateLimits};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::ConfigFile;
 use super::files::fit;
@@ -33,6 +34,10 @@ use crate::policy::{self, Host};
 /// Milliseconds that requests in flight have to end after SIGTERM: DESIGN's 15 s with a second
 /// left to stop everything else.
 const DRAIN_MS: u64 = 14_000;
+/// Milliseconds from SIGTERM to the end of the process, whatever runs.
+const STOP_TOTAL_MS: u64 = 14_900;
+/// The least of these for the control plane: where a successor serves it has nothing to write.
+const STOP_LEAST_MS: u64 = 800;
 /// Milliseconds that the connections of a process have to end by themselves once its successor
 /// serves: an idle one ends in seconds, and what is cut after ten minutes is a download or a
 /// WebSocket that would otherwise hold a second process in memory for an hour.
@@ -509,9 +514,14 @@ async fn end(
 ) -> Exit {
     let Started { control, running, certificates } = started;
     let (done, mut drained) = oneshot::channel();
+    // Before anybody is waited for: what ends us may not wait for us.
+    control.stopping();
+    let began = Instant::now();
     let draining = move || {
         let ended = how(running);
-        drop((control, certificates));
+        drop(certificates);
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        control.end(STOP_TOTAL_MS.saturating_sub(took_ms).max(STOP_LEAST_MS));
         // Told twice, nobody waits any more.
         let _unheard = done.send(ended);
     };

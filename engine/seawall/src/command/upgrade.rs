@@ -98,7 +98,7 @@ fn start() -> std::io::Result<(Child, Giver)> {
 fn give(giver: &mut Giver, door: &Door, estate: &Estate) -> Result<u64, HandOverError> {
     let sockets = door.sockets().into_iter().map(|at| (at.address, at.socket));
     giver.prepare(&sockets.collect::<Vec<_>>())?;
-    let frozen = estate.freeze().ok_or(HandOverError::Gone)?;
+    let frozen = estate.freeze()?;
     let watch = Stopwatch::start();
     door.shut();
     giver.give(&frozen.state()?)?;
