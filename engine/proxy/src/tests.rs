@@ -426,7 +426,8 @@ async fn what_nobody_admitted_is_refused_by_the_hooks_too() {
     let NextHead::Complete(len) = stream.next_head().await else { panic!("a whole head") };
     stream.begin(len, Framing::Length(0));
 
-    let proxy = Arc::new(http_proxy(&Arc::default(), Service { edge: Arc::clone(&edge) }));
+    let pool = Arc::new(crate::link::pool::Pool::new(0, 0));
+    let proxy = Arc::new(http_proxy(&Arc::default(), Service { edge: Arc::clone(&edge), pool }));
     let session = ServerSession::new_http1(Box::new(stream));
     let (_stop, stop) = tokio::sync::watch::channel(false);
     let read = async {
