@@ -328,12 +328,16 @@ fn an_origin_that_is_down_or_hangs_is_told_in_time() {
 fn an_origin_with_enough_to_do_gets_no_more() {
     let world = World::with(EdgeLimits { origin_inflight_max: 1, ..EdgeLimits::default() });
     let mut first = world.connect();
-    first.write_all(get("/hang").as_bytes()).unwrap();
+    first.write_all(get("/wait").as_bytes()).unwrap();
     wait_until(|| !world.origin.paths().is_empty());
     let answer = world.ask(last("/"));
     assert_eq!(statuses(&answer), ["503"], "{answer}");
     assert!(answer.contains("Retry-After: 1\r\n"), "{answer}");
+    // Its client has gone, and it is at work all the same.
     drop(first);
+    wait_until(|| world.running.counters().given_up == 1);
+    assert_eq!(statuses(&world.ask(last("/"))), ["503"]);
+    world.origin.release();
     wait_until(|| world.running.counters().in_flight == 0);
     assert_eq!(statuses(&world.ask(last("/"))), ["200"]);
 }
