@@ -11,6 +11,7 @@
 )]
 
 /// Whom a ban refuses, and where.
+mod answers;
 mod bans;
 /// Header blocks that are large once they are unpacked.
 mod bombs;
@@ -30,11 +31,12 @@ mod edge;
 mod escapes;
 /// Policies that nobody would write.
 mod extremes;
+/// Hops in front of us: whom they speak for, and who is believed.
+mod given_up;
 /// HTTP/2, and what may not be done with it.
 mod h2;
 /// What was in force, what differs, and the way back.
 mod history;
-/// Hops in front of us: whom they speak for, and who is believed.
 mod hops;
 /// What is strange in a request, each with what the origin saw of it.
 mod hygiene;

@@ -63,6 +63,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("minisign", &["seawall-rulekit"]),
     ("minisign-verify", &["seawall-ruleset"]),
     ("mimalloc", &["seawall"]),
+    ("libmimalloc-sys", &["seawall-sys"]),
     ("rustix", &["seawall-sys", "seawall-attack"]),
     ("blake3", &["seawall-sys"]),
     ("nix", &["seawall-sys"]),

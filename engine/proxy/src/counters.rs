@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::admission::NoRoom;
 use crate::head::BadHead;
+use crate::link::BadAnswer;
 use crate::proxy_protocol::NotIntroduced;
 
 /// Declares the counters twice, live and as a snapshot, so that none can be forgotten in between.
@@ -18,6 +19,8 @@ macro_rules! counters {
             $($(#[doc = $doc])+ pub $name: AtomicU64,)+
             /// Heads refused, by [`BadHead`].
             pub heads_refused: [AtomicU64; BadHead::ALL.len()],
+            /// Origins' answers refused for their heads, by [`BadAnswer`].
+            pub answers_refused: [AtomicU64; BadAnswer::ALL.len()],
         }
 
         /// What the counters said at one moment.
@@ -26,6 +29,8 @@ macro_rules! counters {
             $($(#[doc = $doc])+ pub $name: u64,)+
             /// Heads refused, by [`BadHead`], in the order of [`BadHead::ALL`].
             pub heads_refused: [u64; BadHead::ALL.len()],
+            /// Origins' answers refused for their heads, in the order of [`BadAnswer::ALL`].
+            pub answers_refused: [u64; BadAnswer::ALL.len()],
         }
 
         impl EdgeCounters {
@@ -36,6 +41,9 @@ macro_rules! counters {
                     $($name: self.$name.load(Relaxed),)+
                     heads_refused: std::array::from_fn(|i| {
                         self.heads_refused.get(i).map_or(0, |n| n.load(Relaxed))
+                    }),
+                    answers_refused: std::array::from_fn(|i| {
+                        self.answers_refused.get(i).map_or(0, |n| n.load(Relaxed))
                     }),
                 }
             }
@@ -166,6 +174,11 @@ counters! {
     origin_failed,
     /// Requests answered 504: the origin took too long.
     origin_late,
+    /// Requests whose client left while an origin was at work for them: they kept their places until
+    /// it had answered or closed.
+    given_up,
+    /// Those for which it did neither in the time for an answer's head.
+    given_up_late,
     /// Requests that the HTTP engine refused although we had vetted them.
     engine_refused,
     /// Requests that reached the HTTP engine without having been admitted, and were refused there.
@@ -234,6 +247,13 @@ impl EdgeCounters {
             NotIntroduced::Late => count(&self.proxy_header_late),
             NotIntroduced::Bad => count(&self.proxy_header_bad),
             NotIntroduced::Gone => {}
+        }
+    }
+
+    /// Counts an origin's answer that is not passed on.
+    pub(crate) fn refuse_answer(&self, why: BadAnswer) {
+        if let Some(counter) = self.answers_refused.get(why as usize) {
+            counter.fetch_add(1, Relaxed);
         }
     }
 

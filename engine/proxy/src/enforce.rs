@@ -75,9 +75,9 @@ impl Granted {
         };
         count(&edge.counters.admitted);
         count(&route.part.counts.admitted);
-        count(&edge.counters.in_flight);
+        let stand = Stand::new(seat, permit, edge);
         let Manner { purpose, asker, is_noted, .. } = manner;
-        Ok(Admitted { case, seat, _permit: permit, purpose, asker, is_noted })
+        Ok(Admitted { case, stand, purpose, asker, is_noted })
     }
 }
 
@@ -85,20 +85,41 @@ impl Granted {
 #[derive(Debug)]
 pub(crate) struct Admitted {
     case: Case,
-    seat: Seat,
-    _permit: Permit,
+    stand: Stand,
     purpose: Purpose,
     asker: Asker,
     is_noted: bool,
 }
 
+/// The places of a request at an origin: one of its site's and one of its client's. Given back when
+/// dropped.
+#[derive(Debug)]
+pub(crate) struct Stand {
+    seat: Seat,
+    _permit: Permit,
+    edge: Arc<Edge>,
+}
+
+impl Stand {
+    fn new(seat: Seat, permit: Permit, edge: Arc<Edge>) -> Self {
+        count(&edge.counters.in_flight);
+        Self { seat, _permit: permit, edge }
+    }
+}
+
+impl Drop for Stand {
+    fn drop(&mut self) {
+        self.edge.counters.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
 impl Admitted {
     pub(crate) fn route(&self) -> &Arc<Route> {
-        self.seat.route()
+        self.stand.seat.route()
     }
 
     pub(crate) const fn stay(&self) -> Stay {
-        self.seat.stay()
+        self.stand.seat.stay()
     }
 
     pub(crate) const fn purpose(&self) -> Purpose {
@@ -113,6 +134,11 @@ impl Admitted {
         self.case.edge()
     }
 
+    /// Its places, for as long as its origin is at work for it. The decision is remembered now.
+    pub(crate) fn into_stand(self) -> Stand {
+        self.stand
+    }
+
     /// Notes what was answered in the end; a client that was served is known to the site.
     pub(crate) fn note(&mut self, status: u16, bytes_out: u64) {
         if self.is_noted && (200..400).contains(&status) {
@@ -123,12 +149,6 @@ impl Admitted {
         }
         self.case.status = status;
         self.case.bytes_out = bytes_out;
-    }
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        self.edge().counters.in_flight.fetch_sub(1, Relaxed);
     }
 }
 

@@ -44,7 +44,9 @@ fn is_timeout(kind: &ErrorType) -> bool {
 /// Answers with `status`, unless an answer has begun, and ends the connection so that the client
 /// can read it.
 pub(crate) async fn answer(session: &mut Session, status: u16) {
-    if status == 0 || session.response_written().is_some() {
+    // One that only said that an answer will come is none.
+    let has_begun = session.response_written().is_some_and(|said| !said.status.is_informational());
+    if status == 0 || has_begun {
         return;
     }
     session.set_keepalive(None);

@@ -5,11 +5,15 @@
 //! and where a health check found the origin silent, what only reads. Always to an origin that has
 //! not failed the request, and only while that is earned ([`crate::origins`]).
 
+use std::sync::Arc;
+
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::Session;
 
 use crate::counters::count;
+use crate::link::Link;
+use crate::link::pool::Pool;
 use crate::origins::Retry;
 use crate::service::{Exchange, unadmitted};
 use crate::upstream;
@@ -42,11 +46,11 @@ impl Again {
 ///
 /// # Errors
 /// 503: none is asked at the moment, or none has room.
-pub(crate) fn next_peer(ctx: &mut Exchange) -> Result<HttpPeer> {
+pub(crate) fn next_peer(ctx: &mut Exchange, pool: &Arc<Pool>) -> Result<HttpPeer> {
     let admitted = ctx.admitted.as_ref().ok_or_else(unadmitted)?;
     let (edge, origins) = (admitted.edge(), &admitted.route().origins);
     // The place of the last attempt is free for this one.
-    ctx.attempt = None;
+    (ctx.attempt, ctx.link) = (None, None);
     let now = (edge.now)();
     let attempt = origins.choose(admitted.stay(), &ctx.tries, now);
     ctx.tries.note_begun();
@@ -57,8 +61,11 @@ pub(crate) fn next_peer(ctx: &mut Exchange) -> Result<HttpPeer> {
         });
         return Err(unavailable());
     };
-    let peer = upstream::peer(admitted, attempt.address(), ctx.turn.is_some());
-    ctx.attempt = Some(attempt);
+    let mut peer = upstream::peer(admitted, attempt.address(), ctx.turn.is_some());
+    let line = (admitted.route().id, attempt.address());
+    let link = Link::new(pool, line, &edge.limits);
+    peer.options.custom_l4 = Some(Arc::<Link>::clone(&link));
+    (ctx.attempt, ctx.link) = (Some(attempt), Some(link));
     Ok(peer)
 }
 
@@ -78,18 +85,19 @@ pub(crate) fn unreached(ctx: &mut Exchange, mut error: Box<Error>) -> Box<Error>
 }
 
 /// The connection ended, or something else did, before the answer was complete.
-pub(crate) fn broken_off(
-    ctx: &mut Exchange,
-    mut error: Box<Error>,
-    again: Again,
-    is_reused: bool,
-) -> Box<Error> {
+pub(crate) fn broken_off(ctx: &mut Exchange, mut error: Box<Error>, again: Again) -> Box<Error> {
     let (Some(admitted), Some(attempt)) = (&ctx.admitted, &mut ctx.attempt) else { return error };
+    let edge = admitted.edge().clone();
+    if let Some(why) = ctx.link.as_ref().and_then(|link| link.refused()) {
+        edge.counters.refuse_answer(why);
+        // It did answer: who asks for what makes it say too much must not make it look down.
+        attempt.answered(502, (edge.now)(), &edge.counters);
+    }
     if !attempt.awaits_head() {
         error.set_retry(false);
         return error;
     }
-    let edge = admitted.edge().clone();
+    let is_reused = attempt.is_on_kept();
     if attempt.was_cut() {
         ctx.tries.note_failed(attempt.at());
         ctx.attempt = None;
@@ -151,10 +159,11 @@ pub(crate) fn failed(ctx: &mut Exchange, status: u16) {
     }
 }
 
-/// The request goes out on the connection `fd`.
-pub(crate) fn sent_on(ctx: &mut Exchange, fd: i32) {
-    if let Some(attempt) = &mut ctx.attempt {
-        attempt.sent_on(fd);
+/// The request goes out on the connection that was found.
+pub(crate) fn sent(ctx: &mut Exchange) {
+    let (Some(attempt), Some(link)) = (&mut ctx.attempt, &ctx.link) else { return };
+    if let Some(fd) = link.fd() {
+        attempt.sent_on(fd, link.is_reused());
     }
 }
 

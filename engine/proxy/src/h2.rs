@@ -10,11 +10,14 @@ mod requests;
 mod stream;
 pub(crate) mod turns;
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use pingora_core::apps::{HttpServerOptions, ServerApp};
+use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::RequestHeader;
@@ -123,6 +126,7 @@ pub(crate) async fn obey(
             say(session, &answer).await;
             // A hop's other visitors are not to suffer from one of them.
             if conn.stake.site().is_none() && !edge.trusted.lists(conn.client.ip) {
+                conn.stake.note_astray();
                 conn.note_astray(edge.limits.h2_streams_max);
             }
         }
@@ -145,11 +149,12 @@ async fn admit(
 ) -> Result<bool> {
     let edge = Arc::clone(granted.edge());
     let within = Duration::from_millis(edge.limits.origin_head_ms);
-    let placed = match tokio::time::timeout(within, turns::take(conn)).await {
+    let turn = tokio::time::timeout(within, turns::take(conn));
+    let placed = match while_here(session, turn).await? {
         Ok(turn) => {
             ctx.turn = Some(turn);
             let here = read_ahead(session, edge.limits.body_ahead_bytes_max).await?;
-            granted.take_place(here).await
+            while_here(session, granted.take_place(here)).await?
         }
         Err(_) => Err(granted.turn_late()),
     };
@@ -162,6 +167,24 @@ async fn admit(
             say(session, &answer).await;
             Ok(true)
         }
+    }
+}
+
+/// Waits for something for as long as the client wants its answer; as `guard` does in HTTP/1.
+async fn while_here<P>(session: &mut Session, place: impl Future<Output = P>) -> Result<P> {
+    let mut place = pin!(place);
+    let first = std::future::poll_fn(|cx| Poll::Ready(place.as_mut().poll(cx))).await;
+    if let Poll::Ready(place) = first {
+        return Ok(place);
+    }
+    let ServerSession::H2(stream) = session.as_downstream_mut() else { return Ok(place.await) };
+    tokio::select! {
+        biased;
+        // Whoever left while it waited is not to have what came free just now.
+        _ = stream.idle() => {
+            Error::e_explain(ErrorType::ConnectionClosed, "taken back").map_err(Error::into_down)
+        }
+        place = place => Ok(place),
     }
 }
 

@@ -78,6 +78,8 @@ limits! {
     pub head_reads_max: u32 = 100;
     /// From accept to the end of the TLS handshake, in milliseconds. Counter: `tls_late`.
     pub tls_handshake_ms: u64 = 5_000;
+    /// Reads that a ClientHello may take; a client's comes in two or three. Counter: `tls_no_hello`.
+    pub hello_reads_max: u32 = 100;
     /// Streams that one HTTP/2 connection may have open; the next is refused by its number. Each
     /// costs 16 KiB while it waits for its turn; RFC 9113 §6.5.2 recommends a hundred, HTTP/1 gets
     /// by with six.
@@ -162,6 +164,20 @@ limits! {
     /// it bounds the origin's silence within an answer too, where it is shorter than that. Counter:
     /// `origin_late`.
     pub origin_head_ms: u64 = 30_000;
+    /// Bytes of the heads of an origin's answer, those of interim answers (1xx) among them; nginx and
+    /// HAProxy allow 4 to 16 KiB. Counter: `answers_refused`, kind `bytes`.
+    pub origin_head_bytes_max: usize = 64 * 1024;
+    /// Fields of them; the HTTP engine takes 256. Counter: `answers_refused`, kind `fields`.
+    pub origin_head_fields_max: usize = 256;
+    /// Reads that they may take: each has the engine look at the whole head anew. Counter:
+    /// `answers_refused`, kind `drip`.
+    pub origin_head_reads_max: u32 = 100;
+    /// Interim answers before the last; Go's client takes five. Counter: `answers_refused`, kind
+    /// `interim`.
+    pub origin_interim_max: u32 = 16;
+    /// Bytes of an answer that are read and thrown away after its client has left, so that its
+    /// origin is known to be done with it. Counter: `given_up`.
+    pub given_up_bytes_max: usize = 64 * 1024;
     /// Silence of the origin in the middle of an answer, in milliseconds.
     pub origin_read_ms: u64 = 30_000;
     /// Silence of the origin in the middle of taking a request, in milliseconds.

@@ -30,6 +30,7 @@ use crate::drain::{BEAT_MS, Beats, Listening, Running, Stop, Stopper};
 use crate::edge::Edge;
 use crate::guard::GuardedStream;
 use crate::h2::{self, MeteredStream, Requests};
+use crate::link::pool::Pool;
 use crate::origins::Watch;
 use crate::overload::{self, Overload};
 use crate::proxy_protocol::{Introduced, introduce};
@@ -82,7 +83,8 @@ impl DataPlane {
             return Err(BindError::NoCertificate);
         }
         let within = Duration::from_millis(limits.tls_handshake_ms);
-        let secrecy = config.shown.map(|shown| Secrecy::new(shown, within)).transpose();
+        let reads_max = limits.hello_reads_max;
+        let secrecy = config.shown.map(|shown| Secrecy::new(shown, within, reads_max)).transpose();
         let secrecy = secrecy.map_err(BindError::Worker)?;
         let edge = Arc::new(Edge {
             handle,
@@ -233,7 +235,8 @@ impl Worker {
             let limits = &self.edge.limits;
             let conf = ServerConf {
                 threads: 1,
-                upstream_keepalive_pool_size: limits.origin_idle_connections_max,
+                // Ours is below it (`link::pool`).
+                upstream_keepalive_pool_size: 1,
                 max_retries: limits.origin_attempts_max,
                 ..ServerConf::default()
             };
@@ -243,7 +246,10 @@ impl Worker {
             tokio::spawn(Egress::run(Arc::clone(&self.edge.shares)));
             let registries = Arc::clone(&self.registries);
             tokio::spawn(Overload::watch(Arc::clone(&self.edge), registries));
-            let service = Service { edge: Arc::clone(&self.edge) };
+            let pool = Pool::new(limits.origin_idle_connections_max, limits.origin_idle_ms);
+            let pool = Arc::new(pool);
+            tokio::spawn(Arc::clone(&pool).run());
+            let service = Service { edge: Arc::clone(&self.edge), pool };
             let mut proxy = http_proxy(&Arc::new(conf), service);
             proxy.h2_options = Some(h2::options(limits));
             proxy.server_options = Some(h2::server_options(limits));

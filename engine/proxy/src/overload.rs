@@ -7,6 +7,10 @@
 //! they have are answered 503 before a body is read. *Last*: whatever waits between two requests is
 //! ended at once, and so are the answers that their clients do not take, the longest first.
 //!
+//! **Memory.** What was freed stays with the allocator of the thread that had it, and counts as used.
+//! So from *tight* on every worker gives back what it does not use, once a second, whether it has
+//! something to do or not; and nobody is refused for want of memory before all of them have.
+//!
 //! Places alone never lead beyond *tight*: past that, room is made connection by connection, and
 //! where everybody came just now, for clients whom a site knows. The processor never leads to *last*.
 //!
@@ -71,6 +75,50 @@ pub(crate) struct Overload {
     next_look: AtomicU64,
     /// The worst lateness that a worker told of since the last look.
     late_us: AtomicU64,
+    returns: Returns,
+}
+
+/// Milliseconds from one time that workers give back memory to the next.
+const RETURN_EVERY_MS: u64 = 1_000;
+/// Milliseconds within which they have, or are too busy to.
+const RETURN_WITHIN_MS: u64 = 200;
+
+/// The workers giving back the memory that they do not use.
+#[derive(Debug, Default)]
+struct Returns {
+    /// How often they were asked to.
+    asked: AtomicU64,
+    /// When they were last.
+    asked_at: AtomicU64,
+    /// How many have since.
+    done: AtomicU64,
+}
+
+impl Returns {
+    /// Asks all workers, unless they were just now.
+    fn ask(&self, now: Tick) {
+        if now.0.saturating_sub(self.asked_at.load(Relaxed)) >= RETURN_EVERY_MS {
+            self.asked_at.store(now.0, Relaxed);
+            self.done.store(0, Relaxed);
+            self.asked.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Whether all of so many have done it, or have had the time to.
+    fn are_done(&self, workers: usize, now: Tick) -> bool {
+        self.done.load(Relaxed) >= workers as u64
+            || now.0.saturating_sub(self.asked_at.load(Relaxed)) >= RETURN_WITHIN_MS
+    }
+
+    /// Does it on the worker that runs this, which has done it `answered` times.
+    fn answer(&self, answered: &mut u64) {
+        let asked = self.asked.load(Relaxed);
+        if asked != *answered {
+            *answered = asked;
+            seawall_sys::give_back_memory();
+            self.done.fetch_add(1, Relaxed);
+        }
+    }
 }
 
 impl std::fmt::Debug for Overload {
@@ -142,12 +190,14 @@ impl Overload {
     /// Looks at everything, for as long as the worker lives that it runs on; of all that do, one.
     pub(crate) async fn watch(edge: Arc<Edge>, registries: Arc<[Arc<Registry>]>) {
         let mut pause_ms = edge.limits.overload_look_ms;
+        let mut returned = 0;
         loop {
             tokio::time::sleep(Duration::from_millis(pause_ms.max(1))).await;
+            edge.overload.returns.answer(&mut returned);
             if !edge.overload.is_due((edge.now)(), pause_ms) {
                 continue;
             }
-            let (step, memory) = edge.overload.look(&edge);
+            let (step, memory) = edge.overload.look(&edge, registries.len());
             let is_close =
                 memory.saturating_add(CLOSE_PERCENT) >= edge.limits.overload_tight_percent;
             pause_ms = edge.limits.overload_look_ms / if is_close { CLOSE_TIMES } else { 1 };
@@ -164,7 +214,7 @@ impl Overload {
     }
 
     /// One look; says how bad it is, and how much of the memory is used.
-    fn look(&self, edge: &Edge) -> (Step, u8) {
+    fn look(&self, edge: &Edge, workers: usize) -> (Step, u8) {
         let limits = &edge.limits;
         let terms = StepTerms {
             tight: limits.overload_tight_percent,
@@ -173,13 +223,14 @@ impl Overload {
         };
         let used = self.gauge.as_ref().and_then(|gauge| gauge());
         let memory = used.map_or(0, |used| percent(used.bytes, used.most));
+        let memory_counts = self.memory_counts(memory, (edge.now)(), (workers, &terms));
         // Ending connections frees no processor, and those ended make their handshakes again.
         let below = |percent: u8| percent.saturating_sub(1);
         let cpu = percent(self.late_us.swap(0, Relaxed), LATE_US_ALL).min(below(terms.last));
         let open = edge.counters.open.load(Relaxed);
         let places = percent(open, limits.connections_max as u64).min(below(terms.scarce));
         let before = self.step();
-        let step = before.next(memory.max(cpu).max(places), &terms);
+        let step = before.next(memory_counts.max(cpu).max(places), &terms);
         self.step.store(step as u8, Relaxed);
         if step >= Step::Scarce {
             self.note_trouble((edge.now)(), limits);
@@ -196,6 +247,21 @@ impl Overload {
         counters.memory_percent.store(memory.into(), Relaxed);
         counters.cpu_late_percent.store(cpu.into(), Relaxed);
         (step, memory)
+    }
+}
+
+impl Overload {
+    /// The percentage of memory that decides the step: what is used after the workers gave back what
+    /// they do not use. Until they have it leads no further than it has.
+    fn memory_counts(&self, memory: u8, now: Tick, (workers, terms): (usize, &StepTerms)) -> u8 {
+        if memory < terms.tight {
+            return memory;
+        }
+        self.returns.ask(now);
+        if self.is_scarce() || self.returns.are_done(workers, now) {
+            return memory;
+        }
+        memory.min(terms.scarce.saturating_sub(1))
     }
 }
 
@@ -224,6 +290,26 @@ mod tests {
     #[test]
     fn a_part_of_nothing_is_nothing_and_more_than_all_is_all() {
         assert_eq!([percent(1, 0), percent(1, 3), percent(9, 3)], [0, 33, 100]);
+    }
+
+    #[test]
+    fn nobody_is_refused_for_memory_before_the_workers_gave_back_theirs() {
+        let overload = Overload::default();
+        let terms = StepTerms { tight: 80, scarce: 90, last: 95 };
+        let start = Tick::TEST_START;
+        let counts = |memory, now| overload.memory_counts(memory, now, (2, &terms));
+        assert_eq!((counts(79, start), overload.returns.asked.load(Relaxed)), (79, 0));
+        assert_eq!(counts(99, start), 89, "they were asked just now");
+        let (mut one, mut two) = (0, 0);
+        overload.returns.answer(&mut one);
+        overload.returns.answer(&mut one);
+        assert_eq!(counts(99, start), 89, "one of them has");
+        overload.returns.answer(&mut two);
+        assert_eq!(counts(99, start), 99);
+        assert_eq!(counts(99, start.plus_ms(999)), 99);
+        assert_eq!(overload.returns.asked.load(Relaxed), 1, "once a second");
+        assert_eq!(counts(99, start.plus_ms(1_000)), 89);
+        assert_eq!(counts(99, start.plus_ms(1_200)), 99, "one is too busy to");
     }
 
     #[test]

@@ -64,7 +64,9 @@ impl Server {
                         stream.invite();
                     }
                     let Ok(here) = stream.read_ahead().await else { return };
-                    match granted.take_place(here).await {
+                    let placed = stream.while_here(granted.take_place(here)).await;
+                    let Some(placed) = placed else { return };
+                    match placed {
                         Ok(admitted) => match self.forward(stream, admitted).await {
                             Some(back) => stream = back,
                             None => return,
@@ -73,8 +75,12 @@ impl Server {
                         Err(_) => {}
                     }
                 }
-                Next::Answer(answer) if is_gone => return stream.leave(&answer).await,
+                Next::Answer(answer) if is_gone => {
+                    stream.conn.stake.note_astray();
+                    return stream.leave(&answer).await;
+                }
                 Next::Answer(answer) => {
+                    stream.conn.stake.note_astray();
                     if !stream.answer(&answer, end).await {
                         return;
                     }

@@ -25,6 +25,8 @@ use crate::enforce::{Admitted, Next};
 use crate::forward::Again;
 use crate::h2::turns::Turn;
 use crate::judge::{Mode, Nth, judge};
+use crate::link::pool::Pool;
+use crate::link::{Link, given_up};
 use crate::origins::{Attempt, Tries};
 use crate::{failure, forward, h2, upstream};
 
@@ -35,15 +37,26 @@ pub(crate) struct Exchange {
     pub(crate) admitted: Option<Admitted>,
     /// Its place at the origin that it is sent to now.
     pub(crate) attempt: Option<Attempt>,
+    /// What is known of the connection that it is sent on.
+    pub(crate) link: Option<Arc<Link>>,
     pub(crate) tries: Tries,
     /// In HTTP/2: its place among its connection's.
     pub(crate) turn: Option<Turn>,
+}
+
+/// One that nobody ended was broken off from our side: its client was made to leave.
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        given_up::settle(self, true);
+    }
 }
 
 /// Our end of pingora.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) edge: Arc<Edge>,
+    /// The worker's connections to origins that wait for a request.
+    pub(crate) pool: Arc<Pool>,
 }
 
 /// The digest that carries the connection to the hooks.
@@ -103,7 +116,7 @@ impl ProxyHttp for Service {
         _session: &mut Session,
         ctx: &mut Exchange,
     ) -> Result<Box<HttpPeer>> {
-        forward::next_peer(ctx).map(Box::new)
+        forward::next_peer(ctx, &self.pool).map(Box::new)
     }
 
     async fn upstream_request_filter(
@@ -147,11 +160,11 @@ impl ProxyHttp for Service {
         _session: &mut Session,
         _reused: bool,
         _peer: &HttpPeer,
-        fd: RawFd,
+        _fd: RawFd,
         _digest: Option<&Digest>,
         ctx: &mut Exchange,
     ) -> Result<()> {
-        forward::sent_on(ctx, fd);
+        forward::sent(ctx);
         Ok(())
     }
 
@@ -161,9 +174,9 @@ impl ProxyHttp for Service {
         session: &mut Session,
         error: Box<Error>,
         ctx: &mut Exchange,
-        is_reused: bool,
+        _is_reused: bool,
     ) -> Box<Error> {
-        forward::broken_off(ctx, error, Again::of(session), is_reused)
+        forward::broken_off(ctx, error, Again::of(session))
     }
 
     async fn fail_to_proxy(
@@ -182,11 +195,11 @@ impl ProxyHttp for Service {
         if let Some(turn) = ctx.turn.take() {
             h2::settle(&turn, error, &self.edge);
         }
-        ctx.attempt = None;
-        if let Some(mut admitted) = ctx.admitted.take() {
+        if let Some(admitted) = &mut ctx.admitted {
             let status = session.response_written().map_or(0, |r| r.status.as_u16());
             admitted.note(status, session.body_bytes_sent() as u64);
         }
+        given_up::settle(ctx, given_up::is_left(error));
     }
 
     /// Our counters say it; pingora's line would name addresses.

@@ -83,6 +83,8 @@ pub(crate) struct SiteCounts {
     pub(crate) queue_displaced: AtomicU64,
     /// Requests that waited too long.
     pub(crate) queue_late: AtomicU64,
+    /// Requests whose client left while an origin was at work for them.
+    pub(crate) given_up: AtomicU64,
     /// Uploads and WebSockets beyond their places.
     pub(crate) stays_full: AtomicU64,
     /// Connections beyond the site's share.

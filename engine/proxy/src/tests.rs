@@ -332,12 +332,16 @@ fn an_origin_that_is_down_or_hangs_is_told_in_time() {
 fn an_origin_with_enough_to_do_gets_no_more() {
     let world = World::with(EdgeLimits { origin_inflight_max: 1, ..EdgeLimits::default() });
     let mut first = world.connect();
-    first.write_all(get("/hang").as_bytes()).unwrap();
+    first.write_all(get("/wait").as_bytes()).unwrap();
     wait_until(|| !world.origin.paths().is_empty());
     let answer = world.ask(last("/"));
     assert_eq!(statuses(&answer), ["503"], "{answer}");
     assert!(answer.contains("Retry-After: 1\r\n"), "{answer}");
+    // Its client has gone, and it is at work all the same.
     drop(first);
+    wait_until(|| world.running.counters().given_up == 1);
+    assert_eq!(statuses(&world.ask(last("/"))), ["503"]);
+    world.origin.release();
     wait_until(|| world.running.counters().in_flight == 0);
     assert_eq!(statuses(&world.ask(last("/"))), ["200"]);
 }
@@ -430,7 +434,8 @@ async fn what_nobody_admitted_is_refused_by_the_hooks_too() {
     let NextHead::Complete(len) = stream.next_head().await else { panic!("a whole head") };
     stream.begin(len, Framing::Length(0));
 
-    let proxy = Arc::new(http_proxy(&Arc::default(), Service { edge: Arc::clone(&edge) }));
+    let pool = Arc::new(crate::link::pool::Pool::new(0, 0));
+    let proxy = Arc::new(http_proxy(&Arc::default(), Service { edge: Arc::clone(&edge), pool }));
     let session = ServerSession::new_http1(Box::new(stream));
     let (_stop, stop) = tokio::sync::watch::channel(false);
     let read = async {

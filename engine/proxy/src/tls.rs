@@ -19,7 +19,7 @@ use bytes::BytesMut;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -91,6 +91,7 @@ impl ResolvesServerCert for Shown {
 pub(crate) struct Secrecy {
     acceptor: TlsAcceptor,
     within: Duration,
+    reads_max: u32,
 }
 
 impl std::fmt::Debug for Secrecy {
@@ -100,11 +101,12 @@ impl std::fmt::Debug for Secrecy {
 }
 
 impl Secrecy {
-    /// Shows what `shown` shows; a handshake takes `within` at most.
+    /// Shows what `shown` shows; a handshake takes `within` at most, and its first message so many
+    /// reads.
     ///
     /// # Errors
     /// The system gives no chance for the keys of tickets.
-    pub(crate) fn new(shown: Arc<Shown>, within: Duration) -> io::Result<Self> {
+    pub(crate) fn new(shown: Arc<Shown>, within: Duration, reads_max: u32) -> io::Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&VERSIONS)
@@ -116,7 +118,7 @@ impl Secrecy {
         config.send_tls13_tickets = TICKETS;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.max_early_data_size = 0;
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), within })
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), within, reads_max })
     }
 
     /// Reads the ClientHello and, where who asks for that name `is_welcome`, does the handshake: what
@@ -138,7 +140,7 @@ impl Secrecy {
         mut io: TcpStream,
         is_welcome: impl Fn(Option<&str>) -> bool,
     ) -> Result<(Box<TlsWire>, Spoken), Failed> {
-        let (hello, heard) = listen(&mut io).await?;
+        let (hello, heard) = listen(&mut io, self.reads_max).await?;
         if !is_welcome(hello.sni.as_deref()) {
             return Err(Failed::Unwelcome);
         }
@@ -166,21 +168,46 @@ impl Secrecy {
 }
 
 /// Reads until a ClientHello is whole.
-async fn listen(io: &mut TcpStream) -> Result<(hello::Hello, BytesMut), Failed> {
+async fn listen(
+    io: &mut (impl AsyncRead + Unpin),
+    reads_max: u32,
+) -> Result<(hello::Hello, BytesMut), Failed> {
     let mut heard = BytesMut::new();
+    let mut reader = hello::Reader::default();
+    let mut reads: u32 = 0;
     loop {
-        match hello::read(&heard) {
+        match reader.read(&heard) {
             Reading::Whole(hello) => return Ok((hello, heard)),
             Reading::Not => return Err(Failed::NoHello),
             Reading::More => {}
         }
-        if heard.len() >= CLIENT_HELLO_BYTES_MAX {
+        if heard.len() >= CLIENT_HELLO_BYTES_MAX || reads >= reads_max {
             return Err(Failed::NoHello);
         }
         heard.reserve(READ_BYTES);
         match io.read_buf(&mut heard).await {
             Ok(0) | Err(_) => return Err(Failed::Handshake),
-            Ok(_) => {}
+            Ok(_) => reads = reads.saturating_add(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    #[tokio::test]
+    async fn a_hello_has_its_reads_and_not_one_more() {
+        let message = hello::tests::said("alice.example", &["h2"]);
+        let reads = u32::try_from(message.len()).unwrap();
+        for (reads_max, is_heard) in [(reads, true), (reads - 1, false)] {
+            // Through a pipe of one byte each byte is a read.
+            let (mut client, mut server) = tokio::io::duplex(1);
+            let bytes = message.clone();
+            let says = tokio::spawn(async move { client.write_all(&bytes).await });
+            assert_eq!(listen(&mut server, reads_max).await.is_ok(), is_heard, "{reads_max}");
+            says.abort();
         }
     }
 }

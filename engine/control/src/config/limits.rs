@@ -82,6 +82,8 @@ limits! {
     origin_connect_ms: 10, 600_000;
     /// Milliseconds from a request's end to the head of the origin's answer.
     origin_head_ms: 10, 3_600_000;
+    /// Bytes of the heads of an origin's answer.
+    origin_head_bytes_max: 1_024, 1_048_575;
     /// Milliseconds of the origin's silence within an answer.
     origin_read_ms: 10, 3_600_000;
     /// Milliseconds of the origin's silence within taking a request.

@@ -334,6 +334,12 @@ pub const FAMILIES: &[Family] = &[
         (Source::Map("/edge/heads_refused", "reason"), Scale::AsItIs),
     ),
     family(
+        "answers_refused_total",
+        Kind::Counter,
+        "Answers of origins that were not passed on for their heads, by why.",
+        (Source::Map("/edge/answers_refused", "reason"), Scale::AsItIs),
+    ),
+    family(
         "site_share",
         Kind::Gauge,
         "What a site weighs.",
@@ -428,6 +434,12 @@ pub const FAMILIES: &[Family] = &[
         Kind::Counter,
         "Uploads and WebSockets answered 503 since their places were taken.",
         (Source::List(SITES, "site", "stays_full"), Scale::AsItIs),
+    ),
+    family(
+        "site_given_up_total",
+        Kind::Counter,
+        "Requests whose client left while an origin was at work for them.",
+        (Source::List(SITES, "site", "given_up"), Scale::AsItIs),
     ),
     family(
         "site_connections_shed_total",

@@ -55,6 +55,40 @@ impl<S: Transport> GuardedStream<S> {
         Ok(Here::Whole)
     }
 
+    /// Waits for a place for the request that is all here, for as long as its client is there. It is
+    /// looked at only where the place is not there at once: nothing is asked of the system for most.
+    pub(crate) async fn while_here<P>(&mut self, place: impl Future<Output = P>) -> Option<P> {
+        let mut place = std::pin::pin!(place);
+        let mut has_waited = false;
+        poll_fn(|cx| {
+            // Whoever left while it waited is not to have what came free just now.
+            if has_waited && self.poll_gone(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(place) = place.as_mut().poll(cx) {
+                return Poll::Ready(Some(place));
+            }
+            let is_gone = !has_waited && self.poll_gone(cx).is_ready();
+            has_waited = true;
+            if is_gone { Poll::Ready(None) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// Ready when the client's end of the connection has come.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let most = self.head_left.saturating_add(self.limits.body_ahead_bytes_max);
+        let most = most.saturating_add(self.limits.hold_back_bytes_max);
+        while self.ahead.len() < most {
+            match self.poll_fill(cx) {
+                Poll::Ready(Ok(read)) if read > 0 => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Pending
+    }
+
     fn has_all(&mut self, scout: &mut Scout) -> io::Result<bool> {
         match scout {
             Scout::Length(end) => Ok(self.ahead.len() >= *end),

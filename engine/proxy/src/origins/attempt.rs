@@ -72,6 +72,9 @@ pub(crate) struct Attempt {
     pass: Option<BreakerPass>,
     began: Tick,
     awaited: Awaited,
+    has_answered: bool,
+    /// Whether the connection had served a request before.
+    is_on_kept: bool,
     /// The connection, where a health check may end it.
     on: Option<SocketName>,
 }
@@ -85,7 +88,8 @@ impl Attempt {
         began: Tick,
     ) -> Self {
         let (pass, awaited) = (Some(pass), Awaited::Head);
-        Self { at, origin, pulse, stay, pass, began, awaited, on: None }
+        let (has_answered, is_on_kept) = (false, false);
+        Self { at, origin, pulse, stay, pass, began, awaited, has_answered, is_on_kept, on: None }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -102,8 +106,28 @@ impl Attempt {
         self.awaited == Awaited::Head
     }
 
-    /// The request goes out on the connection `fd`.
-    pub(crate) fn sent_on(&mut self, fd: i32) {
+    pub(crate) const fn stay(&self) -> Stay {
+        self.stay
+    }
+
+    /// When it began.
+    pub(crate) const fn began(&self) -> Tick {
+        self.began
+    }
+
+    /// Whether the head of the answer came.
+    pub(crate) const fn has_answered(&self) -> bool {
+        self.has_answered
+    }
+
+    /// Whether its connection had served a request before.
+    pub(crate) const fn is_on_kept(&self) -> bool {
+        self.is_on_kept
+    }
+
+    /// The request goes out on the connection `fd`, kept from another request or new.
+    pub(crate) fn sent_on(&mut self, fd: i32, is_on_kept: bool) {
+        self.is_on_kept = is_on_kept;
         self.on = self.origin.await_on(fd);
     }
 
@@ -113,6 +137,7 @@ impl Attempt {
             return;
         }
         self.ends();
+        self.has_answered = true;
         self.origin.note_answered(now);
         self.pulse.answered(now.since_ms(self.began), status >= 500);
         let change = self.pass.take().and_then(|pass| self.origin.breaker.succeed(pass, now));

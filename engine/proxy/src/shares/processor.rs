@@ -14,6 +14,9 @@
 //! Over HTTP/2 the library steps each request apart from its connection; each of these steps is
 //! measured and waits for its turn in the same way (`h2::requests`).
 //!
+//! Connections whose requests are for nobody (an unknown host, or nothing that can be read) wait for
+//! the turn of one site that they are together.
+//!
 //! Where this does not protect you: what a connection costs before its site is known (an accept, a
 //! ClientHello or one head) waits for nobody and is charged afterwards. The limits on a client's
 //! connections are for that.
@@ -35,6 +38,8 @@ use crate::edge::Edge;
 
 /// Nanoseconds that there are in a second.
 const PER_S: u64 = 1_000_000_000;
+/// What all connections together weigh whose requests were for nobody: as much as one site.
+const ASTRAY_WEIGHT: u32 = 1;
 /// Nanoseconds that a step is reckoned with before one was seen.
 const STEP_NS: u64 = 20_000;
 /// The least that is dealt out, in percent: where the machine is busy with other things, coming late
@@ -53,6 +58,8 @@ const CALM_TICK_MS: u64 = 10;
 #[derive(Debug)]
 pub(crate) struct Processor {
     dealer: Dealer,
+    /// In place of a site's number: connections whose requests were for nobody.
+    astray: usize,
     /// Nanoseconds of steps since the last tick.
     busy_ns: AtomicU64,
     /// By how much the last ticks came late, in microseconds, as a mean.
@@ -61,10 +68,12 @@ pub(crate) struct Processor {
 
 impl Processor {
     pub(crate) fn new(limits: &EdgeLimits, weights: &[u32]) -> Self {
-        let sheet = Sheet::new(PER_S, limits.cpu_depth_us, weights.iter().copied());
-        let dealer = Dealer::new(sheet, weights.len(), STEP_NS);
+        let all = weights.iter().copied().chain([ASTRAY_WEIGHT]);
+        let sheet = Sheet::new(PER_S, limits.cpu_depth_us, all);
+        let dealer = Dealer::new(sheet, weights.len().saturating_add(1), STEP_NS);
         dealer.set_rate(RATE_MAX);
-        Self { dealer, busy_ns: AtomicU64::new(0), late_us: AtomicU64::new(0) }
+        let astray = weights.len();
+        Self { dealer, astray, busy_ns: AtomicU64::new(0), late_us: AtomicU64::new(0) }
     }
 
     /// By how much the worker comes late to its ticks, in microseconds.
@@ -156,7 +165,9 @@ impl<F: Future + Unpin> Measured<F> {
 
     /// The site that its steps are charged to.
     fn whose(&self) -> Option<usize> {
-        self.site.or_else(|| self.conn.stake.site())
+        let stake = &self.conn.stake;
+        let astray = || stake.is_astray().then_some(self.processor.astray);
+        self.site.or_else(|| stake.site()).or_else(astray)
     }
 
     fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
@@ -227,6 +238,24 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(requests.iter().all(tokio::task::JoinHandle::is_finished));
+    }
+
+    #[tokio::test]
+    async fn whoever_came_for_nobody_waits_for_a_turn_and_takes_none_of_a_sites() {
+        let processor = Arc::new(Processor::new(&EdgeLimits::default(), &[1]));
+        let client = Client::of([192, 0, 2, 1].into(), &ClientUnits::default());
+        let lost = Arc::new(Conn::new(client, 1, Tick::TEST_START));
+        let step =
+            || Measured::new(std::future::ready(()), Arc::clone(&lost), Arc::clone(&processor));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        processor.dealer.spend(processor.astray, 20_000_000);
+        assert!(Pin::new(&mut step()).poll(&mut cx).is_ready(), "before it has asked for anybody");
+        lost.stake.note_astray();
+        assert!(Pin::new(&mut step()).poll(&mut cx).is_pending());
+        let visitor = conn(0);
+        let mut asks =
+            Measured::new(std::future::ready(()), Arc::clone(&visitor), Arc::clone(&processor));
+        assert!(Pin::new(&mut asks).poll(&mut cx).is_ready());
     }
 
     #[tokio::test]

@@ -27,6 +27,7 @@ pub(crate) struct Stake {
     /// The site of its last request, whose flow it uses; another where a hop brings many clients.
     current: AtomicU32,
     is_known: AtomicBool,
+    is_astray: AtomicBool,
     pub(super) egress: Arc<Pass>,
     /// Nanoseconds of processor that no site was charged with yet.
     owed_ns: AtomicU64,
@@ -39,6 +40,7 @@ impl Stake {
             home: AtomicU32::new(NONE),
             current: AtomicU32::new(NONE),
             is_known: AtomicBool::new(false),
+            is_astray: AtomicBool::new(false),
             egress: Arc::default(),
             owed_ns: AtomicU64::new(0),
         }
@@ -109,6 +111,16 @@ impl Stake {
     /// The number of the site whose flow it uses.
     pub(crate) fn site(&self) -> Option<usize> {
         Some(self.current.load(Relaxed)).filter(|site| *site != NONE).map(|site| site as usize)
+    }
+
+    /// Notes that what it brought was for no site, or nothing that could be read. While it is no
+    /// site's, it takes its turns among all that are like it.
+    pub(crate) fn note_astray(&self) {
+        self.is_astray.store(true, Relaxed);
+    }
+
+    pub(super) fn is_astray(&self) -> bool {
+        self.is_astray.load(Relaxed)
     }
 
     /// Where it stands in a line.

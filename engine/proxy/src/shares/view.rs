@@ -76,6 +76,7 @@ fn total(part: &Part) -> Vec<(&'static str, u64)> {
         ("queue_displaced", of(&counts.queue_displaced)),
         ("queue_late", of(&counts.queue_late)),
         ("stays_full", of(&counts.stays_full)),
+        ("given_up", of(&counts.given_up)),
         ("connections_shed", of(&counts.connections_shed)),
         ("overload_shed", of(&counts.overload_shed)),
         ("cpu_us", of(&counts.cpu_us)),

@@ -47,23 +47,40 @@ pub(crate) enum Reading {
     Not,
 }
 
-/// Reads what stands at the beginning of a connection.
+/// Reads what stands at the beginning of a connection, all of it at once.
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn read(bytes: &[u8]) -> Reading {
-    let mut message = Vec::new();
-    let mut rest = bytes;
-    loop {
-        match record(rest) {
-            Record::Whole(body, behind) => {
-                message.extend_from_slice(body);
-                rest = behind;
+    Reader::default().read(bytes)
+}
+
+/// A reading that goes on where it stopped as more comes: each byte is looked at once, however the
+/// bytes are spread over records and reads.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    /// What the records so far hold.
+    message: Vec<u8>,
+    /// Bytes of these records.
+    seen: usize,
+}
+
+impl Reader {
+    /// Reads on; `bytes` is all that came since the connection began.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Reading {
+        loop {
+            let rest = bytes.get(self.seen..).unwrap_or_default();
+            match record(rest) {
+                Record::Whole(body, behind) => {
+                    self.message.extend_from_slice(body);
+                    self.seen = bytes.len().saturating_sub(behind.len());
+                }
+                Record::More if bytes.len() < CLIENT_HELLO_BYTES_MAX => return Reading::More,
+                Record::More | Record::Not => return Reading::Not,
             }
-            Record::More if bytes.len() < CLIENT_HELLO_BYTES_MAX => return Reading::More,
-            Record::More | Record::Not => return Reading::Not,
-        }
-        match handshake(&message) {
-            Some(Some(body)) => return hello(body).map_or(Reading::Not, Reading::Whole),
-            Some(None) => {}
-            None => return Reading::Not,
+            match handshake(&self.message) {
+                Some(Some(body)) => return hello(body).map_or(Reading::Not, Reading::Whole),
+                Some(None) => {}
+                None => return Reading::Not,
+            }
         }
     }
 }
@@ -99,7 +116,7 @@ fn handshake(message: &[u8]) -> Option<Option<&[u8]>> {
 }
 
 fn hello(body: &[u8]) -> Option<Hello> {
-    let mut reader = Reader(body);
+    let mut reader = Fields(body);
     let legacy_version = reader.u16()?;
     reader.take(32)?;
     let session = usize::from(reader.u8()?);
@@ -110,7 +127,7 @@ fn hello(body: &[u8]) -> Option<Hello> {
     let mut hello = Hello { legacy_version, ciphers, ..Hello::default() };
     // Extensions may be left out altogether.
     if !reader.0.is_empty() {
-        let mut extensions = Reader(reader.list()?);
+        let mut extensions = Fields(reader.list()?);
         while !extensions.0.is_empty() {
             let kind = extensions.u16()?;
             let content = extensions.list()?;
@@ -123,10 +140,10 @@ fn hello(body: &[u8]) -> Option<Hello> {
 
 impl Hello {
     fn extension(&mut self, kind: u16, content: &[u8]) -> Option<()> {
-        let mut reader = Reader(content);
+        let mut reader = Fields(content);
         match kind {
             EXT_SERVER_NAME => {
-                let mut names = Reader(reader.list()?);
+                let mut names = Fields(reader.list()?);
                 // One name of the one kind there is; a second would be for somebody else to read.
                 let kind = names.u8()?;
                 let name = std::str::from_utf8(names.list()?).ok()?;
@@ -136,7 +153,7 @@ impl Hello {
                 self.sni = Some(name.to_ascii_lowercase().into());
             }
             EXT_ALPN => {
-                let mut names = Reader(reader.list()?);
+                let mut names = Fields(reader.list()?);
                 let len = usize::from(names.u8()?);
                 self.alpn = Some(names.take(len)?.to_vec());
             }
@@ -165,9 +182,9 @@ fn numbers(bytes: &[u8]) -> Option<Vec<u16>> {
 }
 
 /// Takes from the front of what is there, or nothing where there is too little.
-struct Reader<'b>(&'b [u8]);
+struct Fields<'b>(&'b [u8]);
 
-impl<'b> Reader<'b> {
+impl<'b> Fields<'b> {
     fn take(&mut self, len: usize) -> Option<&'b [u8]> {
         let (taken, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;

@@ -1,7 +1,7 @@
 //! What the data plane says of itself, as the status and the metrics have it.
 
 use seawall_control::{EdgeMetric, Kind};
-use seawall_proxy::{BadHead, Described, EdgeSnapshot, OriginSnapshot, SiteSnapshot};
+use seawall_proxy::{BadAnswer, BadHead, Described, EdgeSnapshot, OriginSnapshot, SiteSnapshot};
 use serde_json::{Value, json};
 
 use crate::logger;
@@ -14,12 +14,14 @@ pub(super) fn edge_report(
 ) -> Value {
     let refused = BadHead::ALL.iter().zip(counters.heads_refused);
     let refused: Value = refused.map(|(why, count)| (why.word(), count)).collect();
+    let answers = BadAnswer::ALL.iter().zip(counters.answers_refused);
+    let answers: Value = answers.map(|(why, count)| (why.word(), count)).collect();
     let named = counters.named().into_iter().map(|(name, count)| (name, Value::from(count)));
     let sites: Value = sites.iter().map(site_report).collect();
     let origins: Value = origins.iter().map(origin).collect();
     let left_out: Value = logger::swallowed().into_iter().collect();
     let more = [("sites", sites), ("origins", origins), ("log_lines_left_out", left_out)];
-    named.chain([("heads_refused", refused)]).chain(more).collect()
+    named.chain([("heads_refused", refused), ("answers_refused", answers)]).chain(more).collect()
 }
 
 /// What the data plane's counters are, for the metrics.

@@ -307,6 +307,7 @@ fn limits(config: &Config) -> EdgeLimits {
     set(&mut to.tunnel_idle_ms, from.tunnel_idle_ms);
     set(&mut to.origin_connect_ms, from.origin_connect_ms);
     set(&mut to.origin_head_ms, from.origin_head_ms);
+    set(&mut to.origin_head_bytes_max, from.origin_head_bytes_max);
     set(&mut to.origin_read_ms, from.origin_read_ms);
     set(&mut to.origin_write_ms, from.origin_write_ms);
     set(&mut to.origin_idle_ms, from.origin_idle_ms);
