@@ -105,7 +105,7 @@ fn rule(dice: &mut Dice, n: usize, tests: usize) -> String {
 /// The files of a policy: the host's, then the member's.
 #[must_use]
 pub fn policies(dice: &mut Dice) -> [String; 2] {
-    let hosts = [0, 10, 100, 300][dice.below(4) % 4];
+    let hosts = [0, 10, 100, 300].get(dice.below(4)).copied().unwrap_or(0);
     let most = dice.below(20) + 1;
     let of_host: String = (0..hosts).map(|n| rule(dice, n, most)).collect();
     let root = format!(

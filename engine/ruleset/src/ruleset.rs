@@ -269,12 +269,12 @@ impl RuleSet {
     ///
     /// # Errors
     /// Her rules make an index that would be too large; then nothing has changed.
-    pub(crate) fn join(&mut self, member: &Arc<Member>) -> Result<(), report::Diagnostic> {
+    pub(crate) fn join(&mut self, member: &Arc<Member>) -> Result<(), Box<report::Diagnostic>> {
         let mark = self.mark();
         if let Err(why) = self.push(member) {
             let told = too_large(&self.program, &why).map(|why| report::one(&why, &self.files));
             self.take_off(&mark);
-            return told.map_or(Ok(()), Err);
+            return told.map_or(Ok(()), |told| Err(Box::new(told)));
         }
         self.functions.extend(member.loaded.externs.iter().cloned());
         let components = member.loaded.components.iter();

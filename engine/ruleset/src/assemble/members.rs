@@ -295,7 +295,7 @@ impl<'b> Joining<'b> {
                     states.push(MemberState {
                         name: part.name().into(),
                         part: MemberPart::Absent,
-                        diagnostics: vec![why],
+                        diagnostics: vec![*why],
                     });
                 }
             }

@@ -216,10 +216,10 @@ impl<'w> Walk<'w> {
     fn others(&mut self) {
         for (file, names, at) in std::mem::take(&mut self.others) {
             match names.get(at) {
-                Some(Named::List { name, path }) => {
-                    if self.want(&file, path, Want::List).is_some() {
-                        self.kept(&file, name, path);
-                    }
+                Some(Named::List { name, path })
+                    if self.want(&file, path, Want::List).is_some() =>
+                {
+                    self.kept(&file, name, path);
                 }
                 Some(Named::Component(path))
                     if self.want(&file, path, Want::Component).is_some() =>
