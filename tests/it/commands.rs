@@ -53,9 +53,10 @@ fn check_shows_what_rules_and_counters_cost() {
     assert_eq!(
         lines[1..],
         [
-            "  always     90 ns  floor.dear",
-            "  always     60 ns  floor.all",
-            "  indexed     5 ns  floor.cheap"
+            "  always     90 ns      98359 fuel at worst  floor.dear",
+            "  always     60 ns        223 fuel at worst  floor.all",
+            "  indexed     5 ns      32798 fuel at worst  floor.cheap",
+            "  one request may take 1000000 fuel of the host's rules, and 500000 of a member's",
         ]
     );
     ends(&setup, &format!("check --cost --format json policies/{ROOT}"), 2);
