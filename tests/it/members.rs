@@ -27,8 +27,7 @@ fn a_members_mistake_keeps_her_part_and_publishes_the_rest() {
     assert_eq!(answers(), [451, 410, 200]);
 
     overwrite(&server.setup.policy("members/ann.wall"), hers("rule own { when pth == \"/own\" }"));
-    server.wait_line("member ann: the last good part stays in force");
-    server.wait_line("members/ann.wall:2");
+    server.wait_line("member ann: refused: members/ann.wall:2");
     overwrite(&server.setup.policy(ROOT), host("two"));
     wait_until("the host's edit is published", || server.answers("/two") == 410);
     assert_eq!(answers(), [451, 200, 410], "her last good part, under the host's new rules");
@@ -69,7 +68,82 @@ fn a_member_who_starts_with_a_mistake_has_the_hosts_layers_alone() {
     setup.write("members/ann.wall", hers("rule"));
     let server = setup.start();
     assert_eq!([server.answers("/own"), server.answers("/one")], [200, 410]);
-    assert!(server.lines().iter().any(|line| line.contains("member ann: the host's layers alone")));
+    let told = |line: &String| {
+        line.contains("member ann: refused:") && line.contains("the host's layers alone")
+    };
+    assert!(server.lines().iter().any(told), "{:?}", server.lines());
+    assert_eq!(server.status()["members"][0]["part"], "absent");
+    assert_eq!(server.status()["member_parts"]["absent"], 1);
+}
+
+/// The one file in the folder of members' copies that is a copy.
+fn copy(setup: &Setup) -> Option<std::path::PathBuf> {
+    let all = std::fs::read_dir(setup.path("state/members")).into_iter().flatten().flatten();
+    let mut copies = all.map(|entry| entry.path());
+    copies.find(|path| path.extension().is_some_and(|ending| ending == "member"))
+}
+
+fn stop(mut server: seawall_tests::Server) {
+    server.signal(seawall_tests::Signal::Terminate);
+    server.wait_end();
+}
+
+#[test]
+fn a_members_last_good_part_outlives_restart_and_upgrade_and_is_told() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, &host("one").replace("block, test", "block, extern"));
+    let text = "policy 1\nextern f() -> int { module \"f.wasm\" fuel 50k memory 1MiB on_failure return 9 }\n";
+    let rule = |n: u32| {
+        let body = format!("rule own {{ when path == \"/own\" and f() == 1 then block {n} }}");
+        hers(&body).replace("policy 1\n", text)
+    };
+    setup.write("members/f.wasm", seawall_tests::answering(1));
+    setup.write("members/ann.wall", rule(451));
+    stop(setup.start());
+    assert!(copy(&setup).is_some(), "written before the end");
+
+    setup.write("members/ann.wall", rule(451).replace("path", "pth"));
+    setup.write("members/f.wasm", b"garbage");
+    let server = setup.start();
+    assert_eq!([server.answers("/own"), server.answers("/one")], [451, 410]);
+    server.wait_line("member ann: refused: members/ann.wall:3");
+    server.wait_line("her part of generation 1 stays in force");
+    let member = server.status()["members"][0].clone();
+    assert_eq!((&member["part"], &member["since_generation"]), (&"kept".into(), &1.into()));
+    assert_eq!(member["problems"][0]["file"], "members/ann.wall");
+    let said = setup.run(&["status"]);
+    assert!(said.out.contains("her part of generation 1 is in force"), "{said:?}");
+
+    seawall_tests::fine(&setup.run(&["upgrade", "-c", "seawall.toml"]));
+    assert_eq!(server.answers("/own"), 451, "over an upgrade");
+    assert_eq!(server.status()["members"][0]["since_generation"], 1);
+
+    overwrite(&setup.policy("members/f.wasm"), seawall_tests::answering(1));
+    overwrite(&setup.policy("members/ann.wall"), rule(418));
+    wait_until_within(COMPILED, "she mended it", || server.answers("/own") == 418);
+    assert_eq!(server.status()["member_parts"]["current"], 1);
+    assert_eq!(server.status()["members"], serde_json::json!([]));
+    server.wait_line("member ann: her files are right again");
+}
+
+#[test]
+fn a_damaged_copy_of_a_members_files_is_set_aside_and_told() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, &host("one"));
+    setup.write("members/ann.wall", hers("rule own { when path == \"/own\" then block 451 }"));
+    stop(setup.start());
+    let place = copy(&setup).unwrap();
+    let mut bytes = std::fs::read(&place).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&place, bytes).unwrap();
+    setup.write("members/ann.wall", hers("rule"));
+    let server = setup.start();
+    assert_eq!([server.answers("/own"), server.answers("/one")], [200, 410]);
+    server.wait_line("the copy of a member's last good files");
+    assert!(copy(&setup).is_none());
+    let aside = std::fs::read_dir(setup.path("state/members")).unwrap();
+    assert_eq!(aside.flatten().count(), 1, "set aside, not thrown away");
+    assert_eq!(server.status()["members"][0]["part"], "absent");
 }
 
 #[test]

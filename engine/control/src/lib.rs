@@ -17,6 +17,7 @@ mod history;
 mod level_desk;
 mod levels;
 mod loader;
+mod members;
 mod memory;
 mod metrics;
 mod outcome;
@@ -66,6 +67,9 @@ pub use hand_over::{
 pub use history::{Aside, HISTORY_BYTES_MAX, PastLine, past_sources};
 pub use level_desk::{LEVEL_HELD_MS_MAX, LevelDone, LevelOrder};
 pub use loader::{Built, Loader, MakeWorkshop, TEST_CODE, test_line};
+pub use members::{
+    LAST_GOOD_BYTES_MAX, MEMBER_LINES_MAX, MEMBER_PROBLEMS_TOLD_MAX, MEMBERS_TOLD_MAX,
+};
 pub use memory::MemoryWatch;
 pub use metrics::{EdgeMetric, FAMILIES, Family, Kind, METRICS_BYTES_MAX, edge_name};
 pub use outcome::{Cause, Complaint, FileMark, Lifted, Outcome, Refusal, Tests, Upgraded};

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use seawall_model::{Now, Tick, shown};
 use seawall_ruleset::{
-    Assembly, Diagnostic, MemberPart, MemberState, Memo, Purpose, RuleSet, Sandbox, Severity,
+    Assembly, Diagnostic, KeptList, MemberState, Memo, Purpose, RuleSet, Sandbox, Severity,
     Sources, Store, Style, TEST_FAILED, Terms, TestOutcome, Workshop, render,
 };
 use seawall_state::CounterSpec;
@@ -76,6 +76,8 @@ pub(crate) struct Ready {
     pub(crate) tests: Tests,
     /// The list files that it is made of.
     pub(crate) stock: Stock,
+    /// Members whose files are wrong.
+    pub(crate) members: Vec<MemberState>,
 }
 
 impl std::fmt::Debug for Loader {
@@ -233,6 +235,11 @@ impl Loader {
         }
     }
 
+    /// The good copy of a list, where one is kept that differs from its file.
+    pub(crate) fn kept_list(&self, name: &str, path: &str) -> Result<Option<KeptList>, String> {
+        self.store.kept_list(name, path)
+    }
+
     /// How old a list in force is.
     pub(crate) fn list_age(&self, name: &str, path: &str) -> Option<ListAge> {
         self.store.shelf()?.age(name, path)
@@ -257,9 +264,7 @@ impl Loader {
 
     /// What an earlier generation was made of, its contents from `fetch`.
     pub(crate) fn recall(&self, past: &Past, fetch: &dyn Fn(&str) -> Option<Vec<u8>>) -> Sources {
-        past_sources_with(&past.root, &past.files, fetch, &|name, path| {
-            self.store.kept_list(name, path)
-        })
+        past_sources_with(&past.root, &past.files, fetch, &|name, path| self.kept_list(name, path))
     }
 }
 
@@ -289,12 +294,11 @@ impl Built {
         match self.rules {
             Some(rules) if complaints.is_empty() => {
                 let others = self.diagnostics.iter().filter(|d| d.severity == Severity::Warning);
-                let members = self.members.iter().flat_map(member_lines);
-                let warnings = others.map(Diagnostic::one_line).chain(members).collect();
+                let warnings = others.map(Diagnostic::one_line).collect();
                 let stock = Stock::of(&rules, sources, self.members.is_empty());
                 let passed = self.tests.len().saturating_sub(self.broken);
                 let tests = Tests { passed, failed: self.broken };
-                Ok(Ready { rules, warnings, tests, stock })
+                Ok(Ready { rules, warnings, tests, stock, members: self.members })
             }
             _ => {
                 let mut rendered = render(&self.diagnostics, sources, Style::Plain);
@@ -305,16 +309,6 @@ impl Built {
             }
         }
     }
-}
-
-/// What is wrong with a member's files, and what serves instead.
-fn member_lines(member: &MemberState) -> Vec<String> {
-    let instead = match member.part {
-        MemberPart::Kept => "the last good part stays in force",
-        MemberPart::Absent => "the host's layers alone are in force",
-    };
-    let head = format!("member {}: {instead}", shown::one_line(&member.name));
-    std::iter::once(head).chain(member.diagnostics.iter().map(Diagnostic::one_line)).collect()
 }
 
 /// A failing test on one line.

@@ -13,6 +13,7 @@ mod table;
 
 use std::fmt::Write;
 
+use crate::members::MEMBERS_TOLD_MAX;
 use serde_json::Value;
 pub use table::{FAMILIES, Family, Kind};
 use table::{Scale, Source};
@@ -155,11 +156,13 @@ fn samples(out: &mut String, name: &str, of: &Family, status: &Value) {
     }
 }
 
-/// The entries of a list; of the sites those at which something has happened.
+/// The entries of a list; of the sites those at which something has happened, of the members the
+/// first ones.
 fn entries<'s>(status: &'s Value, place: &str) -> impl Iterator<Item = &'s Value> {
     let all = status.pointer(place).and_then(Value::as_array).into_iter().flatten();
     let is_sites = place == table::SITES;
-    all.filter(move |entry| !is_sites || table::is_visited(entry))
+    let most = if place == table::MEMBERS { MEMBERS_TOLD_MAX } else { usize::MAX };
+    all.filter(move |entry| !is_sites || table::is_visited(entry)).take(most)
 }
 
 fn word<'v>(of: &'v Value, field: &str) -> &'v str {

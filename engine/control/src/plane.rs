@@ -27,6 +27,7 @@ use crate::history::{Archive, Aside, Blob, HistoryDesk, Index};
 use crate::level_desk::LevelDesk;
 use crate::levels;
 use crate::loader::{Loader, Ready};
+use crate::members::{Coming, Members, bounded};
 use crate::metrics::EdgeMetric;
 use crate::outcome::{Cause, FileMark, Lifted, Refusal, Upgraded};
 use crate::persist::{Keeper, Keeping};
@@ -62,6 +63,7 @@ pub struct First {
     blobs: Vec<Blob>,
     aside: Option<Aside>,
     stock: Stock,
+    members: Arc<Members>,
 }
 
 /// Has a successor started, and says what came of it.
@@ -111,14 +113,22 @@ impl First {
         let began = loader.now();
         let archive = Archive::new(state_dir);
         let index = archive.load();
-        let Beginning { sources, aside, ready } = begin(&loader, &archive, &index)?;
-        let Ready { rules, warnings, tests, stock } = ready;
+        let members = Arc::new(Members::open(state_dir));
+        let Beginning { sources, aside, ready } = begin(&loader, &archive, &index, &members)?;
+        let Ready { rules, mut warnings, tests, stock, members: states } = ready;
         let last = index.generations.last().map_or(0, |past| past.generation);
         let state = keeper.restore(seed, rules.counter_specs()).numbered_after(Generation(last));
         let tally = Arc::new(Tally::new(rules.rule_names().len()));
         let generation = state.generation();
         let (files, blobs) = files_of(&sources, &rules);
         let loaded = loader.now();
+        warnings.extend(members.came(Coming {
+            rules: &rules,
+            sources: &sources,
+            states: &states,
+            generation: generation.0,
+            now: loaded,
+        }));
         let past = Past {
             generation: generation.0,
             loaded_at: rfc3339(loaded),
@@ -149,6 +159,7 @@ impl First {
             blobs,
             aside,
             stock,
+            members,
         })
     }
 }
@@ -171,6 +182,7 @@ impl First {
         let last = index.generations.last().map_or(0, |past| past.generation);
         let state = state.numbered_after(Generation(last));
         let generation = state.generation();
+        self.members.renumber(self.past.generation, generation.0);
         self.past.generation = generation.0;
         self.past.cause = Cause::Upgrade;
         self.history = index.generations;
@@ -182,10 +194,17 @@ impl First {
 
 /// What is on the disk, unless somebody went back from just that before the restart: then what
 /// served, as long as it can be made again.
-fn begin(loader: &Loader, archive: &Archive, index: &Index) -> Result<Beginning, Refusal> {
+fn begin(
+    loader: &Loader,
+    archive: &Archive,
+    index: &Index,
+    members: &Members,
+) -> Result<Beginning, Refusal> {
     let sources = loader.gather_settled();
     let build = |sources: &Sources| {
-        loader.build_to_run(sources, Terms::new(None, Effort::Start)).judged(sources)
+        let good = members.good(loader, sources);
+        let terms = Terms { good: &good, ..Terms::new(None, Effort::Start) };
+        loader.build_to_run(sources, terms).judged(sources)
     };
     let on_disk = hexadecimal(&sources.digest());
     if let Some(aside) = index.aside.as_ref().filter(|aside| aside.content == on_disk) {
@@ -293,6 +312,7 @@ impl ControlPlane {
             blobs,
             aside,
             stock,
+            members,
             ..
         } = first;
         loader.put_away(&stock);
@@ -304,12 +324,15 @@ impl ControlPlane {
         archive.hold(&blobs);
         let (kept, posted) = (archive.clone(), board.read());
         scribe.later(move || kept.remember(posted, &blobs));
+        let copies = members.clone();
+        scribe.later(move || copies.write());
         let totals = Arc::new(Totals::default());
         let estate = Estate::new(handle.clone(), now.clone(), scribe.settle());
         let keeping = keeper.keep(handle.clone(), estate.still.clone())?;
         let sight = Sight {
             handle: handle.clone(),
             board: board.clone(),
+            members: members.clone(),
             totals: totals.clone(),
             root: config.root.clone(),
             sites: config.sites.clone(),
@@ -343,6 +366,8 @@ impl ControlPlane {
             stock: None,
             watch: watch.clone(),
             restless: Vec::new(),
+            members,
+            hosts: None,
         };
         let (both, still) = ((bell.clone(), board), estate.still.clone());
         let reloader = Reloader::new(forge, both, still, now, (digest, aside));
@@ -540,6 +565,9 @@ struct PolicyForge {
     watch: Arc<Mutex<Watch>>,
     /// Members whose files kept changing at the last look: nobody waits for them at the next.
     restless: Vec<Box<str>>,
+    members: Arc<Members>,
+    /// Digest of the host's files at the last look.
+    hosts: Option<[u8; 32]>,
 }
 
 impl PolicyForge {
@@ -617,10 +645,13 @@ impl Forge for PolicyForge {
 
     fn assemble(&mut self, draft: &Sources) -> Result<Self::Ready, Refusal> {
         let live = self.handle.load();
-        let judged = self
-            .loader
-            .build_to_run(draft, Terms::new(Some(&live.rules), Effort::Reload))
-            .judged(draft);
+        // A part that did not fit the host's policy may fit another one.
+        let hosts = Some(draft.host_digest());
+        let is_other = self.hosts.replace(draft.host_digest()) != hosts;
+        let good = self.members.good(&self.loader, draft);
+        let good = |name: &str| if is_other { good(name) } else { None };
+        let terms = Terms { good: &good, ..Terms::new(Some(&live.rules), Effort::Reload) };
+        let judged = self.loader.build_to_run(draft, terms).judged(draft);
         if judged.is_err() {
             self.loader.running(&[&live.rules]);
         }
@@ -628,7 +659,7 @@ impl Forge for PolicyForge {
     }
 
     fn publish(&mut self, ready: Ready, draft: &Sources) -> Published {
-        let Ready { rules, warnings, tests, stock } = ready;
+        let Ready { rules, mut warnings, tests, stock, members } = ready;
         let old = self.handle.load();
         let (files, blobs) = files_of(draft, &rules);
         let (state, report) = old.state.carry(rules.counter_specs());
@@ -646,6 +677,13 @@ impl Forge for PolicyForge {
         self.stock = Some((stock, blobs));
         let carried = Carried::of(report, old.rules.outline(), self.handle.load().rules.outline());
         let root = draft.root().to_owned();
+        warnings.extend(bounded(self.members.came(Coming {
+            rules: &self.handle.load().rules,
+            sources: draft,
+            states: &members,
+            generation: generation.0,
+            now: (self.now)(),
+        })));
         Published { generation: generation.0, carried, warnings, tests, root, files }
     }
 
@@ -671,6 +709,8 @@ impl Forge for PolicyForge {
             self.archive.hold(&blobs);
             let archive = self.archive.clone();
             self.scribe.later(move || archive.remember(posted, &blobs));
+            let members = self.members.clone();
+            self.scribe.later(move || members.write());
             // The next look at a list may need its copy, so this is waited for.
             self.loader.put_away(&stock);
         }

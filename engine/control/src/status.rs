@@ -15,6 +15,7 @@ use crate::clock::rfc3339;
 use crate::config::SiteConfig;
 use crate::hand_over::LastUpgrade;
 use crate::loader::Loader;
+use crate::members::Members;
 use crate::metrics;
 use crate::plane::Outside;
 use crate::quarantine::left_ms;
@@ -27,6 +28,7 @@ pub type EdgeReport = Arc<dyn Fn() -> Value + Send + Sync>;
 pub(crate) struct Sight {
     pub(crate) handle: Arc<Handle>,
     pub(crate) board: Arc<Board>,
+    pub(crate) members: Arc<Members>,
     pub(crate) totals: Arc<Totals>,
     pub(crate) root: PathBuf,
     pub(crate) sites: Vec<SiteConfig>,
@@ -61,6 +63,8 @@ impl Sight {
             "level": live.rules.level_name(&live.state, ""),
             "level_by_hand": self.by_hand(&live),
             "sites": self.sites.iter().map(|of| site(of, &live)).collect::<Vec<_>>(),
+            "member_parts": self.members.counts(),
+            "members": self.members.status(),
             "rules": rules(&live),
             "lists": self.lists(&summary, age_ms),
             "externs": externs(&summary, (self.now)()),

@@ -62,10 +62,10 @@ pub use seawall_policy::outline::{Change, ClauseChange, How, Outline};
 pub use seawall_policy::text::{bytes as bytes_text, duration_ms as duration_text};
 pub use seawall_wasm::{Component, EPOCH_TICK_MS, LoadError, Sandbox, SandboxLimits};
 pub use sources::{
-    COMPONENT_BYTES_MAX, Entry, FILES_MAX, GLOB_ENTRIES_MAX, KeptList, LIST_BYTES_MAX,
+    COMPONENT_BYTES_MAX, Entry, FILES_MAX, GLOB_ENTRIES_MAX, KeptList, KeptLists, LIST_BYTES_MAX,
     MEMBER_COMPONENT_BYTES_MAX, MEMBER_ENTRIES_MAX, MEMBER_FILES_MAX, MEMBER_FOLDERS_MAX,
     MEMBER_LIST_BYTES_MAX, MEMBER_MATCH_STEPS_MAX, MEMBER_POLICY_BYTES_MAX, MEMBERS_BYTES_MAX,
-    MemberLimit, MemberSources, Memo, POLICY_BYTES_MAX, Reached, ReadError, Sources, Store,
+    MemberLimit, MemberSources, Memo, POLICY_BYTES_MAX, Reached, ReadError, Sources, Store, Stored,
     TOTAL_BYTES_MAX, entries_of, resolve,
 };
 pub use tick::{LEVEL_TICK_MS, LevelCause, LevelEvent, Pulse};

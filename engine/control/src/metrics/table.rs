@@ -7,6 +7,9 @@ use serde_json::Value;
 /// Where the sites stand in a status.
 pub(super) const SITES: &str = "/edge/sites";
 
+/// Where the members stand whose files are not in force.
+pub(super) const MEMBERS: &str = "/members";
+
 /// Where their origins stand.
 pub(super) const ORIGINS: &str = "/edge/origins";
 
@@ -121,6 +124,18 @@ pub const FAMILIES: &[Family] = &[
         Kind::Gauge,
         "1 while the files on the disk are not in force since somebody went back.",
         (Source::One("/aside"), Scale::IsThere),
+    ),
+    family(
+        "member_parts",
+        Kind::Gauge,
+        "Members by the part that is in force: that of their files (`current`), their last good one (`kept`), or none (`absent`).",
+        (Source::Map("/member_parts", "state"), Scale::AsItIs),
+    ),
+    family(
+        "member_problem",
+        Kind::Gauge,
+        "Always 1; a member whose files are not in force, of at most 100 such members.",
+        (Source::List(MEMBERS, "member", "problems"), Scale::IsThere),
     ),
     family(
         "reloads_total",

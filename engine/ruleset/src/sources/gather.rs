@@ -80,7 +80,15 @@ enum Step {
     Named(String, Arc<[Named]>, usize),
 }
 
-pub(super) fn gather(root: &str, store: &dyn Store, memo: &mut Memo) -> Sources {
+/// What is the host's, and the entries of members.
+struct Begun {
+    host: Reached,
+    tenants: Vec<Tenant>,
+    owners: Owners,
+    listings: Listings,
+}
+
+fn begin(root: &str, store: &dyn Store, memo: &mut Memo) -> Begun {
     let (mut owners, mut listings) = (Owners::default(), Listings::default());
     let mut walk = Walk::new(store, memo, (&mut listings, &mut owners), None, Budget::host());
     walk.policies(root.to_owned());
@@ -94,30 +102,59 @@ pub(super) fn gather(root: &str, store: &dyn Store, memo: &mut Memo) -> Sources 
             tenant.file = Err(why);
         }
     }
-    let mut left = MEMBERS_BYTES_MAX;
-    let mut members = Vec::with_capacity(tenants.len());
-    for tenant in &tenants {
-        let folder = tenant.file.as_ref().map_or("", |path| folder_of(path));
-        let mut reached = Reached::default();
-        if let Ok(path) = &tenant.file {
-            let is_shared = owners.is_shared(folder, &tenant.name);
-            let member = Some(Member { tenant, folder, is_shared });
-            let shared = (&mut listings, &mut owners);
-            let mut walk = Walk::new(store, memo, shared, member, Budget::member(left));
-            walk.policies(path.clone());
-            walk.others();
-            left = walk.budget.total_bytes;
-            reached = walk.reached;
-        }
-        members.push(MemberSources {
-            name: tenant.name.clone(),
-            file: tenant.file.clone().map(Into::into),
-            folder: folder.into(),
-            reached: Arc::new(reached),
-            state: State::Read,
-        });
+    Begun { host, tenants, owners, listings }
+}
+
+/// Reads one member's files, of which all members have `left` bytes.
+fn member(
+    tenant: &Tenant,
+    (store, memo): (&dyn Store, &mut Memo),
+    (listings, owners): (&mut Listings, &mut Owners),
+    left: &mut u64,
+) -> MemberSources {
+    let folder = tenant.file.as_ref().map_or("", |path| folder_of(path));
+    let mut reached = Reached::default();
+    if let Ok(path) = &tenant.file {
+        let is_shared = owners.is_shared(folder, &tenant.name);
+        let member = Some(Member { tenant, folder, is_shared });
+        let mut walk = Walk::new(store, memo, (listings, owners), member, Budget::member(*left));
+        walk.policies(path.clone());
+        walk.others();
+        *left = walk.budget.total_bytes;
+        reached = walk.reached;
     }
+    MemberSources {
+        name: tenant.name.clone(),
+        file: tenant.file.clone().map(Into::into),
+        folder: folder.into(),
+        reached: Arc::new(reached),
+        state: State::Read,
+    }
+}
+
+pub(super) fn gather(root: &str, store: &dyn Store, memo: &mut Memo) -> Sources {
+    let Begun { host, tenants, mut owners, mut listings } = begin(root, store, memo);
+    let mut left = MEMBERS_BYTES_MAX;
+    let read = |tenant: &Tenant| {
+        member(tenant, (store, &mut *memo), (&mut listings, &mut owners), &mut left)
+    };
+    let members = tenants.iter().map(read).collect();
     Sources { root: root.to_owned(), host: Arc::new(host), members }
+}
+
+/// Reads one member's files from `hers`, under the entry that the host's files in `hosts` have for
+/// her. The two are kept apart, so that nothing of hers is taken for the host's.
+pub(super) fn gather_member(
+    (root, name): (&str, &str),
+    hosts: &dyn Store,
+    hers: &dyn Store,
+    memo: &mut Memo,
+) -> Option<MemberSources> {
+    let Begun { tenants, mut owners, .. } = begin(root, hosts, memo);
+    let tenant = tenants.iter().find(|tenant| *tenant.name == *name)?;
+    let mut left = MEMBERS_BYTES_MAX;
+    let shared = (&mut Listings::default(), &mut owners);
+    Some(member(tenant, (hers, memo), shared, &mut left))
 }
 
 impl<'w> Walk<'w> {

@@ -21,6 +21,7 @@ mod owners;
 mod pattern;
 mod reached;
 mod store;
+mod stored;
 #[cfg(test)]
 mod storm;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use names::Memo;
 use reached::Parts;
 pub use reached::Reached;
 pub use store::{Entry, KeptList, Store};
+pub use stored::{KeptLists, Stored};
 
 /// What the files of one member reach. A copy shares the bytes.
 #[derive(Debug, Clone)]
@@ -108,6 +110,13 @@ impl MemberSources {
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         self.digest_over(|reached| reached.digest_with_kept())
+    }
+
+    /// The same without the good copies of her lists, which change by themselves: what tells
+    /// whether she changed anything.
+    #[must_use]
+    pub fn content(&self) -> [u8; 32] {
+        self.digest_over(Reached::digest)
     }
 
     fn digest_over(&self, of: impl Fn(&Reached) -> [u8; 32]) -> [u8; 32] {

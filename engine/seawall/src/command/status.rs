@@ -5,7 +5,7 @@ mod sites;
 use std::time::Duration;
 
 use clap::Args;
-use seawall_control::Carried;
+use seawall_control::{Carried, Complaint};
 use seawall_ruleset::age_words;
 use serde_json::Value;
 
@@ -74,6 +74,8 @@ fn human(status: &Value) -> Vec<String> {
     });
     lines.extend(report_lines(status));
     lines.extend(status.get("aside").and_then(aside_line));
+    let members = status.get("members").and_then(Value::as_array).map(Vec::as_slice);
+    lines.extend(members.unwrap_or_default().iter().filter_map(member_line));
     if let Some(Value::Object(decisions)) = status.get("decisions") {
         let counts = decisions.iter().map(|(word, count)| format!("{word} {count}"));
         lines.push(format!("decided    {}", counts.collect::<Vec<_>>().join(", ")));
@@ -111,6 +113,28 @@ fn aside_line(of: &Value) -> Option<String> {
         "rollback   the files of generation {serves} are in force, not those on the disk: \
          `seawall reload` takes those"
     ))
+}
+
+/// A member whose files are not in force, with the first thing that is wrong with them.
+fn member_line(of: &Value) -> Option<String> {
+    let name = of.get("name")?.as_str()?;
+    let since = of.get("refused_since")?.as_str()?;
+    let instead = match of.get("since_generation").and_then(Value::as_u64) {
+        Some(generation) => format!("her part of generation {generation} is in force"),
+        None => "the host's layers alone are in force".to_owned(),
+    };
+    if of.get("waiting").and_then(Value::as_bool) == Some(true) {
+        return Some(format!("member     {name}: her files are yet to be looked at; {instead}"));
+    }
+    let problems = of.get("problems").and_then(Value::as_array).map(Vec::as_slice);
+    let problems = problems.unwrap_or_default();
+    let first = problems.first().cloned().unwrap_or_default();
+    let first = serde_json::from_value::<Complaint>(first);
+    let first = first.map(|first| first.to_string()).unwrap_or_default();
+    let more = of.get("more").and_then(Value::as_u64).unwrap_or(0);
+    let more = more.saturating_add(problems.len().saturating_sub(1) as u64);
+    let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+    Some(format!("member     {name}: refused since {since}: {first}{more}; {instead}"))
 }
 
 /// A rule that is not asked at the moment.
@@ -203,6 +227,14 @@ mod tests {
                 "kept": ["a", "b"], "reset": [{ "name": "c", "watched_by": ["floor.x"] }],
             } },
             "aside": { "serves": 2 },
+            "members": [
+                { "name": "alice", "part": "kept", "since_generation": 2, "more": 4,
+                  "refused_since": "2026-01-01T00:00:00Z", "waiting": false, "problems": [
+                    { "file": "m/a.wall", "line": 18, "column": 30, "code": "N003", "message": "no" },
+                ] },
+                { "name": "bob", "part": "absent", "since_generation": null, "more": 0,
+                  "refused_since": "2026-01-01T00:00:00Z", "waiting": true, "problems": [] },
+            ],
             "externs": [
                 { "name": "f", "quarantine_left_ms": 0 }, { "name": "g", "quarantine_left_ms": 9_001 },
             ],
@@ -218,6 +250,10 @@ mod tests {
                 "reload     reset: c (asked by floor.x)",
                 "rollback   the files of generation 2 are in force, not those on the disk: \
                  `seawall reload` takes those",
+                "member     alice: refused since 2026-01-01T00:00:00Z: m/a.wall:18:30: N003: no \
+                 (and 4 more); her part of generation 2 is in force",
+                "member     bob: her files are yet to be looked at; the host's layers alone are in \
+                 force",
                 "decided    allow 2",
                 "snapshot   none is written, a restart would forget: no space",
                 "list       @a: 2 entries, 1 minute old",

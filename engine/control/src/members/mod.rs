@@ -1,0 +1,297 @@
+//! Members' parts: whose is in force, since which generation, and whose files are refused.
+//!
+//! A member's files that are wrong refuse nothing but themselves, so nobody would see it who does
+//! not look: the status names each such member with what is wrong, the metrics count them, and the
+//! log says it when it begins, when it becomes another mistake, and when it ends. A reload for
+//! another reason says no more than how many there are: of 850 members some are always wrong.
+
+mod last_good;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use last_good::LAST_GOOD_BYTES_MAX;
+use last_good::{Good, LastGood, Since};
+use seawall_model::{Tick, shown};
+use seawall_ruleset::{
+    Diagnostic, MemberPart, MemberSources, MemberState, Memo, RuleSet, Sources, Stored,
+};
+use serde_json::{Value, json};
+
+use crate::clock::rfc3339;
+use crate::loader::Loader;
+use crate::outcome::Complaint;
+use crate::shelf::hexadecimal;
+
+/// Most problems of one member that the status tells; of the rest it tells the number.
+pub const MEMBER_PROBLEMS_TOLD_MAX: usize = 10;
+/// Most members of whom more than the first problem is told, and that have a metric each.
+pub const MEMBERS_TOLD_MAX: usize = 100;
+/// Most lines about members in the answer to one reload; the log has them all.
+pub const MEMBER_LINES_MAX: usize = 20;
+/// Most characters of what is said about one problem.
+const PROBLEM_CHARS_MAX: usize = 400;
+
+/// What is known of members' parts, and the copies of the good ones.
+#[derive(Debug)]
+pub(crate) struct Members {
+    last_good: LastGood,
+    roster: Mutex<Roster>,
+}
+
+#[derive(Debug, Default)]
+struct Roster {
+    /// Parts in force by the member's name.
+    in_force: BTreeMap<Box<str>, InForce>,
+    /// Members whose files are refused, or have yet to be looked at.
+    refused: BTreeMap<Box<str>, Refused>,
+    /// How many have a file.
+    total: usize,
+}
+
+#[derive(Debug, Clone)]
+struct InForce {
+    digest: [u8; 32],
+    since: Since,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Refused {
+    part: MemberPart,
+    since: Tick,
+    /// Her files are not refused: there was too much to do to look at them.
+    waits: bool,
+    problems: Vec<Complaint>,
+    more: usize,
+}
+
+/// A policy that comes into force.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Coming<'c> {
+    pub(crate) rules: &'c RuleSet,
+    pub(crate) sources: &'c Sources,
+    /// Members whose files are wrong.
+    pub(crate) states: &'c [MemberState],
+    pub(crate) generation: u64,
+    pub(crate) now: Tick,
+}
+
+impl Members {
+    /// With the copies in `state_dir`.
+    pub(crate) fn open(state_dir: &Path) -> Self {
+        Self { last_good: LastGood::open(state_dir), roster: Mutex::default() }
+    }
+
+    fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Finds the files of a member's last good part, for the host's files in `sources`.
+    pub(crate) fn good(
+        &self,
+        loader: &Loader,
+        sources: &Sources,
+    ) -> impl Fn(&str) -> Option<MemberSources> {
+        let memo = RefCell::new(Memo::default());
+        move |name| {
+            let files = self.last_good.read(name)?;
+            let kept = |name: &str, path: &str| loader.kept_list(name, path);
+            sources.member_of(name, &Stored::new(&files, &kept), &mut memo.borrow_mut())
+        }
+    }
+
+    /// Notes what comes into force, and gives the lines that are to be told about it.
+    pub(crate) fn came(&self, coming: Coming<'_>) -> Vec<String> {
+        let mut roster = self.roster();
+        let before = std::mem::take(&mut *roster);
+        let (in_force, good) = self.in_force(coming, before.in_force);
+        let refused: BTreeMap<Box<str>, Refused> = coming
+            .states
+            .iter()
+            .map(|state| (state.name.clone(), refused(state, coming, &before.refused)))
+            .collect();
+        let members = coming.sources.members();
+        *roster = Roster { in_force, refused, total: members.len() };
+        let lines = roster.news(&before.refused);
+        drop(roster);
+        let named = members.iter().map(|member| member.name().into()).collect();
+        self.last_good.note(good, named, coming.states.is_empty());
+        lines
+    }
+
+    /// Since when each part is in force, and those that are to be kept.
+    fn in_force(
+        &self,
+        coming: Coming<'_>,
+        mut before: BTreeMap<Box<str>, InForce>,
+    ) -> (BTreeMap<Box<str>, InForce>, Vec<Good>) {
+        let is_wrong = |name: &str| coming.states.iter().any(|state| *state.name == *name);
+        let (mut in_force, mut good) = (BTreeMap::new(), Vec::new());
+        for member in coming.rules.members() {
+            let (name, digest) = (member.name(), member.digest());
+            let known = before.remove(name);
+            if let Some(known) = known.filter(|known| known.digest == digest) {
+                in_force.insert(name.into(), known);
+                continue;
+            }
+            let content = hexadecimal(&member.sources().content());
+            // A copy that serves was in force before this process, and is what it was.
+            let earlier = self.last_good.since(name);
+            let earlier = earlier.filter(|since| since.content == content || is_wrong(name));
+            let since = earlier.unwrap_or_else(|| {
+                let since = Since { generation: coming.generation, content };
+                good.push(Good { sources: member.sources().clone(), since: since.clone() });
+                since
+            });
+            in_force.insert(name.into(), InForce { digest, since });
+        }
+        (in_force, good)
+    }
+
+    /// Notes that what came into force as generation `from` is generation `to`.
+    pub(crate) fn renumber(&self, from: u64, to: u64) {
+        let mut roster = self.roster();
+        let all = roster.in_force.values_mut().filter(|part| part.since.generation == from);
+        all.for_each(|part| part.since.generation = to);
+        self.last_good.renumber(from, to);
+    }
+
+    /// Writes copies of the parts that are new: where nobody waits for it.
+    pub(crate) fn write(&self) {
+        self.last_good.write();
+    }
+
+    /// Members that have another part in force than that of their files, as the status tells it.
+    pub(crate) fn status(&self) -> Value {
+        let roster = self.roster();
+        let told = roster.refused.iter().enumerate().map(|(nth, (name, refused))| {
+            let most = if nth < MEMBERS_TOLD_MAX { MEMBER_PROBLEMS_TOLD_MAX } else { 1 };
+            let problems: Vec<&Complaint> = refused.problems.iter().take(most).collect();
+            let left = refused.problems.len().saturating_sub(problems.len());
+            json!({
+                "name": name,
+                "part": word(refused.part),
+                "since_generation": roster.since(name),
+                "refused_since": rfc3339(refused.since),
+                "waiting": refused.waits,
+                "more": refused.more.saturating_add(left),
+                "problems": problems,
+            })
+        });
+        told.collect::<Vec<_>>().into()
+    }
+
+    /// How many members have which part in force.
+    pub(crate) fn counts(&self) -> Value {
+        let roster = self.roster();
+        let of = |part| roster.refused.values().filter(|refused| refused.part == part).count();
+        let (kept, absent) = (of(MemberPart::Kept), of(MemberPart::Absent));
+        let current = roster.total.saturating_sub(kept).saturating_sub(absent);
+        json!({ "current": current, "kept": kept, "absent": absent })
+    }
+}
+
+const fn word(part: MemberPart) -> &'static str {
+    match part {
+        MemberPart::Kept => "kept",
+        MemberPart::Absent => "absent",
+    }
+}
+
+impl Roster {
+    fn since(&self, name: &str) -> Option<u64> {
+        self.in_force.get(name).map(|part| part.since.generation)
+    }
+
+    /// What is to be told where `before` were refused: what differs, and how many there are.
+    fn news(&self, before: &BTreeMap<Box<str>, Refused>) -> Vec<String> {
+        let known = |name: &str, of: &Refused| {
+            before.get(name).is_some_and(|was| {
+                (&was.problems, was.more, was.part) == (&of.problems, of.more, of.part)
+            })
+        };
+        let is_news = |(name, of): &(&Box<str>, &Refused)| !of.waits && !known(name, of);
+        let begun = self.refused.iter().filter(is_news);
+        let mut lines: Vec<String> = begun.map(|(name, of)| self.line(name, of)).collect();
+        for (name, _) in before.iter().filter(|(_, was)| !was.waits) {
+            if !self.refused.contains_key(name) && self.in_force.contains_key(name) {
+                let name = shown::one_line(name);
+                lines.push(format!("member {name}: her files are right again and in force"));
+            }
+        }
+        let waiting = self.refused.values().filter(|of| of.waits).count();
+        let refused = self.refused.len().saturating_sub(waiting);
+        let files = |n: usize| if n == 1 { "1 member".to_owned() } else { format!("{n} members") };
+        if refused > 0 {
+            let line = format!("the files of {} are refused: see `seawall status`", files(refused));
+            lines.push(line);
+        }
+        if waiting > 0 {
+            let whose = files(waiting);
+            lines.push(format!("the files of {whose} are looked at as soon as the others are"));
+        }
+        lines
+    }
+
+    fn line(&self, name: &str, of: &Refused) -> String {
+        let problem = of.problems.first().map(ToString::to_string).unwrap_or_default();
+        let more = of.more.saturating_add(of.problems.len().saturating_sub(1));
+        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        let instead = match self.since(name) {
+            Some(generation) if of.part == MemberPart::Kept => {
+                format!("her part of generation {generation} stays in force")
+            }
+            _ => "the host's layers alone are in force".to_owned(),
+        };
+        format!("member {}: refused: {problem}{more}; {instead}", shown::one_line(name))
+    }
+}
+
+/// Of lines those that an answer has room for; the others are logged here.
+pub(crate) fn bounded(mut lines: Vec<String>) -> Vec<String> {
+    if lines.len() > MEMBER_LINES_MAX {
+        // The last line is the sum.
+        let sum = lines.pop();
+        let rest = lines.split_off(MEMBER_LINES_MAX.saturating_sub(1));
+        rest.iter().for_each(|line| log::warn!("{line}"));
+        lines.extend(sum);
+    }
+    lines
+}
+
+fn refused(
+    state: &MemberState,
+    coming: Coming<'_>,
+    before: &BTreeMap<Box<str>, Refused>,
+) -> Refused {
+    let waits = coming.rules.postponed().contains(&state.name);
+    let was = before.get(&state.name).filter(|was| was.waits == waits);
+    let problems = state.diagnostics.iter().take(MEMBER_PROBLEMS_TOLD_MAX).map(problem).collect();
+    Refused {
+        part: state.part,
+        since: was.map_or(coming.now, |was| was.since),
+        waits,
+        problems,
+        more: state.diagnostics.len().saturating_sub(MEMBER_PROBLEMS_TOLD_MAX),
+    }
+}
+
+fn problem(of: &Diagnostic) -> Complaint {
+    let text = shown::one_line(&of.message);
+    let mut message: String = text.chars().take(PROBLEM_CHARS_MAX).collect();
+    if message.len() < text.len() {
+        message.push('…');
+    }
+    Complaint {
+        file: of.file.to_string(),
+        line: of.line,
+        column: of.column,
+        code: of.code.to_owned(),
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests;

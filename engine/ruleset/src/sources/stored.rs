@@ -1,0 +1,176 @@
+//! A member's files that lie elsewhere than in the policy folder: those of her last good part.
+//!
+//! They are read as her files in the folder are: her entry, her folder, her budgets and what the
+//! host grants her hold as they are now, not as they were when the files were stored.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::gather::{entries_of, gather_member};
+use super::names::Memo;
+use super::reached::Reached;
+use super::store::{Entry, KeptList, Store};
+use super::{MemberSources, ReadError, Sources};
+
+/// Where good copies of lists come from, by full name and path.
+pub type KeptLists<'k> = &'k dyn Fn(&str, &str) -> Result<Option<KeptList>, String>;
+
+/// Files by their paths from the policy root.
+pub struct Stored<'s> {
+    files: &'s BTreeMap<String, Arc<[u8]>>,
+    kept: KeptLists<'s>,
+}
+
+impl<'s> Stored<'s> {
+    /// These files, with the good copies of lists that there are.
+    #[must_use]
+    pub fn new(files: &'s BTreeMap<String, Arc<[u8]>>, kept: KeptLists<'s>) -> Self {
+        Self { files, kept }
+    }
+}
+
+impl std::fmt::Debug for Stored<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stored").field("files", &self.files.len()).finish_non_exhaustive()
+    }
+}
+
+impl Sources {
+    /// What the files of a member reach, taken from `stored`; nothing where the host's files have
+    /// no entry of her. `memo` may serve for many members.
+    #[must_use]
+    pub fn member_of(
+        &self,
+        name: &str,
+        stored: &Stored<'_>,
+        memo: &mut Memo,
+    ) -> Option<MemberSources> {
+        gather_member((&self.root, name), &Hosts(&self.host), stored, memo)
+    }
+}
+
+impl Store for Stored<'_> {
+    fn read(&self, path: &str, bytes_max: u64, _: &str) -> Result<Arc<[u8]>, ReadError> {
+        let bytes = self.files.get(path).ok_or(ReadError::Missing)?;
+        if bytes.len() as u64 > bytes_max {
+            return Err(ReadError::TooLarge { bytes_max });
+        }
+        Ok(Arc::clone(bytes))
+    }
+
+    fn list(&self, folder: &str, _: &str, _: usize) -> Result<Vec<Entry>, ReadError> {
+        Ok(entries_of(self.files.keys().map(|path| &**path), folder))
+    }
+
+    fn is_file(&self, path: &str, _: &str) -> bool {
+        self.files.contains_key(path)
+    }
+
+    fn kept_list(&self, name: &str, path: &str) -> Result<Option<KeptList>, String> {
+        (self.kept)(name, path)
+    }
+}
+
+/// The host's files as they were read.
+struct Hosts<'h>(&'h Reached);
+
+impl Hosts<'_> {
+    fn there(&self) -> impl Iterator<Item = &str> {
+        let is_there = |path: &&str| self.0.bytes(path) != Some(&Err(ReadError::Missing));
+        self.0.paths().filter(is_there)
+    }
+}
+
+impl Store for Hosts<'_> {
+    fn read(&self, path: &str, _: u64, _: &str) -> Result<Arc<[u8]>, ReadError> {
+        self.0.bytes(path).cloned().unwrap_or(Err(ReadError::Missing))
+    }
+
+    fn list(&self, folder: &str, _: &str, _: usize) -> Result<Vec<Entry>, ReadError> {
+        Ok(entries_of(self.there(), folder))
+    }
+
+    fn is_file(&self, path: &str, _: &str) -> bool {
+        self.there().any(|there| there == path)
+    }
+
+    fn digest(&self, path: &str, bytes: &Arc<[u8]>) -> [u8; 32] {
+        let known = self.0.sha256(path);
+        known.unwrap_or_else(|| <sha2::Sha256 as sha2::Digest>::digest(bytes).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOT: &str = "policy 1\ninclude \"hosts/*.wall\"\n";
+
+    fn files(of: &[(&str, &str)]) -> BTreeMap<String, Arc<[u8]>> {
+        of.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().into())).collect()
+    }
+
+    fn read(of: &[(&str, &str)]) -> Sources {
+        Sources::gather("r", &Stored::new(&files(of), &|_, _| Ok(None)))
+    }
+
+    fn tenant(may: &str) -> String {
+        format!(
+            "policy 1\ntenant ann {{ hosts {{ \"a.example\" }} may {{ {may} }} file \"../m/a.wall\" }}\n"
+        )
+    }
+
+    fn of(sources: &Sources, files: &BTreeMap<String, Arc<[u8]>>) -> Option<MemberSources> {
+        sources.member_of("ann", &Stored::new(files, &|_, _| Ok(None)), &mut Memo::default())
+    }
+
+    #[test]
+    fn stored_files_read_as_those_on_the_disk_did() {
+        let entry = tenant("block, list");
+        let hers = [
+            ("m/a.wall", "policy 1\ninclude \"sub/*.wall\"\nlist l: text = file \"l.txt\" max 10\n"),
+            ("m/sub/b.wall", "policy 1\n"),
+            ("m/l.txt", "x\n"),
+        ];
+        let host = [("r", ROOT), ("hosts/e.wall", &*entry)];
+        let all = read(&[&host[..], &hers[..]].concat());
+        let broken = read(&[&host[..], &[("m/a.wall", "policy")]].concat());
+        let good = of(&broken, &files(&hers)).unwrap();
+        assert_eq!(Some(good.digest()), all.member("ann").map(MemberSources::digest));
+        assert_eq!(good.reached().paths().count(), 3);
+        assert_ne!(broken.member("ann").map(MemberSources::digest), Some(good.digest()));
+    }
+
+    #[test]
+    fn what_the_host_grants_and_owns_now_holds_for_stored_files() {
+        let host = |entry: &str| read(&[("r", ROOT), ("hosts/e.wall", entry)]);
+        let list = [("m/a.wall", "policy 1\nlist l: text = file \"l.txt\" max 10\n"), ("m/l.txt", "x\n")];
+        let good = of(&host(&tenant("block")), &files(&list)).unwrap();
+        let refused = good.reached().bytes("m/l.txt").unwrap();
+        assert_eq!(refused, &Err(ReadError::NotGranted { word: "list" }));
+
+        let out = [("m/a.wall", "policy 1\ninclude \"../hosts/e.wall\"\n")];
+        let good = of(&host(&tenant("block")), &files(&out)).unwrap();
+        assert!(good.reached().held("hosts/e.wall").is_none());
+
+        let big = "x".repeat(1 << 20) + "y";
+        let good = of(&host(&tenant("block")), &files(&[("m/a.wall", &*big)])).unwrap();
+        assert!(matches!(good.reached().bytes("m/a.wall"), Some(Err(_))), "over her budget");
+        assert!(of(&host("policy 1\n"), &files(&list)).is_none(), "no entry any more");
+    }
+
+    #[test]
+    fn nothing_that_is_stored_is_taken_for_the_hosts() {
+        let root = "policy 1\ninclude \"*.wall\"\ntenant ann { hosts { \"a.example\" } file \"m/a.wall\" }\n";
+        let sources = read(&[("r", root), ("m/a.wall", "policy 1\n")]);
+        let planted = [
+            ("m/a.wall", "policy 1\n"),
+            (
+                "x.wall",
+                "policy 1\ntenant ann { hosts { \"a.example\" } may { block } file \"m/b.wall\" }\n",
+            ),
+        ];
+        let good = of(&sources, &files(&planted)).unwrap();
+        assert_eq!(good.file(), Ok("m/a.wall"));
+    }
+}
