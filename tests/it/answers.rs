@@ -111,7 +111,7 @@ fn an_answers_head_that_drips_is_502_before_it_has_cost_much() {
         to.write_all(b"HTTP/1.1 200 OK\r\nX: ")?;
         loop {
             to.write_all(b"x")?;
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::park_timeout(std::time::Duration::from_millis(1));
         }
     });
     let server = Setup::new(origin, POLICY).start();

@@ -50,7 +50,7 @@ impl Work {
             }
             held.clear();
             self.most.fetch_max(self.now.fetch_add(1, SeqCst) + 1, SeqCst);
-            std::thread::sleep(Duration::from_millis(work_ms));
+            std::thread::park_timeout(Duration::from_millis(work_ms));
             self.now.fetch_sub(1, SeqCst);
             self.done.fetch_add(1, SeqCst);
             if stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err() {

@@ -105,7 +105,7 @@ fn read_marked(
     if known.is_some_and(|known| known == mark(&before)) {
         return Ok(Read::Same);
     }
-    let began = std::time::SystemTime::now();
+    let began = wall();
     let bytes = read_up_to(&mut file, bytes_max, before.len())?;
     let after = file.metadata()?;
     let held = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -113,6 +113,11 @@ fn read_marked(
         return Err(DiskError::Changing);
     }
     Ok(Read::New(bytes, is_old(&after, began).then(|| mark(&after))))
+}
+
+#[expect(clippy::disallowed_methods, reason = "held against the dates of a file")]
+pub(crate) fn wall() -> std::time::SystemTime {
+    std::time::SystemTime::now()
 }
 
 /// Whether a file was left alone for long enough before `now` that another write gives it another

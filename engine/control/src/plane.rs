@@ -288,6 +288,23 @@ pub struct ControlPlane {
     beats: [Arc<AtomicU64>; 2],
 }
 
+impl First {
+    /// The board with what serves on it, and the one that writes down what that is made of.
+    fn posted(&self) -> io::Result<(Arc<Board>, Scribe)> {
+        self.loader.put_away(&self.stock);
+        let board = Arc::new(Board::remembering(self.history.clone()));
+        board.published(self.past.clone());
+        board.aside(self.aside.clone());
+        let scribe = Scribe::start()?;
+        self.archive.hold(&self.blobs);
+        let (kept, posted, blobs) = (self.archive.clone(), board.read(), self.blobs.clone());
+        scribe.later(move || kept.remember(posted, &blobs));
+        let copies = self.members.clone();
+        scribe.later(move || copies.write());
+        Ok((board, scribe))
+    }
+}
+
 impl ControlPlane {
     /// Watches, reloads and answers for `first`; where that inherits, whoever asks finds this from
     /// [`take_name`](Self::take_name) on.
@@ -301,31 +318,10 @@ impl ControlPlane {
         now: Now,
     ) -> Result<Self, ControlError> {
         let AdminSocket { listener, file } = admin_socket(&config.socket, &first.keeper)?;
-        let First {
-            handle,
-            loader,
-            keeper,
-            digest,
-            archive,
-            history,
-            past,
-            blobs,
-            aside,
-            stock,
-            members,
-            ..
-        } = first;
-        loader.put_away(&stock);
-        let (bell, board) = (Arc::<Bell>::default(), Arc::new(Board::remembering(history)));
+        let (board, scribe) = first.posted()?;
+        let First { handle, loader, keeper, digest, archive, aside, members, .. } = first;
+        let bell = Arc::<Bell>::default();
         loader.ring(bell.clone());
-        board.published(past);
-        board.aside(aside.clone());
-        let scribe = Scribe::start()?;
-        archive.hold(&blobs);
-        let (kept, posted) = (archive.clone(), board.read());
-        scribe.later(move || kept.remember(posted, &blobs));
-        let copies = members.clone();
-        scribe.later(move || copies.write());
         let totals = Arc::new(Totals::default());
         let estate = Estate::new(handle.clone(), now.clone(), scribe.settle());
         let keeping = keeper.keep(handle.clone(), estate.still.clone())?;
@@ -613,8 +609,8 @@ impl Forge for PolicyForge {
             return false;
         }
         let unsettled: Vec<Box<str>> = settled.unsettled().map(Box::from).collect();
-        let known = |name: &Box<str>| self.restless.contains(name);
-        if patience == Patience::Some && !unsettled.iter().all(known) {
+        if patience == Patience::Some && unsettled.iter().any(|name| !self.restless.contains(name))
+        {
             return false;
         }
         self.restless = unsettled;

@@ -205,7 +205,7 @@ impl Store for Recorder {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use seawall_ruleset::Sources;
 
@@ -269,7 +269,7 @@ mod tests {
         assert!(!Arc::ptr_eq(&first.held("a.wall").unwrap(), &again.held("a.wall").unwrap()));
         // As if time had gone by: the mark as it would be taken then.
         let place = bench.dir.path().join("a.wall");
-        let later = SystemTime::now() + Duration::from_secs(60);
+        let later = crate::disk::wall() + Duration::from_secs(60);
         let mark = crate::disk::mark_at(&place, later);
         assert!(mark.is_some());
         bench.store.known().get_mut("a.wall").unwrap().mark = mark;

@@ -130,7 +130,7 @@ impl LastGood {
 
     /// The files of a member's copy, by their paths. One that is damaged is set aside, which is
     /// told.
-    pub(crate) fn read(&self, name: &str) -> Option<BTreeMap<String, Arc<[u8]>>> {
+    pub(crate) fn read(&self, name: &str) -> Option<Contents> {
         self.since(name)?;
         let place = self.place(name);
         let why = match disk::read(&place, COPY_BYTES_MAX) {
@@ -319,8 +319,11 @@ fn parsed(bytes: &[u8]) -> Result<(Head, &[u8]), String> {
     Ok((head, rest))
 }
 
+/// Files by their paths.
+type Contents = BTreeMap<String, Arc<[u8]>>;
+
 /// The head and the files of a copy.
-fn opened(bytes: &[u8]) -> Result<(Head, BTreeMap<String, Arc<[u8]>>), String> {
+fn opened(bytes: &[u8]) -> Result<(Head, Contents), String> {
     let (head, mut rest) = parsed(bytes)?;
     let mut files = BTreeMap::new();
     for Piece { path, sha256, bytes } in &head.files {

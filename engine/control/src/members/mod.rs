@@ -212,8 +212,7 @@ impl Roster {
                 (&was.problems, was.more, was.part) == (&of.problems, of.more, of.part)
             })
         };
-        let is_news = |(name, of): &(&Box<str>, &Refused)| !of.waits && !known(name, of);
-        let begun = self.refused.iter().filter(is_news);
+        let begun = self.refused.iter().filter(|(name, of)| !of.waits && !known(name, of));
         let mut lines: Vec<String> = begun.map(|(name, of)| self.line(name, of)).collect();
         for (name, _) in before.iter().filter(|(_, was)| !was.waits) {
             if !self.refused.contains_key(name) && self.in_force.contains_key(name) {
