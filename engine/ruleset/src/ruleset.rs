@@ -301,7 +301,8 @@ impl RuleSet {
     }
 
     /// Members whose files have yet to be looked at.
-    pub(crate) fn postponed(&self) -> &[Box<str>] {
+    #[must_use]
+    pub fn postponed(&self) -> &[Box<str>] {
         &self.postponed
     }
 
