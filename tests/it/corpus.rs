@@ -132,20 +132,20 @@ fn verdict(workshop: &Workshop, name: &str, text: &str) -> Option<String> {
         code(found).is_some_and(|code| ADVICE.contains(&code))
             && !wanted.iter().any(|line| line.ends_with(found))
     };
-    let found: Vec<String> = assembly
-        .diagnostics
+    let everything = assembly.everything();
+    let found: Vec<String> = everything
         .iter()
         .filter(|d| !in_passing(d.code))
         .map(|d| format!("{}:{} {}", d.line, d.column, d.code))
         .collect();
-    let offered = assembly.diagnostics.iter().flat_map(|d| &d.fixes);
+    let offered = everything.iter().flat_map(|d| &d.fixes);
     let offered: Vec<&str> = offered.map(|fix| fix.replacement.as_str()).collect();
     let mended = fixes(text);
     if !mended.is_empty() && mended != offered {
         return Some(format!("{name}.wall: offers {offered:?} instead of {mended:?}"));
     }
     (found != wanted).then(|| {
-        let says: Vec<String> = assembly.diagnostics.iter().map(|d| d.one_line()).collect();
+        let says: Vec<String> = everything.iter().map(|d| d.one_line()).collect();
         format!("{name}.wall: expected {wanted:?}, found {found:?}\n  {}", says.join("\n  "))
     })
 }

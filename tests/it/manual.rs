@@ -96,10 +96,11 @@ fn verdict(workshop: &Workshop, block: &Block) -> Option<String> {
         .with("lists/drop.txt", "192.0.2.128/25\n")
         .with("wasm/oddness.wasm", seawall_tests::component(ODDNESS));
     let assembly = assemble(workshop, &unpack(&text, store));
-    let says: Vec<String> = assembly.diagnostics.iter().map(|d| d.one_line()).collect();
+    let everything = assembly.everything();
+    let says: Vec<String> = everything.iter().map(|d| d.one_line()).collect();
     let says = says.join("\n  ");
     let found = |severity: Severity| -> BTreeSet<String> {
-        let all = assembly.diagnostics.iter().filter(|d| d.severity == severity);
+        let all = everything.iter().filter(|d| d.severity == severity);
         all.map(|d| d.code.to_owned()).collect()
     };
     for (key, severity) in [("warning", Severity::Warning), ("note", Severity::Note)] {

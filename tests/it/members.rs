@@ -147,6 +147,51 @@ fn a_damaged_copy_of_a_members_files_is_set_aside_and_told() {
 }
 
 #[test]
+fn a_member_who_names_the_floor_changes_nothing_and_refuses_nothing() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, &host("one"));
+    let own = "rule own { when path == \"/own\" then block 451 }";
+    setup.write("members/ann.wall", hers(own));
+    let server = setup.start();
+    for path in ["../root.wall", "../*.wall", "../none.wall"] {
+        let text = hers(own).replace("policy 1\n", &format!("policy 1\ninclude \"{path}\"\n"));
+        overwrite(&server.setup.policy("members/ann.wall"), text);
+        let ran = server.setup.run(&["reload"]);
+        assert_eq!(ran.code, Some(0), "{path}: {ran:?}");
+        assert_eq!(["/own", "/one"].map(|path| server.answers(path)), [451, 410], "{path}");
+    }
+}
+
+#[test]
+fn check_tells_a_members_mistake_and_runs_the_hosts_tests() {
+    let failing = format!("test \"shut\" {{ request GET \"https://{SITE}/one\" expect pass }}\n");
+    let right = failing.replace("expect pass", "expect block 410");
+    let root = format!("policies/{ROOT}");
+    let check = |test: &str, words: &[&str]| {
+        let setup = Setup::new(Origin::nowhere(), &format!("{}{test}", host("one")));
+        setup.write_config();
+        setup.write("members/ann.wall", hers("rule own { when pth == \"/own\" then block }"));
+        setup.run(&[&["check"], words, &[&root]].concat())
+    };
+    let both = check(&failing, &[]);
+    assert_eq!(both.code, Some(1), "{both:?}");
+    assert!(
+        both.err.contains("members/ann.wall:2") && both.err.contains("`shut` fails"),
+        "{both:?}"
+    );
+    assert!(both.out.contains("1 of 1 tests fail"), "{both:?}");
+    let hers_alone = check(&right, &[]);
+    assert_eq!(hers_alone.code, Some(1), "{hers_alone:?}");
+    assert!(hers_alone.out.contains("0 of 1 tests fail"), "{hers_alone:?}");
+    // A server would load it all the same, without her file.
+    let to_run = check(&right, &["--for", "run"]);
+    assert_eq!(to_run.code, Some(0), "{to_run:?}");
+    assert!(to_run.err.contains("members/ann.wall:2"), "{to_run:?}");
+    assert!(to_run.out.contains("without the files of: ann"), "{to_run:?}");
+    assert_eq!(check(&failing, &["--for", "run"]).code, Some(1));
+}
+
+#[test]
 fn tracks_of_answers_are_fed_by_real_answers() {
     let origin = Origin::start();
     let policy = "policy 1\n\

@@ -145,7 +145,10 @@ impl First {
             warnings: warnings.len(),
         };
         let live = Live { generation, rules: Arc::new(rules), state: Arc::new(state), tally };
-        let (digest, handle) = (loader.digest(&sources), Arc::new(Handle::new(live)));
+        // Where a member's turn has yet to come, nothing that is read is the same as what runs.
+        let is_whole = live.rules.postponed().is_empty();
+        let digest = if is_whole { loader.digest(&sources) } else { [0; 32] };
+        let handle = Arc::new(Handle::new(live));
         let history = index.generations;
         Ok(Self {
             handle,
@@ -620,6 +623,10 @@ impl Forge for PolicyForge {
 
     fn is_restless(&self, draft: &Sources) -> bool {
         draft.unsettled().next().is_some()
+    }
+
+    fn is_unfinished(&self) -> bool {
+        !self.handle.load().rules.postponed().is_empty()
     }
 
     fn digest(&self, draft: &Sources) -> [u8; 32] {

@@ -99,6 +99,11 @@ pub(crate) trait Forge: Send {
     fn is_restless(&self, _draft: &Self::Draft) -> bool {
         false
     }
+    /// Whether what judges was made without all of the files, since there was too much to do at
+    /// once, so that another reload is due soon.
+    fn is_unfinished(&self) -> bool {
+        false
+    }
     /// Reads what an earlier generation was made of.
     fn recall(&mut self, past: &Past) -> Result<Self::Draft, Refusal>;
     /// What differs where a reload could come out otherwise.
@@ -385,6 +390,9 @@ impl<F: Forge> Reloader<F> {
         log_outcome(cause, outcome);
         if matches!(outcome, Outcome::Published { .. }) {
             self.forge.afterwards(self.board.read());
+            if self.forge.is_unfinished() {
+                self.bell.look_soon();
+            }
         }
     }
 }

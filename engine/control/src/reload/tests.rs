@@ -502,3 +502,140 @@ fn a_reload_that_is_stopped_publishes_nothing() {
     assert!(!matches!(waiting.blocking_recv(), Ok(Outcome::Published { .. })));
     assert!(bench.published().is_empty());
 }
+
+/// What a [`Crowd`] is to do, and what it did.
+#[derive(Default)]
+struct Doings {
+    /// The host's file.
+    host: u8,
+    /// A member's file is another one at each read.
+    churns: bool,
+    /// Publications that leave something for the next.
+    unfinished: u32,
+    reads: u32,
+    published: Vec<(u8, bool)>,
+}
+
+/// A forge of a host and one member, whose file may change all the time.
+struct Crowd(Arc<Mutex<Doings>>);
+
+/// The host's file, and the member's; nothing where nobody waits for her.
+type Two = (u8, Option<u32>);
+
+impl Forge for Crowd {
+    type Draft = Two;
+    type Ready = Two;
+
+    fn gather(&mut self, patience: Patience) -> Result<Two, Unsettled> {
+        let mut doings = self.0.lock().unwrap();
+        doings.reads += 1;
+        let hers = if doings.churns { doings.reads } else { 0 };
+        let waits = patience == Patience::Some || !doings.churns;
+        Ok((doings.host, waits.then_some(hers)))
+    }
+    fn is_restless(&self, draft: &Two) -> bool {
+        draft.1.is_none()
+    }
+    fn is_unfinished(&self) -> bool {
+        self.0.lock().unwrap().unfinished > 0
+    }
+    fn digest(&self, draft: &Two) -> [u8; 32] {
+        let mut digest = [draft.0; 32];
+        digest[0] = u8::from(draft.1.is_none());
+        let doings = self.0.lock().unwrap();
+        // What is left for the next time makes the same files worth another reload.
+        digest[1] = doings.unfinished as u8;
+        digest[2] = draft.1.unwrap_or(0) as u8;
+        digest
+    }
+    fn content(&self, draft: &Two) -> [u8; 32] {
+        self.digest(draft)
+    }
+    fn recall(&mut self, _: &Past) -> Result<Two, Refusal> {
+        panic!("nobody goes back");
+    }
+    fn lift(&mut self, _: &Lift) -> Lifted {
+        panic!("nothing is lifted");
+    }
+    fn assemble(&mut self, draft: &Two) -> Result<Two, Refusal> {
+        let mut doings = self.0.lock().unwrap();
+        doings.unfinished = doings.unfinished.saturating_sub(1);
+        Ok(*draft)
+    }
+    fn publish(&mut self, ready: Two, _: &Two) -> Published {
+        let mut doings = self.0.lock().unwrap();
+        doings.published.push((ready.0, ready.1.is_some()));
+        Published {
+            generation: doings.published.len() as u64,
+            carried: Carried::default(),
+            warnings: vec![],
+            tests: Tests::default(),
+            root: "a".into(),
+            files: vec![],
+        }
+    }
+    fn generation(&self) -> u64 {
+        self.0.lock().unwrap().published.len() as u64
+    }
+}
+
+/// Does what it says in another thread, with a poll that never comes, and stops when told.
+fn crowd(doings: Doings, then: impl FnOnce(&Bell, &Board, &Mutex<Doings>)) {
+    let doings = Arc::new(Mutex::new(doings));
+    let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
+    let running = Crowd(doings.clone()).digest(&(0, Some(0)));
+    let (first, still) = ((running, None), Arc::new(Still::default()));
+    let reloader =
+        Reloader::new(Crowd(doings.clone()), (bell.clone(), board.clone()), still, clock(), first);
+    let poll = Duration::from_millis(LONG_MS * 100);
+    let thread = std::thread::spawn(move || reloader.run(poll, || {}));
+    then(&bell, &board, &doings);
+    bell.stop();
+    thread.join().unwrap();
+}
+
+#[track_caller]
+fn comes(what: &str, doings: &Mutex<Doings>, wanted: impl Fn(&Doings) -> bool) {
+    let now = clock();
+    let began = now();
+    while !wanted(&doings.lock().unwrap()) {
+        assert!(now().since_ms(began) < LONG_MS, "never came: {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_member_who_saves_all_the_time_does_not_keep_the_hosts_edit_waiting() {
+    crowd(Doings { churns: true, ..Doings::default() }, |bell, board, doings| {
+        for edit in 1..=5 {
+            doings.lock().unwrap().host = edit;
+            let outcome = bell.ask(Wish::RELOAD, None).unwrap().blocking_recv().unwrap();
+            assert!(matches!(outcome, Outcome::Published { .. }), "{outcome:?}");
+            assert_eq!(doings.lock().unwrap().published.last(), Some(&(edit, false)));
+        }
+        assert_eq!(board.read().reloads.refused, 0);
+        // Two looks each at what changes, and two without her; what looks by itself meanwhile does
+        // no more than that.
+        let reads = doings.lock().unwrap().reads;
+        assert!(reads < 5 * 4 * READS_MAX / 5, "{reads} reads");
+    });
+}
+
+#[test]
+fn a_member_whose_files_come_to_rest_is_looked_at_soon() {
+    crowd(Doings { churns: true, host: 1, ..Doings::default() }, |bell, _, doings| {
+        bell.changed(Change::Closed);
+        comes("the host's edit", doings, |doings| doings.published == [(1, false)]);
+        // Nobody asks any more, and no event is seen.
+        doings.lock().unwrap().churns = false;
+        comes("hers", doings, |doings| doings.published.last() == Some(&(1, true)));
+    });
+}
+
+#[test]
+fn what_was_left_for_the_next_time_is_done_without_being_asked_for() {
+    crowd(Doings { unfinished: 4, host: 1, ..Doings::default() }, |bell, _, doings| {
+        bell.changed(Change::Closed);
+        comes("all of it", doings, |doings| doings.unfinished == 0 && doings.published.len() == 4);
+    });
+}

@@ -7,6 +7,7 @@ mod hosts;
 mod indexed;
 mod isolation;
 mod lists;
+mod members;
 mod networks;
 mod quotas;
 mod storm;

@@ -1,0 +1,213 @@
+//! What members' mistakes do to the host and to one another: nothing.
+
+use super::*;
+use crate::{MEMBERS_COMPILE_BYTES_MAX, MEMBERS_TEST_REQUESTS_MAX, MemberPart, Terms};
+
+const HOST: &str = r#"policy 1
+include "floor.wall"
+tenant alice { hosts { "alice.example" } may { block, test } file "m/alice.wall" }
+tenant bob { hosts { "bob.example" } may { block, list, test } file "m/bob.wall" }
+"#;
+const FLOOR: &str = "policy 1\nfloor { rule env { when path == \"/.env\" then drop } }\n\
+                     defaults { rule xmlrpc { when path == \"/xmlrpc.php\" then block 403 } }\n";
+
+/// A member's file, of one rule and what else is in it.
+fn part(name: &str, word: &str, more: &str) -> String {
+    format!(
+        "policy 1\n{more}\nsite \"{name}.example\" {{ rule {word} {{ when path == \"/{word}\" \
+         then block 451 }} }}\n"
+    )
+}
+
+fn store(alice: &str, bob: &str) -> MemoryStore {
+    MemoryStore::default()
+        .with("root.wall", HOST)
+        .with("floor.wall", FLOOR)
+        .with("m/alice.wall", alice)
+        .with("m/bob.wall", bob)
+}
+
+/// What a server makes of it that serves `previous`.
+fn reloaded(store: &MemoryStore, previous: Option<&RuleSet>) -> Assembly {
+    let sources = Sources::gather("root.wall", store);
+    workshop().assemble_within(&sources, Purpose::Run, Terms::new(previous, Effort::Reload))
+}
+
+fn good() -> RuleSet {
+    let all = reloaded(&store(&part("alice", "own", ""), &part("bob", "own", "")), None);
+    assert!(all.everything().is_empty(), "{:?}", all.everything());
+    all.rules.unwrap()
+}
+
+/// The name of what decides about a request.
+fn by(rules: &RuleSet, host: &str, path: &str) -> String {
+    let state = State::new(Seed([7; 16]), rules.counter_specs());
+    let decision = rules.decide(&get("192.0.2.1", host, path), &state, Tick(1_000));
+    rules.name(decision.reason).to_owned()
+}
+
+/// The members whose files are wrong, with what serves instead.
+fn wrong(assembly: &Assembly) -> Vec<(&str, MemberPart)> {
+    assembly.members.iter().map(|member| (&*member.name, member.part)).collect()
+}
+
+/// The host's layers are in force for everybody, and bob's part for him.
+#[track_caller]
+fn holds(rules: &RuleSet, what: &str) {
+    for host in ["alice.example", "bob.example", "nobody.example"] {
+        assert_eq!(by(rules, host, "/.env"), "floor.env", "{what}");
+        assert_eq!(by(rules, host, "/xmlrpc.php"), "defaults.xmlrpc", "{what}");
+    }
+    assert!(by(rules, "bob.example", "/own").contains("own"), "{what}");
+}
+
+#[test]
+fn redteam_01_a_member_who_names_files_of_others_changes_nothing_of_theirs() {
+    let names = [
+        "include \"../floor.wall\"",
+        "include \"../root.wall\"",
+        "include \"../*.wall\"",
+        "include \"bob.wall\"",
+        "include \"*.wall\"",
+        "list x: cidr = file \"../floor.wall\" max 9",
+        "extern f() -> int { module \"../floor.wall\" on_failure return 1 }",
+    ];
+    for name in names {
+        let evil = store(&part("alice", "own", name), &part("bob", "own", ""));
+        for before in [None, Some(good())] {
+            let all = reloaded(&evil, before.as_ref());
+            let kept = before.as_ref().map_or(MemberPart::Absent, |_| MemberPart::Kept);
+            // A pattern that finds nothing that she may read is no mistake that takes her part.
+            let patterns = name.contains('*') && wrong(&all).is_empty();
+            assert!(patterns || wrong(&all) == [("alice", kept)], "{name}: {:?}", wrong(&all));
+            holds(&all.rules.expect(name), name);
+        }
+    }
+}
+
+#[test]
+fn redteam_02_mistakes_of_two_members_refuse_nothing() {
+    let list = "list gone: cidr = file \"none.txt\" max 9 on_error reject";
+    let both = store("policy 1\nnonsense\n", &part("bob", "new", list));
+    let before = good();
+    let all = reloaded(&both, Some(&before));
+    assert_eq!(wrong(&all), [("alice", MemberPart::Kept), ("bob", MemberPart::Kept)]);
+    holds(&all.rules.unwrap(), "two mistakes");
+    let start = reloaded(&both, None);
+    assert_eq!(wrong(&start), [("alice", MemberPart::Absent), ("bob", MemberPart::Absent)]);
+    assert_eq!(by(&start.rules.unwrap(), "alice.example", "/.env"), "floor.env");
+}
+
+#[test]
+fn redteam_02_a_thousand_errors_of_one_member_hide_no_mistake_of_another() {
+    let many: String = (0..1_100).map(|n| format!("rule r{n} {{ when pth == 1 }}\n")).collect();
+    let many = format!("policy 1\nsite \"alice.example\" {{\n{many}}}\n");
+    let all = reloaded(&store(&many, "policy 1\nnonsense\n"), Some(&good()));
+    assert_eq!(wrong(&all), [("alice", MemberPart::Kept), ("bob", MemberPart::Kept)]);
+    let bob = &all.members[1].diagnostics;
+    assert!(bob.iter().any(|said| &*said.file == "m/bob.wall"), "{bob:?}");
+    holds(&all.rules.unwrap(), "1,100 errors");
+}
+
+#[test]
+fn redteam_02_two_thousand_files_of_a_member_are_her_mistake() {
+    let include = "include \"x/*.wall\"";
+    let mut evil = store(&part("alice", "own", include), &part("bob", "own", ""));
+    for n in 0..2_000 {
+        evil = evil.with(&format!("m/x/{n}.wall"), "policy 1\n");
+    }
+    let all = reloaded(&evil, Some(&good()));
+    assert_eq!(wrong(&all), [("alice", MemberPart::Kept)]);
+    holds(&all.rules.unwrap(), "2,000 files");
+}
+
+#[test]
+fn redteam_05_large_lists_of_a_member_are_her_mistake() {
+    let lists = "list a: cidr = file \"a.txt\" max 9\nlist b: cidr = file \"b.txt\" max 9";
+    let large = vec![b'\n'; usize::try_from(crate::MEMBER_LIST_BYTES_MAX).unwrap() + 1];
+    let evil = store(&part("alice", "own", ""), &part("bob", "new", lists));
+    let evil = evil.with("m/a.txt", large.clone()).with("m/b.txt", large);
+    let all = reloaded(&evil, Some(&good()));
+    assert_eq!(wrong(&all), [("bob", MemberPart::Kept)]);
+    holds(&all.rules.unwrap(), "large lists");
+}
+
+#[test]
+fn redteam_11_a_failing_test_is_not_published_while_another_file_is_broken() {
+    let test = "test \"open\" { request GET \"https://bob.example/new\" expect pass }";
+    for alice in ["policy 1\nnonsense\n".to_owned(), part("alice", "own", "")] {
+        let all = reloaded(&store(&alice, &part("bob", "new", test)), Some(&good()));
+        assert!(wrong(&all).contains(&("bob", MemberPart::Kept)), "{:?}", wrong(&all));
+        let rules = all.rules.unwrap();
+        holds(&rules, "a failing test");
+        assert!(!by(&rules, "bob.example", "/new").contains("new"));
+    }
+}
+
+/// Members with so many bytes of comments and requests of tests each, with a rule `word`.
+fn crowd(members: usize, word: &str, bytes: usize, requests: u64) -> MemoryStore {
+    let mut root = "policy 1\nfloor { rule env { when path == \"/.env\" then drop } }\n".to_owned();
+    let mut all = MemoryStore::default();
+    for n in 0..members {
+        root.push_str(&format!(
+            "tenant m{n} {{ hosts {{ \"m{n}.example\" }} may {{ block, test }} file \"m{n}/a.wall\" }}\n"
+        ));
+        let test = match requests {
+            0 => String::new(),
+            n_of => format!(
+                "test \"t\" {{ request GET \"https://m{n}.example/\" times {n_of} expect pass }}"
+            ),
+        };
+        let more = format!("# {}\n{test}", "x".repeat(bytes));
+        all = all.with(&format!("m{n}/a.wall"), part(&format!("m{n}"), word, &more));
+    }
+    all.with("root.wall", root)
+}
+
+/// Reloads until nobody is postponed, and says who had to wait each time.
+fn rounds(store: &MemoryStore, first: RuleSet) -> (Vec<usize>, RuleSet) {
+    let (mut rules, mut waited) = (first, Vec::new());
+    while waited.last() != Some(&0) {
+        assert!(waited.len() < 20, "{waited:?}");
+        let before: Vec<Box<str>> = rules.postponed().to_vec();
+        let all = reloaded(store, Some(&rules));
+        rules = all.rules.unwrap();
+        assert_eq!(all.postponed, rules.postponed().len());
+        // Whoever waited has her turn before those that did not.
+        let again = before.iter().filter(|name| rules.postponed().contains(name)).count();
+        assert!(again < before.len().max(1), "{before:?}");
+        assert_eq!(by(&rules, "m0.example", "/.env"), "floor.env");
+        waited.push(all.postponed);
+    }
+    (waited, rules)
+}
+
+#[test]
+fn who_has_too_much_to_compile_before_her_has_her_turn_next() {
+    // A third of what is compiled at once, each: two fit, the third is begun, the rest wait.
+    let bytes = usize::try_from(MEMBERS_COMPILE_BYTES_MAX).unwrap() / 3;
+    let start = |word| crowd(7, word, bytes, 0);
+    let first = assemble_all(&start("old"), Purpose::Run, None).rules.unwrap();
+    let after = reloaded(&start("new"), Some(&first));
+    assert_eq!(after.postponed, 4);
+    let rules = after.rules.unwrap();
+    assert!(by(&rules, "m0.example", "/new").contains("new"));
+    assert!(by(&rules, "m6.example", "/old").contains("old"), "the part before stays");
+    let (waited, rules) = rounds(&start("new"), rules);
+    assert_eq!(waited, [1, 0]);
+    for n in 0..7 {
+        assert!(by(&rules, &format!("m{n}.example"), "/new").contains("new"));
+    }
+}
+
+#[test]
+fn who_has_too_many_requests_before_her_has_her_turn_next() {
+    let requests = seawall_policy::check::MEMBER_TEST_REQUESTS_MAX;
+    let at_once = usize::try_from(MEMBERS_TEST_REQUESTS_MAX.div_ceil(requests)).unwrap();
+    // As many as fit all have their turn; one more waits.
+    for (members, waits) in [(at_once, 0), (at_once + 1, 1)] {
+        let first = assemble_all(&crowd(members, "old", 0, 0), Purpose::Run, None).rules.unwrap();
+        let all = reloaded(&crowd(members, "new", 0, requests), Some(&first));
+        assert_eq!(all.postponed, waits, "{members} members");
+    }
+}
