@@ -164,7 +164,7 @@ fn the_page_is_in_form_and_says_what_happened() {
     // No label is a visitor's: each is one of these, and what it says is ours or the operator's.
     let labels =
         ["site", "origin", "level", "rule", "counter", "list", "extern", "failure", "result"];
-    let more = ["verdict", "class", "reason", "version"];
+    let more = ["verdict", "class", "reason", "version", "state", "member"];
     let known: BTreeSet<&str> = labels.into_iter().chain(more).collect();
     for series in page.samples.keys().filter_map(|series| series.split_once('{')) {
         let named = series.1.split("\",").filter_map(|label| label.split("=\"").next());

@@ -21,7 +21,9 @@ fn burning(origin: &Origin, name: &str, limits: &str) -> Server {
         "policy 1\nextern f() -> int {{ module \"f.wasm\" {limits} on_failure return 9 }}\n\
          floor {{ rule burns {{ when path == \"/burn\" and f() == 9 then block 410 }} }}\n"
     );
+    // What all calls of a request may take together is tried elsewhere.
     let setup = Setup::new(origin.address, &policy);
+    let setup = setup.limits("extern_fuel = 1_000_000_000\nextern_ms = 1_000");
     setup.write("f.wasm", guest(name));
     setup.start()
 }

@@ -59,6 +59,11 @@ impl Left {
         there
     }
 
+    /// Whether there is anything left for tests that decide nothing.
+    pub(crate) fn may_test(&self) -> bool {
+        self.requests > 0
+    }
+
     /// Takes requests of a member's tests.
     pub(crate) fn test(&mut self, requests: u64) {
         self.requests = self.requests.saturating_sub(requests);

@@ -130,7 +130,7 @@ mod tests {
         let hers = [
             (
                 "m/a.wall",
-                "policy 1\ninclude \"sub/*.wall\"\nlist l: text = file \"l.txt\" max 10\n",
+                "policy 1\ninclude \"sub/*.wall\"\nlist l: string = file \"l.txt\" max 10\n",
             ),
             ("m/sub/b.wall", "policy 1\n"),
             ("m/l.txt", "x\n"),
@@ -147,8 +147,10 @@ mod tests {
     #[test]
     fn what_the_host_grants_and_owns_now_holds_for_stored_files() {
         let host = |entry: &str| read(&[("r", ROOT), ("hosts/e.wall", entry)]);
-        let list =
-            [("m/a.wall", "policy 1\nlist l: text = file \"l.txt\" max 10\n"), ("m/l.txt", "x\n")];
+        let list = [
+            ("m/a.wall", "policy 1\nlist l: string = file \"l.txt\" max 10\n"),
+            ("m/l.txt", "x\n"),
+        ];
         let good = of(&host(&tenant("block")), &files(&list)).unwrap();
         let refused = good.reached().bytes("m/l.txt").unwrap();
         assert_eq!(refused, &Err(ReadError::NotGranted { word: "list" }));
