@@ -297,6 +297,24 @@ fn uploads_do_not_wait_behind_pages() {
     assert_eq!((status_of(&mut held), status_of(&mut waits)), (200, 200));
 }
 
+/// Whoever is handed the site's place must find the origin's free: the one is given back after the
+/// other. Each hand-over is a chance to meet them in the wrong order.
+#[test]
+fn each_that_waits_for_the_only_place_finds_it_free() {
+    let origin = Origin::start();
+    let limits = "origin_inflight_max = 1\nqueue_ms = 60_000";
+    let server = Setup::new(origin.address, POLICY).limits(limits).start();
+    let mut held = send(&server, "127.9.6.1", &get("/gate"));
+    wait_until("it is at the gate", || origin.gate().came() == 1);
+    let mut wait: Vec<_> =
+        (0..200).map(|n| send(&server, &format!("127.9.7.{n}"), &get("/"))).collect();
+    wait_until("they wait", || of_site(&server, SITE, "queued") == 200);
+    origin.gate().open();
+    assert_eq!(status_of(&mut held), 200);
+    let statuses: Vec<_> = wait.iter_mut().map(status_of).collect();
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+}
+
 #[test]
 fn bytes_go_by_share_and_a_page_does_not_wait_for_a_film() {
     let (first, second) = (Origin::start(), Origin::start());

@@ -125,7 +125,9 @@ fn within_ms(attempt: &Attempt, age_ms: u64, limits: &EdgeLimits) -> u64 {
 /// what its origin is still at work for.
 pub(crate) fn settle(ctx: &mut Exchange, is_left: bool) {
     let rest = ctx.link.take().and_then(|link| link.take_rest());
-    let (Some(attempt), Some(admitted)) = (ctx.attempt.take(), ctx.admitted.take()) else { return };
+    // In this order: what is declared last is dropped first, and the place at the origin has to be
+    // free before the site's place is handed on, or whoever gets that finds the origin full.
+    let (Some(admitted), Some(attempt)) = (ctx.admitted.take(), ctx.attempt.take()) else { return };
     let is_at_work = attempt.awaits_head() || attempt.has_answered();
     let Some(rest) = rest.filter(|_| is_left && is_at_work) else { return };
     // Where nothing runs any more there is nobody to wait for.
