@@ -10,8 +10,9 @@
     reason = "tests: what fails here is a failed test"
 )]
 
-/// Whom a ban refuses, and where.
+/// Heads of origins' answers, and what they may weigh.
 mod answers;
+/// Whom a ban refuses, and where.
 mod bans;
 /// Header blocks that are large once they are unpacked.
 mod bombs;
@@ -31,12 +32,15 @@ mod edge;
 mod escapes;
 /// Policies that nobody would write.
 mod extremes;
-/// Hops in front of us: whom they speak for, and who is believed.
+/// What one decision may cost, and whose request or rules it ends.
+mod fuel;
+/// Requests whose client left while their origin was at work.
 mod given_up;
 /// HTTP/2, and what may not be done with it.
 mod h2;
 /// What was in force, what differs, and the way back.
 mod history;
+/// Hops in front of us: whom they speak for, and who is believed.
 mod hops;
 /// What is strange in a request, each with what the origin saw of it.
 mod hygiene;
@@ -54,6 +58,7 @@ mod members;
 mod metrics;
 /// Origins that are down, hang or break off.
 mod origins;
+/// What an origin that is away does to the others, and how it comes back.
 mod outage;
 /// A restart forgets nothing that it was told.
 mod persist;
