@@ -96,7 +96,8 @@ impl Memo {
         let at = mixed as usize % MEMO_VALUES;
         let Some(slot) = self.slots.get_mut(at) else { return search(found) };
         if slot.place == place && slot.value() == value {
-            if fuel.take(slot.fuel.into()) {
+            // Most values find nothing.
+            if fuel.take(slot.fuel.into()) && slot.steps > 0 {
                 found.extend_from_slice(slot.found());
             }
             return;

@@ -94,7 +94,7 @@ impl Index {
             drafts.map(|(origin, draft)| draft.finish(origin, &levels, &mut postings)).collect();
         for source in &mut sources {
             let repeats = |(field, name)| schema.repeats(field, name);
-            source.remembers = source.searches() && source.field(program).is_some_and(repeats);
+            source.remembers = source.searches() && source.field().is_some_and(repeats);
         }
         sources.sort_by_key(|source| source.first);
         Ok(Self {
@@ -214,7 +214,7 @@ impl<'i> Walk<'i> {
         if !fuel.take(price::LOOKUP) {
             return self.stop();
         }
-        source.values(program, ctx, &mut |value| {
+        source.values(program, ctx, |value| {
             source.find_in_lists(value, ctx, postings, found);
             match value {
                 Value::Bytes(bytes) if source.remembers => {

@@ -20,6 +20,8 @@ use crate::set::Set;
 /// How a value is come by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Origin {
+    /// A plain field, which most are.
+    Field(FieldId),
     /// One value.
     One(OperandId),
     /// Each value of a named field.
@@ -73,6 +75,7 @@ pub(super) fn origin(program: &Program, operand: OperandId) -> Option<(Origin, b
             let (origin, _) = origin(program, *of)?;
             (origin, true)
         }
+        Operand::Field(field) => (Origin::Field(*field), false),
         _ => (Origin::One(operand), false),
     })
 }
@@ -195,13 +198,18 @@ fn add(a: (usize, usize), b: (usize, usize)) -> (usize, usize) {
 
 impl Source {
     /// Calls `visit` with each value that this request has.
+    #[inline]
     pub(super) fn values<C: Context>(
         &self,
         program: &Program,
         ctx: &C,
-        visit: &mut dyn FnMut(&Value<'_>),
+        mut visit: impl FnMut(&Value<'_>),
     ) {
         match &self.origin {
+            Origin::Field(field) => match ctx.field(*field) {
+                Value::Absent => {}
+                value => visit(&value),
+            },
             Origin::One(operand) => match program.value(*operand, ctx) {
                 Value::Absent => {}
                 value => visit(&value),
@@ -217,6 +225,7 @@ impl Source {
 
     /// Adds the steps that are filed under lists that hold a value. Never remembered: a test of the
     /// policy may put another list in the place of one.
+    #[inline]
     pub(super) fn find_in_lists<C: Context>(
         &self,
         value: &Value<'_>,
@@ -224,6 +233,9 @@ impl Source {
         postings: &Postings,
         found: &mut Found,
     ) {
+        if self.lists.is_empty() {
+            return;
+        }
         let len = if let Value::Bytes(bytes) = value { bytes.len() } else { 0 };
         for (list, posting) in &self.lists {
             if !ctx.fuel().take(price::NETS.saturating_add(price::bytes(len))) {
@@ -270,13 +282,11 @@ impl Source {
     }
 
     /// The field that it reads.
-    pub(super) fn field<'p>(&'p self, program: &'p Program) -> Option<(FieldId, &'p str)> {
+    pub(super) fn field(&self) -> Option<(FieldId, &str)> {
         match &self.origin {
+            Origin::Field(field) => Some((*field, "")),
             Origin::Each(field, name) => Some((*field, name)),
-            Origin::One(operand) => match program.operands.get(operand.0 as usize)? {
-                Operand::Field(field) => Some((*field, "")),
-                _ => None,
-            },
+            Origin::One(_) => None,
         }
     }
 
