@@ -2,24 +2,29 @@
 
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use seawall_tests::{
     COMPILED, Origin, ROOT, Server, Setup, answering, bomb, guest, overwrite, program, wait_until,
 };
+use seawall_wasm::{SandboxLimits, Translator};
 
-/// What the process that compiles makes of `component` within so many seconds and bytes.
-fn compiled(component: &[u8], cpu_s: u64, bytes: u64) -> Output {
-    let mut child = program()
+/// The process that compiles, which waits for a component.
+fn compiler(cpu_s: u64, bytes: u64) -> Child {
+    program()
         .args(["compile", &cpu_s.to_string(), &bytes.to_string()])
         .env("MIMALLOC_ARENA_RESERVE", "16384")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// What the process that compiles makes of `component` within so many seconds and bytes.
+fn compiled(component: &[u8], cpu_s: u64, bytes: u64) -> Output {
+    let mut child = compiler(cpu_s, bytes);
     let mut input = child.stdin.take().unwrap();
-    input.write_all(&[7; 32]).unwrap();
     input.write_all(component).unwrap();
     drop(input);
     child.wait_with_output().unwrap()
@@ -30,8 +35,25 @@ const GIB: u64 = 1 << 30;
 #[test]
 fn an_honest_component_is_compiled_within_the_limits() {
     let output = compiled(&guest("honest"), 10, GIB);
-    assert!(output.status.success(), "{output:?}");
-    assert!(output.stdout.len() > 1_000);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let free = Translator::new(SandboxLimits::default()).unwrap();
+    assert!(output.stdout == free.translate(&guest("honest")).unwrap(), "the same, byte by byte");
+}
+
+#[test]
+fn it_is_isolated_before_it_is_handed_a_byte() {
+    let mut child = compiler(10, GIB);
+    let status = format!("/proc/{}/status", child.id());
+    let read = || std::fs::read_to_string(&status).unwrap();
+    wait_until("it filters its calls", || read().contains("Seccomp:\t2"));
+    let seen = read();
+    for line in ["NoNewPrivs:\t1", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000"] {
+        assert!(seen.contains(line), "{line}: {seen}");
+    }
+    assert!(seen.contains("Threads:\t1"), "{seen}");
+    // It waited all that time.
+    child.stdin.take().unwrap().write_all(&guest("honest")).unwrap();
+    assert!(child.wait_with_output().unwrap().status.success());
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub use error::{BindError, Failure, LoadError};
 pub use function::{Answer, Function};
 pub use headers::{TooLong, pack_headers};
 pub use limits::{CallLimits, EPOCH_TICK_MS, Isolation, SandboxLimits};
-pub use sandbox::{Sandbox, translate};
+pub use sandbox::{Sandbox, Translator};
 pub use seawall_sys::{SEAL_KEY_BYTES, Seal};
 pub use signature::{ParamKind, ResultKind, Signature};
 pub use stats::CallStats;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use seawall_wasm::{SEAL_KEY_BYTES, SandboxLimits, translate};
+use seawall_wasm::{SEAL_KEY_BYTES, SandboxLimits, Translator};
 use tempfile::TempDir;
 
 use super::*;
@@ -38,7 +38,7 @@ impl Place {
         Cache::open(&folder).unwrap();
         fs::write(folder.join("key"), key).unwrap();
         let limits = SandboxLimits { instances_max: 1, ..SandboxLimits::default() };
-        let code = translate(&limits, &guest, &Seal::new(key)).unwrap();
+        let code = Translator::new(limits).unwrap().translate(&guest).unwrap();
         fs::write(around.path().join("made"), code).unwrap();
         Self { around, sandbox: Sandbox::new(limits), guest }
     }
@@ -235,6 +235,7 @@ fn without_a_folder_that_can_be_used_it_compiles_each_time() {
     assert!(foundry.vault().unwrap().cache.is_none());
     // Its key is its own, so that code under another is not taken.
     let code = fs::read(place.around.path().join("made")).unwrap();
+    let code = Seal::new([5; SEAL_KEY_BYTES]).seal(&place.guest, &code);
     let loaded = place.sandbox.load(&place.guest, &code, &foundry.vault().unwrap().seal);
     assert_eq!(loaded.unwrap_err(), LoadError::Stale);
 }
