@@ -31,6 +31,7 @@ mod limits;
 mod memo;
 mod nesting;
 mod places;
+mod pools;
 mod sandbox;
 mod shapes;
 mod signature;

@@ -7,12 +7,12 @@
 //! The pool is reserved with the first component: a policy without one asks the machine for nothing,
 //! so that `seawall check` runs under a tight limit on address space.
 
-use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
 use crate::census::Census;
 use crate::component::admit;
 use crate::error::told;
+use crate::pools::Pools;
 use crate::{Alive, Component, LoadError, SandboxLimits};
 use seawall_sys::Seal;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -27,8 +27,8 @@ pub struct Sandbox {
     /// Or why the machine does not give one.
     engine: Arc<OnceLock<Result<Engine, String>>>,
     limits: SandboxLimits,
-    /// Instances of large components that are alive.
-    large: Arc<AtomicU32>,
+    /// Instances that are alive, by owner.
+    pools: Arc<Pools>,
     census: Census,
 }
 
@@ -36,7 +36,8 @@ impl Sandbox {
     /// A sandbox for `limits.instances_max` instances.
     #[must_use]
     pub fn new(limits: SandboxLimits) -> Self {
-        Self { engine: Arc::default(), limits, large: Arc::default(), census: Census::default() }
+        let pools = Arc::new(Pools::new(&limits));
+        Self { engine: Arc::default(), limits, pools, census: Census::default() }
     }
 
     /// Compiles a component and reads its signature. This takes tens of milliseconds for a small
@@ -90,8 +91,8 @@ impl Sandbox {
         &self.census
     }
 
-    pub(crate) const fn large(&self) -> &Arc<AtomicU32> {
-        &self.large
+    pub(crate) fn pools(&self) -> &Pools {
+        &self.pools
     }
 
     pub(crate) fn engine(&self) -> Result<&Engine, LoadError> {
