@@ -5,7 +5,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Output, Stdio};
 
 use seawall_tests::{
-    COMPILED, Origin, ROOT, Server, Setup, answering, bomb, guest, overwrite, program, wait_until,
+    COMPILED, Origin, ROOT, SITE, Server, Setup, Signal, answering, bomb, guest, overwrite,
+    program, wait_until,
 };
 use seawall_wasm::{SandboxLimits, Translator};
 
@@ -171,4 +172,52 @@ fn a_component_that_takes_too_much_is_refused_by_name_and_limit() {
     let said = "bomb.wasm`: compiling the component takes more than 10 s";
     server.wait_line_within(said, COMPILED);
     assert_eq!((server.number("/generation"), server.answers("/0")), (1, 410));
+}
+
+/// The processes that compile for a server.
+fn compilers(server: u32) -> Vec<u32> {
+    let parent = format!("PPid:\t{server}\n");
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let numbers = processes.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let is_hers = |pid: &u32| {
+        let read = |what| std::fs::read_to_string(format!("/proc/{pid}/{what}"));
+        read("status").is_ok_and(|text| text.contains(&parent))
+            && read("cmdline").is_ok_and(|text| text.contains("\0compile\0"))
+    };
+    numbers.filter(is_hers).collect()
+}
+
+#[test]
+fn a_members_component_whose_compiler_was_killed_is_compiled_at_the_next_reload() {
+    let origin = Origin::start();
+    let member = format!(
+        "policy 1\ntenant ann {{ hosts {{ \"{SITE}\" }} may {{ block, extern }} file \"m/ann.wall\" }}\n"
+    );
+    let setup = Setup::new(origin.address, &member);
+    setup.write("m/ann.wall", format!("policy 1\nsite \"{SITE}\" {{ }}\n"));
+    let server = setup.start();
+    // It would take the compiler far more than its ten seconds, so that there is time to kill it.
+    setup.write("m/bomb.wasm", bomb(6_000));
+    let hers = format!(
+        "policy 1\nextern f() -> int {{ module \"bomb.wasm\" fuel 50k memory 1MiB on_failure return 9 }}\n\
+         site \"{SITE}\" {{ rule own {{ when path == \"/own\" and f() == 1 then block 451 }} }}\n"
+    );
+    overwrite(&setup.policy("m/ann.wall"), hers);
+    let one = |what: &str| {
+        let mut found = Vec::new();
+        wait_until(what, || {
+            found = compilers(server.pid());
+            found.len() == 1
+        });
+        found[0]
+    };
+    let first = one("it is being compiled");
+    assert!(Signal::Kill.send(first));
+    server.wait_line("the process that compiles rules: signal: 9");
+    // Nobody saved anything.
+    let reloaded = setup.run(&["reload", "-c", "seawall.toml"]);
+    // Unless a regular look did it a moment before.
+    let is_new = !reloaded.out.contains("nothing changed") || !compilers(server.pid()).is_empty();
+    assert!(is_new, "{}", reloaded.out);
+    assert_ne!(one("it is compiled again"), first);
 }
