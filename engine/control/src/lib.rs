@@ -49,7 +49,7 @@ pub use certificates::{
     read_certificates,
 };
 pub use client::{ANSWER_BYTES_MAX, ANSWER_MS, Client, ClientError};
-pub use clock::{clock, rfc3339};
+pub use clock::{WallClock, check_wall_clock, clock, rfc3339};
 pub use config::{
     CERTIFICATES_MAX, CONFIG_BYTES_MAX, CertificateFiles, Certificates, ClientHeader, Config,
     ConfigError, ConfigFault, FAULTS_MAX, HEALTH_BYTES_MAX, LISTEN_MAX, Limits, NEVER_BAN_MAX,
