@@ -2,24 +2,30 @@
 
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use seawall_tests::{
-    COMPILED, Origin, ROOT, Server, Setup, answering, bomb, guest, overwrite, program, wait_until,
+    COMPILED, Origin, ROOT, SITE, Server, Setup, Signal, answering, bomb, guest, overwrite,
+    program, wait_until,
 };
+use seawall_wasm::{SandboxLimits, Translator};
 
-/// What the process that compiles makes of `component` within so many seconds and bytes.
-fn compiled(component: &[u8], cpu_s: u64, bytes: u64) -> Output {
-    let mut child = program()
+/// The process that compiles, which waits for a component.
+fn compiler(cpu_s: u64, bytes: u64) -> Child {
+    program()
         .args(["compile", &cpu_s.to_string(), &bytes.to_string()])
         .env("MIMALLOC_ARENA_RESERVE", "16384")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// What the process that compiles makes of `component` within so many seconds and bytes.
+fn compiled(component: &[u8], cpu_s: u64, bytes: u64) -> Output {
+    let mut child = compiler(cpu_s, bytes);
     let mut input = child.stdin.take().unwrap();
-    input.write_all(&[7; 32]).unwrap();
     input.write_all(component).unwrap();
     drop(input);
     child.wait_with_output().unwrap()
@@ -30,8 +36,25 @@ const GIB: u64 = 1 << 30;
 #[test]
 fn an_honest_component_is_compiled_within_the_limits() {
     let output = compiled(&guest("honest"), 10, GIB);
-    assert!(output.status.success(), "{output:?}");
-    assert!(output.stdout.len() > 1_000);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let free = Translator::new(SandboxLimits::default()).unwrap();
+    assert!(output.stdout == free.translate(&guest("honest")).unwrap(), "the same, byte by byte");
+}
+
+#[test]
+fn it_is_isolated_before_it_is_handed_a_byte() {
+    let mut child = compiler(10, GIB);
+    let status = format!("/proc/{}/status", child.id());
+    let read = || std::fs::read_to_string(&status).unwrap();
+    wait_until("it filters its calls", || read().contains("Seccomp:\t2"));
+    let seen = read();
+    for line in ["NoNewPrivs:\t1", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000"] {
+        assert!(seen.contains(line), "{line}: {seen}");
+    }
+    assert!(seen.contains("Threads:\t1"), "{seen}");
+    // It waited all that time.
+    child.stdin.take().unwrap().write_all(&guest("honest")).unwrap();
+    assert!(child.wait_with_output().unwrap().status.success());
 }
 
 #[test]
@@ -149,4 +172,52 @@ fn a_component_that_takes_too_much_is_refused_by_name_and_limit() {
     let said = "bomb.wasm`: compiling the component takes more than 10 s";
     server.wait_line_within(said, COMPILED);
     assert_eq!((server.number("/generation"), server.answers("/0")), (1, 410));
+}
+
+/// The processes that compile for a server.
+fn compilers(server: u32) -> Vec<u32> {
+    let parent = format!("PPid:\t{server}\n");
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let numbers = processes.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let is_hers = |pid: &u32| {
+        let read = |what| std::fs::read_to_string(format!("/proc/{pid}/{what}"));
+        read("status").is_ok_and(|text| text.contains(&parent))
+            && read("cmdline").is_ok_and(|text| text.contains("\0compile\0"))
+    };
+    numbers.filter(is_hers).collect()
+}
+
+#[test]
+fn a_members_component_whose_compiler_was_killed_is_compiled_at_the_next_reload() {
+    let origin = Origin::start();
+    let member = format!(
+        "policy 1\ntenant ann {{ hosts {{ \"{SITE}\" }} may {{ block, extern }} file \"m/ann.wall\" }}\n"
+    );
+    let setup = Setup::new(origin.address, &member);
+    setup.write("m/ann.wall", format!("policy 1\nsite \"{SITE}\" {{ }}\n"));
+    let server = setup.start();
+    // It would take the compiler far more than its ten seconds, so that there is time to kill it.
+    setup.write("m/bomb.wasm", bomb(6_000));
+    let hers = format!(
+        "policy 1\nextern f() -> int {{ module \"bomb.wasm\" fuel 50k memory 1MiB on_failure return 9 }}\n\
+         site \"{SITE}\" {{ rule own {{ when path == \"/own\" and f() == 1 then block 451 }} }}\n"
+    );
+    overwrite(&setup.policy("m/ann.wall"), hers);
+    let one = |what: &str| {
+        let mut found = Vec::new();
+        wait_until(what, || {
+            found = compilers(server.pid());
+            found.len() == 1
+        });
+        found[0]
+    };
+    let first = one("it is being compiled");
+    assert!(Signal::Kill.send(first));
+    server.wait_line("the process that compiles rules: signal: 9");
+    // Nobody saved anything.
+    let reloaded = setup.run(&["reload", "-c", "seawall.toml"]);
+    // Unless a regular look did it a moment before.
+    let is_new = !reloaded.out.contains("nothing changed") || !compilers(server.pid()).is_empty();
+    assert!(is_new, "{}", reloaded.out);
+    assert_ne!(one("it is compiled again"), first);
 }

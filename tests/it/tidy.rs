@@ -65,6 +65,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("mimalloc", &["seawall"]),
     ("libmimalloc-sys", &["seawall-sys"]),
     ("rustix", &["seawall-sys", "seawall-attack"]),
+    ("landlock", &["seawall-sys"]),
+    ("seccompiler", &["seawall-sys"]),
     ("blake3", &["seawall-sys"]),
     ("nix", &["seawall-sys"]),
     ("wasmparser", &["seawall-rulekit", "seawall-wasm"]),

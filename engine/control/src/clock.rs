@@ -4,7 +4,7 @@
 //! would otherwise free every hold or make it endless.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use seawall_model::{Now, Tick};
 
@@ -18,6 +18,33 @@ pub fn clock() -> Now {
         let since = wall.saturating_add(anchor.elapsed());
         Tick(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     })
+}
+
+/// The last second of the year 9999, after which HTTP has no dates.
+const LAST_DATE_S: u64 = 253_402_300_799;
+
+/// The machine's clock reads a time that no certificate, ticket or date of an answer can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this machine's clock reads a time before 1970 or past 9999, for which HTTP and TLS have no dates; \
+     set it (`date -u` shows it) and start again"
+)]
+pub struct WallClock;
+
+/// Whether the wall clock can be served by. HTTP and TLS read it for themselves, and end where it
+/// reads what they have no date for, so it is asked before they are. While we run it cannot come to
+/// that: the kernel sets no clock to a time before 1970, nor to one past 2232.
+///
+/// # Errors
+/// It cannot.
+#[expect(clippy::disallowed_methods, reason = "it is the clock that is looked at")]
+pub fn check_wall_clock() -> Result<(), WallClock> {
+    has_a_date(SystemTime::now())
+}
+
+fn has_a_date(at: SystemTime) -> Result<(), WallClock> {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| WallClock)?;
+    if since < Duration::from_secs(LAST_DATE_S) { Ok(()) } else { Err(WallClock) }
 }
 
 /// A tick as RFC 3339 has it, in UTC and to the second.
@@ -61,6 +88,20 @@ mod tests {
             assert_eq!(rfc3339(Tick(ms)), expected);
         }
         assert!(rfc3339(Tick(u64::MAX)).ends_with('Z'));
+    }
+
+    #[test]
+    fn a_clock_is_served_by_between_1970_and_9999_and_not_beyond() {
+        let (begin, second) = (SystemTime::UNIX_EPOCH, Duration::from_secs(1));
+        let end = begin + Duration::from_secs(LAST_DATE_S);
+        for (at, fits) in
+            [(begin, true), (begin - second, false), (end - second, true), (end + second, false)]
+        {
+            assert_eq!(has_a_date(at).is_ok(), fits, "{at:?}");
+        }
+        assert_eq!(has_a_date(begin - 4_000_000_000 * second), Err(WallClock));
+        assert_eq!(check_wall_clock(), Ok(()));
+        assert!(WallClock.to_string().contains("before 1970"));
     }
 
     #[test]

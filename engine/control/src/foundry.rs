@@ -1,7 +1,8 @@
 //! Where components become machine code: once for each, away from everything that serves.
 //!
 //! Each is compiled in a process of its own ([`helper`]), the host's and the members' in two lanes,
-//! so that no member's component stands before one of the host's. A start waits for what it needs.
+//! so that no member's component stands before one of the host's; members take turns ([`turns`]). A
+//! start waits for what it needs.
 //! A reload waits [`COMPILE_WAIT_MS`]; what takes longer goes on behind it, the reload is made without
 //! (a member's part stays as it is, a host's edit stays unpublished), and when it is done the bell is
 //! rung. So an edit that comes meanwhile, or one that takes the component back, waits for nobody.
@@ -11,10 +12,11 @@
 
 mod cache;
 mod helper;
+mod turns;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ pub use helper::{
 use seawall_model::{Now, Tick};
 use seawall_ruleset::{Compiler, Job};
 use seawall_wasm::{Component, LoadError, Sandbox, Seal};
+pub use turns::{COMPILE_QUEUE_MAX, COMPILE_QUEUE_MEMBER_MAX};
+use turns::{Place, Turns, Waiting};
 
 use crate::bell::{Bell, Change};
 use crate::plane::random_bytes;
@@ -37,8 +41,9 @@ use crate::shelf::hexadecimal;
 pub const COMPILE_WAIT_MS: u64 = 2_000;
 /// Results that are held in memory until they are asked for again, failures among them.
 pub const RESULTS_MAX: usize = 64;
-/// Components that wait to be compiled; more are told to come again.
-pub const COMPILE_QUEUE_MAX: usize = 64;
+/// How often in a row something is tried again that the machine is to blame for, without anybody
+/// asking: at the regular looks.
+pub const COMPILE_TRIES_MAX: u32 = 3;
 
 type Digest = [u8; 32];
 type Result = std::result::Result<Arc<[u8]>, LoadError>;
@@ -52,10 +57,12 @@ pub struct Foundry {
     now: Now,
     book: Mutex<Book>,
     done: Condvar,
-    /// The host's and the members': one component at a time in each.
-    lanes: [Mutex<()>; 2],
-    /// How often something was finished that a reload did not wait for.
+    /// How often something was finished that a reload did not wait for, or is worth another try.
     edition: AtomicU64,
+    /// Somebody was told of a failure that the machine is to blame for.
+    is_blamed: AtomicBool,
+    /// How often that was tried again since it went well, or since somebody asked.
+    tries: AtomicU32,
     bell: OnceLock<Arc<Bell>>,
 }
 
@@ -83,18 +90,106 @@ impl Vault {
     }
 }
 
-#[derive(Default)]
 struct Book {
     /// With the time since when.
     underway: HashMap<Digest, Tick>,
     /// Those that somebody went on without.
     missed: HashSet<Digest>,
+    /// There was no place for somebody.
+    turned_away: bool,
     results: HashMap<Digest, Result>,
     /// Their order, the oldest first.
     order: VecDeque<Digest>,
+    hosts: Lane,
+    members: Lane,
+}
+
+/// One component at a time is compiled in each.
+struct Lane {
+    turns: Turns<Order>,
+    /// Whether a thread works in it.
+    is_open: bool,
+}
+
+impl Lane {
+    const fn new(each_max: usize) -> Self {
+        Self { turns: Turns::new(each_max), is_open: false }
+    }
+}
+
+/// Which lane.
+#[derive(Debug, Clone, Copy)]
+enum Whose {
+    Host,
+    Members,
+}
+
+impl Whose {
+    const fn of(job: &Job<'_>) -> Self {
+        if job.member.is_some() { Self::Members } else { Self::Host }
+    }
+}
+
+/// A component that waits to be compiled.
+struct Order {
+    digest: Digest,
+    bytes: Arc<[u8]>,
+    path: String,
+    /// The name under which its code is kept.
+    name: Option<String>,
+}
+
+impl Waiting for Order {
+    fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            underway: HashMap::new(),
+            missed: HashSet::new(),
+            turned_away: false,
+            results: HashMap::new(),
+            order: VecDeque::new(),
+            hosts: Lane::new(COMPILE_QUEUE_MAX),
+            members: Lane::new(COMPILE_QUEUE_MEMBER_MAX),
+        }
+    }
 }
 
 impl Book {
+    fn lane(&mut self, whose: Whose) -> &mut Lane {
+        match whose {
+            Whose::Host => &mut self.hosts,
+            Whose::Members => &mut self.members,
+        }
+    }
+
+    /// Lets a component wait for its turn.
+    fn enqueue(
+        &mut self,
+        job: &Job<'_>,
+        order: Order,
+        now: Tick,
+    ) -> std::result::Result<(), LoadError> {
+        match self.lane(Whose::of(job)).turns.push(job.member, order) {
+            Place::Kept => {}
+            Place::InsteadOf(gone) => {
+                self.underway.remove(&gone.digest);
+                self.missed.remove(&gone.digest);
+                self.turned_away = true;
+            }
+            Place::None => {
+                self.turned_away = true;
+                return Err(LoadError::Compiling);
+            }
+        }
+        self.underway.insert(job.digest, now);
+        Ok(())
+    }
+
     fn file(&mut self, digest: Digest, result: Result) {
         self.underway.remove(&digest);
         if self.results.insert(digest, result).is_none() {
@@ -130,8 +225,9 @@ impl Foundry {
             now,
             book: Mutex::default(),
             done: Condvar::new(),
-            lanes: Default::default(),
             edition: AtomicU64::new(0),
+            is_blamed: AtomicBool::new(false),
+            tries: AtomicU32::new(0),
             bell: OnceLock::new(),
         }
     }
@@ -147,9 +243,23 @@ impl Foundry {
         let _set = self.bell.set(bell);
     }
 
-    /// What changes when something is finished that a reload did not wait for.
+    /// What changes when something is finished that a reload did not wait for, or is worth another
+    /// try.
     pub(crate) fn edition(&self) -> u64 {
         self.edition.load(Ordering::Acquire)
+    }
+
+    /// Makes the same files worth another reload, where the machine was to blame for what came of
+    /// them: it may have more to give by now. Without anybody who asks that ends after a few times.
+    pub(crate) fn try_again(&self, is_asked: bool) {
+        if is_asked {
+            self.tries.store(0, Ordering::Relaxed);
+        }
+        let may = self.tries.load(Ordering::Relaxed) < COMPILE_TRIES_MAX;
+        if may && self.is_blamed.swap(false, Ordering::Relaxed) {
+            self.tries.fetch_add(u32::from(!is_asked), Ordering::Relaxed);
+            self.edition.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// A compiler for one assembly, which waits `patience_ms` for everything in it, or as long as it
@@ -182,36 +292,66 @@ impl Foundry {
         Some(loaded)
     }
 
-    /// Starts compiling, unless that is under way or done.
+    /// Sees to it that it is compiled, unless that is under way or done.
     fn begin(
         self: &Arc<Self>,
         sandbox: &Sandbox,
         job: Job<'_>,
     ) -> std::result::Result<(), LoadError> {
+        let (digest, whose) = (job.digest, Whose::of(&job));
         let mut book = self.book();
-        if book.results.contains_key(&job.digest) || book.underway.contains_key(&job.digest) {
+        if book.results.contains_key(&digest) {
             return Ok(());
         }
-        if book.underway.len() >= COMPILE_QUEUE_MAX {
-            return Err(LoadError::Compiling);
+        if book.underway.contains_key(&digest) {
+            // The host does not wait for a member's turn, whatever both name.
+            let waits = matches!(whose, Whose::Host).then(|| book.members.turns.remove(&digest));
+            let Some(order) = waits.flatten() else { return Ok(()) };
+            book.underway.remove(&digest);
+            book.enqueue(&job, order, (self.now)())?;
+        } else {
+            let (bytes, path) = (job.bytes.into(), job.path.to_owned());
+            let order = Order { digest, bytes, path, name: name(sandbox, &digest) };
+            book.enqueue(&job, order, (self.now)())?;
         }
-        book.underway.insert(job.digest, (self.now)());
+        let opens = !std::mem::replace(&mut book.lane(whose).is_open, true);
         drop(book);
-        let (foundry, bytes): (_, Arc<[u8]>) = (self.clone(), job.bytes.into());
-        let (digest, lane, path) =
-            (job.digest, usize::from(job.member.is_some()), job.path.to_owned());
-        let name = name(sandbox, &digest);
-        let work = move || foundry.work((digest, &bytes), lane, &path, name.as_deref());
+        // Who lost his place to this one learns of it.
+        self.done.notify_all();
+        if opens { self.open(whose, &digest) } else { Ok(()) }
+    }
+
+    /// Starts the thread that compiles what waits in a lane: `first` alone, so far.
+    fn open(self: &Arc<Self>, whose: Whose, first: &Digest) -> std::result::Result<(), LoadError> {
+        let foundry = self.clone();
+        let work = move || {
+            while let Some(order) = foundry.next(whose) {
+                foundry.work(&order);
+            }
+        };
         let started = std::thread::Builder::new().name("seawall-compile".into()).spawn(work);
         started.map(drop).map_err(|error| {
-            self.book().underway.remove(&job.digest);
+            let mut book = self.book();
+            let lane = book.lane(whose);
+            lane.is_open = false;
+            let _gone = lane.turns.remove(first);
+            book.underway.remove(first);
             LoadError::Engine(error.to_string())
         })
     }
 
-    /// Compiles one component, in its lane.
-    fn work(&self, (digest, bytes): (Digest, &[u8]), lane: usize, path: &str, name: Option<&str>) {
-        let turn = self.lanes.get(lane).map(|lane| lane.lock());
+    /// What is to be compiled next in a lane; where there is nothing, the lane is closed.
+    fn next(&self, whose: Whose) -> Option<Order> {
+        let mut book = self.book();
+        let lane = book.lane(whose);
+        let order = lane.turns.next();
+        lane.is_open = order.is_some();
+        order
+    }
+
+    /// Compiles one component.
+    fn work(&self, order: &Order) {
+        let Order { digest, bytes, path, name } = order;
         let began = (self.now)();
         if helper::is_large(bytes.len()) {
             let mib = bytes.len() >> 20;
@@ -223,12 +363,13 @@ impl Foundry {
         if let Ok(code) = &result {
             let took_ms = (self.now)().since_ms(began);
             log::info!("compiled {path}: {} KiB of code in {took_ms} ms", code.len() >> 10);
+            self.tries.store(0, Ordering::Relaxed);
         }
-        drop(turn);
-        self.keep(name, &result, path);
+        self.keep(name.as_deref(), &result, path);
         let mut book = self.book();
-        book.file(digest, result);
-        let missed = book.missed.remove(&digest);
+        book.file(*digest, result);
+        // Who was turned away finds a place now.
+        let missed = book.missed.remove(digest) | std::mem::take(&mut book.turned_away);
         drop(book);
         self.done.notify_all();
         if missed {
@@ -271,6 +412,11 @@ impl Foundry {
                     }
                     return Err(why);
                 }
+                // Somebody else waits in its place.
+                None if !book.underway.contains_key(digest) => {
+                    book.turned_away = true;
+                    return Err(LoadError::Compiling);
+                }
                 None => {}
             }
             let left_ms = until.map_or(u64::MAX, |until| until.since_ms((self.now)()));
@@ -296,6 +442,17 @@ pub(crate) struct Visit {
     seen: Mutex<HashMap<Digest, Component>>,
 }
 
+impl Visit {
+    fn made(&self, sandbox: &Sandbox, job: Job<'_>) -> std::result::Result<Component, LoadError> {
+        if let Some(component) = self.foundry.kept(sandbox, job) {
+            return component;
+        }
+        self.foundry.begin(sandbox, job)?;
+        let code = self.foundry.wait(&job.digest, self.until)?;
+        sandbox.load(job.bytes, &code, &self.foundry.vault()?.seal)
+    }
+}
+
 impl Compiler for Visit {
     fn compile(
         &self,
@@ -306,14 +463,11 @@ impl Compiler for Visit {
         if let Some(component) = seen.get(&job.digest) {
             return Ok(component.clone());
         }
-        let component = match self.foundry.kept(sandbox, job) {
-            Some(component) => component?,
-            None => {
-                self.foundry.begin(sandbox, job)?;
-                let code = self.foundry.wait(&job.digest, self.until)?;
-                sandbox.load(job.bytes, &code, &self.foundry.vault()?.seal)?
-            }
-        };
+        let made = self.made(sandbox, job);
+        if matches!(made, Err(LoadError::Engine(_))) {
+            self.foundry.is_blamed.store(true, Ordering::Relaxed);
+        }
+        let component = made?;
         seen.insert(job.digest, component.clone());
         Ok(component)
     }

@@ -49,7 +49,7 @@ pub use certificates::{
     read_certificates,
 };
 pub use client::{ANSWER_BYTES_MAX, ANSWER_MS, Client, ClientError};
-pub use clock::{clock, rfc3339};
+pub use clock::{WallClock, check_wall_clock, clock, rfc3339};
 pub use config::{
     CERTIFICATES_MAX, CONFIG_BYTES_MAX, CertificateFiles, Certificates, ClientHeader, Config,
     ConfigError, ConfigFault, FAULTS_MAX, HEALTH_BYTES_MAX, LISTEN_MAX, Limits, NEVER_BAN_MAX,
@@ -58,7 +58,8 @@ pub use config::{
 pub use foundry::{
     CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX, COMPILE_BYTES_MAX,
     COMPILE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX, COMPILE_LARGE_CPU_S_MAX, COMPILE_NICENESS,
-    COMPILE_QUEUE_MAX, COMPILE_WAIT_MS, Foundry, Helper, RESULTS_MAX, compile_confined,
+    COMPILE_QUEUE_MAX, COMPILE_QUEUE_MEMBER_MAX, COMPILE_TRIES_MAX, COMPILE_WAIT_MS, Foundry,
+    Helper, RESULTS_MAX, compile_confined,
 };
 pub use hand_over::{
     Estate, Frozen, Giver, HAND_OVER_LOAD_MS, HAND_OVER_REST_MS, HAND_OVER_SHUT_MS, HandOverError,

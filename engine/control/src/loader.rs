@@ -134,6 +134,14 @@ impl Loader {
         }
     }
 
+    /// Makes the same files worth another reload, where the machine was to blame for what came of
+    /// them.
+    pub(crate) fn try_again(&self, is_asked: bool) {
+        if let Some(foundry) = &self.foundry {
+            foundry.try_again(is_asked);
+        }
+    }
+
     /// Lets a bell be rung where a component is compiled that a reload did not wait for.
     pub(crate) fn ring(&self, bell: Arc<Bell>) {
         if let Some(foundry) = &self.foundry {

@@ -637,6 +637,10 @@ impl Forge for PolicyForge {
         draft.digest()
     }
 
+    fn try_again(&mut self, is_asked: bool) {
+        self.loader.try_again(is_asked);
+    }
+
     fn recall(&mut self, past: &Past) -> Result<Sources, Refusal> {
         if !self.archive.has(past) {
             let number = past.generation;

@@ -104,6 +104,9 @@ pub(crate) trait Forge: Send {
     fn is_unfinished(&self) -> bool {
         false
     }
+    /// Lets what the machine was to blame for be tried again with the same files, since somebody
+    /// asks or since it is a while ago.
+    fn try_again(&mut self, _is_asked: bool) {}
     /// Reads what an earlier generation was made of.
     fn recall(&mut self, past: &Past) -> Result<Self::Draft, Refusal>;
     /// What differs where a reload could come out otherwise.
@@ -230,6 +233,10 @@ impl<F: Forge> Reloader<F> {
     fn reload(&mut self, cause: Cause, by_uid: Option<u32>) -> Outcome {
         let began = (self.now)();
         let occasion = Occasion { cause, by_uid, restores: None, began };
+        // Files that changed are another try by themselves.
+        if cause != Cause::Change {
+            self.forge.try_again(cause >= Cause::Signal);
+        }
         for read in 0..READS_MAX {
             match self.attempt(occasion, Patience::of(read)) {
                 Attempt::Done(outcome) => {

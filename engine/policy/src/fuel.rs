@@ -2,7 +2,8 @@
 //!
 //! All work that grows with what a request or a policy holds is paid for before it is done, in the
 //! same amount wherever it runs and whatever a worker remembers, so that a replay comes to the same
-//! decision. One unit is at most about a nanosecond of one core, which `benches/worst` shows.
+//! decision. One unit is about a nanosecond of one core, and up to 1.5 where other programs use it too,
+//! which `benches/worst` shows.
 
 use std::cell::Cell;
 

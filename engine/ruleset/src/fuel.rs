@@ -15,7 +15,7 @@ use seawall_wasm::{Breaker, SandboxLimits};
 
 use crate::ruleset::RuleSet;
 
-/// What one request may cost. One unit of fuel is at most about a nanosecond.
+/// What one request may cost. One unit of fuel is about a nanosecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FuelLimits {
     /// Fuel of the host's rules.

@@ -21,13 +21,14 @@ const APART_MS: u64 = 1_000_000;
 /// Findings that are told; the others are counted.
 const TOLD_MAX: usize = 1;
 
-/// Asks the function `export` the cases inside `bytes`, of which `component` was made.
+/// Asks the function `export` of a member, or of the host, the cases inside `bytes`, of which
+/// `component` was made.
 ///
 /// # Errors
 /// A case is not passed, or cannot be asked; the text names it.
 pub(crate) fn rehearse(
     component: &Component,
-    bytes: &[u8],
+    (member, bytes): (Option<&str>, &[u8]),
     signature: &Signature,
     limits: CallLimits,
 ) -> Result<(), String> {
@@ -43,7 +44,7 @@ pub(crate) fn rehearse(
     let names = names.iter().map(|name| name.replace('-', "_"));
     let params: Vec<(String, ParamKind)> = names.zip(signature.params.iter().copied()).collect();
     // A function of its own: what the cases count is no traffic's.
-    let bound = component.bind(&signature.name, signature, limits);
+    let bound = component.bind_for(member, &signature.name, signature, limits);
     let function = bound.map_err(|why| why.to_string())?;
     let mut wrong = Vec::new();
     let mut now = Tick::default();

@@ -1,12 +1,15 @@
 //! Machine code that this program made itself: sealed when it is made, loaded only with its seal.
 //!
 //! The engine runs stored code without looking at it again, so loading a stranger's would be
-//! running it. Hence code never leaves [`compile`] without a keyed digest (BLAKE3) over it and over
-//! the component that it was made of, and [`load`] takes nothing else: what was damaged, made by
-//! others or made of another component is refused before a byte of it is believed.
+//! running it. Hence [`load`] takes only code with a keyed digest (BLAKE3) over it and over the
+//! component that it was made of: what was damaged, made by others or made of another component is
+//! refused before a byte of it is believed. The process that compiles a stranger's component has no
+//! key: it gives bare code, and who started it seals that, for the component that it was handed.
 //!
 //! Where this does not protect: whoever can read the key can seal code. It belongs into memory, or
-//! into a folder that nobody else can read.
+//! into a folder that nobody else can read. And a fault of the compiler that lets a component decide
+//! what code comes of it makes code that is sealed: the seal says where code comes from, not what it
+//! does.
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -35,10 +38,20 @@ impl Seal {
         Self(key)
     }
 
-    /// The key, for the process that compiles for us.
+    /// The key, for whoever keeps it.
     #[must_use]
     pub const fn key(&self) -> &[u8; SEAL_KEY_BYTES] {
         &self.0
+    }
+
+    /// Seals `code`, which [`compile`] made of `component`, in this process or in one that this
+    /// program started for it. Nothing else may be sealed: [`load`] believes it.
+    #[must_use]
+    pub fn seal(&self, component: &[u8], code: &[u8]) -> Vec<u8> {
+        let mut sealed = Vec::with_capacity(SEAL_BYTES.saturating_add(code.len()));
+        sealed.extend_from_slice(self.over(component, code).as_bytes());
+        sealed.extend_from_slice(code);
+        sealed
     }
 
     fn over(&self, component: &[u8], code: &[u8]) -> blake3::Hash {
@@ -60,18 +73,15 @@ pub enum CodeError {
     Version(wasmtime::Error),
 }
 
-/// Compiles a component, and seals what comes of it.
+/// Compiles a component to bare code, which [`Seal::seal`] makes what [`load`] takes.
 ///
 /// # Errors
 /// It is not valid.
-pub fn compile(engine: &Engine, component: &[u8], seal: &Seal) -> wasmtime::Result<Vec<u8>> {
-    let code = engine.precompile_component(component)?;
-    let mut sealed = seal.over(component, &code).as_bytes().to_vec();
-    sealed.extend_from_slice(&code);
-    Ok(sealed)
+pub fn compile(engine: &Engine, component: &[u8]) -> wasmtime::Result<Vec<u8>> {
+    engine.precompile_component(component)
 }
 
-/// Loads what [`compile`] made of this component under this seal.
+/// Loads what was made of this component and sealed so.
 ///
 /// # Errors
 /// It made something else, or for another engine.
@@ -86,9 +96,10 @@ pub fn load(
     if seal.over(component, code) != *mark {
         return Err(CodeError::Seal);
     }
-    // SAFETY: the bytes are those that `precompile_component` gave to `compile`: nobody without the
-    // key can make another text with this digest, and the digest was compared just now, over the
-    // same bytes in our own memory. Code of another version or configuration the engine refuses.
+    // SAFETY: the bytes are those that were given to `Seal::seal`, which takes only what
+    // `precompile_component` gave: nobody without the key can make another text with this digest,
+    // and the digest was compared just now, over the same bytes in our own memory. Code of another
+    // version or configuration the engine refuses.
     #[expect(unsafe_code, reason = "the engine cannot know where stored code comes from; we do")]
     let loaded = unsafe { Component::deserialize(engine, code) };
     loaded.map_err(CodeError::Version)
@@ -128,7 +139,7 @@ mod tests {
 
     fn sealed() -> (Engine, Vec<u8>, Vec<u8>) {
         let (engine, component) = (Engine::default(), component(1));
-        let sealed = compile(&engine, &component, &SEAL).unwrap();
+        let sealed = SEAL.seal(&component, &compile(&engine, &component).unwrap());
         (engine, component, sealed)
     }
 
@@ -160,7 +171,7 @@ mod tests {
     fn code_of_another_configuration_is_refused_by_the_engine() {
         let (_, component, _) = sealed();
         let other = Engine::new(wasmtime::Config::new().consume_fuel(true)).unwrap();
-        let sealed = compile(&other, &component, &SEAL).unwrap();
+        let sealed = SEAL.seal(&component, &compile(&other, &component).unwrap());
         let plain = Engine::default();
         let refused = load(&plain, &component, &sealed, &SEAL);
         assert!(matches!(refused, Err(CodeError::Version(_))));

@@ -7,7 +7,8 @@ use crate::function::Function;
 use crate::instance::{Guard, Mould};
 use crate::nesting;
 use crate::{
-    BindError, CallLimits, LoadError, ParamKind, ResultKind, Sandbox, SandboxLimits, Signature,
+    BindError, CallLimits, Failure, LoadError, ParamKind, ResultKind, Sandbox, SandboxLimits,
+    Signature,
 };
 use seawall_sys::Seal;
 use std::sync::Arc;
@@ -98,12 +99,27 @@ impl Component {
     }
 
     /// The function `export`, held against what is declared, ready to be called within `limits`.
-    /// It starts one instance, so that a component whose start fails is found now.
+    /// It starts one instance, so that a component whose start fails is found now, unless there is
+    /// no place for one.
     ///
     /// # Errors
     /// What does not fit.
     pub fn bind(
         &self,
+        export: &str,
+        want: &Signature,
+        limits: CallLimits,
+    ) -> Result<Function, BindError> {
+        self.bind_for(None, export, want, limits)
+    }
+
+    /// The same for a member, whose instances are counted together.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn bind_for(
+        &self,
+        member: Option<&str>,
         export: &str,
         want: &Signature,
         limits: CallLimits,
@@ -131,10 +147,13 @@ impl Component {
             max: *max,
             counters: Arc::default(),
             census: self.sandbox.census().clone(),
-            shared: self.class.is_large().then(|| self.sandbox.large().clone()),
+            account: self.sandbox.pools().account(member, self.class.is_large()),
         });
-        function.start_first().map_err(BindError::Start)?;
-        Ok(function)
+        match function.start_first() {
+            // There is no place just now, which says nothing of the component: its calls find out.
+            Ok(()) | Err(Failure::Busy) => Ok(function),
+            Err(why) => Err(BindError::Start(why)),
+        }
     }
 }
 

@@ -88,7 +88,7 @@ impl Function {
         let max = &mould.max;
         Self(Arc::new(Inner {
             idle: Mutex::default(),
-            places: Places::new(max, mould.shared.clone()),
+            places: Places::new(max, mould.account.clone()),
             breaker: Breaker::new(max),
             memo: Memo::new(max.memo_answers, max.memo_bytes_max),
             caught: AtomicBool::new(false),

@@ -14,11 +14,11 @@ use crate::function::Answer;
 use crate::limits::{
     CallLimits, EPOCH_SLACK_TICKS, EPOCH_TICK_MS, IDLE_FUEL_PER_MS, SandboxLimits,
 };
+use crate::pools::Account;
 use crate::shapes::{self, Call};
 use crate::stats::Counters;
 use crate::{Failure, Signature};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 use wasmtime::{ResourceLimiter, Result, Store, StoreContextMut, Trap, UpdateDeadline};
 
@@ -82,8 +82,8 @@ pub(crate) struct Mould {
     pub(crate) max: SandboxLimits,
     pub(crate) counters: Arc<Counters>,
     pub(crate) census: Census,
-    /// Where instances of all large components are counted, if this is one.
-    pub(crate) shared: Option<Arc<AtomicU32>>,
+    /// Where its instances are counted beside those of its owner's other functions.
+    pub(crate) account: Arc<Account>,
 }
 
 /// An instance and how to call its one function.

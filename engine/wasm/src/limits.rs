@@ -49,6 +49,16 @@ pub struct SandboxLimits {
     pub large_instances_per_function_max: u32,
     /// Instances alive at once of all large components of all generations. 32, of 64 MiB at most: 2 GiB.
     pub large_instances_max: u32,
+    /// Instances alive at once of all small components of one member. 64: as many as one busy function
+    /// may have.
+    pub instances_per_member_max: u32,
+    /// Of these, as many as she has whatever other members have. 4. Beyond them members share a half of
+    /// `instances_max`; an eighth of it is the host's.
+    pub instances_per_member_min: u32,
+    /// The same for large components. 8.
+    pub large_instances_per_member_max: u32,
+    /// The same for large components. 1.
+    pub large_instances_per_member_min: u32,
     /// Core modules inside one component that may be instantiated. 16: a rule in JavaScript has 11.
     pub core_instances_per_component_max: u32,
     /// The same for a large component. 64: a rule in Python has 38.
@@ -110,6 +120,10 @@ impl Default for SandboxLimits {
             instances_per_function_max: 64,
             large_instances_per_function_max: 16,
             large_instances_max: 32,
+            instances_per_member_max: 64,
+            instances_per_member_min: 4,
+            large_instances_per_member_max: 8,
+            large_instances_per_member_min: 1,
             core_instances_per_component_max: 16,
             large_core_instances_per_component_max: 64,
             memories_per_component_max: 4,

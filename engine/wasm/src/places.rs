@@ -1,6 +1,7 @@
-//! Places for instances: a function has so many, and all large components together so many.
+//! Places for instances: a function has so many, and its owner has a share of them all.
 
 use crate::SandboxLimits;
+use crate::pools::Account;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -9,9 +10,8 @@ pub(crate) struct Places {
     /// Instances alive, idle ones included.
     live: AtomicU32,
     live_max: u32,
-    /// Instances alive of all large components, if this is one's function.
-    shared: Option<Arc<AtomicU32>>,
-    shared_max: u32,
+    /// Where they are counted beside those of its owner's other functions.
+    account: Arc<Account>,
 }
 
 /// One place, given back when it is dropped, however the call ends.
@@ -24,22 +24,18 @@ impl Drop for Place<'_> {
 }
 
 impl Places {
-    pub(crate) const fn new(max: &SandboxLimits, shared: Option<Arc<AtomicU32>>) -> Self {
-        Self {
-            live: AtomicU32::new(0),
-            live_max: max.instances_per_function_max,
-            shared,
-            shared_max: max.large_instances_max,
-        }
+    pub(crate) const fn new(max: &SandboxLimits, account: Arc<Account>) -> Self {
+        Self { live: AtomicU32::new(0), live_max: max.instances_per_function_max, account }
     }
 
     /// A place for a new instance, if there is one.
     pub(crate) fn take(&self) -> Option<Place<'_>> {
         let before = self.live.fetch_add(1, Relaxed);
-        let shared = self.shared.as_ref().map_or(0, |all| all.fetch_add(1, Relaxed));
-        let place = Place(self);
-        (before < self.live_max && (self.shared.is_none() || shared < self.shared_max))
-            .then_some(place)
+        if before < self.live_max && self.account.take() {
+            return Some(Place(self));
+        }
+        self.live.fetch_sub(1, Relaxed);
+        None
     }
 
     /// The place of an instance that was kept: its own was forgotten and not given back.
@@ -50,9 +46,7 @@ impl Places {
     /// An instance is gone.
     pub(crate) fn give_back(&self) {
         self.live.fetch_sub(1, Relaxed);
-        if let Some(all) = &self.shared {
-            all.fetch_sub(1, Relaxed);
-        }
+        self.account.give_back(1);
     }
 
     #[cfg(test)]
@@ -64,8 +58,6 @@ impl Places {
 /// Idle instances die with their function and leave no place taken.
 impl Drop for Places {
     fn drop(&mut self) {
-        if let Some(all) = &self.shared {
-            all.fetch_sub(*self.live.get_mut(), Relaxed);
-        }
+        self.account.give_back(*self.live.get_mut());
     }
 }

@@ -7,12 +7,12 @@
 //! The pool is reserved with the first component: a policy without one asks the machine for nothing,
 //! so that `seawall check` runs under a tight limit on address space.
 
-use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
 use crate::census::Census;
 use crate::component::admit;
 use crate::error::told;
+use crate::pools::Pools;
 use crate::{Alive, Component, LoadError, SandboxLimits};
 use seawall_sys::Seal;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -27,8 +27,8 @@ pub struct Sandbox {
     /// Or why the machine does not give one.
     engine: Arc<OnceLock<Result<Engine, String>>>,
     limits: SandboxLimits,
-    /// Instances of large components that are alive.
-    large: Arc<AtomicU32>,
+    /// Instances that are alive, by owner.
+    pools: Arc<Pools>,
     census: Census,
 }
 
@@ -36,7 +36,8 @@ impl Sandbox {
     /// A sandbox for `limits.instances_max` instances.
     #[must_use]
     pub fn new(limits: SandboxLimits) -> Self {
-        Self { engine: Arc::default(), limits, large: Arc::default(), census: Census::default() }
+        let pools = Arc::new(Pools::new(&limits));
+        Self { engine: Arc::default(), limits, pools, census: Census::default() }
     }
 
     /// Compiles a component and reads its signature. This takes tens of milliseconds for a small
@@ -48,7 +49,7 @@ impl Sandbox {
         Component::compile(self, bytes)
     }
 
-    /// The component whose machine code [`translate`] made of `bytes` under this seal. This takes
+    /// The component whose machine code a [`Translator`] made of `bytes`, under this seal. This takes
     /// a millisecond for a small one.
     ///
     /// # Errors
@@ -90,8 +91,8 @@ impl Sandbox {
         &self.census
     }
 
-    pub(crate) const fn large(&self) -> &Arc<AtomicU32> {
-        &self.large
+    pub(crate) fn pools(&self) -> &Pools {
+        &self.pools
     }
 
     pub(crate) fn engine(&self) -> Result<&Engine, LoadError> {
@@ -100,15 +101,35 @@ impl Sandbox {
     }
 }
 
-/// Compiles a component to machine code for [`Sandbox::load`], in a process that runs none of it and
-/// so reserves nothing for that.
-///
-/// # Errors
-/// It cannot be compiled. Nothing of it has run by then.
-pub fn translate(limits: &SandboxLimits, bytes: &[u8], seal: &Seal) -> Result<Vec<u8>, LoadError> {
-    admit(limits, bytes)?;
-    let engine = Engine::new(&config(limits)).map_err(|error| LoadError::Engine(told(&error)))?;
-    seawall_sys::compile(&engine, bytes, seal).map_err(|error| LoadError::Invalid(told(&error)))
+/// Compiles components to bare machine code, in a process that runs none of it and so reserves
+/// nothing for that. Whoever started that process seals what comes of it, for [`Sandbox::load`].
+#[derive(Debug, Clone)]
+pub struct Translator {
+    engine: Engine,
+    limits: SandboxLimits,
+}
+
+impl Translator {
+    /// A translator for a sandbox of these limits. It has all that it needs: a process may give up
+    /// files and threads from here on.
+    ///
+    /// # Errors
+    /// The machine does not give what it needs.
+    pub fn new(limits: SandboxLimits) -> Result<Self, LoadError> {
+        let engine = Engine::new(&config(&limits));
+        let engine = engine.map_err(|error| LoadError::Engine(told(&error)))?;
+        Ok(Self { engine, limits })
+    }
+
+    /// The machine code of a component.
+    ///
+    /// # Errors
+    /// It cannot be compiled. Nothing of it has run by then.
+    pub fn translate(&self, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+        admit(&self.limits, bytes)?;
+        let code = seawall_sys::compile(&self.engine, bytes);
+        code.map_err(|error| LoadError::Invalid(told(&error)))
+    }
 }
 
 fn pooled(limits: &SandboxLimits) -> Config {

@@ -423,15 +423,34 @@ fn when_all_places_are_taken_a_call_is_refused_and_nobody_is_blamed() {
     let component = sandbox.compile(&guest("keeps-state")).unwrap();
     let bind = || component.bind("f", &component.exports()[0], CallLimits::default());
     let (one, two) = (bind().unwrap(), bind().unwrap());
-    assert_eq!(bind().unwrap_err(), BindError::Start(Failure::Busy));
+    // Nor is an edit refused for it.
+    let three = bind().unwrap();
+    assert_eq!(three.call(&[], NOW), Err(Failure::Busy));
+    assert_eq!(three.stats().quarantines, 0);
     drop(two);
-    assert!(bind().is_ok(), "a function that is gone gives its places back");
+    assert_eq!(three.call(&[], NOW), Ok(Answer::Int(1)), "who is gone gives its places back");
     assert_eq!(one.call(&[], NOW), Ok(Answer::Int(1)));
 
     let none = SandboxLimits { instances_per_function_max: 0, ..small() };
     let component = Sandbox::new(none).compile(&guest("keeps-state")).unwrap();
-    let error = component.bind("f", &component.exports()[0], CallLimits::default()).unwrap_err();
-    assert_eq!(error, BindError::Start(Failure::Busy));
+    let f = bound(&component, "f", CallLimits::default());
+    assert_eq!(f.call(&[], NOW), Err(Failure::Busy));
+}
+
+#[test]
+fn functions_of_one_member_take_no_place_of_another_or_of_the_host() {
+    let limits = SandboxLimits { instances_per_member_max: 3, ..small() };
+    let sandbox = Sandbox::new(limits);
+    let component = sandbox.compile(&guest("keeps-state")).unwrap();
+    let want = component.exports()[0].clone();
+    let bind = |member| component.bind_for(member, "f", &want, CallLimits::default()).unwrap();
+    let hers: Vec<Function> = (0..16).map(|_| bind(Some("ann"))).collect();
+    let answers = || hers.iter().filter(|f| f.call(&[], NOW).is_ok()).count();
+    assert_eq!(answers(), 3, "at her share and past it");
+    assert_eq!(bind(Some("bob")).call(&[], NOW), Ok(Answer::Int(1)));
+    assert_eq!(bind(None).call(&[], NOW), Ok(Answer::Int(1)));
+    drop(hers);
+    assert_eq!(bind(Some("ann")).call(&[], NOW), Ok(Answer::Int(1)), "and hers come back");
 }
 
 #[test]

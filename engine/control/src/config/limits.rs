@@ -157,7 +157,7 @@ limits! {
     /// Bytes of a body that are read before its origin hears of it. The engine keeps 64 KiB, and
     /// what is read last may be a frame of 16 more.
     body_ahead_bytes_max: 0, 49_152;
-    /// Fuel that the host's rules may spend on one request; a unit is at most about a nanosecond.
+    /// Fuel that the host's rules may spend on one request; a unit is about a nanosecond.
     decision_fuel: 10_000, 1_000_000_000;
     /// Fuel that a member's rules may spend on one request, beside it.
     member_fuel: 10_000, 1_000_000_000;

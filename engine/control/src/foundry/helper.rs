@@ -2,17 +2,19 @@
 //!
 //! A component's author decides what compiling it takes: a few hundred kilobytes can hold a
 //! compiler for minutes. So it happens in a process of this same program that confines itself
-//! before it reads the first byte, and that the system ends where it takes too much. It is handed a
-//! key and a component on its standard input, and gives sealed code on its standard output.
+//! before it reads the first byte, and that the system ends where it takes too much. It has no file,
+//! no network and no other process by then, and never our key: it is handed a component on its
+//! standard input and gives bare code on its standard output, which is sealed here.
 
 use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Once;
 
 use seawall_sys::Confinement;
-use seawall_wasm::{LoadError, SEAL_KEY_BYTES, SandboxLimits, Seal, translate};
+use seawall_wasm::{LoadError, SandboxLimits, Seal, Translator};
 
 use super::cache::CODE_BYTES_MAX;
 
@@ -32,6 +34,11 @@ const MESSAGE_BYTES_MAX: u64 = 4 << 10;
 
 /// What the process says where it is given no more memory, before it aborts.
 const OUT_OF_MEMORY: &str = "memory allocation of";
+
+/// Begins the line in which the process says what this system cannot take from it.
+const LACKS: &str = "compiling without ";
+/// That line is logged once: it says something of the system, which stays as it is.
+static LACKS_TOLD: Once = Once::new();
 
 /// How much address space the allocator takes at a time, by the name of its setting; what it would
 /// take at once otherwise, a gibibyte, is as much as the limit.
@@ -78,15 +85,12 @@ impl Helper {
     /// Why there is none. [`LoadError::Engine`] is the machine's doing, all others the component's.
     pub(crate) fn compile(&self, component: &[u8], seal: &Seal) -> Result<Vec<u8>, LoadError> {
         let limits = confinement(component.len());
-        self.run(component, seal, limits).map_err(ours)?
+        let code = self.run(component, limits).map_err(ours)??;
+        Ok(seal.seal(component, &code))
     }
 
-    fn run(
-        &self,
-        component: &[u8],
-        seal: &Seal,
-        limits: Confinement,
-    ) -> io::Result<Result<Vec<u8>, LoadError>> {
+    /// Bare code.
+    fn run(&self, component: &[u8], limits: Confinement) -> io::Result<Result<Vec<u8>, LoadError>> {
         let mut child = Command::new(&self.program)
             .arg0("seawall")
             .args(&self.args)
@@ -101,7 +105,7 @@ impl Helper {
         // It reads all before it writes anything, so neither waits for the other.
         if let Some(mut input) = child.stdin.take() {
             // One that has ended already says why by how it ended.
-            let _told = input.write_all(seal.key()).and_then(|()| input.write_all(component));
+            let _told = input.write_all(component);
         }
         let (mut code, mut said) = (Vec::new(), Vec::new());
         if let Some(output) = child.stdout.take() {
@@ -110,7 +114,23 @@ impl Helper {
         if let Some(output) = child.stderr.take() {
             output.take(MESSAGE_BYTES_MAX).read_to_end(&mut said)?;
         }
-        Ok(outcome(child.wait()?, code, &said, limits))
+        let said = String::from_utf8_lossy(&said);
+        let (lacks, said) = without_lacks(&said);
+        if let Some(lacks) = lacks {
+            LACKS_TOLD.call_once(|| log::warn!("{LACKS}{lacks}, which this system does not give"));
+        }
+        Ok(outcome(child.wait()?, code, said, limits))
+    }
+}
+
+/// What the process lacks, where it began with that, and what it said of the component.
+fn without_lacks(said: &str) -> (Option<&str>, &str) {
+    match said.strip_prefix(LACKS) {
+        None => (None, said),
+        Some(rest) => {
+            let (lacks, said) = rest.split_once('\n').unwrap_or((rest, ""));
+            (Some(lacks), said)
+        }
     }
 }
 
@@ -129,14 +149,14 @@ fn is_too_dear(status: ExitStatus, said: &str) -> bool {
 fn outcome(
     status: ExitStatus,
     code: Vec<u8>,
-    said: &[u8],
+    said: &str,
     limits: Confinement,
 ) -> Result<Vec<u8>, LoadError> {
     if status.success() {
         return Ok(code);
     }
-    let said = String::from_utf8_lossy(said).trim().to_owned();
-    if is_too_dear(status, &said) {
+    let said = said.trim();
+    if is_too_dear(status, said) {
         let mib = limits.address_space_bytes >> 20;
         return Err(LoadError::TooDear(format!(
             "{} s of processor time or {mib} MiB of memory",
@@ -144,42 +164,57 @@ fn outcome(
         )));
     }
     match status.code() {
-        Some(1) if !said.is_empty() => Err(LoadError::Told(said)),
+        Some(1) if !said.is_empty() => Err(LoadError::Told(said.to_owned())),
         _ => Err(ours(format!("{status} {said}").trim())),
     }
 }
 
-/// What the process does: confines itself, then compiles what it is handed.
+/// What the process does: confines itself and gives up all that it does not need, then compiles what
+/// it is handed. What of that this system cannot do it says first, and goes on.
 ///
 /// # Errors
 /// What is to be said about the component; [`LoadError::Engine`] where the machine is to blame.
 pub fn compile_confined(cpu_s: u64, address_space_bytes: u64) -> Result<(), LoadError> {
     let niceness = COMPILE_NICENESS;
     seawall_sys::confine(Confinement { cpu_s, address_space_bytes, niceness }).map_err(ours)?;
-    let (mut key, mut component) = ([0; SEAL_KEY_BYTES], Vec::new());
-    let mut input = io::stdin().lock();
-    input.read_exact(&mut key).map_err(ours)?;
-    input.read_to_end(&mut component).map_err(ours)?;
-    let code = translate(&SandboxLimits::default(), &component, &Seal::new(key))?;
+    let translator = Translator::new(SandboxLimits::default())?;
+    let lacks = seawall_sys::isolate();
+    if !lacks.is_empty() {
+        writeln!(io::stderr(), "{LACKS}{}", lacks.join(", ")).map_err(ours)?;
+    }
+    let mut component = Vec::new();
+    io::stdin().lock().read_to_end(&mut component).map_err(ours)?;
+    let code = translator.translate(&component)?;
     io::stdout().lock().write_all(&code).map_err(ours)
 }
 
 #[cfg(test)]
 mod tests {
+    use seawall_wasm::SEAL_KEY_BYTES;
+
     use super::*;
 
-    const SEAL: Seal = Seal::new([3; SEAL_KEY_BYTES]);
+    const KEY: [u8; SEAL_KEY_BYTES] = [3; SEAL_KEY_BYTES];
+    const SEAL: Seal = Seal::new(KEY);
 
-    /// A shell in the place of the process that compiles: what it does is in `script`.
+    /// A shell in the place of the process that compiles: what it does is in `script`. What comes of
+    /// it bears the seal of what was handed to it.
     fn compiled_by(script: &str, bytes: usize) -> Result<Vec<u8>, LoadError> {
         let args = vec!["-c".into(), script.into(), "sh".into()];
         let helper = Helper { program: "/bin/sh".into(), args };
-        helper.compile(&vec![b'x'; bytes], &SEAL)
+        let component = vec![b'x'; bytes];
+        let sealed = helper.compile(&component, &SEAL)?;
+        let code = sealed[32..].to_vec();
+        assert_eq!(sealed, SEAL.seal(&component, &code));
+        Ok(code)
     }
 
     #[test]
-    fn it_is_handed_key_component_and_limits() {
-        assert_eq!(compiled_by("cat", 3).unwrap(), [&[3; SEAL_KEY_BYTES][..], b"xxx"].concat());
+    fn it_is_handed_component_and_limits_and_no_key() {
+        assert_eq!(compiled_by("cat", 3).unwrap(), b"xxx");
+        let all = "cat /proc/self/environ /proc/self/cmdline; cat";
+        let seen = compiled_by(all, 3).unwrap();
+        assert!(!seen.windows(KEY.len()).any(|bytes| bytes == KEY), "{seen:?}");
         let limits = |bytes| String::from_utf8(compiled_by("echo $1 $2", bytes).unwrap()).unwrap();
         assert_eq!(limits(2 << 20), "10 1073741824\n");
         assert_eq!(limits((2 << 20) + 1), "90 3221225472\n");
@@ -202,6 +237,18 @@ mod tests {
         }
         let missing = Helper { program: "no/such/program".into(), args: Vec::new() };
         assert!(matches!(missing.compile(b"x", &SEAL), Err(LoadError::Engine(_))));
+    }
+
+    #[test]
+    fn what_it_lacks_is_told_apart_from_what_is_wrong() {
+        let weaker = "echo 'compiling without landlock (old), seccomp (old)' >&2";
+        let script = format!("{weaker}; echo it is bad >&2; exit 1");
+        assert_eq!(compiled_by(&script, 3).unwrap_err(), LoadError::Told("it is bad".into()));
+        assert_eq!(compiled_by(&format!("{weaker}; cat"), 3).unwrap(), b"xxx");
+        let said = "compiling without landlock (old)\nit is bad\n";
+        assert_eq!(without_lacks(said), (Some("landlock (old)"), "it is bad\n"));
+        assert_eq!(without_lacks("compiling without x"), (Some("x"), ""));
+        assert_eq!(without_lacks("it is bad"), (None, "it is bad"));
     }
 
     #[test]

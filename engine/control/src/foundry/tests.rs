@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use seawall_wasm::{SEAL_KEY_BYTES, SandboxLimits, translate};
+use seawall_wasm::{SEAL_KEY_BYTES, SandboxLimits, Translator};
 use tempfile::TempDir;
 
 use super::*;
@@ -38,7 +38,7 @@ impl Place {
         Cache::open(&folder).unwrap();
         fs::write(folder.join("key"), key).unwrap();
         let limits = SandboxLimits { instances_max: 1, ..SandboxLimits::default() };
-        let code = translate(&limits, &guest, &Seal::new(key)).unwrap();
+        let code = Translator::new(limits).unwrap().translate(&guest).unwrap();
         fs::write(around.path().join("made"), code).unwrap();
         Self { around, sandbox: Sandbox::new(limits), guest }
     }
@@ -50,6 +50,34 @@ impl Place {
         let helper =
             Helper { program: "/bin/sh".into(), args: vec!["-c".into(), script, "sh".into()] };
         Arc::new(Foundry::new(Some(self.around.path().join("code")), helper, clock()))
+    }
+
+    /// A foundry whose helper writes down what it is handed, waits to be let go and refuses it.
+    fn recorder(&self) -> Arc<Foundry> {
+        let here = self.around.path().display();
+        let held = "while [ ! -e go ]; do sleep 0.01; done";
+        let script = format!("cd {here}; echo $(cat) >>order; {held}; echo it is bad >&2; exit 1");
+        let helper =
+            Helper { program: "/bin/sh".into(), args: vec!["-c".into(), script, "sh".into()] };
+        Arc::new(Foundry::new(None, helper, clock()))
+    }
+
+    fn let_all_go(&self) {
+        fs::write(self.around.path().join("go"), "").unwrap();
+    }
+
+    /// What that helper was handed, in this order.
+    fn order(&self) -> Vec<String> {
+        let order = fs::read_to_string(self.around.path().join("order")).unwrap_or_default();
+        order.lines().map(str::to_owned).collect()
+    }
+
+    /// Somebody names a component, which is not waited for.
+    fn names(&self, foundry: &Arc<Foundry>, member: Option<&str>, component: &str) {
+        let (bytes, digest) = (component.as_bytes(), digest_of(component));
+        let job = Job { bytes, digest, path: "a.wasm", member };
+        let told = foundry.visit(Some(0)).compile(&self.sandbox, job).unwrap_err();
+        assert_eq!(told, LoadError::Compiling);
     }
 
     fn starts(&self) -> usize {
@@ -77,6 +105,12 @@ impl Place {
     ) -> std::result::Result<Component, LoadError> {
         foundry.visit(patience_ms).compile(&self.sandbox, self.job(DIGEST, false))
     }
+}
+
+fn digest_of(component: &str) -> Digest {
+    let mut digest = [0; 32];
+    digest[..component.len()].copy_from_slice(component.as_bytes());
+    digest
 }
 
 fn until(mut holds: impl FnMut() -> bool) {
@@ -219,13 +253,114 @@ fn results_and_the_queue_are_bounded() {
     assert!(!book.results.contains_key(&[0; 32]), "the oldest went");
 
     let place = Place::new();
-    let foundry = place.foundry("cat made");
-    for at in 0..COMPILE_QUEUE_MAX {
-        let digest = [u8::try_from(at).unwrap() + 10; 32];
-        foundry.book().underway.insert(digest, Tick(0));
+    let foundry = place.recorder();
+    let ask = |member, at: usize| place.names(&foundry, member, &at.to_string());
+    // The first of each lane stands still, and the others wait for it.
+    for member in [None, Some("ann")] {
+        ask(member, 1_000 + usize::from(member.is_some()));
     }
-    assert_eq!(place.ask(&foundry, None).unwrap_err(), LoadError::Compiling);
-    assert_eq!(place.starts(), 0);
+    until(|| place.order().len() == 2);
+    for at in 0..=COMPILE_QUEUE_MAX {
+        ask(None, at);
+        ask(Some("ann"), 100 + at);
+    }
+    {
+        let book = foundry.book();
+        assert_eq!(book.hosts.turns.len(), COMPILE_QUEUE_MAX);
+        assert_eq!(book.members.turns.len(), COMPILE_QUEUE_MEMBER_MAX);
+        assert_eq!(book.underway.len(), COMPILE_QUEUE_MAX + COMPILE_QUEUE_MEMBER_MAX + 2);
+    }
+    place.let_all_go();
+    until(|| foundry.book().underway.is_empty());
+}
+
+#[test]
+fn who_names_many_components_keeps_no_other_member_from_the_compiler() {
+    let place = Place::new();
+    let foundry = place.recorder();
+    let bell = Arc::new(Bell::default());
+    foundry.ring(bell.clone());
+    place.names(&foundry, Some("ann"), "a0");
+    until(|| place.order() == ["a0"]);
+    for name in ["a1", "a2", "a3", "a4", "a5"] {
+        place.names(&foundry, Some("ann"), name);
+    }
+    place.names(&foundry, Some("bob"), "b0");
+    place.let_all_go();
+    until(|| foundry.book().underway.is_empty());
+    assert_eq!(place.order(), ["a0", "a1", "b0", "a2", "a3", "a4"]);
+    // The one for which there was no place is asked for again, since that is rung for.
+    assert!(foundry.edition() >= 6);
+    place.names(&foundry, Some("ann"), "a5");
+    until(|| place.order().len() == 7);
+}
+
+#[test]
+fn the_host_waits_for_no_members_turn_though_both_name_the_same() {
+    let place = Place::new();
+    let foundry = place.recorder();
+    place.names(&foundry, Some("ann"), "first");
+    until(|| place.order() == ["first"]);
+    place.names(&foundry, Some("ann"), "same");
+    place.names(&foundry, None, "same");
+    until(|| place.order() == ["first", "same"]);
+    place.let_all_go();
+    until(|| foundry.book().underway.is_empty());
+    assert_eq!(place.order().len(), 2, "once");
+}
+
+#[test]
+fn who_loses_a_place_is_not_waited_for() {
+    let place = Place::new();
+    let foundry = place.recorder();
+    place.names(&foundry, Some("g"), "first");
+    until(|| place.order() == ["first"]);
+    let greedy = COMPILE_QUEUE_MAX / COMPILE_QUEUE_MEMBER_MAX;
+    for member in 0..greedy {
+        for at in 0..COMPILE_QUEUE_MEMBER_MAX {
+            place.names(&foundry, Some(&format!("g{member}")), &format!("{member}.{at}"));
+        }
+    }
+    assert_eq!(foundry.book().members.turns.len(), COMPILE_QUEUE_MAX);
+    place.names(&foundry, Some("modest"), "m");
+    let digests: Vec<Digest> = (0..greedy)
+        .map(|member| digest_of(&format!("{member}.{}", COMPILE_QUEUE_MEMBER_MAX - 1)))
+        .filter(|digest| !foundry.book().underway.contains_key(digest))
+        .collect();
+    let [lost] = digests[..] else { panic!("{} lost a place", digests.len()) };
+    assert_eq!(foundry.wait(&lost, None).unwrap_err(), LoadError::Compiling);
+    place.let_all_go();
+    until(|| foundry.book().underway.is_empty());
+}
+
+#[test]
+fn what_the_machine_is_to_blame_for_is_worth_another_reload_of_the_same_files() {
+    let place = Place::new();
+    let foundry = place.foundry("kill -KILL $$");
+    foundry.try_again(true);
+    assert_eq!(foundry.edition(), 0, "nothing was to blame");
+    place.ask(&foundry, None).unwrap_err();
+    for _ in 0..3 {
+        foundry.try_again(true);
+    }
+    assert_eq!(foundry.edition(), 1, "once for each failure");
+    // Without anybody who asks it ends.
+    for round in 0..10 {
+        place.ask(&foundry, None).unwrap_err();
+        foundry.try_again(false);
+        assert_eq!(foundry.edition(), 1 + u64::from((round + 1).min(COMPILE_TRIES_MAX)));
+    }
+    foundry.try_again(true);
+    assert_eq!(foundry.edition(), 2 + u64::from(COMPILE_TRIES_MAX), "who asks is heard");
+}
+
+#[test]
+fn a_bad_component_is_not_worth_another_reload() {
+    let place = Place::new();
+    let foundry = place.foundry("echo it is bad >&2; exit 1");
+    place.ask(&foundry, None).unwrap_err();
+    foundry.try_again(true);
+    assert_eq!(foundry.edition(), 0);
 }
 
 #[test]
@@ -235,6 +370,7 @@ fn without_a_folder_that_can_be_used_it_compiles_each_time() {
     assert!(foundry.vault().unwrap().cache.is_none());
     // Its key is its own, so that code under another is not taken.
     let code = fs::read(place.around.path().join("made")).unwrap();
+    let code = Seal::new([5; SEAL_KEY_BYTES]).seal(&place.guest, &code);
     let loaded = place.sandbox.load(&place.guest, &code, &foundry.vault().unwrap().seal);
     assert_eq!(loaded.unwrap_err(), LoadError::Stale);
 }

@@ -110,7 +110,7 @@ impl Loading<'_> {
             memory_bytes: memory,
             isolation: if item.isolated { Isolation::PerCall } else { Isolation::Reused },
         };
-        let function = match component.bind(&item.function, &signature, limits) {
+        let function = match component.bind_for(self.member, &item.function, &signature, limits) {
             Ok(function) => function,
             Err(why) => {
                 let message = format!("`{}` in `{}`: {why}", item.function, item.module);
@@ -118,7 +118,7 @@ impl Loading<'_> {
                 return None;
             }
         };
-        if let Err(why) = rehearse(&component, &bytes, &signature, limits) {
+        if let Err(why) = rehearse(&component, (self.member, &bytes), &signature, limits) {
             self.complain(Code::ComponentCase, item, format!("`{}`: {why}", item.module));
             return None;
         }

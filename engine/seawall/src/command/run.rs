@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use seawall_control::{
     CertificateText, CertificateWatch, Certificates, Config, ControlPlane, EdgeReport, Estate,
-    First, Keeper, MemoryWatch, Outside, Socket, Taker, Upgrade, Upgraded, clock,
+    First, Keeper, MemoryWatch, Outside, Socket, Taker, Upgrade, Upgraded, check_wall_clock, clock,
     keep_to_ourselves, raise_open_files, random_seed, read_certificates,
 };
 use seawall_model::Now;
@@ -94,6 +94,7 @@ impl Run {
     }
 
     fn start(&self, ask: mpsc::Sender<oneshot::Sender<Upgraded>>) -> Result<Started, Exit> {
+        check_wall_clock().map_err(|error| fail(Exit::Wrong, error))?;
         let taken = self.take_over.then(Taker::begin).transpose();
         let taken = taken.map_err(|error| fail(Exit::Wrong, error))?;
         let config = self.config.load()?;

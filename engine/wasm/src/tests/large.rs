@@ -85,8 +85,8 @@ fn large_components_have_few_places_each_and_together() {
     let limits = SandboxLimits { large_instances_per_function_max: 0, ..tiny() };
     let component = Sandbox::new(limits).compile(&guest("keeps-state")).unwrap();
     let want = component.exports()[0].clone();
-    let error = component.bind("f", &want, CallLimits::default()).unwrap_err();
-    assert_eq!(error, BindError::Start(Failure::Busy));
+    let f = component.bind("f", &want, CallLimits::default()).unwrap();
+    assert_eq!(f.call(&[], NOW), Err(Failure::Busy));
 
     let sandbox = Sandbox::new(SandboxLimits { large_instances_max: 2, ..tiny() });
     let bind = |name: &str| {
@@ -94,12 +94,14 @@ fn large_components_have_few_places_each_and_together() {
         component.bind("f", &want, CallLimits::default())
     };
     let (one, two) = (bind("keeps-state").unwrap(), bind("memory-limit").unwrap());
-    assert_eq!(bind("keeps-state").unwrap_err(), BindError::Start(Failure::Busy));
+    assert_eq!(bind("keeps-state").unwrap().call(&[], NOW), Err(Failure::Busy));
     assert_eq!(one.call(&[], NOW), Ok(Answer::Int(1)), "its instance is there already");
     drop(two);
     let three = bind("keeps-state").unwrap();
     drop((one, three));
-    assert!(bind("keeps-state").is_ok() && bind("memory-limit").is_ok(), "places come back");
+    for name in ["keeps-state", "memory-limit"] {
+        assert!(bind(name).unwrap().call(&[], NOW).is_ok(), "{name}: places come back");
+    }
 }
 
 #[test]
