@@ -11,6 +11,7 @@ use std::time::Duration;
 use seawall_model::Now;
 use tokio::sync::oneshot;
 
+use crate::loader::Back;
 use crate::outcome::{Cause, Outcome};
 
 /// Quiet that a change must be followed by, in milliseconds. An editor's save is a handful of
@@ -86,6 +87,8 @@ pub enum Wish {
     RollBack {
         /// Which; without it the one before.
         to: Option<u64>,
+        /// Whose files go back.
+        back: Back,
         /// That what the later ones set is ended.
         lift: bool,
     },
@@ -294,7 +297,8 @@ mod tests {
         let call = bell.wait(SHORT).unwrap();
         assert_eq!(call.cause, Cause::Command);
         bell.ask(Wish::RELOAD, None).unwrap();
-        let unchanged = Outcome::Unchanged { generation: 7, lifted: None };
+        let unchanged =
+            Outcome::Unchanged { generation: 7, lifted: None, members: Default::default() };
         call.waiters.into_iter().for_each(|waiter| waiter.answer(unchanged.clone()));
         for receiver in &mut waiting {
             assert_eq!(receiver.try_recv().unwrap(), unchanged);

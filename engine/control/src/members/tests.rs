@@ -13,6 +13,7 @@ fn of(message: &str) -> Refused {
     Refused {
         part: MemberPart::Absent,
         since: Tick::TEST_START,
+        refused: Some(Tick::TEST_START),
         waits: false,
         problems: vec![problem],
         more: 0,
