@@ -229,9 +229,14 @@ fn begin(
                 draft.sources.unsettle_changing();
                 if let Ok(ready) = build(&draft.sources) {
                     let Draft { sources, aside, .. } = draft;
+                    let host = aside.as_ref().and_then(|aside| aside.host.as_ref());
+                    let what = match host {
+                        Some(left) => format!("the host's files of generation {}", left.serves),
+                        None => "members' files of an earlier generation".to_owned(),
+                    };
                     log::warn!(
-                        "somebody went back: what serves is not all that is on the disk, which comes \
-                         into force when it changes, or with `seawall reload`"
+                        "{what} are in force, since somebody went back to it; what is on the disk \
+                         comes into force when it changes, or with `seawall reload`"
                     );
                     return Ok(Beginning { sources, aside, ready });
                 }

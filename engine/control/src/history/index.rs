@@ -32,6 +32,7 @@ pub(super) struct Written {
 /// A generation whose files are rows.
 #[derive(Debug, Serialize, Deserialize)]
 struct Row {
+    #[serde(flatten)]
     past: Past,
     files_row: usize,
     part_rows: BTreeMap<Box<str>, usize>,

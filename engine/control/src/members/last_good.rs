@@ -119,10 +119,6 @@ impl LastGood {
         Self { folder, medium: Arc::new(Disk), book: Mutex::new(book) }
     }
 
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }

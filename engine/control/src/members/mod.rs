@@ -87,9 +87,11 @@ pub(crate) struct Coming<'c> {
 impl Members {
     /// With the copies in `state_dir`.
     pub(crate) fn open(state_dir: &Path) -> Self {
-        let last_good = LastGood::open(state_dir);
-        let since = RefusedSince::open(last_good.folder());
-        Self { last_good, since, roster: Mutex::default() }
+        Self {
+            last_good: LastGood::open(state_dir),
+            since: RefusedSince::open(state_dir),
+            roster: Mutex::default(),
+        }
     }
 
     fn roster(&self) -> MutexGuard<'_, Roster> {

@@ -19,7 +19,7 @@ use crate::persist::medium::{Disk, put};
 
 /// The most bytes of the file: 10,000 members with long names.
 const BYTES_MAX: u64 = 4 << 20;
-const FILE: &str = "refused.json";
+const FILE: &str = "members-refused.json";
 const VERSION: u32 = 1;
 
 /// Moments by the member's name.
@@ -47,9 +47,9 @@ struct Book {
 }
 
 impl RefusedSince {
-    /// As the file in this folder has it.
-    pub(super) fn open(folder: &Path) -> Self {
-        let place = folder.join(FILE);
+    /// As the file in the folder `state_dir` has it.
+    pub(super) fn open(state_dir: &Path) -> Self {
+        let place = state_dir.join(FILE);
         let why = match disk::read(&place, BYTES_MAX) {
             Err(DiskError::Missing) => None,
             Err(error) => Some(error.to_string()),
