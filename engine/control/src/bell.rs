@@ -211,8 +211,7 @@ impl Bell {
     pub(crate) fn wait(&self, poll: Duration) -> Option<Call> {
         let idle = |p: &mut Pending| p.cause.is_none() && !p.stopped;
         let mut pending = self.lock();
-        let soon = std::mem::take(&mut pending.soon);
-        let poll = if soon { poll.min(Duration::from_millis(LOOK_SOON_MS)) } else { poll };
+        let poll = patience(poll, std::mem::take(&mut pending.soon));
         let (mut pending, _) = self
             .rung
             .wait_timeout_while(pending, poll, idle)
@@ -259,6 +258,11 @@ impl Bell {
     fn lock(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long a look that nobody asks for is waited for.
+fn patience(poll: Duration, soon: bool) -> Duration {
+    if soon { poll.min(Duration::from_millis(LOOK_SOON_MS)) } else { poll }
 }
 
 impl Pending {
@@ -331,6 +335,22 @@ mod tests {
         assert_eq!(bell.settle(call, &clock()).cause, Cause::Change);
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_look_that_is_wanted_soon_comes_then_and_once() {
+        let soon = Duration::from_millis(LOOK_SOON_MS);
+        let second = Duration::from_millis(1);
+        assert_eq!(patience(soon + second, true), soon, "past it");
+        assert_eq!(patience(soon, true), soon, "at it");
+        assert_eq!(patience(soon - second, true), soon - second, "what comes by itself is sooner");
+        assert_eq!(patience(soon + second, false), soon + second);
+        let bell = Bell::default();
+        bell.look_soon();
+        assert!(bell.lock().soon);
+        // Far from any poll: that it comes at all is what is tested.
+        assert_eq!(bell.wait(Duration::from_secs(3_600)).unwrap().cause, Cause::Poll);
+        assert!(!bell.lock().soon, "once");
     }
 
     #[test]
