@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use seawall_tests::{Origin, ROOT, Server, Setup, Signal, fine, overwrite, refused, wait_until};
+use seawall_tests::{
+    Origin, ROOT, SITE, Server, Setup, Signal, fine, overwrite, refused, rename_over, wait_until,
+};
 use serde_json::Value;
 
 /// A limit of two requests an hour on `/page`, a trap, and whatever else.
@@ -196,4 +198,216 @@ fn an_edit_is_held_against_what_runs_before_it_is_one() {
     assert!(fine(&server.setup.run(&against)).contains("reset: floor.page"));
     assert_eq!(server.status()["generation"], 1);
     refused(&server.setup.run(&["check", draft, "--against", "nowhere.wall"]), &["nowhere.wall"]);
+}
+
+/// A host with one member, whose site is [`SITE`], that refuses one path.
+fn host(refused: &str) -> String {
+    format!(
+        "policy 1\ntenant ann {{ hosts {{ \"{SITE}\" }} may {{ block, list }} file \"members/ann.wall\" }}\n\
+         floor {{ rule gone {{ when path == \"/{refused}\" then block 410 }} }}\n"
+    )
+}
+
+/// A member's file that answers `/own` with this status.
+fn hers(status: u16) -> String {
+    format!(
+        "policy 1\nsite \"{SITE}\" {{ rule own {{ when path == \"/own\" then block {status} }} }}\n"
+    )
+}
+
+const HERS: &str = "members/ann.wall";
+
+fn member_saves(server: &Server, status: u16) {
+    rename_over(&server.setup.policy(HERS), hers(status));
+    wait_until("her save is in force", || server.answers("/own") == status);
+}
+
+fn start_with_member() -> (Origin, Server) {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, &host("one"));
+    setup.write(HERS, hers(451));
+    let server = setup.start();
+    (origin, server)
+}
+
+#[test]
+fn a_member_who_saves_often_pushes_no_generation_of_the_host_out() {
+    let (_origin, server) = start_with_member();
+    save(&server, &host("two"), 2);
+    let first = history(&server);
+    // More than a member has, and each in force before the next.
+    for status in [410, 418, 429, 451, 410, 418, 429] {
+        member_saves(&server, status);
+    }
+    let all = history(&server);
+    let numbers: Vec<u64> = all.iter().map(|past| past["generation"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [1, 2, 5, 6, 7, 8, 9], "the host's, and five of hers");
+    assert_eq!(all[..2], first[..2]);
+    assert!(all.iter().all(|past| past["files_kept"] == true && past["members_kept"] == true));
+    let lines = server.setup.run(&["history"]);
+    assert!(fine(&lines).contains("changed: the host's policy"), "{lines:?}");
+    assert!(fine(&lines).contains("changed: member ann"), "{lines:?}");
+    refused(&server.setup.run(&["history", "3"]), &["history goes from 1 to 2, 5 to 9"]);
+    // Back to the host's generation: what she has stays.
+    fine(&server.setup.run(&["rollback"]));
+    assert_eq!(["/one", "/two", "/own"].map(|path| server.answers(path)), [410, 200, 429]);
+    assert_eq!(server.status()["aside"]["serves"], 1);
+}
+
+#[test]
+fn what_a_member_saves_after_a_rollback_brings_no_bad_edit_of_the_host_back() {
+    let (_origin, server) = start_with_member();
+    member_saves(&server, 418);
+    save(&server, &host("two"), 3);
+    member_saves(&server, 429);
+    let said = server.setup.run(&["rollback", "--lift"]);
+    assert!(fine(&said).contains("made of the files of generation 2"), "{said:?}");
+    let answers = |server: &Server| ["/one", "/two", "/own"].map(|path| server.answers(path));
+    assert_eq!(answers(&server), [410, 200, 429], "the host's edit is undone, hers is not");
+
+    member_saves(&server, 451);
+    assert_eq!(answers(&server), [410, 200, 451], "hers is in force, the bad edit is not");
+    assert_eq!(server.status()["aside"]["serves"], 2);
+    // What she breaks keeps her part, and brings nothing back either.
+    overwrite(&server.setup.policy(HERS), "policy 1\nsite");
+    server.wait_line("member ann: refused");
+    assert_eq!(answers(&server), [410, 200, 451]);
+    member_saves(&server, 418);
+
+    // Nor does a restart with a save of hers, nor a second rollback go forth again.
+    let setup = server.setup.clone();
+    let mut server = server;
+    server.signal(Signal::Terminate);
+    server.wait_end();
+    overwrite(&setup.policy(HERS), hers(429));
+    let again = setup.start();
+    again.wait_line("since somebody went back to it");
+    assert_eq!(answers(&again), [410, 200, 429]);
+    member_saves(&again, 451);
+    assert_eq!(answers(&again), [410, 200, 451]);
+    refused(&again.setup.run(&["rollback"]), &["no generation of other files of the host"]);
+    // What the host saves is in force, with what she has.
+    overwrite(&again.setup.policy(ROOT), host("three"));
+    wait_until("the host's next edit", || again.answers("/three") == 410);
+    assert_eq!(answers(&again), [200, 200, 451]);
+    assert!(again.status()["aside"].is_null());
+}
+
+#[test]
+fn a_member_goes_back_alone_until_her_files_change() {
+    let (_origin, server) = start_with_member();
+    member_saves(&server, 418);
+    save(&server, &host("two"), 3);
+    let run = |words: &[&str]| server.setup.run(words);
+    let answers = || ["/one", "/two", "/own"].map(|path| server.answers(path));
+    let said = run(&["rollback", "--member", "ann"]);
+    assert!(fine(&said).contains("made of the files of generation 1"), "{said:?}");
+    assert_eq!(answers(), [200, 410, 451], "hers alone");
+    assert_eq!(server.status()["aside"]["members"]["ann"]["serves"], 1);
+    assert!(fine(&run(&["status"])).contains("member ann: her files of generation 1"));
+    refused(
+        &run(&["rollback", "--member", "ann"]),
+        &["no generation of other files of member ann"],
+    );
+    // The host's edit leaves hers aside, and hers comes when it changes.
+    overwrite(&server.setup.policy(ROOT), host("three"));
+    wait_until("the host's edit", || server.answers("/three") == 410);
+    assert_eq!(server.answers("/own"), 451);
+    member_saves(&server, 429);
+    assert!(server.status()["aside"].is_null());
+    refused(&run(&["rollback", "1", "--member", "bob"]), &["no part of member bob"]);
+    let both = run(&["rollback", "--member", "ann", "--lift"]);
+    assert!(both.code == Some(2) && both.err.contains("cannot be used with"), "{both:?}");
+}
+
+#[test]
+fn what_a_kept_part_was_made_of_is_what_history_shows_and_all_goes_back_to() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, &host("one"));
+    let with_list = |status: u16| {
+        hers(status)
+            .replace("policy 1\n", "policy 1\nlist shut: string = file \"shut.txt\" max 10\n")
+            .replace("path == \"/own\"", "path in @shut")
+    };
+    setup.write("members/shut.txt", "/own\n");
+    setup.write(HERS, with_list(451));
+    let server = setup.start();
+    assert_eq!(server.answers("/own"), 451);
+    // Her files are wrong, her list is another one already, and the host edits.
+    overwrite(&server.setup.policy("members/shut.txt"), "/other\n");
+    overwrite(&server.setup.policy(HERS), with_list(451).replace("path in", "pth in"));
+    server.wait_line("member ann: refused");
+    overwrite(&server.setup.policy(ROOT), host("two"));
+    wait_until("the host's edit", || server.answers("/two") == 410);
+    assert_eq!(server.answers("/own"), 451, "her last good part");
+    let kept = server.status()["generation"].as_u64().unwrap().to_string();
+    let folder = server.folder().join("out");
+    let run = |words: &[&str]| server.setup.run(words);
+    fine(&run(&["history", &kept, "--write", folder.to_str().unwrap()]));
+    assert_eq!(fs::read_to_string(folder.join("members/shut.txt")).unwrap(), "/own\n");
+    assert_eq!(fs::read_to_string(folder.join(HERS)).unwrap(), with_list(451));
+    assert!(fine(&run(&["diff", "1", &kept])).contains("floor.gone"));
+    assert!(!fine(&run(&["diff", "1", &kept])).contains("shut"), "her part is the same");
+
+    overwrite(&server.setup.policy(HERS), with_list(418));
+    wait_until("she mends it", || server.answers("/other") == 418);
+    overwrite(&server.setup.policy(ROOT), host("three"));
+    wait_until("the host's next edit", || server.answers("/three") == 410);
+    fine(&run(&["rollback", &kept, "--all"]));
+    let answers = ["/two", "/three", "/own", "/other"].map(|path| server.answers(path));
+    assert_eq!(answers, [410, 200, 451, 200], "as it was, her kept part too");
+    let aside = server.status()["aside"].clone();
+    assert!(
+        aside["serves"].is_number() && aside["members"]["ann"]["serves"].is_number(),
+        "{aside}"
+    );
+    // What is on the disk of each comes when that one changes.
+    overwrite(&server.setup.policy("members/shut.txt"), "/third\n");
+    wait_until("her list", || server.answers("/third") == 418);
+    assert_eq!(["/two", "/three"].map(|path| server.answers(path)), [410, 200]);
+}
+
+#[test]
+fn a_reload_that_changes_nothing_tells_whose_files_are_refused() {
+    let (_origin, server) = start_with_member();
+    let run = |words: &[&str]| server.setup.run(words);
+    let json = |words: &[&str]| -> Value { serde_json::from_str(fine(&run(words))).unwrap() };
+    assert_eq!(json(&["reload", "--json"])["members"]["refused"], 0);
+    overwrite(&server.setup.policy(HERS), "policy 1\nsite");
+    server.wait_line("member ann: refused");
+    let said = run(&["reload"]);
+    let said = fine(&said);
+    assert!(said.contains("member ann: refused: members/ann.wall:"), "{said}");
+    assert!(said.contains("her part of generation 1 stays in force"), "{said}");
+    assert!(said.contains("the files of 1 member are refused"), "{said}");
+    assert!(said.contains("nothing changed"), "{said}");
+    let told = json(&["reload", "--json"]);
+    assert_eq!((&told["outcome"], &told["members"]["refused"]), (&"unchanged".into(), &1.into()));
+    assert!(told["members"]["first"].as_str().unwrap().contains("member ann: refused"), "{told}");
+}
+
+#[test]
+fn since_when_a_member_is_refused_goes_on_over_saves_and_restarts() {
+    let (_origin, server) = start_with_member();
+    let since = |server: &Server| server.status()["members"][0]["refused_since"].clone();
+    rename_over(&server.setup.policy(HERS), "policy 1\nsite");
+    server.wait_line("member ann: refused");
+    let begun = since(&server);
+    assert!(begun.is_string());
+    rename_over(&server.setup.policy(HERS), "policy 1\nsite \"a\" { rule }");
+    let generation = || server.status()["generation"].as_u64();
+    wait_until("her next mistake", || generation() >= Some(3));
+    assert_eq!(since(&server), begun, "another save, and another mistake");
+    let setup = server.setup.clone();
+    let mut server = server;
+    server.signal(Signal::Terminate);
+    server.wait_end();
+    let again = setup.start();
+    assert_eq!(since(&again), begun, "over a restart");
+    member_saves(&again, 418);
+    assert_eq!(again.status()["members"], serde_json::json!([]));
+    let book = again.folder().join("state/members-refused.json");
+    wait_until("that is over, and a next time begins anew", || {
+        !fs::read_to_string(&book).unwrap_or_default().contains("ann")
+    });
 }

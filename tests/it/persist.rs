@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use seawall_tests::{Origin, ROOT, Server, Setup, Signal, Stopwatch, overwrite, wait_until};
+use seawall_tests::{
+    Origin, ROOT, SITE, Server, Setup, Signal, Stopwatch, fine, overwrite, wait_until,
+};
 use serde_json::Value;
 
 const POLICY: &str = "policy 1
@@ -171,4 +173,37 @@ fn a_disk_that_takes_no_snapshot_stops_nobody() {
     assert_eq!(told.iter().filter(|line| line.contains("no snapshot is written")).count(), 1);
     server.signal(Signal::Terminate);
     assert_eq!(server.wait_end().code(), Some(0));
+}
+
+/// Whatever a reload takes, what is remembered is written meanwhile: the tests of this one send as
+/// many requests as the host's tests may.
+#[test]
+fn a_reload_that_takes_long_holds_up_no_ban_no_snapshot_and_no_stop() {
+    let origin = Origin::start();
+    let server = Setup::new(origin.address, POLICY).start();
+    let mut slow = String::from(POLICY);
+    for nth in 0..5 {
+        slow.push_str(&format!(
+            "test \"long {nth}\" {{ request GET \"https://{SITE}/none\" times 999999 expect pass }}\n"
+        ));
+    }
+    overwrite(&server.setup.policy(ROOT), slow);
+    let watch = Stopwatch::start();
+    std::thread::scope(|scope| {
+        let reload = scope.spawn(|| server.setup.run(&["reload"]));
+        let banned = server.setup.run(&["bans", "add", BANNED, "--for", "1h"]);
+        fine(&banned);
+        assert!(server.visitor(BANNED).get("/").is_err(), "at once");
+        let before = wait_snapshot(&server);
+        // Where the reload is over before a snapshot is due, nothing is shown, and nothing is wrong.
+        let shown = server.status()["generation"] == 1;
+        assert!(shown || watch.elapsed().as_secs() < 60, "{before}");
+        server.signal(Signal::Terminate);
+        drop(reload.join());
+    });
+    let setup = server.setup.clone();
+    let mut server = server;
+    assert_eq!(server.wait_end().code(), Some(0));
+    overwrite(&setup.policy(ROOT), POLICY);
+    assert!(setup.start().visitor(BANNED).get("/").is_err(), "the ban was written");
 }

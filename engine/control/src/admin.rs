@@ -1,6 +1,7 @@
 //! The admin socket, as JSON over HTTP/1.1: `GET /status`, `GET /metrics` (text), `POST /reload`, `POST
 //! /rules/NAME/enable`, `GET /bans`, `POST /bans`, `POST /level`, `POST /rollback`,
-//! `POST /upgrade`, `GET /history` and `GET /history/content/SHA256`.
+//! `POST /upgrade`, `GET /history`, `GET /history/NUMBER` and
+//! `GET /history/content/SHA256`.
 //!
 //! HTTP because `curl --unix-socket` is then a client, and a socket of mode 0600 because whoever
 //! may write the policy may ask for its reload. A connection has one deadline, a size and a place
@@ -34,6 +35,7 @@ use crate::bell::{Bell, Wish};
 use crate::hand_over::Still;
 use crate::history::HistoryDesk;
 use crate::level_desk::{LevelDesk, LevelDone, LevelOrder};
+use crate::loader::Back;
 use crate::metrics;
 use crate::outcome::{Outcome, Upgraded};
 use crate::plane::Upgrade;
@@ -87,6 +89,9 @@ pub struct ReloadOrder {
 pub struct RollbackOrder {
     /// The generation; without it the newest before that was made of other files.
     pub to: Option<u64>,
+    /// Whose files go back.
+    #[serde(default)]
+    pub back: Back,
     /// Whether what later generations set is to end.
     #[serde(default)]
     pub lift: bool,
@@ -121,6 +126,7 @@ pub(crate) async fn serve(
         .route("/rollback", post(answer_rollback))
         .route("/upgrade", post(answer_upgrade))
         .route("/history", get(answer_history))
+        .route("/history/{generation}", get(answer_generation))
         .route("/history/content/{sha256}", get(answer_content))
         .with_state(desk)
         .into_make_service_with_connect_info::<Peer>();
@@ -178,9 +184,9 @@ async fn answer_reload(
 async fn answer_rollback(
     State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(RollbackOrder { to, lift }): Json<RollbackOrder>,
+    Json(RollbackOrder { to, back, lift }): Json<RollbackOrder>,
 ) -> Response {
-    answer_wish(&desk, Wish::RollBack { to, lift }, peer).await
+    answer_wish(&desk, Wish::RollBack { to, back, lift }, peer).await
 }
 
 async fn answer_upgrade(State(desk): State<Desk>) -> Response {
@@ -194,6 +200,14 @@ async fn answer_upgrade(State(desk): State<Desk>) -> Response {
 async fn answer_history(State(desk): State<Desk>) -> Response {
     let list = aside(move || desk.history.list()).await;
     list.map_or_else(|late| *late, |list| Json(list).into_response())
+}
+
+async fn answer_generation(State(desk): State<Desk>, Path(generation): Path<u64>) -> Response {
+    match aside(move || desk.history.one(generation)).await {
+        Ok(Some(past)) => Json(past).into_response(),
+        Ok(None) => problem(StatusCode::NOT_FOUND, "no such generation is remembered"),
+        Err(late) => *late,
+    }
 }
 
 /// A file of an earlier generation, which may be large.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use seawall_model::Now;
 use tokio::sync::oneshot;
 
+use crate::loader::Back;
 use crate::outcome::{Cause, Outcome};
 
 /// Quiet that a change must be followed by, in milliseconds. An editor's save is a handful of
@@ -86,6 +87,8 @@ pub enum Wish {
     RollBack {
         /// Which; without it the one before.
         to: Option<u64>,
+        /// Whose files go back.
+        back: Back,
         /// That what the later ones set is ended.
         lift: bool,
     },
@@ -208,8 +211,7 @@ impl Bell {
     pub(crate) fn wait(&self, poll: Duration) -> Option<Call> {
         let idle = |p: &mut Pending| p.cause.is_none() && !p.stopped;
         let mut pending = self.lock();
-        let soon = std::mem::take(&mut pending.soon);
-        let poll = if soon { poll.min(Duration::from_millis(LOOK_SOON_MS)) } else { poll };
+        let poll = patience(poll, std::mem::take(&mut pending.soon));
         let (mut pending, _) = self
             .rung
             .wait_timeout_while(pending, poll, idle)
@@ -258,6 +260,11 @@ impl Bell {
     }
 }
 
+/// How long a look that nobody asks for is waited for.
+fn patience(poll: Duration, soon: bool) -> Duration {
+    if soon { poll.min(Duration::from_millis(LOOK_SOON_MS)) } else { poll }
+}
+
 impl Pending {
     /// What is pending as one call. The kind of the last change stays for [`Bell::settle`].
     fn take(&mut self, otherwise: Cause) -> Call {
@@ -294,7 +301,8 @@ mod tests {
         let call = bell.wait(SHORT).unwrap();
         assert_eq!(call.cause, Cause::Command);
         bell.ask(Wish::RELOAD, None).unwrap();
-        let unchanged = Outcome::Unchanged { generation: 7, lifted: None };
+        let unchanged =
+            Outcome::Unchanged { generation: 7, lifted: None, members: Default::default() };
         call.waiters.into_iter().for_each(|waiter| waiter.answer(unchanged.clone()));
         for receiver in &mut waiting {
             assert_eq!(receiver.try_recv().unwrap(), unchanged);
@@ -327,6 +335,22 @@ mod tests {
         assert_eq!(bell.settle(call, &clock()).cause, Cause::Change);
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_look_that_is_wanted_soon_comes_then_and_once() {
+        let soon = Duration::from_millis(LOOK_SOON_MS);
+        let second = Duration::from_millis(1);
+        assert_eq!(patience(soon + second, true), soon, "past it");
+        assert_eq!(patience(soon, true), soon, "at it");
+        assert_eq!(patience(soon - second, true), soon - second, "what comes by itself is sooner");
+        assert_eq!(patience(soon + second, false), soon + second);
+        let bell = Bell::default();
+        bell.look_soon();
+        assert!(bell.lock().soon);
+        // Far from any poll: that it comes at all is what is tested.
+        assert_eq!(bell.wait(Duration::from_secs(3_600)).unwrap().cause, Cause::Poll);
+        assert!(!bell.lock().soon, "once");
     }
 
     #[test]

@@ -1,20 +1,17 @@
 //! What the control plane knows about its own doings: the last error, the last reload, history.
 //!
-//! In memory and short: the last [`HISTORY_MAX`] generations are what an operator goes back to
-//! tonight; what is older is in version control.
+//! In memory and short: the last generations are what an operator goes back to tonight; what is
+//! older is in version control. How many of them there are is in `history/quota.rs`.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use seawall_model::Tick;
 use serde::{Deserialize, Serialize};
 
 use crate::carried::Carried;
-use crate::history::Aside;
-use crate::outcome::{Cause, Complaint, FileMark, Outcome, Tests};
-
-/// Generations that are remembered: DESIGN §2's figure.
-pub const HISTORY_MAX: usize = 50;
+use crate::history::{Aside, Changed, Marks, MarksOfParts, trim};
+use crate::outcome::{Cause, Complaint, Outcome, Tests};
 
 /// One generation that was published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,10 +32,22 @@ pub struct Past {
     pub restores: Option<u64>,
     /// The root policy's file name.
     pub root: String,
-    /// What it was made of.
-    pub files: Vec<FileMark>,
+    /// The host's files that it was made of.
+    pub files: Marks,
+    /// What each member's part in force was made of.
+    pub parts: MarksOfParts,
+    /// Members whose part is not remembered any more, so that it is not in `parts`.
+    pub parts_gone: usize,
+    /// Whose files differ from those of the generation before.
+    pub changed: Changed,
     /// Equal for generations of the same files.
     pub content: String,
+    /// Equal for generations of the same files of the host.
+    pub host: String,
+    /// Equal for generations of the same policy files of the host.
+    pub policies: String,
+    /// The generation whose edit of the host's files is in force.
+    pub host_since: u64,
     /// What became of the counters.
     pub report: Carried,
     /// How the tests in it ended.
@@ -70,21 +79,20 @@ pub struct Reloads {
 }
 
 /// What is on the board.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default)]
 pub struct Posted {
     /// Why the files as they stand are not what is running.
     pub last_error: Option<Complaint>,
     /// The last reload that did something.
     pub last_reload: Option<LastReload>,
     /// When the running generation was published.
-    #[serde(skip)]
     pub loaded: Tick,
     /// Counts of outcomes.
     pub reloads: Reloads,
     /// What is on the disk and not in force, since somebody went back.
     pub aside: Option<Aside>,
     /// The newest last.
-    pub history: VecDeque<Past>,
+    pub history: VecDeque<Arc<Past>>,
 }
 
 /// Shared by the reloader, which writes, and the admin socket, which reads.
@@ -99,7 +107,7 @@ impl Board {
     }
 
     /// With the generations of an earlier process, the newest last.
-    pub(crate) fn remembering(history: Vec<Past>) -> Self {
+    pub(crate) fn remembering(history: Vec<Arc<Past>>) -> Self {
         Self(Mutex::new(Posted { history: history.into(), ..Posted::default() }))
     }
 
@@ -107,10 +115,13 @@ impl Board {
         let mut posted = self.lock();
         posted.loaded = Tick(what.loaded_ms);
         posted.last_error = None;
-        if posted.history.len() >= HISTORY_MAX {
-            posted.history.pop_front();
-        }
-        posted.history.push_back(what);
+        posted.history.push_back(Arc::new(what));
+        trim(&mut posted.history);
+    }
+
+    /// The generation that was published last.
+    pub(crate) fn newest(&self) -> Option<Arc<Past>> {
+        self.lock().history.back().cloned()
     }
 
     /// Notes which files are on the disk and not in force.
@@ -157,28 +168,17 @@ impl Past {
             by_uid: None,
             restores: None,
             root: "root.wall".into(),
-            files: Vec::new(),
+            files: Marks::default(),
+            parts: MarksOfParts::default(),
+            parts_gone: 0,
+            changed: Changed::default(),
             content: String::new(),
+            host: String::new(),
+            policies: String::new(),
+            host_since: generation,
             report: Carried::default(),
             tests: Tests::default(),
             warnings: 0,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn history_holds_the_newest_and_no_more_than_its_limit() {
-        let board = Board::default();
-        for generation in 1..=51 {
-            board.published(Past::test(generation, Cause::Change));
-            let held = board.read().history;
-            assert_eq!(held.len() as u64, generation.min(50));
-            assert_eq!(held.back().unwrap().generation, generation);
-        }
-        assert_eq!(board.read().history.front().unwrap().generation, 2);
     }
 }

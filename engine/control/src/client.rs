@@ -16,7 +16,7 @@ use crate::level_desk::{LevelDone, LevelOrder};
 use crate::outcome::{Outcome, Upgraded};
 
 /// Largest answer that is read, in bytes: the status of 10,000 sites and rules stays below it, and
-/// a history of 50 times 2,000 files.
+/// a history of 100 times 2,000 files of the host.
 pub const ANSWER_BYTES_MAX: u64 = 64 << 20;
 /// Bytes that an answer may have besides its body.
 const HEAD_BYTES: u64 = 64 << 10;
@@ -102,6 +102,19 @@ impl Client {
     pub fn history(&self) -> Result<Vec<PastLine>, ClientError> {
         let (status, body) = self.ask("GET", "/history")?;
         self.understood(status == 200, &body)
+    }
+
+    /// All of one generation, with what members' parts were made of; nothing where it is not
+    /// remembered.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours.
+    pub fn generation(&self, number: u64) -> Result<Option<PastLine>, ClientError> {
+        let (status, body) = self.ask("GET", &format!("/history/{number}"))?;
+        if status == 404 {
+            return Ok(None);
+        }
+        self.understood(status == 200, &body).map(Some)
     }
 
     /// A file of an earlier generation by its digest, where it is kept.

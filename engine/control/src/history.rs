@@ -9,56 +9,118 @@
 //! Where this does not help: where the folder cannot be written to, generations are remembered
 //! without their files, and that is told.
 
+mod index;
+mod made;
 mod marked;
+mod quota;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{self, DirBuilder};
 use std::io;
+use std::ops::Deref;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(crate) use index::Index;
+use index::{VERSION, Written};
+pub(crate) use made::{Known, Made};
 pub use marked::past_sources;
-pub(crate) use marked::past_sources_with;
+pub(crate) use marked::{past_host, past_members};
+pub(crate) use quota::trim;
+pub use quota::{
+    Changed, DATA_HISTORY_MAX, HISTORY_MAX, HostChange, MEMBER_HISTORY_MAX,
+    MEMBERS_HISTORY_FILES_MAX, MEMBERS_HISTORY_MAX,
+};
 use seawall_ruleset::LIST_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::board::{Board, Past, Posted};
 use crate::disk::{self, DiskError};
+use crate::outcome::FileMark;
 use crate::persist::aside::set_aside;
 use crate::persist::medium::{Disk, Medium, put};
 use crate::shelf::{digest, hexadecimal};
 
-/// Most bytes of files that past generations keep; the oldest lose theirs first. The one in force
-/// and the one before it keep theirs whatever their size.
+/// Most bytes of the host's files that past generations keep; the oldest lose theirs first. Those in
+/// force and those before them are kept whatever their size.
 pub const HISTORY_BYTES_MAX: u64 = 256 << 20;
-/// The most bytes of the list of generations: 50 of 2,000 files each fit.
+/// Most bytes of members' files that past generations keep, beside those in force.
+pub const MEMBERS_HISTORY_BYTES_MAX: u64 = 256 << 20;
+/// The same of one member.
+pub const MEMBER_HISTORY_BYTES_MAX: u64 = 32 << 20;
+/// The most bytes of the list of generations: 100 of 2,000 files of the host, and the files of all
+/// members.
 const INDEX_BYTES_MAX: u64 = 64 << 20;
-/// Generations whose files are kept in any case.
+/// Rows of the host's files that are kept in any case.
 const KEPT_ALWAYS: usize = 2;
 const FOLDER: &str = "history";
 const INDEX: &str = "index.json";
-const VERSION: u32 = 1;
 /// The ending of a file that is being written.
 const BESIDE: &str = "new";
 
-/// What is kept, besides the files.
+/// Files of one owner. A copy is the same row.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Index {
-    version: u32,
-    /// The newest last.
-    pub(crate) generations: Vec<Past>,
-    /// What is on the disk and not in force.
-    pub(crate) aside: Option<Aside>,
+#[serde(from = "Vec<FileMark>", into = "Vec<FileMark>")]
+pub struct Marks(Arc<[FileMark]>);
+
+/// The files of members' parts, by the member's name.
+pub type MarksOfParts = BTreeMap<Box<str>, Marks>;
+
+impl Marks {
+    /// Equal for copies of one row.
+    fn address(&self) -> usize {
+        self.0.as_ptr().addr()
+    }
 }
 
-/// Files that a rollback put aside: they come into force when they change, or when somebody asks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+impl Deref for Marks {
+    type Target = [FileMark];
+
+    fn deref(&self) -> &[FileMark] {
+        &self.0
+    }
+}
+
+impl From<Vec<FileMark>> for Marks {
+    fn from(files: Vec<FileMark>) -> Self {
+        Self(files.into())
+    }
+}
+
+impl From<Marks> for Vec<FileMark> {
+    fn from(marks: Marks) -> Self {
+        marks.0.to_vec()
+    }
+}
+
+/// Files on the disk that a rollback put aside: they come into force when they change, or when
+/// somebody asks. The host's and each member's by themselves, so that what one of them saves brings
+/// nothing back of another's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aside {
-    /// Digest of what is on the disk.
+    /// The host's.
+    #[serde(flatten)]
+    pub host: Option<Left>,
+    /// Members', by name.
+    #[serde(default)]
+    pub members: BTreeMap<Box<str>, Left>,
+}
+
+/// What lies on the disk and is not in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Its digest.
     pub(crate) content: String,
-    /// The generation that serves instead.
+    /// The generation whose files serve instead.
     pub serves: u64,
+}
+
+impl Aside {
+    /// Nothing where there is none.
+    pub(crate) fn or_none(self) -> Option<Self> {
+        (self.host.is_some() || !self.members.is_empty()).then_some(self)
+    }
 }
 
 /// The content of a file with its digest in hexadecimal digits.
@@ -84,10 +146,9 @@ impl Archive {
         let why = match disk::read(&place, INDEX_BYTES_MAX) {
             Err(DiskError::Missing) => return Index::default(),
             Err(error) => error.to_string(),
-            Ok(bytes) => match serde_json::from_slice::<Index>(&bytes) {
-                Ok(index) if index.version == VERSION => return index,
-                Ok(index) => format!("it is of version {}", index.version),
-                Err(error) => error.to_string(),
+            Ok(bytes) => match read(&bytes) {
+                Ok(index) => return index,
+                Err(why) => why,
             },
         };
         let kept = match set_aside(&place) {
@@ -120,20 +181,19 @@ impl Archive {
     }
 
     /// Keeps generations, the newest last, and of their files those that are not kept yet.
-    pub(crate) fn keep(&self, generations: Vec<Past>, aside: Option<Aside>, new: &[Blob]) {
-        let index = Index { version: VERSION, generations, aside };
-        if let Err(error) = self.write(&index, new) {
+    pub(crate) fn keep(&self, generations: Vec<Arc<Past>>, aside: Option<Aside>, new: &[Blob]) {
+        if let Err(error) = self.write(&written(&generations, aside), new) {
             log::error!(
                 "{}: {error}; what is in force now cannot be gone back to after a restart",
                 self.folder.display()
             );
         }
-        self.forget(&index.generations);
+        self.forget(&generations);
         let mut held = self.held();
         new.iter().for_each(|(sha256, _)| _ = held.remove(sha256));
     }
 
-    fn write(&self, index: &Index, new: &[Blob]) -> io::Result<()> {
+    fn write(&self, index: &serde_json::Result<Vec<u8>>, new: &[Blob]) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         for (sha256, bytes) in new {
             let place = self.folder.join(sha256);
@@ -145,8 +205,8 @@ impl Archive {
                 self.medium.rename(&beside, &place)?;
             }
         }
-        let text = serde_json::to_vec(index)?;
-        put(&*self.medium, &self.folder.join(INDEX), &[&text])
+        let text = index.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
+        put(&*self.medium, &self.folder.join(INDEX), &[text])
     }
 
     /// The content with this digest, where it is kept and whole.
@@ -161,19 +221,25 @@ impl Archive {
         (hexadecimal(&digest(&bytes)) == sha256).then_some(bytes)
     }
 
-    /// Whether all files of a generation are kept.
-    pub(crate) fn has(&self, past: &Past) -> bool {
+    /// Whether all of these files are kept.
+    pub(crate) fn has(&self, files: &[FileMark]) -> bool {
         let held = self.held();
-        past.files.iter().all(|file| {
+        files.iter().all(|file| {
             held.contains_key(&file.sha256)
                 || (is_digest(&file.sha256) && self.folder.join(&file.sha256).is_file())
         })
     }
 
+    /// The digests of all contents that are kept.
+    fn all(&self) -> HashSet<String> {
+        let held: Vec<String> = self.held().keys().cloned().collect();
+        self.sizes().unwrap_or_default().into_keys().chain(held).collect()
+    }
+
     /// Removes what no generation names, and of the oldest what is too much.
-    fn forget(&self, generations: &[Past]) {
+    fn forget(&self, generations: &[Arc<Past>]) {
         let Ok(sizes) = self.sizes() else { return };
-        let wanted = within(generations, &sizes, HISTORY_BYTES_MAX);
+        let wanted = within(generations, &sizes);
         for name in sizes.keys().filter(|name| !wanted.contains(name.as_str())) {
             if let Err(error) = fs::remove_file(self.folder.join(name)) {
                 log::warn!("{}: {error}", self.folder.join(name).display());
@@ -206,18 +272,47 @@ pub(crate) struct HistoryDesk {
 /// A generation, as it is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastLine {
-    /// What is known of it.
+    /// What is known of it; in a list of generations without what members' parts were made of.
     #[serde(flatten)]
     pub past: Past,
-    /// Whether its files are there to go back to.
+    /// Whether the host's files are there to go back to.
     pub files_kept: bool,
+    /// Members with a part in force.
+    pub members: usize,
+    /// Whether the files of all these parts are there to go back to.
+    pub members_kept: bool,
 }
 
 impl HistoryDesk {
     /// The generations, the newest last.
     pub(crate) fn list(&self) -> Vec<PastLine> {
-        let history = self.board.read().history.into_iter();
-        history.map(|past| PastLine { files_kept: self.archive.has(&past), past }).collect()
+        let there = self.archive.all();
+        // Most generations are made of the same rows.
+        let mut known: HashMap<usize, bool> = HashMap::new();
+        let mut kept = |marks: &Marks| {
+            let all = || marks.iter().all(|file| there.contains(&file.sha256));
+            *known.entry(marks.address()).or_insert_with(all)
+        };
+        let mut line = |past: &Arc<Past>| PastLine {
+            files_kept: kept(&past.files),
+            members: past.parts.len().saturating_add(past.parts_gone),
+            members_kept: past.parts_gone == 0 && past.parts.values().all(&mut kept),
+            past: Past { parts: MarksOfParts::default(), ..Past::clone(past) },
+        };
+        self.board.read().history.iter().map(&mut line).collect()
+    }
+
+    /// All of one generation.
+    pub(crate) fn one(&self, generation: u64) -> Option<PastLine> {
+        let history = self.board.read().history;
+        let past = history.iter().find(|past| past.generation == generation)?;
+        let kept = past.parts.values().all(|marks| self.archive.has(marks));
+        Some(PastLine {
+            files_kept: self.archive.has(&past.files),
+            members: past.parts.len().saturating_add(past.parts_gone),
+            members_kept: past.parts_gone == 0 && kept,
+            past: Past::clone(past),
+        })
     }
 
     /// The content with this digest, where a generation is made of it.
@@ -226,29 +321,88 @@ impl HistoryDesk {
     }
 }
 
+/// The list as it is written: without members' parts where it would be too large to be read again,
+/// since their paths are as long as they want them.
+fn written(generations: &[Arc<Past>], aside: Option<Aside>) -> serde_json::Result<Vec<u8>> {
+    let text = serde_json::to_vec(&Written::of(generations, aside.clone()))?;
+    if text.len() as u64 <= INDEX_BYTES_MAX {
+        return Ok(text);
+    }
+    log::warn!("the list of generations is too large: it is kept without members' files");
+    let without = |past: &Arc<Past>| {
+        let parts_gone = past.parts_gone.saturating_add(past.parts.len());
+        Arc::new(Past { parts: MarksOfParts::default(), parts_gone, ..Past::clone(past) })
+    };
+    let generations: Vec<Arc<Past>> = generations.iter().map(without).collect();
+    serde_json::to_vec(&Written::of(&generations, aside))
+}
+
+fn read(bytes: &[u8]) -> Result<Index, String> {
+    /// Read first: another version has other fields.
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let told = |error: serde_json::Error| error.to_string();
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(told)?;
+    if version != VERSION {
+        return Err(format!("it is of version {version}"));
+    }
+    let written: Written = serde_json::from_slice(bytes).map_err(told)?;
+    written.read().ok_or_else(|| "it names files that it does not list".to_owned())
+}
+
 fn is_digest(name: &str) -> bool {
     name.len() == 64
         && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-/// The contents that fit into `bytes_max`, the newest generations' first, whole generations only.
-fn within<'p>(
-    generations: &'p [Past],
-    sizes: &BTreeMap<String, u64>,
-    bytes_max: u64,
-) -> BTreeSet<&'p str> {
-    let (mut wanted, mut total) = (BTreeSet::new(), 0_u64);
-    for (nth, past) in generations.iter().rev().enumerate() {
-        let names: BTreeSet<&str> = past.files.iter().map(|file| &*file.sha256).collect();
-        let more: Vec<&str> = names.difference(&wanted).copied().collect();
-        let bytes = more.iter().filter_map(|name| sizes.get(*name)).sum();
-        total = total.saturating_add(bytes);
-        if nth >= KEPT_ALWAYS && total > bytes_max {
-            break;
+/// The contents that may be kept: of the host's files the newest rows first, and then members' parts
+/// in the order of their [versions](quota::versions), each with a room of its own in that of all.
+/// Whole rows only.
+fn within<'p>(generations: &'p [Arc<Past>], sizes: &BTreeMap<String, u64>) -> BTreeSet<&'p str> {
+    let (mut wanted, mut left) = (BTreeSet::new(), HISTORY_BYTES_MAX);
+    let mut rows = 0_usize;
+    let mut seen = HashSet::new();
+    for past in generations.iter().rev() {
+        if !seen.insert(past.files.address()) {
+            continue;
+        }
+        let (more, bytes) = more(&past.files, &wanted, sizes);
+        rows = rows.saturating_add(usize::from(!more.is_empty()));
+        left = match left.checked_sub(bytes) {
+            Some(left) => left,
+            None if rows <= KEPT_ALWAYS => 0,
+            None => break,
+        };
+        wanted.extend(more);
+    }
+    let mut left = MEMBERS_HISTORY_BYTES_MAX;
+    let mut hers: HashMap<&str, u64> = HashMap::new();
+    for version in quota::versions(generations.iter().map(|past| &**past)) {
+        let (more, bytes) = more(version.marks, &wanted, sizes);
+        if !version.in_force {
+            let own = hers.entry(version.member).or_insert(MEMBER_HISTORY_BYTES_MAX);
+            let (Some(all), Some(one)) = (left.checked_sub(bytes), own.checked_sub(bytes)) else {
+                continue;
+            };
+            (left, *own) = (all, one);
         }
         wanted.extend(more);
     }
     wanted
+}
+
+/// What is not wanted yet of a row, with its bytes.
+fn more<'p>(
+    marks: &'p Marks,
+    wanted: &BTreeSet<&'p str>,
+    sizes: &BTreeMap<String, u64>,
+) -> (BTreeSet<&'p str>, u64) {
+    let names = marks.iter().map(|file| &*file.sha256);
+    let more: BTreeSet<&str> = names.filter(|name| !wanted.contains(name)).collect();
+    let bytes = more.iter().filter_map(|name| sizes.get(*name)).sum();
+    (more, bytes)
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub use bans::{BAN_MS_MAX, BANS_LISTED_MAX, BY_HAND, BanDone, BanLine, BanList, 
 pub use bell::{
     Bell, Busy, Change, DEBOUNCE_MS, SETTLE_MS_MAX, WAITERS_MAX, WRITING_QUIET_MS, Wish,
 };
-pub use board::{Board, HISTORY_MAX, LastReload, Past, Posted, Reloads};
+pub use board::{Board, LastReload, Past, Posted, Reloads};
 pub use carried::{Carried, Reset, Side};
 pub use certificates::{
     CERTIFICATE_BYTES_MAX, CERTIFICATES_LOOK_MS, CertificateText, CertificateWatch,
@@ -65,17 +65,24 @@ pub use hand_over::{
     Estate, Frozen, Giver, HAND_OVER_LOAD_MS, HAND_OVER_REST_MS, HAND_OVER_SHUT_MS, HandOverError,
     Socket, Taker,
 };
-pub use history::{Aside, HISTORY_BYTES_MAX, PastLine, past_sources};
+pub use history::{
+    Aside, Changed, DATA_HISTORY_MAX, HISTORY_BYTES_MAX, HISTORY_MAX, HostChange, Left,
+    MEMBER_HISTORY_BYTES_MAX, MEMBER_HISTORY_MAX, MEMBERS_HISTORY_BYTES_MAX,
+    MEMBERS_HISTORY_FILES_MAX, MEMBERS_HISTORY_MAX, Marks, MarksOfParts, PastLine, past_sources,
+};
 pub use level_desk::{LEVEL_HELD_MS_MAX, LevelDone, LevelOrder};
-pub use loader::{Built, Loader, MakeWorkshop, TEST_CODE, test_line};
+pub use loader::{Back, Built, Loader, MakeWorkshop, TEST_CODE, test_line};
 pub use members::{
     LAST_GOOD_BYTES_MAX, MEMBER_LINES_MAX, MEMBER_PROBLEMS_TOLD_MAX, MEMBERS_TOLD_MAX,
 };
 pub use memory::MemoryWatch;
 pub use metrics::{EdgeMetric, FAMILIES, Family, Kind, METRICS_BYTES_MAX, edge_name};
-pub use outcome::{Cause, Complaint, FileMark, Lifted, Outcome, Refusal, Tests, Upgraded};
+pub use outcome::{
+    Cause, Complaint, FileMark, Lifted, MembersRefused, Outcome, Refusal, Tests, Upgraded,
+};
 pub use persist::{DAMAGED_FILES_MAX, Keeper, SNAPSHOT_EVERY_MS, SNAPSHOT_TIME_PARTS};
 pub use plane::{ControlError, ControlPlane, First, Outside, STOP_MS, Upgrade, random_seed};
+pub use reload::ranges;
 pub use reload::{AGAIN_MS, DOUBT_MS, POLL_MS, READS_MAX};
 pub use seawall_sys::{is_ours_alone, keep_to_ourselves, raise_open_files};
 pub use socket::SocketError;

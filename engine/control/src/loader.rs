@@ -3,6 +3,7 @@
 //! So what `check` passes, `run` takes, and what a reload refuses would not have started either.
 
 mod recorder;
+mod standing;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -17,12 +18,12 @@ use seawall_ruleset::{
 use seawall_state::CounterSpec;
 
 use self::recorder::Recorder;
+pub use self::standing::Back;
+pub(crate) use self::standing::{Draft, Standing};
 use crate::bell::Bell;
-use crate::board::Past;
 use crate::foundry::{COMPILE_WAIT_MS, Foundry};
-use crate::history::past_sources_with;
 use crate::outcome::{Complaint, Refusal, Tests};
-use crate::reload::{AGAIN_MS, PATIENT_READS, READS_MAX};
+use crate::reload::{AGAIN_MS, PATIENT_READS, READS_MAX, own_refusal};
 use crate::shelf::{ListAge, Shelf, Stock, digest};
 use crate::store::FolderStore;
 use crate::ticker::Ticker;
@@ -152,11 +153,16 @@ impl Loader {
     /// Reads all that the root reaches; it may be found changing.
     #[must_use]
     pub fn gather(&self) -> Sources {
+        self.reading(|store, memo| Sources::gather_again(&self.root, store, memo))
+    }
+
+    /// One reading: what is not come by in it is forgotten.
+    fn reading<T>(&self, read: impl FnOnce(&Recorder, &mut Memo) -> T) -> T {
         let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
         self.store.begin();
-        let sources = Sources::gather_again(&self.root, &*self.store, &mut memo);
+        let read = read(&self.store, &mut memo);
         self.store.end();
-        sources
+        read
     }
 
     /// The folders, with links followed, in which all lies that was read last or looked for, those
@@ -269,10 +275,23 @@ impl Loader {
     pub(crate) fn root(&self) -> &str {
         &self.root
     }
+}
 
-    /// What an earlier generation was made of, its contents from `fetch`.
-    pub(crate) fn recall(&self, past: &Past, fetch: &dyn Fn(&str) -> Option<Vec<u8>>) -> Sources {
-        past_sources_with(&past.root, &past.files, fetch, &|name, path| self.kept_list(name, path))
+impl Ready {
+    /// The same where this member's files are in force.
+    ///
+    /// # Errors
+    /// They are wrong, or do not fit the host's.
+    pub(crate) fn with(self, member: &str) -> Result<Self, Refusal> {
+        let Some(state) = self.members.iter().find(|state| *state.name == *member) else {
+            return Ok(self);
+        };
+        let complaints: Vec<Complaint> = state.diagnostics.iter().map(complaint).collect();
+        if complaints.is_empty() {
+            return Err(own_refusal(&format!("the files of member {member} cannot be in force")));
+        }
+        let line = |complaint: &Complaint| format!("{complaint}\n");
+        Err(Refusal { rendered: complaints.iter().map(line).collect(), complaints })
     }
 }
 

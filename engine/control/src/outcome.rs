@@ -98,6 +98,36 @@ pub struct Lifted {
     pub holds: usize,
 }
 
+/// Members whose files are not in force.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MembersRefused {
+    /// How many members' files are refused.
+    pub refused: usize,
+    /// How many members' files are yet to be looked at.
+    pub waiting: usize,
+    /// The first member whose files are refused, with what is wrong and what serves instead, on one
+    /// line.
+    pub first: Option<String>,
+}
+
+impl MembersRefused {
+    /// What is to be told: the first of them, and how many there are.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let files = |n: usize| if n == 1 { "1 member".to_owned() } else { format!("{n} members") };
+        let mut lines: Vec<String> = self.first.iter().cloned().collect();
+        if self.refused > 0 {
+            let whose = files(self.refused);
+            lines.push(format!("the files of {whose} are refused: see `seawall status`"));
+        }
+        if self.waiting > 0 {
+            let whose = files(self.waiting);
+            lines.push(format!("the files of {whose} are looked at as soon as the others are"));
+        }
+        lines
+    }
+}
+
 /// How a reload ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -123,6 +153,9 @@ pub enum Outcome {
         generation: u64,
         /// What was ended all the same, where that was asked for.
         lifted: Option<Lifted>,
+        /// The members whose files are not in force all the same.
+        #[serde(default)]
+        members: MembersRefused,
     },
     /// The old generation goes on.
     Refused {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use seawall_model::{Generation, Now, Tick};
-use seawall_ruleset::{Effort, Handle, Live, RuleSet, Sources, Terms};
+use seawall_ruleset::{Effort, Handle, Live, Sources, Terms};
 use seawall_state::{Seed, Tally};
 use tokio::sync::oneshot;
 
@@ -23,17 +23,17 @@ use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::ending::Ending;
 use crate::hand_over::{Estate, HandOverError, Still};
-use crate::history::{Archive, Aside, Blob, HistoryDesk, Index};
+use crate::history::{Archive, Aside, Blob, HistoryDesk, Index, Known};
 use crate::level_desk::LevelDesk;
 use crate::levels;
-use crate::loader::{Loader, Ready};
+use crate::loader::{Back, Draft, Loader, Ready, Standing};
 use crate::members::{Coming, Members, bounded};
 use crate::metrics::EdgeMetric;
-use crate::outcome::{Cause, FileMark, Lifted, Refusal, Upgraded};
+use crate::outcome::{Cause, Complaint, Lifted, MembersRefused, Refusal, Upgraded};
 use crate::persist::{Keeper, Keeping};
-use crate::reload::{Forge, Lift, POLL_MS, Patience, Published, Reloader, Unsettled, own_refusal};
+use crate::reload::{Beside, Forge, Lift, NotRead, POLL_MS, Patience, Published, Reloader};
 use crate::scribe::Scribe;
-use crate::shelf::{Stock, hexadecimal};
+use crate::shelf::Stock;
 use crate::socket::{AdminSocket, SocketError, SocketFile};
 use crate::status::{EdgeReport, Sight};
 use crate::ticker::Ticker;
@@ -57,10 +57,11 @@ pub struct First {
     digest: [u8; 32],
     archive: Archive,
     /// The generations of earlier processes.
-    history: Vec<Past>,
+    history: Vec<Arc<Past>>,
     /// This one.
     past: Past,
     blobs: Vec<Blob>,
+    known: Known,
     aside: Option<Aside>,
     stock: Stock,
     members: Arc<Members>,
@@ -116,11 +117,13 @@ impl First {
         let members = Arc::new(Members::open(state_dir));
         let Beginning { sources, aside, ready } = begin(&loader, &archive, &index, &members)?;
         let Ready { rules, mut warnings, tests, stock, members: states } = ready;
-        let last = index.generations.last().map_or(0, |past| past.generation);
+        let before = index.generations.last().cloned();
+        let last = before.as_ref().map_or(0, |past| past.generation);
         let state = keeper.restore(seed, rules.counter_specs()).numbered_after(Generation(last));
         let tally = Arc::new(Tally::new(rules.rule_names().len()));
         let generation = state.generation();
-        let (files, blobs) = files_of(&sources, &rules);
+        let mut known = Known::of(before.as_deref());
+        let (made, blobs) = known.made(&sources, &rules);
         let loaded = loader.now();
         warnings.extend(members.came(Coming {
             rules: &rules,
@@ -136,10 +139,16 @@ impl First {
             took_ms: loaded.since_ms(began),
             cause: Cause::Start,
             by_uid: None,
-            restores: aside.as_ref().map(|aside| aside.serves),
-            root: loader.root().to_owned(),
-            files,
-            content: hexadecimal(&sources.digest()),
+            restores: aside.as_ref().and_then(|aside| Some(aside.host.as_ref()?.serves)),
+            changed: made.changed(before.as_deref()),
+            host_since: made.host_since(before.as_deref(), generation.0),
+            root: made.root,
+            files: made.files,
+            parts: made.parts,
+            parts_gone: 0,
+            content: made.content,
+            host: made.host,
+            policies: made.policies,
             report: Carried::default(),
             tests,
             warnings: warnings.len(),
@@ -160,6 +169,7 @@ impl First {
             history,
             past,
             blobs,
+            known,
             aside,
             stock,
             members,
@@ -186,6 +196,9 @@ impl First {
         let state = state.numbered_after(Generation(last));
         let generation = state.generation();
         self.members.renumber(self.past.generation, generation.0);
+        if self.past.host_since == self.past.generation {
+            self.past.host_since = generation.0;
+        }
         self.past.generation = generation.0;
         self.past.cause = Cause::Upgrade;
         self.history = index.generations;
@@ -209,44 +222,38 @@ fn begin(
         let terms = Terms { good: &good, ..Terms::new(None, Effort::Start) };
         loader.build_to_run(sources, terms).judged(sources)
     };
-    let on_disk = hexadecimal(&sources.digest());
-    if let Some(aside) = index.aside.as_ref().filter(|aside| aside.content == on_disk) {
-        let served = index.generations.iter().find(|past| past.generation == aside.serves);
-        let past = served.map(|past| loader.recall(past, &|sha256| archive.read(sha256)));
-        if let Some(past) = past
-            && let Ok(ready) = build(&past)
-        {
-            log::warn!(
-                "the files of generation {} are in force, since somebody went back to it; what is \
-                 on the disk comes into force when it changes, or with `seawall reload`",
-                aside.serves
-            );
-            return Ok(Beginning { sources: past, aside: Some(aside.clone()), ready });
+    if let Some((aside, serves)) = index.aside.as_ref().zip(index.generations.last()) {
+        let standing = Standing::new(archive.clone());
+        match loader.gather_beside(&standing, aside, serves) {
+            Ok(mut draft) if draft.aside.is_some() => {
+                draft.sources.unsettle_changing();
+                if let Ok(ready) = build(&draft.sources) {
+                    let Draft { sources, aside, .. } = draft;
+                    let host = aside.as_ref().and_then(|aside| aside.host.as_ref());
+                    let what = match host {
+                        Some(left) => format!("the host's files of generation {}", left.serves),
+                        None => "members' files of an earlier generation".to_owned(),
+                    };
+                    log::warn!(
+                        "{what} are in force, since somebody went back to it; what is on the disk \
+                         comes into force when it changes, or with `seawall reload`"
+                    );
+                    return Ok(Beginning { sources, aside, ready });
+                }
+                log::error!(
+                    "what somebody went back to cannot be made again: the files on the disk are loaded"
+                );
+            }
+            // All of it has changed since.
+            Ok(_) => {}
+            Err(refusal) => {
+                let why = refusal.complaints.first().map(Complaint::to_string).unwrap_or_default();
+                log::error!("{why}: the files on the disk are loaded");
+            }
         }
-        log::error!(
-            "generation {}, to which somebody went back, cannot be made again: the files on the \
-             disk are loaded",
-            aside.serves
-        );
     }
     let ready = build(&sources)?;
     Ok(Beginning { sources, aside: None, ready })
-}
-
-/// The files that a generation is made of: the policy as it is in force, which for a member whose
-/// files are wrong is her last good one, and the lists and components that were read for it.
-fn files_of(draft: &Sources, rules: &RuleSet) -> (Vec<FileMark>, Vec<Blob>) {
-    let policies = rules.policies();
-    let others = draft.paths().filter(|path| !draft.is_policy(path)).map(|path| (draft, path));
-    let mut files: Vec<(FileMark, Blob)> = (policies.paths().map(|path| (policies, path)))
-        .chain(others)
-        .filter_map(|(of, path)| {
-            let (sha256, bytes) = (hexadecimal(&of.sha256(path)?), of.held(path)?);
-            Some((FileMark { path: path.to_owned(), sha256: sha256.clone() }, (sha256, bytes)))
-        })
-        .collect();
-    files.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
-    files.into_iter().unzip()
 }
 
 /// A secret for the hashing of keys, from the system.
@@ -322,7 +329,7 @@ impl ControlPlane {
     ) -> Result<Self, ControlError> {
         let AdminSocket { listener, file } = admin_socket(&config.socket, &first.keeper)?;
         let (board, scribe) = first.posted()?;
-        let First { handle, loader, keeper, digest, archive, aside, members, .. } = first;
+        let First { handle, loader, keeper, digest, archive, aside, members, known, .. } = first;
         let bell = Arc::<Bell>::default();
         loader.ring(bell.clone());
         let totals = Arc::new(Totals::default());
@@ -360,6 +367,8 @@ impl ControlPlane {
             totals,
             sites: names,
             now: now.clone(),
+            standing: Standing::new(archive.clone()),
+            known,
             archive,
             scribe,
             stock: None,
@@ -557,6 +566,10 @@ struct PolicyForge {
     totals: Arc<Totals>,
     sites: Vec<Box<str>>,
     now: Now,
+    /// What serves instead of files that a rollback put aside.
+    standing: Standing,
+    /// What the generation in force is made of.
+    known: Known,
     archive: Archive,
     scribe: Scribe,
     /// Lists and files of the generation that was published last, still to be put away.
@@ -572,43 +585,63 @@ struct PolicyForge {
 impl PolicyForge {
     /// Reads, and watches the folders that were come by. What was saved in one before it was
     /// watched is read again.
-    fn read(&self) -> Sources {
-        let mut sources = self.loader.gather();
+    fn read(
+        &self,
+        how: impl Fn(&Loader, &Standing) -> Result<Draft, Refusal>,
+    ) -> Result<Draft, Refusal> {
+        let mut draft = how(&self.loader, &self.standing)?;
         for _ in 1..FOLLOWS_MAX {
             let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
             if !watch.follow(&self.loader.folders()) {
                 break;
             }
             drop(watch);
-            sources = self.loader.gather();
+            draft = how(&self.loader, &self.standing)?;
         }
-        sources
+        Ok(draft)
+    }
+
+    fn read_beside(&self, beside: Option<Beside<'_>>) -> Result<Draft, Refusal> {
+        self.read(|loader, standing| match beside {
+            Some(Beside { aside, serves }) => loader.gather_beside(standing, aside, serves),
+            None => Ok(Draft::of(loader.gather())),
+        })
     }
 }
 
 impl Forge for PolicyForge {
-    type Draft = Sources;
+    type Draft = Draft;
     type Ready = Ready;
 
-    fn gather(&mut self, patience: Patience) -> Result<Sources, Unsettled> {
-        let mut sources = self.read();
+    fn gather(&mut self, patience: Patience, beside: Option<Beside<'_>>) -> Result<Draft, NotRead> {
+        let mut draft = self.read_beside(beside).map_err(NotRead::Refused)?;
         match patience {
-            Patience::None => sources.unsettle_changing(),
+            Patience::None => draft.sources.unsettle_changing(),
             Patience::Some => {
                 for name in &self.restless {
-                    if sources.member(name).is_some_and(|member| member.reached().changing()) {
-                        sources.unsettle(name);
+                    let member = draft.sources.member(name);
+                    if member.is_some_and(|member| member.reached().changing()) {
+                        draft.sources.unsettle(name);
                     }
                 }
             }
         }
-        if sources.changing() { Err(Unsettled) } else { Ok(sources) }
+        if self.is_changing(&draft) { Err(NotRead::Unsettled) } else { Ok(draft) }
     }
 
-    fn reads_as(&mut self, draft: &mut Sources, patience: Patience) -> bool {
-        let again = self.read();
-        let mut settled = draft.clone();
-        if !settled.unsettle_differing(&again) {
+    fn aside(&self, draft: &Draft) -> Option<Aside> {
+        draft.aside.clone()
+    }
+
+    fn reads_as(
+        &mut self,
+        draft: &mut Draft,
+        patience: Patience,
+        beside: Option<Beside<'_>>,
+    ) -> bool {
+        let Ok(again) = self.read_beside(beside) else { return false };
+        let mut settled = draft.sources.clone();
+        if again.aside != draft.aside || !settled.unsettle_differing(&again.sources) {
             return false;
         }
         let unsettled: Vec<Box<str>> = settled.unsettled().map(Box::from).collect();
@@ -617,40 +650,36 @@ impl Forge for PolicyForge {
             return false;
         }
         self.restless = unsettled;
-        *draft = settled;
+        draft.sources = settled;
         true
     }
 
-    fn is_restless(&self, draft: &Sources) -> bool {
-        draft.unsettled().next().is_some()
+    fn is_restless(&self, draft: &Draft) -> bool {
+        draft.sources.unsettled().next().is_some()
     }
 
     fn is_unfinished(&self) -> bool {
         !self.handle.load().rules.postponed().is_empty()
     }
 
-    fn digest(&self, draft: &Sources) -> [u8; 32] {
-        self.loader.digest(draft)
+    fn digest(&self, draft: &Draft) -> [u8; 32] {
+        self.loader.digest(&draft.sources)
     }
 
-    fn content(&self, draft: &Sources) -> [u8; 32] {
-        draft.digest()
+    fn recall(&mut self, past: &Past, back: &Back, beside: Beside<'_>) -> Result<Draft, Refusal> {
+        let Beside { aside, serves } = beside;
+        self.read(|loader, standing| loader.gather_back(standing, (past, back), (aside, serves)))
     }
 
     fn try_again(&mut self, is_asked: bool) {
         self.loader.try_again(is_asked);
     }
 
-    fn recall(&mut self, past: &Past) -> Result<Sources, Refusal> {
-        if !self.archive.has(past) {
-            let number = past.generation;
-            let why = format!("the files of generation {number} are not kept any more");
-            return Err(own_refusal(&why));
-        }
-        Ok(self.loader.recall(past, &|sha256| self.archive.read(sha256)))
+    fn is_changing(&self, draft: &Draft) -> bool {
+        draft.changing || draft.sources.changing()
     }
 
-    fn assemble(&mut self, draft: &Sources) -> Result<Self::Ready, Refusal> {
+    fn assemble(&mut self, Draft { sources: draft, must, .. }: &Draft) -> Result<Ready, Refusal> {
         let live = self.handle.load();
         // A part that did not fit the host's policy may fit another one.
         let hosts = Some(draft.host_digest());
@@ -659,16 +688,23 @@ impl Forge for PolicyForge {
         let good = |name: &str| if is_other { good(name) } else { None };
         let terms = Terms { good: &good, ..Terms::new(Some(&live.rules), Effort::Reload) };
         let judged = self.loader.build_to_run(draft, terms).judged(draft);
+        let judged = judged.and_then(|ready| match must {
+            Some(name) => ready.with(name),
+            None => Ok(ready),
+        });
         if judged.is_err() {
             self.loader.running(&[&live.rules]);
         }
         judged
     }
 
-    fn publish(&mut self, ready: Ready, draft: &Sources) -> Published {
+    fn publish(&mut self, ready: Ready, Draft { sources: draft, aside, .. }: &Draft) -> Published {
         let Ready { rules, mut warnings, tests, stock, members } = ready;
         let old = self.handle.load();
-        let (files, blobs) = files_of(draft, &rules);
+        let (made, blobs) = self.known.made(draft, &rules);
+        if aside.as_ref().is_none_or(|aside| aside.host.is_none()) {
+            self.standing.release();
+        }
         let (state, report) = old.state.carry(rules.counter_specs());
         let generation = old.generation.next();
         let tally = Arc::new(Tally::new(rules.rule_names().len()));
@@ -683,7 +719,6 @@ impl Forge for PolicyForge {
         self.totals.retire(old.tally.clone());
         self.stock = Some((stock, blobs));
         let carried = Carried::of(report, old.rules.outline(), self.handle.load().rules.outline());
-        let root = draft.root().to_owned();
         warnings.extend(bounded(self.members.came(Coming {
             rules: &self.handle.load().rules,
             sources: draft,
@@ -691,7 +726,7 @@ impl Forge for PolicyForge {
             generation: generation.0,
             now: (self.now)(),
         })));
-        Published { generation: generation.0, carried, warnings, tests, root, files }
+        Published { generation: generation.0, carried, warnings, tests, made }
     }
 
     fn lift(&mut self, lift: &Lift) -> Lifted {
@@ -725,5 +760,9 @@ impl Forge for PolicyForge {
 
     fn generation(&self) -> u64 {
         self.handle.load().generation.0
+    }
+
+    fn members_refused(&self) -> MembersRefused {
+        self.members.refused()
     }
 }

@@ -10,6 +10,8 @@
 
 mod back;
 
+pub use back::ranges;
+
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -22,9 +24,9 @@ use crate::board::{Board, Past, Posted};
 use crate::carried::Carried;
 use crate::clock::rfc3339;
 use crate::hand_over::{Closed, Still};
-use crate::history::Aside;
-use crate::outcome::{Cause, Complaint, FileMark, Lifted, Outcome, Refusal, Tests};
-use crate::shelf::hexadecimal;
+use crate::history::{Aside, Made};
+use crate::loader::Back;
+use crate::outcome::{Cause, Complaint, Lifted, MembersRefused, Outcome, Refusal, Tests};
 
 /// Time between two looks that nobody asked for, in milliseconds: DESIGN §2's figure.
 pub const POLL_MS: u64 = 30_000;
@@ -40,9 +42,21 @@ pub const READS_MAX: u32 = 50;
 /// good part serves, and the rest goes on.
 pub(crate) const PATIENT_READS: u32 = 2;
 
-/// The files changed while they were read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unsettled;
+/// Why there is no draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotRead {
+    /// The files changed while they were read.
+    Unsettled,
+    /// What a rollback put in their place is not kept any more.
+    Refused(Refusal),
+}
+
+/// What was left on the disk by a rollback, and the generation that serves instead of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beside<'a> {
+    pub(crate) aside: &'a Aside,
+    pub(crate) serves: &'a Past,
+}
 
 /// Whether a member's files that change while they are read are waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,10 +79,8 @@ pub(crate) struct Published {
     pub(crate) carried: Carried,
     pub(crate) warnings: Vec<String>,
     pub(crate) tests: Tests,
-    /// The root policy's file name.
-    pub(crate) root: String,
     /// What it is made of.
-    pub(crate) files: Vec<FileMark>,
+    pub(crate) made: Made,
 }
 
 /// What is to be ended since it was wrong.
@@ -87,13 +99,24 @@ pub(crate) trait Forge: Send {
     type Draft;
     /// What may be published.
     type Ready;
-    /// Reads all that the root reaches. Without patience a member's files that change are left
-    /// out of it.
-    fn gather(&mut self, patience: Patience) -> Result<Self::Draft, Unsettled>;
+    /// Reads all that the root reaches, but for what is aside. Without patience a member's files
+    /// that change are left out of it.
+    fn gather(
+        &mut self,
+        patience: Patience,
+        beside: Option<Beside<'_>>,
+    ) -> Result<Self::Draft, NotRead>;
+    /// What of the disk this draft leaves out of force.
+    fn aside(&self, draft: &Self::Draft) -> Option<Aside>;
     /// Reads again and says whether the same was there. Without patience a member whose files
     /// read otherwise is left out of the draft instead.
-    fn reads_as(&mut self, draft: &mut Self::Draft, patience: Patience) -> bool {
-        self.gather(patience).is_ok_and(|again| self.digest(&again) == self.digest(draft))
+    fn reads_as(
+        &mut self,
+        draft: &mut Self::Draft,
+        patience: Patience,
+        beside: Option<Beside<'_>>,
+    ) -> bool {
+        self.gather(patience, beside).is_ok_and(|again| self.digest(&again) == self.digest(draft))
     }
     /// Whether something was left out since it changes, so that another look is due soon.
     fn is_restless(&self, _draft: &Self::Draft) -> bool {
@@ -107,12 +130,20 @@ pub(crate) trait Forge: Send {
     /// Lets what the machine was to blame for be tried again with the same files, since somebody
     /// asks or since it is a while ago.
     fn try_again(&mut self, _is_asked: bool) {}
-    /// Reads what an earlier generation was made of.
-    fn recall(&mut self, past: &Past) -> Result<Self::Draft, Refusal>;
+    /// Reads what is to be in force where somebody goes back to an earlier generation, with
+    /// whatever of the disk that leaves out. The files on the disk may be found changing.
+    fn recall(
+        &mut self,
+        past: &Past,
+        back: &Back,
+        beside: Beside<'_>,
+    ) -> Result<Self::Draft, Refusal>;
+    /// Whether files changed while this was read.
+    fn is_changing(&self, _draft: &Self::Draft) -> bool {
+        false
+    }
     /// What differs where a reload could come out otherwise.
     fn digest(&self, draft: &Self::Draft) -> [u8; 32];
-    /// What differs where the files do.
-    fn content(&self, draft: &Self::Draft) -> [u8; 32];
     /// Checks, builds and rehearses it.
     fn assemble(&mut self, draft: &Self::Draft) -> Result<Self::Ready, Refusal>;
     /// Makes what was assembled of a draft what judges.
@@ -123,6 +154,10 @@ pub(crate) trait Forge: Send {
     fn afterwards(&mut self, _posted: Posted) {}
     /// The number of what judges.
     fn generation(&self) -> u64;
+    /// The members whose files are not in force.
+    fn members_refused(&self) -> MembersRefused {
+        MembersRefused::default()
+    }
 }
 
 /// The one that reloads.
@@ -155,14 +190,9 @@ struct Occasion {
     cause: Cause,
     by_uid: Option<u32>,
     restores: Option<u64>,
+    /// Where the host's files are brought back: the generation whose edit of them that is.
+    host_since: Option<u64>,
     began: Tick,
-}
-
-/// What distinguishes a draft: where a reload could come out otherwise, and where the files differ.
-#[derive(Debug, Clone, Copy)]
-struct Digests {
-    running: [u8; 32],
-    content: [u8; 32],
 }
 
 impl<F: Forge> Reloader<F> {
@@ -232,7 +262,7 @@ impl<F: Forge> Reloader<F> {
 
     fn reload(&mut self, cause: Cause, by_uid: Option<u32>) -> Outcome {
         let began = (self.now)();
-        let occasion = Occasion { cause, by_uid, restores: None, began };
+        let occasion = Occasion { cause, by_uid, restores: None, host_since: None, began };
         // Files that changed are another try by themselves.
         if cause != Cause::Change {
             self.forge.try_again(cause >= Cause::Signal);
@@ -258,38 +288,59 @@ impl<F: Forge> Reloader<F> {
     /// Reads and judges what is there. Nothing is believed that does not read the same twice.
     fn attempt(&mut self, occasion: Occasion, patience: Patience) -> Attempt {
         let cause = occasion.cause;
-        let Ok(mut draft) = self.forge.gather(patience) else { return Attempt::Unsettled };
+        // Whoever asks has what is on the disk.
+        let aside = self.aside.clone().filter(|_| cause < Cause::Signal);
+        let serves = self.board.newest();
+        let beside = aside.as_ref().zip(serves.as_deref());
+        let beside = beside.map(|(aside, serves)| Beside { aside, serves });
+        let mut draft = match self.forge.gather(patience, beside) {
+            Ok(draft) => draft,
+            Err(NotRead::Unsettled) => return Attempt::Unsettled,
+            Err(NotRead::Refused(refusal)) => return self.not_kept(refusal),
+        };
         if self.bell.is_stopped() {
             return Attempt::Stale(self.unchanged());
         }
         if let Some(known) = self.known(&draft, cause) {
             return known;
         }
-        let before = self.digests(&draft);
-        if !self.forge.reads_as(&mut draft, patience) {
+        let before = self.forge.digest(&draft);
+        if !self.forge.reads_as(&mut draft, patience, beside) {
             return Attempt::Unsettled;
         }
-        let digests = self.digests(&draft);
+        let running = self.forge.digest(&draft);
         // What was left out at the second look may be all that differed.
-        if digests.running != before.running
+        if running != before
             && let Some(known) = self.known(&draft, cause)
         {
             return known;
         }
         match self.assemble(&draft) {
-            Ok(ready) => Attempt::Done(self.publish((ready, &draft), occasion, digests, None)),
+            Ok(ready) => Attempt::Done(self.publish((ready, &draft), occasion, running)),
             Err(refusal) => {
                 if cause == Cause::Change
                     && (self.bell.pause(DOUBT_MS) == Pause::Stopped
-                        || !self.forge.reads_as(&mut draft, patience))
+                        || !self.forge.reads_as(&mut draft, patience, beside))
                 {
                     return Attempt::Unsettled;
                 }
-                self.refused = Some((digests.running, refusal.clone()));
+                self.refused = Some((running, refusal.clone()));
                 let generation = self.forge.generation();
                 Attempt::Done(Outcome::Refused { generation, refusal })
             }
         }
+    }
+
+    /// How it ends where what a rollback put in force cannot be read again: what is on the disk is
+    /// not taken instead of it. That is told once.
+    fn not_kept(&mut self, refusal: Refusal) -> Attempt {
+        let outcome = Outcome::Refused { generation: self.forge.generation(), refusal };
+        let Outcome::Refused { refusal, .. } = &outcome else { return Attempt::Unsettled };
+        if self.refused.as_ref().is_some_and(|(_, before)| before == refusal) {
+            return Attempt::Stale(outcome);
+        }
+        self.refused = Some((self.running, refusal.clone()));
+        Attempt::Done(outcome)
     }
 
     /// How it ends where nothing is to be done for this draft.
@@ -297,29 +348,20 @@ impl<F: Forge> Reloader<F> {
         if self.forge.is_restless(draft) {
             self.bell.look_soon();
         }
-        let digests = self.digests(draft);
-        if digests.running == self.running {
+        let running = self.forge.digest(draft);
+        if running == self.running {
             self.refused = None;
-            self.put_aside(None);
+            self.put_aside(self.forge.aside(draft));
             return Some(Attempt::Done(self.unchanged()));
         }
-        self.stale(&digests).filter(|_| cause < Cause::Signal).map(Attempt::Stale)
+        self.stale(running).filter(|_| cause < Cause::Signal).map(Attempt::Stale)
     }
 
-    fn digests(&self, draft: &F::Draft) -> Digests {
-        Digests { running: self.forge.digest(draft), content: self.forge.content(draft) }
-    }
-
-    /// What was said of this content before, where it was refused or is put aside.
-    fn stale(&self, digests: &Digests) -> Option<Outcome> {
-        let content = hexadecimal(&digests.content);
-        if self.aside.as_ref().is_some_and(|aside| aside.content == content) {
-            return Some(self.unchanged());
-        }
+    /// What was said of this content before, where it was refused.
+    fn stale(&self, running: [u8; 32]) -> Option<Outcome> {
         let (refused, refusal) = self.refused.as_ref()?;
         let generation = self.forge.generation();
-        (*refused == digests.running)
-            .then(|| Outcome::Refused { generation, refusal: refusal.clone() })
+        (*refused == running).then(|| Outcome::Refused { generation, refusal: refusal.clone() })
     }
 
     fn put_aside(&mut self, aside: Option<Aside>) {
@@ -328,7 +370,8 @@ impl<F: Forge> Reloader<F> {
     }
 
     fn unchanged(&self) -> Outcome {
-        Outcome::Unchanged { generation: self.forge.generation(), lifted: None }
+        let members = self.forge.members_refused();
+        Outcome::Unchanged { generation: self.forge.generation(), lifted: None, members }
     }
 
     /// A panic while building is our fault and must not end the reloading for good.
@@ -343,14 +386,13 @@ impl<F: Forge> Reloader<F> {
     }
 
     /// Puts in force what was assembled, unless that was too long ago: this process may have handed
-    /// over since, or be about to end. What is `aside` from here on lies on the disk and is not in
-    /// force.
+    /// over since, or be about to end. `running` is the draft's digest from before it was assembled:
+    /// what was left for another reload shows in a later one.
     fn publish(
         &mut self,
         (ready, draft): (F::Ready, &F::Draft),
         occasion: Occasion,
-        digests: Digests,
-        aside: Option<Aside>,
+        running: [u8; 32],
     ) -> Outcome {
         let still = self.still.clone();
         let _changing = match still.enter() {
@@ -360,14 +402,16 @@ impl<F: Forge> Reloader<F> {
         if self.bell.is_stopped() {
             return self.refuse_with("the server is stopping");
         }
-        self.put_aside(aside);
-        let Published { generation, carried, warnings, tests, root, files } =
+        self.put_aside(self.forge.aside(draft));
+        let Published { generation, carried, warnings, tests, made } =
             self.forge.publish(ready, draft);
-        self.running = digests.running;
+        self.running = running;
         self.refused = None;
         let at = (self.now)();
-        let Occasion { cause, by_uid, restores, began } = occasion;
+        let Occasion { cause, by_uid, restores, host_since, began } = occasion;
         let took_ms = at.since_ms(began);
+        let before = self.board.newest();
+        let before = before.as_deref();
         self.board.published(Past {
             generation,
             loaded_at: rfc3339(at),
@@ -376,9 +420,15 @@ impl<F: Forge> Reloader<F> {
             cause,
             by_uid,
             restores,
-            root,
-            files,
-            content: hexadecimal(&digests.content),
+            changed: made.changed(before),
+            host_since: host_since.unwrap_or_else(|| made.host_since(before, generation)),
+            root: made.root,
+            files: made.files,
+            parts: made.parts,
+            parts_gone: 0,
+            content: made.content,
+            host: made.host,
+            policies: made.policies,
             report: carried.clone(),
             tests,
             warnings: warnings.len(),

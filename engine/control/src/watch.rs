@@ -34,6 +34,12 @@ struct Real {
 /// Most folders that are watched; the poll has to do for those past it, which are members'.
 pub(crate) const WATCHES_MAX: usize = 32_768;
 
+/// Of these folders those that are watched beside `root`.
+fn watchable<'f>(root: &Path, folders: &'f [PathBuf]) -> impl Iterator<Item = &'f PathBuf> {
+    let is_inside = move |folder: &&PathBuf| folder.starts_with(root) && **folder != *root;
+    folders.iter().filter(is_inside).take(WATCHES_MAX)
+}
+
 /// A watch over one folder, by the path that leads to it, and over folders below it.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -82,10 +88,7 @@ impl Watch {
     /// not watched before.
     pub(crate) fn follow(&mut self, folders: &[PathBuf]) -> bool {
         let (Some(root), Some(watcher)) = (&self.real, &mut self.watcher) else { return false };
-        let inside =
-            folders.iter().filter(|folder| folder.starts_with(&root.path) && **folder != root.path);
-        let wanted: BTreeMap<PathBuf, Real> = inside
-            .take(WATCHES_MAX)
+        let wanted: BTreeMap<PathBuf, Real> = watchable(&root.path, folders)
             .filter_map(|folder| Some((folder.clone(), real(folder)?)))
             .collect();
         let gone = |(path, was): &(&PathBuf, &Real)| wanted.get(*path) != Some(*was);
@@ -257,6 +260,22 @@ mod tests {
         assert!(watch.follow(&[root.join("new"), root.join("lists")]));
         fs::write(root.join("new/y"), "5").unwrap();
         noticed(&bell, "a file in a new folder");
+    }
+
+    #[test]
+    fn as_many_folders_are_watched_as_may_be_and_those_past_it_are_left_to_the_poll() {
+        let root = Path::new("/p");
+        let folders = |count: usize| -> Vec<PathBuf> {
+            // The host's come first, and what is outside takes no place.
+            let all = ["/q".into(), "/p".into(), "/p/host".into()].into_iter();
+            all.chain((1..count).map(|n| format!("/p/members/{n}").into())).collect()
+        };
+        let watched = |count: usize| watchable(root, &folders(count)).count();
+        assert_eq!(watched(WATCHES_MAX - 1), WATCHES_MAX - 1);
+        assert_eq!(watched(WATCHES_MAX), WATCHES_MAX, "at it");
+        assert_eq!(watched(WATCHES_MAX + 1), WATCHES_MAX, "past it");
+        let all = folders(WATCHES_MAX * 2);
+        assert_eq!(watchable(root, &all).next(), Some(&PathBuf::from("/p/host")));
     }
 
     #[test]

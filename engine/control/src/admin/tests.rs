@@ -94,7 +94,7 @@ impl Drop for Server {
 
 #[test]
 fn status_and_reload_are_answered() {
-    let outcome = Outcome::Unchanged { generation: 7, lifted: None };
+    let outcome = Outcome::Unchanged { generation: 7, lifted: None, members: Default::default() };
     let server = Server::with(outcome.clone());
     let client = Client::new(&server.path());
     assert_eq!(client.status().unwrap()["generation"], 7);
@@ -103,7 +103,11 @@ fn status_and_reload_are_answered() {
 
 #[test]
 fn a_rule_is_let_back_by_its_name() {
-    let server = Server::with(Outcome::Unchanged { generation: 7, lifted: None });
+    let server = Server::with(Outcome::Unchanged {
+        generation: 7,
+        lifted: None,
+        members: Default::default(),
+    });
     let client = Client::new(&server.path());
     for (name, known) in [("alice.office", true), ("office", false), ("a/../b", false), ("", false)]
     {
@@ -117,7 +121,11 @@ fn a_rule_is_let_back_by_its_name() {
 #[test]
 fn bans_are_set_listed_and_ended_over_the_socket() {
     use crate::bans::{BanDone, BanOrder};
-    let server = Server::with(Outcome::Unchanged { generation: 7, lifted: None });
+    let server = Server::with(Outcome::Unchanged {
+        generation: 7,
+        lifted: None,
+        members: Default::default(),
+    });
     let client = Client::new(&server.path());
     let add = BanOrder::Add { unit: "192.0.2.7".into(), for_ms: 60_000 };
     assert!(matches!(client.order_ban(&add).unwrap(), BanDone::Added { .. }));
@@ -133,7 +141,11 @@ fn bans_are_set_listed_and_ended_over_the_socket() {
 
 #[test]
 fn levels_that_are_not_there_are_refused_by_name() {
-    let server = Server::with(Outcome::Unchanged { generation: 7, lifted: None });
+    let server = Server::with(Outcome::Unchanged {
+        generation: 7,
+        lifted: None,
+        members: Default::default(),
+    });
     let client = Client::new(&server.path());
     let order = |level: Option<&str>, for_ms, site: Option<&str>| {
         let order =
@@ -164,7 +176,11 @@ fn a_refused_reload_is_a_conflict_with_its_reason() {
 
 #[test]
 fn reading_changes_nothing_and_unknown_paths_are_not_there() {
-    let server = Server::with(Outcome::Unchanged { generation: 7, lifted: None });
+    let server = Server::with(Outcome::Unchanged {
+        generation: 7,
+        lifted: None,
+        members: Default::default(),
+    });
     let ask = |line: &str| {
         server.raw(format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes())
     };
@@ -175,7 +191,11 @@ fn reading_changes_nothing_and_unknown_paths_are_not_there() {
 
 #[test]
 fn a_client_that_sends_too_much_is_cut_off() {
-    let server = Server::with(Outcome::Unchanged { generation: 7, lifted: None });
+    let server = Server::with(Outcome::Unchanged {
+        generation: 7,
+        lifted: None,
+        members: Default::default(),
+    });
     let sized = |bytes: usize| {
         let head = "GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: ";
         format!("{head}{}\r\n\r\n", "x".repeat(bytes - head.len() - 4))
@@ -189,7 +209,11 @@ fn a_client_that_sends_too_much_is_cut_off() {
 
 #[test]
 fn clients_that_say_nothing_are_dropped_and_the_rest_are_served() {
-    let server = Server::with(Outcome::Unchanged { generation: 7, lifted: None });
+    let server = Server::with(Outcome::Unchanged {
+        generation: 7,
+        lifted: None,
+        members: Default::default(),
+    });
     let silent: Vec<_> = (0..ADMIN_CONNECTIONS_MAX)
         .map(|_| std::os::unix::net::UnixStream::connect(server.path()).unwrap())
         .collect();

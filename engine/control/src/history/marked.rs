@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use seawall_ruleset::{Entry, KeptList, ReadError, Sources, Store, entries_of};
+use seawall_ruleset::{Entry, KeptList, Memo, ReadError, Sources, Store, entries_of};
 
+use super::Marks;
+use crate::board::Past;
 use crate::outcome::FileMark;
 
 /// Where contents come from, by their digest in hexadecimal digits.
@@ -18,22 +20,41 @@ struct Marked<'m> {
     kept: Kept<'m>,
 }
 
-/// What the root policy `root` reached when it was made of `files`. A content that `fetch` does not
-/// have is a missing file.
+/// What a generation was made of: the host's files, and of each member those of the part that was in
+/// force. A content that `fetch` does not have is a missing file.
 #[must_use]
-pub fn past_sources(root: &str, files: &[FileMark], fetch: Fetch<'_>) -> Sources {
-    past_sources_with(root, files, fetch, &|_, _| Ok(None))
+pub fn past_sources(past: &Past, fetch: Fetch<'_>) -> Sources {
+    let kept: Kept<'_> = &|_, _| Ok(None);
+    let parts = past.parts.iter().map(|(name, marks)| (&**name, marks)).collect();
+    past_members(&past_host(past, fetch, kept), &parts, fetch, kept)
 }
 
-/// The same with good copies of lists.
-pub(crate) fn past_sources_with(
-    root: &str,
-    files: &[FileMark],
+/// The host's files of a generation, with good copies of lists.
+pub(crate) fn past_host(past: &Past, fetch: Fetch<'_>, kept: Kept<'_>) -> Sources {
+    let marked = Marked::new(&past.files, fetch, kept);
+    Sources::gather_host(&past.root, &marked, &mut Memo::default())
+}
+
+/// The host's files of `sources` with members' parts that were made of `parts`. Whoever is not in
+/// these has nothing.
+pub(crate) fn past_members(
+    sources: &Sources,
+    parts: &BTreeMap<&str, &Marks>,
     fetch: Fetch<'_>,
     kept: Kept<'_>,
 ) -> Sources {
-    let files = files.iter().map(|file| (&*file.path, &*file.sha256)).collect();
-    Sources::gather(root, &Marked { files, fetch, kept })
+    let stores: BTreeMap<&str, Marked<'_>> =
+        parts.iter().map(|(name, marks)| (*name, Marked::new(marks, fetch, kept))).collect();
+    let none = Marked::new(&[], fetch, kept);
+    let hers = |name: &str| stores.get(name).unwrap_or(&none) as &dyn Store;
+    sources.with_members_from(&hers, &mut Memo::default())
+}
+
+impl<'m> Marked<'m> {
+    fn new(marks: &'m [FileMark], fetch: Fetch<'m>, kept: Kept<'m>) -> Self {
+        let files = marks.iter().map(|file| (&*file.path, &*file.sha256)).collect();
+        Self { files, fetch, kept }
+    }
 }
 
 impl Store for Marked<'_> {
@@ -64,6 +85,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::outcome::Cause;
     use crate::store::FolderStore;
 
     #[test]
@@ -96,7 +118,9 @@ mod tests {
                     if sha256 == "r" { root.clone() } else { "policy 1\n".to_owned() }.into_bytes(),
                 )
             };
-            let past = past_sources("r", &marks, &fetch);
+            let of = Past::test(1, Cause::Change);
+            let of = Past { root: "r".to_owned(), files: Marks::from(marks), ..of };
+            let past = past_sources(&of, &fetch);
             assert_eq!(past.host().included("r", pattern), read.host().included("r", pattern));
             let is_found = pattern.starts_with("none") || read.paths().count() > 1;
             assert!(is_found, "{pattern}");

@@ -296,6 +296,21 @@ mod tests {
     }
 
     #[test]
+    fn as_much_is_held_as_may_be_and_the_smallest_first() {
+        let bench = Bench::new();
+        let policy = "policy 1\nlist l: cidr = file \"l.txt\" max 9\n";
+        bench.write(policy);
+        let held = |path: &str| bench.store.known()[path].bytes.is_some();
+        let list = |bytes: usize| {
+            fs::write(bench.dir.path().join("l.txt"), vec![b'#'; bytes]).unwrap();
+            drop(bench.gather());
+            (held("a.wall"), held("l.txt"))
+        };
+        assert_eq!(list(HELD_BYTES_MAX - policy.len()), (true, true), "at it");
+        assert_eq!(list(HELD_BYTES_MAX - policy.len() + 1), (true, false), "past it");
+    }
+
+    #[test]
     fn folders_are_told_with_those_that_lead_there() {
         let bench = Bench::new();
         let root = fs::canonicalize(bench.dir.path()).unwrap();

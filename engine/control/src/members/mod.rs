@@ -6,6 +6,7 @@
 //! another reason says no more than how many there are: of 850 members some are always wrong.
 
 mod last_good;
+mod since;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,8 +23,9 @@ use serde_json::{Value, json};
 
 use crate::clock::rfc3339;
 use crate::loader::Loader;
-use crate::outcome::Complaint;
+use crate::outcome::{Complaint, MembersRefused};
 use crate::shelf::hexadecimal;
+use since::RefusedSince;
 
 /// Most problems of one member that the status tells; of the rest it tells the number.
 pub const MEMBER_PROBLEMS_TOLD_MAX: usize = 10;
@@ -38,6 +40,7 @@ const PROBLEM_CHARS_MAX: usize = 400;
 #[derive(Debug)]
 pub(crate) struct Members {
     last_good: LastGood,
+    since: RefusedSince,
     roster: Mutex<Roster>,
 }
 
@@ -60,7 +63,10 @@ struct InForce {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Refused {
     part: MemberPart,
+    /// Since when they are refused, or wait.
     since: Tick,
+    /// Since when they were refused without a break, also where they wait now.
+    refused: Option<Tick>,
     /// Her files are not refused: there was too much to do to look at them.
     waits: bool,
     problems: Vec<Complaint>,
@@ -81,7 +87,11 @@ pub(crate) struct Coming<'c> {
 impl Members {
     /// With the copies in `state_dir`.
     pub(crate) fn open(state_dir: &Path) -> Self {
-        Self { last_good: LastGood::open(state_dir), roster: Mutex::default() }
+        Self {
+            last_good: LastGood::open(state_dir),
+            since: RefusedSince::open(state_dir),
+            roster: Mutex::default(),
+        }
     }
 
     fn roster(&self) -> MutexGuard<'_, Roster> {
@@ -110,8 +120,18 @@ impl Members {
         let refused: BTreeMap<Box<str>, Refused> = coming
             .states
             .iter()
-            .map(|state| (state.name.clone(), refused(state, coming, &before.refused)))
+            .map(|state| {
+                let before = before.refused.get(&state.name);
+                // Before the first look of a process, what an earlier one knew.
+                let known = match before {
+                    Some(before) => before.refused,
+                    None => self.since.of(&state.name),
+                };
+                (state.name.clone(), refused(state, coming, (before, known)))
+            })
             .collect();
+        let since = |(name, of): (&Box<str>, &Refused)| Some((name.clone(), of.refused?));
+        self.since.note(refused.iter().filter_map(since).collect());
         let members = coming.sources.members();
         *roster = Roster { in_force, refused, total: members.len() };
         let lines = roster.news(&before.refused);
@@ -161,6 +181,12 @@ impl Members {
     /// Writes copies of the parts that are new: where nobody waits for it.
     pub(crate) fn write(&self) {
         self.last_good.write();
+        self.since.write();
+    }
+
+    /// How many members' files are not in force, and the first that are refused.
+    pub(crate) fn refused(&self) -> MembersRefused {
+        self.roster().sum()
     }
 
     /// Members that have another part in force than that of their files, as the status tells it.
@@ -220,18 +246,19 @@ impl Roster {
                 lines.push(format!("member {name}: her files are right again and in force"));
             }
         }
-        let waiting = self.refused.values().filter(|of| of.waits).count();
-        let refused = self.refused.len().saturating_sub(waiting);
-        let files = |n: usize| if n == 1 { "1 member".to_owned() } else { format!("{n} members") };
-        if refused > 0 {
-            let line = format!("the files of {} are refused: see `seawall status`", files(refused));
-            lines.push(line);
-        }
-        if waiting > 0 {
-            let whose = files(waiting);
-            lines.push(format!("the files of {whose} are looked at as soon as the others are"));
-        }
+        lines.extend(MembersRefused { first: None, ..self.sum() }.lines());
         lines
+    }
+
+    /// How many there are, and the first.
+    fn sum(&self) -> MembersRefused {
+        let first = self.refused.iter().find(|(_, of)| !of.waits);
+        let waiting = self.refused.values().filter(|of| of.waits).count();
+        MembersRefused {
+            refused: self.refused.len().saturating_sub(waiting),
+            waiting,
+            first: first.map(|(name, of)| self.line(name, of)),
+        }
     }
 
     fn line(&self, name: &str, of: &Refused) -> String {
@@ -263,14 +290,20 @@ pub(crate) fn bounded(mut lines: Vec<String>) -> Vec<String> {
 fn refused(
     state: &MemberState,
     coming: Coming<'_>,
-    before: &BTreeMap<Box<str>, Refused>,
+    (was, known): (Option<&Refused>, Option<Tick>),
 ) -> Refused {
     let waits = coming.rules.postponed().contains(&state.name);
-    let was = before.get(&state.name).filter(|was| was.waits == waits);
+    let known = known.map(|known| known.min(coming.now));
+    let refused = if waits { known } else { Some(known.unwrap_or(coming.now)) };
+    let since = match (waits, refused) {
+        (false, Some(refused)) => refused,
+        _ => was.filter(|was| was.waits).map_or(coming.now, |was| was.since),
+    };
     let problems = state.diagnostics.iter().take(MEMBER_PROBLEMS_TOLD_MAX).map(problem).collect();
     Refused {
         part: state.part,
-        since: was.map_or(coming.now, |was| was.since),
+        since,
+        refused,
         waits,
         problems,
         more: state.diagnostics.len().saturating_sub(MEMBER_PROBLEMS_TOLD_MAX),

@@ -1,5 +1,7 @@
 //! What is told of members, and how much of it.
 
+use seawall_ruleset::{HostSettings, Purpose, Sandbox, SandboxLimits, Workshop};
+
 use super::*;
 
 fn of(message: &str) -> Refused {
@@ -13,6 +15,7 @@ fn of(message: &str) -> Refused {
     Refused {
         part: MemberPart::Absent,
         since: Tick::TEST_START,
+        refused: Some(Tick::TEST_START),
         waits: false,
         problems: vec![problem],
         more: 0,
@@ -49,4 +52,60 @@ fn an_answer_has_room_for_so_many_lines() {
     let more = bounded(lines(MEMBER_LINES_MAX + 9));
     assert_eq!(more.len(), MEMBER_LINES_MAX);
     assert_eq!(more.last().unwrap(), "28", "the sum stays");
+}
+
+/// Members with so many refused files, each with so many problems.
+fn status_of(members: usize, problems: usize) -> Vec<Value> {
+    let dir = tempfile::tempdir().unwrap();
+    let all = Members::open(dir.path());
+    let one = |nth: usize| {
+        let told = (0..problems.min(MEMBER_PROBLEMS_TOLD_MAX)).flat_map(|_| of("x").problems);
+        let more = problems.saturating_sub(MEMBER_PROBLEMS_TOLD_MAX);
+        (format!("m{nth:04}").into(), Refused { problems: told.collect(), more, ..of("x") })
+    };
+    all.roster().refused = (0..members).map(one).collect();
+    all.status().as_array().unwrap().clone()
+}
+
+#[test]
+fn of_so_many_members_more_than_the_first_problem_is_told() {
+    let told = |status: &[Value], nth: usize| {
+        let of = &status[nth];
+        (of["problems"].as_array().unwrap().len(), of["more"].as_u64().unwrap())
+    };
+    let status = status_of(MEMBERS_TOLD_MAX, 2);
+    assert_eq!(told(&status, MEMBERS_TOLD_MAX - 1), (2, 0), "at it");
+    let status = status_of(MEMBERS_TOLD_MAX + 1, 2);
+    assert_eq!(told(&status, MEMBERS_TOLD_MAX - 1), (2, 0));
+    assert_eq!(told(&status, MEMBERS_TOLD_MAX), (1, 1), "past it");
+    assert_eq!(status.len(), MEMBERS_TOLD_MAX + 1, "each is named");
+}
+
+#[test]
+fn so_many_problems_of_a_member_are_told_and_of_the_rest_the_number() {
+    let told = |problems: usize| {
+        let said = assembled("policy").diagnostics[0].clone();
+        let state = MemberState {
+            name: "ann".into(),
+            part: MemberPart::Absent,
+            diagnostics: vec![said; problems],
+        };
+        let (sources, now) = (Sources::default(), Tick::TEST_START);
+        let rules = assembled("policy 1\n").rules.unwrap();
+        let states = [state.clone()];
+        let coming =
+            Coming { rules: &rules, sources: &sources, states: &states, generation: 1, now };
+        let of = refused(&state, coming, (None, None));
+        (of.problems.len(), of.more)
+    };
+    assert_eq!(told(MEMBER_PROBLEMS_TOLD_MAX), (MEMBER_PROBLEMS_TOLD_MAX, 0), "at it");
+    assert_eq!(told(MEMBER_PROBLEMS_TOLD_MAX + 1), (MEMBER_PROBLEMS_TOLD_MAX, 1), "past it");
+}
+
+/// What comes of a policy of one file.
+fn assembled(text: &str) -> seawall_ruleset::Assembly {
+    let sandbox = Sandbox::new(SandboxLimits::default());
+    let files = [("r".to_owned(), text.as_bytes().into())].into();
+    let sources = Sources::gather("r", &Stored::new(&files, &|_, _| Ok(None)));
+    Workshop::new(HostSettings::default(), sandbox).assemble(&sources, Purpose::Run, None)
 }

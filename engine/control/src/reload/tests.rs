@@ -14,6 +14,9 @@ use crate::bell::{Change, DEBOUNCE_MS, SETTLE_MS_MAX};
 use crate::board::Posted;
 use crate::clock;
 use crate::disk::{self, DiskError};
+use crate::history::Left;
+use crate::outcome::FileMark;
+use crate::shelf::hexadecimal;
 use crate::watch::Watch;
 
 /// Far beyond what a reload takes; a test that waits this long has failed.
@@ -29,35 +32,80 @@ struct Toy {
     assembled: Arc<AtomicU64>,
 }
 
-impl Forge for Toy {
-    type Draft = String;
-    type Ready = String;
+/// What a file holds, and what of the disk is not in it.
+struct Read {
+    text: String,
+    aside: Option<Aside>,
+}
 
-    fn gather(&mut self, _: Patience) -> Result<String, Unsettled> {
+fn digest_of(text: &str) -> [u8; 32] {
+    let mut out = [0u8; 32];
+    for (i, byte) in text.bytes().enumerate() {
+        out[i % 32] = out[i % 32].wrapping_mul(31).wrapping_add(byte);
+    }
+    out
+}
+
+impl Toy {
+    fn on_disk(&self) -> Result<String, NotRead> {
         match disk::read(&self.file, 1 << 20) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(DiskError::Changing) => Err(Unsettled),
+            Err(DiskError::Changing) => Err(NotRead::Unsettled),
             Err(error) => Ok(error.to_string()),
         }
     }
+}
 
-    fn digest(&self, draft: &String) -> [u8; 32] {
-        let mut out = [0u8; 32];
-        for (i, byte) in draft.bytes().enumerate() {
-            out[i % 32] = out[i % 32].wrapping_mul(31).wrapping_add(byte);
+/// A generation of one file of the host.
+fn made(text: &str) -> Made {
+    let digest = hexadecimal(&digest_of(text));
+    Made {
+        root: "a".into(),
+        files: vec![FileMark { path: "a".into(), sha256: text.into() }].into(),
+        content: digest.clone(),
+        host: digest.clone(),
+        policies: digest,
+        ..Made::default()
+    }
+}
+
+impl Forge for Toy {
+    type Draft = Read;
+    type Ready = String;
+
+    fn gather(&mut self, _: Patience, beside: Option<Beside<'_>>) -> Result<Read, NotRead> {
+        let text = self.on_disk()?;
+        let content = hexadecimal(&digest_of(&text));
+        let host = |beside: &Beside<'_>| beside.aside.host.clone();
+        match beside.filter(|beside| host(beside).is_some_and(|left| left.content == content)) {
+            Some(Beside { serves, .. }) if serves.files.is_empty() => {
+                Err(NotRead::Refused(own_refusal("not kept")))
+            }
+            Some(Beside { aside, serves }) => {
+                Ok(Read { text: serves.files[0].sha256.clone(), aside: Some(aside.clone()) })
+            }
+            None => Ok(Read { text, aside: None }),
         }
-        out
     }
 
-    fn content(&self, draft: &String) -> [u8; 32] {
-        self.digest(draft)
+    fn aside(&self, draft: &Read) -> Option<Aside> {
+        draft.aside.clone()
     }
 
-    fn recall(&mut self, past: &Past) -> Result<String, Refusal> {
-        Ok(past.files[0].sha256.clone())
+    fn digest(&self, draft: &Read) -> [u8; 32] {
+        digest_of(&draft.text)
     }
 
-    fn assemble(&mut self, draft: &String) -> Result<String, Refusal> {
+    fn recall(&mut self, past: &Past, _: &Back, _: Beside<'_>) -> Result<Read, Refusal> {
+        let text = past.files[0].sha256.clone();
+        let content = self.on_disk().map(|text| hexadecimal(&digest_of(&text)));
+        let content = content.ok().filter(|content| *content != hexadecimal(&digest_of(&text)));
+        let host = content.map(|content| Left { content, serves: past.generation });
+        Ok(Read { text, aside: Aside { host, ..Aside::default() }.or_none() })
+    }
+
+    fn assemble(&mut self, draft: &Read) -> Result<String, Refusal> {
+        let draft = &draft.text;
         self.assembled.fetch_add(1, Ordering::Relaxed);
         assert!(draft != "panic", "asked to");
         if draft.starts_with("hold") {
@@ -67,7 +115,7 @@ impl Forge for Toy {
         if draft.ends_with("end") { Ok(draft.clone()) } else { Err(own_refusal(draft)) }
     }
 
-    fn publish(&mut self, ready: String, _: &String) -> Published {
+    fn publish(&mut self, ready: String, _: &Read) -> Published {
         self.generation += 1;
         self.published.lock().unwrap().push(ready.clone());
         Published {
@@ -75,8 +123,7 @@ impl Forge for Toy {
             carried: Carried::default(),
             warnings: vec![],
             tests: Tests::default(),
-            root: "a".into(),
-            files: vec![FileMark { path: "a".into(), sha256: ready }],
+            made: made(&ready),
         }
     }
 
@@ -125,12 +172,10 @@ impl Bench {
             published: published.clone(),
             assembled: assembled.clone(),
         };
-        let running = toy.digest(&"first end".to_owned());
-        board.published(Past {
-            content: hexadecimal(&running),
-            files: vec![FileMark { path: "a".into(), sha256: "first end".into() }],
-            ..Past::test(1, Cause::Start)
-        });
+        let running = digest_of("first end");
+        let Made { files, content, host, policies, .. } = made("first end");
+        let past = Past { files, content, host, policies, ..Past::test(1, Cause::Start) };
+        board.published(past);
         let first = (running, None);
         let still = Arc::new(Still::default());
         let both = (bell.clone(), board.clone());
@@ -243,7 +288,10 @@ fn going_back_to_what_runs_is_no_new_generation_and_ends_the_error() {
     bench.until("the error", |p| p.last_error.is_some());
     fs::write(bench.file(), "first end").unwrap();
     bench.until("the error's end", |p| p.last_error.is_none());
-    assert_eq!(bench.ask(), Outcome::Unchanged { generation: 1, lifted: None });
+    assert_eq!(
+        bench.ask(),
+        Outcome::Unchanged { generation: 1, lifted: None, members: MembersRefused::default() }
+    );
     assert!(bench.published().is_empty());
 }
 
@@ -312,7 +360,10 @@ fn a_storm_of_saves_is_a_few_reloads_and_ends_with_the_last() {
 #[test]
 fn a_command_and_a_signal_reload_without_a_change_event() {
     let bench = Bench::new();
-    assert_eq!(bench.ask(), Outcome::Unchanged { generation: 1, lifted: None });
+    assert_eq!(
+        bench.ask(),
+        Outcome::Unchanged { generation: 1, lifted: None, members: MembersRefused::default() }
+    );
     bench.bell.hang_up();
     bench.until("the signal", |p| p.reloads.unchanged >= 2);
 }
@@ -342,17 +393,17 @@ impl Forge for Restless {
     type Draft = u8;
     type Ready = ();
 
-    fn gather(&mut self, _: Patience) -> Result<u8, Unsettled> {
+    fn gather(&mut self, _: Patience, _: Option<Beside<'_>>) -> Result<u8, NotRead> {
         self.0 = self.0.wrapping_add(1);
-        if self.0.is_multiple_of(3) { Err(Unsettled) } else { Ok(self.0) }
+        if self.0.is_multiple_of(3) { Err(NotRead::Unsettled) } else { Ok(self.0) }
+    }
+    fn aside(&self, _: &u8) -> Option<Aside> {
+        None
     }
     fn digest(&self, draft: &u8) -> [u8; 32] {
         [*draft; 32]
     }
-    fn content(&self, draft: &u8) -> [u8; 32] {
-        [*draft; 32]
-    }
-    fn recall(&mut self, _: &Past) -> Result<u8, Refusal> {
+    fn recall(&mut self, _: &Past, _: &Back, _: Beside<'_>) -> Result<u8, Refusal> {
         panic!("nobody goes back");
     }
     fn lift(&mut self, _: &Lift) -> Lifted {
@@ -390,7 +441,7 @@ fn bench_of(saves: &[&str]) -> Bench {
     bench
 }
 
-const BACK: Wish = Wish::RollBack { to: None, lift: false };
+const BACK: Wish = Wish::RollBack { to: None, back: Back::Host, lift: false };
 
 #[test]
 fn going_back_puts_old_files_in_force_and_leaves_the_disk_alone() {
@@ -408,7 +459,7 @@ fn going_back_puts_old_files_in_force_and_leaves_the_disk_alone() {
     let posted = bench.board.read();
     let past = posted.history.back().unwrap();
     assert_eq!((past.cause, past.by_uid, past.restores), (Cause::Rollback, Some(1_000), Some(2)));
-    assert_eq!(posted.aside.unwrap().serves, 2);
+    assert_eq!(posted.aside.unwrap().host.unwrap().serves, 2);
     // Any look at the disk that nobody asked for leaves it at that, and once more goes one further.
     bench.bell.changed(Change::Closed);
     assert!(matches!(bench.wish(BACK), Outcome::Published { restores: Some(1), .. }));
@@ -435,7 +486,7 @@ fn what_was_put_aside_comes_back_when_it_changes_or_is_asked_for() {
 #[test]
 fn mistakes_are_lifted_only_where_that_is_asked_for() {
     let bench = bench_of(&["second end", "third end"]);
-    let to_first = |lift| bench.wish(Wish::RollBack { to: Some(1), lift });
+    let to_first = |lift| bench.wish(Wish::RollBack { to: Some(1), back: Back::Host, lift });
     let holds = |outcome| match outcome {
         Outcome::Published { lifted, .. } | Outcome::Unchanged { lifted, .. } => {
             lifted.map(|lifted| lifted.holds)
@@ -526,7 +577,10 @@ impl Forge for Crowd {
     type Draft = Two;
     type Ready = Two;
 
-    fn gather(&mut self, patience: Patience) -> Result<Two, Unsettled> {
+    fn aside(&self, _: &Two) -> Option<Aside> {
+        None
+    }
+    fn gather(&mut self, patience: Patience, _: Option<Beside<'_>>) -> Result<Two, NotRead> {
         let mut doings = self.0.lock().unwrap();
         doings.reads += 1;
         let hers = if doings.churns { doings.reads } else { 0 };
@@ -548,10 +602,7 @@ impl Forge for Crowd {
         digest[2] = draft.1.unwrap_or(0) as u8;
         digest
     }
-    fn content(&self, draft: &Two) -> [u8; 32] {
-        self.digest(draft)
-    }
-    fn recall(&mut self, _: &Past) -> Result<Two, Refusal> {
+    fn recall(&mut self, _: &Past, _: &Back, _: Beside<'_>) -> Result<Two, Refusal> {
         panic!("nobody goes back");
     }
     fn lift(&mut self, _: &Lift) -> Lifted {
@@ -570,8 +621,7 @@ impl Forge for Crowd {
             carried: Carried::default(),
             warnings: vec![],
             tests: Tests::default(),
-            root: "a".into(),
-            files: vec![],
+            made: Made::default(),
         }
     }
     fn generation(&self) -> u64 {

@@ -142,19 +142,34 @@ pub(super) fn gather(root: &str, store: &dyn Store, memo: &mut Memo) -> Sources 
     Sources { root: root.to_owned(), host: Arc::new(host), members }
 }
 
-/// Reads one member's files from `hers`, under the entry that the host's files in `hosts` have for
-/// her. The two are kept apart, so that nothing of hers is taken for the host's.
-pub(super) fn gather_member(
-    (root, name): (&str, &str),
+/// Reads the host's files alone.
+pub(super) fn gather_host(root: &str, store: &dyn Store, memo: &mut Memo) -> Reached {
+    begin(root, store, memo).host
+}
+
+/// Reads the files of one member, or of all, each from where `hers` says, under the entries that the
+/// host's files in `hosts` have for them. The two are kept apart, so that nothing of a member's is
+/// taken for the host's.
+pub(super) fn gather_members<'s>(
+    (root, only): (&str, Option<&str>),
     hosts: &dyn Store,
-    hers: &dyn Store,
+    hers: &dyn Fn(&str) -> &'s dyn Store,
     memo: &mut Memo,
-) -> Option<MemberSources> {
+) -> Vec<MemberSources> {
     let Begun { tenants, mut owners, .. } = begin(root, hosts, memo);
-    let tenant = tenants.iter().find(|tenant| *tenant.name == *name)?;
+    let mut listings = Listings::default();
     let mut left = MEMBERS_BYTES_MAX;
-    let shared = (&mut Listings::default(), &mut owners);
-    Some(member(tenant, (hers, memo), shared, &mut left))
+    let wanted = tenants.iter().filter(|tenant| only.is_none_or(|name| *tenant.name == *name));
+    let mut last: Option<&dyn Store> = None;
+    let read = |tenant: &Tenant| {
+        let store = hers(&tenant.name);
+        // What one place has in a folder says nothing of another.
+        if last.replace(store).is_none_or(|last| !std::ptr::addr_eq(last, store)) {
+            listings.clear();
+        }
+        member(tenant, (store, &mut *memo), (&mut listings, &mut owners), &mut left)
+    };
+    wanted.map(read).collect()
 }
 
 impl<'w> Walk<'w> {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::gather::{entries_of, gather_member};
+use super::gather::{entries_of, gather_host, gather_members};
 use super::names::Memo;
 use super::reached::Reached;
 use super::store::{Entry, KeptList, Store};
@@ -42,10 +42,31 @@ impl Sources {
     pub fn member_of(
         &self,
         name: &str,
-        stored: &Stored<'_>,
+        stored: &dyn Store,
         memo: &mut Memo,
     ) -> Option<MemberSources> {
-        gather_member((&self.root, name), &Hosts(&self.host), stored, memo)
+        let from = (&*self.root, Some(name));
+        gather_members(from, &Hosts(&self.host), &|_| stored, memo).pop()
+    }
+
+    /// What the host's files alone reach; `memo` is not settled by it.
+    #[must_use]
+    pub fn gather_host(root: &str, store: &dyn Store, memo: &mut Memo) -> Self {
+        let host = Arc::new(gather_host(root, store, memo));
+        Self { root: root.to_owned(), host, members: Vec::new() }
+    }
+
+    /// The host's files of this, with each member's read anew from where `hers` says, under the
+    /// entries that the host's files here have.
+    #[must_use]
+    pub fn with_members_from<'s>(
+        &self,
+        hers: &dyn Fn(&str) -> &'s dyn Store,
+        memo: &mut Memo,
+    ) -> Self {
+        let members = gather_members((&self.root, None), &Hosts(&self.host), hers, memo);
+        memo.settle();
+        Self { root: self.root.clone(), host: Arc::clone(&self.host), members }
     }
 }
 

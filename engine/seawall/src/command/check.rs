@@ -134,7 +134,8 @@ impl Check {
         };
         let unreachable = |error| fail(Exit::Unreachable, error);
         let history = client.history().map_err(unreachable)?;
-        let Some(now) = history.last() else {
+        let newest = history.last().map(|past| client.generation(past.past.generation));
+        let Some(now) = newest.transpose().map_err(unreachable)?.flatten() else {
             return Err(fail(Exit::Wrong, "the server does not say what it runs"));
         };
         history::sources(&client, &now.past).map_err(unreachable)

@@ -4,7 +4,7 @@ use clap::Args;
 use seawall_control::{Lifted, Outcome, ReloadOrder};
 
 use super::Server;
-use crate::exit::{Exit, fail, say, tell_drawn};
+use crate::exit::{Exit, fail, say, say_json, tell_drawn};
 
 /// Ask the running server to reload, and wait for the outcome.
 #[derive(Debug, Args)]
@@ -12,6 +12,9 @@ pub(crate) struct Reload {
     /// End the bans and holds that this rule set, too
     #[arg(long, value_name = "RULE")]
     lift: Option<String>,
+    /// Print what came of it for tools, as JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     server: Server,
 }
@@ -19,7 +22,8 @@ pub(crate) struct Reload {
 impl Reload {
     pub(crate) fn obey(&self) -> Exit {
         let order = ReloadOrder { lift: self.lift.clone() };
-        self.server.ask(|client| Ok(told(&client.reload(&order)?)))
+        let tell = if self.json { told_json } else { told };
+        self.server.ask(|client| Ok(tell(&client.reload(&order)?)))
     }
 }
 
@@ -35,7 +39,8 @@ pub(super) fn told(outcome: &Outcome) -> Exit {
             ended(lifted.as_ref());
             Exit::Fine
         }
-        Outcome::Unchanged { generation, lifted } => {
+        Outcome::Unchanged { generation, lifted, members } => {
+            members.lines().iter().for_each(say);
             say(format!("nothing changed: generation {generation} goes on"));
             ended(lifted.as_ref());
             Exit::Fine
@@ -44,6 +49,15 @@ pub(super) fn told(outcome: &Outcome) -> Exit {
             tell_drawn(&refusal.rendered);
             fail(Exit::Wrong, format!("refused: generation {generation} goes on"))
         }
+    }
+}
+
+/// The same for tools. The exit code is the same, too.
+pub(super) fn told_json(outcome: &Outcome) -> Exit {
+    say_json(format!("{:#}", serde_json::json!(outcome)));
+    match outcome {
+        Outcome::Published { .. } | Outcome::Unchanged { .. } => Exit::Fine,
+        Outcome::Refused { .. } => Exit::Wrong,
     }
 }
 

@@ -73,7 +73,7 @@ fn human(status: &Value) -> Vec<String> {
         _ => "last error none".to_owned(),
     });
     lines.extend(report_lines(status));
-    lines.extend(status.get("aside").and_then(aside_line));
+    lines.extend(status.get("aside").map(aside_lines).unwrap_or_default());
     let members = status.get("members").and_then(Value::as_array).map(Vec::as_slice);
     lines.extend(members.unwrap_or_default().iter().filter_map(member_line));
     if let Some(Value::Object(decisions)) = status.get("decisions") {
@@ -107,12 +107,19 @@ fn report_lines(status: &Value) -> Vec<String> {
 }
 
 /// That somebody went back, and the files on the disk are not what is in force.
-fn aside_line(of: &Value) -> Option<String> {
-    let serves = of.get("serves")?.as_u64()?;
-    Some(format!(
-        "rollback   the files of generation {serves} are in force, not those on the disk: \
-         `seawall reload` takes those"
-    ))
+fn aside_lines(of: &Value) -> Vec<String> {
+    let serves = |left: &Value| left.get("serves").and_then(Value::as_u64);
+    let line = |whose: &str, generation: u64| {
+        format!(
+            "rollback   {whose} files of generation {generation} are in force, not those on the \
+             disk: `seawall reload` takes those"
+        )
+    };
+    let host = serves(of).map(|generation| line("the host's", generation));
+    let members = of.get("members").and_then(Value::as_object).into_iter().flatten();
+    let members = members
+        .filter_map(|(name, left)| Some(line(&format!("member {name}: her"), serves(left)?)));
+    host.into_iter().chain(members).collect()
 }
 
 /// A member whose files are not in force, with the first thing that is wrong with them.
