@@ -22,6 +22,7 @@ use crate::carried::Carried;
 use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::ending::Ending;
+use crate::foundry::START_COMPILE_WAIT_MS;
 use crate::hand_over::{Estate, HandOverError, Still};
 use crate::history::{Archive, Aside, Blob, HistoryDesk, Index};
 use crate::level_desk::LevelDesk;
@@ -88,6 +89,8 @@ impl std::fmt::Debug for Outside {
 /// The files that are loaded at start: those on the disk, or those that somebody went back to.
 struct Beginning {
     sources: Sources,
+    /// Of the sources as a reload sees them, taken before anything was made of them.
+    digest: [u8; 32],
     aside: Option<Aside>,
     ready: Ready,
 }
@@ -114,7 +117,8 @@ impl First {
         let archive = Archive::new(state_dir);
         let index = archive.load();
         let members = Arc::new(Members::open(state_dir));
-        let Beginning { sources, aside, ready } = begin(&loader, &archive, &index, &members)?;
+        let beginning = begin(&loader, &archive, &index, &members)?;
+        let Beginning { sources, digest, aside, ready } = beginning;
         let Ready { rules, mut warnings, tests, stock, members: states } = ready;
         let last = index.generations.last().map_or(0, |past| past.generation);
         let state = keeper.restore(seed, rules.counter_specs()).numbered_after(Generation(last));
@@ -147,7 +151,7 @@ impl First {
         let live = Live { generation, rules: Arc::new(rules), state: Arc::new(state), tally };
         // Where a member's turn has yet to come, nothing that is read is the same as what runs.
         let is_whole = live.rules.postponed().is_empty();
-        let digest = if is_whole { loader.digest(&sources) } else { [0; 32] };
+        let digest = if is_whole { digest } else { [0; 32] };
         let handle = Arc::new(Handle::new(live));
         let history = index.generations;
         Ok(Self {
@@ -205,23 +209,33 @@ fn begin(
 ) -> Result<Beginning, Refusal> {
     let sources = loader.gather_settled();
     let build = |sources: &Sources| {
+        if loader.is_stopped() {
+            return Err(stopped());
+        }
+        // What is compiled while the others are built differs in it, and is published later.
+        let digest = loader.digest(sources);
         let good = members.good(loader, sources);
         let terms = Terms { good: &good, ..Terms::new(None, Effort::Start) };
-        loader.build_to_run(sources, terms).judged(sources)
+        let judged = loader.build_to_run(sources, terms).judged(sources);
+        let ready = if loader.is_stopped() { Err(stopped()) } else { judged };
+        ready.map(|ready| (digest, ready)).map_err(|refusal| still_compiling(loader, refusal))
     };
     let on_disk = hexadecimal(&sources.digest());
     if let Some(aside) = index.aside.as_ref().filter(|aside| aside.content == on_disk) {
         let served = index.generations.iter().find(|past| past.generation == aside.serves);
         let past = served.map(|past| loader.recall(past, &|sha256| archive.read(sha256)));
         if let Some(past) = past
-            && let Ok(ready) = build(&past)
+            && let Ok((digest, ready)) = build(&past)
         {
             log::warn!(
                 "the files of generation {} are in force, since somebody went back to it; what is \
                  on the disk comes into force when it changes, or with `seawall reload`",
                 aside.serves
             );
-            return Ok(Beginning { sources: past, aside: Some(aside.clone()), ready });
+            return Ok(Beginning { sources: past, digest, aside: Some(aside.clone()), ready });
+        }
+        if loader.is_stopped() {
+            return Err(stopped());
         }
         log::error!(
             "generation {}, to which somebody went back, cannot be made again: the files on the \
@@ -229,8 +243,25 @@ fn begin(
             aside.serves
         );
     }
-    let ready = build(&sources)?;
-    Ok(Beginning { sources, aside: None, ready })
+    let (digest, ready) = build(&sources)?;
+    Ok(Beginning { sources, digest, aside: None, ready })
+}
+
+/// Why nothing comes of what is under way.
+fn stopped() -> Refusal {
+    own_refusal("the server is stopping")
+}
+
+/// What is to be said where a start is refused while components are being compiled.
+fn still_compiling(loader: &Loader, mut refusal: Refusal) -> Refusal {
+    if loader.is_compiling() && !loader.is_stopped() {
+        let wait_s = START_COMPILE_WAIT_MS / 1_000;
+        refusal.rendered.push_str(&format!(
+            "help: a start waits {wait_s} s for the host's components; those that are compiled \
+             are kept, so that the next start goes on from there\n"
+        ));
+    }
+    refusal
 }
 
 /// The files that a generation is made of: the policy as it is in force, which for a member whose
@@ -323,7 +354,7 @@ impl ControlPlane {
         let AdminSocket { listener, file } = admin_socket(&config.socket, &first.keeper)?;
         let (board, scribe) = first.posted()?;
         let First { handle, loader, keeper, digest, archive, aside, members, .. } = first;
-        let bell = Arc::<Bell>::default();
+        let bell = Arc::new(Bell::stopping_with(loader.stop_flag()));
         loader.ring(bell.clone());
         let totals = Arc::new(Totals::default());
         let estate = Estate::new(handle.clone(), now.clone(), scribe.settle());
@@ -592,6 +623,9 @@ impl Forge for PolicyForge {
 
     fn gather(&mut self, patience: Patience) -> Result<Sources, Unsettled> {
         let mut sources = self.read();
+        if self.loader.is_stopped() {
+            return Err(Unsettled);
+        }
         match patience {
             Patience::None => sources.unsettle_changing(),
             Patience::Some => {
@@ -607,6 +641,9 @@ impl Forge for PolicyForge {
 
     fn reads_as(&mut self, draft: &mut Sources, patience: Patience) -> bool {
         let again = self.read();
+        if self.loader.is_stopped() {
+            return false;
+        }
         let mut settled = draft.clone();
         if !settled.unsettle_differing(&again) {
             return false;
@@ -658,7 +695,7 @@ impl Forge for PolicyForge {
         if judged.is_err() {
             self.loader.running(&[&live.rules]);
         }
-        judged
+        if self.loader.is_stopped() { Err(stopped()) } else { judged }
     }
 
     fn publish(&mut self, ready: Ready, draft: &Sources) -> Published {

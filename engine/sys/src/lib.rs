@@ -8,6 +8,7 @@ mod code;
 mod confine;
 mod files;
 mod hand;
+mod mac;
 mod memory;
 mod socket;
 
@@ -16,5 +17,6 @@ pub use code::{CodeError, SEAL_KEY_BYTES, Seal, code_version, compile, load};
 pub use confine::{Confinement, confine, is_ours_alone, keep_to_ourselves};
 pub use files::raise_open_files;
 pub use hand::{FILES_PER_MESSAGE, receive_files, send_files, take_channel};
+pub use mac::MAC_BYTES;
 pub use memory::give_back_memory;
 pub use socket::SocketName;

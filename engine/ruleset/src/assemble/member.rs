@@ -90,6 +90,7 @@ pub(crate) struct Bench<'b> {
     /// The same of all of the host's files.
     pub(crate) whole_host: [u8; 32],
     pub(crate) made: Components,
+    pub(crate) go_on: &'b dyn Fn() -> bool,
 }
 
 impl Bench<'_> {
@@ -123,6 +124,7 @@ impl Bench<'_> {
                 before,
                 made: &mut self.made,
                 member: Some(sources.name()),
+                go_on: self.go_on,
             };
             loading.load(part.own(), self.workshop)
         });

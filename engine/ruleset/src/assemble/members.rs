@@ -118,12 +118,18 @@ impl<'b> Joining<'b> {
             // An entry without a file is the host's to mend, and is complained about there.
             let entry = entry(&self.bench.host.pages, member.name());
             let Some(entry) = entry.filter(|_| member.file().is_ok()) else { continue };
+            if !(self.terms.go_on)() {
+                return;
+            }
             let (same, made) = self.made(policy, member, entry);
             policy = same;
             all.push((place, member, entry, made));
         }
         all.sort_by_key(|(place, ..)| *place);
         for (_, member, entry, made) in all {
+            if !(self.terms.go_on)() {
+                return;
+            }
             policy = self.take_in(policy, member, entry, made);
         }
     }
@@ -290,7 +296,7 @@ impl<'b> Joining<'b> {
     pub(super) fn finish(self, mut tests: Vec<TestOutcome>) -> Assembly {
         let Self { terms, rules, parts, states, remarks, tests: hers, postponed, wrong, .. } = self;
         let mut states = states;
-        let rules = rules.map(|mut rules| {
+        let rules = rules.filter(|_| (terms.go_on)()).map(|mut rules| {
             for part in parts {
                 if let Err(why) = rules.join(&part) {
                     states.push(MemberState {

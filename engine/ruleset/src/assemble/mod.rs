@@ -98,7 +98,8 @@ pub struct Terms<'t> {
     pub good: &'t dyn Fn(&str) -> Option<MemberSources>,
     /// How much is done for members at once.
     pub effort: Effort,
-    /// Whether the ruleset is still wanted; asked between requests of tests.
+    /// Whether the ruleset is still wanted; asked between members, requests of tests and cases of
+    /// components. Where it is not, there is none.
     pub go_on: &'t dyn Fn() -> bool,
 }
 
@@ -199,6 +200,7 @@ impl Workshop {
             host_digest: self.host_digest(sources, purpose),
             whole_host: sources.host_digest(),
             made: HashMap::new(),
+            go_on: terms.go_on,
         };
         let mut files = host.files.clone();
         let said = (&mut files, &mut diagnostics);
@@ -211,7 +213,8 @@ impl Workshop {
         let mut joining = members::Joining::new(bench, terms, rules);
         joining.all(policy, sources);
         let mut assembly = joining.finish(tests);
-        assembly.rules = assembly.rules.filter(|_| !failed);
+        // What was left out since nobody wants it any more is in none that anybody may use.
+        assembly.rules = assembly.rules.filter(|_| !failed && (terms.go_on)());
         assembly.diagnostics.splice(0..0, located);
         assembly
     }
@@ -234,6 +237,7 @@ impl Workshop {
             before,
             made: &mut bench.made,
             member: None,
+            go_on: bench.go_on,
         };
         let loaded = loading.load(program, self);
         let plan = Plan::new(program).map_err(|why| diagnostics.extend(too_large(program, &why)));

@@ -211,3 +211,29 @@ fn who_has_too_many_requests_before_her_has_her_turn_next() {
         assert_eq!(all.postponed, waits, "{members} members");
     }
 }
+
+#[test]
+fn an_assembly_that_nobody_wants_any_more_ends_at_its_next_step_and_gives_no_rules() {
+    let members = 850;
+    let first = assemble_all(&crowd(members, "old", 0, 3), Purpose::Run, None).rules.unwrap();
+    let sources = Sources::gather("root.wall", &crowd(members, "new", 0, 3));
+    let asked = std::cell::Cell::new(0_u64);
+    let after = |most: u64| {
+        asked.set(0);
+        let go_on = || {
+            asked.set(asked.get() + 1);
+            asked.get() <= most
+        };
+        let terms = Terms { go_on: &go_on, ..Terms::new(Some(&first), Effort::Reload) };
+        workshop().assemble_within(&sources, Purpose::Run, terms).rules
+    };
+    let whole = after(u64::MAX);
+    assert!(whole.is_some_and(|rules| by(&rules, "m849.example", "/new").contains("new")));
+    let all = asked.get();
+    assert!(all > 850 * 4, "{all}: for each member and each request of hers");
+    for most in [0, 1, 7, all / 2, all - 2, all - 1] {
+        assert!(after(most).is_none(), "{most} of {all}");
+        assert!(asked.get() <= most + 4, "{} of {most}", asked.get());
+    }
+    assert!(after(all).is_some());
+}
