@@ -19,7 +19,7 @@ use crate::ruleset::RuleSet;
 use crate::sources::MemberSources;
 
 /// The most complaints about one member's files that are kept.
-pub const MEMBER_COMPLAINTS_MAX: usize = 100;
+pub const MEMBER_COMPLAINTS_KEPT_MAX: usize = 100;
 
 /// What a part was made of: equal digests make an equal part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl Bench<'_> {
         });
         tidy(&mut diagnostics);
         let failed = diagnostics.iter().any(Diagnostic::is_error);
-        let remarks = report::located(&diagnostics, &files, MEMBER_COMPLAINTS_MAX);
+        let remarks = report::located(&diagnostics, &files, MEMBER_COMPLAINTS_KEPT_MAX);
         let (Some(part), Some(loaded), false) = (checked.part, loaded, failed) else {
             return (policy, Err(remarks));
         };

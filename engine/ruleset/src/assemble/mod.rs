@@ -32,7 +32,7 @@ use seawall_wasm::Sandbox;
 pub use budget::{Effort, MEMBERS_COMPILE_BYTES_MAX, MEMBERS_TEST_REQUESTS_MAX, START_EFFORTS};
 pub(crate) use loading::{ListsBefore, Loaded, Loading};
 pub(crate) use member::Wrong;
-pub use member::{MEMBER_COMPLAINTS_MAX, Member};
+pub use member::{MEMBER_COMPLAINTS_KEPT_MAX, Member};
 pub(crate) use members::entry;
 pub use members::{MemberPart, MemberState};
 pub use reading::INCLUDE_DEPTH_MAX;

@@ -213,6 +213,50 @@ fn who_has_too_many_requests_before_her_has_her_turn_next() {
 }
 
 #[test]
+fn redteam_names_with_dots_are_nobody_elses() {
+    let root = "policy 1\n\
+        tenant a { hosts { \"a.example\" } may { block, limit, list, track } file \"a/a.wall\" }\n\
+        tenant a.b { hosts { \"b.example\" } may { block, limit, list, track } file \"b/b.wall\" }\n";
+    let of =
+        |host: &str, inside: &str| format!("policy 1\nsite \"{host}.example\" {{ {inside} }}\n");
+    let hers = |name: &str| {
+        [
+            format!("rule {name} {{ when path == \"/x\" then block }}"),
+            format!("limit {name} {{ where path == \"/x\" per client to 5/1m then block 429 }}"),
+            format!("track {name} {{ count requests over 1m per client }}"),
+            format!("list {name}: string = {{ \"x\" }}"),
+            format!("let {name} = \"x\""),
+        ]
+    };
+    let made = |a: &str, b: &str| {
+        let store = MemoryStore::default().with("root.wall", root);
+        let store = store.with("a/a.wall", of("a", a)).with("b/b.wall", of("b", b));
+        reloaded(&store, None)
+    };
+    for ([a, plain], b) in
+        hers("b.x").into_iter().zip(hers("c.x")).map(<[_; 2]>::from).zip(hers("x"))
+    {
+        let all = made(&a, &b);
+        assert_eq!(wrong(&all), [("a", MemberPart::Absent)], "{a}: {:?}", all.everything());
+        let said = &all.members[0].diagnostics[0];
+        assert_eq!((said.code, &*said.file, said.line), ("N010", "a/a.wall", 2), "{said:?}");
+        assert!(said.message.contains("`a.b.x` is a name of the member `a.b`"), "{}", said.message);
+        assert!(said.help.iter().any(|help| help.contains("`b-x`")), "{:?}", said.help);
+        let all = made(&plain, &b);
+        assert!(wrong(&all).is_empty(), "a dot alone is no mistake: {:?}", all.everything());
+    }
+    for layer in ["floor", "guarantee", "defaults", "decide"] {
+        let root = root.replace("tenant a.b", &format!("tenant {layer}"));
+        let all = assemble_all(
+            &MemoryStore::default().with("root.wall", root).with("a/a.wall", "policy 1\n"),
+            Purpose::Check,
+            None,
+        );
+        assert!(all.everything().iter().any(|said| said.code == "N011"), "{layer}");
+    }
+}
+
+#[test]
 fn an_assembly_that_nobody_wants_any_more_ends_at_its_next_step_and_gives_no_rules() {
     let members = 850;
     let first = assemble_all(&crowd(members, "old", 0, 3), Purpose::Run, None).rules.unwrap();
