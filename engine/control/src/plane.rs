@@ -689,7 +689,8 @@ impl Forge for PolicyForge {
         let hosts = Some(draft.host_digest());
         let is_other = self.hosts.replace(draft.host_digest()) != hosts;
         let good = self.members.good(&self.loader, draft);
-        let good = |name: &str| if is_other { good(name) } else { None };
+        let waits = |name: &str| live.rules.postponed().iter().any(|waits| **waits == *name);
+        let good = |name: &str| if is_other || waits(name) { good(name) } else { None };
         let terms = Terms { good: &good, ..Terms::new(Some(&live.rules), Effort::Reload) };
         let judged = self.loader.build_to_run(draft, terms).judged(draft);
         if judged.is_err() {

@@ -1,7 +1,10 @@
 //! What members' mistakes do to the host and to one another: nothing.
 
 use super::*;
-use crate::{MEMBERS_COMPILE_BYTES_MAX, MEMBERS_TEST_REQUESTS_MAX, MemberPart, Terms};
+use crate::{
+    MEMBERS_COMPILE_BYTES_MAX, MEMBERS_REBUILD_BYTES_MAX, MEMBERS_TEST_REQUESTS_MAX, MemberPart,
+    Terms,
+};
 
 const HOST: &str = r#"policy 1
 include "floor.wall"
@@ -223,7 +226,7 @@ fn redteam_names_with_dots_are_nobody_elses() {
         [
             format!("rule {name} {{ when path == \"/x\" then block }}"),
             format!("limit {name} {{ where path == \"/x\" per client to 5/1m then block 429 }}"),
-            format!("track {name} {{ count requests over 1m per client }}"),
+            format!("track {name} {{ count requests over 1m per client keys 100 }}"),
             format!("list {name}: string = {{ \"x\" }}"),
             format!("let {name} = \"x\""),
         ]
@@ -280,4 +283,98 @@ fn an_assembly_that_nobody_wants_any_more_ends_at_its_next_step_and_gives_no_rul
         assert!(asked.get() <= most + 4, "{} of {most}", asked.get());
     }
     assert!(after(all).is_some());
+}
+
+/// Members whose files have so many bytes, with a limit each; the host's floor answers `status`.
+fn weights(bytes: &[usize], status: u16) -> MemoryStore {
+    let mut root = format!(
+        "policy 1\nfloor {{ rule env {{ when path == \"/.env\" then block {status} }} }}\n"
+    );
+    let mut all = MemoryStore::default();
+    for (n, bytes) in bytes.iter().enumerate() {
+        root.push_str(&format!(
+            "tenant m{n} {{ hosts {{ \"m{n}.example\" }} may {{ block, limit }} file \"m{n}/a.wall\" }}\n"
+        ));
+        let text = format!(
+            "policy 1\nsite \"m{n}.example\" {{ limit own {{ where path == \"/\" per client \
+             to 1/1h then block 429 }} }}\n#"
+        );
+        let rest = "x".repeat(bytes.saturating_sub(text.len()));
+        all = all.with(&format!("m{n}/a.wall"), text + &rest);
+    }
+    all.with("root.wall", root)
+}
+
+fn status(rules: &RuleSet, state: &State, host: &str, path: &str) -> Option<u16> {
+    let decision = rules.decide(&get("192.0.2.1", host, path), state, Tick(1_000));
+    match decision.verdict {
+        seawall_model::Verdict::Block { status, .. } => Some(status),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_host_edit_waits_for_no_more_than_so_many_bytes_of_members_files() {
+    let mib = 1 << 20;
+    let most = usize::try_from(MEMBERS_REBUILD_BYTES_MAX).unwrap();
+    // All but two fit, the last of which begins before the bound is reached; then come one that is
+    // over it, and the smallest of all, whose entry stands last.
+    let bytes = [&vec![mib; most / mib + 1][..], &[1_000]].concat();
+    let (large, small) = (bytes.len() - 1, bytes.len() - 1);
+    let first = assemble_all(&weights(&bytes, 403), Purpose::Run, None).rules.unwrap();
+    let state = State::new(Seed([7; 16]), first.counter_specs());
+    for n in 0..bytes.len() {
+        assert_eq!(status(&first, &state, &format!("m{n}.example"), "/"), None);
+        assert_eq!(status(&first, &state, &format!("m{n}.example"), "/"), Some(429));
+    }
+    let edited = reloaded(&weights(&bytes, 410), Some(&first));
+    let rules = edited.rules.unwrap();
+    // The edit is in force for everybody: for whoever waits too, and nobody is open.
+    let (during, _) = state.carry(rules.counter_specs());
+    for n in 0..bytes.len() {
+        assert_eq!(status(&rules, &during, &format!("m{n}.example"), "/.env"), Some(410));
+    }
+    let waits = |rules: &RuleSet| -> Vec<String> {
+        rules.postponed().iter().map(|name| name.to_string()).collect()
+    };
+    assert_eq!(edited.postponed, 1);
+    let absent: Vec<_> = edited.members.iter().map(|m| (&*m.name, m.part)).collect();
+    assert_eq!(waits(&rules), [format!("m{}", large - 1)], "the last of the large ones");
+    assert_eq!(absent, [(&*format!("m{}", large - 1), MemberPart::Absent)]);
+    assert_eq!(status(&rules, &during, &format!("m{small}.example"), "/"), Some(429));
+    assert_eq!(status(&rules, &during, &format!("m{}.example", large - 1), "/"), None);
+    // Her turn comes next, and what was counted before counts.
+    let after = reloaded(&weights(&bytes, 410), Some(&rules));
+    assert_eq!((after.postponed, after.members.len()), (0, 0));
+    let rules = after.rules.unwrap();
+    let (state, _) = during.carry(rules.counter_specs());
+    for n in 0..bytes.len() {
+        assert_eq!(status(&rules, &state, &format!("m{n}.example"), "/"), Some(429), "{n}");
+    }
+}
+
+#[test]
+fn at_the_bound_of_a_host_edit_nobody_waits_and_a_wrong_file_loses_no_last_good_part() {
+    let mib = 1 << 20;
+    let most = usize::try_from(MEMBERS_REBUILD_BYTES_MAX).unwrap();
+    let bytes = vec![mib; most / mib];
+    let first = assemble_all(&weights(&bytes, 403), Purpose::Run, None).rules.unwrap();
+    let edited = reloaded(&weights(&bytes, 410), Some(&first));
+    assert_eq!((edited.postponed, edited.members.len()), (0, 0), "at the bound");
+    // One whose files are wrong has a last good part to be compiled besides.
+    let wrong = |status| weights(&bytes, status).with("m0/a.wall", "policy 1\nnonsense\n");
+    let kept = reloaded(&wrong(410), edited.rules.as_ref()).rules.unwrap();
+    let bytes = [&bytes[..], &[mib; 1]].concat();
+    let more = |status| weights(&bytes, status).with("m0/a.wall", "policy 1\nnonsense\n");
+    let kept = reloaded(&more(410), Some(&kept)).rules.unwrap();
+    let edited = reloaded(&more(418), Some(&kept));
+    assert_eq!(edited.postponed, 1);
+    assert_eq!(wrong_names(&edited), [("m0".to_owned(), MemberPart::Absent)]);
+    let after = reloaded(&more(418), edited.rules.as_ref());
+    assert_eq!(after.postponed, 0);
+    assert_eq!(wrong_names(&after), [("m0".to_owned(), MemberPart::Kept)]);
+}
+
+fn wrong_names(assembly: &Assembly) -> Vec<(String, MemberPart)> {
+    wrong(assembly).into_iter().map(|(name, part)| (name.to_owned(), part)).collect()
 }
