@@ -92,6 +92,8 @@ mod signed;
 mod slow;
 /// Requests inside requests, against our own origin and real ones.
 mod smuggling;
+/// A start that takes long: it is bounded, and can be stopped.
+mod starting;
 /// Random edits under a flood: none is an opening.
 mod storm;
 /// The tree itself.

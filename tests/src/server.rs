@@ -244,6 +244,14 @@ impl Setup {
     #[must_use]
     #[track_caller]
     pub fn start(&self) -> Server {
+        let mut server = self.begin();
+        server.wait_ready();
+        server
+    }
+
+    /// Starts the server and waits for nothing.
+    #[must_use]
+    pub fn begin(&self) -> Server {
         self.write_config();
         let program = program_with(self.program.as_deref(), self.open_files);
         let mut child = self
@@ -262,22 +270,14 @@ impl Setup {
         std::thread::spawn(move || listener.hear(stderr));
         // Killed by its drop where it does not become ready.
         let unready = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Server {
+        Server {
             child,
             setup: self.clone(),
             said,
             clients: Mutex::default(),
             address: unready,
             address_tls: unready,
-        };
-        server.wait_line("seawall: ready, generation ");
-        let line = server.wait_line("seawall: listening on http://");
-        server.address = line.rsplit('/').next().unwrap().parse().unwrap();
-        if self.tls.is_some() {
-            let line = server.wait_line("seawall: listening on https://");
-            server.address_tls = line.rsplit('/').next().unwrap().parse().unwrap();
         }
-        server
     }
 }
 
@@ -473,6 +473,26 @@ impl Server {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         assert!(signal.send(self.pid()));
+    }
+
+    /// Waits until it is ready.
+    #[track_caller]
+    pub fn wait_ready(&mut self) {
+        self.wait_line("seawall: ready, generation ");
+        let line = self.wait_line("seawall: listening on http://");
+        self.address = line.rsplit('/').next().unwrap().parse().unwrap();
+        if self.setup.tls.is_some() {
+            let line = self.wait_line("seawall: listening on https://");
+            self.address_tls = line.rsplit('/').next().unwrap().parse().unwrap();
+        }
+    }
+
+    /// Whether it has a thread of this name now.
+    #[must_use]
+    pub fn has_thread(&self, name: &str) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).into_iter().flatten();
+        let names = tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("comm")));
+        names.flatten().any(|comm| comm.trim_end() == name)
     }
 
     /// The process that serves now: the last that took over, else the first.

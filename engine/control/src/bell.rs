@@ -4,8 +4,7 @@
 //! are set, not a queue that grows, and one reload serves whoever asked before it began. Only
 //! those who wait for an answer take room, and that room has a limit.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use seawall_model::Now;
@@ -13,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::loader::Back;
 use crate::outcome::{Cause, Outcome};
+use crate::stop_flag::StopFlag;
 
 /// Quiet that a change must be followed by, in milliseconds. An editor's save is a handful of
 /// events within two milliseconds; the rest is for slow disks, and a person does not notice it.
@@ -53,7 +53,7 @@ pub enum Busy {
 pub struct Bell {
     pending: Mutex<Pending>,
     rung: Condvar,
-    halt: Arc<AtomicBool>,
+    stop: StopFlag,
 }
 
 #[derive(Debug, Default)]
@@ -123,6 +123,11 @@ pub(crate) enum Pause {
 }
 
 impl Bell {
+    /// A bell that raises `stop` where the reloading is to end.
+    pub(crate) fn stopping_with(stop: StopFlag) -> Self {
+        Self { stop, ..Self::default() }
+    }
+
     /// Files may have changed.
     pub fn changed(&self, change: Change) {
         let mut pending = self.lock();
@@ -191,19 +196,14 @@ impl Bell {
         pending.stopped = true;
         let waiters = std::mem::take(&mut pending.waiters);
         drop(pending);
-        self.halt.store(true, Ordering::Release);
+        self.stop.stop();
         drop(waiters);
         self.rung.notify_all();
     }
 
-    /// What is true from the moment on at which the reloading is to end: for whoever works long.
-    pub fn halt(&self) -> Arc<AtomicBool> {
-        self.halt.clone()
-    }
-
     /// Whether the reloading is to end.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.halt.load(Ordering::Acquire)
+        self.stop.is_stopped()
     }
 
     /// Waits for something to do, at most `poll`, after which looking is the thing to do. Nothing
@@ -355,12 +355,13 @@ mod tests {
 
     #[test]
     fn a_stopped_bell_ends_every_wait() {
-        let bell = Bell::default();
+        let stop = StopFlag::default();
+        let bell = Bell::stopping_with(stop.clone());
         bell.stop();
         bell.changed(Change::Closed);
         assert!(bell.wait(Duration::from_secs(600)).is_none());
         assert_eq!(bell.pause(600_000), Pause::Stopped);
-        assert!(bell.halt().load(Ordering::Acquire));
+        assert!(bell.is_stopped() && stop.is_stopped());
     }
 
     #[test]

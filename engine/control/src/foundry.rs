@@ -1,14 +1,16 @@
 //! Where components become machine code: once for each, away from everything that serves.
 //!
 //! Each is compiled in a process of its own ([`helper`]), the host's and the members' in two lanes,
-//! so that no member's component stands before one of the host's; members take turns ([`turns`]). A
-//! start waits for what it needs.
-//! A reload waits [`COMPILE_WAIT_MS`]; what takes longer goes on behind it, the reload is made without
-//! (a member's part stays as it is, a host's edit stays unpublished), and when it is done the bell is
-//! rung. So an edit that comes meanwhile, or one that takes the component back, waits for nobody.
+//! so that no member's component stands before one of the host's; members take turns ([`turns`]). The
+//! host's components are waited for together, and so are all members' ([`Patience`]). What takes
+//! longer goes on behind a reload, which is made without it (a member's part stays as it is, a host's
+//! edit stays unpublished), and when it is done the bell is rung. So an edit that comes meanwhile, or
+//! one that takes the component back, waits for nobody. A start does the same with what members bring;
+//! the host's components it needs, and without them it is refused.
 //!
 //! What was compiled is kept sealed in a folder ([`cache`]), and what could not be is remembered, so
-//! that a bad component costs its ten seconds once and not at every save.
+//! that a bad component costs its ten seconds once and not at every save. That it took too much is
+//! noted in the folder, so that it does not cost them at every start either.
 
 mod cache;
 mod helper;
@@ -21,7 +23,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use cache::Cache;
-pub use cache::{CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX};
+pub use cache::{
+    CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX, DEAR_FILES_MAX, DEAR_KEPT_S,
+};
 pub use helper::{
     COMPILE_BYTES_MAX, COMPILE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX, COMPILE_LARGE_CPU_S_MAX,
     COMPILE_NICENESS, Helper, compile_confined,
@@ -35,18 +39,48 @@ use turns::{Place, Turns, Waiting};
 use crate::bell::{Bell, Change};
 use crate::plane::random_bytes;
 use crate::shelf::hexadecimal;
+use crate::stop_flag::StopFlag;
 
-/// Milliseconds that all components of one reload are waited for together. A small one takes some
-/// tens.
+/// Milliseconds that the host's components are waited for together in one reload, and all members'
+/// together in a start. A small one takes some tens.
 pub const COMPILE_WAIT_MS: u64 = 2_000;
+/// Milliseconds that all members' components are waited for together in one reload: the host's edit
+/// waits behind them.
+pub const MEMBERS_COMPILE_WAIT_MS: u64 = 500;
+/// Milliseconds that the host's components are waited for together in a start. Less than an older
+/// process waits for its successor, or a service manager for us.
+pub const START_COMPILE_WAIT_MS: u64 = 240_000;
 /// Results that are held in memory until they are asked for again, failures among them.
 pub const RESULTS_MAX: usize = 64;
 /// How often in a row something is tried again that the machine is to blame for, without anybody
 /// asking: at the regular looks.
 pub const COMPILE_TRIES_MAX: u32 = 3;
 
+/// Time between two looks whether a compiler is still to be waited for.
+const STOP_LOOK_MS: u64 = 50;
+
 type Digest = [u8; 32];
 type Result = std::result::Result<Arc<[u8]>, LoadError>;
+
+/// How long one assembly waits for components, in milliseconds; without a number as long as it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// For all of the host's together.
+    host_ms: Option<u64>,
+    /// For those of all members together.
+    members_ms: Option<u64>,
+}
+
+impl Patience {
+    /// Somebody waits for the answer, and nothing else waits for them.
+    pub(crate) const ENDLESS: Self = Self { host_ms: None, members_ms: None };
+    /// Nothing serves yet.
+    pub(crate) const START: Self =
+        Self { host_ms: Some(START_COMPILE_WAIT_MS), members_ms: Some(COMPILE_WAIT_MS) };
+    /// Something serves already.
+    pub(crate) const RELOAD: Self =
+        Self { host_ms: Some(COMPILE_WAIT_MS), members_ms: Some(MEMBERS_COMPILE_WAIT_MS) };
+}
 
 /// Compiles components and remembers what came of it.
 pub struct Foundry {
@@ -243,6 +277,11 @@ impl Foundry {
         let _set = self.bell.set(bell);
     }
 
+    /// Whether something is being compiled.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.book().underway.is_empty()
+    }
+
     /// What changes when something is finished that a reload did not wait for, or is worth another
     /// try.
     pub(crate) fn edition(&self) -> u64 {
@@ -262,11 +301,12 @@ impl Foundry {
         }
     }
 
-    /// A compiler for one assembly, which waits `patience_ms` for everything in it, or as long as it
-    /// takes.
-    pub(crate) fn visit(self: &Arc<Self>, patience_ms: Option<u64>) -> Visit {
-        let until = patience_ms.map(|ms| (self.now)().plus_ms(ms));
-        Visit { foundry: self.clone(), until, seen: Mutex::default() }
+    /// A compiler for one assembly, which waits so long for everything in it, and no longer once
+    /// `stop` is raised.
+    pub(crate) fn visit(self: &Arc<Self>, patience: Patience, stop: StopFlag) -> Visit {
+        let waits = [patience.host_ms, patience.members_ms];
+        let waits = waits.map(|ms| ms.map(|ms| Wait { ms, until: OnceLock::new() }));
+        Visit { foundry: self.clone(), waits, stop, seen: Mutex::default() }
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -282,7 +322,10 @@ impl Foundry {
     ) -> Option<std::result::Result<Component, LoadError>> {
         let Vault { seal, cache } = self.vault().ok()?;
         let (cache, name) = (cache.as_ref()?, name(sandbox, &job.digest)?);
-        let code = cache.take(&name)?;
+        let Some(code) = cache.take(&name) else {
+            let limits = helper::limits_text(job.bytes.len());
+            return cache.is_dear(&name, &limits).then_some(Err(LoadError::TooDear(limits)));
+        };
         let loaded = sandbox.load(job.bytes, &code, seal);
         if loaded.as_ref().is_err_and(|why| *why == LoadError::Stale) {
             log::warn!("the code kept of {} is damaged and made anew", job.path);
@@ -366,6 +409,7 @@ impl Foundry {
             self.tries.store(0, Ordering::Relaxed);
         }
         self.keep(name.as_deref(), &result, path);
+        self.note(name.as_deref(), &result, path);
         let mut book = self.book();
         book.file(*digest, result);
         // Who was turned away finds a place now.
@@ -389,13 +433,25 @@ impl Foundry {
         }
     }
 
-    /// What came of it, waited for until `until`.
-    fn wait(&self, digest: &Digest, until: Option<Tick>) -> Result {
+    /// Notes that it took too much, for the next process.
+    fn note(&self, name: Option<&str>, result: &Result, path: &str) {
+        if let (Ok(Vault { cache: Some(cache), .. }), Some(name), Err(LoadError::TooDear(limits))) =
+            (self.vault(), name, result)
+            && let Err(error) = cache.put_dear(name, limits)
+        {
+            log::warn!("that {path} takes too much to compile is not noted: {error}");
+        }
+    }
+
+    /// What came of it, waited for as long as `wait` says.
+    fn wait(&self, digest: &Digest, wait: Option<&Wait>, stop: &StopFlag) -> Result {
         let mut book = self.book();
         // What one reload has waited for in vain, the next does not wait for.
         let began = book.underway.get(digest).copied();
-        let until =
-            until.map(|until| began.map_or(until, |at| until.min(at.plus_ms(COMPILE_WAIT_MS))));
+        let until = wait.map(|wait| {
+            let until = *wait.until.get_or_init(|| (self.now)().plus_ms(wait.ms));
+            began.map_or(until, |at| until.min(at.plus_ms(wait.ms)))
+        });
         loop {
             match book.results.get(digest) {
                 Some(Ok(code)) => {
@@ -420,11 +476,11 @@ impl Foundry {
                 None => {}
             }
             let left_ms = until.map_or(u64::MAX, |until| until.since_ms((self.now)()));
-            if left_ms == 0 {
+            if left_ms == 0 || stop.is_stopped() {
                 book.missed.insert(*digest);
                 return Err(LoadError::Compiling);
             }
-            let pause = Duration::from_millis(left_ms.min(1_000));
+            let pause = Duration::from_millis(left_ms.min(STOP_LOOK_MS));
             (book, _) = self.done.wait_timeout(book, pause).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -434,10 +490,19 @@ fn name(sandbox: &Sandbox, digest: &Digest) -> Option<String> {
     Some(format!("{}-{}", hexadecimal(digest), sandbox.code_version().ok()?))
 }
 
+/// A time that everything of one kind is waited for together.
+struct Wait {
+    ms: u64,
+    /// Its end: it begins with the first that is waited for.
+    until: OnceLock<Tick>,
+}
+
 /// The foundry as one assembly sees it.
 pub(crate) struct Visit {
     foundry: Arc<Foundry>,
-    until: Option<Tick>,
+    /// For the host's and the members'; without one as long as it takes.
+    waits: [Option<Wait>; 2],
+    stop: StopFlag,
     /// An assembly may be made again without a member's part, and then asks again.
     seen: Mutex<HashMap<Digest, Component>>,
 }
@@ -447,8 +512,12 @@ impl Visit {
         if let Some(component) = self.foundry.kept(sandbox, job) {
             return component;
         }
+        if self.stop.is_stopped() {
+            return Err(LoadError::Compiling);
+        }
         self.foundry.begin(sandbox, job)?;
-        let code = self.foundry.wait(&job.digest, self.until)?;
+        let wait = self.waits.get(usize::from(job.member.is_some()));
+        let code = self.foundry.wait(&job.digest, wait.and_then(Option::as_ref), &self.stop)?;
         sandbox.load(job.bytes, &code, &self.foundry.vault()?.seal)
     }
 }

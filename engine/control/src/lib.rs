@@ -29,6 +29,7 @@ mod scribe;
 mod shelf;
 mod socket;
 mod status;
+mod stop_flag;
 mod store;
 mod ticker;
 mod totals;
@@ -58,8 +59,9 @@ pub use config::{
 pub use foundry::{
     CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX, COMPILE_BYTES_MAX,
     COMPILE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX, COMPILE_LARGE_CPU_S_MAX, COMPILE_NICENESS,
-    COMPILE_QUEUE_MAX, COMPILE_QUEUE_MEMBER_MAX, COMPILE_TRIES_MAX, COMPILE_WAIT_MS, Foundry,
-    Helper, RESULTS_MAX, compile_confined,
+    COMPILE_QUEUE_MAX, COMPILE_QUEUE_MEMBER_MAX, COMPILE_TRIES_MAX, COMPILE_WAIT_MS,
+    DEAR_FILES_MAX, DEAR_KEPT_S, Foundry, Helper, MEMBERS_COMPILE_WAIT_MS, RESULTS_MAX,
+    START_COMPILE_WAIT_MS, compile_confined,
 };
 pub use hand_over::{
     Estate, Frozen, Giver, HAND_OVER_LOAD_MS, HAND_OVER_REST_MS, HAND_OVER_SHUT_MS, HandOverError,
@@ -87,5 +89,6 @@ pub use reload::{AGAIN_MS, DOUBT_MS, POLL_MS, READS_MAX};
 pub use seawall_sys::{is_ours_alone, keep_to_ourselves, raise_open_files};
 pub use socket::SocketError;
 pub use status::EdgeReport;
+pub use stop_flag::StopFlag;
 pub use store::FolderStore;
 pub use totals::RETIRED_MAX;

@@ -21,11 +21,12 @@ use self::recorder::Recorder;
 pub use self::standing::Back;
 pub(crate) use self::standing::{Draft, Standing};
 use crate::bell::Bell;
-use crate::foundry::{COMPILE_WAIT_MS, Foundry};
+use crate::foundry::{Foundry, Patience};
 use crate::outcome::{Complaint, Refusal, Tests};
 use crate::reload::{AGAIN_MS, PATIENT_READS, READS_MAX, own_refusal};
 use crate::shelf::{ListAge, Shelf, Stock, digest};
-use crate::store::FolderStore;
+use crate::stop_flag::StopFlag;
+use crate::store::{FolderStore, Stoppable};
 use crate::ticker::Ticker;
 
 /// The code under which a failing test of a policy is reported.
@@ -48,6 +49,8 @@ pub struct Loader {
     foundry: Option<Arc<Foundry>>,
     /// How often members' files were left for the next time.
     rounds: Arc<AtomicU64>,
+    /// Raised where nothing that is loaded is wanted any more.
+    stop: StopFlag,
 }
 
 /// What came of the sources.
@@ -117,6 +120,7 @@ impl Loader {
             ticker,
             foundry: None,
             rounds: Arc::default(),
+            stop: StopFlag::default(),
         })
     }
 
@@ -124,6 +128,28 @@ impl Loader {
     #[must_use]
     pub fn with_foundry(self, foundry: Arc<Foundry>) -> Self {
         Self { foundry: Some(foundry), ..self }
+    }
+
+    /// The same where all that takes long ends once `stop` is raised. What came of it then is not
+    /// all, and not to be used.
+    #[must_use]
+    pub fn with_stop(self, stop: StopFlag) -> Self {
+        Self { stop, ..self }
+    }
+
+    /// The flag that ends what takes long.
+    pub(crate) fn stop_flag(&self) -> StopFlag {
+        self.stop.clone()
+    }
+
+    /// Whether what is loaded is not wanted any more.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.is_stopped()
+    }
+
+    /// Whether some component is being compiled.
+    pub(crate) fn is_compiling(&self) -> bool {
+        self.foundry.as_ref().is_some_and(|foundry| foundry.is_busy())
     }
 
     /// What differs where a reload of these sources could come out otherwise.
@@ -157,10 +183,10 @@ impl Loader {
     }
 
     /// One reading: what is not come by in it is forgotten.
-    fn reading<T>(&self, read: impl FnOnce(&Recorder, &mut Memo) -> T) -> T {
+    fn reading<T>(&self, read: impl FnOnce(&dyn Store, &mut Memo) -> T) -> T {
         let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
         self.store.begin();
-        let read = read(&self.store, &mut memo);
+        let read = read(&Stoppable { inner: &*self.store, stop: &self.stop }, &mut memo);
         self.store.end();
         read
     }
@@ -180,7 +206,7 @@ impl Loader {
             if read >= PATIENT_READS {
                 sources.unsettle_changing();
             }
-            if !sources.changing() {
+            if !sources.changing() || self.is_stopped() {
                 break;
             }
             std::thread::park_timeout(Duration::from_millis(AGAIN_MS));
@@ -192,7 +218,7 @@ impl Loader {
     /// Checks, builds and rehearses.
     #[must_use]
     pub fn build(&self, sources: &Sources, purpose: Purpose, previous: Option<&RuleSet>) -> Built {
-        let assembly = self.workshop(None).assemble(sources, purpose, previous);
+        let assembly = self.workshop(Patience::ENDLESS).assemble(sources, purpose, previous);
         Built::of(assembly)
     }
 
@@ -200,8 +226,9 @@ impl Loader {
     #[must_use]
     pub fn build_to_run(&self, sources: &Sources, terms: Terms<'_>) -> Built {
         // Where something serves already, it need not wait for a compiler.
-        let patience_ms = terms.previous.map(|_| COMPILE_WAIT_MS);
-        let workshop = self.workshop(patience_ms);
+        let is_start = terms.previous.is_none();
+        let workshop = self.workshop(if is_start { Patience::START } else { Patience::RELOAD });
+        let terms = Terms { go_on: &|| !self.is_stopped() && (terms.go_on)(), ..terms };
         let mut built = Built::of(workshop.assemble_within(sources, Purpose::Run, terms));
         if built.postponed > 0 {
             // What is there has yet to be looked at: the same files are worth another reload.
@@ -223,11 +250,14 @@ impl Loader {
 
     /// A workshop for today, with the rules' clock running: a rehearsed rule that outruns its fuel
     /// must end on its time.
-    fn workshop(&self, patience_ms: Option<u64>) -> Workshop {
+    fn workshop(&self, patience: Patience) -> Workshop {
         self.ticker.want(true);
         let workshop = (self.make)((self.now)().day());
         match &self.foundry {
-            Some(foundry) => workshop.with_compiler(Arc::new(foundry.visit(patience_ms))),
+            Some(foundry) => {
+                let visit = foundry.visit(patience, self.stop_flag());
+                workshop.with_compiler(Arc::new(visit))
+            }
             None => workshop,
         }
     }

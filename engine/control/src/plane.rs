@@ -22,6 +22,7 @@ use crate::carried::Carried;
 use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::ending::Ending;
+use crate::foundry::START_COMPILE_WAIT_MS;
 use crate::hand_over::{Estate, HandOverError, Still};
 use crate::history::{Archive, Aside, Blob, HistoryDesk, Index, Known};
 use crate::level_desk::LevelDesk;
@@ -31,7 +32,9 @@ use crate::members::{Coming, Members, bounded};
 use crate::metrics::EdgeMetric;
 use crate::outcome::{Cause, Complaint, Lifted, MembersRefused, Refusal, Upgraded};
 use crate::persist::{Keeper, Keeping};
-use crate::reload::{Beside, Forge, Lift, NotRead, POLL_MS, Patience, Published, Reloader};
+use crate::reload::{
+    Beside, Forge, Lift, NotRead, POLL_MS, Patience, Published, Reloader, own_refusal,
+};
 use crate::scribe::Scribe;
 use crate::shelf::Stock;
 use crate::socket::{AdminSocket, SocketError, SocketFile};
@@ -89,6 +92,8 @@ impl std::fmt::Debug for Outside {
 /// The files that are loaded at start: those on the disk, or those that somebody went back to.
 struct Beginning {
     sources: Sources,
+    /// Of the sources as a reload sees them, taken before anything was made of them.
+    digest: [u8; 32],
     aside: Option<Aside>,
     ready: Ready,
 }
@@ -115,7 +120,8 @@ impl First {
         let archive = Archive::new(state_dir);
         let index = archive.load();
         let members = Arc::new(Members::open(state_dir));
-        let Beginning { sources, aside, ready } = begin(&loader, &archive, &index, &members)?;
+        let beginning = begin(&loader, &archive, &index, &members)?;
+        let Beginning { sources, digest, aside, ready } = beginning;
         let Ready { rules, mut warnings, tests, stock, members: states } = ready;
         let before = index.generations.last().cloned();
         let last = before.as_ref().map_or(0, |past| past.generation);
@@ -156,7 +162,7 @@ impl First {
         let live = Live { generation, rules: Arc::new(rules), state: Arc::new(state), tally };
         // Where a member's turn has yet to come, nothing that is read is the same as what runs.
         let is_whole = live.rules.postponed().is_empty();
-        let digest = if is_whole { loader.digest(&sources) } else { [0; 32] };
+        let digest = if is_whole { digest } else { [0; 32] };
         let handle = Arc::new(Handle::new(live));
         let history = index.generations;
         Ok(Self {
@@ -218,16 +224,23 @@ fn begin(
 ) -> Result<Beginning, Refusal> {
     let sources = loader.gather_settled();
     let build = |sources: &Sources| {
+        if loader.is_stopped() {
+            return Err(stopped());
+        }
+        // What is compiled while the others are built differs in it, and is published later.
+        let digest = loader.digest(sources);
         let good = members.good(loader, sources);
         let terms = Terms { good: &good, ..Terms::new(None, Effort::Start) };
-        loader.build_to_run(sources, terms).judged(sources)
+        let judged = loader.build_to_run(sources, terms).judged(sources);
+        let ready = if loader.is_stopped() { Err(stopped()) } else { judged };
+        ready.map(|ready| (digest, ready)).map_err(|refusal| still_compiling(loader, refusal))
     };
     if let Some((aside, serves)) = index.aside.as_ref().zip(index.generations.last()) {
         let standing = Standing::new(archive.clone());
         match loader.gather_beside(&standing, aside, serves) {
             Ok(mut draft) if draft.aside.is_some() => {
                 draft.sources.unsettle_changing();
-                if let Ok(ready) = build(&draft.sources) {
+                if let Ok((digest, ready)) = build(&draft.sources) {
                     let Draft { sources, aside, .. } = draft;
                     let host = aside.as_ref().and_then(|aside| aside.host.as_ref());
                     let what = match host {
@@ -238,7 +251,10 @@ fn begin(
                         "{what} are in force, since somebody went back to it; what is on the disk \
                          comes into force when it changes, or with `seawall reload`"
                     );
-                    return Ok(Beginning { sources, aside, ready });
+                    return Ok(Beginning { sources, digest, aside, ready });
+                }
+                if loader.is_stopped() {
+                    return Err(stopped());
                 }
                 log::error!(
                     "what somebody went back to cannot be made again: the files on the disk are loaded"
@@ -252,8 +268,25 @@ fn begin(
             }
         }
     }
-    let ready = build(&sources)?;
-    Ok(Beginning { sources, aside: None, ready })
+    let (digest, ready) = build(&sources)?;
+    Ok(Beginning { sources, digest, aside: None, ready })
+}
+
+/// Why nothing comes of what is under way.
+fn stopped() -> Refusal {
+    own_refusal("the server is stopping")
+}
+
+/// What is to be said where a start is refused while components are being compiled.
+fn still_compiling(loader: &Loader, mut refusal: Refusal) -> Refusal {
+    if loader.is_compiling() && !loader.is_stopped() {
+        let wait_s = START_COMPILE_WAIT_MS / 1_000;
+        refusal.rendered.push_str(&format!(
+            "help: a start waits {wait_s} s for the host's components; those that are compiled \
+             are kept, so that the next start goes on from there\n"
+        ));
+    }
+    refusal
 }
 
 /// A secret for the hashing of keys, from the system.
@@ -330,7 +363,7 @@ impl ControlPlane {
         let AdminSocket { listener, file } = admin_socket(&config.socket, &first.keeper)?;
         let (board, scribe) = first.posted()?;
         let First { handle, loader, keeper, digest, archive, aside, members, known, .. } = first;
-        let bell = Arc::<Bell>::default();
+        let bell = Arc::new(Bell::stopping_with(loader.stop_flag()));
         loader.ring(bell.clone());
         let totals = Arc::new(Totals::default());
         let estate = Estate::new(handle.clone(), now.clone(), scribe.settle());
@@ -615,6 +648,9 @@ impl Forge for PolicyForge {
 
     fn gather(&mut self, patience: Patience, beside: Option<Beside<'_>>) -> Result<Draft, NotRead> {
         let mut draft = self.read_beside(beside).map_err(NotRead::Refused)?;
+        if self.loader.is_stopped() {
+            return Err(NotRead::Unsettled);
+        }
         match patience {
             Patience::None => draft.sources.unsettle_changing(),
             Patience::Some => {
@@ -640,6 +676,9 @@ impl Forge for PolicyForge {
         beside: Option<Beside<'_>>,
     ) -> bool {
         let Ok(again) = self.read_beside(beside) else { return false };
+        if self.loader.is_stopped() {
+            return false;
+        }
         let mut settled = draft.sources.clone();
         if again.aside != draft.aside || !settled.unsettle_differing(&again.sources) {
             return false;
@@ -685,7 +724,8 @@ impl Forge for PolicyForge {
         let hosts = Some(draft.host_digest());
         let is_other = self.hosts.replace(draft.host_digest()) != hosts;
         let good = self.members.good(&self.loader, draft);
-        let good = |name: &str| if is_other { good(name) } else { None };
+        let waits = |name: &str| live.rules.postponed().iter().any(|waits| **waits == *name);
+        let good = |name: &str| if is_other || waits(name) { good(name) } else { None };
         let terms = Terms { good: &good, ..Terms::new(Some(&live.rules), Effort::Reload) };
         let judged = self.loader.build_to_run(draft, terms).judged(draft);
         let judged = judged.and_then(|ready| match must {
@@ -695,7 +735,7 @@ impl Forge for PolicyForge {
         if judged.is_err() {
             self.loader.running(&[&live.rules]);
         }
-        judged
+        if self.loader.is_stopped() { Err(stopped()) } else { judged }
     }
 
     fn publish(&mut self, ready: Ready, Draft { sources: draft, aside, .. }: &Draft) -> Published {

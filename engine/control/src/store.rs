@@ -11,9 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use seawall_ruleset::{Entry, ReadError, Store};
+use seawall_ruleset::{Entry, KeptList, ReadError, Store};
 
 use crate::disk::{self, DiskError, Mark, Read};
+use crate::stop_flag::StopFlag;
 
 /// A folder as a store of policies.
 #[derive(Debug)]
@@ -98,6 +99,50 @@ impl Store for FolderStore {
         let root = fs::canonicalize(&self.root).map_err(|error| told(error.into()))?;
         let below = real.strip_prefix(&root).map_err(|_| ReadError::Outside)?;
         Ok(below.to_string_lossy().into_owned())
+    }
+}
+
+/// A store whose files are all being written once a flag is raised: so a reading of many thousand
+/// files ends, and nothing that was read is believed.
+pub(crate) struct Stoppable<'s, S> {
+    pub(crate) inner: &'s S,
+    pub(crate) stop: &'s StopFlag,
+}
+
+impl<S> Stoppable<'_, S> {
+    fn wanted(&self) -> Result<&S, ReadError> {
+        if self.stop.is_stopped() { Err(ReadError::Changing) } else { Ok(self.inner) }
+    }
+}
+
+impl<S: Store> Store for Stoppable<'_, S> {
+    fn read(&self, path: &str, bytes_max: u64, within: &str) -> Result<Arc<[u8]>, ReadError> {
+        self.wanted()?.read(path, bytes_max, within)
+    }
+
+    fn list(
+        &self,
+        folder: &str,
+        within: &str,
+        entries_max: usize,
+    ) -> Result<Vec<Entry>, ReadError> {
+        self.wanted()?.list(folder, within, entries_max)
+    }
+
+    fn is_file(&self, path: &str, within: &str) -> bool {
+        self.wanted().is_ok_and(|inner| inner.is_file(path, within))
+    }
+
+    fn real(&self, path: &str, within: &str) -> Result<String, ReadError> {
+        self.wanted()?.real(path, within)
+    }
+
+    fn digest(&self, path: &str, bytes: &Arc<[u8]>) -> [u8; 32] {
+        self.inner.digest(path, bytes)
+    }
+
+    fn kept_list(&self, name: &str, path: &str) -> Result<Option<KeptList>, String> {
+        self.inner.kept_list(name, path)
     }
 }
 
@@ -213,6 +258,41 @@ mod tests {
         let place = store.root.join("globbing");
         fs::write(place, format!("policy 1\ninclude \"{pattern}\"\n")).unwrap();
         Sources::gather("globbing", store).host().included("globbing", pattern)
+    }
+
+    /// A store that raises a flag at its fifth read, as a person might.
+    struct Told<'t>(&'t FolderStore, &'t StopFlag, std::cell::Cell<usize>);
+
+    impl Store for Told<'_> {
+        fn read(&self, path: &str, bytes_max: u64, within: &str) -> Result<Arc<[u8]>, ReadError> {
+            self.2.set(self.2.get() + 1);
+            if self.2.get() == 5 {
+                self.1.stop();
+            }
+            self.0.read(path, bytes_max, within)
+        }
+        fn list(&self, at: &str, within: &str, most: usize) -> Result<Vec<Entry>, ReadError> {
+            self.0.list(at, within, most)
+        }
+        fn is_file(&self, path: &str, within: &str) -> bool {
+            self.0.is_file(path, within)
+        }
+    }
+
+    #[test]
+    fn a_reading_that_is_stopped_reads_no_more_and_is_not_believed() {
+        let (dir, store) = folder();
+        let lists = dir.path().join("root/lists");
+        (0..50).for_each(|n| fs::write(lists.join(format!("{n}.wall")), "policy 1\n").unwrap());
+        fs::write(dir.path().join("root/r.wall"), "policy 1\ninclude \"lists/*.wall\"\n").unwrap();
+        let stop = StopFlag::default();
+        let told = Told(&store, &stop, std::cell::Cell::default());
+        let sources = Sources::gather("r.wall", &Stoppable { inner: &told, stop: &stop });
+        assert!(sources.changing());
+        assert_eq!(told.2.get(), 5);
+        let none = Sources::gather("r.wall", &Stoppable { inner: &told, stop: &stop });
+        assert!(none.changing());
+        assert_eq!(told.2.get(), 5);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod read;
 mod wording;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 pub use changes::{Change, ClauseChange, How};
 
@@ -64,20 +65,21 @@ impl Entry {
 /// What a policy says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outline {
-    entries: Vec<Entry>,
+    /// Shared with the outlines of the parts that it is put together from.
+    entries: Vec<Arc<Entry>>,
 }
 
 impl Outline {
     /// That of a policy that was read.
     #[must_use]
     pub fn of(pages: &[Page], files: &Files) -> Self {
-        Self { entries: read::entries(&[], pages, files) }
+        Self::of_member(&[], pages, files)
     }
 
     /// That of a member's pages, which may use what the host's declare.
     #[must_use]
     pub fn of_member(host: &[Page], pages: &[Page], files: &Files) -> Self {
-        Self { entries: read::entries(host, pages, files) }
+        Self { entries: read::entries(host, pages, files).into_iter().map(Arc::new).collect() }
     }
 
     /// With what another part of the same policy says.
@@ -86,15 +88,14 @@ impl Outline {
     }
 
     /// All entries, in reading order.
-    #[must_use]
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().map(|entry| &**entry)
     }
 
     /// The names of the rules, limits and levels that ask the track `name`.
     #[must_use]
     pub fn watchers(&self, name: &str) -> Vec<&str> {
-        let watching = self.entries.iter().filter(|entry| entry.asks.contains(name));
+        let watching = self.entries().filter(|entry| entry.asks.contains(name));
         watching.map(|entry| &*entry.name).collect()
     }
 
@@ -112,7 +113,7 @@ impl Outline {
     /// What the counter `name` belongs to; that of a `throttle` is called after its rule.
     fn counting(&self, name: &str) -> Option<&Entry> {
         let of = |kinds: &[&str], name: &str| {
-            self.entries.iter().find(|entry| *entry.name == *name && kinds.contains(&entry.kind))
+            self.entries().find(|entry| *entry.name == *name && kinds.contains(&entry.kind))
         };
         of(&["limit", "track"], name)
             .or_else(|| of(&["rule", "limit", "decide"], name.strip_suffix(".throttle")?))

@@ -10,9 +10,6 @@ use std::cell::Cell;
 /// The most often that all tests of one member may look at levels while they wait. One look at the
 /// host, or at one site, is one.
 pub const MEMBER_TEST_LOOKS_MAX: u64 = 100_000;
-/// The most requests that the tests of all members may send in one rehearsal. Members who come
-/// after that are told of in [`Rehearsed::unfinished`](crate::Rehearsed::unfinished).
-pub const REHEARSAL_REQUESTS_MAX: u64 = 2_000_000;
 
 /// So many looks go by between two questions whether to go on.
 const LOOKS_UNASKED: u64 = 64;

@@ -15,7 +15,7 @@ use seawall_policy::schema::Type;
 use seawall_policy::span::Span;
 use seawall_state::{CounterSpec, Seed, State};
 
-use crate::budget::{Budget, MEMBER_TEST_LOOKS_MAX, REHEARSAL_REQUESTS_MAX, Stop, Whose};
+use crate::budget::{Budget, MEMBER_TEST_LOOKS_MAX, Stop, Whose};
 use crate::context::{Given, Judging};
 use crate::decide::Observer;
 use crate::explain::Trace;
@@ -50,8 +50,7 @@ pub struct TestOutcome {
 pub struct Rehearsed {
     /// Those that came to their end, in the order of the policy.
     pub outcomes: Vec<TestOutcome>,
-    /// Whose tests did not all come to their end, because no more was wanted or
-    /// [`REHEARSAL_REQUESTS_MAX`](crate::REHEARSAL_REQUESTS_MAX) was reached; the host is `None`.
+    /// Whose tests did not all come to their end, because no more was wanted; the host is `None`.
     pub unfinished: Vec<Option<Box<str>>>,
 }
 
@@ -92,20 +91,20 @@ impl RuleSet {
     /// The same, and tells an observer what happens on the way.
     #[must_use]
     pub fn rehearse_observed<O: Observer>(&self, observer: &O) -> Vec<TestOutcome> {
-        self.rehearse_cases(Whose::EVERYBODY, (&|| true, u64::MAX), observer).outcomes
+        self.rehearse_cases(Whose::EVERYBODY, &|| true, observer).outcomes
     }
 
     /// Runs the tests of those who are meant, as long as `go_on` says so. It is asked before each
     /// request.
     #[must_use]
     pub fn rehearse_within(&self, whose: Whose<'_>, go_on: &dyn Fn() -> bool) -> Rehearsed {
-        self.rehearse_cases(whose, (go_on, REHEARSAL_REQUESTS_MAX), &())
+        self.rehearse_cases(whose, go_on, &())
     }
 
     fn rehearse_cases<O: Observer>(
         &self,
         whose: Whose<'_>,
-        (go_on, mut room): (&dyn Fn() -> bool, u64),
+        go_on: &dyn Fn() -> bool,
         observer: &O,
     ) -> Rehearsed {
         let mut groups: BTreeMap<Option<&str>, Vec<(usize, &Case)>> = BTreeMap::new();
@@ -116,18 +115,8 @@ impl RuleSet {
         }
         let mut ended: Vec<(usize, TestOutcome)> = Vec::new();
         let mut unfinished = Vec::new();
-        // The host's come first: nobody's budget but theirs is behind them.
         for (member, cases) in groups {
-            let asked = cases.iter().map(|(_, case)| case.requests());
-            let left = match member {
-                None => Some(room),
-                Some(_) => room.checked_sub(asked.fold(0, u64::saturating_add)),
-            };
-            let all = left.is_some_and(|left| {
-                room = left;
-                self.rehearse_group(member, &cases, (go_on, observer), &mut ended)
-            });
-            if !all {
+            if !self.rehearse_group(member, &cases, (go_on, observer), &mut ended) {
                 unfinished.push(member.map(Box::from));
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use seawall_policy::outline::{Change, Outline};
 
-use crate::assemble::{Reading, entry};
+use crate::assemble::{Reading, entries};
 use crate::lists::lines;
 use crate::sources::Sources;
 
@@ -69,8 +69,9 @@ impl Sources {
     pub fn outline(&self) -> Outline {
         let Reading { files, pages, .. } = Reading::host(self.host(), self.root());
         let mut outline = Outline::of(&pages, &files);
+        let entries = entries(&pages);
         for member in self.members() {
-            let Some(entry) = entry(&pages, member.name()) else { continue };
+            let Some((_, entry)) = entries.get(member.name()).copied() else { continue };
             let Ok(path) = member.file() else { continue };
             let (reached, whose) = (member.reached(), (member.name(), path));
             let hers = Reading::member(reached, files.clone(), whose, entry);

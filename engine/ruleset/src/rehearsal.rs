@@ -21,16 +21,15 @@ const APART_MS: u64 = 1_000_000;
 /// Findings that are told; the others are counted.
 const TOLD_MAX: usize = 1;
 
-/// Asks the function `export` of a member, or of the host, the cases inside `bytes`, of which
-/// `component` was made.
+/// Asks the function of this signature, of a member or of the host, the cases inside `bytes`, of which
+/// `component` was made, for as long as `go_on` says so.
 ///
 /// # Errors
 /// A case is not passed, or cannot be asked; the text names it.
 pub(crate) fn rehearse(
-    component: &Component,
-    (member, bytes): (Option<&str>, &[u8]),
-    signature: &Signature,
-    limits: CallLimits,
+    (component, member, bytes): (&Component, Option<&str>, &[u8]),
+    (signature, limits): (&Signature, CallLimits),
+    go_on: &dyn Fn() -> bool,
 ) -> Result<(), String> {
     let name = signature.name.replace('-', "_");
     let cases = parse_cases("its cases", &cases_inside(bytes)?)?;
@@ -48,7 +47,7 @@ pub(crate) fn rehearse(
     let function = bound.map_err(|why| why.to_string())?;
     let mut wrong = Vec::new();
     let mut now = Tick::default();
-    for case in hers {
+    for case in hers.into_iter().take_while(|_| go_on()) {
         // So far apart that failures never add up to a quarantine.
         now = now.plus_ms(APART_MS);
         let answer = |call: &CaseCall| function.call(&call.args(), now);

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::assemble::{ListsBefore, Loaded, Member, Wrong, too_large};
+use crate::assemble::{ListsBefore, Loaded, Member, Waiting, Wrong, too_large};
 use crate::fuel::{self, FuelLimits};
 use crate::http::SCHEMA;
 use crate::lists::{ListFile, list_file};
@@ -74,8 +74,8 @@ pub struct RuleSet {
     host: Lengths,
     /// Members' parts that are in force.
     members: BTreeMap<Box<str>, Arc<Member>>,
-    /// Members whose files have yet to be looked at.
-    postponed: Vec<Box<str>>,
+    /// Members whose turn has yet to come.
+    waiting: Waiting,
     /// Members whose files are wrong.
     wrong: BTreeMap<Box<str>, Arc<Wrong>>,
 }
@@ -201,7 +201,7 @@ impl RuleSet {
             plan,
             units,
             members: BTreeMap::new(),
-            postponed: Vec::new(),
+            waiting: Waiting::default(),
             wrong: BTreeMap::new(),
             program,
         };
@@ -280,27 +280,19 @@ impl RuleSet {
         let components = member.loaded.components.iter();
         self.components.extend(components.map(|(digest, component)| (*digest, component.clone())));
         self.outline.add(&member.outline);
-        self.sources.replace_member(member.sources.policies());
         self.members.insert(member.name().into(), Arc::clone(member));
         Ok(())
     }
 
-    /// Ends the joining: members that did not join are left out, and `postponed` have their turn
-    /// first next time.
-    pub(crate) fn joined(
-        &mut self,
-        postponed: Vec<Box<str>>,
-        wrong: BTreeMap<Box<str>, Arc<Wrong>>,
-    ) {
-        let out: Vec<Box<str>> = self
-            .sources
-            .members()
-            .iter()
-            .map(|member| Box::from(member.name()))
-            .filter(|name| !self.members.contains_key(name))
-            .collect();
-        out.iter().for_each(|name| self.sources.without_member(name));
-        self.postponed = postponed;
+    /// Ends the joining: members that did not join are left out, and those that wait have their turn
+    /// first next time. Their counters go on meanwhile.
+    pub(crate) fn joined(&mut self, waiting: Waiting, wrong: BTreeMap<Box<str>, Arc<Wrong>>) {
+        let members = &self.members;
+        self.sources.fill_members(|name| members.get(name).map(|member| &member.policies));
+        // Behind those of the program: no rule of this generation asks for them.
+        let idle = waiting.former.values().flat_map(|member| &member.part.own().counters);
+        self.specs.extend(idle.map(spec));
+        self.waiting = waiting;
         self.wrong = wrong;
     }
 
@@ -309,10 +301,16 @@ impl RuleSet {
         self.wrong.get(member)
     }
 
-    /// Members whose files have yet to be looked at.
+    /// Members whose files have yet to be looked at, or whose last good part has.
     #[must_use]
     pub fn postponed(&self) -> &[Box<str>] {
-        &self.postponed
+        &self.waiting.names
+    }
+
+    /// A member's part that is in force, or that was when the host's files changed last and has yet
+    /// to be compiled against them.
+    pub(crate) fn former(&self, name: &str) -> Option<&Arc<Member>> {
+        self.members.get(name).or_else(|| self.waiting.former.get(name))
     }
 
     /// A member's part, where one is in force.
@@ -400,7 +398,7 @@ impl RuleSet {
         let lists = self.program.lists.iter().zip(&self.lists);
         Summary {
             rules: self.names.len(),
-            counters: self.specs.len(),
+            counters: self.program.counters.len(),
             lists: lists
                 .map(|(declared, loaded)| ListSummary {
                     name: declared.name.clone(),

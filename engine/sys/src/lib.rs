@@ -9,6 +9,7 @@ mod confine;
 mod files;
 mod hand;
 mod isolate;
+mod mac;
 mod memory;
 mod socket;
 
@@ -18,5 +19,6 @@ pub use confine::{Confinement, confine, is_ours_alone, keep_to_ourselves};
 pub use files::raise_open_files;
 pub use hand::{FILES_PER_MESSAGE, receive_files, send_files, take_channel};
 pub use isolate::isolate;
+pub use mac::MAC_BYTES;
 pub use memory::give_back_memory;
 pub use socket::SocketName;

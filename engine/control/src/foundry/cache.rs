@@ -8,8 +8,9 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use seawall_sys::MAC_BYTES;
 use seawall_wasm::{SEAL_KEY_BYTES, Seal};
 
 use crate::plane::random_bytes;
@@ -22,8 +23,18 @@ pub const CODE_CACHE_FILES_MAX: usize = 1_000;
 /// Most bytes of one component's machine code; 12 MB of JavaScript engine become some 40 MB.
 pub const CODE_BYTES_MAX: u64 = 256 << 20;
 
+/// Most components that are remembered as too dear to compile; the oldest is forgotten first.
+pub const DEAR_FILES_MAX: usize = 1_000;
+/// Seconds after which such a component is compiled once more: a week. A machine that was busy with
+/// other things counts more processor time for the same work.
+pub const DEAR_KEPT_S: u64 = 7 * 86_400;
+
 const KEY: &str = "key";
 const ENDING: &str = "code";
+/// The ending of a note that a component is too dear to compile.
+const DEAR_ENDING: &str = "dear";
+/// Bytes of such a note: a digest and one line.
+const DEAR_BYTES_MAX: u64 = 1 << 10;
 
 /// The folder.
 #[derive(Debug)]
@@ -62,14 +73,39 @@ impl Cache {
 
     /// Keeps code under this name, and lets the oldest go where there is too much.
     pub(crate) fn put(&self, name: &str, code: &[u8]) -> io::Result<()> {
-        let new = self.folder.join(format!("{name}.{}.new", std::process::id()));
-        let written = write(&new, code).and_then(|()| fs::rename(&new, self.place(name)));
-        if written.is_err() {
-            // What is left of it is only in the way.
-            let _gone = fs::remove_file(&new);
+        self.put_file(name, ENDING, code)?;
+        self.trim(ENDING, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX)
+    }
+
+    /// Notes that compiling what has this name takes more than `limits`.
+    pub(crate) fn put_dear(&self, name: &str, limits: &str) -> io::Result<()> {
+        let text = dear_text(name, limits);
+        let note = [&self.seal.mac(text.as_bytes())[..], text.as_bytes()].concat();
+        self.put_file(name, DEAR_ENDING, &note)?;
+        self.trim(DEAR_ENDING, u64::MAX, DEAR_FILES_MAX)
+    }
+
+    /// Whether compiling what has this name took more than `limits` some days ago. A note that is
+    /// not ours, of other limits or too old is removed.
+    pub(crate) fn is_dear(&self, name: &str, limits: &str) -> bool {
+        let place = self.file(name, DEAR_ENDING);
+        let Ok(file) = File::open(&place) else { return false };
+        let is_known = self.is_note(file, &dear_text(name, limits)).unwrap_or(false);
+        if !is_known {
+            let _gone = fs::remove_file(place);
         }
-        written?;
-        self.trim(CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX)
+        is_known
+    }
+
+    fn is_note(&self, file: File, text: &str) -> io::Result<bool> {
+        let written = file.metadata()?.modified()?;
+        // One from the future is one of now.
+        let age = now().duration_since(written).unwrap_or_default();
+        let mut note = Vec::new();
+        file.take(DEAR_BYTES_MAX).read_to_end(&mut note)?;
+        let Some((mac, noted)) = note.split_first_chunk::<MAC_BYTES>() else { return Ok(false) };
+        let is_ours = self.seal.is_mac(noted, mac);
+        Ok(is_ours && noted == text.as_bytes() && age < Duration::from_secs(DEAR_KEPT_S))
     }
 
     /// Removes code that is of no use.
@@ -78,14 +114,31 @@ impl Cache {
     }
 
     fn place(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}.{ENDING}"))
+        self.file(name, ENDING)
     }
 
-    fn trim(&self, bytes_max: u64, files_max: usize) -> io::Result<()> {
+    fn file(&self, name: &str, ending: &str) -> PathBuf {
+        self.folder.join(format!("{name}.{ending}"))
+    }
+
+    /// Writes a file whole or not at all.
+    fn put_file(&self, name: &str, ending: &str, bytes: &[u8]) -> io::Result<()> {
+        let new = self.folder.join(format!("{name}.{}.new", std::process::id()));
+        let place = self.file(name, ending);
+        let written = write(&new, bytes).and_then(|()| fs::rename(&new, place));
+        if written.is_err() {
+            // What is left of it is only in the way.
+            let _gone = fs::remove_file(&new);
+        }
+        written
+    }
+
+    /// Removes the oldest files with this ending where there are too many.
+    fn trim(&self, ending: &str, bytes_max: u64, files_max: usize) -> io::Result<()> {
         let mut kept = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|ending| ending == ENDING)
+            if path.extension().is_some_and(|end| end == ending)
                 && let Ok(seen) = fs::metadata(&path)
             {
                 kept.push((seen.modified()?, seen.len(), path));
@@ -103,6 +156,11 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// What a note says. The limits are part of it: where they are others, it says nothing.
+fn dear_text(name: &str, limits: &str) -> String {
+    format!("compiling {name} takes more than {limits}\n")
 }
 
 /// The folder's key. Whoever comes first makes it; a link appears whole or not at all.
@@ -195,11 +253,78 @@ mod tests {
             file.set_modified(now() - Duration::from_secs(age_s)).unwrap();
         }
         assert!(cache.take("older").is_some(), "used just now");
-        cache.trim(15, 3).unwrap();
+        cache.trim(ENDING, 15, 3).unwrap();
         assert_eq!(names(&folder).len(), 4, "at the limit nothing goes");
-        cache.trim(14, 3).unwrap();
+        cache.trim(ENDING, 14, 3).unwrap();
         assert_eq!(names(&folder), ["key", "new.code", "older.code"]);
-        cache.trim(15, 1).unwrap();
+        cache.trim(ENDING, 15, 1).unwrap();
         assert_eq!(names(&folder), ["key", "older.code"]);
+    }
+
+    #[test]
+    fn what_is_too_dear_is_known_again_for_the_same_limits_and_for_a_while() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path().join("cache");
+        let cache = Cache::open(&folder).unwrap();
+        assert!(!cache.is_dear("a", "10 s"));
+        cache.put_dear("a", "10 s").unwrap();
+        let again = Cache::open(&folder).unwrap();
+        assert!(again.is_dear("a", "10 s") && !again.is_dear("b", "10 s"));
+        // One for each reason for which it says nothing: each removes it.
+        assert!(!again.is_dear("a", "20 s"), "other limits");
+        assert_eq!(names(&folder), ["key"]);
+        let aged = |age_s| {
+            cache.put_dear("a", "10 s").unwrap();
+            let file = File::options().write(true).open(folder.join("a.dear")).unwrap();
+            file.set_modified(now() - Duration::from_secs(age_s)).unwrap();
+        };
+        aged(DEAR_KEPT_S - 60);
+        assert!(cache.is_dear("a", "10 s"));
+        aged(DEAR_KEPT_S);
+        assert!(!cache.is_dear("a", "10 s"), "too old");
+        assert_eq!(names(&folder), ["key"]);
+    }
+
+    #[test]
+    fn a_note_that_is_not_ours_is_removed() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path().join("cache");
+        let cache = Cache::open(&folder).unwrap();
+        let place = folder.join("a.dear");
+        cache.put_dear("a", "10 s").unwrap();
+        let good = fs::read(&place).unwrap();
+        let mut forged = good.clone();
+        forged[0] ^= 1;
+        let elsewhere = Seal::new([9; SEAL_KEY_BYTES]);
+        let others = [&elsewhere.mac(&good[MAC_BYTES..])[..], &good[MAC_BYTES..]].concat();
+        let longer = [&good[..], &[b' '; 2_000][..]].concat();
+        for bytes in [&forged[..], &others, &longer, &good[..MAC_BYTES], &good[..9], b""] {
+            fs::write(&place, bytes).unwrap();
+            assert!(!cache.is_dear("a", "10 s"), "{bytes:?}");
+            assert!(!place.exists());
+        }
+        // A true note of another component.
+        fs::write(folder.join("b.dear"), &good).unwrap();
+        assert!(!cache.is_dear("b", "10 s"));
+        assert_eq!(names(&folder), ["key"]);
+    }
+
+    #[test]
+    fn so_many_are_noted_as_too_dear_and_no_more() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path().join("cache");
+        let cache = Cache::open(&folder).unwrap();
+        for n in 0..DEAR_FILES_MAX {
+            fs::write(folder.join(format!("n{n}.dear")), b"").unwrap();
+        }
+        let file = File::options().write(true).open(folder.join("n7.dear")).unwrap();
+        file.set_modified(now() - Duration::from_secs(60)).unwrap();
+        cache.trim(DEAR_ENDING, u64::MAX, DEAR_FILES_MAX).unwrap();
+        assert!(folder.join("n7.dear").exists(), "at the limit nothing goes");
+        cache.put("code", b"12").unwrap();
+        cache.put_dear("a", "10 s").unwrap();
+        assert!(!folder.join("n7.dear").exists(), "the oldest went");
+        assert_eq!(names(&folder).len(), DEAR_FILES_MAX + 2, "with the key and the code");
+        assert!(cache.is_dear("a", "10 s") && cache.take("code").is_some());
     }
 }

@@ -69,6 +69,16 @@ pub(super) fn is_large(bytes: usize) -> bool {
     bytes > SandboxLimits::default().component_bytes_max
 }
 
+/// The limits on compiling this many bytes, in words.
+pub(super) fn limits_text(bytes: usize) -> String {
+    in_words(confinement(bytes))
+}
+
+fn in_words(limits: Confinement) -> String {
+    let mib = limits.address_space_bytes >> 20;
+    format!("{} s of processor time or {mib} MiB of memory", limits.cpu_s)
+}
+
 /// What compiling this many bytes may take.
 fn confinement(bytes: usize) -> Confinement {
     let (cpu_s, address_space_bytes) = match is_large(bytes) {
@@ -157,11 +167,7 @@ fn outcome(
     }
     let said = said.trim();
     if is_too_dear(status, said) {
-        let mib = limits.address_space_bytes >> 20;
-        return Err(LoadError::TooDear(format!(
-            "{} s of processor time or {mib} MiB of memory",
-            limits.cpu_s
-        )));
+        return Err(LoadError::TooDear(in_words(limits)));
     }
     match status.code() {
         Some(1) if !said.is_empty() => Err(LoadError::Told(said.to_owned())),

@@ -76,7 +76,7 @@ impl Place {
     fn names(&self, foundry: &Arc<Foundry>, member: Option<&str>, component: &str) {
         let (bytes, digest) = (component.as_bytes(), digest_of(component));
         let job = Job { bytes, digest, path: "a.wasm", member };
-        let told = foundry.visit(Some(0)).compile(&self.sandbox, job).unwrap_err();
+        let told = visit(foundry, Some(0)).compile(&self.sandbox, job).unwrap_err();
         assert_eq!(told, LoadError::Compiling);
     }
 
@@ -103,7 +103,7 @@ impl Place {
         foundry: &Arc<Foundry>,
         patience_ms: Option<u64>,
     ) -> std::result::Result<Component, LoadError> {
-        foundry.visit(patience_ms).compile(&self.sandbox, self.job(DIGEST, false))
+        visit(foundry, patience_ms).compile(&self.sandbox, self.job(DIGEST, false))
     }
 }
 
@@ -111,6 +111,10 @@ fn digest_of(component: &str) -> Digest {
     let mut digest = [0; 32];
     digest[..component.len()].copy_from_slice(component.as_bytes());
     digest
+}
+
+fn visit(foundry: &Arc<Foundry>, ms: Option<u64>) -> Visit {
+    foundry.visit(Patience { host_ms: ms, members_ms: ms }, StopFlag::default())
 }
 
 fn until(mut holds: impl FnMut() -> bool) {
@@ -215,6 +219,78 @@ fn a_component_that_cannot_be_compiled_costs_its_time_once() {
 }
 
 #[test]
+fn a_component_that_takes_too_much_costs_its_time_once_over_restarts() {
+    let place = Place::new();
+    let dear = LoadError::TooDear(helper::limits_text(place.guest.len()));
+    for _ in 0..3 {
+        // Each is a process of its own, with an empty memory.
+        let foundry = place.foundry("kill -XCPU $$");
+        for _ in 0..2 {
+            assert_eq!(place.ask(&foundry, None).unwrap_err(), dear);
+        }
+    }
+    assert_eq!(place.starts(), 1);
+    // What is known of one says nothing of another.
+    let other = visit(&place.foundry("cat made"), None);
+    other.compile(&place.sandbox, place.job([2; 32], false)).unwrap();
+    // A note that is not ours is not believed, and what is found out then is.
+    for entry in fs::read_dir(place.around.path().join("code")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "dear") {
+            fs::write(path, "anything").unwrap();
+        }
+    }
+    place.ask(&place.foundry("cat made"), None).unwrap();
+    assert_eq!(place.starts(), 3);
+}
+
+#[test]
+fn all_of_one_kind_are_waited_for_together_and_the_members_not_at_the_hosts_cost() {
+    let place = Place::new();
+    let time = Arc::new(AtomicU64::new(1_000_000));
+    let shown = time.clone();
+    // Each look at the clock takes a tenth of a second.
+    let now: Now = Arc::new(move || Tick(shown.fetch_add(100, Ordering::Relaxed)));
+    let held = place.foundry("until [ -e go ]; do sleep 0.02; done");
+    let foundry = Arc::new(Foundry { now, ..Arc::into_inner(held).unwrap() });
+    let patience = Patience { host_ms: Some(1_000), members_ms: Some(2_000) };
+    let visit = foundry.visit(patience, StopFlag::default());
+    let asked = |digest: Digest, is_members: bool| {
+        let before = time.load(Ordering::Relaxed);
+        let why = visit.compile(&place.sandbox, place.job(digest, is_members)).unwrap_err();
+        assert_eq!(why, LoadError::Compiling);
+        time.load(Ordering::Relaxed) - before
+    };
+    let (first, second) = (asked([2; 32], true), asked([3; 32], true));
+    assert!((2_000..2_900).contains(&first) && second < 900, "{first} {second}");
+    let (first, second) = (asked([4; 32], false), asked([5; 32], false));
+    assert!((1_000..1_900).contains(&first) && second < 900, "{first} {second}");
+    place.let_go("go");
+    until(|| foundry.edition() == 4);
+}
+
+#[test]
+fn nobody_is_waited_for_and_nothing_is_begun_once_it_is_to_stop() {
+    let place = Place::new();
+    place.pipe("gate");
+    let foundry = place.foundry("read x <gate; cat made");
+    let stop = StopFlag::default();
+    let visit = foundry.visit(Patience::ENDLESS, stop.clone());
+    let waiting = std::thread::scope(|scope| {
+        let waits = scope.spawn(|| visit.compile(&place.sandbox, place.job(DIGEST, false)));
+        until(|| place.starts() == 1);
+        stop.stop();
+        waits.join().unwrap()
+    });
+    assert_eq!(waiting.unwrap_err(), LoadError::Compiling);
+    let other = visit.compile(&place.sandbox, place.job([2; 32], false));
+    assert_eq!(other.unwrap_err(), LoadError::Compiling);
+    place.let_go("gate");
+    until(|| !foundry.is_busy());
+    assert_eq!(place.starts(), 1);
+}
+
+#[test]
 fn what_the_machine_is_to_blame_for_is_tried_again() {
     for script in ["exit 70", "kill -KILL $$"] {
         let place = Place::new();
@@ -232,7 +308,7 @@ fn no_members_component_stands_before_one_of_the_host() {
     place.pipe("gate");
     // The first to be started stands still.
     let foundry = place.foundry("mkdir first 2>/dev/null && read x <gate; cat made");
-    let members = foundry.visit(Some(0)).compile(&place.sandbox, place.job([2; 32], true));
+    let members = visit(&foundry, Some(0)).compile(&place.sandbox, place.job([2; 32], true));
     assert_eq!(members.unwrap_err(), LoadError::Compiling);
     until(|| place.around.path().join("first").exists());
     place.ask(&foundry, None).unwrap();
@@ -328,7 +404,7 @@ fn who_loses_a_place_is_not_waited_for() {
         .filter(|digest| !foundry.book().underway.contains_key(digest))
         .collect();
     let [lost] = digests[..] else { panic!("{} lost a place", digests.len()) };
-    assert_eq!(foundry.wait(&lost, None).unwrap_err(), LoadError::Compiling);
+    assert_eq!(foundry.wait(&lost, None, &StopFlag::default()).unwrap_err(), LoadError::Compiling);
     place.let_all_go();
     until(|| foundry.book().underway.is_empty());
 }

@@ -75,7 +75,7 @@ impl Known {
             parts: parts.collect(),
             content: hexadecimal(&content.finalize()),
             host: hexadecimal(&draft.host_digest()),
-            policies: hexadecimal(&draft.policies().host_digest()),
+            policies: hexadecimal(&draft.host_policy_digest()),
         };
         (made, blobs)
     }

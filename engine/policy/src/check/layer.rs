@@ -138,7 +138,8 @@ impl Builder<'_> {
     fn name_rule(&mut self, name: &Name, meta: &Meta) -> Option<(RuleId, String)> {
         let full = format!("{}.{}", self.prefix, name.node);
         let free = self.claim_full("rule or limit", &full, name.span);
-        if !self.may_be_name("rule", name) || !free {
+        let is_hers = self.is_in_own_space(&full, name);
+        if !self.may_be_name("rule", name) || !free || !is_hers {
             return None;
         }
         if self.program.rules.len().saturating_sub(self.host.rules) >= RULES_MAX {

@@ -21,6 +21,9 @@ pub const MEMBER_RULES_DEFAULT: i64 = 50;
 /// Counter keys of a member whose entry does not say how many.
 pub const MEMBER_KEYS_DEFAULT: i64 = 20_000;
 
+/// What the names of the host's rules begin with.
+const LAYERS: [&str; 4] = ["guarantee", "floor", "defaults", "decide"];
+
 /// The words that `may` can grant (LANGUAGE §8).
 const GRANTS: [&str; 15] = [
     "allow",
@@ -85,8 +88,15 @@ impl Builder<'_> {
 
     /// Files a member.
     pub(super) fn declare_tenant(&mut self, tenant: &ast::Tenant) {
-        if !self.claim_full("tenant", &tenant.name.node, tenant.name.span) {
+        let name = &*tenant.name.node;
+        if !self.claim_full("tenant", name, tenant.name.span) {
             return;
+        }
+        if LAYERS.contains(&name) {
+            let message = format!("`{name}` is a layer, and her rules would look like the host's");
+            let diagnostic =
+                Diagnostic::error(Code::ReservedName, self.file, tenant.name.span, message);
+            self.complain(diagnostic.help(format!("choose another name, such as `{name}-1`")));
         }
         for (there, clause, help) in [
             (

@@ -145,7 +145,24 @@ impl Builder<'_> {
     pub(super) fn claim(&mut self, kind: &'static str, name: &Name) -> Option<Box<str>> {
         let full = self.qualified(&name.node);
         let free = self.claim_full(kind, &full, name.span);
-        (self.may_be_name(kind, name) && free).then_some(full)
+        let is_hers = self.is_in_own_space(&full, name);
+        (self.may_be_name(kind, name) && free && is_hers).then_some(full)
+    }
+
+    /// Complains about a name of a member that would be one of another member's: names may have dots,
+    /// so that `b.x` of `a` and `x` of `a.b` are the same in full, and with them their counters.
+    pub(super) fn is_in_own_space(&mut self, full: &str, name: &Name) -> bool {
+        let Some(member) = &self.member else { return true };
+        let behind = member.len().saturating_add(1);
+        let dots = full.match_indices('.').map(|(at, _)| at).filter(|at| *at >= behind);
+        let mut spaces = dots.filter_map(|end| full.get(..end));
+        let is_tenant = |space: &&str| self.names.places.contains_key(&("tenant", (*space).into()));
+        let Some(other) = spaces.find(is_tenant) else { return true };
+        let message = format!("`{full}` is a name of the member `{other}`");
+        self.complain(Diagnostic::error(Code::DuplicateName, self.file, name.span, message).help(
+            format!("choose a name without a dot, such as `{}`", name.node.replace('.', "-")),
+        ));
+        false
     }
 
     /// Complains about a name that a condition or a clause would read otherwise.

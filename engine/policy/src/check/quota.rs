@@ -29,7 +29,7 @@ pub const MEMBER_TEST_REQUESTS_MAX: u64 = 20_000;
 /// The most requests that all tests of the host may send.
 pub const HOST_TEST_REQUESTS_MAX: u64 = 5_000_000;
 /// The most complaints about one member's files; nothing more of hers is looked at after that.
-pub const MEMBER_COMPLAINTS_MAX: usize = 1_000;
+pub const MEMBER_COMPLAINTS_LOOKED_AT_MAX: usize = 1_000;
 
 /// What filing a thing under its text takes while it is built.
 const FILED_BYTES: usize = 64;
@@ -101,7 +101,7 @@ impl Builder<'_> {
         used.bytes = used.bytes.saturating_add(grown);
         used.complaints = used.complaints.saturating_add(complaints);
         let is_heavy = used.bytes > MEMBER_PROGRAM_BYTES_MAX;
-        used.is_spent |= is_heavy || used.complaints > MEMBER_COMPLAINTS_MAX;
+        used.is_spent |= is_heavy || used.complaints > MEMBER_COMPLAINTS_LOOKED_AT_MAX;
         if is_heavy && !before {
             self.too_much(
                 format!(

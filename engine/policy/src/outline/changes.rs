@@ -50,16 +50,16 @@ impl Outline {
     /// What `newer` says differently: first what is gone, then the rest in the order of `newer`.
     #[must_use]
     pub fn changes(&self, newer: &Self) -> Vec<Change> {
-        let old: HashMap<Key<'_>, &Entry> = self.entries.iter().map(|e| (key(e), e)).collect();
-        let new: BTreeSet<Key<'_>> = newer.entries.iter().map(key).collect();
+        let old: HashMap<Key<'_>, &Entry> = self.entries().map(|e| (key(e), e)).collect();
+        let new: BTreeSet<Key<'_>> = newer.entries().map(key).collect();
         let change =
             |entry: &Entry, how| Change { kind: entry.kind, name: entry.name.clone(), how };
-        let gone = self.entries.iter().filter(|entry| !new.contains(&key(entry)));
+        let gone = self.entries().filter(|entry| !new.contains(&key(entry)));
         let mut all: Vec<Change> =
             gone.map(|entry| change(entry, How::Removed(entry.text()))).collect();
         let moved = moved(self, newer);
         let mut last: HashMap<&str, &str> = HashMap::new();
-        for entry in &newer.entries {
+        for entry in newer.entries() {
             match old.get(&key(entry)) {
                 None => all.push(change(entry, How::Added(entry.text()))),
                 Some(before) => {
@@ -110,12 +110,12 @@ fn clause_changes(before: &[Clause], after: &[Clause]) -> Vec<ClauseChange> {
 /// that kept its order, so that moving one does not say that all others moved.
 fn moved<'e>(old: &Outline, newer: &'e Outline) -> BTreeSet<Key<'e>> {
     let ordered = |entry: &&Entry| entry.order.is_some();
-    let places: HashMap<(Key<'_>, Option<&str>), usize> = (old.entries.iter().filter(ordered))
+    let places: HashMap<(Key<'_>, Option<&str>), usize> = (old.entries().filter(ordered))
         .enumerate()
         .map(|(at, entry)| ((key(entry), entry.order.as_deref()), at))
         .collect();
     let mut groups: HashMap<Option<&str>, Vec<(usize, Key<'e>)>> = HashMap::new();
-    for entry in newer.entries.iter().filter(ordered) {
+    for entry in newer.entries().filter(ordered) {
         let order = entry.order.as_deref();
         if let Some(place) = places.get(&(key(entry), order)) {
             groups.entry(order).or_default().push((*place, key(entry)));

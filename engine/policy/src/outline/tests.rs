@@ -221,7 +221,7 @@ proptest! {
         // No change at all means the same rules in the same order.
         if there.is_empty() {
             let names = |of: &Outline| {
-                of.entries().iter().map(|entry| entry.name.clone()).collect::<Vec<_>>()
+                of.entries().map(|entry| entry.name.clone()).collect::<Vec<_>>()
             };
             prop_assert_eq!(names(&old), names(&new));
         }

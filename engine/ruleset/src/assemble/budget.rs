@@ -15,6 +15,11 @@ pub const MEMBERS_COMPILE_BYTES_MAX: u64 = 2 << 20;
 /// second.
 pub const MEMBERS_TEST_REQUESTS_MAX: u64 = 200_000;
 
+/// The most bytes of members' policy files that one assembly compiles though they have not changed:
+/// because the host's have, or since they are a member's last good ones. 16 MiB, which take about
+/// four seconds. The smallest come first, so that a member with much keeps nobody else waiting.
+pub const MEMBERS_REBUILD_BYTES_MAX: u64 = 16 << 20;
+
 /// How many times as much is done where nothing serves yet: a start waits longer, since what is not
 /// looked at then is not in force.
 pub const START_EFFORTS: u64 = 32;
@@ -24,16 +29,23 @@ pub const START_EFFORTS: u64 = 32;
 pub enum Effort {
     /// A server that serves: [`MEMBERS_COMPILE_BYTES_MAX`] and [`MEMBERS_TEST_REQUESTS_MAX`].
     Reload,
-    /// A server that starts: [`START_EFFORTS`] times as much.
+    /// A server that starts: [`START_EFFORTS`] times as much of what is new to it.
     Start,
     /// All that there is to do: somebody waits for the answer.
     Unbounded,
+}
+
+/// The bytes of a member's policy files.
+pub(crate) fn policy_bytes(sources: &MemberSources) -> u64 {
+    let texts = sources.reached().policies().filter_map(|(_, bytes)| bytes.as_ref().ok());
+    texts.map(|bytes| bytes.len() as u64).sum()
 }
 
 /// What is left of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Left {
     bytes: u64,
+    rebuild_bytes: u64,
     requests: u64,
 }
 
@@ -44,7 +56,13 @@ impl Left {
             Effort::Start => n.saturating_mul(START_EFFORTS),
             Effort::Unbounded => u64::MAX,
         };
-        Self { bytes: times(MEMBERS_COMPILE_BYTES_MAX), requests: times(MEMBERS_TEST_REQUESTS_MAX) }
+        let rebuild_bytes = match effort {
+            Effort::Reload | Effort::Start => MEMBERS_REBUILD_BYTES_MAX,
+            Effort::Unbounded => u64::MAX,
+        };
+        let (bytes, requests) =
+            (times(MEMBERS_COMPILE_BYTES_MAX), times(MEMBERS_TEST_REQUESTS_MAX));
+        Self { bytes, rebuild_bytes, requests }
     }
 
     /// Takes the bytes of a member's policy files, where any are left. The last one may take more
@@ -52,10 +70,15 @@ impl Left {
     pub(crate) fn compile(&mut self, sources: &MemberSources) -> bool {
         let there = self.bytes > 0 && self.requests > 0;
         if there {
-            let texts = sources.reached().policies().filter_map(|(_, bytes)| bytes.as_ref().ok());
-            let bytes = texts.map(|bytes| bytes.len() as u64).sum();
-            self.bytes = self.bytes.saturating_sub(bytes);
+            self.bytes = self.bytes.saturating_sub(policy_bytes(sources));
         }
+        there
+    }
+
+    /// The same for files that have not changed.
+    pub(crate) fn rebuild(&mut self, sources: &MemberSources) -> bool {
+        let there = self.rebuild_bytes > 0;
+        self.rebuild_bytes = self.rebuild_bytes.saturating_sub(policy_bytes(sources));
         there
     }
 

@@ -50,6 +50,8 @@ pub(crate) struct Loading<'l> {
     pub(crate) made: &'l mut Components,
     /// Whose it is; the host's is nobody's.
     pub(crate) member: Option<&'l str>,
+    /// Whether it is still wanted.
+    pub(crate) go_on: &'l dyn Fn() -> bool,
 }
 
 impl Loading<'_> {
@@ -118,7 +120,8 @@ impl Loading<'_> {
                 return None;
             }
         };
-        if let Err(why) = rehearse(&component, (self.member, &bytes), &signature, limits) {
+        let asked = rehearse((&component, self.member, &bytes), (&signature, limits), self.go_on);
+        if let Err(why) = asked {
             self.complain(Code::ComponentCase, item, format!("`{}`: {why}", item.module));
             return None;
         }

@@ -1,5 +1,6 @@
 //! One member's part: compiled against the host's policy, loaded and tested by itself.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use seawall_policy::check::{HostPolicy, Page};
@@ -19,7 +20,7 @@ use crate::ruleset::RuleSet;
 use crate::sources::MemberSources;
 
 /// The most complaints about one member's files that are kept.
-pub const MEMBER_COMPLAINTS_MAX: usize = 100;
+pub const MEMBER_COMPLAINTS_KEPT_MAX: usize = 100;
 
 /// What a part was made of: equal digests make an equal part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub(crate) struct Made {
 pub struct Member {
     pub(crate) made: Made,
     pub(crate) sources: MemberSources,
+    /// Its policy files alone.
+    pub(crate) policies: MemberSources,
     pub(crate) part: Part,
     /// Her files alone.
     pub(crate) files: Files,
@@ -78,10 +81,27 @@ pub(crate) struct Wrong {
     pub(crate) diagnostics: Vec<report::Diagnostic>,
 }
 
+/// The entries of members that have a file, each with its place, by name; of two of one name the
+/// first counts.
+pub(crate) type Entries<'e> = HashMap<&'e str, (&'e Page, (FileId, Span))>;
+
+pub(crate) fn entries(pages: &[Page]) -> Entries<'_> {
+    let mut entries = HashMap::new();
+    for page in pages {
+        if let Item::Tenant(tenant) = &page.item
+            && let Some(file) = &tenant.file
+        {
+            entries.entry(&*tenant.name.node).or_insert((page, (page.file, file.span)));
+        }
+    }
+    entries
+}
+
 /// What members' parts are made with.
 pub(crate) struct Bench<'b> {
     pub(crate) workshop: &'b Workshop,
     pub(crate) host: &'b HostRead,
+    pub(crate) entries: Entries<'b>,
     pub(crate) served: &'b Served<'b>,
     pub(crate) previous: Option<&'b RuleSet>,
     pub(crate) purpose: super::Purpose,
@@ -90,6 +110,7 @@ pub(crate) struct Bench<'b> {
     /// The same of all of the host's files.
     pub(crate) whole_host: [u8; 32],
     pub(crate) made: Components,
+    pub(crate) go_on: &'b dyn Fn() -> bool,
 }
 
 impl Bench<'_> {
@@ -112,7 +133,8 @@ impl Bench<'_> {
         let given = self.workshop.given(&files, self.purpose);
         let (policy, checked) = policy.check_member(&pages, given, self.host.files.count());
         diagnostics.extend(checked.diagnostics);
-        diagnostics.extend(self.served.complaints(&pages, self.entry(sources.name())));
+        let told = self.entries.get(sources.name()).map(|(page, _)| *page);
+        diagnostics.extend(self.served.complaints(&pages, told));
         let before = before(self.previous, sources.name());
         let loaded = checked.part.as_ref().map(|part| {
             let mut loading = Loading {
@@ -123,18 +145,20 @@ impl Bench<'_> {
                 before,
                 made: &mut self.made,
                 member: Some(sources.name()),
+                go_on: self.go_on,
             };
             loading.load(part.own(), self.workshop)
         });
         tidy(&mut diagnostics);
         let failed = diagnostics.iter().any(Diagnostic::is_error);
-        let remarks = report::located(&diagnostics, &files, MEMBER_COMPLAINTS_MAX);
+        let remarks = report::located(&diagnostics, &files, MEMBER_COMPLAINTS_KEPT_MAX);
         let (Some(part), Some(loaded), false) = (checked.part, loaded, failed) else {
             return (policy, Err(remarks));
         };
         let member = Member {
-            made: Made { host: self.host_digest, hers: sources.digest() },
+            made: self.made_of(sources),
             sources: sources.clone(),
+            policies: sources.policies(),
             part,
             files: own_files,
             outline,
@@ -144,11 +168,15 @@ impl Bench<'_> {
         (policy, Ok(member))
     }
 
+    /// What a part of these files would be made of.
+    pub(crate) fn made_of(&self, sources: &MemberSources) -> Made {
+        Made { host: self.host_digest, hers: sources.digest() }
+    }
+
     /// What was wrong with her files at the last time, where they are the very same. What may come
     /// out otherwise by itself is not known: a component that is being compiled.
-    pub(crate) fn same_wrong(&self, sources: &MemberSources) -> Option<Arc<Wrong>> {
-        let wrong = self.previous?.wrong(sources.name())?;
-        let made = Made { host: self.host_digest, hers: sources.digest() };
+    pub(crate) fn same_wrong(&self, name: &str, made: Made) -> Option<Arc<Wrong>> {
+        let wrong = self.previous?.wrong(name)?;
         (wrong.made == made && wrong.host == self.whole_host).then(|| Arc::clone(wrong))
     }
 
@@ -159,31 +187,25 @@ impl Bench<'_> {
         diagnostics: &[report::Diagnostic],
     ) -> Option<Arc<Wrong>> {
         let lasts = diagnostics.iter().all(|d| d.code != Code::Component.as_str());
-        let made = Made { host: self.host_digest, hers: sources.digest() };
+        let made = self.made_of(sources);
         let diagnostics = diagnostics.to_vec();
         lasts.then(|| Arc::new(Wrong { made, host: self.whole_host, diagnostics }))
     }
 
     /// Where the host names her.
-    fn entry(&self, name: &str) -> Option<&Page> {
-        let is_hers = |page: &&Page| match &page.item {
-            Item::Tenant(tenant) => *tenant.name.node == *name,
-            _ => false,
-        };
-        self.host.pages.iter().find(is_hers)
+    pub(crate) fn entry(&self, name: &str) -> Option<(FileId, Span)> {
+        self.entries.get(name).map(|(_, entry)| *entry)
     }
 
-    /// Her part in the ruleset before, where it was made of the very same.
-    pub(crate) fn same(&self, sources: &MemberSources) -> Option<Arc<Member>> {
-        let made = Made { host: self.host_digest, hers: sources.digest() };
-        let member = self.previous?.member(sources.name())?;
-        (member.made == made).then(|| Arc::clone(member))
+    /// Her part that is in force, or that was when the host's files changed last.
+    pub(crate) fn former(&self, name: &str) -> Option<&Arc<Member>> {
+        self.previous?.former(name)
     }
 }
 
 /// Her lists in the ruleset before.
 fn before<'p>(previous: Option<&'p RuleSet>, name: &str) -> ListsBefore<'p> {
-    let member = previous.and_then(|previous| previous.member(name));
+    let member = previous.and_then(|previous| previous.former(name));
     member.map_or(ListsBefore::default(), |member| ListsBefore {
         declared: &member.part.own().lists,
         loaded: &member.loaded.lists,

@@ -9,14 +9,13 @@ use std::sync::Arc;
 
 use seawall_model::HostPattern;
 use seawall_policy::case::Case;
-use seawall_policy::check::{HostPolicy, Page};
+use seawall_policy::check::HostPolicy;
 use seawall_policy::code::Code;
 use seawall_policy::diagnostic::{Diagnostic, FileId};
 use seawall_policy::span::Span;
-use seawall_policy::syntax::ast::Item;
 
-use super::budget::Left;
-use super::member::{Bench, Member, Wrong};
+use super::budget::{Left, policy_bytes};
+use super::member::{Bench, Made as Of, Member, Wrong};
 use super::{Assembly, Terms};
 use crate::budget::Whose;
 use crate::cases::{Rehearsed, TestOutcome};
@@ -45,22 +44,38 @@ pub struct MemberState {
     pub diagnostics: Vec<report::Diagnostic>,
 }
 
-/// Where the host names a member: the path in her entry.
-pub(crate) fn entry(pages: &[Page], name: &str) -> Option<(FileId, Span)> {
-    pages.iter().find_map(|page| match &page.item {
-        Item::Tenant(tenant) if *tenant.name.node == *name => {
-            Some((page.file, tenant.file.as_ref()?.span))
-        }
-        _ => None,
-    })
-}
-
 /// What came of one member's files.
 enum Made {
     Part(Arc<Member>),
     Wrong(Vec<report::Diagnostic>),
     /// There was too much to do at once.
     Postponed,
+}
+
+/// Members whose turn has yet to come.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    pub(crate) names: Vec<Box<str>>,
+    /// Parts that were in force and have yet to be compiled against the host's new files.
+    pub(crate) former: BTreeMap<Box<str>, Arc<Member>>,
+}
+
+impl Waiting {
+    fn add(&mut self, name: &str, former: Option<Arc<Member>>) {
+        if !self.names.iter().any(|waits| **waits == *name) {
+            self.names.push(name.into());
+        }
+        self.former.extend(former.map(|former| (Box::from(name), former)));
+    }
+}
+
+/// One member whose turn comes.
+struct Turn<'s> {
+    /// Of her entry among all.
+    place: usize,
+    member: &'s MemberSources,
+    entry: (FileId, Span),
+    of: Of,
 }
 
 /// Members on their way into a ruleset.
@@ -75,7 +90,7 @@ pub(super) struct Joining<'b> {
     states: Vec<MemberState>,
     remarks: Vec<report::Diagnostic>,
     tests: Vec<TestOutcome>,
-    postponed: Vec<Box<str>>,
+    waiting: Waiting,
     wrong: BTreeMap<Box<str>, Arc<Wrong>>,
     room: Room,
 }
@@ -85,6 +100,17 @@ pub(super) struct Joining<'b> {
 struct Room {
     counter_bytes: usize,
     hosts: HashSet<HostPattern>,
+}
+
+impl Room {
+    /// Those that wait, whose counters go on where there is room for them beside the others.
+    fn beside(mut self, mut waiting: Waiting) -> Waiting {
+        waiting.former.retain(|_, member| {
+            self.counter_bytes = self.counter_bytes.saturating_add(member.counter_bytes());
+            self.counter_bytes <= SCHEMA.counters.most
+        });
+        waiting
+    }
 }
 
 impl<'b> Joining<'b> {
@@ -99,33 +125,54 @@ impl<'b> Joining<'b> {
             states: Vec::new(),
             remarks: Vec::new(),
             tests: Vec::new(),
-            postponed: Vec::new(),
+            waiting: Waiting::default(),
             wrong: BTreeMap::new(),
             room: Room { counter_bytes, hosts: HashSet::new() },
         }
     }
 
-    /// Looks at all members, those first whose turn did not come last time, and takes in what is
-    /// right in the order of their entries.
+    /// Looks at all members in turn, and takes in what is right in the order of their entries.
     pub(super) fn all(&mut self, mut policy: HostPolicy, sources: &Sources) {
-        let waiting = self.terms.previous.map_or(&[][..], RuleSet::postponed);
-        let waits = |member: &MemberSources| waiting.iter().any(|name| **name == *member.name());
-        let mut turns: Vec<(usize, &MemberSources)> =
-            sources.members().iter().enumerate().collect();
-        turns.sort_by_key(|(_, member)| !waits(member));
+        let turns = self.turns(sources);
         let mut all = Vec::with_capacity(turns.len());
-        for (place, member) in turns {
-            // An entry without a file is the host's to mend, and is complained about there.
-            let entry = entry(&self.bench.host.pages, member.name());
-            let Some(entry) = entry.filter(|_| member.file().is_ok()) else { continue };
-            let (same, made) = self.made(policy, member, entry);
+        for turn in turns {
+            if !(self.terms.go_on)() {
+                return;
+            }
+            let (same, made) = self.made(policy, &turn);
             policy = same;
-            all.push((place, member, entry, made));
+            all.push((turn, made));
         }
-        all.sort_by_key(|(place, ..)| *place);
-        for (_, member, entry, made) in all {
+        all.sort_by_key(|(turn, _)| turn.place);
+        for (Turn { member, entry, .. }, made) in all {
+            if !(self.terms.go_on)() {
+                return;
+            }
             policy = self.take_in(policy, member, entry, made);
         }
+    }
+
+    /// The members that have a file: those first whose turn did not come last time, and of those
+    /// that have to be compiled though they have not changed the smallest first.
+    fn turns<'s>(&self, sources: &'s Sources) -> Vec<Turn<'s>> {
+        let all = sources.members().iter().enumerate();
+        // An entry without a file is the host's to mend, and is complained about there.
+        let mut turns: Vec<Turn<'_>> = all
+            .filter_map(|(place, member)| {
+                let entry = self.bench.entry(member.name())?;
+                member.file().ok()?;
+                Some(Turn { place, member, entry, of: self.bench.made_of(member) })
+            })
+            .collect();
+        let waiting = self.terms.previous.map_or(&[][..], RuleSet::postponed);
+        let waiting: HashSet<&str> = waiting.iter().map(|name| &**name).collect();
+        turns.sort_by_cached_key(|turn| {
+            let former = self.bench.former(turn.member.name());
+            let unchanged = former.is_some_and(|former| former.digest() == turn.of.hers);
+            let bytes = if unchanged { policy_bytes(turn.member) } else { 0 };
+            (!waiting.contains(turn.member.name()), bytes)
+        });
+        turns
     }
 
     fn take_in(
@@ -142,7 +189,7 @@ impl<'b> Joining<'b> {
             },
             Made::Wrong(wrong) => wrong,
             Made::Postponed => {
-                self.postponed.push(sources.name().into());
+                self.waiting.add(sources.name(), None);
                 let why = "it is looked at as soon as those before it are";
                 vec![self.at_entry(Code::MemberQuota, entry, why)]
             }
@@ -153,16 +200,15 @@ impl<'b> Joining<'b> {
     }
 
     /// A member's part of the files that are there now.
-    fn made(
-        &mut self,
-        policy: HostPolicy,
-        sources: &MemberSources,
-        entry: (FileId, Span),
-    ) -> (HostPolicy, Made) {
-        if let Some(same) = self.bench.same(sources) {
-            return (policy, Made::Part(same));
+    fn made(&mut self, policy: HostPolicy, turn: &Turn<'_>) -> (HostPolicy, Made) {
+        let &Turn { member: sources, entry, of, .. } = turn;
+        let before = self.bench.former(sources.name());
+        if let Some(same) = before.filter(|before| before.made == of) {
+            return (policy, Made::Part(Arc::clone(same)));
         }
-        if let Some(same) = self.bench.same_wrong(sources) {
+        // Where only the host's files have changed, hers have to be compiled all the same.
+        let hers = before.is_none_or(|before| before.digest() != of.hers);
+        if let Some(same) = self.bench.same_wrong(sources.name(), of) {
             let diagnostics = same.diagnostics.clone();
             self.wrong.insert(sources.name().into(), same);
             return (policy, Made::Wrong(diagnostics));
@@ -171,10 +217,8 @@ impl<'b> Joining<'b> {
             let why = "her files keep changing while they are read";
             return (policy, Made::Wrong(vec![self.at_entry(Code::SourceMissing, entry, why)]));
         }
-        // Where only the host's files have changed, hers have to be compiled in any case.
-        let before = self.terms.previous.and_then(|rules| rules.member(sources.name()));
-        let hers = before.is_none_or(|before| before.digest() != sources.digest());
-        if hers && !self.left.compile(sources) {
+        let may = if hers { self.left.compile(sources) } else { self.left.rebuild(sources) };
+        if !may {
             return (policy, Made::Postponed);
         }
         let (policy, compiled) = self.compiled(policy, sources, entry);
@@ -231,7 +275,6 @@ impl<'b> Joining<'b> {
 
     /// Takes a part in, where there is room beside those before it.
     fn admit(&mut self, part: Arc<Member>) -> Result<(), Vec<report::Diagnostic>> {
-        let entry = entry(&self.bench.host.pages, part.name()).unwrap_or_default();
         let bytes = self.room.counter_bytes.saturating_add(part.counter_bytes());
         let most = SCHEMA.counters.most;
         if bytes > most {
@@ -239,12 +282,12 @@ impl<'b> Joining<'b> {
                 "the counters of the host and of the members before her leave no room for hers: \
                  {bytes} of {most} bytes"
             );
-            return Err(vec![self.at_entry(Code::Memory, entry, &why)]);
+            return Err(vec![self.at_entry(Code::Memory, self.entry(&part), &why)]);
         }
         let hosts = || part.part.own().sites.iter().flat_map(|site| &site.hosts);
         if let Some(twice) = hosts().find(|host| self.room.hosts.contains(*host)) {
             let why = format!("`{twice}` has a `site` block of another member already");
-            return Err(vec![self.at_entry(Code::DuplicateName, entry, &why)]);
+            return Err(vec![self.at_entry(Code::DuplicateName, self.entry(&part), &why)]);
         }
         self.room.hosts.extend(hosts().cloned());
         self.room.counter_bytes = bytes;
@@ -252,7 +295,9 @@ impl<'b> Joining<'b> {
         Ok(())
     }
 
-    /// Her last good part, where there is one that fits the host's policy.
+    /// Her last good part, where there is one that fits the host's policy. Where there is too much
+    /// to do at once, her hosts have the host's layers alone until her turn comes: to wait for all
+    /// would keep the host's edit out of force.
     fn instead(
         &mut self,
         policy: HostPolicy,
@@ -260,7 +305,7 @@ impl<'b> Joining<'b> {
         entry: (FileId, Span),
     ) -> (HostPolicy, MemberPart) {
         let name = sources.name();
-        let running = self.terms.previous.and_then(|rules| rules.member(name)).cloned();
+        let running = self.bench.former(name).cloned();
         let good = match &running {
             Some(member) => Some(member.sources.clone()),
             None => (self.terms.good)(name),
@@ -268,16 +313,24 @@ impl<'b> Joining<'b> {
         let Some(good) = good.filter(|good| good.file() == sources.file()) else {
             return (policy, MemberPart::Absent);
         };
-        let fits = running.filter(|member| member.made.host == self.bench.host_digest);
-        let (policy, part) = match fits {
-            Some(member) => (policy, Some(member)),
-            None => {
+        let host = self.bench.host_digest;
+        let (policy, part) = match running {
+            Some(member) if member.made.host == host => (policy, Some(member)),
+            former if !self.left.rebuild(&good) => {
+                self.waiting.add(name, former);
+                return (policy, MemberPart::Absent);
+            }
+            _ => {
                 let (policy, compiled) = self.compiled(policy, &good, entry);
                 (policy, compiled.ok().map(Arc::new))
             }
         };
         let kept = part.is_some_and(|part| self.admit(part).is_ok());
         (policy, if kept { MemberPart::Kept } else { MemberPart::Absent })
+    }
+
+    fn entry(&self, part: &Member) -> (FileId, Span) {
+        self.bench.entry(part.name()).unwrap_or_default()
     }
 
     /// A complaint at her entry.
@@ -288,9 +341,10 @@ impl<'b> Joining<'b> {
 
     /// Puts the parts behind the host's.
     pub(super) fn finish(self, mut tests: Vec<TestOutcome>) -> Assembly {
-        let Self { terms, rules, parts, states, remarks, tests: hers, postponed, wrong, .. } = self;
+        let Self { terms, rules, parts, states, remarks, tests: hers, waiting, wrong, .. } = self;
+        let (postponed, waiting) = (waiting.names.len(), self.room.beside(waiting));
         let mut states = states;
-        let rules = rules.map(|mut rules| {
+        let rules = rules.filter(|_| (terms.go_on)()).map(|mut rules| {
             for part in parts {
                 if let Err(why) = rules.join(&part) {
                     states.push(MemberState {
@@ -300,12 +354,11 @@ impl<'b> Joining<'b> {
                     });
                 }
             }
-            rules.joined(postponed.clone(), wrong);
+            rules.joined(waiting, wrong);
             rules.go_on_from(terms.previous);
             rules
         });
         tests.extend(hers);
-        let postponed = postponed.len();
         Assembly { rules, diagnostics: remarks, members: states, tests, postponed }
     }
 }

@@ -29,11 +29,14 @@ use seawall_policy::syntax::ast::Item;
 use seawall_state::CounterSpec;
 use seawall_wasm::Sandbox;
 
-pub use budget::{Effort, MEMBERS_COMPILE_BYTES_MAX, MEMBERS_TEST_REQUESTS_MAX, START_EFFORTS};
+pub use budget::{
+    Effort, MEMBERS_COMPILE_BYTES_MAX, MEMBERS_REBUILD_BYTES_MAX, MEMBERS_TEST_REQUESTS_MAX,
+    START_EFFORTS,
+};
 pub(crate) use loading::{ListsBefore, Loaded, Loading};
-pub(crate) use member::Wrong;
-pub use member::{MEMBER_COMPLAINTS_MAX, Member};
-pub(crate) use members::entry;
+pub use member::{MEMBER_COMPLAINTS_KEPT_MAX, Member};
+pub(crate) use member::{Wrong, entries};
+pub(crate) use members::Waiting;
 pub use members::{MemberPart, MemberState};
 pub use reading::INCLUDE_DEPTH_MAX;
 pub(crate) use reading::Reading;
@@ -98,7 +101,8 @@ pub struct Terms<'t> {
     pub good: &'t dyn Fn(&str) -> Option<MemberSources>,
     /// How much is done for members at once.
     pub effort: Effort,
-    /// Whether the ruleset is still wanted; asked between requests of tests.
+    /// Whether the ruleset is still wanted; asked between members, requests of tests and cases of
+    /// components. Where it is not, there is none.
     pub go_on: &'t dyn Fn() -> bool,
 }
 
@@ -128,7 +132,8 @@ pub struct Assembly {
     pub members: Vec<MemberState>,
     /// How the tests ended: the host's, and those of each member's files that are new.
     pub tests: Vec<TestOutcome>,
-    /// Members whose files have yet to be looked at: there was too much to do at once.
+    /// Members whose files have yet to be looked at, or whose last good part has: there was too
+    /// much to do at once.
     pub postponed: usize,
 }
 
@@ -192,6 +197,7 @@ impl Workshop {
         let host = HostRead { files, pages };
         let mut bench = member::Bench {
             workshop: self,
+            entries: member::entries(&host.pages),
             host: &host,
             served: &served,
             previous: terms.previous,
@@ -199,6 +205,7 @@ impl Workshop {
             host_digest: self.host_digest(sources, purpose),
             whole_host: sources.host_digest(),
             made: HashMap::new(),
+            go_on: terms.go_on,
         };
         let mut files = host.files.clone();
         let said = (&mut files, &mut diagnostics);
@@ -211,7 +218,8 @@ impl Workshop {
         let mut joining = members::Joining::new(bench, terms, rules);
         joining.all(policy, sources);
         let mut assembly = joining.finish(tests);
-        assembly.rules = assembly.rules.filter(|_| !failed);
+        // What was left out since nobody wants it any more is in none that anybody may use.
+        assembly.rules = assembly.rules.filter(|_| !failed && (terms.go_on)());
         assembly.diagnostics.splice(0..0, located);
         assembly
     }
@@ -234,6 +242,7 @@ impl Workshop {
             before,
             made: &mut bench.made,
             member: None,
+            go_on: bench.go_on,
         };
         let loaded = loading.load(program, self);
         let plan = Plan::new(program).map_err(|why| diagnostics.extend(too_large(program, &why)));
@@ -244,7 +253,7 @@ impl Workshop {
             program: program.clone(),
             plan,
             files: host.files.clone(),
-            sources: sources.policies(),
+            sources: sources.host_policies(),
             outline: Outline::of(&host.pages, &host.files),
             loaded,
             sandbox: self.sandbox.clone(),
@@ -260,7 +269,7 @@ impl Workshop {
     /// Names what decides how a member's files are compiled, beside herself.
     fn host_digest(&self, sources: &Sources, purpose: Purpose) -> [u8; 32] {
         let mut digest = sha2::Sha256::default();
-        sha2::Digest::update(&mut digest, sources.policies().host_digest());
+        sha2::Digest::update(&mut digest, sources.host_policy_digest());
         sha2::Digest::update(&mut digest, self.settings.today.to_le_bytes());
         sha2::Digest::update(&mut digest, [u8::from(purpose == Purpose::Run)]);
         sha2::Digest::finalize(digest).into()
@@ -281,8 +290,9 @@ impl Workshop {
         let mut specs: Vec<CounterSpec> =
             checked.policy.program().counters.iter().map(spec).collect();
         let mut policy = checked.policy;
+        let entries = member::entries(&host.pages);
         for member in sources.members() {
-            let Some(entry) = entry(&host.pages, member.name()) else { continue };
+            let Some((_, entry)) = entries.get(member.name()).copied() else { continue };
             let Ok(path) = member.file() else { continue };
             let (reached, files) = (member.reached(), host.files.clone());
             let reading = Reading::member(reached, files, (member.name(), path), entry);
@@ -298,10 +308,12 @@ impl Workshop {
 
 /// Complains about `tenant` entries whose file cannot be a member's.
 fn wrong_entries(sources: &Sources, pages: &[Page]) -> Vec<Diagnostic> {
+    let members: HashMap<&str, &MemberSources> =
+        sources.members().iter().map(|member| (member.name(), member)).collect();
     let wrong = |page: &Page| {
         let Item::Tenant(tenant) = &page.item else { return None };
         let file = tenant.file.as_ref()?;
-        let why = sources.member(&tenant.name.node)?.file().err()?;
+        let why = members.get(&*tenant.name.node)?.file().err()?;
         Some(reading::source_error(page.file, file.span, &file.node, why))
     };
     pages.iter().filter_map(wrong).collect()

@@ -1,6 +1,6 @@
 //! The reading itself: the host's files first, then each member's for herself.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::error::ReadError;
@@ -64,6 +64,8 @@ struct Walk<'w> {
     budget: Budget,
     reached: Reached,
     tenants: Vec<Tenant>,
+    /// Their names.
+    named: HashSet<Box<str>>,
     /// Policy files that were come by already.
     followed: BTreeSet<String>,
     /// Folders whose entries are counted already.
@@ -189,6 +191,7 @@ impl<'w> Walk<'w> {
             budget,
             reached: Reached::default(),
             tenants: Vec::new(),
+            named: HashSet::new(),
             followed: BTreeSet::new(),
             listed: BTreeSet::new(),
             matches: HashMap::new(),
@@ -258,7 +261,7 @@ impl<'w> Walk<'w> {
 
     /// Notes an entry of a member; in a member's own file it is none.
     fn tenant(&mut self, file: &str, name: &str, grants: &Arc<[Box<str>]>, path: &str) {
-        if self.member.is_none() && !self.tenants.iter().any(|tenant| *tenant.name == *name) {
+        if self.member.is_none() && self.named.insert(name.into()) {
             let file = resolve(file, path).ok_or(ReadError::Outside);
             self.tenants.push(Tenant { name: name.into(), grants: Arc::clone(grants), file });
         }

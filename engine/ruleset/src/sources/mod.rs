@@ -191,27 +191,31 @@ impl Sources {
         self.members.iter().find(|member| *member.name == *name)
     }
 
-    /// Puts other files, such as her last good ones, in the place of a member's; says whether she
-    /// has an entry here.
+    /// Puts other files, such as those of an earlier generation, in the place of a member's; says
+    /// whether she has an entry here.
     pub fn replace_member(&mut self, other: MemberSources) -> bool {
         let place = self.members.iter_mut().find(|member| member.name == other.name);
         place.map(|place| *place = other).is_some()
     }
 
-    /// Leaves a member's files out.
-    pub fn without_member(&mut self, name: &str) {
-        self.set(name, State::Absent);
+    /// Puts other files, such as last good ones, in the place of those members' for whom `find`
+    /// finds any.
+    pub(crate) fn fill_members<'f>(
+        &mut self,
+        mut find: impl FnMut(&str) -> Option<&'f MemberSources>,
+    ) {
+        for place in &mut self.members {
+            if let Some(found) = find(&place.name) {
+                *place = found.clone();
+            }
+        }
     }
 
     /// Notes that a member's files keep changing while they are read.
     pub fn unsettle(&mut self, name: &str) {
-        self.set(name, State::Unsettled);
-    }
-
-    fn set(&mut self, name: &str, state: State) {
         if let Some(member) = self.members.iter_mut().find(|member| *member.name == *name) {
             member.reached = Arc::default();
-            member.state = state;
+            member.state = State::Unsettled;
         }
     }
 
@@ -270,11 +274,21 @@ impl Sources {
         self.all().any(|reached| reached.is_policy(path))
     }
 
-    /// The policy files alone: lists and components are held elsewhere.
-    #[must_use]
-    pub fn policies(&self) -> Self {
-        let members = self.members.iter().map(MemberSources::policies).collect();
+    /// The host's policy files alone, and the members without their files.
+    pub(crate) fn host_policies(&self) -> Self {
+        let without = |member: &MemberSources| MemberSources {
+            reached: Arc::default(),
+            state: State::Absent,
+            ..member.clone()
+        };
+        let members = self.members.iter().map(without).collect();
         Self { root: self.root.clone(), host: Arc::new(self.host.only_policies()), members }
+    }
+
+    /// A digest of the host's policy files.
+    #[must_use]
+    pub fn host_policy_digest(&self) -> [u8; 32] {
+        self.host.only_policies().digest()
     }
 
     fn all(&self) -> impl Iterator<Item = &Reached> {

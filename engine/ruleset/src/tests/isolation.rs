@@ -214,7 +214,7 @@ fn verdicts(rules: &RuleSet) -> Vec<String> {
 /// What a ruleset says, hers left out.
 fn says(rules: &RuleSet) -> Vec<String> {
     let hers = |name: &str| name == "mallory" || name.starts_with("mallory.");
-    let entries = rules.outline().entries().iter();
+    let entries = rules.outline().entries();
     let entries = entries.filter(|entry| entry.kind == "tenant" || !hers(&entry.name));
     let mut all: Vec<String> = entries
         // A test says whose it is by its file alone, which its outcome tells.

@@ -1,7 +1,10 @@
 //! What members' mistakes do to the host and to one another: nothing.
 
 use super::*;
-use crate::{MEMBERS_COMPILE_BYTES_MAX, MEMBERS_TEST_REQUESTS_MAX, MemberPart, Terms};
+use crate::{
+    MEMBERS_COMPILE_BYTES_MAX, MEMBERS_REBUILD_BYTES_MAX, MEMBERS_TEST_REQUESTS_MAX, MemberPart,
+    Terms,
+};
 
 const HOST: &str = r#"policy 1
 include "floor.wall"
@@ -210,4 +213,168 @@ fn who_has_too_many_requests_before_her_has_her_turn_next() {
         let all = reloaded(&crowd(members, "new", 0, requests), Some(&first));
         assert_eq!(all.postponed, waits, "{members} members");
     }
+}
+
+#[test]
+fn redteam_names_with_dots_are_nobody_elses() {
+    let root = "policy 1\n\
+        tenant a { hosts { \"a.example\" } may { block, limit, list, track } file \"a/a.wall\" }\n\
+        tenant a.b { hosts { \"b.example\" } may { block, limit, list, track } file \"b/b.wall\" }\n";
+    let of =
+        |host: &str, inside: &str| format!("policy 1\nsite \"{host}.example\" {{ {inside} }}\n");
+    let hers = |name: &str| {
+        [
+            format!("rule {name} {{ when path == \"/x\" then block }}"),
+            format!("limit {name} {{ where path == \"/x\" per client to 5/1m then block 429 }}"),
+            format!("track {name} {{ count requests over 1m per client keys 100 }}"),
+            format!("list {name}: string = {{ \"x\" }}"),
+            format!("let {name} = \"x\""),
+        ]
+    };
+    let made = |a: &str, b: &str| {
+        let store = MemoryStore::default().with("root.wall", root);
+        let store = store.with("a/a.wall", of("a", a)).with("b/b.wall", of("b", b));
+        reloaded(&store, None)
+    };
+    for ([a, plain], b) in
+        hers("b.x").into_iter().zip(hers("c.x")).map(<[_; 2]>::from).zip(hers("x"))
+    {
+        let all = made(&a, &b);
+        assert_eq!(wrong(&all), [("a", MemberPart::Absent)], "{a}: {:?}", all.everything());
+        let said = &all.members[0].diagnostics[0];
+        assert_eq!((said.code, &*said.file, said.line), ("N010", "a/a.wall", 2), "{said:?}");
+        assert!(said.message.contains("`a.b.x` is a name of the member `a.b`"), "{}", said.message);
+        assert!(said.help.iter().any(|help| help.contains("`b-x`")), "{:?}", said.help);
+        let all = made(&plain, &b);
+        assert!(wrong(&all).is_empty(), "a dot alone is no mistake: {:?}", all.everything());
+    }
+    for layer in ["floor", "guarantee", "defaults", "decide"] {
+        let root = root.replace("tenant a.b", &format!("tenant {layer}"));
+        let all = assemble_all(
+            &MemoryStore::default().with("root.wall", root).with("a/a.wall", "policy 1\n"),
+            Purpose::Check,
+            None,
+        );
+        assert!(all.everything().iter().any(|said| said.code == "N011"), "{layer}");
+    }
+}
+
+#[test]
+fn an_assembly_that_nobody_wants_any_more_ends_at_its_next_step_and_gives_no_rules() {
+    let members = 850;
+    let first = assemble_all(&crowd(members, "old", 0, 3), Purpose::Run, None).rules.unwrap();
+    let sources = Sources::gather("root.wall", &crowd(members, "new", 0, 3));
+    let asked = std::cell::Cell::new(0_u64);
+    let after = |most: u64| {
+        asked.set(0);
+        let go_on = || {
+            asked.set(asked.get() + 1);
+            asked.get() <= most
+        };
+        let terms = Terms { go_on: &go_on, ..Terms::new(Some(&first), Effort::Reload) };
+        workshop().assemble_within(&sources, Purpose::Run, terms).rules
+    };
+    let whole = after(u64::MAX);
+    assert!(whole.is_some_and(|rules| by(&rules, "m849.example", "/new").contains("new")));
+    let all = asked.get();
+    assert!(all > 850 * 4, "{all}: for each member and each request of hers");
+    for most in [0, 1, 7, all / 2, all - 2, all - 1] {
+        assert!(after(most).is_none(), "{most} of {all}");
+        assert!(asked.get() <= most + 4, "{} of {most}", asked.get());
+    }
+    assert!(after(all).is_some());
+}
+
+/// Members whose files have so many bytes, with a limit each; the host's floor answers `status`.
+fn weights(bytes: &[usize], status: u16) -> MemoryStore {
+    let mut root = format!(
+        "policy 1\nfloor {{ rule env {{ when path == \"/.env\" then block {status} }} }}\n"
+    );
+    let mut all = MemoryStore::default();
+    for (n, bytes) in bytes.iter().enumerate() {
+        root.push_str(&format!(
+            "tenant m{n} {{ hosts {{ \"m{n}.example\" }} may {{ block, limit }} file \"m{n}/a.wall\" }}\n"
+        ));
+        let text = format!(
+            "policy 1\nsite \"m{n}.example\" {{ limit own {{ where path == \"/\" per client \
+             to 1/1h then block 429 }} }}\n#"
+        );
+        let rest = "x".repeat(bytes.saturating_sub(text.len()));
+        all = all.with(&format!("m{n}/a.wall"), text + &rest);
+    }
+    all.with("root.wall", root)
+}
+
+fn status(rules: &RuleSet, state: &State, host: &str, path: &str) -> Option<u16> {
+    let decision = rules.decide(&get("192.0.2.1", host, path), state, Tick(1_000));
+    match decision.verdict {
+        seawall_model::Verdict::Block { status, .. } => Some(status),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_host_edit_waits_for_no_more_than_so_many_bytes_of_members_files() {
+    let mib = 1 << 20;
+    let most = usize::try_from(MEMBERS_REBUILD_BYTES_MAX).unwrap();
+    // All but two fit, the last of which begins before the bound is reached; then come one that is
+    // over it, and the smallest of all, whose entry stands last.
+    let bytes = [&vec![mib; most / mib + 1][..], &[1_000]].concat();
+    let (large, small) = (bytes.len() - 1, bytes.len() - 1);
+    let first = assemble_all(&weights(&bytes, 403), Purpose::Run, None).rules.unwrap();
+    let state = State::new(Seed([7; 16]), first.counter_specs());
+    for n in 0..bytes.len() {
+        assert_eq!(status(&first, &state, &format!("m{n}.example"), "/"), None);
+        assert_eq!(status(&first, &state, &format!("m{n}.example"), "/"), Some(429));
+    }
+    let edited = reloaded(&weights(&bytes, 410), Some(&first));
+    let rules = edited.rules.unwrap();
+    // The edit is in force for everybody: for whoever waits too, and nobody is open.
+    let (during, _) = state.carry(rules.counter_specs());
+    for n in 0..bytes.len() {
+        assert_eq!(status(&rules, &during, &format!("m{n}.example"), "/.env"), Some(410));
+    }
+    let waits = |rules: &RuleSet| -> Vec<String> {
+        rules.postponed().iter().map(|name| name.to_string()).collect()
+    };
+    assert_eq!(edited.postponed, 1);
+    let absent: Vec<_> = edited.members.iter().map(|m| (&*m.name, m.part)).collect();
+    assert_eq!(waits(&rules), [format!("m{}", large - 1)], "the last of the large ones");
+    assert_eq!(absent, [(&*format!("m{}", large - 1), MemberPart::Absent)]);
+    assert_eq!(status(&rules, &during, &format!("m{small}.example"), "/"), Some(429));
+    assert_eq!(status(&rules, &during, &format!("m{}.example", large - 1), "/"), None);
+    // Her turn comes next, and what was counted before counts.
+    let after = reloaded(&weights(&bytes, 410), Some(&rules));
+    assert_eq!((after.postponed, after.members.len()), (0, 0));
+    let rules = after.rules.unwrap();
+    let (state, _) = during.carry(rules.counter_specs());
+    for n in 0..bytes.len() {
+        assert_eq!(status(&rules, &state, &format!("m{n}.example"), "/"), Some(429), "{n}");
+    }
+}
+
+#[test]
+fn at_the_bound_of_a_host_edit_nobody_waits_and_a_wrong_file_loses_no_last_good_part() {
+    let mib = 1 << 20;
+    let most = usize::try_from(MEMBERS_REBUILD_BYTES_MAX).unwrap();
+    let bytes = vec![mib; most / mib];
+    let first = assemble_all(&weights(&bytes, 403), Purpose::Run, None).rules.unwrap();
+    let edited = reloaded(&weights(&bytes, 410), Some(&first));
+    assert_eq!((edited.postponed, edited.members.len()), (0, 0), "at the bound");
+    // One whose files are wrong has a last good part to be compiled besides.
+    let wrong = |status| weights(&bytes, status).with("m0/a.wall", "policy 1\nnonsense\n");
+    let kept = reloaded(&wrong(410), edited.rules.as_ref()).rules.unwrap();
+    let bytes = [&bytes[..], &[mib; 1]].concat();
+    let more = |status| weights(&bytes, status).with("m0/a.wall", "policy 1\nnonsense\n");
+    let kept = reloaded(&more(410), Some(&kept)).rules.unwrap();
+    let edited = reloaded(&more(418), Some(&kept));
+    assert_eq!(edited.postponed, 1);
+    assert_eq!(wrong_names(&edited), [("m0".to_owned(), MemberPart::Absent)]);
+    let after = reloaded(&more(418), edited.rules.as_ref());
+    assert_eq!(after.postponed, 0);
+    assert_eq!(wrong_names(&after), [("m0".to_owned(), MemberPart::Kept)]);
+}
+
+fn wrong_names(assembly: &Assembly) -> Vec<(String, MemberPart)> {
+    wrong(assembly).into_iter().map(|(name, part)| (name.to_owned(), part)).collect()
 }

@@ -3,9 +3,9 @@
 use std::cell::Cell;
 
 use super::*;
-use crate::{REHEARSAL_REQUESTS_MAX, Whose};
+use crate::Whose;
 use seawall_policy::check::{
-    MEMBER_COMPLAINTS_MAX, MEMBER_SITES_MAX, MEMBER_TEST_REQUESTS_MAX, MEMBER_TESTS_MAX,
+    MEMBER_COMPLAINTS_LOOKED_AT_MAX, MEMBER_SITES_MAX, MEMBER_TEST_REQUESTS_MAX, MEMBER_TESTS_MAX,
     counters_memory,
 };
 
@@ -237,31 +237,6 @@ fn a_rehearsal_is_of_whom_is_meant_and_ends_when_it_is_told_to() {
 }
 
 #[test]
-fn all_members_tests_together_have_a_bound() {
-    let members = usize::try_from(REHEARSAL_REQUESTS_MAX / MEMBER_TEST_REQUESTS_MAX).unwrap() + 1;
-    let mut store = MemoryStore::default();
-    let mut root = "policy 1\n".to_owned();
-    for n in 0..members {
-        root.push_str(&format!(
-            "tenant m{n:03} {{ hosts {{ \"m{n}.example\" }} may {{ test }} file \"m/{n}.wall\" }}\n"
-        ));
-        let test = format!(
-            "policy 1\ntest \"t\" {{ request GET \"https://m{n}.example/\" times {MEMBER_TEST_REQUESTS_MAX} expect pass }}\n"
-        );
-        store = store.with(&format!("m/{n}.wall"), test);
-    }
-    let rules = assemble_all(&store.with("root.wall", root), Purpose::Run, None).rules.unwrap();
-    // Nothing is run here: only who would be left out is asked.
-    let done = rules.rehearse_within(Whose::EVERYBODY, &|| false);
-    assert_eq!(done.unfinished.len(), members);
-    let counted = Cell::new(0_u64);
-    let few = Whose { host: false, member: &|name| name < "m002" };
-    let go_on = || counted.replace(counted.get() + 1) < 50_000;
-    assert_eq!(rules.rehearse_within(few, &go_on).unfinished, []);
-    assert_eq!(counted.get(), 2 * MEMBER_TEST_REQUESTS_MAX);
-}
-
-#[test]
 fn waiting_costs_only_as_long_as_levels_can_change() {
     let levels = r#"
 track all { count requests over 10s }
@@ -390,12 +365,12 @@ fn blocks_and_complaints_of_a_member_are_counted() {
     assert_eq!(says(&sites(MEMBER_SITES_MAX, adjust)).0, Vec::<String>::new());
     let (places, told) = says(&sites(MEMBER_SITES_MAX + 500, adjust));
     assert_eq!((places, told.lines().count()), (vec!["m/alice.wall M003".to_owned()], 1));
-    let nonsense: String = (0..5 * MEMBER_COMPLAINTS_MAX)
+    let nonsense: String = (0..5 * MEMBER_COMPLAINTS_LOOKED_AT_MAX)
         .map(|n| format!("rule r{} {{ when nonsense{n} == 1 then block }}\n", n % 40))
         .collect();
     let assembly = made(&format!("site \"alice.example\" {{\n{nonsense}}}"), "", "");
     assert!(
-        assembly.everything().len() <= MEMBER_COMPLAINTS_MAX + 50,
+        assembly.everything().len() <= MEMBER_COMPLAINTS_LOOKED_AT_MAX + 50,
         "{}",
         assembly.everything().len()
     );

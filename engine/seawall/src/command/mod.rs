@@ -116,7 +116,7 @@ enum Format {
 }
 
 /// Which configuration.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigFile {
     /// The configuration [default: seawall.toml here, else in /etc/seawall]
     #[arg(short, long = "config", value_name = "FILE")]

@@ -1,7 +1,8 @@
 //! `seawall run`: defend the sites of a configuration until told to stop.
 //!
 //! Signals are taken before anything else, so that a SIGHUP during start-up reloads later instead
-//! of ending us. The policy is loaded before a port is bound: what cannot judge does not listen.
+//! of ending us. The policy is loaded before a port is bound: what cannot judge does not listen. It is
+//! loaded on a thread of its own, so that whoever tells us to stop meanwhile is heard.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,8 @@ use std::time::Duration;
 use clap::Args;
 use seawall_control::{
     CertificateText, CertificateWatch, Certificates, Config, ControlPlane, EdgeReport, Estate,
-    First, Keeper, MemoryWatch, Outside, Socket, Taker, Upgrade, Upgraded, check_wall_clock, clock,
-    keep_to_ourselves, raise_open_files, random_seed, read_certificates,
+    First, Keeper, MemoryWatch, Outside, Socket, StopFlag, Taker, Upgrade, Upgraded,
+    check_wall_clock, clock, keep_to_ourselves, raise_open_files, random_seed, read_certificates,
 };
 use seawall_model::Now;
 use seawall_proxy::{
@@ -20,7 +21,7 @@ use seawall_proxy::{
 use seawall_state::{RECORDS_MAX, Ring, StateLimits};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::ConfigFile;
 use super::files::fit;
@@ -36,6 +37,10 @@ use crate::policy::{self, Host};
 const DRAIN_MS: u64 = 14_000;
 /// Milliseconds from SIGTERM to the end of the process, whatever runs.
 const STOP_TOTAL_MS: u64 = 14_900;
+/// Milliseconds that a start which is told to stop has to end by itself. What does not end then is
+/// left, and the end of the process takes it along: nothing serves yet, and what it writes is
+/// written whole or not at all.
+const STOP_STARTING_MS: u64 = 2_000;
 /// The least of these for the control plane: where a successor serves it has nothing to write.
 const STOP_LEAST_MS: u64 = 800;
 /// Milliseconds that the connections of a process have to end by themselves once its successor
@@ -44,7 +49,7 @@ const STOP_LEAST_MS: u64 = 800;
 const LEAVE_MS: u64 = 600_000;
 
 /// Defend the sites of a configuration.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Run {
     #[command(flatten)]
     config: ConfigFile,
@@ -86,14 +91,15 @@ impl Run {
                 Err(error) => return fail(Exit::Ours, format!("cannot take signals: {error}")),
             };
             let (ask, asked) = mpsc::channel(UPGRADES_ASKED_MAX);
-            match self.start(ask) {
-                Ok(started) => serve(signals, started, asked).await,
-                Err(exit) => exit,
-            }
+            begin(self.clone(), signals, (ask, asked)).await
         })
     }
 
-    fn start(&self, ask: mpsc::Sender<oneshot::Sender<Upgraded>>) -> Result<Started, Exit> {
+    fn start(
+        &self,
+        ask: mpsc::Sender<oneshot::Sender<Upgraded>>,
+        stop: &StopFlag,
+    ) -> Result<Started, Exit> {
         check_wall_clock().map_err(|error| fail(Exit::Wrong, error))?;
         let taken = self.take_over.then(Taker::begin).transpose();
         let taken = taken.map_err(|error| fail(Exit::Wrong, error))?;
@@ -104,7 +110,47 @@ impl Run {
             let _full = ask.try_send(tell);
             told
         });
-        start(&config, taken, upgrade)
+        start(&config, taken, upgrade, stop)
+    }
+}
+
+/// Those who ask for an upgrade, and where they are heard.
+type Asking = (mpsc::Sender<oneshot::Sender<Upgraded>>, mpsc::Receiver<oneshot::Sender<Upgraded>>);
+
+/// Starts on a thread of its own, and serves once that is done; told to stop before, ends.
+async fn begin(run: Run, mut signals: Signals, (ask, asked): Asking) -> Exit {
+    let stop_flag = StopFlag::default();
+    let (done, mut outcome) = oneshot::channel();
+    let begun = std::thread::Builder::new().name("seawall-start".into()).spawn({
+        let stop_flag = stop_flag.clone();
+        // Where nobody waits any more, the process ends.
+        move || drop(done.send(run.start(ask, &stop_flag)))
+    });
+    if let Err(error) = begun {
+        return fail(Exit::Ours, format!("cannot start: {error}"));
+    }
+    let failed = || fail(Exit::Ours, "starting failed inside Seawall");
+    tokio::select! {
+        started = &mut outcome => match started {
+            Ok(Ok(started)) => serve(signals, started, asked).await,
+            Ok(Err(exit)) => exit,
+            Err(_) => failed(),
+        },
+        () = signals.told_to_stop() => {
+            service::stopping();
+            tell("stopping before it serves");
+            stop_flag.stop();
+            match timeout(Duration::from_millis(STOP_STARTING_MS), outcome).await {
+                // It was done at that very moment.
+                Ok(Ok(Ok(started))) => stop(signals, started).await,
+                Ok(Ok(Err(exit))) => exit,
+                Ok(Err(_)) => failed(),
+                Err(_) => {
+                    tell("what the start is at does not end in time and is left");
+                    Exit::Fine
+                }
+            }
+        }
     }
 }
 
@@ -130,13 +176,14 @@ fn start(
     config: &Config,
     taken: Option<(Taker, Vec<Socket>)>,
     upgrade: Upgrade,
+    stop: &StopFlag,
 ) -> Result<Started, Exit> {
     let now = clock();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let mut limits = limits(config);
     fit(&mut limits, raise_open_files(), workers).iter().for_each(tell);
     logger::start(config.log_level, &now, limits.engine_log_lines_per_s);
-    let mut first = first(config, &now, taken.is_some())?;
+    let mut first = first(config, &now, taken.is_some(), stop)?;
     first.warnings.iter().for_each(tell);
     let handle = first.handle.clone();
     let (mut taker, handed) = taken.unzip();
@@ -240,10 +287,11 @@ fn identities(texts: &[CertificateText]) -> Result<Identities, IdentityError> {
     Identities::read(&texts.iter().map(pair).collect::<Vec<_>>())
 }
 
-fn first(config: &Config, now: &Now, inherits: bool) -> Result<First, Exit> {
+fn first(config: &Config, now: &Now, inherits: bool, stop: &StopFlag) -> Result<First, Exit> {
     let ours = |error: &dyn std::fmt::Display| fail(Exit::Ours, error);
     let loader =
         policy::loader(&config.root, &Host::of(config), now.clone()).map_err(|e| ours(&e))?;
+    let loader = loader.with_stop(stop.clone());
     let seed = random_seed().map_err(|e| ours(&e))?;
     let mut limits = StateLimits::default();
     limits.bans.never.extend(&config.never_ban);
@@ -252,6 +300,9 @@ fn first(config: &Config, now: &Now, inherits: bool) -> Result<First, Exit> {
     let keeper = Keeper::new(&config.state_dir, limits, now.clone());
     let keeper = if inherits { keeper.inheriting() } else { keeper };
     First::load(loader, seed, keeper, &config.state_dir).map_err(|refusal| {
+        if stop.is_stopped() {
+            return Exit::Fine;
+        }
         tell_drawn(&refusal.rendered);
         refusal.complaints.iter().for_each(tell);
         fail(Exit::Wrong, format!("the policy {} is refused", config.root.display()))
@@ -367,6 +418,14 @@ impl Signals {
         }
     }
 
+    /// Waits for a signal to stop, and leaves the others for later.
+    async fn told_to_stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     /// Waits for a signal to stop; whoever stops takes up nothing else.
     async fn stop(&mut self) {
         while !matches!(self.next().await, Wanted::Stop) {
@@ -417,7 +476,7 @@ async fn serve(
             continue;
         }
         tell("starting a successor");
-        match begin(started.running.door(), started.control.estate()) {
+        match begin_upgrade(started.running.door(), started.control.estate()) {
             Ok(outcome) => upgrade = Pending::new(waiting, Some(outcome)),
             Err(error) => refuse(waiting, &error.to_string()),
         }
@@ -462,7 +521,7 @@ fn refuse(waiting: Waiting, why: &str) {
 }
 
 /// Hands over on a thread of its own.
-fn begin(door: Door, estate: Estate) -> std::io::Result<oneshot::Receiver<Upgraded>> {
+fn begin_upgrade(door: Door, estate: Estate) -> std::io::Result<oneshot::Receiver<Upgraded>> {
     service::reloading();
     let (done, outcome) = oneshot::channel();
     std::thread::Builder::new().name("seawall-upgrade".into()).spawn(move || {
