@@ -1,4 +1,6 @@
-//! Searches for the worst decision: `--minutes N`, or `--seed N` for one policy in full.
+//! Searches for the worst decision: `--minutes N`, or `--seed N` for one policy in full. With
+//! `--write DIR` the worst policy and request are left there as files, which `cargo xtask attack
+//! worst-decision` tries on a server.
 //!
 //! Each policy has up to a member's quota of rules and tests beside the host's; each request fills a
 //! head of 32 KiB. Of each the shortest of three decisions counts, since a busy machine makes some
@@ -8,6 +10,7 @@
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
 use std::hint::black_box;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use seawall_benches::worst::{Dice, Heavy, loaded, policies};
@@ -23,13 +26,21 @@ fn argument(name: &str) -> Option<u64> {
     all.nth(1)?.parse().ok()
 }
 
-/// The worst of a policy: nanoseconds, and what they were paid with.
-fn worst_of(seed: u64) -> Option<(u64, Spent)> {
+/// The worst of a policy.
+struct Worst {
+    ns: u64,
+    /// What they were paid with.
+    spent: Spent,
+    files: [String; 2],
+    request: Heavy,
+}
+
+fn worst_of(seed: u64) -> Option<Worst> {
     let mut dice = Dice::new(seed);
     let files = policies(&mut dice);
     let rules = loaded(&files)?;
     let fuel = *rules.fuel();
-    let mut worst: Option<(u64, Spent)> = None;
+    let mut worst: Option<(u64, Spent, Heavy)> = None;
     for n in 0..REQUESTS {
         let heavy = Heavy::new(&mut dice);
         let (mut least, mut spent) = (u64::MAX, None);
@@ -45,11 +56,31 @@ fn worst_of(seed: u64) -> Option<(u64, Spent)> {
         }
         let spent = spent?;
         assert!(spent.host <= fuel.decision && spent.member <= fuel.member, "{seed}: {spent:?}");
-        if worst.is_none_or(|(ns, _)| least > ns) {
-            worst = Some((least, spent));
+        if worst.as_ref().is_none_or(|(ns, ..)| least > *ns) {
+            worst = Some((least, spent, heavy));
         }
     }
-    worst
+    worst.map(|(ns, spent, request)| Worst { ns, spent, files, request })
+}
+
+impl Worst {
+    /// Leaves policy and request in a folder: `root.wall`, `members/alice.wall` and `request`.
+    fn write(&self, folder: &Path) -> std::io::Result<()> {
+        std::fs::create_dir_all(folder.join("members"))?;
+        let [root, hers] = &self.files;
+        std::fs::write(folder.join("root.wall"), root)?;
+        std::fs::write(folder.join("members/alice.wall"), hers)?;
+        std::fs::write(folder.join("request"), self.request.head())
+    }
+}
+
+/// Keeps it, where somebody said where.
+fn keep(worst: &Worst) {
+    let mut all = std::env::args_os().skip_while(|arg| arg != "--write");
+    let Some(folder) = all.nth(1).map(PathBuf::from) else { return };
+    if let Err(why) = worst.write(&folder) {
+        println!("{}: {why}", folder.display());
+    }
 }
 
 fn main() {
@@ -57,7 +88,10 @@ fn main() {
         let files = policies(&mut Dice::new(seed));
         println!("{}\n{}", files[0], files[1]);
         seawall_benches::worst::complaints(&files).iter().for_each(|line| println!("{line}"));
-        println!("{:?}", worst_of(seed));
+        if let Some(worst) = worst_of(seed) {
+            println!("{} ns for {:?}", worst.ns, worst.spent);
+            keep(&worst);
+        }
         return;
     }
     let until = Instant::now() + Duration::from_secs(argument("--minutes").unwrap_or(1) * 60);
@@ -65,12 +99,16 @@ fn main() {
     while Instant::now() < until {
         let seed = tried;
         tried += 1;
-        let Some((ns, spent)) = worst_of(seed) else { continue };
+        let Some(found) = worst_of(seed) else { continue };
+        let Worst { ns, spent, .. } = found;
         taken += 1;
         let fuel = spent.host + spent.member;
         let each = ns as f64 / fuel.max(1) as f64;
         if ns > worst || (ns > 200_000 && each > dearest) {
-            worst = worst.max(ns);
+            if ns > worst {
+                worst = ns;
+                keep(&found);
+            }
             dearest = if ns > 200_000 { dearest.max(each) } else { dearest };
             println!(
                 "seed {seed}: {:.3} ms for {fuel} fuel ({each:.2} ns each), {spent:?}",

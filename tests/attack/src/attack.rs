@@ -53,6 +53,8 @@ pub(crate) struct Extra {
     pub(crate) rewrite: Option<PathBuf>,
     /// The recording origin behind the server.
     pub(crate) recorder: Option<Recorder>,
+    /// The file of the head to send.
+    pub(crate) request: Option<PathBuf>,
 }
 
 /// One attack.

@@ -131,6 +131,9 @@ struct Attacked {
     /// The recording origin behind the server.
     #[arg(long)]
     origin: Option<String>,
+    /// The file that holds the head to send (request-file).
+    #[arg(long)]
+    request: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -280,6 +283,7 @@ impl Attacked {
             secrets: self.secret.clone(),
             rewrite: self.rewrite.clone(),
             recorder: recorder.map(Recorder::new),
+            request: self.request.clone(),
         })
     }
 }

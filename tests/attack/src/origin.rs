@@ -4,6 +4,8 @@
 //! each request on each connection. `GET /__record` gives what it saw, in JSON; `/__large/BYTES`
 //! and `/__slow/MS` are for those who read slowly or are to wait.
 //!
+//! The targets in [`HEADS`] are answered with heads that are larger than any may be.
+//!
 //! `/__websocket` takes an upgrade, and `/__fault/…` has it fail for a while. It listens on loopback
 //! only.
 
@@ -39,6 +41,13 @@ const VISIT: &str = "/__visit";
 /// Longest `/__slow`, in milliseconds, and largest `/__large`, in bytes.
 pub(crate) const SLOW_MS_MAX: u64 = 60_000;
 const LARGE_BYTES_MAX: u64 = 64 << 20;
+/// What has answers whose heads are one field of 1 MB, 250 fields of 4,000 bytes, and fields
+/// without end.
+pub(crate) const HEADS: [&str; 3] = ["/__head/one", "/__head/many", "/__head/endless"];
+/// Bytes of the one field, and of each of many.
+const FIELD_BYTES: usize = 1_000_000;
+const FIELDS_BYTES: usize = 4_000;
+const FIELDS: usize = 250;
 
 /// What it saw, from its start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -321,6 +330,9 @@ async fn respond(stream: &mut TcpStream, asked: &Asked) -> io::Result<()> {
     if asked.target.contains("/__websocket") {
         return upgrade(stream).await;
     }
+    if let Some(kind) = HEADS.iter().position(|kind| asked.target.contains(kind)) {
+        return endless_head(stream, kind).await;
+    }
     if let Some(bytes) = figure("/__large/") {
         return large(stream, bytes.min(LARGE_BYTES_MAX)).await;
     }
@@ -345,6 +357,22 @@ async fn upgrade(stream: &mut TcpStream) -> io::Result<()> {
     stream.write_all(head.as_bytes()).await?;
     tokio::io::copy(stream, &mut tokio::io::sink()).await?;
     Err(io::ErrorKind::UnexpectedEof.into())
+}
+
+/// A head of one of [`HEADS`], by its place there.
+async fn endless_head(stream: &mut TcpStream, kind: usize) -> io::Result<()> {
+    let (bytes, mut fields) = match kind {
+        0 => (FIELD_BYTES, 1),
+        1 => (FIELDS_BYTES, FIELDS),
+        _ => (FIELDS_BYTES, usize::MAX),
+    };
+    let line = format!("X-Long: {}\r\n", "y".repeat(bytes));
+    stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;
+    while fields > 0 {
+        stream.write_all(line.as_bytes()).await?;
+        fields = fields.saturating_sub(1);
+    }
+    stream.write_all(b"Content-Length: 0\r\n\r\n").await
 }
 
 async fn large(stream: &mut TcpStream, bytes: u64) -> io::Result<()> {

@@ -110,6 +110,17 @@ pub(crate) struct LegitReport {
     pub(crate) p99_ratio: Option<f64>,
 }
 
+/// Visitors from addresses that were never here, who come when the last attacker has left.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct NewcomerReport {
+    /// From then until all of them had an answer below 400; none where somebody got none.
+    pub(crate) first_answer_ms: Option<u64>,
+    /// Their tries.
+    pub(crate) tries: u64,
+    /// Those that failed, by how.
+    pub(crate) failed: BTreeMap<String, u64>,
+}
+
 /// What `/proc` said about the server in one phase.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct ServerPhase {
@@ -169,6 +180,8 @@ pub(crate) struct Report {
     pub(crate) open_files_max: u64,
     pub(crate) attack: Option<AttackReport>,
     pub(crate) legit: Option<LegitReport>,
+    /// Who came after the attack.
+    pub(crate) newcomer: Option<NewcomerReport>,
     pub(crate) server: Option<Phases<ServerPhase>>,
     pub(crate) origin: Option<OriginReport>,
 }

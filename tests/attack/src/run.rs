@@ -6,7 +6,7 @@ use crate::connect::Way;
 use crate::fds;
 use crate::legit::{Plan, Running};
 use crate::origin::{Record, Recorder};
-use crate::report::{Bounds, OriginReport, Report, SCHEMA};
+use crate::report::{Bounds, NewcomerReport, OriginReport, Report, SCHEMA};
 use crate::sample::{Phase, Sampler};
 use crate::scenario::{Needs, Scenario};
 use crate::tally::Tally;
@@ -54,6 +54,7 @@ struct Done {
     interrupted: bool,
     attacked: Duration,
     origin: Option<OriginReport>,
+    newcomer: Option<NewcomerReport>,
 }
 
 impl Run {
@@ -94,6 +95,7 @@ impl Run {
             open_files_max: open_files,
             attack: self.scenario.map(|_| tally.report()),
             legit,
+            newcomer: done.newcomer,
             server,
             origin: done.origin,
         })
@@ -102,7 +104,8 @@ impl Run {
     async fn phases(&self, phase: &Phase, tally: &Arc<Tally>) -> Result<Done> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let mut done = Done { interrupted: false, attacked: Duration::ZERO, origin: None };
+        let mut done =
+            Done { interrupted: false, attacked: Duration::ZERO, origin: None, newcomer: None };
         tokio::select! {
             ended = self.all_three(phase, tally, &mut done) => ended?,
             _ = interrupt.recv() => done.interrupted = true,
@@ -114,16 +117,24 @@ impl Run {
     async fn all_three(&self, phase: &Phase, tally: &Arc<Tally>, done: &mut Done) -> Result<()> {
         sleep(Duration::from_secs(self.bounds.quiet_s)).await;
         phase.set(1);
+        let mut newcomers = None;
         if let Some(scenario) = self.scenario {
             let before = recorded(self.extra.recorder).await?;
             let began = Instant::now();
             self.attack(scenario, tally).await?;
-            done.attacked = began.elapsed();
+            let left = Instant::now();
+            done.attacked = left.duration_since(began);
+            // What the origin has seen until now is of the attack and of who came beside it.
             let after = self.recorded_of_all().await?;
+            let plan = self.legit.clone();
+            newcomers = plan.map(|plan| tokio::spawn(Running::newcomers(plan, left)));
             done.origin = before.zip(after).map(|(before, after)| difference(&before, &after));
         }
         phase.set(2);
         sleep(Duration::from_secs(self.bounds.recovery_s)).await;
+        if let Some(newcomers) = newcomers {
+            done.newcomer = Some(newcomers.await??);
+        }
         Ok(())
     }
 

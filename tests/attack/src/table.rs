@@ -26,6 +26,12 @@ pub(crate) fn print(report: &Report) -> io::Result<()> {
             visitors(out, name, phase)?;
         }
     }
+    if let Some(newcomer) = &report.newcomer {
+        let first =
+            newcomer.first_answer_ms.map_or("never".to_owned(), |ms| format!("after {ms} ms"));
+        writeln!(out, "  newcomer  served {first}, tries: {}", newcomer.tries)?;
+        counts(out, &newcomer.failed)?;
+    }
     if let Some(server) = &report.server {
         writeln!(out)?;
         process(out, "quiet", &server.quiet)?;

@@ -38,7 +38,7 @@ pub(crate) enum Who {
 pub(crate) const WHO: [Who; 3] = [Who::Seawall, Who::Nginx, Who::Haproxy];
 
 /// What is written before a server starts, by name: its configuration first.
-pub(crate) type Files = Vec<(&'static str, String)>;
+pub(crate) type Files = Vec<(String, String)>;
 
 /// A server that runs, until it is dropped.
 #[derive(Debug)]
@@ -122,7 +122,11 @@ impl Server {
         }
         let mut config = None;
         for (name, text) in files(&dir) {
-            let path = folder.write(&format!("{word}/{name}"), &text)?;
+            let name = format!("{word}/{name}");
+            if let Some(parent) = folder.join(&name).parent() {
+                std::fs::create_dir_all(parent).context("a folder of a server")?;
+            }
+            let path = folder.write(&name, &text)?;
             config.get_or_insert(path);
         }
         let config = config.context("a server without configuration")?;

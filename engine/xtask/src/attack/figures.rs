@@ -45,6 +45,11 @@ impl<'r> Figures<'r> {
         Some(self.number("/legit/attack/late_us/p99")? / 1_000.0)
     }
 
+    /// When the last of the newcomers who came after the attack was served, in milliseconds.
+    pub(crate) fn newcomer_ms(self) -> Option<f64> {
+        self.number("/newcomer/first_answer_ms")
+    }
+
     /// Connections of the attack.
     pub(crate) fn opened(self) -> Option<f64> {
         self.number("/attack/opened")

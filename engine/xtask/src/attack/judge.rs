@@ -8,6 +8,10 @@ use crate::attack::figures::{Figures, each};
 use crate::attack::promise::{Must, Promise};
 use serde_json::Value;
 
+/// From the moment in which the last attacker left until a visitor whom nobody has ever seen has his
+/// first answer, at most.
+pub(crate) const NEWCOMER_MS: f64 = 2_000.0;
+
 /// One thing that had to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
@@ -66,6 +70,7 @@ fn of_every_run(figures: Figures<'_>) -> Vec<String> {
         (Some(_), Some(asked)) if asked > 0.0 => {}
         _ => broken.push("no visitors".to_owned()),
     }
+    broken.extend(newcomer(figures));
     if figures.tried().is_none_or(|tried| tried < 1.0) {
         broken.push("no attack".to_owned());
     }
@@ -73,6 +78,29 @@ fn of_every_run(figures: Figures<'_>) -> Vec<String> {
         broken.push("the attacker lacked ports or descriptors".to_owned());
     }
     broken
+}
+
+/// What is wrong with how soon a newcomer was served after the attack.
+fn newcomer(figures: Figures<'_>) -> Option<String> {
+    match figures.newcomer_ms() {
+        Some(ms) if ms <= NEWCOMER_MS => None,
+        Some(ms) => {
+            let (waited, most) = (shown(ms), shown(NEWCOMER_MS));
+            Some(format!("a newcomer was served after {waited} of {most} ms"))
+        }
+        None => Some("no newcomer was served".to_owned()),
+    }
+}
+
+/// The same, as a finding.
+pub(crate) fn newcomer_served(figures: Figures<'_>) -> Finding {
+    match (newcomer(figures), figures.newcomer_ms()) {
+        (None, Some(ms)) => {
+            let (waited, most) = (shown(ms), shown(NEWCOMER_MS));
+            Finding { text: format!("a newcomer after {waited} of {most} ms"), kept: true }
+        }
+        (why, _) => Finding { text: why.unwrap_or_default(), kept: false },
+    }
 }
 
 impl Must {

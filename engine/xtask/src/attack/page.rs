@@ -1,15 +1,15 @@
 //! The table that a run ends with, for `benches/README.md` as it is.
 
 use crate::attack::figures::Figures;
-use crate::attack::judge::{Honest, Verdict, shown, thousands};
+use crate::attack::judge::{Honest, NEWCOMER_MS, Verdict, shown, thousands};
 use crate::attack::promise::Promise;
 use crate::attack::run::Outcome;
 use std::fmt::Write;
 
 /// The head of the table.
 pub(crate) const HEAD: &str = "\
-| attack | visitors: failed, of | their p99, quiet and under attack | connections (at once) | what was promised | |
-|---|---|---|---|---|---|";
+| attack | visitors: failed, of | their p99, quiet and under attack | a newcomer after it | connections (at once) | what was promised | |
+|---|---|---|---|---|---|---|";
 
 /// Visitors that are begun so much later than they were due are said to be.
 const LATE_MS: f64 = 20.0;
@@ -18,17 +18,18 @@ const LATE_MS: f64 = 20.0;
 pub(crate) fn row(promise: &Promise, outcome: &Outcome) -> String {
     let name = format!("`{}` {}", promise.scenario, promise.vector);
     match outcome {
-        Outcome::Skipped(why) => format!("| {name} | | | | {why} | skipped |"),
+        Outcome::Skipped(why) => format!("| {name} | | | | | {why} | skipped |"),
         Outcome::Failed(why) => {
             let why = why.replace(['\n', '|'], " ");
-            format!("| {name} | | | | could not be run: {why} | **broken** |")
+            format!("| {name} | | | | | could not be run: {why} | **broken** |")
         }
         Outcome::Judged(verdict, report) => {
             let figures = Figures::of(report);
             format!(
-                "| {name} | {} | {} | {} | {} | {} |",
+                "| {name} | {} | {} | {} | {} | {} | {} |",
                 visitors(figures),
                 latencies(figures),
+                newcomer(figures),
                 connections(figures),
                 promised(verdict),
                 if verdict.kept() { "kept" } else { "**broken**" },
@@ -53,6 +54,15 @@ fn latencies(figures: Figures<'_>) -> String {
     let late = figures.late_ms().filter(|late| *late > LATE_MS);
     let late = late.map(|late| format!(" (begun {} ms late)", shown(late))).unwrap_or_default();
     format!("{quiet}, {attack} ms{late}")
+}
+
+/// Milliseconds from the end of the attack to the first answer of somebody new.
+fn newcomer(figures: Figures<'_>) -> String {
+    match figures.newcomer_ms() {
+        Some(ms) if ms <= NEWCOMER_MS => format!("{} ms", shown(ms)),
+        Some(ms) => format!("**{} ms**", shown(ms)),
+        None => "**none**".to_owned(),
+    }
 }
 
 fn connections(figures: Figures<'_>) -> String {
@@ -119,7 +129,10 @@ mod tests {
         let report = json!({});
         let verdict = judge(promise, &report, None);
         let row = row(promise, &Outcome::Judged(verdict, Box::new(report)));
-        assert!(row.starts_with("| `slowloris` A4 | **none**, none | none, none ms |"), "{row}");
+        assert!(
+            row.starts_with("| `slowloris` A4 | **none**, none | none, none ms | **none** |"),
+            "{row}"
+        );
         assert!(row.contains("**gone: no figure**") && row.ends_with("| **broken** |"), "{row}");
         assert_eq!(row.matches(" | ").count(), HEAD.lines().next().unwrap().matches(" | ").count());
     }

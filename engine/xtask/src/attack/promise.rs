@@ -1,11 +1,12 @@
-//! What a promise is: an attack, and what must hold while it goes on.
+//! What a promise is: an attack, and what must hold while it goes on and when it is over.
 
 /// Kinds of visitors beside an attack, as `seawall-attack` calls them. HTTP/2 is spoken over TLS.
 pub(crate) const ALL_KINDS: &str = "h1,h1-new,h1-tls,h1-tls-new,h2-tls";
 /// Those of which each request is a connection, and a whole handshake.
 pub(crate) const NEW_OVER_TLS: &str = "h1-tls-new";
 
-/// One promise. That no visitor fails, in any phase, is part of each and so is not said again.
+/// One promise. That no visitor fails, in any phase, and that a newcomer is served within two seconds
+/// of the last attacker's leaving, is part of each and so is not said again.
 #[derive(Debug)]
 pub(crate) struct Promise {
     /// The scenario, as `seawall-attack list` has it. One promise for each.

@@ -5,8 +5,10 @@
 
 mod cases;
 mod corpus;
+mod file;
 mod flood;
 mod forwarded;
+mod given_up;
 mod h2_flood;
 mod h2_reset;
 mod headers;
@@ -14,6 +16,7 @@ mod hosts;
 mod hpack;
 mod idle;
 mod many;
+mod origin_heads;
 mod outage;
 mod reload;
 mod slow;
@@ -79,7 +82,7 @@ impl Needs {
     }
 }
 
-const FAMILIES: [&[Scenario]; 16] = [
+const FAMILIES: [&[Scenario]; 19] = [
     flood::ALL,
     slow::ALL,
     idle::ALL,
@@ -93,6 +96,9 @@ const FAMILIES: [&[Scenario]; 16] = [
     many::ALL,
     reload::ALL,
     outage::ALL,
+    origin_heads::ALL,
+    given_up::ALL,
+    file::ALL,
     smuggling::ALL,
     hosts::ALL,
     hosts::BODIES,

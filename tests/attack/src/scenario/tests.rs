@@ -72,6 +72,10 @@ fn promised(name: &str, report: &AttackReport) -> bool {
         "banned-connects" | "net-rotation" | "tracker-keys" => {
             answered("200") > 20 && report.opened > 20
         }
+        "request-file" => answered("200") > 20,
+        // The origin is whole: what it says is more than this program reads of a head.
+        "origin-heads" => event("answered with something else") && report.left_by_us >= 5,
+        "given-up" => report.left_by_us > 20 && !event("no reset"),
         "post-flood" => answered("200") > 5 && report.bytes_sent > 5 << 20,
         "pipeline" => answered("200") > 100,
         "slowloris" | "slow-body" | "slow-read" => {
@@ -143,6 +147,7 @@ async fn broken(
             rewrite: Some(policy.to_path_buf()),
             recorder: Some(Recorder::new(origin)),
             path: None,
+            request: Some(policy.with_file_name("request")),
         };
         running.spawn(async move {
             let attack = attack(scenario, target, time, extra);
@@ -169,6 +174,7 @@ async fn every_scenario_begins_ends_by_itself_and_reports() {
     let folder = tempfile::tempdir().unwrap();
     let policy = folder.path().join("a.wall");
     std::fs::write(&policy, "policy 1\n").unwrap();
+    std::fs::write(folder.path().join("request"), crate::h1::head("GET", "/", "a", "")).unwrap();
     let mut left: Vec<_> = all().map(|scenario| (scenario, String::new())).collect();
     for seconds in ATTACK_S {
         let time = Duration::from_secs(seconds);
@@ -214,7 +220,8 @@ fn names_are_unique_and_defaults_are_within_the_caps() {
 #[test]
 fn every_vector_has_a_scenario() {
     let known: HashSet<_> = all().map(|scenario| scenario.vector).collect();
-    let mut wanted: Vec<String> = (1..=20).chain([24, 25]).map(|n| format!("A{n}")).collect();
+    let mut wanted: Vec<String> =
+        (1..=20).chain([24, 25, 37, 38, 39, 40]).map(|n| format!("A{n}")).collect();
     wanted.extend((30..=36).map(|n| format!("A{n}")));
     let missing: Vec<_> = wanted.iter().filter(|name| !known.contains(name.as_str())).collect();
     assert!(missing.is_empty(), "{missing:?}");

@@ -23,7 +23,7 @@ fn files(who: Who, at: SocketAddr, dir: &Path) -> Files {
     match who {
         Who::Seawall => vec![
             (
-                "seawall.toml",
+                "seawall.toml".to_owned(),
                 format!(
                     "[listen]\nhttp = [\"{at}\"]\n\n[admin]\nsocket = \"run/admin.sock\"\n\n\
                      [policy]\nroot = \"root.wall\"\n\n[state]\ndir = \"state\"\n\n\
@@ -32,7 +32,7 @@ fn files(who: Who, at: SocketAddr, dir: &Path) -> Files {
                 ),
             ),
             (
-                "root.wall",
+                "root.wall".to_owned(),
                 format!(
                     "policy 1\nfloor {{ rule denied {{ when path == \"{DENIED}\" \
                      then block 403 }} }}\n"
@@ -40,7 +40,7 @@ fn files(who: Who, at: SocketAddr, dir: &Path) -> Files {
             ),
         ],
         Who::Nginx => vec![(
-            "nginx.conf",
+            "nginx.conf".to_owned(),
             format!(
                 "daemon off;\nuser root;\nworker_processes 1;\npid {dir}/nginx.pid;\n\
                  error_log {dir}/nginx.log crit;\nevents {{ worker_connections 4096; }}\n\
@@ -51,7 +51,7 @@ fn files(who: Who, at: SocketAddr, dir: &Path) -> Files {
             ),
         )],
         Who::Haproxy => vec![(
-            "haproxy.cfg",
+            "haproxy.cfg".to_owned(),
             format!(
                 "global\n  nbthread 1\n  maxconn 4096\ndefaults\n  mode http\n  \
                  timeout client 15s\n  timeout server 15s\n  timeout connect 1s\n\

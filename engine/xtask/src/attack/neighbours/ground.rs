@@ -98,6 +98,13 @@ impl Ground {
         self.folder.join(name)
     }
 
+    /// The most memory that the server has had so far, in KiB.
+    pub(crate) fn memory_kib_at_most(&self) -> Option<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.split_whitespace().next()?.parse().ok()
+    }
+
     /// That the server still runs.
     ///
     /// # Errors

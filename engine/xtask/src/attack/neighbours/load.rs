@@ -25,11 +25,11 @@ const GRACE: Duration = Duration::from_secs(60);
 
 /// One attack, as it is told `seawall-attack`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Attack {
+pub(crate) struct Attack<'w> {
     /// The scenario.
     pub(crate) scenario: &'static str,
     /// More for it.
-    pub(crate) words: &'static [&'static str],
+    pub(crate) words: &'w [&'w str],
     /// Seconds of it.
     pub(crate) seconds: u64,
 }
@@ -59,7 +59,7 @@ pub(crate) enum On {
 pub(crate) fn play(
     runner: &Runner<'_>,
     ground: &Ground,
-    attack: Attack,
+    attack: Attack<'_>,
     on: On,
 ) -> anyhow::Result<Reports> {
     let start = |host, visited| start(&runner.programs, ground, attack, (host, visited));
@@ -77,7 +77,7 @@ pub(crate) fn play(
 fn start(
     programs: &Programs,
     ground: &Ground,
-    attack: Attack,
+    attack: Attack<'_>,
     (host, visited): (&str, &str),
 ) -> anyhow::Result<Attacking> {
     let mut command = aside(&programs.attack);

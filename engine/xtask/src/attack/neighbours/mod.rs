@@ -30,7 +30,7 @@ const OTHERS_TOOLS: [(&str, &str); 3] =
 #[derive(Debug)]
 struct Case {
     vector: &'static str,
-    attack: Attack,
+    attack: Attack<'static>,
     /// It asks alice's origin for more than that can do, and no rule says who it is.
     exceeds: bool,
 }

@@ -13,7 +13,7 @@ use crate::attack::run::Runner;
 /// Bytes a second that Seawall may send.
 const PIPE_BYTES_PER_S: u64 = 20_000_000;
 /// Answers of 100,000 bytes: at either member five times the pipe.
-const FLOOD: Attack = Attack {
+const FLOOD: Attack<'_> = Attack {
     scenario: "get-flood",
     words: &[
         "--path",

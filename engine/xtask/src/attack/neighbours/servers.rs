@@ -60,6 +60,13 @@ pub(crate) struct Told<'t> {
     pub(crate) alice: &'t str,
     /// More for the policy.
     pub(crate) policy: &'t str,
+    /// Files beside the policy, and what stands in them.
+    pub(crate) members: &'t [(String, String)],
+}
+
+/// The hosts of all sites.
+pub(crate) fn hosts() -> impl Iterator<Item = String> {
+    [ALICE, BOB, CAROL].map(str::to_owned).into_iter().chain((0..OTHERS).map(other))
 }
 
 /// The name of one of the rest.
@@ -77,12 +84,17 @@ pub(super) fn files(
     match who {
         Who::Seawall => {
             let policy = format!("{TEXT}{}", told.policy);
-            vec![("seawall.toml", seawall(at, origins, told)), ("root.wall", policy)]
+            let own = [("seawall.toml", seawall(at, origins, told)), ("root.wall", policy)];
+            let own = own.map(|(name, text)| (name.to_owned(), text));
+            own.into_iter().chain(told.members.iter().cloned()).collect()
         }
-        Who::Nginx => vec![("nginx.conf", nginx(at, origins, dir))],
+        Who::Nginx => vec![("nginx.conf".to_owned(), nginx(at, origins, dir))],
         Who::Haproxy => vec![
-            ("haproxy.cfg", haproxy(at, origins, dir)),
-            ("hosts.map", format!("{ALICE} alice\n{BOB} bob\n{}", all_others("", " others\n"))),
+            ("haproxy.cfg".to_owned(), haproxy(at, origins, dir)),
+            (
+                "hosts.map".to_owned(),
+                format!("{ALICE} alice\n{BOB} bob\n{}", all_others("", " others\n")),
+            ),
         ],
     }
 }
@@ -184,7 +196,8 @@ mod tests {
     use super::*;
     use crate::attack::contender::WHO;
 
-    const MORE: Told<'_> = Told { limits: "more = 9", alice: "her = 8", policy: "# seven" };
+    const MORE: Told<'_> =
+        Told { limits: "more = 9", alice: "her = 8", policy: "# seven", members: &[] };
 
     fn text(who: Who) -> String {
         let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));

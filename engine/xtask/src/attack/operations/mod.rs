@@ -1,15 +1,18 @@
 //! `cargo xtask attack operations`: what breaks and what is changed while visitors come. An origin
-//! fails, one process takes the place of another, files and memory are scarce; and after all of it
-//! everything is as before.
+//! fails or answers what it should not, members save broken files, one process takes the place of
+//! another, files and memory are scarce; and after all of it everything is as before.
 //!
 //! It is tried on the ground of [`neighbours`](super::neighbours): 850 sites, and carol's visitors
 //! beside everything but `rest`.
 
 mod admin;
+mod origins;
 mod outage;
 mod rest;
+mod saves;
 mod scarce;
 mod upgrades;
+mod worst;
 
 use crate::attack::contender::lacks;
 use crate::attack::judge::{Finding, shown};
@@ -40,7 +43,7 @@ pub(crate) struct Case {
     run: fn(&Runner<'_>) -> anyhow::Result<Tried>,
 }
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 14] = [
     Case {
         name: "origin-stopped",
         what: "A37: alice's origin stands still for 4 s, 800 requests a second",
@@ -55,6 +58,26 @@ const CASES: [Case; 10] = [
         name: "origin-flapping",
         what: "F12: it is there and is not there for 4 s, 200 ms each",
         run: |runner| outage::judged(runner, &outage::FLAPPING),
+    },
+    Case {
+        name: "origin-heads",
+        what: "A38: alice's origin answers with heads of 1 MB and without end, 400 at once",
+        run: origins::heads,
+    },
+    Case {
+        name: "given-up",
+        what: "A39: 400 slow requests a second whose clients leave after 60 ms",
+        run: origins::given_up,
+    },
+    Case {
+        name: "worst-decision",
+        what: "A40: the worst policy and request that a search has found, 100 a second",
+        run: worst::judged,
+    },
+    Case {
+        name: "members-save",
+        what: "F18: 85 of 850 members save broken files once a second, the operator edits",
+        run: saves::judged,
     },
     Case {
         name: "upgrades",
@@ -184,7 +207,7 @@ mod tests {
             assert!(chosen(case.name).iter().any(|one| one.name == case.name));
         }
         assert_eq!((chosen(ALL).len(), chosen("").len()), (CASES.len(), CASES.len()));
-        assert_eq!(chosen("origin-").len(), 3);
+        assert_eq!(chosen("origin-").len(), 4);
         assert!(chosen("nothing of ours").is_empty());
     }
 

@@ -28,28 +28,28 @@ const ADMIN_PAUSE: Duration = Duration::from_millis(100);
 const MEMORY_BYTES: u64 = 256 << 20;
 /// Where the first version of control groups has memory.
 const MEMORY_GROUPS: &str = "/sys/fs/cgroup/memory";
-const SILENT: Attack = Attack {
+const SILENT: Attack<'_> = Attack {
     scenario: "idle-many",
     words: &["--connections", "2000", "--rate", "1000", "--addresses", "2000"],
     seconds: ATTACK_S,
 };
 
-const MANY_SILENT: Attack = Attack {
+const MANY_SILENT: Attack<'_> = Attack {
     scenario: "idle-many",
     words: &["--connections", "16000", "--rate", "8000", "--addresses", "16000"],
     seconds: 2 * ATTACK_S,
 };
 
-const BOTNET: Attack = Attack { scenario: "botnet", words: &[], seconds: ATTACK_S };
+const BOTNET: Attack<'_> = Attack { scenario: "botnet", words: &[], seconds: ATTACK_S };
 
 /// One way of filling memory.
-pub(super) const IDLE: Attack = Attack {
+pub(super) const IDLE: Attack<'_> = Attack {
     scenario: "h2-idle",
     words: &["--tls", "--connections", "9000", "--rate", "1500", "--addresses", "9000"],
     seconds: 2 * ATTACK_S,
 };
 /// Another.
-pub(super) const UNREAD: Attack = Attack {
+pub(super) const UNREAD: Attack<'_> = Attack {
     scenario: "h2-slow-read",
     words: &["--tls", "--connections", "400", "--rate", "100", "--addresses", "400"],
     seconds: 2 * ATTACK_S,
@@ -102,7 +102,7 @@ pub(super) fn botnets(runner: &Runner<'_>) -> anyhow::Result<Tried> {
 fn silent(
     runner: &Runner<'_>,
     programs: &Programs,
-    (attack, name): (Attack, &str),
+    (attack, name): (Attack<'_>, &str),
 ) -> anyhow::Result<Tried> {
     let mut ground = Ground::start(programs, Who::Seawall, Told::default())?;
     let socket = ground.socket();
@@ -154,7 +154,7 @@ fn held(alice: Figures<'_>) -> Finding {
 ///
 /// # Errors
 /// Something does not start or end, or somebody wants all of this to end.
-pub(super) fn memory(runner: &Runner<'_>, with: &Attack) -> anyhow::Result<Tried> {
+pub(super) fn memory(runner: &Runner<'_>, with: &Attack<'_>) -> anyhow::Result<Tried> {
     let group = match Group::new() {
         Ok(group) => group,
         Err(why) => return Ok(Tried::Skipped(format!("no control group of memory: {why:#}"))),

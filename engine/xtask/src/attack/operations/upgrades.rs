@@ -21,7 +21,7 @@ use std::time::Duration;
 
 const UPGRADES: u64 = 50;
 /// The flood that goes on meanwhile: as many requests as alice's origin can do half of.
-const FLOOD: Attack = Attack {
+const FLOOD: Attack<'_> = Attack {
     scenario: "get-flood",
     words: &["--rate", "800", "--connections", "200", "--addresses", "200"],
     seconds: 100,

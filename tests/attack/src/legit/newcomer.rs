@@ -1,0 +1,85 @@
+//! Somebody who was never here before and comes in the moment in which the last attacker has left.
+//!
+//! He tries again and again with little patience, as people press reload. What counts is how long it
+//! takes until he is served: an attack that is over must not go on in what it left behind.
+
+use super::visitor::{Kind, Outcome, Visitor};
+use super::{Plan, Running};
+use crate::addresses::{Sources, Spread, Who};
+use crate::report::NewcomerReport;
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+/// His patience with one try.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
+/// After so long he does not try any more.
+const UNTIL: Duration = Duration::from_secs(30);
+/// What he speaks, where it is spoken: each from an address of its own.
+const KINDS: [Kind; 2] = [Kind::H1New, Kind::H1TlsNew];
+
+impl Plan {
+    /// Newcomers of each kind that there is a target for.
+    fn newcomers(&self) -> Result<Vec<Visitor>> {
+        let sources = Sources::new(Who::Newcomer, KINDS.len(), Spread::Wide);
+        let mut made = Vec::new();
+        for (n, kind) in KINDS.into_iter().enumerate() {
+            let target = if kind.tls() { self.target_tls } else { Some(self.target) };
+            if let Some(target) = target {
+                let source = sources.of(n, target.address().ip());
+                made.push(Visitor::new(kind, target, source, self)?);
+            }
+        }
+        Ok(made)
+    }
+}
+
+impl Running {
+    /// How long newcomers wait for their first answer from `left` on, in which the last attacker
+    /// left.
+    ///
+    /// # Errors
+    /// There can be no such visitor.
+    pub(crate) async fn newcomers(plan: Plan, left: Instant) -> Result<NewcomerReport> {
+        let mut report = NewcomerReport { first_answer_ms: Some(0), ..NewcomerReport::default() };
+        let mut trying = tokio::task::JoinSet::new();
+        for visitor in plan.newcomers()? {
+            trying.spawn(async move { served(&visitor, left).await });
+        }
+        while let Some(tried) = trying.join_next().await {
+            let tried = tried?;
+            report.tries = report.tries.saturating_add(tried.tries);
+            let both = report.first_answer_ms.zip(tried.first_answer_ms);
+            report.first_answer_ms = both.map(|(one, other)| one.max(other));
+            for (how, count) in tried.failed {
+                let failed = report.failed.entry(how).or_default();
+                *failed = failed.saturating_add(count);
+            }
+        }
+        Ok(report)
+    }
+}
+
+async fn served(visitor: &Visitor, left: Instant) -> NewcomerReport {
+    let mut report = NewcomerReport { failed: BTreeMap::new(), ..NewcomerReport::default() };
+    while left.elapsed() < UNTIL {
+        report.tries = report.tries.saturating_add(1);
+        let outcome = timeout(PATIENCE, visitor.ask()).await;
+        let how = match outcome.unwrap_or_else(|_| Outcome::given_up()).status {
+            Ok(status) if status < 400 => {
+                let ms = u64::try_from(left.elapsed().as_millis()).unwrap_or(u64::MAX);
+                report.first_answer_ms = Some(ms);
+                return report;
+            }
+            Ok(status) => status.to_string(),
+            Err(why) => why.to_owned(),
+        };
+        let failed = report.failed.entry(how).or_default();
+        *failed = failed.saturating_add(1);
+        sleep(PAUSE).await;
+    }
+    report
+}
