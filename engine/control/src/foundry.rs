@@ -17,6 +17,7 @@ mod helper;
 mod turns;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -400,9 +401,13 @@ impl Foundry {
             let mib = bytes.len() >> 20;
             log::info!("compiling {path} ({mib} MiB); that takes some tens of seconds, once");
         }
-        let vault = self.vault();
-        let result = vault.and_then(|vault| self.helper.compile(bytes, &vault.seal));
-        let result = result.map(Arc::<[u8]>::from);
+        // A panic is our fault and must not close the lane for good.
+        let compiled = catch_unwind(AssertUnwindSafe(|| {
+            let vault = self.vault()?;
+            self.helper.compile(bytes, &vault.seal)
+        }));
+        let failed = || LoadError::Engine("it failed inside Seawall; please report it".into());
+        let result = compiled.unwrap_or_else(|_| Err(failed())).map(Arc::<[u8]>::from);
         if let Ok(code) = &result {
             let took_ms = (self.now)().since_ms(began);
             log::info!("compiled {path}: {} KiB of code in {took_ms} ms", code.len() >> 10);

@@ -37,10 +37,14 @@ const LANDLOCK: ABI = ABI::V6;
 pub fn isolate() -> Vec<String> {
     let told = |what: &str, why: &dyn Display| format!("{what} ({why})");
     let mut lacks = Vec::new();
-    lacks.extend(give_up_capabilities().err().map(|why| told("capabilities", &why)));
+    let capabilities = give_up_capabilities();
     // The filter refuses the calls that Landlock is set by, so it comes last.
     lacks.extend(give_up_files().err().map(|why| told("landlock", &why)));
-    lacks.extend(give_up_calls().err().map(|why| told("seccomp", &why)));
+    if let Err(why) = give_up_calls() {
+        lacks.push(told("seccomp", &why));
+        // With the filter they are for nothing, and a service manager may have refused the call.
+        lacks.extend(capabilities.err().map(|why| told("giving up capabilities", &why)));
+    }
     lacks
 }
 

@@ -128,3 +128,53 @@ tenant b { hosts { \"b.example\" } may { extern, block } file \"b/b.wall\" }
     one.call(&[seawall_wasm::Arg::Bytes(b"x"), seawall_wasm::Arg::Bytes(b"y")], now).unwrap();
     assert_eq!((one.stats().calls, two.stats().calls), (1, 0));
 }
+
+/// Rules of which each asks a function of its own at a path of its own.
+fn asking(names: &[&str]) -> (String, String) {
+    let externs = names.iter().map(|name| {
+        format!(
+            "extern {name}({PARAMS}) -> int {{ module \"f.wasm\" function \"f\" {LIMITS} \
+             on_failure return 0 }}\n"
+        )
+    });
+    let rules = names.iter().map(|name| {
+        format!("rule {name} {{ when path == \"/{name}\" and {name}(path, path) == 22 then block 410 }}\n")
+    });
+    (externs.collect(), rules.collect())
+}
+
+#[test]
+fn a_member_with_many_functions_leaves_the_others_and_the_host_theirs() {
+    let part = |host: &str, names: &[&str]| {
+        let (externs, rules) = asking(names);
+        format!("policy 1\n{externs}site \"{host}\" {{ {rules} }}\n")
+    };
+    let (externs, floor) = asking(&["h"]);
+    let entry = |name: &str| {
+        format!(
+            "tenant {name} {{ hosts {{ \"{name}.x\" }} may {{ block, extern }} file \"{name}/a.wall\" }}\n"
+        )
+    };
+    let root = format!("policy 1\n{externs}floor {{ {floor} }}\n{}{}", entry("ann"), entry("bob"));
+    let store = MemoryStore::default()
+        .with("root.wall", root)
+        .with("ann/a.wall", part("ann.x", &["a", "b", "c", "d"]))
+        .with("bob/a.wall", part("bob.x", &["z"]))
+        .with("ann/f.wasm", guest(CASE))
+        .with("bob/f.wasm", guest(CASE))
+        .with("f.wasm", guest(CASE));
+    let limits = SandboxLimits { instances_per_member_max: 2, ..SandboxLimits::default() };
+    let workshop = Workshop::new(HostSettings::default(), Sandbox::new(limits));
+    let all = workshop.assemble(&Sources::gather("root.wall", &store), Purpose::Run, None);
+    assert!(all.everything().is_empty(), "no edit is refused for it: {:?}", all.everything());
+    let rules = all.rules.unwrap();
+    let state = State::new(Seed([7; 16]), rules.counter_specs());
+    let blocks = |host: &str, path: &str| {
+        let verdict = rules.decide(&get("192.0.2.1", host, path), &state, Tick(1_000)).verdict;
+        matches!(verdict, Verdict::Block { .. })
+    };
+    let hers = ["/a", "/b", "/c", "/d"].map(|path| blocks("ann.x", path));
+    assert_eq!(hers, [true, true, false, false], "two of four, and no answer of the others");
+    assert!(blocks("bob.x", "/z"), "another member's");
+    assert!(blocks("ann.x", "/h") && blocks("bob.x", "/h"), "the host's");
+}

@@ -86,6 +86,7 @@ fn who_gives_up_inside_still_ends_as_anywhere() {
 #[test]
 fn a_kernel_without_it_is_told_of_and_stops_nobody() {
     Outside::new().holds("a_kernel_that_has_neither");
+    Outside::new().holds("a_system_that_refuses_to_drop_capabilities");
 }
 
 #[test]
@@ -315,21 +316,33 @@ mod inside {
         std::process::abort();
     }
 
-    #[test]
-    #[ignore = "ends this process's freedom: started by a test that wants that"]
-    fn a_kernel_that_has_neither() {
-        let missing = [libc::SYS_landlock_create_ruleset, libc::SYS_seccomp, libc::SYS_capset];
+    /// Has the kernel answer these calls as one that does not know them.
+    fn forget(calls: &[i64]) {
         let older = SeccompFilter::new(
-            missing.into_iter().map(|call| (call, Vec::new())).collect(),
+            calls.iter().map(|call| (*call, Vec::new())).collect(),
             SeccompAction::Allow,
             SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
             TargetArch::try_from(std::env::consts::ARCH).unwrap(),
         );
         let older: BpfProgram = older.unwrap().try_into().unwrap();
         seccompiler::apply_filter(&older).unwrap();
+    }
+
+    #[test]
+    #[ignore = "ends this process's freedom: started by a test that wants that"]
+    fn a_system_that_refuses_to_drop_capabilities() {
+        forget(&[libc::SYS_capset]);
+        assert_eq!(isolate(), [""; 0], "nothing can be done with them");
+        assert_eq!(errno(fs::read(key())), libc::EPERM);
+    }
+
+    #[test]
+    #[ignore = "ends this process's freedom: started by a test that wants that"]
+    fn a_kernel_that_has_neither() {
+        forget(&[libc::SYS_landlock_create_ruleset, libc::SYS_seccomp, libc::SYS_capset]);
         let lacks = isolate();
         let begins: Vec<&str> = lacks.iter().filter_map(|what| what.split(" (").next()).collect();
-        assert_eq!(begins, ["capabilities", "landlock", "seccomp"], "{lacks:?}");
+        assert_eq!(begins, ["landlock", "seccomp", "giving up capabilities"], "{lacks:?}");
         assert_eq!(fs::read(key()).unwrap().len(), 32, "it goes on as before");
     }
 }
