@@ -294,6 +294,23 @@ fn what_a_member_saves_after_a_rollback_brings_no_bad_edit_of_the_host_back() {
 }
 
 #[test]
+fn a_part_that_does_not_fit_what_is_gone_back_to_gives_way_to_the_one_of_then() {
+    let (_origin, server) = start_with_member();
+    let with_let = host("two").replace("floor", "let word = \"/own\"\nfloor");
+    save(&server, &with_let, 2);
+    let uses = hers(418).replace("path == \"/own\"", "path == word");
+    rename_over(&server.setup.policy(HERS), uses);
+    wait_until("her save is in force", || server.answers("/own") == 418);
+    let said = server.setup.run(&["rollback"]);
+    assert!(fine(&said).contains("member ann: refused"), "{said:?}");
+    let answers = ["/one", "/two", "/own"].map(|path| server.answers(path));
+    assert_eq!(answers, [410, 200, 451], "her part of generation 1");
+    assert_eq!(server.status()["members"][0]["part"], "kept");
+    member_saves(&server, 429);
+    assert_eq!(server.status()["members"], serde_json::json!([]));
+}
+
+#[test]
 fn a_member_goes_back_alone_until_her_files_change() {
     let (_origin, server) = start_with_member();
     member_saves(&server, 418);

@@ -675,13 +675,18 @@ impl Forge for PolicyForge {
         draft.changing || draft.sources.changing()
     }
 
-    fn assemble(&mut self, Draft { sources: draft, must, .. }: &Draft) -> Result<Ready, Refusal> {
+    fn assemble(&mut self, read: &Draft) -> Result<Ready, Refusal> {
+        let Draft { sources: draft, must, .. } = read;
         let live = self.handle.load();
         // A part that did not fit the host's policy may fit another one.
         let hosts = Some(draft.host_digest());
         let is_other = self.hosts.replace(draft.host_digest()) != hosts;
         let good = self.members.good(&self.loader, draft);
-        let good = |name: &str| if is_other { good(name) } else { None };
+        let good = |name: &str| match &read.back {
+            Some(_) => self.loader.had(&self.standing, read, name),
+            None if is_other => good(name),
+            None => None,
+        };
         let terms = Terms { good: &good, ..Terms::new(Some(&live.rules), Effort::Reload) };
         let judged = self.loader.build_to_run(draft, terms).judged(draft);
         let judged = judged.and_then(|ready| match must {

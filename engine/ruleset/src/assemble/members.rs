@@ -252,7 +252,8 @@ impl<'b> Joining<'b> {
         Ok(())
     }
 
-    /// Her last good part, where there is one that fits the host's policy.
+    /// Her last good part, where there is one that fits the host's policy: the one in force, else the
+    /// one from before.
     fn instead(
         &mut self,
         policy: HostPolicy,
@@ -261,22 +262,39 @@ impl<'b> Joining<'b> {
     ) -> (HostPolicy, MemberPart) {
         let name = sources.name();
         let running = self.terms.previous.and_then(|rules| rules.member(name)).cloned();
-        let good = match &running {
-            Some(member) => Some(member.sources.clone()),
-            None => (self.terms.good)(name),
+        let running = running.filter(|member| member.sources.file() == sources.file());
+        if let Some(member) = &running
+            && member.made.host == self.bench.host_digest
+        {
+            let kept = self.admit(Arc::clone(member)).is_ok();
+            return (policy, if kept { MemberPart::Kept } else { MemberPart::Absent });
+        }
+        let known = running.as_ref().map(|member| member.digest());
+        let (policy, part) = match &running {
+            Some(member) => self.fitting(policy, &member.sources, entry),
+            None => (policy, MemberPart::Absent),
         };
-        let Some(good) = good.filter(|good| good.file() == sources.file()) else {
-            return (policy, MemberPart::Absent);
-        };
-        let fits = running.filter(|member| member.made.host == self.bench.host_digest);
-        let (policy, part) = match fits {
-            Some(member) => (policy, Some(member)),
-            None => {
-                let (policy, compiled) = self.compiled(policy, &good, entry);
-                (policy, compiled.ok().map(Arc::new))
-            }
-        };
-        let kept = part.is_some_and(|part| self.admit(part).is_ok());
+        if part == MemberPart::Kept {
+            return (policy, part);
+        }
+        let good = (self.terms.good)(name);
+        let good =
+            good.filter(|good| good.file() == sources.file() && known != Some(good.digest()));
+        match good {
+            Some(good) => self.fitting(policy, &good, entry),
+            None => (policy, MemberPart::Absent),
+        }
+    }
+
+    /// A part of these files, where they fit the host's policy.
+    fn fitting(
+        &mut self,
+        policy: HostPolicy,
+        good: &MemberSources,
+        entry: (FileId, Span),
+    ) -> (HostPolicy, MemberPart) {
+        let (policy, compiled) = self.compiled(policy, good, entry);
+        let kept = compiled.is_ok_and(|part| self.admit(Arc::new(part)).is_ok());
         (policy, if kept { MemberPart::Kept } else { MemberPart::Absent })
     }
 
