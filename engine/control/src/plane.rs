@@ -63,6 +63,8 @@ pub struct First {
     blobs: Vec<Blob>,
     known: Known,
     aside: Option<Aside>,
+    /// What the history said of that, before it was held against the disk.
+    read_aside: Option<Aside>,
     stock: Stock,
     members: Arc<Members>,
 }
@@ -158,7 +160,7 @@ impl First {
         let is_whole = live.rules.postponed().is_empty();
         let digest = if is_whole { loader.digest(&sources) } else { [0; 32] };
         let handle = Arc::new(Handle::new(live));
-        let history = index.generations;
+        let (history, read_aside) = (index.generations, index.aside);
         Ok(Self {
             handle,
             warnings,
@@ -171,6 +173,7 @@ impl First {
             blobs,
             known,
             aside,
+            read_aside,
             stock,
             members,
         })
@@ -185,7 +188,7 @@ impl First {
     pub fn inherit(&mut self, content: &[u8]) -> Result<(), HandOverError> {
         // It may have published since this process looked.
         let index = self.archive.load();
-        if index.aside != self.aside {
+        if index.aside != self.read_aside {
             let why = "somebody went back to another generation meanwhile; try again";
             return Err(HandOverError::State(why.to_owned()));
         }
