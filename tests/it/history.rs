@@ -428,3 +428,21 @@ fn since_when_a_member_is_refused_goes_on_over_saves_and_restarts() {
         !fs::read_to_string(&book).unwrap_or_default().contains("ann")
     });
 }
+
+#[test]
+fn what_was_put_aside_stays_so_over_an_upgrade_and_none_is_refused_when_it_is_over() {
+    let (_origin, server) = start_with_member();
+    save(&server, &host("two"), 2);
+    fine(&server.setup.run(&["rollback"]));
+    let answers = || ["/one", "/two", "/own"].map(|path| server.answers(path));
+    fine(&server.setup.run(&["upgrade", "-c", "seawall.toml"]));
+    assert_eq!(server.status()["aside"]["serves"], 1);
+    member_saves(&server, 418);
+    assert_eq!(answers(), [410, 200, 418]);
+    // The disk holds what serves: that is no new generation, and nothing is aside any more.
+    rename_over(&server.setup.policy(ROOT), host("one"));
+    wait_until("nothing is aside", || server.status()["aside"].is_null());
+    fine(&server.setup.run(&["upgrade", "-c", "seawall.toml"]));
+    assert_eq!(answers(), [410, 200, 418]);
+    assert!(server.status()["aside"].is_null());
+}
