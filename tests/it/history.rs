@@ -294,6 +294,23 @@ fn what_a_member_saves_after_a_rollback_brings_no_bad_edit_of_the_host_back() {
 }
 
 #[test]
+fn a_part_that_does_not_fit_what_is_gone_back_to_gives_way_to_the_one_of_then() {
+    let (_origin, server) = start_with_member();
+    let with_let = host("two").replace("floor", "let word = \"/own\"\nfloor");
+    save(&server, &with_let, 2);
+    let uses = hers(418).replace("path == \"/own\"", "path == word");
+    rename_over(&server.setup.policy(HERS), uses);
+    wait_until("her save is in force", || server.answers("/own") == 418);
+    let said = server.setup.run(&["rollback"]);
+    assert!(fine(&said).contains("member ann: refused"), "{said:?}");
+    let answers = ["/one", "/two", "/own"].map(|path| server.answers(path));
+    assert_eq!(answers, [410, 200, 451], "her part of generation 1");
+    assert_eq!(server.status()["members"][0]["part"], "kept");
+    member_saves(&server, 429);
+    assert_eq!(server.status()["members"], serde_json::json!([]));
+}
+
+#[test]
 fn a_member_goes_back_alone_until_her_files_change() {
     let (_origin, server) = start_with_member();
     member_saves(&server, 418);
@@ -410,4 +427,22 @@ fn since_when_a_member_is_refused_goes_on_over_saves_and_restarts() {
     wait_until("that is over, and a next time begins anew", || {
         !fs::read_to_string(&book).unwrap_or_default().contains("ann")
     });
+}
+
+#[test]
+fn what_was_put_aside_stays_so_over_an_upgrade_and_none_is_refused_when_it_is_over() {
+    let (_origin, server) = start_with_member();
+    save(&server, &host("two"), 2);
+    fine(&server.setup.run(&["rollback"]));
+    let answers = || ["/one", "/two", "/own"].map(|path| server.answers(path));
+    fine(&server.setup.run(&["upgrade", "-c", "seawall.toml"]));
+    assert_eq!(server.status()["aside"]["serves"], 1);
+    member_saves(&server, 418);
+    assert_eq!(answers(), [410, 200, 418]);
+    // The disk holds what serves: that is no new generation, and nothing is aside any more.
+    rename_over(&server.setup.policy(ROOT), host("one"));
+    wait_until("nothing is aside", || server.status()["aside"].is_null());
+    fine(&server.setup.run(&["upgrade", "-c", "seawall.toml"]));
+    assert_eq!(answers(), [410, 200, 418]);
+    assert!(server.status()["aside"].is_null());
 }

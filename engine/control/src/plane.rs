@@ -66,6 +66,8 @@ pub struct First {
     blobs: Vec<Blob>,
     known: Known,
     aside: Option<Aside>,
+    /// What the history said of that, before it was held against the disk.
+    read_aside: Option<Aside>,
     stock: Stock,
     members: Arc<Members>,
 }
@@ -164,7 +166,7 @@ impl First {
         let is_whole = live.rules.postponed().is_empty();
         let digest = if is_whole { digest } else { [0; 32] };
         let handle = Arc::new(Handle::new(live));
-        let history = index.generations;
+        let (history, read_aside) = (index.generations, index.aside);
         Ok(Self {
             handle,
             warnings,
@@ -177,6 +179,7 @@ impl First {
             blobs,
             known,
             aside,
+            read_aside,
             stock,
             members,
         })
@@ -191,7 +194,7 @@ impl First {
     pub fn inherit(&mut self, content: &[u8]) -> Result<(), HandOverError> {
         // It may have published since this process looked.
         let index = self.archive.load();
-        if index.aside != self.aside {
+        if index.aside != self.read_aside {
             let why = "somebody went back to another generation meanwhile; try again";
             return Err(HandOverError::State(why.to_owned()));
         }
@@ -718,14 +721,19 @@ impl Forge for PolicyForge {
         draft.changing || draft.sources.changing()
     }
 
-    fn assemble(&mut self, Draft { sources: draft, must, .. }: &Draft) -> Result<Ready, Refusal> {
+    fn assemble(&mut self, read: &Draft) -> Result<Ready, Refusal> {
+        let Draft { sources: draft, must, .. } = read;
         let live = self.handle.load();
         // A part that did not fit the host's policy may fit another one.
         let hosts = Some(draft.host_digest());
         let is_other = self.hosts.replace(draft.host_digest()) != hosts;
         let good = self.members.good(&self.loader, draft);
         let waits = |name: &str| live.rules.postponed().iter().any(|waits| **waits == *name);
-        let good = |name: &str| if is_other || waits(name) { good(name) } else { None };
+        let good = |name: &str| match &read.back {
+            Some(_) => self.loader.had(&self.standing, read, name),
+            None if is_other || waits(name) => good(name),
+            None => None,
+        };
         let terms = Terms { good: &good, ..Terms::new(Some(&live.rules), Effort::Reload) };
         let judged = self.loader.build_to_run(draft, terms).judged(draft);
         let judged = judged.and_then(|ready| match must {

@@ -181,7 +181,7 @@ fn rows_are_written_once_however_many_generations_have_them() {
     let (_dir, archive) = archive();
     let first = past_of(1, "one", &[("ann", "a"), ("bob", "b")]);
     let again = |generation| Arc::new(Past { generation, ..Past::clone(&first) });
-    let one = written(&[first.clone()], None).unwrap().len();
+    let one = written(std::slice::from_ref(&first), None).unwrap().len();
     let ten: Vec<Arc<Past>> = (1..=10).map(again).collect();
     let text = String::from_utf8(written(&ten, None).unwrap()).unwrap();
     assert_eq!(text.matches(&*blob("a").0).count(), 1);

@@ -49,13 +49,16 @@ pub(crate) struct Draft {
     pub(crate) changing: bool,
     /// The member whose part must come into force.
     pub(crate) must: Option<Box<str>>,
+    /// The generation whose host's files these are, where somebody goes back to it. What a member had
+    /// then fits them.
+    pub(crate) back: Option<Box<Past>>,
 }
 
 impl Draft {
     /// What lies on the disk.
     pub(crate) fn of(sources: Sources) -> Self {
         let changing = sources.host().changing();
-        Self { sources, aside: None, changing, must: None }
+        Self { sources, aside: None, changing, must: None, back: None }
     }
 }
 
@@ -219,7 +222,19 @@ impl Loader {
             self.bring_back(standing, past, &names, &mut draft)?;
         }
         draft.aside = draft.aside.and_then(Aside::or_none);
+        draft.back = Some(Box::new(past.clone()));
         Ok(draft)
+    }
+
+    /// Finds what a member had in the generation that `draft` goes back to.
+    pub(crate) fn had(
+        &self,
+        standing: &Standing,
+        draft: &Draft,
+        name: &str,
+    ) -> Option<MemberSources> {
+        let past = draft.back.as_ref().filter(|past| past.parts.contains_key(name))?;
+        standing.members(self, (past, &draft.sources), &[name]).ok()?.pop()
     }
 
     /// Puts what these members' parts of `past` were made of in the place of what they have.
@@ -259,7 +274,7 @@ impl Loader {
                 if let Some(left) = left(&on_disk) {
                     let sources = host.with_members_from(&|_| store as &dyn Store, memo);
                     let aside = Some(Aside { host: Some(left), members: BTreeMap::new() });
-                    return Draft { sources, aside, changing, must: None };
+                    return Draft { sources, aside, changing, must: None, back: None };
                 }
             }
             Draft::of(Sources::gather_again(self.root(), store, memo))

@@ -130,8 +130,8 @@ impl Members {
                 (state.name.clone(), refused(state, coming, (before, known)))
             })
             .collect();
-        let since = |(name, of): (&Box<str>, &Refused)| Some((name.clone(), of.refused?));
-        self.since.note(refused.iter().filter_map(since).collect());
+        let since = refused.iter().filter_map(|(name, of)| Some((name.clone(), of.refused?)));
+        self.since.note(since.collect());
         let members = coming.sources.members();
         *roster = Roster { in_force, refused, total: members.len() };
         let lines = roster.news(&before.refused);
@@ -152,6 +152,7 @@ impl Members {
         for member in coming.rules.members() {
             let (name, digest) = (member.name(), member.digest());
             let known = before.remove(name);
+            let is_first = known.is_none();
             if let Some(known) = known.filter(|known| known.digest == digest) {
                 in_force.insert(name.into(), known);
                 continue;
@@ -159,7 +160,8 @@ impl Members {
             let content = hexadecimal(&member.sources().content());
             // A copy that serves was in force before this process, and is what it was.
             let earlier = self.last_good.since(name);
-            let earlier = earlier.filter(|since| since.content == content || is_wrong(name));
+            let earlier =
+                earlier.filter(|since| since.content == content || (is_first && is_wrong(name)));
             let since = earlier.unwrap_or_else(|| {
                 let since = Since { generation: coming.generation, content };
                 good.push(Good { sources: member.sources().clone(), since: since.clone() });

@@ -295,38 +295,42 @@ impl<'b> Joining<'b> {
         Ok(())
     }
 
-    /// Her last good part, where there is one that fits the host's policy. Where there is too much
-    /// to do at once, her hosts have the host's layers alone until her turn comes: to wait for all
-    /// would keep the host's edit out of force.
+    /// Her last good part, where there is one that fits the host's policy: the one in force, else the
+    /// one from before. Where there is too much to do at once, her hosts have the host's layers alone
+    /// until her turn comes: to wait for all would keep the host's edit out of force.
     fn instead(
         &mut self,
-        policy: HostPolicy,
+        mut policy: HostPolicy,
         sources: &MemberSources,
         entry: (FileId, Span),
     ) -> (HostPolicy, MemberPart) {
-        let name = sources.name();
+        let (name, find_good) = (sources.name(), self.terms.good);
         let running = self.bench.former(name).cloned();
-        let good = match &running {
-            Some(member) => Some(member.sources.clone()),
-            None => (self.terms.good)(name),
-        };
-        let Some(good) = good.filter(|good| good.file() == sources.file()) else {
-            return (policy, MemberPart::Absent);
-        };
-        let host = self.bench.host_digest;
-        let (policy, part) = match running {
-            Some(member) if member.made.host == host => (policy, Some(member)),
-            former if !self.left.rebuild(&good) => {
-                self.waiting.add(name, former);
-                return (policy, MemberPart::Absent);
+        let running = running.filter(|member| member.sources.file() == sources.file());
+        if let Some(member) = &running
+            && member.made.host == self.bench.host_digest
+        {
+            let kept = self.admit(Arc::clone(member)).is_ok();
+            return (policy, if kept { MemberPart::Kept } else { MemberPart::Absent });
+        }
+        let known = running.as_ref().map(|member| member.digest());
+        let is_other =
+            |good: &MemberSources| good.file() == sources.file() && known != Some(good.digest());
+        let in_force = running.iter().map(|member| member.sources.clone());
+        // It is read only where the part in force does not fit.
+        let before = std::iter::once_with(|| find_good(name)).flatten().filter(is_other);
+        for good in in_force.chain(before) {
+            if !self.left.rebuild(&good) {
+                self.waiting.add(name, running.clone());
+                break;
             }
-            _ => {
-                let (policy, compiled) = self.compiled(policy, &good, entry);
-                (policy, compiled.ok().map(Arc::new))
+            let (again, compiled) = self.compiled(policy, &good, entry);
+            policy = again;
+            if compiled.is_ok_and(|part| self.admit(Arc::new(part)).is_ok()) {
+                return (policy, MemberPart::Kept);
             }
-        };
-        let kept = part.is_some_and(|part| self.admit(part).is_ok());
-        (policy, if kept { MemberPart::Kept } else { MemberPart::Absent })
+        }
+        (policy, MemberPart::Absent)
     }
 
     fn entry(&self, part: &Member) -> (FileId, Span) {

@@ -97,7 +97,8 @@ impl std::fmt::Debug for Workshop {
 pub struct Terms<'t> {
     /// The ruleset in force, which lends what has not changed.
     pub previous: Option<&'t RuleSet>,
-    /// The files of a member's last good part, where none is in force: from before a restart.
+    /// The files of a member's last good part, where none that fits is in force: from before a
+    /// restart, or of the generation that somebody goes back to.
     pub good: &'t dyn Fn(&str) -> Option<MemberSources>,
     /// How much is done for members at once.
     pub effort: Effort,

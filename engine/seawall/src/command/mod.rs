@@ -70,7 +70,7 @@ pub(crate) enum Word {
     History(history::History),
     /// Say what two generations say differently
     Diff(history::Diff),
-    /// Put an earlier generation in force again
+    /// Put the host's files of an earlier generation in force again
     Rollback(history::Rollback),
     /// Put a level in force by hand, for a while
     Level(level::Level),
