@@ -17,7 +17,7 @@ mod helper;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -44,6 +44,9 @@ pub const COMPILE_WAIT_MS: u64 = 2_000;
 /// Milliseconds that all members' components are waited for together in one reload: the host's edit
 /// waits behind them.
 pub const MEMBERS_COMPILE_WAIT_MS: u64 = 500;
+/// Milliseconds that all members' components are waited for together by a process that takes over:
+/// the older one serves meanwhile, with their parts in force.
+pub const UPGRADE_COMPILE_WAIT_MS: u64 = 20_000;
 /// Milliseconds that the host's components are waited for together in a start. Less than an older
 /// process waits for its successor, or a service manager for us.
 pub const START_COMPILE_WAIT_MS: u64 = 240_000;
@@ -73,6 +76,9 @@ impl Patience {
     /// Nothing serves yet.
     pub(crate) const START: Self =
         Self { host_ms: Some(START_COMPILE_WAIT_MS), members_ms: Some(COMPILE_WAIT_MS) };
+    /// Another process serves still.
+    pub(crate) const UPGRADE: Self =
+        Self { host_ms: Some(START_COMPILE_WAIT_MS), members_ms: Some(UPGRADE_COMPILE_WAIT_MS) };
     /// Something serves already.
     pub(crate) const RELOAD: Self =
         Self { host_ms: Some(COMPILE_WAIT_MS), members_ms: Some(MEMBERS_COMPILE_WAIT_MS) };
@@ -91,6 +97,8 @@ pub struct Foundry {
     lanes: [Mutex<()>; 2],
     /// How often something was finished that a reload did not wait for.
     edition: AtomicU64,
+    /// The machine failed a component since the last assembly began.
+    failed: AtomicBool,
     bell: OnceLock<Arc<Bell>>,
 }
 
@@ -167,6 +175,7 @@ impl Foundry {
             done: Condvar::new(),
             lanes: Default::default(),
             edition: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
             bell: OnceLock::new(),
         }
     }
@@ -182,6 +191,12 @@ impl Foundry {
         let _set = self.bell.set(bell);
     }
 
+    /// Whether the machine failed a component in the last assembly, so that another may come out
+    /// otherwise.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
     /// Whether something is being compiled.
     pub(crate) fn is_busy(&self) -> bool {
         !self.book().underway.is_empty()
@@ -195,6 +210,7 @@ impl Foundry {
     /// A compiler for one assembly, which waits so long for everything in it, and no longer once
     /// `stop` is raised.
     pub(crate) fn visit(self: &Arc<Self>, patience: Patience, stop: StopFlag) -> Visit {
+        self.failed.store(false, Ordering::Release);
         let waits = [patience.host_ms, patience.members_ms];
         let waits = waits.map(|ms| ms.map(|ms| Wait { ms, until: OnceLock::new() }));
         Visit { foundry: self.clone(), waits, stop, seen: Mutex::default() }
@@ -324,6 +340,7 @@ impl Foundry {
                     let why = why.clone();
                     // The machine may have more to give next time.
                     if matches!(why, LoadError::Engine(_)) {
+                        self.failed.store(true, Ordering::Release);
                         book.forget(digest);
                     }
                     return Err(why);

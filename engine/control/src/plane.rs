@@ -113,6 +113,7 @@ impl First {
         keeper: Keeper,
         state_dir: &Path,
     ) -> Result<Self, Refusal> {
+        let loader = if keeper.inherits() { loader.taking_over() } else { loader };
         let began = loader.now();
         let archive = Archive::new(state_dir);
         let index = archive.load();
@@ -664,6 +665,10 @@ impl Forge for PolicyForge {
 
     fn is_unfinished(&self) -> bool {
         !self.handle.load().rules.postponed().is_empty()
+    }
+
+    fn may_differ(&self) -> bool {
+        self.loader.may_differ()
     }
 
     fn digest(&self, draft: &Sources) -> [u8; 32] {

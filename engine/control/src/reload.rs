@@ -104,6 +104,11 @@ pub(crate) trait Forge: Send {
     fn is_unfinished(&self) -> bool {
         false
     }
+    /// Whether the same draft may come out otherwise, since the machine failed it: then whoever asks
+    /// for a reload has one.
+    fn may_differ(&self) -> bool {
+        false
+    }
     /// Reads what an earlier generation was made of.
     fn recall(&mut self, past: &Past) -> Result<Self::Draft, Refusal>;
     /// What differs where a reload could come out otherwise.
@@ -291,7 +296,8 @@ impl<F: Forge> Reloader<F> {
             self.bell.look_soon();
         }
         let digests = self.digests(draft);
-        if digests.running == self.running {
+        let is_wanted = cause >= Cause::Signal && self.forge.may_differ();
+        if digests.running == self.running && !is_wanted {
             self.refused = None;
             self.put_aside(None);
             return Some(Attempt::Done(self.unchanged()));

@@ -180,6 +180,7 @@ fn a_component_that_cannot_be_compiled_costs_its_time_once() {
     for _ in 0..3 {
         let why = place.ask(&foundry, None).unwrap_err();
         assert_eq!(why, LoadError::Told("it is bad".into()));
+        assert!(!foundry.has_failed());
     }
     assert_eq!(place.starts(), 1);
 }
@@ -263,6 +264,7 @@ fn what_the_machine_is_to_blame_for_is_tried_again() {
         let foundry = place.foundry(script);
         for _ in 0..2 {
             assert!(matches!(place.ask(&foundry, None).unwrap_err(), LoadError::Engine(_)));
+            assert!(foundry.has_failed(), "whoever asks for a reload has one");
         }
         assert_eq!(place.starts(), 2, "{script}");
     }

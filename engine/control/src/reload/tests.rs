@@ -41,6 +41,10 @@ impl Forge for Toy {
         }
     }
 
+    fn may_differ(&self) -> bool {
+        disk::read(&self.file, 1 << 20).is_ok_and(|bytes| bytes.starts_with(b"unlucky"))
+    }
+
     fn digest(&self, draft: &String) -> [u8; 32] {
         let mut out = [0u8; 32];
         for (i, byte) in draft.bytes().enumerate() {
@@ -315,6 +319,19 @@ fn a_command_and_a_signal_reload_without_a_change_event() {
     assert_eq!(bench.ask(), Outcome::Unchanged { generation: 1, lifted: None });
     bench.bell.hang_up();
     bench.until("the signal", |p| p.reloads.unchanged >= 2);
+}
+
+#[test]
+fn whoever_asks_has_what_the_machine_failed_tried_again_and_nobody_else() {
+    let bench = Bench::new();
+    rename_save(&bench.file(), "unlucky end");
+    bench.until("it is published", |p| newest(p, "unlucky end"));
+    let before = bench.assembled.load(Ordering::Relaxed);
+    bench.bell.changed(crate::bell::Change::Closed);
+    bench.until("the look that nobody asked for", |p| p.reloads.unchanged >= 1);
+    assert_eq!(bench.assembled.load(Ordering::Relaxed), before);
+    assert!(matches!(bench.ask(), Outcome::Published { .. }));
+    assert_eq!(bench.assembled.load(Ordering::Relaxed), before + 1);
 }
 
 #[test]
