@@ -48,6 +48,9 @@ pub const COMPILE_WAIT_MS: u64 = 2_000;
 /// Milliseconds that all members' components are waited for together in one reload: the host's edit
 /// waits behind them.
 pub const MEMBERS_COMPILE_WAIT_MS: u64 = 500;
+/// Milliseconds that all members' components are waited for together by a process that takes over:
+/// the older one serves meanwhile, with their parts in force.
+pub const UPGRADE_COMPILE_WAIT_MS: u64 = 20_000;
 /// Milliseconds that the host's components are waited for together in a start. Less than an older
 /// process waits for its successor, or a service manager for us.
 pub const START_COMPILE_WAIT_MS: u64 = 240_000;
@@ -78,6 +81,9 @@ impl Patience {
     /// Nothing serves yet.
     pub(crate) const START: Self =
         Self { host_ms: Some(START_COMPILE_WAIT_MS), members_ms: Some(COMPILE_WAIT_MS) };
+    /// Another process serves still.
+    pub(crate) const UPGRADE: Self =
+        Self { host_ms: Some(START_COMPILE_WAIT_MS), members_ms: Some(UPGRADE_COMPILE_WAIT_MS) };
     /// Something serves already.
     pub(crate) const RELOAD: Self =
         Self { host_ms: Some(COMPILE_WAIT_MS), members_ms: Some(MEMBERS_COMPILE_WAIT_MS) };

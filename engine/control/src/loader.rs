@@ -51,6 +51,8 @@ pub struct Loader {
     rounds: Arc<AtomicU64>,
     /// Raised where nothing that is loaded is wanted any more.
     stop: StopFlag,
+    /// How long the first load waits for components.
+    first: Patience,
 }
 
 /// What came of the sources.
@@ -121,6 +123,7 @@ impl Loader {
             foundry: None,
             rounds: Arc::default(),
             stop: StopFlag::default(),
+            first: Patience::START,
         })
     }
 
@@ -135,6 +138,11 @@ impl Loader {
     #[must_use]
     pub fn with_stop(self, stop: StopFlag) -> Self {
         Self { stop, ..self }
+    }
+
+    /// The same for a process that takes over from another.
+    pub(crate) fn taking_over(self) -> Self {
+        Self { first: Patience::UPGRADE, ..self }
     }
 
     /// The flag that ends what takes long.
@@ -226,8 +234,8 @@ impl Loader {
     #[must_use]
     pub fn build_to_run(&self, sources: &Sources, terms: Terms<'_>) -> Built {
         // Where something serves already, it need not wait for a compiler.
-        let is_start = terms.previous.is_none();
-        let workshop = self.workshop(if is_start { Patience::START } else { Patience::RELOAD });
+        let is_first = terms.previous.is_none();
+        let workshop = self.workshop(if is_first { self.first } else { Patience::RELOAD });
         let terms = Terms { go_on: &|| !self.is_stopped() && (terms.go_on)(), ..terms };
         let mut built = Built::of(workshop.assemble_within(sources, Purpose::Run, terms));
         if built.postponed > 0 {

@@ -118,6 +118,7 @@ impl First {
         keeper: Keeper,
         state_dir: &Path,
     ) -> Result<Self, Refusal> {
+        let loader = if keeper.inherits() { loader.taking_over() } else { loader };
         let began = loader.now();
         let archive = Archive::new(state_dir);
         let index = archive.load();

@@ -33,9 +33,10 @@ mod tick;
 mod trust;
 
 pub use assemble::{
-    Assembly, Effort, HostSettings, INCLUDE_DEPTH_MAX, MEMBER_COMPLAINTS_KEPT_MAX,
-    MEMBERS_COMPILE_BYTES_MAX, MEMBERS_REBUILD_BYTES_MAX, MEMBERS_TEST_REQUESTS_MAX, Member,
-    MemberPart, MemberState, START_EFFORTS, SiteHosts, Terms, Workshop,
+    Assembly, Effort, HostSettings, INCLUDE_DEPTH_MAX, MEMBER_CASES_MS_MAX,
+    MEMBER_COMPLAINTS_KEPT_MAX, MEMBERS_COMPILE_BYTES_MAX, MEMBERS_REBUILD_BYTES_MAX,
+    MEMBERS_TEST_REQUESTS_MAX, Member, MemberPart, MemberState, START_EFFORTS, SiteHosts, Terms,
+    Workshop,
 };
 pub use budget::{MEMBER_TEST_LOOKS_MAX, Whose};
 pub use cases::{Rehearsed, TestOutcome};

@@ -22,20 +22,23 @@ const APART_MS: u64 = 1_000_000;
 const TOLD_MAX: usize = 1;
 
 /// Asks the function of this signature, of a member or of the host, the cases inside `bytes`, of which
-/// `component` was made, for as long as `go_on` says so.
+/// `component` was made, for as long as `go_on` says so and no more of them than `left_ms` is enough
+/// for, of which it takes theirs.
 ///
 /// # Errors
 /// A case is not passed, or cannot be asked; the text names it.
 pub(crate) fn rehearse(
     (component, member, bytes): (&Component, Option<&str>, &[u8]),
     (signature, limits): (&Signature, CallLimits),
-    go_on: &dyn Fn() -> bool,
+    (left_ms, go_on): (&mut u64, &dyn Fn() -> bool),
 ) -> Result<(), String> {
     let name = signature.name.replace('-', "_");
     let cases = parse_cases("its cases", &cases_inside(bytes)?)?;
-    let asked = usize::try_from(REHEARSAL_MS_MAX / limits.time_ms.max(1)).unwrap_or(CASES_MAX);
+    let each_ms = limits.time_ms.max(1);
+    let asked = usize::try_from(REHEARSAL_MS_MAX.min(*left_ms) / each_ms).unwrap_or(CASES_MAX);
     let hers = cases.iter().filter(|case| case.function == name);
     let hers: Vec<&Case> = hers.take(asked.min(CASES_MAX)).collect();
+    *left_ms = left_ms.saturating_sub(each_ms.saturating_mul(hers.len() as u64));
     if hers.is_empty() {
         return Ok(());
     }

@@ -20,6 +20,10 @@ pub const MEMBERS_TEST_REQUESTS_MAX: u64 = 200_000;
 /// four seconds. The smallest come first, so that a member with much keeps nobody else waiting.
 pub const MEMBERS_REBUILD_BYTES_MAX: u64 = 16 << 20;
 
+/// The most milliseconds that the cases inside one member's components may take together, by what
+/// their externs grant each.
+pub const MEMBER_CASES_MS_MAX: u64 = 1_000;
+
 /// How many times as much is done where nothing serves yet: a start waits longer, since what is not
 /// looked at then is not in force.
 pub const START_EFFORTS: u64 = 32;

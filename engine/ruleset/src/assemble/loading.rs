@@ -50,6 +50,8 @@ pub(crate) struct Loading<'l> {
     pub(crate) made: &'l mut Components,
     /// Whose it is; the host's is nobody's.
     pub(crate) member: Option<&'l str>,
+    /// Milliseconds that the cases inside components may still take, by what is granted each.
+    pub(crate) cases_ms: u64,
     /// Whether it is still wanted.
     pub(crate) go_on: &'l dyn Fn() -> bool,
 }
@@ -120,8 +122,8 @@ impl Loading<'_> {
                 return None;
             }
         };
-        let asked = rehearse((&component, self.member, &bytes), (&signature, limits), self.go_on);
-        if let Err(why) = asked {
+        let (what, how) = ((&component, self.member, &*bytes), (&signature, limits));
+        if let Err(why) = rehearse(what, how, (&mut self.cases_ms, self.go_on)) {
             self.complain(Code::ComponentCase, item, format!("`{}`: {why}", item.module));
             return None;
         }

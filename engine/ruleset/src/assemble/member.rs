@@ -11,6 +11,7 @@ use seawall_policy::part::Part;
 use seawall_policy::span::Span;
 use seawall_policy::syntax::ast::Item;
 
+use super::budget::MEMBER_CASES_MS_MAX;
 use super::loading::{Components, ListsBefore, Loaded, Loading};
 use super::reading::Reading;
 use super::{HostRead, Workshop};
@@ -145,6 +146,7 @@ impl Bench<'_> {
                 before,
                 made: &mut self.made,
                 member: Some(sources.name()),
+                cases_ms: MEMBER_CASES_MS_MAX,
                 go_on: self.go_on,
             };
             loading.load(part.own(), self.workshop)

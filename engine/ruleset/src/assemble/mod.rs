@@ -30,8 +30,8 @@ use seawall_state::CounterSpec;
 use seawall_wasm::Sandbox;
 
 pub use budget::{
-    Effort, MEMBERS_COMPILE_BYTES_MAX, MEMBERS_REBUILD_BYTES_MAX, MEMBERS_TEST_REQUESTS_MAX,
-    START_EFFORTS,
+    Effort, MEMBER_CASES_MS_MAX, MEMBERS_COMPILE_BYTES_MAX, MEMBERS_REBUILD_BYTES_MAX,
+    MEMBERS_TEST_REQUESTS_MAX, START_EFFORTS,
 };
 pub(crate) use loading::{ListsBefore, Loaded, Loading};
 pub use member::{MEMBER_COMPLAINTS_KEPT_MAX, Member};
@@ -243,6 +243,7 @@ impl Workshop {
             before,
             made: &mut bench.made,
             member: None,
+            cases_ms: u64::MAX,
             go_on: bench.go_on,
         };
         let loaded = loading.load(program, self);

@@ -99,6 +99,41 @@ fn so_many_cases_are_asked_and_no_more() {
 }
 
 #[test]
+fn cases_of_members_take_so_much_time_and_no_more() {
+    let each = usize::try_from(crate::MEMBER_CASES_MS_MAX / 100).unwrap();
+    let wrong = CASE.replace("41", "42");
+    let store = |cases: &[String]| {
+        let (mut store, mut root) = (MemoryStore::default(), "policy 1\n".to_owned());
+        for (n, cases) in cases.iter().enumerate() {
+            root.push_str(&format!(
+                "tenant m{n} {{ hosts {{ \"m{n}.example\" }} may {{ extern, block }} file \"m{n}/a.wall\" }}\n"
+            ));
+            let policy = format!(
+                "policy 1\nextern f({PARAMS}) -> int {{ module \"f.wasm\" {LIMITS} time 100ms \
+                 on_failure return 0 }}\nsite \"m{n}.example\" {{ rule r {{ when f(path, path) == 22 \
+                 then block 410 }} }}\n"
+            );
+            // Each a component of its own.
+            let cases = format!("# {n}\n{cases}");
+            store = store
+                .with(&format!("m{n}/a.wall"), policy)
+                .with(&format!("m{n}/f.wasm"), guest(&cases));
+        }
+        store.with("root.wall", root)
+    };
+    let workshop = workshop();
+    let made = |cases: &[String], previous: Option<&RuleSet>| {
+        let sources = Sources::gather("root.wall", &store(cases));
+        let terms = crate::Terms::new(previous, Effort::Reload);
+        workshop.assemble_within(&sources, Purpose::Run, terms)
+    };
+    // The last that is asked, and the first that is not.
+    let at = made(&[CASE.repeat(each - 1) + &wrong], None);
+    assert!(at.members[0].diagnostics[0].message.contains("must answer 42"));
+    assert!(made(&[CASE.repeat(each) + &wrong], None).members.is_empty());
+}
+
+#[test]
 fn two_members_of_one_component_share_no_instance() {
     let policy = "policy 1
 tenant a { hosts { \"a.example\" } may { extern, block } file \"a/a.wall\" }
