@@ -35,7 +35,7 @@ const CALM: Attack<'_> = Attack {
     seconds: SAVING_S + 2,
 };
 /// From one edit of the operator's to the next, and how soon each is in force.
-const EDIT_PAUSE: Duration = Duration::from_secs(2);
+const EDIT_PAUSE: Duration = Duration::from_millis(1_500);
 const IN_FORCE_MS: f64 = 1_000.0;
 const IN_FORCE_WITHIN: Duration = Duration::from_secs(20);
 /// Edits of each way below which nothing is shown.
