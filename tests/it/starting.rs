@@ -104,7 +104,7 @@ fn a_hang_up_while_it_starts_reloads_later() {
 }
 
 #[test]
-fn redteam_08_no_start_waits_for_what_members_bring() {
+fn no_start_waits_for_what_members_bring() {
     let origin = Origin::start();
     let setup = Setup::new(origin.address, &host());
     // Far more than the compiler's ten seconds.

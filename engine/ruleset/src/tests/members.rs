@@ -65,7 +65,7 @@ fn holds(rules: &RuleSet, what: &str) {
 }
 
 #[test]
-fn redteam_01_a_member_who_names_files_of_others_changes_nothing_of_theirs() {
+fn a_member_who_names_files_of_others_changes_nothing_of_theirs() {
     let names = [
         "include \"../floor.wall\"",
         "include \"../root.wall\"",
@@ -89,7 +89,7 @@ fn redteam_01_a_member_who_names_files_of_others_changes_nothing_of_theirs() {
 }
 
 #[test]
-fn redteam_02_mistakes_of_two_members_refuse_nothing() {
+fn mistakes_of_two_members_refuse_nothing() {
     let list = "list gone: cidr = file \"none.txt\" max 9 on_error reject";
     let both = store("policy 1\nnonsense\n", &part("bob", "new", list));
     let before = good();
@@ -102,7 +102,7 @@ fn redteam_02_mistakes_of_two_members_refuse_nothing() {
 }
 
 #[test]
-fn redteam_02_a_thousand_errors_of_one_member_hide_no_mistake_of_another() {
+fn a_thousand_errors_of_one_member_hide_no_mistake_of_another() {
     let many: String = (0..1_100).map(|n| format!("rule r{n} {{ when pth == 1 }}\n")).collect();
     let many = format!("policy 1\nsite \"alice.example\" {{\n{many}}}\n");
     let all = reloaded(&store(&many, "policy 1\nnonsense\n"), Some(&good()));
@@ -113,7 +113,7 @@ fn redteam_02_a_thousand_errors_of_one_member_hide_no_mistake_of_another() {
 }
 
 #[test]
-fn redteam_02_two_thousand_files_of_a_member_are_her_mistake() {
+fn two_thousand_files_of_a_member_are_her_mistake() {
     let include = "include \"x/*.wall\"";
     let mut evil = store(&part("alice", "own", include), &part("bob", "own", ""));
     for n in 0..2_000 {
@@ -125,7 +125,7 @@ fn redteam_02_two_thousand_files_of_a_member_are_her_mistake() {
 }
 
 #[test]
-fn redteam_05_large_lists_of_a_member_are_her_mistake() {
+fn large_lists_of_a_member_are_her_mistake() {
     let lists = "list a: cidr = file \"a.txt\" max 9\nlist b: cidr = file \"b.txt\" max 9";
     let large = vec![b'\n'; usize::try_from(crate::MEMBER_LIST_BYTES_MAX).unwrap() + 1];
     let evil = store(&part("alice", "own", ""), &part("bob", "new", lists));
@@ -136,7 +136,7 @@ fn redteam_05_large_lists_of_a_member_are_her_mistake() {
 }
 
 #[test]
-fn redteam_11_a_failing_test_is_not_published_while_another_file_is_broken() {
+fn a_failing_test_is_not_published_while_another_file_is_broken() {
     let test = "test \"open\" { request GET \"https://bob.example/new\" expect pass }";
     for alice in ["policy 1\nnonsense\n".to_owned(), part("alice", "own", "")] {
         let all = reloaded(&store(&alice, &part("bob", "new", test)), Some(&good()));
@@ -216,7 +216,7 @@ fn who_has_too_many_requests_before_her_has_her_turn_next() {
 }
 
 #[test]
-fn redteam_names_with_dots_are_nobody_elses() {
+fn names_with_dots_are_nobody_elses() {
     let root = "policy 1\n\
         tenant a { hosts { \"a.example\" } may { block, limit, list, track } file \"a/a.wall\" }\n\
         tenant a.b { hosts { \"b.example\" } may { block, limit, list, track } file \"b/b.wall\" }\n";

@@ -255,7 +255,7 @@ mod tests {
                 "last error a.wall:4:5: N003: no such name",
                 "reload     kept: a, b",
                 "reload     reset: c (asked by floor.x)",
-                "rollback   the files of generation 2 are in force, not those on the disk: \
+                "rollback   the host's files of generation 2 are in force, not those on the disk: \
                  `seawall reload` takes those",
                 "member     alice: refused since 2026-01-01T00:00:00Z: m/a.wall:18:30: N003: no \
                  (and 4 more); her part of generation 2 is in force",
