@@ -19,9 +19,10 @@ use crate::stop_flag::StopFlag;
 pub const DEBOUNCE_MS: u64 = 50;
 /// The same while some file is still held open by whoever writes it, in milliseconds.
 pub const WRITING_QUIET_MS: u64 = 250;
-/// Most that changes may put a reload off, in milliseconds: a storm of saves ends in at most two
-/// reloads a second.
-pub const SETTLE_MS_MAX: u64 = 500;
+/// Most that changes may put a reload off, in milliseconds: a storm of saves ends in at most three
+/// reloads a second. Among hundreds of members somebody saves all the time, and the host's edit is to
+/// be in force within a second.
+pub const SETTLE_MS_MAX: u64 = 300;
 /// Time to the next look where files kept changing while they were read, in milliseconds.
 pub(crate) const LOOK_SOON_MS: u64 = 1_000;
 /// Most callers that wait for the outcome of one reload.

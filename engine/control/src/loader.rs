@@ -211,7 +211,7 @@ impl Loader {
     pub fn gather_settled(&self) -> Sources {
         let mut sources = self.gather();
         for read in 1..READS_MAX {
-            if read >= PATIENT_READS {
+            if read > PATIENT_READS {
                 sources.unsettle_changing();
             }
             if !sources.changing() || self.is_stopped() {

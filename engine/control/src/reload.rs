@@ -40,7 +40,7 @@ pub const READS_MAX: u32 = 50;
 
 /// Reads in which a member's files that change are waited for like the host's; after them her last
 /// good part serves, and the rest goes on.
-pub(crate) const PATIENT_READS: u32 = 2;
+pub(crate) const PATIENT_READS: u32 = 1;
 
 /// Why there is no draft.
 #[derive(Debug, Clone, PartialEq, Eq)]
