@@ -83,22 +83,29 @@ pub(crate) fn read_since(
     read_marked(path, bytes_max, Links::Refuse, before)
 }
 
+/// The file at `path`, for whoever reads only its beginning, with what is known of it.
+pub(crate) fn open(path: &Path) -> Result<(File, Metadata), DiskError> {
+    open_as(path, Links::Follow)
+}
+
+fn open_as(path: &Path, links: Links) -> Result<(File, Metadata), DiskError> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(DiskError::NotAFile);
+    }
+    let no_follow = if links == Links::Refuse { libc::O_NOFOLLOW } else { 0 };
+    let file =
+        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | no_follow).open(path)?;
+    let known = file.metadata()?;
+    if known.is_file() { Ok((file, known)) } else { Err(DiskError::NotAFile) }
+}
+
 fn read_marked(
     path: &Path,
     bytes_max: u64,
     links: Links,
     known: Option<Mark>,
 ) -> Result<Read, DiskError> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(DiskError::NotAFile);
-    }
-    let no_follow = if links == Links::Refuse { libc::O_NOFOLLOW } else { 0 };
-    let mut file =
-        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | no_follow).open(path)?;
-    let before = file.metadata()?;
-    if !before.is_file() {
-        return Err(DiskError::NotAFile);
-    }
+    let (mut file, before) = open_as(path, links)?;
     if before.len() > bytes_max {
         return Err(DiskError::TooLarge { bytes_max });
     }

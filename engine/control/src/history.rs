@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use index::Index;
 use index::{VERSION, Written};
-pub(crate) use made::{Known, Made};
+pub(crate) use made::{Known, Made, Occasion};
 pub use marked::past_sources;
 pub(crate) use marked::{past_host, past_members};
 pub(crate) use quota::trim;
@@ -283,6 +283,18 @@ pub struct PastLine {
     pub members_kept: bool,
 }
 
+impl PastLine {
+    /// All of a generation, where `kept` says whether the files of a row are there.
+    fn of(past: &Past, kept: &mut dyn FnMut(&Marks) -> bool) -> Self {
+        Self {
+            files_kept: kept(&past.files),
+            members: past.parts.len().saturating_add(past.parts_gone),
+            members_kept: past.parts_gone == 0 && past.parts.values().all(kept),
+            past: past.clone(),
+        }
+    }
+}
+
 impl HistoryDesk {
     /// The generations, the newest last.
     pub(crate) fn list(&self) -> Vec<PastLine> {
@@ -293,11 +305,9 @@ impl HistoryDesk {
             let all = || marks.iter().all(|file| there.contains(&file.sha256));
             *known.entry(marks.address()).or_insert_with(all)
         };
-        let mut line = |past: &Arc<Past>| PastLine {
-            files_kept: kept(&past.files),
-            members: past.parts.len().saturating_add(past.parts_gone),
-            members_kept: past.parts_gone == 0 && past.parts.values().all(&mut kept),
-            past: Past { parts: MarksOfParts::default(), ..Past::clone(past) },
+        let mut line = |past: &Arc<Past>| {
+            let line = PastLine::of(past, &mut kept);
+            PastLine { past: Past { parts: MarksOfParts::default(), ..line.past }, ..line }
         };
         self.board.read().history.iter().map(&mut line).collect()
     }
@@ -306,13 +316,7 @@ impl HistoryDesk {
     pub(crate) fn one(&self, generation: u64) -> Option<PastLine> {
         let history = self.board.read().history;
         let past = history.iter().find(|past| past.generation == generation)?;
-        let kept = past.parts.values().all(|marks| self.archive.has(marks));
-        Some(PastLine {
-            files_kept: self.archive.has(&past.files),
-            members: past.parts.len().saturating_add(past.parts_gone),
-            members_kept: past.parts_gone == 0 && kept,
-            past: Past::clone(past),
-        })
+        Some(PastLine::of(past, &mut |marks| self.archive.has(marks)))
     }
 
     /// The content with this digest, where a generation is made of it.

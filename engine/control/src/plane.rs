@@ -23,12 +23,10 @@ use crate::admin;
 use crate::bans::BanDesk;
 use crate::bell::Bell;
 use crate::board::{Board, Past};
-use crate::carried::Carried;
-use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::ending::Ending;
 use crate::hand_over::{Estate, HandOverError, Still};
-use crate::history::{Archive, Aside, Blob, HistoryDesk, Known};
+use crate::history::{Archive, Aside, Blob, HistoryDesk, Known, Occasion};
 use crate::level_desk::LevelDesk;
 use crate::levels;
 use crate::loader::{Loader, Ready, Standing};
@@ -134,27 +132,15 @@ impl First {
             generation: generation.0,
             now: loaded,
         }));
-        let past = Past {
-            generation: generation.0,
-            loaded_at: rfc3339(loaded),
-            loaded_ms: loaded.0,
-            took_ms: loaded.since_ms(began),
+        let occasion = Occasion {
             cause: Cause::Start,
             by_uid: None,
             restores: aside.as_ref().and_then(|aside| Some(aside.host.as_ref()?.serves)),
-            changed: made.changed(before.as_deref()),
-            host_since: made.host_since(before.as_deref(), generation.0),
-            root: made.root,
-            files: made.files,
-            parts: made.parts,
-            parts_gone: 0,
-            content: made.content,
-            host: made.host,
-            policies: made.policies,
-            report: Carried::default(),
-            tests,
-            warnings: warnings.len(),
+            host_since: None,
+            began,
         };
+        let past = made.past((generation.0, loaded), occasion, before.as_deref());
+        let past = Past { tests, warnings: warnings.len(), ..past };
         let live = Live { generation, rules: Arc::new(rules), state: Arc::new(state), tally };
         // Where a member's turn has yet to come, nothing that is read is the same as what runs.
         let is_whole = live.rules.postponed().is_empty();

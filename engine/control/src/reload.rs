@@ -22,9 +22,8 @@ use seawall_model::{Now, Tick};
 use crate::bell::{Bell, Call, Pause, Waiter, Wish};
 use crate::board::{Board, Past, Posted};
 use crate::carried::Carried;
-use crate::clock::rfc3339;
 use crate::hand_over::{Closed, Still};
-use crate::history::{Aside, Made};
+use crate::history::{Aside, Made, Occasion};
 use crate::loader::Back;
 use crate::outcome::{Cause, Complaint, Lifted, MembersRefused, Outcome, Refusal, Tests};
 
@@ -182,17 +181,6 @@ enum Attempt {
     /// The same as before, to which nothing is added.
     Stale(Outcome),
     Unsettled,
-}
-
-/// Why something is published.
-#[derive(Debug, Clone, Copy)]
-struct Occasion {
-    cause: Cause,
-    by_uid: Option<u32>,
-    restores: Option<u64>,
-    /// Where the host's files are brought back: the generation whose edit of them that is.
-    host_since: Option<u64>,
-    began: Tick,
 }
 
 impl<F: Forge> Reloader<F> {
@@ -407,32 +395,11 @@ impl<F: Forge> Reloader<F> {
             self.forge.publish(ready, draft);
         self.running = running;
         self.refused = None;
-        let at = (self.now)();
-        let Occasion { cause, by_uid, restores, host_since, began } = occasion;
-        let took_ms = at.since_ms(began);
         let before = self.board.newest();
-        let before = before.as_deref();
-        self.board.published(Past {
-            generation,
-            loaded_at: rfc3339(at),
-            loaded_ms: at.0,
-            took_ms,
-            cause,
-            by_uid,
-            restores,
-            changed: made.changed(before),
-            host_since: host_since.unwrap_or_else(|| made.host_since(before, generation)),
-            root: made.root,
-            files: made.files,
-            parts: made.parts,
-            parts_gone: 0,
-            content: made.content,
-            host: made.host,
-            policies: made.policies,
-            report: carried.clone(),
-            tests,
-            warnings: warnings.len(),
-        });
+        let past = made.past((generation, (self.now)()), occasion, before.as_deref());
+        let (took_ms, restores) = (past.took_ms, past.restores);
+        let report = carried.clone();
+        self.board.published(Past { report, tests, warnings: warnings.len(), ..past });
         Outcome::Published { generation, took_ms, carried, warnings, restores, lifted: None }
     }
 

@@ -214,7 +214,7 @@ impl Shelf {
     /// The first line of a copy.
     fn header(&self, place: &Path) -> Option<([u8; 32], Tick)> {
         let mut line = String::new();
-        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(place).ok()?;
+        let (file, _) = disk::open(place).ok()?;
         BufReader::new(file.take(HEADER_BYTES_MAX)).read_line(&mut line).ok()?;
         parse_header(line.as_bytes())
     }

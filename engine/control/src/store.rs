@@ -1,8 +1,9 @@
 //! The policy root on disk: what `ruleset` reads its sources from.
 //!
-//! Nothing leaves the root, and nothing that a member names leaves her folder: a path is resolved, links and all, and what is opened is the resolved
-//! path, without following a link that took a file's place since. Links inside the root are what
-//! Kubernetes mounts are made of, so they are resolved and not refused.
+//! Nothing leaves the root, and nothing that a member names leaves her folder: a path is resolved,
+//! links and all, and what is opened is the resolved path, without following a link that took a
+//! file's place since. Links inside the root are what Kubernetes mounts are made of, so they are
+//! resolved and not refused.
 //!
 //! Where this does not protect: a person who may swap whole directories inside the root while it
 //! is read can race the resolution. Whoever may write there writes the policy anyway.
@@ -33,6 +34,11 @@ impl FolderStore {
     /// The real place of `path`, which must lie inside the real place of the folder `within`, as
     /// that must inside the root.
     pub(crate) fn resolve(&self, path: &str, within: &str) -> Result<PathBuf, ReadError> {
+        self.resolve_below(path, within).map(|(_, place)| place)
+    }
+
+    /// The real place of the root, and of `path` in it.
+    fn resolve_below(&self, path: &str, within: &str) -> Result<(PathBuf, PathBuf), ReadError> {
         let (path, within) = (Path::new(path), Path::new(within));
         if path.is_absolute() || within.is_absolute() {
             return Err(ReadError::Outside);
@@ -43,10 +49,11 @@ impl FolderStore {
             let place = real(&root.join(path))?;
             if place.starts_with(folder) { Ok(place) } else { Err(ReadError::Outside) }
         };
-        if within.as_os_str().is_empty() {
-            return inside(path, &root);
-        }
-        inside(path, &inside(within, &root)?)
+        let place = match within.as_os_str().is_empty() {
+            true => inside(path, &root)?,
+            false => inside(path, &inside(within, &root)?)?,
+        };
+        Ok((root, place))
     }
 
     /// The bytes of the file at a resolved place with what tells whether it was written since, or
@@ -95,8 +102,7 @@ impl Store for FolderStore {
     }
 
     fn real(&self, path: &str, within: &str) -> Result<String, ReadError> {
-        let real = self.resolve(path, within)?;
-        let root = fs::canonicalize(&self.root).map_err(|error| told(error.into()))?;
+        let (root, real) = self.resolve_below(path, within)?;
         let below = real.strip_prefix(&root).map_err(|_| ReadError::Outside)?;
         Ok(below.to_string_lossy().into_owned())
     }

@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use seawall_model::Tick;
 use seawall_ruleset::{Reached, RuleSet, Sources};
 use sha2::{Digest, Sha256};
 
 use super::{Blob, Changed, HostChange, Marks, MarksOfParts};
 use crate::board::Past;
-use crate::outcome::FileMark;
+use crate::carried::Carried;
+use crate::clock::rfc3339;
+use crate::outcome::{Cause, FileMark, Tests};
 use crate::shelf::hexadecimal;
 
 /// What a generation is made of.
@@ -95,9 +98,52 @@ fn row(reached: &Reached, known: Option<&Marks>, blobs: &mut Vec<Blob>) -> Marks
     }
 }
 
+/// Why something is published.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Occasion {
+    pub(crate) cause: Cause,
+    pub(crate) by_uid: Option<u32>,
+    pub(crate) restores: Option<u64>,
+    /// Where the host's files are brought back: the generation whose edit of them that is.
+    pub(crate) host_since: Option<u64>,
+    pub(crate) began: Tick,
+}
+
 impl Made {
+    /// The generation of this number that comes after `before`, published at `at`. What became of
+    /// counters, tests and warnings is for whoever knows to add.
+    pub(crate) fn past(
+        self,
+        (generation, at): (u64, Tick),
+        occasion: Occasion,
+        before: Option<&Past>,
+    ) -> Past {
+        let Occasion { cause, by_uid, restores, host_since, began } = occasion;
+        Past {
+            generation,
+            loaded_at: rfc3339(at),
+            loaded_ms: at.0,
+            took_ms: at.since_ms(began),
+            cause,
+            by_uid,
+            restores,
+            changed: self.changed(before),
+            host_since: host_since.unwrap_or_else(|| self.host_since(before, generation)),
+            root: self.root,
+            files: self.files,
+            parts: self.parts,
+            parts_gone: 0,
+            content: self.content,
+            host: self.host,
+            policies: self.policies,
+            report: Carried::default(),
+            tests: Tests::default(),
+            warnings: 0,
+        }
+    }
+
     /// Whose files differ from those of the generation before.
-    pub(crate) fn changed(&self, before: Option<&Past>) -> Changed {
+    fn changed(&self, before: Option<&Past>) -> Changed {
         let Some(before) = before else {
             return Changed { host: HostChange::Policy, members: Vec::new() };
         };
@@ -114,7 +160,7 @@ impl Made {
 
     /// The generation whose edit of the host's files is in force: that of the one before, where they
     /// are the same, else `generation`.
-    pub(crate) fn host_since(&self, before: Option<&Past>, generation: u64) -> u64 {
+    fn host_since(&self, before: Option<&Past>, generation: u64) -> u64 {
         match before.filter(|before| before.host == self.host) {
             Some(before) => before.host_since,
             None => generation,

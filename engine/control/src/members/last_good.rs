@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder};
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -276,12 +276,8 @@ fn known(place: &Path) -> Option<(Box<str>, Kept)> {
 /// The head of the copy at `place`, with the bytes of the whole.
 fn head_of(place: &Path) -> Result<(Head, u64), String> {
     let told = |error: io::Error| error.to_string();
-    if !fs::metadata(place).map_err(told)?.is_file() {
-        return Err(DiskError::NotAFile.to_string());
-    }
-    let mut options = fs::OpenOptions::new();
-    let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(place).map_err(told)?;
-    let bytes = file.metadata().map_err(told)?.len();
+    let (file, known) = disk::open(place).map_err(|error| error.to_string())?;
+    let bytes = known.len();
     let mut start = Vec::new();
     let mut lines = BufReader::new(file.take(MAGIC_BYTES_MAX.saturating_add(HEAD_BYTES_MAX)));
     for _ in 0..2 {

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use seawall_model::Tick;
 
-use super::{AGAIN_MS, Beside, Forge, Lift, Occasion, READS_MAX, Reloader};
+use super::{AGAIN_MS, Beside, Forge, Lift, READS_MAX, Reloader};
 use crate::bell::{Pause, Wish};
 use crate::board::Past;
-use crate::history::Aside;
+use crate::history::{Aside, Occasion};
 use crate::loader::Back;
 use crate::outcome::{Cause, Outcome};
 
