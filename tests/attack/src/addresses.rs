@@ -28,7 +28,7 @@ pub(crate) enum Who {
     /// The attack's: 127.64.0.0 and on.
     Attacker,
     /// Somebody's who comes after the attack: 127.96.0.0 and on.
-    Newcomer,
+    NewClient,
 }
 
 /// `count` addresses, and which one the n-th connection has.
@@ -74,7 +74,7 @@ impl Sources {
         let first = match self.who {
             Who::Visitor => 32u8,
             Who::Attacker => 64,
-            Who::Newcomer => 96,
+            Who::NewClient => 96,
         };
         IpAddr::V4(Ipv4Addr::new(127, first.saturating_add(block), net, host))
     }
@@ -86,7 +86,7 @@ impl Sources {
             Who::Visitor => (19, net),
             Who::Attacker => (18, net),
             // Beyond the networks that anybody else goes round through.
-            Who::Newcomer => (19, u8::MAX),
+            Who::NewClient => (19, u8::MAX),
         };
         IpAddr::V4(Ipv4Addr::new(198, second, net, host))
     }
@@ -94,13 +94,13 @@ impl Sources {
     /// Documentation addresses: `Wide` is a /56 each, `Packed` is one /64.
     fn namespace_v6(self, n: usize) -> IpAddr {
         let side = match self.who {
-            Who::Visitor | Who::Newcomer => 0x5ea1,
+            Who::Visitor | Who::NewClient => 0x5ea1,
             Who::Attacker => 0x5ea2,
         };
         let word = |n: usize| u16::try_from(n & 0xffff).unwrap_or(0);
         let (net, high, low) = match self.spread {
             // No visitor's network ends so.
-            _ if self.who == Who::Newcomer => (u16::MAX, 0, word(n).saturating_add(1)),
+            _ if self.who == Who::NewClient => (u16::MAX, 0, word(n).saturating_add(1)),
             Spread::Wide => (word(n << 8), word(n >> 8), 1),
             Spread::Packed => (0, word(n >> 16), word(n).saturating_add(1)),
         };
@@ -131,9 +131,9 @@ mod tests {
                 assert_eq!(attackers.len(), count, "{target} {spread:?}");
                 let visitors = all(Who::Visitor, 10_000, spread, target);
                 assert!(visitors.iter().all(|visitor| !attackers.contains(visitor)));
-                let newcomers = all(Who::Newcomer, 2, spread, target);
+                let new_clients = all(Who::NewClient, 2, spread, target);
                 let strange = |one: &IpAddr| !attackers.contains(one) && !visitors.contains(one);
-                assert!(newcomers.iter().all(strange), "{newcomers:?}");
+                assert!(new_clients.iter().all(strange), "{new_clients:?}");
             }
         }
     }

@@ -112,7 +112,7 @@ pub(crate) struct LegitReport {
 
 /// Visitors from addresses that were never here, who come when the last attacker has left.
 #[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct NewcomerReport {
+pub(crate) struct NewClientReport {
     /// From then until all of them had an answer below 400; none where somebody got none.
     pub(crate) first_answer_ms: Option<u64>,
     /// Their tries.
@@ -181,7 +181,7 @@ pub(crate) struct Report {
     pub(crate) attack: Option<AttackReport>,
     pub(crate) legit: Option<LegitReport>,
     /// Who came after the attack.
-    pub(crate) newcomer: Option<NewcomerReport>,
+    pub(crate) new_client: Option<NewClientReport>,
     pub(crate) server: Option<Phases<ServerPhase>>,
     pub(crate) origin: Option<OriginReport>,
 }

@@ -6,7 +6,7 @@ use crate::connect::Way;
 use crate::fds;
 use crate::legit::{Plan, Running};
 use crate::origin::{Record, Recorder};
-use crate::report::{Bounds, NewcomerReport, OriginReport, Report, SCHEMA};
+use crate::report::{Bounds, NewClientReport, OriginReport, Report, SCHEMA};
 use crate::sample::{Phase, Sampler};
 use crate::scenario::{Needs, Scenario};
 use crate::tally::Tally;
@@ -54,7 +54,7 @@ struct Done {
     interrupted: bool,
     attacked: Duration,
     origin: Option<OriginReport>,
-    newcomer: Option<NewcomerReport>,
+    new_client: Option<NewClientReport>,
 }
 
 impl Run {
@@ -95,7 +95,7 @@ impl Run {
             open_files_max: open_files,
             attack: self.scenario.map(|_| tally.report()),
             legit,
-            newcomer: done.newcomer,
+            new_client: done.new_client,
             server,
             origin: done.origin,
         })
@@ -105,7 +105,7 @@ impl Run {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut done =
-            Done { interrupted: false, attacked: Duration::ZERO, origin: None, newcomer: None };
+            Done { interrupted: false, attacked: Duration::ZERO, origin: None, new_client: None };
         tokio::select! {
             ended = self.all_three(phase, tally, &mut done) => ended?,
             _ = interrupt.recv() => done.interrupted = true,
@@ -117,7 +117,7 @@ impl Run {
     async fn all_three(&self, phase: &Phase, tally: &Arc<Tally>, done: &mut Done) -> Result<()> {
         sleep(Duration::from_secs(self.bounds.quiet_s)).await;
         phase.set(1);
-        let mut newcomers = None;
+        let mut new_clients = None;
         if let Some(scenario) = self.scenario {
             let before = recorded(self.extra.recorder).await?;
             let began = Instant::now();
@@ -127,13 +127,13 @@ impl Run {
             // What the origin has seen until now is of the attack and of who came beside it.
             let after = self.recorded_of_all().await?;
             let plan = self.legit.clone();
-            newcomers = plan.map(|plan| tokio::spawn(Running::newcomers(plan, left)));
+            new_clients = plan.map(|plan| tokio::spawn(Running::new_clients(plan, left)));
             done.origin = before.zip(after).map(|(before, after)| difference(&before, &after));
         }
         phase.set(2);
         sleep(Duration::from_secs(self.bounds.recovery_s)).await;
-        if let Some(newcomers) = newcomers {
-            done.newcomer = Some(newcomers.await??);
+        if let Some(new_clients) = new_clients {
+            done.new_client = Some(new_clients.await??);
         }
         Ok(())
     }

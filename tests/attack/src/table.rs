@@ -26,11 +26,11 @@ pub(crate) fn print(report: &Report) -> io::Result<()> {
             visitors(out, name, phase)?;
         }
     }
-    if let Some(newcomer) = &report.newcomer {
+    if let Some(new_client) = &report.new_client {
         let first =
-            newcomer.first_answer_ms.map_or("never".to_owned(), |ms| format!("after {ms} ms"));
-        writeln!(out, "  newcomer  served {first}, tries: {}", newcomer.tries)?;
-        counts(out, &newcomer.failed)?;
+            new_client.first_answer_ms.map_or("never".to_owned(), |ms| format!("after {ms} ms"));
+        writeln!(out, "  new client  served {first}, tries: {}", new_client.tries)?;
+        counts(out, &new_client.failed)?;
     }
     if let Some(server) = &report.server {
         writeln!(out)?;

@@ -45,9 +45,9 @@ impl<'r> Figures<'r> {
         Some(self.number("/legit/attack/late_us/p99")? / 1_000.0)
     }
 
-    /// When the last of the newcomers who came after the attack was served, in milliseconds.
-    pub(crate) fn newcomer_ms(self) -> Option<f64> {
-        self.number("/newcomer/first_answer_ms")
+    /// When the last of the new clients who came after the attack was served, in milliseconds.
+    pub(crate) fn new_client_ms(self) -> Option<f64> {
+        self.number("/new_client/first_answer_ms")
     }
 
     /// Connections of the attack.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// From the moment in which the last attacker left until a visitor whom nobody has ever seen has his
 /// first answer, at most.
-pub(crate) const NEWCOMER_MS: f64 = 2_000.0;
+pub(crate) const NEW_CLIENT_MS: f64 = 2_000.0;
 
 /// One thing that had to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ fn of_every_run(figures: Figures<'_>) -> Vec<String> {
         (Some(_), Some(asked)) if asked > 0.0 => {}
         _ => broken.push("no visitors".to_owned()),
     }
-    broken.extend(newcomer(figures));
+    broken.extend(new_client(figures));
     if figures.tried().is_none_or(|tried| tried < 1.0) {
         broken.push("no attack".to_owned());
     }
@@ -80,24 +80,24 @@ fn of_every_run(figures: Figures<'_>) -> Vec<String> {
     broken
 }
 
-/// What is wrong with how soon a newcomer was served after the attack.
-fn newcomer(figures: Figures<'_>) -> Option<String> {
-    match figures.newcomer_ms() {
-        Some(ms) if ms <= NEWCOMER_MS => None,
+/// What is wrong with how soon a new client was served after the attack.
+fn new_client(figures: Figures<'_>) -> Option<String> {
+    match figures.new_client_ms() {
+        Some(ms) if ms <= NEW_CLIENT_MS => None,
         Some(ms) => {
-            let (waited, most) = (shown(ms), shown(NEWCOMER_MS));
-            Some(format!("a newcomer was served after {waited} of {most} ms"))
+            let (waited, most) = (shown(ms), shown(NEW_CLIENT_MS));
+            Some(format!("a new client was served after {waited} of {most} ms"))
         }
-        None => Some("no newcomer was served".to_owned()),
+        None => Some("no new client was served".to_owned()),
     }
 }
 
 /// The same, as a finding.
-pub(crate) fn newcomer_served(figures: Figures<'_>) -> Finding {
-    match (newcomer(figures), figures.newcomer_ms()) {
+pub(crate) fn new_client_served(figures: Figures<'_>) -> Finding {
+    match (new_client(figures), figures.new_client_ms()) {
         (None, Some(ms)) => {
-            let (waited, most) = (shown(ms), shown(NEWCOMER_MS));
-            Finding { text: format!("a newcomer after {waited} of {most} ms"), kept: true }
+            let (waited, most) = (shown(ms), shown(NEW_CLIENT_MS));
+            Finding { text: format!("a new client after {waited} of {most} ms"), kept: true }
         }
         (why, _) => Finding { text: why.unwrap_or_default(), kept: false },
     }

@@ -1,14 +1,14 @@
 //! The table that a run ends with, for `benches/README.md` as it is.
 
 use crate::attack::figures::Figures;
-use crate::attack::judge::{Honest, NEWCOMER_MS, Verdict, shown, thousands};
+use crate::attack::judge::{Honest, NEW_CLIENT_MS, Verdict, shown, thousands};
 use crate::attack::promise::Promise;
 use crate::attack::run::Outcome;
 use std::fmt::Write;
 
 /// The head of the table.
 pub(crate) const HEAD: &str = "\
-| attack | visitors: failed, of | their p99, quiet and under attack | a newcomer after it | connections (at once) | what was promised | |
+| attack | visitors: failed, of | their p99, quiet and under attack | a new client after it | connections (at once) | what was promised | |
 |---|---|---|---|---|---|---|";
 
 /// Visitors that are begun so much later than they were due are said to be.
@@ -29,7 +29,7 @@ pub(crate) fn row(promise: &Promise, outcome: &Outcome) -> String {
                 "| {name} | {} | {} | {} | {} | {} | {} |",
                 visitors(figures),
                 latencies(figures),
-                newcomer(figures),
+                new_client(figures),
                 connections(figures),
                 promised(verdict),
                 if verdict.kept() { "kept" } else { "**broken**" },
@@ -57,9 +57,9 @@ fn latencies(figures: Figures<'_>) -> String {
 }
 
 /// Milliseconds from the end of the attack to the first answer of somebody new.
-fn newcomer(figures: Figures<'_>) -> String {
-    match figures.newcomer_ms() {
-        Some(ms) if ms <= NEWCOMER_MS => format!("{} ms", shown(ms)),
+fn new_client(figures: Figures<'_>) -> String {
+    match figures.new_client_ms() {
+        Some(ms) if ms <= NEW_CLIENT_MS => format!("{} ms", shown(ms)),
         Some(ms) => format!("**{} ms**", shown(ms)),
         None => "**none**".to_owned(),
     }

@@ -5,7 +5,7 @@ pub(crate) const ALL_KINDS: &str = "h1,h1-new,h1-tls,h1-tls-new,h2-tls";
 /// Those of which each request is a connection, and a whole handshake.
 pub(crate) const NEW_OVER_TLS: &str = "h1-tls-new";
 
-/// One promise. That no visitor fails, in any phase, and that a newcomer is served within two seconds
+/// One promise. That no visitor fails, in any phase, and that a new client is served within two seconds
 /// of the last attacker's leaving, is part of each and so is not said again.
 #[derive(Debug)]
 pub(crate) struct Promise {

@@ -8,7 +8,7 @@
 //! A request that is given up counts with the time it waited. One that failed at once counts as an
 //! error and not as a fast answer.
 
-mod newcomer;
+mod new_client;
 mod stats;
 mod visitor;
 

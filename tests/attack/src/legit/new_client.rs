@@ -6,7 +6,7 @@
 use super::visitor::{Kind, Outcome, Visitor};
 use super::{Plan, Running};
 use crate::addresses::{Sources, Spread, Who};
-use crate::report::NewcomerReport;
+use crate::report::NewClientReport;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,9 +22,9 @@ const UNTIL: Duration = Duration::from_secs(30);
 const KINDS: [Kind; 2] = [Kind::H1New, Kind::H1TlsNew];
 
 impl Plan {
-    /// Newcomers of each kind that there is a target for.
-    fn newcomers(&self) -> Result<Vec<Visitor>> {
-        let sources = Sources::new(Who::Newcomer, KINDS.len(), Spread::Wide);
+    /// New clients of each kind that there is a target for.
+    fn new_clients(&self) -> Result<Vec<Visitor>> {
+        let sources = Sources::new(Who::NewClient, KINDS.len(), Spread::Wide);
         let mut made = Vec::new();
         for (n, kind) in KINDS.into_iter().enumerate() {
             let target = if kind.tls() { self.target_tls } else { Some(self.target) };
@@ -38,15 +38,15 @@ impl Plan {
 }
 
 impl Running {
-    /// How long newcomers wait for their first answer from `left` on, in which the last attacker
+    /// How long new clients wait for their first answer from `left` on, in which the last attacker
     /// left.
     ///
     /// # Errors
     /// There can be no such visitor.
-    pub(crate) async fn newcomers(plan: Plan, left: Instant) -> Result<NewcomerReport> {
-        let mut report = NewcomerReport { first_answer_ms: Some(0), ..NewcomerReport::default() };
+    pub(crate) async fn new_clients(plan: Plan, left: Instant) -> Result<NewClientReport> {
+        let mut report = NewClientReport { first_answer_ms: Some(0), ..NewClientReport::default() };
         let mut trying = tokio::task::JoinSet::new();
-        for visitor in plan.newcomers()? {
+        for visitor in plan.new_clients()? {
             trying.spawn(async move { served(&visitor, left).await });
         }
         while let Some(tried) = trying.join_next().await {
@@ -63,8 +63,8 @@ impl Running {
     }
 }
 
-async fn served(visitor: &Visitor, left: Instant) -> NewcomerReport {
-    let mut report = NewcomerReport { failed: BTreeMap::new(), ..NewcomerReport::default() };
+async fn served(visitor: &Visitor, left: Instant) -> NewClientReport {
+    let mut report = NewClientReport { failed: BTreeMap::new(), ..NewClientReport::default() };
     while left.elapsed() < UNTIL {
         report.tries = report.tries.saturating_add(1);
         let outcome = timeout(PATIENCE, visitor.ask()).await;

@@ -134,15 +134,15 @@ fn a_refused_connection_is_an_error_and_no_latency() {
 
 /// Whoever is not answered tries again, and what counts is when he is.
 #[test]
-fn a_newcomer_tries_until_he_is_served_and_says_how_long_that_took() {
+fn a_new_client_tries_until_he_is_served_and_says_how_long_that_took() {
     let server = Server::start(false);
     let (gate, plan) = (server.gate.clone(), server.plan(1, 1, Kind::H1));
     let report = server.runtime.block_on(async {
         let held = gate.lock_owned().await;
-        let newcomers = tokio::spawn(Running::newcomers(plan, Instant::now()));
+        let new_clients = tokio::spawn(Running::new_clients(plan, Instant::now()));
         tokio::time::sleep(Duration::from_millis(1_200)).await;
         drop(held);
-        newcomers.await.unwrap().unwrap()
+        new_clients.await.unwrap().unwrap()
     });
     assert!(report.tries >= 2 && report.failed["timeout"] >= 1, "{report:?}");
     assert!(report.first_answer_ms.unwrap() >= 1_200, "{report:?}");

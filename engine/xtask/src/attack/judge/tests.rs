@@ -28,7 +28,7 @@ fn fine() -> Value {
             "attack": { "due": 1_000, "ok": 1_000, "bad": 0, "latency_us": latency(9_000), "late_us": latency(1_000) },
             "recovery": { "due": 100, "ok": 100, "bad": 0 },
         },
-        "newcomer": { "first_answer_ms": 2_000 },
+        "new_client": { "first_answer_ms": 2_000 },
         "server": {
             "quiet": { "samples": 9, "cpu_ms": 80, "rss_kib_last": 50_000 },
             "attack": {
@@ -202,17 +202,17 @@ fn no_visitor_fails_in_any_run_and_somebody_comes() {
 }
 
 #[test]
-fn a_newcomer_is_served_two_seconds_after_the_attack_or_the_promise_is_broken() {
-    let first = "/newcomer/first_answer_ms";
+fn a_new_client_is_served_two_seconds_after_the_attack_or_the_promise_is_broken() {
+    let first = "/new_client/first_answer_ms";
     assert!(kept(&[], &with(first, 2_000)) && !kept(&[], &with(first, 2_001)));
     let verdict = judge(&promise(&[]), &with(first, 2_001), None);
-    assert_eq!(verdict.broken, ["a newcomer was served after 2,001 of 2,000 ms"]);
-    for report in [with(first, Value::Null), without("/newcomer")] {
+    assert_eq!(verdict.broken, ["a new client was served after 2,001 of 2,000 ms"]);
+    for report in [with(first, Value::Null), without("/new_client")] {
         let verdict = judge(&promise(&[]), &report, None);
-        assert_eq!(verdict.broken, ["no newcomer was served"]);
-        assert!(!newcomer_served(Figures::of(&report)).kept);
+        assert_eq!(verdict.broken, ["no new client was served"]);
+        assert!(!new_client_served(Figures::of(&report)).kept);
     }
-    assert!(newcomer_served(Figures::of(&fine())).kept);
+    assert!(new_client_served(Figures::of(&fine())).kept);
 }
 
 #[test]

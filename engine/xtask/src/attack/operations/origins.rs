@@ -5,7 +5,7 @@
 use super::{Tried, at_least, at_most};
 use crate::attack::contender::Who;
 use crate::attack::figures::Figures;
-use crate::attack::judge::{Finding, newcomer_served};
+use crate::attack::judge::{Finding, new_client_served};
 use crate::attack::neighbours::ground::{AT_ONCE, Ground};
 use crate::attack::neighbours::judge::{Seen, attack, nobody_failed, p99};
 use crate::attack::neighbours::load::{ATTACK_S, Attack, On, play};
@@ -63,7 +63,7 @@ fn judge_heads(seen: Seen<'_>, gained_kib: Option<f64>) -> Vec<Finding> {
         at_most("memory more", gained_kib.map(|kib| kib / 1_024.0), (HEADS_MIB, " MiB")),
         nobody_failed(alice),
         p99(alice),
-        newcomer_served(alice),
+        new_client_served(alice),
     ]
 }
 
@@ -77,7 +77,7 @@ fn judge_given_up(seen: Seen<'_>) -> Vec<Finding> {
         at_most("at work there at once", at_once, (AT_ONCE as f64, "")),
         nobody_failed(alice),
         p99(alice),
-        newcomer_served(alice),
+        new_client_served(alice),
     ]
 }
 
@@ -87,7 +87,7 @@ mod tests {
     use crate::attack::neighbours::load::Reports;
     use serde_json::{Value, json};
 
-    fn report(status: &str, at_once: u64, newcomer_ms: u64) -> Value {
+    fn report(status: &str, at_once: u64, new_client_ms: u64) -> Value {
         let phase = |due: u64| {
             json!({"due": due, "ok": due, "bad": 0,
             "latency_us": {"p99": 20_000}, "late_us": {"p99": 100}})
@@ -99,7 +99,7 @@ mod tests {
                 "answers": {status: 900}, "events": {},
             },
             "origin": {"requests": 40, "requests_at_once_max": at_once},
-            "newcomer": {"first_answer_ms": newcomer_ms},
+            "new_client": {"first_answer_ms": new_client_ms},
             "legit": {"quiet": phase(350), "attack": phase(400), "recovery": phase(100)},
         })
     }

@@ -5,7 +5,7 @@
 
 use super::{Tried, at_least, at_most};
 use crate::attack::contender::Who;
-use crate::attack::judge::{Finding, newcomer_served};
+use crate::attack::judge::{Finding, new_client_served};
 use crate::attack::neighbours::ground::Ground;
 use crate::attack::neighbours::judge::{Seen, attack, nobody_failed, p99};
 use crate::attack::neighbours::load::{ATTACK_S, Attack, On, play};
@@ -71,7 +71,7 @@ fn judge(seen: Seen<'_>) -> Vec<Finding> {
         at_most("refused before they were judged", refused, (0.0, "")),
         nobody_failed(alice),
         p99(alice),
-        newcomer_served(alice),
+        new_client_served(alice),
     ]
 }
 
@@ -94,7 +94,7 @@ mod tests {
                     "handshake_failed": 0, "failed_here": 0, "requests": 800,
                     "answers": {status: 800}, "answer_ms": {"p99": 4},
                 },
-                "newcomer": {"first_answer_ms": 12},
+                "new_client": {"first_answer_ms": 12},
                 "legit": {"quiet": phase(350), "attack": phase(400), "recovery": phase(100)},
             });
             let reports = Reports { alice, bob: None };
