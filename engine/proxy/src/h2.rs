@@ -10,7 +10,7 @@ mod requests;
 mod stream;
 pub(crate) mod turns;
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -149,12 +149,12 @@ async fn admit(
 ) -> Result<bool> {
     let edge = Arc::clone(granted.edge());
     let within = Duration::from_millis(edge.limits.origin_head_ms);
-    let turn = tokio::time::timeout(within, turns::take(conn));
+    let turn = pin!(tokio::time::timeout(within, turns::take(conn)));
     let placed = match while_here(session, turn).await? {
         Ok(turn) => {
             ctx.turn = Some(turn);
             let here = read_ahead(session, edge.limits.body_ahead_bytes_max).await?;
-            while_here(session, granted.take_place(here)).await?
+            while_here(session, pin!(granted.take_place(here))).await?
         }
         Err(_) => Err(granted.turn_late()),
     };
@@ -171,8 +171,10 @@ async fn admit(
 }
 
 /// Waits for something for as long as the client wants its answer; as `guard` does in HTTP/1.
-async fn while_here<P>(session: &mut Session, place: impl Future<Output = P>) -> Result<P> {
-    let mut place = pin!(place);
+async fn while_here<P>(
+    session: &mut Session,
+    mut place: Pin<&mut impl Future<Output = P>>,
+) -> Result<P> {
     let first = std::future::poll_fn(|cx| Poll::Ready(place.as_mut().poll(cx))).await;
     if let Poll::Ready(place) = first {
         return Ok(place);

@@ -64,7 +64,7 @@ impl Server {
                         stream.invite();
                     }
                     let Ok(here) = stream.read_ahead().await else { return };
-                    let placed = stream.while_here(granted.take_place(here)).await;
+                    let placed = stream.while_here(pin!(granted.take_place(here))).await;
                     let Some(placed) = placed else { return };
                     match placed {
                         Ok(admitted) => match self.forward(stream, admitted).await {

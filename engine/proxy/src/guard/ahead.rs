@@ -6,6 +6,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
@@ -56,9 +57,12 @@ impl<S: Transport> GuardedStream<S> {
     }
 
     /// Waits for a place for the request that is all here, for as long as its client is there. It is
-    /// looked at only where the place is not there at once: nothing is asked of the system for most.
-    pub(crate) async fn while_here<P>(&mut self, place: impl Future<Output = P>) -> Option<P> {
-        let mut place = std::pin::pin!(place);
+    /// looked at only where the place is not there at once: nothing is asked of the system for most. The
+    /// caller pins it, so that a connection holds room for one such future and not for three.
+    pub(crate) async fn while_here<P>(
+        &mut self,
+        mut place: Pin<&mut impl Future<Output = P>>,
+    ) -> Option<P> {
         let mut has_waited = false;
         poll_fn(|cx| {
             // Whoever left while it waited is not to have what came free just now.
