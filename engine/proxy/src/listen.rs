@@ -551,7 +551,8 @@ async fn serve(
             return Box::pin(server.serve_h2(Box::new(stream), &conn)).await;
         }
         let stream = GuardedStream::new(wire, Arc::clone(&conn), limits, counters);
-        server.serve(Box::new(stream)).await;
+        // Boxed as well: what a connection in HTTP/1 needs is not held by all that speak HTTP/2.
+        Box::pin(server.serve(Box::new(stream))).await;
     };
     tokio::select! {
         biased;

@@ -64,15 +64,13 @@ impl Server {
                         stream.invite();
                     }
                     let Ok(here) = stream.read_ahead().await else { return };
-                    let placed = stream.while_here(pin!(granted.take_place(here))).await;
-                    let Some(placed) = placed else { return };
-                    match placed {
-                        Ok(admitted) => match self.forward(stream, admitted).await {
+                    match stream.while_here(pin!(granted.take_place(here))).await {
+                        Some(Ok(admitted)) => match self.forward(stream, admitted).await {
                             Some(back) => stream = back,
                             None => return,
                         },
-                        Err(answer) if !stream.answer(&answer, end).await => return,
-                        Err(_) => {}
+                        Some(Err(answer)) if stream.answer(&answer, end).await => {}
+                        Some(Err(_)) | None => return,
                     }
                 }
                 Next::Answer(answer) if is_gone => {
