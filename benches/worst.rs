@@ -139,20 +139,29 @@ fn assembled([root, hers]: &[String; 2]) -> Assembly {
     workshop.assemble(&Sources::gather("root.wall", &store), Purpose::Check, None)
 }
 
-/// A request with a full head.
+/// A request with a full head, which the server takes.
 #[derive(Debug)]
 pub struct Heavy {
     path: Vec<u8>,
+    raw_path: Vec<u8>,
     query: Vec<u8>,
     fields: Vec<(String, Vec<u8>)>,
 }
+
+/// What stands around the target and in the lines that every head has.
+const FRAME: &str = "GET /? HTTP/1.1\r\nHost: alice.example\r\nuser-agent: a\r\n\r\n";
 
 impl Heavy {
     /// Made up.
     #[must_use]
     pub fn new(dice: &mut Dice) -> Self {
+        let count = dice.below(96) + 1;
+        let names: Vec<String> = (0..count).map(|n| format!("x-{}", n % 40)).collect();
+        // A colon, a space and a line end to each name.
+        let around: usize = ["cookie", "x"].iter().map(|name| name.len() + 4).sum();
+        let around = around + names.iter().map(|name| name.len() + 4).sum::<usize>();
         let mut parts = [0_usize; 5];
-        let mut left = HEAD_BYTES;
+        let mut left = HEAD_BYTES.saturating_sub(FRAME.len() + around);
         while left > 0 {
             let size = (dice.below(HEAD_BYTES) + 1).min(left);
             let at = dice.below(parts.len());
@@ -162,43 +171,28 @@ impl Heavy {
             left -= size;
         }
         let [path, query, cookie, x, many] = parts;
-        let mut fields = vec![
-            ("user-agent".to_owned(), b"a".to_vec()),
-            ("cookie".to_owned(), filled(dice, cookie)),
-            ("x".to_owned(), filled(dice, x)),
-        ];
-        let count = dice.below(96) + 1;
-        fields.extend((0..count).map(|n| (format!("x-{}", n % 40), filled(dice, many / count))));
-        Self {
-            path: [b"/", &*filled(dice, path.min(8_191))].concat(),
-            query: filled(dice, query),
-            fields,
-        }
+        let mut fields = vec![("user-agent".to_owned(), b"a".to_vec())];
+        fields.push(("cookie".to_owned(), value(dice, cookie)));
+        fields.push(("x".to_owned(), value(dice, x)));
+        fields.extend(names.into_iter().map(|name| (name, value(dice, many / count))));
+        let raw_path = [b"/", &*target(dice, path.min(8_191))].concat();
+        let path = String::from_utf8_lossy(&raw_path).replace("%61", "a").into_bytes();
+        Self { path, raw_path, query: target(dice, query), fields }
     }
 
-    /// As it is sent: a head of HTTP/1.1 with a line `Host`. What may not stand in a target is another
-    /// byte there, and fields that would make the head too large are left out or cut.
+    /// As it is sent: a head of HTTP/1.1 with a line `Host`.
     #[must_use]
     pub fn head(&self) -> Vec<u8> {
-        let target = |bytes: &[u8]| -> Vec<u8> {
-            bytes.iter().map(|byte| if *byte == b' ' { b'+' } else { *byte }).collect()
-        };
         let mut head = b"GET ".to_vec();
-        head.extend(target(&self.path));
+        head.extend_from_slice(&self.raw_path);
         head.push(b'?');
-        head.extend(target(&self.query));
+        head.extend_from_slice(&self.query);
         head.extend_from_slice(b" HTTP/1.1\r\nHost: alice.example\r\n");
         for (name, value) in &self.fields {
-            // The two line ends of this field, its colon and space, and the last line end.
-            let around = name.len().saturating_add(6);
-            let room = HEAD_BYTES.saturating_sub(head.len().saturating_add(around));
-            let value = value.get(..room.min(value.len())).unwrap_or_default();
-            if room > 0 {
-                head.extend_from_slice(name.as_bytes());
-                head.extend_from_slice(b": ");
-                head.extend_from_slice(value.trim_ascii());
-                head.extend_from_slice(b"\r\n");
-            }
+            head.extend_from_slice(name.as_bytes());
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(value);
+            head.extend_from_slice(b"\r\n");
         }
         head.extend_from_slice(b"\r\n");
         head
@@ -215,7 +209,7 @@ impl Heavy {
             host: "alice.example",
             site: "alice.example",
             path: &self.path,
-            raw_path: &self.path,
+            raw_path: &self.raw_path,
             query: Some(&self.query),
             headers: self,
             pass: None,
@@ -244,6 +238,22 @@ fn filled(dice: &mut Dice, bytes: usize) -> Vec<u8> {
     out
 }
 
+/// So much of what may stand in a target: no space, and no escape that is cut short.
+fn target(dice: &mut Dice, bytes: usize) -> Vec<u8> {
+    let mut out = filled(dice, bytes);
+    out.iter_mut().filter(|byte| **byte == b' ').for_each(|byte| *byte = b'+');
+    let cut = out.len().saturating_sub(2);
+    if let Some(at) = out.iter().skip(cut).position(|byte| *byte == b'%') {
+        out.truncate(cut + at);
+    }
+    out
+}
+
+/// So much of what may be a field's value, without spaces at its ends.
+fn value(dice: &mut Dice, bytes: usize) -> Vec<u8> {
+    filled(dice, bytes).trim_ascii().to_vec()
+}
+
 impl HeaderView for Heavy {
     fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         self.fields.iter().any(|(key, value)| key.eq_ignore_ascii_case(name) && visit(value))
@@ -262,5 +272,28 @@ impl HeaderView for Heavy {
 
     fn count(&self) -> usize {
         self.fields.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seawall_proxy::EdgeLimits;
+    use seawall_proxy::fuzzed::{Came, head};
+
+    /// A request that the server refuses unjudged would show nothing of its decisions.
+    #[test]
+    fn the_server_takes_what_is_sent_as_what_is_judged() {
+        for seed in 0..500 {
+            let heavy = Heavy::new(&mut Dice::new(seed));
+            let sent = heavy.head();
+            let Came::Whole(read) = head(&sent, sent.len(), &EdgeLimits::default()) else {
+                panic!("{seed}: {} bytes are refused", sent.len());
+            };
+            assert_eq!(read.bytes, sent.len(), "{seed}");
+            assert_eq!(read.path, heavy.raw_path, "{seed}");
+            assert_eq!(read.query.as_deref(), Some(&*heavy.query), "{seed}");
+            assert_eq!(read.fields.get(1..), Some(&*heavy.fields), "{seed}");
+        }
     }
 }
