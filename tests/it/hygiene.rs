@@ -30,7 +30,6 @@ fn what_is_refused_is_refused_with_its_status_and_shows_nothing() {
         (head("GET / HTTP/1.1", "X-A: b\rc\r\n"), 400),
         (head("GET / HTTP/1.1", "X-A: b\nc: d\r\n"), 400),
         (head("GET / HTTP/1.1", "X-A: b\r\n c\r\n"), 400),
-        (head("GET / HTTP/1.1", "X_A: b\r\n"), 400),
         (head("GET / HTTP/1.1", "X A: b\r\n"), 400),
         (head("GET / HTTP/1.1", "X-A : b\r\n"), 400),
         (head("GET / HTTP/1.1", "X-A: b\0c\r\n"), 400),
@@ -194,9 +193,11 @@ fn upload(server: &Server, bytes: usize) -> Result<u16, ErrorKind> {
 #[test]
 fn five_hundred_refused_uploads_read_their_answers() {
     let origin = Recorder::start();
-    let server = start(&origin, "");
-    let answered = (0..500).filter(|_| upload(&server, 1 << 20) == Ok(403)).count();
-    assert_eq!(answered, 500);
+    // On a busy machine those that are being closed pile up, and are the client's until they are.
+    let server = start(&origin, "connections_per_client_max = 500\nconnections_per_net_max = 500");
+    let failed: Vec<_> =
+        (0..500).map(|_| upload(&server, 1 << 20)).filter(|answer| *answer != Ok(403)).collect();
+    assert!(failed.is_empty(), "{} failed: {:?}", failed.len(), failed[0]);
     assert_eq!((server.number("/edge/refused"), origin.bytes()), (500, 0));
 }
 

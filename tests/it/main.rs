@@ -32,6 +32,7 @@ mod edge;
 mod escapes;
 /// Policies that nobody would write.
 mod extremes;
+mod field;
 /// What one decision may cost, and whose request or rules it ends.
 mod fuel;
 /// Requests whose client left while their origin was at work.
@@ -104,3 +105,4 @@ mod tls;
 mod traffic;
 /// One process takes the place of another, and nobody notices.
 mod upgrade;
+mod versions;

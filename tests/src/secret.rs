@@ -118,12 +118,13 @@ impl Secret {
     }
 
     /// Sends a request and reads its answer, head and body as one text; the body's length must be
-    /// told.
+    /// told. The answer to HEAD has none.
     ///
     /// # Errors
     /// There is no whole answer.
     pub fn ask(&mut self, request: &str) -> io::Result<String> {
         self.send(request)?;
+        let is_to_head = request.starts_with("HEAD ");
         let mut heard = Vec::new();
         let mut room = [0; 4_096];
         loop {
@@ -132,7 +133,7 @@ impl Secret {
                 let lower = head.to_ascii_lowercase();
                 let length = lower.split("content-length: ").nth(1);
                 let length = length.and_then(|rest| rest.lines().next()?.parse::<usize>().ok());
-                if length.is_none_or(|length| body.len() >= length) {
+                if is_to_head || length.is_none_or(|length| body.len() >= length) {
                     return Ok(text);
                 }
             }

@@ -43,7 +43,7 @@ pub struct Setup {
     listen: String,
     sites: Vec<(String, SocketAddr)>,
     more_origins: Vec<SocketAddr>,
-    health: Option<String>,
+    site_lines: String,
     limits: String,
     log_level: String,
     trusted_key: Option<String>,
@@ -64,7 +64,7 @@ impl Setup {
             listen: "127.0.0.1:0".to_owned(),
             sites: vec![(SITE.to_owned(), origin)],
             more_origins: Vec::new(),
-            health: None,
+            site_lines: String::new(),
             limits: String::new(),
             log_level: "info".to_owned(),
             trusted_key: None,
@@ -115,8 +115,15 @@ impl Setup {
 
     /// The path that the origins of [`SITE`] are asked for.
     #[must_use]
-    pub fn health(mut self, path: &str) -> Self {
-        self.health = Some(path.to_owned());
+    pub fn health(self, path: &str) -> Self {
+        self.site_lines(&format!("health = \"{path}\""))
+    }
+
+    /// Lines of the section of [`SITE`].
+    #[must_use]
+    pub fn site_lines(mut self, lines: &str) -> Self {
+        self.site_lines.push_str(lines);
+        self.site_lines.push('\n');
         self
     }
 
@@ -217,8 +224,8 @@ impl Setup {
                 [origin].into_iter().chain(more).map(|at| format!("\"http://{at}\"")).collect();
             let all = all.join(", ");
             text.push_str(&format!("\n[[site]]\nhosts = [\"{host}\"]\norigin = [{all}]\n"));
-            if let Some(path) = self.health.as_ref().filter(|_| host == SITE) {
-                text.push_str(&format!("health = \"{path}\"\n"));
+            if host == SITE {
+                text.push_str(&self.site_lines);
             }
         }
         std::fs::write(self.path("seawall.toml"), &text).unwrap();

@@ -54,7 +54,8 @@ pub use clock::{WallClock, check_wall_clock, clock, rfc3339};
 pub use config::{
     CERTIFICATES_MAX, CONFIG_BYTES_MAX, CertificateFiles, Certificates, ClientHeader, Config,
     ConfigError, ConfigFault, FAULTS_MAX, HEALTH_BYTES_MAX, LISTEN_MAX, Limits, NEVER_BAN_MAX,
-    ORIGINS_MAX, Origin, SITES_MAX, SiteConfig, TRUSTED_NETS_MAX, TrustedProxies, load_config,
+    ORIGINS_MAX, Origin, OriginTimeouts, PATH_PREFIX_BYTES_MAX, ROUTES_MAX, SITES_MAX, SiteConfig,
+    TRUSTED_NETS_MAX, TrustedProxies, load_config,
 };
 pub use foundry::{
     CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX, COMPILE_BYTES_MAX,

@@ -20,6 +20,11 @@ enum Place {
         digits: u8,
         value: u64,
     },
+    /// Blanks between a size and its extension, which only a `;` may end (RFC 9112 §7.1.1).
+    Blank {
+        bytes: usize,
+        value: u64,
+    },
     Extension {
         bytes: usize,
         value: u64,
@@ -88,6 +93,10 @@ impl Chunks {
     fn step(&mut self, byte: u8) -> Result<Place, BadChunk> {
         match (self.place, byte) {
             (Place::Size { digits, value }, _) => self.size(digits, value, byte),
+            (Place::Blank { bytes, value }, b' ' | b'\t') if bytes < self.extension_bytes_max => {
+                Ok(Place::Blank { bytes: bytes + 1, value })
+            }
+            (Place::Blank { bytes, value }, b';') => Ok(Place::Extension { bytes, value }),
             (Place::Extension { value, .. }, b'\r') => Ok(Place::SizeEnd { value }),
             (Place::Extension { bytes, value }, _) => {
                 let printable = byte == b'\t' || (byte >= b' ' && byte != 0x7f);
@@ -116,6 +125,9 @@ impl Chunks {
             b';' if digits > 0 && self.extension_bytes_max > 0 => {
                 return Ok(Place::Extension { bytes: 1, value });
             }
+            b' ' | b'\t' if digits > 0 && self.extension_bytes_max > 0 => {
+                return Ok(Place::Blank { bytes: 1, value });
+            }
             _ => return Err(BadChunk),
         };
         if digits == SIZE_DIGITS_MAX {
@@ -133,7 +145,8 @@ impl Chunks {
         match (self.place, byte) {
             (Place::TrailerName { bytes: 0 }, b'\r') => Ok(Place::EndLf),
             (Place::TrailerName { bytes: 1.. }, b':') => Ok(Place::TrailerValue),
-            (Place::TrailerName { bytes }, _) if is_name_byte(byte) => {
+            // With a `_` it would stand for another one behind a gateway, and it cannot be left out.
+            (Place::TrailerName { bytes }, _) if is_name_byte(byte) && byte != b'_' => {
                 Ok(Place::TrailerName { bytes: bytes + 1 })
             }
             (Place::TrailerValue, b'\r') => Ok(Place::TrailerLf),

@@ -8,6 +8,7 @@ use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
 };
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use seawall_model::{Client, Tick};
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use crate::EdgeLimits;
 use crate::enforce::Admitted;
 use crate::h2::turns::Turns;
+use crate::pace::later;
 use crate::shares::stake::Stake;
 use crate::tls::Spoken;
 
@@ -52,6 +54,8 @@ pub(crate) struct Conn {
     pub(crate) client: Client,
     pub(crate) port: u16,
     pub(crate) accepted: Tick,
+    /// How long it may wait for a request, where that is not as long as everybody's.
+    idle_ms: Option<u64>,
     spoken: OnceLock<Arc<Spoken>>,
     /// Where it stands in the registry.
     pub(crate) place: AtomicUsize,
@@ -62,8 +66,13 @@ pub(crate) struct Conn {
     waits_from_ms: AtomicU64,
     /// The same for when its client last ceased to take what it is sent; [`BUSY`] while it takes it.
     stalled_from_ms: AtomicU64,
+    /// The same for when its origin last said that an answer will come; 0 where it did not.
+    interim_at_ms: AtomicU64,
     has_asked: AtomicBool,
     origin_late: AtomicBool,
+    malformed_body: AtomicBool,
+    /// For how long the head of its request's answer is waited for.
+    answer_within_ms: AtomicU64,
     last: AtomicBool,
     admitted: Mutex<Option<Admitted>>,
     ended: AtomicBool,
@@ -89,14 +98,18 @@ impl Conn {
             client,
             port,
             accepted,
+            idle_ms: None,
             spoken: OnceLock::new(),
             place: AtomicUsize::new(usize::MAX),
             phase: AtomicU8::new(Phase::Head as u8),
             born: Instant::now(),
             waits_from_ms: AtomicU64::new(0),
             stalled_from_ms: AtomicU64::new(BUSY),
+            interim_at_ms: AtomicU64::new(0),
             has_asked: AtomicBool::new(false),
             origin_late: AtomicBool::new(false),
+            malformed_body: AtomicBool::new(false),
+            answer_within_ms: AtomicU64::new(0),
             last: AtomicBool::new(false),
             admitted: Mutex::new(None),
             ended: AtomicBool::new(false),
@@ -111,6 +124,12 @@ impl Conn {
             resets: AtomicU32::new(0),
             glitches: AtomicU32::new(0),
         }
+    }
+
+    /// The same, with a time of its own to wait for a request, where it has one.
+    pub(crate) const fn idle_for(mut self, idle_ms: Option<u64>) -> Self {
+        self.idle_ms = idle_ms;
+        self
     }
 
     /// What was agreed on below HTTP, where that is TLS.
@@ -192,6 +211,24 @@ impl Conn {
         (from_ms != BUSY).then(|| self.age_ms(Instant::now()).saturating_sub(from_ms))
     }
 
+    /// Notes that the origin said that an answer will come (RFC 9110 §15.2): it is at work.
+    pub(crate) fn note_interim(&self) {
+        self.interim_at_ms.store(self.age_ms(Instant::now()), Relaxed);
+    }
+
+    /// Notes for how long the head of the answer to its request is waited for.
+    pub(crate) fn await_answer(&self, within_ms: u64) {
+        self.answer_within_ms.store(within_ms, Relaxed);
+    }
+
+    /// When the head of the answer is due, to a request that was all sent at `asked_at`: so long
+    /// after that, or after the origin last said that it is at work.
+    pub(crate) fn answer_by(&self, asked_at: Instant) -> Instant {
+        let interim = Duration::from_millis(self.interim_at_ms.load(Relaxed));
+        let from = asked_at.max(self.born.checked_add(interim).unwrap_or(asked_at));
+        later(from, Duration::from_millis(self.answer_within_ms.load(Relaxed)))
+    }
+
     /// Whether a request ever came.
     pub(crate) fn has_asked(&self) -> bool {
         self.has_asked.load(Relaxed)
@@ -199,7 +236,8 @@ impl Conn {
 
     /// How long it may wait for a request.
     pub(crate) fn idle_ms(&self, limits: &EdgeLimits) -> u64 {
-        self.stake.idle_ms(self, limits)
+        let usual_ms = self.idle_ms.unwrap_or(limits.idle_ms);
+        self.stake.idle_ms(self, (usual_ms, limits.idle_tight_ms))
     }
 
     /// Notes that a request came.
@@ -283,8 +321,19 @@ impl Conn {
         self.origin_late.swap(false, Relaxed)
     }
 
+    /// Notes that the body of the request cannot be read, and that its client was told nothing yet.
+    pub(crate) fn note_malformed_body(&self) {
+        self.malformed_body.store(true, Relaxed);
+    }
+
+    /// Whether it cannot; asking forgets it.
+    pub(crate) fn take_malformed_body(&self) -> bool {
+        self.malformed_body.swap(false, Relaxed)
+    }
+
     /// Leaves an admission for the hooks.
     pub(crate) fn admit(&self, admitted: Admitted) {
+        self.await_answer(admitted.timeouts().response_header_ms.into());
         *self.admitted.lock() = Some(admitted);
     }
 

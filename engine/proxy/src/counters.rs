@@ -118,6 +118,8 @@ counters! {
     h2_too_many,
     /// Requests of HTTP/2 answered 503 because others of their connection did not end.
     h2_turns_late,
+    /// Fields of requests that were left out because their name has a `_`.
+    dropped_headers_with_underscores,
     /// Requests for another site than their connection's name leads to.
     misdirected,
     /// TLS handshakes that were completed.

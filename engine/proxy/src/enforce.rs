@@ -20,7 +20,7 @@ use crate::hops::{Asker, Line};
 use crate::remember::Case;
 use crate::shares::Visit;
 use crate::shares::seats::{Seat, Stay};
-use crate::sites::Route;
+use crate::sites::{Route, Timeouts};
 
 /// A request that the policy lets in, before there is a place for it at its origin.
 #[derive(Debug)]
@@ -76,8 +76,8 @@ impl Granted {
         count(&edge.counters.admitted);
         count(&route.part.counts.admitted);
         let stand = Stand::new(seat, permit, edge);
-        let Manner { purpose, asker, is_noted, .. } = manner;
-        Ok(Admitted { case, stand, purpose, asker, is_noted })
+        let Manner { purpose, asker, is_noted, timeouts, .. } = manner;
+        Ok(Admitted { case, stand, purpose, asker, is_noted, timeouts })
     }
 }
 
@@ -89,6 +89,7 @@ pub(crate) struct Admitted {
     purpose: Purpose,
     asker: Asker,
     is_noted: bool,
+    timeouts: Timeouts,
 }
 
 /// The places of a request at an origin: one of its site's and one of its client's. Given back when
@@ -124,6 +125,11 @@ impl Admitted {
 
     pub(crate) const fn purpose(&self) -> Purpose {
         self.purpose
+    }
+
+    /// How long its origin is waited for.
+    pub(crate) const fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
     pub(crate) const fn asker(&self) -> &Asker {
@@ -162,6 +168,7 @@ pub(crate) struct Manner {
     /// Whether its client counts as known once it is served: asked of some requests of a connection
     /// only, since the answer is the same.
     pub(crate) is_noted: bool,
+    pub(crate) timeouts: Timeouts,
 }
 
 /// What happens next.

@@ -20,6 +20,9 @@ pub(crate) fn status_of(counters: &EdgeCounters, conn: Option<&Conn>, error: &Er
         count(&counters.origin_late);
         return 504;
     }
+    if conn.is_some_and(Conn::take_malformed_body) {
+        return 400;
+    }
     match (error.esource(), error.etype()) {
         (_, ErrorType::HTTPStatus(status)) => *status,
         (ErrorSource::Upstream, _) => {
@@ -31,7 +34,8 @@ pub(crate) fn status_of(counters: &EdgeCounters, conn: Option<&Conn>, error: &Er
     }
 }
 
-fn is_timeout(kind: &ErrorType) -> bool {
+/// Whether somebody was waited for in vain.
+pub(crate) fn is_timeout(kind: &ErrorType) -> bool {
     matches!(
         kind,
         ErrorType::ConnectTimedout

@@ -16,7 +16,7 @@ use crate::link::Link;
 use crate::link::pool::Pool;
 use crate::origins::Retry;
 use crate::service::{Exchange, unadmitted};
-use crate::upstream;
+use crate::{failure, upstream};
 
 /// Whether a request may be sent twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,7 +109,9 @@ pub(crate) fn broken_off(ctx: &mut Exchange, mut error: Box<Error>, again: Again
         return unavailable();
     }
     let is_upstream = *error.esource() == ErrorSource::Upstream;
-    if is_upstream && !is_reused {
+    if is_upstream && failure::is_timeout(error.etype()) {
+        attempt.late((edge.now)(), &edge.counters);
+    } else if is_upstream && !is_reused {
         attempt.unanswered((edge.now)(), &edge.counters);
     }
     if again == Again::Never {
@@ -155,7 +157,7 @@ pub(crate) fn answered(ctx: &mut Exchange, status: u16) {
 pub(crate) fn failed(ctx: &mut Exchange, status: u16) {
     let (Some(admitted), Some(attempt)) = (&ctx.admitted, &mut ctx.attempt) else { return };
     if status == 504 {
-        attempt.unanswered((admitted.edge().now)(), &admitted.edge().counters);
+        attempt.late((admitted.edge().now)(), &admitted.edge().counters);
     }
 }
 

@@ -130,7 +130,7 @@ fn whole_head(bytes: &[u8], limits: &EdgeLimits) -> Came<HeadRead, BadHead> {
         Ok(head) => head,
         Err(why) => return Came::Bad(why),
     };
-    let Head { method, host, path, query, fields, framing, persistence, purpose, waits } = head;
+    let Head { method, host, path, query, fields, framing, persistence, purpose, waits, .. } = head;
     Came::Whole(HeadRead {
         bytes: bytes.len(),
         method: method.to_owned(),

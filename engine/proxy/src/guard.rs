@@ -278,6 +278,16 @@ impl<S: Transport> GuardedStream<S> {
         self.since = Instant::now();
     }
 
+    /// A body that cannot be read. Where nothing was answered yet, its client is there to be told.
+    fn malformed_body(&mut self) -> io::Error {
+        if self.conn.phase() != Phase::Asked {
+            return self.violation(|c| &c.body_malformed);
+        }
+        count(&self.counters.body_malformed);
+        self.conn.note_malformed_body();
+        io::ErrorKind::InvalidData.into()
+    }
+
     fn violation(&mut self, counter: fn(&EdgeCounters) -> &AtomicU64) -> io::Error {
         count(counter(&self.counters));
         self.abort();
@@ -350,7 +360,7 @@ impl<S: Transport> GuardedStream<S> {
             }
             Body::Chunks(chunks) => {
                 let Ok(n) = chunks.walk(self.ahead.get(..room).unwrap_or_default()) else {
-                    return Poll::Ready(Err(self.violation(|c| &c.body_malformed)));
+                    return Poll::Ready(Err(self.malformed_body()));
                 };
                 n
             }
@@ -391,7 +401,8 @@ impl<S: Transport> GuardedStream<S> {
             ready!(self.read_alarm.poll(cx, total, now));
             return Poll::Ready(Err(self.violation(|c| &c.request_late)));
         }
-        let answer_by = later(asked_at, Duration::from_millis(self.limits.origin_head_ms));
+        // `102 Processing` is there to say that it takes longer (RFC 2518 §10.1).
+        let answer_by = self.conn.answer_by(asked_at);
         ready!(self.read_alarm.poll(cx, answer_by.min(total), now));
         // Not the client's fault: it is still there to be told so.
         self.conn.note_origin_late();

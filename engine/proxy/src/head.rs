@@ -9,9 +9,12 @@
 //! untouched in a way of their own, or that answer a POST, leave its body unread and keep the
 //! connection: they take the body for the next request, whoever sends it.
 
+mod normalize;
+
 use std::mem::MaybeUninit;
 
 use crate::EdgeLimits;
+pub(crate) use normalize::{is_left_out, normalize, normalized};
 
 /// More fields than any setting allows; the parser's array has this size.
 pub(crate) const FIELDS_CEILING: usize = 256;
@@ -38,7 +41,7 @@ pub enum BadHead {
     LineEnd,
     /// A field that goes on in the next line.
     Fold,
-    /// A field name with `_`, a space, or a byte that no token has.
+    /// A field name with a byte that no token has, or that would frame the request if `_` were `-`.
     Name,
     /// Something else that is no HTTP/1 head.
     Syntax,
@@ -246,6 +249,10 @@ pub(crate) struct Head<'h> {
     /// Whether its client may wait for an interim answer before it sends the body (RFC 9110
     /// §10.1.1).
     pub(crate) waits: bool,
+    /// Whether its target names the scheme `https`.
+    pub(crate) says_https: bool,
+    /// Whether it is judged and forwarded as it is, and not as [`normalized`] says.
+    pub(crate) is_normal: bool,
 }
 
 /// Reads one complete head.
@@ -290,7 +297,21 @@ pub(crate) fn vet<'h>(
     let purpose = vet_upgrade(&named, &connection, (method, version), framing)?;
     let persistence = connection.persistence;
     let waits = version == Version::Http11 && framing != Framing::Length(0) && expects(fields);
-    Ok(Head { method, host, path, query, fields, framing, persistence, purpose, waits })
+    let says_https = authority.is_some_and(|(_, port)| port == HTTPS_PORT);
+    let is_normal = named.cookies < 2 && !named.has_left_out;
+    Ok(Head {
+        method,
+        host,
+        path,
+        query,
+        fields,
+        framing,
+        persistence,
+        purpose,
+        waits,
+        says_https,
+        is_normal,
+    })
 }
 
 fn expects(fields: &[httparse::Header<'_>]) -> bool {
@@ -302,8 +323,7 @@ pub(crate) const fn is_continue(value: &[u8]) -> bool {
     value.eq_ignore_ascii_case(b"100-continue")
 }
 
-/// What the parser calls an error, said by its name. What it takes and we do not is a `_` in a name,
-/// which [`Named::gather`] looks for.
+/// What the parser calls an error, said by its name.
 fn check_lines(bytes: &[u8]) -> Result<(), BadHead> {
     for line in bytes.split(|b| *b == b'\n').skip(1) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -322,8 +342,7 @@ fn check_lines(bytes: &[u8]) -> Result<(), BadHead> {
     Ok(())
 }
 
-/// A byte of a token (RFC 9110 §5.6.2), less `_`: gateways turn `-` into `_`, so a name with one
-/// would stand for another field behind them.
+/// A byte of a token (RFC 9110 §5.6.2).
 pub(crate) const fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
@@ -338,6 +357,7 @@ pub(crate) const fn is_name_byte(byte: u8) -> bool {
                 | b'-'
                 | b'.'
                 | b'^'
+                | b'_'
                 | b'`'
                 | b'|'
                 | b'~'
@@ -351,6 +371,9 @@ struct Named<'h> {
     length: Option<&'h [u8]>,
     encoding: Option<&'h [u8]>,
     upgrade: Option<&'h [u8]>,
+    cookies: usize,
+    /// Whether there is a field that is left out.
+    has_left_out: bool,
 }
 
 impl<'h> Named<'h> {
@@ -358,7 +381,11 @@ impl<'h> Named<'h> {
         let mut named = Self::default();
         for field in fields {
             if memchr::memchr(b'_', field.name.as_bytes()).is_some() {
-                return Err(BadHead::Name);
+                if normalize::is_misspelt_framing(field.name) {
+                    return Err(BadHead::Name);
+                }
+                named.has_left_out = true;
+                continue;
             }
             // One look at the length spares most fields the comparisons.
             let (slot, repeated) = match field.name.len() {
@@ -374,6 +401,10 @@ impl<'h> Named<'h> {
                 7 if field.name.eq_ignore_ascii_case("upgrade") => {
                     (&mut named.upgrade, BadHead::Upgrade)
                 }
+                6 if field.name.eq_ignore_ascii_case("cookie") => {
+                    named.cookies += 1;
+                    continue;
+                }
                 _ => continue,
             };
             if slot.replace(field.value).is_some() {
@@ -385,7 +416,9 @@ impl<'h> Named<'h> {
 }
 
 /// Authority, path and query of a target.
-type Target<'h> = (Option<&'h [u8]>, &'h [u8], Option<&'h [u8]>);
+type Target<'h> = (Option<Authority<'h>>, &'h [u8], Option<&'h [u8]>);
+/// An authority, and the port that its scheme means.
+type Authority<'h> = (&'h [u8], &'static [u8]);
 
 fn split_target<'h>(method: &str, target: &'h [u8]) -> Result<Target<'h>, BadHead> {
     if target.contains(&b'#') {
@@ -396,10 +429,10 @@ fn split_target<'h>(method: &str, target: &'h [u8]) -> Result<Target<'h>, BadHea
     }
     let (authority, rest) = match strip_scheme(target) {
         None => (None, target),
-        Some(after) => {
+        Some((after, port)) => {
             let end = after.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(after.len());
             let (authority, rest) = after.split_at_checked(end).ok_or(BadHead::Target)?;
-            (Some(authority), rest)
+            (Some((authority, port)), rest)
         }
     };
     let (path, query) = match rest.iter().position(|b| *b == b'?') {
@@ -419,22 +452,39 @@ fn split_target<'h>(method: &str, target: &'h [u8]) -> Result<Target<'h>, BadHea
     }
 }
 
-/// What follows `http://`, where the target is absolute.
-fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = target.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"http://").then_some(rest)
+const HTTPS_PORT: &[u8] = b"443";
+
+/// What follows `http://` or `https://`, where the target is absolute, and the port that it means.
+fn strip_scheme(target: &[u8]) -> Option<(&[u8], &'static [u8])> {
+    let schemes: [(&[u8], &[u8]); 2] = [(b"http://", b"80"), (b"https://", HTTPS_PORT)];
+    schemes.into_iter().find_map(|(scheme, port)| {
+        let (front, rest) = target.split_at_checked(scheme.len())?;
+        front.eq_ignore_ascii_case(scheme).then_some((rest, port))
+    })
+}
+
+/// An authority without a port that says nothing: an empty one, or that of its scheme (RFC 9110
+/// §4.2.3).
+fn plain_authority<'a>(authority: &'a [u8], port: &[u8]) -> &'a [u8] {
+    let Some(at) = authority.iter().rposition(|byte| *byte == b':') else { return authority };
+    let (name, said) = authority.split_at_checked(at).unwrap_or((authority, b""));
+    let said = said.get(1..).unwrap_or_default();
+    // Within brackets it is part of an address.
+    if said.is_empty() || said == port { name } else { authority }
 }
 
 fn vet_host<'h>(
     named: &Named<'h>,
     version: Version,
-    authority: Option<&[u8]>,
+    authority: Option<Authority<'_>>,
 ) -> Result<Option<&'h [u8]>, BadHead> {
     if version == Version::Http11 && named.host.is_none_or(<[u8]>::is_empty) {
         return Err(BadHead::Host);
     }
     match (authority, named.host) {
-        (Some(authority), Some(host)) if authority.eq_ignore_ascii_case(host) => {}
+        (Some((authority, port)), Some(host))
+            if plain_authority(authority, port)
+                .eq_ignore_ascii_case(plain_authority(host, port)) => {}
         (Some(_), _) => return Err(BadHead::HostMismatch),
         (None, _) => {}
     }

@@ -24,7 +24,7 @@ pub enum ClientHeader {
 }
 
 /// The hops whose word about the client is believed, and how they give it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedProxies {
     /// Where they are. Empty: nobody is believed.
     pub nets: Vec<Prefix>,
@@ -32,6 +32,15 @@ pub struct TrustedProxies {
     pub proxy_protocol: bool,
     /// The field that says for whom a request is.
     pub header: Option<ClientHeader>,
+    /// Milliseconds for which their own connections may be silent before a request: longer than they
+    /// keep one, so that it is they who end it.
+    pub idle_ms: u64,
+}
+
+impl Default for TrustedProxies {
+    fn default() -> Self {
+        Self { nets: Vec::new(), proxy_protocol: false, header: None, idle_ms: 75_000 }
+    }
 }
 
 /// Whose connection a request came through.
@@ -107,7 +116,7 @@ impl TrustedProxies {
             }
             Some(ClientHeader::Forwarded) => {
                 let values = values(fields, "forwarded");
-                self.walk(entries(&values), forwarded_entry, hops_max)
+                self.walk(elements(&values), forwarded_entry, hops_max)
             }
         };
         let client = ip.map_or(direct, |ip| Client::of(ip, units));
@@ -147,24 +156,73 @@ fn last(values: &[Vec<u8>]) -> &[u8] {
     values.last().map_or(&[], Vec::as_slice)
 }
 
-/// The entries of all values, the last first.
+/// The entries of all values, the last first. Empty ones say nothing (RFC 9110 §5.6.1).
 fn entries(values: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
-    values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','))
+    let all = values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
+    all.filter(|entry| !entry.trim_ascii().is_empty())
+}
+
+/// The elements of `Forwarded`, the last first.
+fn elements(values: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
+    let all = values.iter().rev().flat_map(|value| FromRight { rest: Some(value), at: b',' });
+    all.filter(|element| !element.trim_ascii().is_empty())
+}
+
+/// Parts between delimiters that stand in no quotes (RFC 9110 §5.6.4), the last first. Read from the
+/// right, a quote that a stranger left open on the left swallows nothing that a hop wrote behind it.
+struct FromRight<'v> {
+    rest: Option<&'v [u8]>,
+    at: u8,
+}
+
+impl<'v> Iterator for FromRight<'v> {
+    type Item = &'v [u8];
+
+    fn next(&mut self) -> Option<&'v [u8]> {
+        let rest = self.rest.take()?;
+        let mut is_quoted = false;
+        for (at, byte) in rest.iter().enumerate().rev() {
+            if *byte == b'"' {
+                let before = rest.get(..at).unwrap_or_default();
+                let escapes = before.iter().rev().take_while(|byte| **byte == b'\\').count();
+                // Outside quotes nothing is escaped; inside them it is the other end that counts.
+                if !is_quoted || escapes % 2 == 0 {
+                    is_quoted = !is_quoted;
+                }
+            } else if *byte == self.at && !is_quoted {
+                self.rest = rest.get(..at);
+                return rest.get(at.saturating_add(1)..);
+            }
+        }
+        if !is_quoted {
+            return Some(rest);
+        }
+        // A quote that is nowhere closed: from there on it is cut as if there were none.
+        match rest.iter().rposition(|byte| *byte == self.at) {
+            Some(at) => {
+                self.rest = rest.get(..at);
+                rest.get(at.saturating_add(1)..)
+            }
+            None => Some(rest),
+        }
+    }
 }
 
 /// What a hop says of the scheme: only where it says one thing.
 fn forwarded_scheme(fields: &dyn HeaderView) -> Option<Scheme> {
-    match values(fields, "x-forwarded-proto").as_slice() {
-        [only] => Scheme::read(only.trim_ascii()),
+    let values = values(fields, "x-forwarded-proto");
+    let mut said = entries(&values);
+    match (said.next(), said.next()) {
+        (Some(only), None) => Scheme::read(only.trim_ascii()),
         _ => None,
     }
 }
 
-/// One element of `Forwarded`. A comma inside quotes cuts it, and what is left cannot be read:
-/// addresses hold none.
-fn forwarded_entry(entry: &[u8]) -> Entry {
+/// One element of `Forwarded`. One that says a thing twice says nothing (RFC 7239 §4).
+fn forwarded_entry(element: &[u8]) -> Entry {
     let mut found = (None, None);
-    for pair in entry.split(|byte| *byte == b';') {
+    let mut seen = (false, false);
+    for pair in (FromRight { rest: Some(element), at: b';' }) {
         let Some(at) = pair.iter().position(|byte| *byte == b'=') else { continue };
         let (name, value) = pair.split_at_checked(at).unwrap_or_default();
         let value = value.get(1..).unwrap_or_default().trim_ascii();
@@ -173,8 +231,14 @@ fn forwarded_entry(entry: &[u8]) -> Entry {
             None => value,
         };
         match name.trim_ascii() {
-            name if name.eq_ignore_ascii_case(b"for") => found.0 = ip_of(value),
-            name if name.eq_ignore_ascii_case(b"proto") => found.1 = Scheme::read(value),
+            name if name.eq_ignore_ascii_case(b"for") => {
+                let again = std::mem::replace(&mut seen.0, true);
+                found.0 = ip_of(value).filter(|_| !again);
+            }
+            name if name.eq_ignore_ascii_case(b"proto") => {
+                let again = std::mem::replace(&mut seen.1, true);
+                found.1 = Scheme::read(value).filter(|_| !again);
+            }
             _ => {}
         }
     }
@@ -201,7 +265,8 @@ mod tests {
 
     fn trusted(header: ClientHeader) -> TrustedProxies {
         let nets = ["10.0.0.0/8", "2001:db8:1::/48"].map(|net| Prefix::parse(net).unwrap().0);
-        TrustedProxies { nets: nets.to_vec(), proxy_protocol: false, header: Some(header) }
+        let (nets, header) = (nets.to_vec(), Some(header));
+        TrustedProxies { nets, header, ..TrustedProxies::default() }
     }
 
     fn client(ip: &str) -> Client {
@@ -250,7 +315,8 @@ mod tests {
             // What cannot be read ends the walk, and so does the end.
             (&["192.0.2.7, unknown"], "10.0.0.1"),
             (&["192.0.2.7, unknown, 10.0.0.2"], "10.0.0.2"),
-            (&["192.0.2.7, , 10.0.0.2"], "10.0.0.2"),
+            (&["192.0.2.7, , 10.0.0.2, ,"], "192.0.2.7"),
+            (&["", "192.0.2.7", ", ,"], "192.0.2.7"),
             (&["192.0.2.7, 192.0.2.07"], "10.0.0.1"),
             (&["10.0.0.2"], "10.0.0.2"),
             (&[""], "10.0.0.1"),
@@ -275,7 +341,15 @@ mod tests {
             ("for=192.0.2.7;proto=https, for=10.0.0.2;proto=http", "192.0.2.7", Scheme::Https),
             ("for=198.51.100.1, for=192.0.2.7, for=10.0.0.2", "192.0.2.7", Scheme::Http),
             ("for=\"198.51.100.1, for=192.0.2.7", "192.0.2.7", Scheme::Http),
-            ("for=198.51.100.1;x=\"y, for=192.0.2.7;x=z\"", "192.0.2.7", Scheme::Http),
+            ("for=192.0.2.7;x=\"y, for=198.51.100.1;x=z\"", "192.0.2.7", Scheme::Http),
+            ("for=192.0.2.7;x=\"y;for=198.51.100.1\"", "192.0.2.7", Scheme::Http),
+            ("for=192.0.2.7;x=\"\\\", for=198.51.100.1\", ,", "192.0.2.7", Scheme::Http),
+            (
+                "for=198.51.100.1;x=\", for=192.0.2.7;by=\"[2001:db8::1]\"",
+                "192.0.2.7",
+                Scheme::Http,
+            ),
+            ("for=198.51.100.1;for=192.0.2.7", "10.0.0.1", Scheme::Http),
             ("for=192.0.2.7, for=unknown", "10.0.0.1", Scheme::Http),
             ("for=192.0.2.7, for=\"_hidden\", for=10.0.0.2", "10.0.0.2", Scheme::Http),
             ("for=192.0.2.7, proto=https", "10.0.0.1", Scheme::Http),
@@ -294,6 +368,7 @@ mod tests {
             (&[ip("198.51.100.1"), ip("192.0.2.7"), proto("HTTPS ")], "192.0.2.7", Scheme::Https),
             (&[ip("192.0.2.7"), proto("https"), proto("http")], "192.0.2.7", Scheme::Http),
             (&[ip("192.0.2.7"), proto("https, http")], "192.0.2.7", Scheme::Http),
+            (&[ip("192.0.2.7"), proto(", https,")], "192.0.2.7", Scheme::Https),
             (&[ip("nobody"), proto("ftp")], "10.0.0.1", Scheme::Http),
             (&[], "10.0.0.1", Scheme::Http),
         ] {

@@ -15,8 +15,8 @@ use crate::counters::count;
 use crate::edge::Edge;
 use crate::enforce::{Manner, Next, enforce};
 use crate::facts::{Folded, Through, WireFields, facts_of};
-use crate::head::{BadHead, Framing, Head, Persistence, field_room, vet};
-use crate::hops::{Asker, Line, Scheme};
+use crate::head::{BadHead, Framing, Head, Persistence, field_room, is_left_out, normalized, vet};
+use crate::hops::{Line, Scheme};
 use crate::remember::{Case, Kept};
 use crate::shares::Visit;
 use crate::sites::Route;
@@ -62,15 +62,57 @@ pub(crate) fn judge(
     edge: &Arc<Edge>,
     conn: &Conn,
     (ahead, head_bytes): (&[u8], usize),
-    &Nth { requests, mode, now }: &Nth,
+    nth: &Nth,
 ) -> Step {
     conn.note_asked();
     let bytes = ahead.get(..head_bytes).unwrap_or_default();
+    let after = ahead.len() - bytes.len();
     let mut room = field_room();
-    let vetted = vet(bytes, &mut room, &edge.limits)
-        .and_then(|head| Folded::of(&head).map(|folded| (head, folded)));
-    let (head, folded) = match vetted {
-        Ok(vetted) => vetted,
+    let head = match vet(bytes, &mut room, &edge.limits) {
+        Ok(head) => head,
+        Err(why) => return refused(edge, why),
+    };
+    if head.is_normal {
+        return judge_head(edge, conn, Front { bytes, head, after }, nth);
+    }
+    judge_normalized(edge, conn, Front { bytes, head, after }, nth)
+}
+
+/// A head at the front of a stream, of `bytes`, and how much came behind it.
+struct Front<'h> {
+    bytes: &'h [u8],
+    head: Head<'h>,
+    after: usize,
+}
+
+/// Judges what a head becomes, and not what came. Apart, since it is rare and needs much room.
+#[inline(never)]
+fn judge_normalized(edge: &Arc<Edge>, conn: &Conn, front: Front<'_>, nth: &Nth) -> Step {
+    let fields = front.head.fields;
+    let left_out = fields.iter().filter(|field| is_left_out(field.name)).count();
+    edge.counters.dropped_headers_with_underscores.fetch_add(left_out as u64, Relaxed);
+    let Some(bytes) = normalized(front.bytes, fields) else {
+        return judge_head(edge, conn, front, nth);
+    };
+    let mut room = field_room();
+    match vet(&bytes, &mut room, &edge.limits) {
+        Ok(head) => judge_head(edge, conn, Front { bytes: &bytes, head, after: front.after }, nth),
+        Err(why) => refused(edge, why),
+    }
+}
+
+fn judge_head(
+    edge: &Arc<Edge>,
+    conn: &Conn,
+    Front { bytes, head, after }: Front<'_>,
+    &Nth { requests, mode, now }: &Nth,
+) -> Step {
+    if head.says_https && conn.spoken().is_none() {
+        // It means two things: what the target says, and what the connection is.
+        return refused(edge, BadHead::Target);
+    }
+    let folded = match Folded::of(&head) {
+        Ok(folded) => folded,
         Err(why) => return refused(edge, why),
     };
     count(&edge.counters.requests);
@@ -104,9 +146,13 @@ pub(crate) fn judge(
     let kept = watched.then(|| Kept { head: bytes.into(), through: through.clone() });
     let mut case = Case::new(edge, live, route.id, decision, now);
     case.kept = kept;
-    let persistence = persistence(&head, ahead.len() - bytes.len(), mode);
+    let persistence = persistence(&head, after, mode);
     let is_noted = asker.line == Line::Shared || requests % NOTED_EVERY == 1;
-    let next = enforce(case, route, manner(&head, persistence, (asker, is_noted)));
+    let timeouts = route.timeouts(&folded.path);
+    let body = if head.method == "HEAD" { BodyWanted::No } else { BodyWanted::Yes };
+    let purpose = head.purpose;
+    let manner = Manner { body, persistence, purpose, asker, is_noted, timeouts };
+    let next = enforce(case, route, manner);
     let is_final = head.persistence == Persistence::Close;
     Step { next, framing: head.framing, waits: head.waits, is_final }
 }
@@ -149,10 +195,4 @@ fn persistence(head: &Head<'_>, bytes_after: usize, mode: Mode) -> Persistence {
     };
     let keep = is_all_here && mode == Mode::Serving;
     if keep { head.persistence } else { Persistence::Close }
-}
-
-/// How a refusal would be put, and for whom the request is forwarded.
-fn manner(head: &Head<'_>, persistence: Persistence, (asker, is_noted): (Asker, bool)) -> Manner {
-    let body = if head.method == "HEAD" { BodyWanted::No } else { BodyWanted::Yes };
-    Manner { body, persistence, purpose: head.purpose, asker, is_noted }
 }

@@ -64,7 +64,7 @@ pub use log::{EngineLog, log_filter};
 pub use origins::{OriginSnapshot, OriginState};
 pub use overload::{MemoryGauge, MemoryUsed};
 pub use shares::view::{SiteSnapshot, SiteViews};
-pub use sites::Site;
+pub use sites::{PathTimeouts, Site};
 pub use tls::{Identities, IdentityError, PemPair, Shown};
 
 #[cfg(test)]

@@ -163,7 +163,7 @@ limits! {
     /// From the end of a request to the head of the origin's answer, in milliseconds. Over HTTP/2
     /// it bounds the origin's silence within an answer too, where it is shorter than that. Counter:
     /// `origin_late`.
-    pub origin_head_ms: u64 = 30_000;
+    pub origin_head_ms: u64 = 75_000;
     /// Bytes of the heads of an origin's answer, those of interim answers (1xx) among them; nginx and
     /// HAProxy allow 4 to 16 KiB. Counter: `answers_refused`, kind `bytes`.
     pub origin_head_bytes_max: usize = 64 * 1024;
@@ -172,14 +172,14 @@ limits! {
     /// Reads that they may take: each has the engine look at the whole head anew. Counter:
     /// `answers_refused`, kind `drip`.
     pub origin_head_reads_max: u32 = 100;
-    /// Interim answers before the last; Go's client takes five. Counter: `answers_refused`, kind
-    /// `interim`.
-    pub origin_interim_max: u32 = 16;
+    /// Interim answers before the last: an hour of `102 Processing` every ten seconds. Counter:
+    /// `answers_refused`, kind `interim`.
+    pub origin_interim_max: u32 = 400;
     /// Bytes of an answer that are read and thrown away after its client has left, so that its
     /// origin is known to be done with it. Counter: `given_up`.
     pub given_up_bytes_max: usize = 64 * 1024;
     /// Silence of the origin in the middle of an answer, in milliseconds.
-    pub origin_read_ms: u64 = 30_000;
+    pub origin_read_ms: u64 = 75_000;
     /// Silence of the origin in the middle of taking a request, in milliseconds.
     pub origin_write_ms: u64 = 20_000;
     /// How long an unused connection to an origin is kept, in milliseconds.

@@ -524,7 +524,9 @@ impl Guest {
     /// newcomers some may have to make room before any of them has run.
     fn serve(self, stream: TcpStream) -> impl Future<Output = ()> {
         let now = (self.server.edge.now)();
-        let conn = Arc::new(Conn::new(self.client, self.port, now));
+        let trusted = &self.server.edge.trusted;
+        let idle_ms = trusted.lists(self.client.ip).then_some(trusted.idle_ms);
+        let conn = Arc::new(Conn::new(self.client, self.port, now).idle_for(idle_ms));
         let entry = self.registry.enter(Arc::clone(&conn));
         let presence = Presence::new(&self.server.edge.shares, &conn);
         let processor = Arc::clone(&self.server.processor);

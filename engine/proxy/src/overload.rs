@@ -141,14 +141,14 @@ impl Overload {
         self.late_us.fetch_max(late_us, Relaxed);
     }
 
-    /// How long a connection may wait for a request. Its first has to have the time to come, and
+    /// How long a connection may wait for a request, usually and while there is little room. Its first has to have the time to come, and
     /// while it is only tight, whoever has no more than a share is left in peace: closing a kept
     /// connection can meet its client's next request.
-    pub(crate) fn idle_ms(&self, of: Waits, limits: &EdgeLimits) -> u64 {
+    pub(crate) fn idle_ms(&self, of: Waits, (usual_ms, tight_ms): (u64, u64)) -> u64 {
         match (self.step(), of) {
-            (Step::Calm, _) | (Step::Tight, Waits::WithinShare) => limits.idle_ms,
+            (Step::Calm, _) | (Step::Tight, Waits::WithinShare) => usual_ms,
             (Step::Last, Waits::WithinShare | Waits::BeyondShare) => 0,
-            _ => limits.idle_ms.min(limits.idle_tight_ms),
+            _ => usual_ms.min(tight_ms),
         }
     }
 
@@ -202,8 +202,7 @@ impl Overload {
                 memory.saturating_add(CLOSE_PERCENT) >= edge.limits.overload_tight_percent;
             pause_ms = edge.limits.overload_look_ms / if is_close { CLOSE_TIMES } else { 1 };
             if step > Step::Calm {
-                let idle_ms =
-                    |conn: &Conn| edge.overload.idle_ms(edge.shares.waits(conn), &edge.limits);
+                let idle_ms = |conn: &Conn| conn.idle_ms(&edge.limits);
                 for registry in registries.iter() {
                     let (idle, stalled) = registry.relieve(step, idle_ms, &edge.limits);
                     edge.counters.overload_idle_closed.fetch_add(idle, Relaxed);
@@ -318,7 +317,7 @@ mod tests {
         let idle = |step: Step| {
             overload.step.store(step as u8, Relaxed);
             [Waits::Unheard, Waits::WithinShare, Waits::BeyondShare]
-                .map(|of| overload.idle_ms(of, &limits))
+                .map(|of| overload.idle_ms(of, (limits.idle_ms, limits.idle_tight_ms)))
         };
         let [calm, tight, scarce, last] = Step::ALL.map(idle);
         assert_eq!((calm, tight), ([15_000; 3], [2_000, 15_000, 2_000]));

@@ -14,6 +14,7 @@ use pingora_proxy::HttpProxy;
 use seawall_model::Tick;
 use tokio::io::AsyncWriteExt;
 
+use crate::answer::Answer;
 use crate::conn::Conn;
 use crate::counters::count;
 use crate::drain::Stop;
@@ -63,7 +64,14 @@ impl Server {
                     if step.waits {
                         stream.invite();
                     }
-                    let Ok(here) = stream.read_ahead().await else { return };
+                    let here = match stream.read_ahead().await {
+                        Ok(here) => here,
+                        Err(_) if stream.conn.take_malformed_body() => {
+                            let _closed = stream.answer(&Answer::last(400), end).await;
+                            return;
+                        }
+                        Err(_) => return,
+                    };
                     match stream.while_here(pin!(granted.take_place(here))).await {
                         Some(Ok(admitted)) => match self.forward(stream, admitted).await {
                             Some(back) => stream = back,

@@ -6,9 +6,11 @@
 use std::any::Any;
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::Version;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::protocols::http::ServerSession;
@@ -24,6 +26,7 @@ use crate::edge::Edge;
 use crate::enforce::{Admitted, Next};
 use crate::forward::Again;
 use crate::h2::turns::Turn;
+use crate::head::normalize;
 use crate::judge::{Mode, Nth, judge};
 use crate::link::pool::Pool;
 use crate::link::{Link, given_up};
@@ -94,6 +97,9 @@ impl ProxyHttp for Service {
             let stall = Duration::from_millis(self.edge.limits.write_stall_ms);
             session.set_write_timeout(Some(stall));
         }
+        // HTTP/1.0 knows no answer before the answer (RFC 9110 §15.2).
+        let is_old = session.req_header().version < Version::HTTP_11;
+        session.set_ignore_info_resp(is_old);
         ctx.admitted = ctx.conn.as_ref().and_then(|conn| conn.take_admitted());
         Ok(())
     }
@@ -103,6 +109,9 @@ impl ProxyHttp for Service {
             return Ok(false);
         }
         if let Some(conn) = ctx.conn.clone().filter(|conn| conn.is_h2()) {
+            let left_out = normalize(session.req_header_mut())?;
+            let dropped = &self.edge.counters.dropped_headers_with_underscores;
+            dropped.fetch_add(left_out, Relaxed);
             let next = self.judge(&conn, session);
             return h2::obey(next, &conn, (session, ctx), &self.edge).await;
         }
@@ -132,7 +141,7 @@ impl ProxyHttp for Service {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut Exchange,
     ) -> Result<()> {
@@ -141,6 +150,9 @@ impl ProxyHttp for Service {
         };
         upstream::enter_phase(conn, admitted, response.status.as_u16())?;
         upstream::undress(response, admitted.route())?;
+        if session.req_header().version < Version::HTTP_11 && upstream::unchunk(response) {
+            session.set_keepalive(None);
+        }
         forward::answered(ctx, response.status.as_u16());
         Ok(())
     }

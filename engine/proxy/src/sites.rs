@@ -30,6 +30,61 @@ pub struct Site {
     /// Requests that one of its origins can do at once, where that is known; else
     /// [`EdgeLimits::origin_inflight_max`].
     pub inflight_max: Option<u32>,
+    /// How long its origins are waited for, by the beginning of the path, where that is not as
+    /// [`EdgeLimits`] says.
+    pub timeouts: Vec<PathTimeouts>,
+}
+
+/// How long origins are waited for, for paths that begin so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathTimeouts {
+    /// The beginning of the path as rules see it; empty for all paths.
+    pub path_prefix: Box<str>,
+    /// Milliseconds from the end of a request to the head of its answer.
+    pub response_header_ms: Option<u32>,
+    /// Milliseconds of silence within an answer.
+    pub read_ms: Option<u32>,
+}
+
+/// How long an origin is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Timeouts {
+    pub(crate) response_header_ms: u32,
+    pub(crate) read_ms: u32,
+}
+
+/// The time-outs of a site, by the beginning of the path.
+#[derive(Debug)]
+struct TimeoutTable {
+    site: Timeouts,
+    /// The longest beginnings first.
+    paths: Vec<(Box<str>, Timeouts)>,
+}
+
+impl TimeoutTable {
+    fn new(written: &[PathTimeouts], limits: &EdgeLimits) -> Self {
+        let ms = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
+        let usual = Timeouts {
+            response_header_ms: ms(limits.origin_head_ms),
+            read_ms: ms(limits.origin_read_ms),
+        };
+        let over = |below: Timeouts, said: &PathTimeouts| Timeouts {
+            response_header_ms: said.response_header_ms.unwrap_or(below.response_header_ms),
+            read_ms: said.read_ms.unwrap_or(below.read_ms),
+        };
+        let own = written.iter().find(|said| said.path_prefix.is_empty());
+        let site = own.map_or(usual, |said| over(usual, said));
+        let paths = written.iter().filter(|said| !said.path_prefix.is_empty());
+        let mut paths: Vec<_> =
+            paths.map(|said| (said.path_prefix.clone(), over(site, said))).collect();
+        paths.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        Self { site, paths }
+    }
+
+    fn of(&self, path: &[u8]) -> Timeouts {
+        let fits = |(prefix, _): &&(Box<str>, Timeouts)| path.starts_with(prefix.as_bytes());
+        self.paths.iter().find(fits).map_or(self.site, |(_, timeouts)| *timeouts)
+    }
 }
 
 /// A site as requests reach it.
@@ -39,6 +94,7 @@ pub(crate) struct Route {
     pub(crate) name: Box<str>,
     pub(crate) origins: Origins,
     pub(crate) part: Arc<Part>,
+    timeouts: TimeoutTable,
     exchanges: Places,
     uploads: Places,
     tunnels: Places,
@@ -71,9 +127,15 @@ impl Route {
             exchanges: Places::new(origins.places()),
             origins,
             part: Arc::new(Part::new(site.share)),
+            timeouts: TimeoutTable::new(&site.timeouts, limits),
             uploads: Places::new(limits.origin_uploads_max),
             tunnels: Places::new(limits.origin_tunnels_max),
         })
+    }
+
+    /// How long an origin is waited for, for this path.
+    pub(crate) fn timeouts(&self, path: &[u8]) -> Timeouts {
+        self.timeouts.of(path)
     }
 
     /// Requests that are all here and in flight to the site now.
@@ -165,6 +227,7 @@ impl Site {
             health: None,
             share: 1,
             inflight_max: None,
+            timeouts: Vec::new(),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::EdgeLimits;
 use crate::conn::{Conn, Phase};
 use crate::counters::count;
 use crate::enforce::Admitted;
-use crate::head::{Purpose, is_continue};
+use crate::head::{Purpose, is_continue, normalize};
 use crate::hops::Asker;
 use crate::sites::Route;
 
@@ -61,12 +61,12 @@ const HOP_CLAIMS: [&str; 29] = [
 /// The origin of an admitted request in pingora's form, and whether it came over HTTP/2.
 pub(crate) fn peer(admitted: &Admitted, origin: SocketAddr, is_h2: bool) -> HttpPeer {
     let mut peer = HttpPeer::new(origin, false, String::new());
-    let limits = &admitted.edge().limits;
-    set_deadlines(&mut peer, limits, admitted.purpose());
+    let (limits, timeouts) = (&admitted.edge().limits, admitted.timeouts());
+    set_deadlines(&mut peer, limits, (admitted.purpose(), timeouts.read_ms));
     if is_h2 {
         // No guard waits for the answer's head there: what is shorter holds for all of it.
-        let shorter = limits.origin_head_ms.min(limits.origin_read_ms);
-        peer.options.read_timeout = Some(Duration::from_millis(shorter));
+        let shorter = timeouts.response_header_ms.min(timeouts.read_ms);
+        peer.options.read_timeout = Some(Duration::from_millis(shorter.into()));
     }
     // A connection that one member's request left behind never carries another member's, even
     // where both have the same origin.
@@ -74,9 +74,9 @@ pub(crate) fn peer(admitted: &Admitted, origin: SocketAddr, is_h2: bool) -> Http
     peer
 }
 
-fn set_deadlines(peer: &mut HttpPeer, limits: &EdgeLimits, purpose: Purpose) {
+fn set_deadlines(peer: &mut HttpPeer, limits: &EdgeLimits, (purpose, read_ms): (Purpose, u32)) {
     let read_timeout = match purpose {
-        Purpose::Exchange => Some(Duration::from_millis(limits.origin_read_ms)),
+        Purpose::Exchange => Some(Duration::from_millis(read_ms.into())),
         // A quiet WebSocket is no fault, nor one on which only the client speaks. The guard keeps
         // the deadline for the origin's answer, and then watches both directions.
         Purpose::WebSocket => None,
@@ -93,6 +93,8 @@ fn set_deadlines(peer: &mut HttpPeer, limits: &EdgeLimits, purpose: Purpose) {
 
 /// Makes a request presentable to an origin.
 pub(crate) fn dress(request: &mut RequestHeader, asker: &Asker) -> Result<()> {
+    // What was left out was counted as it was judged.
+    let _left_out = normalize(request)?;
     for claim in HOP_CLAIMS {
         request.remove_header(claim);
     }
@@ -148,7 +150,7 @@ pub(crate) fn enter_phase(conn: &Conn, admitted: &Admitted, status: u16) -> Resu
         (101, Purpose::Exchange) => {
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "unasked upgrade").into_up());
         }
-        (100..=199, _) => {}
+        (100..=199, _) => conn.note_interim(),
         _ => conn.enter(Phase::Answered),
     }
     Ok(())
@@ -163,6 +165,16 @@ pub(crate) fn undress(response: &mut ResponseHeader, route: &Route) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Makes an answer one that a client of HTTP/1.0 can read, which knows no chunks (RFC 9112 §6.1).
+/// Says whether its end is that of the connection now.
+pub(crate) fn unchunk(response: &mut ResponseHeader) -> bool {
+    let was_chunked = response.remove_header("transfer-encoding").is_some();
+    if was_chunked {
+        let _fields_behind_the_body = response.remove_header("trailer");
+    }
+    was_chunked
 }
 
 /// The path of a URI whose authority is one of the site's origins.

@@ -17,6 +17,7 @@ use toml::Spanned;
 use super::limits::{Limits, within};
 use super::origins::{self, Origin};
 use super::place::Faults;
+use super::timeouts::{self, OriginTimeouts};
 use super::trusted::{self, TrustedProxies};
 use super::typed::{
     Certificate, Client, Listen, Log, Rules, Site, Text, Texts, Tls, Typed, Unbuilt,
@@ -104,6 +105,8 @@ pub struct SiteConfig {
     pub share: u32,
     /// Requests that one of its origins can do at once, where the host knows.
     pub inflight_max: Option<u32>,
+    /// How long its origins are waited for, where that is not as everywhere; each prefix once.
+    pub timeouts: Vec<OriginTimeouts>,
 }
 
 /// What `typed` means, with relative paths taken from `folder`.
@@ -435,7 +438,9 @@ fn site(
     places: &mut HashMap<HostPattern, Range<usize>>,
     faults: &mut Faults<'_>,
 ) -> Option<SiteConfig> {
-    let Site { hosts: written, origin, health, member, share, inflight_max } = section.get_ref();
+    let Site { hosts: written, origin, health, member, share, inflight_max, .. } =
+        section.get_ref();
+    let timeouts = timeouts::of_site(section.get_ref(), faults);
     let share = within(share.as_ref(), "share", (1, WEIGHT_MAX.into()), faults);
     let inflight = within(inflight_max.as_ref(), "inflight_max", (1, INFLIGHT_MAX), faults);
     let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
@@ -459,6 +464,7 @@ fn site(
         member,
         share: share.map_or(1, number),
         inflight_max: inflight.map(number),
+        timeouts: timeouts?,
     })
 }
 

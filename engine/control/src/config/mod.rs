@@ -9,6 +9,7 @@ mod origins;
 mod place;
 #[cfg(test)]
 mod tests;
+mod timeouts;
 mod trusted;
 mod typed;
 
@@ -21,6 +22,7 @@ pub use meant::{
 };
 pub use origins::{HEALTH_BYTES_MAX, ORIGINS_MAX, Origin};
 pub use place::{ConfigError, ConfigFault, FAULTS_MAX};
+pub use timeouts::{OriginTimeouts, PATH_PREFIX_BYTES_MAX, ROUTES_MAX};
 pub use trusted::{ClientHeader, TRUSTED_NETS_MAX, TrustedProxies};
 
 use crate::disk::{self, DiskError};

@@ -75,7 +75,8 @@ fn a_mistyped_key_is_placed_and_the_near_one_offered() {
     assert_eq!(refused(&text), ["1:2: unknown key `listne`"]);
     assert_eq!(help(&text).unwrap(), "did you mean `listen`?");
     let text = SMALLEST.replace("share", "weighting");
-    let known = "known here: hosts, origin, health, member, share, inflight_max";
+    let known = "known here: hosts, origin, health, member, share, inflight_max, \
+                 response_header_timeout, read_timeout, route";
     assert_eq!(help(&text).unwrap(), known);
 }
 

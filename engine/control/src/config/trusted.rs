@@ -4,12 +4,14 @@
 //! that the hops do not write themselves is written by whoever attacks.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use seawall_model::Prefix;
 use toml::Spanned;
 
 use super::meant::networks;
 use super::place::Faults;
+use super::timeouts;
 use super::typed::{Text, TrustedProxies as Typed};
 
 /// Most networks of trusted hops: each connection is looked up in all of them.
@@ -31,7 +33,7 @@ pub enum ClientHeader {
 }
 
 /// The hops whose word about the client is believed. Empty: nobody's.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedProxies {
     /// Where they are.
     pub nets: Vec<Prefix>,
@@ -39,6 +41,20 @@ pub struct TrustedProxies {
     pub proxy_protocol: bool,
     /// The field that says for whom a request is.
     pub header: Option<ClientHeader>,
+    /// How long a connection of theirs may be silent before a request.
+    pub idle: Duration,
+}
+
+/// Balancers keep a connection for 60 s and want to be the ones who end it: who sends a request while
+/// we end it gets an error.
+const IDLE_DEFAULT: Duration = Duration::from_secs(75);
+/// The shortest and the longest time that they may be silent.
+const IDLE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3_600));
+
+impl Default for TrustedProxies {
+    fn default() -> Self {
+        Self { nets: Vec::new(), proxy_protocol: false, header: None, idle: IDLE_DEFAULT }
+    }
 }
 
 /// The section, checked.
@@ -46,6 +62,7 @@ pub(super) fn meant(section: &Spanned<Typed>, faults: &mut Faults<'_>) -> Option
     let typed = section.get_ref();
     let proxy_protocol = typed.proxy_protocol.unwrap_or_default();
     let header = header(&typed.header, faults);
+    let idle = timeouts::time(&typed.idle_timeout, ("idle_timeout", IDLE), faults);
     if !proxy_protocol && typed.header.is_none() {
         let help = "add header = \"x-forwarded-for\", or proxy_protocol = true".to_owned();
         let message = "[trusted_proxies] does not say how the hops name the client".to_owned();
@@ -71,7 +88,8 @@ pub(super) fn meant(section: &Spanned<Typed>, faults: &mut Faults<'_>) -> Option
             faults.say(text.span(), message, Some(help));
         }
     }
-    Some(TrustedProxies { nets, proxy_protocol, header: header? })
+    let idle = idle?.unwrap_or(IDLE_DEFAULT);
+    Some(TrustedProxies { nets, proxy_protocol, header: header?, idle })
 }
 
 fn is_everybodys(net: &Prefix) -> bool {

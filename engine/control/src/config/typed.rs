@@ -105,6 +105,7 @@ pub(crate) struct TrustedProxies {
     pub(crate) nets: Texts,
     pub(crate) proxy_protocol: Option<bool>,
     pub(crate) header: Text,
+    pub(crate) idle_timeout: Text,
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,6 +117,17 @@ pub(crate) struct Site {
     pub(crate) member: Text,
     pub(crate) share: Whole,
     pub(crate) inflight_max: Whole,
+    pub(crate) response_header_timeout: Text,
+    pub(crate) read_timeout: Text,
+    pub(crate) route: Option<Vec<Spanned<SiteRoute>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SiteRoute {
+    pub(crate) path_prefix: Text,
+    pub(crate) response_header_timeout: Text,
+    pub(crate) read_timeout: Text,
 }
 
 #[derive(Debug, Deserialize)]

@@ -35,7 +35,8 @@ impl<S: Transport> GuardedStream<S> {
     /// Waits until the request that was begun is all here, or as much of it as is read ahead.
     ///
     /// # Errors
-    /// The client has gone, or broke a limit and is reset.
+    /// The client has gone, or broke a limit and is reset. One whose body cannot be read is
+    /// still to be answered (`Conn::take_malformed_body`).
     pub(crate) async fn read_ahead(&mut self) -> io::Result<Here> {
         let mut scout = match &self.body {
             Body::Length(bytes) => {
@@ -100,7 +101,7 @@ impl<S: Transport> GuardedStream<S> {
                 let new = self.ahead.get(*seen..).unwrap_or_default();
                 match walk.walk(new) {
                     Ok(walked) => *seen += walked,
-                    Err(_) => return Err(self.violation(|c| &c.body_malformed)),
+                    Err(_) => return Err(self.malformed_body()),
                 }
                 Ok(walk.is_done())
             }

@@ -153,14 +153,20 @@ async fn what_is_sent_ahead_is_held_back_within_bounds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_malformed_chunk_resets() {
-    let mut both = plain();
-    both.client.write_all(&[HEAD, b"5\nhello"].concat()).await.unwrap();
-    both.guarded.next_head().await;
-    both.guarded.begin(HEAD.len(), Framing::Chunked);
-    assert_eq!(read_request(&mut both.guarded).await, HEAD);
-    assert_eq!(both.counters.body_malformed.load(Relaxed), 1);
-    assert!(both.guarded.aborted);
+async fn a_malformed_chunk_can_be_answered_until_an_answer_has_begun() {
+    for has_answered in [false, true] {
+        let mut both = plain();
+        both.client.write_all(&[HEAD, b"5\nhello"].concat()).await.unwrap();
+        both.guarded.next_head().await;
+        both.guarded.begin(HEAD.len(), Framing::Chunked);
+        if has_answered {
+            both.guarded.conn.enter(Phase::Answered);
+        }
+        assert_eq!(read_request(&mut both.guarded).await, HEAD);
+        assert_eq!(both.counters.body_malformed.load(Relaxed), 1);
+        assert_eq!(both.guarded.conn.take_malformed_body(), !has_answered);
+        assert_eq!(both.guarded.aborted, has_answered);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -200,6 +206,7 @@ async fn an_origin_that_says_nothing_is_told_apart_from_a_client_that_does() {
     both.guarded.begin(HEAD.len(), Framing::Length(0));
     let mut room = [0; 64];
     assert_eq!(both.guarded.read(&mut room).await.unwrap(), HEAD.len());
+    both.guarded.conn.await_answer(30_000);
     let (read, ms) = took_ms(both.guarded.read(&mut room)).await;
     assert!(read.is_err() && ms == 30_000, "{ms}");
     assert!(both.guarded.conn.take_origin_late() && !both.guarded.aborted);

@@ -209,7 +209,9 @@ impl Answer {
         if self.interims > limits.origin_interim_max {
             return Err(BadAnswer::Interim);
         }
+        // Each head has its fields and its reads; the bytes are those of all.
         (self.status, self.length) = (None, None);
+        (self.lines, self.reads) = (0, 0);
         Ok(())
     }
 

@@ -81,13 +81,24 @@ struct GivenUp {
     // In this order: the connection is closed before its place is free for the next.
     rest: Rest,
     attempt: Attempt,
+    /// For how long a client would have waited for the head.
+    head_ms: u64,
     _stand: Stand,
 }
 
 impl GivenUp {
+    /// For how long an answer is still waited for.
+    fn within_ms(&self, age_ms: u64) -> u64 {
+        match self.attempt.stay() {
+            Stay::Exchange if self.attempt.awaits_head() => self.head_ms.saturating_sub(age_ms),
+            // When it was sent whole is not known, or the answer has begun.
+            _ => self.head_ms,
+        }
+    }
+
     async fn end(mut self, edge: Arc<Edge>) {
         let now = (edge.now)();
-        let within = within_ms(&self.attempt, now.since_ms(self.attempt.began()), &edge.limits);
+        let within = self.within_ms(now.since_ms(self.attempt.began()));
         let discard = self.rest.discard(&edge.limits);
         let is_reused = self.attempt.is_on_kept();
         let ended = match tokio::time::timeout(Duration::from_millis(within), discard).await {
@@ -96,7 +107,7 @@ impl GivenUp {
                 Some(status) => Ended::Answered(status),
                 None => {
                     count(&edge.counters.given_up_late);
-                    self.attempt.unanswered((edge.now)(), &edge.counters);
+                    self.attempt.late((edge.now)(), &edge.counters);
                     return;
                 }
             },
@@ -109,15 +120,6 @@ impl GivenUp {
             Ended::Unanswered if is_reused || self.attempt.was_cut() => {}
             Ended::Unanswered => self.attempt.unanswered((edge.now)(), &edge.counters),
         }
-    }
-}
-
-/// For how long an answer is still waited for.
-fn within_ms(attempt: &Attempt, age_ms: u64, limits: &EdgeLimits) -> u64 {
-    match attempt.stay() {
-        Stay::Exchange if attempt.awaits_head() => limits.origin_head_ms.saturating_sub(age_ms),
-        // When it was sent whole is not known, or the answer has begun.
-        _ => limits.origin_head_ms,
     }
 }
 
@@ -135,7 +137,8 @@ pub(crate) fn settle(ctx: &mut Exchange, is_left: bool) {
     let edge = Arc::clone(admitted.edge());
     count(&edge.counters.given_up);
     count(&admitted.route().part.counts.given_up);
-    let given_up = GivenUp { rest, attempt, _stand: admitted.into_stand() };
+    let head_ms = admitted.timeouts().response_header_ms.into();
+    let given_up = GivenUp { rest, attempt, head_ms, _stand: admitted.into_stand() };
     runtime.spawn(given_up.end(edge));
 }
 

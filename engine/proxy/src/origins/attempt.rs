@@ -149,12 +149,21 @@ impl Attempt {
         self.failed(BreakerFault::Absent, now, counters);
     }
 
-    /// The origin took the request and broke off, or kept silent for too long. Only of one that
-    /// was all here: whoever sends slowly, or more than is wanted, brings that about.
+    /// The origin took the request and broke off. Only of one that was all here: whoever sends
+    /// slowly, or more than is wanted, brings that about.
     pub(crate) fn unanswered(&mut self, now: Tick, counters: &EdgeCounters) {
         if self.stay == Stay::Exchange {
             self.failed(BreakerFault::Silent, now, counters);
         }
+    }
+
+    /// The origin kept silent for longer than is waited. One that has answered others meanwhile is at
+    /// work: what it kept waiting was a long poll, or one slow page.
+    pub(crate) fn late(&mut self, now: Tick, counters: &EdgeCounters) {
+        if !self.origin.has_answered_since(self.began) {
+            self.unanswered(now, counters);
+        }
+        self.ends();
     }
 
     fn failed(&mut self, fault: BreakerFault, now: Tick, counters: &EdgeCounters) {

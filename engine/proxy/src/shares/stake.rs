@@ -10,7 +10,6 @@ use seawall_state::Class;
 use super::dealer::Pass;
 use super::egress::WRITE_BYTES_MAX;
 use super::{Part, Shares, SiteCounts};
-use crate::EdgeLimits;
 use crate::conn::Conn;
 
 /// In place of a site: none is known yet.
@@ -157,9 +156,10 @@ impl Stake {
     }
 
     /// How long the connection may wait for a request.
-    pub(crate) fn idle_ms(&self, conn: &Conn, limits: &EdgeLimits) -> u64 {
-        let of = |shares: &Arc<Shares>| shares.overload.idle_ms(shares.waits(conn), limits);
-        self.shares.get().map_or(limits.idle_ms, of)
+    pub(crate) fn idle_ms(&self, conn: &Conn, (usual_ms, tight_ms): (u64, u64)) -> u64 {
+        let times = (usual_ms, tight_ms);
+        let of = |shares: &Arc<Shares>| shares.overload.idle_ms(shares.waits(conn), times);
+        self.shares.get().map_or(usual_ms, of)
     }
 
     /// Notes what was sent.

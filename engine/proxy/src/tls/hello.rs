@@ -150,7 +150,9 @@ impl Hello {
                 if kind != 0 || !names.0.is_empty() || self.sni.is_some() {
                     return None;
                 }
-                self.sni = Some(name.to_ascii_lowercase().into());
+                // An address is no name (RFC 6066 §3): it says nothing about whom it is for.
+                let is_address = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+                self.sni = (!is_address).then(|| name.to_ascii_lowercase().into());
             }
             EXT_ALPN => {
                 let mut names = Fields(reader.list()?);

@@ -89,9 +89,9 @@ fn a_redirect_to_the_origins_address_becomes_a_path() {
 fn an_origin_may_keep_silent_on_a_websocket_as_long_as_the_guard_allows() {
     let limits = EdgeLimits::default();
     let mut peer = HttpPeer::new("127.0.0.1:1", false, String::new());
-    set_deadlines(&mut peer, &limits, Purpose::Exchange);
-    assert_eq!(peer.options.read_timeout, Some(Duration::from_millis(limits.origin_read_ms)));
-    set_deadlines(&mut peer, &limits, Purpose::WebSocket);
+    set_deadlines(&mut peer, &limits, (Purpose::Exchange, 75_000));
+    assert_eq!(peer.options.read_timeout, Some(Duration::from_secs(75)));
+    set_deadlines(&mut peer, &limits, (Purpose::WebSocket, 75_000));
     assert_eq!(peer.options.read_timeout, None);
     assert!(peer.options.connection_timeout.is_some() && peer.options.write_timeout.is_some());
 }

@@ -16,7 +16,8 @@ use seawall_control::{
 use seawall_model::Now;
 use seawall_proxy::{
     ClientHeader, DataPlane, Door, Drained, EdgeConfig, EdgeLimits, Identities, IdentityError,
-    Listening, MemoryGauge, MemoryUsed, PemPair, Running, Shown, Site, TrustedProxies,
+    Listening, MemoryGauge, MemoryUsed, PathTimeouts, PemPair, Running, Shown, Site,
+    TrustedProxies,
 };
 use seawall_state::{RECORDS_MAX, Ring, StateLimits};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -316,10 +317,25 @@ fn trusted(of: &seawall_control::TrustedProxies) -> TrustedProxies {
         Written::Forwarded => ClientHeader::Forwarded,
         Written::XRealIp => ClientHeader::XRealIp,
     });
-    TrustedProxies { nets: of.nets.clone(), proxy_protocol: of.proxy_protocol, header }
+    TrustedProxies {
+        nets: of.nets.clone(),
+        proxy_protocol: of.proxy_protocol,
+        header,
+        idle_ms: millis(of.idle).into(),
+    }
+}
+
+/// What was held against a range of at most an hour.
+fn millis(time: std::time::Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 fn site(of: &seawall_control::SiteConfig) -> Site {
+    let timeouts = of.timeouts.iter().map(|of| PathTimeouts {
+        path_prefix: of.path_prefix.clone(),
+        response_header_ms: of.response_header.map(millis),
+        read_ms: of.read.map(millis),
+    });
     Site {
         name: of.name.clone(),
         hosts: of.hosts.clone(),
@@ -327,6 +343,7 @@ fn site(of: &seawall_control::SiteConfig) -> Site {
         health: of.health.clone(),
         share: of.share,
         inflight_max: of.inflight_max,
+        timeouts: timeouts.collect(),
     }
 }
 

@@ -1,0 +1,141 @@
+//! What every request becomes before it is judged and forwarded, over any version of HTTP.
+//!
+//! * Several `Cookie` fields become one, joined by `; ` (RFC 9113 §8.2.3). Browsers send one for each
+//!   cookie over HTTP/2, and most servers of HTTP/1.1 read only one of them, or join them by commas.
+//! * A field whose name has a `_` is left out. CGI writes `-` as `_`, so that behind it the field would
+//!   stand for another one, `X_Forwarded_For` for ours. One that would frame the request is refused:
+//!   who sent it, or stands before us, may have framed it so.
+//!
+//! Where the limits of a head are concerned: cookies over HTTP/2 count as one field. In HTTP/1.1 each
+//! line counts before it is joined.
+
+use pingora_error::Result;
+use pingora_http::RequestHeader;
+
+/// Whether a field of this name is left out.
+pub(crate) fn is_left_out(name: &str) -> bool {
+    has_underscore(name) && !is_misspelt_framing(name)
+}
+
+fn has_underscore(name: &str) -> bool {
+    memchr::memchr(b'_', name.as_bytes()).is_some()
+}
+
+/// Whether a field would frame the request if `_` were `-`.
+pub(super) fn is_misspelt_framing(name: &str) -> bool {
+    let is = |known: &str| {
+        let same = |(a, b): (u8, u8)| a.eq_ignore_ascii_case(&b) || (a == b'_' && b == b'-');
+        name.len() == known.len() && name.bytes().zip(known.bytes()).all(same)
+    };
+    has_underscore(name) && (is("content-length") || is("transfer-encoding"))
+}
+
+fn is_cookie(name: &str) -> bool {
+    name.len() == 6 && name.eq_ignore_ascii_case("cookie")
+}
+
+/// Joins the values of several `Cookie` fields.
+fn joined<'v>(values: impl Iterator<Item = &'v [u8]>) -> Vec<u8> {
+    values.collect::<Vec<_>>().join(&b"; "[..])
+}
+
+/// The head as it is judged, where it is not so already.
+pub(crate) fn normalized(bytes: &[u8], fields: &[httparse::Header<'_>]) -> Option<Vec<u8>> {
+    let cookies = fields.iter().filter(|field| is_cookie(field.name));
+    if cookies.clone().count() < 2 && !fields.iter().any(|field| is_left_out(field.name)) {
+        return None;
+    }
+    let line_end = memchr::memchr(b'\n', bytes)?;
+    let mut head = Vec::with_capacity(bytes.len().saturating_add(8));
+    head.extend_from_slice(bytes.get(..=line_end)?);
+    let mut cookie = Some(joined(cookies.map(|field| field.value)));
+    for field in fields.iter().filter(|field| !is_left_out(field.name)) {
+        let value = if is_cookie(field.name) {
+            // The first stands for all.
+            let Some(all) = cookie.take() else { continue };
+            std::borrow::Cow::Owned(all)
+        } else {
+            std::borrow::Cow::Borrowed(field.value)
+        };
+        for part in [field.name.as_bytes(), b": ", &value, b"\r\n"] {
+            head.extend_from_slice(part);
+        }
+    }
+    head.extend_from_slice(b"\r\n");
+    Some(head)
+}
+
+/// Does the same with a head in the engine's form. Says how many fields were left out.
+///
+/// # Errors
+/// The cookies make no value: cannot happen, since each of them is one.
+pub(crate) fn normalize(request: &mut RequestHeader) -> Result<u64> {
+    let cookies = request.headers.get_all("cookie");
+    if cookies.iter().nth(1).is_some() {
+        let all = joined(cookies.iter().map(|value| value.as_bytes()));
+        request.insert_header("Cookie", all)?;
+    }
+    if !request.headers.keys().any(|name| is_left_out(name.as_str())) {
+        return Ok(0);
+    }
+    let names = request.headers.keys().filter(|name| is_left_out(name.as_str()));
+    let mut left_out = 0;
+    for name in names.cloned().collect::<Vec<_>>() {
+        left_out += request.headers.get_all(&name).iter().count() as u64;
+        let _removed = request.remove_header(&name);
+    }
+    Ok(left_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normalized_of(head: &str) -> Option<String> {
+        let mut room = [httparse::EMPTY_HEADER; 16];
+        let mut request = httparse::Request::new(&mut room);
+        assert!(request.parse(head.as_bytes()).unwrap().is_complete());
+        normalized(head.as_bytes(), request.headers).map(|head| String::from_utf8(head).unwrap())
+    }
+
+    #[test]
+    fn cookies_become_one_where_the_first_stood() {
+        let head =
+            "GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\nX: y\r\ncOOkie:b=2 \r\nCookie: c=\r\n\r\n";
+        let one = "GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1; b=2; c=\r\nX: y\r\n\r\n";
+        assert_eq!(normalized_of(head).as_deref(), Some(one));
+        assert_eq!(normalized_of(one), None);
+    }
+
+    #[test]
+    fn fields_that_a_gateway_would_take_for_others_are_left_out() {
+        let head = "GET / HTTP/1.1\r\nHost: a\r\nx_real_ip: 1\r\n_: 2\r\nCookie: a_b=1\r\n\r\n";
+        let one = "GET / HTTP/1.1\r\nHost: a\r\nCookie: a_b=1\r\n\r\n";
+        assert_eq!(normalized_of(head).as_deref(), Some(one));
+        assert_eq!(normalized_of(one), None);
+    }
+
+    /// What is judged and what is forwarded are made from one request by two functions.
+    #[test]
+    fn both_forms_say_the_same() {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        let fields = [("a_b", "1"), ("cookie", "a=1"), ("x", "2"), ("a_b", "3"), ("cookie", "b")];
+        for (name, value) in fields {
+            let _is_first = request.append_header(name, value).unwrap();
+        }
+        let lines: String =
+            fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let judged = normalized_of(&format!("GET / HTTP/1.1\r\n{lines}\r\n")).unwrap();
+        assert_eq!(normalize(&mut request).unwrap(), 2);
+        let mut forwarded: Vec<_> = request
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        let mut judged: Vec<_> = judged.lines().skip(1).filter(|line| !line.is_empty()).collect();
+        judged.sort_unstable();
+        forwarded.sort_unstable();
+        assert_eq!(forwarded, judged);
+        assert_eq!(normalize(&mut request).unwrap(), 0);
+    }
+}
