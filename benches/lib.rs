@@ -83,6 +83,7 @@ pub fn request<'r>(headers: &'r Browser, path: &'r str, n: u32) -> Facts<'r> {
         site: "www.example.org",
         path: path.as_bytes(),
         raw_path: path.as_bytes(),
+        script: None,
         query: None,
         headers,
         pass: None,

@@ -144,6 +144,7 @@ fn assembled([root, hers]: &[String; 2]) -> Assembly {
 pub struct Heavy {
     path: Vec<u8>,
     raw_path: Vec<u8>,
+    script: None,
     query: Vec<u8>,
     fields: Vec<(String, Vec<u8>)>,
 }

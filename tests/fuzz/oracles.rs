@@ -165,6 +165,7 @@ fn facts<'r>(path: &'r [u8], query: &'r [u8], headers: &'r Lines<'r>) -> Facts<'
         site: "alice.example",
         path,
         raw_path: path,
+        script: None,
         query: Some(query),
         headers,
         pass: None,

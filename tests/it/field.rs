@@ -131,7 +131,7 @@ fn an_origin_that_says_it_is_at_work_is_waited_for() {
 }
 
 /// An origin that answers what asks for `/poll` so late, and all else at once.
-fn polls(late: Duration) -> SocketAddr {
+pub(crate) fn polls(late: Duration) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -277,4 +277,71 @@ fn idle_hop_is_kept_longer_than_a_stranger() {
     let mut hop = server.visitor("127.17.9.1");
     assert_eq!(hop.status("/"), 200);
     assert!(hop.read_until_end().is_empty());
+}
+
+/// Addresses that many share have as many connections and requests as they need.
+#[test]
+fn known_shared_addresses_have_no_caps_of_a_client() {
+    let origin = Recorder::start();
+    let limits = "connections_per_client_max = 2\nconnections_per_net_max = 2\n\
+                  connections_per_client_per_s_max = 2";
+    let shared = "[connections]\nexempt = [\"127.17.8.0/24\"]\n";
+    let setup = Setup::new(origin.address, POLICY).limits(limits).section(shared);
+    let server = setup.start();
+    let mut school: Vec<Visitor> = (0..9).map(|_| server.visitor("127.17.8.1")).collect();
+    for visitor in &mut school {
+        assert_eq!(visitor.status("/"), 200);
+    }
+    let mut strangers: Vec<Visitor> = (0..9).map(|_| server.visitor("127.17.0.1")).collect();
+    let served = strangers.iter_mut().filter_map(|visitor| visitor.get("/").ok()).count();
+    assert_eq!(served, 2);
+}
+
+/// What a policy sees of the connection, the client and the script.
+#[test]
+fn the_fields_of_the_field_have_their_values() {
+    let origin = polls(Duration::from_secs(2));
+    let policy = "policy 1
+floor {
+  rule old { when conn.proto == h10 then block 410 }
+  rule secret { when scheme == https then block 411 }
+  rule script { when path.script ends_with \"/wp-login.php\" then block 412 }
+  rule many { when client.connections > 3 then block 413 }
+  rule busy { when client.in_flight > 2 then block 414 }
+}
+";
+    let hops = "[trusted_proxies]\nnets = [\"127.17.9.0/24\"]\nheader = \"x-forwarded-for\"\n";
+    let setup = Setup::new(origin, policy).site_lines("scripts = [\"php\"]").section(hops);
+    let server = setup.site("b.example", origin).start();
+    let ask = |source: &str, request: &str| server.visitor(source).ask(request).unwrap().status;
+    assert_eq!(ask("127.17.0.1", &in_http_1_0("")), 410);
+    assert_eq!(ask("127.17.0.1", &get("/x/wp-login.php/y")), 412);
+    assert_eq!(ask("127.17.0.1", &get("/wp-login.PHP%2fy")), 200, "as it is spelt, and no file");
+    assert_eq!(ask("127.17.0.1", &get("/wp-login.php%2fy")), 412);
+    let other = get("/x/wp-login.php").replace(SITE, "b.example");
+    assert_eq!(ask("127.17.0.1", &other), 200, "its operator names no scripts");
+    let forwarded = get("/").replace("\r\n\r\n", "\r\nX-Forwarded-Proto: https\r\n\r\n");
+    assert_eq!((ask("127.17.9.1", &forwarded), ask("127.17.0.1", &forwarded)), (411, 200));
+    let mut held: Vec<Visitor> = (0..4).map(|_| server.visitor("127.17.0.2")).collect();
+    let statuses: Vec<u16> = held.iter_mut().map(|visitor| visitor.status("/")).collect();
+    assert_eq!(statuses, [200, 200, 200, 413]);
+    let mut polling: Vec<Visitor> = (0..2).map(|_| server.visitor("127.17.0.3")).collect();
+    for visitor in &mut polling {
+        visitor.send(get("/poll")).unwrap();
+    }
+    wait_until("two are under way", || server.number("/edge/in_flight") == 2);
+    assert_eq!(ask("127.17.0.3", &get("/")), 414);
+    assert_eq!(ask("127.17.0.4", &get("/")), 200);
+}
+
+/// RFC 9110 §6.5: a client that says `TE: trailers` gets them.
+#[test]
+#[ignore = "the engine passes no trailers of answers on"]
+fn trailers_of_an_answer_are_sent_on() {
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
+                  2\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n";
+    let server = Setup::new(answers(answer), POLICY).start();
+    let fields = "\r\nTE: trailers\r\nConnection: TE, close\r\n\r\n";
+    let said = told(&server, &get("/").replace("\r\n\r\n", fields));
+    assert!(said.to_ascii_lowercase().ends_with("0\r\nx-sum: 7\r\n\r\n"), "{said}");
 }

@@ -1,5 +1,7 @@
 //! The same request over HTTP/1.1 and over HTTP/2: the same verdict, and the same for the origin.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::{Method, Request, Version};
@@ -446,4 +448,125 @@ fn h2_interim_answers_are_sent_on() {
     let server = Setup::new(origin, POLICY).tls(SELF_SIGNED).start();
     let fields = [(":method", "GET"), (":scheme", "https"), (":authority", SITE), (":path", "/")];
     assert_eq!(within(status_by_hand(&server, &fields)), 103);
+}
+
+/// RFC 9113 §8.1: trailers are a second block of fields.
+#[test]
+#[ignore = "the engine passes no trailers of answers on"]
+fn trailers_of_an_answer_are_sent_on_over_http_2() {
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
+                  2\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n";
+    let origin = crate::answers::says(move |to| to.write_all(answer.as_bytes()));
+    let server = Setup::new(origin, POLICY).tls(SELF_SIGNED).start();
+    within(async {
+        let mut client = client(&server).await.ready().await.unwrap();
+        let asked = Asked::get("/", &[("te", "trailers")]).in_http_2().unwrap();
+        let answer = client.send_request(asked, true).unwrap().0.await.unwrap();
+        let mut body = answer.into_body();
+        while body.data().await.is_some() {}
+        let trailers = body.trailers().await.unwrap().expect("there are trailers");
+        assert_eq!(trailers.get("x-sum").unwrap(), "7");
+    });
+}
+
+/// Sends a body in these frames; the last of them ends the stream.
+async fn send_frames(client: &mut SendRequest<Bytes>, frames: &[usize]) -> u16 {
+    let mut ready = client.clone().ready().await.unwrap();
+    let uri = format!("https://{SITE}/up");
+    let asked = Request::builder().method(Method::PUT).uri(uri).version(Version::HTTP_2);
+    let (answer, mut body) = ready.send_request(asked.body(()).unwrap(), false).unwrap();
+    for (n, bytes) in frames.iter().enumerate() {
+        let piece = Bytes::from(vec![b'x'; *bytes]);
+        body.send_data(piece, n + 1 == frames.len()).unwrap();
+    }
+    let answer = answer.await.unwrap();
+    let status = answer.status().as_u16();
+    let mut rest = answer.into_body();
+    while let Some(bytes) = rest.data().await {
+        rest.flow_control().release_capacity(bytes.unwrap().len()).unwrap();
+    }
+    status
+}
+
+/// Nothing stands between a request and the next, whose it may be: a last chunk twice would be
+/// answered as a request, and each visitor from there on gets another one's page.
+#[test]
+fn a_body_that_ends_in_an_empty_frame_leaves_nothing_on_its_origins_connection() {
+    let (origin, server) = started();
+    within(async {
+        let mut client = client(&server).await;
+        let all: [&[usize]; 10] = [
+            &[0],
+            &[1, 0],
+            &[16_383, 0],
+            &[16_384, 0],
+            &[16_384],
+            &[20_000, 0],
+            &[16_384, 0, 0, 0],
+            &[30_000, 0, 30_000, 0],
+            &[300_000, 0],
+            &[100_000, 100_000, 1],
+        ];
+        for frames in all {
+            let before = origin.requests().len();
+            assert_eq!(send_frames(&mut client, frames).await, 200, "{frames:?}");
+            let (status, _) = ask(&mut client, Asked::get("/next", &[]).in_http_2().unwrap(), None)
+                .await
+                .unwrap();
+            assert_eq!(status, 200, "behind {frames:?}");
+            let came: Vec<_> = origin.requests()[before..]
+                .iter()
+                .map(|r| (r.line.clone(), r.body.len()))
+                .collect();
+            let sent = [("PUT /up".to_owned(), frames.iter().sum()), ("GET /next".to_owned(), 0)];
+            assert_eq!(came, sent, "{frames:?}");
+        }
+    });
+    assert_eq!(origin.unsound(), Vec::<String>::new());
+}
+
+/// The limit on a head counts the same bytes in both versions.
+#[test]
+fn many_crumbs_are_as_long_as_one_cookie() {
+    let (_origin, server) = started();
+    let crumbs = |number: usize, bytes: usize| {
+        let uri = format!("https://{SITE}/");
+        let mut request = Request::builder().uri(uri).version(Version::HTTP_2);
+        for n in 0..number {
+            let name = format!("k{n:03}=");
+            let value = "x".repeat((bytes / number).saturating_sub(name.len() + 2));
+            request = request.header("cookie", format!("{name}{value}"));
+        }
+        request.body(()).unwrap()
+    };
+    within(async {
+        let mut client = client(&server).await;
+        for number in [1, 50, 200, 400] {
+            let (status, _) = ask(&mut client, crumbs(number, 32_000), None).await.unwrap();
+            assert_eq!(status, 200, "{number} crumbs");
+            let over = ask(&mut client, crumbs(number, 34_000), None).await;
+            assert!(matches!(over, Ok((431, _))), "{number} crumbs: {over:?}");
+        }
+    });
+}
+
+/// Two tabs with long polls do not keep a browser's next page waiting.
+#[test]
+fn long_polls_do_not_hold_back_what_comes_on_their_connection() {
+    let origin = crate::field::polls(Duration::from_secs(30));
+    let setup = Setup::new(origin, POLICY).tls(SELF_SIGNED);
+    let server = setup.start();
+    within(async {
+        let client = client(&server).await;
+        let mut polling = Vec::new();
+        for _ in 0..6 {
+            let mut ready = client.clone().ready().await.unwrap();
+            let asked = Asked::get("/poll", &[]).in_http_2().unwrap();
+            polling.push(ready.send_request(asked, true).unwrap().0);
+        }
+        let mut page = client.clone();
+        let asked = Asked::get("/page", &[]).in_http_2().unwrap();
+        let page = tokio::time::timeout(Duration::from_secs(20), ask(&mut page, asked, None));
+        assert_eq!(page.await.expect("it does not wait for the polls").unwrap().0, 200);
+    });
 }

@@ -98,6 +98,7 @@ impl Peer for Seawall {
             site: "www.example.org",
             path: request.path.as_bytes(),
             raw_path: request.path.as_bytes(),
+            script: None,
             query: None,
             headers: &Fields(&request.ua),
             pass: None,

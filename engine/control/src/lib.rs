@@ -53,9 +53,9 @@ pub use client::{ANSWER_BYTES_MAX, ANSWER_MS, Client, ClientError};
 pub use clock::{WallClock, check_wall_clock, clock, rfc3339};
 pub use config::{
     CERTIFICATES_MAX, CONFIG_BYTES_MAX, CertificateFiles, Certificates, ClientHeader, Config,
-    ConfigError, ConfigFault, FAULTS_MAX, HEALTH_BYTES_MAX, LISTEN_MAX, Limits, NEVER_BAN_MAX,
-    ORIGINS_MAX, Origin, OriginTimeouts, PATH_PREFIX_BYTES_MAX, ROUTES_MAX, SITES_MAX, SiteConfig,
-    TRUSTED_NETS_MAX, TrustedProxies, load_config,
+    ConfigError, ConfigFault, EXEMPT_MAX, FAULTS_MAX, HEALTH_BYTES_MAX, LISTEN_MAX, Limits,
+    NEVER_BAN_MAX, ORIGINS_MAX, Origin, OriginTimeouts, PATH_PREFIX_BYTES_MAX, ROUTES_MAX,
+    SCRIPTS_MAX, SITES_MAX, SiteConfig, TRUSTED_NETS_MAX, TrustedProxies, load_config,
 };
 pub use foundry::{
     CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX, COMPILE_BYTES_MAX,

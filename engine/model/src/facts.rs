@@ -31,11 +31,45 @@ pub trait HeaderView: Sync {
 /// The protocol of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Proto {
-    /// HTTP/1.0 or HTTP/1.1.
+    /// HTTP/1.0.
+    H10,
+    /// HTTP/1.1.
     #[default]
     H1,
     /// HTTP/2.
     H2,
+}
+
+/// What the client used to reach the first hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scheme {
+    /// In the clear.
+    #[default]
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As it stands in front of `://`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// How much of a client there is at the moment. Asked only where a policy reads it: to know it costs
+/// a lock.
+pub trait Gauges: std::fmt::Debug + Sync {
+    /// Its open connections, this one included; absent for a request that came through a trusted
+    /// proxy, whose connections are not the client's.
+    fn connections(&self) -> Option<u32>;
+
+    /// Its requests that are under way, this one included.
+    fn in_flight(&self) -> u32;
 }
 
 /// What is known about the connection that carries the request.
@@ -43,6 +77,10 @@ pub enum Proto {
 pub struct Conn<'r> {
     /// The protocol.
     pub proto: Proto,
+    /// The scheme; a trusted proxy's word, where one says it.
+    pub scheme: Scheme,
+    /// What else its client has under way; nothing else, where nobody counts.
+    pub gauges: Option<&'r dyn Gauges>,
     /// Client's source port.
     pub port: u16,
     /// Requests on this connection so far, this one included.
@@ -135,6 +173,8 @@ pub struct Facts<'r> {
     pub path: &'r [u8],
     /// The path as it came.
     pub raw_path: &'r [u8],
+    /// The part of `path` that names the script which the origin runs, where that is known.
+    pub script: Option<&'r [u8]>,
     /// What stood behind `?`, as it came.
     pub query: Option<&'r [u8]>,
     /// The header fields.

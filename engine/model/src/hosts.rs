@@ -4,6 +4,8 @@
 //! but not for the name itself. The exact name wins over a wildcard, the longer wildcard over the
 //! shorter: what a reader of `seawall.toml` expects, whatever the order of its lines.
 
+use std::net::Ipv6Addr;
+
 use hashbrown::HashMap;
 
 /// A checked host pattern, lower case.
@@ -22,6 +24,8 @@ pub enum HostPatternError {
     Wildcard,
     /// A byte that no host name has (letters, digits, `-`, `_` and `.` are allowed).
     Byte,
+    /// Something in brackets that is no IPv6 address.
+    Address,
     /// An empty label, or one longer than 63 bytes (RFC 1035 §2.3.4).
     Label,
 }
@@ -31,7 +35,11 @@ impl std::fmt::Display for HostPatternError {
         f.write_str(match self {
             Self::Length => "a host name has 1 to 253 bytes",
             Self::Wildcard => "`*` may only be the whole first label, as in `*.example.org`",
-            Self::Byte => "a host name holds letters, digits, `-`, `_` and `.` only",
+            Self::Byte => {
+                "a host name holds letters, digits, `-`, `_` and `.` only; a name with other letters is \
+                 written as DNS has it, `xn--…`"
+            }
+            Self::Address => "in brackets stands an IPv6 address, as in `[2001:db8::1]`",
             Self::Label => "a label of a host name has 1 to 63 bytes",
         })
     }
@@ -49,6 +57,12 @@ impl HostPattern {
             Some(rest) => (rest, true),
             None => (text, false),
         };
+        if let Some(inner) = text.strip_prefix('[') {
+            let address = inner.strip_suffix(']').and_then(|inner| inner.parse::<Ipv6Addr>().ok());
+            let address = address.ok_or(HostPatternError::Address)?;
+            // As a request's host is folded: one way to write it.
+            return Ok(Self { name: format!("[{address}]").into(), wildcard: false });
+        }
         let name = name.to_ascii_lowercase();
         if name.is_empty() || name.len() > 253 {
             return Err(HostPatternError::Length);

@@ -13,7 +13,9 @@ mod tick;
 
 pub use client::{AddrRange, Client, ClientKey, ClientUnits, Prefix, PrefixError, fold};
 pub use decision::{ChallengeKind, Decision, DecisionRecord, Reason, Verdict, VerdictKind};
-pub use facts::{Answered, Conn, Facts, Geo, HeaderView, OriginHealth, Pass, PassKind, Proto};
+pub use facts::{
+    Answered, Conn, Facts, Gauges, Geo, HeaderView, OriginHealth, Pass, PassKind, Proto, Scheme,
+};
 pub use hosts::{HostMap, HostPattern, HostPatternError};
 pub use ids::{CounterId, Generation, RuleId, SiteId};
 pub use tick::{Now, Tick};

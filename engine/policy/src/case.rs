@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use seawall_model::{PassKind, RuleId, VerdictKind};
+use seawall_model::{PassKind, Proto, RuleId, VerdictKind};
 
 use crate::diagnostic::FileId;
 use crate::program::{LevelId, ListId};
@@ -128,8 +128,12 @@ pub struct CaseRequest {
     pub client: GivenClient,
     /// The fingerprint of the ClientHello.
     pub ja4: Option<Box<str>>,
-    /// Over HTTP/2.
-    pub h2: bool,
+    /// The protocol.
+    pub proto: Proto,
+    /// The client's open connections, where the line says so.
+    pub connections: Option<u32>,
+    /// Its requests under way, where the line says so.
+    pub in_flight: Option<u32>,
     /// What pass it carries.
     pub pass: GivenPass,
     /// The origin's status.

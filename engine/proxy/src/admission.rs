@@ -30,6 +30,8 @@ pub(crate) struct Caps {
 #[derive(Debug)]
 pub(crate) struct Admission {
     caps: Caps,
+    /// Networks whose clients many people share: the total alone is theirs.
+    exempt: Arc<[Prefix]>,
     open: Mutex<Open>,
 }
 
@@ -41,24 +43,19 @@ struct Open {
 }
 
 impl Open {
-    /// Whether `client` has a place left.
-    fn has_room(&self, client: &Client, caps: &Caps) -> Result<(), NoRoom> {
+    /// Which of its caps `client` has reached.
+    fn reached(&self, client: &Client, caps: &Caps) -> Option<NoRoom> {
         let held = |held: Option<&u32>| held.copied().unwrap_or_default();
         if held(self.by_client.get(&client.key)) >= caps.client {
-            return Err(NoRoom::Client);
+            return Some(NoRoom::Client);
         }
-        if held(self.by_net.get(&client.net)) >= caps.net {
-            return Err(NoRoom::Net);
-        }
-        Ok(())
+        (held(self.by_net.get(&client.net)) >= caps.net).then_some(NoRoom::Net)
     }
 
-    /// Counts one of `client`, unless it has all its places.
-    fn name(&mut self, client: &Client, caps: &Caps) -> Result<(), NoRoom> {
-        self.has_room(client, caps)?;
+    /// Counts one of `client`.
+    fn name(&mut self, client: &Client) {
         *self.by_client.entry(client.key).or_default() += 1;
         *self.by_net.entry(client.net).or_default() += 1;
-        Ok(())
     }
 
     fn forget(&mut self, client: &Client) {
@@ -111,7 +108,21 @@ pub(crate) struct Permit {
 
 impl Admission {
     pub(crate) fn new(caps: Caps) -> Self {
-        Self { caps, open: Mutex::new(Open::default()) }
+        Self { caps, exempt: Arc::default(), open: Mutex::new(Open::default()) }
+    }
+
+    /// With networks whose clients many people share.
+    pub(crate) fn exempt(mut self, nets: &Arc<[Prefix]>) -> Self {
+        self.exempt = Arc::clone(nets);
+        self
+    }
+
+    /// Whether `client` has a place left. The networks are looked at only where it has none.
+    fn has_room(&self, client: &Client, open: &Open) -> Result<(), NoRoom> {
+        match open.reached(client, &self.caps) {
+            Some(why) if !self.exempt.iter().any(|net| net.contains(client.ip)) => Err(why),
+            _ => Ok(()),
+        }
     }
 
     /// A place for one of `client`, or of a trusted hop.
@@ -126,7 +137,7 @@ impl Admission {
     ) -> Result<Permit, NoRoom> {
         let mut open = self.open.lock();
         if let Some(client) = client {
-            open.has_room(client, &self.caps)?;
+            self.has_room(client, &open)?;
         }
         let most = match room {
             Room::Free => self.caps.total,
@@ -136,7 +147,7 @@ impl Admission {
             return Err(NoRoom::Total);
         }
         if let Some(client) = client {
-            open.name(client, &self.caps)?;
+            open.name(client);
         }
         open.total += 1;
         Ok(Permit { admission: Arc::clone(self), client: client.copied() })
@@ -158,7 +169,8 @@ impl Permit {
         if let Some(before) = self.client.take() {
             open.forget(&before);
         }
-        open.name(client, &self.admission.caps)?;
+        self.admission.has_room(client, &open)?;
+        open.name(client);
         self.client = Some(*client);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use seawall_model::ClientUnits;
+use seawall_model::{ClientUnits, Prefix};
 
 use crate::drain::Listening;
 use crate::{EdgeLimits, MemoryGauge, Shown, Site, TrustedProxies};
@@ -28,6 +28,8 @@ pub struct EdgeConfig {
     pub units: ClientUnits,
     /// Whose word about the client is believed.
     pub trusted: TrustedProxies,
+    /// Networks whose clients many people share: no cap of a client or of a network is theirs.
+    pub exempt: Vec<Prefix>,
     /// The sites, in the order that gives them their numbers.
     pub sites: Vec<Site>,
     /// What is allowed.

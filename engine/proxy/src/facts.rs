@@ -5,10 +5,14 @@
 
 use std::sync::Arc;
 
-use seawall_model::{Client, Conn as ConnFacts, Facts, Geo, HeaderView, Proto, Tick};
+use seawall_model::{
+    Client, Conn as ConnFacts, Facts, Gauges, Geo, HeaderView, Proto, Scheme, Tick,
+};
 use seawall_ruleset::http::{fold_host, fold_path};
 
+use crate::edge::Edge;
 use crate::head::{BadHead, Head};
+use crate::hops::Line;
 use crate::sites::Route;
 use crate::tls::Spoken;
 
@@ -72,24 +76,33 @@ pub(crate) struct Through {
     pub(crate) spoken: Option<Arc<Spoken>>,
     /// Open streams, resets and glitches, in HTTP/2.
     pub(crate) h2: (u32, u32, u32),
+    /// Whose connection it came through.
+    pub(crate) line: Line,
+    pub(crate) scheme: Scheme,
+    /// Whether the request says HTTP/1.0.
+    pub(crate) is_old: bool,
 }
 
 /// The facts of one request.
 pub(crate) fn facts_of<'r>(
-    head: &Head<'r>,
-    fields: &'r WireFields<'r>,
-    folded: &'r Folded,
+    (head, fields, folded): (&Head<'r>, &'r WireFields<'r>, &'r Folded),
     route: &'r Route,
-    through: &'r Through,
+    (through, gauges): (&'r Through, &'r ClientGauges<'r>),
 ) -> Facts<'r> {
-    let &Through { client, port, accepted, requests, now, .. } = through;
+    let &Through { client, port, accepted, requests, now, scheme, is_old, .. } = through;
     let spoken = through.spoken.as_deref();
     let (streams, resets, glitches) = through.h2;
     Facts {
         client,
         geo: Geo::default(),
         conn: ConnFacts {
-            proto: if spoken.is_some_and(|spoken| spoken.is_h2) { Proto::H2 } else { Proto::H1 },
+            proto: match spoken.is_some_and(|spoken| spoken.is_h2) {
+                true => Proto::H2,
+                false if is_old => Proto::H10,
+                false => Proto::H1,
+            },
+            scheme,
+            gauges: Some(gauges),
             streams,
             resets,
             glitches,
@@ -105,11 +118,30 @@ pub(crate) fn facts_of<'r>(
         site: &route.name,
         path: &folded.path,
         raw_path: head.path,
+        script: route.script_of(&folded.path),
         query: head.query,
         headers: fields,
         pass: None,
         pass_failures: 0,
         origin: route.origins.health(route.in_flight()),
         cpu_percent: None,
+    }
+}
+
+/// How much of a client there is at the moment.
+#[derive(Debug)]
+pub(crate) struct ClientGauges<'e> {
+    pub(crate) edge: &'e Edge,
+    pub(crate) client: Client,
+    pub(crate) line: Line,
+}
+
+impl Gauges for ClientGauges<'_> {
+    fn connections(&self) -> Option<u32> {
+        (self.line == Line::Own).then(|| self.edge.connections.held(&self.client).max(1))
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.edge.forwarding.held(&self.client).saturating_add(1)
     }
 }

@@ -63,7 +63,8 @@ pub(crate) fn next_peer(ctx: &mut Exchange, pool: &Arc<Pool>) -> Result<HttpPeer
     };
     let mut peer = upstream::peer(admitted, attempt.address(), ctx.turn.is_some());
     let line = (admitted.route().id, attempt.address());
-    let link = Link::new(pool, line, &edge.limits);
+    let conn = ctx.turn.as_ref().map(|turn| turn.conn());
+    let link = Link::new(pool, line, &edge.limits, conn);
     peer.options.custom_l4 = Some(Arc::<Link>::clone(&link));
     (ctx.attempt, ctx.link) = (Some(attempt), Some(link));
     Ok(peer)

@@ -37,6 +37,11 @@ pub(crate) use requests::Requests;
 pub(crate) use stream::MeteredStream;
 use turns::Turn;
 
+/// Crumbs of cookies for which there is room beside a head of full size.
+const CRUMBS_MAX: usize = 512;
+/// What the library counts for one beside its value.
+const CRUMB_BYTES: usize = 32 + "cookie".len();
+
 /// What the library is told.
 pub(crate) fn options(limits: &EdgeLimits) -> H2Options {
     // From the defaults: made anew, they would be without bounds.
@@ -45,7 +50,10 @@ pub(crate) fn options(limits: &EdgeLimits) -> H2Options {
     options.initial_window_size(limits.h2_stream_window_bytes);
     options.initial_connection_window_size(limits.h2_connection_window_bytes);
     options.max_send_buffer_size(limits.h2_send_buffer_bytes);
-    options.max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX));
+    // It counts 32 bytes for each field beside its own (RFC 9113 §6.5.2), so a cookie in many crumbs
+    // would be refused that is taken in one piece. What a head becomes is held to its limit later.
+    let list_bytes = limits.head_bytes_max.saturating_add(CRUMBS_MAX * CRUMB_BYTES);
+    options.max_header_list_size(u32::try_from(list_bytes).unwrap_or(u32::MAX));
     options.max_local_error_reset_streams(Some(limits.h2_made_resets_max as usize));
     options
 }
@@ -149,7 +157,7 @@ async fn admit(
 ) -> Result<bool> {
     let edge = Arc::clone(granted.edge());
     let within = Duration::from_millis(edge.limits.origin_head_ms);
-    let turn = pin!(tokio::time::timeout(within, turns::take(conn)));
+    let turn = pin!(tokio::time::timeout(within, turns::take(conn, edge.limits.h2_forwards_max)));
     let placed = match while_here(session, turn).await? {
         Ok(turn) => {
             ctx.turn = Some(turn);

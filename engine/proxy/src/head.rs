@@ -249,6 +249,8 @@ pub(crate) struct Head<'h> {
     /// Whether its client may wait for an interim answer before it sends the body (RFC 9110
     /// §10.1.1).
     pub(crate) waits: bool,
+    /// Whether it says HTTP/1.0.
+    pub(crate) is_old: bool,
     /// Whether its target names the scheme `https`.
     pub(crate) says_https: bool,
     /// Whether it is judged and forwarded as it is, and not as [`normalized`] says.
@@ -298,6 +300,7 @@ pub(crate) fn vet<'h>(
     let persistence = connection.persistence;
     let waits = version == Version::Http11 && framing != Framing::Length(0) && expects(fields);
     let says_https = authority.is_some_and(|(_, port)| port == HTTPS_PORT);
+    let is_old = version == Version::Http10;
     let is_normal = named.cookies < 2 && !named.has_left_out;
     Ok(Head {
         method,
@@ -309,6 +312,7 @@ pub(crate) fn vet<'h>(
         persistence,
         purpose,
         waits,
+        is_old,
         says_https,
         is_normal,
     })

@@ -10,7 +10,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use seawall_model::{Client, ClientUnits, HeaderView, Prefix};
+use seawall_model::{Client, ClientUnits, HeaderView, Prefix, Scheme};
 
 /// The field in which hops say whom they forward a request for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,26 +52,10 @@ pub(crate) enum Line {
     Shared,
 }
 
-/// What the client used to reach the first hop, as origins are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    Http,
-    Https,
-}
-
-impl Scheme {
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    fn read(word: &[u8]) -> Option<Self> {
-        [Self::Http, Self::Https]
-            .into_iter()
-            .find(|scheme| word.eq_ignore_ascii_case(scheme.word().as_bytes()))
-    }
+/// What a hop says of the scheme, where it is one that we know.
+fn scheme_of(word: &[u8]) -> Option<Scheme> {
+    let known = [Scheme::Http, Scheme::Https].into_iter();
+    known.into_iter().find(|scheme| word.eq_ignore_ascii_case(scheme.word().as_bytes()))
 }
 
 /// Who asks, resolved once per request.
@@ -213,7 +197,7 @@ fn forwarded_scheme(fields: &dyn HeaderView) -> Option<Scheme> {
     let values = values(fields, "x-forwarded-proto");
     let mut said = entries(&values);
     match (said.next(), said.next()) {
-        (Some(only), None) => Scheme::read(only.trim_ascii()),
+        (Some(only), None) => scheme_of(only.trim_ascii()),
         _ => None,
     }
 }
@@ -237,7 +221,7 @@ fn forwarded_entry(element: &[u8]) -> Entry {
             }
             name if name.eq_ignore_ascii_case(b"proto") => {
                 let again = std::mem::replace(&mut seen.1, true);
-                found.1 = Scheme::read(value).filter(|_| !again);
+                found.1 = scheme_of(value).filter(|_| !again);
             }
             _ => {}
         }

@@ -7,16 +7,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use seawall_model::Tick;
+use seawall_model::{Scheme, Tick};
 
 use crate::answer::{Answer, BodyWanted};
 use crate::conn::Conn;
 use crate::counters::count;
 use crate::edge::Edge;
 use crate::enforce::{Manner, Next, enforce};
-use crate::facts::{Folded, Through, WireFields, facts_of};
+use crate::facts::{ClientGauges, Folded, Through, WireFields, facts_of};
 use crate::head::{BadHead, Framing, Head, Persistence, field_room, is_left_out, normalized, vet};
-use crate::hops::{Line, Scheme};
+use crate::hops::Line;
 use crate::remember::{Case, Kept};
 use crate::shares::Visit;
 use crate::sites::Route;
@@ -67,6 +67,9 @@ pub(crate) fn judge(
     conn.note_asked();
     let bytes = ahead.get(..head_bytes).unwrap_or_default();
     let after = ahead.len() - bytes.len();
+    if bytes.len() > edge.limits.head_bytes_max {
+        return refused(edge, BadHead::Bytes);
+    }
     let mut room = field_room();
     let head = match vet(bytes, &mut room, &edge.limits) {
         Ok(head) => head,
@@ -139,8 +142,20 @@ fn judge_head(
     }
     let h2 = [&conn.streams, &conn.resets, &conn.glitches].map(|count| count.load(Relaxed));
     let h2 = h2.into();
-    let through = Through { client, port, accepted, requests, now, spoken, h2 };
-    let facts = facts_of(&head, &fields, &folded, route, &through);
+    let through = Through {
+        client,
+        port,
+        accepted,
+        requests,
+        now,
+        spoken,
+        h2,
+        line: asker.line,
+        scheme: asker.scheme,
+        is_old: head.is_old,
+    };
+    let gauges = ClientGauges { edge, client, line: asker.line };
+    let facts = facts_of((&head, &fields, &folded), route, (&through, &gauges));
     let decision = live.rules.decide_observed(&facts, &live.state, now, &*live.tally);
     let watched = live.rules.watches_answers();
     let kept = watched.then(|| Kept { head: bytes.into(), through: through.clone() });

@@ -34,6 +34,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::EdgeLimits;
+use crate::conn::Conn;
 use answer::Answer;
 pub use answer::BadAnswer;
 use given_up::Rest;
@@ -50,6 +51,8 @@ pub(crate) struct Link {
     pool: Arc<Pool>,
     line: Line,
     limits: Arc<EdgeLimits>,
+    /// Whose turns are told whether the origin is waited for.
+    conn: Option<Arc<Conn>>,
     known: Mutex<Known>,
 }
 
@@ -64,9 +67,16 @@ struct Known {
 }
 
 impl Link {
-    pub(crate) fn new(pool: &Arc<Pool>, line: Line, limits: &Arc<EdgeLimits>) -> Arc<Self> {
-        let (pool, limits) = (Arc::clone(pool), Arc::clone(limits));
-        Arc::new_cyclic(|me| Self { me: me.clone(), pool, line, limits, known: Mutex::default() })
+    /// With the connection of HTTP/2 that its request came on, where it came on one.
+    pub(crate) fn new(
+        pool: &Arc<Pool>,
+        line: Line,
+        limits: &Arc<EdgeLimits>,
+        conn: Option<&Arc<Conn>>,
+    ) -> Arc<Self> {
+        let (pool, limits, conn) = (Arc::clone(pool), Arc::clone(limits), conn.cloned());
+        let known = Mutex::default();
+        Arc::new_cyclic(|me| Self { me: me.clone(), pool, line, limits, conn, known })
     }
 
     /// The connection's descriptor.
@@ -150,19 +160,31 @@ struct OriginStream {
     answer: Answer,
     /// Whether it ended or failed.
     is_over: bool,
+    /// Whether its origin is waited for.
+    is_waiting: bool,
 }
 
 impl OriginStream {
     fn new(io: TcpStream, link: Arc<Link>) -> Self {
         let (request, answer) = (Request::new(), Answer::new());
-        Self { io: Some(io), link, request, answer, is_over: false }
+        Self { io: Some(io), link, request, answer, is_over: false, is_waiting: false }
+    }
+
+    /// Notes whether the origin is waited for; over HTTP/1.1 nobody asks.
+    fn wait(&mut self, is_waiting: bool) {
+        if let Some(conn) = self.link.conn.as_ref().filter(|_| self.is_waiting != is_waiting) {
+            conn.turns.note_waiting(is_waiting);
+            self.is_waiting = is_waiting;
+        }
     }
 
     /// Reads, and notes what came.
     fn poll_io(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Some(io) = &mut self.io else { return Poll::Ready(Ok(())) };
         let before = buf.filled().len();
-        let read = ready!(Pin::new(io).poll_read(cx, buf));
+        let polled = Pin::new(io).poll_read(cx, buf);
+        self.wait(polled.is_pending());
+        let read = ready!(polled);
         let came = buf.filled().get(before..).unwrap_or_default();
         self.is_over |= read.is_err() || came.is_empty();
         read?;
@@ -218,6 +240,11 @@ impl AsyncWrite for OriginStream {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let Some(io) = &mut this.io else { return Poll::Ready(Err(gone())) };
+        if this.request.is_whole() && !this.answer.is_tunnel() && !bytes.is_empty() {
+            // It would stand before the next request on the connection, which may be anybody's.
+            this.is_over = true;
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         this.request.goes(bytes, &this.link.limits);
         let wrote = ready!(Pin::new(io).poll_write(cx, bytes));
         match &wrote {
@@ -257,6 +284,7 @@ impl VirtualSocket for OriginStream {
 /// Where the origin is still at work, its exchange decides what becomes of the connection.
 impl Drop for OriginStream {
     fn drop(&mut self) {
+        self.wait(false);
         let is_at_work = !self.is_over && self.request.is_whole() && self.answer.is_owed();
         if let Some(io) = self.io.take().filter(|_| is_at_work) {
             let answer = std::mem::replace(&mut self.answer, Answer::new());

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::http_proxy;
-use seawall_model::{Client, DecisionRecord, Now, Tick};
+use seawall_model::{Client, DecisionRecord, Now, Prefix, Tick};
 use seawall_ruleset::Handle;
 use seawall_state::{BanScope, Ring};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -86,6 +86,7 @@ impl DataPlane {
         let reads_max = limits.hello_reads_max;
         let secrecy = config.shown.map(|shown| Secrecy::new(shown, within, reads_max)).transpose();
         let secrecy = secrecy.map_err(BindError::Worker)?;
+        let exempt: Arc<[Prefix]> = config.exempt.into();
         let edge = Arc::new(Edge {
             handle,
             records,
@@ -96,7 +97,9 @@ impl DataPlane {
             shares,
             overload,
             arrivals: Arrivals::new(&limits),
-            forwarding: Arc::new(Admission::new(limits.forward_caps())),
+            connections: Arc::new(Admission::new(limits.connection_caps()).exempt(&exempt)),
+            forwarding: Arc::new(Admission::new(limits.forward_caps()).exempt(&exempt)),
+            exempt,
             limits,
             counters: Arc::new(EdgeCounters::default()),
         });
@@ -141,7 +144,7 @@ impl DataPlane {
     pub fn start(self) -> Result<Running, BindError> {
         let (stopper, stop) = Stopper::new();
         self.edge.handle.load().state.regulars().prepare();
-        let admission = Arc::new(Admission::new(self.edge.limits.connection_caps()));
+        let admission = &self.edge.connections;
         let sockets = self.listeners.iter().map(|listener| listener.at.clone()).collect();
         let mut running = Running::new(stopper, sockets, Arc::clone(&self.edge));
         let registries: Arc<[_]> = (0..self.workers).map(|_| Arc::default()).collect();
@@ -154,7 +157,7 @@ impl DataPlane {
             let edge = Arc::clone(&self.edge);
             let worker = Worker {
                 edge,
-                admission: Arc::clone(&admission),
+                admission: Arc::clone(admission),
                 registry: Arc::clone(own),
                 registries: Arc::clone(&registries),
                 stop: stop.clone(),
@@ -457,7 +460,8 @@ fn may_come(edge: &Edge, client: &Client) -> bool {
     if !overload::may_come(edge, &live.state, client, now) {
         return false;
     }
-    if edge.arrivals.is_over(&live.state, client, now) {
+    let is_exempt = edge.exempt.iter().any(|net| net.contains(client.ip));
+    if !is_exempt && edge.arrivals.is_over(&live.state, client, now) {
         count(&edge.counters.refused_by_rate);
         return false;
     }

@@ -10,7 +10,7 @@ use seawall_model::{Answered, Decision, DecisionRecord, SiteId, Tick};
 use seawall_ruleset::Live;
 
 use crate::edge::Edge;
-use crate::facts::{Folded, Through, WireFields, facts_of};
+use crate::facts::{ClientGauges, Folded, Through, WireFields, facts_of};
 use crate::head::{field_room, vet};
 
 /// One decision and what came of it.
@@ -69,7 +69,9 @@ impl Case {
         let route = folded.host.as_deref().and_then(|host| self.edge.sites.find(host));
         let Some(route) = route else { return };
         let fields = WireFields(head.fields);
-        let facts = facts_of(&head, &fields, &folded, route, &kept.through);
+        let through = &kept.through;
+        let gauges = ClientGauges { edge: &self.edge, client: through.client, line: through.line };
+        let facts = facts_of((&head, &fields, &folded), route, (through, &gauges));
         let ended = self.began.plus_ms(answered.latency_ms);
         self.live.rules.answered(&facts, answered, &self.live.state, ended);
     }

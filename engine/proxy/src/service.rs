@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::Version;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
@@ -137,6 +138,22 @@ impl ProxyHttp for Service {
         let admitted = ctx.admitted.as_ref().ok_or_else(unadmitted)?;
         upstream::dress(request, admitted.asker())?;
         if session.is_body_empty() { Ok(()) } else { upstream::end_after_odd_body(request) }
+    }
+
+    /// Of a last piece without bytes the engine makes a last chunk, and then writes the last chunk:
+    /// the second would stand before the next request on the connection, which may be another
+    /// client's. HTTP/2 ends a body with an empty frame.
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        is_last: bool,
+        _ctx: &mut Exchange,
+    ) -> Result<()> {
+        if is_last && body.as_ref().is_some_and(Bytes::is_empty) {
+            *body = None;
+        }
+        Ok(())
     }
 
     async fn response_filter(

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use seawall_model::{HostMap, HostPattern, SiteId};
+use seawall_ruleset::http::script_of;
 
 use crate::origins::Origins;
 use crate::shares::Part;
@@ -33,6 +34,8 @@ pub struct Site {
     /// How long its origins are waited for, by the beginning of the path, where that is not as
     /// [`EdgeLimits`] says.
     pub timeouts: Vec<PathTimeouts>,
+    /// Extensions of the scripts that its origins run, without a dot.
+    pub scripts: Vec<Box<str>>,
 }
 
 /// How long origins are waited for, for paths that begin so.
@@ -95,6 +98,7 @@ pub(crate) struct Route {
     pub(crate) origins: Origins,
     pub(crate) part: Arc<Part>,
     timeouts: TimeoutTable,
+    scripts: Vec<Box<str>>,
     exchanges: Places,
     uploads: Places,
     tunnels: Places,
@@ -128,9 +132,15 @@ impl Route {
             origins,
             part: Arc::new(Part::new(site.share)),
             timeouts: TimeoutTable::new(&site.timeouts, limits),
+            scripts: site.scripts.clone(),
             uploads: Places::new(limits.origin_uploads_max),
             tunnels: Places::new(limits.origin_tunnels_max),
         })
+    }
+
+    /// The part of a folded path that names the script which an origin runs.
+    pub(crate) fn script_of<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        if self.scripts.is_empty() { None } else { script_of(path, &self.scripts) }
     }
 
     /// How long an origin is waited for, for this path.
@@ -228,6 +238,7 @@ impl Site {
             share: 1,
             inflight_max: None,
             timeouts: Vec::new(),
+            scripts: Vec::new(),
         }
     }
 }

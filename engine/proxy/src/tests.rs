@@ -83,6 +83,7 @@ fn config(origin: SocketAddr, limits: EdgeLimits) -> EdgeConfig {
         workers: 1,
         units: ClientUnits::default(),
         trusted: TrustedProxies::default(),
+        exempt: Vec::new(),
         sites: vec![Site::test("a.example", &origin.to_string())],
         limits,
         memory: None,

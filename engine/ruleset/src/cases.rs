@@ -4,10 +4,11 @@
 //! gives the same result on every machine and every day.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use seawall_model::{
-    Answered, Client, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Pass, PassKind, Proto,
-    Reason, Tick, Verdict, VerdictKind,
+    Answered, Client, ClientKey, Conn, Decision, Facts, Gauges, Geo, HeaderView, OriginHealth,
+    Pass, PassKind, Reason, Scheme, Tick, Verdict, VerdictKind,
 };
 use seawall_policy::case::{Case, CaseRequest, CaseStep, Expected, GivenClient, GivenPass};
 use seawall_policy::program::{Level, LevelId, Scope};
@@ -19,7 +20,7 @@ use crate::budget::{Budget, MEMBER_TEST_LOOKS_MAX, Stop, Whose};
 use crate::context::{Given, Judging};
 use crate::decide::Observer;
 use crate::explain::Trace;
-use crate::http::{fold_host, fold_path};
+use crate::http::{fold_host, fold_path, script_of};
 use crate::ruleset::RuleSet;
 use crate::tick::{LEVEL_TICK_MS, Pulse};
 
@@ -229,6 +230,55 @@ impl RuleSet {
     }
 }
 
+/// The extensions of scripts that tests reckon with, which know no site's configuration.
+fn case_scripts() -> &'static [Box<str>] {
+    static PHP: OnceLock<[Box<str>; 1]> = OnceLock::new();
+    PHP.get_or_init(|| ["php".into()])
+}
+
+/// The requests of a test whose answers are not over, and when they will be.
+#[derive(Debug, Default)]
+struct UnderWay(Vec<(ClientKey, Tick)>);
+
+impl UnderWay {
+    fn note(&mut self, client: ClientKey, now: Tick, until: Tick) {
+        self.0.retain(|(_, until)| *until > now);
+        self.0.push((client, until));
+    }
+}
+
+/// Whom a request of a test asks for, and for what.
+struct Target<'c> {
+    host: String,
+    path: Vec<u8>,
+    raw_path: &'c [u8],
+    query: Option<&'c [u8]>,
+}
+
+/// What a test says of a client's connections and requests.
+#[derive(Debug)]
+struct CaseGauges<'c> {
+    request: &'c CaseRequest,
+    under_way: &'c UnderWay,
+    client: ClientKey,
+    now: Tick,
+}
+
+impl Gauges for CaseGauges<'_> {
+    fn connections(&self) -> Option<u32> {
+        Some(self.request.connections.unwrap_or(1))
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.request.in_flight.unwrap_or_else(|| {
+            let still =
+                |(client, until): &&(ClientKey, Tick)| *client == self.client && *until > self.now;
+            let others = self.under_way.0.iter().filter(still).count();
+            u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1)
+        })
+    }
+}
+
 /// A test that runs, or a request that is explained.
 pub(crate) struct Run<'r, O> {
     rules: &'r RuleSet,
@@ -240,6 +290,7 @@ pub(crate) struct Run<'r, O> {
     pub(crate) now: Tick,
     /// The sites that were asked for so far: each has its levels.
     sites: Vec<String>,
+    under_way: UnderWay,
     last: Option<Decision>,
     budget: &'r Budget<'r>,
     /// Lists that are empty for this test unless it says what is in them.
@@ -262,6 +313,7 @@ impl<'r, O: Observer> Run<'r, O> {
             state: State::new(TEST_SEED, &rules.small_specs(case)),
             now: Tick::TEST_START,
             sites: Vec::new(),
+            under_way: UnderWay::default(),
             last: None,
             budget,
             withheld: &[],
@@ -362,42 +414,65 @@ impl<'r, O: Observer> Run<'r, O> {
         if !self.sites.contains(&host) {
             self.sites.push(host.clone());
         }
+        let target = Target { host, path, raw_path: raw_path.as_bytes(), query };
+        let (decision, ended) = self.decided(request, &target);
+        if let Some(ended) = ended {
+            let client = Client::of(request.from, &self.rules.units);
+            self.under_way.note(client.key, self.now, ended);
+        }
+        decision
+    }
+
+    /// What becomes of a request that can be judged, and when its answer is over, where it takes
+    /// time.
+    fn decided(&self, request: &CaseRequest, target: &Target<'_>) -> (Decision, Option<Tick>) {
+        let Target { host, path, raw_path, query } = target;
         let headers = CaseHeaders { host: &request.authority, listed: &request.headers };
         let given = self.case.clients.iter().find(|(ip, _)| *ip == request.from);
+        let client = Client::of(request.from, &self.rules.units);
+        let (under_way, now) = (&self.under_way, self.now);
+        let gauges = CaseGauges { request, under_way, client: client.key, now };
         let facts = Facts {
-            client: Client::of(request.from, &self.rules.units),
+            client,
             geo: geo(&request.client, given.map(|(_, client)| client)),
-            conn: self.conn(request, &host),
+            conn: self.conn(request, host, &gauges),
             method: &request.method,
-            host: &host,
-            site: &host,
-            path: &path,
-            raw_path: raw_path.as_bytes(),
-            query,
+            host,
+            site: host,
+            path,
+            raw_path,
+            script: script_of(path, case_scripts()),
+            query: *query,
             headers: &headers,
             pass: self.pass(request),
             pass_failures: 0,
             origin: OriginHealth::default(),
             cpu_percent: None,
         };
-        let level = self.case.level.unwrap_or(LevelId(self.state.level(&host)));
+        let level = self.case.level.unwrap_or(LevelId(self.state.level(host)));
         let (lists, withheld) = (&*self.case.lists, self.withheld);
         let plain = self.trace.is_some();
         let given = Given { lists, withheld, plain, rehearsed: true, ..Given::at(level) };
         let mut judging = Judging::new(self.rules, &facts, &self.state, self.now, given);
         judging.trace = self.trace;
         let decision = self.rules.decide_given(&mut judging, self.observer);
-        if let Some(answered) = answered(&decision, request) {
-            let ended = self.now.plus_ms(answered.latency_ms);
-            let judging = Judging::new(self.rules, &facts, &self.state, ended, given);
-            self.rules.answered_given(judging, answered);
-        }
-        decision
+        let Some(answered) = answered(&decision, request) else { return (decision, None) };
+        let ended = now.plus_ms(answered.latency_ms);
+        let judging = Judging::new(self.rules, &facts, &self.state, ended, given);
+        self.rules.answered_given(judging, answered);
+        (decision, (ended > now).then_some(ended))
     }
 
-    fn conn<'c>(&self, request: &'c CaseRequest, host: &'c str) -> Conn<'c> {
+    fn conn<'c>(
+        &self,
+        request: &'c CaseRequest,
+        host: &'c str,
+        gauges: &'c CaseGauges<'c>,
+    ) -> Conn<'c> {
         Conn {
-            proto: if request.h2 { Proto::H2 } else { Proto::H1 },
+            proto: request.proto,
+            scheme: if request.encrypted { Scheme::Https } else { Scheme::Http },
+            gauges: Some(gauges),
             requests: 1,
             ja4: request.ja4.as_deref(),
             sni: request.encrypted.then_some(host),

@@ -7,7 +7,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 
-use seawall_model::{Answered, CounterId, Facts, Prefix, Proto, Tick};
+use seawall_model::{Answered, CounterId, Facts, Gauges, Prefix, Tick};
 use seawall_policy::fuel::{Fuel, price};
 use seawall_policy::program::{
     AtomId, Const, Counter, ExternId, ExternType, LevelId, ListId, Read, Scope,
@@ -400,6 +400,12 @@ impl<'j> Judging<'j> {
             Field::ClientNet => Value::Net(client.net),
             Field::ClientAsn => Value::number(geo.asn.map(u64::from)),
             Field::ClientCountry => geo.country.and_then(country).map_or(Value::Absent, Value::Int),
+            Field::ClientConnections => Value::number(
+                self.facts.conn.gauges.map_or(Some(1), Gauges::connections).map(u64::from),
+            ),
+            Field::ClientInFlight => {
+                Value::Int(self.facts.conn.gauges.map_or(1, Gauges::in_flight).into())
+            }
             Field::ClientCrawler => geo.crawler.and_then(crawler).map_or(Value::Absent, Value::Int),
             _ => Value::Absent,
         }
@@ -409,7 +415,8 @@ impl<'j> Judging<'j> {
         let conn = &self.facts.conn;
         match field {
             Field::ClientPort => Value::Int(conn.port.into()),
-            Field::ConnProto => Value::Int(i64::from(conn.proto == Proto::H2)),
+            Field::ConnProto => Value::Int(conn.proto as i64),
+            Field::Scheme => Value::Int(conn.scheme as i64),
             Field::ConnJa4 => Value::text(conn.ja4),
             Field::ConnSni => Value::text(conn.sni),
             Field::ConnTls => Value::text(conn.tls),
@@ -425,6 +432,7 @@ impl<'j> Judging<'j> {
     fn of_request(&self, field: Field) -> Value<'_> {
         let facts = self.facts;
         match field {
+            Field::PathScript => facts.script.map_or(Value::Absent, Value::bytes),
             Field::Method => Value::Int(method(facts.method)),
             Field::Host => Value::bytes(facts.host.as_bytes()),
             Field::Path => Value::bytes(facts.path),

@@ -9,7 +9,7 @@ mod shown;
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 
-use seawall_model::{PassKind, Reason, RuleId, Tick};
+use seawall_model::{PassKind, Proto, Reason, RuleId, Tick};
 use seawall_policy::case::{Case, CaseRequest, GivenClient, GivenPass};
 use seawall_policy::diagnostic::FileId;
 use seawall_policy::program::{AtomId, Effect, LevelId, Operand, Step};
@@ -272,7 +272,9 @@ fn request(question: &Question) -> CaseRequest {
         headers: question.headers.clone(),
         client: GivenClient { asn: known.asn, country: known.country, crawler: None },
         ja4: known.ja4.clone(),
-        h2: known.h2,
+        proto: if known.h2 { Proto::H2 } else { Proto::H1 },
+        connections: None,
+        in_flight: None,
         pass: known.pass.map_or(GivenPass::None, |(kind, ms)| GivenPass::Of(kind, ms)),
         status: 200,
         answered_after_ms: 0,

@@ -53,6 +53,36 @@ pub fn fold_path(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadPath> {
     remove_dots(out)
 }
 
+/// The part of a folded path that names the script which a CGI or PHP origin runs for it: up to the
+/// first segment with one of these extensions. What stands behind it is the script's (PATH_INFO). An
+/// escaped `/` ends a segment too, since some origins decode it first; capitals make no difference.
+#[must_use]
+pub fn script_of<'p>(path: &'p [u8], extensions: &[Box<str>]) -> Option<&'p [u8]> {
+    let mut rest = path;
+    while !rest.is_empty() {
+        let here = rest.get(1..).unwrap_or_default();
+        let slash = here.iter().position(|byte| *byte == b'/');
+        let escaped = here.windows(3).position(|three| three.eq_ignore_ascii_case(b"%2f"));
+        let len = slash.unwrap_or(here.len()).min(escaped.unwrap_or(here.len()));
+        let segment = here.get(..len).unwrap_or_default();
+        let behind = here.get(len..).unwrap_or_default();
+        if is_script(segment, extensions) {
+            return path.get(..path.len().saturating_sub(behind.len()));
+        }
+        rest = match behind.first() {
+            Some(b'%') => behind.get(2..).unwrap_or_default(),
+            _ => behind,
+        };
+    }
+    None
+}
+
+fn is_script(segment: &[u8], extensions: &[Box<str>]) -> bool {
+    let Some(dot) = segment.iter().rposition(|byte| *byte == b'.') else { return false };
+    let extension = segment.get(dot.saturating_add(1)..).unwrap_or_default();
+    extensions.iter().any(|known| extension.eq_ignore_ascii_case(known.as_bytes()))
+}
+
 /// Decodes escapes; an escaped `/` stays as it came, since it is no separator.
 fn decode(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadPath> {
     let mut rest = raw.iter().copied();
@@ -128,8 +158,8 @@ pub fn fold_host(raw: &[u8]) -> Result<String, BadHost> {
     let name = if let Some(inner) = text.strip_prefix('[') {
         let (address, port) = inner.split_once(']').ok_or(BadHost)?;
         good_port(port)?;
-        address.parse::<std::net::Ipv6Addr>().map_err(|_| BadHost)?;
-        return Ok(format!("[{}]", address.to_ascii_lowercase()));
+        let address = address.parse::<std::net::Ipv6Addr>().map_err(|_| BadHost)?;
+        return Ok(format!("[{address}]"));
     } else {
         let at = text.find(':').unwrap_or(text.len());
         let (name, port) = text.split_at_checked(at).ok_or(BadHost)?;

@@ -139,6 +139,7 @@ impl RuleSet {
             host: "",
             site: site.unwrap_or_default(),
             path: b"",
+            script: None,
             raw_path: b"",
             query: None,
             headers: &Nobody,

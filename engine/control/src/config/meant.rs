@@ -31,6 +31,8 @@ pub const LISTEN_MAX: usize = 64;
 pub const CERTIFICATES_MAX: usize = 10_000;
 /// Most networks that no ban covers.
 pub const NEVER_BAN_MAX: usize = 1_000;
+/// Most networks that no cap of a client holds for.
+pub const EXEMPT_MAX: usize = 256;
 /// Most sites: each costs a share of every table that is kept per site.
 pub const SITES_MAX: usize = 10_000;
 
@@ -54,6 +56,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// What the file changes of the data plane's limits.
     pub limits: Limits,
+    /// Networks whose clients many people share: no cap of a client or of a network is theirs.
+    pub exempt: Vec<Prefix>,
     /// Networks that no ban covers, besides the loopback.
     pub never_ban: Vec<Prefix>,
     /// The hops whose word about the client is believed.
@@ -107,6 +111,8 @@ pub struct SiteConfig {
     pub inflight_max: Option<u32>,
     /// How long its origins are waited for, where that is not as everywhere; each prefix once.
     pub timeouts: Vec<OriginTimeouts>,
+    /// Extensions of the scripts that its origins run, without a dot; at most [`SCRIPTS_MAX`].
+    pub scripts: Vec<Box<str>>,
 }
 
 /// What `typed` means, with relative paths taken from `folder`.
@@ -127,6 +133,7 @@ pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> O
     let limits = typed.limits.as_ref().map(|l| l.meant(faults)).unwrap_or_default();
     let never_ban =
         typed.limits.as_ref().map_or(Some(Vec::new()), |l| never_ban(&l.never_ban, faults));
+    let exempt = typed.connections.as_ref().map_or(Some(Vec::new()), |c| exempt(&c.exempt, faults));
     let units = typed.client.as_ref().map(|c| units(c, faults)).unwrap_or_default();
     let log_level = typed.log.as_ref().map_or(Some(log::LevelFilter::Info), |l| level(l, faults));
     let trusted_keys = trusted_keys(typed.rules.as_ref(), faults);
@@ -144,6 +151,7 @@ pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> O
         root: folder.join(root?),
         state_dir: folder.join(state_dir?),
         limits,
+        exempt: exempt?,
         never_ban: never_ban?,
         trusted_proxies: trusted_proxies?,
         units,
@@ -353,6 +361,24 @@ fn never_ban(written: &Texts, faults: &mut Faults<'_>) -> Option<Vec<Prefix>> {
     networks(written, faults)
 }
 
+/// The networks of `[connections] exempt`.
+fn exempt(written: &Texts, faults: &mut Faults<'_>) -> Option<Vec<Prefix>> {
+    let Some(written) = written else { return Some(Vec::new()) };
+    if written.get_ref().len() > EXEMPT_MAX {
+        faults.say(written.span(), format!("`exempt` holds at most {EXEMPT_MAX} networks"), None);
+        return None;
+    }
+    let nets = networks(written, faults)?;
+    for (net, text) in nets.iter().zip(written.get_ref()) {
+        if trusted::is_everybodys(net) {
+            let message = format!("`{net}` is wider than any network of one owner");
+            let help = "list the addresses that a school or a hospital shares".to_owned();
+            faults.say(text.span(), message, Some(help));
+        }
+    }
+    Some(nets)
+}
+
 /// Each text of a list as a network.
 pub(super) fn networks(
     written: &Spanned<Vec<Spanned<String>>>,
@@ -438,9 +464,10 @@ fn site(
     places: &mut HashMap<HostPattern, Range<usize>>,
     faults: &mut Faults<'_>,
 ) -> Option<SiteConfig> {
-    let Site { hosts: written, origin, health, member, share, inflight_max, .. } =
+    let Site { hosts: written, origin, health, member, share, inflight_max, scripts, .. } =
         section.get_ref();
     let timeouts = timeouts::of_site(section.get_ref(), faults);
+    let scripts = origins::scripts(scripts, faults);
     let share = within(share.as_ref(), "share", (1, WEIGHT_MAX.into()), faults);
     let inflight = within(inflight_max.as_ref(), "inflight_max", (1, INFLIGHT_MAX), faults);
     let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
@@ -465,7 +492,24 @@ fn site(
         share: share.map_or(1, number),
         inflight_max: inflight.map(number),
         timeouts: timeouts?,
+        scripts: scripts?,
     })
+}
+
+/// A host as DNS has it: what is written in letters of other alphabets is `xn--…` there (RFC 5891).
+fn in_ascii(item: &Spanned<String>, faults: &mut Faults<'_>) -> Option<String> {
+    let text = item.get_ref();
+    if text.is_ascii() {
+        return Some(text.clone());
+    }
+    let (front, name) = text.strip_prefix("*.").map_or(("", text.as_str()), |name| ("*.", name));
+    match idna::domain_to_ascii_strict(name) {
+        Ok(name) => Some(format!("{front}{name}")),
+        Err(_) => {
+            faults.say(item.span(), format!("`{text}` is no name that DNS can have"), None);
+            None
+        }
+    }
 }
 
 fn hosts(
@@ -492,7 +536,8 @@ fn hosts(
     };
     let mut found = Vec::with_capacity(items.len());
     for item in items {
-        let pattern = match HostPattern::parse(item.get_ref()) {
+        let Some(text) = in_ascii(item, faults) else { continue };
+        let pattern = match HostPattern::parse(&text) {
             Ok(pattern) => pattern,
             Err(error) => {
                 faults.say(item.span(), format!("`{}`: {error}", item.get_ref()), None);

@@ -17,10 +17,10 @@ use std::path::Path;
 
 pub use limits::Limits;
 pub use meant::{
-    CERTIFICATES_MAX, CertificateFiles, Certificates, Config, LISTEN_MAX, NEVER_BAN_MAX, SITES_MAX,
-    SiteConfig,
+    CERTIFICATES_MAX, CertificateFiles, Certificates, Config, EXEMPT_MAX, LISTEN_MAX,
+    NEVER_BAN_MAX, SITES_MAX, SiteConfig,
 };
-pub use origins::{HEALTH_BYTES_MAX, ORIGINS_MAX, Origin};
+pub use origins::{HEALTH_BYTES_MAX, ORIGINS_MAX, Origin, SCRIPTS_MAX};
 pub use place::{ConfigError, ConfigFault, FAULTS_MAX};
 pub use timeouts::{OriginTimeouts, PATH_PREFIX_BYTES_MAX, ROUTES_MAX};
 pub use trusted::{ClientHeader, TRUSTED_NETS_MAX, TrustedProxies};

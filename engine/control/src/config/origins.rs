@@ -14,6 +14,10 @@ use super::typed::Texts;
 pub const ORIGINS_MAX: usize = 16;
 /// Most bytes of the path that is asked for.
 pub const HEALTH_BYTES_MAX: usize = 256;
+/// Most extensions of scripts of a site.
+pub const SCRIPTS_MAX: usize = 8;
+/// Most bytes of one.
+const SCRIPT_BYTES_MAX: usize = 16;
 
 /// Where a site is served from: `http://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -97,6 +101,30 @@ pub(super) fn health(
     let message = format!("`health` is a path of at most {HEALTH_BYTES_MAX} plain characters");
     faults.say(text.span(), message, Some("health = \"/health\"".into()));
     None
+}
+
+/// The extensions of `scripts`, without a dot.
+pub(super) fn scripts(written: &Texts, faults: &mut Faults<'_>) -> Option<Vec<Box<str>>> {
+    let Some(list) = written else { return Some(Vec::new()) };
+    let items = list.get_ref();
+    if let Some(over) = items.get(SCRIPTS_MAX) {
+        faults.say(over.span(), format!("more than {SCRIPTS_MAX} extensions"), None);
+        return None;
+    }
+    let mut found = Vec::with_capacity(items.len());
+    for item in items {
+        let text = item.get_ref();
+        let is_plain = !text.is_empty()
+            && text.len() <= SCRIPT_BYTES_MAX
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if is_plain {
+            found.push(text.as_str().into());
+            continue;
+        }
+        let message = format!("`{text}` is no extension of at most {SCRIPT_BYTES_MAX} letters");
+        faults.say(item.span(), message, Some("scripts = [\"php\"]: without a dot".into()));
+    }
+    (found.len() == items.len()).then_some(found)
 }
 
 enum OriginFault {

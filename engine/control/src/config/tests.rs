@@ -76,7 +76,7 @@ fn a_mistyped_key_is_placed_and_the_near_one_offered() {
     assert_eq!(help(&text).unwrap(), "did you mean `listen`?");
     let text = SMALLEST.replace("share", "weighting");
     let known = "known here: hosts, origin, health, member, share, inflight_max, \
-                 response_header_timeout, read_timeout, route";
+                 response_header_timeout, read_timeout, scripts, route";
     assert_eq!(help(&text).unwrap(), known);
 }
 
@@ -449,5 +449,94 @@ fn tls_is_read_whole_and_says_what_is_missing() {
     ] {
         let found = refused(&text);
         assert!(found.len() == 1 && found[0].contains(expected), "{expected}: {found:?}");
+    }
+}
+
+#[test]
+fn time_outs_of_sites_and_their_routes_are_read() {
+    let with = |lines: &str| format!("{SMALLEST}\n{lines}\n");
+    let text = "response_header_timeout = \"20s\"\n\
+                [[site.route]]\npath_prefix = \"/poll/\"\nread_timeout = \"5m\"";
+    let site = load(with(text)).unwrap().sites.remove(0);
+    let read: Vec<_> =
+        site.timeouts.iter().map(|of| (&*of.path_prefix, of.response_header, of.read)).collect();
+    let seconds = |n| Some(std::time::Duration::from_secs(n));
+    assert_eq!(read, [("", seconds(20), None), ("/poll/", None, seconds(300))]);
+    let route = |lines: &str| refused(with(&format!("[[site.route]]\n{lines}")));
+    for (lines, said) in [
+        ("path_prefix = \"/a\"\nread_timeout = \"0s\"", "`read_timeout` is a time from 10ms to 1h"),
+        ("path_prefix = \"/a\"\nread_timeout = \"2h\"", "`read_timeout` is a time from 10ms to 1h"),
+        (
+            "path_prefix = \"/a\"\nread_timeout = \"soon\"",
+            "`read_timeout` is a time from 10ms to 1h",
+        ),
+        ("path_prefix = \"a\"\nread_timeout = \"1s\"", "`path_prefix` is the beginning of a path"),
+        (
+            "path_prefix = \"/a?b\"\nread_timeout = \"1s\"",
+            "`path_prefix` is the beginning of a path",
+        ),
+        ("read_timeout = \"1s\"", "`path_prefix` is missing"),
+        ("path_prefix = \"/a\"", "this [[site.route]] changes nothing"),
+    ] {
+        let found = route(lines);
+        assert!(found.len() == 1 && found[0].contains(said), "{lines}: {found:?}");
+    }
+    let twice = "path_prefix = \"/a\"\nread_timeout = \"1s\"\n";
+    assert!(route(&format!("{twice}[[site.route]]\n{twice}"))[0].contains("is there twice"));
+    let many: String = (0..33)
+        .map(|n| format!("[[site.route]]\npath_prefix = \"/{n}\"\nread_timeout = \"1s\"\n"))
+        .collect();
+    assert!(refused(with(&many))[0].contains("more than 32 routes"));
+}
+
+#[test]
+fn scripts_are_extensions_without_a_dot() {
+    let with = |list: &str| format!("{SMALLEST}\nscripts = {list}\n");
+    let site = load(with("[\"php\", \"cgi\"]")).unwrap().sites.remove(0);
+    assert_eq!(site.scripts, ["php".into(), "cgi".into()]);
+    for list in ["[\".php\"]", "[\"\"]", "[\"p/p\"]"] {
+        assert!(refused(with(list))[0].contains("is no extension"), "{list}");
+    }
+    let many = format!("[{}]", "\"php\",".repeat(9));
+    assert!(refused(with(&many))[0].contains("more than 8 extensions"));
+}
+
+#[test]
+fn networks_that_many_share_are_read_and_are_somebodys() {
+    let with = |list: &str| format!("{SMALLEST}\n[connections]\nexempt = {list}\n");
+    let config = load(with("[\"192.0.2.7\", \"2001:db8::/48\"]")).unwrap();
+    assert_eq!(config.exempt.len(), 2);
+    assert!(refused(with("[\"0.0.0.0/0\"]"))[0].contains("wider than any network of one owner"));
+    let many = format!("[{}]", "\"192.0.2.7\",".repeat(257));
+    assert!(refused(with(&many))[0].contains("at most 256"));
+}
+
+#[test]
+fn listed_proxies_have_an_idle_time() {
+    let with = |line: &str| {
+        format!(
+            "{SMALLEST}\n[trusted_proxies]\nnets = [\"192.0.2.7\"]\nproxy_protocol = true\n{line}\n"
+        )
+    };
+    let idle = |line: &str| load(with(line)).unwrap().trusted_proxies.idle.as_secs();
+    assert_eq!((idle(""), idle("idle_timeout = \"2m\"")), (75, 120));
+    let said = "`idle_timeout` is a time from 100ms to 1h";
+    assert!(refused(with("idle_timeout = \"1ms\""))[0].contains(said));
+}
+
+#[test]
+fn hosts_are_kept_as_dns_and_requests_have_them() {
+    let with = |hosts: &str| SMALLEST.replace("\"alice.example\", \"*.alice.example\"", hosts);
+    let config =
+        load(with("\"m\u{fc}ller.example\", \"*.M\u{dc}LLER.example\", \"[2001:DB8:0::1]\""));
+    let hosts = config.unwrap().sites.remove(0).hosts;
+    let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    let name = "xn--mller-kva.example";
+    assert_eq!(hosts, [name.to_owned(), format!("*.{name}"), "[2001:db8::1]".to_owned()]);
+    for (host, said) in [
+        ("\"[2001:db8::g]\"", "an IPv6 address"),
+        ("\"a\u{2028}b.example\"", "no name that DNS can have"),
+    ] {
+        assert!(refused(with(host))[0].contains(said), "{host}");
     }
 }

@@ -92,7 +92,7 @@ pub(super) fn meant(section: &Spanned<Typed>, faults: &mut Faults<'_>) -> Option
     Some(TrustedProxies { nets, proxy_protocol, header: header?, idle })
 }
 
-fn is_everybodys(net: &Prefix) -> bool {
+pub(super) fn is_everybodys(net: &Prefix) -> bool {
     let least = match net.addr() {
         IpAddr::V4(_) => V4_BITS_MIN,
         IpAddr::V6(_) => V6_BITS_MIN,

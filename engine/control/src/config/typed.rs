@@ -34,6 +34,7 @@ pub(crate) struct Typed {
     pub(crate) state: Option<Spanned<State>>,
     pub(crate) limits: Option<super::limits::Typed>,
     pub(crate) client: Option<Client>,
+    pub(crate) connections: Option<Connections>,
     pub(crate) site: Option<Vec<Spanned<Site>>>,
     pub(crate) log: Option<Log>,
     pub(crate) tls: Option<Spanned<Tls>>,
@@ -101,6 +102,12 @@ pub(crate) struct Client {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Connections {
+    pub(crate) exempt: Texts,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TrustedProxies {
     pub(crate) nets: Texts,
     pub(crate) proxy_protocol: Option<bool>,
@@ -119,6 +126,7 @@ pub(crate) struct Site {
     pub(crate) inflight_max: Whole,
     pub(crate) response_header_timeout: Text,
     pub(crate) read_timeout: Text,
+    pub(crate) scripts: Texts,
     pub(crate) route: Option<Vec<Spanned<SiteRoute>>>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use seawall_model::{HostPattern, RuleId, VerdictKind, fold};
+use seawall_model::{HostPattern, Proto, RuleId, VerdictKind, fold};
 
 use super::build::Builder;
 use super::decl::text_of;
@@ -276,10 +276,13 @@ impl Builder<'_> {
                 }
                 Prop::Ja4(text) => request.ja4 = Some(text.clone()),
                 Prop::Proto(name) => match &*name.node {
-                    "h1" => request.h2 = false,
-                    "h2" => request.h2 = true,
-                    other => self.one_of(other, name.span, "a protocol", &["h1", "h2"]),
+                    "h10" => request.proto = Proto::H10,
+                    "h1" => request.proto = Proto::H1,
+                    "h2" => request.proto = Proto::H2,
+                    other => self.one_of(other, name.span, "a protocol", &["h10", "h1", "h2"]),
                 },
+                Prop::Connections(n) => request.connections = self.gauge("connections", n),
+                Prop::InFlight(n) => request.in_flight = self.gauge("in_flight", n),
                 Prop::PassValid => request.pass = GivenPass::Fresh,
                 Prop::PassNone => request.pass = GivenPass::None,
                 Prop::PassAge(age) => request.pass = GivenPass::Aged(age.ms()),
@@ -295,6 +298,11 @@ impl Builder<'_> {
         if !cookies.is_empty() {
             request.headers.push(("cookie".into(), cookies.into()));
         }
+    }
+
+    /// How much a client has of something, the request's own included.
+    fn gauge(&mut self, name: &str, n: &Spanned<i64>) -> Option<u32> {
+        self.in_range(name, n, 1, u32::MAX.into()).and_then(|n| u32::try_from(n).ok())
     }
 
     fn country(&mut self, name: &Name) -> Option<[u8; 2]> {
@@ -339,7 +347,9 @@ fn blank_request(span: Span) -> CaseRequest {
         headers: Vec::new(),
         client: GivenClient::default(),
         ja4: None,
-        h2: false,
+        proto: Proto::H1,
+        connections: None,
+        in_flight: None,
         pass: GivenPass::None,
         status: 200,
         answered_after_ms: 0,

@@ -720,6 +720,10 @@ pub enum Prop {
     Ja4(Box<str>),
     /// `proto h2`
     Proto(Name),
+    /// `connections 30`
+    Connections(Spanned<i64>),
+    /// `in_flight 8`
+    InFlight(Spanned<i64>),
     /// `pass valid`
     PassValid,
     /// `pass none`

@@ -6,11 +6,16 @@
 //! page, and who takes nothing never gets past the first. The others wait; that is no error, their
 //! client told us to.
 //!
+//! Long polls and event streams keep their turns for minutes. A request that has waited for a second
+//! gets one more where all who have a turn wait for their origins: nobody's answer is unread then.
+//!
 //! Where this does not protect you: a client that took answers before and then stops. The limits on
 //! its requests under way are for that, and the write stall ends it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -21,13 +26,44 @@ use crate::conn::Conn;
 pub(crate) struct Turns {
     free: Semaphore,
     all: AtomicU32,
+    /// Those of who has a turn and waits for its origin now.
+    waiting: AtomicU32,
     /// Answers that were given up since the last that was taken whole.
     stalled: AtomicU32,
 }
 
 impl Turns {
     pub(crate) const fn new() -> Self {
-        Self { free: Semaphore::const_new(0), all: AtomicU32::new(0), stalled: AtomicU32::new(0) }
+        Self {
+            free: Semaphore::const_new(0),
+            all: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+            stalled: AtomicU32::new(0),
+        }
+    }
+
+    /// Notes whether one that has a turn waits for its origin.
+    pub(crate) fn note_waiting(&self, is_waiting: bool) {
+        match is_waiting {
+            true => self.waiting.fetch_add(1, Relaxed),
+            false => self.waiting.fetch_sub(1, Relaxed),
+        };
+    }
+
+    /// One more, up to `most`, where all who have a turn wait for their origins.
+    fn widen(&self, most: u32) {
+        let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
+        let taken = self.all.load(Relaxed).saturating_sub(free);
+        if self.waiting.load(Relaxed) >= taken {
+            self.one_more(most);
+        }
+    }
+
+    fn one_more(&self, most: u32) {
+        let more = |all: u32| (all < most).then(|| all.saturating_add(1));
+        if self.all.fetch_update(Relaxed, Relaxed, more).is_ok() {
+            self.free.add_permits(1);
+        }
     }
 
     /// Begins with so many.
@@ -39,10 +75,7 @@ impl Turns {
     /// One more from now on, up to `most`.
     fn earn(&self, most: u32) {
         self.stalled.store(0, Relaxed);
-        let more = |all: u32| (all < most).then(|| all.saturating_add(1));
-        if self.all.fetch_update(Relaxed, Relaxed, more).is_ok() {
-            self.free.add_permits(1);
-        }
+        self.one_more(most);
     }
 }
 
@@ -50,17 +83,30 @@ impl Turns {
 #[derive(Debug)]
 pub(crate) struct Turn(Arc<Conn>);
 
-/// Waits for a turn, in the order of asking.
-pub(crate) async fn take(conn: &Arc<Conn>) -> Turn {
-    match conn.turns.free.acquire().await {
-        Ok(permit) => permit.forget(),
-        // Only one that was closed fails, and none is.
-        Err(_) => std::future::pending().await,
+/// How long a request waits before it is looked whether there can be one turn more.
+const LOOK_MS: u64 = 1_000;
+
+/// Waits for a turn, in the order of asking; there can be `most`.
+pub(crate) async fn take(conn: &Arc<Conn>, most: u32) -> Turn {
+    let mut acquired = pin!(conn.turns.free.acquire());
+    loop {
+        match tokio::time::timeout(Duration::from_millis(LOOK_MS), acquired.as_mut()).await {
+            Ok(Ok(permit)) => {
+                permit.forget();
+                return Turn(Arc::clone(conn));
+            }
+            // Only one that was closed fails, and none is.
+            Ok(Err(_)) => std::future::pending().await,
+            Err(_) => conn.turns.widen(most),
+        }
     }
-    Turn(Arc::clone(conn))
 }
 
 impl Turn {
+    pub(crate) fn conn(&self) -> &Arc<Conn> {
+        &self.0
+    }
+
     /// The answer was taken whole.
     pub(crate) fn earn(&self, most: u32) {
         self.0.turns.earn(most);
@@ -87,7 +133,6 @@ impl Drop for Turn {
 mod tests {
     use super::*;
     use seawall_model::{Client, ClientUnits, Tick};
-    use std::time::Duration;
 
     fn conn(first: u32) -> Arc<Conn> {
         let client = Client::of("192.0.2.1".parse().unwrap(), &ClientUnits::default());
@@ -97,7 +142,7 @@ mod tests {
     }
 
     async fn at_once(conn: &Arc<Conn>) -> Option<Turn> {
-        tokio::time::timeout(Duration::from_millis(1), take(conn)).await.ok()
+        tokio::time::timeout(Duration::from_millis(1), take(conn, 24)).await.ok()
     }
 
     #[tokio::test(start_paused = true)]

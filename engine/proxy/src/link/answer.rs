@@ -108,6 +108,11 @@ impl Answer {
         if self.awaits_head() { None } else { self.status }
     }
 
+    /// Whether both sides talk freely.
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.stage == Stage::Tunnel
+    }
+
     /// Whether the origin owes more of its answer. Where no length was told, a body whose bytes end
     /// as the last chunk does counts as whole.
     pub(super) fn is_owed(&self) -> bool {

@@ -4,8 +4,9 @@ use seawall_model::{Client, ClientUnits};
 
 use super::*;
 use crate::Site;
-use crate::hops::{Line, Scheme};
+use crate::hops::Line;
 use crate::sites::Sites;
+use seawall_model::Scheme;
 
 fn asker(ip: &str) -> Asker {
     let client = Client::of(ip.parse().unwrap(), &ClientUnits::default());

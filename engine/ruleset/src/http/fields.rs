@@ -12,6 +12,7 @@ const CRAWLER: EnumId = EnumId(2);
 const PASS_KIND: EnumId = EnumId(3);
 const LEVEL: EnumId = EnumId(4);
 const COUNTRY: EnumId = EnumId(5);
+const SCHEME: EnumId = EnumId(6);
 
 macro_rules! fields {
     ($($variant:ident $name:literal $ty:expr, $form:ident, $presence:expr, $phase:ident, $forgeable:literal, $doc:literal;)*) => {
@@ -45,6 +46,8 @@ fields! {
     ClientAsn "client.asn" Type::Asn, Plain, Source("geo.asn"), Request, false, "the autonomous system that announces the address";
     ClientCountry "client.country" Type::Enum(COUNTRY), Plain, Source("geo.country"), Request, false, "the country that the address tables give";
     ClientCrawler "client.crawler" Type::Enum(CRAWLER), Plain, Source("geo.crawler"), Request, false, "a crawler whose address was verified";
+    ClientConnections "client.connections" Type::Int, Plain, Maybe, Request, false, "open connections of the client, this one included; absent behind a trusted proxy";
+    ClientInFlight "client.in_flight" Type::Int, Plain, Always, Request, false, "requests of the client that are under way, this one included";
     ClientPort "client.port" Type::Int, Plain, Always, Request, false, "the source port";
     ConnProto "conn.proto" Type::Enum(PROTO), Plain, Always, Request, false, "the protocol of the connection";
     ConnJa4 "conn.ja4" Type::Str, Plain, Maybe, Request, true, "the JA4 fingerprint of the TLS ClientHello";
@@ -55,11 +58,13 @@ fields! {
     ConnStreams "conn.streams" Type::Int, Plain, Always, Request, false, "HTTP/2 streams that are open";
     ConnGlitches "conn.glitches" Type::Int, Plain, Always, Request, false, "protocol oddities on this connection";
     ConnResets "conn.resets" Type::Int, Plain, Always, Request, false, "streams that the client has reset";
+    Scheme "scheme" Type::Enum(SCHEME), Plain, Always, Request, false, "the scheme that the client used";
     Method "method" Type::Enum(METHOD), Plain, Always, Request, true, "the method";
     Host "host" Type::Str, Plain, Always, Request, true, "the host asked for, lower case, without port";
     Path "path" Type::Str, Plain, Always, Request, true, "the path, decoded once and folded";
     RawPath "raw_path" Type::Str, Plain, Always, Request, true, "the path as it came";
     PathExt "path.ext" Type::Str, Plain, Maybe, Request, true, "what stands behind the last dot of the last segment";
+    PathScript "path.script" Type::Str, Plain, Maybe, Request, true, "the script that the origin runs, where its site says `scripts`";
     QueryString "query_string" Type::Str, Plain, Maybe, Request, true, "what stands behind `?`, as it came";
     Ua "ua" Type::Str, Plain, Maybe, Request, true, "the User-Agent header";
     Referer "referer" Type::Str, Plain, Maybe, Request, true, "the Referer header";
@@ -112,6 +117,7 @@ const ENUMS: &[EnumSpec] = &[
     EnumSpec { name: "a kind of pass", words: words::PASS_KINDS, ordered: true, exact_case: true },
     EnumSpec { name: "a level", words: words::LEVELS, ordered: true, exact_case: true },
     EnumSpec { name: "a country", words: words::COUNTRIES, ordered: false, exact_case: false },
+    EnumSpec { name: "a scheme", words: words::SCHEMES, ordered: false, exact_case: true },
 ];
 
 /// What policies may look at.

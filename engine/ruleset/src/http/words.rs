@@ -5,7 +5,8 @@ pub(super) const METHODS: &[&str] =
     &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 /// Protocols.
-pub(super) const PROTOS: &[&str] = &["h1", "h2"];
+pub(super) const PROTOS: &[&str] = &["h10", "h1", "h2"];
+pub(super) const SCHEMES: &[&str] = &["http", "https"];
 
 /// Crawlers whose address can be verified by their operators' published means.
 pub(super) const CRAWLERS: &[&str] = &[

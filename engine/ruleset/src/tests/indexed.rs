@@ -281,6 +281,7 @@ fn request<'r>(dice: &mut Dice, fields: &'r Fields) -> Facts<'r> {
         site: "any",
         path: path.as_bytes(),
         raw_path: dice.one(&["/a", "/%61", "/b"]).as_bytes(),
+        script: None,
         query: dice.one(&[None, Some(&b"q=x1"[..]), Some(b"q=y&q=x"), Some(b"")]),
         headers: fields,
         pass: dice.one(&[None, None, Some(pass)]),

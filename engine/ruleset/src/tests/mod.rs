@@ -78,6 +78,7 @@ fn get<'r>(ip: &str, host: &'r str, path: &'r str) -> Facts<'r> {
         site: host,
         path: path.as_bytes(),
         raw_path: path.as_bytes(),
+        script: None,
         query: None,
         headers: &NoHeaders,
         pass: None,

@@ -198,6 +198,7 @@ fn start(
         workers,
         units: config.units,
         trusted: trusted(&config.trusted_proxies),
+        exempt: config.exempt.clone(),
         sites: config.sites.iter().map(site).collect(),
         limits,
         memory: memory(config),
@@ -344,6 +345,7 @@ fn site(of: &seawall_control::SiteConfig) -> Site {
         share: of.share,
         inflight_max: of.inflight_max,
         timeouts: timeouts.collect(),
+        scripts: of.scripts.clone(),
     }
 }
 

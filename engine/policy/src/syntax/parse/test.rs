@@ -116,8 +116,20 @@ fn props(i: Input<'_>) -> Read<'_, Vec<Spanned<Prop>>> {
     Ok((i.next(), all))
 }
 
-const PROPS: &[&str] =
-    &["header", "cookie", "asn", "country", "crawler", "ja4", "proto", "pass", "answered", "bytes"];
+const PROPS: &[&str] = &[
+    "header",
+    "cookie",
+    "asn",
+    "country",
+    "crawler",
+    "ja4",
+    "proto",
+    "connections",
+    "in_flight",
+    "pass",
+    "answered",
+    "bytes",
+];
 
 fn prop(i: Input<'_>) -> Read<'_, Prop> {
     let Some(found) = i.word().filter(|found| PROPS.contains(found)) else {
@@ -139,7 +151,9 @@ fn prop_behind<'a>(i: Input<'a>, found: &str) -> Read<'a, Prop> {
         "country" => map(name("a country"), Prop::Country).parse(i),
         "crawler" => map(name("the name of a crawler"), Prop::Crawler).parse(i),
         "ja4" => map(text("a fingerprint in quotes"), |text| Prop::Ja4(text.node)).parse(i),
-        "proto" => map(name("`h1` or `h2`"), Prop::Proto).parse(i),
+        "proto" => map(name("`h10`, `h1` or `h2`"), Prop::Proto).parse(i),
+        "connections" => map(int, Prop::Connections).parse(i),
+        "in_flight" => map(int, Prop::InFlight).parse(i),
         "bytes" => map(int, |n| Prop::Bytes(n.node)).parse(i),
         "answered" => {
             let after = opt(preceded(word("after"), cut(duration)));
