@@ -30,11 +30,25 @@ fn scene(name: &str) -> Option<Scene> {
         "benign-1000" => of(rules(&policy(1_000)), one()),
         "new-agent-100" => of(rules(&policy(100)), many()),
         "new-agent-1000" => of(rules(&policy(1_000)), many()),
+        "text-1" => of(rules(&listed(1)), many()),
+        "texts-600" => of(rules(&listed(600)), many()),
         "regex-1000" => of(rules(&regex_policy(1_000)), one()),
         "hit-last-1000" => Scene { path: "/old/995.php", ..of(rules(&policy(1_000)), one()) },
         "baseline" => Scene { clients: 64, ..of(shipped(false)?, one()) },
         _ => return None,
     })
+}
+
+/// A list of so many agents that are looked for in the visitor's own.
+fn listed(count: u32) -> String {
+    let agents: Vec<String> = (0..count)
+        .map(|n| format!("\"agent{}bot\"", n.wrapping_mul(2_654_435_761) % 9_973))
+        .collect();
+    format!(
+        "policy 1\nlist agents: string = {{ {} }}\n\
+         defaults {{ rule listed {{ when ua contains nocase @agents then block }} }}\n",
+        agents.join(", ")
+    )
 }
 
 fn main() {

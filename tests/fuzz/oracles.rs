@@ -104,6 +104,34 @@ pub(crate) fn walk(bytes: &[u8]) {
     }
 }
 
+/// The types of lists.
+const ELEMENTS: [&str; 4] = ["cidr", "asn", "country", "string"];
+
+/// A byte for the type, and a list file: it is read to its end, what is said stands in its lines, no
+/// line is two elements, and a half of it is read as well.
+pub(crate) fn list(bytes: &[u8]) {
+    let Some((kind, bytes)) = bytes.split_first() else { return };
+    let element = ELEMENTS[usize::from(kind % 4)];
+    let wide = if element == "cidr" && kind & 4 > 0 { "allow wide" } else { "" };
+    let root =
+        format!("policy 1\nlist l: {element} = file \"l.txt\" max 10M on_error empty {wide}\n");
+    let read = |bytes: &[u8]| {
+        let store = MemoryStore::default().with("root.wall", &*root).with("l.txt", bytes);
+        let sources = Sources::gather("root.wall", &store);
+        workshop(|workshop| workshop.assemble(&sources, Purpose::Check, None))
+    };
+    let whole = read(bytes);
+    let lines = bytes.split(|byte| *byte == b'\n').count();
+    for said in whole.diagnostics.iter().filter(|said| &*said.file == "l.txt") {
+        assert!((1..=lines).contains(&(said.line as usize)), "{said:?}");
+    }
+    // An error would take the list out of force, but it is not to be one: it is empty instead.
+    let rules = whole.rules.unwrap_or_else(|| panic!("{:?}", whole.diagnostics));
+    let list = &rules.summary().lists[0];
+    assert!(list.entries + list.bad_lines <= lines, "{list:?} of {lines}");
+    assert!(read(&bytes[..bytes.len() / 2]).rules.is_some(), "a half of it is refused");
+}
+
 /// A limit and a track of each kind, as small as tables are.
 pub(crate) fn counters() -> Vec<CounterSpec> {
     let track = |counted| CounterShape::Track { counted, keyed: true, heavy: true };

@@ -36,6 +36,9 @@ const ADVICE: [Code; 8] = [
 const WITHOUT_CASE: &[(Code, &str)] = &[
     (Code::IndexTooLarge, "it takes half a million values; engine/ruleset/src/tests has one"),
     (Code::Unsigned, "only a host that names keys says it; see signed.rs"),
+    (Code::CutOffList, "the lines of a case all end; lists.rs has one"),
+    (Code::ShrunkList, "it takes a file that was longer before; lists.rs has one"),
+    (Code::SearchTooLarge, "it takes 256 KiB of texts; engine/ruleset/src/tests has one"),
     (Code::UnservedHost, "only a host with a configuration says it; see commands.rs"),
 ];
 

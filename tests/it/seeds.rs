@@ -70,6 +70,18 @@ fn seeds_of_the_formatter() {
     policies().iter().for_each(|bytes| oracles::format(bytes));
 }
 
+/// Each list in each type, cut in many places.
+#[test]
+fn seeds_of_lists() {
+    edge_seeds("list", oracles::list);
+    for path in files("tests/fuzz/seeds/list").iter().chain(&files("tests/fixtures/field")) {
+        let bytes = std::fs::read(path).unwrap();
+        for kind in 0..8 {
+            oracles::list(&[&[kind], &bytes[..]].concat());
+        }
+    }
+}
+
 #[test]
 fn seeds_of_targets_and_hosts() {
     files("tests/fuzz/seeds/target").iter().for_each(|path| {

@@ -112,6 +112,7 @@ impl Sight {
                 "file": path,
                 "entries": list.entries,
                 "bad_lines": list.bad_lines,
+                "shrank_from": list.shrank_from,
                 "age_ms": age.map_or(age_ms, |age| age.age_ms),
                 "from": age.map_or("policy", |age| age.from.word()),
             })

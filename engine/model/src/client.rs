@@ -34,6 +34,44 @@ pub enum AddrRange {
     V6(u128, u128),
 }
 
+/// The widest network of IPv4 that can have one owner: `10.0.0.0/8`.
+pub const OWNED_V4_BITS_MIN: u8 = 8;
+/// The same of IPv6: no provider has more.
+pub const OWNED_V6_BITS_MIN: u8 = 16;
+
+impl AddrRange {
+    /// The addresses from one to the other; `None` where they are of two families, or the second
+    /// comes first.
+    #[must_use]
+    pub fn new(from: IpAddr, to: IpAddr) -> Option<Self> {
+        match (fold(from), fold(to)) {
+            (IpAddr::V4(from), IpAddr::V4(to)) if from <= to => {
+                Some(Self::V4(from.into(), to.into()))
+            }
+            (IpAddr::V6(from), IpAddr::V6(to)) if from <= to => {
+                Some(Self::V6(from.into(), to.into()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it holds more addresses than any network of one owner: more than a /8 of IPv4 or a
+    /// /16 of IPv6.
+    #[must_use]
+    pub const fn is_wide(&self) -> bool {
+        match *self {
+            Self::V4(from, to) => to.saturating_sub(from) > u32::MAX >> OWNED_V4_BITS_MIN,
+            Self::V6(from, to) => to.saturating_sub(from) > u128::MAX >> OWNED_V6_BITS_MIN,
+        }
+    }
+}
+
+impl From<Prefix> for AddrRange {
+    fn from(net: Prefix) -> Self {
+        net.range()
+    }
+}
+
 impl Prefix {
     /// The network of `len` bits around `ip`; a `len` beyond the family's is the whole address.
     #[must_use]
@@ -58,11 +96,12 @@ impl Prefix {
         Self::new(ip, 128)
     }
 
-    /// Parses `addr` or `addr/len`. The second value says whether host bits were set and cleared.
+    /// Parses `addr` or `addr/len`. The second value is the address as written, where bits behind
+    /// the prefix were set in it and cleared.
     ///
     /// # Errors
     /// The part that is wrong.
-    pub fn parse(text: &str) -> Result<(Self, bool), PrefixError> {
+    pub fn parse(text: &str) -> Result<(Self, Option<IpAddr>), PrefixError> {
         let (addr, len) = match text.split_once('/') {
             Some((addr, len)) => (addr, Some(len)),
             None => (text, None),
@@ -77,7 +116,7 @@ impl Prefix {
             Some(_) => return Err(PrefixError::Length),
         };
         let net = Self::new(ip, len);
-        Ok((net, net.addr != ip))
+        Ok((net, (net.addr != ip).then_some(ip)))
     }
 
     /// The first address.
@@ -221,11 +260,37 @@ mod tests {
 
     #[test]
     fn parsing_clears_host_bits_and_says_so() {
-        let (net, cleared) = Prefix::parse("192.0.2.77/24").unwrap();
-        assert_eq!((net.to_string().as_str(), cleared), ("192.0.2.0/24", true));
+        let (net, written) = Prefix::parse("192.0.2.77/24").unwrap();
+        assert_eq!(
+            (net.to_string().as_str(), written),
+            ("192.0.2.0/24", "192.0.2.77".parse().ok())
+        );
+        assert_eq!(Prefix::parse("192.0.2.0/24").unwrap().1, None);
         assert_eq!(Prefix::parse("192.0.2.0/33"), Err(PrefixError::Length));
         assert_eq!(Prefix::parse("192.0.2.0/+3"), Err(PrefixError::Length));
         assert_eq!(Prefix::parse("192.0.2/8"), Err(PrefixError::Address));
+    }
+
+    #[test]
+    fn wide_is_what_has_no_single_owner() {
+        let wide = |text: &str| Prefix::parse(text).unwrap().0.range().is_wide();
+        for (net, is_wide) in [
+            ("10.0.0.0/8", false),
+            ("10.0.0.0/7", true),
+            ("0.0.0.0/0", true),
+            ("192.0.2.1", false),
+            ("2000::/16", false),
+            ("2000::/15", true),
+            ("::/0", true),
+        ] {
+            assert_eq!(wide(net), is_wide, "{net}");
+        }
+        let range = |a: &str, b: &str| AddrRange::new(a.parse().unwrap(), b.parse().unwrap());
+        assert!(!range("9.1.0.0", "10.0.255.255").unwrap().is_wide(), "as many as a /8 holds");
+        assert!(range("9.1.0.0", "10.1.0.0").unwrap().is_wide());
+        assert_eq!(range("192.0.2.2", "192.0.2.1"), None);
+        assert_eq!(range("192.0.2.2", "2001:db8::"), None);
+        assert_eq!(range("::ffff:192.0.2.1", "192.0.2.1"), range("192.0.2.1", "192.0.2.1"));
     }
 
     #[test]

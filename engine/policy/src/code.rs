@@ -160,6 +160,16 @@ codes! {
     Unsigned = "S010";
     /// A component that does not pass one of its own cases.
     ComponentCase = "S011";
+    /// An entry of a list that is wider than any network of one owner.
+    WideEntry = "S012";
+    /// A last line of a list file without its end.
+    CutOffList = "S013";
+    /// A list file that has shrunk by more than half.
+    ShrunkList = "S014";
+    /// A list of clients to refuse that holds addresses that must stay let in.
+    GuardedAddress = "S015";
+    /// A list that is too large to look for its elements in texts.
+    SearchTooLarge = "S016";
 
     /// A host that is not the member's.
     MemberHost = "M001";

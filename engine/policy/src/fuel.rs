@@ -29,6 +29,8 @@ pub mod price {
     pub const FOUND: u64 = 8;
     /// A needle that is held against a place of a text.
     pub const NEEDLE: u64 = 8;
+    /// A byte of a text that many are looked for in.
+    pub const SEARCH_BYTE: u64 = 8;
     /// An expression, before its bytes.
     pub const EXPRESSION: u64 = 25;
     /// A value that is made of another.
@@ -39,6 +41,13 @@ pub mod price {
     pub const COUNTER_HEAVY: u64 = 2_000;
     /// Calling an extern, beside the fuel of the call itself.
     pub const CALL: u64 = 2_000;
+
+    /// Looking for many texts in one of so many bytes.
+    #[inline]
+    #[must_use]
+    pub const fn search(len: usize) -> u64 {
+        LOOKUP.saturating_add((len as u64).saturating_mul(SEARCH_BYTE))
+    }
 
     /// Bytes that are copied, compared or hashed many at a time.
     #[inline]

@@ -22,3 +22,4 @@ pub mod set;
 pub mod span;
 pub mod syntax;
 pub mod text;
+pub mod texts;

@@ -11,7 +11,7 @@ use crate::case::{Case, CaseStep};
 use crate::diagnostic::{FileId, Files};
 use crate::program::{
     Atom, AtomId, Check, CondId, Counter, Counts, Extern, ExternId, Feed, Final, LimitStep, List,
-    ListId, Op, Operand, OperandId, Program, RuleInfo, Scope, SiteLayer, Step,
+    ListId, Op, Operand, OperandId, Program, Refused, RuleInfo, Scope, SiteLayer, Spared, Step,
 };
 
 /// How long the tables of a program are.
@@ -163,7 +163,7 @@ impl Move {
         atom.operand = self.operand_id(atom.operand);
         match &mut atom.check {
             Check::SameAs(id) | Check::OrderedTo(_, id) => *id = self.operand_id(*id),
-            Check::InList(id) => *id = self.list_id(*id),
+            Check::InList(id) | Check::HasListed(id, _) => *id = self.list_id(*id),
             Check::True
             | Check::Present
             | Check::Equal(_)
@@ -173,6 +173,7 @@ impl Move {
             | Check::Contains(_)
             | Check::StartsWith(_)
             | Check::EndsWith(_)
+            | Check::HasOne(_)
             | Check::Matches(_) => {}
         }
         atom
@@ -198,7 +199,17 @@ impl Move {
     }
 
     fn list(&self, list: &List) -> List {
-        List { file: self.file(list.file), ..list.clone() }
+        let refused = list.refused.iter().map(|refused| self.refused(refused)).collect();
+        List { file: self.file(list.file), refused, ..list.clone() }
+    }
+
+    fn refused(&self, refused: &Refused) -> Refused {
+        let spared = |spared: &Spared| match spared {
+            Spared::Nets(_) => spared.clone(),
+            Spared::List(id) => Spared::List(self.list_id(*id)),
+        };
+        let spares = refused.spares.iter().map(spared).collect();
+        Refused { file: self.file(refused.file), spares, ..refused.clone() }
     }
 
     fn extern_(&self, item: &Extern) -> Extern {

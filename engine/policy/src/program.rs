@@ -5,14 +5,16 @@
 //! test stands once ([`Atom`]) however many rules make it: that is what an index can be built on.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use seawall_model::{ChallengeKind, CounterId, HostPattern, Prefix, RuleId, Tick};
 
 use crate::diagnostic::FileId;
 use crate::expression::Expression;
 use crate::schema::{FieldId, Schema, Type};
-use crate::set::Set;
+use crate::set::{NetSet, Set};
 use crate::span::Span;
+use crate::texts::{Search, TextSet};
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident)*) => {
@@ -119,6 +121,10 @@ pub enum Check {
     StartsWith(Needle),
     /// Ends with these bytes.
     EndsWith(Needle),
+    /// Holds, begins with or ends with one of several texts that are written out.
+    HasOne(Arc<TextSet>),
+    /// The same with the elements of a list.
+    HasListed(ListId, Search),
     /// `like` (anchored) and `matches`: linear in the length of the value.
     Matches(Expression),
 }
@@ -532,10 +538,36 @@ pub struct List {
     pub element: Type,
     /// Where its elements come from.
     pub source: ListSource,
+    /// Networks without a single owner are elements, too.
+    pub allows_wide: bool,
     /// The file that declares it.
     pub file: FileId,
     /// The place to complain at: its path, where it has one.
     pub span: Span,
+    /// Rules that refuse the clients in it.
+    pub refused: Vec<Refused>,
+}
+
+/// A rule that refuses the clients in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The rule.
+    pub rule: Box<str>,
+    /// The file where it stands.
+    pub file: FileId,
+    /// Where it names the list.
+    pub span: Span,
+    /// Whom it lets through all the same.
+    pub spares: Vec<Spared>,
+}
+
+/// Clients whom a rule lets through though it would refuse them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spared {
+    /// Those in these networks.
+    Nets(NetSet),
+    /// Those in a list.
+    List(ListId),
 }
 
 /// A type that crosses into a rule.
@@ -620,6 +652,17 @@ pub struct Program {
 }
 
 impl Program {
+    /// In which ways tests look for the elements of a list, each once. The tests are those from the
+    /// `first` on.
+    pub fn searches(&self, list: ListId, first: usize) -> impl Iterator<Item = Search> {
+        let atoms = self.atoms.get(first..).unwrap_or_default();
+        let asked = atoms.iter().filter_map(move |atom| match atom.check {
+            Check::HasListed(of, search) if of == list => Some(search),
+            _ => None,
+        });
+        asked.collect::<std::collections::BTreeSet<_>>().into_iter()
+    }
+
     /// Whether a value stays what it is from the first rule to the last: no score, no tag, no count,
     /// no answer of a rule.
     #[must_use]

@@ -18,6 +18,7 @@ use crate::program::{
     Read,
 };
 use crate::schema::FieldId;
+use crate::texts::Search;
 
 /// A value of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +75,9 @@ pub trait Context {
 
     /// Whether a list holds the value.
     fn list_holds(&self, list: ListId, value: &Value<'_>) -> bool;
+
+    /// Whether an element of a list stands in a text, looked for in this way. Pays for it.
+    fn list_stands_in(&self, list: ListId, search: Search, text: &[u8]) -> bool;
 
     /// A counter, for this request's key.
     fn counter(&self, read: Read, counter: CounterId) -> i64;
@@ -173,6 +177,10 @@ impl Program {
                 let tail = from.and_then(|from| bytes.get(from..));
                 tail.is_some_and(|tail| compares(tail, fuel) && same_bytes(tail, needle))
             }),
+            Check::HasOne(set) => with_bytes(value, |bytes| set.texts().found_in(bytes, fuel)),
+            Check::HasListed(list, search) => {
+                with_bytes(value, |bytes| ctx.list_stands_in(*list, *search, bytes))
+            }
             Check::Matches(expression) => {
                 with_bytes(value, |bytes| expression.is_match_within(bytes, fuel))
             }

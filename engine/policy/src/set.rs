@@ -103,11 +103,11 @@ fn first_level(v4: &[(u32, u32)]) -> Vec<u32> {
     all.map(|count| u32::try_from(count).unwrap_or(u32::MAX)).collect()
 }
 
-impl FromIterator<Prefix> for NetSet {
-    fn from_iter<I: IntoIterator<Item = Prefix>>(nets: I) -> Self {
+impl<T: Into<AddrRange>> FromIterator<T> for NetSet {
+    fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for net in nets {
-            match net.range() {
+        for range in all {
+            match range.into() {
                 AddrRange::V4(from, to) => v4.push((from, to)),
                 AddrRange::V6(from, to) => v6.push((from, to)),
             }
@@ -150,6 +150,12 @@ fn split(from: u128, to: u128, bits: u32) -> impl Iterator<Item = (u128, u8)> {
     })
 }
 
+/// Whether one of the ranges has an address from `from` to `to`.
+fn meets<T: Ord + Copy>(ranges: &[(T, T)], from: T, to: T) -> bool {
+    let begun = ranges.partition_point(|range| range.0 <= to);
+    begun.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|range| range.1 >= from)
+}
+
 /// The range that holds `from`, if it reaches `to`.
 fn within<T: Ord + Copy>(ranges: &[(T, T)], from: T, to: T) -> bool {
     let after = ranges.partition_point(|range| range.0 <= from);
@@ -162,6 +168,15 @@ impl NetSet {
     pub fn within(&self, others: &Self) -> bool {
         self.v4.iter().all(|(from, to)| within(&others.v4, *from, *to))
             && self.v6.iter().all(|(from, to)| within(&others.v6, *from, *to))
+    }
+
+    /// Whether they have an address of these.
+    #[must_use]
+    pub fn meets(&self, others: &AddrRange) -> bool {
+        match *others {
+            AddrRange::V4(from, to) => meets(&self.v4, from, to),
+            AddrRange::V6(from, to) => meets(&self.v6, from, to),
+        }
     }
 
     /// How many ranges they are, neighbours joined.
@@ -236,6 +251,19 @@ mod tests {
         assert_eq!((set.v4.len(), set.v6.len()), (1, 1));
         assert!(set.covers(&Prefix::parse("10.0.0.0/24").unwrap().0));
         assert!(!set.covers(&Prefix::parse("10.0.0.0/23").unwrap().0));
+    }
+
+    #[test]
+    fn ranges_meet_where_they_share_an_address() {
+        let set = nets(&["10.0.0.4/30", "10.0.0.16/32", "2001:db8::/48"]);
+        let meets = |from: &str, to: &str| {
+            set.meets(&AddrRange::new(from.parse().unwrap(), to.parse().unwrap()).unwrap())
+        };
+        assert!(meets("10.0.0.0", "10.0.0.4") && meets("10.0.0.7", "10.0.0.9"));
+        assert!(meets("0.0.0.0", "255.255.255.255") && meets("10.0.0.5", "10.0.0.5"));
+        assert!(!meets("10.0.0.0", "10.0.0.3") && !meets("10.0.0.8", "10.0.0.15"));
+        assert!(!meets("10.0.0.17", "255.255.255.255"));
+        assert!(meets("2001:db8::9", "2001:db8::9") && !meets("2001:db8:1::", "ffff::"));
     }
 
     #[test]

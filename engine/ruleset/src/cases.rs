@@ -17,7 +17,7 @@ use seawall_policy::span::Span;
 use seawall_state::{CounterSpec, Seed, State};
 
 use crate::budget::{Budget, MEMBER_TEST_LOOKS_MAX, Stop, Whose};
-use crate::context::{Given, Judging};
+use crate::context::{Given, GivenList, Judging};
 use crate::decide::Observer;
 use crate::explain::Trace;
 use crate::http::{fold_host, fold_path, script_of};
@@ -283,6 +283,8 @@ impl Gauges for CaseGauges<'_> {
 pub(crate) struct Run<'r, O> {
     rules: &'r RuleSet,
     case: &'r Case,
+    /// The lists that it replaces.
+    lists: Vec<GivenList<'r>>,
     observer: &'r O,
     /// Where tests are written down, for `explain`.
     pub(crate) trace: Option<&'r Trace>,
@@ -308,6 +310,7 @@ impl<'r, O: Observer> Run<'r, O> {
         Self {
             rules,
             case,
+            lists: case.lists.iter().map(GivenList::new).collect(),
             observer,
             trace: None,
             state: State::new(TEST_SEED, &rules.small_specs(case)),
@@ -450,7 +453,7 @@ impl<'r, O: Observer> Run<'r, O> {
             cpu_percent: None,
         };
         let level = self.case.level.unwrap_or(LevelId(self.state.level(host)));
-        let (lists, withheld) = (&*self.case.lists, self.withheld);
+        let (lists, withheld) = (&*self.lists, self.withheld);
         let plain = self.trace.is_some();
         let given = Given { lists, withheld, plain, rehearsed: true, ..Given::at(level) };
         let mut judging = Judging::new(self.rules, &facts, &self.state, self.now, given);

@@ -15,6 +15,7 @@ use seawall_policy::program::{
 use seawall_policy::run::{Context, Value, in_set};
 use seawall_policy::schema::FieldId;
 use seawall_policy::set::Set;
+use seawall_policy::texts::{Search, Searches};
 use seawall_state::{Key, State};
 use seawall_wasm::{Answer, Arg, Args, Budget};
 use smallvec::SmallVec;
@@ -49,13 +50,34 @@ pub(crate) struct Given<'g> {
     /// How bad it is.
     pub(crate) level: LevelId,
     /// Lists replaced by a test.
-    pub(crate) lists: &'g [(ListId, Set)],
+    pub(crate) lists: &'g [GivenList<'g>],
     /// Of each list, whether it is empty here where it was not replaced.
     pub(crate) withheld: &'g [bool],
     /// Rule after rule, without an index, and whatever it costs.
     pub(crate) plain: bool,
     /// No traffic: what happens here is held against nobody.
     pub(crate) rehearsed: bool,
+}
+
+/// A list replaced by a test.
+#[derive(Debug)]
+pub(crate) struct GivenList<'g> {
+    list: ListId,
+    set: &'g Set,
+    /// Made where they are wanted first: they end with the test.
+    searches: Searches,
+}
+
+impl<'g> GivenList<'g> {
+    pub(crate) fn new((list, set): &'g (ListId, Set)) -> Self {
+        Self { list: *list, set, searches: Searches::default() }
+    }
+
+    fn stands_in(&self, search: Search, text: &[u8], fuel: &Fuel) -> bool {
+        // What has an empty text, or too many, was refused.
+        self.searches.ready(search, self.set).is_ok()
+            && self.searches.get(search).is_some_and(|texts| texts.found_in(text, fuel))
+    }
 }
 
 impl Given<'_> {
@@ -490,6 +512,11 @@ impl<'j> Judging<'j> {
         }
     }
 
+    /// What a test puts in the place of a list.
+    fn replaced(&self, list: ListId) -> Option<&GivenList<'j>> {
+        self.given.lists.iter().find(|given| given.list == list)
+    }
+
     /// How many different calls who is running has made.
     fn answers_kept(&self) -> usize {
         let is_member = self.is_member.get();
@@ -596,14 +623,22 @@ impl Context for Judging<'_> {
     }
 
     fn list_holds(&self, list: ListId, value: &Value<'_>) -> bool {
-        let replaced = self.given.lists.iter().find(|(id, _)| *id == list);
-        match replaced {
-            Some((_, set)) => in_set(set, value),
+        match self.replaced(list) {
+            Some(given) => in_set(given.set, value),
             None if self.given.withheld.get(list.0 as usize) == Some(&true) => false,
             None => {
                 self.rules.lists.get(list.0 as usize).is_some_and(|list| in_set(&list.set, value))
             }
         }
+    }
+
+    fn list_stands_in(&self, list: ListId, search: Search, text: &[u8]) -> bool {
+        if let Some(given) = self.replaced(list) {
+            return given.stands_in(search, text, &self.fuel);
+        }
+        let texts =
+            self.rules.lists.get(list.0 as usize).and_then(|list| list.searches.get(search));
+        texts.is_some_and(|texts| texts.found_in(text, &self.fuel))
     }
 
     fn counter(&self, read: Read, counter: CounterId) -> i64 {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use seawall_policy::outline::{Change, Outline};
 
 use crate::assemble::{Reading, entries};
-use crate::lists::lines;
+use crate::lists::bare_lines;
 use crate::sources::Sources;
 
 /// Lines of each kind that a changed list is shown with.
@@ -89,7 +89,7 @@ fn line_change(before: &[u8], after: &[u8]) -> Option<LineChange> {
     if before.contains(&0) || after.contains(&0) {
         return Some(LineChange::Bytes);
     }
-    let elements = |bytes| lines(bytes).map(|(_, line)| line).collect();
+    let elements = |bytes| bare_lines(bytes).collect();
     let (before, after): (BTreeSet<&[u8]>, BTreeSet<&[u8]>) = (elements(before), elements(after));
     let only = |here: &BTreeSet<&[u8]>, there: &BTreeSet<&[u8]>| {
         let text = |line: &&[u8]| Box::from(String::from_utf8_lossy(line));

@@ -50,7 +50,10 @@ pub use explain::{
 };
 pub use fields::{EnumLine, FUNCTIONS, FieldLine, FunctionLine, alias, enum_lines, field_lines};
 pub use fuel::{FuelLimits, PartSummary};
-pub use lists::{ListFile, age_words};
+pub use lists::{
+    Guarded, LIST_LINE_BYTES_MAX, LIST_SEARCH_BYTES_HOST_MAX, LIST_SEARCH_BYTES_MEMBER_MAX,
+    ListFile, age_words,
+};
 pub use live::{Handle, Live};
 pub use memory::MemoryStore;
 pub use plan::IndexSummary;

@@ -10,31 +10,20 @@ use std::sync::Arc;
 use crate::assemble::{ListsBefore, Loaded, Member, Waiting, Wrong, too_large};
 use crate::fuel::{self, FuelLimits};
 use crate::http::SCHEMA;
-use crate::lists::{ListFile, list_file};
+use crate::lists::{LIST_SEARCH_BYTES_HOST_MAX, ListFile, LoadedList, list_file, ready};
 use crate::plan::{IndexSummary, Plan};
 use crate::report;
 use crate::sources::Sources;
 use seawall_model::{ClientUnits, HostMap, Reason, RuleId, Tick};
-use seawall_policy::diagnostic::Files;
+use seawall_policy::code::Code;
+use seawall_policy::diagnostic::{Diagnostic, Files};
 use seawall_policy::index::TooLarge;
 use seawall_policy::outline::Outline;
 use seawall_policy::part::Lengths;
-use seawall_policy::program::{Counts, OperandId, Program, Scope};
-use seawall_policy::set::Set;
+use seawall_policy::program::{Check, Counts, ListId, OperandId, Program, Scope};
+use seawall_policy::text::bytes as bytes_text;
 use seawall_state::{Counted, CounterShape, CounterSpec};
 use seawall_wasm::{Alive, Component, Failure, Function, Sandbox};
-
-/// A list as it is held.
-#[derive(Debug)]
-pub(crate) struct LoadedList {
-    /// Digest of the bytes it was read from; zero for one written out.
-    pub(crate) digest: [u8; 32],
-    pub(crate) set: Set,
-    /// Lines that were an element; some of the elements may have been merged.
-    pub(crate) lines: usize,
-    /// Lines that were no element.
-    pub(crate) bad_lines: usize,
-}
 
 /// What a function was bound from and for which extern, by its full name: the same of all means the
 /// same function, counts and quarantine included. Two externs never share one, so that neither a
@@ -80,6 +69,31 @@ pub struct RuleSet {
     wrong: BTreeMap<Box<str>, Arc<Wrong>>,
 }
 
+/// Why a member's part has no room behind the others.
+#[derive(Debug)]
+pub(crate) enum NoRoom {
+    /// Of her rules' index.
+    Index(TooLarge),
+    /// Of a list of the host whose elements she looks for in texts.
+    Search(ListId, String),
+}
+
+impl NoRoom {
+    fn told(&self, program: &Program) -> Option<Diagnostic> {
+        match self {
+            Self::Index(why) => too_large(program, why),
+            Self::Search(list, why) => {
+                let list = program.lists.get(list.0 as usize)?;
+                let message = format!(
+                    "a member looks for the elements of `@{}` in texts, and that {why}",
+                    list.name
+                );
+                Some(Diagnostic::error(Code::SearchTooLarge, list.file, list.span, message))
+            }
+        }
+    }
+}
+
 /// Kinds of key, by whether each site has its own and by what they are made of.
 type Shapes = HashMap<(bool, Box<[OperandId]>), u16>;
 
@@ -105,6 +119,8 @@ pub struct ListSummary {
     pub entries: usize,
     /// Lines that were no element.
     pub bad_lines: usize,
+    /// How many elements it had before, where it lost more than half of them.
+    pub shrank_from: Option<usize>,
     /// The file that it comes from, where it is not written out.
     pub file: Option<ListFile>,
 }
@@ -225,11 +241,37 @@ impl RuleSet {
         Mark { lengths: Lengths::of(&self.program), files: self.files.count() }
     }
 
+    /// Makes the host's lists ready for the texts in which a member looks for their elements. They
+    /// may be new since her part was made.
+    fn make_ready(&self, member: &Member) -> Result<(), NoRoom> {
+        let mut asked = None;
+        for atom in &member.part.own().atoms {
+            let Check::HasListed(list, search) = atom.check else { continue };
+            if list.0 as usize >= self.host.lists {
+                continue;
+            }
+            let Some(loaded) = self.lists.get(list.0 as usize) else { continue };
+            asked = Some(list);
+            ready(loaded, &[search]).map_err(|why| NoRoom::Search(list, why.to_string()))?;
+        }
+        let hosts = self.lists.iter().take(self.host.lists);
+        let bytes = || hosts.map(|list| list.searches.bytes()).fold(0, usize::saturating_add);
+        match asked.filter(|_| bytes() > LIST_SEARCH_BYTES_HOST_MAX) {
+            None => Ok(()),
+            Some(list) => {
+                let most = bytes_text(LIST_SEARCH_BYTES_HOST_MAX);
+                let why = format!("takes, with the host's other lists, more than {most}");
+                Err(NoRoom::Search(list, why))
+            }
+        }
+    }
+
     /// Puts a member's part behind what is there.
     ///
     /// # Errors
-    /// Her rules make an index that would be too large; then she has to be taken off again.
-    pub(crate) fn push(&mut self, member: &Member) -> Result<(), TooLarge> {
+    /// Her rules make an index that would be too large, or look for too much in texts; then she has
+    /// to be taken off again.
+    pub(crate) fn push(&mut self, member: &Member) -> Result<(), NoRoom> {
         let before = Lengths::of(&self.program);
         let own = member.part.own();
         self.program.link(&member.part, &mut self.files, &member.files);
@@ -243,7 +285,8 @@ impl RuleSet {
         self.key_shapes.extend(shapes);
         self.find_sites(before.sites);
         self.parts.extend(&self.program);
-        self.plan.extend(&self.program)
+        self.make_ready(member)?;
+        self.plan.extend(&self.program).map_err(NoRoom::Index)
     }
 
     /// Takes off what was put behind `mark`.
@@ -268,11 +311,11 @@ impl RuleSet {
     /// Puts a member's part in force.
     ///
     /// # Errors
-    /// Her rules make an index that would be too large; then nothing has changed.
+    /// There is no room for it; then nothing has changed.
     pub(crate) fn join(&mut self, member: &Arc<Member>) -> Result<(), Box<report::Diagnostic>> {
         let mark = self.mark();
         if let Err(why) = self.push(member) {
-            let told = too_large(&self.program, &why).map(|why| report::one(&why, &self.files));
+            let told = why.told(&self.program).map(|why| report::one(&why, &self.files));
             self.take_off(&mark);
             return told.map_or(Ok(()), |told| Err(Box::new(told)));
         }
@@ -404,6 +447,7 @@ impl RuleSet {
                     name: declared.name.clone(),
                     entries: loaded.set.len(),
                     bad_lines: loaded.bad_lines,
+                    shrank_from: loaded.shrank_from,
                     file: list_file(&self.files, declared, loaded),
                 })
                 .collect(),

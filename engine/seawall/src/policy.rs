@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use seawall_control::is_ours_alone;
 use seawall_control::{Config, Foundry, Helper, Loader, MakeWorkshop};
-use seawall_model::Now;
-use seawall_ruleset::{FuelLimits, HostSettings, Sandbox, SandboxLimits, SiteHosts, Workshop};
+use seawall_model::{Now, Prefix};
+use seawall_ruleset::{
+    FuelLimits, Guarded, HostSettings, Sandbox, SandboxLimits, SiteHosts, Workshop,
+};
 
 /// The folder of compiled components, in the state folder and in a person's.
 const CODE_FOLDER: &str = "code";
@@ -43,6 +45,7 @@ impl Host {
                 units: config.units,
                 sites,
                 trusted_keys: config.trusted_keys.clone(),
+                guarded: guarded(config),
                 fuel: fuel(&config.limits),
                 today: 0,
             },
@@ -60,6 +63,14 @@ impl Host {
         };
         if servers { self } else { Self { code: Code::Kept(persons_folder()), ..self } }
     }
+}
+
+/// Whom no list should have refused: who the configuration names as the operator's own, and the
+/// proxies through which everybody comes.
+fn guarded(config: &Config) -> Guarded {
+    let listen = config.listen.iter().chain(&config.listen_tls).map(|address| address.ip());
+    let server = listen.filter(|ip| !ip.is_unspecified()).map(Prefix::host).collect();
+    Guarded { proxies: config.trusted_proxies.nets.clone(), own: config.never_ban.clone(), server }
 }
 
 /// What one request may cost: what the configuration says, else the defaults.

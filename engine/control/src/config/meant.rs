@@ -387,8 +387,8 @@ pub(super) fn networks(
     let mut nets = Vec::with_capacity(written.get_ref().len());
     for text in written.get_ref() {
         match Prefix::parse(text.get_ref()) {
-            Ok((net, false)) => nets.push(net),
-            Ok((net, true)) => {
+            Ok((net, None)) => nets.push(net),
+            Ok((net, Some(_))) => {
                 let help = Some(format!("write `{net}`"));
                 faults.say(text.span(), "this network has bits behind its length".into(), help);
             }

@@ -3,7 +3,6 @@
 //! The section says nothing by default, because each default would be wrong somewhere: a header
 //! that the hops do not write themselves is written by whoever attacks.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use seawall_model::Prefix;
@@ -16,10 +15,6 @@ use super::typed::{Text, TrustedProxies as Typed};
 
 /// Most networks of trusted hops: each connection is looked up in all of them.
 pub const TRUSTED_NETS_MAX: usize = 256;
-/// The widest network that can be anybody's own: `10.0.0.0/8`.
-const V4_BITS_MIN: u8 = 8;
-/// The same of IPv6: no provider has more.
-const V6_BITS_MIN: u8 = 16;
 
 /// The field in which hops say whom they forward a request for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +77,7 @@ pub(super) fn meant(section: &Spanned<Typed>, faults: &mut Faults<'_>) -> Option
     }
     let nets = networks(written, faults)?;
     for (net, text) in nets.iter().zip(written.get_ref()) {
-        if is_everybodys(net) {
+        if net.range().is_wide() {
             let message = format!("`{net}` is wider than any network of one owner");
             let help = "list your own proxies only: who is listed can pose as anybody".to_owned();
             faults.say(text.span(), message, Some(help));
@@ -90,14 +85,6 @@ pub(super) fn meant(section: &Spanned<Typed>, faults: &mut Faults<'_>) -> Option
     }
     let idle = idle?.unwrap_or(IDLE_DEFAULT);
     Some(TrustedProxies { nets, proxy_protocol, header: header?, idle })
-}
-
-pub(super) fn is_everybodys(net: &Prefix) -> bool {
-    let least = match net.addr() {
-        IpAddr::V4(_) => V4_BITS_MIN,
-        IpAddr::V6(_) => V6_BITS_MIN,
-    };
-    net.len() < least
 }
 
 fn header(written: &Text, faults: &mut Faults<'_>) -> Option<Option<ClientHeader>> {

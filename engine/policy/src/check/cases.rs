@@ -121,11 +121,7 @@ impl Builder<'_> {
             );
             return None;
         };
-        let subject = format!("@{}", name.node);
-        if elements.node.is_empty() {
-            return Some((list, super::decl::list_set(Vec::new(), element)));
-        }
-        self.set(&elements.node, element, &subject).map(|set| (list, set))
+        self.given_elements((list, element), name, elements).map(|set| (list, set))
     }
 
     /// A rule by its full name, or by the last part of it where only one ends so.

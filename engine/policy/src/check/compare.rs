@@ -4,9 +4,10 @@ use super::build::Builder;
 use super::expr::constant_key;
 use super::names::Constant;
 use super::operand::Typed;
+use super::search::{needle, search_of};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::program::{Atom, AtomId, Check, Const, Needle, Operand as Built, Order};
+use crate::program::{Atom, AtomId, Check, Const, ListId, Operand as Built, Order};
 use crate::schema::Type;
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{CompareOp, Literal, OpKind, Operand};
@@ -314,41 +315,56 @@ impl Builder<'_> {
         span: Span,
         subject: &str,
     ) -> Option<(Check, String)> {
-        let full = self.resolve(&self.names.lists, name);
-        let Some((list, element)) = full.and_then(|full| self.names.lists.get(&full).copied())
-        else {
-            if self.is_declared("list", name) {
-                return None;
-            }
-            let known = self.names.lists.keys();
-            let near = nearest(name, known.map(|known| &**known)).map(String::from);
-            let mut diagnostic = Diagnostic::error(
-                Code::UnknownList,
-                self.file,
-                span,
-                format!("there is no list called `@{name}`"),
-            );
-            diagnostic = match near {
-                Some(near) => diagnostic
-                    .label(format!("did you mean `@{near}`?"))
-                    .fix(span, format!("@{near}")),
-                None => diagnostic.help("declare it with `list`"),
-            };
-            self.complain(diagnostic);
-            return None;
-        };
+        let (list, element) = self.list_named(name, span)?;
         let nets = |ty| matches!(ty, Type::Ip | Type::Cidr);
         if left.ty != element && !(nets(left.ty) && nets(element)) {
-            let schema = self.given.schema;
-            let message = format!(
-                "`{subject}` is {}, and the elements of `@{name}` are {} each",
-                schema.type_name(left.ty),
-                schema.type_name(element)
-            );
-            self.error(Code::Mismatch, span, message);
+            self.elements_differ((left, subject), (name, element), span);
             return None;
         }
         Some((Check::InList(list), format!("@{}", list.0)))
+    }
+
+    /// A list and the type of its elements; complains where there is none of this name.
+    pub(super) fn list_named(&mut self, name: &str, span: Span) -> Option<(ListId, Type)> {
+        let full = self.resolve(&self.names.lists, name);
+        if let Some(found) = full.and_then(|full| self.names.lists.get(&full).copied()) {
+            return Some(found);
+        }
+        if self.is_declared("list", name) {
+            return None;
+        }
+        let known = self.names.lists.keys();
+        let near = nearest(name, known.map(|known| &**known)).map(String::from);
+        let mut diagnostic = Diagnostic::error(
+            Code::UnknownList,
+            self.file,
+            span,
+            format!("there is no list called `@{name}`"),
+        );
+        diagnostic = match near {
+            Some(near) => {
+                diagnostic.label(format!("did you mean `@{near}`?")).fix(span, format!("@{near}"))
+            }
+            None => diagnostic.help("declare it with `list`"),
+        };
+        self.complain(diagnostic);
+        None
+    }
+
+    /// Complains that a value is never an element of a list, nor has one in it.
+    pub(super) fn elements_differ(
+        &mut self,
+        (left, subject): (Typed, &str),
+        (name, element): (&str, Type),
+        span: Span,
+    ) {
+        let schema = self.given.schema;
+        let message = format!(
+            "`{subject}` is {}, and the elements of `@{name}` are {} each",
+            schema.type_name(left.ty),
+            schema.type_name(element)
+        );
+        self.error(Code::Mismatch, span, message);
     }
 
     /// `contains`, `starts_with`, `ends_with`, `like`, `matches`.
@@ -368,44 +384,56 @@ impl Builder<'_> {
             );
             return None;
         }
-        let Some(literal) = self.constant_of(&right.node) else {
-            self.not_written_out(right);
+        let search = search_of(op.node);
+        if let Some(search) = search
+            && let Some(several) = self.several((search, op.span), left, right, subject)
+        {
+            return several;
+        }
+        let Some(bytes) = self.one_text(right, subject) else {
+            self.not_written_out(search.is_some(), right);
             return None;
         };
-        let constant = self.constant(&literal, Type::Str, right.span, subject)?;
-        let mut bytes = Self::const_bytes(constant)?;
-        let nocase = op.node.nocase;
+        let (bytes, nocase) = (bytes?, op.node.nocase);
         if subject == "ua" && !nocase && op.node.kind != OpKind::Matches {
-            self.warn_case(&bytes, op.span, right.span);
+            let has_capital = bytes.iter().any(u8::is_ascii_uppercase);
+            let written = self.text(right.span).to_owned();
+            has_capital.then(|| self.warn_case(&written, op.span, right.span));
         }
         let key = format!("{nocase}{bytes:?}");
-        let check = match op.node.kind {
-            OpKind::Like => Check::Matches(self.regex(&like_pattern(&bytes, nocase), right.span)?),
-            OpKind::Matches => {
+        let check = match (op.node.kind, search) {
+            (_, Some(_)) if bytes.is_empty() => {
+                self.refuse_empty(right.span, subject);
+                return None;
+            }
+            (_, Some(search)) => needle(search, bytes),
+            (OpKind::Like, _) => {
+                Check::Matches(self.regex(&like_pattern(&bytes, nocase), right.span)?)
+            }
+            _ => {
                 let pattern = String::from_utf8_lossy(&bytes).into_owned();
                 let pattern = if nocase { format!("(?i-u){pattern}") } else { pattern };
                 Check::Matches(self.regex(&pattern, right.span)?)
-            }
-            kind => {
-                if nocase {
-                    bytes = bytes.to_ascii_lowercase().into();
-                }
-                let needle = Needle { bytes, nocase };
-                match kind {
-                    OpKind::StartsWith => Check::StartsWith(needle),
-                    OpKind::EndsWith => Check::EndsWith(needle),
-                    _ => Check::Contains(needle),
-                }
             }
         };
         Some((check, key))
     }
 
-    /// Complains about what stands where only a string can.
-    fn not_written_out(&mut self, right: &Spanned<Operand>) {
-        let message = "behind this stands a string that is written out";
+    /// Complains about what stands where only a string can, or a set or a list where texts are
+    /// looked for.
+    fn not_written_out(&mut self, is_search: bool, right: &Spanned<Operand>) {
+        let message = if is_search {
+            "behind this stands what is known when the policy is loaded: a string, a set or a list"
+        } else {
+            "behind this stands one string that is written out"
+        };
         let mut said = Diagnostic::error(Code::OperatorType, self.file, right.span, message);
-        if let Operand::Word(word) = &right.node
+        if matches!(right.node, Operand::Set(_) | Operand::ListRef(_)) || self.is_set(&right.node) {
+            said = said.help(
+                "`contains`, `starts_with` and `ends_with` take a set or a list; several patterns \
+                 are one expression: `matches nocase r\"(a|b)\"`",
+            );
+        } else if let Operand::Word(word) = &right.node
             && self.given.schema.field(word).is_none()
         {
             let near = nearest(word, self.known_lets()).map(String::from);
@@ -416,12 +444,8 @@ impl Builder<'_> {
     }
 
     /// Agents write `Bot`, `bot` and `BOT`; whoever wants to be missed chooses.
-    fn warn_case(&mut self, bytes: &[u8], op: Span, value: Span) {
-        if !bytes.iter().any(u8::is_ascii_uppercase) {
-            return;
-        }
+    pub(super) fn warn_case(&mut self, written: &str, op: Span, value: Span) {
         let word = self.text(op).to_owned();
-        let written = self.text(value).to_owned();
         self.complain(
             Diagnostic::error(
                 Code::CaseTrap,

@@ -19,6 +19,7 @@ mod ns {
     pub(super) const COMPARE: u32 = 5;
     pub(super) const SET: u32 = 20;
     pub(super) const SUBSTRING: u32 = 20;
+    pub(super) const SEARCH: u32 = 200;
     pub(super) const REGEX: u32 = 90;
     pub(super) const LIST: u32 = 20;
     pub(super) const NAMED: u32 = 20;
@@ -123,6 +124,7 @@ fn atom_ns(program: &Program, atom: &Atom) -> u32 {
         Check::InSet(_) => ns::SET,
         Check::InList(_) => ns::LIST,
         Check::Contains(_) => ns::SUBSTRING,
+        Check::HasOne(_) | Check::HasListed(..) => ns::SEARCH,
         Check::Matches(_) => ns::REGEX,
         _ => ns::COMPARE,
     };
@@ -164,7 +166,12 @@ fn looks_into_text(program: &Program, atom: &Atom) -> bool {
         matches!(program.operands.get(atom.operand.0 as usize), Some(Operand::Extern(..)));
     let inside = matches!(
         &atom.check,
-        Check::StartsWith(_) | Check::EndsWith(_) | Check::Contains(_) | Check::Matches(_)
+        Check::StartsWith(_)
+            | Check::EndsWith(_)
+            | Check::Contains(_)
+            | Check::HasOne(_)
+            | Check::HasListed(..)
+            | Check::Matches(_)
     );
     inside && !computed
 }

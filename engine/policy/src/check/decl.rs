@@ -1,4 +1,4 @@
-//! Declarations: lists, tracks, levels and externs.
+//! Declarations: tracks, levels and externs.
 
 use super::build::{Builder, Place, number};
 use super::literal::own_type;
@@ -7,11 +7,10 @@ use super::operand::Typed;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::program::{
-    CondId, Const, Counter, Counts, Extern, ExternId, ExternType, Feed, Level, LevelId, List,
-    ListId, ListSource, OnListError, Operand as Built, OperandId, Scope,
+    CondId, Const, Counter, Counts, Extern, ExternId, ExternType, Feed, Level, LevelId,
+    Operand as Built, OperandId, Scope,
 };
-use crate::schema::{EnumId, Type};
-use crate::set::Set;
+use crate::schema::Type;
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{self, Counted, Decl, Literal, Name, Operand};
 
@@ -21,8 +20,6 @@ pub const COUNTER_KEYS_MAX: i64 = 10_000_000;
 pub const LIMIT_KEYS_DEFAULT: usize = 100_000;
 /// The longest window of a counter: a week. Counters live in memory.
 pub const WINDOW_MAX_MS: u64 = 604_800_000;
-/// The most elements of one list.
-pub const LIST_MAX: i64 = 10_000_000;
 /// The most parameters of an extern.
 pub const EXTERN_PARAMS_MAX: usize = 6;
 /// The most fuel of one call of an extern.
@@ -35,71 +32,6 @@ pub const EXTERN_TIME_DEFAULT_MS: u64 = 5;
 pub const EXTERN_TIME_MAX_MS: u64 = 100;
 
 impl Builder<'_> {
-    /// Files a list; its elements are of one type.
-    pub(super) fn declare_list(&mut self, list: &ast::List) {
-        if !self.begins(list.name.span) {
-            return;
-        }
-        let element = self.element_type(list.element);
-        self.may("list", list.name.span);
-        let Some(full) = self.claim("list", &list.name) else { return };
-        let Some(source) = self.list_source(list, element) else { return };
-        let span = match &list.source {
-            ast::ListSource::File { path, .. } => path.span,
-            _ => list.name.span,
-        };
-        let id = ListId(number(self.program.lists.len()));
-        self.names.lists.insert(full.clone(), (id, element));
-        self.program.lists.push(List { name: full, element, source, file: self.file, span });
-        self.weigh();
-    }
-
-    /// The type that a list's word means.
-    fn element_type(&self, word: &str) -> Type {
-        let country = || self.given.schema.enums.iter().position(|spec| spec.name == "a country");
-        match word {
-            "cidr" => Type::Cidr,
-            "ip" => Type::Ip,
-            "asn" => Type::Asn,
-            "country" => country()
-                .and_then(|at| u16::try_from(at).ok())
-                .map_or(Type::Str, |at| Type::Enum(EnumId(at))),
-            _ => Type::Str,
-        }
-    }
-
-    fn list_source(&mut self, list: &ast::List, element: Type) -> Option<ListSource> {
-        match &list.source {
-            ast::ListSource::Error => None,
-            ast::ListSource::Set(elements) => {
-                let name = format!("@{}", list.name.node);
-                let mut set = self.set(&elements.node, element, &name)?;
-                if elements.node.is_empty() {
-                    set = empty_set(element);
-                }
-                Some(ListSource::Inline(set))
-            }
-            ast::ListSource::File { path, max, on_error, .. } => {
-                self.own_path(path);
-                let Some(max) = max else {
-                    self.missing(
-                        path.span,
-                        "a list from a file",
-                        "max",
-                        "say how many elements it may hold: `max 5k`",
-                    );
-                    return None;
-                };
-                let max = self.in_range("max", max, 1, LIST_MAX)?;
-                Some(ListSource::File {
-                    path: path.node.clone(),
-                    max: usize::try_from(max).unwrap_or(usize::MAX),
-                    on_error: on_error.as_ref().map_or(OnListError::Keep, |word| word.node),
-                })
-            }
-        }
-    }
-
     /// Complains that a word is none of a few.
     pub(super) fn one_of(&mut self, word: &str, span: Span, what: &str, known: &[&'static str]) {
         let mut diagnostic = Diagnostic::error(
@@ -587,52 +519,6 @@ impl Builder<'_> {
         }
         typed.ty == Type::Headers
     }
-}
-
-/// The empty set of a type: which kind it is matters to nobody but the reader of a dump.
-fn empty_set(element: Type) -> Set {
-    match element {
-        Type::Str => Set::Strings(hashbrown::HashSet::new()),
-        Type::Ip | Type::Cidr => Set::Nets(std::iter::empty().collect()),
-        _ => Set::ints(Vec::new()),
-    }
-}
-
-/// One element of a list file, or what is wrong with it.
-///
-/// # Errors
-/// Why the line is no element.
-pub fn list_element(
-    text: &str,
-    element: Type,
-    schema: &crate::schema::Schema,
-) -> Result<Const, &'static str> {
-    match element {
-        Type::Str => Ok(Const::Bytes(text.as_bytes().into())),
-        Type::Ip | Type::Cidr => {
-            let (net, _) = seawall_model::Prefix::parse(text).map_err(|why| match why {
-                seawall_model::PrefixError::Address => "is no address or network",
-                seawall_model::PrefixError::Length => "has no such prefix length",
-            })?;
-            Ok(Const::Net(net))
-        }
-        Type::Asn => {
-            let digits = text.strip_prefix("AS").unwrap_or(text);
-            digits.parse::<u32>().map(|n| Const::Int(n.into())).map_err(|_| "is no AS number")
-        }
-        Type::Enum(id) => schema
-            .words(id)
-            .and_then(|spec| spec.code(text))
-            .map(Const::Int)
-            .ok_or("is no word of this type"),
-        _ => Err("cannot stand in a list"),
-    }
-}
-
-/// A list from its elements.
-#[must_use]
-pub fn list_set(elements: Vec<Const>, element: Type) -> Set {
-    if elements.is_empty() { empty_set(element) } else { super::literal::set_of(elements) }
 }
 
 /// What stands in a literal, as bytes, where it is a string.

@@ -106,6 +106,7 @@ impl Builder<'_> {
                     let step = self.rule(rule, at);
                     if let Some(step) = &step {
                         self.lint_rule(rule, at);
+                        self.note_refused(rule, step);
                         self.note_cost(rule, step);
                     }
                     steps.extend(step);

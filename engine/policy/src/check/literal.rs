@@ -57,8 +57,8 @@ impl Builder<'_> {
             (Type::Str, Literal::Str(bytes)) => Const::Bytes(bytes.clone()),
             (Type::Ip, Literal::Ip(ip)) => Const::Ip(*ip),
             (Type::Cidr, Literal::Ip(ip)) => Const::Net(Prefix::host(*ip)),
-            (Type::Cidr, Literal::Cidr(net, cleared)) => {
-                self.note_host_bits(*cleared, net, span);
+            (Type::Cidr, Literal::Cidr(net, written)) => {
+                self.note_host_bits(written.is_some(), net, span);
                 Const::Net(*net)
             }
             (Type::Date, Literal::Date(date)) => Const::Int(date.unix_s),

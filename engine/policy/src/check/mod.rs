@@ -15,6 +15,7 @@ mod expr;
 mod layer;
 mod layered;
 mod lint;
+mod list;
 mod literal;
 mod member;
 mod memory;
@@ -22,7 +23,9 @@ mod names;
 mod operand;
 mod quota;
 mod reach;
+mod refused;
 mod regexes;
+mod search;
 mod worst;
 
 pub use action::{LASTING_MAX_MS, PASS_VALID_DEFAULT_MS, SCORE_STEP_MAX, TARPIT_MAX_MS};
@@ -31,16 +34,17 @@ pub use cases::TIMES_MAX;
 pub use cost::{Cost, FieldCost, costs, field_cost};
 pub use decl::{
     COUNTER_KEYS_MAX, EXTERN_MEMORY_BYTES_MAX, EXTERN_PARAMS_MAX, EXTERN_TIME_DEFAULT_MS,
-    EXTERN_TIME_MAX_MS, FUEL_MAX, LIMIT_KEYS_DEFAULT, LIST_MAX, WINDOW_MAX_MS, list_element,
-    list_set,
+    EXTERN_TIME_MAX_MS, FUEL_MAX, LIMIT_KEYS_DEFAULT, WINDOW_MAX_MS,
 };
 pub use layer::{RATE_MAX, RULES_MAX};
+pub use list::{LIST_MAX, empty_set, host_bits_help, host_bits_words, wide_words};
 pub use member::{MEMBER_KEYS_DEFAULT, MEMBER_RULES_DEFAULT};
 pub use memory::{MEMBER_COUNTER_BYTES_SPARE, counters_memory};
 pub use quota::{
     HOST_TEST_REQUESTS_MAX, MEMBER_COMPLAINTS_LOOKED_AT_MAX, MEMBER_PROGRAM_BYTES_MAX,
     MEMBER_SITES_MAX, MEMBER_TEST_REQUESTS_MAX, MEMBER_TESTS_MAX,
 };
+pub use refused::{REFUSED_RULES_MAX, SPARED_RANGES_MAX};
 pub use regexes::{REGEX_BYTES_HOST_MAX, REGEX_BYTES_MAX, REGEX_BYTES_MEMBER_MAX};
 pub use worst::HEAD_BYTES;
 

@@ -44,7 +44,8 @@ impl Builder<'_> {
                 self.error(
                     Code::OperatorType,
                     operand.span,
-                    "a list or set stands only behind `in` or `not in`",
+                    "a list or set stands only behind `in`, `contains`, `starts_with` and \
+                     `ends_with`",
                 );
                 None
             }

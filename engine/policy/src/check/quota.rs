@@ -229,6 +229,7 @@ fn atom(atom: &Atom) -> usize {
         Check::Contains(needle) | Check::StartsWith(needle) | Check::EndsWith(needle) => {
             needle.bytes.len()
         }
+        Check::HasOne(set) => set.bytes(),
         _ => 0,
     };
     size_of_val(atom)

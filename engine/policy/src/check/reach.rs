@@ -13,6 +13,7 @@ use seawall_model::{Prefix, RuleId};
 use super::build::Builder;
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
+use crate::fuel::Fuel;
 use crate::program::{
     Atom, AtomId, Check, CondId, Const, Final, Op, OperandId, Order, Program, Step,
 };
@@ -114,7 +115,7 @@ impl<'p> Earlier<'p> {
             }
             Check::InNet(net) => self.nets.entry((operand, *net)).or_default().push(at),
             Check::Equal(_) => self.equals.entry(operand).or_default().push(at),
-            Check::Contains(_) | Check::Matches(_) => {
+            Check::Contains(_) | Check::HasOne(_) | Check::Matches(_) => {
                 self.of_values.entry(operand).or_default().push(at);
             }
             _ => self.others.entry(operand).or_default().push(at),
@@ -203,7 +204,7 @@ fn commonness(program: &Program, test: AtomId) -> u8 {
     match program.atoms.get(test.0 as usize).map(|atom| (&atom.check, atom.negated)) {
         Some((Check::Equal(Const::Bytes(_) | Const::Ip(_) | Const::Net(_)), false)) => 0,
         Some((Check::StartsWith(_) | Check::InNet(_), false)) => 1,
-        Some((Check::Contains(_) | Check::Matches(_), false)) => 2,
+        Some((Check::Contains(_) | Check::HasOne(_) | Check::Matches(_), false)) => 2,
         _ => 3,
     }
 }
@@ -299,6 +300,11 @@ fn constant_passes(value: &Const, check: &Check) -> bool {
         (Const::Bytes(bytes), Check::EndsWith(n)) => !n.nocase && bytes.ends_with(&n.bytes),
         (Const::Bytes(bytes), Check::Contains(n)) => {
             !n.nocase && memchr::memmem::find(bytes, &n.bytes).is_some()
+        }
+        (Const::Bytes(bytes), Check::HasOne(set)) => {
+            // It is looked for once, while the policy is checked.
+            let texts = set.texts();
+            !texts.search().nocase && texts.found_in(bytes, &Fuel::new(u64::MAX))
         }
         (Const::Bytes(bytes), Check::Matches(regex)) => regex.is_match(bytes),
         (Const::Ip(ip), Check::InNet(net)) => net.contains(*ip),

@@ -1,8 +1,8 @@
-//! Regular expressions, compiled within a budget.
+//! Regular expressions and searches for several texts, compiled within a budget.
 //!
-//! One expression may take [`REGEX_BYTES_MAX`], and all of the host's, like all of one member's,
-//! have a budget together: a thousand long ones would otherwise take a gigabyte and a minute at
-//! every save. Once a budget is spent nothing more of it is compiled.
+//! One expression may take [`REGEX_BYTES_MAX`], and the automata of all of the host's, like those of
+//! all of one member's, have a budget together: a thousand long ones would otherwise take a gigabyte
+//! and a minute at every save. Once a budget is spent nothing more of it is compiled.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::span::Span;
 /// The most bytes that one regular expression may take when compiled.
 pub const REGEX_BYTES_MAX: usize = 1 << 20;
 
-/// The most bytes that all of the host's may take together.
+/// The most bytes that all of the host's may take together, searches for several texts included.
 pub const REGEX_BYTES_HOST_MAX: usize = 16 << 20;
 
 /// The most bytes that all of one member's may take together.
@@ -27,26 +27,47 @@ pub(super) type Spent = HashMap<Option<Box<str>>, usize>;
 impl Builder<'_> {
     /// Compiles an expression, or complains about it.
     pub(super) fn regex(&mut self, pattern: &str, span: Span) -> Option<Expression> {
-        let most = match self.member {
-            Some(_) => REGEX_BYTES_MEMBER_MAX,
-            None => REGEX_BYTES_HOST_MAX,
-        };
-        let spent = self.regexes.get(&self.member).copied().unwrap_or(0);
-        if spent > most {
-            // Told at the one with which it became too much.
+        if !self.has_automata_left() {
             return None;
         }
-        let made = Expression::new(pattern, REGEX_BYTES_MAX);
-        // What is refused cost the time of the largest.
-        let bytes = made.as_ref().map_or(REGEX_BYTES_MAX, Expression::bytes);
-        let spent = spent.saturating_add(bytes);
-        self.regexes.insert(self.member.clone(), spent);
-        match made {
-            Ok(expression) if spent <= most => return Some(expression),
-            Ok(_) => return self.too_many(span, most),
-            Err(why) => self.refuse_regex(span, &why),
+        match Expression::new(pattern, REGEX_BYTES_MAX) {
+            Ok(made) => self.pays_automaton(made.bytes(), span).then_some(made),
+            Err(why) => {
+                self.refuse_regex(span, &why);
+                // What is refused cost the time of the largest.
+                self.spend_automaton(REGEX_BYTES_MAX);
+                None
+            }
         }
-        None
+    }
+
+    const fn automata_max(&self) -> usize {
+        match self.member {
+            Some(_) => REGEX_BYTES_MEMBER_MAX,
+            None => REGEX_BYTES_HOST_MAX,
+        }
+    }
+
+    /// Whether the owner may have another automaton. Where not, it was told at the one with which it
+    /// became too much.
+    pub(super) fn has_automata_left(&self) -> bool {
+        self.regexes.get(&self.member).copied().unwrap_or(0) <= self.automata_max()
+    }
+
+    fn spend_automaton(&mut self, bytes: usize) -> usize {
+        let spent = self.regexes.entry(self.member.clone()).or_default();
+        *spent = spent.saturating_add(bytes);
+        *spent
+    }
+
+    /// Pays for an automaton; complains where it is too much.
+    pub(super) fn pays_automaton(&mut self, bytes: usize, span: Span) -> bool {
+        let most = self.automata_max();
+        let may = self.spend_automaton(bytes) <= most;
+        if !may {
+            self.too_many(span, most);
+        }
+        may
     }
 
     fn refuse_regex(&mut self, span: Span, why: &BadExpression) {
@@ -70,15 +91,16 @@ impl Builder<'_> {
         self.complain(Diagnostic::error(Code::Regex, self.file, span, message).help(help));
     }
 
-    fn too_many(&mut self, span: Span, most: usize) -> Option<Expression> {
+    fn too_many(&mut self, span: Span, most: usize) {
         let message = format!(
-            "with this one the regular expressions take more than {} MiB when compiled",
+            "with this one the regular expressions and searches for several texts take more than \
+             {} MiB when compiled",
             most >> 20
         );
         self.complain(Diagnostic::error(Code::TooMany, self.file, span, message).help(
             "`contains`, `starts_with` and sets are cheaper, and often say the same; counted \
-                 repetitions such as `{1,1000}` are what costs",
+                 repetitions such as `{1,1000}` are what costs, and many texts belong into a list \
+                 file",
         ));
-        None
     }
 }

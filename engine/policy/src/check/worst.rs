@@ -196,6 +196,7 @@ fn check(check: &Check, len: usize) -> u64 {
         Check::StartsWith(needle) | Check::EndsWith(needle) => {
             price::bytes(needle.bytes.len().min(len))
         }
+        Check::HasOne(_) | Check::HasListed(..) => price::search(len),
         Check::Matches(expression) => Expression::price(expression, len),
         _ => 0,
     }

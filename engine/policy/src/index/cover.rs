@@ -7,6 +7,7 @@
 use crate::program::{Atom, AtomId, Check, CondId, Const, Op, Operand, Program};
 use crate::schema::{Schema, Type};
 use crate::set::Set;
+use crate::texts::{Position, TextSet};
 
 use super::literals::must_contain;
 
@@ -163,6 +164,8 @@ impl Finder<'_> {
             Check::StartsWith(needle) => bytes(2, needle.bytes.len(), 30),
             Check::EndsWith(needle) => bytes(2, needle.bytes.len(), 40),
             Check::Contains(needle) => bytes(SUBSTRING_BYTES_MIN, needle.bytes.len(), 50),
+            Check::HasOne(set) => weight_of_texts(set),
+            Check::HasListed(..) => Some(55),
             Check::Matches(regex) => {
                 must_contain(regex.as_str()).map(|all| small(all.len()).saturating_add(60))
             }
@@ -196,6 +199,17 @@ const fn numbers(ty: Type) -> Option<u32> {
         Type::Enum(_) => Some(90),
         _ => None,
     }
+}
+
+/// How wide a test for several texts is: each is looked for as if it stood alone.
+fn weight_of_texts(set: &TextSet) -> Option<u32> {
+    let (least, weight) = match set.texts().search().position {
+        Position::Anywhere => (SUBSTRING_BYTES_MIN, 50),
+        Position::Beginning => (2, 30),
+        Position::End => (2, 40),
+    };
+    let all_long = set.all().all(|text| text.len() >= least);
+    all_long.then(|| small(set.len()).saturating_add(weight))
 }
 
 /// A larger set holds for more requests, and weighs a little more.

@@ -16,6 +16,7 @@ use crate::program::{Atom, Check, Const, LevelId, ListId, Needle, Operand, Opera
 use crate::run::{Context, Value};
 use crate::schema::FieldId;
 use crate::set::Set;
+use crate::texts::{Position, Search, TextSet};
 
 /// How a value is come by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +45,17 @@ pub(super) struct Source {
     grams: Grams,
     numbers: HashMap<i64, Posting>,
     nets: Nets,
-    lists: Box<[(ListId, Posting)]>,
+    lists: Box<[(Listed, Posting)]>,
+}
+
+/// A list that the value is held against: whether it is an element, or whether an element stands in
+/// it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Listed {
+    list: ListId,
+    search: Option<Search>,
+    /// In lower case.
+    folded: bool,
 }
 
 /// Steps filed under strings.
@@ -58,7 +69,7 @@ pub(super) struct Draft {
     needles: Filed,
     numbers: BTreeMap<i64, Vec<u32>>,
     nets: BTreeMap<Prefix, Vec<u32>>,
-    lists: BTreeMap<ListId, Vec<u32>>,
+    lists: BTreeMap<Listed, Vec<u32>>,
 }
 
 /// Which of three maps: the whole value, its beginning, its end.
@@ -89,10 +100,11 @@ impl Draft {
             Check::Equal(Const::Ip(ip)) => self.net(Prefix::host(*ip), step),
             Check::Equal(Const::Net(net)) | Check::InNet(net) => self.net(*net, step),
             Check::InSet(set) => self.set(set, folded, step),
-            Check::InList(list) => {
-                self.lists.entry(*list).or_default().push(step);
-                (1, 8)
+            Check::InList(list) => self.list(Listed { list: *list, search: None, folded }, step),
+            Check::HasListed(list, search) => {
+                self.list(Listed { list: *list, search: Some(*search), folded }, step)
             }
+            Check::HasOne(set) => self.texts(set, folded, step),
             Check::StartsWith(needle) => self.needle(BEGINNING, folded, needle, step),
             Check::EndsWith(needle) => self.needle(END, folded, needle, step),
             Check::Contains(needle) => self.substring(&needle.bytes, step),
@@ -102,6 +114,22 @@ impl Draft {
             }
             _ => (0, 0),
         }
+    }
+
+    fn list(&mut self, listed: Listed, step: u32) -> (usize, usize) {
+        self.lists.entry(listed).or_default().push(step);
+        (1, size_of::<Listed>())
+    }
+
+    fn texts(&mut self, set: &TextSet, folded: bool, step: u32) -> (usize, usize) {
+        let Search { position, nocase } = set.texts().search();
+        let folded = folded || nocase;
+        let one = |text| match position {
+            Position::Anywhere => self.substring(text, step),
+            Position::Beginning => self.string(BEGINNING, folded, text, step),
+            Position::End => self.string(END, folded, text, step),
+        };
+        set.all().map(one).fold((0, 0), add)
     }
 
     fn set(&mut self, set: &Set, folded: bool, step: u32) -> (usize, usize) {
@@ -196,6 +224,28 @@ fn add(a: (usize, usize), b: (usize, usize)) -> (usize, usize) {
     (a.0.saturating_add(b.0), a.1.saturating_add(b.1))
 }
 
+impl Listed {
+    /// Whether the value is what is looked for, as far as that can be paid for.
+    fn has<C: Context>(self, value: &Value<'_>, ctx: &C) -> bool {
+        let bytes = if let Value::Bytes(bytes) = value { &**bytes } else { &[] };
+        let len = price::bytes(bytes.len());
+        if self.folded {
+            let mut low: SmallVec<[u8; 256]> = SmallVec::new();
+            return ctx.fuel().take(len) && {
+                low.extend_from_slice(bytes);
+                low.make_ascii_lowercase();
+                Self { folded: false, ..self }.has(&Value::bytes(&low), ctx)
+            };
+        }
+        match self.search {
+            None => {
+                ctx.fuel().take(price::NETS.saturating_add(len)) && ctx.list_holds(self.list, value)
+            }
+            Some(search) => ctx.list_stands_in(self.list, search, bytes),
+        }
+    }
+}
+
 impl Source {
     /// Calls `visit` with each value that this request has.
     #[inline]
@@ -236,12 +286,8 @@ impl Source {
         if self.lists.is_empty() {
             return;
         }
-        let len = if let Value::Bytes(bytes) = value { bytes.len() } else { 0 };
-        for (list, posting) in &self.lists {
-            if !ctx.fuel().take(price::NETS.saturating_add(price::bytes(len))) {
-                return;
-            }
-            if ctx.list_holds(*list, value) {
+        for (listed, posting) in &self.lists {
+            if listed.has(value, ctx) {
                 add_found(found, postings.get(*posting), ctx.fuel());
             }
         }
@@ -298,7 +344,7 @@ impl Source {
             self.grams.bytes(),
             self.numbers.capacity().saturating_mul(17),
             self.nets.bytes(),
-            self.lists.len().saturating_mul(12),
+            size_of_val(&*self.lists),
         ]
         .into_iter()
         .fold(0, usize::saturating_add)

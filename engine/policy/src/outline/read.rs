@@ -195,13 +195,16 @@ impl Reader<'_> {
 
     fn list(&mut self, list: &List, around: Around<'_>) {
         let name = full(around.member, &list.name.node);
-        self.file(("list", name), around, None, |draft| match &list.source {
-            ListSource::Set(elements) => _ = draft.add("=", Some(elements)),
-            ListSource::File { path, max, reload, on_error } => {
-                draft.add("file", Some(path)).add("max", max.as_ref());
-                draft.add("reload", reload.as_ref()).add("on_error", on_error.as_ref());
+        self.file(("list", name), around, None, |draft| {
+            match &list.source {
+                ListSource::Set(elements) => _ = draft.add("=", Some(elements)),
+                ListSource::File { path, max, reload, on_error } => {
+                    draft.add("file", Some(path)).add("max", max.as_ref());
+                    draft.add("reload", reload.as_ref()).add("on_error", on_error.as_ref());
+                }
+                ListSource::Error => {}
             }
-            ListSource::Error => {}
+            draft.span("", list.allow_wide);
         });
     }
 

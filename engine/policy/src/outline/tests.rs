@@ -106,6 +106,16 @@ fn what_differs_is_told_by_clause() {
         ("hold 60s", "", vec![r#"~ limit defaults.search hold: Some("60s") -> None"#]),
         ("rule one", "shadow rule one", vec![r#"~ rule floor.one : None -> Some("shadow")"#]),
         (
+            "{ 192.0.2.0/24 }",
+            "{ 192.0.2.7/24 }",
+            vec![r#"~ list drop =: Some("{ 192.0.2.0/24 }") -> Some("{ 192.0.2.7/24 }")"#],
+        ),
+        (
+            "{ 192.0.2.0/24 }",
+            "{ 192.0.2.0/24 } allow wide",
+            vec![r#"~ list drop : None -> Some("allow wide")"#],
+        ),
+        (
             "\"wget\" }",
             "\"lynx\" }",
             vec![

@@ -75,7 +75,8 @@ impl Wording<'_> {
             Kind::Size(bytes) => format!("{bytes}B"),
             Kind::Asn(n) => format!("AS{n}"),
             Kind::Ip(ip) => ip.to_string(),
-            Kind::Cidr(net, _) => net.to_string(),
+            // In a list, bits behind the prefix make it another thing.
+            Kind::Cidr(written, len) => format!("{written}/{len}"),
             Kind::Date(date) => format!("@{}", date.unix_s),
             Kind::ListRef | Kind::Punct(_) | Kind::Stands(_) | Kind::Bad => spelt.to_owned(),
         })

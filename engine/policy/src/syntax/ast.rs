@@ -167,6 +167,8 @@ pub struct List {
     pub element: &'static str,
     /// Where its elements come from.
     pub source: ListSource,
+    /// `allow wide`
+    pub allow_wide: Option<Span>,
 }
 
 /// Where a list's elements come from.
@@ -633,8 +635,8 @@ pub enum Literal {
     Asn(u32),
     /// An address.
     Ip(IpAddr),
-    /// A network, and whether host bits were set in what was written.
-    Cidr(Prefix, bool),
+    /// A network, and the address as written where it has bits behind the prefix.
+    Cidr(Prefix, Option<IpAddr>),
     /// A date.
     Date(Date),
     /// `true`, `false`

@@ -12,9 +12,9 @@ use seawall_wasm::{CallLimits, Component, Function, Isolation, ParamKind, Result
 use super::Workshop;
 use super::reading::source_error;
 use crate::compiler::Job;
-use crate::lists::load_lists;
+use crate::lists::{LoadedList, load_lists};
 use crate::rehearsal::rehearse;
-use crate::ruleset::{FunctionKey, LoadedList, RuleSet};
+use crate::ruleset::{FunctionKey, RuleSet};
 use crate::sources::{Reached, ReadError, resolve};
 use crate::trust::{SIGNATURE_ENDING, TrustedKey, vouched};
 
@@ -50,6 +50,10 @@ pub(crate) struct Loading<'l> {
     pub(crate) made: &'l mut Components,
     /// Whose it is; the host's is nobody's.
     pub(crate) member: Option<&'l str>,
+    /// The number of its first list.
+    pub(crate) first_list: usize,
+    /// What automata of its lists take so far.
+    pub(crate) search_bytes: usize,
     /// Milliseconds that the cases inside components may still take, by what is granted each.
     pub(crate) cases_ms: u64,
     /// Whether it is still wanted.
@@ -60,7 +64,7 @@ impl Loading<'_> {
     /// Loads everything. What failed is in the diagnostics, and then fewer functions come out than
     /// the program has.
     pub(crate) fn load(&mut self, program: &Program, workshop: &Workshop) -> Loaded {
-        let lists = load_lists(self, &program.lists);
+        let lists = load_lists(self, program, &workshop.settings.guarded);
         let mut loaded = Loaded { lists, ..Loaded::default() };
         for item in &program.externs {
             let made = self.function(item, workshop, &mut loaded.components);

@@ -146,6 +146,8 @@ impl Bench<'_> {
                 before,
                 made: &mut self.made,
                 member: Some(sources.name()),
+                first_list: part.host().lists,
+                search_bytes: 0,
                 cases_ms: MEMBER_CASES_MS_MAX,
                 go_on: self.go_on,
             };

@@ -47,6 +47,7 @@ use crate::compiler::{Compiler, InProcess};
 use crate::fuel::FuelLimits;
 use crate::hosts::Served;
 use crate::http::SCHEMA;
+use crate::lists::Guarded;
 use crate::plan::Plan;
 use crate::report::{self, COMPLAINTS_MAX};
 use crate::ruleset::{Parts, RuleSet, spec};
@@ -73,6 +74,8 @@ pub struct HostSettings {
     pub sites: Vec<SiteHosts>,
     /// Who may bring components; where it is empty, everybody.
     pub trusted_keys: Vec<TrustedKey>,
+    /// What lists of clients to refuse should not hold.
+    pub guarded: Guarded,
     /// What one request may cost.
     pub fuel: FuelLimits,
     /// Days since 1970-01-01.
@@ -243,6 +246,8 @@ impl Workshop {
             before,
             made: &mut bench.made,
             member: None,
+            first_list: 0,
+            search_bytes: 0,
             cases_ms: u64::MAX,
             go_on: bench.go_on,
         };

@@ -193,13 +193,18 @@ fn whatever_grows_with_a_value_ends_at_the_budget() {
         ..Heavy::query("a&".repeat(16_000))
     };
     let needle = "a".repeat(300);
-    let cases: [(&str, String, Heavy); 11] = [
+    let cases: [(&str, String, Heavy); 12] = [
         ("lower", "lower(header(\"x\")) == \"N\"".into(), field(long())),
         ("len", "len(lower(header(\"x\"))) == N".into(), field(long())),
         ("segment", "segment(path, 7) == \"N\"".into(), path),
         ("any value", "header(\"x\") == \"N\"".into(), fields),
         ("nocase", format!("header(\"x\") contains nocase \"{needle}bN\""), field(a())),
         ("contains", format!("header(\"x\") contains \"{needle}bN\""), field(a())),
+        (
+            "one of many",
+            format!("header(\"x\") contains nocase {{ \"{needle}bN\", \"xN\" }}"),
+            field(a()),
+        ),
         ("in a set", "header(\"x\") in { \"N\", \"xN\" }".into(), field(long())),
         (
             "one with another",
@@ -214,6 +219,7 @@ fn whatever_grows_with_a_value_ends_at_the_budget() {
         // What no index finds.
         let (n_rules, n_tests) = match name {
             "nocase" | "contains" => (20, 50),
+            "one of many" => (4, 4),
             "like" => (10, 40),
             _ => (40, 120),
         };
@@ -489,13 +495,16 @@ proptest! {
                 let is = ["contains", "contains nocase", "==", "starts_with", "ends_with"][dice.below(5)];
                 match dice.below(4) {
                     0 => format!("{of} matches r\"[a-m][a-z]{{{}}}[0-9]\"", dice.below(8) + 1),
+                    1 if is != "==" => format!("{of} {is} {{ \"{needle}{n}\", \"b{n}\" }}"),
+                    2 if is != "==" => format!("{of} {is} @texts"),
                     _ => format!("{of} {is} \"{needle}{n}\""),
                 }
             };
             let tests: Vec<String> = (0..20).map(|_| test(&mut dice)).collect();
             rules.push_str(&format!("rule r{n} {{ when {} then score += 1 }}\n", tests.join(" or ")));
         }
-        let with = hosted(AFTER, &hers(&rules));
+        let list = format!("list texts: string = {{ \"b\", \"{}c\" }}\n", "ab".repeat(300));
+        let with = hosted(&format!("{list}{AFTER}"), &hers(&rules));
         for _ in 0..4 {
             let cut = dice.below(24_000);
             let request = Heavy {
@@ -530,10 +539,13 @@ fn no_rule_takes_more_than_is_said_of_it() {
         "header(\"x\") starts_with \"b\" or header(\"x\") == lower(header(\"x\"))",
         "not (segment(path, 3) contains \"b\" or len(raw_path) > 40000) and sample(0%, header(\"x\"))",
         "header(\"x\") like \"*ab*ac*\" or content_length > 5 or tagged(\"x\")",
+        "header(\"x\") contains nocase { \"b\", \"ac\" } or query(\"a\") ends_with @texts",
+        "not path starts_with { \"/b\", \"/ac\" } and header(\"x\") contains nocase @texts",
     ] {
         let rules = hosted(
             &format!(
-                "defaults {{ rule r {{ when ({when}) or score == 7 then block }} limit l {{ per header(\"x\"), path where true to 9/10s then block 429 }} }}"
+                "list texts: string = {{ \"b\", \"xyz\" }}\n\
+                 defaults {{ rule r {{ when ({when}) or score == 7 then block }} limit l {{ per header(\"x\"), path where true to 9/10s then block 429 }} }}"
             ),
             "",
         );

@@ -39,7 +39,7 @@ impl Dice {
     }
 }
 
-const TESTS: [&str; 62] = [
+const TESTS: [&str; 75] = [
     "path == \"/a\"",
     "path == \"/a/b\"",
     "path != \"/a\"",
@@ -76,6 +76,19 @@ const TESTS: [&str; 62] = [
     "ua like \"*bot*\"",
     "ua in @agents",
     "ua not in @agents",
+    "lower(ua) in @agents",
+    "lower(path) in @paths",
+    "ua contains nocase @agents",
+    "ua contains @agents",
+    "lower(ua) contains @agents",
+    "ua not contains nocase @agents",
+    "path starts_with @paths",
+    "path ends_with nocase @paths",
+    "path starts_with { \"/a\", \"/x/\" }",
+    "path contains { \"/b\", \"b.p\" }",
+    "lower(path) ends_with { \"b.php\", \"/b\" }",
+    "header(\"accept\") contains nocase { \"HTML\", \"json\" }",
+    "header(\"accept\") starts_with nocase @agents",
     "header(\"accept\") == \"*/*\"",
     "header(\"accept\") contains \"html\"",
     "header(\"accept\") is absent",
@@ -168,7 +181,7 @@ fn policy(dice: &mut Dice) -> String {
     format!(
         "policy 1\n\
          list paths: string = {{ \"/a\", \"/A/b\" }}\n\
-         list agents: string = {{ \"curl/8\", \"badbot-1\" }}\n\
+         list agents: string = {{ \"curl/8\", \"badbot-1\", \"html\" }}\n\
          list nets: cidr = {{ 192.0.2.0/29, 192.0.2.4/31, 2001:db8:0:1::/64 }}\n\
          track seen {{ count requests per client over 10s keys 64 }}\n\
          track paths {{ count distinct path per client over 1m keys 64 }}\n\

@@ -10,6 +10,7 @@ mod lists;
 mod members;
 mod networks;
 mod quotas;
+mod searches;
 mod storm;
 
 use seawall_model::{

@@ -206,7 +206,12 @@ fn list_line(list: &Value) -> String {
         "nothing" => format!("; {} cannot be used, the list is empty", text("file")),
         _ => String::new(),
     };
-    format!("list       @{}: {} entries, {age} old{instead}", text("name"), number("entries"))
+    let shrank = match number("shrank_from") {
+        0 => String::new(),
+        before => format!("; it had {before} before: more than half of them are gone"),
+    };
+    let (name, entries) = (text("name"), number("entries"));
+    format!("list       @{name}: {entries} entries, {age} old{instead}{shrank}")
 }
 
 #[cfg(test)]
@@ -224,6 +229,8 @@ mod tests {
             "lists": [
                 { "name": "a", "entries": 2, "age_ms": 60_000, "from": "policy" },
                 { "name": "b", "file": "b.txt", "entries": 9, "age_ms": 7_200_000, "from": "kept" },
+                { "name": "c", "file": "c.txt", "entries": 9, "age_ms": 1_000, "from": "file",
+                  "shrank_from": 20 },
             ],
             "counters": [
                 { "name": "calm", "keys": 89, "capacity": 100, "evictions": 0, "refused": 0 },
@@ -266,6 +273,8 @@ mod tests {
                 "list       @a: 2 entries, 1 minute old",
                 "list       @b: 9 entries, 2 hours old; b.txt cannot be used, the last good copy \
                  is in force",
+                "list       @c: 9 entries, 1 second old; it had 20 before: more than half of them \
+                 are gone",
                 "counter    full: 90 % of 100 places taken, 0 keys forgotten for others, 0 found no \
                  place",
                 "counter    lossy: 100 % of 8 places taken, 5 keys forgotten for others, 1 found no \

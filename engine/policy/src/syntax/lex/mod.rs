@@ -16,7 +16,6 @@ use nom::bytes::complete::{tag, take_till, take_while};
 use nom::character::complete::{char, satisfy};
 use nom::combinator::{map, recognize, value};
 use nom::{IResult, Parser};
-use seawall_model::Prefix;
 
 use super::ast::{Date, Duration, Rate};
 use crate::code::Code;
@@ -66,8 +65,8 @@ pub enum Kind {
     Asn(u32),
     /// An address, folded to its own family.
     Ip(IpAddr),
-    /// A network, and whether host bits were set in what was written.
-    Cidr(Prefix, bool),
+    /// A network: the address as written, which may have bits behind the prefix, and its length.
+    Cidr(IpAddr, u8),
     /// `2036-11-25`
     Date(Date),
     /// A sign.

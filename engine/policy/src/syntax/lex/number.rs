@@ -66,16 +66,17 @@ fn address(i: &str) -> Read<'_, Value> {
 }
 
 fn network(text: &str) -> Value {
-    Prefix::parse(text).map(|(net, host_bits)| Kind::Cidr(net, host_bits)).map_err(|wrong| {
-        match wrong {
+    let read = Prefix::parse(text);
+    read.map(|(net, written)| Kind::Cidr(written.unwrap_or(net.addr()), net.len())).map_err(
+        |wrong| match wrong {
             seawall_model::PrefixError::Address => bad_address(text),
             seawall_model::PrefixError::Length => {
                 let what = format!("`{text}` has no possible prefix length");
                 Problem::new(Code::NumberRange, what, "out of range")
                     .help("from 0 to 32 for IPv4, from 0 to 128 for IPv6")
             }
-        }
-    })
+        },
+    )
 }
 
 fn bad_address(text: &str) -> Problem {

@@ -1,5 +1,7 @@
 //! Tokens: what text becomes which, and where.
 
+use seawall_model::Prefix;
+
 use super::{DIAGNOSTICS_MAX, Kind, STRING_BYTES_MAX, decode, lex};
 use crate::code::Code;
 
@@ -26,8 +28,9 @@ fn check(text: &str, expected: &str) {
                 Kind::Size(n) => format!("size {n}"),
                 Kind::Asn(n) => format!("asn {n}"),
                 Kind::Ip(ip) => format!("ip {ip}"),
-                Kind::Cidr(net, host_bits) => {
-                    format!("net {net}{}", if host_bits { " cleared" } else { "" })
+                Kind::Cidr(written, len) => {
+                    let net = Prefix::new(written, len);
+                    format!("net {net}{}", if net.addr() == written { "" } else { " cleared" })
                 }
                 Kind::Date(d) => format!("unix {}", d.unix_s),
                 Kind::Stands(word) => format!("stands {word}"),

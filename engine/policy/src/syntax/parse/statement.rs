@@ -112,23 +112,41 @@ fn list(i: Input<'_>) -> Read<'_, List> {
     let element = |i| map(|i| one_word(i, &words), |word| word.node).parse(i);
     let head = (name("a name"), sign(Punct::Colon), element, sign(Punct::Assign));
     let (i, (name, _, element, _)) = cut(head).parse(i)?;
-    let source = cut(alt((map(set, ListSource::Set), file))).parse(i);
     // The name is declared all the same, or every rule that uses it would be complained about.
-    let (i, source) = source.unwrap_or_else(|error| {
+    let (i, (source, allow_wide)) = list_source(i).unwrap_or_else(|error| {
         let miss = inner(error, i);
         report(i, &miss);
-        (skip_statement(i, miss.at), ListSource::Error)
+        (skip_statement(i, miss.at), (ListSource::Error, None))
     });
-    Ok((i, List { name, element, source }))
+    Ok((i, List { name, element, source, allow_wide }))
+}
+
+fn list_source(i: Input<'_>) -> Read<'_, (ListSource, Option<Span>)> {
+    let path = preceded(word("file"), cut(text("a path in quotes")));
+    let (i, named) = cut(alt((map(set, Err), map(path, Ok)))).parse(i)?;
+    match named {
+        Ok(path) => file(i, path),
+        Err(elements) => {
+            let (i, allow_wide) = opt(wide).parse(i)?;
+            Ok((i, (ListSource::Set(elements), allow_wide)))
+        }
+    }
+}
+
+/// `allow wide`
+fn wide(i: Input<'_>) -> Read<'_, Span> {
+    let start = i.peek().span;
+    let (i, _) = word("allow")(i)?;
+    let (i, _) = cut(word("wide")).parse(i)?;
+    Ok((i, start.to(i.behind())))
 }
 
 const ON_ERROR: [(&str, OnListError); 3] =
     [("keep", OnListError::Keep), ("reject", OnListError::Reject), ("empty", OnListError::Empty)];
 
-/// `file "…" max n reload d on_error word`, the clauses in any order.
-fn file(i: Input<'_>) -> Read<'_, ListSource> {
-    let (mut i, path) = preceded(word("file"), cut(text("a path in quotes"))).parse(i)?;
-    let (mut max, mut reload, mut on_error) = (None, None, None);
+/// `max n reload d on_error word allow wide` behind a path, in any order.
+fn file(mut i: Input<'_>, path: Spanned<Box<str>>) -> Read<'_, (ListSource, Option<Span>)> {
+    let (mut max, mut reload, mut on_error, mut allow_wide) = (None, None, None, None);
     let mut seen: Vec<(&str, Span)> = Vec::new();
     loop {
         let (span, at) = (i.peek().span, i);
@@ -138,8 +156,10 @@ fn file(i: Input<'_>) -> Read<'_, ListSource> {
             (i, _) = fill(rest, &mut reload, duration)?;
         } else if let Ok((rest, _)) = word("on_error")(i) {
             (i, _) = fill(rest, &mut on_error, |i| one_word(i, &ON_ERROR))?;
+        } else if word("allow")(i).is_ok() {
+            (i, _) = fill(i, &mut allow_wide, wide)?;
         } else {
-            return Ok((i, ListSource::File { path, max, reload, on_error }));
+            return Ok((i, (ListSource::File { path, max, reload, on_error }, allow_wide)));
         }
         let clause = at.word().unwrap_or_default();
         if let Some((_, first)) = seen.iter().find(|(known, _)| *known == clause) {

@@ -107,6 +107,7 @@ fn the_baseline_is_read_whole() {
     assert_eq!(max.as_ref().unwrap().node, 5_000);
     assert_eq!(reload.as_ref().unwrap().node.ms(), 30_000);
     assert_eq!(on_error.as_ref().unwrap().node, OnListError::Keep);
+    assert!(lists.iter().all(|list| list.allow_wide.is_none()));
     let tests = file.items.iter().filter(|item| matches!(item, Item::Test(_))).count();
     assert_eq!(tests, 5);
 }
@@ -182,6 +183,9 @@ track paths { count distinct segment(path, 2) per client over 5m keys 10 expires
 let small = 5/s
 let places = { FR, DE BE }
 list l: string = file "l.txt" on_error empty reload 1m max 9
+list w: cidr = file "w.txt" allow wide max 9
+list v: ip = { 192.0.2.1 } allow wide
+let wide = 5
 guarantee { rule g { when path == "/" then allow } }
 floor {
   shadow until 2036-01-01 rule s { when true unless false then tag "a", score += 1, score -= 3, log "x", throttle to 5/1m per client, host }

@@ -3,6 +3,7 @@
 use nom::Parser;
 use nom::branch::alt;
 use nom::combinator::opt;
+use seawall_model::Prefix;
 use std::net::IpAddr;
 
 use super::input::{Expected, Input, Read, name, sign, token};
@@ -101,7 +102,10 @@ pub(super) fn literal(i: Input<'_>) -> Read<'_, Spanned<Literal>> {
         Kind::Size(bytes) => Literal::Size(bytes),
         Kind::Asn(asn) => Literal::Asn(asn),
         Kind::Ip(ip) => Literal::Ip(ip),
-        Kind::Cidr(net, host_bits) => Literal::Cidr(net, host_bits),
+        Kind::Cidr(written, len) => {
+            let net = Prefix::new(written, len);
+            Literal::Cidr(net, (net.addr() != written).then_some(written))
+        }
         Kind::Date(date) => Literal::Date(date),
         Kind::Bad => Literal::Error,
         Kind::Word if i.word() == Some("true") => Literal::Bool(true),

@@ -249,11 +249,15 @@ impl<'t> Shaper<'_, 't> {
         docs.push(Doc::Space);
         if self.is(Punct::Open) {
             docs.push(self.set());
+            if self.peek() == "allow" {
+                docs.push(Doc::Space);
+                docs.extend(self.take_words(2));
+            }
             return Doc::All(docs);
         }
         docs.extend(self.take_words(2));
         let mut rest = Vec::new();
-        while matches!(self.peek(), "max" | "reload" | "on_error") {
+        while matches!(self.peek(), "max" | "reload" | "on_error" | "allow") {
             rest.push(Doc::Line);
             rest.extend(self.take_words(2));
         }

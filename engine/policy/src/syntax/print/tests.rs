@@ -112,6 +112,15 @@ fn long_things_are_one_clause_a_line() {
 }
 
 #[test]
+fn a_list_may_allow_wide_networks() {
+    check("list a:cidr={0.0.0.0/1}allow wide", "list a: cidr = { 0.0.0.0/1 } allow wide\n");
+    check(
+        "list a: cidr = file \"l.txt\" allow  wide max 5k",
+        "list a: cidr = file \"l.txt\" allow wide max 5k\n",
+    );
+}
+
+#[test]
 fn sets_have_commas() {
     check("let a={1 2,3 , 4,}", "let a = { 1, 2, 3, 4 }\n");
     check("let a = {\n}", "let a = {}\n");
