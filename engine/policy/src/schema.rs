@@ -4,6 +4,9 @@
 //! exist, and answers for them through [`crate::run::Context`]. The checker, `seawall fields` and
 //! the reference all read this one table, so they cannot disagree.
 
+
+use crate::diagnostic::nearest_within;
+
 /// An enumeration of bare words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EnumId(pub u16);
@@ -91,6 +94,9 @@ pub struct FieldSpec {
     pub doc: &'static str,
 }
 
+/// Says of bytes why they are no value of an enumeration.
+pub type IsValue = fn(&[u8]) -> Result<(), &'static str>;
+
 /// One enumeration.
 #[derive(Debug, Clone, Copy)]
 pub struct EnumSpec {
@@ -102,6 +108,10 @@ pub struct EnumSpec {
     pub ordered: bool,
     /// Whether case matters.
     pub exact_case: bool,
+    /// Where it has more values than words: says of a string why it is none of them.
+    pub others: Option<IsValue>,
+    /// What its words are called elsewhere.
+    pub elsewhere: &'static [Alias],
 }
 
 impl EnumSpec {
@@ -112,6 +122,27 @@ impl EnumSpec {
             if self.exact_case { **known == *word } else { known.eq_ignore_ascii_case(word) }
         };
         self.words.iter().position(same).and_then(|at| i64::try_from(at).ok())
+    }
+
+    /// The word that others write so, or the one that is nearest to what is written. Of words of two
+    /// letters none is near enough to another to be meant, and where a value need not be a word, only
+    /// a slip of one letter is.
+    #[must_use]
+    pub fn meant(&self, written: &str) -> Option<&'static str> {
+        let alias = self.elsewhere.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(written));
+        if let Some((_, ours)) = alias {
+            return Some(ours);
+        }
+        let slips = if self.others.is_some() { 1 } else { 2 };
+        let is_short = self.words.iter().all(|word| word.len() <= 2);
+        let near = nearest_within(written, self.words.iter().copied(), slips);
+        near.filter(|_| !is_short)
+    }
+
+    /// The word as the table writes it.
+    #[must_use]
+    pub fn word(&self, code: i64) -> Option<&'static str> {
+        self.words.get(usize::try_from(code).ok()?).copied()
     }
 }
 

@@ -4,6 +4,7 @@
 //! two together. Host and path are read here, once, the same way for the server, for tests and for
 //! replay: what a rule compares must not depend on who asked.
 
+mod countries;
 mod fields;
 mod words;
 

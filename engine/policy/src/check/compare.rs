@@ -361,11 +361,13 @@ impl Builder<'_> {
     ) -> Option<(Check, String)> {
         if left.ty != Type::Str {
             let is = self.given.schema.type_name(left.ty);
-            self.error(
-                Code::OperatorType,
-                op.span,
-                format!("`{subject}` is {is}; this looks into strings only"),
-            );
+            let message = format!("`{subject}` is {is}; this looks into strings only");
+            let said = Diagnostic::error(Code::OperatorType, self.file, op.span, message);
+            let help = self.instead_of_text_test(left.ty, subject);
+            self.complain(match help {
+                Some(help) => said.help(help),
+                None => said,
+            });
             return None;
         }
         let Some(literal) = self.constant_of(&right.node) else {
@@ -399,6 +401,28 @@ impl Builder<'_> {
             }
         };
         Some((check, key))
+    }
+
+    /// What to write where somebody looks into what is no string.
+    fn instead_of_text_test(&self, ty: Type, subject: &str) -> Option<String> {
+        Some(match ty {
+            Type::Enum(id) => {
+                let spec = self.given.schema.words(id)?;
+                let mut words = spec.words.iter();
+                let (one, two) = (words.next()?, words.nth(1).or(words.next())?);
+                let others =
+                    if spec.others.is_some() { ", and what is no word in quotes" } else { "" };
+                format!("write them out: `{subject} in {{ {one}, {two} }}`{others}")
+            }
+            Type::Ip | Type::Cidr => {
+                format!("ask for networks: `{subject} in {{ 192.0.2.0/24, 2001:db8::/32 }}`")
+            }
+            Type::Asn => format!("write them out: `{subject} in {{ AS64496, AS64511 }}`"),
+            Type::Int | Type::Percent | Type::Duration | Type::Size | Type::Rate | Type::Date => {
+                format!("compare it: `{subject} > …`")
+            }
+            Type::Str | Type::Bool | Type::Headers => return None,
+        })
     }
 
     /// Complains about what stands where only a string can.

@@ -100,18 +100,35 @@ impl Field {
     }
 }
 
+/// An enumeration that has no values but its words, which have no order and mind case.
+const CLOSED: EnumSpec = EnumSpec {
+    name: "a word",
+    words: &[],
+    ordered: false,
+    exact_case: true,
+    others: None,
+    elsewhere: &[],
+};
+
 const ENUMS: &[EnumSpec] = &[
-    EnumSpec { name: "an HTTP method", words: words::METHODS, ordered: false, exact_case: false },
-    EnumSpec { name: "a protocol", words: words::PROTOS, ordered: false, exact_case: true },
     EnumSpec {
-        name: "a verified crawler",
-        words: words::CRAWLERS,
-        ordered: false,
-        exact_case: true,
+        name: "an HTTP method",
+        words: words::METHODS,
+        exact_case: false,
+        others: Some(words::is_method),
+        ..CLOSED
     },
-    EnumSpec { name: "a kind of pass", words: words::PASS_KINDS, ordered: true, exact_case: true },
-    EnumSpec { name: "a level", words: words::LEVELS, ordered: true, exact_case: true },
-    EnumSpec { name: "a country", words: words::COUNTRIES, ordered: false, exact_case: false },
+    EnumSpec { name: "a protocol", words: words::PROTOS, ..CLOSED },
+    EnumSpec { name: "a verified crawler", words: words::CRAWLERS, ..CLOSED },
+    EnumSpec { name: "a kind of pass", words: words::PASS_KINDS, ordered: true, ..CLOSED },
+    EnumSpec { name: "a level", words: words::LEVELS, ordered: true, ..CLOSED },
+    EnumSpec {
+        name: "a country",
+        words: words::COUNTRIES,
+        exact_case: false,
+        elsewhere: COUNTRIES_ELSEWHERE,
+        ..CLOSED
+    },
 ];
 
 /// What policies may look at.
@@ -174,11 +191,11 @@ pub(crate) fn word(id: EnumId, word: &str) -> Option<i64> {
     SCHEMA.words(id)?.code(word)
 }
 
-/// The number of a method.
-pub(crate) fn method(name: &str) -> i64 {
+/// The number of a method that is registered.
+pub(crate) fn method(name: &str) -> Option<i64> {
     // Methods are case-sensitive (RFC 9110 §9.1): `get` is not GET.
     let known = words::METHODS.iter().position(|known| *known == name);
-    known.and_then(|at| i64::try_from(at).ok()).unwrap_or(i64::MAX)
+    known.and_then(|at| i64::try_from(at).ok())
 }
 
 /// The number of a crawler.
@@ -204,6 +221,37 @@ mod tests {
             assert_eq!(country(code), Some(at as i64), "{code:?}");
         }
         assert_eq!(country(*b"ZZ"), None);
+    }
+
+    #[test]
+    fn what_a_country_is_called_elsewhere_leads_to_one() {
+        let mut seen = std::collections::HashSet::new();
+        for (theirs, ours) in COUNTRIES_ELSEWHERE {
+            assert!(words::COUNTRIES.contains(ours), "{theirs} leads to nothing");
+            assert!(!words::COUNTRIES.contains(theirs), "{theirs} is a country");
+            assert!(seen.insert(theirs.to_ascii_lowercase()), "{theirs} twice");
+        }
+        let meant = |word| SCHEMA.words(COUNTRY).unwrap().meant(word);
+        assert_eq!(
+            (meant("deu"), meant("Germany"), meant("UK")),
+            (Some("DE"), Some("DE"), Some("GB"))
+        );
+        assert_eq!(meant("ZZ"), None, "no country is near enough to another");
+    }
+
+    #[test]
+    fn a_method_is_a_token() {
+        for method in ["PURGE", "M-SEARCH", "get", "x.y_z|~!#$%&'*+^`"] {
+            assert_eq!(words::is_method(method.as_bytes()), Ok(()), "{method}");
+        }
+        for none in ["", "GET /", "A(B)", "\u{e9}", "A\u{0}"] {
+            assert!(words::is_method(none.as_bytes()).is_err(), "{none}");
+        }
+        assert!(words::METHODS.iter().all(|word| words::is_method(word.as_bytes()).is_ok()));
+        assert_eq!(
+            (method("PROPFIND").is_some(), method("propfind"), method("PURGE")),
+            (true, None, None)
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod indexed;
 mod isolation;
 mod lists;
 mod members;
+mod methods;
 mod networks;
 mod quotas;
 mod storm;
