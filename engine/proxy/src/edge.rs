@@ -9,6 +9,7 @@ use seawall_state::Ring;
 
 use crate::admission::Admission;
 use crate::overload::Overload;
+use crate::policy_log::PolicyLog;
 use crate::rates::Arrivals;
 use crate::shares::Shares;
 use crate::shares::processor::Processor;
@@ -25,6 +26,7 @@ pub(crate) struct Edge {
     pub(crate) sites: Sites,
     pub(crate) shares: Arc<Shares>,
     pub(crate) arrivals: Arrivals,
+    pub(crate) policy_log: PolicyLog,
     pub(crate) overload: Arc<Overload>,
     /// Requests that are under way at an origin or wait for a place there, by client.
     pub(crate) forwarding: Arc<Admission>,

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use seawall_model::Tick;
+use seawall_model::{RuleId, Tick};
+use seawall_ruleset::{Live, Observer};
 
 use crate::answer::{Answer, BodyWanted};
 use crate::conn::Conn;
@@ -57,6 +58,29 @@ pub(crate) struct Nth {
     pub(crate) now: Tick,
 }
 
+/// Counts what rules do for one request, and writes the lines that they ask for.
+struct Watching<'w> {
+    edge: &'w Edge,
+    live: &'w Live,
+    site: &'w str,
+    now: Tick,
+}
+
+impl Observer for Watching<'_> {
+    fn shadowed(&self, rule: RuleId) {
+        self.live.tally.shadowed(rule);
+    }
+
+    fn applied(&self, rule: RuleId) {
+        self.live.tally.hit(rule);
+    }
+
+    fn logged(&self, rule: RuleId, text: Option<&str>) {
+        let Self { edge, live, site, now } = self;
+        edge.policy_log.write((live, &edge.counters), site, (rule, text), *now);
+    }
+}
+
 /// Judges the request whose head is the first `head_bytes` of `ahead`.
 pub(crate) fn judge(
     edge: &Arc<Edge>,
@@ -99,7 +123,8 @@ pub(crate) fn judge(
     let h2 = h2.into();
     let through = Through { client, port, accepted, requests, now, spoken, h2 };
     let facts = facts_of(&head, &fields, &folded, route, &through);
-    let decision = live.rules.decide_observed(&facts, &live.state, now, &*live.tally);
+    let watching = Watching { edge, live: &live, site: &route.name, now };
+    let decision = live.rules.decide_observed(&facts, &live.state, now, &watching);
     let watched = live.rules.watches_answers();
     let kept = watched.then(|| Kept { head: bytes.into(), through: through.clone() });
     let mut case = Case::new(edge, live, route.id, decision, now);

@@ -33,6 +33,7 @@ use crate::h2::{self, MeteredStream, Requests};
 use crate::link::pool::Pool;
 use crate::origins::Watch;
 use crate::overload::{self, Overload};
+use crate::policy_log::PolicyLog;
 use crate::proxy_protocol::{Introduced, introduce};
 use crate::rates::Arrivals;
 use crate::registry::{Entry, Newcomer, Registry};
@@ -96,6 +97,7 @@ impl DataPlane {
             shares,
             overload,
             arrivals: Arrivals::new(&limits),
+            policy_log: PolicyLog::new(limits.policy_log_lines_per_s),
             forwarding: Arc::new(Admission::new(limits.forward_caps())),
             limits,
             counters: Arc::new(EdgeCounters::default()),

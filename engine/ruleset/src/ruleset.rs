@@ -339,6 +339,12 @@ impl RuleSet {
         &self.names
     }
 
+    /// Whether a rule or limit stands in a member's files.
+    #[must_use]
+    pub fn is_members(&self, rule: RuleId) -> bool {
+        self.program.rules.get(rule.0 as usize).is_some_and(|rule| rule.member.is_some())
+    }
+
     /// What people call the reason of a decision.
     #[must_use]
     pub fn name(&self, reason: Reason) -> &str {

@@ -16,6 +16,8 @@ pub const PASS_VALID_DEFAULT_MS: u64 = 2 * 3_600_000;
 pub const LASTING_MAX_MS: u64 = 30 * 86_400_000;
 /// The longest tarpit.
 pub const TARPIT_MAX_MS: u64 = 60_000;
+/// The most bytes of a text that `log` writes.
+pub const LOG_TEXT_BYTES_MAX: usize = 200;
 /// The most that one effect may add to the score.
 pub const SCORE_STEP_MAX: i64 = 1_000_000;
 
@@ -45,14 +47,26 @@ impl Builder<'_> {
                     let n = self.in_range("score", n, -SCORE_STEP_MAX, SCORE_STEP_MAX)?;
                     effects.push(Effect::Score(n));
                 }
-                Action::Log(text) => {
-                    effects.push(Effect::Log(text.as_ref().map(|text| text.node.clone())));
-                }
+                Action::Log(text) => effects.push(Effect::Log(self.log_text(text.as_ref())?)),
                 Action::Error => return None,
                 _ => last = Some(self.last(action, at, name)?),
             }
         }
         Some(Then { effects: effects.into(), last })
+    }
+
+    /// What `log` writes.
+    fn log_text(&mut self, text: Option<&Spanned<Box<str>>>) -> Option<Option<Box<str>>> {
+        let Some(text) = text else { return Some(None) };
+        if text.node.len() > LOG_TEXT_BYTES_MAX {
+            self.error(
+                Code::OutOfRange,
+                text.span,
+                format!("the text of `log` has at most {LOG_TEXT_BYTES_MAX} bytes"),
+            );
+            return None;
+        }
+        Some(Some(text.node.clone()))
     }
 
     /// Builds a final action.

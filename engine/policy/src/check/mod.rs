@@ -25,7 +25,9 @@ mod reach;
 mod regexes;
 mod worst;
 
-pub use action::{LASTING_MAX_MS, PASS_VALID_DEFAULT_MS, SCORE_STEP_MAX, TARPIT_MAX_MS};
+pub use action::{
+    LASTING_MAX_MS, LOG_TEXT_BYTES_MAX, PASS_VALID_DEFAULT_MS, SCORE_STEP_MAX, TARPIT_MAX_MS,
+};
 pub use breadth::{MEMBER_TESTS_PER_RULE, TESTS_MAX};
 pub use cases::TIMES_MAX;
 pub use cost::{Cost, FieldCost, costs, field_cost};
