@@ -137,6 +137,8 @@ codes! {
     Memory = "C019";
     /// More values in rules than an index may hold.
     IndexTooLarge = "C020";
+    /// A refusal that holds because a source is missing.
+    RestsOnMissing = "C021";
 
     /// A file that cannot be read.
     SourceMissing = "S001";

@@ -174,6 +174,7 @@ impl Builder<'_> {
             let (field, _) = self.given.schema.field("client")?;
             (Box::from([self.operand_id(Built::Field(field))]), "client".to_owned())
         } else {
+            self.key_by_absence("this `throttle`", per);
             self.key(per)?
         };
         let counter = self.next_counter();

@@ -183,7 +183,9 @@ impl Builder<'_> {
             [Spanned { node: Operand::Word(word), .. }] if &**word == "site.name" => TrackPer::Site,
             _ => TrackPer::Request,
         };
-        self.names.tracks.insert(full.clone(), TrackName { counter, counted, window_ms, per });
+        let reading = self.track_reading(track);
+        let name = TrackName { counter, counted, window_ms, per, reading };
+        self.names.tracks.insert(full.clone(), name);
         self.note_member_counter(
             counter,
             track.keys.is_some() || track.per.is_empty(),
@@ -389,6 +391,7 @@ impl Builder<'_> {
         let built: Option<CondId> = self.condition(enter);
         self.place = Place::Walk;
         if let Some(enter) = built {
+            self.lint_level(level);
             self.program.levels.push(Level {
                 name: level.name.node.clone(),
                 per_site: level.per_site,

@@ -364,6 +364,7 @@ impl Builder<'_> {
         let mut thresholds = Vec::new();
         for threshold in &decide.thresholds {
             let when = self.condition(&threshold.when);
+            self.lint_threshold(threshold);
             let then = self.last(&threshold.then, Where::Decide, "defaults.decide");
             thresholds.extend(when.zip(then));
         }

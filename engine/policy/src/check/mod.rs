@@ -18,6 +18,7 @@ mod lint;
 mod literal;
 mod member;
 mod memory;
+mod missing;
 mod names;
 mod operand;
 mod quota;

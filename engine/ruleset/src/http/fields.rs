@@ -69,10 +69,10 @@ fields! {
     Cookie "cookie" Type::Str, Named, Maybe, Request, true, "all values of a cookie";
     Query "query" Type::Str, Named, Maybe, Request, true, "all values of a query parameter, decoded once";
     Headers "headers" Type::Headers, Plain, Always, Request, true, "all header fields, as an argument of an extern";
-    PassValid "pass.valid" Type::Bool, Plain, Always, Request, false, "whether a valid pass came with the request";
-    PassKind "pass.kind" Type::Enum(PASS_KIND), Plain, Maybe, Request, false, "what the pass proves";
-    PassAge "pass.age" Type::Duration, Plain, Maybe, Request, false, "how long ago the pass was issued";
-    PassFailures "pass.failures" Type::Int, Plain, Always, Request, false, "failed challenges of this client";
+    PassValid "pass.valid" Type::Bool, Plain, Source("passes"), Request, false, "whether a valid pass came with the request";
+    PassKind "pass.kind" Type::Enum(PASS_KIND), Plain, Source("passes"), Request, false, "what the pass proves";
+    PassAge "pass.age" Type::Duration, Plain, Source("passes"), Request, false, "how long ago the pass was issued";
+    PassFailures "pass.failures" Type::Int, Plain, Source("passes"), Request, false, "failed challenges of this client";
     Level "level" Type::Enum(LEVEL), Plain, Always, Request, false, "how bad it is right now";
     Score "score" Type::Int, Plain, Always, Request, false, "what the rules so far have added up";
     SiteName "site.name" Type::Str, Plain, Always, Request, false, "the site's first host";
@@ -80,7 +80,7 @@ fields! {
     OriginLatency "origin.latency" Type::Duration, Plain, Maybe, Request, false, "the origin's median time to the first byte";
     OriginErrors "origin.errors" Type::Percent, Plain, Maybe, Request, false, "the share of requests that the origin failed";
     OriginInflight "origin.inflight" Type::Int, Plain, Maybe, Request, false, "requests that the origin is answering";
-    CpuLoad "cpu.load" Type::Percent, Plain, Maybe, Request, false, "the load of the machine";
+    CpuLoad "cpu.load" Type::Percent, Plain, Source("cpu"), Request, false, "the load of the machine";
     Status "status" Type::Int, Plain, Always, Response, false, "the status that was answered";
     BytesOut "bytes_out" Type::Size, Plain, Always, Response, false, "the bytes of the answer's body";
     Latency "latency" Type::Duration, Plain, Always, Response, false, "the time from the head to the end of the answer";

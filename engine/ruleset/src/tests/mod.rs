@@ -9,6 +9,7 @@ mod isolation;
 mod lists;
 mod members;
 mod methods;
+mod missing;
 mod networks;
 mod quotas;
 mod storm;
