@@ -104,3 +104,5 @@ mod tls;
 mod traffic;
 /// One process takes the place of another, and nobody notices.
 mod upgrade;
+/// Every word of the grammar does something.
+mod words;

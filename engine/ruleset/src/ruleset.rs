@@ -68,6 +68,8 @@ pub struct RuleSet {
     pub(crate) parts: fuel::Parts,
     specs: Vec<CounterSpec>,
     names: Vec<Box<str>>,
+    /// What the root policy says of itself.
+    revision: Option<Box<str>>,
     /// The kinds of key that the host's counters have.
     shapes: Shapes,
     /// How long the host's own tables are, ahead of all members'.
@@ -162,6 +164,8 @@ pub struct Summary {
     pub tests: usize,
     /// What finds the rules that may apply.
     pub index: IndexSummary,
+    /// What the root policy says of itself behind its version.
+    pub revision: Option<Box<str>>,
 }
 
 /// The parts that are made outside.
@@ -173,13 +177,25 @@ pub(crate) struct Parts {
     pub(crate) sandbox: Sandbox,
     pub(crate) sources: Sources,
     pub(crate) outline: Outline,
+    pub(crate) revision: Option<Box<str>>,
     pub(crate) units: ClientUnits,
     pub(crate) fuel: FuelLimits,
 }
 
 impl RuleSet {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { program, plan, files, loaded, sandbox, sources, outline, units, fuel } = parts;
+        let Parts {
+            program,
+            plan,
+            files,
+            loaded,
+            sandbox,
+            sources,
+            outline,
+            revision,
+            units,
+            fuel,
+        } = parts;
         let mut shapes = Shapes::new();
         let mut rules = Self {
             host: Lengths::of(&program),
@@ -197,6 +213,7 @@ impl RuleSet {
             sandbox,
             sources,
             outline,
+            revision,
             sites: HostMap::default(),
             plan,
             units,
@@ -416,6 +433,7 @@ impl RuleSet {
             externs: self.extern_summaries(),
             tests: self.program.cases.len(),
             index: self.plan.summary(),
+            revision: self.revision.clone(),
         }
     }
 }

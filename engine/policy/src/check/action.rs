@@ -84,6 +84,13 @@ impl Builder<'_> {
             Action::Drop => Final::Drop,
             Action::Ban { duration, per } => {
                 let unit = per.as_ref().map_or(BanUnit::Client, |per| per.node);
+                if let Some(per) = per.as_ref().filter(|per| per.node == BanUnit::Asn) {
+                    self.does_nothing(
+                        per.span,
+                        "`ban … per client.asn` bans nobody: no source `geo.asn` is configured",
+                        "ban `per client.net`, or the client",
+                    );
+                }
                 Final::Ban { for_ms: self.lasting(duration.node.ms(), duration.span)?, unit }
             }
             Action::Challenge { kind, valid } => {

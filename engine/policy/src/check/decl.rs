@@ -21,6 +21,8 @@ pub const COUNTER_KEYS_MAX: i64 = 10_000_000;
 pub const LIMIT_KEYS_DEFAULT: usize = 100_000;
 /// The longest window of a counter: a week. Counters live in memory.
 pub const WINDOW_MAX_MS: u64 = 604_800_000;
+/// The shortest `reload` of a list: how often the server looks at every file.
+pub const LIST_RELOAD_MS_MIN: u64 = 30_000;
 /// The most elements of one list.
 pub const LIST_MAX: i64 = 10_000_000;
 /// The most parameters of an extern.
@@ -79,8 +81,22 @@ impl Builder<'_> {
                 }
                 Some(ListSource::Inline(set))
             }
-            ast::ListSource::File { path, max, on_error, .. } => {
+            ast::ListSource::File { path, max, reload, on_error } => {
                 self.own_path(path);
+                if let Some(reload) = reload
+                    && reload.node.ms() < LIST_RELOAD_MS_MIN
+                {
+                    self.complain(
+                        Diagnostic::error(
+                            Code::OutOfRange,
+                            self.file,
+                            reload.span,
+                            "every file is looked at every 30s, and when the system says that it \
+                             has changed",
+                        )
+                        .help("write `reload 30s` or more, or leave it out"),
+                    );
+                }
                 let Some(max) = max else {
                     self.missing(
                         path.span,
@@ -167,6 +183,7 @@ impl Builder<'_> {
             Counted::Bytes(_) => TrackCounts::Bytes,
             Counted::Distinct(_) => TrackCounts::Distinct,
         };
+        self.no_expiry(&track.meta, "a track");
         let Some(over) = &track.over else {
             return self.missing(
                 track.name.span,

@@ -56,6 +56,7 @@ impl Builder<'_> {
         if !self.level_by_absence(&level.name.node, enter) {
             self.note_sources(enter);
         }
+        self.no_expiry(&level.meta, "a level");
     }
 
     /// Lints one limit.

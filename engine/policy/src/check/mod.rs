@@ -34,8 +34,8 @@ pub use cases::TIMES_MAX;
 pub use cost::{Cost, FieldCost, costs, field_cost};
 pub use decl::{
     COUNTER_KEYS_MAX, EXTERN_MEMORY_BYTES_MAX, EXTERN_PARAMS_MAX, EXTERN_TIME_DEFAULT_MS,
-    EXTERN_TIME_MAX_MS, FUEL_MAX, LIMIT_KEYS_DEFAULT, LIST_MAX, WINDOW_MAX_MS, list_element,
-    list_set,
+    EXTERN_TIME_MAX_MS, FUEL_MAX, LIMIT_KEYS_DEFAULT, LIST_MAX, LIST_RELOAD_MS_MIN, WINDOW_MAX_MS,
+    list_element, list_set,
 };
 pub use layer::{RATE_MAX, RULES_MAX};
 pub use member::{MEMBER_KEYS_DEFAULT, MEMBER_RULES_DEFAULT};

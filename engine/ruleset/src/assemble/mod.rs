@@ -152,6 +152,7 @@ impl Assembly {
 pub(crate) struct HostRead {
     pub(crate) files: Files,
     pub(crate) pages: Vec<Page>,
+    pub(crate) revision: Option<Box<str>>,
 }
 
 impl Workshop {
@@ -188,14 +189,14 @@ impl Workshop {
         terms: Terms<'_>,
     ) -> Assembly {
         let reading = Reading::host(sources.host(), sources.root());
-        let Reading { files, pages, mut diagnostics, .. } = reading;
+        let Reading { files, pages, mut diagnostics, revision, .. } = reading;
         let HostChecked { policy, diagnostics: checked } =
             check_host(&pages, self.given(&files, purpose));
         let served = Served::new(&self.settings.sites);
         diagnostics.extend(checked);
         diagnostics.extend(served.complaints(&pages, None));
         diagnostics.extend(wrong_entries(sources, &pages));
-        let host = HostRead { files, pages };
+        let host = HostRead { files, pages, revision };
         let mut bench = member::Bench {
             workshop: self,
             entries: member::entries(&host.pages),
@@ -257,6 +258,7 @@ impl Workshop {
             files: host.files.clone(),
             sources: sources.host_policies(),
             outline: Outline::of(&host.pages, &host.files),
+            revision: host.revision.clone(),
             loaded,
             sandbox: self.sandbox.clone(),
             units: self.settings.units,
@@ -288,7 +290,7 @@ impl Workshop {
         if is_wrong(&diagnostics) || is_wrong(&checked.diagnostics) {
             return None;
         }
-        let host = HostRead { files, pages };
+        let host = HostRead { files, pages, revision: None };
         let mut specs: Vec<CounterSpec> =
             checked.policy.program().counters.iter().map(spec).collect();
         let mut policy = checked.policy;
