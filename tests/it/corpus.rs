@@ -21,7 +21,7 @@ use seawall_ruleset::{
 
 /// Codes that are warnings and notes about policies that load: compared only where a case names
 /// the code.
-const ADVICE: [Code; 9] = [
+const ADVICE: [Code; 10] = [
     Code::CaseTrap,
     Code::AbsentTrap,
     Code::ForgeableAllow,
@@ -31,6 +31,7 @@ const ADVICE: [Code; 9] = [
     Code::NetKey,
     Code::AbsentKey,
     Code::RestsOnMissing,
+    Code::NeverHolds,
 ];
 
 /// Codes without a case, and why.

@@ -6,6 +6,7 @@
 
 mod countries;
 mod fields;
+mod habits;
 mod words;
 
 pub use fields::{Field, SCHEMA};

@@ -2,6 +2,7 @@
 
 use super::build::Builder;
 use super::expr::constant_key;
+use super::habits::Written;
 use super::names::Constant;
 use super::operand::Typed;
 use crate::code::Code;
@@ -46,6 +47,7 @@ impl Builder<'_> {
             OpKind::In => self.membership(typed, &right, &subject)?,
             _ => self.text_test(&op, typed, &right, &subject)?,
         };
+        self.warn_never(Written { left: &left, op: &op, right: &right, whole });
         let text = self.text(whole).into();
         Some(self.atom(
             Atom { operand: typed.id, check, negated: op.node.negated, text },
@@ -377,7 +379,8 @@ impl Builder<'_> {
         let constant = self.constant(&literal, Type::Str, right.span, subject)?;
         let mut bytes = Self::const_bytes(constant)?;
         let nocase = op.node.nocase;
-        if subject == "ua" && !nocase && op.node.kind != OpKind::Matches {
+        let any_case = matches!(subject, "ua" | "content_type");
+        if any_case && !nocase && op.node.kind != OpKind::Matches {
             self.warn_case(&bytes, op.span, right.span);
         }
         let key = format!("{nocase}{bytes:?}");
@@ -454,7 +457,7 @@ impl Builder<'_> {
                 format!("this looks for {written} in exactly this case"),
             )
             .warning()
-            .help("agents are written in any case; `nocase` finds them all")
+            .help("agents and types are written in any case; `nocase` finds them all")
             .fix(op, format!("{word} nocase")),
         );
     }

@@ -267,6 +267,7 @@ impl Builder<'_> {
         let Some(known) = self.names.tracks.get(&full).copied() else { return };
         let on_response = track.on_response.as_ref().is_some_and(|on| on.node);
         self.place = if on_response { Place::Answer } else { Place::Track };
+        self.warn_empty([track.condition.as_ref(), None]);
         let condition = match &track.condition {
             None => Some(None),
             Some(expr) => self.condition(expr).map(Some),

@@ -27,6 +27,7 @@ impl Builder<'_> {
         if !(acts && self.refuses_by_absence(&rule.name.node, conditions)) {
             self.note_sources(when);
         }
+        self.warn_empty([Some(when), rule.unless.as_ref()]);
         let last = actions.last().map(|action| &action.node);
         match (at, last) {
             (Where::Layer(LayerKind::Guarantee), _) if self.is_narrow(&when.node) => {}
@@ -44,6 +45,7 @@ impl Builder<'_> {
 
     /// Lints one line of the decision table.
     pub(super) fn lint_threshold(&mut self, threshold: &Threshold) {
+        self.warn_empty([Some(&threshold.when), None]);
         let refuses = refuses(&threshold.then.node);
         if !(refuses && self.refuses_by_absence("decide", (Some(&threshold.when), None))) {
             self.note_sources(&threshold.when);
@@ -64,6 +66,7 @@ impl Builder<'_> {
         let actions = limit.then.as_ref().map(|then| &*then.node).unwrap_or_default();
         let acts = limit.shadow.is_none() && may_refuse(actions);
         let conditions = (limit.condition.as_ref(), limit.unless.as_ref());
+        self.warn_empty([conditions.0, conditions.1]);
         if !(acts && self.refuses_by_absence(&limit.name.node, conditions))
             && let Some(condition) = &limit.condition
         {

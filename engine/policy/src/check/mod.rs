@@ -12,6 +12,7 @@ mod compare;
 mod cost;
 mod decl;
 mod expr;
+mod habits;
 mod layer;
 mod layered;
 mod lint;

@@ -4,6 +4,8 @@ use seawall_policy::schema::{
     CounterMemory, EnumId, EnumSpec, FieldId, FieldSpec, Form, Phase, Presence, Schema, Type,
 };
 
+use super::countries::COUNTRIES_ELSEWHERE;
+use super::habits::HABITS;
 use super::words;
 
 const METHOD: EnumId = EnumId(0);
@@ -184,6 +186,7 @@ pub const SCHEMA: Schema = Schema {
         heavy: seawall_state::HEAVY_BYTES,
         most: super::COUNTER_MEMORY_MAX,
     },
+    habits: HABITS,
 };
 
 /// The number of a word of an enumeration.

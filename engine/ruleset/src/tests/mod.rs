@@ -11,6 +11,7 @@ mod members;
 mod methods;
 mod missing;
 mod networks;
+mod never;
 mod quotas;
 mod storm;
 
