@@ -5,6 +5,7 @@
 //! replay: what a rule compares must not depend on who asked.
 
 mod countries;
+pub(crate) mod elsewhere;
 mod fields;
 mod habits;
 mod words;

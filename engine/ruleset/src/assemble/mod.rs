@@ -46,7 +46,7 @@ use crate::cases::{Rehearsed, TestOutcome};
 use crate::compiler::{Compiler, InProcess};
 use crate::fuel::FuelLimits;
 use crate::hosts::Served;
-use crate::http::SCHEMA;
+use crate::http::{SCHEMA, elsewhere};
 use crate::plan::Plan;
 use crate::report::{self, COMPLAINTS_MAX};
 use crate::ruleset::{Parts, RuleSet, spec};
@@ -213,6 +213,7 @@ impl Workshop {
         let said = (&mut files, &mut diagnostics);
         let rules = self.host_rules(&mut bench, &policy, sources, said);
         tidy(&mut diagnostics);
+        elsewhere::help(&mut diagnostics, &files);
         let located = report::located(&diagnostics, &files, COMPLAINTS_MAX);
         let rehearsed = rules.as_ref().map(|rules| rules.rehearse_within(Whose::HOST, terms.go_on));
         let Rehearsed { outcomes: tests, unfinished } = rehearsed.unwrap_or_default();
