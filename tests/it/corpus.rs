@@ -21,7 +21,7 @@ use seawall_ruleset::{
 
 /// Codes that are warnings and notes about policies that load: compared only where a case names
 /// the code.
-const ADVICE: [Code; 8] = [
+const ADVICE: [Code; 10] = [
     Code::CaseTrap,
     Code::AbsentTrap,
     Code::ForgeableAllow,
@@ -30,6 +30,8 @@ const ADVICE: [Code; 8] = [
     Code::EveryRequest,
     Code::NetKey,
     Code::AbsentKey,
+    Code::RestsOnMissing,
+    Code::NeverHolds,
 ];
 
 /// Codes without a case, and why.

@@ -28,6 +28,8 @@ mod config;
 mod corpus;
 /// Who may come in, and how: hosts, heads, connections.
 mod edge;
+/// Lines as other tools write them.
+mod elsewhere;
 /// What a member writes, and what a terminal makes of it.
 mod escapes;
 /// Policies that nobody would write.
@@ -45,6 +47,8 @@ mod history;
 mod hops;
 /// What is strange in a request, each with what the origin saw of it.
 mod hygiene;
+/// What of the language is there to be seen from outside.
+mod language;
 /// Counts go on over edits.
 mod limits;
 /// The last good copy of a list stays.
@@ -106,3 +110,5 @@ mod traffic;
 /// One process takes the place of another, and nobody notices.
 mod upgrade;
 mod versions;
+/// Every word of the grammar does something.
+mod words;

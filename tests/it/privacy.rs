@@ -19,6 +19,7 @@ const POLICY: &str = "policy 1
 extern f() -> int { module \"f.wasm\" fuel 50k memory 1MiB on_failure return 9 }
 list bad: cidr = { 127.9.8.6 }
 floor {
+  rule seen   { when true then log \"somebody came\" }
   rule listed { when client.ip in @bad then drop note \"known\" }
   rule burns  { when path == \"/burn\" and f() == 9 then block 410 }
   rule trap   { when path == \"/trap\" then ban 1h }

@@ -27,8 +27,9 @@ use crate::history::{Aside, Made, Occasion};
 use crate::loader::Back;
 use crate::outcome::{Cause, Complaint, Lifted, MembersRefused, Outcome, Refusal, Tests};
 
-/// Time between two looks that nobody asked for, in milliseconds: DESIGN §2's figure.
-pub const POLL_MS: u64 = 30_000;
+/// Time between two looks that nobody asked for, in milliseconds, which is what a `reload` of a list
+/// may ask for.
+pub const POLL_MS: u64 = seawall_ruleset::LIST_RELOAD_MS_MIN;
 /// Time in which a policy that fails right after a change may still be being written, in
 /// milliseconds. With the debounce and the check of a large policy it stays under 500.
 pub const DOUBT_MS: u64 = 200;

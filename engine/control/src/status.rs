@@ -25,6 +25,9 @@ use crate::totals::Totals;
 /// Where the numbers of the data plane come from.
 pub type EdgeReport = Arc<dyn Fn() -> Value + Send + Sync>;
 
+/// The most characters that are told of what a policy says of itself.
+const REVISION_CHARS_MAX: usize = 200;
+
 /// Everything that a status is made of.
 pub(crate) struct Sight {
     pub(crate) handle: Arc<Handle>,
@@ -56,6 +59,9 @@ impl Sight {
                 "last_upgrade": self.last_upgrade.read(),
             }),
             "root": self.root,
+            "revision": summary.revision.as_deref().map(|text| {
+                text.chars().take(REVISION_CHARS_MAX).collect::<String>()
+            }),
             "loaded_at": rfc3339(posted.loaded),
             "age_ms": age_ms,
             "last_error": posted.last_error,

@@ -137,6 +137,10 @@ codes! {
     Memory = "C019";
     /// More values in rules than an index may hold.
     IndexTooLarge = "C020";
+    /// A refusal that holds because a source is missing.
+    RestsOnMissing = "C021";
+    /// A condition that no request can meet, or that every one does.
+    NeverHolds = "C022";
 
     /// A file that cannot be read.
     SourceMissing = "S001";

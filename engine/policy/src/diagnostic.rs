@@ -206,8 +206,18 @@ const WORD_CHARS_MAX: usize = 64;
 /// Beyond that a guess misleads.
 #[must_use]
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    nearest_within(word, known, 2)
+}
+
+/// The same within another edit distance.
+#[must_use]
+pub fn nearest_within<'k>(
+    word: &str,
+    known: impl IntoIterator<Item = &'k str>,
+    most: usize,
+) -> Option<&'k str> {
     let length = word.chars().count();
-    let most = 2.min(length / 2);
+    let most = most.min(length / 2);
     if length > WORD_CHARS_MAX {
         return None;
     }
@@ -254,7 +264,7 @@ fn edit_distance(a: &str, b: &str, most: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{edit_distance, nearest};
+    use super::{edit_distance, nearest, nearest_within};
 
     #[test]
     fn suggestions_keep_their_distance() {
@@ -284,6 +294,8 @@ mod tests {
         }
         assert_eq!(nearest("sockte", ["socket"]), Some("socket"));
         assert_eq!(nearest("sokctx", ["socket"]), None);
+        assert_eq!(nearest_within("PURGE", ["MERGE"], 1), None);
+        assert_eq!(nearest_within("PSOT", ["POST"], 1), Some("POST"));
         assert_eq!(nearest("lgo", ["geo", "log"]), Some("log"));
     }
 }

@@ -4,6 +4,11 @@
 //! exist, and answers for them through [`crate::run::Context`]. The checker, `seawall fields` and
 //! the reference all read this one table, so they cannot disagree.
 
+use seawall_model::Prefix;
+
+use crate::diagnostic::nearest_within;
+use crate::syntax::ast::OpKind;
+
 /// An enumeration of bare words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EnumId(pub u16);
@@ -91,6 +96,9 @@ pub struct FieldSpec {
     pub doc: &'static str,
 }
 
+/// Says of bytes why they are no value of an enumeration.
+pub type IsValue = fn(&[u8]) -> Result<(), &'static str>;
+
 /// One enumeration.
 #[derive(Debug, Clone, Copy)]
 pub struct EnumSpec {
@@ -102,6 +110,10 @@ pub struct EnumSpec {
     pub ordered: bool,
     /// Whether case matters.
     pub exact_case: bool,
+    /// Where it has more values than words: says of a string why it is none of them.
+    pub others: Option<IsValue>,
+    /// What its words are called elsewhere.
+    pub elsewhere: &'static [Alias],
 }
 
 impl EnumSpec {
@@ -112,6 +124,27 @@ impl EnumSpec {
             if self.exact_case { **known == *word } else { known.eq_ignore_ascii_case(word) }
         };
         self.words.iter().position(same).and_then(|at| i64::try_from(at).ok())
+    }
+
+    /// The word that others write so, or the one that is nearest to what is written. Of words of two
+    /// letters none is near enough to another to be meant, and where a value need not be a word, only
+    /// a slip of one letter is.
+    #[must_use]
+    pub fn meant(&self, written: &str) -> Option<&'static str> {
+        let alias = self.elsewhere.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(written));
+        if let Some((_, ours)) = alias {
+            return Some(ours);
+        }
+        let slips = if self.others.is_some() { 1 } else { 2 };
+        let is_short = self.words.iter().all(|word| word.len() <= 2);
+        let near = nearest_within(written, self.words.iter().copied(), slips);
+        near.filter(|_| !is_short)
+    }
+
+    /// The word as the table writes it.
+    #[must_use]
+    pub fn word(&self, code: i64) -> Option<&'static str> {
+        self.words.get(usize::try_from(code).ok()?).copied()
     }
 }
 
@@ -135,6 +168,79 @@ pub struct CounterMemory {
 /// Names that other tools use for what is here.
 pub type Alias = (&'static str, &'static str);
 
+/// What a text is made of before it is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// As the field gives it.
+    Plain,
+    /// `lower(…)`
+    Lower,
+    /// `segment(…, n)`
+    Segment,
+}
+
+/// A text that a field is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The field.
+    pub field: FieldId,
+    /// The name of a named field; empty of a plain one.
+    pub name: &'a str,
+    /// What is made of its value first.
+    pub made: Made,
+    /// How it is compared: `==`, or a word; each element of a set by itself, as `==`.
+    pub op: OpKind,
+    /// In either case.
+    pub nocase: bool,
+    /// The text, glob or regular expression.
+    pub text: &'a str,
+}
+
+/// How a comparison that no request meets is mended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mend {
+    /// Only its author can tell.
+    Nothing,
+    /// With another field or value on the left.
+    Left(String),
+    /// With this text.
+    Text(String),
+    /// With another condition.
+    Whole(String),
+    /// By asking whether it is absent.
+    Absent,
+}
+
+/// Why no request meets a comparison, and what was probably meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Never {
+    /// Why, as the end of a sentence.
+    pub why: &'static str,
+    /// What to do about it.
+    pub help: &'static str,
+    /// The change.
+    pub mend: Mend,
+}
+
+/// What is known of the values of fields beyond their types.
+#[derive(Debug, Clone, Copy)]
+pub struct Habits {
+    /// Why no value is as asked.
+    pub text: fn(&Asked<'_>) -> Option<Never>,
+    /// Why no request has a named field of this name; the change is another name.
+    pub name: fn(FieldId, &str) -> Option<Never>,
+    /// The least and the most that a number can be.
+    pub range: fn(FieldId) -> Option<(i64, i64)>,
+    /// The fewest bytes of a text.
+    pub len_min: fn(FieldId) -> i64,
+    /// The most values of a named field.
+    pub values_max: fn(FieldId) -> i64,
+    /// Why a network is never this one.
+    pub network: fn(FieldId, &Prefix) -> Option<Never>,
+    /// Whether an empty value is as good as none, and rarely sent.
+    pub empty_is_absent: fn(FieldId) -> bool,
+}
+
 /// Everything there is to look at.
 #[derive(Debug, Clone, Copy)]
 pub struct Schema {
@@ -155,6 +261,8 @@ pub struct Schema {
     pub repeating: &'static [(FieldId, &'static str)],
     /// What counters weigh.
     pub counters: CounterMemory,
+    /// What no value is.
+    pub habits: Habits,
 }
 
 impl Schema {

@@ -17,6 +17,8 @@ pub enum Set {
     Ints(Vec<i64>),
     /// Addresses and networks.
     Nets(NetSet),
+    /// Words of an enumeration by their numbers, and values of it that are no word.
+    Words(Vec<i64>, HashSet<Box<[u8]>>),
 }
 
 impl Set {
@@ -28,16 +30,25 @@ impl Set {
         Self::Ints(numbers)
     }
 
+    /// Words of an enumeration, in any order, and values of it that are no word.
+    #[must_use]
+    pub fn words(numbers: Vec<i64>, others: HashSet<Box<[u8]>>) -> Self {
+        match Self::ints(numbers) {
+            Self::Ints(words) if !others.is_empty() => Self::Words(words, others),
+            words => words,
+        }
+    }
+
     /// Whether these bytes are in it.
     #[must_use]
     pub fn has_bytes(&self, bytes: &[u8]) -> bool {
-        matches!(self, Self::Strings(all) if all.contains(bytes))
+        matches!(self, Self::Strings(all) | Self::Words(_, all) if all.contains(bytes))
     }
 
     /// Whether this number is in it.
     #[must_use]
     pub fn has_int(&self, number: i64) -> bool {
-        matches!(self, Self::Ints(all) if all.binary_search(&number).is_ok())
+        matches!(self, Self::Ints(all) | Self::Words(all, _) if all.binary_search(&number).is_ok())
     }
 
     /// Whether the whole network lies in it.
@@ -53,6 +64,7 @@ impl Set {
             Self::Strings(all) => all.len(),
             Self::Ints(all) => all.len(),
             Self::Nets(all) => all.v4.len().saturating_add(all.v6.len()),
+            Self::Words(words, others) => words.len().saturating_add(others.len()),
         }
     }
 
@@ -60,13 +72,12 @@ impl Set {
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Strings(all) => {
-                let held = all.iter().map(|text| text.len()).fold(0, usize::saturating_add);
-                // A table of hashes is at most seven eighths full, and grows by doubling.
-                let slot = size_of::<Box<[u8]>>().saturating_add(1);
-                held.saturating_add(all.capacity().saturating_mul(slot))
-            }
+            Self::Strings(all) => string_bytes(all),
             Self::Ints(all) => all.capacity().saturating_mul(size_of::<i64>()),
+            Self::Words(words, others) => {
+                let words = words.capacity().saturating_mul(size_of::<i64>());
+                words.saturating_add(string_bytes(others))
+            }
             Self::Nets(all) => size_of_val(&*all.v4)
                 .saturating_add(size_of_val(&*all.v6))
                 .saturating_add(size_of_val(&*all.first)),
@@ -78,6 +89,14 @@ impl Set {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// About how much memory strings take.
+fn string_bytes(all: &HashSet<Box<[u8]>>) -> usize {
+    let held = all.iter().map(|text| text.len()).fold(0, usize::saturating_add);
+    // A table of hashes is at most seven eighths full, and grows by doubling.
+    let slot = size_of::<Box<[u8]>>().saturating_add(1);
+    held.saturating_add(all.capacity().saturating_mul(slot))
 }
 
 /// Networks of both families as merged, sorted, disjoint ranges.

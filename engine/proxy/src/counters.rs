@@ -148,6 +148,9 @@ counters! {
     tarpits,
     /// Requests dropped at once because enough others were held.
     tarpits_full,
+    /// Log lines of `log` actions that were not written, because their rule had written one in the
+    /// same second or enough others had.
+    policy_log_left_out,
     /// Verdicts that this version cannot enforce: our own fault, answered 503.
     unenforceable,
     /// Requests answered 429 because enough of their client's, or its network's, were under way.

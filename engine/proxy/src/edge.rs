@@ -9,6 +9,7 @@ use seawall_state::Ring;
 
 use crate::admission::Admission;
 use crate::overload::Overload;
+use crate::policy_log::PolicyLog;
 use crate::rates::Arrivals;
 use crate::shares::Shares;
 use crate::shares::processor::Processor;
@@ -27,6 +28,7 @@ pub(crate) struct Edge {
     pub(crate) sites: Sites,
     pub(crate) shares: Arc<Shares>,
     pub(crate) arrivals: Arrivals,
+    pub(crate) policy_log: PolicyLog,
     pub(crate) overload: Arc<Overload>,
     /// Connections, by client.
     pub(crate) connections: Arc<Admission>,

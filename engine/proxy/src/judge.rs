@@ -7,7 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use seawall_model::{Scheme, Tick};
+use seawall_model::{RuleId, Scheme, Tick};
+use seawall_ruleset::{Live, Observer};
 
 use crate::answer::{Answer, BodyWanted};
 use crate::conn::Conn;
@@ -55,6 +56,29 @@ pub(crate) struct Nth {
     pub(crate) requests: u32,
     pub(crate) mode: Mode,
     pub(crate) now: Tick,
+}
+
+/// Counts what rules do for one request, and writes the lines that they ask for.
+struct Watching<'w> {
+    edge: &'w Edge,
+    live: &'w Live,
+    site: &'w str,
+    now: Tick,
+}
+
+impl Observer for Watching<'_> {
+    fn shadowed(&self, rule: RuleId) {
+        self.live.tally.shadowed(rule);
+    }
+
+    fn applied(&self, rule: RuleId) {
+        self.live.tally.hit(rule);
+    }
+
+    fn logged(&self, rule: RuleId, text: Option<&str>) {
+        let Self { edge, live, site, now } = self;
+        edge.policy_log.write((live, &edge.counters), site, (rule, text), *now);
+    }
 }
 
 /// Judges the request whose head is the first `head_bytes` of `ahead`.
@@ -156,7 +180,8 @@ fn judge_head(
     };
     let gauges = ClientGauges { edge, client, line: asker.line };
     let facts = facts_of((&head, &fields, &folded), route, (&through, &gauges));
-    let decision = live.rules.decide_observed(&facts, &live.state, now, &*live.tally);
+    let watching = Watching { edge, live: &live, site: &route.name, now };
+    let decision = live.rules.decide_observed(&facts, &live.state, now, &watching);
     let watched = live.rules.watches_answers();
     let kept = watched.then(|| Kept { head: bytes.into(), through: through.clone() });
     let mut case = Case::new(edge, live, route.id, decision, now);

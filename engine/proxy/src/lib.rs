@@ -38,6 +38,7 @@ mod log;
 mod origins;
 mod overload;
 mod pace;
+mod policy_log;
 mod proxy_protocol;
 mod rates;
 mod registry;

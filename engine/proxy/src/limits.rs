@@ -302,6 +302,9 @@ limits! {
     pub ban_sweep_ms: u64 = 250;
     /// Log lines of the HTTP engine per second. Counter: `EngineLog::dropped`.
     pub engine_log_lines_per_s: u32 = 5;
+    /// Log lines that the host's `log` actions write per second, and as many that all members' do;
+    /// one rule writes one. Counter: `policy_log_left_out`.
+    pub policy_log_lines_per_s: u32 = 10;
 }
 
 /// One place for a connection in so many is never a site's.

@@ -33,6 +33,7 @@ use crate::h2::{self, MeteredStream, Requests};
 use crate::link::pool::Pool;
 use crate::origins::Watch;
 use crate::overload::{self, Overload};
+use crate::policy_log::PolicyLog;
 use crate::proxy_protocol::{Introduced, introduce};
 use crate::rates::Arrivals;
 use crate::registry::{Entry, Newcomer, Registry};
@@ -100,6 +101,7 @@ impl DataPlane {
             connections: Arc::new(Admission::new(limits.connection_caps()).exempt(&exempt)),
             forwarding: Arc::new(Admission::new(limits.forward_caps()).exempt(&exempt)),
             exempt,
+            policy_log: PolicyLog::new(limits.policy_log_lines_per_s),
             limits,
             counters: Arc::new(EdgeCounters::default()),
         });

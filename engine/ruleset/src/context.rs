@@ -455,7 +455,11 @@ impl<'j> Judging<'j> {
         let facts = self.facts;
         match field {
             Field::PathScript => facts.script.map_or(Value::Absent, Value::bytes),
-            Field::Method => Value::Int(method(facts.method)),
+            // Each that is not registered is a value of its own.
+            Field::Method => match method(facts.method) {
+                Some(known) => Value::Int(known),
+                None => Value::bytes(facts.method.as_bytes()),
+            },
             Field::Host => Value::bytes(facts.host.as_bytes()),
             Field::Path => Value::bytes(facts.path),
             Field::RawPath => Value::bytes(facts.raw_path),

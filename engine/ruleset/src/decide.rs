@@ -49,6 +49,9 @@ pub trait Observer {
 
     /// A rule or limit applied, finally or not.
     fn applied(&self, _rule: RuleId) {}
+
+    /// A rule or limit that applied asks for a line in the log.
+    fn logged(&self, _rule: RuleId, _text: Option<&str>) {}
 }
 
 impl Observer for () {}
@@ -375,8 +378,7 @@ impl RuleSet {
             match effect {
                 Effect::Tag(tag) => judging.add_tag(tag),
                 Effect::Score(n) => judging.add_score(*n),
-                // What is logged is a count: whatever a request holds stays out of logs.
-                Effect::Log(_) => {}
+                Effect::Log(text) => observer.logged(step.rule, text.as_deref()),
             }
         }
         observer.applied(step.rule);

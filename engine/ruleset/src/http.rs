@@ -4,7 +4,10 @@
 //! two together. Host and path are read here, once, the same way for the server, for tests and for
 //! replay: what a rule compares must not depend on who asked.
 
+mod countries;
+pub(crate) mod elsewhere;
 mod fields;
+mod habits;
 mod words;
 
 pub use fields::{Field, SCHEMA};

@@ -60,7 +60,7 @@ pub use plan::IndexSummary;
 pub use rehearsal::{CASES_MAX, REHEARSAL_MS_MAX};
 pub use report::{COMPLAINTS_MAX, Diagnostic, Fix, Severity, Style, TEST_FAILED, render};
 pub use ruleset::{ExternSummary, ListSummary, RuleSet, Summary};
-pub use seawall_policy::check::Purpose;
+pub use seawall_policy::check::{LIST_RELOAD_MS_MIN, Purpose};
 pub use seawall_policy::diagnostic::nearest;
 pub use seawall_policy::outline::{Change, ClauseChange, How, Outline};
 pub use seawall_policy::text::{bytes as bytes_text, duration_ms as duration_text};

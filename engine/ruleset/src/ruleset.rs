@@ -57,6 +57,8 @@ pub struct RuleSet {
     pub(crate) parts: fuel::Parts,
     specs: Vec<CounterSpec>,
     names: Vec<Box<str>>,
+    /// What the root policy says of itself.
+    revision: Option<Box<str>>,
     /// The kinds of key that the host's counters have.
     shapes: Shapes,
     /// How long the host's own tables are, ahead of all members'.
@@ -178,6 +180,8 @@ pub struct Summary {
     pub tests: usize,
     /// What finds the rules that may apply.
     pub index: IndexSummary,
+    /// What the root policy says of itself behind its version.
+    pub revision: Option<Box<str>>,
 }
 
 /// The parts that are made outside.
@@ -189,13 +193,25 @@ pub(crate) struct Parts {
     pub(crate) sandbox: Sandbox,
     pub(crate) sources: Sources,
     pub(crate) outline: Outline,
+    pub(crate) revision: Option<Box<str>>,
     pub(crate) units: ClientUnits,
     pub(crate) fuel: FuelLimits,
 }
 
 impl RuleSet {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { program, plan, files, loaded, sandbox, sources, outline, units, fuel } = parts;
+        let Parts {
+            program,
+            plan,
+            files,
+            loaded,
+            sandbox,
+            sources,
+            outline,
+            revision,
+            units,
+            fuel,
+        } = parts;
         let mut shapes = Shapes::new();
         let mut rules = Self {
             host: Lengths::of(&program),
@@ -213,6 +229,7 @@ impl RuleSet {
             sandbox,
             sources,
             outline,
+            revision,
             sites: HostMap::default(),
             plan,
             units,
@@ -382,6 +399,12 @@ impl RuleSet {
         &self.names
     }
 
+    /// Whether a rule or limit stands in a member's files.
+    #[must_use]
+    pub fn is_members(&self, rule: RuleId) -> bool {
+        self.program.rules.get(rule.0 as usize).is_some_and(|rule| rule.member.is_some())
+    }
+
     /// What people call the reason of a decision.
     #[must_use]
     pub fn name(&self, reason: Reason) -> &str {
@@ -454,6 +477,7 @@ impl RuleSet {
             externs: self.extern_summaries(),
             tests: self.program.cases.len(),
             index: self.plan.summary(),
+            revision: self.revision.clone(),
         }
     }
 }

@@ -43,7 +43,9 @@ impl Class {
             return Self::Engine;
         }
         match target.split("::").nth(1) {
-            Some("reload" | "loader" | "watch" | "shelf" | "outcome") => Self::Policy,
+            Some("reload" | "loader" | "watch" | "shelf" | "outcome" | "policy_log") => {
+                Self::Policy
+            }
             Some("foundry" | "quarantine") => Self::Rules,
             Some("levels" | "level_desk") => Self::Levels,
             Some("persist" | "history" | "scribe") => Self::State,
@@ -203,6 +205,7 @@ mod tests {
     fn a_line_belongs_to_the_class_of_the_module_that_says_it() {
         for (target, class) in [
             ("seawall_control::reload::back", Class::Policy),
+            ("seawall_proxy::policy_log", Class::Policy),
             ("seawall_control::levels", Class::Levels),
             ("seawall_control::persist::secret", Class::State),
             ("seawall_control::foundry", Class::Rules),

@@ -13,6 +13,16 @@ pub struct Tally {
     decisions: [AtomicU64; VerdictKind::ALL.len()],
     hits: Box<[AtomicU64]>,
     shadows: Box<[AtomicU64]>,
+    lines: Box<[Line]>,
+}
+
+/// The log lines of one rule.
+#[derive(Debug, Default)]
+struct Line {
+    /// The second of the last one, plus one; 0 before the first.
+    second: AtomicU64,
+    /// How often since then none was written.
+    untold: AtomicU64,
 }
 
 fn zeros(n: usize) -> Box<[AtomicU64]> {
@@ -33,7 +43,8 @@ impl Tally {
     /// A tally for rules 0 to `rules` − 1.
     #[must_use]
     pub fn new(rules: usize) -> Self {
-        Self { decisions: Default::default(), hits: zeros(rules), shadows: zeros(rules) }
+        let lines = std::iter::repeat_with(Line::default).take(rules).collect();
+        Self { decisions: Default::default(), hits: zeros(rules), shadows: zeros(rules), lines }
     }
 
     /// Counts a decision.
@@ -49,6 +60,26 @@ impl Tally {
     /// Counts that a rule in `shadow` would have applied.
     pub fn shadowed(&self, rule: RuleId) {
         add_one(self.shadows.get(rule.0 as usize));
+    }
+
+    /// Whether a rule that logs may write a line in this second: each may once. Says how often since
+    /// its last one it wrote none. A rule of another generation writes none.
+    #[must_use]
+    pub fn may_log(&self, rule: RuleId, second: u64) -> Option<u64> {
+        let line = self.lines.get(rule.0 as usize)?;
+        let stamp = second.saturating_add(1);
+        if line.second.swap(stamp, Ordering::Relaxed) == stamp {
+            add_one(Some(&line.untold));
+            return None;
+        }
+        Some(line.untold.swap(0, Ordering::Relaxed))
+    }
+
+    /// Takes back a line that could not be written, and what it would have told.
+    pub fn not_logged(&self, rule: RuleId, untold: u64) {
+        if let Some(line) = self.lines.get(rule.0 as usize) {
+            line.untold.fetch_add(untold.saturating_add(1), Ordering::Relaxed);
+        }
     }
 
     /// Decisions of this kind.
@@ -94,6 +125,19 @@ mod tests {
         tally.shadowed(RuleId(0));
         assert_eq!([tally.hits(RuleId(0)), tally.hits(RuleId(1))], [0, 1]);
         assert_eq!([tally.shadows(RuleId(0)), tally.shadows(RuleId(1))], [1, 0]);
+    }
+
+    #[test]
+    fn a_rule_logs_once_a_second_and_says_what_it_left_out() {
+        let tally = Tally::new(2);
+        let (one, other) = (RuleId(0), RuleId(1));
+        assert_eq!(tally.may_log(one, 0), Some(0), "the first second is one, too");
+        assert_eq!([tally.may_log(one, 0), tally.may_log(one, 0)], [None, None]);
+        assert_eq!(tally.may_log(other, 0), Some(0), "each rule by itself");
+        assert_eq!(tally.may_log(one, 1), Some(2));
+        tally.not_logged(one, 2);
+        assert_eq!(tally.may_log(one, 2), Some(3), "two, and the line that was taken back");
+        assert_eq!(tally.may_log(RuleId(2), 0), None);
     }
 
     #[test]

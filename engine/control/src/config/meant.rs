@@ -370,7 +370,7 @@ fn exempt(written: &Texts, faults: &mut Faults<'_>) -> Option<Vec<Prefix>> {
     }
     let nets = networks(written, faults)?;
     for (net, text) in nets.iter().zip(written.get_ref()) {
-        if trusted::is_everybodys(net) {
+        if net.range().is_wide() {
             let message = format!("`{net}` is wider than any network of one owner");
             let help = "list the addresses that a school or a hospital shares".to_owned();
             faults.say(text.span(), message, Some(help));

@@ -16,6 +16,8 @@ pub const PASS_VALID_DEFAULT_MS: u64 = 2 * 3_600_000;
 pub const LASTING_MAX_MS: u64 = 30 * 86_400_000;
 /// The longest tarpit.
 pub const TARPIT_MAX_MS: u64 = 60_000;
+/// The most bytes of a text that `log` writes.
+pub const LOG_TEXT_BYTES_MAX: usize = 200;
 /// The most that one effect may add to the score.
 pub const SCORE_STEP_MAX: i64 = 1_000_000;
 
@@ -45,14 +47,26 @@ impl Builder<'_> {
                     let n = self.in_range("score", n, -SCORE_STEP_MAX, SCORE_STEP_MAX)?;
                     effects.push(Effect::Score(n));
                 }
-                Action::Log(text) => {
-                    effects.push(Effect::Log(text.as_ref().map(|text| text.node.clone())));
-                }
+                Action::Log(text) => effects.push(Effect::Log(self.log_text(text.as_ref())?)),
                 Action::Error => return None,
                 _ => last = Some(self.last(action, at, name)?),
             }
         }
         Some(Then { effects: effects.into(), last })
+    }
+
+    /// What `log` writes.
+    fn log_text(&mut self, text: Option<&Spanned<Box<str>>>) -> Option<Option<Box<str>>> {
+        let Some(text) = text else { return Some(None) };
+        if text.node.len() > LOG_TEXT_BYTES_MAX {
+            self.error(
+                Code::OutOfRange,
+                text.span,
+                format!("the text of `log` has at most {LOG_TEXT_BYTES_MAX} bytes"),
+            );
+            return None;
+        }
+        Some(Some(text.node.clone()))
     }
 
     /// Builds a final action.
@@ -70,6 +84,13 @@ impl Builder<'_> {
             Action::Drop => Final::Drop,
             Action::Ban { duration, per } => {
                 let unit = per.as_ref().map_or(BanUnit::Client, |per| per.node);
+                if let Some(per) = per.as_ref().filter(|per| per.node == BanUnit::Asn) {
+                    self.does_nothing(
+                        per.span,
+                        "`ban … per client.asn` bans nobody: no source `geo.asn` is configured",
+                        "ban `per client.net`, or the client",
+                    );
+                }
                 Final::Ban { for_ms: self.lasting(duration.node.ms(), duration.span)?, unit }
             }
             Action::Challenge { kind, valid } => {
@@ -160,6 +181,7 @@ impl Builder<'_> {
             let (field, _) = self.given.schema.field("client")?;
             (Box::from([self.operand_id(Built::Field(field))]), "client".to_owned())
         } else {
+            self.key_by_absence("this `throttle`", per);
             self.key(per)?
         };
         let counter = self.next_counter();

@@ -225,17 +225,26 @@ impl<'g> Builder<'g> {
 
     /// Notes or refuses an action that cannot be enforced yet.
     pub(super) fn not_enforced(&mut self, span: Span, what: &str) {
-        let diagnostic = Diagnostic::error(
-            Code::NotEnforced,
-            self.file,
-            span,
-            format!("`{what}` is judged in tests, but this version cannot enforce it yet"),
-        )
-        .help("a server refuses to load this policy; use `block` until then");
-        self.complain(match self.given.purpose {
-            Purpose::Run => diagnostic,
-            Purpose::Check => diagnostic.note(),
-        });
+        let message =
+            format!("`{what}` is judged in tests, but this version cannot enforce it yet");
+        let said = Diagnostic::error(Code::NotEnforced, self.file, span, message)
+            .help("a server refuses to load this policy; use `block` until then");
+        self.complain(self.at_load(said));
+    }
+
+    /// Notes or refuses a word that does nothing yet.
+    pub(super) fn does_nothing(&mut self, span: Span, message: &str, help: &str) {
+        let said = Diagnostic::error(Code::NotEnforced, self.file, span, message);
+        let help = format!("a server refuses to load this policy; {help}");
+        self.complain(self.at_load(said.help(help)));
+    }
+
+    /// What refuses a policy that is to be enforced, and is a note about one that is looked at.
+    pub(super) fn at_load(&self, said: Diagnostic) -> Diagnostic {
+        match self.given.purpose {
+            Purpose::Run => said,
+            Purpose::Check => said.note(),
+        }
     }
 
     /// A clause that must be there is not.

@@ -11,6 +11,7 @@ use crate::case::{Case, CaseRequest, CaseStep, Expected, GivenClient, GivenPass}
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::program::ListId;
+use crate::schema::Type;
 use crate::set::Set;
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{Action, Literal, Name, Prop, Request, Step, Test};
@@ -217,7 +218,7 @@ impl Builder<'_> {
         let target =
             if target.starts_with('/') { target.into() } else { format!("/{target}").into() };
         let mut built = CaseRequest {
-            method: request.method.node.clone(),
+            method: self.case_method(&request.method)?,
             encrypted,
             authority: authority.into(),
             target,
@@ -228,6 +229,26 @@ impl Builder<'_> {
         };
         self.props(&request.props, &mut built);
         Some(built)
+    }
+
+    /// The method of a request, as it is sent.
+    fn case_method(&mut self, written: &Spanned<Literal>) -> Option<Box<str>> {
+        let (_, spec) = self.given.schema.field("method")?;
+        let Type::Enum(id) = spec.ty else { return None };
+        match &written.node {
+            Literal::Word(word) => {
+                let code = self.word_code(id, word, written.span)?;
+                self.given.schema.words(id)?.word(code).map(Box::from)
+            }
+            Literal::Str(bytes) => {
+                let words = self.given.schema.words(id)?.words;
+                if !words.iter().any(|word| word.as_bytes() == &**bytes) {
+                    self.other_value(id, bytes, written.span)?;
+                }
+                String::from_utf8(bytes.to_vec()).ok().map(Box::from)
+            }
+            _ => None,
+        }
     }
 
     /// Whether a test here may ask this host: a member's tests hers alone. What other sites answer

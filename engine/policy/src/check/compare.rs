@@ -2,6 +2,7 @@
 
 use super::build::Builder;
 use super::expr::constant_key;
+use super::habits::Written;
 use super::names::Constant;
 use super::operand::Typed;
 use super::search::{needle, search_of};
@@ -47,6 +48,7 @@ impl Builder<'_> {
             OpKind::In => self.membership(typed, &right, &subject)?,
             _ => self.text_test(&op, typed, &right, &subject)?,
         };
+        self.warn_never(Written { left: &left, op: &op, right: &right, whole });
         let text = self.text(whole).into();
         Some(self.atom(
             Atom { operand: typed.id, check, negated: op.node.negated, text },
@@ -377,11 +379,13 @@ impl Builder<'_> {
     ) -> Option<(Check, String)> {
         if left.ty != Type::Str {
             let is = self.given.schema.type_name(left.ty);
-            self.error(
-                Code::OperatorType,
-                op.span,
-                format!("`{subject}` is {is}; this looks into strings only"),
-            );
+            let message = format!("`{subject}` is {is}; this looks into strings only");
+            let said = Diagnostic::error(Code::OperatorType, self.file, op.span, message);
+            let help = self.instead_of_text_test(left.ty, subject);
+            self.complain(match help {
+                Some(help) => said.help(help),
+                None => said,
+            });
             return None;
         }
         let search = search_of(op.node);
@@ -395,7 +399,8 @@ impl Builder<'_> {
             return None;
         };
         let (bytes, nocase) = (bytes?, op.node.nocase);
-        if subject == "ua" && !nocase && op.node.kind != OpKind::Matches {
+        let any_case = matches!(subject, "ua" | "content_type");
+        if any_case && !nocase && op.node.kind != OpKind::Matches {
             let has_capital = bytes.iter().any(u8::is_ascii_uppercase);
             let written = self.text(right.span).to_owned();
             has_capital.then(|| self.warn_case(&written, op.span, right.span));
@@ -417,6 +422,28 @@ impl Builder<'_> {
             }
         };
         Some((check, key))
+    }
+
+    /// What to write where somebody looks into what is no string.
+    fn instead_of_text_test(&self, ty: Type, subject: &str) -> Option<String> {
+        Some(match ty {
+            Type::Enum(id) => {
+                let spec = self.given.schema.words(id)?;
+                let mut words = spec.words.iter();
+                let (one, two) = (words.next()?, words.nth(1).or(words.next())?);
+                let others =
+                    if spec.others.is_some() { ", and what is no word in quotes" } else { "" };
+                format!("write them out: `{subject} in {{ {one}, {two} }}`{others}")
+            }
+            Type::Ip | Type::Cidr => {
+                format!("ask for networks: `{subject} in {{ 192.0.2.0/24, 2001:db8::/32 }}`")
+            }
+            Type::Asn => format!("write them out: `{subject} in {{ AS64496, AS64511 }}`"),
+            Type::Int | Type::Percent | Type::Duration | Type::Size | Type::Rate | Type::Date => {
+                format!("compare it: `{subject} > …`")
+            }
+            Type::Str | Type::Bool | Type::Headers => return None,
+        })
     }
 
     /// Complains about what stands where only a string can, or a set or a list where texts are
@@ -454,7 +481,7 @@ impl Builder<'_> {
                 format!("this looks for {written} in exactly this case"),
             )
             .warning()
-            .help("agents are written in any case; `nocase` finds them all")
+            .help("agents and types are written in any case; `nocase` finds them all")
             .fix(op, format!("{word} nocase")),
         );
     }

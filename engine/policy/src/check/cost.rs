@@ -71,10 +71,10 @@ impl FieldCost {
 
 /// What it costs to read a field.
 #[must_use]
-pub const fn field_cost(spec: &FieldSpec) -> FieldCost {
+pub fn field_cost(spec: &FieldSpec) -> FieldCost {
     match (spec.form, spec.presence, spec.ty) {
         (Form::Named, ..) | (.., Type::Headers) => FieldCost::Named,
-        (_, Presence::Source(_), _) => FieldCost::Table,
+        (_, Presence::Source(source), _) if source.starts_with("geo.") => FieldCost::Table,
         (.., Type::Str) => FieldCost::Text,
         _ => FieldCost::Scalar,
     }

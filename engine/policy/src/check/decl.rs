@@ -99,6 +99,7 @@ impl Builder<'_> {
             Counted::Bytes(_) => TrackCounts::Bytes,
             Counted::Distinct(_) => TrackCounts::Distinct,
         };
+        self.no_expiry(&track.meta, "a track");
         let Some(over) = &track.over else {
             return self.missing(
                 track.name.span,
@@ -115,7 +116,9 @@ impl Builder<'_> {
             [Spanned { node: Operand::Word(word), .. }] if &**word == "site.name" => TrackPer::Site,
             _ => TrackPer::Request,
         };
-        self.names.tracks.insert(full.clone(), TrackName { counter, counted, window_ms, per });
+        let reading = self.track_reading(track);
+        let name = TrackName { counter, counted, window_ms, per, reading };
+        self.names.tracks.insert(full.clone(), name);
         self.note_member_counter(
             counter,
             track.keys.is_some() || track.per.is_empty(),
@@ -180,6 +183,7 @@ impl Builder<'_> {
         let Some(known) = self.names.tracks.get(&full).copied() else { return };
         let on_response = track.on_response.as_ref().is_some_and(|on| on.node);
         self.place = if on_response { Place::Answer } else { Place::Track };
+        self.warn_empty([track.condition.as_ref(), None]);
         let condition = match &track.condition {
             None => Some(None),
             Some(expr) => self.condition(expr).map(Some),
@@ -321,6 +325,7 @@ impl Builder<'_> {
         let built: Option<CondId> = self.condition(enter);
         self.place = Place::Walk;
         if let Some(enter) = built {
+            self.lint_level(level);
             self.program.levels.push(Level {
                 name: level.name.node.clone(),
                 per_site: level.per_site,

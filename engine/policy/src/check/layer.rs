@@ -342,6 +342,17 @@ impl Builder<'_> {
         Some(Tick(u64::try_from(date.node.unix_s).unwrap_or(0).saturating_mul(1_000)))
     }
 
+    /// Complains about `expires` where nothing ends by it.
+    pub(super) fn no_expiry(&mut self, meta: &Meta, what: &str) {
+        if let Some(date) = &meta.expires {
+            self.does_nothing(
+                date.span,
+                &format!("{what} does not expire: only rules and limits do"),
+                "leave `expires` out, or write it into the rules",
+            );
+        }
+    }
+
     fn warn_passed(&mut self, date: &Spanned<Date>, message: &str) {
         let today = i64::try_from(self.given.today.saturating_mul(86_400)).unwrap_or(i64::MAX);
         if date.node.unix_s <= today {
@@ -365,6 +376,7 @@ impl Builder<'_> {
         let mut thresholds = Vec::new();
         for threshold in &decide.thresholds {
             let when = self.condition(&threshold.when);
+            self.lint_threshold(threshold);
             let then = self.last(&threshold.then, Where::Decide, "defaults.decide");
             thresholds.extend(when.zip(then));
         }

@@ -9,9 +9,10 @@ use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::schema::{FieldSpec, Form, Presence};
 use crate::span::{Span, Spanned};
-use crate::syntax::ast::{Action, Expr, LayerKind, Limit, Operand, Rule};
+use crate::syntax::ast::{Action, Expr, LayerKind, Level, Limit, Operand, Rule, Threshold};
 
 use super::layer::Where;
+use super::missing::{may_refuse, refuses};
 
 /// A limit by `client.net` of at most so many requests is one that 256 households share.
 const NET_KEY_SMALL: u64 = 256;
@@ -20,8 +21,14 @@ impl Builder<'_> {
     /// Lints one rule.
     pub(super) fn lint_rule(&mut self, rule: &Rule, at: Where) {
         let Some(when) = &rule.when else { return };
-        self.note_sources(when);
-        let last = rule.then.as_ref().and_then(|then| then.node.last()).map(|action| &action.node);
+        let actions = rule.then.as_ref().map(|then| &*then.node).unwrap_or_default();
+        let acts = rule.shadow.is_none() && may_refuse(actions);
+        let conditions = (Some(when), rule.unless.as_ref());
+        if !(acts && self.refuses_by_absence(&rule.name.node, conditions)) {
+            self.note_sources(when);
+        }
+        self.warn_empty([Some(when), rule.unless.as_ref()]);
+        let last = actions.last().map(|action| &action.node);
         match (at, last) {
             (Where::Layer(LayerKind::Guarantee), _) if self.is_narrow(&when.node) => {}
             (Where::Layer(LayerKind::Guarantee), _) => self.warn_broad(when.span),
@@ -36,10 +43,37 @@ impl Builder<'_> {
         }
     }
 
+    /// Lints one line of the decision table.
+    pub(super) fn lint_threshold(&mut self, threshold: &Threshold) {
+        self.warn_empty([Some(&threshold.when), None]);
+        let refuses = refuses(&threshold.then.node);
+        if !(refuses && self.refuses_by_absence("decide", (Some(&threshold.when), None))) {
+            self.note_sources(&threshold.when);
+        }
+    }
+
+    /// Lints one level.
+    pub(super) fn lint_level(&mut self, level: &Level) {
+        let Some(enter) = &level.enter else { return };
+        if !self.level_by_absence(&level.name.node, enter) {
+            self.note_sources(enter);
+        }
+        self.no_expiry(&level.meta, "a level");
+    }
+
     /// Lints one limit.
     pub(super) fn lint_limit(&mut self, limit: &Limit, n: u64) {
-        if let Some(condition) = &limit.condition {
+        let actions = limit.then.as_ref().map(|then| &*then.node).unwrap_or_default();
+        let acts = limit.shadow.is_none() && may_refuse(actions);
+        let conditions = (limit.condition.as_ref(), limit.unless.as_ref());
+        self.warn_empty([conditions.0, conditions.1]);
+        if !(acts && self.refuses_by_absence(&limit.name.node, conditions))
+            && let Some(condition) = &limit.condition
+        {
             self.note_sources(condition);
+        }
+        if acts && self.key_by_absence(&format!("`{}`", limit.name.node), &limit.per) {
+            return;
         }
         for key in &limit.per {
             let Some(spec) = self.field_of(&key.node) else { continue };
@@ -94,8 +128,8 @@ impl Builder<'_> {
             self.note(
                 Code::NoSource,
                 span,
-                &format!("`{name}` is absent: no source `{source}` is configured"),
-                "until there is one, tests of it are false and negated ones true",
+                &format!("nothing gives `{name}`: no source `{source}` is configured"),
+                "until there is one, what is asked of it is false, and what is asked with a `not` true",
             );
         }
     }
@@ -147,7 +181,7 @@ impl Builder<'_> {
     }
 
     /// The field that an operand is.
-    fn field_of(&self, operand: &Operand) -> Option<FieldSpec> {
+    pub(super) fn field_of(&self, operand: &Operand) -> Option<FieldSpec> {
         let (name, form) = match operand {
             Operand::Word(word) => (word, Form::Plain),
             Operand::Call { name, .. } => (&name.node, Form::Named),
@@ -158,7 +192,7 @@ impl Builder<'_> {
     }
 
     /// Every field that a condition reads.
-    fn fields(&self, expr: &Expr, span: Span, found: &mut Vec<(FieldSpec, Span)>) {
+    pub(super) fn fields(&self, expr: &Expr, span: Span, found: &mut Vec<(FieldSpec, Span)>) {
         match expr {
             Expr::And(parts) | Expr::Or(parts) => {
                 parts.iter().for_each(|part| self.fields(&part.node, part.span, found));

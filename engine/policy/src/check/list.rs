@@ -16,6 +16,8 @@ use crate::syntax::ast::{self, Literal, Name};
 
 /// The most elements of one list.
 pub const LIST_MAX: i64 = 10_000_000;
+/// The shortest `reload` of a list: how often the server looks at every file.
+pub const LIST_RELOAD_MS_MIN: u64 = 30_000;
 
 impl Builder<'_> {
     /// Files a list; its elements are of one type.
@@ -72,8 +74,22 @@ impl Builder<'_> {
                 let terms = (element, list.allow_wide.is_some());
                 self.list_elements(&elements.node, terms, &name).map(ListSource::Inline)
             }
-            ast::ListSource::File { path, max, on_error, .. } => {
+            ast::ListSource::File { path, max, reload, on_error } => {
                 self.own_path(path);
+                if let Some(reload) = reload
+                    && reload.node.ms() < LIST_RELOAD_MS_MIN
+                {
+                    self.complain(
+                        Diagnostic::error(
+                            Code::OutOfRange,
+                            self.file,
+                            reload.span,
+                            "every file is looked at every 30s, and when the system says that it \
+                             has changed",
+                        )
+                        .help("write `reload 30s` or more, or leave it out"),
+                    );
+                }
                 let Some(max) = max else {
                     self.missing(
                         path.span,

@@ -5,7 +5,7 @@ use seawall_model::Prefix;
 use super::build::Builder;
 use super::names::Constant;
 use crate::code::Code;
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::Diagnostic;
 use crate::program::Const;
 use crate::schema::{EnumId, Type};
 use crate::set::Set;
@@ -63,6 +63,9 @@ impl Builder<'_> {
             }
             (Type::Date, Literal::Date(date)) => Const::Int(date.unix_s),
             (Type::Enum(id), Literal::Word(word)) => Const::Int(self.word_code(id, word, span)?),
+            (Type::Enum(id), Literal::Str(bytes)) if self.has_others(id, bytes) => {
+                self.other_value(id, bytes, span)?
+            }
             _ => {
                 self.mismatch(literal, ty, span, subject);
                 return None;
@@ -96,13 +99,21 @@ impl Builder<'_> {
                 (Code::Mismatch, "a string", Some(String::from_utf8_lossy(bytes).into_owned()))
             }
             (Type::Asn, Literal::Int(n)) => (Code::Mismatch, "a number", Some(format!("AS{n}"))),
+            (Type::Asn, Literal::Str(bytes)) => {
+                let text = String::from_utf8_lossy(bytes).to_ascii_uppercase();
+                let digits = text.strip_prefix("AS").unwrap_or(&text).trim();
+                let number = digits.parse::<u32>().ok();
+                (Code::Mismatch, "a string", number.map(|n| format!("AS{n}")))
+            }
             (Type::Str, Literal::Word(word)) => {
                 (Code::Mismatch, "a word", Some(format!("\"{word}\"")))
             }
             (Type::Enum(id), Literal::Str(bytes)) => {
                 let word = String::from_utf8_lossy(bytes).into_owned();
-                let known = schema.words(id).is_some_and(|spec| spec.code(&word).is_some());
-                (Code::Mismatch, "a string", known.then_some(word))
+                let spec = schema.words(id);
+                let known = spec.is_some_and(|spec| spec.code(&word).is_some());
+                let meant = || spec.and_then(|spec| spec.meant(&word)).map(String::from);
+                (Code::Mismatch, "a string", if known { Some(word) } else { meant() })
             }
             (Type::Percent, Literal::Int(n)) => {
                 (Code::Mismatch, "a whole number", Some(format!("{n}%")))
@@ -133,6 +144,51 @@ impl Builder<'_> {
         self.complain(diagnostic);
     }
 
+    /// Whether a string may stand for a value of an enumeration: where that has more values than
+    /// words, and this is no word.
+    fn has_others(&self, id: EnumId, bytes: &[u8]) -> bool {
+        let spec = self.given.schema.words(id);
+        spec.is_some_and(|spec| {
+            spec.others.is_some() && !spec.words.iter().any(|word| word.as_bytes() == bytes)
+        })
+    }
+
+    /// A value of an enumeration that is none of its words.
+    pub(super) fn other_value(&mut self, id: EnumId, bytes: &[u8], span: Span) -> Option<Const> {
+        let spec = *self.given.schema.words(id)?;
+        let written = self.text(span).to_owned();
+        if let Err(why) = spec.others?(bytes) {
+            self.complain(
+                Diagnostic::error(
+                    Code::OutOfRange,
+                    self.file,
+                    span,
+                    format!("{written} can never be {}: it {why}", spec.name),
+                )
+                .label("not one"),
+            );
+            return None;
+        }
+        if !bytes.iter().any(u8::is_ascii_uppercase) && bytes.iter().any(u8::is_ascii_lowercase) {
+            let upper = String::from_utf8_lossy(bytes).to_ascii_uppercase();
+            let known = spec.words.contains(&&*upper);
+            let meant = if known { upper } else { format!("\"{upper}\"") };
+            self.complain(
+                Diagnostic::error(
+                    Code::CaseTrap,
+                    self.file,
+                    span,
+                    format!("case matters here: {written} is not `{meant}`"),
+                )
+                .warning()
+                .label("small letters")
+                .help("clients write methods in capitals, and servers know no others")
+                .fix(span, meant),
+            );
+        }
+        Some(Const::Bytes(bytes.into()))
+    }
+
     /// The number of a word of an enumeration.
     pub(super) fn word_code(&mut self, id: EnumId, word: &str, span: Span) -> Option<i64> {
         if id == self.given.schema.level {
@@ -145,7 +201,7 @@ impl Builder<'_> {
         if let Some(code) = spec.code(word) {
             return Some(code);
         }
-        let near = nearest(word, spec.words.iter().copied());
+        let near = spec.meant(word);
         let mut diagnostic = Diagnostic::error(
             Code::UnknownWord,
             self.file,
@@ -157,6 +213,9 @@ impl Builder<'_> {
             None if spec.words.len() <= 12 => {
                 diagnostic.help(format!("possible here: {}", spec.words.join(", ")))
             }
+            None if spec.others.is_some() => diagnostic.help(format!(
+                "`seawall fields` lists them all; another stands in quotes: `\"{word}\"`"
+            )),
             None => diagnostic.help("`seawall fields` lists them all"),
         };
         self.complain(diagnostic);
@@ -233,7 +292,7 @@ pub(super) fn set_of(consts: Vec<Const>) -> Set {
     if !nets.is_empty() {
         Set::Nets(nets.into_iter().collect())
     } else if !ints.is_empty() {
-        Set::ints(ints)
+        Set::words(ints, strings)
     } else {
         Set::Strings(strings)
     }

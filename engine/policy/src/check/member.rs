@@ -25,7 +25,7 @@ pub const MEMBER_KEYS_DEFAULT: i64 = 20_000;
 const LAYERS: [&str; 4] = ["guarantee", "floor", "defaults", "decide"];
 
 /// The words that `may` can grant (LANGUAGE §8).
-const GRANTS: [&str; 15] = [
+const GRANTS: [&str; 14] = [
     "allow",
     "block",
     "drop",
@@ -40,8 +40,9 @@ const GRANTS: [&str; 15] = [
     "list",
     "test",
     "extern",
-    "rule",
 ];
+/// What needs no grant.
+const GRANTED: [&str; 4] = ["rule", "adjust", "disable", "under"];
 
 /// A member, as the host's entry says.
 #[derive(Debug)]
@@ -119,6 +120,14 @@ impl Builder<'_> {
                 self.missing(tenant.name.span, "a tenant", clause, help);
             }
         }
+        if let Some(cpu) = &tenant.cpu {
+            self.does_nothing(
+                cpu.span,
+                "`cpu` bounds nothing yet",
+                "what her rules may cost is bounded by `[limits] member_fuel` and `extern_ms`",
+            );
+        }
+        self.no_expiry(&tenant.meta, "a tenant");
         let hosts = self.tenant_hosts(tenant);
         let may = self.tenant_may(tenant);
         let quota = |this: &mut Self, what: &str, n: Option<&Spanned<i64>>, default: i64| match n {
@@ -166,13 +175,13 @@ impl Builder<'_> {
                 may.push(text.into());
                 continue;
             }
-            let mut diagnostic = Diagnostic::error(
-                Code::UnknownWord,
-                self.file,
-                word.span,
-                format!("`{text}` is nothing that a member can be granted"),
-            )
-            .help(format!("possible here: {}", GRANTS.join(", ")));
+            let message = match GRANTED.contains(&&*text) {
+                true => format!("`{text}` needs no grant: every member may use it"),
+                false => format!("`{text}` is nothing that a member can be granted"),
+            };
+            let mut diagnostic =
+                Diagnostic::error(Code::UnknownWord, self.file, word.span, message)
+                    .help(format!("possible here: {}", GRANTS.join(", ")));
             if let Some(near) = nearest(&text, GRANTS) {
                 diagnostic =
                     diagnostic.label(format!("did you mean `{near}`?")).fix(word.span, near);
@@ -452,6 +461,10 @@ impl Builder<'_> {
             && let Some(then) = self.then(&then.node, Where::Member, &own)
         {
             step.then = then;
+        }
+        self.no_expiry(&adjust.meta, "an `adjust`");
+        if let Some(unless) = &adjust.unless {
+            self.adjusts_by_absence(&own, unless, &step.then);
         }
         if let Some(unless) = &adjust.unless
             && let Some(unless) = self.condition(unless)

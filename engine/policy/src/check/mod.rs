@@ -12,6 +12,7 @@ mod compare;
 mod cost;
 mod decl;
 mod expr;
+mod habits;
 mod layer;
 mod layered;
 mod lint;
@@ -19,6 +20,7 @@ mod list;
 mod literal;
 mod member;
 mod memory;
+mod missing;
 mod names;
 mod operand;
 mod quota;
@@ -28,7 +30,9 @@ mod regexes;
 mod search;
 mod worst;
 
-pub use action::{LASTING_MAX_MS, PASS_VALID_DEFAULT_MS, SCORE_STEP_MAX, TARPIT_MAX_MS};
+pub use action::{
+    LASTING_MAX_MS, LOG_TEXT_BYTES_MAX, PASS_VALID_DEFAULT_MS, SCORE_STEP_MAX, TARPIT_MAX_MS,
+};
 pub use breadth::{MEMBER_TESTS_PER_RULE, TESTS_MAX};
 pub use cases::TIMES_MAX;
 pub use cost::{Cost, FieldCost, costs, field_cost};
@@ -37,7 +41,9 @@ pub use decl::{
     EXTERN_TIME_MAX_MS, FUEL_MAX, LIMIT_KEYS_DEFAULT, WINDOW_MAX_MS,
 };
 pub use layer::{RATE_MAX, RULES_MAX};
-pub use list::{LIST_MAX, empty_set, host_bits_help, host_bits_words, wide_words};
+pub use list::{
+    LIST_MAX, LIST_RELOAD_MS_MIN, empty_set, host_bits_help, host_bits_words, wide_words,
+};
 pub use member::{MEMBER_KEYS_DEFAULT, MEMBER_RULES_DEFAULT};
 pub use memory::{MEMBER_COUNTER_BYTES_SPARE, counters_memory};
 pub use quota::{

@@ -3,12 +3,13 @@
 use super::Page;
 use super::build::Builder;
 use super::layered::Layered;
+use super::missing::TrackReading;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId};
 use crate::program::{ExternId, LevelId, ListId};
 use crate::schema::Type;
 use crate::span::{Span, Spanned};
-use crate::syntax::ast::{Decl, Item, Literal, Name, Operand, Stmt};
+use crate::syntax::ast::{Action, Decl, Expr, Item, Literal, Name, Operand, Stmt};
 use crate::syntax::parse::RESERVED;
 
 /// What a `let` stands for.
@@ -27,6 +28,8 @@ pub(super) struct TrackName {
     pub(super) counted: TrackCounts,
     pub(super) window_ms: u64,
     pub(super) per: TrackPer,
+    /// What a source that is not configured makes of it.
+    pub(super) reading: TrackReading,
 }
 
 /// What a track's key is, as far as levels care.
@@ -59,8 +62,53 @@ pub(super) struct Names {
     pub(super) level_words: Vec<Box<str>>,
     /// Full names of rules, limits and the decision table.
     pub(super) rules: Layered<Box<str>, seawall_model::RuleId>,
+    /// Tags that something gives.
+    pub(super) tags: Layered<Box<str>, ()>,
+    /// Tags that rules give because a source is missing.
+    pub(super) absent_tags: Layered<Box<str>, ()>,
     /// Where each name was declared, by kind and name.
     places: Layered<(&'static str, Box<str>), (FileId, Span)>,
+}
+
+/// A rule, limit or `adjust` that gives tags.
+pub(super) struct Tagging<'s> {
+    pub(super) when: Option<&'s Spanned<Expr>>,
+    pub(super) unless: Option<&'s Spanned<Expr>>,
+    /// Whether it acts at all.
+    pub(super) acts: bool,
+    then: &'s [Spanned<Action>],
+}
+
+impl Tagging<'_> {
+    pub(super) fn tags(&self) -> impl Iterator<Item = &str> {
+        self.then.iter().filter_map(|action| match &action.node {
+            Action::Tag(tag) => Some(&*tag.node),
+            _ => None,
+        })
+    }
+}
+
+/// What among statements gives a tag.
+fn tagging<'s>(stmts: &'s [Stmt], giving: &mut Vec<Tagging<'s>>) {
+    for stmt in stmts {
+        let (when, unless, then, acts) = match stmt {
+            Stmt::Rule(rule) => (&rule.when, &rule.unless, &rule.then, rule.shadow.is_none()),
+            Stmt::Limit(limit) => {
+                (&limit.condition, &limit.unless, &limit.then, limit.shadow.is_none())
+            }
+            Stmt::Adjust(adjust) => (&None, &adjust.unless, &adjust.then, true),
+            Stmt::Under(under) => {
+                tagging(&under.stmts, giving);
+                continue;
+            }
+            _ => continue,
+        };
+        let then = then.as_ref().map(|then| &*then.node).unwrap_or_default();
+        let given = Tagging { when: when.as_ref(), unless: unless.as_ref(), acts, then };
+        if given.tags().next().is_some() {
+            giving.push(given);
+        }
+    }
 }
 
 /// Does the same to each table of names.
@@ -72,6 +120,8 @@ macro_rules! each_table {
         $names.externs.$method();
         $names.levels.$method();
         $names.rules.$method();
+        $names.tags.$method();
+        $names.absent_tags.$method();
         $names.places.$method();
     };
 }
@@ -111,6 +161,22 @@ impl Builder<'_> {
                 Item::Include(_) | Item::Tenant(_) | Item::Level(_) | Item::Test(_) => {}
             }
         }
+        self.collect_tags(pages);
+    }
+
+    /// Files what is known of tags before any rule is built.
+    fn collect_tags(&mut self, pages: &[Page]) {
+        let layers = pages.iter().filter_map(|page| match &page.item {
+            Item::Layer(layer) => Some(&layer.stmts),
+            Item::Site(site) => Some(&site.stmts),
+            _ => None,
+        });
+        let mut giving = Vec::new();
+        layers.for_each(|stmts| tagging(stmts, &mut giving));
+        for tag in giving.iter().flat_map(Tagging::tags) {
+            self.names.tags.insert(tag.into(), ());
+        }
+        self.collect_absent_tags(&giving);
     }
 
     fn collect_stmts(&mut self, stmts: &[Stmt]) {

@@ -190,6 +190,9 @@ impl Builder<'_> {
                     return None;
                 }
                 let tag = self.text_argument(name, args, span)?;
+                if let [arg] = args {
+                    self.warn_tag(&tag, arg.span);
+                }
                 Some(self.typed(Built::Tagged(tag), Type::Bool))
             }
             "rate" | "count" | "distinct" | "bytes" | "share" | "top" => {
@@ -266,6 +269,9 @@ impl Builder<'_> {
         let spec = *spec;
         self.may_read(&spec, span)?;
         let mut key = self.text_argument(name, args, span)?;
+        if let [arg] = args {
+            self.warn_name(id, &key, arg.span);
+        }
         if &*name.node == "header" {
             // Field names are case-insensitive (RFC 9110 §5.1).
             key = key.to_ascii_lowercase().into();

@@ -161,7 +161,7 @@ impl<'p> Earlier<'p> {
                     Set::Nets(all) => all.prefixes().take(1).for_each(|net| {
                         self.nets_around(operand, &net, may);
                     }),
-                    Set::Ints(_) => {}
+                    Set::Ints(_) | Set::Words(..) => {}
                 }
             }
             Check::InNet(net) => self.nets_around(operand, net, may),
@@ -276,6 +276,10 @@ fn check_implies(narrow: &Check, wide: &Check) -> bool {
             few.iter().all(|n| constant_passes(&Const::Int(*n), wide))
         }
         (Check::InSet(Set::Nets(few)), Check::InSet(Set::Nets(many))) => few.within(many),
+        (Check::InSet(Set::Words(words, others)), wide) => {
+            words.iter().all(|n| constant_passes(&Const::Int(*n), wide))
+                && others.iter().all(|one| constant_passes(&Const::Bytes(one.clone()), wide))
+        }
         (Check::InNet(inner), Check::InNet(outer)) => outer.covers(inner),
         (Check::InNet(inner), Check::InSet(outer)) => outer.has_net(inner),
         (Check::StartsWith(long), Check::StartsWith(short)) => {

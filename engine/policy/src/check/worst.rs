@@ -11,6 +11,8 @@ use crate::schema::{Schema, Type};
 
 /// Bytes of the head that is reckoned with: what `head_bytes_max` is by default.
 pub const HEAD_BYTES: usize = 32 << 10;
+/// Bytes of a value that is no word of its enumeration: what `method_bytes_max` is by default.
+const WORD_BYTES: usize = 32;
 /// Fields of it.
 const FIELDS: u64 = 100;
 /// Pairs of a query or of cookies that it holds: a byte and a separator each.
@@ -101,6 +103,12 @@ impl Reckoner<'_> {
                 Some(Type::Str | Type::Size) => {
                     let read = named(16).max(len as u64);
                     Value { fuel: read, len, count: 1 }
+                }
+                // A value that is no word is read as it came.
+                Some(Type::Enum(id))
+                    if self.schema.words(id).is_some_and(|of| of.others.is_some()) =>
+                {
+                    Value { fuel: 0, len: WORD_BYTES, count: 1 }
                 }
                 _ => Value::scalar(0),
             },

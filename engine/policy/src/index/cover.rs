@@ -151,6 +151,9 @@ impl Finder<'_> {
             Check::Equal(Const::Int(_)) => numbers(ty),
             Check::Equal(Const::Ip(_) | Const::Net(_)) => Some(10),
             Check::InSet(Set::Ints(all)) => Some(numbers(ty)?.saturating_add(small(all.len()))),
+            Check::InSet(set @ Set::Words(..)) => {
+                Some(numbers(ty)?.saturating_add(small(set.len())))
+            }
             Check::InSet(Set::Strings(all)) => Some(small(all.len()).saturating_add(11)),
             Check::InSet(Set::Nets(all)) => {
                 Some(small(all.ranges()).saturating_add(16)).filter(|_| !all.is_everything())

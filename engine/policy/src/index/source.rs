@@ -139,6 +139,11 @@ impl Draft {
             }
             Set::Ints(all) => all.iter().map(|n| self.number(*n, step)).fold((0, 0), add),
             Set::Nets(all) => all.prefixes().map(|net| self.net(net, step)).fold((0, 0), add),
+            Set::Words(words, others) => {
+                let known = words.iter().map(|n| self.number(*n, step)).fold((0, 0), add);
+                let others = others.iter().map(|one| self.string(WHOLE, folded, one, step));
+                others.fold(known, add)
+            }
         }
     }
 

@@ -691,8 +691,8 @@ pub enum Step {
 /// `request METHOD "url" from ip { … } times n over d`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The method.
-    pub method: Name,
+    /// The method: a word, or in quotes.
+    pub method: Spanned<Literal>,
     /// The URL, sent as it is written.
     pub url: Spanned<Box<str>>,
     /// The client.

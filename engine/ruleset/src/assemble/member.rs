@@ -16,6 +16,7 @@ use super::loading::{Components, ListsBefore, Loaded, Loading};
 use super::reading::Reading;
 use super::{HostRead, Workshop};
 use crate::hosts::Served;
+use crate::http::elsewhere;
 use crate::report;
 use crate::ruleset::RuleSet;
 use crate::sources::MemberSources;
@@ -154,6 +155,7 @@ impl Bench<'_> {
             loading.load(part.own(), self.workshop)
         });
         tidy(&mut diagnostics);
+        elsewhere::help(&mut diagnostics, &files);
         let failed = diagnostics.iter().any(Diagnostic::is_error);
         let remarks = report::located(&diagnostics, &files, MEMBER_COMPLAINTS_KEPT_MAX);
         let (Some(part), Some(loaded), false) = (checked.part, loaded, failed) else {

@@ -46,7 +46,7 @@ use crate::cases::{Rehearsed, TestOutcome};
 use crate::compiler::{Compiler, InProcess};
 use crate::fuel::FuelLimits;
 use crate::hosts::Served;
-use crate::http::SCHEMA;
+use crate::http::{SCHEMA, elsewhere};
 use crate::lists::Guarded;
 use crate::plan::Plan;
 use crate::report::{self, COMPLAINTS_MAX};
@@ -155,6 +155,7 @@ impl Assembly {
 pub(crate) struct HostRead {
     pub(crate) files: Files,
     pub(crate) pages: Vec<Page>,
+    pub(crate) revision: Option<Box<str>>,
 }
 
 impl Workshop {
@@ -191,14 +192,14 @@ impl Workshop {
         terms: Terms<'_>,
     ) -> Assembly {
         let reading = Reading::host(sources.host(), sources.root());
-        let Reading { files, pages, mut diagnostics, .. } = reading;
+        let Reading { files, pages, mut diagnostics, revision, .. } = reading;
         let HostChecked { policy, diagnostics: checked } =
             check_host(&pages, self.given(&files, purpose));
         let served = Served::new(&self.settings.sites);
         diagnostics.extend(checked);
         diagnostics.extend(served.complaints(&pages, None));
         diagnostics.extend(wrong_entries(sources, &pages));
-        let host = HostRead { files, pages };
+        let host = HostRead { files, pages, revision };
         let mut bench = member::Bench {
             workshop: self,
             entries: member::entries(&host.pages),
@@ -215,6 +216,7 @@ impl Workshop {
         let said = (&mut files, &mut diagnostics);
         let rules = self.host_rules(&mut bench, &policy, sources, said);
         tidy(&mut diagnostics);
+        elsewhere::help(&mut diagnostics, &files);
         let located = report::located(&diagnostics, &files, COMPLAINTS_MAX);
         let rehearsed = rules.as_ref().map(|rules| rules.rehearse_within(Whose::HOST, terms.go_on));
         let Rehearsed { outcomes: tests, unfinished } = rehearsed.unwrap_or_default();
@@ -262,6 +264,7 @@ impl Workshop {
             files: host.files.clone(),
             sources: sources.host_policies(),
             outline: Outline::of(&host.pages, &host.files),
+            revision: host.revision.clone(),
             loaded,
             sandbox: self.sandbox.clone(),
             units: self.settings.units,
@@ -293,7 +296,7 @@ impl Workshop {
         if is_wrong(&diagnostics) || is_wrong(&checked.diagnostics) {
             return None;
         }
-        let host = HostRead { files, pages };
+        let host = HostRead { files, pages, revision: None };
         let mut specs: Vec<CounterSpec> =
             checked.policy.program().counters.iter().map(spec).collect();
         let mut policy = checked.policy;

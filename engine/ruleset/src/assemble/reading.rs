@@ -20,6 +20,8 @@ pub(crate) struct Reading<'s> {
     pub(crate) files: Files,
     pub(crate) pages: Vec<Page>,
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// What the first file says of itself behind its version.
+    pub(crate) revision: Option<Box<str>>,
     /// The files that are being read, outermost first.
     open: Vec<String>,
     /// Files that were read; a second include of one would give everything in it twice.
@@ -55,6 +57,7 @@ impl<'s> Reading<'s> {
             files,
             pages: Vec::new(),
             diagnostics: Vec::new(),
+            revision: None,
             open: Vec::new(),
             done: Vec::new(),
             member,
@@ -73,6 +76,9 @@ impl<'s> Reading<'s> {
         let file = self.files.add(path, &String::from_utf8_lossy(&bytes));
         let (tree, complaints) = parse(file, &bytes);
         self.diagnostics.extend(complaints);
+        if self.open.len() == 1 {
+            self.revision = tree.revision.as_ref().map(|text| text.node.clone());
+        }
         self.items(file, path, tree);
         self.open.pop();
     }

@@ -4,6 +4,8 @@ use seawall_policy::schema::{
     CounterMemory, EnumId, EnumSpec, FieldId, FieldSpec, Form, Phase, Presence, Schema, Type,
 };
 
+use super::countries::COUNTRIES_ELSEWHERE;
+use super::habits::HABITS;
 use super::words;
 
 const METHOD: EnumId = EnumId(0);
@@ -74,10 +76,10 @@ fields! {
     Cookie "cookie" Type::Str, Named, Maybe, Request, true, "all values of a cookie";
     Query "query" Type::Str, Named, Maybe, Request, true, "all values of a query parameter, decoded once";
     Headers "headers" Type::Headers, Plain, Always, Request, true, "all header fields, as an argument of an extern";
-    PassValid "pass.valid" Type::Bool, Plain, Always, Request, false, "whether a valid pass came with the request";
-    PassKind "pass.kind" Type::Enum(PASS_KIND), Plain, Maybe, Request, false, "what the pass proves";
-    PassAge "pass.age" Type::Duration, Plain, Maybe, Request, false, "how long ago the pass was issued";
-    PassFailures "pass.failures" Type::Int, Plain, Always, Request, false, "failed challenges of this client";
+    PassValid "pass.valid" Type::Bool, Plain, Source("passes"), Request, false, "whether a valid pass came with the request";
+    PassKind "pass.kind" Type::Enum(PASS_KIND), Plain, Source("passes"), Request, false, "what the pass proves";
+    PassAge "pass.age" Type::Duration, Plain, Source("passes"), Request, false, "how long ago the pass was issued";
+    PassFailures "pass.failures" Type::Int, Plain, Source("passes"), Request, false, "failed challenges of this client";
     Level "level" Type::Enum(LEVEL), Plain, Always, Request, false, "how bad it is right now";
     Score "score" Type::Int, Plain, Always, Request, false, "what the rules so far have added up";
     SiteName "site.name" Type::Str, Plain, Always, Request, false, "the site's first host";
@@ -85,7 +87,7 @@ fields! {
     OriginLatency "origin.latency" Type::Duration, Plain, Maybe, Request, false, "the origin's median time to the first byte";
     OriginErrors "origin.errors" Type::Percent, Plain, Maybe, Request, false, "the share of requests that the origin failed";
     OriginInflight "origin.inflight" Type::Int, Plain, Maybe, Request, false, "requests that the origin is answering";
-    CpuLoad "cpu.load" Type::Percent, Plain, Maybe, Request, false, "the load of the machine";
+    CpuLoad "cpu.load" Type::Percent, Plain, Source("cpu"), Request, false, "the load of the machine";
     Status "status" Type::Int, Plain, Always, Response, false, "the status that was answered";
     BytesOut "bytes_out" Type::Size, Plain, Always, Response, false, "the bytes of the answer's body";
     Latency "latency" Type::Duration, Plain, Always, Response, false, "the time from the head to the end of the answer";
@@ -105,19 +107,36 @@ impl Field {
     }
 }
 
+/// An enumeration that has no values but its words, which have no order and mind case.
+const CLOSED: EnumSpec = EnumSpec {
+    name: "a word",
+    words: &[],
+    ordered: false,
+    exact_case: true,
+    others: None,
+    elsewhere: &[],
+};
+
 const ENUMS: &[EnumSpec] = &[
-    EnumSpec { name: "an HTTP method", words: words::METHODS, ordered: false, exact_case: false },
-    EnumSpec { name: "a protocol", words: words::PROTOS, ordered: false, exact_case: true },
     EnumSpec {
-        name: "a verified crawler",
-        words: words::CRAWLERS,
-        ordered: false,
-        exact_case: true,
+        name: "an HTTP method",
+        words: words::METHODS,
+        exact_case: false,
+        others: Some(words::is_method),
+        ..CLOSED
     },
-    EnumSpec { name: "a kind of pass", words: words::PASS_KINDS, ordered: true, exact_case: true },
-    EnumSpec { name: "a level", words: words::LEVELS, ordered: true, exact_case: true },
-    EnumSpec { name: "a country", words: words::COUNTRIES, ordered: false, exact_case: false },
-    EnumSpec { name: "a scheme", words: words::SCHEMES, ordered: false, exact_case: true },
+    EnumSpec { name: "a protocol", words: words::PROTOS, ..CLOSED },
+    EnumSpec { name: "a verified crawler", words: words::CRAWLERS, ..CLOSED },
+    EnumSpec { name: "a kind of pass", words: words::PASS_KINDS, ordered: true, ..CLOSED },
+    EnumSpec { name: "a level", words: words::LEVELS, ordered: true, ..CLOSED },
+    EnumSpec {
+        name: "a country",
+        words: words::COUNTRIES,
+        exact_case: false,
+        elsewhere: COUNTRIES_ELSEWHERE,
+        ..CLOSED
+    },
+    EnumSpec { name: "a scheme", words: words::SCHEMES, ..CLOSED },
 ];
 
 /// What policies may look at.
@@ -173,6 +192,7 @@ pub const SCHEMA: Schema = Schema {
         heavy: seawall_state::HEAVY_BYTES,
         most: super::COUNTER_MEMORY_MAX,
     },
+    habits: HABITS,
 };
 
 /// The number of a word of an enumeration.
@@ -180,11 +200,11 @@ pub(crate) fn word(id: EnumId, word: &str) -> Option<i64> {
     SCHEMA.words(id)?.code(word)
 }
 
-/// The number of a method.
-pub(crate) fn method(name: &str) -> i64 {
+/// The number of a method that is registered.
+pub(crate) fn method(name: &str) -> Option<i64> {
     // Methods are case-sensitive (RFC 9110 §9.1): `get` is not GET.
     let known = words::METHODS.iter().position(|known| *known == name);
-    known.and_then(|at| i64::try_from(at).ok()).unwrap_or(i64::MAX)
+    known.and_then(|at| i64::try_from(at).ok())
 }
 
 /// The number of a crawler.
@@ -210,6 +230,37 @@ mod tests {
             assert_eq!(country(code), Some(at as i64), "{code:?}");
         }
         assert_eq!(country(*b"ZZ"), None);
+    }
+
+    #[test]
+    fn what_a_country_is_called_elsewhere_leads_to_one() {
+        let mut seen = std::collections::HashSet::new();
+        for (theirs, ours) in COUNTRIES_ELSEWHERE {
+            assert!(words::COUNTRIES.contains(ours), "{theirs} leads to nothing");
+            assert!(!words::COUNTRIES.contains(theirs), "{theirs} is a country");
+            assert!(seen.insert(theirs.to_ascii_lowercase()), "{theirs} twice");
+        }
+        let meant = |word| SCHEMA.words(COUNTRY).unwrap().meant(word);
+        assert_eq!(
+            (meant("deu"), meant("Germany"), meant("UK")),
+            (Some("DE"), Some("DE"), Some("GB"))
+        );
+        assert_eq!(meant("ZZ"), None, "no country is near enough to another");
+    }
+
+    #[test]
+    fn a_method_is_a_token() {
+        for method in ["PURGE", "M-SEARCH", "get", "x.y_z|~!#$%&'*+^`"] {
+            assert_eq!(words::is_method(method.as_bytes()), Ok(()), "{method}");
+        }
+        for none in ["", "GET /", "A(B)", "\u{e9}", "A\u{0}"] {
+            assert!(words::is_method(none.as_bytes()).is_err(), "{none}");
+        }
+        assert!(words::METHODS.iter().all(|word| words::is_method(word.as_bytes()).is_ok()));
+        assert_eq!(
+            (method("PROPFIND").is_some(), method("propfind"), method("PURGE")),
+            (true, None, None)
+        );
     }
 
     #[test]

@@ -1,8 +1,78 @@
 //! The words of the enumerations.
 
-/// Methods of RFC 9110 §9 and RFC 5789; others compare equal to none of them.
-pub(super) const METHODS: &[&str] =
-    &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+/// The methods of the IANA registry (RFC 9110 §16.1), those that most requests have first, and QUERY
+/// of draft-ietf-httpbis-safe-method-w-body, which is on its way into it.
+pub(super) const METHODS: &[&str] = &[
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "DELETE",
+    "CONNECT",
+    "OPTIONS",
+    "TRACE",
+    "PATCH",
+    "ACL",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "COPY",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "ORDERPATCH",
+    "PRI",
+    "PROPFIND",
+    "PROPPATCH",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+];
+
+/// Whether a client could send this as a method: a token (RFC 9110 §5.6.2).
+pub(super) fn is_method(text: &[u8]) -> Result<(), &'static str> {
+    let in_token = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'!' | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'&'
+                    | b'\''
+                    | b'*'
+                    | b'+'
+                    | b'-'
+                    | b'.'
+                    | b'^'
+                    | b'_'
+                    | b'`'
+                    | b'|'
+                    | b'~'
+            )
+    };
+    match text {
+        [] => Err("is empty"),
+        text if text.iter().all(in_token) => Ok(()),
+        _ => Err("holds a sign that no method has"),
+    }
+}
 
 /// Protocols.
 pub(super) const PROTOS: &[&str] = &["h10", "h1", "h2"];

@@ -69,16 +69,16 @@ track sites { count requests per site.name over 10s keys 100 }
 track all { count requests over 10s }
 level attack { enter when count(all) > 100000 leave after 1m }
 tenant carol {
-  hosts { "carol.example" } may { block, throttle, rule, limit, track }
+  hosts { "carol.example" } may { block, throttle, limit, track }
   file "members/carol/c.wall"
 }
 tenant mallory {
   hosts { "mallory.example", "*.mallory.example" }
-  may { allow, block, drop, ban, throttle, tag, score, log, limit, track, list, test, extern, rule }
+  may { allow, block, drop, ban, throttle, tag, score, log, limit, track, list, test, extern }
   rules 20 keys 2k file "members/mallory/m.wall"
 }
 tenant bob {
-  hosts { "bob.example" } may { block, ban, tag, limit, track, list, test, rule }
+  hosts { "bob.example" } may { block, ban, tag, limit, track, list, test }
   keys 5k file "members/bob/b.wall"
 }
 site "host.example" { rule own { when path == "/own" then block 410 } }

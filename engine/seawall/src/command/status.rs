@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use seawall_control::{Carried, Complaint};
+use seawall_model::shown;
 use seawall_ruleset::age_words;
 use serde_json::Value;
 
@@ -55,6 +56,9 @@ fn human(status: &Value) -> Vec<String> {
         format!("generation {} of {}", text("generation"), text("root")),
         format!("loaded     {} ({age_s} s ago)", text("loaded_at")),
     ];
+    if let Some(Value::String(revision)) = status.get("revision") {
+        lines.push(format!("revision   {}", shown::one_line(revision)));
+    }
     lines.push(match status.get("last_error") {
         Some(Value::Object(error)) => {
             let part = |key: &str| match error.get(key) {
@@ -222,7 +226,7 @@ mod tests {
     fn a_person_sees_generation_age_and_error() {
         let status = serde_json::json!({
             "generation": 3, "root": "p/a.wall", "loaded_at": "2026-01-01T00:00:00Z",
-            "age_ms": 61_999, "decisions": { "allow": 2 },
+            "age_ms": 61_999, "decisions": { "allow": 2 }, "revision": "stricter logins",
             "last_error": { "file": "a.wall", "line": 4, "column": 5, "code": "N003",
                 "message": "no such name" },
             "snapshot": { "age_ms": null, "left_out": 0, "last_error": "no space" },
@@ -259,6 +263,7 @@ mod tests {
             [
                 "generation 3 of p/a.wall",
                 "loaded     2026-01-01T00:00:00Z (61 s ago)",
+                "revision   stricter logins",
                 "last error a.wall:4:5: N003: no such name",
                 "reload     kept: a, b",
                 "reload     reset: c (asked by floor.x)",

@@ -13,7 +13,7 @@ use super::value::{asn, bytes, duration, int, ip, list_ref, set, text};
 use super::words;
 use crate::diagnostic::nearest;
 use crate::span::Spanned;
-use crate::syntax::ast::{Action, Duration, Prop, Rate, Request, Step, Test};
+use crate::syntax::ast::{Action, Duration, Literal, Prop, Rate, Request, Step, Test};
 use crate::syntax::lex::Punct;
 
 const TEST: Shape = Shape {
@@ -56,11 +56,20 @@ fn request(i: Input<'_>) -> Read<'_, Step> {
     let from = preceded(word("from"), cut(ip));
     let over = preceded(word("over"), cut(duration));
     let times = preceded(word("times"), cut((int, opt(over))));
-    let head = (name("a method"), text("a URL in quotes"), opt(from));
+    let head = (method, text("a URL in quotes"), opt(from));
     let (i, ((method, url, from), props, times)) = (head, opt(props), opt(times)).parse(i)?;
     let (times, over) = times.map_or((None, None), |(times, over)| (Some(times), over));
     let props = props.unwrap_or_default();
     Ok((i, Step::Request(Box::new(Request { method, url, from, props, times, over }))))
+}
+
+/// A word, or a string for a method that is none.
+fn method(i: Input<'_>) -> Read<'_, Spanned<Literal>> {
+    alt((
+        map(name("a method"), |word| Spanned::new(Literal::Word(word.node), word.span)),
+        map(bytes("a method in quotes"), |text| Spanned::new(Literal::Str(text.node), text.span)),
+    ))
+    .parse(i)
 }
 
 fn expect(i: Input<'_>) -> Read<'_, Step> {

@@ -1,0 +1,558 @@
+//! Rules that refuse because a source is missing.
+//!
+//! A field whose source is not configured is absent, and what is asked of it with a `not` is true then:
+//! `client.country not in { NL }` holds for everybody. A condition is therefore read twice over, as it
+//! is without the source and as it may be with it. Where a request could meet it without the source
+//! and not with it, it holds because the source is missing, and a rule that refuses by it would refuse
+//! whom its author never meant.
+//!
+//! Parts of a condition are taken to be independent of each other, so a condition that asks the same
+//! field twice in two ways may be read as wider than it is.
+
+use super::build::Builder;
+use super::names::Tagging;
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::program::{Final, Order, Then};
+use crate::schema::{FieldSpec, Presence, Type};
+use crate::span::{Span, Spanned};
+use crate::syntax::ast::{self, Action, Expr, Literal, OpKind, Operand};
+
+/// How far tags are followed from rule to rule.
+const TAG_ROUNDS_MAX: usize = 8;
+
+/// What a condition may come to, over all requests: without the source first, with it second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Outcomes {
+    /// True both times.
+    tt: bool,
+    /// True without the source only.
+    tf: bool,
+    /// True with the source only.
+    ft: bool,
+    /// False both times.
+    ff: bool,
+}
+
+impl Outcomes {
+    const NONE: Self = Self { tt: false, tf: false, ft: false, ff: false };
+    /// The source makes no difference.
+    const OPEN: Self = Self { tt: true, ff: true, ..Self::NONE };
+    const TRUE: Self = Self { tt: true, ..Self::NONE };
+    const FALSE: Self = Self { ff: true, ..Self::NONE };
+    /// False without the source.
+    const FALSE_WITHOUT: Self = Self { ft: true, ff: true, ..Self::NONE };
+    /// True without the source.
+    const TRUE_WITHOUT: Self = Self { tt: true, tf: true, ..Self::NONE };
+    /// Without the source it holds for more requests.
+    const MORE_WITHOUT: Self = Self { tf: true, ..Self::OPEN };
+
+    const fn not(self) -> Self {
+        Self { tt: self.ff, tf: self.ft, ft: self.tf, ff: self.tt }
+    }
+
+    const fn and(self, other: Self) -> Self {
+        let (a, b) = (self, other);
+        Self {
+            tt: a.tt && b.tt,
+            tf: (a.tf && (b.tt || b.tf)) || (a.tt && b.tf),
+            ft: (a.ft && (b.tt || b.ft)) || (a.tt && b.ft),
+            ff: a.ff || b.ff || (a.tf && b.ft) || (a.ft && b.tf),
+        }
+    }
+
+    const fn or(self, other: Self) -> Self {
+        self.not().and(other.not()).not()
+    }
+}
+
+/// What a value is without its source.
+#[derive(Debug, Clone, Copy)]
+enum Reading {
+    /// What it is with it, or it has none.
+    Open,
+    /// Absent.
+    Absent,
+    /// This number; of a flag, 0 is false.
+    Is(i64),
+    /// It may be more than with it.
+    More,
+}
+
+/// What a missing source makes of a track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum TrackReading {
+    /// Nothing.
+    #[default]
+    Open,
+    /// It counts nothing.
+    Empty,
+    /// It may count what it should not.
+    More,
+}
+
+/// A part of a condition that holds because a source is missing.
+#[derive(Debug, Clone, Copy)]
+struct Culprit<'e> {
+    /// The comparison itself.
+    leaf: &'e Expr,
+    leaf_span: Span,
+    /// With the outermost `not` around it.
+    unit: Span,
+    /// Whether it stands beside others in an `or`.
+    in_or: bool,
+    /// Whether it stands beside others in an `and`.
+    in_and: bool,
+}
+
+impl Builder<'_> {
+    /// Complains about a rule or limit that refuses because a source is missing; says whether it did.
+    pub(super) fn refuses_by_absence(
+        &mut self,
+        name: &str,
+        (when, unless): (Option<&Spanned<Expr>>, Option<&Spanned<Expr>>),
+    ) -> bool {
+        if !self.joined(when, unless).tf {
+            return false;
+        }
+        let is_asked = |expr: &&Spanned<Expr>| self.outcomes(&expr.node).tf;
+        let in_when = when.filter(is_asked).map(|expr| (expr, true));
+        let Some((expr, is_when)) = in_when.or(unless.map(|expr| (expr, false))) else {
+            return false;
+        };
+        let Some(culprit) = self.culprit(expr, is_when) else { return false };
+        self.complain_absence(&format!("`{name}` refuses"), culprit, is_when);
+        true
+    }
+
+    /// The same for the `unless` that a member adds to what the host wrote.
+    pub(super) fn adjusts_by_absence(&mut self, name: &str, unless: &Spanned<Expr>, then: &Then) {
+        if refuses_by(then)
+            && self.outcomes(&unless.node).ft
+            && let Some(culprit) = self.culprit(unless, false)
+        {
+            self.complain_absence(&format!("`{name}` refuses"), culprit, false);
+        }
+    }
+
+    /// The same for a level, which is in force then.
+    pub(super) fn level_by_absence(&mut self, name: &str, enter: &Spanned<Expr>) -> bool {
+        if !self.outcomes(&enter.node).tf {
+            return false;
+        }
+        let Some(culprit) = self.culprit(enter, true) else { return false };
+        self.complain_absence(&format!("the level `{name}` is entered"), culprit, true);
+        true
+    }
+
+    /// A key that no source gives is the same for everybody. It does no harm beside the client, whom
+    /// it tells apart no further.
+    pub(super) fn key_by_absence(&mut self, what: &str, per: &[Spanned<Operand>]) -> bool {
+        let is_client = |operand: &Spanned<Operand>| {
+            matches!(&operand.node, Operand::Word(word)
+                if matches!(&**word, "client" | "client.ip" | "client.net"))
+        };
+        let missing = per.iter().find(|key| matches!(self.reading(&key.node), Reading::Absent));
+        let Some(key) = missing.filter(|_| !per.iter().any(is_client)) else { return false };
+        let text = self.text(key.span);
+        self.say_absence(
+            Diagnostic::error(
+                Code::RestsOnMissing,
+                self.file,
+                key.span,
+                format!("{what} counts everybody as one while nothing gives `{text}`"),
+            )
+            .label("absent for everybody")
+            .help("a server refuses to load this; count `per client` until there is a source"),
+        );
+        true
+    }
+
+    /// What a missing source makes of a track.
+    pub(super) fn track_reading(&self, track: &ast::Track) -> TrackReading {
+        let absent = |operand: &Operand| matches!(self.reading(operand), Reading::Absent);
+        let counts_none = match track.count.as_ref().map(|count| &count.node) {
+            Some(ast::Counted::Distinct(operand)) => absent(&operand.node),
+            _ => false,
+        };
+        let asked = track.condition.as_ref().map(|expr| self.outcomes(&expr.node));
+        let asked = asked.unwrap_or(Outcomes::TRUE);
+        if counts_none || track.per.iter().any(|key| absent(&key.node)) || !(asked.tt || asked.tf) {
+            TrackReading::Empty
+        } else if asked.tf {
+            TrackReading::More
+        } else {
+            TrackReading::Open
+        }
+    }
+
+    /// Files the tags that are given because a source is missing, and those that are given for such a
+    /// tag.
+    pub(super) fn collect_absent_tags(&mut self, giving: &[Tagging<'_>]) {
+        for _ in 0..TAG_ROUNDS_MAX {
+            let before = self.names.absent_tags.len();
+            for given in giving.iter().filter(|given| given.acts) {
+                if self.joined(given.when, given.unless).tf {
+                    for tag in given.tags() {
+                        self.names.absent_tags.insert(tag.into(), ());
+                    }
+                }
+            }
+            if self.names.absent_tags.len() == before {
+                return;
+            }
+        }
+    }
+
+    /// What a condition and its exception come to.
+    fn joined(&self, when: Option<&Spanned<Expr>>, unless: Option<&Spanned<Expr>>) -> Outcomes {
+        let of = |expr: Option<&Spanned<Expr>>, none| {
+            expr.map_or(none, |expr| self.outcomes(&expr.node))
+        };
+        of(when, Outcomes::TRUE).and(of(unless, Outcomes::FALSE).not())
+    }
+
+    fn outcomes(&self, expr: &Expr) -> Outcomes {
+        match expr {
+            Expr::And(parts) => {
+                let parts = parts.iter().map(|part| self.outcomes(&part.node));
+                parts.fold(Outcomes::TRUE, Outcomes::and)
+            }
+            Expr::Or(parts) => {
+                let parts = parts.iter().map(|part| self.outcomes(&part.node));
+                parts.fold(Outcomes::FALSE, Outcomes::or)
+            }
+            Expr::Not(inner) => self.outcomes(&inner.node).not(),
+            Expr::Compare { left, op, right } => {
+                let holds = self.compared(&left.node, op.node.kind, &right.node);
+                if op.node.negated { holds.not() } else { holds }
+            }
+            Expr::Is { operand, present } => {
+                let there = match self.reading(&operand.node) {
+                    Reading::Absent => Outcomes::FALSE_WITHOUT,
+                    Reading::Is(_) => Outcomes::TRUE,
+                    Reading::Open | Reading::More => Outcomes::OPEN,
+                };
+                if *present { there } else { there.not() }
+            }
+            Expr::Bare(Operand::Group(inner)) => self.outcomes(&inner.node),
+            Expr::Bare(operand) => match self.constant_of(operand) {
+                Some(Literal::Bool(true)) => Outcomes::TRUE,
+                Some(Literal::Bool(false)) => Outcomes::FALSE,
+                _ => self.flag(operand),
+            },
+            Expr::Error => Outcomes::OPEN,
+        }
+    }
+
+    fn flag(&self, operand: &Operand) -> Outcomes {
+        match self.reading(operand) {
+            Reading::Absent | Reading::Is(0) => Outcomes::FALSE_WITHOUT,
+            Reading::Is(_) => Outcomes::TRUE_WITHOUT,
+            Reading::More => Outcomes::MORE_WITHOUT,
+            Reading::Open => Outcomes::OPEN,
+        }
+    }
+
+    /// A comparison without its `not`.
+    fn compared(&self, left: &Operand, kind: OpKind, right: &Operand) -> Outcomes {
+        if let (Operand::Group(inner), Some(Literal::Bool(value))) = (left, self.constant_of(right))
+        {
+            let inner = self.outcomes(&inner.node);
+            return if value { inner } else { inner.not() };
+        }
+        let is_known = |operand: &Operand| matches!(operand, Operand::Literal(_));
+        if is_known(left) && !is_known(right) {
+            return self.compared(right, mirrored(kind), left);
+        }
+        let number = self.constant_of(right).and_then(|literal| number(&literal));
+        match (self.reading(left), self.reading(right)) {
+            (Reading::Absent, _) | (_, Reading::Absent) => Outcomes::FALSE_WITHOUT,
+            (Reading::Is(n), _) => match number.and_then(|m| holds(kind, n, m)) {
+                Some(true) => Outcomes::TRUE_WITHOUT,
+                Some(false) => Outcomes::FALSE_WITHOUT,
+                None => Outcomes::OPEN,
+            },
+            (Reading::More, _) => match kind {
+                OpKind::Greater | OpKind::GreaterEq => Outcomes::MORE_WITHOUT,
+                OpKind::Less | OpKind::LessEq => Outcomes::MORE_WITHOUT.not(),
+                _ => Outcomes::OPEN,
+            },
+            (Reading::Open, _) => Outcomes::OPEN,
+        }
+    }
+
+    fn reading(&self, operand: &Operand) -> Reading {
+        if let Some(spec) = self.missing_field(operand) {
+            return match spec.ty {
+                // A flag is false and a number is 0 where nothing gives them.
+                Type::Bool | Type::Int => Reading::Is(0),
+                _ => Reading::Absent,
+            };
+        }
+        let Operand::Call { name, args } = operand else { return Reading::Open };
+        let first = || args.first().map_or(Reading::Open, |arg| self.reading(&arg.node));
+        match &*name.node {
+            "lower" | "len" | "segment" | "net" => match first() {
+                Reading::Absent => Reading::Absent,
+                _ => Reading::Open,
+            },
+            "sample" => match args.get(1).map(|key| self.reading(&key.node)) {
+                Some(Reading::Absent) => Reading::Absent,
+                _ => Reading::Open,
+            },
+            "count_of" => match first() {
+                Reading::Absent => Reading::Is(0),
+                _ => Reading::Open,
+            },
+            "rate" | "count" | "distinct" | "bytes" | "share" | "top" => {
+                match args.first().map(|track| &track.node) {
+                    Some(Operand::Word(track)) => self.reading_of_track(track),
+                    _ => Reading::Open,
+                }
+            }
+            "tagged" => match args.first().map(|tag| &tag.node) {
+                Some(Operand::Literal(Literal::Str(tag))) => self.reading_of_tag(tag),
+                _ => Reading::Open,
+            },
+            _ => Reading::Open,
+        }
+    }
+
+    fn reading_of_track(&self, track: &str) -> Reading {
+        let full = self.resolve(&self.names.tracks, track);
+        match full.and_then(|full| self.names.tracks.get(&full)).map(|track| track.reading) {
+            Some(TrackReading::Empty) => Reading::Is(0),
+            Some(TrackReading::More) => Reading::More,
+            Some(TrackReading::Open) | None => Reading::Open,
+        }
+    }
+
+    fn reading_of_tag(&self, tag: &[u8]) -> Reading {
+        let is_filed = |tag: &str| self.names.absent_tags.contains_key(tag);
+        match std::str::from_utf8(tag).is_ok_and(is_filed) {
+            true => Reading::More,
+            false => Reading::Open,
+        }
+    }
+
+    /// The field that an operand is, where its source is not configured.
+    fn missing_field(&self, operand: &Operand) -> Option<FieldSpec> {
+        let spec = self.field_of(operand)?;
+        // No source can be configured yet.
+        matches!(spec.presence, Presence::Source(_)).then_some(spec)
+    }
+
+    /// The part of a condition to blame. `is_when` says whether it makes the rule refuse by being
+    /// true, or by being false.
+    fn culprit<'e>(&self, expr: &'e Spanned<Expr>, is_when: bool) -> Option<Culprit<'e>> {
+        let at = Culprit {
+            leaf: &expr.node,
+            leaf_span: expr.span,
+            unit: expr.span,
+            in_or: false,
+            in_and: false,
+        };
+        self.find_culprit(expr, (is_when, false), at)
+    }
+
+    fn find_culprit<'e>(
+        &self,
+        expr: &'e Spanned<Expr>,
+        (by_truth, is_negated): (bool, bool),
+        at: Culprit<'e>,
+    ) -> Option<Culprit<'e>> {
+        let here = |in_or: bool, in_and: bool| Culprit {
+            leaf: &expr.node,
+            leaf_span: expr.span,
+            unit: if is_negated { at.unit } else { expr.span },
+            in_or,
+            in_and,
+        };
+        match &expr.node {
+            Expr::And(parts) | Expr::Or(parts) => {
+                let is_or = matches!(expr.node, Expr::Or(_));
+                let part = parts.iter().find(|part| {
+                    let outcomes = self.outcomes(&part.node);
+                    if by_truth { outcomes.tf } else { outcomes.ft }
+                })?;
+                let around = if is_negated { at } else { here(is_or, !is_or) };
+                self.find_culprit(part, (by_truth, is_negated), around)
+            }
+            Expr::Not(inner) => {
+                let around = if is_negated { at } else { here(at.in_or, at.in_and) };
+                self.find_culprit(inner, (!by_truth, true), around)
+            }
+            Expr::Bare(Operand::Group(inner)) => {
+                self.find_culprit(inner, (by_truth, is_negated), at)
+            }
+            _ => Some(here(at.in_or, at.in_and)),
+        }
+    }
+
+    fn complain_absence(&mut self, what: &str, culprit: Culprit<'_>, is_when: bool) {
+        let mut fields = Vec::new();
+        self.fields(culprit.leaf, culprit.leaf_span, &mut fields);
+        let field = fields.into_iter().find_map(|(spec, _)| match spec.presence {
+            Presence::Source(source) => Some((spec, source)),
+            _ => None,
+        });
+        let message = match field {
+            Some((_, source)) => format!("{what} because no source `{source}` is configured"),
+            None => format!("{what} because a source is not configured"),
+        };
+        let said = Diagnostic::error(Code::RestsOnMissing, self.file, culprit.unit, message);
+        let fix = field.and_then(|(spec, _)| self.asks_presence(spec, culprit, is_when));
+        let (label, help) = match field {
+            Some((spec, _)) => (
+                format!("so it is while nothing gives `{}`", spec.name),
+                match fix {
+                    Some(_) => {
+                        "a server refuses to load this; ask for presence as well, and the \
+                                rule waits for the source"
+                    }
+                    None => "a server refuses to load this; leave it out until there is a source",
+                },
+            ),
+            None => (
+                "this rests on what a source should give".to_owned(),
+                "a server refuses to load this; mend the track or the rule that gives the tag",
+            ),
+        };
+        let mut said = said.label(label).help(help);
+        said.fix = fix;
+        self.say_absence(said);
+    }
+
+    /// The change that makes a condition wait for the source.
+    fn asks_presence(
+        &self,
+        spec: FieldSpec,
+        culprit: Culprit<'_>,
+        is_when: bool,
+    ) -> Option<crate::diagnostic::Fix> {
+        let asks = matches!(culprit.leaf, Expr::Compare { left, .. }
+            if matches!(self.reading(&left.node), Reading::Absent));
+        if !asks {
+            return None;
+        }
+        let (is, joint, in_brackets) = match is_when {
+            true => ("present", "and", culprit.in_or),
+            false => ("absent", "or", culprit.in_and),
+        };
+        let (name, unit) = (spec.name, self.text(culprit.unit));
+        let text = format!("{name} is {is} {joint} {unit}");
+        let replacement = if in_brackets { format!("({text})") } else { text };
+        Some(crate::diagnostic::Fix { span: culprit.unit, replacement })
+    }
+
+    fn say_absence(&mut self, said: Diagnostic) {
+        self.complain(self.at_load(said));
+    }
+}
+
+/// Whether what a step does may refuse.
+fn refuses_by(then: &Then) -> bool {
+    let scores = |effect: &crate::program::Effect| matches!(effect, crate::program::Effect::Score(n) if *n > 0);
+    then.effects.iter().any(scores)
+        || then.last.as_ref().is_some_and(|last| !matches!(last, Final::Allow))
+}
+
+/// Whether an action may refuse: what adds to the score may make `decide` do it.
+pub(super) const fn refuses(action: &Action) -> bool {
+    match action {
+        Action::Block { .. }
+        | Action::Drop
+        | Action::Ban { .. }
+        | Action::Challenge { .. }
+        | Action::Throttle { .. }
+        | Action::Tarpit(_) => true,
+        Action::Score(n) => n.node > 0,
+        Action::Allow | Action::Tag(_) | Action::Log(_) | Action::Error => false,
+    }
+}
+
+/// Whether actions may refuse.
+pub(super) fn may_refuse(actions: &[Spanned<Action>]) -> bool {
+    actions.iter().any(|action| refuses(&action.node))
+}
+
+/// The comparison with its sides changed.
+const fn mirrored(kind: OpKind) -> OpKind {
+    match kind {
+        OpKind::Less => OpKind::Greater,
+        OpKind::LessEq => OpKind::GreaterEq,
+        OpKind::Greater => OpKind::Less,
+        OpKind::GreaterEq => OpKind::LessEq,
+        other => other,
+    }
+}
+
+fn holds(kind: OpKind, n: i64, m: i64) -> Option<bool> {
+    Some(match kind {
+        OpKind::Eq => n == m,
+        OpKind::Less => Order::Less.holds(n, m),
+        OpKind::LessEq => Order::LessEq.holds(n, m),
+        OpKind::Greater => Order::Greater.holds(n, m),
+        OpKind::GreaterEq => Order::GreaterEq.holds(n, m),
+        _ => return None,
+    })
+}
+
+fn number(literal: &Literal) -> Option<i64> {
+    let saturated = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    Some(match literal {
+        Literal::Int(n) | Literal::Percent(n) => *n,
+        Literal::Rate(rate) => saturated(rate.n),
+        Literal::Size(n) => saturated(*n),
+        Literal::Duration(duration) => saturated(duration.us),
+        Literal::Bool(value) => i64::from(*value),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pairs that stand for what an outcome may be.
+    fn pairs(of: Outcomes) -> Vec<(bool, bool)> {
+        let all = [(of.tt, (true, true)), (of.tf, (true, false)), (of.ft, (false, true))];
+        let all = all.into_iter().chain([(of.ff, (false, false))]);
+        all.filter(|(has, _)| *has).map(|(_, pair)| pair).collect()
+    }
+
+    fn of(pairs: impl IntoIterator<Item = (bool, bool)>) -> Outcomes {
+        pairs.into_iter().fold(Outcomes::NONE, |all, pair| match pair {
+            (true, true) => Outcomes { tt: true, ..all },
+            (true, false) => Outcomes { tf: true, ..all },
+            (false, true) => Outcomes { ft: true, ..all },
+            (false, false) => Outcomes { ff: true, ..all },
+        })
+    }
+
+    #[test]
+    fn joining_outcomes_is_joining_all_their_pairs() {
+        let all = (1..16_u8).map(|n| Outcomes {
+            tt: n & 1 != 0,
+            tf: n & 2 != 0,
+            ft: n & 4 != 0,
+            ff: n & 8 != 0,
+        });
+        let all: Vec<Outcomes> = all.collect();
+        for a in &all {
+            let not = pairs(*a).into_iter().map(|(x, y)| (!x, !y));
+            assert_eq!(a.not(), of(not), "not {a:?}");
+            for b in &all {
+                let both = |join: fn(bool, bool) -> bool| {
+                    let each = pairs(*a).into_iter().flat_map(|x| {
+                        pairs(*b).into_iter().map(move |y| (join(x.0, y.0), join(x.1, y.1)))
+                    });
+                    of(each.collect::<Vec<_>>())
+                };
+                assert_eq!(a.and(*b), both(|x, y| x && y), "{a:?} and {b:?}");
+                assert_eq!(a.or(*b), both(|x, y| x || y), "{a:?} or {b:?}");
+            }
+        }
+    }
+}

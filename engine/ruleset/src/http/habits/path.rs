@@ -1,0 +1,181 @@
+//! What no path is: it is decoded once, folded, and ends before the `?`.
+
+use seawall_policy::schema::{Asked, Mend, Never};
+use seawall_policy::syntax::ast::OpKind;
+
+use super::pieces::{Pieces, is_escape};
+use super::{escaped, never};
+
+/// Endings of scripts and pages, which hosts do not have.
+const ENDINGS: [&str; 10] =
+    [".php", ".html", ".htm", ".cgi", ".asp", ".aspx", ".jsp", ".xml", ".txt", ".js"];
+
+pub(super) fn path(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
+    if let Some(said) = of_target(asked, of) {
+        return Some(said);
+    }
+    let raw = || Mend::Left("raw_path".to_owned());
+    if of.has(|part| part.contains("//")) {
+        return never(
+            "`//` in a path is merged before",
+            "write one `/`, or ask `raw_path`, which is as it came",
+            raw(),
+        );
+    }
+    if has_dots(of) {
+        return never(
+            "`.` and `..` in a path are resolved before, and a `..` above the root is answered 400",
+            "ask `raw_path`, which is as it came",
+            raw(),
+        );
+    }
+    let found = of.parts.iter().find_map(|part| escape_in(part))?;
+    if found.eq_ignore_ascii_case("%2f") {
+        if asked.nocase || asked.op == OpKind::Matches {
+            return None;
+        }
+        return never(
+            "an escaped `/` is kept as `%2F`, with a capital letter",
+            "write `%2F`",
+            Mend::Text(asked.text.replace("%2f", "%2F")),
+        );
+    }
+    never(
+        "`path` is decoded: an escape is in it only where it came escaped twice",
+        "write the character itself, or ask `raw_path`, which is as it came",
+        raw(),
+    )
+}
+
+pub(super) fn raw_path(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
+    if let Some(said) = of_target(asked, of) {
+        return Some(said);
+    }
+    of.has(|part| part.contains(['<', '>', '`', ' ', '#'])).then_some(Never {
+        why: "these signs come escaped: a request with a bare one is answered 400",
+        help: "write it escaped, as in `%3C`, or ask `path`, which is decoded",
+        mend: Mend::Left("path".to_owned()),
+    })
+}
+
+/// What holds for the path as it came, too: no scheme, no host, no query, a `/` at its beginning.
+fn of_target(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
+    let has_scheme = of.has(|part| part.contains("://"));
+    if has_scheme {
+        return never(
+            "a path has neither scheme nor host",
+            "ask for both: `host == \"…\" and path starts_with \"/…\"`",
+            from_url(asked),
+        );
+    }
+    if of.has(|part| part.contains('?')) {
+        return never(
+            "a path ends before the `?`",
+            "ask `query_string` or `query(\"NAME\")` for what stands behind it, or whether \
+             `query_string is present`",
+            from_target(asked),
+        );
+    }
+    let head = of.head.as_deref()?;
+    if head.starts_with('/') || head == "*" || (head.is_empty() && of.whole.is_none()) {
+        return None;
+    }
+    never(
+        "a path begins with a `/`",
+        "write the `/`, and the host beside it: `host == \"…\"`",
+        rooted(asked, head),
+    )
+}
+
+/// `https://alice.example/a` as two comparisons.
+fn from_url(asked: &Asked<'_>) -> Mend {
+    let is_plain = matches!(asked.op, OpKind::Eq | OpKind::StartsWith);
+    let Some((_, after)) = asked.text.split_once("://").filter(|_| is_plain) else {
+        return Mend::Nothing;
+    };
+    let at = after.find('/').unwrap_or(after.len());
+    let Some((host, path)) = after.split_at_checked(at) else { return Mend::Nothing };
+    if host.is_empty() || path.contains('?') || host.contains(['*', '?']) {
+        return Mend::Nothing;
+    }
+    let host = escaped(host.split(':').next().unwrap_or(host));
+    if asked.op == OpKind::StartsWith && matches!(path, "" | "/") {
+        return Mend::Whole(format!("host == \"{host}\""));
+    }
+    let path = if path.is_empty() { "/" } else { path };
+    Mend::Whole(format!("host == \"{host}\" and {} \"{}\"", compares(asked.op), escaped(path)))
+}
+
+const fn compares(op: OpKind) -> &'static str {
+    match op {
+        OpKind::StartsWith => "path starts_with",
+        OpKind::EndsWith => "path ends_with",
+        OpKind::Contains => "path contains",
+        _ => "path ==",
+    }
+}
+
+/// `/search?q=x` as two comparisons.
+fn from_target(asked: &Asked<'_>) -> Mend {
+    let Some((path, query)) = asked.text.split_once('?') else { return Mend::Nothing };
+    let (path, query) = (escaped(path), escaped(query));
+    // Where the text goes on behind the `?`, the path ends there.
+    let before = match asked.op {
+        OpKind::Eq | OpKind::StartsWith => format!("path == \"{path}\""),
+        OpKind::EndsWith | OpKind::Contains => format!("path ends_with \"{path}\""),
+        _ => return Mend::Nothing,
+    };
+    let behind = match asked.op {
+        _ if query.is_empty() => "query_string is present".to_owned(),
+        OpKind::Eq | OpKind::EndsWith => format!("query_string == \"{query}\""),
+        _ => format!("query_string starts_with \"{query}\""),
+    };
+    let with_scheme = path.contains("://") || query.contains(['<', '>', ' ', '?']);
+    match (path.is_empty(), asked.op) {
+        _ if with_scheme => Mend::Nothing,
+        (true, OpKind::Contains | OpKind::EndsWith) if !query.is_empty() => Mend::Whole(behind),
+        // `is present` alone asks for so much more that its author must say it.
+        (true, _) => Mend::Nothing,
+        (false, _) => Mend::Whole(format!("{before} and {behind}")),
+    }
+}
+
+/// The same with a `/`, unless it looks like a host.
+fn rooted(asked: &Asked<'_>, head: &str) -> Mend {
+    let text = asked.text;
+    if text.is_empty() {
+        return Mend::Text("/".to_owned());
+    }
+    if asked.op == OpKind::Matches {
+        let at = text.find('^').filter(|at| text.get(at.saturating_add(1)..).is_some());
+        return match at {
+            Some(_) => Mend::Text(text.replacen('^', "^/", 1)),
+            None => Mend::Nothing,
+        };
+    }
+    let first = head.split('/').next().unwrap_or(head);
+    let is_script = ENDINGS.iter().any(|ending| first.ends_with(ending));
+    match text.split_once('/') {
+        Some((host, path)) if first.contains('.') && !is_script && !text.contains(['*', '?']) => {
+            let (host, path) = (escaped(host), escaped(path));
+            Mend::Whole(format!("host == \"{host}\" and {} \"/{path}\"", compares(asked.op)))
+        }
+        _ => Mend::Text(format!("/{text}")),
+    }
+}
+
+/// Whether a segment is `.` or `..`.
+fn has_dots(of: &Pieces<'_>) -> bool {
+    let inside = |part: &str| {
+        ["/../", "/./"].iter().any(|dots| part.contains(dots)) || part.starts_with("../")
+    };
+    let at_end =
+        of.tail.as_deref().is_some_and(|tail| tail.ends_with("/..") || tail.ends_with("/."));
+    of.has(inside) || at_end
+}
+
+/// An escape in a text; `%2F` is what stays of an escaped `/`.
+fn escape_in(text: &str) -> Option<String> {
+    let rest = text.replace("%2F", "");
+    is_escape(&rest).map(str::to_owned)
+}
