@@ -144,7 +144,6 @@ fn assembled([root, hers]: &[String; 2]) -> Assembly {
 pub struct Heavy {
     path: Vec<u8>,
     raw_path: Vec<u8>,
-    script: None,
     query: Vec<u8>,
     fields: Vec<(String, Vec<u8>)>,
 }
@@ -211,6 +210,7 @@ impl Heavy {
             site: "alice.example",
             path: &self.path,
             raw_path: &self.raw_path,
+            script: None,
             query: Some(&self.query),
             headers: self,
             pass: None,

@@ -1,5 +1,7 @@
 //! What clients, balancers and origins in the field do, each as somebody met it with other software.
 
+#![expect(clippy::disallowed_methods, reason = "origins and clients here are slow by intention")]
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;

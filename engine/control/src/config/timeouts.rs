@@ -104,7 +104,7 @@ pub(super) fn time(
 ) -> Option<Option<Duration>> {
     let Some(text) = written else { return Some(None) };
     let time = humantime::parse_duration(text.get_ref()).ok();
-    if let Some(time) = time.filter(|time| (least..=most).contains(&time)) {
+    if let Some(time) = time.filter(|time| (least..=most).contains(time)) {
         return Some(Some(time));
     }
     let [least, most] = [least, most].map(humantime::format_duration);
