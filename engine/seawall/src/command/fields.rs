@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_name_finds_fields_functions_words_and_what_others_call_them() {
-        assert_eq!(names("path"), ["path", "path.ext"]);
+        assert_eq!(names("path"), ["path", "path.ext", "path.script"]);
         assert_eq!(names("user_agent"), ["ua"]);
         assert_eq!(names("header(\"x\")"), ["header"]);
         assert_eq!(names("rate"), ["rate"]);
