@@ -4,8 +4,9 @@
 //! request reach pingora, and so that what a lenient reader would forgive (a bare LF, a sign, an
 //! endless extension) never reaches anybody. It keeps no bytes.
 
+use seawall_ruleset::http::is_token_byte;
+
 use crate::EdgeLimits;
-use crate::head::is_name_byte;
 
 /// What makes a body unreadable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +147,7 @@ impl Chunks {
             (Place::TrailerName { bytes: 0 }, b'\r') => Ok(Place::EndLf),
             (Place::TrailerName { bytes: 1.. }, b':') => Ok(Place::TrailerValue),
             // With a `_` it would stand for another one behind a gateway, and it cannot be left out.
-            (Place::TrailerName { bytes }, _) if is_name_byte(byte) && byte != b'_' => {
+            (Place::TrailerName { bytes }, _) if is_token_byte(byte) && byte != b'_' => {
                 Ok(Place::TrailerName { bytes: bytes + 1 })
             }
             (Place::TrailerValue, b'\r') => Ok(Place::TrailerLf),

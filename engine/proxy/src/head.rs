@@ -13,6 +13,8 @@ mod normalize;
 
 use std::mem::MaybeUninit;
 
+use seawall_ruleset::http::is_token_byte;
+
 use crate::EdgeLimits;
 pub(crate) use normalize::{is_left_out, normalize, normalized};
 
@@ -339,33 +341,11 @@ fn check_lines(bytes: &[u8]) -> Result<(), BadHead> {
         }
         let colon = line.iter().position(|b| *b == b':').ok_or(BadHead::Syntax)?;
         let name = line.get(..colon).unwrap_or_default();
-        if name.is_empty() || !name.iter().all(|b| is_name_byte(*b)) {
+        if name.is_empty() || !name.iter().all(|b| is_token_byte(*b)) {
             return Err(BadHead::Name);
         }
     }
     Ok(())
-}
-
-/// A byte of a token (RFC 9110 §5.6.2).
-pub(crate) const fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
 }
 
 /// The fields that frame or route a request.

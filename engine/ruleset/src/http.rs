@@ -39,6 +39,29 @@ pub enum BadPath {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadHost;
 
+/// A byte of a token (RFC 9110 §5.6.2).
+#[must_use]
+pub const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
 /// The path as the policy reads it (LANGUAGE §5): percent-decoded once, `//` merged, dot segments
 /// removed, `%2F` kept, a `;` parameter kept. `out` is replaced.
 ///
@@ -61,23 +84,33 @@ pub fn fold_path(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadPath> {
 /// escaped `/` ends a segment too, since some origins decode it first; capitals make no difference.
 #[must_use]
 pub fn script_of<'p>(path: &'p [u8], extensions: &[Box<str>]) -> Option<&'p [u8]> {
-    let mut rest = path;
-    while !rest.is_empty() {
-        let here = rest.get(1..).unwrap_or_default();
-        let slash = here.iter().position(|byte| *byte == b'/');
-        let escaped = here.windows(3).position(|three| three.eq_ignore_ascii_case(b"%2f"));
-        let len = slash.unwrap_or(here.len()).min(escaped.unwrap_or(here.len()));
-        let segment = here.get(..len).unwrap_or_default();
-        let behind = here.get(len..).unwrap_or_default();
-        if is_script(segment, extensions) {
-            return path.get(..path.len().saturating_sub(behind.len()));
+    let mut start = 0;
+    while start < path.len() {
+        let rest = path.get(start..).unwrap_or_default();
+        let (len, separator) = segment_of(rest);
+        let end = start.saturating_add(len);
+        if is_script(rest.get(..len).unwrap_or_default(), extensions) {
+            return path.get(..end);
         }
-        rest = match behind.first() {
-            Some(b'%') => behind.get(2..).unwrap_or_default(),
-            _ => behind,
-        };
+        start = end.saturating_add(separator);
     }
     None
+}
+
+/// Bytes of the first segment, and of the separator behind it. Each byte is looked at once, since a
+/// path can be nothing but separators.
+fn segment_of(path: &[u8]) -> (usize, usize) {
+    for (at, byte) in path.iter().enumerate() {
+        let behind = || path.get(at..).unwrap_or_default();
+        match byte {
+            b'/' => return (at, 1),
+            b'%' if behind().get(..3).is_some_and(|three| three.eq_ignore_ascii_case(b"%2f")) => {
+                return (at, 3);
+            }
+            _ => {}
+        }
+    }
+    (path.len(), 1)
 }
 
 fn is_script(segment: &[u8], extensions: &[Box<str>]) -> bool {
@@ -208,6 +241,31 @@ mod tests {
     fn folded(raw: &str) -> Result<String, BadPath> {
         let mut out = Vec::new();
         fold_path(raw.as_bytes(), &mut out).map(|()| String::from_utf8_lossy(&out).into_owned())
+    }
+
+    #[test]
+    fn the_script_of_a_path_is_the_first_segment_with_its_extension() {
+        let php: [Box<str>; 2] = ["php".into(), "cgi".into()];
+        for (path, script) in [
+            ("/wp-login.php", Some("/wp-login.php")),
+            ("/blog/wp-login.php/x/y.php", Some("/blog/wp-login.php")),
+            ("/a%2Fb.PHP%2Fc", Some("/a%2Fb.PHP")),
+            ("/a%2fb.cgi", Some("/a%2fb.cgi")),
+            ("/.php/", Some("/.php")),
+            ("/a.php5/b.phpx", None),
+            ("/php", None),
+            ("/a.php;x", None),
+            ("/%2", None),
+            ("/", None),
+            ("", None),
+        ] {
+            assert_eq!(script_of(path.as_bytes(), &php), script.map(str::as_bytes), "{path}");
+        }
+        // Nothing but separators, as long as a target can be: each byte is looked at once.
+        for separator in ["/", "%2F"] {
+            let long = separator.repeat(TARGET_BYTES_MAX / separator.len());
+            assert_eq!(script_of(long.as_bytes(), &php), None);
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The words of the enumerations.
 
+use super::is_token_byte;
+
 /// The methods of the IANA registry (RFC 9110 §16.1), those that most requests have first, and QUERY
 /// of draft-ietf-httpbis-safe-method-w-body, which is on its way into it.
 pub(super) const METHODS: &[&str] = &[
@@ -47,29 +49,9 @@ pub(super) const METHODS: &[&str] = &[
 
 /// Whether a client could send this as a method: a token (RFC 9110 §5.6.2).
 pub(super) fn is_method(text: &[u8]) -> Result<(), &'static str> {
-    let in_token = |byte: &u8| {
-        byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'!' | b'#'
-                    | b'$'
-                    | b'%'
-                    | b'&'
-                    | b'\''
-                    | b'*'
-                    | b'+'
-                    | b'-'
-                    | b'.'
-                    | b'^'
-                    | b'_'
-                    | b'`'
-                    | b'|'
-                    | b'~'
-            )
-    };
     match text {
         [] => Err("is empty"),
-        text if text.iter().all(in_token) => Ok(()),
+        text if text.iter().all(|byte| is_token_byte(*byte)) => Ok(()),
         _ => Err("holds a sign that no method has"),
     }
 }
