@@ -83,7 +83,7 @@ pub(crate) fn read_since(
     read_marked(path, bytes_max, Links::Refuse, before)
 }
 
-/// The file at `path`, for whoever reads only its beginning, with what is known of it.
+/// The file at `path`, for callers that read only its beginning, with what is known of it.
 pub(crate) fn open(path: &Path) -> Result<(File, Metadata), DiskError> {
     open_as(path, Links::Follow)
 }

@@ -120,9 +120,14 @@ impl Admission {
     /// Whether `client` has a place left. The networks are looked at only where it has none.
     fn has_room(&self, client: &Client, open: &Open) -> Result<(), NoRoom> {
         match open.reached(client, &self.caps) {
-            Some(why) if !self.exempt.iter().any(|net| net.contains(client.ip)) => Err(why),
+            Some(why) if !self.exempts(client) => Err(why),
             _ => Ok(()),
         }
+    }
+
+    /// Whether many people share the addresses of `client`.
+    pub(crate) fn exempts(&self, client: &Client) -> bool {
+        self.exempt.iter().any(|net| net.contains(client.ip))
     }
 
     /// A place for one of `client`, or of a trusted hop.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use seawall_model::{ClientUnits, DecisionRecord, Now, Prefix};
+use seawall_model::{ClientUnits, DecisionRecord, Now};
 use seawall_ruleset::Handle;
 use seawall_state::Ring;
 
@@ -23,8 +23,6 @@ pub(crate) struct Edge {
     pub(crate) now: Now,
     pub(crate) units: ClientUnits,
     pub(crate) trusted: TrustedProxies,
-    /// Networks that no cap of a client or of a network holds for.
-    pub(crate) exempt: Arc<[Prefix]>,
     pub(crate) sites: Sites,
     pub(crate) shares: Arc<Shares>,
     pub(crate) arrivals: Arrivals,

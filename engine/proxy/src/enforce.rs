@@ -76,8 +76,8 @@ impl Granted {
         count(&edge.counters.admitted);
         count(&route.part.counts.admitted);
         let stand = Stand::new(seat, permit, edge);
-        let Manner { purpose, asker, is_noted, timeouts, .. } = manner;
-        Ok(Admitted { case, stand, purpose, asker, is_noted, timeouts })
+        let Manner { purpose, asker, is_noted, timeouts, is_normal, .. } = manner;
+        Ok(Admitted { case, stand, purpose, asker, is_noted, timeouts, is_normal })
     }
 }
 
@@ -90,6 +90,7 @@ pub(crate) struct Admitted {
     asker: Asker,
     is_noted: bool,
     timeouts: Timeouts,
+    is_normal: bool,
 }
 
 /// The places of a request at an origin: one of its site's and one of its client's. Given back when
@@ -125,6 +126,11 @@ impl Admitted {
 
     pub(crate) const fn purpose(&self) -> Purpose {
         self.purpose
+    }
+
+    /// Whether its head is forwarded as it came.
+    pub(crate) const fn is_normal(&self) -> bool {
+        self.is_normal
     }
 
     /// How long its origin is waited for.
@@ -169,6 +175,8 @@ pub(crate) struct Manner {
     /// only, since the answer is the same.
     pub(crate) is_noted: bool,
     pub(crate) timeouts: Timeouts,
+    /// Whether its head is forwarded as it came.
+    pub(crate) is_normal: bool,
 }
 
 /// What happens next.

@@ -87,8 +87,9 @@ pub(crate) struct Through {
 pub(crate) fn facts_of<'r>(
     (head, fields, folded): (&Head<'r>, &'r WireFields<'r>, &'r Folded),
     route: &'r Route,
-    (through, gauges): (&'r Through, &'r ClientGauges<'r>),
+    gauges: &'r ClientGauges<'r>,
 ) -> Facts<'r> {
+    let through = gauges.through;
     let &Through { client, port, accepted, requests, now, scheme, is_old, .. } = through;
     let spoken = through.spoken.as_deref();
     let (streams, resets, glitches) = through.h2;
@@ -132,16 +133,16 @@ pub(crate) fn facts_of<'r>(
 #[derive(Debug)]
 pub(crate) struct ClientGauges<'e> {
     pub(crate) edge: &'e Edge,
-    pub(crate) client: Client,
-    pub(crate) line: Line,
+    pub(crate) through: &'e Through,
 }
 
 impl Gauges for ClientGauges<'_> {
     fn connections(&self) -> Option<u32> {
-        (self.line == Line::Own).then(|| self.edge.connections.held(&self.client).max(1))
+        let Through { client, line, .. } = self.through;
+        (*line == Line::Own).then(|| self.edge.connections.held(client).max(1))
     }
 
     fn in_flight(&self) -> u32 {
-        self.edge.forwarding.held(&self.client).saturating_add(1)
+        self.edge.forwarding.held(&self.through.client).saturating_add(1)
     }
 }

@@ -39,6 +39,7 @@ pub struct TrustedProxies {
 
 impl Default for TrustedProxies {
     fn default() -> Self {
+        // Balancers and nginx keep one for 60 s.
         Self { nets: Vec::new(), proxy_protocol: false, header: None, idle_ms: 75_000 }
     }
 }
@@ -153,7 +154,7 @@ fn elements(values: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Parts between delimiters that stand in no quotes (RFC 9110 §5.6.4), the last first. Read from the
-/// right, a quote that a stranger left open on the left swallows nothing that a hop wrote behind it.
+/// right, a quote that a client left open on the left swallows nothing that a hop wrote behind it.
 struct FromRight<'v> {
     rest: Option<&'v [u8]>,
     at: u8,

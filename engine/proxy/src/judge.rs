@@ -99,10 +99,13 @@ pub(crate) fn judge(
         Ok(head) => head,
         Err(why) => return refused(edge, why),
     };
-    if head.is_normal {
-        return judge_head(edge, conn, Front { bytes, head, after }, nth);
+    let is_normal = head.is_normal;
+    let front = Front { bytes, head, after, is_normal };
+    if is_normal {
+        judge_head(edge, conn, front, nth)
+    } else {
+        judge_normalized(edge, conn, front, nth)
     }
-    judge_normalized(edge, conn, Front { bytes, head, after }, nth)
 }
 
 /// A head at the front of a stream, of `bytes`, and how much came behind it.
@@ -110,6 +113,8 @@ struct Front<'h> {
     bytes: &'h [u8],
     head: Head<'h>,
     after: usize,
+    /// Whether it is as it came.
+    is_normal: bool,
 }
 
 /// Judges what a head becomes, and not what came. Apart, since it is rare and needs much room.
@@ -118,12 +123,10 @@ fn judge_normalized(edge: &Arc<Edge>, conn: &Conn, front: Front<'_>, nth: &Nth) 
     let fields = front.head.fields;
     let left_out = fields.iter().filter(|field| is_left_out(field.name)).count();
     edge.counters.dropped_headers_with_underscores.fetch_add(left_out as u64, Relaxed);
-    let Some(bytes) = normalized(front.bytes, fields) else {
-        return judge_head(edge, conn, front, nth);
-    };
+    let bytes = normalized(front.bytes, fields);
     let mut room = field_room();
     match vet(&bytes, &mut room, &edge.limits) {
-        Ok(head) => judge_head(edge, conn, Front { bytes: &bytes, head, after: front.after }, nth),
+        Ok(head) => judge_head(edge, conn, Front { bytes: &bytes, head, ..front }, nth),
         Err(why) => refused(edge, why),
     }
 }
@@ -131,7 +134,7 @@ fn judge_normalized(edge: &Arc<Edge>, conn: &Conn, front: Front<'_>, nth: &Nth) 
 fn judge_head(
     edge: &Arc<Edge>,
     conn: &Conn,
-    Front { bytes, head, after }: Front<'_>,
+    Front { bytes, head, after, is_normal }: Front<'_>,
     &Nth { requests, mode, now }: &Nth,
 ) -> Step {
     if head.says_https && conn.spoken().is_none() {
@@ -178,8 +181,8 @@ fn judge_head(
         scheme: asker.scheme,
         is_old: head.is_old,
     };
-    let gauges = ClientGauges { edge, client, line: asker.line };
-    let facts = facts_of((&head, &fields, &folded), route, (&through, &gauges));
+    let gauges = ClientGauges { edge, through: &through };
+    let facts = facts_of((&head, &fields, &folded), route, &gauges);
     let watching = Watching { edge, live: &live, site: &route.name, now };
     let decision = live.rules.decide_observed(&facts, &live.state, now, &watching);
     let watched = live.rules.watches_answers();
@@ -191,7 +194,7 @@ fn judge_head(
     let timeouts = route.timeouts(&folded.path);
     let body = if head.method == "HEAD" { BodyWanted::No } else { BodyWanted::Yes };
     let purpose = head.purpose;
-    let manner = Manner { body, persistence, purpose, asker, is_noted, timeouts };
+    let manner = Manner { body, persistence, purpose, asker, is_noted, timeouts, is_normal };
     let next = enforce(case, route, manner);
     let is_final = head.persistence == Persistence::Close;
     Step { next, framing: head.framing, waits: head.waits, is_final }

@@ -100,7 +100,6 @@ impl DataPlane {
             arrivals: Arrivals::new(&limits),
             connections: Arc::new(Admission::new(limits.connection_caps()).exempt(&exempt)),
             forwarding: Arc::new(Admission::new(limits.forward_caps()).exempt(&exempt)),
-            exempt,
             policy_log: PolicyLog::new(limits.policy_log_lines_per_s),
             limits,
             counters: Arc::new(EdgeCounters::default()),
@@ -462,8 +461,7 @@ fn may_come(edge: &Edge, client: &Client) -> bool {
     if !overload::may_come(edge, &live.state, client, now) {
         return false;
     }
-    let is_exempt = edge.exempt.iter().any(|net| net.contains(client.ip));
-    if !is_exempt && edge.arrivals.is_over(&live.state, client, now) {
+    if edge.arrivals.is_over(&live.state, client, now) && !edge.connections.exempts(client) {
         count(&edge.counters.refused_by_rate);
         return false;
     }

@@ -69,9 +69,8 @@ impl Case {
         let route = folded.host.as_deref().and_then(|host| self.edge.sites.find(host));
         let Some(route) = route else { return };
         let fields = WireFields(head.fields);
-        let through = &kept.through;
-        let gauges = ClientGauges { edge: &self.edge, client: through.client, line: through.line };
-        let facts = facts_of((&head, &fields, &folded), route, (through, &gauges));
+        let gauges = ClientGauges { edge: &self.edge, through: &kept.through };
+        let facts = facts_of((&head, &fields, &folded), route, &gauges);
         let ended = self.began.plus_ms(answered.latency_ms);
         self.live.rules.answered(&facts, answered, &self.live.state, ended);
     }

@@ -136,6 +136,10 @@ impl ProxyHttp for Service {
         ctx: &mut Exchange,
     ) -> Result<()> {
         let admitted = ctx.admitted.as_ref().ok_or_else(unadmitted)?;
+        if !admitted.is_normal() {
+            // What is left out was counted as it was judged.
+            let _left_out = normalize(request)?;
+        }
         upstream::dress(request, admitted.asker())?;
         if session.is_body_empty() { Ok(()) } else { upstream::end_after_odd_body(request) }
     }

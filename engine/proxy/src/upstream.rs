@@ -18,7 +18,7 @@ use crate::EdgeLimits;
 use crate::conn::{Conn, Phase};
 use crate::counters::count;
 use crate::enforce::Admitted;
-use crate::head::{Purpose, is_continue, normalize};
+use crate::head::{Purpose, is_continue};
 use crate::hops::Asker;
 use crate::sites::Route;
 
@@ -93,8 +93,6 @@ fn set_deadlines(peer: &mut HttpPeer, limits: &EdgeLimits, (purpose, read_ms): (
 
 /// Makes a request presentable to an origin.
 pub(crate) fn dress(request: &mut RequestHeader, asker: &Asker) -> Result<()> {
-    // What was left out was counted as it was judged.
-    let _left_out = normalize(request)?;
     for claim in HOP_CLAIMS {
         request.remove_header(claim);
     }

@@ -368,19 +368,27 @@ fn exempt(written: &Texts, faults: &mut Faults<'_>) -> Option<Vec<Prefix>> {
         faults.say(written.span(), format!("`exempt` holds at most {EXEMPT_MAX} networks"), None);
         return None;
     }
+    owned_networks(written, "list the addresses that a school or a hospital shares", faults)
+}
+
+/// Each text of a list as a network that can be somebody's own; `help` is for one that cannot.
+pub(super) fn owned_networks(
+    written: &Spanned<Vec<Spanned<String>>>,
+    help: &str,
+    faults: &mut Faults<'_>,
+) -> Option<Vec<Prefix>> {
     let nets = networks(written, faults)?;
     for (net, text) in nets.iter().zip(written.get_ref()) {
         if net.range().is_wide() {
             let message = format!("`{net}` is wider than any network of one owner");
-            let help = "list the addresses that a school or a hospital shares".to_owned();
-            faults.say(text.span(), message, Some(help));
+            faults.say(text.span(), message, Some(help.to_owned()));
         }
     }
     Some(nets)
 }
 
 /// Each text of a list as a network.
-pub(super) fn networks(
+fn networks(
     written: &Spanned<Vec<Spanned<String>>>,
     faults: &mut Faults<'_>,
 ) -> Option<Vec<Prefix>> {

@@ -518,8 +518,9 @@ fn listed_proxies_have_an_idle_time() {
             "{SMALLEST}\n[trusted_proxies]\nnets = [\"192.0.2.7\"]\nproxy_protocol = true\n{line}\n"
         )
     };
-    let idle = |line: &str| load(with(line)).unwrap().trusted_proxies.idle.as_secs();
-    assert_eq!((idle(""), idle("idle_timeout = \"2m\"")), (75, 120));
+    let idle = |line: &str| load(with(line)).unwrap().trusted_proxies.idle;
+    let two_minutes = std::time::Duration::from_secs(120);
+    assert_eq!((idle(""), idle("idle_timeout = \"2m\"")), (None, Some(two_minutes)));
     let said = "`idle_timeout` is a time from 100ms to 1h";
     assert!(refused(with("idle_timeout = \"1ms\""))[0].contains(said));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use seawall_model::Prefix;
 use toml::Spanned;
 
-use super::meant::networks;
+use super::meant::owned_networks;
 use super::place::Faults;
 use super::timeouts;
 use super::typed::{Text, TrustedProxies as Typed};
@@ -28,7 +28,7 @@ pub enum ClientHeader {
 }
 
 /// The hops whose word about the client is believed. Empty: nobody's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     /// Where they are.
     pub nets: Vec<Prefix>,
@@ -36,21 +36,12 @@ pub struct TrustedProxies {
     pub proxy_protocol: bool,
     /// The field that says for whom a request is.
     pub header: Option<ClientHeader>,
-    /// How long a connection of theirs may be silent before a request.
-    pub idle: Duration,
+    /// How long a connection of theirs may be silent before a request, where the file says it.
+    pub idle: Option<Duration>,
 }
 
-/// Balancers keep a connection for 60 s and want to be the ones who end it: who sends a request while
-/// we end it gets an error.
-const IDLE_DEFAULT: Duration = Duration::from_secs(75);
 /// The shortest and the longest time that they may be silent.
 const IDLE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3_600));
-
-impl Default for TrustedProxies {
-    fn default() -> Self {
-        Self { nets: Vec::new(), proxy_protocol: false, header: None, idle: IDLE_DEFAULT }
-    }
-}
 
 /// The section, checked.
 pub(super) fn meant(section: &Spanned<Typed>, faults: &mut Faults<'_>) -> Option<TrustedProxies> {
@@ -75,16 +66,9 @@ pub(super) fn meant(section: &Spanned<Typed>, faults: &mut Faults<'_>) -> Option
         faults.say(written.span(), message, None);
         return None;
     }
-    let nets = networks(written, faults)?;
-    for (net, text) in nets.iter().zip(written.get_ref()) {
-        if net.range().is_wide() {
-            let message = format!("`{net}` is wider than any network of one owner");
-            let help = "list your own proxies only: who is listed can pose as anybody".to_owned();
-            faults.say(text.span(), message, Some(help));
-        }
-    }
-    let idle = idle?.unwrap_or(IDLE_DEFAULT);
-    Some(TrustedProxies { nets, proxy_protocol, header: header?, idle })
+    let help = "list your own proxies only: who is listed can pose as anybody";
+    let nets = owned_networks(written, help, faults)?;
+    Some(TrustedProxies { nets, proxy_protocol, header: header?, idle: idle? })
 }
 
 fn header(written: &Text, faults: &mut Faults<'_>) -> Option<Option<ClientHeader>> {

@@ -111,7 +111,7 @@ pub(crate) struct Occasion {
 
 impl Made {
     /// The generation of this number that comes after `before`, published at `at`. What became of
-    /// counters, tests and warnings is for whoever knows to add.
+    /// counters, tests and warnings is for the caller to add.
     pub(crate) fn past(
         self,
         (generation, at): (u64, Tick),

@@ -39,15 +39,13 @@ fn joined<'v>(values: impl Iterator<Item = &'v [u8]>) -> Vec<u8> {
     values.collect::<Vec<_>>().join(&b"; "[..])
 }
 
-/// The head as it is judged, where it is not so already.
-pub(crate) fn normalized(bytes: &[u8], fields: &[httparse::Header<'_>]) -> Option<Vec<u8>> {
+/// The head as it is judged, where it is not so already: its request line, and the fields that it
+/// becomes.
+pub(crate) fn normalized(bytes: &[u8], fields: &[httparse::Header<'_>]) -> Vec<u8> {
     let cookies = fields.iter().filter(|field| is_cookie(field.name));
-    if cookies.clone().count() < 2 && !fields.iter().any(|field| is_left_out(field.name)) {
-        return None;
-    }
-    let line_end = memchr::memchr(b'\n', bytes)?;
     let mut head = Vec::with_capacity(bytes.len().saturating_add(8));
-    head.extend_from_slice(bytes.get(..=line_end)?);
+    let line_end = memchr::memchr(b'\n', bytes).unwrap_or_default();
+    head.extend_from_slice(bytes.get(..=line_end).unwrap_or_default());
     let mut cookie = Some(joined(cookies.map(|field| field.value)));
     for field in fields.iter().filter(|field| !is_left_out(field.name)) {
         let value = if is_cookie(field.name) {
@@ -62,7 +60,7 @@ pub(crate) fn normalized(bytes: &[u8], fields: &[httparse::Header<'_>]) -> Optio
         }
     }
     head.extend_from_slice(b"\r\n");
-    Some(head)
+    head
 }
 
 /// Does the same with a head in the engine's form. Says how many fields were left out.
@@ -95,7 +93,8 @@ mod tests {
         let mut room = [httparse::EMPTY_HEADER; 16];
         let mut request = httparse::Request::new(&mut room);
         assert!(request.parse(head.as_bytes()).unwrap().is_complete());
-        normalized(head.as_bytes(), request.headers).map(|head| String::from_utf8(head).unwrap())
+        let normal = String::from_utf8(normalized(head.as_bytes(), request.headers)).unwrap();
+        (normal != head).then_some(normal)
     }
 
     #[test]

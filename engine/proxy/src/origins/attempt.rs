@@ -149,7 +149,7 @@ impl Attempt {
         self.failed(BreakerFault::Absent, now, counters);
     }
 
-    /// The origin took the request and broke off. Only of one that was all here: whoever sends
+    /// The origin took the request and broke off. Only of one that was all here: who sends
     /// slowly, or more than is wanted, brings that about.
     pub(crate) fn unanswered(&mut self, now: Tick, counters: &EdgeCounters) {
         if self.stay == Stay::Exchange {

@@ -318,11 +318,12 @@ fn trusted(of: &seawall_control::TrustedProxies) -> TrustedProxies {
         Written::Forwarded => ClientHeader::Forwarded,
         Written::XRealIp => ClientHeader::XRealIp,
     });
+    let usual = TrustedProxies::default();
     TrustedProxies {
         nets: of.nets.clone(),
         proxy_protocol: of.proxy_protocol,
         header,
-        idle_ms: millis(of.idle).into(),
+        idle_ms: of.idle.map_or(usual.idle_ms, |idle| millis(idle).into()),
     }
 }
 
