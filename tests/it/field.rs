@@ -66,7 +66,7 @@ fn http10_client_gets_no_chunks() {
         let answer = visitor.ask(in_http_1_0("Connection: keep-alive\r\n")).unwrap();
         assert_eq!(answer.text(), "ok");
     }
-    // HTTP/1.1 goes on as it did.
+    // HTTP/1.1 is answered as before.
     let server = Setup::new(answers_and_closes(format!("{head}\r\nhello world")), POLICY).start();
     let said = told(&server, &get("/").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
     assert!(said.to_ascii_lowercase().contains("transfer-encoding: chunked\r\n"), "{said}");
@@ -260,16 +260,16 @@ fn malformed_chunk_is_answered() {
 
 /// Case 22. A balancer must be the one that ends its connections.
 #[test]
-fn idle_hop_is_kept_longer_than_a_stranger() {
+fn idle_hop_is_kept_longer_than_a_client() {
     let origin = Recorder::start();
     let hops = "[trusted_proxies]\nnets = [\"127.17.9.0/24\"]\nheader = \"x-forwarded-for\"\n";
     let limits = "idle_ms = 300";
     let setup = Setup::new(origin.address, POLICY).limits(limits).section(hops);
     let server = setup.start();
     let mut hop = server.visitor("127.17.9.1");
-    let mut stranger = server.visitor("127.17.0.1");
-    assert_eq!((hop.status("/"), stranger.status("/")), (200, 200));
-    assert!(stranger.read_until_end().is_empty());
+    let mut client = server.visitor("127.17.0.1");
+    assert_eq!((hop.status("/"), client.status("/")), (200, 200));
+    assert!(client.read_until_end().is_empty());
     std::thread::sleep(Duration::from_millis(300));
     assert!(hop.send(get("/")).is_ok());
     assert_eq!(hop.read_answer(false).unwrap().status, 200);
@@ -294,8 +294,8 @@ fn known_shared_addresses_have_no_caps_of_a_client() {
     for visitor in &mut school {
         assert_eq!(visitor.status("/"), 200);
     }
-    let mut strangers: Vec<Visitor> = (0..9).map(|_| server.visitor("127.17.0.1")).collect();
-    let served = strangers.iter_mut().filter_map(|visitor| visitor.get("/").ok()).count();
+    let mut clients: Vec<Visitor> = (0..9).map(|_| server.visitor("127.17.0.1")).collect();
+    let served = clients.iter_mut().filter_map(|visitor| visitor.get("/").ok()).count();
     assert_eq!(served, 2);
 }
 

@@ -141,7 +141,7 @@ fn field_08_cut_off_list_blocks_a_quarter() {
     let origin = Origin::start();
     let setup = field("08-cut-off-list-blocks-a-quarter", &origin);
     let (code, said) = checked(&setup);
-    assert_eq!(code, Some(0), "a stranger is let in: {said}");
+    assert_eq!(code, Some(0), "a client elsewhere is let in: {said}");
     for part in ["S012", "S013", "lists/cut.txt:2:1", "`203.0.113.0/2`"] {
         assert!(said.contains(part), "no {part}: {said}");
     }
@@ -153,7 +153,7 @@ fn field_08_cut_off_list_blocks_a_quarter() {
         // A list without an element has failed.
         assert_eq!(code, Some(i32::from(entries == 0)), "{list}: {said}");
     }
-    // In a running server the last good copy goes on, and the clients are let in.
+    // In a running server the last good copy stays in force, and the clients are let in.
     setup.write("lists/cut.txt", "198.51.100.0/24\n");
     let server = setup.start();
     assert_eq!(server.answers("/"), 200);

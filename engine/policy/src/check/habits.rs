@@ -2,8 +2,8 @@
 //!
 //! People bring what a word means from where they come from: elsewhere a path has its query, a file's
 //! ending its dot, a host its port. What they write is read without a complaint and protects nothing.
-//! What values a field can have is known to whoever gives the fields ([`crate::schema::Habits`]); here
-//! it is held against what is asked.
+//! What values a field can have is known where the fields are declared
+//! ([`crate::schema::Habits`]); here it is held against what is asked.
 
 use seawall_model::Prefix;
 

@@ -506,7 +506,7 @@ fn quoted(line: &str) -> Vec<(usize, usize)> {
     quotes.chunks(2).map(pair).collect()
 }
 
-/// The name that goes on behind a word of theirs, and where it ends, with the bracket behind it.
+/// The name that continues behind a word of theirs, and where it ends, with the bracket behind it.
 fn named(line: &str, end: usize) -> (&str, usize) {
     let after = line.get(end..).unwrap_or_default();
     let before = line.get(..end).and_then(|before| before.chars().next_back());

@@ -1,5 +1,5 @@
-//! Addresses that no list should have refused: those of the host itself and of whoever stands next to
-//! it. A list that holds them locks out health checks, the members' own machines, or, where one proxy
+//! Addresses that no list should have refused: those of the host itself and of its neighbours. A
+//! list that holds them locks out health checks, the members' own machines, or, where one proxy
 //! stands in front, everybody.
 
 use seawall_model::{AddrRange, Prefix};

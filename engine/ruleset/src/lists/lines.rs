@@ -138,7 +138,7 @@ pub(super) fn no_list(bytes: &[u8], kind: Kind) -> Option<NoList> {
     })
 }
 
-/// Whether a first line opens a document of JSON that goes on behind it, or holds many elements.
+/// Whether a first line opens a document of JSON that continues behind it, or holds many elements.
 fn is_json_document(first: &[u8]) -> bool {
     let rest = match first {
         [b'[' | b'{'] => return true,

@@ -119,7 +119,7 @@ const fn compares(op: OpKind) -> &'static str {
 fn from_target(asked: &Asked<'_>) -> Mend {
     let Some((path, query)) = asked.text.split_once('?') else { return Mend::Nothing };
     let (path, query) = (escaped(path), escaped(query));
-    // Where the text goes on behind the `?`, the path ends there.
+    // Where the text continues behind the `?`, the path ends there.
     let before = match asked.op {
         OpKind::Eq | OpKind::StartsWith => format!("path == \"{path}\""),
         OpKind::EndsWith | OpKind::Contains => format!("path ends_with \"{path}\""),
