@@ -6,7 +6,9 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use seawall_tests::{Recorder, SITE, Server, Setup, Stopwatch, Visitor, get, wait_until};
+use seawall_tests::{
+    ROOT, Recorder, SITE, Server, Setup, Stopwatch, Visitor, get, overwrite, wait_until,
+};
 
 use crate::answers::says;
 
@@ -334,6 +336,35 @@ floor {
     wait_until("two are under way", || server.number("/edge/in_flight") == 2);
     assert_eq!(ask("127.17.0.3", &get("/")), 414);
     assert_eq!(ask("127.17.0.4", &get("/")), 200);
+}
+
+/// What is under way in a limit, over real connections.
+#[test]
+fn requests_under_way_are_held_to_their_limit() {
+    let origin = polls(Duration::from_secs(8));
+    let policy = |n: u32| {
+        format!("policy 1\nfloor {{ limit many {{ per client concurrent {n} then block 429 }} }}\n")
+    };
+    let server = Setup::new(origin, &policy(2)).start();
+    let ask = |source: &str| server.visitor(source).ask(get("/")).unwrap().status;
+    let poll = |source: &str| {
+        let mut visitor = server.visitor(source);
+        visitor.send(get("/poll")).unwrap();
+        visitor
+    };
+    let mut polling: Vec<Visitor> = (0..2).map(|_| poll("127.17.0.1")).collect();
+    wait_until("two are under way", || server.number("/edge/in_flight") == 2);
+    assert_eq!((ask("127.17.0.1"), ask("127.17.0.2")), (429, 200));
+    overwrite(&server.setup.policy(ROOT), policy(3));
+    server.wait_generation(2);
+    assert_eq!(ask("127.17.0.1"), 200, "an edit gives one more, and forgets none");
+    let mut third = poll("127.17.0.1");
+    wait_until("three are under way", || server.number("/edge/in_flight") == 3);
+    assert_eq!(ask("127.17.0.1"), 429);
+    for visitor in polling.iter_mut().chain([&mut third]) {
+        assert_eq!(visitor.read_answer(false).unwrap().status, 200);
+    }
+    assert_eq!(ask("127.17.0.1"), 200);
 }
 
 /// RFC 9110 §6.5: a client that says `TE: trailers` gets them.

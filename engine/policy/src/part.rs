@@ -223,7 +223,9 @@ impl Move {
     fn counter(&self, counter: &Counter) -> Counter {
         let counts = match counter.counts {
             Counts::Distinct(id) => Counts::Distinct(self.operand_id(id)),
-            Counts::Limit | Counts::Requests | Counts::Bytes(_) => counter.counts,
+            Counts::Limit | Counts::Concurrent | Counts::Requests | Counts::Bytes(_) => {
+                counter.counts
+            }
         };
         let scope = match counter.scope {
             Scope::Member(site) => Scope::Member(moved(site, self.host.sites, self.to.sites)),

@@ -297,11 +297,30 @@ pub struct Step {
     pub then: Then,
 }
 
-/// The numbers of a limit; they may differ between sites that share its counter.
+/// A limit's counter, and what it may count up to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitStep {
     /// The counter.
     pub counter: CounterId,
+    /// The numbers; they may differ between sites that share the counter.
+    pub terms: LimitTerms,
+}
+
+/// The numbers of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitTerms {
+    /// `to N/W burst B hold D`
+    Rate(RateTerms),
+    /// `concurrent N`: at most so many requests under way.
+    Concurrent {
+        /// How many.
+        n: u64,
+    },
+}
+
+/// The numbers of a limit on a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateTerms {
     /// How many in a window.
     pub n: u64,
     /// In which window.
@@ -332,6 +351,8 @@ pub enum Scope {
 pub enum Counts {
     /// A limit's requests.
     Limit,
+    /// The requests of a limit that are under way.
+    Concurrent,
     /// A track's requests.
     Requests,
     /// A track's bytes.

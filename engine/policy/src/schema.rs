@@ -151,8 +151,10 @@ impl EnumSpec {
 /// What counters weigh where this policy will run, and how much they may.
 #[derive(Debug, Clone, Copy)]
 pub struct CounterMemory {
-    /// Bytes for each key of a limit.
+    /// Bytes for each key of a limit on a rate.
     pub limit_key: usize,
+    /// Bytes for each key of a limit on requests under way.
+    pub concurrent_key: usize,
     /// Bytes for each key of a track of requests.
     pub requests_key: usize,
     /// Bytes for each key of a track of bytes.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use seawall_model::Verdict;
+use seawall_ruleset::Units;
 
 use crate::admission::{Permit, Room};
 use crate::answer::{Answer, BodyWanted, Code};
@@ -47,7 +48,7 @@ impl Granted {
     /// # Errors
     /// There is none; the answer says so.
     pub(crate) async fn take_place(self, here: Here) -> Result<Admitted, Answer> {
-        let Self { case, route, manner } = self;
+        let Self { mut case, route, manner } = self;
         let edge = Arc::clone(case.edge());
         let second = Some(1_000);
         let client = manner.asker.client;
@@ -75,7 +76,8 @@ impl Granted {
         };
         count(&edge.counters.admitted);
         count(&route.part.counts.admitted);
-        let stand = Stand::new(seat, permit, edge);
+        let units = std::mem::take(&mut case.units);
+        let stand = Stand::new(seat, (permit, units), edge);
         let Manner { purpose, asker, is_noted, timeouts, is_normal, .. } = manner;
         Ok(Admitted { case, stand, purpose, asker, is_noted, timeouts, is_normal })
     }
@@ -93,19 +95,19 @@ pub(crate) struct Admitted {
     is_normal: bool,
 }
 
-/// The places of a request at an origin: one of its site's and one of its client's. Given back when
-/// dropped.
+/// The places of a request at an origin: one of its site's, one of its client's, and what it counts as
+/// under way in the limits of the policy. Given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Stand {
     seat: Seat,
-    _permit: Permit,
+    _counted: (Permit, Units),
     edge: Arc<Edge>,
 }
 
 impl Stand {
-    fn new(seat: Seat, permit: Permit, edge: Arc<Edge>) -> Self {
+    fn new(seat: Seat, counted: (Permit, Units), edge: Arc<Edge>) -> Self {
         count(&edge.counters.in_flight);
-        Self { seat, _permit: permit, edge }
+        Self { seat, _counted: counted, edge }
     }
 }
 

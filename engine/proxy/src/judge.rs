@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use seawall_model::{RuleId, Scheme, Tick};
-use seawall_ruleset::{Live, Observer};
+use seawall_ruleset::{Judged, Live, Observer};
 
 use crate::answer::{Answer, BodyWanted};
 use crate::conn::Conn;
@@ -184,10 +184,11 @@ fn judge_head(
     let gauges = ClientGauges { edge, through: &through };
     let facts = facts_of((&head, &fields, &folded), route, &gauges);
     let watching = Watching { edge, live: &live, site: &route.name, now };
-    let decision = live.rules.decide_observed(&facts, &live.state, now, &watching);
+    let Judged { decision, units } = live.rules.judge(&facts, &live.state, now, &watching);
     let watched = live.rules.watches_answers();
     let kept = watched.then(|| Kept { head: bytes.into(), through: through.clone() });
     let mut case = Case::new(edge, live, route.id, decision, now);
+    case.units = units;
     case.kept = kept;
     let persistence = persistence(&head, after, mode);
     let is_noted = asker.line == Line::Shared || requests % NOTED_EVERY == 1;

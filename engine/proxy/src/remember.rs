@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use seawall_model::{Answered, Decision, DecisionRecord, SiteId, Tick};
-use seawall_ruleset::Live;
+use seawall_ruleset::{Live, Units};
 
 use crate::edge::Edge;
 use crate::facts::{ClientGauges, Folded, Through, WireFields, facts_of};
@@ -27,6 +27,8 @@ pub(crate) struct Case {
     pub(crate) bytes_out: u64,
     /// It was answered with the decision, in no time.
     pub(crate) is_over: bool,
+    /// What it counts as under way in the limits of the policy.
+    pub(crate) units: Units,
     /// What tracks `on response` look at when the answer has ended.
     pub(crate) kept: Option<Kept>,
 }
@@ -57,6 +59,7 @@ impl Case {
             status: 0,
             bytes_out: 0,
             is_over: false,
+            units: Units::new(),
             kept: None,
         }
     }

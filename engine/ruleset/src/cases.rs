@@ -17,8 +17,8 @@ use seawall_policy::span::Span;
 use seawall_state::{CounterSpec, Seed, State};
 
 use crate::budget::{Budget, MEMBER_TEST_LOOKS_MAX, Stop, Whose};
-use crate::context::{Given, GivenList, Judging};
-use crate::decide::Observer;
+use crate::context::{Given, GivenList, Judging, Units};
+use crate::decide::{Judged, Observer};
 use crate::explain::Trace;
 use crate::http::{fold_host, fold_path, script_of};
 use crate::ruleset::RuleSet;
@@ -238,16 +238,33 @@ fn case_scripts() -> &'static [Box<str>] {
 
 /// The requests of a test whose answers are not over, and when they will be.
 #[derive(Debug, Default)]
-struct UnderWay(Vec<(ClientKey, Tick)>);
+struct UnderWay {
+    clients: Vec<(ClientKey, Tick)>,
+    /// What they take of limits that say `concurrent`, by when their answers are over.
+    units: BTreeMap<Tick, Units>,
+}
 
 impl UnderWay {
     fn note(&mut self, client: ClientKey, now: Tick, until: Tick) {
         // Before it would grow: a test of many requests does not look at all of them for each.
-        if self.0.len() == self.0.capacity() {
-            self.0.retain(|(_, until)| *until > now);
-            self.0.reserve(self.0.len().saturating_add(1));
+        if self.clients.len() == self.clients.capacity() {
+            self.clients.retain(|(_, until)| *until > now);
+            self.clients.reserve(self.clients.len().saturating_add(1));
         }
-        self.0.push((client, until));
+        self.clients.push((client, until));
+    }
+
+    fn hold(&mut self, units: Units, until: Tick) {
+        if !units.is_empty() {
+            self.units.entry(until).or_default().extend(units);
+        }
+    }
+
+    /// Gives back what was held for answers that are over at `now`.
+    fn end(&mut self, now: Tick) {
+        while let Some(first) = self.units.first_entry().filter(|first| *first.key() <= now) {
+            first.remove();
+        }
     }
 }
 
@@ -277,7 +294,7 @@ impl Gauges for CaseGauges<'_> {
         self.request.in_flight.unwrap_or_else(|| {
             let still =
                 |(client, until): &&(ClientKey, Tick)| *client == self.client && *until > self.now;
-            let others = self.under_way.0.iter().filter(still).count();
+            let others = self.under_way.clients.iter().filter(still).count();
             u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1)
         })
     }
@@ -422,8 +439,10 @@ impl<'r, O: Observer> Run<'r, O> {
             self.sites.push(host.clone());
         }
         let target = Target { host, path, raw_path: raw_path.as_bytes(), query };
-        let (decision, ended) = self.decided(request, &target);
+        self.under_way.end(self.now);
+        let (Judged { decision, units }, ended) = self.decided(request, &target);
         if let Some(ended) = ended {
+            self.under_way.hold(units, ended);
             let client = Client::of(request.from, &self.rules.units);
             self.under_way.note(client.key, self.now, ended);
         }
@@ -432,7 +451,7 @@ impl<'r, O: Observer> Run<'r, O> {
 
     /// What becomes of a request that can be judged, and when its answer is over, where it takes
     /// time.
-    fn decided(&self, request: &CaseRequest, target: &Target<'_>) -> (Decision, Option<Tick>) {
+    fn decided(&self, request: &CaseRequest, target: &Target<'_>) -> (Judged, Option<Tick>) {
         let Target { host, path, raw_path, query } = target;
         let headers = CaseHeaders { host: &request.authority, listed: &request.headers };
         let given = self.case.clients.iter().find(|(ip, _)| *ip == request.from);
@@ -463,11 +482,12 @@ impl<'r, O: Observer> Run<'r, O> {
         let mut judging = Judging::new(self.rules, &facts, &self.state, self.now, given);
         judging.trace = self.trace;
         let decision = self.rules.decide_given(&mut judging, self.observer);
-        let Some(answered) = answered(&decision, request) else { return (decision, None) };
+        let judged = Judged { decision, units: judging.units.take() };
+        let Some(answered) = answered(&decision, request) else { return (judged, None) };
         let ended = now.plus_ms(answered.latency_ms);
         let judging = Judging::new(self.rules, &facts, &self.state, ended, given);
         self.rules.answered_given(judging, answered);
-        (decision, (ended > now).then_some(ended))
+        (judged, (ended > now).then_some(ended))
     }
 
     fn conn<'c>(

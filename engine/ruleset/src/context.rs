@@ -16,7 +16,7 @@ use seawall_policy::run::{Context, Value, in_set};
 use seawall_policy::schema::FieldId;
 use seawall_policy::set::Set;
 use seawall_policy::texts::{Search, Searches};
-use seawall_state::{Key, State};
+use seawall_state::{Key, State, Unit};
 use seawall_wasm::{Answer, Arg, Args, Budget};
 use smallvec::SmallVec;
 
@@ -40,6 +40,9 @@ struct Hashed {
     /// Whether none of its parts was absent.
     whole: bool,
 }
+
+/// What a request counts as under way, until it is dropped: one for each limit that says so.
+pub type Units = Vec<Unit>;
 
 /// So many different keys of one request are kept without asking for memory.
 const KEYS_EXPECTED: usize = 6;
@@ -108,6 +111,8 @@ pub(crate) struct Judging<'j> {
     pub(crate) answered: Option<Answered>,
     /// Where tests are written down, for `explain`.
     pub(crate) trace: Option<&'j Trace>,
+    /// Of the limits that let it in, what it counts as under way.
+    pub(crate) units: RefCell<Units>,
     score: Cell<i64>,
     tags: RefCell<Vec<&'j str>>,
     headers: OnceCell<Option<Vec<u8>>>,
@@ -150,6 +155,7 @@ impl<'j> Judging<'j> {
             site: None,
             answered: None,
             trace: None,
+            units: RefCell::default(),
             score: Cell::new(0),
             tags: RefCell::new(Vec::new()),
             headers: OnceCell::new(),

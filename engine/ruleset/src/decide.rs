@@ -6,16 +6,18 @@
 //! runs on fuel of its own (`fuel`): where a member's is empty the walk goes on as if she had no part,
 //! where the host's is the request is answered 503.
 
-use seawall_model::{Decision, Facts, PassKind, Prefix, Reason, RuleId, Tick, Verdict};
+use seawall_model::{CounterId, Decision, Facts, PassKind, Prefix, Reason, RuleId, Tick, Verdict};
 use seawall_policy::fuel::price;
 use seawall_policy::program::{
     Adjusted, BanUnit as Unit, CondId, Counter, Counts, Effect, Feed, Final, LevelId, LimitStep,
-    Step, Then,
+    LimitTerms, RateTerms, Step, Then,
 };
 use seawall_policy::run::{Context, Value};
-use seawall_state::{BanOrigin, BanScope, BanUnit, Hold, Outcome, Rate, State, Tally, Terms};
+use seawall_state::{
+    BanOrigin, BanScope, BanUnit, Entered, Hold, Key, Outcome, Rate, State, Tally, Terms,
+};
 
-use crate::context::{Given, Judging};
+use crate::context::{Given, Judging, Units};
 use crate::plan::{HostLayer, HostWalk};
 use crate::ruleset::RuleSet;
 
@@ -80,6 +82,19 @@ pub struct Spent {
 /// What the walk says of one layer.
 type Walked = Option<Decision>;
 
+/// A decision, and what counts as under way until its request has ended.
+#[derive(Debug)]
+pub struct Judged {
+    /// The decision.
+    pub decision: Decision,
+    /// Of limits that say `concurrent`; empty unless the request goes to its origin.
+    pub units: Units,
+}
+
+/// After so long a request that found a limit of requests under way full is told to try again: when
+/// one of them will end is not known.
+const CONCURRENT_RETRY_MS: u64 = 1_000;
+
 /// What is said where the host's fuel is empty.
 const OUT_OF_FUEL: Decision = Decision {
     verdict: Verdict::Block { status: 503, retry_after_ms: None },
@@ -102,7 +117,8 @@ impl<'l, 'j> Layers<'l, 'j> {
 }
 
 impl RuleSet {
-    /// Judges one request.
+    /// Judges one request, as if it had ended at once: it takes no part in limits that say
+    /// `concurrent` from then on.
     #[must_use]
     pub fn decide(&self, facts: &Facts<'_>, state: &State, now: Tick) -> Decision {
         self.decide_observed(facts, state, now, &())
@@ -116,8 +132,21 @@ impl RuleSet {
         now: Tick,
         observer: &O,
     ) -> Decision {
+        self.judge(facts, state, now, observer).decision
+    }
+
+    /// Judges one request that counts as under way for as long as what is returned is kept.
+    pub fn judge<O: Observer>(
+        &self,
+        facts: &Facts<'_>,
+        state: &State,
+        now: Tick,
+        observer: &O,
+    ) -> Judged {
         let given = Given::at(LevelId(state.level(facts.site)));
-        self.decide_given(&mut Judging::new(self, facts, state, now, given), observer)
+        let mut judging = Judging::new(self, facts, state, now, given);
+        let decision = self.decide_given(&mut judging, observer);
+        Judged { decision, units: judging.units.into_inner() }
     }
 
     /// The same, and says how much fuel the host's rules took, and the member's.
@@ -165,6 +194,10 @@ impl RuleSet {
             trace.forget();
         }
         let decision = self.layers(judging, observer);
+        if decision.verdict != Verdict::Allow || judging.fuel.is_empty() {
+            // What is refused is under way no longer.
+            judging.units.borrow_mut().clear();
+        }
         if !judging.fuel.is_empty() {
             return decision;
         }
@@ -441,8 +474,8 @@ impl RuleSet {
             None => None,
             Some(limit) => match self.admit(limit, &step.then, judging) {
                 _ if judging.has_stopped() => return None,
-                Some(Outcome::Over { retry_after_ms, .. }) => Some(retry_after_ms),
-                Some(Outcome::Within) | None => return Some((Fate::Within, None)),
+                Some(retry_after_ms) => Some(retry_after_ms),
+                None => return Some((Fate::Within, None)),
             },
         };
         Some((if step.shadow { Fate::Shadowed } else { Fate::Applied }, retry_after_ms))
@@ -464,17 +497,42 @@ impl RuleSet {
         judging.for_site(|| holds(step.unless))
     }
 
-    /// Asks a limit. `None` where the state has no such limit, which a state made for this ruleset
-    /// never has.
-    fn admit(&self, limit: &LimitStep, then: &Then, judging: &Judging<'_>) -> Option<Outcome> {
+    /// Asks a limit; beyond it, the milliseconds until it may be tried again. `None` also where the
+    /// state has no such limit, which a state made for this ruleset never has.
+    fn admit(&self, limit: &LimitStep, then: &Then, judging: &Judging<'_>) -> Option<u64> {
         if !judging.fuel().take(price::COUNTER) {
             return None;
         }
-        let table = judging.state.limit(limit.counter)?;
         let key = judging.key(limit.counter, true)?;
-        let rate = Rate { n: limit.n, window_ms: limit.window_ms, burst: limit.burst };
+        match &limit.terms {
+            LimitTerms::Rate(rate) => {
+                match self.within_rate(limit.counter, (key, rate), then, judging)? {
+                    Outcome::Over { retry_after_ms, .. } => Some(retry_after_ms),
+                    Outcome::Within => None,
+                }
+            }
+            LimitTerms::Concurrent { n } => {
+                match judging.state.concurrent(limit.counter)?.enter(key, *n) {
+                    Entered::Over => Some(CONCURRENT_RETRY_MS),
+                    Entered::Within(unit) => {
+                        judging.units.borrow_mut().extend(unit);
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    fn within_rate(
+        &self,
+        counter: CounterId,
+        (key, terms): (Key, &RateTerms),
+        then: &Then,
+        judging: &Judging<'_>,
+    ) -> Option<Outcome> {
+        let rate = Rate { n: terms.n, window_ms: terms.window_ms, burst: terms.burst };
         let hold =
-            limit.hold_ms.map(|for_ms| Hold { for_ms, doubling_to_ms: limit.doubling_to_ms });
+            terms.hold_ms.map(|for_ms| Hold { for_ms, doubling_to_ms: terms.doubling_to_ms });
         let pass = match (&then.last, judging.facts.pass) {
             (Some(Final::Challenge { kind, .. }), Some(pass)) if pass.kind >= *kind => {
                 Some(pass.issued)
@@ -482,7 +540,7 @@ impl RuleSet {
             _ => None,
         };
         let terms = Terms { rate: &rate, hold: hold.as_ref(), pass };
-        Some(table.admit_on(key, &terms, judging.now))
+        Some(judging.state.limit(counter)?.admit_on(key, &terms, judging.now))
     }
 
     /// A final action as a verdict; `None` where the request satisfies it and the walk goes on.

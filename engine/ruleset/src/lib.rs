@@ -41,9 +41,9 @@ pub use assemble::{
 pub use budget::{MEMBER_TEST_LOOKS_MAX, Whose};
 pub use cases::{Rehearsed, TestOutcome};
 pub use compiler::{Compiler, InProcess, Job};
-pub use context::EXTERN_CALLS_MAX;
+pub use context::{EXTERN_CALLS_MAX, Units};
 pub use costs::CostLine;
-pub use decide::{Fate, Observer, Spent};
+pub use decide::{Fate, Judged, Observer, Spent};
 pub use difference::{Difference, FileChange, LIST_EXAMPLES_MAX, LineChange};
 pub use explain::{
     Considered, Explanation, Known, MadeTest, NoSuchLevel, Question, VALUE_CHARS_MAX,

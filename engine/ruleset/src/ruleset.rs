@@ -503,6 +503,7 @@ pub(crate) fn spec(counter: &seawall_policy::program::Counter) -> CounterSpec {
     };
     let shape = match counter.counts {
         Counts::Limit => CounterShape::Limit,
+        Counts::Concurrent => CounterShape::Concurrent,
         Counts::Requests => track(Counted::Requests),
         Counts::Bytes(_) => track(Counted::Bytes),
         Counts::Distinct(_) => track(Counted::Distinct),

@@ -15,6 +15,7 @@
 mod bans;
 mod breaker;
 mod by_hand;
+mod concurrent;
 #[cfg(test)]
 mod crowd_tests;
 mod distinct;
@@ -40,6 +41,7 @@ pub use bans::{
 };
 pub use breaker::{Breaker, BreakerChange, BreakerFault, BreakerPass, BreakerPhase, BreakerTerms};
 pub use by_hand::HeldLevel;
+pub use concurrent::{CONCURRENT_KEY_BYTES, ConcurrentTable, Entered, Unit};
 pub use distinct::{DISTINCT_KEY_BYTES, EXACT_MAX};
 pub use feed::{BanEvent, Following};
 pub use heavy::{HEAVY_BYTES, HEAVY_KEYS_MAX, SHARE_COUNTED_MIN};

@@ -14,6 +14,7 @@ use seawall_model::{CounterId, Generation, Tick};
 
 use crate::bans::{BanLimits, Bans};
 use crate::by_hand::{ByHand, HeldLevel};
+use crate::concurrent::{CONCURRENT_KEY_BYTES, ConcurrentTable};
 use crate::distinct::DISTINCT_KEY_BYTES;
 use crate::heavy::HEAVY_BYTES;
 use crate::key::{KeyBuilder, Seed};
@@ -38,8 +39,10 @@ pub enum Counted {
 /// What kind of counter it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CounterShape {
-    /// A `limit`.
+    /// A `limit … to`.
     Limit,
+    /// A `limit … concurrent`. Its window is 0.
+    Concurrent,
     /// A `track`.
     Track {
         /// What it counts.
@@ -74,11 +77,12 @@ impl CounterSpec {
         }
     }
 
-    /// The memory that it takes, all of it from the start.
+    /// The memory that it takes, all of it from the start; for requests under way, at most.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let (key, more) = match self.shape {
             CounterShape::Limit => (LIMIT_KEY_BYTES, 0),
+            CounterShape::Concurrent => (CONCURRENT_KEY_BYTES, 0),
             CounterShape::Track { counted, heavy, .. } => (
                 match counted {
                     Counted::Distinct => DISTINCT_KEY_BYTES,
@@ -94,7 +98,8 @@ impl CounterSpec {
     /// Whether what one counts is what the other counts.
     fn counts_as(&self, other: &Self) -> bool {
         match (self.shape, other.shape) {
-            (CounterShape::Limit, CounterShape::Limit) => true,
+            (CounterShape::Limit, CounterShape::Limit)
+            | (CounterShape::Concurrent, CounterShape::Concurrent) => true,
             (CounterShape::Track { counted, .. }, CounterShape::Track { counted: new, .. }) => {
                 counted == new
             }
@@ -113,6 +118,7 @@ impl CounterSpec {
 #[derive(Debug, Clone)]
 enum Table {
     Limit(LimitTable),
+    Concurrent(ConcurrentTable),
     Track(TrackTable),
 }
 
@@ -126,6 +132,7 @@ impl Counter {
     fn new(spec: &CounterSpec, epoch: Epoch) -> Self {
         let table = match spec.shape {
             CounterShape::Limit => Table::Limit(LimitTable::new(spec.keys(), epoch)),
+            CounterShape::Concurrent => Table::Concurrent(ConcurrentTable::new(spec.keys())),
             CounterShape::Track { counted, .. } => {
                 Table::Track(TrackTable::new(counted, spec.keys(), spec.weighed(), epoch))
             }
@@ -143,6 +150,9 @@ impl Counter {
                 Table::Limit(new)
             }
             (Table::Limit(old), CounterShape::Limit) => Table::Limit(old.shared_with(epoch)),
+            (Table::Concurrent(old), CounterShape::Concurrent) => {
+                Table::Concurrent(old.shared_with(spec.keys()))
+            }
             (Table::Track(old), CounterShape::Track { counted, .. })
                 if counted == old.counted() =>
             {
@@ -160,6 +170,7 @@ impl Counter {
     fn fill(&self) -> TableFill {
         let Filled { resident: keys, capacity, evictions, refused } = match &self.table {
             Table::Limit(limit) => limit.filled(),
+            Table::Concurrent(limit) => limit.filled(),
             Table::Track(track) => track.filled(),
         };
         TableFill { name: self.spec.name.clone(), keys, capacity, evictions, refused }
@@ -354,12 +365,21 @@ impl State {
         KeyBuilder::new(&self.seed)
     }
 
-    /// The table of a limit; `None` if `id` is none.
+    /// The table of a limit on a rate; `None` if `id` is none.
     #[must_use]
     pub fn limit(&self, id: CounterId) -> Option<&LimitTable> {
         match &self.counters.get(id.0 as usize)?.table {
             Table::Limit(limit) => Some(limit),
-            Table::Track(_) => None,
+            Table::Concurrent(_) | Table::Track(_) => None,
+        }
+    }
+
+    /// The table of a limit on requests under way; `None` if `id` is none.
+    #[must_use]
+    pub fn concurrent(&self, id: CounterId) -> Option<&ConcurrentTable> {
+        match &self.counters.get(id.0 as usize)?.table {
+            Table::Concurrent(limit) => Some(limit),
+            Table::Limit(_) | Table::Track(_) => None,
         }
     }
 
@@ -368,7 +388,7 @@ impl State {
     pub fn track(&self, id: CounterId) -> Option<&TrackTable> {
         match &self.counters.get(id.0 as usize)?.table {
             Table::Track(track) => Some(track),
-            Table::Limit(_) => None,
+            Table::Limit(_) | Table::Concurrent(_) => None,
         }
     }
 
@@ -390,7 +410,7 @@ impl State {
         let meant = |counter: &&Counter| name.is_none_or(|name| *counter.spec.name == *name);
         let lift = |counter: &Counter| match &counter.table {
             Table::Limit(limit) => limit.lift_holds(since, now),
-            Table::Track(_) => 0,
+            Table::Concurrent(_) | Table::Track(_) => 0,
         };
         self.counters.iter().filter(meant).map(lift).fold(0, usize::saturating_add)
     }

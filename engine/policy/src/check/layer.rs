@@ -7,7 +7,8 @@ use super::decl::{COUNTER_KEYS_MAX, LIMIT_KEYS_DEFAULT};
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::program::{
-    CondId, Counter, Counts, Decide, LimitStep, RuleInfo, Scope, SiteLayer, Step,
+    CondId, Counter, Counts, Decide, LimitStep, LimitTerms, RateTerms, RuleInfo, Scope, SiteLayer,
+    Step,
 };
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{
@@ -214,9 +215,6 @@ impl Builder<'_> {
             None => Some(LIMIT_KEYS_DEFAULT as i64),
             Some(keys) => self.in_range("keys", keys, 1, COUNTER_KEYS_MAX),
         };
-        if limit.to.is_none() && !limit.meta.broken {
-            self.missing(limit.name.span, "a limit", "to", "say how many: `to 10/1m burst 5`");
-        }
         if limit.then.is_none() && !limit.meta.broken {
             self.missing(
                 limit.name.span,
@@ -225,8 +223,7 @@ impl Builder<'_> {
                 "say what is beyond it: `then block 429`",
             );
         }
-        let numbers = limit.to.as_ref().and_then(|to| self.to(to));
-        let hold = self.hold(limit.hold.as_ref());
+        let terms = self.limit_terms(limit);
         let full = named.as_ref().map_or("", |(_, full)| full).to_owned();
         let place = match at {
             Where::Layer(LayerKind::Guarantee) => Where::GuaranteeLimit,
@@ -235,16 +232,19 @@ impl Builder<'_> {
         let then = limit.then.as_ref().and_then(|then| self.then(&then.node, place, &full));
         let shadow = self.shadow(limit.shadow.as_ref());
         let expires = self.expires(&limit.meta);
-        let (n, burst, window_ms) = numbers?;
+        let terms = terms?;
+        let (n, window_ms, counts, what) = match terms {
+            LimitTerms::Rate(rate) => (rate.n, rate.window_ms, Counts::Limit, "limit"),
+            LimitTerms::Concurrent { n } => (n, 0, Counts::Concurrent, "concurrent"),
+        };
         self.lint_limit(limit, n);
-        let (hold_ms, doubling_to_ms) = hold?;
         let (per, key_text) = key?;
         let counter = self.next_counter();
         self.note_member_counter(counter, limit.keys.is_some(), limit.name.span);
         self.program.counters.push(Counter {
             name: full.clone().into(),
-            identity: format!("{full}|{key_text}|limit").into(),
-            counts: Counts::Limit,
+            identity: format!("{full}|{key_text}|{what}").into(),
+            counts,
             scope: self.scope,
             per,
             window_ms,
@@ -258,9 +258,56 @@ impl Builder<'_> {
             expires,
             when: when?,
             unless: unless?,
-            limit: Some(LimitStep { counter, n, window_ms, burst, hold_ms, doubling_to_ms }),
+            limit: Some(LimitStep { counter, terms }),
             then: then?,
         })
+    }
+
+    /// The numbers of a limit: a rate, or how many requests may be under way.
+    fn limit_terms(&mut self, limit: &Limit) -> Option<LimitTerms> {
+        let hold = self.hold(limit.hold.as_ref());
+        match (&limit.to, &limit.concurrent) {
+            (Some(to), None) => {
+                let (n, burst, window_ms) = self.to(to)?;
+                let (hold_ms, doubling_to_ms) = hold?;
+                let rate = RateTerms { n, window_ms, burst, hold_ms, doubling_to_ms };
+                Some(LimitTerms::Rate(rate))
+            }
+            (None, Some(n)) => {
+                if let Some(hold) = &limit.hold {
+                    self.no_hold(hold.span);
+                }
+                self.concurrent(n)
+            }
+            (Some(_), Some(n)) => {
+                let message = "a limit counts a rate (`to`) or what is under way (`concurrent`)";
+                let said = Diagnostic::error(Code::Misplaced, self.file, n.span, message);
+                self.complain(said.help("write two limits: each has its own `then`"));
+                None
+            }
+            (None, None) => {
+                let help = "say how many: `to 10/1m burst 5`, or `concurrent 20` for requests \
+                            under way at once";
+                if !limit.meta.broken {
+                    self.missing(limit.name.span, "a limit", "to", help);
+                }
+                None
+            }
+        }
+    }
+
+    /// How many requests may be under way at once.
+    pub(super) fn concurrent(&mut self, n: &Spanned<i64>) -> Option<LimitTerms> {
+        let most = i64::try_from(RATE_MAX).unwrap_or(i64::MAX);
+        let n = self.in_range("concurrent", n, 1, most)?;
+        Some(LimitTerms::Concurrent { n: u64::try_from(n).unwrap_or(0) })
+    }
+
+    /// `hold` in a limit that has nothing to hold.
+    pub(super) fn no_hold(&mut self, span: Span) {
+        let message = "a limit of requests under way has no `hold`";
+        let said = Diagnostic::error(Code::Misplaced, self.file, span, message);
+        self.complain(said.help("there is room again as soon as one of them ends"));
     }
 
     /// How many, the reserve, and the window in milliseconds.

@@ -4,17 +4,13 @@
 //! her paths are held to it here, so that nothing further in knows of members at all. What she
 //! changes of the host's `defaults` lies over them for her hosts alone.
 
-use std::collections::HashMap;
-
 use seawall_model::{CounterId, HostPattern};
 
 use super::build::{Builder, number};
-use super::layer::Where;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId, nearest};
-use crate::program::{Adjusted, CondId, Op, Step};
 use crate::span::{Span, Spanned};
-use crate::syntax::ast::{self, Literal, Name, Site, Stmt};
+use crate::syntax::ast::{self, Literal, Site};
 
 /// Rules and limits of a member whose entry does not say how many.
 pub const MEMBER_RULES_DEFAULT: i64 = 50;
@@ -341,163 +337,5 @@ impl Builder<'_> {
                 counter.keys = share;
             }
         }
-    }
-
-    /// What a site's `adjust` and `disable` change of `defaults`; `None` where it has neither.
-    pub(super) fn adjusted(&mut self, stmts: &[Stmt]) -> Option<Adjusted> {
-        let mut adjusted: Option<Adjusted> = None;
-        let mut seen: HashMap<Box<str>, Span> = HashMap::new();
-        for stmt in stmts {
-            let name = match stmt {
-                Stmt::Adjust(adjust) => &adjust.name,
-                Stmt::Disable(disable) => &disable.name,
-                Stmt::Under(under) => {
-                    self.refuse_adjust_under(&under.stmts);
-                    continue;
-                }
-                _ => continue,
-            };
-            if !self.begins(name.span) {
-                break;
-            }
-            if let Some(first) = seen.insert(name.node.clone(), name.span) {
-                let message = format!("`{}` is adjusted twice", name.node);
-                let file = self.file;
-                self.complain(
-                    Diagnostic::error(Code::DuplicateName, file, name.span, message).related(
-                        file,
-                        first,
-                        "the first",
-                    ),
-                );
-            }
-            let adjusted = adjusted.get_or_insert_default();
-            if let Some((at, mut step)) = self.default_step(name) {
-                let changed = match stmt {
-                    Stmt::Adjust(adjust) => {
-                        self.adjust(adjust, &mut step);
-                        Some(step)
-                    }
-                    _ => None,
-                };
-                adjusted.set(at, changed);
-            }
-            self.weigh();
-        }
-        adjusted
-    }
-
-    fn refuse_adjust_under(&mut self, stmts: &[Stmt]) {
-        for stmt in stmts {
-            if let Stmt::Adjust(ast::Adjust { name, .. })
-            | Stmt::Disable(ast::Disable { name, .. }) = stmt
-            {
-                self.error(
-                    Code::Misplaced,
-                    name.span,
-                    "`adjust` and `disable` hold at every level; write them outside `under`",
-                );
-            }
-        }
-    }
-
-    /// Which step of `defaults` a name means: its place, and how the host wrote it.
-    fn default_step(&mut self, name: &Name) -> Option<(u32, Step)> {
-        let wanted = match name.node.strip_prefix("defaults.") {
-            Some(_) => name.node.clone(),
-            None => format!("defaults.{}", name.node).into(),
-        };
-        let is = |step: &&Step| {
-            self.program.rules.get(step.rule.0 as usize).is_some_and(|rule| rule.name == wanted)
-        };
-        let found = (0_u32..).zip(&self.program.defaults).find(|(_, step)| is(step));
-        if let Some((at, step)) = found {
-            return Some((at, step.clone()));
-        }
-        let known: Vec<Box<str>> = self
-            .program
-            .defaults
-            .iter()
-            .filter_map(|step| self.program.rules.get(step.rule.0 as usize))
-            .map(|rule| rule.name.clone())
-            .collect();
-        let mut diagnostic = Diagnostic::error(
-            Code::UnknownRule,
-            self.file,
-            name.span,
-            format!("`defaults` has no rule or limit called `{}`", name.node),
-        )
-        .help("only what stands in `defaults` can be adjusted");
-        if let Some(near) = nearest(&wanted, known.iter().map(|known| &**known)) {
-            diagnostic = diagnostic.label(format!("did you mean `{near}`?")).fix(name.span, near);
-        }
-        self.complain(diagnostic);
-        None
-    }
-
-    fn adjust(&mut self, adjust: &ast::Adjust, step: &mut Step) {
-        // What counts here is this member's: another who adjusts the same counts apart.
-        let name = adjust.name.node.trim_start_matches("defaults.");
-        let own = format!("{}.defaults.{name}", self.prefix);
-        if let Some(to) = &adjust.to {
-            match (self.to(to), &mut step.limit) {
-                (Some((n, burst, window_ms)), Some(limit)) => {
-                    (limit.n, limit.burst, limit.window_ms) = (n, burst, window_ms);
-                }
-                (Some(_), None) => self.no_limit(to.span, "to"),
-                (None, _) => {}
-            }
-        }
-        if let Some(hold) = &adjust.hold {
-            match (self.hold(Some(hold)), &mut step.limit) {
-                (Some((hold_ms, doubling_to_ms)), Some(limit)) => {
-                    (limit.hold_ms, limit.doubling_to_ms) = (hold_ms, doubling_to_ms);
-                }
-                (Some(_), None) => self.no_limit(hold.span, "hold"),
-                (None, _) => {}
-            }
-        }
-        if let Some(then) = &adjust.then
-            && let Some(then) = self.then(&then.node, Where::Member, &own)
-        {
-            step.then = then;
-        }
-        self.no_expiry(&adjust.meta, "an `adjust`");
-        if let Some(unless) = &adjust.unless {
-            self.adjusts_by_absence(&own, unless, &step.then);
-        }
-        if let Some(unless) = &adjust.unless
-            && let Some(unless) = self.condition(unless)
-        {
-            step.unless = Some(match step.unless {
-                None => unless,
-                Some(before) => self.either(before, unless),
-            });
-        }
-    }
-
-    fn no_limit(&mut self, span: Span, clause: &str) {
-        self.error(
-            Code::Misplaced,
-            span,
-            format!("`{clause}` belongs to limits, and this is a rule"),
-        );
-    }
-
-    /// A condition that holds where one of two does.
-    fn either(&mut self, first: CondId, second: CondId) -> CondId {
-        let ops =
-            |id: CondId| self.program.conditions.get(id.0 as usize).cloned().unwrap_or_default();
-        let (first, second) = (ops(first), ops(second));
-        let start = number(first.len()).saturating_add(1);
-        let end = start.saturating_add(number(second.len()));
-        let mut joined = first.to_vec();
-        joined.push(Op::JumpIfTrue(end));
-        joined.extend(second.iter().map(|op| match *op {
-            Op::JumpIfTrue(to) => Op::JumpIfTrue(to.saturating_add(start)),
-            Op::JumpIfFalse(to) => Op::JumpIfFalse(to.saturating_add(start)),
-            other => other,
-        }));
-        self.condition_id(joined)
     }
 }

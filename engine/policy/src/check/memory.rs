@@ -32,8 +32,9 @@ impl Builder<'_> {
     pub(super) fn weigh_members_counters(&mut self, tenant: &Tenant) {
         let per = self.given.schema.counters;
         let keys = usize::try_from(tenant.keys).unwrap_or(0);
-        let dearest =
-            [per.limit_key, per.requests_key, per.bytes_key, per.distinct_key].into_iter().max();
+        let (limits, tracks) = ([per.limit_key, per.concurrent_key], [per.requests_key]);
+        let tracks = tracks.into_iter().chain([per.bytes_key, per.distinct_key]);
+        let dearest = limits.into_iter().chain(tracks).max();
         let most =
             keys.saturating_mul(dearest.unwrap_or(0)).saturating_add(MEMBER_COUNTER_BYTES_SPARE);
         let mut sum = 0_usize;
@@ -105,6 +106,7 @@ impl Builder<'_> {
 fn weight(counter: &Counter, per: &CounterMemory) -> usize {
     let (key, keys) = match counter.counts {
         Counts::Limit => (per.limit_key, counter.keys),
+        Counts::Concurrent => (per.concurrent_key, counter.keys),
         Counts::Requests => (per.requests_key, track_keys(counter)),
         Counts::Bytes(_) => (per.bytes_key, track_keys(counter)),
         Counts::Distinct(_) => (per.distinct_key, track_keys(counter)),

@@ -5,6 +5,7 @@
 //! about, so that the rest is still checked; a program comes out only where nothing was an error.
 
 mod action;
+mod adjust;
 mod breadth;
 mod build;
 mod cases;

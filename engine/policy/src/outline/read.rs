@@ -270,7 +270,8 @@ impl Reader<'_> {
         self.file(("limit", name), around, Some(around.layer), |draft| {
             draft.around(around).shadow(limit.shadow.as_ref());
             draft.add("where", limit.condition.as_ref()).add("unless", limit.unless.as_ref());
-            draft.all("per", &limit.per).add("to", limit.to.as_ref()).then(limit.then.as_ref());
+            draft.all("per", &limit.per).add("to", limit.to.as_ref());
+            draft.add("concurrent", limit.concurrent.as_ref()).then(limit.then.as_ref());
             draft.add("hold", limit.hold.as_ref()).add("keys", limit.keys.as_ref());
             draft.meta(&limit.meta);
         });
@@ -293,7 +294,8 @@ impl Reader<'_> {
                 let name = full(around.member, &adjust.name.node);
                 self.file(("adjust", name), around, None, |draft| {
                     draft.around(around).add("unless", adjust.unless.as_ref());
-                    draft.add("to", adjust.to.as_ref()).then(adjust.then.as_ref());
+                    draft.add("to", adjust.to.as_ref());
+                    draft.add("concurrent", adjust.concurrent.as_ref()).then(adjust.then.as_ref());
                     draft.add("hold", adjust.hold.as_ref()).meta(&adjust.meta);
                 });
             }

@@ -333,6 +333,8 @@ pub struct Limit {
     pub per: Vec<Spanned<Operand>>,
     /// `to …`
     pub to: Option<Spanned<To>>,
+    /// `concurrent …`
+    pub concurrent: Option<Spanned<i64>>,
     /// `then …`
     pub then: Option<Spanned<Vec<Spanned<Action>>>>,
     /// `hold …`
@@ -381,6 +383,8 @@ pub struct Adjust {
     pub name: Name,
     /// `to …`
     pub to: Option<Spanned<To>>,
+    /// `concurrent …`
+    pub concurrent: Option<Spanned<i64>>,
     /// `then …`
     pub then: Option<Spanned<Vec<Spanned<Action>>>>,
     /// `hold …`

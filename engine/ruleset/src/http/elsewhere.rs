@@ -67,8 +67,8 @@ const TABLE: &[(&str, Near, &str)] = &[
     ("$request_filename", Line, "`path`: no rule looks at files"),
     ("limit_req_zone", Line, "`limit NAME { per client to 10/1s burst 5 then block 429 }`"),
     ("limit_req", Line, "`limit NAME { per client to 10/1s burst 5 then block 429 }`"),
-    ("limit_conn_zone", Line, "`[limits]` of `seawall.toml` bounds connections for each client"),
-    ("limit_conn", Line, "`[limits]` of `seawall.toml` bounds connections for each client"),
+    ("limit_conn_zone", Line, "`limit NAME { per client concurrent 20 then block 429 }`"),
+    ("limit_conn", Line, "`limit NAME { per client concurrent 20 then block 429 }`"),
     (
         "valid_referers",
         Line,
@@ -117,7 +117,7 @@ const TABLE: &[(&str, Near, &str)] = &[
         Line,
         "`rate(NAME) > 100/10s` of a `track NAME { count requests per client over 10s keys 100k }`",
     ),
-    ("src_conn_cur", Line, "`[limits]` of `seawall.toml` bounds connections for each client"),
+    ("src_conn_cur", Line, "`client.connections > 20`"),
     ("src_conn_rate", Line, "`[limits]` of `seawall.toml` bounds connections for each client"),
     (
         "sc_http_req_rate(",
@@ -129,6 +129,8 @@ const TABLE: &[(&str, Near, &str)] = &[
         Line,
         "`rate(NAME) > 10/10s` of a `track NAME { on response where status >= 400 … }`",
     ),
+    ("sc0_conn_cur", Line, "`client.connections > 20`"),
+    ("sc_conn_cur", Line, "`client.connections > 20`"),
     (
         "sc0_",
         Line,

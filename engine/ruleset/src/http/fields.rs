@@ -186,6 +186,7 @@ pub const SCHEMA: Schema = Schema {
     ],
     counters: CounterMemory {
         limit_key: seawall_state::LIMIT_KEY_BYTES,
+        concurrent_key: seawall_state::CONCURRENT_KEY_BYTES,
         requests_key: seawall_state::REQUESTS_KEY_BYTES,
         bytes_key: seawall_state::BYTES_KEY_BYTES,
         distinct_key: seawall_state::DISTINCT_KEY_BYTES,

@@ -1,6 +1,7 @@
 //! Whole policies: text in, verdicts and complaints out.
 
 mod components;
+mod concurrent;
 mod floor;
 mod fuel;
 mod hosts;

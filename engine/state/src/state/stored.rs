@@ -43,8 +43,9 @@ impl State {
         out.section(REGULARS, |out| self.regulars.store(out));
         let mut written = HashSet::new();
         for counter in &self.counters {
-            // Two specs of one identity are one counter.
-            if written.insert(&*counter.spec.identity) {
+            // What is under way ends with the server. Two specs of one identity are one counter.
+            let lasts = counter.spec.shape != CounterShape::Concurrent;
+            if lasts && written.insert(&*counter.spec.identity) {
                 out.section(COUNTER, |out| counter.store(out));
             }
         }
@@ -91,7 +92,7 @@ impl State {
     fn edits(&self) -> u64 {
         let lifts = self.counters.iter().map(|counter| match &counter.table {
             Table::Limit(limit) => limit.lifts(),
-            Table::Track(_) => 0,
+            Table::Concurrent(_) | Table::Track(_) => 0,
         });
         let others = [self.epoch, self.bans.edits(), self.memory.edits(), self.by_hand.edits()];
         lifts.chain(others).fold(0, u64::wrapping_add)
@@ -159,6 +160,7 @@ impl State {
         names.push(counter.spec.name.clone());
         match &counter.table {
             Table::Limit(limit) => limit.load(from, size)?,
+            Table::Concurrent(_) => {}
             Table::Track(track) => track.load(from, size)?,
         }
         Some(identity)
@@ -175,6 +177,7 @@ impl Counter {
         out.usual_ms = self.spec.window_ms;
         match &self.table {
             Table::Limit(limit) => limit.store(out),
+            Table::Concurrent(_) => {}
             Table::Track(track) => track.store(out),
         }
     }
@@ -182,6 +185,7 @@ impl Counter {
     fn used(&self, since: Tick) -> bool {
         match &self.table {
             Table::Limit(limit) => limit.is_used_since(since),
+            Table::Concurrent(_) => false,
             Table::Track(track) => track.is_used_since(since),
         }
     }
@@ -191,6 +195,7 @@ impl Counter {
 const fn shape_byte(shape: CounterShape) -> u8 {
     match shape {
         CounterShape::Limit => 0,
+        CounterShape::Concurrent => 4,
         CounterShape::Track { counted: Counted::Requests, .. } => 1,
         CounterShape::Track { counted: Counted::Bytes, .. } => 2,
         CounterShape::Track { counted: Counted::Distinct, .. } => 3,

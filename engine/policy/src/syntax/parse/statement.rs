@@ -268,7 +268,18 @@ fn rule(i: Input<'_>, shadow: Option<Shadow>) -> Read<'_, Option<Rule>> {
 
 const LIMIT: Shape = Shape {
     of: "this limit",
-    words: &["where", "unless", "per", "to", "then", "hold", "keys", "note", "expires"],
+    words: &[
+        "where",
+        "unless",
+        "per",
+        "to",
+        "concurrent",
+        "then",
+        "hold",
+        "keys",
+        "note",
+        "expires",
+    ],
     many: &[],
 };
 
@@ -282,6 +293,7 @@ fn limit(i: Input<'_>, shadow: Option<Shadow>) -> Read<'_, Option<Limit>> {
         unless: None,
         per: Vec::new(),
         to: None,
+        concurrent: None,
         then: None,
         hold: None,
         keys: None,
@@ -292,6 +304,7 @@ fn limit(i: Input<'_>, shadow: Option<Shadow>) -> Read<'_, Option<Limit>> {
         "unless" => fill(i, &mut limit.unless, expr),
         "per" => keys(i, &mut limit.per),
         "to" => fill(i, &mut limit.to, to),
+        "concurrent" => fill(i, &mut limit.concurrent, int),
         "then" => fill(i, &mut limit.then, actions),
         "hold" => fill(i, &mut limit.hold, hold),
         "keys" => fill(i, &mut limit.keys, int),
@@ -330,16 +343,24 @@ fn threshold(i: Input<'_>) -> Read<'_, Threshold> {
 
 const ADJUST: Shape = Shape {
     of: "this `adjust`",
-    words: &["to", "then", "hold", "unless", "note", "expires"],
+    words: &["to", "concurrent", "then", "hold", "unless", "note", "expires"],
     many: &[],
 };
 
 fn adjust(i: Input<'_>) -> Read<'_, Adjust> {
     let (i, name) = cut(name("the name of a rule or limit")).parse(i)?;
-    let mut adjust =
-        Adjust { name, to: None, then: None, hold: None, unless: None, meta: Meta::default() };
+    let mut adjust = Adjust {
+        name,
+        to: None,
+        concurrent: None,
+        then: None,
+        hold: None,
+        unless: None,
+        meta: Meta::default(),
+    };
     let (i, broken) = block(i, &ADJUST, &mut |i, word| match word {
         "to" => fill(i, &mut adjust.to, to),
+        "concurrent" => fill(i, &mut adjust.concurrent, int),
         "then" => fill(i, &mut adjust.then, actions),
         "hold" => fill(i, &mut adjust.hold, hold),
         "unless" => fill(i, &mut adjust.unless, expr),

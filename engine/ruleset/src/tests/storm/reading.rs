@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use seawall_model::{CounterId, Facts, Tick};
+use seawall_policy::program::LimitTerms;
 use seawall_state::{Hold, Key, Outcome, Rate, State};
 
 use crate::RuleSet;
@@ -29,9 +30,10 @@ pub(super) fn limits(rules: &RuleSet) -> BTreeMap<Box<str>, Read> {
     let own = program.sites.iter().flat_map(|site| &site.steps);
     let steps = program.guarantee.iter().chain(&program.floor).chain(own).chain(&program.defaults);
     let limits = steps.filter_map(|step| step.limit.as_ref());
-    let read = limits.map(|limit| {
-        let read = Read { id: limit.counter, window_ms: limit.window_ms, burst: limit.burst };
-        (rules.counter_specs()[limit.counter.0 as usize].identity.clone(), read)
+    let read = limits.filter_map(|limit| {
+        let LimitTerms::Rate(rate) = limit.terms else { return None };
+        let read = Read { id: limit.counter, window_ms: rate.window_ms, burst: rate.burst };
+        Some((rules.counter_specs()[limit.counter.0 as usize].identity.clone(), read))
     });
     read.collect()
 }
