@@ -525,6 +525,27 @@ fn a_body_that_ends_in_an_empty_frame_leaves_nothing_on_its_origins_connection()
     assert_eq!(origin.unsound(), Vec::<String>::new());
 }
 
+/// An origin is told that there is no body where it would expect one, whoever left that open: some
+/// refuse a `PUT` that has neither a length nor chunks.
+#[test]
+fn a_body_that_is_not_there_is_said_to_be_empty() {
+    let (origin, server) = started();
+    within(async {
+        let mut both = Both::new(&server, &origin);
+        for (method, length) in [("POST", 1), ("PUT", 1), ("PATCH", 1), ("DELETE", 0), ("GET", 0)] {
+            let before = origin.requests().len();
+            assert!(both.compare(&Asked { method, ..Asked::get("/x", &[]) }).await);
+            for request in &origin.requests()[before..] {
+                assert_eq!(request.values("content-length"), ["0"; 1][..length], "{method}");
+                assert_eq!(request.values("transfer-encoding"), [""; 0], "{method}");
+            }
+        }
+        assert_eq!(send_frames(&mut client(&server).await, &[0]).await, 200);
+    });
+    let last = origin.requests().pop().unwrap();
+    assert_eq!((last.line.as_str(), &*last.values("content-length")), ("PUT /up", &["0"][..]));
+}
+
 /// The limit on a head counts the same bytes in both versions.
 #[test]
 fn many_crumbs_are_as_long_as_one_cookie() {

@@ -141,7 +141,11 @@ impl ProxyHttp for Service {
             let _left_out = normalize(request)?;
         }
         upstream::dress(request, admitted.asker())?;
-        if session.is_body_empty() { Ok(()) } else { upstream::end_after_odd_body(request) }
+        if session.is_body_empty() {
+            upstream::say_no_body(request)
+        } else {
+            upstream::end_after_odd_body(request)
+        }
     }
 
     /// Of a last piece without bytes the engine makes a last chunk, and then writes the last chunk:

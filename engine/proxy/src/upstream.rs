@@ -123,6 +123,19 @@ pub(crate) fn end_after_odd_body(request: &mut RequestHeader) -> Result<()> {
     }
 }
 
+/// Says of a request without a body that it has none, where its method gives one a meaning (RFC 9110
+/// §8.6). Over HTTP/2 a body may turn out to be empty after no length was said; some origins refuse a
+/// `PUT` that tells neither.
+pub(crate) fn say_no_body(request: &mut RequestHeader) -> Result<()> {
+    let is_framed = ["content-length", "transfer-encoding"]
+        .iter()
+        .any(|name| request.headers.contains_key(*name));
+    match request.method.as_str() {
+        "POST" | "PUT" | "PATCH" if !is_framed => request.insert_header("Content-Length", "0"),
+        _ => Ok(()),
+    }
+}
+
 /// A target that names its host, which `Host` names too, becomes a path (RFC 9112 §3.2.1).
 fn to_origin_form(request: &mut RequestHeader) -> Result<()> {
     let raw = request.raw_path();
