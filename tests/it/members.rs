@@ -1,8 +1,10 @@
 //! Members, levels and answers, over the running program: what a member's mistake does to the rest,
 //! and that what counts after an answer and once a second is fed by real traffic.
 
+use std::time::Duration;
+
 use seawall_tests::{
-    COMPILED, Origin, ROOT, SITE, Setup, bomb, overwrite, wait_until, wait_until_within,
+    COMPILED, Origin, ROOT, SITE, Setup, bomb, get, overwrite, wait_until, wait_until_within,
 };
 
 /// A host with one member, whose site is [`SITE`].
@@ -220,6 +222,35 @@ fn a_level_is_entered_by_traffic_and_told() {
     wait_until("the level is entered", || server.answers("/two") == 503);
     server.wait_line("level busy is entered");
     assert_eq!(server.status()["sites"][0]["level"], "busy");
+}
+
+/// Levels that look at the origins, of one site and of all, and at the processors.
+#[test]
+fn levels_see_the_origins_and_the_processors() {
+    let origin = Origin::start();
+    let failing = crate::answers::says(|to| {
+        to.write_all(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\nno")
+    });
+    let policy = "policy 1\n\
+        level loaded { enter when cpu.load > 2% leave after 2s }\n\
+        level some { enter when origin.errors > 10% leave after 1s }\n\
+        level failing per site { enter when origin.errors > 50% leave after 1s }\n";
+    let server = Setup::new(origin.address, policy).site("b.example", failing).start();
+    let mut visitor = server.visitor("127.3.0.1");
+    let ask = get("/").replace(SITE, "b.example");
+    wait_until("its origin failed", || {
+        (0..50).for_each(|_| _ = visitor.ask(&ask));
+        server.status()["sites"][1]["level"] == "failing"
+    });
+    server.wait_line("level failing of b.example is entered");
+    server.wait_line("level some is entered");
+    server.wait_line("level loaded is entered");
+    assert_ne!(server.status()["sites"][0]["level"], "failing", "another site's");
+    let quiet = Duration::from_secs(60);
+    // Ten seconds later nothing is remembered of it, and nobody has anything to do.
+    server.wait_line_within("level failing of b.example is left", quiet);
+    server.wait_line_within("level some is left", quiet);
+    server.wait_line_within("level loaded is left", quiet);
 }
 
 #[test]

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use seawall_model::Now;
 use seawall_ruleset::{Handle, nearest};
 use seawall_state::HeldLevel;
 use serde::{Deserialize, Serialize};
 
-use crate::levels;
+use crate::levels::Levels;
 
 /// The longest time for which a level is set by hand, in milliseconds: a week.
 pub const LEVEL_HELD_MS_MAX: u64 = 7 * 86_400_000;
@@ -42,8 +41,7 @@ pub enum LevelDone {
 /// Sets and ends levels.
 pub(crate) struct LevelDesk {
     pub(crate) handle: Arc<Handle>,
-    pub(crate) sites: Vec<Box<str>>,
-    pub(crate) now: Now,
+    pub(crate) levels: Levels,
 }
 
 impl LevelDesk {
@@ -51,7 +49,7 @@ impl LevelDesk {
         match self.carry_out(order) {
             Ok(done) => {
                 // At once, and not at the next look.
-                levels::look(&self.handle.load(), &self.sites, &self.now);
+                self.levels.look(&self.handle.load());
                 done
             }
             Err(why) => LevelDone::Refused { why },
@@ -62,7 +60,7 @@ impl LevelDesk {
         let live = self.handle.load();
         let site = order.site.as_deref();
         if let Some(site) = site
-            && !self.sites.iter().any(|known| **known == *site)
+            && !self.levels.sites.iter().any(|known| **known == *site)
         {
             return Err(format!("there is no site `{}`", site.escape_debug()));
         }
@@ -82,7 +80,7 @@ impl LevelDesk {
         if !(1..=LEVEL_HELD_MS_MAX).contains(&order.for_ms) {
             return Err("a level is set for longer than nothing and at most 7 days".to_owned());
         }
-        let until = (self.now)().plus_ms(order.for_ms);
+        let until = (self.levels.now)().plus_ms(order.for_ms);
         if !live.state.hold_level(site, HeldLevel { level: level.as_str().into(), until }) {
             return Err("too many levels are set by hand already".to_owned());
         }

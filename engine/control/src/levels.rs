@@ -10,12 +10,24 @@ use seawall_ruleset::{Handle, LEVEL_TICK_MS, LevelCause, LevelEvent, Live, Pulse
 use crate::quarantine::Lookout;
 use crate::ticker::Ticker;
 
-/// Looks now, for a generation that is in force or is about to be.
-pub(crate) fn look(live: &Live, sites: &[Box<str>], now: &Now) {
-    let sites: Vec<&str> = sites.iter().map(|site| &**site).collect();
-    // Origins and processors are not measured yet: what rests on them is absent, and so not bad.
-    for event in live.rules.tick(&live.state, &sites, &|_| Pulse::default(), now()) {
-        log::warn!("{}", told(&event));
+/// What levels look at besides counters: of a site, by its name, or of the whole server without one.
+pub type LevelInputs = Arc<dyn Fn(Option<&str>) -> Pulse + Send + Sync>;
+
+/// What is looked at.
+#[derive(Clone)]
+pub(crate) struct Levels {
+    pub(crate) sites: Vec<Box<str>>,
+    pub(crate) inputs: LevelInputs,
+    pub(crate) now: Now,
+}
+
+impl Levels {
+    /// Looks now, for a generation that is in force or is about to be.
+    pub(crate) fn look(&self, live: &Live) {
+        let sites: Vec<&str> = self.sites.iter().map(|site| &**site).collect();
+        for event in live.rules.tick(&live.state, &sites, &*self.inputs, (self.now)()) {
+            log::warn!("{}", told(&event));
+        }
     }
 }
 
@@ -39,16 +51,15 @@ fn told(event: &LevelEvent) -> String {
 /// The system has no thread to give.
 pub(crate) fn watch(
     handle: Arc<Handle>,
-    sites: Vec<Box<str>>,
-    now: Now,
+    levels: Levels,
     beats: Arc<AtomicU64>,
 ) -> io::Result<Ticker> {
     let mut lookout = Lookout::default();
     Ticker::every(LEVEL_TICK_MS, move || {
         beats.fetch_add(1, Relaxed);
         let live = handle.load();
-        look(&live, &sites, &now);
-        let at = now();
+        levels.look(&live);
+        let at = (levels.now)();
         let mut lines = lookout.look(&live.rules.extern_summaries(), at);
         lines.extend(lookout.look_at_members(&live.rules.part_summaries(), at));
         lines.extend(lookout.look_at_host(live.rules.out_of_fuel(), at));

@@ -74,6 +74,7 @@ pub use history::{
     MEMBERS_HISTORY_FILES_MAX, MEMBERS_HISTORY_MAX, Marks, MarksOfParts, PastLine, past_sources,
 };
 pub use level_desk::{LEVEL_HELD_MS_MAX, LevelDone, LevelOrder};
+pub use levels::LevelInputs;
 pub use loader::{Back, Built, Loader, MakeWorkshop, TEST_CODE, test_line};
 pub use members::{
     LAST_GOOD_BYTES_MAX, MEMBER_LINES_MAX, MEMBER_PROBLEMS_TOLD_MAX, MEMBERS_TOLD_MAX,

@@ -28,7 +28,7 @@ use crate::ending::Ending;
 use crate::hand_over::{Estate, HandOverError, Still};
 use crate::history::{Archive, Aside, Blob, HistoryDesk, Known, Occasion};
 use crate::level_desk::LevelDesk;
-use crate::levels;
+use crate::levels::{self, LevelInputs};
 use crate::loader::{Loader, Ready, Standing};
 use crate::members::{Coming, Members};
 use crate::metrics::EdgeMetric;
@@ -79,6 +79,8 @@ pub type Upgrade = Arc<dyn Fn() -> oneshot::Receiver<Upgraded> + Send + Sync>;
 pub struct Outside {
     /// The numbers of the data plane.
     pub edge: EdgeReport,
+    /// What levels look at besides counters.
+    pub level_inputs: LevelInputs,
     /// Which of them are metrics, with what each says.
     pub described: Vec<EdgeMetric>,
     /// Has a successor started.
@@ -290,15 +292,15 @@ impl ControlPlane {
             loader: loader.clone(),
             now: now.clone(),
         };
+        let levels = sight.levels();
         let desk = desk(bell.clone(), sight, archive.clone(), estate.still.clone());
         let beats: [Arc<AtomicU64>; 2] = Default::default();
         let admin = serve_admin(listener, desk, beats[0].clone())?;
         let ticker = loader.ticker();
         loader.running(&[&handle.load().rules]);
-        let names: Vec<Box<str>> = config.sites.iter().map(|site| site.name.clone()).collect();
         // What was in force before a restart is in force again, before a second has passed.
-        levels::look(&handle.load(), &names, &now);
-        let levels = levels::watch(handle.clone(), names.clone(), now.clone(), beats[1].clone())?;
+        levels.look(&handle.load());
+        let watching = levels::watch(handle.clone(), levels.clone(), beats[1].clone())?;
         // Watched before this returns, so that no save after "ready" is missed; what was saved
         // between the first load and now, the look that is asked for finds.
         let watch = Arc::new(Mutex::new(Watch::new(&folder_of(&config.root), bell.clone())));
@@ -306,7 +308,7 @@ impl ControlPlane {
             loader,
             handle,
             totals,
-            sites: names,
+            levels,
             now: now.clone(),
             standing: Standing::new(archive.clone()),
             known,
@@ -327,7 +329,7 @@ impl ControlPlane {
             admin: Some(admin),
             keeping: Some(keeping),
             _ticker: ticker,
-            _levels: levels,
+            _levels: watching,
             estate,
             file,
             beats,
@@ -447,11 +449,7 @@ fn desk(bell: Arc<Bell>, sight: Sight, archive: Archive, still: Arc<Still>) -> a
         still,
         upgrade: sight.outside.upgrade.clone(),
         enable: Arc::new(move |name| handle.load().rules.enable_extern(name)),
-        levels: Arc::new(LevelDesk {
-            handle: sight.handle.clone(),
-            sites: sight.sites.iter().map(|site| site.name.clone()).collect(),
-            now: sight.now.clone(),
-        }),
+        levels: Arc::new(LevelDesk { handle: sight.handle.clone(), levels: sight.levels() }),
         bans: Arc::new(BanDesk {
             handle: sight.handle.clone(),
             units: sight.units,

@@ -15,6 +15,7 @@ use crate::clock::rfc3339;
 use crate::config::SiteConfig;
 use crate::hand_over::LastUpgrade;
 use crate::history::MarksOfParts;
+use crate::levels::Levels;
 use crate::loader::Loader;
 use crate::members::Members;
 use crate::metrics;
@@ -45,6 +46,15 @@ pub(crate) struct Sight {
 }
 
 impl Sight {
+    /// What is looked at for levels.
+    pub(crate) fn levels(&self) -> Levels {
+        Levels {
+            sites: self.sites.iter().map(|site| site.name.clone()).collect(),
+            inputs: self.outside.level_inputs.clone(),
+            now: self.now.clone(),
+        }
+    }
+
     pub(crate) fn status(&self) -> Value {
         let live = self.handle.load();
         let posted = self.board.read();

@@ -1,6 +1,6 @@
 //! What was decided about a request, and why.
 
-use crate::{Generation, RuleId, SiteId, Tick};
+use crate::RuleId;
 
 /// What kind of proof a challenge asks for.
 pub type ChallengeKind = crate::PassKind;
@@ -128,26 +128,4 @@ pub struct Decision {
     pub verdict: Verdict,
     /// Why.
     pub reason: Reason,
-}
-
-/// What is remembered of a decision. It holds nothing of the visitor: no address, no path, no
-/// header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DecisionRecord {
-    /// When.
-    pub at: Tick,
-    /// Under which generation.
-    pub generation: Generation,
-    /// For which site, where the host is one of ours.
-    pub site: Option<SiteId>,
-    /// What.
-    pub verdict: VerdictKind,
-    /// Why.
-    pub reason: Reason,
-    /// The status that was answered; 0 where the connection was closed without one.
-    pub status: u16,
-    /// Bytes of the answer's body.
-    pub bytes_out: u64,
-    /// Milliseconds from the request's head to the answer's end.
-    pub latency_ms: u32,
 }

@@ -15,7 +15,7 @@ pub use client::{
     AddrRange, Client, ClientKey, ClientUnits, OWNED_V4_BITS_MIN, OWNED_V6_BITS_MIN, Prefix,
     PrefixError, fold,
 };
-pub use decision::{ChallengeKind, Decision, DecisionRecord, Reason, Verdict, VerdictKind};
+pub use decision::{ChallengeKind, Decision, Reason, Verdict, VerdictKind};
 pub use facts::{
     Answered, Conn, Facts, Gauges, Geo, HeaderView, OriginHealth, Pass, PassKind, Proto, Scheme,
 };

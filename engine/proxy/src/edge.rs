@@ -3,9 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use seawall_model::{ClientUnits, DecisionRecord, Now};
+use seawall_model::{ClientUnits, Now};
 use seawall_ruleset::Handle;
-use seawall_state::Ring;
 
 use crate::admission::Admission;
 use crate::overload::Overload;
@@ -19,7 +18,6 @@ use crate::{EdgeCounters, EdgeLimits, TrustedProxies};
 /// The shared part of the data plane.
 pub(crate) struct Edge {
     pub(crate) handle: Arc<Handle>,
-    pub(crate) records: Arc<Ring<DecisionRecord>>,
     pub(crate) now: Now,
     pub(crate) units: ClientUnits,
     pub(crate) trusted: TrustedProxies,

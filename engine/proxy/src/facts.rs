@@ -125,7 +125,7 @@ pub(crate) fn facts_of<'r>(
         pass: None,
         pass_failures: 0,
         origin: route.origins.health(route.in_flight()),
-        cpu_percent: None,
+        cpu_percent: Some(gauges.edge.overload.cpu_percent()),
     }
 }
 

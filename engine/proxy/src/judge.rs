@@ -187,7 +187,7 @@ fn judge_head(
     let Judged { decision, units } = live.rules.judge(&facts, &live.state, now, &watching);
     let watched = live.rules.watches_answers();
     let kept = watched.then(|| Kept { head: bytes.into(), through: through.clone() });
-    let mut case = Case::new(edge, live, route.id, decision, now);
+    let mut case = Case::new(edge, live, decision, now);
     case.units = units;
     case.kept = kept;
     let persistence = persistence(&head, after, mode);

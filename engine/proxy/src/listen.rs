@@ -16,9 +16,10 @@ use std::time::Duration;
 
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::http_proxy;
-use seawall_model::{Client, DecisionRecord, Now, Prefix, Tick};
+use seawall_model::{Client, Now, Prefix, Tick};
 use seawall_ruleset::Handle;
-use seawall_state::{BanScope, Ring};
+use seawall_ruleset::Pulse;
+use seawall_state::BanScope;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -31,6 +32,7 @@ use crate::edge::Edge;
 use crate::guard::GuardedStream;
 use crate::h2::{self, MeteredStream, Requests};
 use crate::link::pool::Pool;
+use crate::origins::Sums;
 use crate::origins::Watch;
 use crate::overload::{self, Overload};
 use crate::policy_log::PolicyLog;
@@ -69,12 +71,7 @@ impl DataPlane {
     ///
     /// # Errors
     /// The first address or origin that cannot be had, in words for whoever configured it.
-    pub fn bind(
-        config: EdgeConfig,
-        handle: Arc<Handle>,
-        records: Arc<Ring<DecisionRecord>>,
-        now: Now,
-    ) -> Result<Self, BindError> {
+    pub fn bind(config: EdgeConfig, handle: Arc<Handle>, now: Now) -> Result<Self, BindError> {
         let sites = Sites::resolve(&config.sites, &config.limits)?;
         let listeners = listeners(&config)?;
         let overload = Arc::new(Overload::new(config.memory));
@@ -90,7 +87,6 @@ impl DataPlane {
         let exempt: Arc<[Prefix]> = config.exempt.into();
         let edge = Arc::new(Edge {
             handle,
-            records,
             now,
             units: config.units,
             trusted: config.trusted,
@@ -135,6 +131,25 @@ impl DataPlane {
             let now = (edge.now)();
             let of = |route: &Arc<Route>| route.origins.snapshot(&route.name, now);
             edge.sites.all().iter().flat_map(of).collect()
+        }
+    }
+
+    /// What levels look at, of the site of this name, or of the whole server without one.
+    pub fn level_inputs(&self) -> impl Fn(Option<&str>) -> Pulse + Send + Sync + use<> {
+        let edge = Arc::clone(&self.edge);
+        move |site| {
+            let cpu_percent = Some(edge.overload.cpu_percent());
+            if let Some(site) = site {
+                let route = edge.sites.all().iter().find(|route| *route.name == *site);
+                let origin = route.map(|route| route.origins.health(route.in_flight()));
+                return Pulse { origin: origin.unwrap_or_default(), cpu_percent };
+            }
+            let (mut sums, mut in_flight) = (Sums::default(), 0_u32);
+            for route in edge.sites.all() {
+                sums.add(&route.origins.sums());
+                in_flight = in_flight.saturating_add(route.in_flight());
+            }
+            Pulse { origin: sums.health(in_flight), cpu_percent }
         }
     }
 

@@ -27,6 +27,7 @@ pub(crate) use health::Watch;
 use one::Origin;
 pub use one::{OriginSnapshot, OriginState};
 use pulse::Pulse;
+pub(crate) use pulse::Sums;
 
 use crate::shares::seats::Stay;
 use crate::{BindError, EdgeLimits, Site};
@@ -169,6 +170,11 @@ impl Origins {
     /// How they are doing, over the last ten seconds.
     pub(crate) fn health(&self, in_flight: u32) -> OriginHealth {
         self.pulse.health(in_flight)
+    }
+
+    /// The same, for sums over several sites.
+    pub(crate) fn sums(&self) -> Sums {
+        self.pulse.sums()
     }
 
     /// What is known of each.

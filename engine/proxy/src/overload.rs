@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use seawall_model::{Client, Tick};
 use seawall_state::{Regulars, State, Step, StepTerms};
 
@@ -42,6 +43,34 @@ pub struct MemoryUsed {
     pub bytes: u64,
     /// Bytes at which the process is ended, or would be too large for its host.
     pub most: u64,
+}
+
+/// How much of its processors the process uses, over a second or more.
+#[derive(Debug, Default)]
+struct CpuUse {
+    /// When it was measured last, and the processor time then.
+    last: Mutex<Option<(Tick, u64)>>,
+    percent: AtomicU8,
+}
+
+/// The time over which the use of processors is measured.
+const CPU_USE_MS: u64 = 1_000;
+
+impl CpuUse {
+    /// Measures, where the last time is long enough ago. A worker uses one processor at most.
+    fn measure(&self, used_us: impl FnOnce() -> u64, now: Tick, workers: usize) {
+        let mut last = self.last.lock();
+        let since = last.map(|(at, used)| (now.since_ms(at), used));
+        if since.is_some_and(|(ms, _)| ms < CPU_USE_MS) {
+            return;
+        }
+        let used_us = used_us();
+        if let Some((ms, before)) = since {
+            let most = ms.saturating_mul(1_000).saturating_mul(workers as u64);
+            self.percent.store(percent(used_us.saturating_sub(before), most), Relaxed);
+        }
+        *last = Some((now, used_us));
+    }
 }
 
 /// Who waits for a request.
@@ -75,6 +104,9 @@ pub(crate) struct Overload {
     next_look: AtomicU64,
     /// The worst lateness that a worker told of since the last look.
     late_us: AtomicU64,
+    /// That as a percentage, the worst of the last seconds.
+    late_percent: AtomicU8,
+    cpu_use: CpuUse,
     returns: Returns,
 }
 
@@ -130,6 +162,13 @@ impl std::fmt::Debug for Overload {
 impl Overload {
     pub(crate) fn new(gauge: Option<MemoryGauge>) -> Self {
         Self { gauge, ..Self::default() }
+    }
+
+    /// The load of the processors, in percent: of the time of its workers that the process uses, or
+    /// how late they come to what they have to do, whichever is more. Lateness tells of processors
+    /// that others use.
+    pub(crate) fn cpu_percent(&self) -> u8 {
+        self.cpu_use.percent.load(Relaxed).max(self.late_percent.load(Relaxed))
     }
 
     pub(crate) fn step(&self) -> Step {
@@ -225,7 +264,12 @@ impl Overload {
         let memory_counts = self.memory_counts(memory, (edge.now)(), (workers, &terms));
         // Ending connections frees no processor, and those ended make their handshakes again.
         let below = |percent: u8| percent.saturating_sub(1);
-        let cpu = percent(self.late_us.swap(0, Relaxed), LATE_US_ALL).min(below(terms.last));
+        let late = percent(self.late_us.swap(0, Relaxed), LATE_US_ALL);
+        // A single late moment falls off within a second.
+        let fading = self.late_percent.load(Relaxed);
+        self.late_percent.store(late.max(fading.saturating_sub(fading.div_ceil(4))), Relaxed);
+        self.cpu_use.measure(seawall_sys::cpu_time_us, (edge.now)(), workers);
+        let cpu = late.min(below(terms.last));
         let open = edge.counters.open.load(Relaxed);
         let places = percent(open, limits.connections_max as u64).min(below(terms.scarce));
         let before = self.step();
@@ -289,6 +333,21 @@ mod tests {
     #[test]
     fn a_part_of_nothing_is_nothing_and_more_than_all_is_all() {
         assert_eq!([percent(1, 0), percent(1, 3), percent(9, 3)], [0, 33, 100]);
+    }
+
+    #[test]
+    fn the_use_of_processors_is_measured_over_a_second() {
+        let (cpu_use, start) = (CpuUse::default(), Tick::TEST_START);
+        let mut percents = Vec::new();
+        for (ms, used_us) in
+            [(0, 5_000_000), (500, 5_900_000), (1_000, 6_000_000), (3_000, 6_100_000)]
+        {
+            cpu_use.measure(|| used_us, start.plus_ms(ms), 2);
+            percents.push(cpu_use.percent.load(Relaxed));
+        }
+        assert_eq!(percents, [0, 0, 50, 2], "the first is no span, the second no second");
+        cpu_use.measure(|| 0, start.plus_ms(9_000), 2);
+        assert_eq!(cpu_use.percent.load(Relaxed), 0, "a count that fell");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use seawall_model::{Answered, Decision, DecisionRecord, SiteId, Tick};
+use seawall_model::{Answered, Decision, Tick};
 use seawall_ruleset::{Live, Units};
 
 use crate::edge::Edge;
@@ -18,7 +18,6 @@ use crate::head::{field_room, vet};
 pub(crate) struct Case {
     edge: Arc<Edge>,
     pub(crate) live: Arc<Live>,
-    site: SiteId,
     pub(crate) decision: Decision,
     began: Tick,
     /// What was answered; 0 for nothing.
@@ -42,18 +41,11 @@ pub(crate) struct Kept {
 }
 
 impl Case {
-    pub(crate) fn new(
-        edge: &Arc<Edge>,
-        live: Arc<Live>,
-        site: SiteId,
-        decision: Decision,
-        began: Tick,
-    ) -> Self {
+    pub(crate) fn new(edge: &Arc<Edge>, live: Arc<Live>, decision: Decision, began: Tick) -> Self {
         let edge = Arc::clone(edge);
         Self {
             edge,
             live,
-            site,
             decision,
             began,
             status: 0,
@@ -85,22 +77,11 @@ impl Case {
 
 impl Drop for Case {
     fn drop(&mut self) {
-        let Decision { verdict, reason } = self.decision;
-        self.live.tally.decided(verdict.kind());
+        self.live.tally.decided(self.decision.verdict.kind());
         let took_ms = if self.is_over { 0 } else { (self.edge.now)().since_ms(self.began) };
         if let (Some(kept), 1..) = (self.kept.take(), self.status) {
             let (status, bytes_out) = (self.status, self.bytes_out);
             self.tell(&kept, Answered { status, bytes_out, latency_ms: took_ms });
         }
-        self.edge.records.push(DecisionRecord {
-            at: self.began,
-            generation: self.live.generation,
-            site: Some(self.site),
-            verdict: verdict.kind(),
-            reason,
-            status: self.status,
-            bytes_out: self.bytes_out,
-            latency_ms: u32::try_from(took_ms).unwrap_or(u32::MAX),
-        });
     }
 }

@@ -26,7 +26,6 @@ mod levels;
 mod limit;
 mod newest;
 mod retries;
-mod ring;
 mod shares;
 mod snapshot;
 mod state;
@@ -49,7 +48,6 @@ pub use key::{Key, KeyBuilder, Seed};
 pub use levels::{LEVEL_SITES_MAX, LevelChange, LevelTerms};
 pub use limit::{Hold, LIMIT_KEY_BYTES, LimitTable, Outcome, Rate, TABLE_HOLD_MS_MAX, Terms};
 pub use retries::{RETRIES_SAVED_MAX, RetryBudget, RetryTerms};
-pub use ring::{RECORDS_MAX, Ring};
 pub use shares::{
     Class, Holder, Line, NoPlace, Offer, Places, REGULAR_KEPT_S, REGULARS_MAX, Regulars, Sheet,
     Step, StepTerms, WEIGHT_MAX,

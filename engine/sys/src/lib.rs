@@ -6,6 +6,7 @@
 mod boot;
 mod code;
 mod confine;
+mod cpu;
 mod files;
 mod hand;
 mod isolate;
@@ -16,6 +17,7 @@ mod socket;
 pub use boot::{BootTime, boot_time};
 pub use code::{CodeError, SEAL_KEY_BYTES, Seal, code_version, compile, load};
 pub use confine::{Confinement, confine, is_ours_alone, keep_to_ourselves};
+pub use cpu::cpu_time_us;
 pub use files::raise_open_files;
 pub use hand::{FILES_PER_MESSAGE, receive_files, send_files, take_channel};
 pub use isolate::isolate;

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use super::*;
 use crate::client::{Client, ClientError};
 use crate::history::Archive;
+use crate::levels::Levels;
 use crate::reload::own_refusal;
 use crate::socket::AdminSocket;
 
@@ -35,8 +36,11 @@ impl Server {
                 let bans = Arc::new(crate::bans::tests::desk());
                 let levels = Arc::new(LevelDesk {
                     handle: bans.handle.clone(),
-                    sites: vec!["a.example".into()],
-                    now: bans.now.clone(),
+                    levels: Levels {
+                        sites: vec!["a.example".into()],
+                        inputs: Arc::new(|_| seawall_ruleset::Pulse::default()),
+                        now: bans.now.clone(),
+                    },
                 });
                 let history = Arc::new(HistoryDesk {
                     board: Arc::default(),

@@ -11,7 +11,7 @@ use crate::bans::BY_HAND;
 use crate::board::{Past, Posted};
 use crate::carried::Carried;
 use crate::history::{Archive, Aside, Blob, Known};
-use crate::levels;
+use crate::levels::Levels;
 use crate::loader::{Back, Draft, Loader, Ready, Standing};
 use crate::members::{Coming, Members, bounded};
 use crate::outcome::{Lifted, MembersRefused, Refusal};
@@ -29,7 +29,7 @@ pub(super) struct PolicyForge {
     pub(super) loader: Loader,
     pub(super) handle: Arc<Handle>,
     pub(super) totals: Arc<Totals>,
-    pub(super) sites: Vec<Box<str>>,
+    pub(super) levels: Levels,
     pub(super) now: Now,
     /// What serves instead of files that a rollback put aside.
     pub(super) standing: Standing,
@@ -190,7 +190,7 @@ impl Forge for PolicyForge {
         self.loader.running(&[&rules, &old.rules]);
         let live = Live { generation, rules, state: state.clone(), tally };
         // Levels are numbers of one generation: known before its first request.
-        levels::look(&live, &self.sites, &self.now);
+        self.levels.look(&live);
         self.handle.publish(live);
         state.settle(&old.state);
         self.totals.retire(old.tally.clone());

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
+use parking_lot::Mutex;
 use seawall_model::OriginHealth;
 
 /// Slots of a second.
@@ -20,6 +21,46 @@ struct Slot {
     answered: [AtomicU32; CLASSES],
 }
 
+/// The requests of ten seconds, of a site's origins or of several sites'.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sums {
+    /// By the time to the first byte.
+    classes: [u32; CLASSES],
+    failed: u64,
+}
+
+impl Sums {
+    /// Adds those of another site.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.failed = self.failed.saturating_add(other.failed);
+        for (sum, class) in self.classes.iter_mut().zip(other.classes) {
+            *sum = sum.saturating_add(class);
+        }
+    }
+
+    fn all(&self) -> u64 {
+        self.classes.iter().fold(0, |sum, class| sum.saturating_add((*class).into()))
+    }
+
+    fn errors_percent(&self) -> Option<u8> {
+        let percent = self.failed.saturating_mul(100).checked_div(self.all())?;
+        u8::try_from(percent.min(100)).ok()
+    }
+
+    fn latency_ms(&self) -> Option<u32> {
+        median(&self.classes, self.all())
+    }
+
+    /// As policies read it.
+    pub(crate) fn health(&self, in_flight: u32) -> OriginHealth {
+        OriginHealth {
+            latency_ms: self.latency_ms().map(u64::from),
+            errors_percent: self.errors_percent(),
+            inflight: Some(in_flight),
+        }
+    }
+}
+
 /// What came of the requests of the last ten seconds.
 #[derive(Debug)]
 pub(super) struct Pulse {
@@ -28,6 +69,8 @@ pub(super) struct Pulse {
     /// The median in milliseconds and one more; 0 for none.
     latency_ms: AtomicU32,
     errors_percent: AtomicU8,
+    /// What both were taken from.
+    sums: Mutex<Sums>,
 }
 
 impl Default for Pulse {
@@ -37,6 +80,7 @@ impl Default for Pulse {
             slots: std::array::from_fn(|_| Slot::default()),
             latency_ms: AtomicU32::new(0),
             errors_percent: AtomicU8::new(UNKNOWN),
+            sums: Mutex::default(),
         }
     }
 }
@@ -69,25 +113,28 @@ impl Pulse {
 
     /// Called once a second: takes the sum, and begins a new slot.
     pub(super) fn turn(&self) {
-        let mut classes = [0_u32; CLASSES];
-        let mut failed: u64 = 0;
+        let mut sums = Sums::default();
         for slot in &self.slots {
-            failed = failed.saturating_add(slot.failed.load(Relaxed).into());
-            for (sum, class) in classes.iter_mut().zip(&slot.answered) {
-                *sum = sum.saturating_add(class.load(Relaxed));
+            let mut second = [0_u32; CLASSES];
+            for (sum, class) in second.iter_mut().zip(&slot.answered) {
+                *sum = class.load(Relaxed);
             }
+            sums.add(&Sums { classes: second, failed: slot.failed.load(Relaxed).into() });
         }
-        let all = classes.iter().fold(0_u64, |sum, class| sum.saturating_add((*class).into()));
-        let percent = failed.saturating_mul(100).checked_div(all).map(|percent| percent.min(100));
-        let percent = percent.and_then(|percent| u8::try_from(percent).ok()).unwrap_or(UNKNOWN);
-        self.errors_percent.store(percent, Relaxed);
-        self.latency_ms.store(median(&classes, all).map_or(0, |ms| ms.saturating_add(1)), Relaxed);
+        self.errors_percent.store(sums.errors_percent().unwrap_or(UNKNOWN), Relaxed);
+        self.latency_ms.store(sums.latency_ms().map_or(0, |ms| ms.saturating_add(1)), Relaxed);
+        *self.sums.lock() = sums;
         let next = self.newest.load(Relaxed).saturating_add(1).checked_rem(SLOTS).unwrap_or(0);
         if let Some(slot) = self.slots.get(next) {
             slot.failed.store(0, Relaxed);
             slot.answered.iter().for_each(|class| class.store(0, Relaxed));
         }
         self.newest.store(next, Relaxed);
+    }
+
+    /// As of the last turn, for sums over several sites.
+    pub(super) fn sums(&self) -> Sums {
+        *self.sums.lock()
     }
 
     /// As of the last turn.

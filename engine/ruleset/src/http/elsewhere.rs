@@ -280,16 +280,8 @@ const TABLE: &[(&str, Near, &str)] = &[
     ("path.endsWith", Line, "`path ends_with \".php\"`"),
     ("path.contains", Line, "`path contains \"wp-\"`"),
     ("path.matches", Line, "`path matches r\"…\"`"),
-    (
-        "load_1m",
-        Line,
-        "nothing yet: `cpu.load` has no source; a level may look at `rate(NAME)` or `origin.errors`",
-    ),
-    (
-        "load_5m",
-        Line,
-        "nothing yet: `cpu.load` has no source; a level may look at `rate(NAME)` or `origin.errors`",
-    ),
+    ("load_1m", Line, "`cpu.load > 90%` in a `level`, in percent of the processors"),
+    ("load_5m", Line, "`cpu.load > 90%` in a `level`, in percent of the processors"),
     ("evt.Meta.http_path", Line, "`path`"),
     ("evt.Meta.http_status", Line, "`status`, in a `track` with `on response`"),
     ("evt.Meta.http_user_agent", Line, "`ua`"),

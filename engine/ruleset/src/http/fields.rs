@@ -87,7 +87,7 @@ fields! {
     OriginLatency "origin.latency" Type::Duration, Plain, Maybe, Request, false, "the origin's median time to the first byte";
     OriginErrors "origin.errors" Type::Percent, Plain, Maybe, Request, false, "the share of requests that the origin failed";
     OriginInflight "origin.inflight" Type::Int, Plain, Maybe, Request, false, "requests that the origin is answering";
-    CpuLoad "cpu.load" Type::Percent, Plain, Source("cpu"), Request, false, "the load of the machine";
+    CpuLoad "cpu.load" Type::Percent, Plain, Maybe, Request, false, "how much of its processors the server uses, or how late it is";
     Status "status" Type::Int, Plain, Always, Response, false, "the status that was answered";
     BytesOut "bytes_out" Type::Size, Plain, Always, Response, false, "the bytes of the answer's body";
     Latency "latency" Type::Duration, Plain, Always, Response, false, "the time from the head to the end of the answer";

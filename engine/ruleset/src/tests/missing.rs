@@ -82,8 +82,10 @@ const REFUSED: &[(&str, Option<&str>)] = &[
         None,
     ),
     (
-        "} level x { enter when cpu.load != 5% leave after 1m } floor {",
-        Some("cpu.load is present and cpu.load != 5%"),
+        "} track t { where client.country != NL count requests over 1m } \
+         level x { enter when rate(t) > 5/1m leave after 1m } floor { \
+         under x { rule y { when true then drop } }",
+        Some("client.country is present and client.country != NL"),
     ),
     (
         "} defaults { decide { when client.country != NL then block otherwise allow } } floor {",

@@ -19,7 +19,7 @@ use seawall_proxy::{
     Listening, MemoryGauge, MemoryUsed, PathTimeouts, PemPair, Running, Shown, Site,
     TrustedProxies,
 };
-use seawall_state::{RECORDS_MAX, Ring, StateLimits};
+use seawall_state::StateLimits;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
@@ -188,7 +188,6 @@ fn start(
     first.warnings.iter().for_each(tell);
     let handle = first.handle.clone();
     let (mut taker, handed) = taken.unzip();
-    let records = Arc::new(Ring::new(RECORDS_MAX));
     let (shown, certificates) = certificates(config)?;
     let edge = EdgeConfig {
         listen: config.listen.clone(),
@@ -204,7 +203,7 @@ fn start(
         memory: memory(config),
     };
     let wrong = |error: &dyn std::fmt::Display| fail(Exit::Wrong, error);
-    let bound = DataPlane::bind(edge, handle.clone(), records, now.clone());
+    let bound = DataPlane::bind(edge, handle.clone(), now.clone());
     let data = bound.map_err(|e| wrong(&e))?;
     for (scheme, address) in data.addresses() {
         tell(format!("listening on {scheme}://{address}"));
@@ -219,7 +218,8 @@ fn start(
     let (sites, origins) = (data.sites(), data.origins());
     let edge: EdgeReport =
         Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &origins()));
-    let outside = Outside { edge, described: described(), upgrade };
+    let level_inputs = Arc::new(data.level_inputs());
+    let outside = Outside { edge, described: described(), level_inputs, upgrade };
     let control = ControlPlane::start(config, first, outside, now);
     let mut control = control.map_err(|e| wrong(&e))?;
     let running = data.start().map_err(|e| wrong(&e))?;
