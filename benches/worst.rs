@@ -280,7 +280,7 @@ impl HeaderView for Heavy {
 mod tests {
     use super::*;
     use seawall_proxy::EdgeLimits;
-    use seawall_proxy::fuzzed::{Came, head};
+    use seawall_proxy::fuzzing::{Came, head};
 
     /// A request that the server refuses unjudged would show nothing of its decisions.
     #[test]

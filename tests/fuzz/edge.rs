@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use seawall_proxy::EdgeLimits;
-use seawall_proxy::fuzzed::{
+use seawall_proxy::fuzzing::{
     Came, FrameMeter, FrameRead, HeadRead, Heard, chunked as chunks, client_hello, engine_takes,
     frames as frames_in, head as heads, proxy_header,
 };

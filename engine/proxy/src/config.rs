@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use seawall_model::{ClientUnits, Prefix};
 
-use crate::drain::Listening;
+use crate::shutdown::Listening;
 use crate::{EdgeLimits, MemoryGauge, Shown, Site, TrustedProxies};
 
 /// What the data plane is started with.

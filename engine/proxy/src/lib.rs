@@ -12,61 +12,42 @@
 //! deadlines; what is judged gets its time from the caller's [`Now`](seawall_model::Now)).
 
 mod admission;
-mod answer;
-mod chunked;
 mod config;
-mod conn;
-mod counters;
-mod drain;
-mod edge;
-mod enforce;
-mod facts;
-mod failure;
-mod forward;
+mod connection;
+mod context;
+mod engine_log_filter;
+mod fairness;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
-pub mod fuzzed;
-mod guard;
-mod h2;
-mod head;
-mod hops;
-mod judge;
+pub mod fuzzing;
+mod http1;
+mod http2;
 mod limits;
-mod link;
-mod listen;
-mod log;
-mod origins;
+mod listener;
+mod metrics;
 mod overload;
-mod pace;
-mod policy_log;
-mod proxy_protocol;
-mod rates;
-mod registry;
-mod remember;
-mod serve;
-mod service;
-mod shares;
-mod sites;
+mod request;
+mod routing;
+mod shutdown;
+mod site_report;
 mod tls;
-mod told;
 mod upstream;
-mod wire;
 
-pub use answer::{answer_code, read_answer_code};
+pub use admission::trusted_proxies::{ClientHeader, TrustedProxies};
 pub use config::{BindError, EdgeConfig};
-pub use counters::{Described, EdgeCounters, EdgeSnapshot};
-pub use drain::{Door, Drained, Listening, Running};
-pub use head::BadHead;
-pub use hops::{ClientHeader, TrustedProxies};
+pub use engine_log_filter::{EngineLog, log_filter};
+pub use http1::head::BadHead;
 pub use limits::EdgeLimits;
-pub use link::BadAnswer;
-pub use listen::DataPlane;
-pub use log::{EngineLog, log_filter};
-pub use origins::{OriginSnapshot, OriginState};
+pub use listener::DataPlane;
+pub use metrics::{Described, EdgeCounters, EdgeSnapshot};
 pub use overload::{MemoryGauge, MemoryUsed};
-pub use shares::view::{SiteSnapshot, SiteViews};
-pub use sites::{PathTimeouts, Site};
+pub use request::local_response::{answer_code, read_answer_code};
+pub use routing::{PathTimeouts, Site};
+pub use shutdown::{Door, Drained, Listening, Running};
+pub use site_report::{SiteSnapshot, SiteViews};
 pub use tls::{Identities, IdentityError, PemPair, Shown};
+pub use upstream::stream::BadAnswer;
+pub use upstream::{OriginSnapshot, OriginState};
 
 #[cfg(test)]
 mod tests;

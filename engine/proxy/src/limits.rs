@@ -5,7 +5,7 @@
 //! struct and not constants, so that a host can fit them to its machine and a test can make them
 //! small. Figures without a source of their own are those of DESIGN §8.
 
-use crate::admission::Caps;
+use crate::admission::concurrency_limit::Caps;
 
 /// Declares the limits once, each with its default beside its reason.
 macro_rules! limits {

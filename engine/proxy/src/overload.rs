@@ -27,11 +27,11 @@ use seawall_model::{Client, Tick};
 use seawall_state::{Regulars, State, Step, StepTerms};
 
 use crate::EdgeLimits;
-use crate::conn::Conn;
-use crate::counters::count;
-use crate::edge::Edge;
-use crate::registry::Registry;
-use crate::shares::{HOST, Trouble};
+use crate::connection::Conn;
+use crate::connection::table::Registry;
+use crate::context::Edge;
+use crate::fairness::{HOST, Trouble};
+use crate::metrics::count;
 
 /// Memory that is used, of how much; nothing where there is no limit.
 pub type MemoryGauge = Arc<dyn Fn() -> Option<MemoryUsed> + Send + Sync>;

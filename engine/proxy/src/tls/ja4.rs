@@ -8,7 +8,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::hello::{EXT_ALPN, Hello, is_grease};
+use crate::tls::client_hello::{EXT_ALPN, Hello, is_grease};
 
 /// Characters of a fingerprint.
 #[cfg(test)]
@@ -85,7 +85,7 @@ fn hash(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::hello::{Reading, read, tests::said};
+    use crate::tls::client_hello::{Reading, read, tests::said};
 
     /// The example of FoxIO's description, a Chrome.
     fn chrome() -> Hello {

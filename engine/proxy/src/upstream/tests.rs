@@ -1,98 +1,136 @@
-//! What an origin and a client see of each other.
-
-use seawall_model::{Client, ClientUnits};
+//! Which origin is asked, how often, and when none is.
 
 use super::*;
-use crate::Site;
-use crate::hops::Line;
-use crate::sites::Sites;
-use seawall_model::Scheme;
+use crate::EdgeCounters;
 
-fn asker(ip: &str) -> Asker {
-    let client = Client::of(ip.parse().unwrap(), &ClientUnits::default());
-    Asker { client, scheme: Scheme::Http, line: Line::Own }
+const NOW: Tick = Tick::TEST_START;
+
+fn site(origins: &[&str]) -> Site {
+    let origins = origins.iter().map(|origin| (*origin).into()).collect();
+    Site { origins, ..Site::test("a.example", "127.0.0.1:9") }
 }
 
-fn dressed(target: &str, fields: &[(&'static str, &str)], ip: &str) -> RequestHeader {
-    let mut request = RequestHeader::build("GET", target.as_bytes(), None).unwrap();
-    for (name, value) in fields {
-        request.append_header(*name, *value).unwrap();
+fn limits() -> EdgeLimits {
+    EdgeLimits { origin_inflight_max: 3, origin_uploads_max: 2, ..EdgeLimits::default() }
+}
+
+fn origins(count: u16) -> Origins {
+    let all: Vec<_> = (1..=count).map(|port| format!("127.0.0.1:{port}")).collect();
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
+    Origins::resolve(&site(&all), &limits()).unwrap()
+}
+
+fn choose(origins: &Origins, tries: &Tries) -> Option<Attempt> {
+    origins.choose(Stay::Exchange, tries, NOW)
+}
+
+fn ports(attempts: &[Attempt]) -> Vec<u16> {
+    attempts.iter().map(|attempt| attempt.address().port()).collect()
+}
+
+#[test]
+fn an_origin_that_is_none_is_told_with_its_site() {
+    let resolve = |all: &[&str]| Origins::resolve(&site(all), &limits()).unwrap_err().to_string();
+    let error = resolve(&["127.0.0.1"]);
+    assert!(error.contains("a.example") && error.contains("127.0.0.1"), "{error}");
+    assert!(resolve(&[]).contains("a.example"));
+}
+
+#[test]
+fn who_has_the_least_to_do_is_asked_and_equals_take_turns() {
+    let origins = origins(2);
+    let none = Tries::default();
+    let one_by_one: Vec<_> =
+        (0..4).map(|_| choose(&origins, &none).unwrap().address().port()).collect();
+    assert_eq!(one_by_one, [1, 2, 1, 2], "each was over before the next");
+    let busy = [choose(&origins, &none).unwrap(), choose(&origins, &none).unwrap()];
+    let [first, _second] = busy;
+    let freed = first.address();
+    drop(first);
+    assert_eq!(choose(&origins, &none).unwrap().address(), freed);
+}
+
+#[test]
+fn each_origin_has_its_places_and_not_one_more() {
+    let origins = origins(2);
+    let none = Tries::default();
+    assert_eq!(origins.places(), 6);
+    let held: Vec<_> = (0..6).map(|_| choose(&origins, &none).unwrap()).collect();
+    let of_first = ports(&held).iter().filter(|port| **port == 1).count();
+    assert_eq!(of_first, 3);
+    assert!(choose(&origins, &none).is_none());
+    let upload = || origins.choose(Stay::Upload, &none, NOW);
+    let beside: Vec<_> = std::iter::from_fn(upload).collect();
+    assert_eq!(beside.len(), 4, "beside them");
+    drop(held);
+    assert!(choose(&origins, &none).is_some());
+}
+
+#[test]
+fn one_that_fails_is_left_alone_and_the_other_serves_all() {
+    let (origins, counters) = (origins(2), EdgeCounters::default());
+    let mut failed = 0;
+    for _ in 0..200 {
+        let mut attempt = choose(&origins, &Tries::default()).unwrap();
+        if attempt.address().port() == 1 {
+            attempt.unreached(NOW, &counters);
+            failed += 1;
+        } else {
+            attempt.answered(200, NOW, &counters);
+        }
     }
-    dress(&mut request, &asker(ip)).unwrap();
-    request
-}
-
-fn values<'r>(request: &'r RequestHeader, name: &str) -> Vec<&'r str> {
-    request.headers.get_all(name).iter().map(|v| v.to_str().unwrap()).collect()
-}
-
-#[test]
-fn the_origin_sees_one_client_and_it_is_ours() {
-    let claims = [
-        ("X-Forwarded-For", "198.51.100.1"),
-        ("x-forwarded-for", "198.51.100.2, 198.51.100.3"),
-        ("Forwarded", "for=198.51.100.4"),
-        ("X-Real-IP", "198.51.100.5"),
-        ("X-Forwarded-Proto", "https"),
-        ("X-Forwarded-Host", "evil.example"),
-        ("True-Client-IP", "198.51.100.6"),
-    ];
-    let request = dressed("/", &claims, "192.0.2.9");
-    assert_eq!(values(&request, "x-forwarded-for"), ["192.0.2.9"]);
-    assert_eq!(values(&request, "forwarded"), ["for=192.0.2.9;proto=http"]);
-    assert_eq!(values(&request, "x-forwarded-proto"), ["http"]);
-    assert!(!format!("{:?}", request.headers).contains("198.51.100"));
-    assert!(values(&request, "x-forwarded-host").is_empty());
-
-    let request = dressed("/", &[], "2001:db8::7");
-    assert_eq!(values(&request, "x-forwarded-for"), ["2001:db8::7"]);
-    assert_eq!(values(&request, "forwarded"), ["for=\"[2001:db8::7]\";proto=http"]);
-    assert_eq!(values(&dressed("/", &[], "::ffff:192.0.2.9"), "x-forwarded-for"), ["192.0.2.9"]);
+    assert_eq!(failed, limits().origin_failures_max);
+    assert_eq!(counters.snapshot().origin_falls, 1);
+    assert_eq!(origins.places(), 3, "the other's");
+    let states: Vec<_> = origins.snapshot("a.example", NOW).iter().map(|o| o.state).collect();
+    assert_eq!(states, [OriginState::Down, OriginState::Up]);
+    let later = NOW.plus_ms(limits().origin_open_ms);
+    let first = || {
+        let mut not_second = Tries::default();
+        not_second.note_failed(1);
+        origins.choose(Stay::Exchange, &not_second, later)
+    };
+    let trials: Vec<_> = std::iter::from_fn(first).collect();
+    assert_eq!(trials.len(), limits().origin_trials_max as usize);
 }
 
 #[test]
-fn a_target_that_names_its_host_becomes_a_path() {
-    for (target, path) in [
-        ("/a?b", "/a?b"),
-        ("http://a.example/x?y=z", "/x?y=z"),
-        ("http://a.example", "/"),
-        ("http://a.example?q", "/?q"),
-        ("*", "*"),
-    ] {
-        let request = dressed(target, &[("Host", "a.example")], "192.0.2.9");
-        assert_eq!(request.raw_path(), path.as_bytes(), "{target}");
+fn what_a_request_can_bring_about_does_not_fell_an_origin_by_a_few() {
+    let (origins, counters) = (origins(1), EdgeCounters::default());
+    let unanswered = |stay| {
+        let attempt = origins.choose(stay, &Tries::default(), NOW);
+        attempt.map(|mut attempt| attempt.unanswered(NOW, &counters))
+    };
+    for _ in 1..limits().origin_results_min {
+        assert_eq!(unanswered(Stay::Exchange), Some(()));
     }
-}
-
-#[test]
-fn a_redirect_to_the_origins_address_becomes_a_path() {
-    let origins = vec!["127.0.0.1:9001".into(), "127.0.0.2:80".into()];
-    let site = Site { origins, ..Site::test("a.example", "127.0.0.1:9") };
-    let sites = Sites::resolve(&[site], &EdgeLimits::default()).unwrap();
-    let route = sites.find("a.example").unwrap();
-    for (location, shown) in [
-        ("http://127.0.0.1:9001/x?y", "/x?y"),
-        ("http://127.0.0.1:9001", "/"),
-        ("//127.0.0.1:9001/z", "/z"),
-        ("http://127.0.0.2/w", "/w"),
-        ("http://127.0.0.1:9002/x", "http://127.0.0.1:9002/x"),
-        ("http://a.example/x", "http://a.example/x"),
-        ("/x", "/x"),
-    ] {
-        let mut response = ResponseHeader::build(302, None).unwrap();
-        response.insert_header("Location", location).unwrap();
-        undress(&mut response, route).unwrap();
-        assert_eq!(response.headers.get("location").unwrap(), shown, "{location}");
+    for _ in 0..100 {
+        assert_eq!(unanswered(Stay::Upload), Some(()), "who sends slowly proves nothing");
     }
+    assert_eq!(unanswered(Stay::Exchange), Some(()));
+    assert_eq!(unanswered(Stay::Exchange), None);
 }
 
 #[test]
-fn an_origin_may_keep_silent_on_a_websocket_as_long_as_the_guard_allows() {
-    let limits = EdgeLimits::default();
-    let mut peer = HttpPeer::new("127.0.0.1:1", false, String::new());
-    set_deadlines(&mut peer, &limits, (Purpose::Exchange, 75_000));
-    assert_eq!(peer.options.read_timeout, Some(Duration::from_secs(75)));
-    set_deadlines(&mut peer, &limits, (Purpose::WebSocket, 75_000));
-    assert_eq!(peer.options.read_timeout, None);
-    assert!(peer.options.connection_timeout.is_some() && peer.options.write_timeout.is_some());
+fn a_retry_goes_to_another_origin_while_it_is_earned() {
+    let few = EdgeLimits { origin_retries_saved_max: 1, origin_retries_per_s: 0, ..limits() };
+    let site = site(&["127.0.0.1:1", "127.0.0.1:2"]);
+    let origins = Origins::resolve(&site, &few).unwrap();
+    let mut tries = Tries::default();
+    let may = |tries: &Tries| origins.may_retry(Stay::Exchange, tries, &few, NOW);
+    tries.note_begun();
+    tries.note_failed(0);
+    assert_eq!(may(&tries), Retry::Allowed);
+    for _ in 0..4 {
+        assert_eq!(choose(&origins, &tries).unwrap().address().port(), 2);
+    }
+    assert_eq!(may(&tries), Retry::Unearned);
+    (0..5).for_each(|_| drop(choose(&origins, &Tries::default())));
+    assert_eq!(may(&tries), Retry::Allowed, "five requests earn one");
+    tries.note_failed(1);
+    assert_eq!(may(&tries), Retry::Pointless, "nobody is left");
+    assert!(choose(&origins, &tries).is_none());
+    let mut often = Tries::default();
+    (0..few.origin_attempts_max).for_each(|_| often.note_begun());
+    assert_eq!(may(&often), Retry::Pointless);
 }

@@ -1,0 +1,364 @@
+//! Hops in front of us, and whose word about the client is believed.
+//!
+//! Only hops that the host lists are believed, and only in the one way it names. A header is read
+//! from its right end, because each hop adds at the right and what stands left of a listed hop's
+//! own entry may be a stranger's: the client is the first address from the right that is no listed
+//! hop. What cannot be read ends the walk, and the hop walked to last counts as the client.
+//!
+//! Where this does not protect you: a network that is listed too wide lets whoever sits in it name
+//! any client, and so does a listed hop that passes on what it should have written itself.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use seawall_model::{Client, ClientUnits, HeaderView, Prefix, Scheme};
+
+/// The field in which hops say whom they forward a request for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientHeader {
+    /// `X-Forwarded-For`: each hop adds the address that it was asked from.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239): each hop adds `for=…`.
+    Forwarded,
+    /// `X-Real-IP`: one address, which the nearest hop sets.
+    XRealIp,
+}
+
+/// The hops whose word about the client is believed, and how they give it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedProxies {
+    /// Where they are. Empty: nobody is believed.
+    pub nets: Vec<Prefix>,
+    /// Whether each of their connections begins with a PROXY header.
+    pub proxy_protocol: bool,
+    /// The field that says for whom a request is.
+    pub header: Option<ClientHeader>,
+    /// Milliseconds for which their own connections may be silent before a request: longer than they
+    /// keep one, so that it is they who end it.
+    pub idle_ms: u64,
+}
+
+impl Default for TrustedProxies {
+    fn default() -> Self {
+        // Balancers and nginx keep one for 60 s.
+        Self { nets: Vec::new(), proxy_protocol: false, header: None, idle_ms: 75_000 }
+    }
+}
+
+/// Whose connection a request came through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// The client's own, or one that is forwarded byte by byte.
+    Own,
+    /// A listed hop's, which it may use for any client.
+    Shared,
+}
+
+/// What a hop says of the scheme, where it is one that we know.
+fn scheme_of(word: &[u8]) -> Option<Scheme> {
+    let known = [Scheme::Http, Scheme::Https].into_iter();
+    known.into_iter().find(|scheme| word.eq_ignore_ascii_case(scheme.word().as_bytes()))
+}
+
+/// Who asks, resolved once per request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asker {
+    pub(crate) client: Client,
+    pub(crate) scheme: Scheme,
+    pub(crate) line: Line,
+}
+
+/// What an entry of a hop says.
+type Entry = (Option<IpAddr>, Option<Scheme>);
+
+impl TrustedProxies {
+    /// Whether `ip` is a listed hop.
+    #[must_use]
+    pub fn lists(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.nets.iter().any(|net| net.contains(ip))
+    }
+
+    /// Who asks in a request that came from `direct`, whom the connection names, over `scheme`.
+    pub(crate) fn asker(
+        &self,
+        (direct, scheme): (Client, Scheme),
+        fields: &dyn HeaderView,
+        units: &ClientUnits,
+        hops_max: usize,
+    ) -> Asker {
+        if !self.lists(direct.ip) {
+            return Asker { client: direct, scheme, line: Line::Own };
+        }
+        let (ip, claimed) = match self.header {
+            None => (None, None),
+            Some(ClientHeader::XRealIp) => {
+                (ip_of(last(&values(fields, "x-real-ip"))), forwarded_scheme(fields))
+            }
+            Some(ClientHeader::XForwardedFor) => {
+                let values = values(fields, "x-forwarded-for");
+                let (ip, _) = self.walk(entries(&values), |entry| (ip_of(entry), None), hops_max);
+                (ip, forwarded_scheme(fields))
+            }
+            Some(ClientHeader::Forwarded) => {
+                let values = values(fields, "forwarded");
+                self.walk(elements(&values), forwarded_entry, hops_max)
+            }
+        };
+        let client = ip.map_or(direct, |ip| Client::of(ip, units));
+        Asker { client, scheme: claimed.unwrap_or(scheme), line: Line::Shared }
+    }
+
+    /// The last entry that can be read, from the right up to the first that is no listed hop.
+    fn walk<'v>(
+        &self,
+        entries: impl Iterator<Item = &'v [u8]>,
+        read: impl Fn(&[u8]) -> Entry,
+        hops_max: usize,
+    ) -> Entry {
+        let mut reached = (None, None);
+        for entry in entries.take(hops_max) {
+            let (Some(ip), scheme) = read(entry) else { break };
+            reached = (Some(ip), scheme);
+            if !self.lists(ip) {
+                break;
+            }
+        }
+        reached
+    }
+}
+
+/// The values of a field, in their order.
+fn values(fields: &dyn HeaderView, name: &str) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    fields.any_value(name, &mut |value| {
+        found.push(value.to_vec());
+        false
+    });
+    found
+}
+
+fn last(values: &[Vec<u8>]) -> &[u8] {
+    values.last().map_or(&[], Vec::as_slice)
+}
+
+/// The entries of all values, the last first. Empty ones say nothing (RFC 9110 §5.6.1).
+fn entries(values: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
+    let all = values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
+    all.filter(|entry| !entry.trim_ascii().is_empty())
+}
+
+/// The elements of `Forwarded`, the last first.
+fn elements(values: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
+    let all = values.iter().rev().flat_map(|value| FromRight { rest: Some(value), at: b',' });
+    all.filter(|element| !element.trim_ascii().is_empty())
+}
+
+/// Parts between delimiters that stand in no quotes (RFC 9110 §5.6.4), the last first. Read from the
+/// right, a quote that a client left open on the left swallows nothing that a hop wrote behind it.
+struct FromRight<'v> {
+    rest: Option<&'v [u8]>,
+    at: u8,
+}
+
+impl<'v> Iterator for FromRight<'v> {
+    type Item = &'v [u8];
+
+    fn next(&mut self) -> Option<&'v [u8]> {
+        let rest = self.rest.take()?;
+        let mut is_quoted = false;
+        for (at, byte) in rest.iter().enumerate().rev() {
+            if *byte == b'"' {
+                let before = rest.get(..at).unwrap_or_default();
+                let escapes = before.iter().rev().take_while(|byte| **byte == b'\\').count();
+                // Outside quotes nothing is escaped; inside them it is the other end that counts.
+                if !is_quoted || escapes % 2 == 0 {
+                    is_quoted = !is_quoted;
+                }
+            } else if *byte == self.at && !is_quoted {
+                self.rest = rest.get(..at);
+                return rest.get(at.saturating_add(1)..);
+            }
+        }
+        if !is_quoted {
+            return Some(rest);
+        }
+        // A quote that is nowhere closed: from there on it is cut as if there were none.
+        match rest.iter().rposition(|byte| *byte == self.at) {
+            Some(at) => {
+                self.rest = rest.get(..at);
+                rest.get(at.saturating_add(1)..)
+            }
+            None => Some(rest),
+        }
+    }
+}
+
+/// What a hop says of the scheme: only where it says one thing.
+fn forwarded_scheme(fields: &dyn HeaderView) -> Option<Scheme> {
+    let values = values(fields, "x-forwarded-proto");
+    let mut said = entries(&values);
+    match (said.next(), said.next()) {
+        (Some(only), None) => scheme_of(only.trim_ascii()),
+        _ => None,
+    }
+}
+
+/// One element of `Forwarded`. One that says a thing twice says nothing (RFC 7239 §4).
+fn forwarded_entry(element: &[u8]) -> Entry {
+    let mut found = (None, None);
+    let mut seen = (false, false);
+    for pair in (FromRight { rest: Some(element), at: b';' }) {
+        let Some(at) = pair.iter().position(|byte| *byte == b'=') else { continue };
+        let (name, value) = pair.split_at_checked(at).unwrap_or_default();
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        let value = match value.strip_prefix(b"\"") {
+            Some(quoted) => quoted.strip_suffix(b"\"").unwrap_or_default(),
+            None => value,
+        };
+        match name.trim_ascii() {
+            name if name.eq_ignore_ascii_case(b"for") => {
+                let again = std::mem::replace(&mut seen.0, true);
+                found.0 = ip_of(value).filter(|_| !again);
+            }
+            name if name.eq_ignore_ascii_case(b"proto") => {
+                let again = std::mem::replace(&mut seen.1, true);
+                found.1 = scheme_of(value).filter(|_| !again);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// An address with or without a port, in or without brackets.
+fn ip_of(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Some(ip.to_canonical());
+    }
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Some(address.ip().to_canonical());
+    }
+    let bare = text.strip_prefix('[')?.strip_suffix(']')?;
+    bare.parse::<Ipv6Addr>().ok().map(|ip| IpAddr::from(ip).to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::facts::WireFields;
+
+    fn trusted(header: ClientHeader) -> TrustedProxies {
+        let nets = ["10.0.0.0/8", "2001:db8:1::/48"].map(|net| Prefix::parse(net).unwrap().0);
+        let (nets, header) = (nets.to_vec(), Some(header));
+        TrustedProxies { nets, header, ..TrustedProxies::default() }
+    }
+
+    fn client(ip: &str) -> Client {
+        Client::of(ip.parse().unwrap(), &ClientUnits::default())
+    }
+
+    /// Who asks, and with which scheme, in a request from `direct` with these fields.
+    fn asked(header: ClientHeader, direct: &str, fields: &[(&str, &str)]) -> (String, Scheme) {
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| httparse::Header { name, value: value.as_bytes() })
+            .collect();
+        let units = ClientUnits::default();
+        let direct = (client(direct), Scheme::Http);
+        let asker = trusted(header).asker(direct, &WireFields(&fields), &units, 4);
+        (asker.client.ip.to_string(), asker.scheme)
+    }
+
+    #[test]
+    fn a_stranger_is_believed_nothing() {
+        use ClientHeader::*;
+        for header in [XForwardedFor, Forwarded, XRealIp] {
+            let fields = [
+                ("X-Forwarded-For", "198.51.100.1"),
+                ("Forwarded", "for=198.51.100.1;proto=https"),
+                ("X-Real-IP", "198.51.100.1"),
+                ("X-Forwarded-Proto", "https"),
+            ];
+            let found = asked(header, "192.0.2.7", &fields);
+            assert_eq!(found, ("192.0.2.7".to_owned(), Scheme::Http));
+        }
+    }
+
+    #[test]
+    fn the_client_is_the_first_from_the_right_that_is_no_hop() {
+        for (values, expected) in [
+            (&["192.0.2.7"][..], "192.0.2.7"),
+            (&["198.51.100.1, 192.0.2.7"], "192.0.2.7"),
+            (&["198.51.100.1,192.0.2.7 , 10.0.0.2"], "192.0.2.7"),
+            (&["198.51.100.1", "192.0.2.7", "10.0.0.2,10.0.0.3"], "192.0.2.7"),
+            (&["198.51.100.1, 2001:db8:2::7, 2001:db8:1::1"], "2001:db8:2::7"),
+            (&["::ffff:192.0.2.7"], "192.0.2.7"),
+            (&["192.0.2.7:4711"], "192.0.2.7"),
+            (&["[2001:db8:2::7]:4711"], "2001:db8:2::7"),
+            (&["[2001:db8:2::7]"], "2001:db8:2::7"),
+            // What cannot be read ends the walk, and so does the end.
+            (&["192.0.2.7, unknown"], "10.0.0.1"),
+            (&["192.0.2.7, unknown, 10.0.0.2"], "10.0.0.2"),
+            (&["192.0.2.7, , 10.0.0.2, ,"], "192.0.2.7"),
+            (&["", "192.0.2.7", ", ,"], "192.0.2.7"),
+            (&["192.0.2.7, 192.0.2.07"], "10.0.0.1"),
+            (&["10.0.0.2"], "10.0.0.2"),
+            (&[""], "10.0.0.1"),
+            (&[], "10.0.0.1"),
+            // So does the most that is walked.
+            (&["192.0.2.7, 10.0.0.5, 10.0.0.4, 10.0.0.3, 10.0.0.2"], "10.0.0.5"),
+            (&["192.0.2.7, 10.0.0.6, 10.0.0.5, 10.0.0.4, 10.0.0.3, 10.0.0.2"], "10.0.0.5"),
+        ] {
+            let fields: Vec<_> = values.iter().map(|value| ("X-Forwarded-For", *value)).collect();
+            let found = asked(ClientHeader::XForwardedFor, "10.0.0.1", &fields).0;
+            assert_eq!(found, expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn forwarded_is_read_from_the_right_and_a_quote_reaches_no_further_than_its_element() {
+        for (value, expected, scheme) in [
+            ("for=192.0.2.7", "192.0.2.7", Scheme::Http),
+            ("For=\"192.0.2.7:4711\";Proto=https", "192.0.2.7", Scheme::Https),
+            ("for=\"[2001:db8:2::7]:4711\"", "2001:db8:2::7", Scheme::Http),
+            ("by=10.0.0.1; for = 192.0.2.7 ; proto=http", "192.0.2.7", Scheme::Http),
+            ("for=192.0.2.7;proto=https, for=10.0.0.2;proto=http", "192.0.2.7", Scheme::Https),
+            ("for=198.51.100.1, for=192.0.2.7, for=10.0.0.2", "192.0.2.7", Scheme::Http),
+            ("for=\"198.51.100.1, for=192.0.2.7", "192.0.2.7", Scheme::Http),
+            ("for=192.0.2.7;x=\"y, for=198.51.100.1;x=z\"", "192.0.2.7", Scheme::Http),
+            ("for=192.0.2.7;x=\"y;for=198.51.100.1\"", "192.0.2.7", Scheme::Http),
+            ("for=192.0.2.7;x=\"\\\", for=198.51.100.1\", ,", "192.0.2.7", Scheme::Http),
+            (
+                "for=198.51.100.1;x=\", for=192.0.2.7;by=\"[2001:db8::1]\"",
+                "192.0.2.7",
+                Scheme::Http,
+            ),
+            ("for=198.51.100.1;for=192.0.2.7", "10.0.0.1", Scheme::Http),
+            ("for=192.0.2.7, for=unknown", "10.0.0.1", Scheme::Http),
+            ("for=192.0.2.7, for=\"_hidden\", for=10.0.0.2", "10.0.0.2", Scheme::Http),
+            ("for=192.0.2.7, proto=https", "10.0.0.1", Scheme::Http),
+        ] {
+            let found = asked(ClientHeader::Forwarded, "10.0.0.1", &[("Forwarded", value)]);
+            assert_eq!(found, (expected.to_owned(), scheme), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_last_x_real_ip_and_a_single_scheme_are_believed() {
+        let ip = |value| ("X-Real-IP", value);
+        let proto = |value| ("X-Forwarded-Proto", value);
+        for (fields, expected, scheme) in [
+            (&[ip("192.0.2.7"), proto("https")][..], "192.0.2.7", Scheme::Https),
+            (&[ip("198.51.100.1"), ip("192.0.2.7"), proto("HTTPS ")], "192.0.2.7", Scheme::Https),
+            (&[ip("192.0.2.7"), proto("https"), proto("http")], "192.0.2.7", Scheme::Http),
+            (&[ip("192.0.2.7"), proto("https, http")], "192.0.2.7", Scheme::Http),
+            (&[ip("192.0.2.7"), proto(", https,")], "192.0.2.7", Scheme::Https),
+            (&[ip("nobody"), proto("ftp")], "10.0.0.1", Scheme::Http),
+            (&[], "10.0.0.1", Scheme::Http),
+        ] {
+            let found = asked(ClientHeader::XRealIp, "10.0.0.1", fields);
+            assert_eq!(found, (expected.to_owned(), scheme), "{fields:?}");
+        }
+    }
+}

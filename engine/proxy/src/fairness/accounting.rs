@@ -1,0 +1,184 @@
+//! What one connection has of what sites share.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use seawall_model::SiteId;
+use seawall_state::Class;
+
+use crate::connection::Conn;
+use crate::fairness::egress::WRITE_BYTES_MAX;
+use crate::fairness::scheduler::Pass;
+use crate::fairness::{Part, Shares, SiteCounts};
+
+/// In place of a site: none is known yet.
+const NONE: u32 = u32::MAX;
+/// In place of a site: the connection has ended. Both are more than there can be sites.
+const GONE: u32 = u32::MAX - 1;
+
+/// A connection's stake.
+#[derive(Debug)]
+pub(crate) struct Stake {
+    shares: OnceLock<Arc<Shares>>,
+    /// The site that the connection is charged to.
+    home: AtomicU32,
+    /// The site of its last request, whose flow it uses; another where a hop brings many clients.
+    current: AtomicU32,
+    is_known: AtomicBool,
+    is_astray: AtomicBool,
+    pub(super) egress: Arc<Pass>,
+    /// Nanoseconds of processor that no site was charged with yet.
+    owed_ns: AtomicU64,
+}
+
+impl Stake {
+    pub(crate) fn new() -> Self {
+        Self {
+            shares: OnceLock::new(),
+            home: AtomicU32::new(NONE),
+            current: AtomicU32::new(NONE),
+            is_known: AtomicBool::new(false),
+            is_astray: AtomicBool::new(false),
+            egress: Arc::default(),
+            owed_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// What it is a stake in; before, it uses nothing of anybody's.
+    pub(super) fn join(&self, shares: &Arc<Shares>) {
+        let _first = self.shares.set(Arc::clone(shares));
+    }
+
+    fn part_of(&self, site: &AtomicU32) -> Option<&Arc<Part>> {
+        self.shares.get()?.parts.get(site.load(Relaxed) as usize)
+    }
+
+    /// The part of the site that it is charged to.
+    pub(super) fn home(&self) -> Option<&Arc<Part>> {
+        self.part_of(&self.home)
+    }
+
+    /// Notes the site that it is charged to, once; says whether this was the time.
+    pub(super) fn settle(&self, site: SiteId) -> bool {
+        self.home.compare_exchange(NONE, site.0, Relaxed, Relaxed).is_ok()
+    }
+
+    /// The part of the site that it was charged to; from here on it is charged to none.
+    pub(super) fn leave_home(&self) -> Option<&Arc<Part>> {
+        let site = self.home.swap(GONE, Relaxed);
+        self.shares.get()?.parts.get(site as usize)
+    }
+
+    /// Whether the connection has ended.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.home.load(Relaxed) == GONE
+    }
+
+    /// Whether it is charged to a site, or was.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.home.load(Relaxed) != NONE
+    }
+
+    /// Whether it is charged to another site than this.
+    pub(crate) fn is_anothers(&self, site: SiteId) -> bool {
+        let home = self.home.load(Relaxed);
+        home != NONE && home != site.0
+    }
+
+    /// Notes for whom it uses what flows from here on; says whether that is another than before.
+    pub(crate) fn serve(&self, site: SiteId) -> bool {
+        self.current.swap(site.0, Relaxed) != site.0
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known.load(Relaxed)
+    }
+
+    /// Notes that a site does not get what it needs.
+    pub(super) fn note_trouble(&self, site: usize) {
+        let part = self.shares.get().and_then(|shares| Some((shares, shares.parts.get(site)?)));
+        if let Some((shares, part)) = part {
+            part.note_trouble((shares.now)(), &shares.limits);
+        }
+    }
+
+    pub(super) fn note_known(&self, is_known: bool) {
+        self.is_known.store(is_known, Relaxed);
+    }
+
+    /// The number of the site whose flow it uses.
+    pub(crate) fn site(&self) -> Option<usize> {
+        Some(self.current.load(Relaxed)).filter(|site| *site != NONE).map(|site| site as usize)
+    }
+
+    /// Notes that what it brought was for no site, or nothing that could be read. While it is no
+    /// site's, it takes its turns among all that are like it.
+    pub(crate) fn note_astray(&self) {
+        self.is_astray.store(true, Relaxed);
+    }
+
+    pub(super) fn is_astray(&self) -> bool {
+        self.is_astray.load(Relaxed)
+    }
+
+    /// Where it stands in a line.
+    pub(super) fn class(&self) -> Class {
+        Class::of(self.is_known())
+    }
+
+    /// Counts something for the site whose flow it uses.
+    pub(super) fn count(&self, count: impl FnOnce(&SiteCounts)) {
+        if let Some(site) = self.site() {
+            self.count_for(site, count);
+        }
+    }
+
+    /// Counts something for a site by its number.
+    pub(super) fn count_for(&self, site: usize, count: impl FnOnce(&SiteCounts)) {
+        if let Some(part) = self.shares.get().and_then(|shares| shares.parts.get(site)) {
+            count(&part.counts);
+        }
+    }
+
+    /// How much of `bytes` may be sent now; pending until some may.
+    pub(crate) fn poll_send<'b>(
+        &self,
+        conn: &Conn,
+        bytes: &'b [u8],
+        cx: &Context<'_>,
+    ) -> Poll<&'b [u8]> {
+        let Some(egress) = self.shares.get().and_then(|shares| shares.egress.as_ref()) else {
+            return Poll::Ready(bytes);
+        };
+        ready!(egress.poll(conn, cx));
+        Poll::Ready(bytes.get(..WRITE_BYTES_MAX).unwrap_or(bytes))
+    }
+
+    /// How long the connection may wait for a request.
+    pub(crate) fn idle_ms(&self, conn: &Conn, (usual_ms, tight_ms): (u64, u64)) -> u64 {
+        let times = (usual_ms, tight_ms);
+        let of = |shares: &Arc<Shares>| shares.overload.idle_ms(shares.waits(conn), times);
+        self.shares.get().map_or(usual_ms, of)
+    }
+
+    /// Notes what was sent.
+    pub(crate) fn note_sent(&self, conn: &Conn, bytes: usize) {
+        self.count(|counts| {
+            counts.egress_bytes.fetch_add(bytes as u64, Relaxed);
+        });
+        if let Some(egress) = self.shares.get().and_then(|shares| shares.egress.as_ref()) {
+            egress.spend(conn, bytes);
+        }
+    }
+
+    /// Notes time that no site can be charged with yet.
+    pub(super) fn owe(&self, ns: u64) {
+        self.owed_ns.fetch_add(ns, Relaxed);
+    }
+
+    /// The time that was owed, once there is a site.
+    pub(super) fn take_owed(&self) -> u64 {
+        if self.owed_ns.load(Relaxed) == 0 { 0 } else { self.owed_ns.swap(0, Relaxed) }
+    }
+}

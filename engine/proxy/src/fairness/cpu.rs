@@ -1,0 +1,279 @@
+//! The processor's time, shared among sites.
+//!
+//! Each worker is one thread on which all its connections take turns. Who wants more turns than
+//! there are makes everybody wait: two hundred connections of a flood are two hundred steps before
+//! it is a neighbour's turn again. So the time of each step is measured, from a connection's wake-up
+//! to when it waits again: reading, judging, rules, handshakes, forwarding, all of it. It is charged
+//! to the connection's site, and a site that has used up what it was dealt waits for the next
+//! millisecond. While the processor is not wanted by others, a site has all of it.
+//!
+//! How much there is to be dealt out cannot be known beforehand: the kernel and other programs take
+//! their parts. It is found as TCP finds a line's rate: while the worker comes late to its own
+//! ticks, a tenth less is dealt out at each, else one percent more.
+//!
+//! Over HTTP/2 the library steps each request apart from its connection; each of these steps is
+//! measured and waits for its turn in the same way (`h2::requests`).
+//!
+//! Connections whose requests are for nobody (an unknown host, or nothing that can be read) wait for
+//! the turn of one site that they are together.
+//!
+//! Where this does not protect you: what a connection costs before its site is known (an accept, a
+//! ClientHello or one head) waits for nobody and is charged afterwards. The limits on a client's
+//! connections are for that.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use seawall_state::Sheet;
+use tokio::time::Instant;
+
+use crate::EdgeLimits;
+use crate::connection::Conn;
+use crate::context::Edge;
+use crate::fairness::scheduler::{Dealer, Pass};
+use crate::metrics::count;
+
+/// Nanoseconds that there are in a second.
+const PER_S: u64 = 1_000_000_000;
+/// What all connections together weigh whose requests were for nobody: as much as one site.
+const ASTRAY_WEIGHT: u32 = 1;
+/// Nanoseconds that a step is reckoned with before one was seen.
+const STEP_NS: u64 = 20_000;
+/// The least that is dealt out, in percent: where the machine is busy with other things, coming late
+/// does not end by dealing out less.
+const RATE_MIN: u8 = 25;
+/// The most: the rest is for what is no step of a site's.
+const RATE_MAX: u8 = 98;
+/// As late as a worker can be, in microseconds.
+const LATE_US_MAX: u64 = 100_000;
+/// Milliseconds of waiting for the processor from which on a site counts as in trouble.
+const TROUBLE_MS: u128 = 20;
+/// The pause between ticks while the worker has little to do, in milliseconds.
+const CALM_TICK_MS: u64 = 10;
+
+/// One worker's processor.
+#[derive(Debug)]
+pub(crate) struct Processor {
+    dealer: Dealer,
+    /// In place of a site's number: connections whose requests were for nobody.
+    astray: usize,
+    /// Nanoseconds of steps since the last tick.
+    busy_ns: AtomicU64,
+    /// By how much the last ticks came late, in microseconds, as a mean.
+    late_us: AtomicU64,
+}
+
+impl Processor {
+    pub(crate) fn new(limits: &EdgeLimits, weights: &[u32]) -> Self {
+        let all = weights.iter().copied().chain([ASTRAY_WEIGHT]);
+        let sheet = Sheet::new(PER_S, limits.cpu_depth_us, all);
+        let dealer = Dealer::new(sheet, weights.len().saturating_add(1), STEP_NS);
+        dealer.set_rate(RATE_MAX);
+        let astray = weights.len();
+        Self { dealer, astray, busy_ns: AtomicU64::new(0), late_us: AtomicU64::new(0) }
+    }
+
+    /// By how much the worker comes late to its ticks, in microseconds.
+    pub(crate) fn late_us(&self) -> u64 {
+        self.late_us.load(Relaxed)
+    }
+
+    /// Deals out what there is, for as long as the worker lives.
+    pub(crate) async fn run(self: Arc<Self>, edge: Arc<Edge>) {
+        let tick_ms = edge.limits.cpu_tick_ms.max(1);
+        let mut rate = RATE_MAX;
+        let mut pause_ms = CALM_TICK_MS;
+        loop {
+            let began = Instant::now();
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
+                () = self.dealer.rung(), if pause_ms > tick_ms => {}
+            }
+            let took = began.elapsed();
+            edge.overload.note_late(self.late_us());
+            rate = self.adjust(rate, took, pause_ms, &edge.limits);
+            let waits = self.dealer.tick();
+            let busy = Duration::from_nanos(self.busy_ns.swap(0, Relaxed));
+            let is_busy = waits || busy.as_micros() * 2 > took.as_micros();
+            pause_ms = if is_busy { tick_ms } else { CALM_TICK_MS };
+        }
+    }
+
+    /// A rate for the next moment, from how late the worker came to this one.
+    fn adjust(&self, rate: u8, took: Duration, pause_ms: u64, limits: &EdgeLimits) -> u8 {
+        // The timer itself is as coarse as a millisecond.
+        let due = Duration::from_millis(pause_ms.saturating_add(1));
+        let late = took.saturating_sub(due);
+        // One that stood still for a second is as late as can be, and not ten times that.
+        let late_us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX).min(LATE_US_MAX);
+        let mean = self.late_us.load(Relaxed);
+        self.late_us.store(mean - mean / 8 + late_us / 8, Relaxed);
+        let rate = if late_us > limits.cpu_late_us_max {
+            (rate - rate / 10).max(RATE_MIN)
+        } else {
+            rate.saturating_add(1).min(RATE_MAX)
+        };
+        self.dealer.set_rate(rate);
+        rate
+    }
+
+    /// Charges a site for a step of a connection's; where there is none yet, the next that there is.
+    fn charge(&self, conn: &Conn, site: Option<usize>, ns: u64) {
+        self.busy_ns.fetch_add(ns, Relaxed);
+        let Some(site) = site else { return conn.stake.owe(ns) };
+        let ns = ns.saturating_add(conn.stake.take_owed());
+        self.dealer.spend(site, ns);
+        conn.stake.count_for(site, |counts| {
+            counts.cpu_us.fetch_add(ns / 1_000, Relaxed);
+        });
+    }
+}
+
+/// The whole life of a connection, or of a request that is stepped apart from it: each step is
+/// measured and has to be its site's turn.
+pub(crate) struct Measured<F> {
+    life: F,
+    conn: Arc<Conn>,
+    processor: Arc<Processor>,
+    pass: Arc<Pass>,
+    /// The site that it is for, where that is not the connection's.
+    site: Option<usize>,
+    has_begun: bool,
+    /// Since when it waits for its turn.
+    waits_since: Option<Instant>,
+}
+
+impl<F: Future + Unpin> Measured<F> {
+    pub(crate) fn new(life: F, conn: Arc<Conn>, processor: Arc<Processor>) -> Self {
+        let pass = Arc::default();
+        Self { life, conn, processor, pass, site: None, has_begun: false, waits_since: None }
+    }
+
+    /// The same for one site of a connection that has none, or many.
+    pub(crate) fn for_site(self, site: Option<usize>) -> Self {
+        Self { site, ..self }
+    }
+
+    /// Whether its first step was done.
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// The site that its steps are charged to.
+    fn whose(&self) -> Option<usize> {
+        let stake = &self.conn.stake;
+        let astray = || stake.is_astray().then_some(self.processor.astray);
+        self.site.or_else(|| stake.site()).or_else(astray)
+    }
+
+    fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let stake = &self.conn.stake;
+        let site = self.whose().filter(|_| !self.conn.is_ended());
+        let Some(site) = site else { return Poll::Ready(()) };
+        let polled = self.processor.dealer.poll(site, (&self.pass, || stake.class()), cx);
+        match (polled, self.waits_since) {
+            (Poll::Pending, None) => {
+                stake.count_for(site, |counts| count(&counts.cpu_waits));
+                self.waits_since = Some(Instant::now());
+            }
+            (Poll::Ready(()), Some(since)) => {
+                self.waits_since = None;
+                if since.elapsed().as_millis() >= TROUBLE_MS {
+                    stake.note_trouble(site);
+                }
+            }
+            _ => {}
+        }
+        polled
+    }
+}
+
+impl<F: Future + Unpin> Future for Measured<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        ready!(self.poll_turn(cx));
+        self.has_begun = true;
+        let began = Instant::now();
+        let polled = Pin::new(&mut self.life).poll(cx);
+        let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        // It may have turned out just now.
+        self.processor.charge(&self.conn, self.whose(), took);
+        polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seawall_model::{Client, ClientUnits, SiteId, Tick};
+
+    fn conn(site: u32) -> Arc<Conn> {
+        let client = Client::of([192, 0, 2, 1].into(), &ClientUnits::default());
+        let conn = Arc::new(Conn::new(client, 1, Tick::TEST_START));
+        conn.stake.serve(SiteId(site));
+        conn
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_of_one_connection_wait_each_for_a_turn_of_their_own() {
+        let processor = Arc::new(Processor::new(&EdgeLimits::default(), &[1, 1]));
+        let (busy, quiet) = (conn(0), conn(1));
+        processor.dealer.spend(0, 20_000_000);
+        let request = |of: &Arc<Conn>| {
+            let life = std::future::ready(());
+            tokio::spawn(Measured::new(life, Arc::clone(of), Arc::clone(&processor)))
+        };
+        let requests = [request(&busy), request(&busy), request(&busy)];
+        request(&quiet).await.unwrap();
+        tokio::task::yield_now().await;
+        assert!(requests.iter().all(|request| !request.is_finished()));
+        for _ in 0..100 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            processor.dealer.tick();
+            tokio::task::yield_now().await;
+        }
+        assert!(requests.iter().all(tokio::task::JoinHandle::is_finished));
+    }
+
+    #[tokio::test]
+    async fn whoever_came_for_nobody_waits_for_a_turn_and_takes_none_of_a_sites() {
+        let processor = Arc::new(Processor::new(&EdgeLimits::default(), &[1]));
+        let client = Client::of([192, 0, 2, 1].into(), &ClientUnits::default());
+        let lost = Arc::new(Conn::new(client, 1, Tick::TEST_START));
+        let step =
+            || Measured::new(std::future::ready(()), Arc::clone(&lost), Arc::clone(&processor));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        processor.dealer.spend(processor.astray, 20_000_000);
+        assert!(Pin::new(&mut step()).poll(&mut cx).is_ready(), "before it has asked for anybody");
+        lost.stake.note_astray();
+        assert!(Pin::new(&mut step()).poll(&mut cx).is_pending());
+        let visitor = conn(0);
+        let mut asks =
+            Measured::new(std::future::ready(()), Arc::clone(&visitor), Arc::clone(&processor));
+        assert!(Pin::new(&mut asks).poll(&mut cx).is_ready());
+    }
+
+    #[tokio::test]
+    async fn what_a_request_does_is_what_its_site_has_less() {
+        let processor = Arc::new(Processor::new(&EdgeLimits::default(), &[1, 1]));
+        let conn = conn(0);
+        let began = Instant::now();
+        // More than the 2 ms that a site which was quiet may use at once.
+        let works = std::future::poll_fn(|_| {
+            while began.elapsed().as_millis() < 5 {}
+            Poll::Ready(7)
+        });
+        let life = Measured::new(works, Arc::clone(&conn), Arc::clone(&processor));
+        assert_eq!(life.await, 7);
+        assert!(processor.busy_ns.load(Relaxed) >= 1_000_000);
+        let cx = Context::from_waker(std::task::Waker::noop());
+        let poll =
+            |site| processor.dealer.poll(site, (&Arc::default(), || conn.stake.class()), &cx);
+        assert!(poll(0).is_pending() && poll(1).is_ready());
+    }
+}

@@ -1,0 +1,81 @@
+//! Bytes to visitors, shared among sites.
+//!
+//! The pipe out of the house is the scarcest thing of all: in 2014 it was what took half of the
+//! members down. How wide it is only the host knows, so this is off until `egress_bytes_per_s` says
+//! it. What sites send is then dealt out moment by moment; a connection whose site has used up its
+//! share waits to send, its origin with it, and while others are quiet a site has the whole pipe.
+//!
+//! Counted is what is handed to TCP or TLS. Headers below that add some 3 % with full packets, and
+//! what is sent again is not seen: set the limit a tenth below what the line carries.
+//!
+//! Where this does not protect you: what comes *in* fills the same line on the other side, and
+//! nothing that a proxy does empties it.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use seawall_state::Sheet;
+
+use crate::EdgeLimits;
+use crate::connection::Conn;
+use crate::fairness::scheduler::Dealer;
+use crate::metrics::count;
+
+/// The most that one write may take: a turn of one must not be everybody's wait.
+pub(crate) const WRITE_BYTES_MAX: usize = 16 << 10;
+
+/// From one look to the next of a worker that heard nothing.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What may be sent.
+#[derive(Debug)]
+pub(crate) struct Egress {
+    dealer: Dealer,
+    tick_ms: u64,
+}
+
+impl Egress {
+    /// None where the limit is 0.
+    pub(super) fn new(limits: &EdgeLimits, weights: impl Iterator<Item = u32>) -> Option<Self> {
+        let per_s = limits.egress_bytes_per_s;
+        if per_s == 0 {
+            return None;
+        }
+        let weights: Vec<u32> = weights.collect();
+        let sheet = Sheet::new(per_s, limits.egress_depth_us, weights.iter().copied());
+        let dealer = Dealer::new(sheet, weights.len(), WRITE_BYTES_MAX as u64);
+        Some(Self { dealer, tick_ms: limits.egress_tick_ms.max(1) })
+    }
+
+    /// Whether a connection may send now.
+    pub(crate) fn poll(&self, conn: &Conn, cx: &Context<'_>) -> Poll<()> {
+        let site = conn.stake.site().filter(|_| !conn.is_ended());
+        let Some(site) = site else { return Poll::Ready(()) };
+        let was_waiting = conn.stake.egress.is_waiting();
+        let polled = self.dealer.poll(site, (&conn.stake.egress, || conn.stake.class()), cx);
+        if polled.is_pending() && !was_waiting {
+            conn.stake.count(|counts| count(&counts.egress_waits));
+        }
+        polled
+    }
+
+    /// Notes what a connection sent.
+    pub(crate) fn spend(&self, conn: &Conn, bytes: usize) {
+        if let Some(site) = conn.stake.site() {
+            self.dealer.spend(site, bytes as u64);
+        }
+    }
+
+    /// Deals out, for as long as the worker lives that it runs on. One of them hears that somebody
+    /// waits; the others look now and then whether it still lives.
+    pub(crate) async fn run(shares: Arc<crate::fairness::Shares>) {
+        let Some(egress) = &shares.egress else { return };
+        loop {
+            let _unheard = tokio::time::timeout(LOOK, egress.dealer.rung()).await;
+            while egress.dealer.tick() {
+                tokio::time::sleep(Duration::from_millis(egress.tick_ms)).await;
+            }
+        }
+    }
+}

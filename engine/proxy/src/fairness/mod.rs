@@ -1,0 +1,303 @@
+//! What the sites of this host share, and what each has of it.
+//!
+//! Rules and reckoning are in `seawall_state` (`Places`, `Sheet`, `Line`, `Regulars`); here is what
+//! they are applied to. Places: connections, from the moment that a site is known, and requests at
+//! origins ([`seats`]). Flow: the processor ([`processor`]) and what is sent to visitors
+//! ([`egress`]), dealt out by a [`dealer`].
+//!
+//! **Shedding** goes from cheap to dear: a connection that nobody knows is reset before its
+//! handshake or with its first request, a request that finds no place is told 503 in a hundred
+//! bytes; and new clients are refused before those that the site knew while it was calm.
+//!
+//! Where this does not protect you: one's own visitors against each other, where neither the policy
+//! nor a history tells them apart; and what is lost before it reaches us, in a pipe that is full.
+
+pub(crate) mod accounting;
+pub(crate) mod cpu;
+pub(crate) mod egress;
+pub(crate) mod scheduler;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use seawall_model::{Client, Now, Tick};
+use seawall_state::{Class, Holder, Places, Regulars, State};
+
+use crate::EdgeLimits;
+use crate::connection::Conn;
+use crate::metrics::count;
+use crate::overload::{Overload, Waits};
+use crate::routing::Route;
+use crate::routing::Sites;
+use crate::upstream::queue::Lines;
+use egress::Egress;
+
+/// Under this name clients are known to the host as a whole.
+pub(crate) const HOST: &str = "";
+
+/// What all sites share.
+pub(crate) struct Shares {
+    pub(crate) connections: Places,
+    pub(crate) forwards: Places,
+    /// Each site's, by number.
+    parts: Vec<Arc<Part>>,
+    pub(crate) lines: Lines,
+    pub(crate) egress: Option<Egress>,
+    pub(crate) overload: Arc<Overload>,
+    pub(crate) limits: Arc<EdgeLimits>,
+    now: Now,
+}
+
+impl fmt::Debug for Shares {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shares").field("sites", &self.parts.len()).finish_non_exhaustive()
+    }
+}
+
+/// One site's part.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) connections: Holder,
+    pub(crate) forwards: Holder,
+    trouble: Trouble,
+    pub(crate) counts: SiteCounts,
+}
+
+/// What is counted for each site.
+#[derive(Debug, Default)]
+pub(crate) struct SiteCounts {
+    /// Requests that were judged.
+    pub(crate) requests: AtomicU64,
+    /// Requests that went to an origin.
+    pub(crate) admitted: AtomicU64,
+    /// Requests that wait for a place now.
+    pub(crate) queued: AtomicU32,
+    /// Requests that had to wait and then got a place.
+    pub(crate) waited: AtomicU64,
+    /// Requests that found the queue full of others.
+    pub(crate) queue_full: AtomicU64,
+    /// Requests that lost their place in the queue to a known client's.
+    pub(crate) queue_displaced: AtomicU64,
+    /// Requests that waited too long.
+    pub(crate) queue_late: AtomicU64,
+    /// Requests whose client left while an origin was at work for them.
+    pub(crate) given_up: AtomicU64,
+    /// Uploads and WebSockets beyond their places.
+    pub(crate) stays_full: AtomicU64,
+    /// Connections beyond the site's share.
+    pub(crate) connections_shed: AtomicU64,
+    /// Requests of new clients that were refused because the host had too little of something.
+    pub(crate) overload_shed: AtomicU64,
+    /// Times that a connection, or a request over HTTP/2, waited for the processor.
+    pub(crate) cpu_waits: AtomicU64,
+    /// Microseconds of processor that its connections took.
+    pub(crate) cpu_us: AtomicU64,
+    /// Times that a connection waited to send.
+    pub(crate) egress_waits: AtomicU64,
+    /// Bytes that were sent to its visitors.
+    pub(crate) egress_bytes: AtomicU64,
+}
+
+/// Since when a site, or the host, does not have what its visitors ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
+    since: AtomicU64,
+    last: AtomicU64,
+}
+
+impl Trouble {
+    /// Notes that somebody had to wait, or was refused, for want of something.
+    pub(crate) fn note(&self, now: Tick, calm_after_ms: u64) {
+        if self.is_over(now, calm_after_ms) {
+            self.since.store(now.0, Relaxed);
+        }
+        self.last.fetch_max(now.0, Relaxed);
+    }
+
+    /// Whether nobody had to for a while.
+    pub(crate) fn is_over(&self, now: Tick, calm_after_ms: u64) -> bool {
+        now.0.saturating_sub(self.last.load(Relaxed)) >= calm_after_ms
+    }
+
+    /// When it began; `now` where all is calm.
+    pub(crate) fn since(&self, now: Tick, calm_after_ms: u64) -> Tick {
+        if self.is_over(now, calm_after_ms) { now } else { Tick(self.since.load(Relaxed)) }
+    }
+}
+
+impl Part {
+    pub(crate) fn new(weight: u32) -> Self {
+        Self {
+            connections: Holder::new(weight),
+            forwards: Holder::new(weight),
+            trouble: Trouble::default(),
+            counts: SiteCounts::default(),
+        }
+    }
+
+    pub(crate) const fn weight(&self) -> u32 {
+        self.connections.weight()
+    }
+
+    pub(crate) fn is_calm(&self, now: Tick, limits: &EdgeLimits) -> bool {
+        self.trouble.is_over(now, limits.calm_after_ms)
+    }
+
+    pub(crate) fn note_trouble(&self, now: Tick, limits: &EdgeLimits) {
+        self.trouble.note(now, limits.calm_after_ms);
+    }
+}
+
+/// A client at a site, for whom the question is whether the site knows it.
+#[derive(Clone, Copy)]
+pub(crate) struct Visit<'v> {
+    pub(crate) route: &'v Arc<Route>,
+    pub(crate) client: &'v Client,
+    pub(crate) state: &'v State,
+    pub(crate) now: Tick,
+}
+
+impl Visit<'_> {
+    /// Whether the site knew the client before it was in trouble.
+    pub(crate) fn is_known(&self, limits: &EdgeLimits) -> bool {
+        let since = self.route.part.trouble.since(self.now, limits.calm_after_ms);
+        let key = Regulars::key(self.state.key(), &self.route.name, &self.client.key);
+        self.state.regulars().knows(key, since, limits.regular_after_ms)
+    }
+
+    /// Notes that the client was served, under a site's name or the host's.
+    fn note_served(&self, name: &str) {
+        let key = Regulars::key(self.state.key(), name, &self.client.key);
+        self.state.regulars().note(key, self.now);
+    }
+
+    /// Where it stands in a line.
+    pub(crate) fn class(&self, under_way: u32, limits: &EdgeLimits) -> Class {
+        let class = Class::of(self.is_known(limits));
+        if under_way > limits.light_client_max { class.heavier() } else { class }
+    }
+}
+
+impl Shares {
+    pub(crate) fn new(
+        sites: &Sites,
+        overload: &Arc<Overload>,
+        (limits, now): (&Arc<EdgeLimits>, &Now),
+    ) -> Self {
+        let parts: Vec<_> = sites.all().iter().map(|route| Arc::clone(&route.part)).collect();
+        let weights = || parts.iter().map(|part| part.weight());
+        let most = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Self {
+            connections: Places::new(most(limits.connections_shared()), weights()),
+            forwards: Places::new(most(limits.forwards_max), weights()),
+            lines: Lines::default(),
+            egress: Egress::new(limits, weights()),
+            overload: Arc::clone(overload),
+            limits: Arc::clone(limits),
+            now: now.clone(),
+            parts,
+        }
+    }
+
+    /// Notes that a client was served: for its site where that is calm, and for the host where all of
+    /// it is.
+    pub(crate) fn note_served(&self, visit: &Visit<'_>) {
+        if !visit.route.part.is_calm(visit.now, &self.limits) {
+            return;
+        }
+        visit.note_served(&visit.route.name);
+        if self.overload.is_calm(visit.now, &self.limits) {
+            visit.note_served(HOST);
+        }
+    }
+
+    /// Charges a connection to the site that it turns out to be for. Says whether it may stay: one
+    /// beyond the site's share may where the site knows its client.
+    pub(crate) fn settle_in(&self, conn: &Conn, visit: &Visit<'_>) -> bool {
+        let (part, limits) = (&visit.route.part, &self.limits);
+        if conn.stake.serve(visit.route.id) {
+            // Each site knows its own visitors only.
+            conn.stake.note_known(visit.is_known(limits));
+        }
+        if conn.stake.home().is_some() {
+            return true;
+        }
+        let is_known = conn.stake.is_known();
+        if self.connections.charge(&part.connections).is_err() {
+            part.note_trouble(visit.now, limits);
+            let stays = is_known && self.connections.charge_kept(&part.connections).is_ok();
+            if !stays {
+                count(&part.counts.connections_shed);
+                return false;
+            }
+        }
+        let is_settled = conn.stake.settle(visit.route.id);
+        if !is_settled {
+            // Another request of its was quicker; or the connection has gone, and this is one of its
+            // streams that has not heard of it.
+            self.connections.give_back(&part.connections);
+        }
+        is_settled || conn.stake.home().is_some()
+    }
+
+    /// What would be lost with a connection that waits for a request.
+    pub(crate) fn waits(&self, conn: &Conn) -> Waits {
+        match (conn.has_asked(), self.is_over(conn)) {
+            (false, _) => Waits::Unheard,
+            (true, true) => Waits::BeyondShare,
+            (true, false) => Waits::WithinShare,
+        }
+    }
+
+    /// Whether a connection is one of a site that holds more than its share; or one that never said
+    /// for whom it is, of which there may be thousands.
+    pub(crate) fn is_over(&self, conn: &Conn) -> bool {
+        match conn.stake.home() {
+            Some(part) => self.connections.is_over(&part.connections),
+            None => !conn.has_asked(),
+        }
+    }
+}
+
+/// A connection as it counts among those that sites share, until it ends.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    shares: Arc<Shares>,
+    conn: Arc<Conn>,
+}
+
+impl Presence {
+    pub(crate) fn new(shares: &Arc<Shares>, conn: &Arc<Conn>) -> Self {
+        conn.stake.join(shares);
+        Self { shares: Arc::clone(shares), conn: Arc::clone(conn) }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        if let Some(part) = self.conn.stake.leave_home() {
+            self.shares.connections.give_back(&part.connections);
+        }
+        self.conn.tell_left();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_lasts_until_it_was_calm_for_a_while_and_keeps_its_beginning() {
+        let (trouble, calm_ms) = (Trouble::default(), 10_000);
+        let start = Tick::TEST_START;
+        assert_eq!(trouble.since(start, calm_ms), start);
+        trouble.note(start, calm_ms);
+        trouble.note(start.plus_ms(9_000), calm_ms);
+        assert_eq!(trouble.since(start.plus_ms(18_999), calm_ms), start);
+        let calm = start.plus_ms(19_000);
+        assert_eq!(trouble.since(calm, calm_ms), calm);
+        trouble.note(calm, calm_ms);
+        assert_eq!(trouble.since(calm.plus_ms(5), calm_ms), calm);
+    }
+}

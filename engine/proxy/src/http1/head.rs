@@ -1,0 +1,561 @@
+//! The head of an HTTP/1 request: read strictly, or refused.
+//!
+//! The one decision made here: **what two readers could read differently is refused**, whatever the
+//! RFC lets a lenient reader do with it. Pingora and the origin each read the same bytes after us,
+//! so a head that passes must mean one thing only: one length, one host, one end. Costs are linear
+//! in the bytes: [`Scan`] looks at each byte once however it dribbles in, and a head is parsed once.
+//!
+//! Where this does not protect you: a body's meaning, and origins that read a field we pass
+//! untouched in a way of their own, or that answer a POST, leave its body unread and keep the
+//! connection: they take the body for the next request, whoever sends it.
+
+mod normalize;
+
+use std::mem::MaybeUninit;
+
+use seawall_ruleset::http::is_token_byte;
+
+use crate::EdgeLimits;
+
+pub(crate) use normalize::{is_left_out, normalize, normalized};
+
+/// More fields than any setting allows; the parser's array has this size.
+pub(crate) const FIELDS_CEILING: usize = 256;
+
+/// Room for the fields of one head.
+pub(crate) type FieldRoom<'h> = [MaybeUninit<httparse::Header<'h>>; FIELDS_CEILING];
+
+/// Empty room.
+pub(crate) const fn field_room<'h>() -> FieldRoom<'h> {
+    [const { MaybeUninit::uninit() }; FIELDS_CEILING]
+}
+
+/// Why a head was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum BadHead {
+    /// More bytes than `head_bytes_max`.
+    Bytes,
+    /// More fields than `head_fields_max`.
+    Fields,
+    /// More reads than `head_reads_max`.
+    Drip,
+    /// A line that ends in a lone CR or LF.
+    LineEnd,
+    /// A field that goes on in the next line.
+    Fold,
+    /// A field name with a byte that no token has, or that would frame the request if `_` were `-`.
+    Name,
+    /// Something else that is no HTTP/1 head.
+    Syntax,
+    /// A `Content-Length` that is no plain number.
+    Length,
+    /// More than one `Content-Length`.
+    LengthRepeated,
+    /// `Content-Length` beside `Transfer-Encoding`.
+    LengthAndEncoding,
+    /// A `Transfer-Encoding` other than exactly `chunked`, once, in HTTP/1.1.
+    Encoding,
+    /// No `Host` in HTTP/1.1, or one that is no host.
+    Host,
+    /// More than one `Host`.
+    HostRepeated,
+    /// A target that names another host than `Host` does.
+    HostMismatch,
+    /// A target that is neither a path nor an absolute `http` URI, or cannot be decoded.
+    Target,
+    /// The method CONNECT.
+    Connect,
+    /// A method of more bytes than `method_bytes_max`.
+    Method,
+    /// A `Connection` that names a field which frames or routes the request.
+    Nominated,
+    /// An upgrade to WebSocket with a body, or other than by GET in HTTP/1.1.
+    Upgrade,
+}
+
+impl BadHead {
+    /// All kinds, by their number.
+    pub const ALL: [Self; 19] = [
+        Self::Bytes,
+        Self::Fields,
+        Self::Drip,
+        Self::LineEnd,
+        Self::Fold,
+        Self::Name,
+        Self::Syntax,
+        Self::Length,
+        Self::LengthRepeated,
+        Self::LengthAndEncoding,
+        Self::Encoding,
+        Self::Host,
+        Self::HostRepeated,
+        Self::HostMismatch,
+        Self::Target,
+        Self::Connect,
+        Self::Method,
+        Self::Nominated,
+        Self::Upgrade,
+    ];
+
+    /// The word for it in metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Fields => "fields",
+            Self::Drip => "drip",
+            Self::LineEnd => "line_end",
+            Self::Fold => "fold",
+            Self::Name => "name",
+            Self::Syntax => "syntax",
+            Self::Length => "length",
+            Self::LengthRepeated => "length_repeated",
+            Self::LengthAndEncoding => "length_and_encoding",
+            Self::Encoding => "encoding",
+            Self::Host => "host",
+            Self::HostRepeated => "host_repeated",
+            Self::HostMismatch => "host_mismatch",
+            Self::Target => "target",
+            Self::Connect => "connect",
+            Self::Method => "method",
+            Self::Nominated => "nominated",
+            Self::Upgrade => "upgrade",
+        }
+    }
+
+    /// The status that it is answered with.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Bytes | Self::Fields => 431,
+            _ => 400,
+        }
+    }
+}
+
+/// Finds a head's end while it arrives, looking at each byte once.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    seen: usize,
+    line_start: usize,
+    lines: usize,
+    after_cr: bool,
+}
+
+impl Scan {
+    /// Whether no byte of a head has come yet.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.seen == 0
+    }
+
+    /// Looks at what is new in `bytes`, which starts at the head's first byte, and answers the
+    /// head's length once its end is there.
+    ///
+    /// # Errors
+    /// A line end that is not CRLF, or a limit.
+    pub(crate) fn advance(
+        &mut self,
+        bytes: &[u8],
+        limits: &EdgeLimits,
+    ) -> Result<Option<usize>, BadHead> {
+        let mut at = self.seen;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            if self.after_cr {
+                if rest.first() != Some(&b'\n') {
+                    return Err(BadHead::LineEnd);
+                }
+                self.after_cr = false;
+                if self.end_line(at)? {
+                    return fits(at + 1, limits).map(Some);
+                }
+                // The request line is no field.
+                if self.lines > limits.head_fields_max.min(FIELDS_CEILING) + 1 {
+                    return Err(BadHead::Fields);
+                }
+                at += 1;
+                continue;
+            }
+            let Some(end) = memchr::memchr2(b'\r', b'\n', rest) else { break };
+            if rest.get(end) == Some(&b'\n') {
+                return Err(BadHead::LineEnd);
+            }
+            self.after_cr = true;
+            at += end + 1;
+        }
+        self.seen = bytes.len();
+        fits(self.seen, limits).map(|_| None)
+    }
+
+    /// Notes a line that ends at `at`, and answers whether it ends the head.
+    fn end_line(&mut self, at: usize) -> Result<bool, BadHead> {
+        let is_empty = at == self.line_start + 1;
+        if is_empty && self.lines == 0 {
+            return Err(BadHead::Syntax);
+        }
+        self.lines += 1;
+        self.line_start = at + 1;
+        Ok(is_empty)
+    }
+}
+
+fn fits(len: usize, limits: &EdgeLimits) -> Result<usize, BadHead> {
+    if len > limits.head_bytes_max { Err(BadHead::Bytes) } else { Ok(len) }
+}
+
+/// The version of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    Http10,
+    Http11,
+}
+
+/// How a request's body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// After so many bytes; 0 without a body.
+    Length(u64),
+    /// Where its chunks say.
+    Chunked,
+}
+
+/// Whether the client wants the connection kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    Keep,
+    Close,
+}
+
+/// What the request wants the connection to become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A request and its answer.
+    Exchange,
+    /// A WebSocket, if the origin agrees.
+    WebSocket,
+}
+
+/// A head that means one thing only.
+#[derive(Debug)]
+pub(crate) struct Head<'h> {
+    pub(crate) method: &'h str,
+    /// `Host` as it came; none is possible in HTTP/1.0 only.
+    pub(crate) host: Option<&'h [u8]>,
+    /// The target's path as it came.
+    pub(crate) path: &'h [u8],
+    /// What stands behind `?`.
+    pub(crate) query: Option<&'h [u8]>,
+    pub(crate) fields: &'h [httparse::Header<'h>],
+    pub(crate) framing: Framing,
+    pub(crate) persistence: Persistence,
+    pub(crate) purpose: Purpose,
+    /// Whether its client may wait for an interim answer before it sends the body (RFC 9110
+    /// §10.1.1).
+    pub(crate) waits: bool,
+    /// Whether it says HTTP/1.0.
+    pub(crate) is_old: bool,
+    /// Whether its target names the scheme `https`.
+    pub(crate) says_https: bool,
+    /// Whether it is judged and forwarded as it is, and not as [`normalized`] says.
+    pub(crate) is_normal: bool,
+}
+
+/// Reads one complete head.
+///
+/// # Errors
+/// The first thing that could be read in two ways, or at all.
+pub(crate) fn vet<'h>(
+    bytes: &'h [u8],
+    room: &'h mut FieldRoom<'h>,
+    limits: &EdgeLimits,
+) -> Result<Head<'h>, BadHead> {
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(bytes, room) {
+        Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(check_lines(bytes).err().unwrap_or(BadHead::Fields));
+        }
+        _ => return Err(check_lines(bytes).err().unwrap_or(BadHead::Syntax)),
+    }
+    let method = request.method.ok_or(BadHead::Syntax)?;
+    let target = request.path.ok_or(BadHead::Syntax)?.as_bytes();
+    let version = match request.version {
+        Some(0) => Version::Http10,
+        Some(1) => Version::Http11,
+        _ => return Err(BadHead::Syntax),
+    };
+    let fields: &'h [httparse::Header<'h>] = request.headers;
+    if fields.len() > limits.head_fields_max {
+        return Err(BadHead::Fields);
+    }
+    if method == "CONNECT" {
+        return Err(BadHead::Connect);
+    }
+    if method.len() > limits.method_bytes_max {
+        return Err(BadHead::Method);
+    }
+    let named = Named::gather(fields)?;
+    let (authority, path, query) = split_target(method, target)?;
+    let host = vet_host(&named, version, authority)?;
+    let framing = vet_framing(&named, version)?;
+    let connection = vet_connection(fields, version)?;
+    let purpose = vet_upgrade(&named, &connection, (method, version), framing)?;
+    let persistence = connection.persistence;
+    let waits = version == Version::Http11 && framing != Framing::Length(0) && expects(fields);
+    let says_https = authority.is_some_and(|(_, port)| port == HTTPS_PORT);
+    let is_old = version == Version::Http10;
+    let is_normal = named.cookies < 2 && !named.has_left_out;
+    Ok(Head {
+        method,
+        host,
+        path,
+        query,
+        fields,
+        framing,
+        persistence,
+        purpose,
+        waits,
+        is_old,
+        says_https,
+        is_normal,
+    })
+}
+
+fn expects(fields: &[httparse::Header<'_>]) -> bool {
+    fields.iter().any(|field| field.name.eq_ignore_ascii_case("expect") && is_continue(field.value))
+}
+
+/// Whether an `Expect` is for an interim answer: the only meaning that is registered.
+pub(crate) const fn is_continue(value: &[u8]) -> bool {
+    value.eq_ignore_ascii_case(b"100-continue")
+}
+
+/// What the parser calls an error, said by its name.
+fn check_lines(bytes: &[u8]) -> Result<(), BadHead> {
+    for line in bytes.split(|b| *b == b'\n').skip(1) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            continue;
+        }
+        if line.starts_with(b" ") || line.starts_with(b"\t") {
+            return Err(BadHead::Fold);
+        }
+        let colon = line.iter().position(|b| *b == b':').ok_or(BadHead::Syntax)?;
+        let name = line.get(..colon).unwrap_or_default();
+        if name.is_empty() || !name.iter().all(|b| is_token_byte(*b)) {
+            return Err(BadHead::Name);
+        }
+    }
+    Ok(())
+}
+
+/// The fields that frame or route a request.
+#[derive(Debug, Default)]
+struct Named<'h> {
+    host: Option<&'h [u8]>,
+    length: Option<&'h [u8]>,
+    encoding: Option<&'h [u8]>,
+    upgrade: Option<&'h [u8]>,
+    cookies: usize,
+    /// Whether there is a field that is left out.
+    has_left_out: bool,
+}
+
+impl<'h> Named<'h> {
+    fn gather(fields: &[httparse::Header<'h>]) -> Result<Self, BadHead> {
+        let mut named = Self::default();
+        for field in fields {
+            if memchr::memchr(b'_', field.name.as_bytes()).is_some() {
+                if normalize::is_misspelt_framing(field.name) {
+                    return Err(BadHead::Name);
+                }
+                named.has_left_out = true;
+                continue;
+            }
+            // One look at the length spares most fields the comparisons.
+            let (slot, repeated) = match field.name.len() {
+                4 if field.name.eq_ignore_ascii_case("host") => {
+                    (&mut named.host, BadHead::HostRepeated)
+                }
+                14 if field.name.eq_ignore_ascii_case("content-length") => {
+                    (&mut named.length, BadHead::LengthRepeated)
+                }
+                17 if field.name.eq_ignore_ascii_case("transfer-encoding") => {
+                    (&mut named.encoding, BadHead::Encoding)
+                }
+                7 if field.name.eq_ignore_ascii_case("upgrade") => {
+                    (&mut named.upgrade, BadHead::Upgrade)
+                }
+                6 if field.name.eq_ignore_ascii_case("cookie") => {
+                    named.cookies += 1;
+                    continue;
+                }
+                _ => continue,
+            };
+            if slot.replace(field.value).is_some() {
+                return Err(repeated);
+            }
+        }
+        Ok(named)
+    }
+}
+
+/// Authority, path and query of a target.
+type Target<'h> = (Option<Authority<'h>>, &'h [u8], Option<&'h [u8]>);
+/// An authority, and the port that its scheme means.
+type Authority<'h> = (&'h [u8], &'static [u8]);
+
+fn split_target<'h>(method: &str, target: &'h [u8]) -> Result<Target<'h>, BadHead> {
+    if target.contains(&b'#') {
+        return Err(BadHead::Target);
+    }
+    if target == b"*" {
+        return if method == "OPTIONS" { Ok((None, target, None)) } else { Err(BadHead::Target) };
+    }
+    let (authority, rest) = match strip_scheme(target) {
+        None => (None, target),
+        Some((after, port)) => {
+            let end = after.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(after.len());
+            let (authority, rest) = after.split_at_checked(end).ok_or(BadHead::Target)?;
+            (Some((authority, port)), rest)
+        }
+    };
+    let (path, query) = match rest.iter().position(|b| *b == b'?') {
+        None => (rest, None),
+        Some(at) => (rest.get(..at).unwrap_or_default(), rest.get(at + 1..)),
+    };
+    // What the engine's reader of targets refuses: better here, by its name, than behind the policy.
+    let is_odd = path.iter().any(|b| matches!(b, b'<' | b'>' | b'`'))
+        || query.is_some_and(|query| query.iter().any(|b| matches!(b, b'<' | b'>' | b'"')));
+    if is_odd {
+        return Err(BadHead::Target);
+    }
+    match (path.first(), authority) {
+        (Some(b'/'), _) => Ok((authority, path, query)),
+        (None, Some(_)) => Ok((authority, b"/", query)),
+        _ => Err(BadHead::Target),
+    }
+}
+
+const HTTPS_PORT: &[u8] = b"443";
+
+/// What follows `http://` or `https://`, where the target is absolute, and the port that it means.
+fn strip_scheme(target: &[u8]) -> Option<(&[u8], &'static [u8])> {
+    let schemes: [(&[u8], &[u8]); 2] = [(b"http://", b"80"), (b"https://", HTTPS_PORT)];
+    schemes.into_iter().find_map(|(scheme, port)| {
+        let (front, rest) = target.split_at_checked(scheme.len())?;
+        front.eq_ignore_ascii_case(scheme).then_some((rest, port))
+    })
+}
+
+/// An authority without a port that says nothing: an empty one, or that of its scheme (RFC 9110
+/// §4.2.3).
+fn plain_authority<'a>(authority: &'a [u8], port: &[u8]) -> &'a [u8] {
+    let Some(at) = authority.iter().rposition(|byte| *byte == b':') else { return authority };
+    let (name, said) = authority.split_at_checked(at).unwrap_or((authority, b""));
+    let said = said.get(1..).unwrap_or_default();
+    // Within brackets it is part of an address.
+    if said.is_empty() || said == port { name } else { authority }
+}
+
+fn vet_host<'h>(
+    named: &Named<'h>,
+    version: Version,
+    authority: Option<Authority<'_>>,
+) -> Result<Option<&'h [u8]>, BadHead> {
+    if version == Version::Http11 && named.host.is_none_or(<[u8]>::is_empty) {
+        return Err(BadHead::Host);
+    }
+    match (authority, named.host) {
+        (Some((authority, port)), Some(host))
+            if plain_authority(authority, port)
+                .eq_ignore_ascii_case(plain_authority(host, port)) => {}
+        (Some(_), _) => return Err(BadHead::HostMismatch),
+        (None, _) => {}
+    }
+    Ok(named.host)
+}
+
+fn vet_framing(named: &Named<'_>, version: Version) -> Result<Framing, BadHead> {
+    match (named.length, named.encoding) {
+        (None, None) => Ok(Framing::Length(0)),
+        (Some(_), Some(_)) => Err(BadHead::LengthAndEncoding),
+        (None, Some(encoding)) => {
+            if version == Version::Http11 && encoding.eq_ignore_ascii_case(b"chunked") {
+                Ok(Framing::Chunked)
+            } else {
+                Err(BadHead::Encoding)
+            }
+        }
+        (Some(length), None) => vet_length(length).map(Framing::Length),
+    }
+}
+
+/// Digits only, at most 18 of them, so that no reader's number overflows, and no zero in front, so
+/// that nobody's is octal.
+fn vet_length(text: &[u8]) -> Result<u64, BadHead> {
+    let is_padded = text.len() > 1 && text.starts_with(b"0");
+    if text.is_empty() || text.len() > 18 || is_padded || !text.iter().all(u8::is_ascii_digit) {
+        return Err(BadHead::Length);
+    }
+    Ok(text.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
+}
+
+/// What the `Connection` fields say.
+#[derive(Debug)]
+struct Connection {
+    persistence: Persistence,
+    names_upgrade: bool,
+}
+
+/// Fields that a `Connection` must not have removed on the way.
+const FRAMING_FIELDS: [&[u8]; 6] = [
+    b"host",
+    b"content-length",
+    b"transfer-encoding",
+    b"content-type",
+    b"authorization",
+    b"cookie",
+];
+
+fn vet_connection(
+    fields: &[httparse::Header<'_>],
+    version: Version,
+) -> Result<Connection, BadHead> {
+    let mut keep = version == Version::Http11;
+    let mut close = false;
+    let mut names_upgrade = false;
+    let connections = fields.iter().filter(|f| f.name.eq_ignore_ascii_case("connection"));
+    for option in connections.flat_map(|f| f.value.split(|b| *b == b',')) {
+        let option = option.trim_ascii();
+        if FRAMING_FIELDS.iter().any(|name| option.eq_ignore_ascii_case(name)) {
+            return Err(BadHead::Nominated);
+        }
+        close |= option.eq_ignore_ascii_case(b"close");
+        keep |= option.eq_ignore_ascii_case(b"keep-alive");
+        names_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+    }
+    let persistence = if keep && !close { Persistence::Keep } else { Persistence::Close };
+    Ok(Connection { persistence, names_upgrade })
+}
+
+/// A WebSocket is asked for by GET in HTTP/1.1 without a body (RFC 6455 §4.1); other upgrades are
+/// ignored, as RFC 9110 §7.8 lets a server do, and do not reach the origin.
+fn vet_upgrade(
+    named: &Named<'_>,
+    connection: &Connection,
+    (method, version): (&str, Version),
+    framing: Framing,
+) -> Result<Purpose, BadHead> {
+    let wants = named.upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
+    if !wants || !connection.names_upgrade {
+        return Ok(Purpose::Exchange);
+    }
+    if method != "GET" || version != Version::Http11 || framing != Framing::Length(0) {
+        return Err(BadHead::Upgrade);
+    }
+    Ok(Purpose::WebSocket)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! One client connection from accept to end: request after request.
+//!
+//! We read each head ourselves, answer refusals ourselves, and lend the stream to pingora for those
+//! that are admitted; pingora gives it back when the answer is complete and the connection can go
+//! on.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use pingora_core::apps::HttpServerApp;
+use pingora_core::protocols::http::ServerSession;
+use pingora_proxy::HttpProxy;
+use seawall_model::Tick;
+use tokio::io::AsyncWriteExt;
+
+use crate::connection::Conn;
+use crate::context::Edge;
+use crate::fairness::cpu::Processor;
+use crate::http1::head::{BadHead, Framing};
+use crate::http1::stream::{GuardedStream, NextHead};
+use crate::http2::Requests;
+use crate::metrics::count;
+use crate::request::enforce::{Admitted, Held, Next};
+use crate::request::evaluate::{Mode, Nth, Step, judge, refused};
+use crate::request::local_response::Answer;
+use crate::shutdown::Stop;
+use crate::upstream::pingora_service::Service;
+
+/// What a worker serves connections with.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) edge: Arc<Edge>,
+    pub(crate) proxy: Arc<HttpProxy<Service>>,
+    pub(crate) requests: Arc<Requests>,
+    pub(crate) stop: Stop,
+    pub(crate) processor: Arc<Processor>,
+}
+
+impl Server {
+    /// Serves one connection to its end.
+    pub(crate) async fn serve(mut self, mut stream: Box<GuardedStream>) {
+        let mut requests: u32 = 0;
+        // One for all requests: each would cost more than reading its head.
+        let mut stop = self.stop.clone();
+        let mut closing = pin!(stop.closing());
+        loop {
+            let Some(found) = self.next_head(&mut stream, closing.as_mut()).await else {
+                // What was said last may not have left yet.
+                let _ = stream.flush().await;
+                return;
+            };
+            let _busy = self.stop.busy();
+            requests = requests.saturating_add(1);
+            let (head_bytes, step) = self.judge(&stream, found, requests);
+            let end = request_bytes(head_bytes, step.framing);
+            // Nothing is on its way that a reset could answer.
+            let is_gone = step.is_final
+                && matches!(step.framing, Framing::Length(_))
+                && stream.ahead().len() == end;
+            match step.next {
+                Next::Admit(granted) => {
+                    stream.begin(head_bytes, step.framing);
+                    if step.waits {
+                        stream.invite();
+                    }
+                    let here = match stream.read_ahead().await {
+                        Ok(here) => here,
+                        Err(_) if stream.conn.take_malformed_body() => {
+                            let _closed = stream.answer(&Answer::last(400), end).await;
+                            return;
+                        }
+                        Err(_) => return,
+                    };
+                    match stream.while_here(pin!(granted.take_place(here))).await {
+                        Some(Ok(admitted)) => match self.forward(stream, admitted).await {
+                            Some(back) => stream = back,
+                            None => return,
+                        },
+                        Some(Err(answer)) if stream.answer(&answer, end).await => {}
+                        Some(Err(_)) | None => return,
+                    }
+                }
+                Next::Answer(answer) if is_gone => {
+                    stream.conn.stake.note_astray();
+                    return stream.leave(&answer).await;
+                }
+                Next::Answer(answer) => {
+                    stream.conn.stake.note_astray();
+                    if !stream.answer(&answer, end).await {
+                        return;
+                    }
+                }
+                Next::Reset => {
+                    stream.abort();
+                    return;
+                }
+                Next::Hold(held) => {
+                    self.hold(held).await;
+                    stream.abort();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits as long as the policy says, and no longer than the data plane runs.
+    async fn hold(&mut self, held: Held) {
+        let until = tokio::time::sleep(std::time::Duration::from_millis(held.hold_ms));
+        tokio::select! {
+            () = until => {}
+            () = self.stop.closing() => {}
+        }
+    }
+
+    /// Whether the connection may go on after its request number `requests`.
+    fn mode(&self, conn: &Conn, requests: u32, now: Tick) -> Mode {
+        let limits = &self.edge.limits;
+        let age_ms = now.since_ms(conn.accepted);
+        if requests >= limits.connection_requests_max || age_ms >= limits.connection_age_ms {
+            conn.note_last();
+            count(&self.edge.counters.used_up);
+            return Mode::Last;
+        }
+        if self.stop.is_asked() { Mode::Last } else { Mode::Serving }
+    }
+
+    /// Judges what was found where a head should be.
+    fn judge(
+        &self,
+        stream: &GuardedStream,
+        found: Result<usize, BadHead>,
+        requests: u32,
+    ) -> (usize, Step) {
+        let now = (self.edge.now)();
+        let mode = self.mode(&stream.conn, requests, now);
+        match found {
+            Ok(len) => {
+                let front = (stream.ahead(), len);
+                (len, judge(&self.edge, &stream.conn, front, &Nth { requests, mode, now }))
+            }
+            Err(why) => (0, refused(&self.edge, why)),
+        }
+    }
+
+    /// The next head, if one comes; a connection on which none has begun ends when the data plane
+    /// stops, unless there is no hurry.
+    async fn next_head(
+        &self,
+        stream: &mut GuardedStream,
+        mut closing: Pin<&mut impl Future<Output = ()>>,
+    ) -> Option<Result<usize, BadHead>> {
+        loop {
+            let is_closing = self.stop.is_closing();
+            if is_closing && !stream.has_begun() {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                found = stream.next_head() => return match found {
+                    NextHead::Complete(len) => Some(Ok(len)),
+                    NextHead::Refused(why) => Some(Err(why)),
+                    NextHead::Over => None,
+                },
+                () = closing.as_mut(), if !is_closing => {}
+            }
+        }
+    }
+
+    /// Lends the stream to pingora for one request.
+    async fn forward(
+        &self,
+        stream: Box<GuardedStream>,
+        admitted: Admitted,
+    ) -> Option<Box<GuardedStream>> {
+        let conn = Arc::clone(&stream.conn);
+        conn.admit(admitted);
+        let mut session = ServerSession::new_http1(stream);
+        session.set_keepalive(Some(self.edge.limits.idle_ms.div_ceil(1_000)));
+        let reused = self.proxy.process_new_http(session, self.stop.watch()).await;
+        if let Some(mut unused) = conn.take_admitted() {
+            // Pingora refused a head that we took for sound; it has answered 400.
+            count(&self.edge.counters.engine_refused);
+            unused.note(400, 0);
+        }
+        let (stream, _) = reused?.consume();
+        let stream = stream.into_any().downcast::<GuardedStream>().ok()?;
+        // Pingora is done with the request; if we are not, we disagree about where it ends.
+        stream.is_handed_over().then_some(stream)
+    }
+}
+
+/// Bytes of a request that is all here.
+fn request_bytes(head_bytes: usize, framing: Framing) -> usize {
+    match framing {
+        Framing::Length(body) => {
+            head_bytes.saturating_add(usize::try_from(body).unwrap_or(usize::MAX))
+        }
+        Framing::Chunked => head_bytes,
+    }
+}
+
+/// Counts a connection as open while it lives.
+#[derive(Debug)]
+pub(crate) struct Open(Arc<Edge>);
+
+impl Open {
+    pub(crate) fn new(edge: &Arc<Edge>) -> Self {
+        count(&edge.counters.open);
+        Self(Arc::clone(edge))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.counters.open.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,602 @@
+//! A client's stream with everything that a client may not do to it.
+//!
+//! The one decision made here: **the stream ends each request itself.** Whoever reads from it (we
+//! for a head, pingora for head and body) gets the bytes of the current request and no byte of the
+//! next; what a client sends ahead waits here or in the kernel. So no reader's idea of where a
+//! request ends can differ from ours, and sending ahead stays unambiguous.
+//!
+//! It also keeps the deadlines (head, body rate, the origin's answer, the whole request, a client
+//! that does not read), because it alone sees when bytes move. Who breaks one is reset: closing
+//! politely would leave us the memory and the waiting.
+
+use std::fmt::Debug;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use crate::EdgeLimits;
+use crate::connection::data_rate::{BodyPace, WritePace, later};
+use crate::connection::io::Wire;
+use crate::connection::pingora_stream::told_to_pingora;
+use crate::connection::{Conn, Phase};
+pub(crate) use crate::http1::body_buffer::Here;
+use crate::http1::chunked::Chunks;
+use crate::http1::head::{BadHead, Framing, Persistence, Scan};
+use crate::metrics::{EdgeCounters, count};
+use crate::request::local_response;
+
+/// Bytes taken from the kernel at once while reading into our own buffer.
+const READ_BYTES: usize = 4096;
+
+/// Bytes of a buffer that a connection may keep between requests.
+const KEPT_BYTES: usize = 512;
+
+/// What a guarded stream runs over.
+pub(crate) trait Transport:
+    AsyncRead + AsyncWrite + Unpin + Debug + Send + Sync + 'static
+{
+    /// Makes closing send a reset, and forget what was not sent.
+    fn reset_on_drop(&self);
+}
+
+impl Transport for TcpStream {
+    fn reset_on_drop(&self) {
+        // A socket that refuses the option is closed politely instead.
+        let _ = self.set_zero_linger();
+    }
+}
+
+/// What is cancelled because its client is banned leaves as a reset.
+impl<S: Transport> Drop for GuardedStream<S> {
+    fn drop(&mut self) {
+        if self.conn.is_ended() {
+            self.io.reset_on_drop();
+        }
+    }
+}
+
+/// What was found where a head should be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NextHead {
+    /// A complete head of so many bytes stands at the front.
+    Complete(usize),
+    /// What came is no head.
+    Refused(BadHead),
+    /// The client is gone, or was silent for too long, or was reset.
+    Over,
+}
+
+/// How much of the current request is still to be handed over.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Length(u64),
+    Chunks(Chunks),
+}
+
+impl Body {
+    fn is_done(&self) -> bool {
+        match self {
+            Self::Length(left) => *left == 0,
+            Self::Chunks(chunks) => chunks.is_done(),
+        }
+    }
+}
+
+/// What a client may still be sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Nothing: it is gone.
+    None,
+    /// More than is read.
+    Unread,
+}
+
+/// An alarm clock that is cheap to set later: it is only touched when it would ring too late, and a
+/// ring that comes too early is slept off.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, at: Instant, now: Instant) -> Poll<()> {
+        if at <= now {
+            return Poll::Ready(());
+        }
+        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        if sleep.deadline() > at || sleep.deadline() <= now {
+            sleep.as_mut().reset(at);
+        }
+        while sleep.as_mut().poll(cx).is_ready() {
+            if sleep.deadline() >= at {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(at);
+        }
+        Poll::Pending
+    }
+}
+
+/// A client's stream under guard.
+#[derive(Debug)]
+pub(crate) struct GuardedStream<S: Transport = Wire> {
+    io: S,
+    pub(crate) conn: Arc<Conn>,
+    digest: Option<Arc<pingora_core::protocols::raw_connect::ProxyDigest>>,
+    pub(crate) limits: Arc<EdgeLimits>,
+    counters: Arc<EdgeCounters>,
+    /// Bytes that came and were not handed over.
+    pub(crate) ahead: BytesMut,
+    /// Bytes of the head at the front of `ahead` that pingora has yet to read.
+    pub(crate) head_left: usize,
+    pub(crate) body: Body,
+    pub(crate) body_pace: BodyPace,
+    /// When the request's last byte had been handed over.
+    asked_at: Option<Instant>,
+    /// When the request began, or when an upgraded connection last moved.
+    since: Instant,
+    read_alarm: Alarm,
+    out: BytesMut,
+    write_pace: WritePace,
+    write_alarm: Alarm,
+    aborted: bool,
+}
+
+impl<S: Transport> GuardedStream<S> {
+    pub(crate) fn new(
+        io: S,
+        conn: Arc<Conn>,
+        limits: Arc<EdgeLimits>,
+        counters: Arc<EdgeCounters>,
+    ) -> Self {
+        Self {
+            io,
+            conn,
+            digest: None,
+            limits,
+            counters,
+            ahead: BytesMut::new(),
+            head_left: 0,
+            body: Body::Length(0),
+            body_pace: BodyPace::new(),
+            asked_at: None,
+            since: Instant::now(),
+            read_alarm: Alarm::default(),
+            out: BytesMut::new(),
+            write_pace: WritePace::new(),
+            write_alarm: Alarm::default(),
+            aborted: false,
+        }
+    }
+
+    /// The bytes that came and were not handed over.
+    pub(crate) fn ahead(&self) -> &[u8] {
+        &self.ahead
+    }
+
+    /// Whether a next request has begun to come.
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// Whether the whole current request has been read.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        self.head_left == 0 && self.body.is_done()
+    }
+
+    /// Throws away what stands at the front: a head that we answered ourselves, with its body.
+    fn skip(&mut self, bytes: usize) {
+        self.ahead.advance(bytes.min(self.ahead.len()));
+    }
+
+    /// Closes with a reset, as soon as the stream is dropped.
+    pub(crate) fn abort(&mut self) {
+        self.aborted = true;
+        self.out.clear();
+        self.io.reset_on_drop();
+    }
+
+    /// Reads until a complete head stands at the front.
+    pub(crate) async fn next_head(&mut self) -> NextHead {
+        let began = Instant::now();
+        self.conn.wait(began);
+        if self.ahead.is_empty() && self.ahead.capacity() > KEPT_BYTES {
+            // An idle connection holds next to no buffer.
+            self.ahead = BytesMut::new();
+        }
+        let mut scan = Scan::default();
+        let mut reads = 0;
+        let mut deadline = later(began, Duration::from_millis(self.conn.idle_ms(&self.limits)));
+        loop {
+            let begins = scan.is_empty() && !self.ahead.is_empty();
+            if begins && self.ahead.starts_with(b"\r\n") {
+                // One empty line before a request is an old client's habit (RFC 9112 §2.2); a
+                // second one is refused below.
+                self.ahead.advance(2);
+            }
+            match scan.advance(&self.ahead, &self.limits) {
+                Ok(Some(len)) => return NextHead::Complete(len),
+                Ok(None) if reads >= self.limits.head_reads_max => {
+                    return NextHead::Refused(BadHead::Drip);
+                }
+                Ok(None) => {}
+                Err(why) => return NextHead::Refused(why),
+            }
+            // Most heads come in one piece and need no deadline.
+            if begins {
+                let total = Duration::from_millis(self.limits.head_total_ms);
+                deadline = later(Instant::now(), total);
+            } else if !scan.is_empty() && deadline <= Instant::now() {
+                self.late_head();
+                return NextHead::Over;
+            }
+            match std::future::poll_fn(|cx| self.poll_head(cx, deadline)).await {
+                Ok(0) | Err(_) => return NextHead::Over,
+                Ok(_) => reads += 1,
+            }
+        }
+    }
+
+    /// Reads more of a head, until `deadline`.
+    fn poll_head(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(read) = self.poll_fill(cx) {
+            return Poll::Ready(read);
+        }
+        ready!(self.read_alarm.poll(cx, deadline, Instant::now()));
+        Poll::Ready(Err(self.late_head()))
+    }
+
+    fn late_head(&mut self) -> io::Error {
+        if self.ahead.is_empty() {
+            count(&self.counters.idle_closed);
+            return io::ErrorKind::TimedOut.into();
+        }
+        self.violation(|c| &c.head_late)
+    }
+
+    /// Hands the request at the front to pingora: its head of `head_bytes` and the body after it.
+    pub(crate) fn begin(&mut self, head_bytes: usize, framing: Framing) {
+        self.conn.enter(Phase::Asked);
+        if self.digest.is_none() {
+            self.digest = crate::upstream::pingora_service::digest_of(&self.conn);
+        }
+        self.head_left = head_bytes;
+        self.body = match framing {
+            Framing::Length(bytes) => Body::Length(bytes),
+            Framing::Chunked => Body::Chunks(Chunks::new(&self.limits)),
+        };
+        self.body_pace = BodyPace::new();
+        self.asked_at = None;
+        self.since = Instant::now();
+    }
+
+    /// A body that cannot be read. Where nothing was answered yet, its client is there to be told.
+    pub(crate) fn malformed_body(&mut self) -> io::Error {
+        if self.conn.phase() != Phase::Asked {
+            return self.violation(|c| &c.body_malformed);
+        }
+        count(&self.counters.body_malformed);
+        self.conn.note_malformed_body();
+        io::ErrorKind::InvalidData.into()
+    }
+
+    fn violation(&mut self, counter: fn(&EdgeCounters) -> &AtomicU64) -> io::Error {
+        count(counter(&self.counters));
+        self.abort();
+        io::ErrorKind::TimedOut.into()
+    }
+
+    /// Reads what is there into `ahead`. Before waiting, sends what we have to say.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut room = [MaybeUninit::uninit(); READ_BYTES];
+        let mut buf = ReadBuf::uninit(&mut room);
+        match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+            Poll::Ready(Ok(())) => {
+                self.ahead.extend_from_slice(buf.filled());
+                Poll::Ready(Ok(buf.filled().len()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Reads for pingora: the current request's bytes, then nothing until the connection ends.
+    fn poll_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.head_left > 0 {
+            let handed = self.hand_over(buf, self.head_left);
+            self.head_left -= handed;
+            return Poll::Ready(Ok(()));
+        }
+        if self.conn.phase() == Phase::Tunnel {
+            return self.poll_tunnel(cx, buf);
+        }
+        if self.body.is_done() {
+            return self.poll_hold_back(cx);
+        }
+        if self.ahead.is_empty()
+            && let Poll::Ready(read) = self.poll_fill(cx)
+        {
+            let read = read?;
+            self.body_pace.moved(read, Instant::now());
+            if read == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        if self.ahead.is_empty() { self.poll_body_alarm(cx) } else { self.hand_body(buf) }
+    }
+
+    /// Moves up to `most` bytes from `ahead`.
+    fn hand_over(&mut self, buf: &mut ReadBuf<'_>, most: usize) -> usize {
+        let n = most.min(self.ahead.len()).min(buf.remaining());
+        buf.put_slice(self.ahead.get(..n).unwrap_or_default());
+        self.ahead.advance(n);
+        n
+    }
+
+    fn hand_body(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let room = buf.remaining().min(self.ahead.len());
+        let ours = match &mut self.body {
+            Body::Length(left) => {
+                let n = room.min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= n as u64;
+                n
+            }
+            Body::Chunks(chunks) => {
+                let Ok(n) = chunks.walk(self.ahead.get(..room).unwrap_or_default()) else {
+                    return Poll::Ready(Err(self.malformed_body()));
+                };
+                n
+            }
+        };
+        self.hand_over(buf, ours);
+        Poll::Ready(Ok(()))
+    }
+
+    pub(crate) fn poll_body_alarm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let now = Instant::now();
+        let slow = self.body_pace.waits(now, &self.limits);
+        let total = self.total_deadline();
+        ready!(self.read_alarm.poll(cx, slow.min(total), now));
+        let counter: fn(&EdgeCounters) -> &AtomicU64 =
+            if slow <= total { |c| &c.body_slow } else { |c| &c.request_late };
+        Poll::Ready(Err(self.violation(counter)))
+    }
+
+    fn total_deadline(&self) -> Instant {
+        later(self.since, Duration::from_millis(self.limits.request_total_ms))
+    }
+
+    /// The request is complete: what comes now belongs to the next one. Only the end of the
+    /// connection, and deadlines, are told.
+    fn poll_hold_back(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.ahead.len() < self.limits.hold_back_bytes_max {
+            match self.poll_fill(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => break,
+            }
+        }
+        let now = Instant::now();
+        let asked_at = *self.asked_at.get_or_insert(now);
+        let total = self.total_deadline();
+        if self.conn.phase() != Phase::Asked {
+            ready!(self.read_alarm.poll(cx, total, now));
+            return Poll::Ready(Err(self.violation(|c| &c.request_late)));
+        }
+        // `102 Processing` is there to say that it takes longer (RFC 2518 §10.1).
+        let answer_by = self.conn.answer_by(asked_at);
+        ready!(self.read_alarm.poll(cx, answer_by.min(total), now));
+        // Not the client's fault: it is still there to be told so.
+        self.conn.note_origin_late();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn poll_tunnel(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty()
+            && let Poll::Ready(read) = self.poll_fill(cx)
+        {
+            let read = read?;
+            self.since = Instant::now();
+            if read == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        if !self.ahead.is_empty() {
+            self.hand_over(buf, usize::MAX);
+            return Poll::Ready(Ok(()));
+        }
+        let idle = later(self.since, Duration::from_millis(self.limits.tunnel_idle_ms));
+        ready!(self.read_alarm.poll(cx, idle, Instant::now()));
+        Poll::Ready(Err(self.violation(|c| &c.tunnel_idle)))
+    }
+
+    /// Sends what was put together.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.out.is_empty() {
+            let wrote = ready!(self.poll_send(cx, None))?;
+            self.out.advance(wrote.min(self.out.len()));
+        }
+        // TLS keeps a part back until it is asked.
+        match Pin::new(&mut self.io).poll_flush(cx) {
+            Poll::Pending => self.poll_stalled(cx).map(Err),
+            flushed => flushed,
+        }
+    }
+
+    /// Nothing can be sent at the moment; ready when that has lasted for too long.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let now = Instant::now();
+        let stalled = self.write_pace.waits(now, &self.limits);
+        self.conn.note_stalled(now);
+        ready!(self.write_alarm.poll(cx, stalled, now));
+        Poll::Ready(self.violation(|c| &c.write_stalled))
+    }
+
+    /// Sends `bytes`, or what was put together, and watches whether it goes.
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: Option<&[u8]>) -> Poll<io::Result<usize>> {
+        let bytes = bytes.unwrap_or(&self.out);
+        let Poll::Ready(bytes) = self.conn.stake.poll_send(&self.conn, bytes, cx) else {
+            self.conn.note_moving();
+            self.write_pace.pause(Instant::now());
+            return Poll::Pending;
+        };
+        match Pin::new(&mut self.io).poll_write(cx, bytes) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(wrote)) => {
+                if self.write_pace.is_running() {
+                    self.write_pace.moved(wrote, Instant::now(), &self.limits);
+                    self.conn.note_moving();
+                }
+                self.conn.stake.note_sent(&self.conn, wrote);
+                if self.conn.phase() == Phase::Tunnel {
+                    self.since = Instant::now();
+                }
+                Poll::Ready(Ok(wrote))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => self.poll_stalled(cx).map(Err),
+        }
+    }
+
+    /// Answers the request at the front, which is `bytes` long, ourselves. Says whether the
+    /// connection goes on.
+    pub(crate) async fn answer(&mut self, answer: &local_response::Answer, bytes: usize) -> bool {
+        self.say(answer);
+        if answer.persistence == Persistence::Close {
+            self.close().await;
+            return false;
+        }
+        self.skip(bytes);
+        true
+    }
+
+    /// Answers a client that sends no more, and closes without waiting for it to.
+    pub(crate) async fn leave(&mut self, answer: &local_response::Answer) {
+        self.say(answer);
+        // A client that left first is not told. TLS has an end of its own, which has to be said.
+        let _ = match self.conn.spoken() {
+            None => self.flush().await,
+            Some(_) => self.shutdown().await,
+        };
+    }
+
+    /// Ends the connection so that the client can read what we said last: says that no more will
+    /// come, then reads and forgets what it still sends, within limits (RFC 9112 §9.6). Closing
+    /// with bytes unread is a reset, which takes the answer away from a client that still sends;
+    /// so past the limit on bytes the rest of the time is waited for without reading.
+    async fn close(&mut self) {
+        if self.aborted || self.shutdown().await.is_err() || self.conn.phase() == Phase::Tunnel {
+            return;
+        }
+        let within = Duration::from_millis(self.limits.linger_ms);
+        // Boxed, or every connection would carry its buffer from its first moment on.
+        let discard = Box::pin(async {
+            if self.discard().await == Rest::Unread {
+                std::future::pending::<()>().await;
+            }
+        });
+        let _ = tokio::time::timeout(within, discard).await;
+    }
+
+    async fn discard(&mut self) -> Rest {
+        let mut room = [0; READ_BYTES];
+        let mut left = self.limits.linger_bytes_max.saturating_sub(self.ahead.len());
+        while left > 0 {
+            match self.io.read(&mut room).await {
+                Ok(0) | Err(_) => return Rest::None,
+                Ok(n) => left = left.saturating_sub(n),
+            }
+        }
+        Rest::Unread
+    }
+
+    /// Tells a client that waits for it that its body is wanted (RFC 9110 §10.1.1). One that has
+    /// begun to send does not wait.
+    pub(crate) fn invite(&mut self) {
+        if self.ahead.len() <= self.head_left {
+            self.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+    }
+
+    /// Says an answer of our own; it leaves with the next read, flush or close.
+    fn say(&mut self, answer: &local_response::Answer) {
+        answer.write_to(&mut self.out);
+    }
+}
+
+impl<S: Transport> AsyncRead for GuardedStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.aborted {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        self.poll_request(cx, buf)
+    }
+}
+
+impl<S: Transport> AsyncWrite for GuardedStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.aborted {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let room = self.limits.write_buffer_bytes;
+        if self.out.len() + bytes.len() > room {
+            ready!(self.poll_drain(cx))?;
+        }
+        if bytes.len() > room {
+            return self.poll_send(cx, Some(bytes));
+        }
+        self.out.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_drain(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.aborted {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_drain(cx))?;
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+told_to_pingora!(GuardedStream);
+
+impl<S: Transport> pingora_core::protocols::Ssl for GuardedStream<S> {}
+
+#[async_trait::async_trait]
+impl<S: Transport> pingora_core::protocols::Shutdown for GuardedStream<S> {
+    async fn shutdown(&mut self) {
+        self.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

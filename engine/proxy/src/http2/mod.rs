@@ -1,0 +1,243 @@
+//! HTTP/2: frames under a meter, requests judged like all others.
+//!
+//! Pingora's library speaks it. A request is judged as the HTTP/1 head that it will become for its
+//! origin, by the same code that vets and judges those, so that nothing can be said in one version
+//! that would be refused in the other.
+
+pub(crate) mod forward_window;
+pub(crate) mod frame_monitor;
+pub(crate) mod frames;
+pub(crate) mod request_task;
+pub(crate) mod stream;
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pingora_core::apps::{HttpServerOptions, ServerApp};
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora_error::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+use tokio::sync::watch;
+
+use crate::EdgeLimits;
+use crate::connection::Conn;
+use crate::context::Edge;
+use crate::http1::server::Server;
+use crate::http1::stream::Here;
+use crate::metrics::count;
+use crate::request::enforce::{Granted, Next};
+use crate::request::local_response::{Answer, BodyWanted};
+use crate::upstream::pingora_service::Exchange;
+use forward_window::Turn;
+pub(crate) use request_task::Requests;
+pub(crate) use stream::MeteredStream;
+
+/// Crumbs of cookies for which there is room beside a head of full size.
+const CRUMBS_MAX: usize = 512;
+/// What the library counts for one beside its value.
+const CRUMB_BYTES: usize = 32 + "cookie".len();
+
+/// What the library is told.
+pub(crate) fn options(limits: &EdgeLimits) -> H2Options {
+    // From the defaults: made anew, they would be without bounds.
+    let mut options = default_h2_options();
+    options.max_concurrent_streams(limits.h2_streams_max);
+    options.initial_window_size(limits.h2_stream_window_bytes);
+    options.initial_connection_window_size(limits.h2_connection_window_bytes);
+    options.max_send_buffer_size(limits.h2_send_buffer_bytes);
+    // It counts 32 bytes for each field beside its own (RFC 9113 §6.5.2), so a cookie in many crumbs
+    // would be refused that is taken in one piece. What a head becomes is held to its limit later.
+    let list_bytes = limits.head_bytes_max.saturating_add(CRUMBS_MAX * CRUMB_BYTES);
+    options.max_header_list_size(u32::try_from(list_bytes).unwrap_or(u32::MAX));
+    options.max_local_error_reset_streams(Some(limits.h2_made_resets_max as usize));
+    options
+}
+
+/// What pingora is told about connections.
+pub(crate) fn server_options(limits: &EdgeLimits) -> HttpServerOptions {
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(Duration::from_millis(limits.h2_idle_ms));
+    options
+}
+
+impl Server {
+    /// Serves one connection to its end. After so many requests, at a certain age, or when the data
+    /// plane stops, its client is told that no more are taken, and those under way end.
+    pub(crate) async fn serve_h2(mut self, stream: Box<MeteredStream>, conn: &Conn) {
+        let limits = &self.edge.limits;
+        conn.turns.open(limits.h2_forwards_first);
+        let aged = tokio::time::sleep(Duration::from_millis(limits.connection_age_ms));
+        tokio::pin!(aged);
+        let (last, watched) = watch::channel(false);
+        let serving = self.requests.process_new(stream, &watched);
+        tokio::pin!(serving);
+        let mut announced = self.stop.is_asked();
+        if announced {
+            last.send_replace(true);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut serving => return,
+                () = conn.retired(), if !announced => {}
+                () = &mut aged, if !announced => count(&self.edge.counters.used_up),
+                () = self.stop.asked(), if !announced => {}
+            }
+            announced = true;
+            last.send_replace(true);
+        }
+    }
+}
+
+/// A request as the head that its origin would get in HTTP/1.
+pub(crate) fn as_head(request: &RequestHeader) -> Vec<u8> {
+    let mut head = Vec::with_capacity(512);
+    let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
+    for part in [request.method.as_str(), " ", path, " HTTP/1.1\r\n"] {
+        head.extend_from_slice(part.as_bytes());
+    }
+    let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let mut field = |name: &str, value: &[u8]| {
+        head.extend_from_slice(name.as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value);
+        head.extend_from_slice(b"\r\n");
+    };
+    if let Some(authority) = authority {
+        field("host", authority);
+    }
+    for (name, value) in &request.headers {
+        // The library has held the two against each other.
+        if authority.is_none() || name != "host" {
+            field(name.as_str(), value.as_bytes());
+        }
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// Does with a request of HTTP/2 what was decided. Says whether it was answered.
+pub(crate) async fn obey(
+    next: Next,
+    conn: &Arc<Conn>,
+    (session, ctx): (&mut Session, &mut Exchange),
+    edge: &Edge,
+) -> Result<bool> {
+    match next {
+        Next::Admit(granted) => return admit(granted, conn, session, ctx).await,
+        Next::Answer(answer) => {
+            say(session, &answer).await;
+            // A hop's other visitors are not to suffer from one of them.
+            if conn.stake.site().is_none() && !edge.trusted.lists(conn.client.ip) {
+                conn.stake.note_astray();
+                conn.note_astray(edge.limits.h2_streams_max);
+            }
+        }
+        // All that a client has under way goes with it, as in HTTP/1.
+        Next::Reset => conn.end(),
+        Next::Hold(held) => {
+            tokio::time::sleep(Duration::from_millis(held.hold_ms)).await;
+            conn.end();
+        }
+    }
+    Ok(true)
+}
+
+/// Waits for the request's turn among its connection's, then for its body, then takes its place.
+async fn admit(
+    granted: Granted,
+    conn: &Arc<Conn>,
+    session: &mut Session,
+    ctx: &mut Exchange,
+) -> Result<bool> {
+    let edge = Arc::clone(granted.edge());
+    let within = Duration::from_millis(edge.limits.origin_head_ms);
+    let turn =
+        pin!(tokio::time::timeout(within, forward_window::take(conn, edge.limits.h2_forwards_max)));
+    let placed = match while_here(session, turn).await? {
+        Ok(turn) => {
+            ctx.turn = Some(turn);
+            let here = read_ahead(session, edge.limits.body_ahead_bytes_max).await?;
+            while_here(session, pin!(granted.take_place(here))).await?
+        }
+        Err(_) => Err(granted.turn_late()),
+    };
+    match placed {
+        Ok(admitted) => {
+            ctx.admitted = Some(admitted);
+            Ok(false)
+        }
+        Err(answer) => {
+            say(session, &answer).await;
+            Ok(true)
+        }
+    }
+}
+
+/// Waits for something for as long as the client wants its answer; as `guard` does in HTTP/1.
+async fn while_here<P>(
+    session: &mut Session,
+    mut place: Pin<&mut impl Future<Output = P>>,
+) -> Result<P> {
+    let first = std::future::poll_fn(|cx| Poll::Ready(place.as_mut().poll(cx))).await;
+    if let Poll::Ready(place) = first {
+        return Ok(place);
+    }
+    let ServerSession::H2(stream) = session.as_downstream_mut() else { return Ok(place.await) };
+    tokio::select! {
+        biased;
+        // Whoever left while it waited is not to have what came free just now.
+        _ = stream.idle() => {
+            Error::e_explain(ErrorType::ConnectionClosed, "taken back").map_err(Error::into_down)
+        }
+        place = place => Ok(place),
+    }
+}
+
+/// Reads a body of up to `most` bytes before its origin hears of it, or that much of a larger one,
+/// as `guard` does in HTTP/1. What is read stays in the buffer that pingora keeps for a second
+/// attempt and sends first; it holds 64 KiB, and one frame more than `most` fits.
+async fn read_ahead(session: &mut Session, most: usize) -> Result<Here> {
+    let session = session.as_downstream_mut();
+    if session.is_body_done() {
+        return Ok(Here::Whole);
+    }
+    session.enable_retry_buffering();
+    let mut read: usize = 0;
+    while read < most {
+        match session.read_request_body().await? {
+            Some(bytes) => read = read.saturating_add(bytes.len()),
+            None => return Ok(Here::Whole),
+        }
+    }
+    Ok(if session.is_body_done() { Here::Whole } else { Here::Begun })
+}
+
+/// Draws from how a request ended what its connection may have under way.
+pub(crate) fn settle(turn: &Turn, error: Option<&Error>, edge: &Edge) {
+    match error.map(|error| (error.esource(), error.etype())) {
+        None => turn.earn(edge.limits.h2_forwards_max),
+        Some((ErrorSource::Downstream, ErrorType::WriteTimedout))
+            if turn.stalled(edge.limits.h2_forwards_first) =>
+        {
+            count(&edge.counters.write_stalled);
+        }
+        Some(_) => {}
+    }
+}
+
+async fn say(session: &mut Session, answer: &Answer) {
+    let Some(header) = answer.header() else { return };
+    let text = answer.text();
+    let without_body = answer.body == BodyWanted::No;
+    // A client that left in the meantime is not told.
+    if session.write_response_header(Box::new(header), without_body).await.is_ok() && !without_body
+    {
+        let _ = session.write_response_body(Some(Bytes::from(text)), true).await;
+    }
+}

@@ -1,0 +1,272 @@
+//! A client's HTTP/2 connection with everything that a client may not do to it.
+//!
+//! Pingora's library parses frames and keeps windows; this stream lies below it, sees plain bytes in
+//! both directions, and keeps what the library does not: how fast frames may come, how long a head
+//! may take, how slowly a body may come, and how long a client may not read.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora_core::protocols::{ALPN, Shutdown, Ssl};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::Instant;
+
+use crate::connection::Conn;
+use crate::connection::data_rate::{WritePace, later};
+use crate::connection::io::Wire;
+use crate::connection::pingora_stream::told_to_pingora;
+use crate::http1::stream::{Alarm, Transport};
+use crate::http2::frame_monitor::{Fault, Meter};
+use crate::metrics::count;
+use crate::{EdgeCounters, EdgeLimits};
+
+/// Which of the counters.
+type Counter = fn(&EdgeCounters) -> &AtomicU64;
+
+/// Uploads that we wait for.
+#[derive(Debug, Clone, Copy)]
+struct Upload {
+    since: Instant,
+    bytes: u64,
+    /// The most of them at once.
+    streams: usize,
+}
+
+/// A connection under guard.
+#[derive(Debug)]
+pub(crate) struct MeteredStream<S: Transport = Wire> {
+    io: S,
+    pub(super) conn: Arc<Conn>,
+    pub(super) digest: Option<Arc<pingora_core::protocols::raw_connect::ProxyDigest>>,
+    limits: Arc<EdgeLimits>,
+    counters: Arc<EdgeCounters>,
+    meter: Meter,
+    born: Instant,
+    /// When what is open now began.
+    head_since: Option<Instant>,
+    upload: Option<Upload>,
+    read_alarm: Alarm,
+    write_pace: WritePace,
+    write_alarm: Alarm,
+    aborted: bool,
+}
+
+impl<S: Transport> Drop for MeteredStream<S> {
+    fn drop(&mut self) {
+        if self.conn.is_ended() {
+            self.io.reset_on_drop();
+        }
+    }
+}
+
+impl<S: Transport> MeteredStream<S> {
+    pub(crate) fn new(
+        io: S,
+        conn: Arc<Conn>,
+        limits: Arc<EdgeLimits>,
+        counters: Arc<EdgeCounters>,
+    ) -> Self {
+        let digest = crate::upstream::pingora_service::digest_of(&conn);
+        let now = Instant::now();
+        Self {
+            io,
+            conn,
+            digest,
+            limits,
+            counters,
+            meter: Meter::new(),
+            born: now,
+            head_since: Some(now),
+            upload: None,
+            read_alarm: Alarm::default(),
+            write_pace: WritePace::new(),
+            write_alarm: Alarm::default(),
+            aborted: false,
+        }
+    }
+
+    fn violation(&mut self, counter: Counter) -> io::Error {
+        count(counter(&self.counters));
+        self.aborted = true;
+        self.io.reset_on_drop();
+        self.conn.end();
+        io::ErrorKind::ConnectionReset.into()
+    }
+
+    fn fault(&mut self, fault: Fault) -> io::Error {
+        self.violation(match fault {
+            Fault::Resets | Fault::MadeToReset => |c| &c.h2_resets,
+            Fault::Flood => |c| &c.h2_floods,
+            Fault::Pieces => |c| &c.h2_pieces,
+            Fault::TooMany => |c| &c.h2_too_many,
+        })
+    }
+
+    /// Notes what came.
+    fn note(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let now = Instant::now();
+        let now_ms = u64::try_from(now.saturating_duration_since(self.born).as_millis());
+        let read = self.meter.came(bytes, now_ms.unwrap_or(u64::MAX), &self.limits);
+        self.conn.resets.store(self.meter.resets, Relaxed);
+        self.conn.glitches.store(self.meter.glitches, Relaxed);
+        self.conn.note_streams(self.meter.asked());
+        if let Err(fault) = read {
+            return Err(self.fault(fault));
+        }
+        self.head_since = match (self.meter.is_head_open(), self.head_since) {
+            (false, _) => None,
+            (true, Some(since)) => Some(since),
+            (true, None) => Some(now),
+        };
+        if let Some(upload) = &mut self.upload {
+            upload.bytes = upload.bytes.saturating_add(bytes.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// Until when something must come, and what is counted if it does not.
+    fn read_deadline(&mut self, now: Instant) -> Option<(Instant, Counter)> {
+        let head = self.head_since.map(|since| -> (Instant, Counter) {
+            let total = Duration::from_millis(self.limits.head_total_ms);
+            (later(since, total), |c| &c.head_late)
+        });
+        let body =
+            self.body_deadline(now).map(|at| -> (Instant, Counter) { (at, |c| &c.body_slow) });
+        let whole = self.meter.oldest_ms().map(|began_ms| -> (Instant, Counter) {
+            let within = began_ms.saturating_add(self.limits.request_total_ms);
+            (later(self.born, Duration::from_millis(within)), |c| &c.request_late)
+        });
+        head.into_iter().chain(body).chain(whole).min_by_key(|(at, _)| *at)
+    }
+
+    /// Until when the bodies that we wait for must go on, all of them together.
+    fn body_deadline(&mut self, now: Instant) -> Option<Instant> {
+        let awaited = self.meter.awaited();
+        if awaited == 0 {
+            self.upload = None;
+            return None;
+        }
+        let begun = Upload { since: now, bytes: 0, streams: 0 };
+        let upload = self.upload.get_or_insert(begun);
+        upload.streams = upload.streams.max(awaited);
+        let wanted = self.limits.body_bytes_per_s_min.saturating_mul(upload.streams as u64);
+        let earned_ms = upload.bytes.saturating_mul(1_000) / wanted.max(1);
+        let within = Duration::from_millis(earned_ms.max(self.limits.body_grace_ms));
+        Some(later(upload.since, within))
+    }
+
+    /// Nothing can be sent at the moment; ready when that has lasted for too long.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let now = Instant::now();
+        let stalled = self.write_pace.waits(now, &self.limits);
+        self.conn.note_stalled(now);
+        ready!(self.write_alarm.poll(cx, stalled, now));
+        Poll::Ready(self.violation(|c| &c.write_stalled))
+    }
+}
+
+impl<S: Transport> AsyncRead for MeteredStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.aborted {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let before = buf.filled().len();
+        match Pin::new(&mut this.io).poll_read(cx, buf) {
+            Poll::Ready(Ok(())) => {
+                this.note(buf.filled().get(before..).unwrap_or_default())?;
+                // What comes in drops forever keeps a head open all the same.
+                let now = Instant::now();
+                if let Some((at, counter)) = this.read_deadline(now)
+                    && at <= now
+                {
+                    return Poll::Ready(Err(this.violation(counter)));
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                let now = Instant::now();
+                let Some((at, counter)) = this.read_deadline(now) else { return Poll::Pending };
+                ready!(this.read_alarm.poll(cx, at, now));
+                Poll::Ready(Err(this.violation(counter)))
+            }
+        }
+    }
+}
+
+impl<S: Transport> AsyncWrite for MeteredStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.aborted {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let Poll::Ready(bytes) = this.conn.stake.poll_send(&this.conn, bytes, cx) else {
+            this.conn.note_moving();
+            this.write_pace.pause(Instant::now());
+            return Poll::Pending;
+        };
+        match Pin::new(&mut this.io).poll_write(cx, bytes) {
+            Poll::Ready(Ok(wrote)) => {
+                this.conn.stake.note_sent(&this.conn, wrote);
+                if this.write_pace.is_running() {
+                    this.write_pace.moved(wrote, Instant::now(), &this.limits);
+                    this.conn.note_moving();
+                }
+                let went = bytes.get(..wrote).unwrap_or_default();
+                let metered = this.meter.went(went, &this.limits);
+                this.conn.note_streams(this.meter.asked());
+                match metered {
+                    Ok(()) => Poll::Ready(Ok(wrote)),
+                    Err(fault) => Poll::Ready(Err(this.fault(fault))),
+                }
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => this.poll_stalled(cx).map(Err),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.io).poll_flush(cx) {
+            Poll::Pending => this.poll_stalled(cx).map(Err),
+            flushed => flushed,
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.aborted {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+told_to_pingora!(MeteredStream);
+
+impl<S: Transport> Ssl for MeteredStream<S> {
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        Some(ALPN::H2)
+    }
+}
+
+#[async_trait]
+impl<S: Transport> Shutdown for MeteredStream<S> {
+    async fn shutdown(&mut self) {
+        // A client that is gone already is not told.
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}

@@ -1,0 +1,148 @@
+//! From a head on the wire to the facts that are judged.
+//!
+//! Everything is borrowed from the head but the two texts that must be folded, host and path. The
+//! client is the one that [`crate::admission::trusted_proxies`] has resolved. From [`facts_of`] on, no code knows what server or engine the request came through.
+
+use std::sync::Arc;
+
+use seawall_model::{
+    Client, Conn as ConnFacts, Facts, Gauges, Geo, HeaderView, Proto, Scheme, Tick,
+};
+use seawall_ruleset::http::{fold_host, fold_path};
+
+use crate::admission::trusted_proxies::Line;
+use crate::context::Edge;
+use crate::http1::head::{BadHead, Head};
+use crate::routing::Route;
+use crate::tls::Spoken;
+
+/// The fields of a head, as they lie in the buffer.
+#[derive(Debug)]
+pub(crate) struct WireFields<'h>(pub(crate) &'h [httparse::Header<'h>]);
+
+impl HeaderView for WireFields<'_> {
+    fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
+        self.0.iter().any(|field| field.name.eq_ignore_ascii_case(name) && visit(field.value))
+    }
+
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        self.0.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        for field in self.0 {
+            visit(field.name.as_bytes(), field.value);
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// What a policy reads of host and path.
+#[derive(Debug)]
+pub(crate) struct Folded {
+    /// None where an HTTP/1.0 request names none.
+    pub(crate) host: Option<String>,
+    pub(crate) path: Vec<u8>,
+}
+
+impl Folded {
+    /// Folds host and path.
+    ///
+    /// # Errors
+    /// A host that is none, or a path that cannot be decoded.
+    pub(crate) fn of(head: &Head<'_>) -> Result<Self, BadHead> {
+        let host = head.host.map(fold_host).transpose().map_err(|_| BadHead::Host)?;
+        let mut path = Vec::with_capacity(head.path.len());
+        if head.path == b"*" {
+            path.push(b'*');
+        } else {
+            fold_path(head.path, &mut path).map_err(|_| BadHead::Target)?;
+        }
+        Ok(Self { host, path })
+    }
+}
+
+/// What a request came through.
+#[derive(Debug, Clone)]
+pub(crate) struct Through {
+    pub(crate) client: Client,
+    pub(crate) port: u16,
+    pub(crate) accepted: Tick,
+    pub(crate) requests: u32,
+    pub(crate) now: Tick,
+    pub(crate) spoken: Option<Arc<Spoken>>,
+    /// Open streams, resets and glitches, in HTTP/2.
+    pub(crate) h2: (u32, u32, u32),
+    /// Whose connection it came through.
+    pub(crate) line: Line,
+    pub(crate) scheme: Scheme,
+    /// Whether the request says HTTP/1.0.
+    pub(crate) is_old: bool,
+}
+
+/// The facts of one request.
+pub(crate) fn facts_of<'r>(
+    (head, fields, folded): (&Head<'r>, &'r WireFields<'r>, &'r Folded),
+    route: &'r Route,
+    gauges: &'r ClientGauges<'r>,
+) -> Facts<'r> {
+    let through = gauges.through;
+    let &Through { client, port, accepted, requests, now, scheme, is_old, .. } = through;
+    let spoken = through.spoken.as_deref();
+    let (streams, resets, glitches) = through.h2;
+    Facts {
+        client,
+        geo: Geo::default(),
+        conn: ConnFacts {
+            proto: match spoken.is_some_and(|spoken| spoken.is_h2) {
+                true => Proto::H2,
+                false if is_old => Proto::H10,
+                false => Proto::H1,
+            },
+            scheme,
+            gauges: Some(gauges),
+            streams,
+            resets,
+            glitches,
+            port,
+            requests,
+            age_ms: now.since_ms(accepted),
+            ja4: spoken.map(|spoken| &*spoken.ja4),
+            sni: spoken.and_then(|spoken| spoken.sni.as_deref()),
+            tls: spoken.map(|spoken| spoken.version),
+        },
+        method: head.method,
+        host: folded.host.as_deref().unwrap_or_default(),
+        site: &route.name,
+        path: &folded.path,
+        raw_path: head.path,
+        script: route.script_of(&folded.path),
+        query: head.query,
+        headers: fields,
+        pass: None,
+        pass_failures: 0,
+        origin: route.origins.health(route.in_flight()),
+        cpu_percent: Some(gauges.edge.overload.cpu_percent()),
+    }
+}
+
+/// How much of a client there is at the moment.
+#[derive(Debug)]
+pub(crate) struct ClientGauges<'e> {
+    pub(crate) edge: &'e Edge,
+    pub(crate) through: &'e Through,
+}
+
+impl Gauges for ClientGauges<'_> {
+    fn connections(&self) -> Option<u32> {
+        let Through { client, line, .. } = self.through;
+        (*line == Line::Own).then(|| self.edge.connections.held(client).max(1))
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.edge.forwarding.held(&self.through.client).saturating_add(1)
+    }
+}

@@ -1,0 +1,275 @@
+//! The sites behind the wall, and the places at their origins.
+//!
+//! In-flight requests are counted per site, so that one member's hanging origin cannot take the
+//! places of another's; and by how long they may stay, so that those who come to stay cannot take
+//! the places of those who come for a page. What a site has of what all share is in `shares`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use seawall_model::{HostMap, HostPattern, SiteId};
+use seawall_ruleset::http::script_of;
+
+use crate::fairness::Part;
+use crate::upstream::Origins;
+use crate::upstream::queue::Stay;
+use crate::{BindError, EdgeLimits};
+
+/// A site as it is configured.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Its name: its first host.
+    pub name: Box<str>,
+    /// The hosts it answers to.
+    pub hosts: Vec<HostPattern>,
+    /// Where its origins listen, as `address:port` or `name:port`; 1 to 16.
+    pub origins: Vec<Box<str>>,
+    /// The path that they are asked for at intervals, where they are.
+    pub health: Option<Box<str>>,
+    /// What it weighs where things are shared; the usual is 1.
+    pub share: u32,
+    /// Requests that one of its origins can do at once, where that is known; else
+    /// [`EdgeLimits::origin_inflight_max`].
+    pub inflight_max: Option<u32>,
+    /// How long its origins are waited for, by the beginning of the path, where that is not as
+    /// [`EdgeLimits`] says.
+    pub timeouts: Vec<PathTimeouts>,
+    /// Extensions of the scripts that its origins run, without a dot.
+    pub scripts: Vec<Box<str>>,
+}
+
+/// How long origins are waited for, for paths that begin so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathTimeouts {
+    /// The beginning of the path as rules see it; empty for all paths.
+    pub path_prefix: Box<str>,
+    /// Milliseconds from the end of a request to the head of its answer.
+    pub response_header_ms: Option<u32>,
+    /// Milliseconds of silence within an answer.
+    pub read_ms: Option<u32>,
+}
+
+/// How long an origin is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Timeouts {
+    pub(crate) response_header_ms: u32,
+    pub(crate) read_ms: u32,
+}
+
+/// The time-outs of a site, by the beginning of the path.
+#[derive(Debug)]
+struct TimeoutTable {
+    site: Timeouts,
+    /// The longest beginnings first.
+    paths: Vec<(Box<str>, Timeouts)>,
+}
+
+impl TimeoutTable {
+    fn new(written: &[PathTimeouts], limits: &EdgeLimits) -> Self {
+        let ms = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
+        let usual = Timeouts {
+            response_header_ms: ms(limits.origin_head_ms),
+            read_ms: ms(limits.origin_read_ms),
+        };
+        let over = |below: Timeouts, said: &PathTimeouts| Timeouts {
+            response_header_ms: said.response_header_ms.unwrap_or(below.response_header_ms),
+            read_ms: said.read_ms.unwrap_or(below.read_ms),
+        };
+        let own = written.iter().find(|said| said.path_prefix.is_empty());
+        let site = own.map_or(usual, |said| over(usual, said));
+        let paths = written.iter().filter(|said| !said.path_prefix.is_empty());
+        let mut paths: Vec<_> =
+            paths.map(|said| (said.path_prefix.clone(), over(site, said))).collect();
+        paths.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        Self { site, paths }
+    }
+
+    fn of(&self, path: &[u8]) -> Timeouts {
+        let fits = |(prefix, _): &&(Box<str>, Timeouts)| path.starts_with(prefix.as_bytes());
+        self.paths.iter().find(fits).map_or(self.site, |(_, timeouts)| *timeouts)
+    }
+}
+
+/// A site as requests reach it.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) id: SiteId,
+    pub(crate) name: Box<str>,
+    pub(crate) origins: Origins,
+    pub(crate) part: Arc<Part>,
+    timeouts: TimeoutTable,
+    scripts: Vec<Box<str>>,
+    exchanges: Places,
+    uploads: Places,
+    tunnels: Places,
+}
+
+/// So many places of a kind.
+#[derive(Debug)]
+struct Places {
+    most: u32,
+    taken: AtomicU32,
+}
+
+impl Places {
+    const fn new(most: u32) -> Self {
+        Self { most, taken: AtomicU32::new(0) }
+    }
+
+    fn take(&self, most: u32) -> bool {
+        let more = |n: u32| if n < most { n.checked_add(1) } else { None };
+        self.taken.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
+}
+
+impl Route {
+    fn resolve(id: SiteId, site: &Site, limits: &EdgeLimits) -> Result<Self, BindError> {
+        let (name, origins) = (site.name.clone(), Origins::resolve(site, limits)?);
+        Ok(Self {
+            id,
+            name,
+            exchanges: Places::new(origins.places()),
+            origins,
+            part: Arc::new(Part::new(site.share)),
+            timeouts: TimeoutTable::new(&site.timeouts, limits),
+            scripts: site.scripts.clone(),
+            uploads: Places::new(limits.origin_uploads_max),
+            tunnels: Places::new(limits.origin_tunnels_max),
+        })
+    }
+
+    /// The part of a folded path that names the script which an origin runs.
+    pub(crate) fn script_of<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        if self.scripts.is_empty() { None } else { script_of(path, &self.scripts) }
+    }
+
+    /// How long an origin is waited for, for this path.
+    pub(crate) fn timeouts(&self, path: &[u8]) -> Timeouts {
+        self.timeouts.of(path)
+    }
+
+    /// Requests that are all here and in flight to the site now.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.exchanges.taken.load(Relaxed)
+    }
+
+    /// How many there may be.
+    pub(crate) const fn in_flight_max(&self) -> u32 {
+        self.exchanges.most
+    }
+
+    /// Uploads and WebSockets under way.
+    pub(crate) fn staying(&self) -> [u32; 2] {
+        [&self.uploads, &self.tunnels].map(|places| places.taken.load(Relaxed))
+    }
+
+    const fn places(&self, stay: Stay) -> &Places {
+        match stay {
+            Stay::Exchange => &self.exchanges,
+            Stay::Upload => &self.uploads,
+            Stay::Tunnel => &self.tunnels,
+        }
+    }
+
+    /// Takes a place for one that will `stay` so, and says whether there was one.
+    pub(crate) fn enter(&self, stay: Stay) -> bool {
+        let places = self.places(stay);
+        places.take(match stay {
+            // While one of its origins is left alone, the others are not given its requests too.
+            Stay::Exchange => places.most.min(self.origins.places()),
+            Stay::Upload | Stay::Tunnel => places.most,
+        })
+    }
+
+    /// Gives it back.
+    pub(crate) fn leave(&self, stay: Stay) {
+        self.places(stay).taken.fetch_sub(1, Relaxed);
+    }
+}
+
+/// From a host to its site.
+#[derive(Debug)]
+pub(crate) struct Sites {
+    by_host: HostMap<Arc<Route>>,
+    /// In the order that gives them their numbers.
+    all: Vec<Arc<Route>>,
+}
+
+impl Sites {
+    /// Resolves every origin.
+    ///
+    /// # Errors
+    /// The first origin that cannot be found.
+    pub(crate) fn resolve(sites: &[Site], limits: &EdgeLimits) -> Result<Self, BindError> {
+        let (mut by_host, mut all) = (HostMap::default(), Vec::with_capacity(sites.len()));
+        for (n, site) in sites.iter().enumerate() {
+            let id = SiteId(u32::try_from(n).unwrap_or(u32::MAX));
+            let route = Arc::new(Route::resolve(id, site, limits)?);
+            for host in &site.hosts {
+                by_host.insert(host, Arc::clone(&route));
+            }
+            all.push(route);
+        }
+        Ok(Self { by_host, all })
+    }
+
+    /// The site that answers to `host` (lower case, no port).
+    pub(crate) fn find(&self, host: &str) -> Option<&Arc<Route>> {
+        self.by_host.find(host)
+    }
+}
+
+impl Sites {
+    /// All of them, by number.
+    pub(crate) fn all(&self) -> &[Arc<Route>] {
+        &self.all
+    }
+}
+
+#[cfg(test)]
+impl Site {
+    /// One site of one host and one origin.
+    pub(crate) fn test(host: &str, origin: &str) -> Self {
+        Self {
+            name: host.into(),
+            hosts: vec![HostPattern::parse(host).unwrap()],
+            origins: vec![origin.into()],
+            health: None,
+            share: 1,
+            inflight_max: None,
+            timeouts: Vec::new(),
+            scripts: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_flight_requests_have_their_places_and_not_one_more() {
+        let limits = EdgeLimits {
+            origin_inflight_max: 3,
+            origin_uploads_max: 2,
+            origin_tunnels_max: 1,
+            ..EdgeLimits::default()
+        };
+        let sites = Sites::resolve(&[Site::test("a.example", "127.0.0.1:9")], &limits).unwrap();
+        let route = sites.find("a.example").unwrap();
+        for (stay, most) in [(Stay::Tunnel, 1), (Stay::Upload, 2), (Stay::Exchange, 3)] {
+            assert_eq!((0..9).filter(|_| route.enter(stay)).count(), most, "{stay:?}");
+            route.leave(stay);
+            assert!(route.enter(stay) && !route.enter(stay), "{stay:?}");
+        }
+        assert_eq!((route.in_flight(), route.staying()), (3, [2, 1]));
+    }
+
+    #[test]
+    fn a_site_that_says_what_its_origin_can_do_gets_no_more() {
+        let site = Site { inflight_max: Some(2), ..Site::test("a.example", "127.0.0.1:9") };
+        let sites = Sites::resolve(&[site], &EdgeLimits::default()).unwrap();
+        let route = sites.find("a.example").unwrap();
+        assert_eq!((0..9).filter(|_| route.enter(Stay::Exchange)).count(), 2);
+    }
+}

@@ -1,0 +1,439 @@
+//! The data plane as a client meets it: real sockets, a toy origin, a real ruleset.
+
+mod origin;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pingora_core::apps::HttpServerApp;
+use pingora_core::protocols::http::ServerSession;
+use pingora_proxy::http_proxy;
+use seawall_model::{Client, ClientUnits, Generation, Tick, VerdictKind};
+use seawall_ruleset::{
+    Entry, Handle, HostSettings, Live, Purpose, ReadError, Sandbox, SandboxLimits, Sources, Store,
+    Workshop,
+};
+use seawall_state::{Seed, State, Tally};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use self::origin::Origin;
+use crate::connection::Conn;
+use crate::http1::head::Framing;
+use crate::http1::stream::{GuardedStream, NextHead};
+use crate::upstream::pingora_service::Service;
+use crate::{BadHead, BindError, DataPlane, EdgeConfig, EdgeLimits, Running, Site, TrustedProxies};
+
+const POLICY: &str = r#"
+policy 1
+floor {
+    rule blocked { when path == "/blocked" then block 403 }
+    rule busy    { when path == "/busy" then block 503 }
+    rule dropped { when path == "/drop" then drop }
+    rule held    { when path == "/hold" then tarpit 5s }
+}
+"#;
+
+struct OnePage(&'static str);
+
+impl Store for OnePage {
+    fn read(&self, _: &str, _: u64, _: &str) -> Result<Arc<[u8]>, ReadError> {
+        Ok(self.0.as_bytes().into())
+    }
+
+    fn list(&self, _: &str, _: &str, _: usize) -> Result<Vec<Entry>, ReadError> {
+        Ok(Vec::new())
+    }
+
+    fn is_file(&self, _: &str, _: &str) -> bool {
+        true
+    }
+}
+
+fn live(policy: &'static str, generation: u64) -> Live {
+    let sandbox = Sandbox::new(SandboxLimits::default());
+    let workshop = Workshop::new(HostSettings::default(), sandbox);
+    let sources = Sources::gather("root.wall", &OnePage(policy));
+    let assembly = workshop.assemble(&sources, Purpose::Run, None);
+    let rules = assembly.rules.unwrap_or_else(|| panic!("{:?}", assembly.diagnostics));
+    Live {
+        generation: Generation(generation),
+        state: Arc::new(State::new(Seed([7; 16]), rules.counter_specs())),
+        tally: Arc::new(Tally::new(rules.rule_names().len())),
+        rules: Arc::new(rules),
+    }
+}
+
+struct World {
+    origin: Origin,
+    handle: Arc<Handle>,
+    address: SocketAddr,
+    running: Running,
+}
+
+fn config(origin: SocketAddr, limits: EdgeLimits) -> EdgeConfig {
+    EdgeConfig {
+        listen_tls: Vec::new(),
+        handed: Vec::new(),
+        shown: None,
+        listen: vec![([127, 0, 0, 1], 0).into()],
+        workers: 1,
+        units: ClientUnits::default(),
+        trusted: TrustedProxies::default(),
+        exempt: Vec::new(),
+        sites: vec![Site::test("a.example", &origin.to_string())],
+        limits,
+        memory: None,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test is an edge: it makes the ticks")]
+fn now() -> seawall_model::Now {
+    let start = Instant::now();
+    Arc::new(move || Tick::TEST_START.plus_ms(start.elapsed().as_millis() as u64))
+}
+
+type Bound = (DataPlane, Arc<Handle>);
+
+fn bind(config: EdgeConfig) -> Result<Bound, BindError> {
+    let handle = Arc::new(Handle::new(live(POLICY, 1)));
+    let plane = DataPlane::bind(config, Arc::clone(&handle), now())?;
+    Ok((plane, handle))
+}
+
+impl World {
+    fn with(limits: EdgeLimits) -> Self {
+        let origin = Origin::start();
+        let (plane, handle) = bind(config(origin.address, limits)).unwrap();
+        let address = plane.addresses()[0].1;
+        Self { origin, handle, address, running: plane.start().unwrap() }
+    }
+
+    fn new() -> Self {
+        Self::with(EdgeLimits::default())
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    /// Sends bytes on a new connection and answers all that comes until its end.
+    fn ask(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut stream = self.connect();
+        // Who is refused at accept may be reset before this is written.
+        let _ = stream.write_all(bytes.as_ref());
+        let mut seen = Vec::new();
+        // A reset may end it; what came before counts.
+        let _ = stream.read_to_end(&mut seen);
+        String::from_utf8(seen).unwrap()
+    }
+}
+
+/// A request that asks for the connection to be kept.
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a.example\r\n\r\n")
+}
+
+/// A request that is the last of its connection.
+fn last(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+}
+
+fn statuses(answers: &str) -> Vec<&str> {
+    answers.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.get(..3)).collect()
+}
+
+/// Waits for something that another thread brings about.
+#[expect(clippy::disallowed_methods, reason = "a test waits on an event with a generous bound")]
+fn wait_until(what: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !what() {
+        assert!(start.elapsed() < Duration::from_secs(20), "it never came");
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn one_connection_gets_every_answer_in_its_order() {
+    let world = World::new();
+    let asked = [get("/1"), get("/blocked"), get("/2"), get("/busy"), last("/3")].concat();
+    let answers = world.ask(asked);
+    assert_eq!(statuses(&answers), ["200", "403", "200", "503", "200"], "{answers}");
+    assert_eq!(world.origin.paths(), ["/1", "/2", "/3"]);
+    let lower = answers.to_ascii_lowercase();
+    assert!(!lower.contains("pingora") && !lower.contains("127.0.0.1"), "{answers}");
+    assert!(answers.contains("\r\n\r\nw-"), "{answers}");
+}
+
+#[test]
+fn every_decision_is_counted_once() {
+    let world = World::new();
+    world.ask([get("/1"), get("/blocked"), last("/2")].concat());
+    world.ask(get("/drop"));
+    let tally = Arc::clone(&world.handle.load().tally);
+    wait_until(|| tally.decisions_all() == 4);
+    let kinds = [VerdictKind::Allow, VerdictKind::Block, VerdictKind::Drop];
+    assert_eq!(kinds.map(|kind| tally.decisions(kind)), [2, 1, 1]);
+}
+
+#[test]
+fn a_reload_reaches_the_next_request_of_an_open_connection() {
+    let world = World::new();
+    let mut stream = world.connect();
+    let mut room = [0; 4096];
+    stream.write_all(get("/late").as_bytes()).unwrap();
+    let n = stream.read(&mut room).unwrap();
+    assert!(room[..n].starts_with(b"HTTP/1.1 200"));
+    let policy = "policy 1\nfloor { rule late { when path == \"/late\" then block 410 } }\n";
+    world.handle.publish(live(policy, 2));
+    stream.write_all(get("/late").as_bytes()).unwrap();
+    let n = stream.read(&mut room).unwrap();
+    assert!(room[..n].starts_with(b"HTTP/1.1 410"), "{}", room[..n].escape_ascii());
+}
+
+#[test]
+fn a_tarpit_holds_so_many_and_drops_the_rest() {
+    let limits = EdgeLimits { tarpits_max: 1, ..EdgeLimits::default() };
+    let world = World::with(limits);
+    let mut first = world.connect();
+    first.write_all(get("/hold").as_bytes()).unwrap();
+    wait_until(|| world.running.counters().tarpits == 1);
+    let mut second = world.connect();
+    second.write_all(get("/hold").as_bytes()).unwrap();
+    let error = second.read(&mut [0; 16]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(world.running.counters().tarpits_full, 1);
+    let error = first.read(&mut [0; 16]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "held, then closed unanswered");
+    wait_until(|| world.running.counters().tarpits == 0);
+    assert_eq!(world.running.counters().tarpitted, 1);
+}
+
+#[test]
+fn drop_is_a_reset_and_says_nothing() {
+    let world = World::new();
+    let mut stream = world.connect();
+    stream.write_all(get("/drop").as_bytes()).unwrap();
+    let error = stream.read(&mut [0; 16]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(world.running.counters().dropped, 1);
+}
+
+#[test]
+fn a_host_that_is_no_site_reaches_no_origin() {
+    let world = World::new();
+    for host in ["b.example", "127.0.0.1", "a.example.evil", "x.a.example"] {
+        let answer = world.ask(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(statuses(&answer), ["421"], "{host}");
+    }
+    assert_eq!(statuses(&world.ask("GET / HTTP/1.0\r\n\r\n")), ["421"]);
+    for host in ["A.example", "a.example:80", "a.example."] {
+        let asked = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        assert_eq!(statuses(&world.ask(asked)), ["200"], "{host}");
+    }
+    assert_eq!(world.origin.paths().len(), 3);
+}
+
+#[test]
+fn what_could_smuggle_is_refused_and_its_rest_is_no_request() {
+    let world = World::new();
+    let inner = get("/smuggled");
+    for fields in [
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        "Content-Length: +4\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n",
+        "Content-Length: 0\r\nContent-Length: 4\r\n",
+    ] {
+        let asked = format!("POST / HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n0\r\n\r\n{inner}");
+        assert_eq!(statuses(&world.ask(asked)), ["400"], "{fields}");
+    }
+    assert!(world.origin.paths().is_empty());
+    let refused = world.running.counters().heads_refused;
+    assert_eq!(refused.iter().sum::<u64>(), 4);
+    assert_eq!(refused[BadHead::LengthAndEncoding as usize], 1);
+}
+
+#[test]
+fn bodies_arrive_whole_and_what_follows_them_is_the_next_request() {
+    let world = World::new();
+    let head = "POST /post HTTP/1.1\r\nHost: a.example\r\n";
+    let asked = [
+        &format!("{head}Content-Length: 5\r\n\r\nhello"),
+        &format!("{head}Transfer-Encoding: chunked\r\n\r\n5;x=y\r\nworld\r\n0\r\nT: t\r\n\r\n"),
+        &last("/after"),
+    ]
+    .map(String::as_str)
+    .concat();
+    let answers = world.ask(asked);
+    assert_eq!(statuses(&answers), ["200", "200", "200"], "{answers}");
+    assert_eq!(world.origin.paths(), ["/post", "/post", "/after"]);
+    assert_eq!(world.origin.bodies(), ["hello", "world", ""]);
+}
+
+#[test]
+fn a_refused_post_with_an_unread_body_still_reads_its_answer() {
+    let world = World::new();
+    let head = "POST /blocked HTTP/1.1\r\nHost: a.example\r\nContent-Length: 60000\r\n\r\n";
+    let mut asked = head.as_bytes().to_vec();
+    asked.extend(vec![b'x'; 60_000]);
+    for _ in 0..20 {
+        assert_eq!(statuses(&world.ask(&asked)), ["403"]);
+    }
+}
+
+#[test]
+fn the_origin_learns_the_client_from_us_only() {
+    let world = World::new();
+    let claims = "X-Forwarded-For: 198.51.100.1\r\nX-Real-IP: 198.51.100.2\r\n";
+    world.ask(format!(
+        "GET / HTTP/1.1\r\nHost: a.example\r\n{claims}Connection: close, x-hop\r\nX-Hop: 1\r\n\r\n"
+    ));
+    let head = world.origin.heads()[0].to_ascii_lowercase();
+    assert_eq!(head.matches("x-forwarded-for: 127.0.0.1\r\n").count(), 1, "{head}");
+    assert!(!head.contains("198.51.100") && !head.contains("x-hop"), "{head}");
+}
+
+#[test]
+fn an_origin_that_is_down_or_hangs_is_told_in_time() {
+    let limits = EdgeLimits { origin_head_ms: 300, ..EdgeLimits::default() };
+    let world = World::with(limits.clone());
+    let answer = world.ask(get("/hang"));
+    assert_eq!(statuses(&answer), ["504"], "{answer}");
+    assert_eq!(world.running.counters().origin_late, 1);
+
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (plane, ..) = bind(config(closed, limits)).unwrap();
+    let address = plane.addresses()[0].1;
+    let world = World { address, running: plane.start().unwrap(), ..world };
+    let answer = world.ask(get("/"));
+    assert_eq!(statuses(&answer), ["502"], "{answer}");
+    assert!(!answer.contains("127.0.0.1"), "{answer}");
+    // The answer can be read to its end before our side has put the request away.
+    wait_until(|| world.running.counters().in_flight == 0);
+}
+
+#[test]
+fn an_origin_with_enough_to_do_gets_no_more() {
+    let world = World::with(EdgeLimits { origin_inflight_max: 1, ..EdgeLimits::default() });
+    let mut first = world.connect();
+    first.write_all(get("/wait").as_bytes()).unwrap();
+    wait_until(|| !world.origin.paths().is_empty());
+    let answer = world.ask(last("/"));
+    assert_eq!(statuses(&answer), ["503"], "{answer}");
+    assert!(answer.contains("Retry-After: 1\r\n"), "{answer}");
+    // Its client has gone, and it is at work all the same.
+    drop(first);
+    wait_until(|| world.running.counters().given_up == 1);
+    assert_eq!(statuses(&world.ask(last("/"))), ["503"]);
+    world.origin.release();
+    wait_until(|| world.running.counters().in_flight == 0);
+    assert_eq!(statuses(&world.ask(last("/"))), ["200"]);
+}
+
+#[test]
+fn a_client_that_holds_its_places_is_reset() {
+    let world = World::with(EdgeLimits { connections_per_client_max: 2, ..EdgeLimits::default() });
+    let held = [world.connect(), world.connect()];
+    wait_until(|| world.running.counters().open == 2);
+    assert_eq!(world.ask(get("/")), "");
+    wait_until(|| world.running.counters().refused_by_client == 1);
+    drop(held);
+    wait_until(|| world.running.counters().open == 0);
+    assert_eq!(statuses(&world.ask(last("/"))), ["200"]);
+}
+
+#[test]
+fn a_port_in_use_is_told_in_plain_words() {
+    let world = World::new();
+    let taken = EdgeConfig {
+        listen: vec![world.address],
+        ..config(world.origin.address, EdgeLimits::default())
+    };
+    let error = bind(taken).err().unwrap().to_string();
+    assert!(error.contains(&world.address.to_string()) && error.contains("is in use"), "{error}");
+}
+
+#[test]
+fn a_websocket_opens_after_the_origin_agreed_and_not_before() {
+    let world = World::new();
+    let mut stream = world.connect();
+    let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let asked = format!("GET /ws HTTP/1.1\r\nHost: a.example\r\n{fields}\r\nearly");
+    stream.write_all(asked.as_bytes()).unwrap();
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"early") {
+        let mut room = [0; 512];
+        let n = stream.read(&mut room).unwrap();
+        assert!(n > 0, "{}", seen.escape_ascii());
+        seen.extend_from_slice(&room[..n]);
+    }
+    assert!(seen.starts_with(b"HTTP/1.1 101"), "{}", seen.escape_ascii());
+    assert_eq!(world.running.counters().tunnels, 1);
+}
+
+#[test]
+fn an_upgrade_that_the_origin_declines_opens_nothing() {
+    let world = World::new();
+    let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let inner = last("/blocked");
+    let asked = format!("GET /plain HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n{inner}");
+    // What follows is judged as the request that it is.
+    assert_eq!(statuses(&world.ask(asked)), ["200", "403"]);
+    assert_eq!(world.origin.paths(), ["/plain"]);
+}
+
+#[test]
+fn a_stop_lets_requests_end_and_cuts_those_that_do_not() {
+    let world = World::new();
+    let (mut hangs, mut waits, mut idle) = (world.connect(), world.connect(), world.connect());
+    hangs.write_all(get("/hang").as_bytes()).unwrap();
+    waits.write_all(get("/wait").as_bytes()).unwrap();
+    wait_until(|| world.origin.paths().len() == 2 && world.running.counters().open == 3);
+    let World { origin, running, .. } = world;
+    let drain = std::thread::spawn(move || running.drain(Duration::from_secs(5)));
+    // The idle one is closed at once, which also says that the stop has begun.
+    assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0);
+    origin.release();
+    let mut answer = Vec::new();
+    waits.read_to_end(&mut answer).unwrap();
+    assert_eq!(statuses(&String::from_utf8(answer).unwrap()), ["200"]);
+    let drained = drain.join().unwrap();
+    assert_eq!((drained.finished, drained.cut), (1, 1));
+    let _ = hangs.read(&mut [0; 1]);
+}
+
+#[tokio::test]
+async fn what_nobody_admitted_is_refused_by_the_hooks_too() {
+    let origin = Origin::start();
+    let (plane, ..) = bind(config(origin.address, EdgeLimits::default())).unwrap();
+    let edge = plane.edge;
+    let (mut client, server) = tokio::io::duplex(4096);
+    let who = Client::of([192, 0, 2, 1].into(), &ClientUnits::default());
+    let conn = Arc::new(Conn::new(who, 1, Tick(0)));
+    let (limits, counters) = (Arc::clone(&edge.limits), Arc::clone(&edge.counters));
+    let mut stream = GuardedStream::new(server, conn, limits, counters);
+    client.write_all(get("/").as_bytes()).await.unwrap();
+    let NextHead::Complete(len) = stream.next_head().await else { panic!("a whole head") };
+    stream.begin(len, Framing::Length(0));
+
+    let pool = Arc::new(crate::upstream::pool::Pool::new(0, 0));
+    let proxy = Arc::new(http_proxy(&Arc::default(), Service { edge: Arc::clone(&edge), pool }));
+    let session = ServerSession::new_http1(Box::new(stream));
+    let (_stop, stop) = tokio::sync::watch::channel(false);
+    let read = async {
+        let mut answer = String::new();
+        client.shutdown().await.unwrap();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let (_, answer) = tokio::join!(proxy.process_new_http(session, &stop), read);
+    assert_eq!(statuses(&answer), ["500"], "{answer}");
+    assert_eq!(edge.counters.snapshot().unadmitted, 1);
+    assert!(origin.paths().is_empty());
+}

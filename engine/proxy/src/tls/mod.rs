@@ -1,0 +1,213 @@
+//! TLS: who is meant, who speaks, and the handshake under a deadline.
+//!
+//! The ClientHello is read before the library sees it, so that a connection has a site and a
+//! fingerprint from its first bytes; the library is then given the same bytes. rustls, since it has
+//! no renegotiation and no unsafe parsing of what strangers send; tickets are kept by the clients
+//! and not by us, and nothing is accepted before the handshake is over (no early data: it can be
+//! sent twice by somebody else).
+
+pub(crate) mod certificates;
+pub(crate) mod client_hello;
+pub(crate) mod ja4;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::BytesMut;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SupportedProtocolVersion};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+pub use certificates::{Identities, IdentityError, PemPair};
+
+use crate::connection::io::{Replayed, TlsWire};
+use client_hello::{CLIENT_HELLO_BYTES_MAX, Reading};
+
+/// Versions that are spoken; what is older is broken (RFC 8996).
+const VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
+/// Tickets that a client of TLS 1.3 gets: one for each connection of a browser's usual pair.
+const TICKETS: usize = 2;
+/// Bytes that a session keeps of what its client does not read.
+const UNSENT_BYTES_MAX: usize = 16 << 10;
+/// Bytes that are read at once.
+const READ_BYTES: usize = 4_096;
+
+/// What a connection over TLS said of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Spoken {
+    /// The name that it asked for, folded as hosts are.
+    pub(crate) sni: Option<Box<str>>,
+    /// Its fingerprint.
+    pub(crate) ja4: Box<str>,
+    /// The version that was agreed on.
+    pub(crate) version: &'static str,
+    /// Whether HTTP/2 was.
+    pub(crate) is_h2: bool,
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// What came is no ClientHello.
+    NoHello,
+    /// It is gone, or the library does not agree with it.
+    Handshake,
+    /// It took too long.
+    Late,
+    /// Its site has its share of connections.
+    Unwelcome,
+}
+
+/// The certificates that are shown now; swapped in one step.
+#[derive(Debug)]
+pub struct Shown(ArcSwap<Identities>);
+
+impl Shown {
+    /// Begins with these.
+    #[must_use]
+    pub fn new(identities: Identities) -> Self {
+        Self(ArcSwap::from_pointee(identities))
+    }
+
+    /// From the next handshake on, these.
+    pub fn show(&self, identities: Identities) {
+        self.0.store(Arc::new(identities));
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.load().resolve(hello)
+    }
+}
+
+/// Makes connections secret.
+#[derive(Clone)]
+pub(crate) struct Secrecy {
+    acceptor: TlsAcceptor,
+    within: Duration,
+    reads_max: u32,
+}
+
+impl std::fmt::Debug for Secrecy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secrecy").field("within", &self.within).finish_non_exhaustive()
+    }
+}
+
+impl Secrecy {
+    /// Shows what `shown` shows; a handshake takes `within` at most, and its first message so many
+    /// reads.
+    ///
+    /// # Errors
+    /// The system gives no chance for the keys of tickets.
+    pub(crate) fn new(shown: Arc<Shown>, within: Duration, reads_max: u32) -> io::Result<Self> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&VERSIONS)
+            .map_err(io::Error::other)?
+            .with_no_client_auth()
+            .with_cert_resolver(shown);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(io::Error::other)?;
+        config.send_tls13_tickets = TICKETS;
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        config.max_early_data_size = 0;
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), within, reads_max })
+    }
+
+    /// Reads the ClientHello and, where who asks for that name `is_welcome`, does the handshake: what
+    /// costs a signature is asked for a place before.
+    pub(crate) async fn agree(
+        &self,
+        io: TcpStream,
+        is_welcome: impl Fn(Option<&str>) -> bool,
+    ) -> Result<(Box<TlsWire>, Spoken), Failed> {
+        let _ = io.set_zero_linger();
+        match tokio::time::timeout(self.within, self.speak(io, is_welcome)).await {
+            Ok(agreed) => agreed,
+            Err(_) => Err(Failed::Late),
+        }
+    }
+
+    async fn speak(
+        &self,
+        mut io: TcpStream,
+        is_welcome: impl Fn(Option<&str>) -> bool,
+    ) -> Result<(Box<TlsWire>, Spoken), Failed> {
+        let (hello, heard) = listen(&mut io, self.reads_max).await?;
+        if !is_welcome(hello.sni.as_deref()) {
+            return Err(Failed::Unwelcome);
+        }
+        // The signature is another step, for which its site may have to wait.
+        tokio::task::yield_now().await;
+        let stream = Replayed::new(heard, io);
+        let bounded = |session: &mut rustls::ServerConnection| {
+            session.set_buffer_limit(Some(UNSENT_BYTES_MAX));
+        };
+        let agreed = self.acceptor.accept_with(stream, bounded).await;
+        let agreed = agreed.map_err(|_| Failed::Handshake)?;
+        let (below, session) = agreed.get_ref();
+        below.linger_politely();
+        let spoken = Spoken {
+            ja4: ja4::ja4(&hello).into(),
+            sni: hello.sni,
+            version: match session.protocol_version() {
+                Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+                _ => "TLSv1.2",
+            },
+            is_h2: session.alpn_protocol() == Some(b"h2"),
+        };
+        Ok((Box::new(agreed), spoken))
+    }
+}
+
+/// Reads until a ClientHello is whole.
+async fn listen(
+    io: &mut (impl AsyncRead + Unpin),
+    reads_max: u32,
+) -> Result<(client_hello::Hello, BytesMut), Failed> {
+    let mut heard = BytesMut::new();
+    let mut reader = client_hello::Reader::default();
+    let mut reads: u32 = 0;
+    loop {
+        match reader.read(&heard) {
+            Reading::Whole(hello) => return Ok((hello, heard)),
+            Reading::Not => return Err(Failed::NoHello),
+            Reading::More => {}
+        }
+        if heard.len() >= CLIENT_HELLO_BYTES_MAX || reads >= reads_max {
+            return Err(Failed::NoHello);
+        }
+        heard.reserve(READ_BYTES);
+        match io.read_buf(&mut heard).await {
+            Ok(0) | Err(_) => return Err(Failed::Handshake),
+            Ok(_) => reads = reads.saturating_add(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    #[tokio::test]
+    async fn a_hello_has_its_reads_and_not_one_more() {
+        let message = client_hello::tests::said("alice.example", &["h2"]);
+        let reads = u32::try_from(message.len()).unwrap();
+        for (reads_max, is_heard) in [(reads, true), (reads - 1, false)] {
+            // Through a pipe of one byte each byte is a read.
+            let (mut client, mut server) = tokio::io::duplex(1);
+            let bytes = message.clone();
+            let says = tokio::spawn(async move { client.write_all(&bytes).await });
+            assert_eq!(listen(&mut server, reads_max).await.is_ok(), is_heard, "{reads_max}");
+            says.abort();
+        }
+    }
+}

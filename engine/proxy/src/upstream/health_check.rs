@@ -1,0 +1,329 @@
+//! Looking after origins: whether they answer, asked by ourselves.
+//!
+//! An origin of a site with a `health` path is asked for it at an interval; another one only while
+//! it is down, and only for a connection, so that it comes back without a visitor having to try it.
+//! One task looks after all, spread over the interval, on a thread of its own: on a worker, the
+//! flood that it is to see us through would make it late, and late means down.
+//!
+//! What is not held against an origin: silence while it answers visitors (it is busy, not gone), and
+//! what is our own fault (no descriptor, no time to look).
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use seawall_model::{HostPattern, Tick};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use crate::EdgeLimits;
+use crate::context::Edge;
+use crate::metrics::count;
+use crate::routing::Route;
+use crate::shutdown::Stop;
+use crate::upstream::attempt::note;
+use crate::upstream::origin::{Origin, OriginState};
+
+/// Parts of the interval over which checks are spread.
+const PARTS: usize = 10;
+/// How much later than the deadline silence may be noticed and still count: the machine was not too
+/// busy to look.
+const LATE_MS: u64 = 100;
+/// How much longer than to its next check's end an origin is held down, so that it does not come up
+/// in between.
+const HOLD_SLACK_MS: u64 = 250;
+/// Most lines that are logged of one second's changes.
+const LINES_MAX: usize = 8;
+/// Bytes that are read at once.
+const READ_BYTES: usize = 1_024;
+/// `HTTP/1.1 200`: what the status is read from.
+const STATUS_BYTES: usize = 12;
+
+/// What is sent to ask for `path`, as the site's first host that is no pattern.
+pub(super) fn question(path: &str, hosts: &[HostPattern]) -> Arc<str> {
+    let names: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    let name = names.iter().find(|name| !name.starts_with('*')).or(names.first());
+    let host = name.map_or("", |name| name.trim_start_matches("*."));
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: seawall-health\r\nAccept: */*\r\n\
+         Connection: close\r\n\r\n"
+    )
+    .into()
+}
+
+/// What a check found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// It answers.
+    Alive,
+    /// It refuses, breaks off, or says itself that it is not well.
+    Dead,
+    /// It says nothing.
+    Silent,
+    /// Nothing: we could not look.
+    Unknown,
+}
+
+/// One origin under watch.
+#[derive(Debug)]
+struct Watched {
+    route: Arc<Route>,
+    origin: Arc<Origin>,
+    question: Option<Arc<str>>,
+    is_asked: bool,
+    misses: u32,
+    hits: u32,
+    told: OriginState,
+}
+
+/// All origins under watch.
+pub(crate) struct Watch {
+    edge: Arc<Edge>,
+    all: Vec<Watched>,
+    asked: JoinSet<(usize, Tick, Found)>,
+    parts: usize,
+    stop: Stop,
+}
+
+impl Watch {
+    /// Looks after the origins of all sites until the data plane stops.
+    pub(crate) fn work(self) {
+        // Without a runtime (no descriptors left) breakers still open and half open by time.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let Ok(runtime) = runtime else { return count(&self.edge.counters.health_unknown) };
+        runtime.block_on(self.run());
+    }
+
+    pub(crate) fn new(edge: &Arc<Edge>, stop: &Stop) -> Self {
+        let mut all = Vec::new();
+        for route in edge.sites.all() {
+            for origin in &route.origins.all {
+                all.push(Watched {
+                    route: Arc::clone(route),
+                    origin: Arc::clone(origin),
+                    question: route.origins.question.clone(),
+                    is_asked: false,
+                    misses: 0,
+                    hits: 0,
+                    told: OriginState::Up,
+                });
+            }
+        }
+        let (edge, stop) = (Arc::clone(edge), stop.clone());
+        Self { edge, all, asked: JoinSet::new(), parts: 0, stop }
+    }
+
+    async fn run(mut self) {
+        let mut stop = self.stop.clone();
+        let part_ms = self.edge.limits.health_interval_ms / PARTS as u64;
+        let mut parts = interval(Duration::from_millis(part_ms.max(1)));
+        let mut seconds = interval(Duration::from_secs(1));
+        parts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.asked() => return,
+                Some(found) = self.asked.join_next(), if !self.asked.is_empty() => {
+                    // A check that panicked has found nothing.
+                    if let Ok((at, began, found)) = found {
+                        self.settle(at, began, found);
+                    }
+                }
+                _ = parts.tick() => self.part(),
+                _ = seconds.tick() => self.second(),
+            }
+        }
+    }
+
+    /// Asks those whose turn it is in the interval. Who begins changes, so that where too many are
+    /// silent to ask all, all are asked in the end.
+    fn part(&mut self) {
+        let (part, round) = (self.parts % PARTS, self.parts / PARTS);
+        self.parts = self.parts.wrapping_add(1);
+        let members = self.all.len().saturating_sub(part).div_ceil(PARTS);
+        for step in 0..members {
+            let nth = step.wrapping_add(round).checked_rem(members).unwrap_or(0);
+            self.ask(nth.saturating_mul(PARTS).saturating_add(part));
+        }
+    }
+
+    fn ask(&mut self, at: usize) {
+        let Some(watched) = self.all.get_mut(at) else { return };
+        if watched.is_asked || watched.question.is_none() && watched.origin.breaker.is_closed() {
+            return;
+        }
+        let limits = &self.edge.limits;
+        if self.asked.len() >= limits.health_checks_max {
+            return count(&self.edge.counters.health_unknown);
+        }
+        watched.is_asked = true;
+        count(&self.edge.counters.health_checks);
+        let (address, question) = (watched.origin.address, watched.question.clone());
+        let (began, limits) = ((self.edge.now)(), Arc::clone(limits));
+        self.asked.spawn(async move { (at, began, check(address, question, &limits).await) });
+    }
+
+    /// Draws from what was found out about the origin number `at`.
+    fn settle(&mut self, at: usize, began: Tick, found: Found) {
+        let Some(watched) = self.all.get_mut(at) else { return };
+        watched.is_asked = false;
+        let (limits, counters) = (&self.edge.limits, &self.edge.counters);
+        match found {
+            Found::Alive => {
+                watched.misses = 0;
+                watched.hits = watched.hits.saturating_add(1);
+                if watched.hits >= limits.health_rise {
+                    watched.origin.breaker.let_go();
+                }
+                return;
+            }
+            Found::Silent if watched.origin.has_answered_since(began) => return,
+            Found::Unknown => return count(&counters.health_unknown),
+            Found::Silent | Found::Dead => {}
+        }
+        count(&counters.health_failures);
+        watched.hits = 0;
+        watched.misses = watched.misses.saturating_add(1);
+        // A visitor may have found in the meantime that one that is not asked otherwise is back.
+        let is_back = !watched.origin.is_checked() && watched.origin.breaker.is_closed();
+        if is_back {
+            return;
+        }
+        if watched.origin.is_checked() && watched.misses < limits.health_fall {
+            return self.ask(at);
+        }
+        let next_ms = limits.health_interval_ms.saturating_add(limits.health_timeout_ms);
+        let change = watched.origin.fall((self.edge.now)(), next_ms.saturating_add(HOLD_SLACK_MS));
+        note(change, counters);
+    }
+
+    /// Takes each site's pulse, and says what has changed.
+    fn second(&mut self) {
+        self.edge.sites.all().iter().for_each(|route| route.origins.pulse.turn());
+        let now = (self.edge.now)();
+        let mut lines: usize = 0;
+        for watched in &mut self.all {
+            if watched.told == OriginState::Up && watched.origin.breaker.is_closed() {
+                continue;
+            }
+            let state = watched.origin.state(now);
+            let was = std::mem::replace(&mut watched.told, state);
+            let (address, site) = (watched.origin.address, &watched.route.name);
+            let says = match (was, state) {
+                (OriginState::Up, OriginState::Down | OriginState::Trial) => "does not answer",
+                (OriginState::Down | OriginState::Trial, OriginState::Up) => "answers again",
+                _ => continue,
+            };
+            lines = lines.saturating_add(1);
+            if lines <= LINES_MAX {
+                log::warn!("the origin {address} of {site} {says}");
+            }
+        }
+        if let Some(more) = lines.checked_sub(LINES_MAX).filter(|more| *more > 0) {
+            log::warn!("{more} more origins changed; `seawall status` shows all");
+        }
+    }
+}
+
+/// Asks one origin.
+async fn check(address: SocketAddr, question: Option<Arc<str>>, limits: &EdgeLimits) -> Found {
+    let within = Duration::from_millis(limits.health_timeout_ms);
+    let began = Instant::now();
+    let asked = ask(address, question.as_deref(), limits.health_answer_bytes_max);
+    match timeout(within, asked).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => fault_of(&error),
+        Err(_) if began.elapsed() > within + Duration::from_millis(LATE_MS) => Found::Unknown,
+        Err(_) => Found::Silent,
+    }
+}
+
+/// Whose fault an error is.
+fn fault_of(error: &io::Error) -> Found {
+    match error.kind() {
+        ErrorKind::ConnectionRefused
+        | ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof
+        | ErrorKind::HostUnreachable
+        | ErrorKind::NetworkUnreachable
+        | ErrorKind::TimedOut => Found::Dead,
+        _ => Found::Unknown,
+    }
+}
+
+async fn ask(address: SocketAddr, question: Option<&str>, most: usize) -> io::Result<Found> {
+    let mut stream = TcpStream::connect(address).await?;
+    let Some(question) = question else { return Ok(Found::Alive) };
+    stream.write_all(question.as_bytes()).await?;
+    let mut head = [0; STATUS_BYTES];
+    stream.read_exact(&mut head).await?;
+    let found = read(&head);
+    // The rest is read, within reason, so that the origin need not note that we hung up.
+    let mut left = most;
+    let mut room = [0; READ_BYTES];
+    while left > 0 {
+        match stream.read(&mut room).await {
+            Ok(0) | Err(_) => break,
+            Ok(bytes) => left = left.saturating_sub(bytes),
+        }
+    }
+    Ok(found)
+}
+
+/// What an answer's first bytes say.
+fn read(head: &[u8; STATUS_BYTES]) -> Found {
+    let text = std::str::from_utf8(head).unwrap_or_default();
+    let is_http = text.starts_with("HTTP/1.") && text.get(8..9) == Some(" ");
+    match text.get(9..12).and_then(|digits| digits.parse::<u16>().ok()) {
+        Some(100..=499) if is_http => Found::Alive,
+        _ => Found::Dead,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn below_500_is_alive() {
+        for (head, found) in [
+            (b"HTTP/1.1 200", Found::Alive),
+            (b"HTTP/1.0 404", Found::Alive),
+            (b"HTTP/1.1 499", Found::Alive),
+            (b"HTTP/1.1 500", Found::Dead),
+            (b"HTTP/1.1 503", Found::Dead),
+            (b"HTTP/1.1 099", Found::Dead),
+            (b"HTTP/1.1-200", Found::Dead),
+            (b"SSH-2.0-Open", Found::Dead),
+            (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", Found::Dead),
+        ] {
+            assert_eq!(read(head), found, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_check_names_the_site_and_nobody_else() {
+        let hosts = |names: &[&str]| -> Vec<HostPattern> {
+            names.iter().map(|name| HostPattern::parse(name).unwrap()).collect()
+        };
+        let asked = question("/up?a=b", &hosts(&["*.a.example", "a.example"]));
+        assert!(asked.starts_with("GET /up?a=b HTTP/1.1\r\nHost: a.example\r\n"), "{asked}");
+        assert!(asked.contains("\r\nUser-Agent: seawall-health\r\n"), "{asked}");
+        assert!(asked.ends_with("\r\n\r\n") && asked.matches("\r\n\r\n").count() == 1, "{asked}");
+        assert!(question("/", &hosts(&["*.b.example"])).contains("\r\nHost: b.example\r\n"));
+    }
+
+    #[test]
+    fn what_is_our_own_fault_is_not_held_against_it() {
+        assert_eq!(fault_of(&ErrorKind::ConnectionRefused.into()), Found::Dead);
+        // EMFILE: no descriptor is left.
+        assert_eq!(fault_of(&io::Error::from_raw_os_error(24)), Found::Unknown);
+        assert_eq!(fault_of(&ErrorKind::AddrNotAvailable.into()), Found::Unknown);
+    }
+}

@@ -1,0 +1,204 @@
+//! A site's origins: which of them a request goes to, and when none of them is asked.
+//!
+//! Origins are resolved once, at start: a name that is asked for on each request would let a slow
+//! resolver slow every site. A request goes to the origin with the least to do among those that
+//! answer and have a place. One that fails is left alone for a while, then tried with a few
+//! requests ([`Breaker`](seawall_state::Breaker)); what is tried again is bounded by what earlier
+//! requests have earned ([`RetryBudget`]), so that an outage is never met with twice the load.
+//!
+//! Where it does not protect: who can ask for what makes an origin fail can make it look as if it
+//! had. Failures to connect, which no request brings about, open at five in a row; requests that
+//! were taken and not answered only when they are half of all that are answered.
+
+pub(crate) mod attempt;
+pub(crate) mod headers;
+pub(crate) mod health_check;
+pub(crate) mod origin;
+pub(crate) mod pingora_service;
+pub(crate) mod pool;
+pub(crate) mod queue;
+pub(crate) mod retry;
+pub(crate) mod stats;
+pub(crate) mod stream;
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use seawall_model::{OriginHealth, Tick};
+use seawall_state::{RetryBudget, RetryTerms};
+
+pub(crate) use attempt::{Attempt, Tries};
+pub(crate) use health_check::Watch;
+use origin::Origin;
+pub use origin::{OriginSnapshot, OriginState};
+use stats::Pulse;
+pub(crate) use stats::Sums;
+
+use crate::upstream::queue::Stay;
+use crate::{BindError, EdgeLimits, Site};
+
+/// Where a site is served from; at least one address.
+#[derive(Debug)]
+pub(crate) struct Origins {
+    all: Box<[Arc<Origin>]>,
+    addresses: Box<[SocketAddr]>,
+    next: AtomicUsize,
+    retries: RetryBudget,
+    pulse: Arc<Pulse>,
+    /// What a health check asks for, where there is one.
+    question: Option<Arc<str>>,
+}
+
+impl Origins {
+    /// Resolves every origin of `site`.
+    ///
+    /// # Errors
+    /// The first that cannot be found, or none is configured.
+    pub(crate) fn resolve(site: &Site, limits: &EdgeLimits) -> Result<Self, BindError> {
+        let mut addresses = Vec::with_capacity(site.origins.len());
+        for origin in &site.origins {
+            let found = origin.to_socket_addrs().map_err(|error| BindError::Origin {
+                site: site.name.clone(),
+                origin: origin.clone(),
+                why: error.to_string(),
+            })?;
+            addresses.extend(found.take(1));
+        }
+        if addresses.is_empty() {
+            return Err(BindError::NoOrigin { site: site.name.clone() });
+        }
+        let question = site.health.as_deref().map(|path| health_check::question(path, &site.hosts));
+        let one = |address: &SocketAddr| Arc::new(Origin::new(*address, site, limits));
+        let terms = RetryTerms {
+            percent: limits.origin_retry_percent,
+            per_s: limits.origin_retries_per_s,
+            saved_max: limits.origin_retries_saved_max,
+        };
+        Ok(Self {
+            all: addresses.iter().map(one).collect(),
+            addresses: addresses.into(),
+            next: AtomicUsize::new(0),
+            retries: RetryBudget::new(terms, Tick(0)),
+            pulse: Arc::default(),
+            question,
+        })
+    }
+
+    /// Every origin's address, in the order of the configuration.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Places of exchanges at those that are asked without reserve, and those that are taken at the
+    /// others; all places where none is asked.
+    pub(crate) fn places(&self) -> u32 {
+        let of = |origin: &Arc<Origin>| origin.most(Stay::Exchange);
+        if !self.all.iter().any(|origin| origin.breaker.is_closed()) {
+            return self.all.iter().map(of).fold(0, u32::saturating_add);
+        }
+        let usable = |origin: &Arc<Origin>| match origin.breaker.is_closed() {
+            true => of(origin),
+            false => origin.in_flight().min(of(origin)),
+        };
+        self.all.iter().map(usable).fold(0, u32::saturating_add)
+    }
+
+    /// A place at the origin with the least to do, among those that have not failed this request
+    /// and have room; those that have as little take turns.
+    pub(crate) fn choose(&self, stay: Stay, tries: &Tries, now: Tick) -> Option<Attempt> {
+        if tries.is_first() {
+            self.retries.earn();
+        }
+        let mut left = tries.clone();
+        // Two requests may see the same last place; who comes second looks again.
+        for _ in 0..self.all.len() {
+            let at = self.least(stay, &left, now)?;
+            let origin = self.all.get(at)?;
+            if let Some(pass) = origin.enter(stay, now) {
+                let pulse = Arc::clone(&self.pulse);
+                return Some(Attempt::new((at, Arc::clone(origin)), pulse, stay, pass, now));
+            }
+            left.note_failed(at);
+        }
+        None
+    }
+
+    fn least(&self, stay: Stay, tries: &Tries, now: Tick) -> Option<usize> {
+        let count = self.all.len();
+        if count == 1 {
+            let origin = self.all.first()?;
+            return (!tries.has_failed(0) && origin.room(stay, now) > 0).then_some(0);
+        }
+        let turn = self.next.fetch_add(1, Relaxed);
+        let mut best: Option<(u32, usize)> = None;
+        for step in 0..count {
+            let at = turn.wrapping_add(step).checked_rem(count)?;
+            let origin = self.all.get(at)?;
+            let load = origin.in_flight();
+            if tries.has_failed(at)
+                || best.is_some_and(|(least, _)| least <= load)
+                || origin.room(stay, now) == 0
+            {
+                continue;
+            }
+            best = Some((load, at));
+        }
+        best.map(|(_, at)| at)
+    }
+
+    /// Whether a request may be sent once more: there is an origin that has not failed it, and
+    /// earlier requests have earned it. What was earned is taken.
+    pub(crate) fn may_retry(
+        &self,
+        stay: Stay,
+        tries: &Tries,
+        limits: &EdgeLimits,
+        now: Tick,
+    ) -> Retry {
+        if tries.count() >= limits.origin_attempts_max {
+            return Retry::Pointless;
+        }
+        let has_room = |(at, origin): (usize, &Arc<Origin>)| {
+            !tries.has_failed(at) && origin.room(stay, now) > 0
+        };
+        if !self.all.iter().enumerate().any(has_room) {
+            return Retry::Pointless;
+        }
+        if self.retries.take(now) { Retry::Allowed } else { Retry::Unearned }
+    }
+
+    /// Whether none of them is asked.
+    pub(crate) fn is_down(&self, now: Tick) -> bool {
+        self.all.iter().all(|origin| origin.breaker.room(now) == 0)
+    }
+
+    /// How they are doing, over the last ten seconds.
+    pub(crate) fn health(&self, in_flight: u32) -> OriginHealth {
+        self.pulse.health(in_flight)
+    }
+
+    /// The same, for sums over several sites.
+    pub(crate) fn sums(&self) -> Sums {
+        self.pulse.sums()
+    }
+
+    /// What is known of each.
+    pub(crate) fn snapshot(&self, site: &str, now: Tick) -> Vec<OriginSnapshot> {
+        self.all.iter().map(|origin| origin.snapshot(site, now)).collect()
+    }
+}
+
+/// Whether a request is sent once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// It is.
+    Allowed,
+    /// Too much is being tried again.
+    Unearned,
+    /// It has been tried often enough, or there is nobody else.
+    Pointless,
+}
+
+#[cfg(test)]
+mod tests;

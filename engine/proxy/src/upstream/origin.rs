@@ -1,0 +1,220 @@
+//! One origin: what it has to do, whether it is asked, and who waits for it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+use seawall_model::Tick;
+use seawall_state::{Breaker, BreakerChange, BreakerPass, BreakerPhase, BreakerTerms};
+use seawall_sys::SocketName;
+
+use crate::upstream::queue::Stay;
+use crate::{EdgeLimits, Site};
+
+/// One origin of a site.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) address: SocketAddr,
+    pub(super) breaker: Breaker,
+    counts: [AtomicU32; 3],
+    /// How many there may be of each.
+    places: [u32; 3],
+    /// Requests that were sent, and those that came to nothing by its fault.
+    sent: AtomicU64,
+    failed: AtomicU64,
+    /// When it answered last.
+    answered: AtomicU64,
+    /// Connections on which the head of an answer is awaited, by descriptor; kept where a health
+    /// check may have to end them.
+    waiting: Option<Mutex<HashMap<i32, SocketName>>>,
+}
+
+/// Whether an origin is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OriginState {
+    /// It is.
+    Up,
+    /// It is not: it has failed.
+    Down,
+    /// A few requests try it.
+    Trial,
+}
+
+impl OriginState {
+    /// In one word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Trial => "trial",
+        }
+    }
+}
+
+/// What is known of one origin at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginSnapshot {
+    /// The site's name.
+    pub site: Box<str>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whether it is asked.
+    pub state: OriginState,
+    /// Milliseconds for which that has been so; none where it has been up from the start.
+    pub since_ms: Option<u64>,
+    /// Requests that are there now.
+    pub in_flight: u32,
+    /// Requests that were sent there, each attempt for itself.
+    pub sent: u64,
+    /// Those that came to nothing by its fault.
+    pub failed: u64,
+    /// How often it went down.
+    pub falls: u64,
+}
+
+impl Origin {
+    pub(super) fn new(address: SocketAddr, site: &Site, limits: &EdgeLimits) -> Self {
+        let exchanges = site.inflight_max.unwrap_or(limits.origin_inflight_max);
+        let breaker = Breaker::new(BreakerTerms {
+            failures_max: limits.origin_failures_max,
+            failures_percent: limits.origin_failures_percent,
+            results_min: limits.origin_results_min,
+            window_ms: limits.origin_failures_ms,
+            open_ms: limits.origin_open_ms,
+            open_ms_max: limits.origin_open_ms_max,
+            trials_max: limits.origin_trials_max,
+        });
+        Self {
+            address,
+            breaker,
+            counts: [const { AtomicU32::new(0) }; 3],
+            places: [exchanges, limits.origin_uploads_max, limits.origin_tunnels_max],
+            sent: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            waiting: site.health.as_ref().map(|_| Mutex::default()),
+        }
+    }
+
+    const fn count(&self, stay: Stay) -> &AtomicU32 {
+        let [exchanges, uploads, tunnels] = &self.counts;
+        match stay {
+            Stay::Exchange => exchanges,
+            Stay::Upload => uploads,
+            Stay::Tunnel => tunnels,
+        }
+    }
+
+    /// Places of those who `stay` so.
+    pub(super) const fn most(&self, stay: Stay) -> u32 {
+        let [exchanges, uploads, tunnels] = self.places;
+        match stay {
+            Stay::Exchange => exchanges,
+            Stay::Upload => uploads,
+            Stay::Tunnel => tunnels,
+        }
+    }
+
+    /// All that it has to do.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.counts.iter().fold(0, |sum, count| sum.saturating_add(count.load(Relaxed)))
+    }
+
+    /// How many more requests that `stay` so could be sent now.
+    pub(super) fn room(&self, stay: Stay, now: Tick) -> u32 {
+        let places = self.most(stay).saturating_sub(self.count(stay).load(Relaxed));
+        if places == 0 { 0 } else { places.min(self.breaker.room(now)) }
+    }
+
+    /// Takes a place, if there is one and it is asked.
+    pub(super) fn enter(&self, stay: Stay, now: Tick) -> Option<BreakerPass> {
+        let max = self.most(stay);
+        let more = |n: u32| if n < max { n.checked_add(1) } else { None };
+        self.count(stay).fetch_update(Relaxed, Relaxed, more).ok()?;
+        let pass = self.breaker.enter(now);
+        if pass.is_none() {
+            self.leave(stay);
+        } else {
+            self.sent.fetch_add(1, Relaxed);
+        }
+        pass
+    }
+
+    pub(super) fn leave(&self, stay: Stay) {
+        self.count(stay).fetch_sub(1, Relaxed);
+    }
+
+    pub(super) fn note_failed(&self) {
+        self.failed.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn note_answered(&self, now: Tick) {
+        self.answered.store(now.0, Relaxed);
+    }
+
+    /// Whether it has answered anybody from `then` on.
+    pub(super) fn has_answered_since(&self, then: Tick) -> bool {
+        self.answered.load(Relaxed) >= then.0
+    }
+
+    /// Whether its health is checked by asking it.
+    pub(super) fn is_checked(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// The connection `fd` awaits the head of its answer.
+    pub(super) fn await_on(&self, fd: i32) -> Option<SocketName> {
+        let waiting = self.waiting.as_ref()?;
+        let name = SocketName::of(fd)?;
+        waiting.lock().insert(fd, name);
+        Some(name)
+    }
+
+    /// It awaits it no more; says whether it still did, or was ended.
+    pub(super) fn await_no_more(&self, name: SocketName) -> bool {
+        let Some(waiting) = &self.waiting else { return true };
+        let mut waiting = waiting.lock();
+        let is_there = waiting.get(&name.fd()) == Some(&name);
+        if is_there {
+            waiting.remove(&name.fd());
+        }
+        is_there
+    }
+
+    /// A health check failed: nobody is sent there for `ms`, and those who wait need not.
+    pub(super) fn fall(&self, now: Tick, ms: u64) -> Option<BreakerChange> {
+        let change = self.breaker.hold(now, ms);
+        if let Some(waiting) = &self.waiting {
+            let ended = std::mem::take(&mut *waiting.lock());
+            // One that was closed in the meantime needs no end.
+            for name in ended.values() {
+                let _was_there = name.end();
+            }
+        }
+        change
+    }
+
+    pub(super) fn state(&self, now: Tick) -> OriginState {
+        match self.breaker.phase(now).0 {
+            BreakerPhase::Closed => OriginState::Up,
+            BreakerPhase::Open => OriginState::Down,
+            BreakerPhase::HalfOpen => OriginState::Trial,
+        }
+    }
+
+    pub(super) fn snapshot(&self, site: &str, now: Tick) -> OriginSnapshot {
+        let (_, changed, falls) = self.breaker.phase(now);
+        OriginSnapshot {
+            site: site.into(),
+            address: self.address,
+            state: self.state(now),
+            since_ms: (falls > 0).then(|| now.since_ms(changed)),
+            in_flight: self.in_flight(),
+            sent: self.sent.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            falls,
+        }
+    }
+}

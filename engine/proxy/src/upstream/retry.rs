@@ -1,0 +1,187 @@
+//! An admitted request's way from origin to origin.
+//!
+//! Sent again is only what cannot have been acted on: where no connection came about; where a kept
+//! connection ended before a byte came back, and doing it twice is doing it once (RFC 9110 §9.2.2);
+//! and where a health check found the origin silent, what only reads. Always to an origin that has
+//! not failed the request, and only while that is earned ([`crate::upstream`]).
+
+use std::sync::Arc;
+
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::{Error, ErrorSource, ErrorType, Result};
+use pingora_proxy::Session;
+
+use crate::metrics::count;
+use crate::request::error_response;
+use crate::upstream::Retry;
+use crate::upstream::headers;
+use crate::upstream::pingora_service::{Exchange, unadmitted};
+use crate::upstream::pool::Pool;
+use crate::upstream::stream::Link;
+
+/// Whether a request may be sent twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Again {
+    /// It must not.
+    Never,
+    /// Twice is as good as once.
+    Idempotent,
+    /// It only reads.
+    Safe,
+}
+
+impl Again {
+    pub(crate) fn of(session: &Session) -> Self {
+        let method = &session.req_header().method;
+        if session.as_ref().retry_buffer_truncated() || !method.is_idempotent() {
+            Self::Never
+        } else if method.is_safe() {
+            Self::Safe
+        } else {
+            Self::Idempotent
+        }
+    }
+}
+
+/// The origin that the request goes to next.
+///
+/// # Errors
+/// 503: none is asked at the moment, or none has room.
+pub(crate) fn next_peer(ctx: &mut Exchange, pool: &Arc<Pool>) -> Result<HttpPeer> {
+    let admitted = ctx.admitted.as_ref().ok_or_else(unadmitted)?;
+    let (edge, origins) = (admitted.edge(), &admitted.route().origins);
+    // The place of the last attempt is free for this one.
+    (ctx.attempt, ctx.link) = (None, None);
+    let now = (edge.now)();
+    let attempt = origins.choose(admitted.stay(), &ctx.tries, now);
+    ctx.tries.note_begun();
+    let Some(attempt) = attempt else {
+        count(match origins.is_down(now) {
+            true => &edge.counters.origin_down,
+            false => &edge.counters.origin_full,
+        });
+        return Err(unavailable());
+    };
+    let mut peer = headers::peer(admitted, attempt.address(), ctx.turn.is_some());
+    let line = (admitted.route().id, attempt.address());
+    let conn = ctx.turn.as_ref().map(|turn| turn.conn());
+    let link = Link::new(pool, line, &edge.limits, conn);
+    peer.options.custom_l4 = Some(Arc::<Link>::clone(&link));
+    (ctx.attempt, ctx.link) = (Some(attempt), Some(link));
+    Ok(peer)
+}
+
+/// No connection came about.
+pub(crate) fn unreached(ctx: &mut Exchange, mut error: Box<Error>) -> Box<Error> {
+    let (Some(admitted), Some(mut attempt)) = (&ctx.admitted, ctx.attempt.take()) else {
+        return error;
+    };
+    if is_the_origins(error.etype()) {
+        attempt.unreached((admitted.edge().now)(), &admitted.edge().counters);
+    }
+    ctx.tries.note_failed(attempt.at());
+    drop(attempt);
+    let again = may_retry(ctx);
+    error.set_retry(again);
+    error
+}
+
+/// The connection ended, or something else did, before the answer was complete.
+pub(crate) fn broken_off(ctx: &mut Exchange, mut error: Box<Error>, again: Again) -> Box<Error> {
+    let (Some(admitted), Some(attempt)) = (&ctx.admitted, &mut ctx.attempt) else { return error };
+    let edge = admitted.edge().clone();
+    if let Some(why) = ctx.link.as_ref().and_then(|link| link.refused()) {
+        edge.counters.refuse_answer(why);
+        // It did answer: who asks for what makes it say too much must not make it look down.
+        attempt.answered(502, (edge.now)(), &edge.counters);
+    }
+    if !attempt.awaits_head() {
+        error.set_retry(false);
+        return error;
+    }
+    let is_reused = attempt.is_on_kept();
+    if attempt.was_cut() {
+        ctx.tries.note_failed(attempt.at());
+        ctx.attempt = None;
+        if again == Again::Safe && may_retry(ctx) {
+            error.set_retry(true);
+            return error;
+        }
+        count(&edge.counters.origin_cut);
+        return unavailable();
+    }
+    let is_upstream = *error.esource() == ErrorSource::Upstream;
+    if is_upstream && error_response::is_timeout(error.etype()) {
+        attempt.late((edge.now)(), &edge.counters);
+    } else if is_upstream && !is_reused {
+        attempt.unanswered((edge.now)(), &edge.counters);
+    }
+    if again == Again::Never {
+        error.set_retry(false);
+    } else {
+        error.retry.decide_reuse(is_reused);
+    }
+    if error.retry() {
+        ctx.attempt = None;
+        let again = may_retry(ctx);
+        error.set_retry(again);
+    }
+    error
+}
+
+/// Takes leave to send the request once more.
+fn may_retry(ctx: &Exchange) -> bool {
+    let Some(admitted) = &ctx.admitted else { return false };
+    let (edge, stay) = (admitted.edge(), admitted.stay());
+    let origins = &admitted.route().origins;
+    match origins.may_retry(stay, &ctx.tries, &edge.limits, (edge.now)()) {
+        Retry::Allowed => {
+            count(&edge.counters.origin_retries);
+            true
+        }
+        Retry::Unearned => {
+            count(&edge.counters.origin_retries_refused);
+            false
+        }
+        Retry::Pointless => false,
+    }
+}
+
+/// The head of the answer is here.
+pub(crate) fn answered(ctx: &mut Exchange, status: u16) {
+    let (Some(admitted), Some(attempt)) = (&ctx.admitted, &mut ctx.attempt) else { return };
+    if status == 101 || status >= 200 {
+        attempt.answered(status, (admitted.edge().now)(), &admitted.edge().counters);
+    }
+}
+
+/// The request came to nothing, and its client was told `status`.
+pub(crate) fn failed(ctx: &mut Exchange, status: u16) {
+    let (Some(admitted), Some(attempt)) = (&ctx.admitted, &mut ctx.attempt) else { return };
+    if status == 504 {
+        attempt.late((admitted.edge().now)(), &admitted.edge().counters);
+    }
+}
+
+/// The request goes out on the connection that was found.
+pub(crate) fn sent(ctx: &mut Exchange) {
+    let (Some(attempt), Some(link)) = (&mut ctx.attempt, &ctx.link) else { return };
+    if let Some(fd) = link.fd() {
+        attempt.sent_on(fd, link.is_reused());
+    }
+}
+
+/// Whether a failure to connect is the origin's and not ours (no descriptor, no port).
+fn is_the_origins(kind: &ErrorType) -> bool {
+    matches!(
+        kind,
+        ErrorType::ConnectTimedout
+            | ErrorType::ConnectRefused
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectError
+    )
+}
+
+fn unavailable() -> Box<Error> {
+    Error::explain(ErrorType::HTTPStatus(503), "no origin")
+}
