@@ -1,12 +1,12 @@
 //! The data plane: translates and enforces, never decides.
 //!
-//! A request's way through the files: `listen` (a place, or a reset) → `proxy_protocol` and `hops`
-//! (who asks, where a listed hop stands between) → `tls` (which site, and what speaks) → `guard`
-//! (every deadline, and
-//! where each request ends) → `head` (one meaning, or refused) → `facts` → the ruleset's `decide` →
-//! `enforce` (one arm per verdict) → `service` and `upstream` (pingora forwards what was admitted)
-//! → `remember`. Judging happens before pingora's machinery, so a refusal costs one parse and one
-//! write; pingora gets admitted requests only, and refuses what arrives without an admission.
+//! A request's way through the folders: `listener` (a place, or a reset; the PROXY header; TLS) →
+//! `connection` (its phase, clocks and stream) → `http1` or `http2` (where each request ends, and one
+//! meaning of its head) → `request` (facts, the ruleset's decision, what happens then, the record) →
+//! `upstream` (a slot at an origin, forwarding by pingora, retries). `admission` limits clients,
+//! `fairness` shares what all sites use, `overload` watches the whole server, `shutdown` ends it.
+//! A request is judged before pingora's machinery, so a refusal costs one parse and one write; pingora
+//! gets admitted requests only, and refuses what arrives without an admission.
 //!
 //! The one crate that may name pingora, and one of the few that read a clock (tokio's, for
 //! deadlines; what is judged gets its time from the caller's [`Now`](seawall_model::Now)).
@@ -16,6 +16,7 @@ mod config;
 mod connection;
 mod context;
 mod engine_log_filter;
+mod error;
 mod fairness;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -34,16 +35,19 @@ mod tls;
 mod upstream;
 
 pub use admission::trusted_proxies::{ClientHeader, TrustedProxies};
-pub use config::{BindError, EdgeConfig};
+pub use config::EdgeConfig;
 pub use engine_log_filter::{EngineLog, log_filter};
+pub use error::BindError;
 pub use http1::head::BadHead;
 pub use limits::EdgeLimits;
 pub use listener::DataPlane;
+pub use listener::socket::Listening;
 pub use metrics::{Described, EdgeCounters, EdgeSnapshot};
 pub use overload::{MemoryGauge, MemoryUsed};
 pub use request::local_response::{answer_code, read_answer_code};
 pub use routing::{PathTimeouts, Site};
-pub use shutdown::{Door, Drained, Listening, Running};
+pub use shutdown::gate::Door;
+pub use shutdown::handle::{Drained, Running};
 pub use site_report::{SiteSnapshot, SiteViews};
 pub use tls::{Identities, IdentityError, PemPair, Shown};
 pub use upstream::stream::BadAnswer;

@@ -28,9 +28,11 @@ use seawall_state::{Regulars, State, Step, StepTerms};
 
 use crate::EdgeLimits;
 use crate::connection::Conn;
+use crate::connection::idle::Waits;
 use crate::connection::table::Registry;
 use crate::context::Edge;
-use crate::fairness::{HOST, Trouble};
+use crate::fairness::congestion::HOST;
+use crate::fairness::congestion::Trouble;
 use crate::metrics::count;
 
 /// Memory that is used, of how much; nothing where there is no limit.
@@ -71,17 +73,6 @@ impl CpuUse {
         }
         *last = Some((now, used_us));
     }
-}
-
-/// Who waits for a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Waits {
-    /// Somebody who never asked.
-    Unheard,
-    /// Somebody of a site that holds no more connections than its share.
-    WithinShare,
-    /// Somebody of one that holds more.
-    BeyondShare,
 }
 
 /// Lateness of a worker, in microseconds, that counts as all of its processor being used: a tenth of

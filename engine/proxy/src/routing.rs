@@ -12,7 +12,7 @@ use seawall_ruleset::http::script_of;
 
 use crate::fairness::Part;
 use crate::upstream::Origins;
-use crate::upstream::queue::Stay;
+use crate::upstream::slot_kind::Stay;
 use crate::{BindError, EdgeLimits};
 
 /// A site as it is configured.

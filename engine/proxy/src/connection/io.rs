@@ -1,76 +1,18 @@
 //! What bytes go over: plain TCP, or TLS over it.
 
+use std::fmt::Debug;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::http1::stream::Transport;
+use crate::connection::rewind::Replayed;
 
 /// A TLS connection over one whose first bytes were read already.
 pub(crate) type TlsWire = TlsStream<Replayed>;
-
-/// A connection whose first bytes were read already, and are read again.
-#[derive(Debug)]
-pub(crate) struct Replayed {
-    heard: BytesMut,
-    io: TcpStream,
-}
-
-impl Replayed {
-    pub(crate) const fn new(heard: BytesMut, io: TcpStream) -> Self {
-        Self { heard, io }
-    }
-
-    /// From here on closing sends what there is to be sent. Before, a handshake that fails costs us
-    /// no memory of a closed connection.
-    pub(crate) fn linger_politely(&self) {
-        // A socket that refuses the option is reset instead.
-        let _ = socket2::SockRef::from(&self.io).set_linger(None);
-    }
-}
-
-impl AsyncRead for Replayed {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.heard.is_empty() {
-            return Pin::new(&mut self.io).poll_read(cx, buf);
-        }
-        let n = self.heard.len().min(buf.remaining());
-        buf.put_slice(self.heard.get(..n).unwrap_or_default());
-        self.heard.advance(n);
-        if self.heard.is_empty() {
-            // Read once, it is not needed again, and a connection may live for long.
-            self.heard = BytesMut::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Replayed {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
 
 /// Either.
 #[derive(Debug)]
@@ -125,5 +67,20 @@ impl AsyncWrite for Wire {
             Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
             Self::Tls(io) => Pin::new(io).poll_shutdown(cx),
         }
+    }
+}
+
+/// What a guarded stream runs over.
+pub(crate) trait Transport:
+    AsyncRead + AsyncWrite + Unpin + Debug + Send + Sync + 'static
+{
+    /// Makes closing send a reset, and forget what was not sent.
+    fn reset_on_drop(&self);
+}
+
+impl Transport for TcpStream {
+    fn reset_on_drop(&self) {
+        // A socket that refuses the option is closed politely instead.
+        let _ = self.set_zero_linger();
     }
 }

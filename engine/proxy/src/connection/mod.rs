@@ -5,8 +5,11 @@
 //! registry of live connections holds it too, and ends a connection through it.
 
 pub(crate) mod data_rate;
+pub(crate) mod idle;
 pub(crate) mod io;
+pub(crate) mod open_guard;
 pub(crate) mod pingora_stream;
+pub(crate) mod rewind;
 pub(crate) mod table;
 
 use std::sync::atomic::{
@@ -22,6 +25,7 @@ use tokio::time::Instant;
 
 use crate::EdgeLimits;
 use crate::connection::data_rate::later;
+use crate::connection::idle::Idleness;
 use crate::fairness::accounting::Stake;
 use crate::http2::forward_window::Turns;
 use crate::request::enforce::Admitted;
@@ -43,15 +47,6 @@ pub(crate) enum Phase {
 
 /// In place of a time: it does not wait.
 const BUSY: u64 = u64::MAX;
-
-/// How little would be lost with a connection that waits for a request: the most idle is the
-/// greatest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Idleness {
-    /// Whoever asked before is likelier to be somebody.
-    pub(crate) never_asked: bool,
-    pub(crate) waited_ms: u64,
-}
 
 /// One client connection.
 #[derive(Debug)]

@@ -1,17 +1,26 @@
 //! What pingora wants to know of a client's stream. It learns no address: it needs none, and would
 //! log it.
 
+use std::any::Any;
+use std::sync::Arc;
+
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_http::ResponseHeader;
+
+use crate::connection::Conn;
+
 /// Answers for a stream with a field `digest`, which carries our connection to the hooks.
 macro_rules! told_to_pingora {
     ($stream:ident) => {
-        impl<S: crate::http1::stream::Transport> pingora_core::protocols::UniqueID for $stream<S> {
+        impl<S: crate::connection::io::Transport> pingora_core::protocols::UniqueID for $stream<S> {
             /// Only upstream pools tell streams apart by it; a client's stream is in none.
             fn id(&self) -> pingora_core::protocols::UniqueIDType {
                 0
             }
         }
 
-        impl<S: crate::http1::stream::Transport> pingora_core::protocols::GetProxyDigest
+        impl<S: crate::connection::io::Transport> pingora_core::protocols::GetProxyDigest
             for $stream<S>
         {
             fn get_proxy_digest(
@@ -21,7 +30,7 @@ macro_rules! told_to_pingora {
             }
         }
 
-        impl<S: crate::http1::stream::Transport> pingora_core::protocols::GetSocketDigest
+        impl<S: crate::connection::io::Transport> pingora_core::protocols::GetSocketDigest
             for $stream<S>
         {
             fn get_socket_digest(
@@ -31,7 +40,7 @@ macro_rules! told_to_pingora {
             }
         }
 
-        impl<S: crate::http1::stream::Transport> pingora_core::protocols::GetTimingDigest
+        impl<S: crate::connection::io::Transport> pingora_core::protocols::GetTimingDigest
             for $stream<S>
         {
             fn get_timing_digest(&self) -> Vec<Option<pingora_core::protocols::TimingDigest>> {
@@ -39,8 +48,21 @@ macro_rules! told_to_pingora {
             }
         }
 
-        impl<S: crate::http1::stream::Transport> pingora_core::protocols::Peek for $stream<S> {}
+        impl<S: crate::connection::io::Transport> pingora_core::protocols::Peek for $stream<S> {}
     };
 }
 
 pub(crate) use told_to_pingora;
+
+/// The digest that carries the connection to the hooks.
+pub(crate) fn digest_of(conn: &Arc<Conn>) -> Option<Arc<ProxyDigest>> {
+    let unused = ResponseHeader::build_no_case(200, Some(0)).ok()?;
+    let carried: Box<dyn Any + Send + Sync> = Box::new(Arc::clone(conn));
+    Some(Arc::new(ProxyDigest::new(Box::new(unused), Some(carried))))
+}
+
+/// The connection that a session runs over.
+pub(crate) fn conn_of(session: &ServerSession) -> Option<Arc<Conn>> {
+    let digest = session.digest()?.proxy_digest.as_ref()?;
+    digest.user_data.as_ref()?.downcast_ref::<Arc<Conn>>().cloned()
+}

@@ -24,7 +24,8 @@ use parking_lot::Mutex;
 use seawall_state::{BanScope, Step};
 
 use crate::EdgeLimits;
-use crate::connection::{Conn, Idleness};
+use crate::connection::Conn;
+use crate::connection::idle::Idleness;
 use crate::context::Edge;
 use crate::shutdown::Stop;
 

@@ -13,28 +13,30 @@
 //! nor a history tells them apart; and what is lost before it reaches us, in a pipe that is full.
 
 pub(crate) mod accounting;
+pub(crate) mod congestion;
 pub(crate) mod cpu;
 pub(crate) mod egress;
 pub(crate) mod scheduler;
+pub(crate) mod site_client;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use seawall_model::{Client, Now, Tick};
-use seawall_state::{Class, Holder, Places, Regulars, State};
+use seawall_model::{Now, Tick};
+use seawall_state::{Holder, Places};
 
 use crate::EdgeLimits;
 use crate::connection::Conn;
+use crate::connection::idle::Waits;
+use crate::fairness::congestion::HOST;
+use crate::fairness::congestion::Trouble;
+use crate::fairness::site_client::Visit;
 use crate::metrics::count;
-use crate::overload::{Overload, Waits};
-use crate::routing::Route;
+use crate::overload::Overload;
 use crate::routing::Sites;
 use crate::upstream::queue::Lines;
 use egress::Egress;
-
-/// Under this name clients are known to the host as a whole.
-pub(crate) const HOST: &str = "";
 
 /// What all sites share.
 pub(crate) struct Shares {
@@ -99,33 +101,6 @@ pub(crate) struct SiteCounts {
     pub(crate) egress_bytes: AtomicU64,
 }
 
-/// Since when a site, or the host, does not have what its visitors ask for.
-#[derive(Debug, Default)]
-pub(crate) struct Trouble {
-    since: AtomicU64,
-    last: AtomicU64,
-}
-
-impl Trouble {
-    /// Notes that somebody had to wait, or was refused, for want of something.
-    pub(crate) fn note(&self, now: Tick, calm_after_ms: u64) {
-        if self.is_over(now, calm_after_ms) {
-            self.since.store(now.0, Relaxed);
-        }
-        self.last.fetch_max(now.0, Relaxed);
-    }
-
-    /// Whether nobody had to for a while.
-    pub(crate) fn is_over(&self, now: Tick, calm_after_ms: u64) -> bool {
-        now.0.saturating_sub(self.last.load(Relaxed)) >= calm_after_ms
-    }
-
-    /// When it began; `now` where all is calm.
-    pub(crate) fn since(&self, now: Tick, calm_after_ms: u64) -> Tick {
-        if self.is_over(now, calm_after_ms) { now } else { Tick(self.since.load(Relaxed)) }
-    }
-}
-
 impl Part {
     pub(crate) fn new(weight: u32) -> Self {
         Self {
@@ -146,36 +121,6 @@ impl Part {
 
     pub(crate) fn note_trouble(&self, now: Tick, limits: &EdgeLimits) {
         self.trouble.note(now, limits.calm_after_ms);
-    }
-}
-
-/// A client at a site, for whom the question is whether the site knows it.
-#[derive(Clone, Copy)]
-pub(crate) struct Visit<'v> {
-    pub(crate) route: &'v Arc<Route>,
-    pub(crate) client: &'v Client,
-    pub(crate) state: &'v State,
-    pub(crate) now: Tick,
-}
-
-impl Visit<'_> {
-    /// Whether the site knew the client before it was in trouble.
-    pub(crate) fn is_known(&self, limits: &EdgeLimits) -> bool {
-        let since = self.route.part.trouble.since(self.now, limits.calm_after_ms);
-        let key = Regulars::key(self.state.key(), &self.route.name, &self.client.key);
-        self.state.regulars().knows(key, since, limits.regular_after_ms)
-    }
-
-    /// Notes that the client was served, under a site's name or the host's.
-    fn note_served(&self, name: &str) {
-        let key = Regulars::key(self.state.key(), name, &self.client.key);
-        self.state.regulars().note(key, self.now);
-    }
-
-    /// Where it stands in a line.
-    pub(crate) fn class(&self, under_way: u32, limits: &EdgeLimits) -> Class {
-        let class = Class::of(self.is_known(limits));
-        if under_way > limits.light_client_max { class.heavier() } else { class }
     }
 }
 

@@ -11,8 +11,10 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
+use crate::connection::io::Transport;
 use crate::http1::chunked::Chunks;
-use crate::http1::stream::{Body, GuardedStream, Transport};
+use crate::http1::stream::Body;
+use crate::http1::stream::GuardedStream;
 
 /// How much of a request is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

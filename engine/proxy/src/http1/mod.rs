@@ -6,3 +6,4 @@ pub(crate) mod chunked;
 pub(crate) mod head;
 pub(crate) mod server;
 pub(crate) mod stream;
+pub(crate) mod timer;

@@ -6,7 +6,6 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
@@ -197,22 +196,5 @@ fn request_bytes(head_bytes: usize, framing: Framing) -> usize {
             head_bytes.saturating_add(usize::try_from(body).unwrap_or(usize::MAX))
         }
         Framing::Chunked => head_bytes,
-    }
-}
-
-/// Counts a connection as open while it lives.
-#[derive(Debug)]
-pub(crate) struct Open(Arc<Edge>);
-
-impl Open {
-    pub(crate) fn new(edge: &Arc<Edge>) -> Self {
-        count(&edge.counters.open);
-        Self(Arc::clone(edge))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.counters.open.fetch_sub(1, Relaxed);
     }
 }

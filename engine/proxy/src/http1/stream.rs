@@ -20,14 +20,16 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::EdgeLimits;
 use crate::connection::data_rate::{BodyPace, WritePace, later};
+use crate::connection::io::Transport;
 use crate::connection::io::Wire;
 use crate::connection::pingora_stream::told_to_pingora;
 use crate::connection::{Conn, Phase};
+use crate::http1::timer::Alarm;
+
 pub(crate) use crate::http1::body_buffer::Here;
 use crate::http1::chunked::Chunks;
 use crate::http1::head::{BadHead, Framing, Persistence, Scan};
@@ -39,21 +41,6 @@ const READ_BYTES: usize = 4096;
 
 /// Bytes of a buffer that a connection may keep between requests.
 const KEPT_BYTES: usize = 512;
-
-/// What a guarded stream runs over.
-pub(crate) trait Transport:
-    AsyncRead + AsyncWrite + Unpin + Debug + Send + Sync + 'static
-{
-    /// Makes closing send a reset, and forget what was not sent.
-    fn reset_on_drop(&self);
-}
-
-impl Transport for TcpStream {
-    fn reset_on_drop(&self) {
-        // A socket that refuses the option is closed politely instead.
-        let _ = self.set_zero_linger();
-    }
-}
 
 /// What is cancelled because its client is banned leaves as a reset.
 impl<S: Transport> Drop for GuardedStream<S> {
@@ -98,30 +85,6 @@ enum Rest {
     None,
     /// More than is read.
     Unread,
-}
-
-/// An alarm clock that is cheap to set later: it is only touched when it would ring too late, and a
-/// ring that comes too early is slept off.
-#[derive(Debug, Default)]
-pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
-
-impl Alarm {
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, at: Instant, now: Instant) -> Poll<()> {
-        if at <= now {
-            return Poll::Ready(());
-        }
-        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        if sleep.deadline() > at || sleep.deadline() <= now {
-            sleep.as_mut().reset(at);
-        }
-        while sleep.as_mut().poll(cx).is_ready() {
-            if sleep.deadline() >= at {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(at);
-        }
-        Poll::Pending
-    }
 }
 
 /// A client's stream under guard.
@@ -265,7 +228,7 @@ impl<S: Transport> GuardedStream<S> {
     pub(crate) fn begin(&mut self, head_bytes: usize, framing: Framing) {
         self.conn.enter(Phase::Asked);
         if self.digest.is_none() {
-            self.digest = crate::upstream::pingora_service::digest_of(&self.conn);
+            self.digest = crate::connection::pingora_stream::digest_of(&self.conn);
         }
         self.head_left = head_bytes;
         self.body = match framing {

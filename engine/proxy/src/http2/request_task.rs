@@ -20,10 +20,11 @@ use pingora_http::RequestHeader;
 use pingora_proxy::HttpProxy;
 
 use crate::connection::Conn;
+use crate::connection::pingora_stream::conn_of;
 use crate::context::Edge;
 use crate::fairness::cpu::{Measured, Processor};
 use crate::shutdown::Stop;
-use crate::upstream::pingora_service::{Service, conn_of};
+use crate::upstream::pingora_service::Service;
 
 /// Pingora's proxy for connections in HTTP/2.
 pub(crate) struct Requests {

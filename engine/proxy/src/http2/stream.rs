@@ -18,9 +18,10 @@ use tokio::time::Instant;
 
 use crate::connection::Conn;
 use crate::connection::data_rate::{WritePace, later};
+use crate::connection::io::Transport;
 use crate::connection::io::Wire;
 use crate::connection::pingora_stream::told_to_pingora;
-use crate::http1::stream::{Alarm, Transport};
+use crate::http1::timer::Alarm;
 use crate::http2::frame_monitor::{Fault, Meter};
 use crate::metrics::count;
 use crate::{EdgeCounters, EdgeLimits};
@@ -71,7 +72,7 @@ impl<S: Transport> MeteredStream<S> {
         limits: Arc<EdgeLimits>,
         counters: Arc<EdgeCounters>,
     ) -> Self {
-        let digest = crate::upstream::pingora_service::digest_of(&conn);
+        let digest = crate::connection::pingora_stream::digest_of(&conn);
         let now = Instant::now();
         Self {
             io,

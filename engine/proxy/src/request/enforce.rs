@@ -14,14 +14,15 @@ use seawall_ruleset::Units;
 use crate::admission::concurrency_limit::{Permit, Room};
 use crate::admission::trusted_proxies::{Asker, Line};
 use crate::context::Edge;
-use crate::fairness::Visit;
+use crate::fairness::site_client::Visit;
 use crate::http1::head::{Persistence, Purpose};
 use crate::http1::stream::Here;
 use crate::metrics::count;
 use crate::request::local_response::{Answer, BodyWanted, Code};
 use crate::request::record::Case;
 use crate::routing::{Route, Timeouts};
-use crate::upstream::queue::{Seat, Stay};
+use crate::upstream::queue::Seat;
+use crate::upstream::slot_kind::Stay;
 
 /// A request that the policy lets in, before there is a place for it at its origin.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use seawall_ruleset::{Judged, Live, Observer};
 use crate::admission::trusted_proxies::Line;
 use crate::connection::Conn;
 use crate::context::Edge;
-use crate::fairness::Visit;
+use crate::fairness::site_client::Visit;
 use crate::http1::head::{
     BadHead, Framing, Head, Persistence, field_room, is_left_out, normalized, vet,
 };

@@ -25,7 +25,8 @@ use tokio_rustls::TlsAcceptor;
 
 pub use certificates::{Identities, IdentityError, PemPair};
 
-use crate::connection::io::{Replayed, TlsWire};
+use crate::connection::io::TlsWire;
+use crate::connection::rewind::Replayed;
 use client_hello::{CLIENT_HELLO_BYTES_MAX, Reading};
 
 /// Versions that are spoken; what is older is broken (RFC 8996).
@@ -168,7 +169,7 @@ impl Secrecy {
 }
 
 /// Reads until a ClientHello is whole.
-async fn listen(
+pub(crate) async fn listen(
     io: &mut (impl AsyncRead + Unpin),
     reads_max: u32,
 ) -> Result<(client_hello::Hello, BytesMut), Failed> {

@@ -13,7 +13,7 @@ use seawall_sys::SocketName;
 use crate::EdgeCounters;
 use crate::metrics::count;
 use crate::upstream::origin::Origin;
-use crate::upstream::queue::Stay;
+use crate::upstream::slot_kind::Stay;
 use crate::upstream::stats::Pulse;
 
 /// What one request has tried so far.

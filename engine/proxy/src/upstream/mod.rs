@@ -18,6 +18,7 @@ pub(crate) mod pingora_service;
 pub(crate) mod pool;
 pub(crate) mod queue;
 pub(crate) mod retry;
+pub(crate) mod slot_kind;
 pub(crate) mod stats;
 pub(crate) mod stream;
 
@@ -35,7 +36,7 @@ pub use origin::{OriginSnapshot, OriginState};
 use stats::Pulse;
 pub(crate) use stats::Sums;
 
-use crate::upstream::queue::Stay;
+use crate::upstream::slot_kind::Stay;
 use crate::{BindError, EdgeLimits, Site};
 
 /// Where a site is served from; at least one address.

@@ -9,7 +9,7 @@ use seawall_model::Tick;
 use seawall_state::{Breaker, BreakerChange, BreakerPass, BreakerPhase, BreakerTerms};
 use seawall_sys::SocketName;
 
-use crate::upstream::queue::Stay;
+use crate::upstream::slot_kind::Stay;
 use crate::{EdgeLimits, Site};
 
 /// One origin of a site.

@@ -3,7 +3,6 @@
 //! No decision is made here. A request that arrives without its admission is refused, whichever way
 //! it came.
 
-use std::any::Any;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,14 +13,13 @@ use bytes::Bytes;
 use http::Version;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
-use pingora_core::protocols::http::ServerSession;
-use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::connection::Conn;
+use crate::connection::pingora_stream::conn_of;
 use crate::context::Edge;
 use crate::http1::head::normalize;
 use crate::http2;
@@ -64,19 +62,6 @@ pub(crate) struct Service {
     pub(crate) edge: Arc<Edge>,
     /// The worker's connections to origins that wait for a request.
     pub(crate) pool: Arc<Pool>,
-}
-
-/// The digest that carries the connection to the hooks.
-pub(crate) fn digest_of(conn: &Arc<Conn>) -> Option<Arc<ProxyDigest>> {
-    let unused = ResponseHeader::build_no_case(200, Some(0)).ok()?;
-    let carried: Box<dyn Any + Send + Sync> = Box::new(Arc::clone(conn));
-    Some(Arc::new(ProxyDigest::new(Box::new(unused), Some(carried))))
-}
-
-/// The connection that a session runs over.
-pub(crate) fn conn_of(session: &ServerSession) -> Option<Arc<Conn>> {
-    let digest = session.digest()?.proxy_digest.as_ref()?;
-    digest.user_data.as_ref()?.downcast_ref::<Arc<Conn>>().cloned()
 }
 
 #[async_trait]

@@ -18,20 +18,11 @@ use seawall_model::SiteId;
 use seawall_state::{Class, Line, Offer};
 use tokio::sync::oneshot;
 
-use crate::fairness::{Shares, Visit};
+use crate::fairness::Shares;
+use crate::fairness::site_client::Visit;
 use crate::metrics::count;
 use crate::routing::Route;
-
-/// How long a request may stay at its origin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stay {
-    /// As long as the origin takes: all of the request is here.
-    Exchange,
-    /// As long as its client takes to send the rest.
-    Upload,
-    /// As long as either side likes.
-    Tunnel,
-}
+use crate::upstream::slot_kind::Stay;
 
 /// One request's place among those in flight to a site, given back when dropped.
 #[derive(Debug)]

@@ -27,7 +27,7 @@ use crate::metrics::count;
 use crate::request::enforce::Stand;
 use crate::upstream::Attempt;
 use crate::upstream::pingora_service::Exchange;
-use crate::upstream::queue::Stay;
+use crate::upstream::slot_kind::Stay;
 use crate::upstream::stream::READ_BYTES;
 use crate::upstream::stream::response_head::Answer;
 

@@ -1,0 +1,197 @@
+//! The accept loop: who gets a place, and who is reset before a byte is read.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use seawall_model::{Client, Tick};
+use seawall_state::BanScope;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::admission::concurrency_limit::{Admission, NoRoom, Permit, Room};
+use crate::connection::table::{Newcomer, Registry};
+use crate::context::Edge;
+use crate::http1::server::Server;
+use crate::listener::handshake::Guest;
+use crate::metrics::count;
+use crate::overload;
+use crate::shutdown::Stop;
+use crate::tls::Secrecy;
+
+/// After nobody could make room, the milliseconds in which nobody is asked to again: looking for one
+/// costs more than refusing, and a flood refuses thousands a second.
+const FULL_MS: u64 = 5;
+
+/// The accept loop of one worker on one address.
+pub(crate) struct Accept {
+    pub(super) server: Server,
+    pub(super) secrecy: Option<Secrecy>,
+    pub(super) admission: Arc<Admission>,
+    pub(super) registry: Arc<Registry>,
+    /// Those of all workers.
+    pub(super) registries: Arc<[Arc<Registry>]>,
+    pub(super) open: JoinSet<()>,
+    /// Until then nobody is asked to make room for anybody: nobody could.
+    pub(super) full_until: Tick,
+}
+
+impl Accept {
+    pub(crate) async fn run(mut self, listener: TcpListener) {
+        let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+            count(&self.server.edge.counters.accept_errors);
+            return;
+        };
+        let mut stop = self.server.stop.clone();
+        let mut door = stop.door();
+        let mut burst: u32 = 0;
+        loop {
+            let is_open = *door.borrow_and_update();
+            tokio::select! {
+                biased;
+                () = stop.asked() => break,
+                Ok(()) = door.changed() => {}
+                Some(ended) = self.open.join_next(), if !self.open.is_empty() => self.note(ended),
+                accepted = listener.accept(), if is_open => {
+                    burst += 1;
+                    match accepted {
+                        Ok((stream, peer)) => self.admit(stream, peer),
+                        Err(_) => self.pause().await,
+                    }
+                    if burst >= self.server.edge.limits.accept_burst {
+                        burst = 0;
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+        }
+        drop(listener);
+        self.drain(&mut stop).await;
+    }
+
+    /// Gives a connection its place, or resets it.
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let edge = Arc::clone(&self.server.edge);
+        count(&edge.counters.accepted);
+        let client = Client::of(peer.ip(), &edge.units);
+        let is_hop = edge.trusted.lists(peer.ip());
+        if !is_hop && !may_come(&edge, &client) {
+            reset(&stream);
+            return;
+        }
+        match self.enter((!is_hop).then_some(&client)) {
+            Ok(permit) => {
+                let guest = Guest {
+                    server: self.server.clone(),
+                    registry: Arc::clone(&self.registry),
+                    secrecy: self.secrecy.clone(),
+                    permit,
+                    client,
+                    port: peer.port(),
+                };
+                if is_hop && edge.trusted.proxy_protocol {
+                    self.open.spawn(guest.receive(stream));
+                } else {
+                    self.open.spawn(guest.serve(stream));
+                }
+            }
+            Err(why) => {
+                edge.counters.refuse_place(why);
+                reset(&stream);
+            }
+        }
+    }
+
+    /// A free place, or one for which somebody who only waits has to go.
+    fn enter(&mut self, client: Option<&Client>) -> Result<Permit, NoRoom> {
+        match self.admission.enter(client, Room::Free) {
+            Err(NoRoom::Total) if self.make_room(client) => {
+                count(&self.server.edge.counters.made_room);
+                self.admission.enter(client, Room::Made)
+            }
+            entered => entered,
+        }
+    }
+
+    /// Has one of our own connections go, or of another worker's where ours are few. Where all of them
+    /// came just now, only for clients that a site knows and for hops that bring requests of many: a
+    /// flood of newcomers that say nothing must not keep these out.
+    fn make_room(&mut self, client: Option<&Client>) -> bool {
+        let edge = &self.server.edge;
+        let Edge { limits, shares, overload, trusted, .. } = &**edge;
+        let (own, all) = (&self.registry, &self.registries);
+        let make = |newcomer| {
+            let make = |of: &Registry| of.make_room(limits, newcomer, |conn| shares.is_over(conn));
+            make(own) || all.iter().filter(|other| !Arc::ptr_eq(own, other)).any(|of| make(of))
+        };
+        let now = (edge.now)();
+        if now >= self.full_until {
+            if make(Newcomer::Anybody) {
+                return true;
+            }
+            self.full_until = now.plus_ms(FULL_MS);
+        }
+        overload.note_trouble(now, limits);
+        let is_known = match client {
+            Some(client) => overload.knows((&edge.handle.load().state, client), now, limits),
+            // Before its header has come nobody knows for whom it is.
+            None => !trusted.proxy_protocol,
+        };
+        is_known && make(Newcomer::Known)
+    }
+
+    async fn pause(&self) {
+        count(&self.server.edge.counters.accept_errors);
+        tokio::time::sleep(Duration::from_millis(self.server.edge.limits.accept_pause_ms)).await;
+    }
+
+    fn note(&self, ended: Result<(), tokio::task::JoinError>) {
+        if ended.is_err_and(|error| error.is_panic()) {
+            count(&self.server.edge.counters.panics);
+        }
+    }
+
+    /// Lets those in flight end, then cuts the rest.
+    async fn drain(&mut self, stop: &mut Stop) {
+        let within = tokio::time::sleep(stop.within());
+        tokio::pin!(within);
+        loop {
+            let is_leaving = !stop.is_closing();
+            tokio::select! {
+                biased;
+                ended = self.open.join_next() => match ended {
+                    Some(ended) => self.note(ended),
+                    None => return,
+                },
+                () = stop.closing(), if is_leaving => {
+                    within.as_mut().reset(tokio::time::Instant::now() + stop.within());
+                }
+                () = &mut within => break,
+            }
+        }
+        stop.cut();
+        self.open.shutdown().await;
+    }
+}
+
+/// Whether this client is neither banned nor too fast. Its autonomous system is not known here.
+pub(crate) fn may_come(edge: &Edge, client: &Client) -> bool {
+    let (live, now) = (edge.handle.load(), (edge.now)());
+    if live.state.bans().covers(client, None, BanScope::Host, now).is_some() {
+        count(&edge.counters.banned_at_accept);
+        return false;
+    }
+    if !overload::may_come(edge, &live.state, client, now) {
+        return false;
+    }
+    if edge.arrivals.is_over(&live.state, client, now) && !edge.connections.exempts(client) {
+        count(&edge.counters.refused_by_rate);
+        return false;
+    }
+    true
+}
+
+/// Makes closing send a reset; a socket that refuses the option is closed politely instead.
+pub(crate) fn reset(stream: &TcpStream) {
+    let _ = stream.set_zero_linger();
+}

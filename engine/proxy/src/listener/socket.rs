@@ -1,0 +1,51 @@
+//! Listening sockets: bound here or inherited, and their options.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::EdgeLimits;
+
+/// A socket that listens already, under our limits.
+pub(crate) fn take_on(handed: &Listening, limits: &EdgeLimits) -> io::Result<Listening> {
+    let socket = socket2::SockRef::from(&*handed.socket);
+    socket.set_nonblocking(true)?;
+    tune(&socket, limits);
+    socket.listen(i32::try_from(limits.accept_backlog).unwrap_or(i32::MAX))?;
+    Ok(handed.clone())
+}
+
+pub(crate) fn listen(address: SocketAddr, limits: &EdgeLimits) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for old connections' last minute; on Linux this never shares a port.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // Each configured address means itself, so that `0.0.0.0` and `[::]` can stand together.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    tune(&(&socket).into(), limits);
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(limits.accept_backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+/// Socket options that every accepted connection takes on from its listener (Linux copies them); one
+/// that the system refuses is done without.
+fn tune(listener: &socket2::SockRef<'_>, limits: &EdgeLimits) {
+    // Head and body leave in one write of ours, so waiting to fill a packet only costs time.
+    let _ = listener.set_tcp_nodelay(true);
+    let _ = listener.set_tcp_notsent_lowat(limits.unsent_bytes_max);
+}
+
+/// A listening socket, and the address that it was configured as: its port may have been left to
+/// the kernel.
+#[derive(Debug, Clone)]
+pub struct Listening {
+    /// As configured.
+    pub address: SocketAddr,
+    /// The socket.
+    pub socket: Arc<TcpListener>,
+}

@@ -1,0 +1,41 @@
+//! Accepting can be paused and resumed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::listener::socket::Listening;
+use crate::shutdown::Stopper;
+
+/// What new connections come in through: it can be shut for a moment, and its sockets be given to
+/// somebody else. Nobody is refused while it is shut; they wait in the kernel.
+#[derive(Debug, Clone)]
+pub struct Door {
+    pub(crate) stopper: Stopper,
+    pub(crate) sockets: Arc<Mutex<Vec<Listening>>>,
+}
+
+impl Door {
+    /// Nobody is let in until [`open`](Self::open).
+    pub fn shut(&self) {
+        self.stopper.open.send_replace(false);
+    }
+
+    /// Whoever comes is let in again.
+    pub fn open(&self) {
+        self.stopper.open.send_replace(true);
+    }
+
+    /// The sockets; none once the data plane stops.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Listening> {
+        self.sockets.lock().clone()
+    }
+
+    /// Has those end that only wait, and gives the others this time: for whoever was
+    /// [leaving](Running::leave) and is told to stop.
+    pub fn hurry(&self, within: Duration) {
+        self.stopper.ask(within);
+    }
+}

@@ -1,0 +1,122 @@
+//! The running data plane: how it is drained and stopped.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::context::Edge;
+use crate::listener::socket::Listening;
+use crate::shutdown::Stopper;
+use crate::shutdown::gate::Door;
+use crate::shutdown::heartbeat::Beats;
+use crate::{EdgeCounters, EdgeSnapshot};
+
+/// How a stop went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Drained {
+    /// Requests that were in flight and ended by themselves.
+    pub finished: u64,
+    /// Requests that were still in flight when the time was up.
+    pub cut: u64,
+}
+
+/// The data plane at work. Dropping it stops it at once.
+#[derive(Debug)]
+pub struct Running {
+    door: Door,
+    workers: Vec<JoinHandle<()>>,
+    beats: Vec<Beats>,
+    edge: Arc<Edge>,
+}
+
+impl Running {
+    /// Nothing that works yet.
+    pub(crate) fn new(stopper: Stopper, sockets: Vec<Listening>, edge: Arc<Edge>) -> Self {
+        let door = Door { stopper, sockets: Arc::new(Mutex::new(sockets)) };
+        Self { door, workers: Vec::new(), beats: Vec::new(), edge }
+    }
+
+    /// For one more worker to count in.
+    pub(crate) fn beats(&mut self) -> Beats {
+        let beats = Beats::default();
+        self.beats.push(Arc::clone(&beats));
+        beats
+    }
+
+    /// What each worker has counted: one whose number stands still for seconds is stuck.
+    #[must_use]
+    pub fn pulse(&self) -> Vec<u64> {
+        self.beats.iter().map(|beats| beats.load(Relaxed)).collect()
+    }
+
+    pub(crate) fn spawn(&mut self, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let thread = std::thread::Builder::new().name("seawall-edge".to_owned());
+        self.workers.push(thread.spawn(work)?);
+        Ok(())
+    }
+
+    /// What new connections come in through.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        self.door.clone()
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub fn counters(&self) -> EdgeSnapshot {
+        self.edge.counters.snapshot()
+    }
+
+    /// The live counters, for whoever reports them while this is draining.
+    #[must_use]
+    pub fn live_counters(&self) -> Arc<EdgeCounters> {
+        Arc::clone(&self.edge.counters)
+    }
+
+    /// Stops: no more connections, idle ones are closed, requests in flight get `within` to end,
+    /// what is left is cut. Waits until all of it is done.
+    #[must_use]
+    pub fn drain(mut self, within: Duration) -> Drained {
+        self.end(within);
+        self.drained()
+    }
+
+    /// Stops without hurry, for a successor that serves already: no more connections, each that is
+    /// there gets an answer to its next request, which says that it is the last. What is left after
+    /// `within` is cut. Waits until all of it is done.
+    #[must_use]
+    pub fn leave(mut self, within: Duration) -> Drained {
+        self.door.stopper.leave(within);
+        self.wait();
+        self.drained()
+    }
+
+    fn drained(&self) -> Drained {
+        let tally = &self.door.stopper.tally;
+        Drained { finished: tally.finished.load(Relaxed), cut: tally.cut.load(Relaxed) }
+    }
+
+    fn end(&mut self, within: Duration) {
+        self.door.stopper.ask(within);
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        // A socket that is held by nobody refuses, and does not let people wait for nothing.
+        self.door.sockets.lock().clear();
+        for worker in self.workers.drain(..) {
+            // A worker that panicked has nothing in flight any more.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end(Duration::ZERO);
+    }
+}
