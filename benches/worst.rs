@@ -280,7 +280,7 @@ impl HeaderView for Heavy {
 mod tests {
     use super::*;
     use seawall_proxy::EdgeLimits;
-    use seawall_proxy::fuzzing::{Came, head};
+    use seawall_proxy::fuzzing::{ParseOutcome, head};
 
     /// A request that the server refuses unjudged would show nothing of its decisions.
     #[test]
@@ -288,7 +288,8 @@ mod tests {
         for seed in 0..500 {
             let heavy = Heavy::new(&mut Dice::new(seed));
             let sent = heavy.head();
-            let Came::Whole(read) = head(&sent, sent.len(), &EdgeLimits::default()) else {
+            let ParseOutcome::Complete(read) = head(&sent, sent.len(), &EdgeLimits::default())
+            else {
                 panic!("{seed}: {} bytes are refused", sent.len());
             };
             assert_eq!(read.bytes, sent.len(), "{seed}");

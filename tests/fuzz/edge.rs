@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use seawall_proxy::EdgeLimits;
 use seawall_proxy::fuzzing::{
-    Came, FrameMeter, FrameRead, HeadRead, Heard, chunked as chunks, client_hello, engine_takes,
-    frames as frames_in, head as heads, proxy_header,
+    ClientHelloSummary, FrameMeter, FrameRead, HeadRead, ParseOutcome, chunked as chunks,
+    client_hello, engine_takes, frames as frames_in, head as heads, proxy_header,
 };
 
 /// Bytes that come at a time: all, one, and some that lie across the borders inside.
@@ -25,17 +25,20 @@ pub(crate) fn proxy(bytes: &[u8]) {
     for piece in PIECES {
         let (in_pieces, also) = proxy_header(bytes, piece, PROXY_BYTES_MAX);
         assert_eq!(in_pieces, said, "{piece} bytes at a time");
-        assert!(also == taken || said == Came::Bad(()), "{piece} bytes at a time");
+        assert!(also == taken || said == ParseOutcome::Invalid(()), "{piece} bytes at a time");
     }
     match said {
-        Came::Whole(address) => {
+        ParseOutcome::Complete(address) => {
             for cut in 0..taken {
-                assert_eq!(proxy_header(&bytes[..cut], 64, PROXY_BYTES_MAX), (Came::More, cut));
+                assert_eq!(
+                    proxy_header(&bytes[..cut], 64, PROXY_BYTES_MAX),
+                    (ParseOutcome::Incomplete, cut)
+                );
             }
             assert_eq!(introduced(&bytes[..taken]), address);
         }
-        Came::More => assert!(taken == bytes.len() && taken < PROXY_BYTES_MAX),
-        Came::Bad(()) => {}
+        ParseOutcome::Incomplete => assert!(taken == bytes.len() && taken < PROXY_BYTES_MAX),
+        ParseOutcome::Invalid(()) => {}
     }
 }
 
@@ -79,9 +82,13 @@ pub(crate) fn hello(bytes: &[u8]) {
     let step = bytes.len() / 300 + 1;
     for cut in (0..bytes.len()).step_by(step) {
         let sooner = client_hello(&bytes[..cut]);
-        assert!(sooner == Came::More || sooner == said, "{cut} of {} bytes", bytes.len());
+        assert!(
+            sooner == ParseOutcome::Incomplete || sooner == said,
+            "{cut} of {} bytes",
+            bytes.len()
+        );
     }
-    let Came::Whole(heard) = &said else { return };
+    let ParseOutcome::Complete(heard) = &said else { return };
     assert!(is_print(&heard.ja4), "{}", heard.ja4);
     assert_eq!(client_hello(&[bytes, b"\x16\x03\x01\x00\x05more"].concat()), said);
     if let Some(message) = message(bytes) {
@@ -162,9 +169,9 @@ pub(crate) fn print(bytes: &[u8]) {
     let read = [0, 13, 16, 43];
     let mut extensions = numbers[split..].to_vec();
     extensions.retain(|n| !read.contains(n));
-    let heard = |ciphers: &[u16], extensions: &[u16]| -> Heard {
+    let heard = |ciphers: &[u16], extensions: &[u16]| -> ClientHelloSummary {
         match client_hello(&made(ciphers, extensions)) {
-            Came::Whole(heard) => heard,
+            ParseOutcome::Complete(heard) => heard,
             other => panic!("{other:?} of {ciphers:?} {extensions:?}"),
         }
     };
@@ -208,16 +215,21 @@ pub(crate) fn head(bytes: &[u8]) {
     let said = heads(bytes, usize::MAX, &limits);
     for piece in PIECES {
         let in_pieces = heads(bytes, piece, &limits);
-        let both_bad = matches!((&in_pieces, &said), (Came::Bad(_), Came::Bad(_)));
+        let both_bad =
+            matches!((&in_pieces, &said), (ParseOutcome::Invalid(_), ParseOutcome::Invalid(_)));
         assert!(both_bad || in_pieces == said, "{piece} bytes at a time: {in_pieces:?}, {said:?}");
     }
-    let Came::Whole(read) = said else { return };
+    let ParseOutcome::Complete(read) = said else { return };
     let own = &bytes[..read.bytes];
     for cut in 0..own.len() {
-        assert_eq!(heads(&own[..cut], usize::MAX, &limits), Came::More, "cut at {cut}");
+        assert_eq!(
+            heads(&own[..cut], usize::MAX, &limits),
+            ParseOutcome::Incomplete,
+            "cut at {cut}"
+        );
     }
     let again = written(&read, own);
-    let Came::Whole(same) = heads(&again, usize::MAX, &limits) else {
+    let ParseOutcome::Complete(same) = heads(&again, usize::MAX, &limits) else {
         panic!("not taken again: {}", again.escape_ascii())
     };
     assert_eq!(HeadRead { bytes: read.bytes, ..same }, read);
@@ -291,9 +303,13 @@ pub(crate) fn chunked(bytes: &[u8]) {
     for piece in PIECES {
         assert_eq!(chunks(bytes, piece, &limits), said, "{piece} bytes at a time");
     }
-    let Came::Whole(len) = said else { return };
+    let ParseOutcome::Complete(len) = said else { return };
     for cut in 0..len {
-        assert_eq!(chunks(&bytes[..cut], usize::MAX, &limits), Came::More, "cut at {cut}");
+        assert_eq!(
+            chunks(&bytes[..cut], usize::MAX, &limits),
+            ParseOutcome::Incomplete,
+            "cut at {cut}"
+        );
     }
     assert_eq!(careless_end(bytes), Some(len), "{}", bytes.escape_ascii());
 }

@@ -6,43 +6,43 @@ use std::sync::Arc;
 use seawall_model::{ClientUnits, Now};
 use seawall_ruleset::Handle;
 
-use crate::admission::concurrency_limit::Admission;
-use crate::admission::connection_rate::Arrivals;
-use crate::fairness::Shares;
-use crate::fairness::cpu::Processor;
-use crate::overload::Overload;
+use crate::admission::concurrency_limit::ConcurrencyLimiter;
+use crate::admission::connection_rate::ConnectionRateLimiter;
+use crate::fairness::FairSharing;
+use crate::fairness::cpu::CpuScheduler;
+use crate::overload::OverloadManager;
 use crate::request::policy_log::PolicyLog;
-use crate::routing::Sites;
+use crate::routing::SiteTable;
 use crate::{EdgeCounters, EdgeLimits, TrustedProxies};
 
 /// The shared part of the data plane.
-pub(crate) struct Edge {
+pub(crate) struct SharedContext {
     pub(crate) handle: Arc<Handle>,
     pub(crate) now: Now,
     pub(crate) units: ClientUnits,
     pub(crate) trusted: TrustedProxies,
-    pub(crate) sites: Sites,
-    pub(crate) shares: Arc<Shares>,
-    pub(crate) arrivals: Arrivals,
+    pub(crate) sites: SiteTable,
+    pub(crate) shares: Arc<FairSharing>,
+    pub(crate) arrivals: ConnectionRateLimiter,
     pub(crate) policy_log: PolicyLog,
-    pub(crate) overload: Arc<Overload>,
+    pub(crate) overload: Arc<OverloadManager>,
     /// Connections, by client.
-    pub(crate) connections: Arc<Admission>,
+    pub(crate) connections: Arc<ConcurrencyLimiter>,
     /// Requests that are under way at an origin or wait for a place there, by client.
-    pub(crate) forwarding: Arc<Admission>,
+    pub(crate) forwarding: Arc<ConcurrencyLimiter>,
     pub(crate) limits: Arc<EdgeLimits>,
     pub(crate) counters: Arc<EdgeCounters>,
 }
 
-impl Edge {
+impl SharedContext {
     /// A worker's processor, for its sites to share.
-    pub(crate) fn processor(&self) -> Processor {
+    pub(crate) fn processor(&self) -> CpuScheduler {
         let weights: Vec<u32> = self.sites.all().iter().map(|of| of.part.weight()).collect();
-        Processor::new(&self.limits, &weights)
+        CpuScheduler::new(&self.limits, &weights)
     }
 }
 
-impl fmt::Debug for Edge {
+impl fmt::Debug for SharedContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Edge").field("limits", &self.limits).finish_non_exhaustive()
     }

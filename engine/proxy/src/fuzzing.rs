@@ -8,24 +8,26 @@ use std::net::SocketAddr;
 use pingora_http::RequestHeader;
 
 use crate::EdgeLimits;
-use crate::http1::chunked::Chunks;
-use crate::http1::head::{BadHead, Framing, Head, Persistence, Purpose, Scan, field_room, vet};
-use crate::http2::frame_monitor::Meter;
-use crate::http2::frames::Frames;
-use crate::listener::proxy_protocol::{Header, Introduced};
-use crate::request::facts::Folded;
-use crate::tls::client_hello::{self, Hello};
+use crate::http1::chunked::ChunkedValidator;
+use crate::http1::head::{
+    BadHead, Framing, HeadScanner, Persistence, RequestHead, RequestKind, header_slots, parse_head,
+};
+use crate::http2::frame_monitor::FrameMonitor;
+use crate::http2::frames::FrameReader;
+use crate::listener::proxy_protocol::{ProxyHeader, ProxyHeaderParser};
+use crate::request::facts::NormalizedTarget;
+use crate::tls::client_hello::{self, ParsedClientHello};
 use crate::tls::ja4::ja4;
 
 /// What has come of something that arrives in pieces.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Came<T, E> {
+pub enum ParseOutcome<T, E> {
     /// All of it.
-    Whole(T),
+    Complete(T),
     /// Not all of it yet.
-    More,
+    Incomplete,
     /// What cannot be taken.
-    Bad(E),
+    Invalid(E),
 }
 
 /// Reads a PROXY header of at most `bytes_max` bytes from a connection of which `piece` bytes are
@@ -39,24 +41,26 @@ pub fn proxy_header(
     bytes: &[u8],
     piece: usize,
     bytes_max: usize,
-) -> (Came<Option<SocketAddr>, ()>, usize) {
-    let (mut header, mut at) = (Header::new(bytes_max), 0);
+) -> (ParseOutcome<Option<SocketAddr>, ()>, usize) {
+    let (mut header, mut at) = (ProxyHeaderParser::new(bytes_max), 0);
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         let seen = rest.get(..piece).unwrap_or(rest);
-        let Ok((taken, whole)) = header.offer(seen) else { return (Came::Bad(()), at) };
+        let Ok((taken, whole)) = header.feed(seen) else { return (ParseOutcome::Invalid(()), at) };
         at += taken;
         match whole {
-            Some(Introduced::Client(address)) => return (Came::Whole(Some(address)), at),
-            Some(Introduced::Hop) => return (Came::Whole(None), at),
+            Some(ProxyHeader::Client(address)) => {
+                return (ParseOutcome::Complete(Some(address)), at);
+            }
+            Some(ProxyHeader::Local) => return (ParseOutcome::Complete(None), at),
             None => assert!(taken > 0, "it would look at the same bytes for ever"),
         }
     }
-    (Came::More, at)
+    (ParseOutcome::Incomplete, at)
 }
 
 /// What a ClientHello says of whom it is for and who speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard {
+pub struct ClientHelloSummary {
     /// The name, in lower case.
     pub sni: Option<String>,
     /// The first protocol offered.
@@ -71,15 +75,21 @@ pub struct Heard {
 
 /// Reads a ClientHello at the front of `bytes`.
 #[must_use]
-pub fn client_hello(bytes: &[u8]) -> Came<Heard, ()> {
+pub fn client_hello(bytes: &[u8]) -> ParseOutcome<ClientHelloSummary, ()> {
     match client_hello::read(bytes) {
-        client_hello::Reading::Whole(hello) => {
+        client_hello::ParseProgress::Complete(hello) => {
             let ja4 = ja4(&hello);
-            let Hello { sni, alpn, ciphers, extensions, .. } = hello;
-            Came::Whole(Heard { sni: sni.map(Into::into), alpn, ciphers, extensions, ja4 })
+            let ParsedClientHello { sni, alpn, ciphers, extensions, .. } = hello;
+            ParseOutcome::Complete(ClientHelloSummary {
+                sni: sni.map(Into::into),
+                alpn,
+                ciphers,
+                extensions,
+                ja4,
+            })
         }
-        client_hello::Reading::More => Came::More,
-        client_hello::Reading::Not => Came::Bad(()),
+        client_hello::ParseProgress::Incomplete => ParseOutcome::Incomplete,
+        client_hello::ParseProgress::Not => ParseOutcome::Invalid(()),
     }
 }
 
@@ -110,28 +120,40 @@ pub struct HeadRead {
 
 /// Reads a head at the front of bytes of which `piece` come at a time.
 #[must_use]
-pub fn head(bytes: &[u8], piece: usize, limits: &EdgeLimits) -> Came<HeadRead, BadHead> {
-    let (mut scan, mut have) = (Scan::default(), 0);
+pub fn head(bytes: &[u8], piece: usize, limits: &EdgeLimits) -> ParseOutcome<HeadRead, BadHead> {
+    let (mut scan, mut have) = (HeadScanner::default(), 0);
     while have < bytes.len() {
         have = have.saturating_add(piece.max(1)).min(bytes.len());
         match scan.advance(bytes.get(..have).unwrap_or_default(), limits) {
             Ok(Some(len)) => return whole_head(bytes.get(..len).unwrap_or_default(), limits),
             Ok(None) => {}
-            Err(why) => return Came::Bad(why),
+            Err(why) => return ParseOutcome::Invalid(why),
         }
     }
-    Came::More
+    ParseOutcome::Incomplete
 }
 
-fn whole_head(bytes: &[u8], limits: &EdgeLimits) -> Came<HeadRead, BadHead> {
-    let mut room = field_room();
-    let read = vet(bytes, &mut room, limits).and_then(|head| Folded::of(&head).map(|_| head));
+fn whole_head(bytes: &[u8], limits: &EdgeLimits) -> ParseOutcome<HeadRead, BadHead> {
+    let mut room = header_slots();
+    let read = parse_head(bytes, &mut room, limits)
+        .and_then(|head| NormalizedTarget::of(&head).map(|_| head));
     let head = match read {
         Ok(head) => head,
-        Err(why) => return Came::Bad(why),
+        Err(why) => return ParseOutcome::Invalid(why),
     };
-    let Head { method, host, path, query, fields, framing, persistence, purpose, waits, .. } = head;
-    Came::Whole(HeadRead {
+    let RequestHead {
+        method,
+        host,
+        path,
+        query,
+        fields,
+        framing,
+        persistence,
+        kind: purpose,
+        expects_continue: waits,
+        ..
+    } = head;
+    ParseOutcome::Complete(HeadRead {
         bytes: bytes.len(),
         method: method.to_owned(),
         host: host.map(<[u8]>::to_vec),
@@ -143,7 +165,7 @@ fn whole_head(bytes: &[u8], limits: &EdgeLimits) -> Came<HeadRead, BadHead> {
             Framing::Chunked => None,
         },
         keeps: persistence == Persistence::Keep,
-        is_websocket: purpose == Purpose::WebSocket,
+        is_websocket: purpose == RequestKind::WebSocket,
         waits,
     })
 }
@@ -167,17 +189,17 @@ pub fn engine_takes(head: &HeadRead) -> bool {
 /// Walks along a chunked body of which `piece` bytes come at a time. Bytes of it, once its end is
 /// there.
 #[must_use]
-pub fn chunked(bytes: &[u8], piece: usize, limits: &EdgeLimits) -> Came<usize, ()> {
-    let (mut chunks, mut at) = (Chunks::new(limits), 0);
+pub fn chunked(bytes: &[u8], piece: usize, limits: &EdgeLimits) -> ParseOutcome<usize, ()> {
+    let (mut chunks, mut at) = (ChunkedValidator::new(limits), 0);
     for piece in bytes.chunks(piece.max(1)) {
-        let Ok(walked) = chunks.walk(piece) else { return Came::Bad(()) };
+        let Ok(walked) = chunks.walk(piece) else { return ParseOutcome::Invalid(()) };
         at += walked;
         if chunks.is_done() {
-            return Came::Whole(at);
+            return ParseOutcome::Complete(at);
         }
         assert_eq!(walked, piece.len(), "bytes of a body that is not over are its own");
     }
-    Came::More
+    ParseOutcome::Incomplete
 }
 
 /// What is told of a frame.
@@ -199,7 +221,7 @@ pub struct FrameRead {
 /// head.
 #[must_use]
 pub fn frames(bytes: &[u8], piece: usize, client: bool) -> (Vec<FrameRead>, bool) {
-    let (mut frames, mut found) = (Frames::of(client), Vec::new());
+    let (mut frames, mut found) = (FrameReader::of(client), Vec::new());
     for piece in bytes.chunks(piece.max(1)) {
         frames.read(piece, |frame| {
             found.push(FrameRead {
@@ -217,7 +239,7 @@ pub fn frames(bytes: &[u8], piece: usize, client: bool) -> (Vec<FrameRead>, bool
 /// The meter of an HTTP/2 connection.
 #[derive(Debug)]
 pub struct FrameMeter {
-    meter: Meter,
+    meter: FrameMonitor,
     limits: EdgeLimits,
 }
 
@@ -240,17 +262,17 @@ impl FrameMeter {
     /// One that has seen nothing.
     #[must_use]
     pub fn new(limits: EdgeLimits) -> Self {
-        Self { meter: Meter::new(), limits }
+        Self { meter: FrameMonitor::new(), limits }
     }
 
     /// Bytes from the client; the word for the limit that they broke.
     pub fn came(&mut self, bytes: &[u8], now_ms: u64) -> Option<String> {
-        self.meter.came(bytes, now_ms, &self.limits).err().map(|fault| format!("{fault:?}"))
+        self.meter.on_received(bytes, now_ms, &self.limits).err().map(|fault| format!("{fault:?}"))
     }
 
     /// Bytes to the client.
     pub fn went(&mut self, bytes: &[u8]) -> Option<String> {
-        self.meter.went(bytes, &self.limits).err().map(|fault| format!("{fault:?}"))
+        self.meter.on_received(bytes, &self.limits).err().map(|fault| format!("{fault:?}"))
     }
 
     /// What it says now.
@@ -258,7 +280,7 @@ impl FrameMeter {
     pub fn says(&self) -> Metered {
         Metered {
             open: self.meter.open(),
-            awaited: self.meter.awaited(),
+            awaited: self.meter.expects_client_data(),
             resets: self.meter.resets,
             glitches: self.meter.glitches,
             is_head_open: self.meter.is_head_open(),

@@ -44,7 +44,7 @@ pub use listener::DataPlane;
 pub use listener::socket::Listening;
 pub use metrics::{Described, EdgeCounters, EdgeSnapshot};
 pub use overload::{MemoryGauge, MemoryUsed};
-pub use request::local_response::{answer_code, read_answer_code};
+pub use request::local_response::{decode_rejection_code, rejection_code};
 pub use routing::{PathTimeouts, Site};
 pub use shutdown::gate::Door;
 pub use shutdown::handle::{Drained, Running};

@@ -5,7 +5,7 @@
 //! struct and not constants, so that a host can fit them to its machine and a test can make them
 //! small. Figures without a source of their own are those of DESIGN §8.
 
-use crate::admission::concurrency_limit::Caps;
+use crate::admission::concurrency_limit::ConcurrencyLimits;
 
 /// Declares the limits once, each with its default beside its reason.
 macro_rules! limits {
@@ -118,7 +118,7 @@ limits! {
     pub h2_continuations_max: u32 = 8;
     /// Silence before a head's first byte, in milliseconds. Counter: `idle_closed`.
     pub idle_ms: u64 = 15_000;
-    /// Requests of one connection; the last is answered with `Connection: close`. Counter:
+    /// Requests of one connection; the last is answered with `ConnectionOptions: close`. Counter:
     /// `used_up`.
     /// Over HTTP/2 the client is told that no more are taken, and who sends as many again is reset
     /// (counter: `h2_too_many`).
@@ -312,9 +312,9 @@ const UNHEARD_PART: usize = 8;
 
 impl EdgeLimits {
     /// How many connections there may be.
-    pub(crate) const fn connection_caps(&self) -> Caps {
+    pub(crate) const fn connection_caps(&self) -> ConcurrencyLimits {
         let (client, net) = (self.connections_per_client_max, self.connections_per_net_max);
-        Caps { total: self.connections_max, client, net }
+        ConcurrencyLimits { total: self.connections_max, client, net }
     }
 
     /// How many of them sites may have together. The others are for those who have not said yet for
@@ -324,9 +324,9 @@ impl EdgeLimits {
     }
 
     /// How many requests there may be under way.
-    pub(crate) const fn forward_caps(&self) -> Caps {
+    pub(crate) const fn forward_caps(&self) -> ConcurrencyLimits {
         let (client, net) = (self.forwards_per_client_max, self.forwards_per_net_max);
         // Shares hold the total; here, those who wait are counted too.
-        Caps { total: usize::MAX, client, net }
+        ConcurrencyLimits { total: usize::MAX, client, net }
     }
 }

@@ -5,9 +5,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::admission::concurrency_limit::NoRoom;
+use crate::admission::concurrency_limit::LimitReached;
 use crate::http1::head::BadHead;
-use crate::listener::proxy_protocol::NotIntroduced;
+use crate::listener::proxy_protocol::ProxyHeaderError;
 use crate::upstream::stream::BadAnswer;
 
 /// Declares the counters twice, live and as a snapshot, so that none can be forgotten in between.
@@ -238,20 +238,20 @@ impl EdgeSnapshot {
 
 impl EdgeCounters {
     /// Counts a connection that found no place.
-    pub(crate) fn refuse_place(&self, why: NoRoom) {
+    pub(crate) fn refuse_place(&self, why: LimitReached) {
         count(match why {
-            NoRoom::Total => &self.refused_by_total,
-            NoRoom::Client => &self.refused_by_client,
-            NoRoom::Net => &self.refused_by_net,
+            LimitReached::Total => &self.refused_by_total,
+            LimitReached::Client => &self.refused_by_client,
+            LimitReached::Network => &self.refused_by_net,
         });
     }
 
     /// Counts a connection of a trusted hop that named no client. A hop that left is no fault.
-    pub(crate) fn refuse_introduction(&self, why: NotIntroduced) {
+    pub(crate) fn refuse_introduction(&self, why: ProxyHeaderError) {
         match why {
-            NotIntroduced::Late => count(&self.proxy_header_late),
-            NotIntroduced::Bad => count(&self.proxy_header_bad),
-            NotIntroduced::Gone => {}
+            ProxyHeaderError::Timeout => count(&self.proxy_header_late),
+            ProxyHeaderError::Malformed => count(&self.proxy_header_bad),
+            ProxyHeaderError::Closed => {}
         }
     }
 

@@ -27,12 +27,12 @@ use seawall_model::{Client, Tick};
 use seawall_state::{Regulars, State, Step, StepTerms};
 
 use crate::EdgeLimits;
-use crate::connection::Conn;
-use crate::connection::idle::Waits;
-use crate::connection::table::Registry;
-use crate::context::Edge;
+use crate::connection::Connection;
+use crate::connection::idle::IdleKind;
+use crate::connection::table::ConnectionTable;
+use crate::context::SharedContext;
+use crate::fairness::congestion::CongestionState;
 use crate::fairness::congestion::HOST;
-use crate::fairness::congestion::Trouble;
 use crate::metrics::count;
 
 /// Memory that is used, of how much; nothing where there is no limit.
@@ -86,11 +86,11 @@ const CLOSE_TIMES: u64 = 5;
 
 /// How bad it is.
 #[derive(Default)]
-pub(crate) struct Overload {
+pub(crate) struct OverloadManager {
     gauge: Option<MemoryGauge>,
     step: AtomicU8,
     /// Since when not everybody who comes is let in.
-    trouble: Trouble,
+    trouble: CongestionState,
     /// When it is to be looked at again; of all workers one does.
     next_look: AtomicU64,
     /// The worst lateness that a worker told of since the last look.
@@ -144,13 +144,13 @@ impl Returns {
     }
 }
 
-impl std::fmt::Debug for Overload {
+impl std::fmt::Debug for OverloadManager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Overload").field("step", &self.step()).finish_non_exhaustive()
     }
 }
 
-impl Overload {
+impl OverloadManager {
     pub(crate) fn new(gauge: Option<MemoryGauge>) -> Self {
         Self { gauge, ..Self::default() }
     }
@@ -174,16 +174,16 @@ impl Overload {
     /// How long a connection may wait for a request, usually and while there is little room. Its first has to have the time to come, and
     /// while it is only tight, whoever has no more than a share is left in peace: closing a kept
     /// connection can meet its client's next request.
-    pub(crate) fn idle_ms(&self, of: Waits, (usual_ms, tight_ms): (u64, u64)) -> u64 {
+    pub(crate) fn idle_ms(&self, of: IdleKind, (usual_ms, tight_ms): (u64, u64)) -> u64 {
         match (self.step(), of) {
-            (Step::Calm, _) | (Step::Tight, Waits::WithinShare) => usual_ms,
-            (Step::Last, Waits::WithinShare | Waits::BeyondShare) => 0,
+            (Step::Calm, _) | (Step::Tight, IdleKind::WithinShare) => usual_ms,
+            (Step::Last, IdleKind::WithinShare | IdleKind::OverShare) => 0,
             _ => usual_ms.min(tight_ms),
         }
     }
 
     /// Whether new clients are not let in at the moment.
-    pub(crate) fn is_scarce(&self) -> bool {
+    pub(crate) fn is_shedding(&self) -> bool {
         self.step() >= Step::Scarce
     }
 
@@ -193,12 +193,12 @@ impl Overload {
     }
 
     /// Whether everybody has been let in for a while.
-    pub(crate) fn is_calm(&self, now: Tick, limits: &EdgeLimits) -> bool {
-        self.trouble.is_over(now, limits.calm_after_ms)
+    pub(crate) fn is_uncongested(&self, now: Tick, limits: &EdgeLimits) -> bool {
+        self.trouble.has_cleared(now, limits.calm_after_ms)
     }
 
     /// Whether a site served a client a while before not everybody was let in.
-    pub(crate) fn knows(
+    pub(crate) fn is_known_client(
         &self,
         (state, client): (&State, &Client),
         now: Tick,
@@ -218,7 +218,7 @@ impl Overload {
     }
 
     /// Looks at everything, for as long as the worker lives that it runs on; of all that do, one.
-    pub(crate) async fn watch(edge: Arc<Edge>, registries: Arc<[Arc<Registry>]>) {
+    pub(crate) async fn watch(edge: Arc<SharedContext>, registries: Arc<[Arc<ConnectionTable>]>) {
         let mut pause_ms = edge.limits.overload_look_ms;
         let mut returned = 0;
         loop {
@@ -227,14 +227,14 @@ impl Overload {
             if !edge.overload.is_due((edge.now)(), pause_ms) {
                 continue;
             }
-            let (step, memory) = edge.overload.look(&edge, registries.len());
+            let (step, memory) = edge.overload.sample(&edge, registries.len());
             let is_close =
                 memory.saturating_add(CLOSE_PERCENT) >= edge.limits.overload_tight_percent;
             pause_ms = edge.limits.overload_look_ms / if is_close { CLOSE_TIMES } else { 1 };
             if step > Step::Calm {
-                let idle_ms = |conn: &Conn| conn.idle_ms(&edge.limits);
+                let idle_ms = |conn: &Connection| conn.idle_ms(&edge.limits);
                 for registry in registries.iter() {
-                    let (idle, stalled) = registry.relieve(step, idle_ms, &edge.limits);
+                    let (idle, stalled) = registry.shed(step, idle_ms, &edge.limits);
                     edge.counters.overload_idle_closed.fetch_add(idle, Relaxed);
                     edge.counters.overload_stalled_closed.fetch_add(stalled, Relaxed);
                 }
@@ -243,7 +243,7 @@ impl Overload {
     }
 
     /// One look; says how bad it is, and how much of the memory is used.
-    fn look(&self, edge: &Edge, workers: usize) -> (Step, u8) {
+    fn sample(&self, edge: &SharedContext, workers: usize) -> (Step, u8) {
         let limits = &edge.limits;
         let terms = StepTerms {
             tight: limits.overload_tight_percent,
@@ -284,7 +284,7 @@ impl Overload {
     }
 }
 
-impl Overload {
+impl OverloadManager {
     /// The percentage of memory that decides the step: what is used after the workers gave back what
     /// they do not use. Until they have it leads no further than it has.
     fn memory_counts(&self, memory: u8, now: Tick, (workers, terms): (usize, &StepTerms)) -> u8 {
@@ -292,7 +292,7 @@ impl Overload {
             return memory;
         }
         self.returns.ask(now);
-        if self.is_scarce() || self.returns.are_done(workers, now) {
+        if self.is_shedding() || self.returns.are_done(workers, now) {
             return memory;
         }
         memory.min(terms.scarce.saturating_sub(1))
@@ -301,11 +301,16 @@ impl Overload {
 
 /// Whether a client that comes now is let in: while things are scarce, whom a site served a while
 /// before they were.
-pub(crate) fn may_come(edge: &Edge, state: &State, client: &Client, now: Tick) -> bool {
-    if !edge.overload.is_scarce() {
+pub(crate) fn should_accept(
+    edge: &SharedContext,
+    state: &State,
+    client: &Client,
+    now: Tick,
+) -> bool {
+    if !edge.overload.is_shedding() {
         return true;
     }
-    let is_known = edge.overload.knows((state, client), now, &edge.limits);
+    let is_known = edge.overload.is_known_client((state, client), now, &edge.limits);
     if !is_known {
         count(&edge.counters.overload_refused);
     }
@@ -343,7 +348,7 @@ mod tests {
 
     #[test]
     fn nobody_is_refused_for_memory_before_the_workers_gave_back_theirs() {
-        let overload = Overload::default();
+        let overload = OverloadManager::default();
         let terms = StepTerms { tight: 80, scarce: 90, last: 95 };
         let start = Tick::TEST_START;
         let counts = |memory, now| overload.memory_counts(memory, now, (2, &terms));
@@ -363,10 +368,10 @@ mod tests {
 
     #[test]
     fn waiting_is_cut_short_as_it_becomes_tight() {
-        let (overload, limits) = (Overload::default(), EdgeLimits::default());
+        let (overload, limits) = (OverloadManager::default(), EdgeLimits::default());
         let idle = |step: Step| {
             overload.step.store(step as u8, Relaxed);
-            [Waits::Unheard, Waits::WithinShare, Waits::BeyondShare]
+            [IdleKind::NoRequestYet, IdleKind::WithinShare, IdleKind::OverShare]
                 .map(|of| overload.idle_ms(of, (limits.idle_ms, limits.idle_tight_ms)))
         };
         let [calm, tight, scarce, last] = Step::ALL.map(idle);

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use seawall_model::{HostMap, HostPattern, SiteId};
 use seawall_ruleset::http::script_of;
 
-use crate::fairness::Part;
-use crate::upstream::Origins;
-use crate::upstream::slot_kind::Stay;
+use crate::fairness::SiteResources;
+use crate::upstream::OriginSet;
+use crate::upstream::slot_kind::SlotKind;
 use crate::{BindError, EdgeLimits};
 
 /// A site as it is configured.
@@ -95,23 +95,23 @@ impl TimeoutTable {
 pub(crate) struct Route {
     pub(crate) id: SiteId,
     pub(crate) name: Box<str>,
-    pub(crate) origins: Origins,
-    pub(crate) part: Arc<Part>,
+    pub(crate) origins: OriginSet,
+    pub(crate) part: Arc<SiteResources>,
     timeouts: TimeoutTable,
     scripts: Vec<Box<str>>,
-    exchanges: Places,
-    uploads: Places,
-    tunnels: Places,
+    exchanges: SlotCounts,
+    uploads: SlotCounts,
+    tunnels: SlotCounts,
 }
 
 /// So many places of a kind.
 #[derive(Debug)]
-struct Places {
+struct SlotCounts {
     most: u32,
     taken: AtomicU32,
 }
 
-impl Places {
+impl SlotCounts {
     const fn new(most: u32) -> Self {
         Self { most, taken: AtomicU32::new(0) }
     }
@@ -124,17 +124,17 @@ impl Places {
 
 impl Route {
     fn resolve(id: SiteId, site: &Site, limits: &EdgeLimits) -> Result<Self, BindError> {
-        let (name, origins) = (site.name.clone(), Origins::resolve(site, limits)?);
+        let (name, origins) = (site.name.clone(), OriginSet::resolve(site, limits)?);
         Ok(Self {
             id,
             name,
-            exchanges: Places::new(origins.places()),
+            exchanges: SlotCounts::new(origins.places()),
             origins,
-            part: Arc::new(Part::new(site.share)),
+            part: Arc::new(SiteResources::new(site.share)),
             timeouts: TimeoutTable::new(&site.timeouts, limits),
             scripts: site.scripts.clone(),
-            uploads: Places::new(limits.origin_uploads_max),
-            tunnels: Places::new(limits.origin_tunnels_max),
+            uploads: SlotCounts::new(limits.origin_uploads_max),
+            tunnels: SlotCounts::new(limits.origin_tunnels_max),
         })
     }
 
@@ -163,39 +163,39 @@ impl Route {
         [&self.uploads, &self.tunnels].map(|places| places.taken.load(Relaxed))
     }
 
-    const fn places(&self, stay: Stay) -> &Places {
+    const fn places(&self, stay: SlotKind) -> &SlotCounts {
         match stay {
-            Stay::Exchange => &self.exchanges,
-            Stay::Upload => &self.uploads,
-            Stay::Tunnel => &self.tunnels,
+            SlotKind::Request => &self.exchanges,
+            SlotKind::Upload => &self.uploads,
+            SlotKind::Tunnel => &self.tunnels,
         }
     }
 
     /// Takes a place for one that will `stay` so, and says whether there was one.
-    pub(crate) fn enter(&self, stay: Stay) -> bool {
+    pub(crate) fn enter(&self, stay: SlotKind) -> bool {
         let places = self.places(stay);
         places.take(match stay {
             // While one of its origins is left alone, the others are not given its requests too.
-            Stay::Exchange => places.most.min(self.origins.places()),
-            Stay::Upload | Stay::Tunnel => places.most,
+            SlotKind::Request => places.most.min(self.origins.places()),
+            SlotKind::Upload | SlotKind::Tunnel => places.most,
         })
     }
 
     /// Gives it back.
-    pub(crate) fn leave(&self, stay: Stay) {
+    pub(crate) fn leave(&self, stay: SlotKind) {
         self.places(stay).taken.fetch_sub(1, Relaxed);
     }
 }
 
 /// From a host to its site.
 #[derive(Debug)]
-pub(crate) struct Sites {
+pub(crate) struct SiteTable {
     by_host: HostMap<Arc<Route>>,
     /// In the order that gives them their numbers.
     all: Vec<Arc<Route>>,
 }
 
-impl Sites {
+impl SiteTable {
     /// Resolves every origin.
     ///
     /// # Errors
@@ -219,7 +219,7 @@ impl Sites {
     }
 }
 
-impl Sites {
+impl SiteTable {
     /// All of them, by number.
     pub(crate) fn all(&self) -> &[Arc<Route>] {
         &self.all
@@ -255,9 +255,9 @@ mod tests {
             origin_tunnels_max: 1,
             ..EdgeLimits::default()
         };
-        let sites = Sites::resolve(&[Site::test("a.example", "127.0.0.1:9")], &limits).unwrap();
+        let sites = SiteTable::resolve(&[Site::test("a.example", "127.0.0.1:9")], &limits).unwrap();
         let route = sites.find("a.example").unwrap();
-        for (stay, most) in [(Stay::Tunnel, 1), (Stay::Upload, 2), (Stay::Exchange, 3)] {
+        for (stay, most) in [(SlotKind::Tunnel, 1), (SlotKind::Upload, 2), (SlotKind::Request, 3)] {
             assert_eq!((0..9).filter(|_| route.enter(stay)).count(), most, "{stay:?}");
             route.leave(stay);
             assert!(route.enter(stay) && !route.enter(stay), "{stay:?}");
@@ -268,8 +268,8 @@ mod tests {
     #[test]
     fn a_site_that_says_what_its_origin_can_do_gets_no_more() {
         let site = Site { inflight_max: Some(2), ..Site::test("a.example", "127.0.0.1:9") };
-        let sites = Sites::resolve(&[site], &EdgeLimits::default()).unwrap();
+        let sites = SiteTable::resolve(&[site], &EdgeLimits::default()).unwrap();
         let route = sites.find("a.example").unwrap();
-        assert_eq!((0..9).filter(|_| route.enter(Stay::Exchange)).count(), 2);
+        assert_eq!((0..9).filter(|_| route.enter(SlotKind::Request)).count(), 2);
     }
 }

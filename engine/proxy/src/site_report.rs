@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::context::Edge;
-use crate::fairness::Part;
+use crate::context::SharedContext;
+use crate::fairness::SiteResources;
 use crate::routing::Route;
 
 /// The sites' parts, while the data plane lives.
 #[derive(Debug, Clone)]
-pub struct SiteViews(Arc<Edge>);
+pub struct SiteViews(Arc<SharedContext>);
 
 /// One site's part at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct SiteSnapshot {
 }
 
 impl SiteViews {
-    pub(crate) const fn new(edge: Arc<Edge>) -> Self {
+    pub(crate) const fn new(edge: Arc<SharedContext>) -> Self {
         Self(edge)
     }
 
@@ -65,7 +65,7 @@ impl SiteViews {
     }
 }
 
-fn total(part: &Part) -> Vec<(&'static str, u64)> {
+fn total(part: &SiteResources) -> Vec<(&'static str, u64)> {
     let counts = &part.counts;
     let of = |count: &AtomicU64| count.load(Relaxed);
     vec![

@@ -20,7 +20,7 @@ use seawall_model::{Client, ClientKey, Prefix};
 
 /// How many there may be.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Caps {
+pub(crate) struct ConcurrencyLimits {
     pub(crate) total: usize,
     pub(crate) client: u32,
     pub(crate) net: u32,
@@ -28,28 +28,28 @@ pub(crate) struct Caps {
 
 /// What is counted.
 #[derive(Debug)]
-pub(crate) struct Admission {
-    caps: Caps,
+pub(crate) struct ConcurrencyLimiter {
+    caps: ConcurrencyLimits,
     /// Networks whose clients many people share: the total alone is theirs.
     exempt: Arc<[Prefix]>,
-    open: Mutex<Open>,
+    open: Mutex<LiveCounts>,
 }
 
 #[derive(Debug, Default)]
-struct Open {
+struct LiveCounts {
     total: usize,
     by_client: HashMap<ClientKey, u32>,
     by_net: HashMap<Prefix, u32>,
 }
 
-impl Open {
+impl LiveCounts {
     /// Which of its caps `client` has reached.
-    fn reached(&self, client: &Client, caps: &Caps) -> Option<NoRoom> {
+    fn reached(&self, client: &Client, caps: &ConcurrencyLimits) -> Option<LimitReached> {
         let held = |held: Option<&u32>| held.copied().unwrap_or_default();
         if held(self.by_client.get(&client.key)) >= caps.client {
-            return Some(NoRoom::Client);
+            return Some(LimitReached::Client);
         }
-        (held(self.by_net.get(&client.net)) >= caps.net).then_some(NoRoom::Net)
+        (held(self.by_net.get(&client.net)) >= caps.net).then_some(LimitReached::Network)
     }
 
     /// Counts one of `client`.
@@ -80,35 +80,35 @@ const GOING_MAX: usize = 128;
 
 /// Whether one that waits is being ended for the newcomer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Room {
+pub(crate) enum SlotSource {
     /// No: it needs a free place.
     Free,
     /// Yes: it counts beside that one for the moment until that one has gone.
-    Made,
+    Evicted,
 }
 
 /// Why somebody was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoRoom {
+pub(crate) enum LimitReached {
     /// All places are taken.
     Total,
     /// The client's places are.
     Client,
     /// Its network's places are.
-    Net,
+    Network,
 }
 
 /// One connection's place, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Permit {
-    admission: Arc<Admission>,
+pub(crate) struct ConcurrencyPermit {
+    admission: Arc<ConcurrencyLimiter>,
     /// Whom it counts for; nobody while only a trusted hop is known.
     client: Option<Client>,
 }
 
-impl Admission {
-    pub(crate) fn new(caps: Caps) -> Self {
-        Self { caps, exempt: Arc::default(), open: Mutex::new(Open::default()) }
+impl ConcurrencyLimiter {
+    pub(crate) fn new(caps: ConcurrencyLimits) -> Self {
+        Self { caps, exempt: Arc::default(), open: Mutex::new(LiveCounts::default()) }
     }
 
     /// With networks whose clients many people share.
@@ -118,7 +118,7 @@ impl Admission {
     }
 
     /// Whether `client` has a place left. The networks are looked at only where it has none.
-    fn has_room(&self, client: &Client, open: &Open) -> Result<(), NoRoom> {
+    fn has_room(&self, client: &Client, open: &LiveCounts) -> Result<(), LimitReached> {
         match open.reached(client, &self.caps) {
             Some(why) if !self.exempts(client) => Err(why),
             _ => Ok(()),
@@ -138,24 +138,24 @@ impl Admission {
     pub(crate) fn enter(
         self: &Arc<Self>,
         client: Option<&Client>,
-        room: Room,
-    ) -> Result<Permit, NoRoom> {
+        room: SlotSource,
+    ) -> Result<ConcurrencyPermit, LimitReached> {
         let mut open = self.open.lock();
         if let Some(client) = client {
             self.has_room(client, &open)?;
         }
         let most = match room {
-            Room::Free => self.caps.total,
-            Room::Made => self.caps.total.saturating_add(GOING_MAX),
+            SlotSource::Free => self.caps.total,
+            SlotSource::Evicted => self.caps.total.saturating_add(GOING_MAX),
         };
         if open.total >= most {
-            return Err(NoRoom::Total);
+            return Err(LimitReached::Total);
         }
         if let Some(client) = client {
             open.name(client);
         }
         open.total += 1;
-        Ok(Permit { admission: Arc::clone(self), client: client.copied() })
+        Ok(ConcurrencyPermit { admission: Arc::clone(self), client: client.copied() })
     }
 
     /// How many a client has.
@@ -164,12 +164,12 @@ impl Admission {
     }
 }
 
-impl Permit {
+impl ConcurrencyPermit {
     /// Counts the connection for `client` from now on.
     ///
     /// # Errors
     /// Which cap is reached; the connection then counts for nobody.
-    pub(crate) fn name(&mut self, client: &Client) -> Result<(), NoRoom> {
+    pub(crate) fn name(&mut self, client: &Client) -> Result<(), LimitReached> {
         let mut open = self.admission.open.lock();
         if let Some(before) = self.client.take() {
             open.forget(&before);
@@ -181,7 +181,7 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for ConcurrencyPermit {
     fn drop(&mut self) {
         let mut open = self.admission.open.lock();
         open.total = open.total.saturating_sub(1);
@@ -201,19 +201,26 @@ mod tests {
         Client::of(ip.parse().unwrap(), &ClientUnits::default())
     }
 
-    fn admission(total: usize, per_client: u32, per_net: u32) -> Arc<Admission> {
-        Arc::new(Admission::new(Caps { total, client: per_client, net: per_net }))
+    fn admission(total: usize, per_client: u32, per_net: u32) -> Arc<ConcurrencyLimiter> {
+        Arc::new(ConcurrencyLimiter::new(ConcurrencyLimits {
+            total,
+            client: per_client,
+            net: per_net,
+        }))
     }
 
-    fn enter(admission: &Arc<Admission>, ip: &str) -> Result<Permit, NoRoom> {
-        admission.enter(Some(&client(ip)), Room::Free)
+    fn enter(
+        admission: &Arc<ConcurrencyLimiter>,
+        ip: &str,
+    ) -> Result<ConcurrencyPermit, LimitReached> {
+        admission.enter(Some(&client(ip)), SlotSource::Free)
     }
 
     #[test]
     fn a_client_has_its_places_and_not_one_more() {
         let admission = admission(100, 2, 100);
         let held: Vec<_> = (0..2).map(|_| enter(&admission, "192.0.2.1").unwrap()).collect();
-        assert_eq!(enter(&admission, "192.0.2.1").err(), Some(NoRoom::Client));
+        assert_eq!(enter(&admission, "192.0.2.1").err(), Some(LimitReached::Client));
         assert!(enter(&admission, "192.0.2.2").is_ok());
         drop(held);
         assert!(enter(&admission, "192.0.2.1").is_ok());
@@ -223,7 +230,7 @@ mod tests {
     fn a_household_shares_its_places() {
         let admission = admission(100, 1, 100);
         let _held = enter(&admission, "2001:db8::1").unwrap();
-        assert_eq!(enter(&admission, "2001:db8:0:1::1").err(), Some(NoRoom::Client));
+        assert_eq!(enter(&admission, "2001:db8:0:1::1").err(), Some(LimitReached::Client));
     }
 
     #[test]
@@ -235,7 +242,10 @@ mod tests {
                 (1..=3).map(|n| enter(&admission, &format!("{inside}{n}")).unwrap()).collect();
             let refused = enter(&admission, &format!("{inside}4")).err();
             // The default client of IPv6 is as wide as the network.
-            assert!(matches!(refused, Some(NoRoom::Net | NoRoom::Client)), "{refused:?}");
+            assert!(
+                matches!(refused, Some(LimitReached::Network | LimitReached::Client)),
+                "{refused:?}"
+            );
             assert!(enter(&admission, outside).is_ok());
             drop(held);
             assert!(enter(&admission, &format!("{inside}4")).is_ok());
@@ -246,7 +256,7 @@ mod tests {
     fn who_is_refused_for_its_network_counts_nowhere() {
         let admission = admission(100, 5, 1);
         let held = enter(&admission, "192.0.2.1").unwrap();
-        assert_eq!(enter(&admission, "192.0.2.2").err(), Some(NoRoom::Net));
+        assert_eq!(enter(&admission, "192.0.2.2").err(), Some(LimitReached::Network));
         drop(held);
         let open = admission.open.lock();
         assert_eq!((open.total, open.by_client.len(), open.by_net.len()), (0, 0, 0));
@@ -257,10 +267,10 @@ mod tests {
         let admission = admission(2, 2, 100);
         let _one = enter(&admission, "192.0.2.1").unwrap();
         let two = enter(&admission, "192.0.2.2").unwrap();
-        assert_eq!(enter(&admission, "192.0.2.3").err(), Some(NoRoom::Total));
+        assert_eq!(enter(&admission, "192.0.2.3").err(), Some(LimitReached::Total));
         assert_eq!(
-            admission.enter(None, Room::Free).err(),
-            Some(NoRoom::Total),
+            admission.enter(None, SlotSource::Free).err(),
+            Some(LimitReached::Total),
             "a hop is no exception"
         );
         drop(two);
@@ -271,11 +281,11 @@ mod tests {
     fn who_gets_the_place_of_another_counts_beside_it_and_never_past_its_share() {
         let admission = admission(1, 1, 100);
         let leaving = enter(&admission, "192.0.2.1").unwrap();
-        let made = |ip: &str| admission.enter(Some(&client(ip)), Room::Made);
-        assert_eq!(made("192.0.2.1").err(), Some(NoRoom::Client));
+        let made = |ip: &str| admission.enter(Some(&client(ip)), SlotSource::Evicted);
+        assert_eq!(made("192.0.2.1").err(), Some(LimitReached::Client));
         let coming = made("192.0.2.2").unwrap();
         drop(leaving);
-        assert_eq!(enter(&admission, "192.0.2.3").err(), Some(NoRoom::Total));
+        assert_eq!(enter(&admission, "192.0.2.3").err(), Some(LimitReached::Total));
         drop(coming);
         assert!(enter(&admission, "192.0.2.3").is_ok());
     }
@@ -284,17 +294,18 @@ mod tests {
     fn who_has_its_share_is_told_so_even_where_all_places_are_taken() {
         let admission = admission(1, 1, 100);
         let _held = enter(&admission, "192.0.2.1").unwrap();
-        assert_eq!(enter(&admission, "192.0.2.1").err(), Some(NoRoom::Client));
+        assert_eq!(enter(&admission, "192.0.2.1").err(), Some(LimitReached::Client));
     }
 
     #[test]
     fn a_hop_counts_for_nobody_until_its_client_is_named() {
         let admission = admission(100, 1, 100);
-        let mut hops: Vec<_> = (0..5).map(|_| admission.enter(None, Room::Free).unwrap()).collect();
+        let mut hops: Vec<_> =
+            (0..5).map(|_| admission.enter(None, SlotSource::Free).unwrap()).collect();
         assert_eq!(hops[0].name(&client("192.0.2.1")), Ok(()));
-        assert_eq!(hops[1].name(&client("192.0.2.1")), Err(NoRoom::Client));
+        assert_eq!(hops[1].name(&client("192.0.2.1")), Err(LimitReached::Client));
         assert_eq!(hops[1].name(&client("192.0.2.2")), Ok(()));
-        assert_eq!(enter(&admission, "192.0.2.2").err(), Some(NoRoom::Client));
+        assert_eq!(enter(&admission, "192.0.2.2").err(), Some(LimitReached::Client));
         drop(hops);
         let open = admission.open.lock();
         assert_eq!((open.total, open.by_client.len(), open.by_net.len()), (0, 0, 0));
@@ -312,13 +323,13 @@ mod tests {
 
     #[test]
     fn the_defaults_hold_a_hundred_of_one_client_and_four_hundred_of_its_network() {
-        let admission = Arc::new(Admission::new(EdgeLimits::default().connection_caps()));
+        let admission = Arc::new(ConcurrencyLimiter::new(EdgeLimits::default().connection_caps()));
         let held: Vec<_> = (0..100).map(|_| enter(&admission, "192.0.2.1")).collect();
         assert!(held.iter().all(Result::is_ok));
-        assert_eq!(enter(&admission, "192.0.2.1").err(), Some(NoRoom::Client));
+        assert_eq!(enter(&admission, "192.0.2.1").err(), Some(LimitReached::Client));
         let more: Vec<_> =
             (0..300).map(|n| enter(&admission, &format!("192.0.2.{}", 2 + n / 100))).collect();
         assert!(more.iter().all(Result::is_ok));
-        assert_eq!(enter(&admission, "192.0.2.9").err(), Some(NoRoom::Net));
+        assert_eq!(enter(&admission, "192.0.2.9").err(), Some(LimitReached::Network));
     }
 }

@@ -14,12 +14,12 @@ use crate::EdgeLimits;
 
 /// The connections that clients opened in the last second.
 #[derive(Debug)]
-pub(crate) struct Arrivals {
+pub(crate) struct ConnectionRateLimiter {
     counts: LimitTable,
     rate: Rate,
 }
 
-impl Arrivals {
+impl ConnectionRateLimiter {
     pub(crate) fn new(limits: &EdgeLimits) -> Self {
         let per_s = u64::from(limits.connections_per_client_per_s_max);
         let rate = Rate { n: per_s, window_ms: 1_000, burst: per_s };
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn a_client_has_its_rate_and_its_reserve_and_its_neighbour_too() {
         let limits = EdgeLimits { connections_per_client_per_s_max: 10, ..EdgeLimits::default() };
-        let arrivals = Arrivals::new(&limits);
+        let arrivals = ConnectionRateLimiter::new(&limits);
         let state = State::new(Seed([7; 16]), &[]);
         let client = |ip: &str| Client::of(ip.parse().unwrap(), &ClientUnits::default());
         let start = Tick::TEST_START;

@@ -46,7 +46,7 @@ impl Default for TrustedProxies {
 
 /// Whose connection a request came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Line {
+pub(crate) enum ConnectionOwnership {
     /// The client's own, or one that is forwarded byte by byte.
     Own,
     /// A listed hop's, which it may use for any client.
@@ -61,33 +61,33 @@ fn scheme_of(word: &[u8]) -> Option<Scheme> {
 
 /// Who asks, resolved once per request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asker {
+pub(crate) struct ResolvedClient {
     pub(crate) client: Client,
     pub(crate) scheme: Scheme,
-    pub(crate) line: Line,
+    pub(crate) line: ConnectionOwnership,
 }
 
 /// What an entry of a hop says.
-type Entry = (Option<IpAddr>, Option<Scheme>);
+type ForwardedEntry = (Option<IpAddr>, Option<Scheme>);
 
 impl TrustedProxies {
     /// Whether `ip` is a listed hop.
     #[must_use]
-    pub fn lists(&self, ip: IpAddr) -> bool {
+    pub fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.nets.iter().any(|net| net.contains(ip))
     }
 
     /// Who asks in a request that came from `direct`, whom the connection names, over `scheme`.
-    pub(crate) fn asker(
+    pub(crate) fn resolve_client(
         &self,
         (direct, scheme): (Client, Scheme),
         fields: &dyn HeaderView,
         units: &ClientUnits,
         hops_max: usize,
-    ) -> Asker {
-        if !self.lists(direct.ip) {
-            return Asker { client: direct, scheme, line: Line::Own };
+    ) -> ResolvedClient {
+        if !self.contains(direct.ip) {
+            return ResolvedClient { client: direct, scheme, line: ConnectionOwnership::Own };
         }
         let (ip, claimed) = match self.header {
             None => (None, None),
@@ -105,21 +105,25 @@ impl TrustedProxies {
             }
         };
         let client = ip.map_or(direct, |ip| Client::of(ip, units));
-        Asker { client, scheme: claimed.unwrap_or(scheme), line: Line::Shared }
+        ResolvedClient {
+            client,
+            scheme: claimed.unwrap_or(scheme),
+            line: ConnectionOwnership::Shared,
+        }
     }
 
     /// The last entry that can be read, from the right up to the first that is no listed hop.
     fn walk<'v>(
         &self,
         entries: impl Iterator<Item = &'v [u8]>,
-        read: impl Fn(&[u8]) -> Entry,
+        read: impl Fn(&[u8]) -> ForwardedEntry,
         hops_max: usize,
-    ) -> Entry {
+    ) -> ForwardedEntry {
         let mut reached = (None, None);
         for entry in entries.take(hops_max) {
             let (Some(ip), scheme) = read(entry) else { break };
             reached = (Some(ip), scheme);
-            if !self.lists(ip) {
+            if !self.contains(ip) {
                 break;
             }
         }
@@ -204,7 +208,7 @@ fn forwarded_scheme(fields: &dyn HeaderView) -> Option<Scheme> {
 }
 
 /// One element of `Forwarded`. One that says a thing twice says nothing (RFC 7239 §4).
-fn forwarded_entry(element: &[u8]) -> Entry {
+fn forwarded_entry(element: &[u8]) -> ForwardedEntry {
     let mut found = (None, None);
     let mut seen = (false, false);
     for pair in (FromRight { rest: Some(element), at: b';' }) {
@@ -246,7 +250,7 @@ fn ip_of(text: &[u8]) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::facts::WireFields;
+    use crate::request::facts::HeaderFields;
 
     fn trusted(header: ClientHeader) -> TrustedProxies {
         let nets = ["10.0.0.0/8", "2001:db8:1::/48"].map(|net| Prefix::parse(net).unwrap().0);
@@ -266,7 +270,7 @@ mod tests {
             .collect();
         let units = ClientUnits::default();
         let direct = (client(direct), Scheme::Http);
-        let asker = trusted(header).asker(direct, &WireFields(&fields), &units, 4);
+        let asker = trusted(header).resolve_client(direct, &HeaderFields(&fields), &units, 4);
         (asker.client.ip.to_string(), asker.scheme)
     }
 

@@ -1,7 +1,7 @@
 //! Who is too slow: the rules, without a clock.
 //!
 //! Time that *we* spend elsewhere must not count against a client, so both rules count only the time
-//! in which we wait for it: [`BodyPace`] while we want bytes that do not come, [`WritePace`] while
+//! in which we wait for it: [`MinBodyRate`] while we want bytes that do not come, [`WriteStallTimer`] while
 //! we have bytes that do not go. Each answers the moment at which it will bite if nothing moves
 //! until then, which the stream sets its alarm to.
 
@@ -13,13 +13,13 @@ use crate::EdgeLimits;
 
 /// A body must come at least this fast, counted over the time we waited for it.
 #[derive(Debug)]
-pub(crate) struct BodyPace {
+pub(crate) struct MinBodyRate {
     waiting_since: Option<Instant>,
     waited: Duration,
     bytes: u64,
 }
 
-impl BodyPace {
+impl MinBodyRate {
     pub(crate) const fn new() -> Self {
         Self { waiting_since: None, waited: Duration::ZERO, bytes: 0 }
     }
@@ -43,13 +43,13 @@ impl BodyPace {
 
 /// What we send must go at least this fast, counted over the time it did not go at all.
 #[derive(Debug)]
-pub(crate) struct WritePace {
+pub(crate) struct WriteStallTimer {
     blocked_since: Option<Instant>,
     blocked: Duration,
     bytes: u64,
 }
 
-impl WritePace {
+impl WriteStallTimer {
     pub(crate) const fn new() -> Self {
         Self { blocked_since: None, blocked: Duration::ZERO, bytes: 0 }
     }
@@ -101,7 +101,7 @@ mod tests {
     fn a_body_has_its_grace_and_then_its_rate() {
         let limits = EdgeLimits::default();
         let start = Instant::now();
-        let mut pace = BodyPace::new();
+        let mut pace = MinBodyRate::new();
         assert_eq!(pace.waits(start, &limits), start + ms(5_000));
         // 100 bytes after two seconds earn nothing beyond the grace.
         pace.moved(100, start + ms(2_000));
@@ -115,7 +115,7 @@ mod tests {
     fn time_spent_elsewhere_does_not_count_against_a_body() {
         let limits = EdgeLimits::default();
         let start = Instant::now();
-        let mut pace = BodyPace::new();
+        let mut pace = MinBodyRate::new();
         pace.waits(start, &limits);
         pace.moved(10, start + ms(1_000));
         // A minute later we ask again: four seconds of grace are left.
@@ -127,7 +127,7 @@ mod tests {
     fn a_drip_does_not_refresh_a_stalled_write() {
         let limits = EdgeLimits::default();
         let start = Instant::now();
-        let mut pace = WritePace::new();
+        let mut pace = WriteStallTimer::new();
         assert_eq!(pace.waits(start, &limits), start + ms(20_000));
         pace.moved(100, start + ms(19_000), &limits);
         assert_eq!(pace.waits(start + ms(19_000), &limits), start + ms(20_000));
@@ -141,7 +141,7 @@ mod tests {
     fn time_in_which_we_send_nothing_does_not_count_against_a_client() {
         let limits = EdgeLimits::default();
         let start = Instant::now();
-        let mut pace = WritePace::new();
+        let mut pace = WriteStallTimer::new();
         pace.waits(start, &limits);
         pace.pause(start + ms(5_000));
         let again = start + ms(60_000);
@@ -152,7 +152,7 @@ mod tests {
     fn small_writes_that_go_at_once_never_add_up_to_a_stall() {
         let limits = EdgeLimits::default();
         let start = Instant::now();
-        let mut pace = WritePace::new();
+        let mut pace = WriteStallTimer::new();
         pace.waits(start, &limits);
         for second in 1..=100 {
             pace.moved(1, start + ms(second * 1_000), &limits);

@@ -9,19 +9,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::connection::rewind::Replayed;
+use crate::connection::rewind::Rewind;
 
 /// A TLS connection over one whose first bytes were read already.
-pub(crate) type TlsWire = TlsStream<Replayed>;
+pub(crate) type DownstreamTls = TlsStream<Rewind>;
 
 /// Either.
 #[derive(Debug)]
-pub(crate) enum Wire {
+pub(crate) enum DownstreamIo {
     Plain(TcpStream),
-    Tls(Box<TlsWire>),
+    Tls(Box<DownstreamTls>),
 }
 
-impl Transport for Wire {
+impl ResettableIo for DownstreamIo {
     fn reset_on_drop(&self) {
         match self {
             Self::Plain(io) => io.reset_on_drop(),
@@ -30,7 +30,7 @@ impl Transport for Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for DownstreamIo {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -43,7 +43,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for DownstreamIo {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -71,14 +71,14 @@ impl AsyncWrite for Wire {
 }
 
 /// What a guarded stream runs over.
-pub(crate) trait Transport:
+pub(crate) trait ResettableIo:
     AsyncRead + AsyncWrite + Unpin + Debug + Send + Sync + 'static
 {
     /// Makes closing send a reset, and forget what was not sent.
     fn reset_on_drop(&self);
 }
 
-impl Transport for TcpStream {
+impl ResettableIo for TcpStream {
     fn reset_on_drop(&self) {
         // A socket that refuses the option is closed politely instead.
         let _ = self.set_zero_linger();

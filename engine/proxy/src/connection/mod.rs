@@ -25,22 +25,22 @@ use tokio::time::Instant;
 
 use crate::EdgeLimits;
 use crate::connection::data_rate::later;
-use crate::connection::idle::Idleness;
-use crate::fairness::accounting::Stake;
-use crate::http2::forward_window::Turns;
-use crate::request::enforce::Admitted;
-use crate::tls::Spoken;
+use crate::connection::idle::IdleRank;
+use crate::fairness::accounting::SiteAccounting;
+use crate::http2::forward_window::ForwardWindow;
+use crate::request::enforce::AdmittedRequest;
+use crate::tls::TlsInfo;
 
 /// Where an exchange is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Phase {
+pub(crate) enum ConnectionPhase {
     /// The head of the next request is awaited or read, by us.
-    Head,
+    ReadingHead,
     /// The request is with the origin, which has not answered.
-    Asked,
+    AwaitingResponse,
     /// The origin's answer is on its way.
-    Answered,
+    SendingResponse,
     /// The origin agreed to an upgrade: both sides talk freely.
     Tunnel,
 }
@@ -50,13 +50,13 @@ const BUSY: u64 = u64::MAX;
 
 /// One client connection.
 #[derive(Debug)]
-pub(crate) struct Conn {
+pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) port: u16,
     pub(crate) accepted: Tick,
     /// How long it may wait for a request, where that is not as long as everybody's.
     idle_ms: Option<u64>,
-    spoken: OnceLock<Arc<Spoken>>,
+    spoken: OnceLock<Arc<TlsInfo>>,
     /// Where it stands in the registry.
     pub(crate) place: AtomicUsize,
     phase: AtomicU8,
@@ -74,7 +74,7 @@ pub(crate) struct Conn {
     /// For how long the head of its request's answer is waited for.
     answer_within_ms: AtomicU64,
     last: AtomicBool,
-    admitted: Mutex<Option<Admitted>>,
+    admitted: Mutex<Option<AdmittedRequest>>,
     ended: AtomicBool,
     ending: Notify,
     /// Requests so far, in HTTP/2.
@@ -83,8 +83,8 @@ pub(crate) struct Conn {
     /// Requests over HTTP/2 that were for nobody, while it served no site.
     astray: AtomicU32,
     going: Notify,
-    pub(crate) turns: Turns,
-    pub(crate) stake: Stake,
+    pub(crate) turns: ForwardWindow,
+    pub(crate) stake: SiteAccounting,
     /// Streams that are open now, those that were taken back unanswered, and frames that mean
     /// nothing.
     pub(crate) streams: AtomicU32,
@@ -92,7 +92,7 @@ pub(crate) struct Conn {
     pub(crate) glitches: AtomicU32,
 }
 
-impl Conn {
+impl Connection {
     pub(crate) fn new(client: Client, port: u16, accepted: Tick) -> Self {
         Self {
             client,
@@ -101,7 +101,7 @@ impl Conn {
             idle_ms: None,
             spoken: OnceLock::new(),
             place: AtomicUsize::new(usize::MAX),
-            phase: AtomicU8::new(Phase::Head as u8),
+            phase: AtomicU8::new(ConnectionPhase::ReadingHead as u8),
             born: Instant::now(),
             waits_from_ms: AtomicU64::new(0),
             stalled_from_ms: AtomicU64::new(BUSY),
@@ -118,8 +118,8 @@ impl Conn {
             retiring: Notify::new(),
             astray: AtomicU32::new(0),
             going: Notify::new(),
-            turns: Turns::new(),
-            stake: Stake::new(),
+            turns: ForwardWindow::new(),
+            stake: SiteAccounting::new(),
             streams: AtomicU32::new(0),
             resets: AtomicU32::new(0),
             glitches: AtomicU32::new(0),
@@ -133,38 +133,38 @@ impl Conn {
     }
 
     /// What was agreed on below HTTP, where that is TLS.
-    pub(crate) fn spoken(&self) -> Option<&Arc<Spoken>> {
+    pub(crate) fn tls_info(&self) -> Option<&Arc<TlsInfo>> {
         self.spoken.get()
     }
 
     /// Whether HTTP/2 was agreed on.
     pub(crate) fn is_h2(&self) -> bool {
-        self.spoken().is_some_and(|spoken| spoken.is_h2)
+        self.tls_info().is_some_and(|spoken| spoken.is_h2)
     }
 
     /// Notes what was agreed on, once.
-    pub(crate) fn note_spoken(&self, spoken: Spoken) {
+    pub(crate) fn set_tls_info(&self, spoken: TlsInfo) {
         let _first = self.spoken.set(Arc::new(spoken));
     }
 
-    pub(crate) fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> ConnectionPhase {
         match self.phase.load(Relaxed) {
-            1 => Phase::Asked,
-            2 => Phase::Answered,
-            3 => Phase::Tunnel,
-            _ => Phase::Head,
+            1 => ConnectionPhase::AwaitingResponse,
+            2 => ConnectionPhase::SendingResponse,
+            3 => ConnectionPhase::Tunnel,
+            _ => ConnectionPhase::ReadingHead,
         }
     }
 
     /// Notes how far the exchange is.
-    pub(crate) fn enter(&self, phase: Phase) {
+    pub(crate) fn set_phase(&self, phase: ConnectionPhase) {
         self.phase.store(phase as u8, Relaxed);
         self.waits_from_ms.store(BUSY, Relaxed);
     }
 
     /// Notes that from `now` on a request is waited for.
-    pub(crate) fn wait(&self, now: Instant) {
-        self.phase.store(Phase::Head as u8, Relaxed);
+    pub(crate) fn mark_idle(&self, now: Instant) {
+        self.phase.store(ConnectionPhase::ReadingHead as u8, Relaxed);
         self.waits_from_ms.store(self.age_ms(now), Relaxed);
     }
 
@@ -184,29 +184,29 @@ impl Conn {
     }
 
     /// How little would be lost with the connection, while it only waits for a request.
-    pub(crate) fn idleness(&self) -> Option<Idleness> {
+    pub(crate) fn idleness(&self) -> Option<IdleRank> {
         let from_ms = self.waits_from_ms.load(Relaxed);
         if from_ms == BUSY {
             return None;
         }
         let waited_ms = self.age_ms(Instant::now()).saturating_sub(from_ms);
-        Some(Idleness { never_asked: !self.has_asked.load(Relaxed), waited_ms })
+        Some(IdleRank { no_request_yet: !self.has_asked.load(Relaxed), idle_ms: waited_ms })
     }
 
     /// Notes that its client does not take what it is sent.
-    pub(crate) fn note_stalled(&self, now: Instant) {
+    pub(crate) fn mark_send_stalled(&self, now: Instant) {
         if self.stalled_from_ms.load(Relaxed) == BUSY {
             self.stalled_from_ms.store(self.age_ms(now), Relaxed);
         }
     }
 
     /// Notes that it does.
-    pub(crate) fn note_moving(&self) {
+    pub(crate) fn mark_send_progress(&self) {
         self.stalled_from_ms.store(BUSY, Relaxed);
     }
 
     /// For how long its client has not taken what it is sent, in milliseconds.
-    pub(crate) fn stalled_ms(&self) -> Option<u64> {
+    pub(crate) fn send_stalled_ms(&self) -> Option<u64> {
         let from_ms = self.stalled_from_ms.load(Relaxed);
         (from_ms != BUSY).then(|| self.age_ms(Instant::now()).saturating_sub(from_ms))
     }
@@ -230,7 +230,7 @@ impl Conn {
     }
 
     /// Whether a request ever came.
-    pub(crate) fn has_asked(&self) -> bool {
+    pub(crate) fn has_received_request(&self) -> bool {
         self.has_asked.load(Relaxed)
     }
 
@@ -241,13 +241,13 @@ impl Conn {
     }
 
     /// Notes that a request came.
-    pub(crate) fn note_asked(&self) {
+    pub(crate) fn mark_request_received(&self) {
         self.has_asked.store(true, Relaxed);
     }
 
     /// Counts a request, and says the how-many-th it is; with the last that is taken the connection
     /// is to end.
-    pub(crate) fn next_request(&self, most: u32) -> u32 {
+    pub(crate) fn count_request(&self, most: u32) -> u32 {
         let nth = self.requests.fetch_add(1, Relaxed).saturating_add(1);
         if nth >= most {
             self.retiring.notify_one();
@@ -257,23 +257,23 @@ impl Conn {
 
     /// Notes a request that was for nobody, on a connection that serves no site and is paid for by
     /// none: after the first it is to end, and with the next after `most` it is reset.
-    pub(crate) fn note_astray(&self, most: u32) {
+    pub(crate) fn count_unroutable_request(&self, most: u32) {
         let before = self.astray.fetch_add(1, Relaxed);
         if before == 0 {
             self.retiring.notify_one();
         } else if before >= most {
-            self.end();
+            self.abort();
         }
     }
 
     /// Tells those who wait for it that its stake is given up: nothing is left of it but requests that
     /// are stepped apart from it.
-    pub(crate) fn tell_left(&self) {
+    pub(crate) fn notify_accounting_ended(&self) {
         self.going.notify_waiters();
     }
 
     /// Waits until its stake is given up.
-    pub(crate) async fn left(&self) {
+    pub(crate) async fn accounting_ended(&self) {
         // Made before the look, so that what happens after it is heard.
         let going = self.going.notified();
         if !self.stake.is_given_up() {
@@ -282,42 +282,42 @@ impl Conn {
     }
 
     /// Waits until no more requests are to be taken.
-    pub(crate) async fn retired(&self) {
+    pub(crate) async fn retire_requested(&self) {
         self.retiring.notified().await;
     }
 
     /// Has the connection reset, whatever it does.
-    pub(crate) fn end(&self) {
+    pub(crate) fn abort(&self) {
         self.ended.store(true, Relaxed);
         // Kept until somebody waits.
         self.ending.notify_one();
     }
 
-    pub(crate) fn is_ended(&self) -> bool {
+    pub(crate) fn is_aborted(&self) -> bool {
         self.ended.load(Relaxed)
     }
 
     /// Waits until the connection is to end.
-    pub(crate) async fn ending(&self) {
+    pub(crate) async fn aborted(&self) {
         self.ending.notified().await;
     }
 
     /// Notes that the request under way is the connection's last.
-    pub(crate) fn note_last(&self) {
+    pub(crate) fn mark_last_response(&self) {
         self.last.store(true, Relaxed);
     }
 
-    pub(crate) fn is_at_last(&self) -> bool {
+    pub(crate) fn is_last_response(&self) -> bool {
         self.last.load(Relaxed)
     }
 
     /// Notes that the origin did not answer in time.
-    pub(crate) fn note_origin_late(&self) {
+    pub(crate) fn mark_origin_timeout(&self) {
         self.origin_late.store(true, Relaxed);
     }
 
     /// Whether it did not; asking forgets it.
-    pub(crate) fn take_origin_late(&self) -> bool {
+    pub(crate) fn take_origin_timeout(&self) -> bool {
         self.origin_late.swap(false, Relaxed)
     }
 
@@ -332,13 +332,13 @@ impl Conn {
     }
 
     /// Leaves an admission for the hooks.
-    pub(crate) fn admit(&self, admitted: Admitted) {
+    pub(crate) fn admit(&self, admitted: AdmittedRequest) {
         self.await_answer(admitted.timeouts().response_header_ms.into());
         *self.admitted.lock() = Some(admitted);
     }
 
     /// Takes the admission: each is good for one request.
-    pub(crate) fn take_admitted(&self) -> Option<Admitted> {
+    pub(crate) fn take_admitted(&self) -> Option<AdmittedRequest> {
         self.admitted.lock().take()
     }
 }

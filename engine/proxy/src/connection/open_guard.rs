@@ -3,21 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::context::Edge;
+use crate::context::SharedContext;
 use crate::metrics::count;
 
 /// Counts a connection as open while it lives.
 #[derive(Debug)]
-pub(crate) struct Open(Arc<Edge>);
+pub(crate) struct OpenConnectionGuard(Arc<SharedContext>);
 
-impl Open {
-    pub(crate) fn new(edge: &Arc<Edge>) -> Self {
+impl OpenConnectionGuard {
+    pub(crate) fn new(edge: &Arc<SharedContext>) -> Self {
         count(&edge.counters.open);
         Self(Arc::clone(edge))
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnectionGuard {
     fn drop(&mut self) {
         self.0.counters.open.fetch_sub(1, Relaxed);
     }

@@ -8,19 +8,21 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_http::ResponseHeader;
 
-use crate::connection::Conn;
+use crate::connection::Connection;
 
 /// Answers for a stream with a field `digest`, which carries our connection to the hooks.
 macro_rules! told_to_pingora {
     ($stream:ident) => {
-        impl<S: crate::connection::io::Transport> pingora_core::protocols::UniqueID for $stream<S> {
+        impl<S: crate::connection::io::ResettableIo> pingora_core::protocols::UniqueID
+            for $stream<S>
+        {
             /// Only upstream pools tell streams apart by it; a client's stream is in none.
             fn id(&self) -> pingora_core::protocols::UniqueIDType {
                 0
             }
         }
 
-        impl<S: crate::connection::io::Transport> pingora_core::protocols::GetProxyDigest
+        impl<S: crate::connection::io::ResettableIo> pingora_core::protocols::GetProxyDigest
             for $stream<S>
         {
             fn get_proxy_digest(
@@ -30,7 +32,7 @@ macro_rules! told_to_pingora {
             }
         }
 
-        impl<S: crate::connection::io::Transport> pingora_core::protocols::GetSocketDigest
+        impl<S: crate::connection::io::ResettableIo> pingora_core::protocols::GetSocketDigest
             for $stream<S>
         {
             fn get_socket_digest(
@@ -40,7 +42,7 @@ macro_rules! told_to_pingora {
             }
         }
 
-        impl<S: crate::connection::io::Transport> pingora_core::protocols::GetTimingDigest
+        impl<S: crate::connection::io::ResettableIo> pingora_core::protocols::GetTimingDigest
             for $stream<S>
         {
             fn get_timing_digest(&self) -> Vec<Option<pingora_core::protocols::TimingDigest>> {
@@ -48,21 +50,21 @@ macro_rules! told_to_pingora {
             }
         }
 
-        impl<S: crate::connection::io::Transport> pingora_core::protocols::Peek for $stream<S> {}
+        impl<S: crate::connection::io::ResettableIo> pingora_core::protocols::Peek for $stream<S> {}
     };
 }
 
 pub(crate) use told_to_pingora;
 
 /// The digest that carries the connection to the hooks.
-pub(crate) fn digest_of(conn: &Arc<Conn>) -> Option<Arc<ProxyDigest>> {
+pub(crate) fn digest_of(conn: &Arc<Connection>) -> Option<Arc<ProxyDigest>> {
     let unused = ResponseHeader::build_no_case(200, Some(0)).ok()?;
     let carried: Box<dyn Any + Send + Sync> = Box::new(Arc::clone(conn));
     Some(Arc::new(ProxyDigest::new(Box::new(unused), Some(carried))))
 }
 
 /// The connection that a session runs over.
-pub(crate) fn conn_of(session: &ServerSession) -> Option<Arc<Conn>> {
+pub(crate) fn conn_of(session: &ServerSession) -> Option<Arc<Connection>> {
     let digest = session.digest()?.proxy_digest.as_ref()?;
-    digest.user_data.as_ref()?.downcast_ref::<Arc<Conn>>().cloned()
+    digest.user_data.as_ref()?.downcast_ref::<Arc<Connection>>().cloned()
 }

@@ -10,12 +10,12 @@ use tokio::net::TcpStream;
 
 /// A connection whose first bytes were read already, and are read again.
 #[derive(Debug)]
-pub(crate) struct Replayed {
+pub(crate) struct Rewind {
     heard: BytesMut,
     pub(crate) io: TcpStream,
 }
 
-impl Replayed {
+impl Rewind {
     pub(crate) const fn new(heard: BytesMut, io: TcpStream) -> Self {
         Self { heard, io }
     }
@@ -28,7 +28,7 @@ impl Replayed {
     }
 }
 
-impl AsyncRead for Replayed {
+impl AsyncRead for Rewind {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -48,7 +48,7 @@ impl AsyncRead for Replayed {
     }
 }
 
-impl AsyncWrite for Replayed {
+impl AsyncWrite for Rewind {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

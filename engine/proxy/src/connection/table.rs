@@ -24,39 +24,39 @@ use parking_lot::Mutex;
 use seawall_state::{BanScope, Step};
 
 use crate::EdgeLimits;
-use crate::connection::Conn;
-use crate::connection::idle::Idleness;
-use crate::context::Edge;
-use crate::shutdown::Stop;
+use crate::connection::Connection;
+use crate::connection::idle::IdleRank;
+use crate::context::SharedContext;
+use crate::shutdown::ShutdownSignal;
 
 #[derive(Debug, Default)]
-pub(crate) struct Registry(Mutex<Live>);
+pub(crate) struct ConnectionTable(Mutex<TableInner>);
 
 #[derive(Debug, Default)]
-struct Live {
+struct TableInner {
     /// Without gaps, so that each look meets somebody; each knows its place.
-    conns: Vec<Arc<Conn>>,
+    conns: Vec<Arc<Connection>>,
     /// Where the last look for one that makes room ended.
-    hand: usize,
+    scan_cursor: usize,
 }
 
 /// For whom room is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Newcomer {
+pub(crate) enum EvictionPriority {
     /// Whoever comes.
-    Anybody,
+    Normal,
     /// A client whom a site knows, or a trusted hop.
-    Known,
+    High,
 }
 
 /// A connection's entry, taken out when dropped.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    registry: Arc<Registry>,
-    conn: Arc<Conn>,
+pub(crate) struct TableEntryGuard {
+    registry: Arc<ConnectionTable>,
+    conn: Arc<Connection>,
 }
 
-impl Drop for Entry {
+impl Drop for TableEntryGuard {
     fn drop(&mut self) {
         let mut live = self.registry.0.lock();
         let place = self.conn.place.load(Relaxed);
@@ -69,71 +69,72 @@ impl Drop for Entry {
     }
 }
 
-impl Registry {
-    pub(crate) fn enter(self: &Arc<Self>, conn: Arc<Conn>) -> Entry {
+impl ConnectionTable {
+    pub(crate) fn enter(self: &Arc<Self>, conn: Arc<Connection>) -> TableEntryGuard {
         let mut live = self.0.lock();
         conn.place.store(live.conns.len(), Relaxed);
         live.conns.push(Arc::clone(&conn));
-        Entry { registry: Arc::clone(self), conn }
+        TableEntryGuard { registry: Arc::clone(self), conn }
     }
 
     /// Ends the connection that can best be spared of the next so many, one of a site that `is_over`
     /// its share before all others; `false` where none can.
-    pub(crate) fn make_room(
+    pub(crate) fn evict_one(
         &self,
         limits: &EdgeLimits,
-        newcomer: Newcomer,
-        is_over: impl Fn(&Conn) -> bool,
+        newcomer: EvictionPriority,
+        is_over: impl Fn(&Connection) -> bool,
     ) -> bool {
         let mut live = self.0.lock();
         let places = live.conns.len();
         let looks = limits.room_looks.min(places);
-        let next = || (0..looks).filter_map(|n| live.conns.get((live.hand + n) % places));
+        let next = || (0..looks).filter_map(|n| live.conns.get((live.scan_cursor + n) % places));
         let spared = next()
-            .filter(|conn| !conn.is_ended())
+            .filter(|conn| !conn.is_aborted())
             .filter_map(|conn| Some(((is_over(conn), conn.idleness()?), conn)))
-            .filter(|(of, _)| of.1.waited_ms >= patience(*of, newcomer, limits))
+            .filter(|(of, _)| of.1.idle_ms >= min_idle_before_eviction(*of, newcomer, limits))
             .max_by_key(|(of, _)| *of);
         // A burst of newcomers may have ended all of them before any has gone.
-        let is_going = || newcomer == Newcomer::Known && next().any(|conn| conn.is_ended());
-        let is_made = spared.map(|(_, conn)| conn.end()).is_some() || is_going();
-        live.hand = (live.hand + looks).checked_rem(places).unwrap_or_default();
+        let is_going =
+            || newcomer == EvictionPriority::High && next().any(|conn| conn.is_aborted());
+        let is_made = spared.map(|(_, conn)| conn.abort()).is_some() || is_going();
+        live.scan_cursor = (live.scan_cursor + looks).checked_rem(places).unwrap_or_default();
         is_made
     }
 
     /// Ends those that wait for a request for longer than they may and, where it is the last step,
     /// those that do not take their answers, the longest first and so many at most; says how many of
     /// each.
-    pub(crate) fn relieve(
+    pub(crate) fn shed(
         &self,
         step: Step,
-        idle_ms: impl Fn(&Conn) -> u64,
+        idle_ms: impl Fn(&Connection) -> u64,
         limits: &EdgeLimits,
     ) -> (u64, u64) {
         let live = self.0.lock();
-        let open = || live.conns.iter().filter(|conn| !conn.is_ended());
+        let open = || live.conns.iter().filter(|conn| !conn.is_aborted());
         let waits =
-            |conn: &&Arc<Conn>| conn.idleness().is_some_and(|of| of.waited_ms >= idle_ms(conn));
-        let idle = open().filter(waits).map(|conn| conn.end()).count() as u64;
+            |conn: &&Arc<Connection>| conn.idleness().is_some_and(|of| of.idle_ms >= idle_ms(conn));
+        let idle = open().filter(waits).map(|conn| conn.abort()).count() as u64;
         if step < Step::Last {
             return (idle, 0);
         }
         let mut stalled: Vec<_> =
-            open().filter_map(|conn| Some((conn.stalled_ms()?, conn))).collect();
+            open().filter_map(|conn| Some((conn.send_stalled_ms()?, conn))).collect();
         stalled.sort_unstable_by_key(|(ms, _)| std::cmp::Reverse(*ms));
         stalled.truncate(limits.room_looks);
-        stalled.iter().for_each(|(_, conn)| conn.end());
+        stalled.iter().for_each(|(_, conn)| conn.abort());
         (idle, stalled.len() as u64)
     }
 
     /// Ends the connections of whom `banned` names, and says how many.
-    fn end(&self, banned: impl Fn(&Conn) -> bool) -> u64 {
+    fn end(&self, banned: impl Fn(&Connection) -> bool) -> u64 {
         let live = self.0.lock();
-        live.conns.iter().filter(|conn| banned(conn)).map(|conn| conn.end()).count() as u64
+        live.conns.iter().filter(|conn| banned(conn)).map(|conn| conn.abort()).count() as u64
     }
 
     /// Looks for banned connections after bans were set, until the data plane stops.
-    pub(crate) async fn watch(self: Arc<Self>, edge: Arc<Edge>, mut stop: Stop) {
+    pub(crate) async fn watch(self: Arc<Self>, edge: Arc<SharedContext>, mut stop: ShutdownSignal) {
         let pause = Duration::from_millis(edge.limits.ban_sweep_ms);
         let mut seen = 0;
         loop {
@@ -159,10 +160,14 @@ impl Registry {
 }
 
 /// How long a connection is left alone.
-fn patience((is_over, of): (bool, Idleness), newcomer: Newcomer, limits: &EdgeLimits) -> u64 {
+fn min_idle_before_eviction(
+    (is_over, of): (bool, IdleRank),
+    newcomer: EvictionPriority,
+    limits: &EdgeLimits,
+) -> u64 {
     match newcomer {
-        Newcomer::Known if of.never_asked => 0,
-        _ if is_over || of.never_asked => limits.room_after_ms,
+        EvictionPriority::High if of.no_request_yet => 0,
+        _ if is_over || of.no_request_yet => limits.room_after_ms,
         _ => limits.room_kept_after_ms,
     }
 }
@@ -170,64 +175,70 @@ fn patience((is_over, of): (bool, Idleness), newcomer: Newcomer, limits: &EdgeLi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connection::Phase;
+    use crate::connection::ConnectionPhase;
     use seawall_model::{Client, ClientUnits, Tick};
 
-    fn conn(ip: &str) -> Arc<Conn> {
+    fn conn(ip: &str) -> Arc<Connection> {
         let client = Client::of(ip.parse().unwrap(), &ClientUnits::default());
-        Arc::new(Conn::new(client, 1, Tick::TEST_START))
+        Arc::new(Connection::new(client, 1, Tick::TEST_START))
     }
 
     #[tokio::test(start_paused = true)]
     async fn room_is_made_by_the_one_that_waits_longest_and_by_who_never_asked_before_others() {
         let limits =
             EdgeLimits { room_after_ms: 0, room_kept_after_ms: 5, ..EdgeLimits::default() };
-        let registry = Arc::new(Registry::default());
-        assert!(!registry.make_room(&limits, Newcomer::Anybody, |_| false), "nobody is there");
+        let registry = Arc::new(ConnectionTable::default());
+        assert!(
+            !registry.evict_one(&limits, EvictionPriority::Normal, |_| false),
+            "nobody is there"
+        );
         let [asked, busy, silent] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(conn);
         let pause = || tokio::time::advance(Duration::from_millis(3));
-        asked.note_asked();
-        asked.wait(tokio::time::Instant::now());
-        busy.enter(Phase::Answered);
+        asked.mark_request_received();
+        asked.mark_idle(tokio::time::Instant::now());
+        busy.set_phase(ConnectionPhase::SendingResponse);
         pause().await;
-        silent.wait(tokio::time::Instant::now());
+        silent.mark_idle(tokio::time::Instant::now());
         pause().await;
         let young = conn("192.0.2.4");
-        young.wait(tokio::time::Instant::now());
+        young.mark_idle(tokio::time::Instant::now());
         let all = [&asked, &busy, &silent, &young];
         let entries = all.map(|conn| registry.enter(Arc::clone(conn)));
-        let ended = || all.map(|conn| conn.is_ended());
-        assert!(registry.make_room(&limits, Newcomer::Anybody, |_| false));
+        let ended = || all.map(|conn| conn.is_aborted());
+        assert!(registry.evict_one(&limits, EvictionPriority::Normal, |_| false));
         assert_eq!(ended(), [false, false, true, false]);
-        assert!(registry.make_room(&limits, Newcomer::Anybody, |_| false));
+        assert!(registry.evict_one(&limits, EvictionPriority::Normal, |_| false));
         assert_eq!(ended(), [false, false, true, true]);
-        assert!(registry.make_room(&limits, Newcomer::Anybody, |_| false));
+        assert!(registry.evict_one(&limits, EvictionPriority::Normal, |_| false));
         assert_eq!(ended(), [true, false, true, true]);
-        assert!(!registry.make_room(&limits, Newcomer::Anybody, |_| false), "the busy one stays");
+        assert!(
+            !registry.evict_one(&limits, EvictionPriority::Normal, |_| false),
+            "the busy one stays"
+        );
         drop(entries);
     }
 
     #[test]
     fn whoever_came_just_now_may_speak_first() {
         let limits = EdgeLimits { room_after_ms: 60_000, ..EdgeLimits::default() };
-        let registry = Arc::new(Registry::default());
+        let registry = Arc::new(ConnectionTable::default());
         let asked = conn("192.0.2.1");
-        asked.note_asked();
+        asked.mark_request_received();
         let (silent, _entry) = (conn("192.0.2.2"), registry.enter(asked));
         let _other = registry.enter(Arc::clone(&silent));
-        assert!(!registry.make_room(&limits, Newcomer::Anybody, |_| false));
+        assert!(!registry.evict_one(&limits, EvictionPriority::Normal, |_| false));
         assert!(
-            registry.make_room(&limits, Newcomer::Known, |_| false),
+            registry.evict_one(&limits, EvictionPriority::High, |_| false),
             "but not before a regular"
         );
-        assert!(silent.is_ended());
-        assert!(registry.make_room(&limits, Newcomer::Known, |_| false), "it is going");
-        assert!(!registry.make_room(&limits, Newcomer::Anybody, |_| false));
+        assert!(silent.is_aborted());
+        assert!(registry.evict_one(&limits, EvictionPriority::High, |_| false), "it is going");
+        assert!(!registry.evict_one(&limits, EvictionPriority::Normal, |_| false));
     }
 
     #[test]
     fn whoever_leaves_leaves_no_gap_and_the_others_are_found_where_they_are() {
-        let registry = Arc::new(Registry::default());
+        let registry = Arc::new(ConnectionTable::default());
         let mut entries: Vec<_> = (0..100).map(|_| registry.enter(conn("192.0.2.1"))).collect();
         // First, last, and some between, in an order that moves those that were moved before.
         for left in [0, 98, 50, 50, 1, 94, 0, 0, 60] {
@@ -244,28 +255,29 @@ mod tests {
     #[test]
     fn each_place_is_looked_at_in_turn() {
         let limits = EdgeLimits { room_after_ms: 0, room_looks: 4, ..EdgeLimits::default() };
-        let registry = Arc::new(Registry::default());
+        let registry = Arc::new(ConnectionTable::default());
         let conns: Vec<_> = (0..64).map(|_| conn("192.0.2.1")).collect();
         let entries: Vec<_> = conns.iter().map(|c| registry.enter(Arc::clone(c))).collect();
         for conn in &conns[1..] {
-            conn.enter(Phase::Answered);
+            conn.set_phase(ConnectionPhase::SendingResponse);
         }
-        let found =
-            (0..16).filter(|_| registry.make_room(&limits, Newcomer::Anybody, |_| false)).count();
-        assert_eq!((found, conns[0].is_ended()), (1, true));
+        let found = (0..16)
+            .filter(|_| registry.evict_one(&limits, EvictionPriority::Normal, |_| false))
+            .count();
+        assert_eq!((found, conns[0].is_aborted()), (1, true));
         drop(entries);
     }
 
     #[test]
     fn whoever_is_named_is_ended_once_and_whoever_left_is_not_there() {
-        let registry = Arc::new(Registry::default());
+        let registry = Arc::new(ConnectionTable::default());
         let (one, two) = (conn("192.0.2.1"), conn("192.0.2.2"));
         let _one = registry.enter(Arc::clone(&one));
         let entry = registry.enter(Arc::clone(&two));
         assert_eq!(registry.end(|conn| conn.client == one.client), 1);
-        assert_eq!((one.is_ended(), two.is_ended()), (true, false));
+        assert_eq!((one.is_aborted(), two.is_aborted()), (true, false));
         drop(entry);
         assert_eq!(registry.end(|_| true), 1);
-        assert!(!two.is_ended());
+        assert!(!two.is_aborted());
     }
 }

@@ -7,10 +7,10 @@ use std::task::{Context, Poll, ready};
 use seawall_model::SiteId;
 use seawall_state::Class;
 
-use crate::connection::Conn;
+use crate::connection::Connection;
 use crate::fairness::egress::WRITE_BYTES_MAX;
-use crate::fairness::scheduler::Pass;
-use crate::fairness::{Part, Shares, SiteCounts};
+use crate::fairness::scheduler::Ticket;
+use crate::fairness::{FairSharing, SiteMetrics, SiteResources};
 
 /// In place of a site: none is known yet.
 const NONE: u32 = u32::MAX;
@@ -19,20 +19,20 @@ const GONE: u32 = u32::MAX - 1;
 
 /// A connection's stake.
 #[derive(Debug)]
-pub(crate) struct Stake {
-    shares: OnceLock<Arc<Shares>>,
+pub(crate) struct SiteAccounting {
+    shares: OnceLock<Arc<FairSharing>>,
     /// The site that the connection is charged to.
     home: AtomicU32,
     /// The site of its last request, whose flow it uses; another where a hop brings many clients.
     current: AtomicU32,
     is_known: AtomicBool,
     is_astray: AtomicBool,
-    pub(super) egress: Arc<Pass>,
+    pub(super) egress: Arc<Ticket>,
     /// Nanoseconds of processor that no site was charged with yet.
     owed_ns: AtomicU64,
 }
 
-impl Stake {
+impl SiteAccounting {
     pub(crate) fn new() -> Self {
         Self {
             shares: OnceLock::new(),
@@ -46,28 +46,28 @@ impl Stake {
     }
 
     /// What it is a stake in; before, it uses nothing of anybody's.
-    pub(super) fn join(&self, shares: &Arc<Shares>) {
+    pub(super) fn join(&self, shares: &Arc<FairSharing>) {
         let _first = self.shares.set(Arc::clone(shares));
     }
 
-    fn part_of(&self, site: &AtomicU32) -> Option<&Arc<Part>> {
-        self.shares.get()?.parts.get(site.load(Relaxed) as usize)
+    fn part_of(&self, site: &AtomicU32) -> Option<&Arc<SiteResources>> {
+        self.shares.get()?.sites.get(site.load(Relaxed) as usize)
     }
 
     /// The part of the site that it is charged to.
-    pub(super) fn home(&self) -> Option<&Arc<Part>> {
+    pub(super) fn billed_site(&self) -> Option<&Arc<SiteResources>> {
         self.part_of(&self.home)
     }
 
     /// Notes the site that it is charged to, once; says whether this was the time.
-    pub(super) fn settle(&self, site: SiteId) -> bool {
+    pub(super) fn bind(&self, site: SiteId) -> bool {
         self.home.compare_exchange(NONE, site.0, Relaxed, Relaxed).is_ok()
     }
 
     /// The part of the site that it was charged to; from here on it is charged to none.
-    pub(super) fn leave_home(&self) -> Option<&Arc<Part>> {
+    pub(super) fn leave_home(&self) -> Option<&Arc<SiteResources>> {
         let site = self.home.swap(GONE, Relaxed);
-        self.shares.get()?.parts.get(site as usize)
+        self.shares.get()?.sites.get(site as usize)
     }
 
     /// Whether the connection has ended.
@@ -81,13 +81,13 @@ impl Stake {
     }
 
     /// Whether it is charged to another site than this.
-    pub(crate) fn is_anothers(&self, site: SiteId) -> bool {
+    pub(crate) fn is_bound_elsewhere(&self, site: SiteId) -> bool {
         let home = self.home.load(Relaxed);
         home != NONE && home != site.0
     }
 
     /// Notes for whom it uses what flows from here on; says whether that is another than before.
-    pub(crate) fn serve(&self, site: SiteId) -> bool {
+    pub(crate) fn set_active_site(&self, site: SiteId) -> bool {
         self.current.swap(site.0, Relaxed) != site.0
     }
 
@@ -97,7 +97,7 @@ impl Stake {
 
     /// Notes that a site does not get what it needs.
     pub(super) fn note_trouble(&self, site: usize) {
-        let part = self.shares.get().and_then(|shares| Some((shares, shares.parts.get(site)?)));
+        let part = self.shares.get().and_then(|shares| Some((shares, shares.sites.get(site)?)));
         if let Some((shares, part)) = part {
             part.note_trouble((shares.now)(), &shares.limits);
         }
@@ -128,15 +128,15 @@ impl Stake {
     }
 
     /// Counts something for the site whose flow it uses.
-    pub(super) fn count(&self, count: impl FnOnce(&SiteCounts)) {
+    pub(super) fn count(&self, count: impl FnOnce(&SiteMetrics)) {
         if let Some(site) = self.site() {
             self.count_for(site, count);
         }
     }
 
     /// Counts something for a site by its number.
-    pub(super) fn count_for(&self, site: usize, count: impl FnOnce(&SiteCounts)) {
-        if let Some(part) = self.shares.get().and_then(|shares| shares.parts.get(site)) {
+    pub(super) fn count_for(&self, site: usize, count: impl FnOnce(&SiteMetrics)) {
+        if let Some(part) = self.shares.get().and_then(|shares| shares.sites.get(site)) {
             count(&part.counts);
         }
     }
@@ -144,7 +144,7 @@ impl Stake {
     /// How much of `bytes` may be sent now; pending until some may.
     pub(crate) fn poll_send<'b>(
         &self,
-        conn: &Conn,
+        conn: &Connection,
         bytes: &'b [u8],
         cx: &Context<'_>,
     ) -> Poll<&'b [u8]> {
@@ -156,14 +156,14 @@ impl Stake {
     }
 
     /// How long the connection may wait for a request.
-    pub(crate) fn idle_ms(&self, conn: &Conn, (usual_ms, tight_ms): (u64, u64)) -> u64 {
+    pub(crate) fn idle_ms(&self, conn: &Connection, (usual_ms, tight_ms): (u64, u64)) -> u64 {
         let times = (usual_ms, tight_ms);
-        let of = |shares: &Arc<Shares>| shares.overload.idle_ms(shares.waits(conn), times);
+        let of = |shares: &Arc<FairSharing>| shares.overload.idle_ms(shares.waits(conn), times);
         self.shares.get().map_or(usual_ms, of)
     }
 
     /// Notes what was sent.
-    pub(crate) fn note_sent(&self, conn: &Conn, bytes: usize) {
+    pub(crate) fn note_sent(&self, conn: &Connection, bytes: usize) {
         self.count(|counts| {
             counts.egress_bytes.fetch_add(bytes as u64, Relaxed);
         });
@@ -173,7 +173,7 @@ impl Stake {
     }
 
     /// Notes time that no site can be charged with yet.
-    pub(super) fn owe(&self, ns: u64) {
+    pub(super) fn defer_cpu(&self, ns: u64) {
         self.owed_ns.fetch_add(ns, Relaxed);
     }
 

@@ -9,27 +9,27 @@ pub(crate) const HOST: &str = "";
 
 /// Since when a site, or the host, does not have what its visitors ask for.
 #[derive(Debug, Default)]
-pub(crate) struct Trouble {
+pub(crate) struct CongestionState {
     since: AtomicU64,
     last: AtomicU64,
 }
 
-impl Trouble {
+impl CongestionState {
     /// Notes that somebody had to wait, or was refused, for want of something.
     pub(crate) fn note(&self, now: Tick, calm_after_ms: u64) {
-        if self.is_over(now, calm_after_ms) {
+        if self.has_cleared(now, calm_after_ms) {
             self.since.store(now.0, Relaxed);
         }
         self.last.fetch_max(now.0, Relaxed);
     }
 
     /// Whether nobody had to for a while.
-    pub(crate) fn is_over(&self, now: Tick, calm_after_ms: u64) -> bool {
+    pub(crate) fn has_cleared(&self, now: Tick, calm_after_ms: u64) -> bool {
         now.0.saturating_sub(self.last.load(Relaxed)) >= calm_after_ms
     }
 
     /// When it began; `now` where all is calm.
     pub(crate) fn since(&self, now: Tick, calm_after_ms: u64) -> Tick {
-        if self.is_over(now, calm_after_ms) { now } else { Tick(self.since.load(Relaxed)) }
+        if self.has_cleared(now, calm_after_ms) { now } else { Tick(self.since.load(Relaxed)) }
     }
 }

@@ -31,9 +31,9 @@ use seawall_state::Sheet;
 use tokio::time::Instant;
 
 use crate::EdgeLimits;
-use crate::connection::Conn;
-use crate::context::Edge;
-use crate::fairness::scheduler::{Dealer, Pass};
+use crate::connection::Connection;
+use crate::context::SharedContext;
+use crate::fairness::scheduler::{FairScheduler, Ticket};
 use crate::metrics::count;
 
 /// Nanoseconds that there are in a second.
@@ -56,8 +56,8 @@ const CALM_TICK_MS: u64 = 10;
 
 /// One worker's processor.
 #[derive(Debug)]
-pub(crate) struct Processor {
-    dealer: Dealer,
+pub(crate) struct CpuScheduler {
+    dealer: FairScheduler,
     /// In place of a site's number: connections whose requests were for nobody.
     astray: usize,
     /// Nanoseconds of steps since the last tick.
@@ -66,11 +66,11 @@ pub(crate) struct Processor {
     late_us: AtomicU64,
 }
 
-impl Processor {
+impl CpuScheduler {
     pub(crate) fn new(limits: &EdgeLimits, weights: &[u32]) -> Self {
         let all = weights.iter().copied().chain([ASTRAY_WEIGHT]);
         let sheet = Sheet::new(PER_S, limits.cpu_depth_us, all);
-        let dealer = Dealer::new(sheet, weights.len().saturating_add(1), STEP_NS);
+        let dealer = FairScheduler::new(sheet, weights.len().saturating_add(1), STEP_NS);
         dealer.set_rate(RATE_MAX);
         let astray = weights.len();
         Self { dealer, astray, busy_ns: AtomicU64::new(0), late_us: AtomicU64::new(0) }
@@ -82,7 +82,7 @@ impl Processor {
     }
 
     /// Deals out what there is, for as long as the worker lives.
-    pub(crate) async fn run(self: Arc<Self>, edge: Arc<Edge>) {
+    pub(crate) async fn run(self: Arc<Self>, edge: Arc<SharedContext>) {
         let tick_ms = edge.limits.cpu_tick_ms.max(1);
         let mut rate = RATE_MAX;
         let mut pause_ms = CALM_TICK_MS;
@@ -91,7 +91,7 @@ impl Processor {
             tokio::select! {
                 biased;
                 () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
-                () = self.dealer.rung(), if pause_ms > tick_ms => {}
+                () = self.dealer.wake_due(), if pause_ms > tick_ms => {}
             }
             let took = began.elapsed();
             edge.overload.note_late(self.late_us());
@@ -122,9 +122,9 @@ impl Processor {
     }
 
     /// Charges a site for a step of a connection's; where there is none yet, the next that there is.
-    fn charge(&self, conn: &Conn, site: Option<usize>, ns: u64) {
+    fn charge(&self, conn: &Connection, site: Option<usize>, ns: u64) {
         self.busy_ns.fetch_add(ns, Relaxed);
-        let Some(site) = site else { return conn.stake.owe(ns) };
+        let Some(site) = site else { return conn.stake.defer_cpu(ns) };
         let ns = ns.saturating_add(conn.stake.take_owed());
         self.dealer.spend(site, ns);
         conn.stake.count_for(site, |counts| {
@@ -135,11 +135,11 @@ impl Processor {
 
 /// The whole life of a connection, or of a request that is stepped apart from it: each step is
 /// measured and has to be its site's turn.
-pub(crate) struct Measured<F> {
+pub(crate) struct CpuAccounted<F> {
     life: F,
-    conn: Arc<Conn>,
-    processor: Arc<Processor>,
-    pass: Arc<Pass>,
+    conn: Arc<Connection>,
+    processor: Arc<CpuScheduler>,
+    pass: Arc<Ticket>,
     /// The site that it is for, where that is not the connection's.
     site: Option<usize>,
     has_begun: bool,
@@ -147,8 +147,8 @@ pub(crate) struct Measured<F> {
     waits_since: Option<Instant>,
 }
 
-impl<F: Future + Unpin> Measured<F> {
-    pub(crate) fn new(life: F, conn: Arc<Conn>, processor: Arc<Processor>) -> Self {
+impl<F: Future + Unpin> CpuAccounted<F> {
+    pub(crate) fn new(life: F, conn: Arc<Connection>, processor: Arc<CpuScheduler>) -> Self {
         let pass = Arc::default();
         Self { life, conn, processor, pass, site: None, has_begun: false, waits_since: None }
     }
@@ -164,15 +164,15 @@ impl<F: Future + Unpin> Measured<F> {
     }
 
     /// The site that its steps are charged to.
-    fn whose(&self) -> Option<usize> {
+    fn active_site(&self) -> Option<usize> {
         let stake = &self.conn.stake;
         let astray = || stake.is_astray().then_some(self.processor.astray);
         self.site.or_else(|| stake.site()).or_else(astray)
     }
 
-    fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
+    fn poll_ticket(&mut self, cx: &Context<'_>) -> Poll<()> {
         let stake = &self.conn.stake;
-        let site = self.whose().filter(|_| !self.conn.is_ended());
+        let site = self.active_site().filter(|_| !self.conn.is_aborted());
         let Some(site) = site else { return Poll::Ready(()) };
         let polled = self.processor.dealer.poll(site, (&self.pass, || stake.class()), cx);
         match (polled, self.waits_since) {
@@ -192,17 +192,17 @@ impl<F: Future + Unpin> Measured<F> {
     }
 }
 
-impl<F: Future + Unpin> Future for Measured<F> {
+impl<F: Future + Unpin> Future for CpuAccounted<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        ready!(self.poll_turn(cx));
+        ready!(self.poll_ticket(cx));
         self.has_begun = true;
         let began = Instant::now();
         let polled = Pin::new(&mut self.life).poll(cx);
         let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         // It may have turned out just now.
-        self.processor.charge(&self.conn, self.whose(), took);
+        self.processor.charge(&self.conn, self.active_site(), took);
         polled
     }
 }
@@ -212,21 +212,21 @@ mod tests {
     use super::*;
     use seawall_model::{Client, ClientUnits, SiteId, Tick};
 
-    fn conn(site: u32) -> Arc<Conn> {
+    fn conn(site: u32) -> Arc<Connection> {
         let client = Client::of([192, 0, 2, 1].into(), &ClientUnits::default());
-        let conn = Arc::new(Conn::new(client, 1, Tick::TEST_START));
-        conn.stake.serve(SiteId(site));
+        let conn = Arc::new(Connection::new(client, 1, Tick::TEST_START));
+        conn.stake.set_active_site(SiteId(site));
         conn
     }
 
     #[tokio::test(start_paused = true)]
     async fn requests_of_one_connection_wait_each_for_a_turn_of_their_own() {
-        let processor = Arc::new(Processor::new(&EdgeLimits::default(), &[1, 1]));
+        let processor = Arc::new(CpuScheduler::new(&EdgeLimits::default(), &[1, 1]));
         let (busy, quiet) = (conn(0), conn(1));
         processor.dealer.spend(0, 20_000_000);
-        let request = |of: &Arc<Conn>| {
+        let request = |of: &Arc<Connection>| {
             let life = std::future::ready(());
-            tokio::spawn(Measured::new(life, Arc::clone(of), Arc::clone(&processor)))
+            tokio::spawn(CpuAccounted::new(life, Arc::clone(of), Arc::clone(&processor)))
         };
         let requests = [request(&busy), request(&busy), request(&busy)];
         request(&quiet).await.unwrap();
@@ -242,11 +242,11 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_came_for_nobody_waits_for_a_turn_and_takes_none_of_a_sites() {
-        let processor = Arc::new(Processor::new(&EdgeLimits::default(), &[1]));
+        let processor = Arc::new(CpuScheduler::new(&EdgeLimits::default(), &[1]));
         let client = Client::of([192, 0, 2, 1].into(), &ClientUnits::default());
-        let lost = Arc::new(Conn::new(client, 1, Tick::TEST_START));
+        let lost = Arc::new(Connection::new(client, 1, Tick::TEST_START));
         let step =
-            || Measured::new(std::future::ready(()), Arc::clone(&lost), Arc::clone(&processor));
+            || CpuAccounted::new(std::future::ready(()), Arc::clone(&lost), Arc::clone(&processor));
         let mut cx = Context::from_waker(std::task::Waker::noop());
         processor.dealer.spend(processor.astray, 20_000_000);
         assert!(Pin::new(&mut step()).poll(&mut cx).is_ready(), "before it has asked for anybody");
@@ -254,13 +254,13 @@ mod tests {
         assert!(Pin::new(&mut step()).poll(&mut cx).is_pending());
         let visitor = conn(0);
         let mut asks =
-            Measured::new(std::future::ready(()), Arc::clone(&visitor), Arc::clone(&processor));
+            CpuAccounted::new(std::future::ready(()), Arc::clone(&visitor), Arc::clone(&processor));
         assert!(Pin::new(&mut asks).poll(&mut cx).is_ready());
     }
 
     #[tokio::test]
     async fn what_a_request_does_is_what_its_site_has_less() {
-        let processor = Arc::new(Processor::new(&EdgeLimits::default(), &[1, 1]));
+        let processor = Arc::new(CpuScheduler::new(&EdgeLimits::default(), &[1, 1]));
         let conn = conn(0);
         let began = Instant::now();
         // More than the 2 ms that a site which was quiet may use at once.
@@ -268,7 +268,7 @@ mod tests {
             while began.elapsed().as_millis() < 5 {}
             Poll::Ready(7)
         });
-        let life = Measured::new(works, Arc::clone(&conn), Arc::clone(&processor));
+        let life = CpuAccounted::new(works, Arc::clone(&conn), Arc::clone(&processor));
         assert_eq!(life.await, 7);
         assert!(processor.busy_ns.load(Relaxed) >= 1_000_000);
         let cx = Context::from_waker(std::task::Waker::noop());

@@ -18,8 +18,8 @@ use std::time::Duration;
 use seawall_state::Sheet;
 
 use crate::EdgeLimits;
-use crate::connection::Conn;
-use crate::fairness::scheduler::Dealer;
+use crate::connection::Connection;
+use crate::fairness::scheduler::FairScheduler;
 use crate::metrics::count;
 
 /// The most that one write may take: a turn of one must not be everybody's wait.
@@ -30,12 +30,12 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// What may be sent.
 #[derive(Debug)]
-pub(crate) struct Egress {
-    dealer: Dealer,
+pub(crate) struct EgressScheduler {
+    dealer: FairScheduler,
     tick_ms: u64,
 }
 
-impl Egress {
+impl EgressScheduler {
     /// None where the limit is 0.
     pub(super) fn new(limits: &EdgeLimits, weights: impl Iterator<Item = u32>) -> Option<Self> {
         let per_s = limits.egress_bytes_per_s;
@@ -44,13 +44,13 @@ impl Egress {
         }
         let weights: Vec<u32> = weights.collect();
         let sheet = Sheet::new(per_s, limits.egress_depth_us, weights.iter().copied());
-        let dealer = Dealer::new(sheet, weights.len(), WRITE_BYTES_MAX as u64);
+        let dealer = FairScheduler::new(sheet, weights.len(), WRITE_BYTES_MAX as u64);
         Some(Self { dealer, tick_ms: limits.egress_tick_ms.max(1) })
     }
 
     /// Whether a connection may send now.
-    pub(crate) fn poll(&self, conn: &Conn, cx: &Context<'_>) -> Poll<()> {
-        let site = conn.stake.site().filter(|_| !conn.is_ended());
+    pub(crate) fn poll(&self, conn: &Connection, cx: &Context<'_>) -> Poll<()> {
+        let site = conn.stake.site().filter(|_| !conn.is_aborted());
         let Some(site) = site else { return Poll::Ready(()) };
         let was_waiting = conn.stake.egress.is_waiting();
         let polled = self.dealer.poll(site, (&conn.stake.egress, || conn.stake.class()), cx);
@@ -61,7 +61,7 @@ impl Egress {
     }
 
     /// Notes what a connection sent.
-    pub(crate) fn spend(&self, conn: &Conn, bytes: usize) {
+    pub(crate) fn spend(&self, conn: &Connection, bytes: usize) {
         if let Some(site) = conn.stake.site() {
             self.dealer.spend(site, bytes as u64);
         }
@@ -69,10 +69,10 @@ impl Egress {
 
     /// Deals out, for as long as the worker lives that it runs on. One of them hears that somebody
     /// waits; the others look now and then whether it still lives.
-    pub(crate) async fn run(shares: Arc<crate::fairness::Shares>) {
+    pub(crate) async fn run(shares: Arc<crate::fairness::FairSharing>) {
         let Some(egress) = &shares.egress else { return };
         loop {
-            let _unheard = tokio::time::timeout(LOOK, egress.dealer.rung()).await;
+            let _unheard = tokio::time::timeout(LOOK, egress.dealer.wake_due()).await;
             while egress.dealer.tick() {
                 tokio::time::sleep(Duration::from_millis(egress.tick_ms)).await;
             }

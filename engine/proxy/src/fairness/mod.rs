@@ -1,9 +1,9 @@
 //! What the sites of this host share, and what each has of it.
 //!
-//! Rules and reckoning are in `seawall_state` (`Places`, `Sheet`, `Line`, `Regulars`); here is what
+//! Rules and reckoning are in `seawall_state` (`SlotCounts`, `Sheet`, `Line`, `Regulars`); here is what
 //! they are applied to. Places: connections, from the moment that a site is known, and requests at
-//! origins ([`seats`]). Flow: the processor ([`processor`]) and what is sent to visitors
-//! ([`egress`]), dealt out by a [`dealer`].
+//! origins ([`queue`](crate::upstream::queue)). Flow: the processor ([`cpu`]) and what is sent to visitors
+//! ([`egress`]), dealt out by a [`scheduler`].
 //!
 //! **Shedding** goes from cheap to dear: a connection that nobody knows is reset before its
 //! handshake or with its first request, a request that finds no place is told 503 in a hundred
@@ -27,48 +27,48 @@ use seawall_model::{Now, Tick};
 use seawall_state::{Holder, Places};
 
 use crate::EdgeLimits;
-use crate::connection::Conn;
-use crate::connection::idle::Waits;
+use crate::connection::Connection;
+use crate::connection::idle::IdleKind;
+use crate::fairness::congestion::CongestionState;
 use crate::fairness::congestion::HOST;
-use crate::fairness::congestion::Trouble;
-use crate::fairness::site_client::Visit;
+use crate::fairness::site_client::SiteClient;
 use crate::metrics::count;
-use crate::overload::Overload;
-use crate::routing::Sites;
-use crate::upstream::queue::Lines;
-use egress::Egress;
+use crate::overload::OverloadManager;
+use crate::routing::SiteTable;
+use crate::upstream::queue::WaitQueues;
+use egress::EgressScheduler;
 
 /// What all sites share.
-pub(crate) struct Shares {
+pub(crate) struct FairSharing {
     pub(crate) connections: Places,
     pub(crate) forwards: Places,
     /// Each site's, by number.
-    parts: Vec<Arc<Part>>,
-    pub(crate) lines: Lines,
-    pub(crate) egress: Option<Egress>,
-    pub(crate) overload: Arc<Overload>,
+    sites: Vec<Arc<SiteResources>>,
+    pub(crate) lines: WaitQueues,
+    pub(crate) egress: Option<EgressScheduler>,
+    pub(crate) overload: Arc<OverloadManager>,
     pub(crate) limits: Arc<EdgeLimits>,
     now: Now,
 }
 
-impl fmt::Debug for Shares {
+impl fmt::Debug for FairSharing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shares").field("sites", &self.parts.len()).finish_non_exhaustive()
+        f.debug_struct("Shares").field("sites", &self.sites.len()).finish_non_exhaustive()
     }
 }
 
 /// One site's part.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct SiteResources {
     pub(crate) connections: Holder,
     pub(crate) forwards: Holder,
-    trouble: Trouble,
-    pub(crate) counts: SiteCounts,
+    trouble: CongestionState,
+    pub(crate) counts: SiteMetrics,
 }
 
 /// What is counted for each site.
 #[derive(Debug, Default)]
-pub(crate) struct SiteCounts {
+pub(crate) struct SiteMetrics {
     /// Requests that were judged.
     pub(crate) requests: AtomicU64,
     /// Requests that went to an origin.
@@ -101,13 +101,13 @@ pub(crate) struct SiteCounts {
     pub(crate) egress_bytes: AtomicU64,
 }
 
-impl Part {
+impl SiteResources {
     pub(crate) fn new(weight: u32) -> Self {
         Self {
             connections: Holder::new(weight),
             forwards: Holder::new(weight),
-            trouble: Trouble::default(),
-            counts: SiteCounts::default(),
+            trouble: CongestionState::default(),
+            counts: SiteMetrics::default(),
         }
     }
 
@@ -116,7 +116,7 @@ impl Part {
     }
 
     pub(crate) fn is_calm(&self, now: Tick, limits: &EdgeLimits) -> bool {
-        self.trouble.is_over(now, limits.calm_after_ms)
+        self.trouble.has_cleared(now, limits.calm_after_ms)
     }
 
     pub(crate) fn note_trouble(&self, now: Tick, limits: &EdgeLimits) {
@@ -124,10 +124,10 @@ impl Part {
     }
 }
 
-impl Shares {
+impl FairSharing {
     pub(crate) fn new(
-        sites: &Sites,
-        overload: &Arc<Overload>,
+        sites: &SiteTable,
+        overload: &Arc<OverloadManager>,
         (limits, now): (&Arc<EdgeLimits>, &Now),
     ) -> Self {
         let parts: Vec<_> = sites.all().iter().map(|route| Arc::clone(&route.part)).collect();
@@ -136,36 +136,36 @@ impl Shares {
         Self {
             connections: Places::new(most(limits.connections_shared()), weights()),
             forwards: Places::new(most(limits.forwards_max), weights()),
-            lines: Lines::default(),
-            egress: Egress::new(limits, weights()),
+            lines: WaitQueues::default(),
+            egress: EgressScheduler::new(limits, weights()),
             overload: Arc::clone(overload),
             limits: Arc::clone(limits),
             now: now.clone(),
-            parts,
+            sites: parts,
         }
     }
 
     /// Notes that a client was served: for its site where that is calm, and for the host where all of
     /// it is.
-    pub(crate) fn note_served(&self, visit: &Visit<'_>) {
+    pub(crate) fn note_served(&self, visit: &SiteClient<'_>) {
         if !visit.route.part.is_calm(visit.now, &self.limits) {
             return;
         }
         visit.note_served(&visit.route.name);
-        if self.overload.is_calm(visit.now, &self.limits) {
+        if self.overload.is_uncongested(visit.now, &self.limits) {
             visit.note_served(HOST);
         }
     }
 
     /// Charges a connection to the site that it turns out to be for. Says whether it may stay: one
     /// beyond the site's share may where the site knows its client.
-    pub(crate) fn settle_in(&self, conn: &Conn, visit: &Visit<'_>) -> bool {
+    pub(crate) fn charge_connection(&self, conn: &Connection, visit: &SiteClient<'_>) -> bool {
         let (part, limits) = (&visit.route.part, &self.limits);
-        if conn.stake.serve(visit.route.id) {
+        if conn.stake.set_active_site(visit.route.id) {
             // Each site knows its own visitors only.
             conn.stake.note_known(visit.is_known(limits));
         }
-        if conn.stake.home().is_some() {
+        if conn.stake.billed_site().is_some() {
             return true;
         }
         let is_known = conn.stake.is_known();
@@ -177,54 +177,54 @@ impl Shares {
                 return false;
             }
         }
-        let is_settled = conn.stake.settle(visit.route.id);
+        let is_settled = conn.stake.bind(visit.route.id);
         if !is_settled {
             // Another request of its was quicker; or the connection has gone, and this is one of its
             // streams that has not heard of it.
             self.connections.give_back(&part.connections);
         }
-        is_settled || conn.stake.home().is_some()
+        is_settled || conn.stake.billed_site().is_some()
     }
 
     /// What would be lost with a connection that waits for a request.
-    pub(crate) fn waits(&self, conn: &Conn) -> Waits {
-        match (conn.has_asked(), self.is_over(conn)) {
-            (false, _) => Waits::Unheard,
-            (true, true) => Waits::BeyondShare,
-            (true, false) => Waits::WithinShare,
+    pub(crate) fn waits(&self, conn: &Connection) -> IdleKind {
+        match (conn.has_received_request(), self.is_over(conn)) {
+            (false, _) => IdleKind::NoRequestYet,
+            (true, true) => IdleKind::OverShare,
+            (true, false) => IdleKind::WithinShare,
         }
     }
 
     /// Whether a connection is one of a site that holds more than its share; or one that never said
     /// for whom it is, of which there may be thousands.
-    pub(crate) fn is_over(&self, conn: &Conn) -> bool {
-        match conn.stake.home() {
+    pub(crate) fn is_over(&self, conn: &Connection) -> bool {
+        match conn.stake.billed_site() {
             Some(part) => self.connections.is_over(&part.connections),
-            None => !conn.has_asked(),
+            None => !conn.has_received_request(),
         }
     }
 }
 
 /// A connection as it counts among those that sites share, until it ends.
 #[derive(Debug)]
-pub(crate) struct Presence {
-    shares: Arc<Shares>,
-    conn: Arc<Conn>,
+pub(crate) struct SiteConnectionGuard {
+    shares: Arc<FairSharing>,
+    conn: Arc<Connection>,
 }
 
-impl Presence {
-    pub(crate) fn new(shares: &Arc<Shares>, conn: &Arc<Conn>) -> Self {
+impl SiteConnectionGuard {
+    pub(crate) fn new(shares: &Arc<FairSharing>, conn: &Arc<Connection>) -> Self {
         conn.stake.join(shares);
         Self { shares: Arc::clone(shares), conn: Arc::clone(conn) }
     }
 }
 
-impl Drop for Presence {
+impl Drop for SiteConnectionGuard {
     fn drop(&mut self) {
         if let Some(part) = self.conn.stake.leave_home() {
             self.shares.connections.give_back(&part.connections);
         }
-        self.conn.tell_left();
+        self.conn.notify_accounting_ended();
     }
 }
 
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn trouble_lasts_until_it_was_calm_for_a_while_and_keeps_its_beginning() {
-        let (trouble, calm_ms) = (Trouble::default(), 10_000);
+        let (trouble, calm_ms) = (CongestionState::default(), 10_000);
         let start = Tick::TEST_START;
         assert_eq!(trouble.since(start, calm_ms), start);
         trouble.note(start, calm_ms);

@@ -24,9 +24,9 @@ const WORST_EVERY: u64 = 8;
 
 /// Where one that uses what flows stands.
 #[derive(Debug, Default)]
-pub(crate) struct Pass(AtomicU8);
+pub(crate) struct Ticket(AtomicU8);
 
-impl Pass {
+impl Ticket {
     pub(super) fn is_waiting(&self) -> bool {
         self.0.load(Relaxed) == WAITS
     }
@@ -37,21 +37,21 @@ const WAITS: u8 = 1;
 const MAY: u8 = 2;
 
 #[derive(Debug)]
-struct Waiter {
-    pass: Arc<Pass>,
+struct WaitingTicket {
+    pass: Arc<Ticket>,
     waker: Waker,
 }
 
 #[derive(Debug)]
 struct SiteQueue {
-    line: Line<Waiter>,
+    line: Line<WaitingTicket>,
     /// What one of the site uses at a time, as a mean of the last ones.
     step: u64,
     calls: u64,
 }
 
 #[derive(Debug)]
-struct Table {
+struct SchedulerState {
     sheet: Sheet,
     queues: Vec<SiteQueue>,
     /// Sites of whom somebody waits.
@@ -61,28 +61,28 @@ struct Table {
 
 /// Deals out one thing.
 #[derive(Debug)]
-pub(crate) struct Dealer {
-    table: Mutex<Table>,
+pub(crate) struct FairScheduler {
+    table: Mutex<SchedulerState>,
     /// Rings when somebody begins to wait.
-    bell: Notify,
+    notified: Notify,
     /// In percent of what there is.
     rate: AtomicU8,
 }
 
-impl Dealer {
+impl FairScheduler {
     /// Deals out from `sheet`; a step is reckoned with at `step` until one was seen.
     pub(crate) fn new(sheet: Sheet, sites: usize, step: u64) -> Self {
         let queue = || SiteQueue { line: Line::new(usize::MAX), step, calls: 0 };
         let queues = std::iter::repeat_with(queue).take(sites).collect();
-        let table = Table { sheet, queues, waiting: Vec::new(), dealt: Instant::now() };
-        Self { table: Mutex::new(table), bell: Notify::new(), rate: AtomicU8::new(100) }
+        let table = SchedulerState { sheet, queues, waiting: Vec::new(), dealt: Instant::now() };
+        Self { table: Mutex::new(table), notified: Notify::new(), rate: AtomicU8::new(100) }
     }
 
     /// Whether one of `site` may go on; else it is woken when it may.
     pub(crate) fn poll(
         &self,
         site: usize,
-        (pass, class): (&Arc<Pass>, impl FnOnce() -> Class),
+        (pass, class): (&Arc<Ticket>, impl FnOnce() -> Class),
         cx: &Context<'_>,
     ) -> Poll<()> {
         let was = pass.0.load(Relaxed);
@@ -91,15 +91,15 @@ impl Dealer {
         }
         let mut table = self.table.lock();
         // Who was called may find that others, called with it, have used up what there was.
-        if table.may_go_on(site, was == MAY) {
+        if table.try_acquire(site, was == MAY) {
             pass.0.store(FREE, Relaxed);
             return Poll::Ready(());
         }
         pass.0.store(WAITS, Relaxed);
-        let waiter = Waiter { pass: Arc::clone(pass), waker: cx.waker().clone() };
+        let waiter = WaitingTicket { pass: Arc::clone(pass), waker: cx.waker().clone() };
         table.wait(site, (class(), was == MAY), waiter);
         drop(table);
-        self.bell.notify_one();
+        self.notified.notify_one();
         Poll::Pending
     }
 
@@ -128,14 +128,14 @@ impl Dealer {
     }
 
     /// Waits until somebody waits.
-    pub(crate) async fn rung(&self) {
-        self.bell.notified().await;
+    pub(crate) async fn wake_due(&self) {
+        self.notified.notified().await;
     }
 }
 
-impl Table {
+impl SchedulerState {
     /// Whether one of `site` may: a newcomer not before those who wait.
-    fn may_go_on(&self, site: usize, was_called: bool) -> bool {
+    fn try_acquire(&self, site: usize, was_called: bool) -> bool {
         let Some(queue) = self.queues.get(site) else { return true };
         (was_called || queue.line.is_empty()) && self.sheet.has_left(site)
     }
@@ -153,7 +153,7 @@ impl Table {
 
     /// Lets one wait, in front where it was called before. Nobody is refused: there are no more of
     /// them than connections and streams.
-    fn wait(&mut self, site: usize, (class, was_called): (Class, bool), waiter: Waiter) {
+    fn wait(&mut self, site: usize, (class, was_called): (Class, bool), waiter: WaitingTicket) {
         let Some(queue) = self.queues.get_mut(site) else { return };
         if queue.line.is_empty() {
             self.waiting.push(site);
@@ -176,7 +176,7 @@ impl Table {
                     0 => queue.line.call_worst(),
                     _ => queue.line.call(),
                 };
-                let Some(Waiter { pass, waker }) = next else { break };
+                let Some(WaitingTicket { pass, waker }) = next else { break };
                 pass.0.store(MAY, Relaxed);
                 waker.wake();
             }
@@ -195,9 +195,9 @@ mod tests {
         Context::from_waker(Waker::noop())
     }
 
-    fn dealer() -> Dealer {
+    fn dealer() -> FairScheduler {
         // A unit a microsecond, and a millisecond of it at once.
-        Dealer::new(Sheet::new(1_000_000, 1_000, [1, 1]), 2, 100)
+        FairScheduler::new(Sheet::new(1_000_000, 1_000, [1, 1]), 2, 100)
     }
 
     fn first() -> Class {
@@ -207,13 +207,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_something_left_goes_on_and_who_has_not_waits_for_a_tick() {
         let (dealer, cx) = (dealer(), context());
-        let [one, two, other] = std::array::from_fn(|_| Arc::new(Pass::default()));
+        let [one, two, other] = std::array::from_fn(|_| Arc::new(Ticket::default()));
         assert!(dealer.poll(0, (&one, first), &cx).is_ready());
         dealer.spend(0, 1_500);
         assert!(dealer.poll(0, (&one, first), &cx).is_pending());
         assert!(dealer.poll(0, (&two, first), &cx).is_pending());
         assert!(dealer.poll(1, (&other, first), &cx).is_ready(), "its neighbour does not wait");
-        dealer.rung().await;
+        dealer.wake_due().await;
         assert!(dealer.tick());
         assert!(dealer.poll(0, (&one, first), &cx).is_pending(), "nothing was dealt out yet");
         tokio::time::advance(Duration::from_micros(600)).await;
@@ -229,7 +229,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_newcomer_does_not_overtake_and_a_known_one_does() {
         let (dealer, cx) = (dealer(), context());
-        let [flood, known, late] = std::array::from_fn(|_| Arc::new(Pass::default()));
+        let [flood, known, late] = std::array::from_fn(|_| Arc::new(Ticket::default()));
         dealer.spend(0, 1_100);
         assert!(dealer.poll(0, (&flood, || Class::Third), &cx).is_pending());
         tokio::time::advance(Duration::from_micros(200)).await;
@@ -253,7 +253,7 @@ mod tests {
         let (dealer, cx) = (dealer(), context());
         dealer.set_rate(50);
         dealer.spend(0, 2_000);
-        let one = Arc::new(Pass::default());
+        let one = Arc::new(Ticket::default());
         assert!(dealer.poll(0, (&one, first), &cx).is_pending());
         tokio::time::advance(Duration::from_micros(1_900)).await;
         assert!(dealer.tick());

@@ -10,14 +10,14 @@ use crate::routing::Route;
 
 /// A client at a site, for whom the question is whether the site knows it.
 #[derive(Clone, Copy)]
-pub(crate) struct Visit<'v> {
+pub(crate) struct SiteClient<'v> {
     pub(crate) route: &'v Arc<Route>,
     pub(crate) client: &'v Client,
     pub(crate) state: &'v State,
     pub(crate) now: Tick,
 }
 
-impl Visit<'_> {
+impl SiteClient<'_> {
     /// Whether the site knew the client before it was in trouble.
     pub(crate) fn is_known(&self, limits: &EdgeLimits) -> bool {
         let since = self.route.part.trouble.since(self.now, limits.calm_after_ms);
@@ -32,7 +32,7 @@ impl Visit<'_> {
     }
 
     /// Where it stands in a line.
-    pub(crate) fn class(&self, under_way: u32, limits: &EdgeLimits) -> Class {
+    pub(crate) fn queue_priority(&self, under_way: u32, limits: &EdgeLimits) -> Class {
         let class = Class::of(self.is_known(limits));
         if under_way > limits.light_client_max { class.heavier() } else { class }
     }

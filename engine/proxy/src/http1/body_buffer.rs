@@ -11,52 +11,52 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use crate::connection::io::Transport;
-use crate::http1::chunked::Chunks;
-use crate::http1::stream::Body;
-use crate::http1::stream::GuardedStream;
+use crate::connection::io::ResettableIo;
+use crate::http1::chunked::ChunkedValidator;
+use crate::http1::stream::BodyProgress;
+use crate::http1::stream::Http1Stream;
 
 /// How much of a request is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Here {
+pub(crate) enum BodyBuffered {
     /// All of it.
-    Whole,
+    Complete,
     /// As much of its body as is read ahead.
-    Begun,
+    Partial,
 }
 
 /// How far the body is here.
-enum Scout {
+enum BodyEnd {
     /// The request's last byte stands so far from the front.
     Length(usize),
     /// The chunks up to there have been walked along.
-    Chunks { walk: Chunks, seen: usize },
+    Chunks { walk: ChunkedValidator, seen: usize },
 }
 
-impl<S: Transport> GuardedStream<S> {
+impl<S: ResettableIo> Http1Stream<S> {
     /// Waits until the request that was begun is all here, or as much of it as is read ahead.
     ///
     /// # Errors
     /// The client has gone, or broke a limit and is reset. One whose body cannot be read is
-    /// still to be answered (`Conn::take_malformed_body`).
-    pub(crate) async fn read_ahead(&mut self) -> io::Result<Here> {
+    /// still to be answered (`Connection::take_malformed_body`).
+    pub(crate) async fn buffer_body(&mut self) -> io::Result<BodyBuffered> {
         let mut scout = match &self.body {
-            Body::Length(bytes) => {
+            BodyProgress::Length(bytes) => {
                 let bytes = usize::try_from(*bytes).unwrap_or(usize::MAX);
-                Scout::Length(self.head_left.saturating_add(bytes))
+                BodyEnd::Length(self.head_left.saturating_add(bytes))
             }
-            Body::Chunks(_) => {
-                Scout::Chunks { walk: Chunks::new(&self.limits), seen: self.head_left }
+            BodyProgress::Chunks(_) => {
+                BodyEnd::Chunks { walk: ChunkedValidator::new(&self.limits), seen: self.head_left }
             }
         };
         let most = self.head_left.saturating_add(self.limits.body_ahead_bytes_max);
         while !self.has_all(&mut scout)? {
             if self.ahead.len() >= most {
-                return Ok(Here::Begun);
+                return Ok(BodyBuffered::Partial);
             }
             poll_fn(|cx| self.poll_ahead(cx)).await?;
         }
-        Ok(Here::Whole)
+        Ok(BodyBuffered::Complete)
     }
 
     /// Waits for a place for the request that is all here, for as long as its client is there. It is
@@ -96,10 +96,10 @@ impl<S: Transport> GuardedStream<S> {
         Poll::Pending
     }
 
-    fn has_all(&mut self, scout: &mut Scout) -> io::Result<bool> {
+    fn has_all(&mut self, scout: &mut BodyEnd) -> io::Result<bool> {
         match scout {
-            Scout::Length(end) => Ok(self.ahead.len() >= *end),
-            Scout::Chunks { walk, seen } => {
+            BodyEnd::Length(end) => Ok(self.ahead.len() >= *end),
+            BodyEnd::Chunks { walk, seen } => {
                 let new = self.ahead.get(*seen..).unwrap_or_default();
                 match walk.walk(new) {
                     Ok(walked) => *seen += walked,

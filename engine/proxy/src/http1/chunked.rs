@@ -10,13 +10,13 @@ use crate::EdgeLimits;
 
 /// What makes a body unreadable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BadChunk;
+pub(crate) struct ChunkError;
 
 /// Hexadecimal digits of a chunk's size: 15 of them stay below 2^60.
 const SIZE_DIGITS_MAX: u8 = 15;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ParserState {
     Size {
         digits: u8,
         value: u64,
@@ -50,17 +50,17 @@ enum Place {
 
 /// A walk along one chunked body.
 #[derive(Debug)]
-pub(crate) struct Chunks {
-    place: Place,
+pub(crate) struct ChunkedValidator {
+    place: ParserState,
     trailer_bytes: usize,
     extension_bytes_max: usize,
     trailer_bytes_max: usize,
 }
 
-impl Chunks {
+impl ChunkedValidator {
     pub(crate) const fn new(limits: &EdgeLimits) -> Self {
         Self {
-            place: Place::Size { digits: 0, value: 0 },
+            place: ParserState::Size { digits: 0, value: 0 },
             trailer_bytes: 0,
             extension_bytes_max: limits.chunk_extension_bytes_max,
             trailer_bytes_max: limits.trailer_bytes_max,
@@ -68,21 +68,22 @@ impl Chunks {
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.place == Place::End
+        self.place == ParserState::End
     }
 
     /// Walks along `bytes` and answers how many of them are the body's.
     ///
     /// # Errors
     /// A byte that cannot stand where it stands.
-    pub(crate) fn walk(&mut self, bytes: &[u8]) -> Result<usize, BadChunk> {
+    pub(crate) fn walk(&mut self, bytes: &[u8]) -> Result<usize, ChunkError> {
         let mut rest = bytes;
         while !self.is_done() {
-            if let Place::Data { left } = self.place {
+            if let ParserState::Data { left } = self.place {
                 let here = left.min(rest.len() as u64);
                 rest = rest.get(usize::try_from(here).unwrap_or(usize::MAX)..).unwrap_or_default();
                 let left = left - here;
-                self.place = if left == 0 { Place::DataCr } else { Place::Data { left } };
+                self.place =
+                    if left == 0 { ParserState::DataCr } else { ParserState::Data { left } };
             }
             let Some((byte, after)) = rest.split_first() else { break };
             self.place = self.step(*byte)?;
@@ -91,68 +92,74 @@ impl Chunks {
         Ok(bytes.len() - rest.len())
     }
 
-    fn step(&mut self, byte: u8) -> Result<Place, BadChunk> {
+    fn step(&mut self, byte: u8) -> Result<ParserState, ChunkError> {
         match (self.place, byte) {
-            (Place::Size { digits, value }, _) => self.size(digits, value, byte),
-            (Place::Blank { bytes, value }, b' ' | b'\t') if bytes < self.extension_bytes_max => {
-                Ok(Place::Blank { bytes: bytes + 1, value })
+            (ParserState::Size { digits, value }, _) => self.size(digits, value, byte),
+            (ParserState::Blank { bytes, value }, b' ' | b'\t')
+                if bytes < self.extension_bytes_max =>
+            {
+                Ok(ParserState::Blank { bytes: bytes + 1, value })
             }
-            (Place::Blank { bytes, value }, b';') => Ok(Place::Extension { bytes, value }),
-            (Place::Extension { value, .. }, b'\r') => Ok(Place::SizeEnd { value }),
-            (Place::Extension { bytes, value }, _) => {
+            (ParserState::Blank { bytes, value }, b';') => {
+                Ok(ParserState::Extension { bytes, value })
+            }
+            (ParserState::Extension { value, .. }, b'\r') => Ok(ParserState::SizeEnd { value }),
+            (ParserState::Extension { bytes, value }, _) => {
                 let printable = byte == b'\t' || (byte >= b' ' && byte != 0x7f);
                 if !printable || bytes >= self.extension_bytes_max {
-                    return Err(BadChunk);
+                    return Err(ChunkError);
                 }
-                Ok(Place::Extension { bytes: bytes + 1, value })
+                Ok(ParserState::Extension { bytes: bytes + 1, value })
             }
-            (Place::SizeEnd { value: 0 }, b'\n') => Ok(Place::TrailerName { bytes: 0 }),
-            (Place::SizeEnd { value }, b'\n') => Ok(Place::Data { left: value }),
-            (Place::DataCr, b'\r') => Ok(Place::DataLf),
-            (Place::DataLf, b'\n') => Ok(Place::Size { digits: 0, value: 0 }),
-            (Place::TrailerName { .. } | Place::TrailerValue, _) => self.trailer(byte),
-            (Place::TrailerLf, b'\n') => Ok(Place::TrailerName { bytes: 0 }),
-            (Place::EndLf, b'\n') => Ok(Place::End),
-            _ => Err(BadChunk),
+            (ParserState::SizeEnd { value: 0 }, b'\n') => Ok(ParserState::TrailerName { bytes: 0 }),
+            (ParserState::SizeEnd { value }, b'\n') => Ok(ParserState::Data { left: value }),
+            (ParserState::DataCr, b'\r') => Ok(ParserState::DataLf),
+            (ParserState::DataLf, b'\n') => Ok(ParserState::Size { digits: 0, value: 0 }),
+            (ParserState::TrailerName { .. } | ParserState::TrailerValue, _) => self.trailer(byte),
+            (ParserState::TrailerLf, b'\n') => Ok(ParserState::TrailerName { bytes: 0 }),
+            (ParserState::EndLf, b'\n') => Ok(ParserState::End),
+            _ => Err(ChunkError),
         }
     }
 
-    fn size(&self, digits: u8, value: u64, byte: u8) -> Result<Place, BadChunk> {
+    fn size(&self, digits: u8, value: u64, byte: u8) -> Result<ParserState, ChunkError> {
         let digit = match byte {
             b'0'..=b'9' => byte - b'0',
             b'a'..=b'f' => byte - b'a' + 10,
             b'A'..=b'F' => byte - b'A' + 10,
-            b'\r' if digits > 0 => return Ok(Place::SizeEnd { value }),
+            b'\r' if digits > 0 => return Ok(ParserState::SizeEnd { value }),
             b';' if digits > 0 && self.extension_bytes_max > 0 => {
-                return Ok(Place::Extension { bytes: 1, value });
+                return Ok(ParserState::Extension { bytes: 1, value });
             }
             b' ' | b'\t' if digits > 0 && self.extension_bytes_max > 0 => {
-                return Ok(Place::Blank { bytes: 1, value });
+                return Ok(ParserState::Blank { bytes: 1, value });
             }
-            _ => return Err(BadChunk),
+            _ => return Err(ChunkError),
         };
         if digits == SIZE_DIGITS_MAX {
-            return Err(BadChunk);
+            return Err(ChunkError);
         }
-        Ok(Place::Size { digits: digits + 1, value: value * 16 + u64::from(digit) })
+        Ok(ParserState::Size { digits: digits + 1, value: value * 16 + u64::from(digit) })
     }
 
     /// A trailer is a field like those of a head; a line without a name may be another request.
-    fn trailer(&mut self, byte: u8) -> Result<Place, BadChunk> {
+    fn trailer(&mut self, byte: u8) -> Result<ParserState, ChunkError> {
         self.trailer_bytes += 1;
         if self.trailer_bytes > self.trailer_bytes_max && byte != b'\r' {
-            return Err(BadChunk);
+            return Err(ChunkError);
         }
         match (self.place, byte) {
-            (Place::TrailerName { bytes: 0 }, b'\r') => Ok(Place::EndLf),
-            (Place::TrailerName { bytes: 1.. }, b':') => Ok(Place::TrailerValue),
+            (ParserState::TrailerName { bytes: 0 }, b'\r') => Ok(ParserState::EndLf),
+            (ParserState::TrailerName { bytes: 1.. }, b':') => Ok(ParserState::TrailerValue),
             // With a `_` it would stand for another one behind a gateway, and it cannot be left out.
-            (Place::TrailerName { bytes }, _) if is_token_byte(byte) && byte != b'_' => {
-                Ok(Place::TrailerName { bytes: bytes + 1 })
+            (ParserState::TrailerName { bytes }, _) if is_token_byte(byte) && byte != b'_' => {
+                Ok(ParserState::TrailerName { bytes: bytes + 1 })
             }
-            (Place::TrailerValue, b'\r') => Ok(Place::TrailerLf),
-            (Place::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => Ok(Place::TrailerValue),
-            _ => Err(BadChunk),
+            (ParserState::TrailerValue, b'\r') => Ok(ParserState::TrailerLf),
+            (ParserState::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => {
+                Ok(ParserState::TrailerValue)
+            }
+            _ => Err(ChunkError),
         }
     }
 }
@@ -162,10 +169,10 @@ mod tests {
     use super::*;
 
     /// How much of `bytes` is the body, and whether it ends there.
-    fn check(bytes: &[u8]) -> Result<(usize, bool), BadChunk> {
-        let mut whole = Chunks::new(&EdgeLimits::default());
+    fn check(bytes: &[u8]) -> Result<(usize, bool), ChunkError> {
+        let mut whole = ChunkedValidator::new(&EdgeLimits::default());
         let at_once = whole.walk(bytes).map(|n| (n, whole.is_done()));
-        let mut chunks = Chunks::new(&EdgeLimits::default());
+        let mut chunks = ChunkedValidator::new(&EdgeLimits::default());
         let mut taken = 0;
         for byte in bytes {
             if chunks.is_done() {
@@ -225,7 +232,7 @@ mod tests {
             b"0\r\nA\r\n\r\n",
             b"1234567890123456\r\n",
         ] {
-            assert_eq!(check(bytes), Err(BadChunk), "{}", bytes.escape_ascii());
+            assert_eq!(check(bytes), Err(ChunkError), "{}", bytes.escape_ascii());
         }
     }
 
@@ -236,19 +243,19 @@ mod tests {
         let at = extension(limits.chunk_extension_bytes_max);
         assert_eq!(check(at.as_bytes()), Ok((at.len(), true)));
         let past = extension(limits.chunk_extension_bytes_max + 1);
-        assert_eq!(check(past.as_bytes()), Err(BadChunk));
+        assert_eq!(check(past.as_bytes()), Err(ChunkError));
 
         // One trailer line: its bytes count, its end does not.
         let trailer = |n: usize| format!("0\r\nt:{}\r\n\r\n", "t".repeat(n - 2));
         let at = trailer(limits.trailer_bytes_max);
         assert_eq!(check(at.as_bytes()), Ok((at.len(), true)));
         let past = trailer(limits.trailer_bytes_max + 1);
-        assert_eq!(check(past.as_bytes()), Err(BadChunk));
+        assert_eq!(check(past.as_bytes()), Err(ChunkError));
     }
 
     #[test]
     fn a_size_has_fifteen_digits_at_most() {
         assert_eq!(check(b"00000000000000f\r\n"), Ok((17, false)));
-        assert_eq!(check(b"000000000000000f\r\n"), Err(BadChunk));
+        assert_eq!(check(b"000000000000000f\r\n"), Err(ChunkError));
     }
 }

@@ -3,7 +3,7 @@
 //! The one decision made here: **what two readers could read differently is refused**, whatever the
 //! RFC lets a lenient reader do with it. Pingora and the origin each read the same bytes after us,
 //! so a head that passes must mean one thing only: one length, one host, one end. Costs are linear
-//! in the bytes: [`Scan`] looks at each byte once however it dribbles in, and a head is parsed once.
+//! in the bytes: [`HeadScanner`] looks at each byte once however it dribbles in, and a head is parsed once.
 //!
 //! Where this does not protect you: a body's meaning, and origins that read a field we pass
 //! untouched in a way of their own, or that answer a POST, leave its body unread and keep the
@@ -23,10 +23,10 @@ pub(crate) use normalize::{is_left_out, normalize, normalized};
 pub(crate) const FIELDS_CEILING: usize = 256;
 
 /// Room for the fields of one head.
-pub(crate) type FieldRoom<'h> = [MaybeUninit<httparse::Header<'h>>; FIELDS_CEILING];
+pub(crate) type HeaderSlots<'h> = [MaybeUninit<httparse::Header<'h>>; FIELDS_CEILING];
 
 /// Empty room.
-pub(crate) const fn field_room<'h>() -> FieldRoom<'h> {
+pub(crate) const fn header_slots<'h>() -> HeaderSlots<'h> {
     [const { MaybeUninit::uninit() }; FIELDS_CEILING]
 }
 
@@ -68,7 +68,7 @@ pub enum BadHead {
     Connect,
     /// A method of more bytes than `method_bytes_max`.
     Method,
-    /// A `Connection` that names a field which frames or routes the request.
+    /// A `ConnectionOptions` that names a field which frames or routes the request.
     Nominated,
     /// An upgrade to WebSocket with a body, or other than by GET in HTTP/1.1.
     Upgrade,
@@ -136,14 +136,14 @@ impl BadHead {
 
 /// Finds a head's end while it arrives, looking at each byte once.
 #[derive(Debug, Default)]
-pub(crate) struct Scan {
+pub(crate) struct HeadScanner {
     seen: usize,
     line_start: usize,
     lines: usize,
     after_cr: bool,
 }
 
-impl Scan {
+impl HeadScanner {
     /// Whether no byte of a head has come yet.
     pub(crate) const fn is_empty(&self) -> bool {
         self.seen == 0
@@ -228,16 +228,16 @@ pub(crate) enum Persistence {
 
 /// What the request wants the connection to become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub(crate) enum RequestKind {
     /// A request and its answer.
-    Exchange,
+    Plain,
     /// A WebSocket, if the origin agrees.
     WebSocket,
 }
 
 /// A head that means one thing only.
 #[derive(Debug)]
-pub(crate) struct Head<'h> {
+pub(crate) struct RequestHead<'h> {
     pub(crate) method: &'h str,
     /// `Host` as it came; none is possible in HTTP/1.0 only.
     pub(crate) host: Option<&'h [u8]>,
@@ -248,10 +248,10 @@ pub(crate) struct Head<'h> {
     pub(crate) fields: &'h [httparse::Header<'h>],
     pub(crate) framing: Framing,
     pub(crate) persistence: Persistence,
-    pub(crate) purpose: Purpose,
+    pub(crate) kind: RequestKind,
     /// Whether its client may wait for an interim answer before it sends the body (RFC 9110
     /// §10.1.1).
-    pub(crate) waits: bool,
+    pub(crate) expects_continue: bool,
     /// Whether it says HTTP/1.0.
     pub(crate) is_old: bool,
     /// Whether its target names the scheme `https`.
@@ -264,18 +264,18 @@ pub(crate) struct Head<'h> {
 ///
 /// # Errors
 /// The first thing that could be read in two ways, or at all.
-pub(crate) fn vet<'h>(
+pub(crate) fn parse_head<'h>(
     bytes: &'h [u8],
-    room: &'h mut FieldRoom<'h>,
+    room: &'h mut HeaderSlots<'h>,
     limits: &EdgeLimits,
-) -> Result<Head<'h>, BadHead> {
+) -> Result<RequestHead<'h>, BadHead> {
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(bytes, room) {
         Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
         Err(httparse::Error::TooManyHeaders) => {
-            return Err(check_lines(bytes).err().unwrap_or(BadHead::Fields));
+            return Err(classify_syntax_error(bytes).err().unwrap_or(BadHead::Fields));
         }
-        _ => return Err(check_lines(bytes).err().unwrap_or(BadHead::Syntax)),
+        _ => return Err(classify_syntax_error(bytes).err().unwrap_or(BadHead::Syntax)),
     }
     let method = request.method.ok_or(BadHead::Syntax)?;
     let target = request.path.ok_or(BadHead::Syntax)?.as_bytes();
@@ -294,18 +294,18 @@ pub(crate) fn vet<'h>(
     if method.len() > limits.method_bytes_max {
         return Err(BadHead::Method);
     }
-    let named = Named::gather(fields)?;
+    let named = RoutingHeaders::gather(fields)?;
     let (authority, path, query) = split_target(method, target)?;
-    let host = vet_host(&named, version, authority)?;
-    let framing = vet_framing(&named, version)?;
-    let connection = vet_connection(fields, version)?;
-    let purpose = vet_upgrade(&named, &connection, (method, version), framing)?;
+    let host = parse_host(&named, version, authority)?;
+    let framing = parse_framing(&named, version)?;
+    let connection = parse_connection_options(fields, version)?;
+    let purpose = parse_upgrade(&named, &connection, (method, version), framing)?;
     let persistence = connection.persistence;
     let waits = version == Version::Http11 && framing != Framing::Length(0) && expects(fields);
     let says_https = authority.is_some_and(|(_, port)| port == HTTPS_PORT);
     let is_old = version == Version::Http10;
     let is_normal = named.cookies < 2 && !named.has_left_out;
-    Ok(Head {
+    Ok(RequestHead {
         method,
         host,
         path,
@@ -313,8 +313,8 @@ pub(crate) fn vet<'h>(
         fields,
         framing,
         persistence,
-        purpose,
-        waits,
+        kind: purpose,
+        expects_continue: waits,
         is_old,
         says_https,
         is_normal,
@@ -331,7 +331,7 @@ pub(crate) const fn is_continue(value: &[u8]) -> bool {
 }
 
 /// What the parser calls an error, said by its name.
-fn check_lines(bytes: &[u8]) -> Result<(), BadHead> {
+fn classify_syntax_error(bytes: &[u8]) -> Result<(), BadHead> {
     for line in bytes.split(|b| *b == b'\n').skip(1) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
@@ -351,7 +351,7 @@ fn check_lines(bytes: &[u8]) -> Result<(), BadHead> {
 
 /// The fields that frame or route a request.
 #[derive(Debug, Default)]
-struct Named<'h> {
+struct RoutingHeaders<'h> {
     host: Option<&'h [u8]>,
     length: Option<&'h [u8]>,
     encoding: Option<&'h [u8]>,
@@ -361,7 +361,7 @@ struct Named<'h> {
     has_left_out: bool,
 }
 
-impl<'h> Named<'h> {
+impl<'h> RoutingHeaders<'h> {
     fn gather(fields: &[httparse::Header<'h>]) -> Result<Self, BadHead> {
         let mut named = Self::default();
         for field in fields {
@@ -458,8 +458,8 @@ fn plain_authority<'a>(authority: &'a [u8], port: &[u8]) -> &'a [u8] {
     if said.is_empty() || said == port { name } else { authority }
 }
 
-fn vet_host<'h>(
-    named: &Named<'h>,
+fn parse_host<'h>(
+    named: &RoutingHeaders<'h>,
     version: Version,
     authority: Option<Authority<'_>>,
 ) -> Result<Option<&'h [u8]>, BadHead> {
@@ -476,7 +476,7 @@ fn vet_host<'h>(
     Ok(named.host)
 }
 
-fn vet_framing(named: &Named<'_>, version: Version) -> Result<Framing, BadHead> {
+fn parse_framing(named: &RoutingHeaders<'_>, version: Version) -> Result<Framing, BadHead> {
     match (named.length, named.encoding) {
         (None, None) => Ok(Framing::Length(0)),
         (Some(_), Some(_)) => Err(BadHead::LengthAndEncoding),
@@ -487,13 +487,13 @@ fn vet_framing(named: &Named<'_>, version: Version) -> Result<Framing, BadHead> 
                 Err(BadHead::Encoding)
             }
         }
-        (Some(length), None) => vet_length(length).map(Framing::Length),
+        (Some(length), None) => parse_content_length(length).map(Framing::Length),
     }
 }
 
 /// Digits only, at most 18 of them, so that no reader's number overflows, and no zero in front, so
 /// that nobody's is octal.
-fn vet_length(text: &[u8]) -> Result<u64, BadHead> {
+fn parse_content_length(text: &[u8]) -> Result<u64, BadHead> {
     let is_padded = text.len() > 1 && text.starts_with(b"0");
     if text.is_empty() || text.len() > 18 || is_padded || !text.iter().all(u8::is_ascii_digit) {
         return Err(BadHead::Length);
@@ -501,14 +501,14 @@ fn vet_length(text: &[u8]) -> Result<u64, BadHead> {
     Ok(text.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
 }
 
-/// What the `Connection` fields say.
+/// What the `ConnectionOptions` fields say.
 #[derive(Debug)]
-struct Connection {
+struct ConnectionOptions {
     persistence: Persistence,
     names_upgrade: bool,
 }
 
-/// Fields that a `Connection` must not have removed on the way.
+/// Fields that a `ConnectionOptions` must not have removed on the way.
 const FRAMING_FIELDS: [&[u8]; 6] = [
     b"host",
     b"content-length",
@@ -518,10 +518,10 @@ const FRAMING_FIELDS: [&[u8]; 6] = [
     b"cookie",
 ];
 
-fn vet_connection(
+fn parse_connection_options(
     fields: &[httparse::Header<'_>],
     version: Version,
-) -> Result<Connection, BadHead> {
+) -> Result<ConnectionOptions, BadHead> {
     let mut keep = version == Version::Http11;
     let mut close = false;
     let mut names_upgrade = false;
@@ -536,25 +536,25 @@ fn vet_connection(
         names_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
     }
     let persistence = if keep && !close { Persistence::Keep } else { Persistence::Close };
-    Ok(Connection { persistence, names_upgrade })
+    Ok(ConnectionOptions { persistence, names_upgrade })
 }
 
 /// A WebSocket is asked for by GET in HTTP/1.1 without a body (RFC 6455 §4.1); other upgrades are
 /// ignored, as RFC 9110 §7.8 lets a server do, and do not reach the origin.
-fn vet_upgrade(
-    named: &Named<'_>,
-    connection: &Connection,
+fn parse_upgrade(
+    named: &RoutingHeaders<'_>,
+    connection: &ConnectionOptions,
     (method, version): (&str, Version),
     framing: Framing,
-) -> Result<Purpose, BadHead> {
+) -> Result<RequestKind, BadHead> {
     let wants = named.upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
     if !wants || !connection.names_upgrade {
-        return Ok(Purpose::Exchange);
+        return Ok(RequestKind::Plain);
     }
     if method != "GET" || version != Version::Http11 || framing != Framing::Length(0) {
         return Err(BadHead::Upgrade);
     }
-    Ok(Purpose::WebSocket)
+    Ok(RequestKind::WebSocket)
 }
 
 #[cfg(test)]

@@ -13,32 +13,34 @@ use pingora_proxy::HttpProxy;
 use seawall_model::Tick;
 use tokio::io::AsyncWriteExt;
 
-use crate::connection::Conn;
-use crate::context::Edge;
-use crate::fairness::cpu::Processor;
+use crate::connection::Connection;
+use crate::context::SharedContext;
+use crate::fairness::cpu::CpuScheduler;
 use crate::http1::head::{BadHead, Framing};
-use crate::http1::stream::{GuardedStream, NextHead};
-use crate::http2::Requests;
+use crate::http1::stream::{Http1Stream, NextRequest};
+use crate::http2::Http2App;
 use crate::metrics::count;
-use crate::request::enforce::{Admitted, Held, Next};
-use crate::request::evaluate::{Mode, Nth, Step, judge, refused};
-use crate::request::local_response::Answer;
-use crate::shutdown::Stop;
-use crate::upstream::pingora_service::Service;
+use crate::request::enforce::{Action, AdmittedRequest, TarpitGuard};
+use crate::request::evaluate::{
+    ConnectionMode, RequestOrdinal, RequestPlan, evaluate, invalid_request,
+};
+use crate::request::local_response::LocalResponse;
+use crate::shutdown::ShutdownSignal;
+use crate::upstream::pingora_service::PingoraService;
 
 /// What a worker serves connections with.
 #[derive(Clone)]
-pub(crate) struct Server {
-    pub(crate) edge: Arc<Edge>,
-    pub(crate) proxy: Arc<HttpProxy<Service>>,
-    pub(crate) requests: Arc<Requests>,
-    pub(crate) stop: Stop,
-    pub(crate) processor: Arc<Processor>,
+pub(crate) struct Http1Server {
+    pub(crate) edge: Arc<SharedContext>,
+    pub(crate) proxy: Arc<HttpProxy<PingoraService>>,
+    pub(crate) requests: Arc<Http2App>,
+    pub(crate) stop: ShutdownSignal,
+    pub(crate) processor: Arc<CpuScheduler>,
 }
 
-impl Server {
+impl Http1Server {
     /// Serves one connection to its end.
-    pub(crate) async fn serve(mut self, mut stream: Box<GuardedStream>) {
+    pub(crate) async fn serve(mut self, mut stream: Box<Http1Stream>) {
         let mut requests: u32 = 0;
         // One for all requests: each would cost more than reading its head.
         let mut stop = self.stop.clone();
@@ -54,24 +56,24 @@ impl Server {
             let (head_bytes, step) = self.judge(&stream, found, requests);
             let end = request_bytes(head_bytes, step.framing);
             // Nothing is on its way that a reset could answer.
-            let is_gone = step.is_final
+            let is_gone = step.client_closes
                 && matches!(step.framing, Framing::Length(_))
                 && stream.ahead().len() == end;
             match step.next {
-                Next::Admit(granted) => {
-                    stream.begin(head_bytes, step.framing);
-                    if step.waits {
-                        stream.invite();
+                Action::Forward(granted) => {
+                    stream.start_request(head_bytes, step.framing);
+                    if step.expects_continue {
+                        stream.send_100_continue();
                     }
-                    let here = match stream.read_ahead().await {
+                    let here = match stream.buffer_body().await {
                         Ok(here) => here,
                         Err(_) if stream.conn.take_malformed_body() => {
-                            let _closed = stream.answer(&Answer::last(400), end).await;
+                            let _closed = stream.answer(&LocalResponse::last(400), end).await;
                             return;
                         }
                         Err(_) => return,
                     };
-                    match stream.while_here(pin!(granted.take_place(here))).await {
+                    match stream.while_here(pin!(granted.acquire_slot(here))).await {
                         Some(Ok(admitted)) => match self.forward(stream, admitted).await {
                             Some(back) => stream = back,
                             None => return,
@@ -80,21 +82,21 @@ impl Server {
                         Some(Err(_)) | None => return,
                     }
                 }
-                Next::Answer(answer) if is_gone => {
+                Action::Respond(answer) if is_gone => {
                     stream.conn.stake.note_astray();
-                    return stream.leave(&answer).await;
+                    return stream.close_lingering(&answer).await;
                 }
-                Next::Answer(answer) => {
+                Action::Respond(answer) => {
                     stream.conn.stake.note_astray();
                     if !stream.answer(&answer, end).await {
                         return;
                     }
                 }
-                Next::Reset => {
+                Action::Reset => {
                     stream.abort();
                     return;
                 }
-                Next::Hold(held) => {
+                Action::Tarpit(held) => {
                     self.hold(held).await;
                     stream.abort();
                     return;
@@ -104,7 +106,7 @@ impl Server {
     }
 
     /// Waits as long as the policy says, and no longer than the data plane runs.
-    async fn hold(&mut self, held: Held) {
+    async fn hold(&mut self, held: TarpitGuard) {
         let until = tokio::time::sleep(std::time::Duration::from_millis(held.hold_ms));
         tokio::select! {
             () = until => {}
@@ -113,32 +115,40 @@ impl Server {
     }
 
     /// Whether the connection may go on after its request number `requests`.
-    fn mode(&self, conn: &Conn, requests: u32, now: Tick) -> Mode {
+    fn mode(&self, conn: &Connection, requests: u32, now: Tick) -> ConnectionMode {
         let limits = &self.edge.limits;
         let age_ms = now.since_ms(conn.accepted);
         if requests >= limits.connection_requests_max || age_ms >= limits.connection_age_ms {
-            conn.note_last();
+            conn.mark_last_response();
             count(&self.edge.counters.used_up);
-            return Mode::Last;
+            return ConnectionMode::LastResponse;
         }
-        if self.stop.is_asked() { Mode::Last } else { Mode::Serving }
+        if self.stop.is_asked() { ConnectionMode::LastResponse } else { ConnectionMode::KeepAlive }
     }
 
     /// Judges what was found where a head should be.
     fn judge(
         &self,
-        stream: &GuardedStream,
+        stream: &Http1Stream,
         found: Result<usize, BadHead>,
         requests: u32,
-    ) -> (usize, Step) {
+    ) -> (usize, RequestPlan) {
         let now = (self.edge.now)();
         let mode = self.mode(&stream.conn, requests, now);
         match found {
             Ok(len) => {
                 let front = (stream.ahead(), len);
-                (len, judge(&self.edge, &stream.conn, front, &Nth { requests, mode, now }))
+                (
+                    len,
+                    evaluate(
+                        &self.edge,
+                        &stream.conn,
+                        front,
+                        &RequestOrdinal { requests, mode, now },
+                    ),
+                )
             }
-            Err(why) => (0, refused(&self.edge, why)),
+            Err(why) => (0, invalid_request(&self.edge, why)),
         }
     }
 
@@ -146,7 +156,7 @@ impl Server {
     /// stops, unless there is no hurry.
     async fn next_head(
         &self,
-        stream: &mut GuardedStream,
+        stream: &mut Http1Stream,
         mut closing: Pin<&mut impl Future<Output = ()>>,
     ) -> Option<Result<usize, BadHead>> {
         loop {
@@ -157,9 +167,9 @@ impl Server {
             tokio::select! {
                 biased;
                 found = stream.next_head() => return match found {
-                    NextHead::Complete(len) => Some(Ok(len)),
-                    NextHead::Refused(why) => Some(Err(why)),
-                    NextHead::Over => None,
+                    NextRequest::Complete(len) => Some(Ok(len)),
+                    NextRequest::Invalid(why) => Some(Err(why)),
+                    NextRequest::Closed => None,
                 },
                 () = closing.as_mut(), if !is_closing => {}
             }
@@ -169,9 +179,9 @@ impl Server {
     /// Lends the stream to pingora for one request.
     async fn forward(
         &self,
-        stream: Box<GuardedStream>,
-        admitted: Admitted,
-    ) -> Option<Box<GuardedStream>> {
+        stream: Box<Http1Stream>,
+        admitted: AdmittedRequest,
+    ) -> Option<Box<Http1Stream>> {
         let conn = Arc::clone(&stream.conn);
         conn.admit(admitted);
         let mut session = ServerSession::new_http1(stream);
@@ -180,10 +190,10 @@ impl Server {
         if let Some(mut unused) = conn.take_admitted() {
             // Pingora refused a head that we took for sound; it has answered 400.
             count(&self.edge.counters.engine_refused);
-            unused.note(400, 0);
+            unused.record_response(400, 0);
         }
         let (stream, _) = reused?.consume();
-        let stream = stream.into_any().downcast::<GuardedStream>().ok()?;
+        let stream = stream.into_any().downcast::<Http1Stream>().ok()?;
         // Pingora is done with the request; if we are not, we disagree about where it ends.
         stream.is_handed_over().then_some(stream)
     }

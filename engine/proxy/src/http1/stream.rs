@@ -23,16 +23,16 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 
 use crate::EdgeLimits;
-use crate::connection::data_rate::{BodyPace, WritePace, later};
-use crate::connection::io::Transport;
-use crate::connection::io::Wire;
+use crate::connection::data_rate::{MinBodyRate, WriteStallTimer, later};
+use crate::connection::io::DownstreamIo;
+use crate::connection::io::ResettableIo;
 use crate::connection::pingora_stream::told_to_pingora;
-use crate::connection::{Conn, Phase};
-use crate::http1::timer::Alarm;
+use crate::connection::{Connection, ConnectionPhase};
+use crate::http1::timer::DeadlineTimer;
 
-pub(crate) use crate::http1::body_buffer::Here;
-use crate::http1::chunked::Chunks;
-use crate::http1::head::{BadHead, Framing, Persistence, Scan};
+pub(crate) use crate::http1::body_buffer::BodyBuffered;
+use crate::http1::chunked::ChunkedValidator;
+use crate::http1::head::{BadHead, Framing, HeadScanner, Persistence};
 use crate::metrics::{EdgeCounters, count};
 use crate::request::local_response;
 
@@ -43,9 +43,9 @@ const READ_BYTES: usize = 4096;
 const KEPT_BYTES: usize = 512;
 
 /// What is cancelled because its client is banned leaves as a reset.
-impl<S: Transport> Drop for GuardedStream<S> {
+impl<S: ResettableIo> Drop for Http1Stream<S> {
     fn drop(&mut self) {
-        if self.conn.is_ended() {
+        if self.conn.is_aborted() {
             self.io.reset_on_drop();
         }
     }
@@ -53,23 +53,23 @@ impl<S: Transport> Drop for GuardedStream<S> {
 
 /// What was found where a head should be.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NextHead {
+pub(crate) enum NextRequest {
     /// A complete head of so many bytes stands at the front.
     Complete(usize),
     /// What came is no head.
-    Refused(BadHead),
+    Invalid(BadHead),
     /// The client is gone, or was silent for too long, or was reset.
-    Over,
+    Closed,
 }
 
 /// How much of the current request is still to be handed over.
 #[derive(Debug)]
-pub(crate) enum Body {
+pub(crate) enum BodyProgress {
     Length(u64),
-    Chunks(Chunks),
+    Chunks(ChunkedValidator),
 }
 
-impl Body {
+impl BodyProgress {
     fn is_done(&self) -> bool {
         match self {
             Self::Length(left) => *left == 0,
@@ -80,7 +80,7 @@ impl Body {
 
 /// What a client may still be sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rest {
+enum UnreadInput {
     /// Nothing: it is gone.
     None,
     /// More than is read.
@@ -89,9 +89,9 @@ enum Rest {
 
 /// A client's stream under guard.
 #[derive(Debug)]
-pub(crate) struct GuardedStream<S: Transport = Wire> {
+pub(crate) struct Http1Stream<S: ResettableIo = DownstreamIo> {
     io: S,
-    pub(crate) conn: Arc<Conn>,
+    pub(crate) conn: Arc<Connection>,
     digest: Option<Arc<pingora_core::protocols::raw_connect::ProxyDigest>>,
     pub(crate) limits: Arc<EdgeLimits>,
     counters: Arc<EdgeCounters>,
@@ -99,23 +99,23 @@ pub(crate) struct GuardedStream<S: Transport = Wire> {
     pub(crate) ahead: BytesMut,
     /// Bytes of the head at the front of `ahead` that pingora has yet to read.
     pub(crate) head_left: usize,
-    pub(crate) body: Body,
-    pub(crate) body_pace: BodyPace,
+    pub(crate) body: BodyProgress,
+    pub(crate) body_pace: MinBodyRate,
     /// When the request's last byte had been handed over.
     asked_at: Option<Instant>,
     /// When the request began, or when an upgraded connection last moved.
     since: Instant,
-    read_alarm: Alarm,
+    read_alarm: DeadlineTimer,
     out: BytesMut,
-    write_pace: WritePace,
-    write_alarm: Alarm,
+    write_pace: WriteStallTimer,
+    write_alarm: DeadlineTimer,
     aborted: bool,
 }
 
-impl<S: Transport> GuardedStream<S> {
+impl<S: ResettableIo> Http1Stream<S> {
     pub(crate) fn new(
         io: S,
-        conn: Arc<Conn>,
+        conn: Arc<Connection>,
         limits: Arc<EdgeLimits>,
         counters: Arc<EdgeCounters>,
     ) -> Self {
@@ -127,14 +127,14 @@ impl<S: Transport> GuardedStream<S> {
             counters,
             ahead: BytesMut::new(),
             head_left: 0,
-            body: Body::Length(0),
-            body_pace: BodyPace::new(),
+            body: BodyProgress::Length(0),
+            body_pace: MinBodyRate::new(),
             asked_at: None,
             since: Instant::now(),
-            read_alarm: Alarm::default(),
+            read_alarm: DeadlineTimer::default(),
             out: BytesMut::new(),
-            write_pace: WritePace::new(),
-            write_alarm: Alarm::default(),
+            write_pace: WriteStallTimer::new(),
+            write_alarm: DeadlineTimer::default(),
             aborted: false,
         }
     }
@@ -167,14 +167,14 @@ impl<S: Transport> GuardedStream<S> {
     }
 
     /// Reads until a complete head stands at the front.
-    pub(crate) async fn next_head(&mut self) -> NextHead {
+    pub(crate) async fn next_head(&mut self) -> NextRequest {
         let began = Instant::now();
-        self.conn.wait(began);
+        self.conn.mark_idle(began);
         if self.ahead.is_empty() && self.ahead.capacity() > KEPT_BYTES {
             // An idle connection holds next to no buffer.
             self.ahead = BytesMut::new();
         }
-        let mut scan = Scan::default();
+        let mut scan = HeadScanner::default();
         let mut reads = 0;
         let mut deadline = later(began, Duration::from_millis(self.conn.idle_ms(&self.limits)));
         loop {
@@ -185,23 +185,23 @@ impl<S: Transport> GuardedStream<S> {
                 self.ahead.advance(2);
             }
             match scan.advance(&self.ahead, &self.limits) {
-                Ok(Some(len)) => return NextHead::Complete(len),
+                Ok(Some(len)) => return NextRequest::Complete(len),
                 Ok(None) if reads >= self.limits.head_reads_max => {
-                    return NextHead::Refused(BadHead::Drip);
+                    return NextRequest::Invalid(BadHead::Drip);
                 }
                 Ok(None) => {}
-                Err(why) => return NextHead::Refused(why),
+                Err(why) => return NextRequest::Invalid(why),
             }
             // Most heads come in one piece and need no deadline.
             if begins {
                 let total = Duration::from_millis(self.limits.head_total_ms);
                 deadline = later(Instant::now(), total);
             } else if !scan.is_empty() && deadline <= Instant::now() {
-                self.late_head();
-                return NextHead::Over;
+                self.head_timed_out();
+                return NextRequest::Closed;
             }
             match std::future::poll_fn(|cx| self.poll_head(cx, deadline)).await {
-                Ok(0) | Err(_) => return NextHead::Over,
+                Ok(0) | Err(_) => return NextRequest::Closed,
                 Ok(_) => reads += 1,
             }
         }
@@ -213,10 +213,10 @@ impl<S: Transport> GuardedStream<S> {
             return Poll::Ready(read);
         }
         ready!(self.read_alarm.poll(cx, deadline, Instant::now()));
-        Poll::Ready(Err(self.late_head()))
+        Poll::Ready(Err(self.head_timed_out()))
     }
 
-    fn late_head(&mut self) -> io::Error {
+    fn head_timed_out(&mut self) -> io::Error {
         if self.ahead.is_empty() {
             count(&self.counters.idle_closed);
             return io::ErrorKind::TimedOut.into();
@@ -225,24 +225,24 @@ impl<S: Transport> GuardedStream<S> {
     }
 
     /// Hands the request at the front to pingora: its head of `head_bytes` and the body after it.
-    pub(crate) fn begin(&mut self, head_bytes: usize, framing: Framing) {
-        self.conn.enter(Phase::Asked);
+    pub(crate) fn start_request(&mut self, head_bytes: usize, framing: Framing) {
+        self.conn.set_phase(ConnectionPhase::AwaitingResponse);
         if self.digest.is_none() {
             self.digest = crate::connection::pingora_stream::digest_of(&self.conn);
         }
         self.head_left = head_bytes;
         self.body = match framing {
-            Framing::Length(bytes) => Body::Length(bytes),
-            Framing::Chunked => Body::Chunks(Chunks::new(&self.limits)),
+            Framing::Length(bytes) => BodyProgress::Length(bytes),
+            Framing::Chunked => BodyProgress::Chunks(ChunkedValidator::new(&self.limits)),
         };
-        self.body_pace = BodyPace::new();
+        self.body_pace = MinBodyRate::new();
         self.asked_at = None;
         self.since = Instant::now();
     }
 
     /// A body that cannot be read. Where nothing was answered yet, its client is there to be told.
     pub(crate) fn malformed_body(&mut self) -> io::Error {
-        if self.conn.phase() != Phase::Asked {
+        if self.conn.phase() != ConnectionPhase::AwaitingResponse {
             return self.violation(|c| &c.body_malformed);
         }
         count(&self.counters.body_malformed);
@@ -282,15 +282,15 @@ impl<S: Transport> GuardedStream<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.head_left > 0 {
-            let handed = self.hand_over(buf, self.head_left);
+            let handed = self.take_for_pingora(buf, self.head_left);
             self.head_left -= handed;
             return Poll::Ready(Ok(()));
         }
-        if self.conn.phase() == Phase::Tunnel {
+        if self.conn.phase() == ConnectionPhase::Tunnel {
             return self.poll_tunnel(cx, buf);
         }
         if self.body.is_done() {
-            return self.poll_hold_back(cx);
+            return self.poll_buffer_pipelined(cx);
         }
         if self.ahead.is_empty()
             && let Poll::Ready(read) = self.poll_fill(cx)
@@ -305,7 +305,7 @@ impl<S: Transport> GuardedStream<S> {
     }
 
     /// Moves up to `most` bytes from `ahead`.
-    fn hand_over(&mut self, buf: &mut ReadBuf<'_>, most: usize) -> usize {
+    fn take_for_pingora(&mut self, buf: &mut ReadBuf<'_>, most: usize) -> usize {
         let n = most.min(self.ahead.len()).min(buf.remaining());
         buf.put_slice(self.ahead.get(..n).unwrap_or_default());
         self.ahead.advance(n);
@@ -315,19 +315,19 @@ impl<S: Transport> GuardedStream<S> {
     fn hand_body(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let room = buf.remaining().min(self.ahead.len());
         let ours = match &mut self.body {
-            Body::Length(left) => {
+            BodyProgress::Length(left) => {
                 let n = room.min(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= n as u64;
                 n
             }
-            Body::Chunks(chunks) => {
+            BodyProgress::Chunks(chunks) => {
                 let Ok(n) = chunks.walk(self.ahead.get(..room).unwrap_or_default()) else {
                     return Poll::Ready(Err(self.malformed_body()));
                 };
                 n
             }
         };
-        self.hand_over(buf, ours);
+        self.take_for_pingora(buf, ours);
         Poll::Ready(Ok(()))
     }
 
@@ -347,7 +347,7 @@ impl<S: Transport> GuardedStream<S> {
 
     /// The request is complete: what comes now belongs to the next one. Only the end of the
     /// connection, and deadlines, are told.
-    fn poll_hold_back(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_buffer_pipelined(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.ahead.len() < self.limits.hold_back_bytes_max {
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
@@ -359,7 +359,7 @@ impl<S: Transport> GuardedStream<S> {
         let now = Instant::now();
         let asked_at = *self.asked_at.get_or_insert(now);
         let total = self.total_deadline();
-        if self.conn.phase() != Phase::Asked {
+        if self.conn.phase() != ConnectionPhase::AwaitingResponse {
             ready!(self.read_alarm.poll(cx, total, now));
             return Poll::Ready(Err(self.violation(|c| &c.request_late)));
         }
@@ -367,7 +367,7 @@ impl<S: Transport> GuardedStream<S> {
         let answer_by = self.conn.answer_by(asked_at);
         ready!(self.read_alarm.poll(cx, answer_by.min(total), now));
         // Not the client's fault: it is still there to be told so.
-        self.conn.note_origin_late();
+        self.conn.mark_origin_timeout();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -382,7 +382,7 @@ impl<S: Transport> GuardedStream<S> {
             }
         }
         if !self.ahead.is_empty() {
-            self.hand_over(buf, usize::MAX);
+            self.take_for_pingora(buf, usize::MAX);
             return Poll::Ready(Ok(()));
         }
         let idle = later(self.since, Duration::from_millis(self.limits.tunnel_idle_ms));
@@ -407,7 +407,7 @@ impl<S: Transport> GuardedStream<S> {
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let now = Instant::now();
         let stalled = self.write_pace.waits(now, &self.limits);
-        self.conn.note_stalled(now);
+        self.conn.mark_send_stalled(now);
         ready!(self.write_alarm.poll(cx, stalled, now));
         Poll::Ready(self.violation(|c| &c.write_stalled))
     }
@@ -416,7 +416,7 @@ impl<S: Transport> GuardedStream<S> {
     fn poll_send(&mut self, cx: &mut Context<'_>, bytes: Option<&[u8]>) -> Poll<io::Result<usize>> {
         let bytes = bytes.unwrap_or(&self.out);
         let Poll::Ready(bytes) = self.conn.stake.poll_send(&self.conn, bytes, cx) else {
-            self.conn.note_moving();
+            self.conn.mark_send_progress();
             self.write_pace.pause(Instant::now());
             return Poll::Pending;
         };
@@ -425,10 +425,10 @@ impl<S: Transport> GuardedStream<S> {
             Poll::Ready(Ok(wrote)) => {
                 if self.write_pace.is_running() {
                     self.write_pace.moved(wrote, Instant::now(), &self.limits);
-                    self.conn.note_moving();
+                    self.conn.mark_send_progress();
                 }
                 self.conn.stake.note_sent(&self.conn, wrote);
-                if self.conn.phase() == Phase::Tunnel {
+                if self.conn.phase() == ConnectionPhase::Tunnel {
                     self.since = Instant::now();
                 }
                 Poll::Ready(Ok(wrote))
@@ -440,8 +440,12 @@ impl<S: Transport> GuardedStream<S> {
 
     /// Answers the request at the front, which is `bytes` long, ourselves. Says whether the
     /// connection goes on.
-    pub(crate) async fn answer(&mut self, answer: &local_response::Answer, bytes: usize) -> bool {
-        self.say(answer);
+    pub(crate) async fn answer(
+        &mut self,
+        answer: &local_response::LocalResponse,
+        bytes: usize,
+    ) -> bool {
+        self.write_local_response(answer);
         if answer.persistence == Persistence::Close {
             self.close().await;
             return false;
@@ -451,10 +455,10 @@ impl<S: Transport> GuardedStream<S> {
     }
 
     /// Answers a client that sends no more, and closes without waiting for it to.
-    pub(crate) async fn leave(&mut self, answer: &local_response::Answer) {
-        self.say(answer);
+    pub(crate) async fn close_lingering(&mut self, answer: &local_response::LocalResponse) {
+        self.write_local_response(answer);
         // A client that left first is not told. TLS has an end of its own, which has to be said.
-        let _ = match self.conn.spoken() {
+        let _ = match self.conn.tls_info() {
             None => self.flush().await,
             Some(_) => self.shutdown().await,
         };
@@ -465,46 +469,49 @@ impl<S: Transport> GuardedStream<S> {
     /// with bytes unread is a reset, which takes the answer away from a client that still sends;
     /// so past the limit on bytes the rest of the time is waited for without reading.
     async fn close(&mut self) {
-        if self.aborted || self.shutdown().await.is_err() || self.conn.phase() == Phase::Tunnel {
+        if self.aborted
+            || self.shutdown().await.is_err()
+            || self.conn.phase() == ConnectionPhase::Tunnel
+        {
             return;
         }
         let within = Duration::from_millis(self.limits.linger_ms);
         // Boxed, or every connection would carry its buffer from its first moment on.
         let discard = Box::pin(async {
-            if self.discard().await == Rest::Unread {
+            if self.discard().await == UnreadInput::Unread {
                 std::future::pending::<()>().await;
             }
         });
         let _ = tokio::time::timeout(within, discard).await;
     }
 
-    async fn discard(&mut self) -> Rest {
+    async fn discard(&mut self) -> UnreadInput {
         let mut room = [0; READ_BYTES];
         let mut left = self.limits.linger_bytes_max.saturating_sub(self.ahead.len());
         while left > 0 {
             match self.io.read(&mut room).await {
-                Ok(0) | Err(_) => return Rest::None,
+                Ok(0) | Err(_) => return UnreadInput::None,
                 Ok(n) => left = left.saturating_sub(n),
             }
         }
-        Rest::Unread
+        UnreadInput::Unread
     }
 
     /// Tells a client that waits for it that its body is wanted (RFC 9110 §10.1.1). One that has
     /// begun to send does not wait.
-    pub(crate) fn invite(&mut self) {
+    pub(crate) fn send_100_continue(&mut self) {
         if self.ahead.len() <= self.head_left {
             self.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
     }
 
     /// Says an answer of our own; it leaves with the next read, flush or close.
-    fn say(&mut self, answer: &local_response::Answer) {
+    fn write_local_response(&mut self, answer: &local_response::LocalResponse) {
         answer.write_to(&mut self.out);
     }
 }
 
-impl<S: Transport> AsyncRead for GuardedStream<S> {
+impl<S: ResettableIo> AsyncRead for Http1Stream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -517,7 +524,7 @@ impl<S: Transport> AsyncRead for GuardedStream<S> {
     }
 }
 
-impl<S: Transport> AsyncWrite for GuardedStream<S> {
+impl<S: ResettableIo> AsyncWrite for Http1Stream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -550,12 +557,12 @@ impl<S: Transport> AsyncWrite for GuardedStream<S> {
     }
 }
 
-told_to_pingora!(GuardedStream);
+told_to_pingora!(Http1Stream);
 
-impl<S: Transport> pingora_core::protocols::Ssl for GuardedStream<S> {}
+impl<S: ResettableIo> pingora_core::protocols::Ssl for Http1Stream<S> {}
 
 #[async_trait::async_trait]
-impl<S: Transport> pingora_core::protocols::Shutdown for GuardedStream<S> {
+impl<S: ResettableIo> pingora_core::protocols::Shutdown for Http1Stream<S> {
     async fn shutdown(&mut self) {
         self.close().await;
     }

@@ -9,9 +9,9 @@ use tokio::time::{Instant, Sleep};
 /// An alarm clock that is cheap to set later: it is only touched when it would ring too late, and a
 /// ring that comes too early is slept off.
 #[derive(Debug, Default)]
-pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(crate) struct DeadlineTimer(Option<Pin<Box<Sleep>>>);
 
-impl Alarm {
+impl DeadlineTimer {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, at: Instant, now: Instant) -> Poll<()> {
         if at <= now {
             return Poll::Ready(());

@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::connection::Conn;
+use crate::connection::Connection;
 
 /// The turns of one connection; none until it is opened.
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct ForwardWindow {
     free: Semaphore,
     all: AtomicU32,
     /// Those of who has a turn and waits for its origin now.
@@ -32,7 +32,7 @@ pub(crate) struct Turns {
     stalled: AtomicU32,
 }
 
-impl Turns {
+impl ForwardWindow {
     pub(crate) const fn new() -> Self {
         Self {
             free: Semaphore::const_new(0),
@@ -81,24 +81,24 @@ impl Turns {
 
 /// A request's turn, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Turn(Arc<Conn>);
+pub(crate) struct ForwardSlot(Arc<Connection>);
 
 /// How long a request waits before it is looked whether there can be one turn more.
 const LOOK_MS: u64 = 1_000;
 
 /// Waits for a turn, in the order of asking; there can be `most`.
-pub(crate) async fn take(conn: &Arc<Conn>, most: u32) -> Turn {
+pub(crate) async fn acquire(conn: &Arc<Connection>, most: u32) -> ForwardSlot {
     if let Ok(permit) = conn.turns.free.try_acquire() {
         // For most there is one at once, and no clock is asked for.
         permit.forget();
-        return Turn(Arc::clone(conn));
+        return ForwardSlot(Arc::clone(conn));
     }
     let mut acquired = pin!(conn.turns.free.acquire());
     loop {
         match tokio::time::timeout(Duration::from_millis(LOOK_MS), acquired.as_mut()).await {
             Ok(Ok(permit)) => {
                 permit.forget();
-                return Turn(Arc::clone(conn));
+                return ForwardSlot(Arc::clone(conn));
             }
             // Only one that was closed fails, and none is.
             Ok(Err(_)) => std::future::pending().await,
@@ -107,8 +107,8 @@ pub(crate) async fn take(conn: &Arc<Conn>, most: u32) -> Turn {
     }
 }
 
-impl Turn {
-    pub(crate) fn conn(&self) -> &Arc<Conn> {
+impl ForwardSlot {
+    pub(crate) fn conn(&self) -> &Arc<Connection> {
         &self.0
     }
 
@@ -119,16 +119,16 @@ impl Turn {
 
     /// Nobody took the answer. One is a film that was paused; `most` without one that was taken in
     /// between are a client that reads nothing, and end its connection.
-    pub(crate) fn stalled(&self, most: u32) -> bool {
+    pub(crate) fn is_stalled(&self, most: u32) -> bool {
         let ends = self.0.turns.stalled.fetch_add(1, Relaxed).saturating_add(1) >= most;
         if ends {
-            self.0.end();
+            self.0.abort();
         }
         ends
     }
 }
 
-impl Drop for Turn {
+impl Drop for ForwardSlot {
     fn drop(&mut self) {
         self.0.turns.free.add_permits(1);
     }
@@ -139,15 +139,15 @@ mod tests {
     use super::*;
     use seawall_model::{Client, ClientUnits, Tick};
 
-    fn conn(first: u32) -> Arc<Conn> {
+    fn conn(first: u32) -> Arc<Connection> {
         let client = Client::of("192.0.2.1".parse().unwrap(), &ClientUnits::default());
-        let conn = Arc::new(Conn::new(client, 1, Tick::TEST_START));
+        let conn = Arc::new(Connection::new(client, 1, Tick::TEST_START));
         conn.turns.open(first);
         conn
     }
 
-    async fn at_once(conn: &Arc<Conn>) -> Option<Turn> {
-        tokio::time::timeout(Duration::from_millis(1), take(conn, 24)).await.ok()
+    async fn at_once(conn: &Arc<Connection>) -> Option<ForwardSlot> {
+        tokio::time::timeout(Duration::from_millis(1), acquire(conn, 24)).await.ok()
     }
 
     #[tokio::test(start_paused = true)]
@@ -163,11 +163,11 @@ mod tests {
     async fn only_a_client_that_takes_nothing_at_all_is_ended() {
         let conn = conn(1);
         for _ in 0..10 {
-            assert!(!at_once(&conn).await.unwrap().stalled(2));
+            assert!(!at_once(&conn).await.unwrap().is_stalled(2));
             at_once(&conn).await.unwrap().earn(1);
         }
-        assert!(!at_once(&conn).await.unwrap().stalled(2) && !conn.is_ended());
-        assert!(at_once(&conn).await.unwrap().stalled(2) && conn.is_ended());
+        assert!(!at_once(&conn).await.unwrap().is_stalled(2) && !conn.is_aborted());
+        assert!(at_once(&conn).await.unwrap().is_stalled(2) && conn.is_aborted());
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 
 use crate::EdgeLimits;
-use crate::http2::frames::{Frame, Frames, Kind};
+use crate::http2::frames::{Frame, FrameKind, FrameReader};
 
 /// The window of a stream before anybody says otherwise, and that of a connection (RFC 9113 §6.9.2).
 const WINDOW: i64 = 65_535;
@@ -22,7 +22,7 @@ const STREAMS_SPARE: usize = 64;
 
 /// Why a connection is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum H2Violation {
     /// More requests were taken back than a visitor takes back.
     Resets,
     /// It made us take back more than a visitor does.
@@ -37,7 +37,7 @@ pub(crate) enum Fault {
 
 /// A stream that is not over.
 #[derive(Debug, Clone, Copy)]
-struct Stream {
+struct StreamState {
     /// The client has not said that this is all.
     receiving: bool,
     /// We have not said that this is all.
@@ -51,12 +51,12 @@ struct Stream {
 
 /// Frames of one kind in the present second.
 #[derive(Debug, Default, Clone, Copy)]
-struct Rate {
+struct PerSecondCounter {
     span: u64,
     count: u32,
 }
 
-impl Rate {
+impl PerSecondCounter {
     /// Counts one, and says whether that is more than `most`.
     fn is_over(&mut self, now_ms: u64, most: u32) -> bool {
         let span = now_ms.checked_div(SPAN_MS).unwrap_or_default();
@@ -70,10 +70,10 @@ impl Rate {
 
 /// The meter of one connection.
 #[derive(Debug)]
-pub(crate) struct Meter {
-    inbound: Frames,
-    outbound: Frames,
-    streams: HashMap<u32, Stream>,
+pub(crate) struct FrameMonitor {
+    inbound: FrameReader,
+    outbound: FrameReader,
+    streams: HashMap<u32, StreamState>,
     window: i64,
     /// The highest stream that the client opened.
     last: u32,
@@ -88,18 +88,18 @@ pub(crate) struct Meter {
     made_to_reset: u32,
     /// Frames that mean nothing.
     pub(crate) glitches: u32,
-    pings: Rate,
-    settings: Rate,
-    priorities: Rate,
-    updates: Rate,
-    strange: Rate,
+    pings: PerSecondCounter,
+    settings: PerSecondCounter,
+    priorities: PerSecondCounter,
+    updates: PerSecondCounter,
+    strange: PerSecondCounter,
 }
 
-impl Meter {
+impl FrameMonitor {
     pub(crate) fn new() -> Self {
         Self {
-            inbound: Frames::of(true),
-            outbound: Frames::of(false),
+            inbound: FrameReader::of(true),
+            outbound: FrameReader::of(false),
             streams: HashMap::new(),
             window: WINDOW,
             last: 0,
@@ -110,11 +110,11 @@ impl Meter {
             resets: 0,
             made_to_reset: 0,
             glitches: 0,
-            pings: Rate::default(),
-            settings: Rate::default(),
-            priorities: Rate::default(),
-            updates: Rate::default(),
-            strange: Rate::default(),
+            pings: PerSecondCounter::default(),
+            settings: PerSecondCounter::default(),
+            priorities: PerSecondCounter::default(),
+            updates: PerSecondCounter::default(),
+            strange: PerSecondCounter::default(),
         }
     }
 
@@ -125,14 +125,14 @@ impl Meter {
 
     /// Streams whose request has been read to the end of its head, and that are not over. One whose
     /// head is never sent whole keeps a connection from nothing.
-    pub(crate) fn asked(&self) -> usize {
+    pub(crate) fn requests_open(&self) -> usize {
         let is_opening = self.block_open || self.inbound.is_in_block();
         let opening = self.opened.filter(|of| is_opening && self.streams.contains_key(of));
         self.streams.len().saturating_sub(usize::from(opening.is_some()))
     }
 
     /// Streams on which the client could send and has more to say.
-    pub(crate) fn awaited(&self) -> usize {
+    pub(crate) fn expects_client_data(&self) -> usize {
         if self.window <= 0 {
             return 0;
         }
@@ -154,13 +154,13 @@ impl Meter {
     ///
     /// # Errors
     /// The first limit that it broke.
-    pub(crate) fn came(
+    pub(crate) fn on_received(
         &mut self,
         bytes: &[u8],
         now_ms: u64,
         limits: &EdgeLimits,
-    ) -> Result<(), Fault> {
-        let mut frames = std::mem::replace(&mut self.inbound, Frames::of(false));
+    ) -> Result<(), H2Violation> {
+        let mut frames = std::mem::replace(&mut self.inbound, FrameReader::of(false));
         let mut fault = None;
         frames.read(bytes, |frame| {
             if fault.is_none() {
@@ -175,12 +175,12 @@ impl Meter {
     ///
     /// # Errors
     /// We were made to send too much of it.
-    pub(crate) fn went(&mut self, bytes: &[u8], limits: &EdgeLimits) -> Result<(), Fault> {
-        let mut frames = std::mem::replace(&mut self.outbound, Frames::of(false));
+    pub(crate) fn on_sent(&mut self, bytes: &[u8], limits: &EdgeLimits) -> Result<(), H2Violation> {
+        let mut frames = std::mem::replace(&mut self.outbound, FrameReader::of(false));
         frames.read(bytes, |frame| self.outbound_frame(frame));
         self.outbound = frames;
         if self.made_to_reset > limits.h2_made_resets_max {
-            Err(Fault::MadeToReset)
+            Err(H2Violation::MadeToReset)
         } else {
             Ok(())
         }
@@ -191,37 +191,42 @@ impl Meter {
         frame: Frame,
         now_ms: u64,
         limits: &EdgeLimits,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), H2Violation> {
         let is_flood = match frame.kind {
-            Kind::Headers => return self.headers(frame, now_ms, limits),
-            Kind::Continuation => return self.continuation(frame, limits),
-            Kind::Data => return self.data(frame, now_ms, limits),
-            Kind::Reset => {
+            FrameKind::Headers => return self.headers(frame, now_ms, limits),
+            FrameKind::Continuation => return self.continuation(frame, limits),
+            FrameKind::Data => return self.data(frame, now_ms, limits),
+            FrameKind::Reset => {
                 let unanswered = self.streams.remove(&frame.stream).is_none_or(|s| !s.answered);
                 self.resets = self.resets.saturating_add(u32::from(unanswered));
                 return if self.resets > limits.h2_resets_max {
-                    Err(Fault::Resets)
+                    Err(H2Violation::Resets)
                 } else {
                     Ok(())
                 };
             }
-            Kind::Ping if frame.is_answer() => false,
-            Kind::Ping => self.pings.is_over(now_ms, limits.h2_pings_per_s_max),
-            Kind::Settings => self.settings.is_over(now_ms, limits.h2_settings_per_s_max),
-            Kind::WindowUpdate => {
+            FrameKind::Ping if frame.is_answer() => false,
+            FrameKind::Ping => self.pings.is_over(now_ms, limits.h2_pings_per_s_max),
+            FrameKind::Settings => self.settings.is_over(now_ms, limits.h2_settings_per_s_max),
+            FrameKind::WindowUpdate => {
                 self.glitches = self.glitches.saturating_add(u32::from(frame.begins << 1 == 0));
                 self.updates.is_over(now_ms, limits.h2_updates_per_s_max)
             }
-            Kind::Priority => self.priorities.is_over(now_ms, limits.h2_priorities_per_s_max),
-            Kind::PushPromise | Kind::GoAway | Kind::Unknown => {
+            FrameKind::Priority => self.priorities.is_over(now_ms, limits.h2_priorities_per_s_max),
+            FrameKind::PushPromise | FrameKind::GoAway | FrameKind::Unknown => {
                 self.glitches = self.glitches.saturating_add(1);
                 self.strange.is_over(now_ms, limits.h2_strange_per_s_max)
             }
         };
-        if is_flood { Err(Fault::Flood) } else { Ok(()) }
+        if is_flood { Err(H2Violation::Flood) } else { Ok(()) }
     }
 
-    fn headers(&mut self, frame: Frame, now_ms: u64, limits: &EdgeLimits) -> Result<(), Fault> {
+    fn headers(
+        &mut self,
+        frame: Frame,
+        now_ms: u64,
+        limits: &EdgeLimits,
+    ) -> Result<(), H2Violation> {
         self.block_open = !frame.ends_headers();
         self.pieces = 0;
         self.opened = (frame.stream > self.last).then_some(frame.stream);
@@ -239,26 +244,26 @@ impl Meter {
         self.requests = self.requests.saturating_add(1);
         // Announced as the last, a few more are on their way; who goes on does not listen.
         if self.requests > limits.connection_requests_max.saturating_mul(2) {
-            return Err(Fault::TooMany);
+            return Err(H2Violation::TooMany);
         }
         let most = usize::try_from(limits.h2_streams_max).unwrap_or(usize::MAX);
         if self.streams.len() < most.saturating_add(STREAMS_SPARE) {
             let window = i64::from(limits.h2_stream_window_bytes);
             let receiving = !frame.ends_stream();
             let stream =
-                Stream { receiving, sending: true, answered: false, window, began_ms: now_ms };
+                StreamState { receiving, sending: true, answered: false, window, began_ms: now_ms };
             self.streams.insert(frame.stream, stream);
         }
         Ok(())
     }
 
-    fn continuation(&mut self, frame: Frame, limits: &EdgeLimits) -> Result<(), Fault> {
+    fn continuation(&mut self, frame: Frame, limits: &EdgeLimits) -> Result<(), H2Violation> {
         self.block_open = !frame.ends_headers();
         self.pieces = self.pieces.saturating_add(1);
-        if self.pieces > limits.h2_continuations_max { Err(Fault::Pieces) } else { Ok(()) }
+        if self.pieces > limits.h2_continuations_max { Err(H2Violation::Pieces) } else { Ok(()) }
     }
 
-    fn data(&mut self, frame: Frame, now_ms: u64, limits: &EdgeLimits) -> Result<(), Fault> {
+    fn data(&mut self, frame: Frame, now_ms: u64, limits: &EdgeLimits) -> Result<(), H2Violation> {
         let len = i64::from(frame.len);
         self.window = self.window.saturating_sub(len);
         if let Some(stream) = self.streams.get_mut(&frame.stream) {
@@ -271,24 +276,24 @@ impl Meter {
         }
         self.glitches = self.glitches.saturating_add(1);
         let is_flood = self.strange.is_over(now_ms, limits.h2_strange_per_s_max);
-        if is_flood { Err(Fault::Flood) } else { Ok(()) }
+        if is_flood { Err(H2Violation::Flood) } else { Ok(()) }
     }
 
     fn outbound_frame(&mut self, frame: Frame) {
         match frame.kind {
-            Kind::Headers | Kind::Data => {
+            FrameKind::Headers | FrameKind::Data => {
                 if let Some(stream) = self.streams.get_mut(&frame.stream) {
                     stream.answered = true;
                     stream.sending &= !frame.ends_stream();
                 }
                 self.close_if_over(frame.stream);
             }
-            Kind::Reset => {
+            FrameKind::Reset => {
                 // One that is reset after its answer is an answer that did not need the body.
                 let unanswered = self.streams.remove(&frame.stream).is_none_or(|s| !s.answered);
                 self.made_to_reset = self.made_to_reset.saturating_add(u32::from(unanswered));
             }
-            Kind::WindowUpdate => {
+            FrameKind::WindowUpdate => {
                 let more = i64::from(frame.begins & 0x7fff_ffff);
                 match self.streams.get_mut(&frame.stream) {
                     Some(stream) => stream.window = stream.window.saturating_add(more),
@@ -312,17 +317,17 @@ mod tests {
     use super::super::frames::tests::frame;
     use super::*;
 
-    fn begun() -> Meter {
-        let mut meter = Meter::new();
-        meter.came(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, &EdgeLimits::default()).unwrap();
+    fn begun() -> FrameMonitor {
+        let mut meter = FrameMonitor::new();
+        meter.on_received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, &EdgeLimits::default()).unwrap();
         meter
     }
 
     /// How many of `bytes`, with streams numbered through, are taken before a fault, and which.
-    fn until(mut make: impl FnMut(u32) -> Vec<u8>) -> (u32, Option<Fault>) {
+    fn until(mut make: impl FnMut(u32) -> Vec<u8>) -> (u32, Option<H2Violation>) {
         let (mut meter, limits) = (begun(), EdgeLimits::default());
         for n in 0..5_000 {
-            if let Err(fault) = meter.came(&make(n), 0, &limits) {
+            if let Err(fault) = meter.on_received(&make(n), 0, &limits) {
                 return (n, Some(fault));
             }
         }
@@ -337,23 +342,26 @@ mod tests {
     fn each_flood_ends_at_its_limit_and_not_before() {
         let limits = EdgeLimits::default();
         let rapid = |n| [open(n, 1), frame(3, 0, 2 * n + 1, &[0, 0, 0, 8])].concat();
-        assert_eq!(until(rapid), (limits.h2_resets_max, Some(Fault::Resets)));
+        assert_eq!(until(rapid), (limits.h2_resets_max, Some(H2Violation::Resets)));
         let ping = |_| frame(6, 0, 0, &[0; 8]);
-        assert_eq!(until(ping), (limits.h2_pings_per_s_max, Some(Fault::Flood)));
+        assert_eq!(until(ping), (limits.h2_pings_per_s_max, Some(H2Violation::Flood)));
         let settings = |_| frame(4, 0, 0, &[]);
-        assert_eq!(until(settings), (limits.h2_settings_per_s_max, Some(Fault::Flood)));
+        assert_eq!(until(settings), (limits.h2_settings_per_s_max, Some(H2Violation::Flood)));
         let priority = |_| frame(2, 0, 1, &[0; 5]);
-        assert_eq!(until(priority), (limits.h2_priorities_per_s_max, Some(Fault::Flood)));
+        assert_eq!(until(priority), (limits.h2_priorities_per_s_max, Some(H2Violation::Flood)));
         let update = |_| frame(8, 0, 0, &[0; 4]);
-        assert_eq!(until(update), (limits.h2_updates_per_s_max, Some(Fault::Flood)));
+        assert_eq!(until(update), (limits.h2_updates_per_s_max, Some(H2Violation::Flood)));
         let empty = |_| frame(0, 0, 1, &[]);
-        assert_eq!(until(empty), (limits.h2_strange_per_s_max, Some(Fault::Flood)));
+        assert_eq!(until(empty), (limits.h2_strange_per_s_max, Some(H2Violation::Flood)));
         let unknown = |_| frame(77, 0, 0, &[]);
-        assert_eq!(until(unknown), (limits.h2_strange_per_s_max, Some(Fault::Flood)));
+        assert_eq!(until(unknown), (limits.h2_strange_per_s_max, Some(H2Violation::Flood)));
         let piece = |n| if n == 0 { frame(1, 0, 1, b"h") } else { frame(9, 0, 1, b"h") };
-        assert_eq!(until(piece), (limits.h2_continuations_max + 1, Some(Fault::Pieces)));
+        assert_eq!(until(piece), (limits.h2_continuations_max + 1, Some(H2Violation::Pieces)));
         let requests = |n| open(n, 1);
-        assert_eq!(until(requests), (limits.connection_requests_max * 2, Some(Fault::TooMany)));
+        assert_eq!(
+            until(requests),
+            (limits.connection_requests_max * 2, Some(H2Violation::TooMany))
+        );
         let answers = |_| frame(6, 1, 0, &[0; 8]);
         assert_eq!(until(answers), (5_000, None), "answers to our pings are none of theirs");
     }
@@ -363,7 +371,10 @@ mod tests {
         let (mut meter, limits) = (begun(), EdgeLimits::default());
         for second in 0..20 {
             for _ in 0..limits.h2_pings_per_s_max {
-                assert_eq!(meter.came(&frame(6, 0, 0, &[0; 8]), second * 1_000, &limits), Ok(()));
+                assert_eq!(
+                    meter.on_received(&frame(6, 0, 0, &[0; 8]), second * 1_000, &limits),
+                    Ok(())
+                );
             }
         }
     }
@@ -373,23 +384,23 @@ mod tests {
         let (mut meter, limits) = (begun(), EdgeLimits::default());
         let mut sent = 0;
         let fault = (0..500).find_map(|n| {
-            meter.came(&open(n, 0), 0, &limits).unwrap();
+            meter.on_received(&open(n, 0), 0, &limits).unwrap();
             sent = n;
-            meter.went(&frame(3, 0, 2 * n + 1, &[0, 0, 0, 1]), &limits).err()
+            meter.on_sent(&frame(3, 0, 2 * n + 1, &[0, 0, 0, 1]), &limits).err()
         });
-        assert_eq!((fault, sent), (Some(Fault::MadeToReset), limits.h2_made_resets_max));
+        assert_eq!((fault, sent), (Some(H2Violation::MadeToReset), limits.h2_made_resets_max));
         let mut meter = begun();
         for n in 0..500 {
-            meter.came(&open(n, 0), 0, &limits).unwrap();
-            meter.went(&frame(1, 4, 2 * n + 1, b"h"), &limits).unwrap();
-            assert_eq!(meter.went(&frame(3, 0, 2 * n + 1, &[0; 4]), &limits), Ok(()));
+            meter.on_received(&open(n, 0), 0, &limits).unwrap();
+            meter.on_sent(&frame(1, 4, 2 * n + 1, b"h"), &limits).unwrap();
+            assert_eq!(meter.on_sent(&frame(3, 0, 2 * n + 1, &[0; 4]), &limits), Ok(()));
         }
         // A visitor who leaves pages while they load takes back what was answered already.
         let mut meter = begun();
         for n in 0..500 {
-            meter.came(&open(n, 1), 0, &limits).unwrap();
-            meter.went(&frame(1, 4, 2 * n + 1, b"h"), &limits).unwrap();
-            assert_eq!(meter.came(&frame(3, 0, 2 * n + 1, &[0; 4]), 0, &limits), Ok(()));
+            meter.on_received(&open(n, 1), 0, &limits).unwrap();
+            meter.on_sent(&frame(1, 4, 2 * n + 1, b"h"), &limits).unwrap();
+            assert_eq!(meter.on_received(&frame(3, 0, 2 * n + 1, &[0; 4]), 0, &limits), Ok(()));
         }
     }
 
@@ -397,12 +408,12 @@ mod tests {
     fn streams_are_remembered_while_they_live_and_no_more_than_may_be_open() {
         let (mut meter, limits) = (begun(), EdgeLimits::default());
         for n in 0..900 {
-            meter.came(&open(n, 1), 0, &limits).unwrap();
-            meter.went(&frame(1, 5, 2 * n + 1, b"h"), &limits).unwrap();
+            meter.on_received(&open(n, 1), 0, &limits).unwrap();
+            meter.on_sent(&frame(1, 5, 2 * n + 1, b"h"), &limits).unwrap();
         }
         assert_eq!(meter.open(), 0);
         for n in 900..1_900 {
-            meter.came(&open(n, 0), 0, &limits).unwrap();
+            meter.on_received(&open(n, 0), 0, &limits).unwrap();
         }
         assert_eq!(meter.open(), limits.h2_streams_max as usize + STREAMS_SPARE);
     }
@@ -410,53 +421,57 @@ mod tests {
     #[test]
     fn a_client_is_awaited_only_where_it_may_send() {
         let (mut meter, limits) = (begun(), EdgeLimits::default());
-        meter.went(&frame(8, 0, 0, &[0, 0x10, 0, 0]), &limits).unwrap();
-        meter.came(&open(0, 0), 0, &limits).unwrap();
-        assert_eq!(meter.awaited(), 1);
+        meter.on_sent(&frame(8, 0, 0, &[0, 0x10, 0, 0]), &limits).unwrap();
+        meter.on_received(&open(0, 0), 0, &limits).unwrap();
+        assert_eq!(meter.expects_client_data(), 1);
         let window = limits.h2_stream_window_bytes as usize;
-        meter.came(&frame(0, 0, 1, &vec![0; window]), 0, &limits).unwrap();
-        assert_eq!(meter.awaited(), 0, "the origin takes nothing more: not the client's fault");
-        meter.went(&frame(8, 0, 1, &[0, 0, 0, 9]), &limits).unwrap();
-        assert_eq!(meter.awaited(), 1);
-        meter.came(&frame(0, 1, 1, b"end"), 0, &limits).unwrap();
-        assert_eq!(meter.awaited(), 0);
+        meter.on_received(&frame(0, 0, 1, &vec![0; window]), 0, &limits).unwrap();
+        assert_eq!(
+            meter.expects_client_data(),
+            0,
+            "the origin takes nothing more: not the client's fault"
+        );
+        meter.on_sent(&frame(8, 0, 1, &[0, 0, 0, 9]), &limits).unwrap();
+        assert_eq!(meter.expects_client_data(), 1);
+        meter.on_received(&frame(0, 1, 1, b"end"), 0, &limits).unwrap();
+        assert_eq!(meter.expects_client_data(), 0);
     }
 
     #[test]
     fn what_has_begun_is_open_until_it_ends() {
-        let (mut meter, limits) = (Meter::new(), EdgeLimits::default());
+        let (mut meter, limits) = (FrameMonitor::new(), EdgeLimits::default());
         assert!(meter.is_head_open(), "the preface");
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-        meter.came(&preface[..23], 0, &limits).unwrap();
+        meter.on_received(&preface[..23], 0, &limits).unwrap();
         assert!(meter.is_head_open());
-        meter.came(&preface[23..], 0, &limits).unwrap();
+        meter.on_received(&preface[23..], 0, &limits).unwrap();
         assert!(!meter.is_head_open());
-        meter.came(&frame(1, 1, 1, b"h"), 0, &limits).unwrap();
+        meter.on_received(&frame(1, 1, 1, b"h"), 0, &limits).unwrap();
         assert!(meter.is_head_open(), "HEADERS without an end");
-        meter.came(&frame(9, 4, 1, b"h"), 0, &limits).unwrap();
+        meter.on_received(&frame(9, 4, 1, b"h"), 0, &limits).unwrap();
         assert!(!meter.is_head_open());
-        meter.came(&[0, 0], 0, &limits).unwrap();
+        meter.on_received(&[0, 0], 0, &limits).unwrap();
         assert!(meter.is_head_open(), "two bytes of a frame");
-        assert_eq!((meter.open(), meter.asked()), (1, 1));
+        assert_eq!((meter.open(), meter.requests_open()), (1, 1));
     }
 
     #[test]
     fn a_head_that_stops_within_a_frame_is_open_and_no_request() {
         let (mut meter, limits) = (begun(), EdgeLimits::default());
         let whole = frame(1, 5, 1, &[0; 100]);
-        meter.came(&whole[..13], 0, &limits).unwrap();
+        meter.on_received(&whole[..13], 0, &limits).unwrap();
         assert!(meter.is_head_open());
-        assert_eq!((meter.open(), meter.asked()), (1, 0));
-        meter.came(&whole[13..], 0, &limits).unwrap();
+        assert_eq!((meter.open(), meter.requests_open()), (1, 0));
+        meter.on_received(&whole[13..], 0, &limits).unwrap();
         assert!(!meter.is_head_open());
-        assert_eq!(meter.asked(), 1);
+        assert_eq!(meter.requests_open(), 1);
         // Trailers of an upload are no new request, and the contents of DATA no head.
-        meter.came(&frame(1, 4, 3, &[0; 100]), 0, &limits).unwrap();
-        meter.came(&frame(1, 1, 3, &[0; 100]), 0, &limits).unwrap();
+        meter.on_received(&frame(1, 4, 3, &[0; 100]), 0, &limits).unwrap();
+        meter.on_received(&frame(1, 1, 3, &[0; 100]), 0, &limits).unwrap();
         assert!(meter.is_head_open());
-        assert_eq!(meter.asked(), 2);
-        meter.came(&frame(9, 4, 3, &[]), 0, &limits).unwrap();
-        meter.came(&frame(0, 0, 1, &[0; 100])[..50], 0, &limits).unwrap();
+        assert_eq!(meter.requests_open(), 2);
+        meter.on_received(&frame(9, 4, 3, &[]), 0, &limits).unwrap();
+        meter.on_received(&frame(0, 0, 1, &[0; 100])[..50], 0, &limits).unwrap();
         assert!(!meter.is_head_open());
     }
 }

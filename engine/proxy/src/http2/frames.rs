@@ -12,7 +12,7 @@ const PREFACE: usize = 24;
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FrameKind {
     Data,
     Headers,
     Priority,
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
 /// A frame whose head, and the first bytes of whose payload, have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
-    pub(crate) kind: Kind,
+    pub(crate) kind: FrameKind,
     flags: u8,
     pub(crate) stream: u32,
     pub(crate) len: u32,
@@ -55,7 +55,7 @@ impl Frame {
 
 /// One direction of a connection.
 #[derive(Debug)]
-pub(crate) struct Frames {
+pub(crate) struct FrameReader {
     preface: usize,
     head: [u8; HEAD + LOOK],
     /// Bytes of `head` that have come.
@@ -64,24 +64,31 @@ pub(crate) struct Frames {
     want: usize,
     /// Bytes of the payload behind them, and of what kind of frame it is.
     left: usize,
-    passing: Kind,
+    passing: FrameKind,
 }
 
-impl Frames {
+impl FrameReader {
     /// What a client sends, or what a server does.
     pub(crate) const fn of(client: bool) -> Self {
         let preface = if client { PREFACE } else { 0 };
-        Self { preface, head: [0; HEAD + LOOK], have: 0, want: HEAD, left: 0, passing: Kind::Data }
+        Self {
+            preface,
+            head: [0; HEAD + LOOK],
+            have: 0,
+            want: HEAD,
+            left: 0,
+            passing: FrameKind::Data,
+        }
     }
 
     /// Whether something has begun that has not come whole, the contents of DATA apart.
     pub(crate) fn is_inside(&self) -> bool {
-        self.preface > 0 || self.have > 0 || (self.left > 0 && self.passing != Kind::Data)
+        self.preface > 0 || self.have > 0 || (self.left > 0 && self.passing != FrameKind::Data)
     }
 
     /// Whether a part of a header block is on its way.
     pub(crate) fn is_in_block(&self) -> bool {
-        self.left > 0 && matches!(self.passing, Kind::Headers | Kind::Continuation)
+        self.left > 0 && matches!(self.passing, FrameKind::Headers | FrameKind::Continuation)
     }
 
     /// Reads on, and hands each frame whose beginning has come to `each`.
@@ -123,17 +130,17 @@ impl Frames {
     const fn frame(&self) -> Frame {
         let [_, _, _, kind, flags, s0, s1, s2, s3, p0, p1, p2, p3] = self.head;
         let kind = match kind {
-            0 => Kind::Data,
-            1 => Kind::Headers,
-            2 => Kind::Priority,
-            3 => Kind::Reset,
-            4 => Kind::Settings,
-            5 => Kind::PushPromise,
-            6 => Kind::Ping,
-            7 => Kind::GoAway,
-            8 => Kind::WindowUpdate,
-            9 => Kind::Continuation,
-            _ => Kind::Unknown,
+            0 => FrameKind::Data,
+            1 => FrameKind::Headers,
+            2 => FrameKind::Priority,
+            3 => FrameKind::Reset,
+            4 => FrameKind::Settings,
+            5 => FrameKind::PushPromise,
+            6 => FrameKind::Ping,
+            7 => FrameKind::GoAway,
+            8 => FrameKind::WindowUpdate,
+            9 => FrameKind::Continuation,
+            _ => FrameKind::Unknown,
         };
         // The highest bit of both is reserved.
         let stream = u32::from_be_bytes([s0, s1, s2, s3]) & 0x7fff_ffff;
@@ -154,7 +161,7 @@ pub(super) mod tests {
         [&len[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
     }
 
-    fn read_all(frames: &mut Frames, bytes: &[u8]) -> Vec<Frame> {
+    fn read_all(frames: &mut FrameReader, bytes: &[u8]) -> Vec<Frame> {
         let mut found = Vec::new();
         frames.read(bytes, |frame| found.push(frame));
         found
@@ -169,15 +176,15 @@ pub(super) mod tests {
             frame(200, 0, 0, &[]),
         ]
         .concat();
-        let found = read_all(&mut Frames::of(false), &bytes);
+        let found = read_all(&mut FrameReader::of(false), &bytes);
         let told: Vec<_> = found.iter().map(|f| (f.kind, f.stream, f.len, f.begins)).collect();
         assert_eq!(
             told,
             [
-                (Kind::Settings, 0, 6, 0x0003_0000),
-                (Kind::WindowUpdate, 5, 4, 0x8000_0009),
-                (Kind::Data, 5, 2, 0x6162_0000),
-                (Kind::Unknown, 0, 0, 0),
+                (FrameKind::Settings, 0, 6, 0x0003_0000),
+                (FrameKind::WindowUpdate, 5, 4, 0x8000_0009),
+                (FrameKind::Data, 5, 2, 0x6162_0000),
+                (FrameKind::Unknown, 0, 0, 0),
             ]
         );
         assert!(found[2].ends_stream() && !found[0].is_answer());
@@ -193,8 +200,8 @@ pub(super) mod tests {
             for (kind, flags, stream, len) in payloads {
                 bytes.extend(frame(kind, flags, stream, &vec![7; len]));
             }
-            let whole = read_all(&mut Frames::of(true), &bytes);
-            let mut frames = Frames::of(true);
+            let whole = read_all(&mut FrameReader::of(true), &bytes);
+            let mut frames = FrameReader::of(true);
             let (mut rest, mut found, mut cuts) = (&bytes[..], Vec::new(), cuts.into_iter().cycle());
             while !rest.is_empty() {
                 let (now, behind) = rest.split_at(cuts.next().unwrap().min(rest.len()));
@@ -207,8 +214,8 @@ pub(super) mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            read_all(&mut Frames::of(true), &bytes);
-            read_all(&mut Frames::of(false), &bytes);
+            read_all(&mut FrameReader::of(true), &bytes);
+            read_all(&mut FrameReader::of(false), &bytes);
         }
     }
 }

@@ -25,17 +25,17 @@ use pingora_proxy::Session;
 use tokio::sync::watch;
 
 use crate::EdgeLimits;
-use crate::connection::Conn;
-use crate::context::Edge;
-use crate::http1::server::Server;
-use crate::http1::stream::Here;
+use crate::connection::Connection;
+use crate::context::SharedContext;
+use crate::http1::server::Http1Server;
+use crate::http1::stream::BodyBuffered;
 use crate::metrics::count;
-use crate::request::enforce::{Granted, Next};
-use crate::request::local_response::{Answer, BodyWanted};
-use crate::upstream::pingora_service::Exchange;
-use forward_window::Turn;
-pub(crate) use request_task::Requests;
-pub(crate) use stream::MeteredStream;
+use crate::request::enforce::{Action, AllowedRequest};
+use crate::request::local_response::{BodyMode, LocalResponse};
+use crate::upstream::pingora_service::RequestContext;
+use forward_window::ForwardSlot;
+pub(crate) use request_task::Http2App;
+pub(crate) use stream::Http2Stream;
 
 /// Crumbs of cookies for which there is room beside a head of full size.
 const CRUMBS_MAX: usize = 512;
@@ -65,10 +65,10 @@ pub(crate) fn server_options(limits: &EdgeLimits) -> HttpServerOptions {
     options
 }
 
-impl Server {
+impl Http1Server {
     /// Serves one connection to its end. After so many requests, at a certain age, or when the data
     /// plane stops, its client is told that no more are taken, and those under way end.
-    pub(crate) async fn serve_h2(mut self, stream: Box<MeteredStream>, conn: &Conn) {
+    pub(crate) async fn serve_h2(mut self, stream: Box<Http2Stream>, conn: &Connection) {
         let limits = &self.edge.limits;
         conn.turns.open(limits.h2_forwards_first);
         let aged = tokio::time::sleep(Duration::from_millis(limits.connection_age_ms));
@@ -84,7 +84,7 @@ impl Server {
             tokio::select! {
                 biased;
                 _ = &mut serving => return,
-                () = conn.retired(), if !announced => {}
+                () = conn.retire_requested(), if !announced => {}
                 () = &mut aged, if !announced => count(&self.edge.counters.used_up),
                 () = self.stop.asked(), if !announced => {}
             }
@@ -95,7 +95,7 @@ impl Server {
 }
 
 /// A request as the head that its origin would get in HTTP/1.
-pub(crate) fn as_head(request: &RequestHeader) -> Vec<u8> {
+pub(crate) fn to_http1_head(request: &RequestHeader) -> Vec<u8> {
     let mut head = Vec::with_capacity(512);
     let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
     for part in [request.method.as_str(), " ", path, " HTTP/1.1\r\n"] {
@@ -122,27 +122,27 @@ pub(crate) fn as_head(request: &RequestHeader) -> Vec<u8> {
 }
 
 /// Does with a request of HTTP/2 what was decided. Says whether it was answered.
-pub(crate) async fn obey(
-    next: Next,
-    conn: &Arc<Conn>,
-    (session, ctx): (&mut Session, &mut Exchange),
-    edge: &Edge,
+pub(crate) async fn carry_out(
+    next: Action,
+    conn: &Arc<Connection>,
+    (session, ctx): (&mut Session, &mut RequestContext),
+    edge: &SharedContext,
 ) -> Result<bool> {
     match next {
-        Next::Admit(granted) => return admit(granted, conn, session, ctx).await,
-        Next::Answer(answer) => {
-            say(session, &answer).await;
+        Action::Forward(granted) => return admit(granted, conn, session, ctx).await,
+        Action::Respond(answer) => {
+            send_local_response(session, &answer).await;
             // A hop's other visitors are not to suffer from one of them.
-            if conn.stake.site().is_none() && !edge.trusted.lists(conn.client.ip) {
+            if conn.stake.site().is_none() && !edge.trusted.contains(conn.client.ip) {
                 conn.stake.note_astray();
-                conn.note_astray(edge.limits.h2_streams_max);
+                conn.count_unroutable_request(edge.limits.h2_streams_max);
             }
         }
         // All that a client has under way goes with it, as in HTTP/1.
-        Next::Reset => conn.end(),
-        Next::Hold(held) => {
+        Action::Reset => conn.abort(),
+        Action::Tarpit(held) => {
             tokio::time::sleep(Duration::from_millis(held.hold_ms)).await;
-            conn.end();
+            conn.abort();
         }
     }
     Ok(true)
@@ -150,22 +150,24 @@ pub(crate) async fn obey(
 
 /// Waits for the request's turn among its connection's, then for its body, then takes its place.
 async fn admit(
-    granted: Granted,
-    conn: &Arc<Conn>,
+    granted: AllowedRequest,
+    conn: &Arc<Connection>,
     session: &mut Session,
-    ctx: &mut Exchange,
+    ctx: &mut RequestContext,
 ) -> Result<bool> {
     let edge = Arc::clone(granted.edge());
     let within = Duration::from_millis(edge.limits.origin_head_ms);
-    let turn =
-        pin!(tokio::time::timeout(within, forward_window::take(conn, edge.limits.h2_forwards_max)));
+    let turn = pin!(tokio::time::timeout(
+        within,
+        forward_window::acquire(conn, edge.limits.h2_forwards_max)
+    ));
     let placed = match while_here(session, turn).await? {
         Ok(turn) => {
             ctx.turn = Some(turn);
             let here = read_ahead(session, edge.limits.body_ahead_bytes_max).await?;
-            while_here(session, pin!(granted.take_place(here))).await?
+            while_here(session, pin!(granted.acquire_slot(here))).await?
         }
-        Err(_) => Err(granted.turn_late()),
+        Err(_) => Err(granted.reject_forward_timeout()),
     };
     match placed {
         Ok(admitted) => {
@@ -173,7 +175,7 @@ async fn admit(
             Ok(false)
         }
         Err(answer) => {
-            say(session, &answer).await;
+            send_local_response(session, &answer).await;
             Ok(true)
         }
     }
@@ -202,28 +204,32 @@ async fn while_here<P>(
 /// Reads a body of up to `most` bytes before its origin hears of it, or that much of a larger one,
 /// as `guard` does in HTTP/1. What is read stays in the buffer that pingora keeps for a second
 /// attempt and sends first; it holds 64 KiB, and one frame more than `most` fits.
-async fn read_ahead(session: &mut Session, most: usize) -> Result<Here> {
+async fn read_ahead(session: &mut Session, most: usize) -> Result<BodyBuffered> {
     let session = session.as_downstream_mut();
     if session.is_body_done() {
-        return Ok(Here::Whole);
+        return Ok(BodyBuffered::Complete);
     }
     session.enable_retry_buffering();
     let mut read: usize = 0;
     while read < most {
         match session.read_request_body().await? {
             Some(bytes) => read = read.saturating_add(bytes.len()),
-            None => return Ok(Here::Whole),
+            None => return Ok(BodyBuffered::Complete),
         }
     }
-    Ok(if session.is_body_done() { Here::Whole } else { Here::Begun })
+    Ok(if session.is_body_done() { BodyBuffered::Complete } else { BodyBuffered::Partial })
 }
 
 /// Draws from how a request ended what its connection may have under way.
-pub(crate) fn settle(turn: &Turn, error: Option<&Error>, edge: &Edge) {
+pub(crate) fn adjust_forward_window(
+    turn: &ForwardSlot,
+    error: Option<&Error>,
+    edge: &SharedContext,
+) {
     match error.map(|error| (error.esource(), error.etype())) {
         None => turn.earn(edge.limits.h2_forwards_max),
         Some((ErrorSource::Downstream, ErrorType::WriteTimedout))
-            if turn.stalled(edge.limits.h2_forwards_first) =>
+            if turn.is_stalled(edge.limits.h2_forwards_first) =>
         {
             count(&edge.counters.write_stalled);
         }
@@ -231,10 +237,10 @@ pub(crate) fn settle(turn: &Turn, error: Option<&Error>, edge: &Edge) {
     }
 }
 
-async fn say(session: &mut Session, answer: &Answer) {
+async fn send_local_response(session: &mut Session, answer: &LocalResponse) {
     let Some(header) = answer.header() else { return };
     let text = answer.text();
-    let without_body = answer.body == BodyWanted::No;
+    let without_body = answer.body == BodyMode::HeadersOnly;
     // A client that left in the meantime is not told.
     if session.write_response_header(Box::new(header), without_body).await.is_ok() && !without_body
     {

@@ -5,7 +5,7 @@
 //! have the processor for the price of frames.
 //!
 //! Where this does not protect you: a request for nobody, on a connection whose name is nobody's, is
-//! no site's. Such a connection is told to end with the first of them (`Conn::note_astray`).
+//! no site's. Such a connection is told to end with the first of them (`Connection::count_unroutable_request`).
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -19,25 +19,25 @@ use pingora_core::server::ShutdownWatch;
 use pingora_http::RequestHeader;
 use pingora_proxy::HttpProxy;
 
-use crate::connection::Conn;
+use crate::connection::Connection;
 use crate::connection::pingora_stream::conn_of;
-use crate::context::Edge;
-use crate::fairness::cpu::{Measured, Processor};
-use crate::shutdown::Stop;
-use crate::upstream::pingora_service::Service;
+use crate::context::SharedContext;
+use crate::fairness::cpu::{CpuAccounted, CpuScheduler};
+use crate::shutdown::ShutdownSignal;
+use crate::upstream::pingora_service::PingoraService;
 
 /// Pingora's proxy for connections in HTTP/2.
-pub(crate) struct Requests {
-    pub(crate) edge: Arc<Edge>,
-    pub(crate) proxy: Arc<HttpProxy<Service>>,
-    pub(crate) processor: Arc<Processor>,
-    pub(crate) stop: Stop,
+pub(crate) struct Http2App {
+    pub(crate) edge: Arc<SharedContext>,
+    pub(crate) proxy: Arc<HttpProxy<PingoraService>>,
+    pub(crate) processor: Arc<CpuScheduler>,
+    pub(crate) stop: ShutdownSignal,
 }
 
-impl Requests {
+impl Http2App {
     /// The number of the site that a request is for, where its connection belongs to none: it serves
     /// none yet, or it is a hop's and brings requests for many.
-    fn site(&self, conn: &Conn, request: &RequestHeader) -> Option<usize> {
+    fn site(&self, conn: &Connection, request: &RequestHeader) -> Option<usize> {
         if conn.stake.is_settled() {
             return None;
         }
@@ -49,7 +49,7 @@ impl Requests {
 }
 
 #[async_trait]
-impl HttpServerApp for Requests {
+impl HttpServerApp for Http2App {
     async fn process_new_http(
         self: &Arc<Self>,
         session: ServerSession,
@@ -63,9 +63,9 @@ impl HttpServerApp for Requests {
         let _busy = self.stop.busy();
         let site = self.site(&conn, session.req_header());
         let life = self.proxy.process_new_http(session, shutdown);
-        let life = Measured::new(life, Arc::clone(&conn), Arc::clone(&self.processor));
+        let life = CpuAccounted::new(life, Arc::clone(&conn), Arc::clone(&self.processor));
         let mut life = life.for_site(site);
-        let mut left = pin!(conn.left());
+        let mut left = pin!(conn.accounting_ended());
         std::future::poll_fn(|cx| {
             // Who waits for a first turn when its connection has gone has nobody to answer, and would
             // hold its head beyond every limit.

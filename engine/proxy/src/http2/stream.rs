@@ -16,22 +16,22 @@ use pingora_core::protocols::{ALPN, Shutdown, Ssl};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 
-use crate::connection::Conn;
-use crate::connection::data_rate::{WritePace, later};
-use crate::connection::io::Transport;
-use crate::connection::io::Wire;
+use crate::connection::Connection;
+use crate::connection::data_rate::{WriteStallTimer, later};
+use crate::connection::io::DownstreamIo;
+use crate::connection::io::ResettableIo;
 use crate::connection::pingora_stream::told_to_pingora;
-use crate::http1::timer::Alarm;
-use crate::http2::frame_monitor::{Fault, Meter};
+use crate::http1::timer::DeadlineTimer;
+use crate::http2::frame_monitor::{FrameMonitor, H2Violation};
 use crate::metrics::count;
 use crate::{EdgeCounters, EdgeLimits};
 
 /// Which of the counters.
-type Counter = fn(&EdgeCounters) -> &AtomicU64;
+type MetricSelector = fn(&EdgeCounters) -> &AtomicU64;
 
 /// Uploads that we wait for.
 #[derive(Debug, Clone, Copy)]
-struct Upload {
+struct UploadProgress {
     since: Instant,
     bytes: u64,
     /// The most of them at once.
@@ -40,35 +40,35 @@ struct Upload {
 
 /// A connection under guard.
 #[derive(Debug)]
-pub(crate) struct MeteredStream<S: Transport = Wire> {
+pub(crate) struct Http2Stream<S: ResettableIo = DownstreamIo> {
     io: S,
-    pub(super) conn: Arc<Conn>,
+    pub(super) conn: Arc<Connection>,
     pub(super) digest: Option<Arc<pingora_core::protocols::raw_connect::ProxyDigest>>,
     limits: Arc<EdgeLimits>,
     counters: Arc<EdgeCounters>,
-    meter: Meter,
+    meter: FrameMonitor,
     born: Instant,
     /// When what is open now began.
     head_since: Option<Instant>,
-    upload: Option<Upload>,
-    read_alarm: Alarm,
-    write_pace: WritePace,
-    write_alarm: Alarm,
+    upload: Option<UploadProgress>,
+    read_alarm: DeadlineTimer,
+    write_pace: WriteStallTimer,
+    write_alarm: DeadlineTimer,
     aborted: bool,
 }
 
-impl<S: Transport> Drop for MeteredStream<S> {
+impl<S: ResettableIo> Drop for Http2Stream<S> {
     fn drop(&mut self) {
-        if self.conn.is_ended() {
+        if self.conn.is_aborted() {
             self.io.reset_on_drop();
         }
     }
 }
 
-impl<S: Transport> MeteredStream<S> {
+impl<S: ResettableIo> Http2Stream<S> {
     pub(crate) fn new(
         io: S,
-        conn: Arc<Conn>,
+        conn: Arc<Connection>,
         limits: Arc<EdgeLimits>,
         counters: Arc<EdgeCounters>,
     ) -> Self {
@@ -80,31 +80,31 @@ impl<S: Transport> MeteredStream<S> {
             digest,
             limits,
             counters,
-            meter: Meter::new(),
+            meter: FrameMonitor::new(),
             born: now,
             head_since: Some(now),
             upload: None,
-            read_alarm: Alarm::default(),
-            write_pace: WritePace::new(),
-            write_alarm: Alarm::default(),
+            read_alarm: DeadlineTimer::default(),
+            write_pace: WriteStallTimer::new(),
+            write_alarm: DeadlineTimer::default(),
             aborted: false,
         }
     }
 
-    fn violation(&mut self, counter: Counter) -> io::Error {
+    fn violation(&mut self, counter: MetricSelector) -> io::Error {
         count(counter(&self.counters));
         self.aborted = true;
         self.io.reset_on_drop();
-        self.conn.end();
+        self.conn.abort();
         io::ErrorKind::ConnectionReset.into()
     }
 
-    fn fault(&mut self, fault: Fault) -> io::Error {
+    fn fault(&mut self, fault: H2Violation) -> io::Error {
         self.violation(match fault {
-            Fault::Resets | Fault::MadeToReset => |c| &c.h2_resets,
-            Fault::Flood => |c| &c.h2_floods,
-            Fault::Pieces => |c| &c.h2_pieces,
-            Fault::TooMany => |c| &c.h2_too_many,
+            H2Violation::Resets | H2Violation::MadeToReset => |c| &c.h2_resets,
+            H2Violation::Flood => |c| &c.h2_floods,
+            H2Violation::Pieces => |c| &c.h2_pieces,
+            H2Violation::TooMany => |c| &c.h2_too_many,
         })
     }
 
@@ -112,10 +112,10 @@ impl<S: Transport> MeteredStream<S> {
     fn note(&mut self, bytes: &[u8]) -> io::Result<()> {
         let now = Instant::now();
         let now_ms = u64::try_from(now.saturating_duration_since(self.born).as_millis());
-        let read = self.meter.came(bytes, now_ms.unwrap_or(u64::MAX), &self.limits);
+        let read = self.meter.on_received(bytes, now_ms.unwrap_or(u64::MAX), &self.limits);
         self.conn.resets.store(self.meter.resets, Relaxed);
         self.conn.glitches.store(self.meter.glitches, Relaxed);
-        self.conn.note_streams(self.meter.asked());
+        self.conn.note_streams(self.meter.requests_open());
         if let Err(fault) = read {
             return Err(self.fault(fault));
         }
@@ -131,14 +131,15 @@ impl<S: Transport> MeteredStream<S> {
     }
 
     /// Until when something must come, and what is counted if it does not.
-    fn read_deadline(&mut self, now: Instant) -> Option<(Instant, Counter)> {
-        let head = self.head_since.map(|since| -> (Instant, Counter) {
+    fn read_deadline(&mut self, now: Instant) -> Option<(Instant, MetricSelector)> {
+        let head = self.head_since.map(|since| -> (Instant, MetricSelector) {
             let total = Duration::from_millis(self.limits.head_total_ms);
             (later(since, total), |c| &c.head_late)
         });
-        let body =
-            self.body_deadline(now).map(|at| -> (Instant, Counter) { (at, |c| &c.body_slow) });
-        let whole = self.meter.oldest_ms().map(|began_ms| -> (Instant, Counter) {
+        let body = self
+            .body_deadline(now)
+            .map(|at| -> (Instant, MetricSelector) { (at, |c| &c.body_slow) });
+        let whole = self.meter.oldest_ms().map(|began_ms| -> (Instant, MetricSelector) {
             let within = began_ms.saturating_add(self.limits.request_total_ms);
             (later(self.born, Duration::from_millis(within)), |c| &c.request_late)
         });
@@ -147,12 +148,12 @@ impl<S: Transport> MeteredStream<S> {
 
     /// Until when the bodies that we wait for must go on, all of them together.
     fn body_deadline(&mut self, now: Instant) -> Option<Instant> {
-        let awaited = self.meter.awaited();
+        let awaited = self.meter.expects_client_data();
         if awaited == 0 {
             self.upload = None;
             return None;
         }
-        let begun = Upload { since: now, bytes: 0, streams: 0 };
+        let begun = UploadProgress { since: now, bytes: 0, streams: 0 };
         let upload = self.upload.get_or_insert(begun);
         upload.streams = upload.streams.max(awaited);
         let wanted = self.limits.body_bytes_per_s_min.saturating_mul(upload.streams as u64);
@@ -165,13 +166,13 @@ impl<S: Transport> MeteredStream<S> {
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let now = Instant::now();
         let stalled = self.write_pace.waits(now, &self.limits);
-        self.conn.note_stalled(now);
+        self.conn.mark_send_stalled(now);
         ready!(self.write_alarm.poll(cx, stalled, now));
         Poll::Ready(self.violation(|c| &c.write_stalled))
     }
 }
 
-impl<S: Transport> AsyncRead for MeteredStream<S> {
+impl<S: ResettableIo> AsyncRead for Http2Stream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -205,7 +206,7 @@ impl<S: Transport> AsyncRead for MeteredStream<S> {
     }
 }
 
-impl<S: Transport> AsyncWrite for MeteredStream<S> {
+impl<S: ResettableIo> AsyncWrite for Http2Stream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -216,7 +217,7 @@ impl<S: Transport> AsyncWrite for MeteredStream<S> {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let Poll::Ready(bytes) = this.conn.stake.poll_send(&this.conn, bytes, cx) else {
-            this.conn.note_moving();
+            this.conn.mark_send_progress();
             this.write_pace.pause(Instant::now());
             return Poll::Pending;
         };
@@ -225,11 +226,11 @@ impl<S: Transport> AsyncWrite for MeteredStream<S> {
                 this.conn.stake.note_sent(&this.conn, wrote);
                 if this.write_pace.is_running() {
                     this.write_pace.moved(wrote, Instant::now(), &this.limits);
-                    this.conn.note_moving();
+                    this.conn.mark_send_progress();
                 }
                 let went = bytes.get(..wrote).unwrap_or_default();
-                let metered = this.meter.went(went, &this.limits);
-                this.conn.note_streams(this.meter.asked());
+                let metered = this.meter.on_sent(went, &this.limits);
+                this.conn.note_streams(this.meter.requests_open());
                 match metered {
                     Ok(()) => Poll::Ready(Ok(wrote)),
                     Err(fault) => Poll::Ready(Err(this.fault(fault))),
@@ -256,16 +257,16 @@ impl<S: Transport> AsyncWrite for MeteredStream<S> {
     }
 }
 
-told_to_pingora!(MeteredStream);
+told_to_pingora!(Http2Stream);
 
-impl<S: Transport> Ssl for MeteredStream<S> {
+impl<S: ResettableIo> Ssl for Http2Stream<S> {
     fn selected_alpn_proto(&self) -> Option<ALPN> {
         Some(ALPN::H2)
     }
 }
 
 #[async_trait]
-impl<S: Transport> Shutdown for MeteredStream<S> {
+impl<S: ResettableIo> Shutdown for Http2Stream<S> {
     async fn shutdown(&mut self) {
         // A client that is gone already is not told.
         let _ = AsyncWriteExt::shutdown(self).await;

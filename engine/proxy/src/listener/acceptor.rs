@@ -9,34 +9,36 @@ use seawall_state::BanScope;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::admission::concurrency_limit::{Admission, NoRoom, Permit, Room};
-use crate::connection::table::{Newcomer, Registry};
-use crate::context::Edge;
-use crate::http1::server::Server;
-use crate::listener::handshake::Guest;
+use crate::admission::concurrency_limit::{
+    ConcurrencyLimiter, ConcurrencyPermit, LimitReached, SlotSource,
+};
+use crate::connection::table::{ConnectionTable, EvictionPriority};
+use crate::context::SharedContext;
+use crate::http1::server::Http1Server;
+use crate::listener::handshake::PendingConnection;
 use crate::metrics::count;
 use crate::overload;
-use crate::shutdown::Stop;
-use crate::tls::Secrecy;
+use crate::shutdown::ShutdownSignal;
+use crate::tls::TlsTerminator;
 
 /// After nobody could make room, the milliseconds in which nobody is asked to again: looking for one
 /// costs more than refusing, and a flood refuses thousands a second.
 const FULL_MS: u64 = 5;
 
 /// The accept loop of one worker on one address.
-pub(crate) struct Accept {
-    pub(super) server: Server,
-    pub(super) secrecy: Option<Secrecy>,
-    pub(super) admission: Arc<Admission>,
-    pub(super) registry: Arc<Registry>,
+pub(crate) struct Acceptor {
+    pub(super) server: Http1Server,
+    pub(super) secrecy: Option<TlsTerminator>,
+    pub(super) admission: Arc<ConcurrencyLimiter>,
+    pub(super) registry: Arc<ConnectionTable>,
     /// Those of all workers.
-    pub(super) registries: Arc<[Arc<Registry>]>,
+    pub(super) registries: Arc<[Arc<ConnectionTable>]>,
     pub(super) open: JoinSet<()>,
     /// Until then nobody is asked to make room for anybody: nobody could.
     pub(super) full_until: Tick,
 }
 
-impl Accept {
+impl Acceptor {
     pub(crate) async fn run(mut self, listener: TcpListener) {
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
             count(&self.server.edge.counters.accept_errors);
@@ -74,14 +76,14 @@ impl Accept {
         let edge = Arc::clone(&self.server.edge);
         count(&edge.counters.accepted);
         let client = Client::of(peer.ip(), &edge.units);
-        let is_hop = edge.trusted.lists(peer.ip());
-        if !is_hop && !may_come(&edge, &client) {
+        let is_hop = edge.trusted.contains(peer.ip());
+        if !is_hop && !should_accept(&edge, &client) {
             reset(&stream);
             return;
         }
         match self.enter((!is_hop).then_some(&client)) {
             Ok(permit) => {
-                let guest = Guest {
+                let guest = PendingConnection {
                     server: self.server.clone(),
                     registry: Arc::clone(&self.registry),
                     secrecy: self.secrecy.clone(),
@@ -103,11 +105,11 @@ impl Accept {
     }
 
     /// A free place, or one for which somebody who only waits has to go.
-    fn enter(&mut self, client: Option<&Client>) -> Result<Permit, NoRoom> {
-        match self.admission.enter(client, Room::Free) {
-            Err(NoRoom::Total) if self.make_room(client) => {
+    fn enter(&mut self, client: Option<&Client>) -> Result<ConcurrencyPermit, LimitReached> {
+        match self.admission.enter(client, SlotSource::Free) {
+            Err(LimitReached::Total) if self.make_room(client) => {
                 count(&self.server.edge.counters.made_room);
-                self.admission.enter(client, Room::Made)
+                self.admission.enter(client, SlotSource::Evicted)
             }
             entered => entered,
         }
@@ -118,26 +120,29 @@ impl Accept {
     /// flood of newcomers that say nothing must not keep these out.
     fn make_room(&mut self, client: Option<&Client>) -> bool {
         let edge = &self.server.edge;
-        let Edge { limits, shares, overload, trusted, .. } = &**edge;
+        let SharedContext { limits, shares, overload, trusted, .. } = &**edge;
         let (own, all) = (&self.registry, &self.registries);
         let make = |newcomer| {
-            let make = |of: &Registry| of.make_room(limits, newcomer, |conn| shares.is_over(conn));
+            let make =
+                |of: &ConnectionTable| of.evict_one(limits, newcomer, |conn| shares.is_over(conn));
             make(own) || all.iter().filter(|other| !Arc::ptr_eq(own, other)).any(|of| make(of))
         };
         let now = (edge.now)();
         if now >= self.full_until {
-            if make(Newcomer::Anybody) {
+            if make(EvictionPriority::Normal) {
                 return true;
             }
             self.full_until = now.plus_ms(FULL_MS);
         }
         overload.note_trouble(now, limits);
         let is_known = match client {
-            Some(client) => overload.knows((&edge.handle.load().state, client), now, limits),
+            Some(client) => {
+                overload.is_known_client((&edge.handle.load().state, client), now, limits)
+            }
             // Before its header has come nobody knows for whom it is.
             None => !trusted.proxy_protocol,
         };
-        is_known && make(Newcomer::Known)
+        is_known && make(EvictionPriority::High)
     }
 
     async fn pause(&self) {
@@ -152,7 +157,7 @@ impl Accept {
     }
 
     /// Lets those in flight end, then cuts the rest.
-    async fn drain(&mut self, stop: &mut Stop) {
+    async fn drain(&mut self, stop: &mut ShutdownSignal) {
         let within = tokio::time::sleep(stop.within());
         tokio::pin!(within);
         loop {
@@ -175,13 +180,13 @@ impl Accept {
 }
 
 /// Whether this client is neither banned nor too fast. Its autonomous system is not known here.
-pub(crate) fn may_come(edge: &Edge, client: &Client) -> bool {
+pub(crate) fn should_accept(edge: &SharedContext, client: &Client) -> bool {
     let (live, now) = (edge.handle.load(), (edge.now)());
     if live.state.bans().covers(client, None, BanScope::Host, now).is_some() {
         count(&edge.counters.banned_at_accept);
         return false;
     }
-    if !overload::may_come(edge, &live.state, client, now) {
+    if !overload::should_accept(edge, &live.state, client, now) {
         return false;
     }
     if edge.arrivals.is_over(&live.state, client, now) && !edge.connections.exempts(client) {

@@ -22,21 +22,21 @@ use seawall_model::{Now, Prefix};
 use seawall_ruleset::Handle;
 use seawall_ruleset::Pulse;
 
-use crate::admission::concurrency_limit::Admission;
-use crate::admission::connection_rate::Arrivals;
-use crate::context::Edge;
-use crate::fairness::Shares;
+use crate::admission::concurrency_limit::ConcurrencyLimiter;
+use crate::admission::connection_rate::ConnectionRateLimiter;
+use crate::context::SharedContext;
+use crate::fairness::FairSharing;
 use crate::listener::socket::Listening;
-use crate::listener::socket::{listen, take_on};
+use crate::listener::socket::{inherit_socket_options, listen};
 use crate::listener::worker::Worker;
-use crate::overload::Overload;
+use crate::overload::OverloadManager;
 use crate::request::policy_log::PolicyLog;
-use crate::routing::{Route, Sites};
-use crate::shutdown::Stopper;
+use crate::routing::{Route, SiteTable};
+use crate::shutdown::ShutdownController;
 use crate::shutdown::handle::Running;
-use crate::tls::Secrecy;
+use crate::tls::TlsTerminator;
+use crate::upstream::HealthChecker;
 use crate::upstream::Sums;
-use crate::upstream::Watch;
 use crate::{BindError, EdgeConfig, EdgeCounters, OriginSnapshot, SiteViews};
 
 /// Where is listened, and whether over TLS.
@@ -51,8 +51,8 @@ struct Listener {
 pub struct DataPlane {
     listeners: Vec<Listener>,
     workers: usize,
-    secrecy: Option<Secrecy>,
-    pub(crate) edge: Arc<Edge>,
+    secrecy: Option<TlsTerminator>,
+    pub(crate) edge: Arc<SharedContext>,
 }
 
 impl DataPlane {
@@ -62,20 +62,21 @@ impl DataPlane {
     /// # Errors
     /// The first address or origin that cannot be had, in words for whoever configured it.
     pub fn bind(config: EdgeConfig, handle: Arc<Handle>, now: Now) -> Result<Self, BindError> {
-        let sites = Sites::resolve(&config.sites, &config.limits)?;
+        let sites = SiteTable::resolve(&config.sites, &config.limits)?;
         let listeners = listeners(&config)?;
-        let overload = Arc::new(Overload::new(config.memory));
+        let overload = Arc::new(OverloadManager::new(config.memory));
         let limits = Arc::new(config.limits);
-        let shares = Arc::new(Shares::new(&sites, &overload, (&limits, &now)));
+        let shares = Arc::new(FairSharing::new(&sites, &overload, (&limits, &now)));
         if listeners.iter().any(|listener| listener.is_tls) && config.shown.is_none() {
             return Err(BindError::NoCertificate);
         }
         let within = Duration::from_millis(limits.tls_handshake_ms);
         let reads_max = limits.hello_reads_max;
-        let secrecy = config.shown.map(|shown| Secrecy::new(shown, within, reads_max)).transpose();
+        let secrecy =
+            config.shown.map(|shown| TlsTerminator::new(shown, within, reads_max)).transpose();
         let secrecy = secrecy.map_err(BindError::Worker)?;
         let exempt: Arc<[Prefix]> = config.exempt.into();
-        let edge = Arc::new(Edge {
+        let edge = Arc::new(SharedContext {
             handle,
             now,
             units: config.units,
@@ -83,9 +84,11 @@ impl DataPlane {
             sites,
             shares,
             overload,
-            arrivals: Arrivals::new(&limits),
-            connections: Arc::new(Admission::new(limits.connection_caps()).exempt(&exempt)),
-            forwarding: Arc::new(Admission::new(limits.forward_caps()).exempt(&exempt)),
+            arrivals: ConnectionRateLimiter::new(&limits),
+            connections: Arc::new(
+                ConcurrencyLimiter::new(limits.connection_caps()).exempt(&exempt),
+            ),
+            forwarding: Arc::new(ConcurrencyLimiter::new(limits.forward_caps()).exempt(&exempt)),
             policy_log: PolicyLog::new(limits.policy_log_lines_per_s),
             limits,
             counters: Arc::new(EdgeCounters::default()),
@@ -148,7 +151,7 @@ impl DataPlane {
     /// # Errors
     /// The system gives no thread, or no second handle of a socket.
     pub fn start(self) -> Result<Running, BindError> {
-        let (stopper, stop) = Stopper::new();
+        let (stopper, stop) = ShutdownController::new();
         self.edge.handle.load().state.regulars().prepare();
         let admission = &self.edge.connections;
         let sockets = self.listeners.iter().map(|listener| listener.at.clone()).collect();
@@ -171,7 +174,7 @@ impl DataPlane {
             };
             running.spawn(|| worker.run(listeners)).map_err(BindError::Worker)?;
         }
-        let watch = Watch::new(&self.edge, &stop);
+        let watch = HealthChecker::new(&self.edge, &stop);
         running.spawn(|| watch.work()).map_err(BindError::Worker)?;
         Ok(running)
     }
@@ -187,7 +190,7 @@ fn listeners(config: &EdgeConfig) -> Result<Vec<Listener>, BindError> {
         // Whether it is for TLS is our affair and not the socket's; where two have one address
         // (their ports are the kernel's to choose), the order of the configuration tells them apart.
         let at = match handed.iter().position(|listening| listening.address == address) {
-            Some(place) => take_on(handed.remove(place), &config.limits),
+            Some(place) => inherit_socket_options(handed.remove(place), &config.limits),
             None => listen(address, &config.limits)
                 .map(|socket| Listening { address, socket: Arc::new(socket) }),
         };

@@ -34,53 +34,53 @@ const TYPE_CRC32C: u8 = 3;
 
 /// Whom a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Introduced {
+pub(crate) enum ProxyHeader {
     /// From this client.
     Client(SocketAddr),
     /// From the hop itself (a health check), or from what has no address of the internet.
-    Hop,
+    Local,
 }
 
 /// Why nobody was introduced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotIntroduced {
+pub(crate) enum ProxyHeaderError {
     /// No whole header came in time.
-    Late,
+    Timeout,
     /// What came is no PROXY header.
-    Bad,
+    Malformed,
     /// The hop left.
-    Gone,
+    Closed,
 }
 
 /// What is no PROXY header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BadHeader;
+pub(crate) struct ProxyHeaderSyntaxError;
 
 /// Reads exactly the PROXY header with which `stream` must begin.
 ///
 /// # Errors
 /// There is none; the connection is of no use then.
-pub(crate) async fn introduce(
+pub(crate) async fn read_proxy_header(
     stream: &mut TcpStream,
     limits: &EdgeLimits,
-) -> Result<Introduced, NotIntroduced> {
+) -> Result<ProxyHeader, ProxyHeaderError> {
     let within = Duration::from_millis(limits.proxy_header_ms);
     let read = read(stream, limits.proxy_header_bytes_max);
-    tokio::time::timeout(within, read).await.unwrap_or(Err(NotIntroduced::Late))
+    tokio::time::timeout(within, read).await.unwrap_or(Err(ProxyHeaderError::Timeout))
 }
 
-async fn read(stream: &mut TcpStream, bytes_max: usize) -> Result<Introduced, NotIntroduced> {
-    let mut header = Header::new(bytes_max);
+async fn read(stream: &mut TcpStream, bytes_max: usize) -> Result<ProxyHeader, ProxyHeaderError> {
+    let mut header = ProxyHeaderParser::new(bytes_max);
     let mut room = [0; PEEK_BYTES];
     loop {
-        let seen = stream.peek(&mut room).await.map_err(|_| NotIntroduced::Gone)?;
+        let seen = stream.peek(&mut room).await.map_err(|_| ProxyHeaderError::Closed)?;
         if seen == 0 {
-            return Err(NotIntroduced::Gone);
+            return Err(ProxyHeaderError::Closed);
         }
         let next = room.get(..seen).unwrap_or_default();
-        let (taken, whole) = header.offer(next).map_err(|_| NotIntroduced::Bad)?;
+        let (taken, whole) = header.feed(next).map_err(|_| ProxyHeaderError::Malformed)?;
         let taken = room.get_mut(..taken).unwrap_or_default();
-        stream.read_exact(taken).await.map_err(|_| NotIntroduced::Gone)?;
+        stream.read_exact(taken).await.map_err(|_| ProxyHeaderError::Closed)?;
         if let Some(introduced) = whole {
             return Ok(introduced);
         }
@@ -89,12 +89,12 @@ async fn read(stream: &mut TcpStream, bytes_max: usize) -> Result<Introduced, No
 
 /// A header while it arrives.
 #[derive(Debug)]
-pub(crate) struct Header {
+pub(crate) struct ProxyHeaderParser {
     bytes: Vec<u8>,
     bytes_max: usize,
 }
 
-impl Header {
+impl ProxyHeaderParser {
     pub(crate) const fn new(bytes_max: usize) -> Self {
         Self { bytes: Vec::new(), bytes_max }
     }
@@ -104,34 +104,43 @@ impl Header {
     ///
     /// # Errors
     /// A byte that cannot stand where it stands.
-    pub(crate) fn offer(&mut self, next: &[u8]) -> Result<(usize, Option<Introduced>), BadHeader> {
+    pub(crate) fn feed(
+        &mut self,
+        next: &[u8],
+    ) -> Result<(usize, Option<ProxyHeader>), ProxyHeaderSyntaxError> {
         match self.bytes.first().or(next.first()) {
             Some(b'P') => self.offer_text(next),
             Some(b'\r') => self.offer_binary(next),
-            Some(_) => Err(BadHeader),
+            Some(_) => Err(ProxyHeaderSyntaxError),
             None => Ok((0, None)),
         }
     }
 
-    fn offer_text(&mut self, next: &[u8]) -> Result<(usize, Option<Introduced>), BadHeader> {
+    fn offer_text(
+        &mut self,
+        next: &[u8],
+    ) -> Result<(usize, Option<ProxyHeader>), ProxyHeaderSyntaxError> {
         let end = next.iter().position(|byte| *byte == b'\n');
         let taken = self.take(next, end.map_or(next.len(), |at| at + 1));
         if self.bytes.len() > TEXT_BYTES_MAX || !begins(&self.bytes, TEXT_START) {
-            return Err(BadHeader);
+            return Err(ProxyHeaderSyntaxError);
         }
         let said = end.map(|_| read_text(&self.bytes)).transpose()?;
         Ok((taken, said))
     }
 
-    fn offer_binary(&mut self, next: &[u8]) -> Result<(usize, Option<Introduced>), BadHeader> {
+    fn offer_binary(
+        &mut self,
+        next: &[u8],
+    ) -> Result<(usize, Option<ProxyHeader>), ProxyHeaderSyntaxError> {
         let mut taken = self.take(next, BINARY_FIXED.saturating_sub(self.bytes.len()));
         if !begins(&self.bytes, BINARY_START) {
-            return Err(BadHeader);
+            return Err(ProxyHeaderSyntaxError);
         }
         let Some([high, low]) = array(&self.bytes, 14) else { return Ok((taken, None)) };
         let whole = BINARY_FIXED + usize::from(u16::from_be_bytes([high, low]));
         if whole > self.bytes_max {
-            return Err(BadHeader);
+            return Err(ProxyHeaderSyntaxError);
         }
         let rest = next.get(taken..).unwrap_or_default();
         taken += self.take(rest, whole.saturating_sub(self.bytes.len()));
@@ -157,93 +166,97 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 }
 
 /// Version 1: `PROXY TCP4 192.0.2.1 192.0.2.2 4711 80` and CRLF.
-fn read_text(bytes: &[u8]) -> Result<Introduced, BadHeader> {
-    let line = bytes.strip_suffix(b"\r\n").ok_or(BadHeader)?;
-    let line = std::str::from_utf8(line).map_err(|_| BadHeader)?;
-    let rest = line.strip_prefix("PROXY ").ok_or(BadHeader)?;
+fn read_text(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderSyntaxError> {
+    let line = bytes.strip_suffix(b"\r\n").ok_or(ProxyHeaderSyntaxError)?;
+    let line = std::str::from_utf8(line).map_err(|_| ProxyHeaderSyntaxError)?;
+    let rest = line.strip_prefix("PROXY ").ok_or(ProxyHeaderSyntaxError)?;
     if rest == "UNKNOWN" || rest.starts_with("UNKNOWN ") {
-        return Ok(Introduced::Hop);
+        return Ok(ProxyHeader::Local);
     }
     let mut words = rest.split(' ');
-    let mut word = || words.next().ok_or(BadHeader);
+    let mut word = || words.next().ok_or(ProxyHeaderSyntaxError);
     let family = word()?;
     let (from, to) = (text_ip(family, word()?)?, text_ip(family, word()?)?);
     let (from, _to) = ((from, text_port(word()?)?), (to, text_port(word()?)?));
     if words.next().is_some() {
-        return Err(BadHeader);
+        return Err(ProxyHeaderSyntaxError);
     }
-    Ok(Introduced::Client(from.into()))
+    Ok(ProxyHeader::Client(from.into()))
 }
 
-fn text_ip(family: &str, word: &str) -> Result<IpAddr, BadHeader> {
+fn text_ip(family: &str, word: &str) -> Result<IpAddr, ProxyHeaderSyntaxError> {
     match family {
-        "TCP4" => word.parse::<Ipv4Addr>().map(IpAddr::from).map_err(|_| BadHeader),
-        "TCP6" => word.parse::<Ipv6Addr>().map(IpAddr::from).map_err(|_| BadHeader),
-        _ => Err(BadHeader),
+        "TCP4" => word.parse::<Ipv4Addr>().map(IpAddr::from).map_err(|_| ProxyHeaderSyntaxError),
+        "TCP6" => word.parse::<Ipv6Addr>().map(IpAddr::from).map_err(|_| ProxyHeaderSyntaxError),
+        _ => Err(ProxyHeaderSyntaxError),
     }
 }
 
-fn text_port(word: &str) -> Result<u16, BadHeader> {
+fn text_port(word: &str) -> Result<u16, ProxyHeaderSyntaxError> {
     let is_plain =
         word.bytes().all(|byte| byte.is_ascii_digit()) && (word == "0" || !word.starts_with('0'));
-    if is_plain { word.parse().map_err(|_| BadHeader) } else { Err(BadHeader) }
+    if is_plain {
+        word.parse().map_err(|_| ProxyHeaderSyntaxError)
+    } else {
+        Err(ProxyHeaderSyntaxError)
+    }
 }
 
 /// Version 2: 16 bytes, the addresses, and what the hop adds as type, length and value.
-fn read_binary(bytes: &[u8]) -> Result<Introduced, BadHeader> {
-    let Some([command, family]) = array(bytes, 12) else { return Err(BadHeader) };
+fn read_binary(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderSyntaxError> {
+    let Some([command, family]) = array(bytes, 12) else { return Err(ProxyHeaderSyntaxError) };
     match command {
         // What a LOCAL header says besides is to be ignored.
-        0x20 => return Ok(Introduced::Hop),
+        0x20 => return Ok(ProxyHeader::Local),
         0x21 => {}
-        _ => return Err(BadHeader),
+        _ => return Err(ProxyHeaderSyntaxError),
     }
     let (introduced, addresses) = match family {
-        0x11 => (Introduced::Client(v4_from(bytes)?), 12),
-        0x21 => (Introduced::Client(v6_from(bytes)?), 36),
+        0x11 => (ProxyHeader::Client(v4_from(bytes)?), 12),
+        0x21 => (ProxyHeader::Client(v6_from(bytes)?), 36),
         // Datagrams did not bring this connection, and a Unix socket has no address of use here.
-        0x00 => (Introduced::Hop, 0),
-        0x12 => (Introduced::Hop, 12),
-        0x22 => (Introduced::Hop, 36),
-        0x31 | 0x32 => (Introduced::Hop, 216),
-        _ => return Err(BadHeader),
+        0x00 => (ProxyHeader::Local, 0),
+        0x12 => (ProxyHeader::Local, 12),
+        0x22 => (ProxyHeader::Local, 36),
+        0x31 | 0x32 => (ProxyHeader::Local, 216),
+        _ => return Err(ProxyHeaderSyntaxError),
     };
     check_additions(bytes, BINARY_FIXED + addresses)?;
     Ok(introduced)
 }
 
-fn v4_from(bytes: &[u8]) -> Result<SocketAddr, BadHeader> {
-    let ip: [u8; 4] = array(bytes, 16).ok_or(BadHeader)?;
-    let port = array(bytes, 24).ok_or(BadHeader)?;
+fn v4_from(bytes: &[u8]) -> Result<SocketAddr, ProxyHeaderSyntaxError> {
+    let ip: [u8; 4] = array(bytes, 16).ok_or(ProxyHeaderSyntaxError)?;
+    let port = array(bytes, 24).ok_or(ProxyHeaderSyntaxError)?;
     Ok((Ipv4Addr::from(ip), u16::from_be_bytes(port)).into())
 }
 
-fn v6_from(bytes: &[u8]) -> Result<SocketAddr, BadHeader> {
-    let ip: [u8; 16] = array(bytes, 16).ok_or(BadHeader)?;
-    let port = array(bytes, 48).ok_or(BadHeader)?;
+fn v6_from(bytes: &[u8]) -> Result<SocketAddr, ProxyHeaderSyntaxError> {
+    let ip: [u8; 16] = array(bytes, 16).ok_or(ProxyHeaderSyntaxError)?;
+    let port = array(bytes, 48).ok_or(ProxyHeaderSyntaxError)?;
     Ok((Ipv6Addr::from(ip), u16::from_be_bytes(port)).into())
 }
 
 /// Walks over what the hop added from `at` on, and holds the bytes against a checksum among it.
-fn check_additions(bytes: &[u8], mut at: usize) -> Result<(), BadHeader> {
+fn check_additions(bytes: &[u8], mut at: usize) -> Result<(), ProxyHeaderSyntaxError> {
     let mut checksum_at = None;
     while at != bytes.len() {
-        let [kind, high, low] = array(bytes, at).ok_or(BadHeader)?;
+        let [kind, high, low] = array(bytes, at).ok_or(ProxyHeaderSyntaxError)?;
         let length = usize::from(u16::from_be_bytes([high, low]));
         at += 3;
         if kind == TYPE_CRC32C && (length != 4 || checksum_at.replace(at).is_some()) {
-            return Err(BadHeader);
+            return Err(ProxyHeaderSyntaxError);
         }
         at += length;
         if at > bytes.len() {
-            return Err(BadHeader);
+            return Err(ProxyHeaderSyntaxError);
         }
     }
     let Some(at) = checksum_at else { return Ok(()) };
-    let said = array(bytes, at).map(u32::from_be_bytes).ok_or(BadHeader)?;
+    let said = array(bytes, at).map(u32::from_be_bytes).ok_or(ProxyHeaderSyntaxError)?;
     let blank = |(n, byte): (usize, &u8)| if (at..at + 4).contains(&n) { 0 } else { *byte };
     let found = crc32c(bytes.iter().enumerate().map(blank));
-    if found == said { Ok(()) } else { Err(BadHeader) }
+    if found == said { Ok(()) } else { Err(ProxyHeaderSyntaxError) }
 }
 
 /// CRC-32C (RFC 3720, appendix B.4), bit by bit: a header is short, and no table is kept for it.

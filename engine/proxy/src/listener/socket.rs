@@ -9,10 +9,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::EdgeLimits;
 
 /// A socket that listens already, under our limits.
-pub(crate) fn take_on(handed: &Listening, limits: &EdgeLimits) -> io::Result<Listening> {
+pub(crate) fn inherit_socket_options(
+    handed: &Listening,
+    limits: &EdgeLimits,
+) -> io::Result<Listening> {
     let socket = socket2::SockRef::from(&*handed.socket);
     socket.set_nonblocking(true)?;
-    tune(&socket, limits);
+    configure_socket(&socket, limits);
     socket.listen(i32::try_from(limits.accept_backlog).unwrap_or(i32::MAX))?;
     Ok(handed.clone())
 }
@@ -26,7 +29,7 @@ pub(crate) fn listen(address: SocketAddr, limits: &EdgeLimits) -> io::Result<Tcp
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
-    tune(&(&socket).into(), limits);
+    configure_socket(&(&socket).into(), limits);
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(limits.accept_backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
@@ -34,7 +37,7 @@ pub(crate) fn listen(address: SocketAddr, limits: &EdgeLimits) -> io::Result<Tcp
 
 /// Socket options that every accepted connection takes on from its listener (Linux copies them); one
 /// that the system refuses is done without.
-fn tune(listener: &socket2::SockRef<'_>, limits: &EdgeLimits) {
+fn configure_socket(listener: &socket2::SockRef<'_>, limits: &EdgeLimits) {
     // Head and body leave in one write of ours, so waiting to fill a packet only costs time.
     let _ = listener.set_tcp_nodelay(true);
     let _ = listener.set_tcp_notsent_lowat(limits.unsent_bytes_max);

@@ -10,35 +10,35 @@ use pingora_proxy::http_proxy;
 use seawall_model::Tick;
 use tokio::task::JoinSet;
 
-use crate::admission::concurrency_limit::Admission;
-use crate::connection::table::Registry;
-use crate::context::Edge;
-use crate::fairness::egress::Egress;
-use crate::http1::server::Server;
-use crate::http2::{self, Requests};
-use crate::listener::acceptor::Accept;
+use crate::admission::concurrency_limit::ConcurrencyLimiter;
+use crate::connection::table::ConnectionTable;
+use crate::context::SharedContext;
+use crate::fairness::egress::EgressScheduler;
+use crate::http1::server::Http1Server;
+use crate::http2::{self, Http2App};
+use crate::listener::acceptor::Acceptor;
 use crate::metrics::count;
-use crate::overload::Overload;
-use crate::shutdown::Stop;
+use crate::overload::OverloadManager;
+use crate::shutdown::ShutdownSignal;
 use crate::shutdown::heartbeat::BEAT_MS;
-use crate::shutdown::heartbeat::Beats;
-use crate::tls::Secrecy;
-use crate::upstream::pingora_service::Service;
+use crate::shutdown::heartbeat::Heartbeat;
+use crate::tls::TlsTerminator;
+use crate::upstream::pingora_service::PingoraService;
 use crate::upstream::pool::Pool;
 
 /// One thread that accepts and serves.
 pub(crate) struct Worker {
-    pub(super) edge: Arc<Edge>,
-    pub(super) admission: Arc<Admission>,
-    pub(super) registry: Arc<Registry>,
-    pub(super) registries: Arc<[Arc<Registry>]>,
-    pub(super) stop: Stop,
-    pub(super) beats: Beats,
+    pub(super) edge: Arc<SharedContext>,
+    pub(super) admission: Arc<ConcurrencyLimiter>,
+    pub(super) registry: Arc<ConnectionTable>,
+    pub(super) registries: Arc<[Arc<ConnectionTable>]>,
+    pub(super) stop: ShutdownSignal,
+    pub(super) beats: Heartbeat,
 }
 
 impl Worker {
     /// Serves until the data plane stops.
-    pub(crate) fn run(self, listeners: Vec<(TcpListener, Option<Secrecy>)>) {
+    pub(crate) fn run(self, listeners: Vec<(TcpListener, Option<TlsTerminator>)>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         // Without a runtime (no descriptors left) the other workers go on.
         let Ok(runtime) = runtime else {
@@ -57,32 +57,33 @@ impl Worker {
             let processor = Arc::new(self.edge.processor());
             tokio::spawn(Arc::clone(&processor).run(Arc::clone(&self.edge)));
             // On every worker: each must be able to go before the others.
-            tokio::spawn(Egress::run(Arc::clone(&self.edge.shares)));
+            tokio::spawn(EgressScheduler::run(Arc::clone(&self.edge.shares)));
             let registries = Arc::clone(&self.registries);
-            tokio::spawn(Overload::watch(Arc::clone(&self.edge), registries));
+            tokio::spawn(OverloadManager::watch(Arc::clone(&self.edge), registries));
             let pool = Pool::new(limits.origin_idle_connections_max, limits.origin_idle_ms);
             let pool = Arc::new(pool);
             tokio::spawn(Arc::clone(&pool).run());
-            let service = Service { edge: Arc::clone(&self.edge), pool };
+            let service = PingoraService { edge: Arc::clone(&self.edge), pool };
             let mut proxy = http_proxy(&Arc::new(conf), service);
             proxy.h2_options = Some(http2::options(limits));
             proxy.server_options = Some(http2::server_options(limits));
             let proxy = Arc::new(proxy);
-            let requests = Arc::new(Requests {
+            let requests = Arc::new(Http2App {
                 edge: Arc::clone(&self.edge),
                 proxy: Arc::clone(&proxy),
                 processor: Arc::clone(&processor),
                 stop: self.stop.clone(),
             });
-            let server = Server { edge: self.edge, proxy, requests, stop: self.stop, processor };
+            let server =
+                Http1Server { edge: self.edge, proxy, requests, stop: self.stop, processor };
             let registry = self.registry;
             let mut loops = JoinSet::new();
-            let _beating = tokio::spawn(beat(self.beats));
+            let _beating = tokio::spawn(record_heartbeat(self.beats));
             // It ends with the runtime: bans end connections for as long as there are any.
             let watch = Arc::clone(&registry).watch(Arc::clone(&server.edge), server.stop.clone());
             let _watching = tokio::spawn(watch);
             for (listener, secrecy) in listeners {
-                let accept = Accept {
+                let accept = Acceptor {
                     secrecy,
                     server: server.clone(),
                     registry: Arc::clone(&registry),
@@ -99,7 +100,7 @@ impl Worker {
 }
 
 /// Counts the rounds of a worker: one that is stuck counts none.
-async fn beat(beats: Beats) {
+async fn record_heartbeat(beats: Heartbeat) {
     loop {
         beats.fetch_add(1, Relaxed);
         tokio::time::sleep(Duration::from_millis(BEAT_MS)).await;

@@ -8,19 +8,19 @@ use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_proxy::Session;
 
 use crate::EdgeCounters;
-use crate::connection::Conn;
+use crate::connection::Connection;
 use crate::metrics::count;
-use crate::request::local_response::Answer;
+use crate::request::local_response::LocalResponse;
 
 /// The status for a failure, counted; 0 where nobody is left to be told.
-pub(crate) fn status_of(counters: &EdgeCounters, conn: Option<&Conn>, error: &Error) -> u16 {
-    let is_late = conn.is_some_and(Conn::take_origin_late)
+pub(crate) fn status_of(counters: &EdgeCounters, conn: Option<&Connection>, error: &Error) -> u16 {
+    let is_late = conn.is_some_and(Connection::take_origin_timeout)
         || (*error.esource() == ErrorSource::Upstream && is_timeout(error.etype()));
     if is_late {
         count(&counters.origin_late);
         return 504;
     }
-    if conn.is_some_and(Conn::take_malformed_body) {
+    if conn.is_some_and(Connection::take_malformed_body) {
         return 400;
     }
     match (error.esource(), error.etype()) {
@@ -47,7 +47,7 @@ pub(crate) fn is_timeout(kind: &ErrorType) -> bool {
 
 /// Answers with `status`, unless an answer has begun, and ends the connection so that the client
 /// can read it.
-pub(crate) async fn answer(session: &mut Session, status: u16) {
+pub(crate) async fn write_error_response(session: &mut Session, status: u16) {
     // One that only said that an answer will come is none.
     let has_begun = session.response_written().is_some_and(|said| !said.status.is_informational());
     if status == 0 || has_begun {
@@ -56,7 +56,7 @@ pub(crate) async fn answer(session: &mut Session, status: u16) {
     session.set_keepalive(None);
     // Who was turned away here may find an origin in a second.
     let retry_after_ms = (status == 503).then_some(1_000);
-    let answer = Answer { retry_after_ms, ..Answer::last(status) };
+    let answer = LocalResponse { retry_after_ms, ..LocalResponse::last(status) };
     if let Some(header) = answer.header() {
         let body = Bytes::from(answer.text());
         // A client that left in the meantime is not told.

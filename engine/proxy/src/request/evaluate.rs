@@ -10,18 +10,20 @@ use std::sync::atomic::Ordering::Relaxed;
 use seawall_model::{RuleId, Scheme, Tick};
 use seawall_ruleset::{Judged, Live, Observer};
 
-use crate::admission::trusted_proxies::Line;
-use crate::connection::Conn;
-use crate::context::Edge;
-use crate::fairness::site_client::Visit;
+use crate::admission::trusted_proxies::ConnectionOwnership;
+use crate::connection::Connection;
+use crate::context::SharedContext;
+use crate::fairness::site_client::SiteClient;
 use crate::http1::head::{
-    BadHead, Framing, Head, Persistence, field_room, is_left_out, normalized, vet,
+    BadHead, Framing, Persistence, RequestHead, header_slots, is_left_out, normalized, parse_head,
 };
 use crate::metrics::count;
-use crate::request::enforce::{Manner, Next, enforce};
-use crate::request::facts::{ClientGauges, Folded, Through, WireFields, facts_of};
-use crate::request::local_response::{Answer, BodyWanted};
-use crate::request::record::{Case, Kept};
+use crate::request::enforce::{Action, ResponseParams, enforce};
+use crate::request::facts::{
+    ClientGauges, ConnectionFacts, HeaderFields, NormalizedTarget, build_facts,
+};
+use crate::request::local_response::{BodyMode, LocalResponse};
+use crate::request::record::{RequestRecord, RetainedHead};
 use crate::routing::Route;
 
 /// Requests of a connection, of which the first is asked whether its client is known from then on.
@@ -29,40 +31,45 @@ const NOTED_EVERY: u32 = 64;
 
 /// What to do with the request at the front of the stream.
 #[derive(Debug)]
-pub(crate) struct Step {
-    pub(crate) next: Next,
+pub(crate) struct RequestPlan {
+    pub(crate) next: Action,
     pub(crate) framing: Framing,
     /// Whether the body may not come before it is invited.
-    pub(crate) waits: bool,
+    pub(crate) expects_continue: bool,
     /// Whether its client said that it will send no more.
-    pub(crate) is_final: bool,
+    pub(crate) client_closes: bool,
 }
 
-impl Step {
+impl RequestPlan {
     fn last(status: u16, framing: Framing) -> Self {
-        Self { next: Next::Answer(Answer::last(status)), framing, waits: false, is_final: false }
+        Self {
+            next: Action::Respond(LocalResponse::last(status)),
+            framing,
+            expects_continue: false,
+            client_closes: false,
+        }
     }
 }
 
 /// Whether the connection goes on after this request, as far as we are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Serving,
+pub(crate) enum ConnectionMode {
+    KeepAlive,
     /// This answer is its last: the data plane stops, or the connection has had its share.
-    Last,
+    LastResponse,
 }
 
 /// Which request of its connection, and when.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Nth {
+pub(crate) struct RequestOrdinal {
     pub(crate) requests: u32,
-    pub(crate) mode: Mode,
+    pub(crate) mode: ConnectionMode,
     pub(crate) now: Tick,
 }
 
 /// Counts what rules do for one request, and writes the lines that they ask for.
 struct Watching<'w> {
-    edge: &'w Edge,
+    edge: &'w SharedContext,
     live: &'w Live,
     site: &'w str,
     now: Tick,
@@ -84,22 +91,22 @@ impl Observer for Watching<'_> {
 }
 
 /// Judges the request whose head is the first `head_bytes` of `ahead`.
-pub(crate) fn judge(
-    edge: &Arc<Edge>,
-    conn: &Conn,
+pub(crate) fn evaluate(
+    edge: &Arc<SharedContext>,
+    conn: &Connection,
     (ahead, head_bytes): (&[u8], usize),
-    nth: &Nth,
-) -> Step {
-    conn.note_asked();
+    nth: &RequestOrdinal,
+) -> RequestPlan {
+    conn.mark_request_received();
     let bytes = ahead.get(..head_bytes).unwrap_or_default();
     let after = ahead.len() - bytes.len();
     if bytes.len() > edge.limits.head_bytes_max {
-        return refused(edge, BadHead::Bytes);
+        return invalid_request(edge, BadHead::Bytes);
     }
-    let mut room = field_room();
-    let head = match vet(bytes, &mut room, &edge.limits) {
+    let mut room = header_slots();
+    let head = match parse_head(bytes, &mut room, &edge.limits) {
         Ok(head) => head,
-        Err(why) => return refused(edge, why),
+        Err(why) => return invalid_request(edge, why),
     };
     let is_normal = head.is_normal;
     let front = Front { bytes, head, after, is_normal };
@@ -113,7 +120,7 @@ pub(crate) fn judge(
 /// A head at the front of a stream, of `bytes`, and how much came behind it.
 struct Front<'h> {
     bytes: &'h [u8],
-    head: Head<'h>,
+    head: RequestHead<'h>,
     after: usize,
     /// Whether it is as it came.
     is_normal: bool,
@@ -121,57 +128,63 @@ struct Front<'h> {
 
 /// Judges what a head becomes, and not what came. Apart, since it is rare and needs much room.
 #[inline(never)]
-fn judge_normalized(edge: &Arc<Edge>, conn: &Conn, front: Front<'_>, nth: &Nth) -> Step {
+fn judge_normalized(
+    edge: &Arc<SharedContext>,
+    conn: &Connection,
+    front: Front<'_>,
+    nth: &RequestOrdinal,
+) -> RequestPlan {
     let fields = front.head.fields;
     let left_out = fields.iter().filter(|field| is_left_out(field.name)).count();
     edge.counters.dropped_headers_with_underscores.fetch_add(left_out as u64, Relaxed);
     let bytes = normalized(front.bytes, fields);
-    let mut room = field_room();
-    match vet(&bytes, &mut room, &edge.limits) {
+    let mut room = header_slots();
+    match parse_head(&bytes, &mut room, &edge.limits) {
         Ok(head) => judge_head(edge, conn, Front { bytes: &bytes, head, ..front }, nth),
-        Err(why) => refused(edge, why),
+        Err(why) => invalid_request(edge, why),
     }
 }
 
 fn judge_head(
-    edge: &Arc<Edge>,
-    conn: &Conn,
+    edge: &Arc<SharedContext>,
+    conn: &Connection,
     Front { bytes, head, after, is_normal }: Front<'_>,
-    &Nth { requests, mode, now }: &Nth,
-) -> Step {
-    if head.says_https && conn.spoken().is_none() {
+    &RequestOrdinal { requests, mode, now }: &RequestOrdinal,
+) -> RequestPlan {
+    if head.says_https && conn.tls_info().is_none() {
         // It means two things: what the target says, and what the connection is.
-        return refused(edge, BadHead::Target);
+        return invalid_request(edge, BadHead::Target);
     }
-    let folded = match Folded::of(&head) {
+    let folded = match NormalizedTarget::of(&head) {
         Ok(folded) => folded,
-        Err(why) => return refused(edge, why),
+        Err(why) => return invalid_request(edge, why),
     };
     count(&edge.counters.requests);
     let Some(route) = folded.host.as_deref().and_then(|host| edge.sites.find(host)) else {
         count(&edge.counters.unknown_host);
-        return Step::last(421, head.framing);
+        return RequestPlan::last(421, head.framing);
     };
-    if !is_meant(edge, conn, route) {
+    if !matches_sni(edge, conn, route) {
         count(&edge.counters.misdirected);
-        return Step::last(421, head.framing);
+        return RequestPlan::last(421, head.framing);
     }
     count(&route.part.counts.requests);
     let live = edge.handle.load();
-    let fields = WireFields(head.fields);
-    let spoken = conn.spoken().cloned();
+    let fields = HeaderFields(head.fields);
+    let spoken = conn.tls_info().cloned();
     let scheme = if spoken.is_some() { Scheme::Https } else { Scheme::Http };
     let direct = (conn.client, scheme);
-    let asker = edge.trusted.asker(direct, &fields, &edge.units, edge.limits.trusted_hops_max);
+    let asker =
+        edge.trusted.resolve_client(direct, &fields, &edge.units, edge.limits.trusted_hops_max);
     let (client, port, accepted) = (asker.client, conn.port, conn.accepted);
-    let visit = Visit { route, client: &client, state: &live.state, now };
-    if !takes_part(edge, conn, &visit, asker.line) {
+    let visit = SiteClient { route, client: &client, state: &live.state, now };
+    if !charge_site(edge, conn, &visit, asker.line) {
         count(&edge.counters.refused_by_share);
-        return Step { next: Next::Reset, ..Step::last(503, head.framing) };
+        return RequestPlan { next: Action::Reset, ..RequestPlan::last(503, head.framing) };
     }
     let h2 = [&conn.streams, &conn.resets, &conn.glitches].map(|count| count.load(Relaxed));
     let h2 = h2.into();
-    let through = Through {
+    let through = ConnectionFacts {
         client,
         port,
         accepted,
@@ -184,61 +197,72 @@ fn judge_head(
         is_old: head.is_old,
     };
     let gauges = ClientGauges { edge, through: &through };
-    let facts = facts_of((&head, &fields, &folded), route, &gauges);
+    let facts = build_facts((&head, &fields, &folded), route, &gauges);
     let watching = Watching { edge, live: &live, site: &route.name, now };
     let Judged { decision, units } = live.rules.judge(&facts, &live.state, now, &watching);
     let watched = live.rules.watches_answers();
-    let kept = watched.then(|| Kept { head: bytes.into(), through: through.clone() });
-    let mut case = Case::new(edge, live, decision, now);
+    let kept = watched.then(|| RetainedHead { head: bytes.into(), through: through.clone() });
+    let mut case = RequestRecord::new(edge, live, decision, now);
     case.units = units;
     case.kept = kept;
     let persistence = persistence(&head, after, mode);
-    let is_noted = asker.line == Line::Shared || requests % NOTED_EVERY == 1;
+    let is_noted = asker.line == ConnectionOwnership::Shared || requests % NOTED_EVERY == 1;
     let timeouts = route.timeouts(&folded.path);
-    let body = if head.method == "HEAD" { BodyWanted::No } else { BodyWanted::Yes };
-    let purpose = head.purpose;
-    let manner = Manner { body, persistence, purpose, asker, is_noted, timeouts, is_normal };
+    let body = if head.method == "HEAD" { BodyMode::HeadersOnly } else { BodyMode::Send };
+    let purpose = head.kind;
+    let manner =
+        ResponseParams { body, persistence, purpose, asker, is_noted, timeouts, is_normal };
     let next = enforce(case, route, manner);
     let is_final = head.persistence == Persistence::Close;
-    Step { next, framing: head.framing, waits: head.waits, is_final }
+    RequestPlan {
+        next,
+        framing: head.framing,
+        expects_continue: head.expects_continue,
+        client_closes: is_final,
+    }
 }
 
 /// Whether a connection's name leads to the site that a request is for. A connection is accounted to
 /// the site of its name, and another site's requests may not travel on that account (RFC 9110
 /// §15.5.20). One that named nobody is for any site, over HTTP/2 for that of its first request:
 /// whose bytes come out of many streams nobody can tell.
-fn is_meant(edge: &Edge, conn: &Conn, route: &Route) -> bool {
-    if conn.is_h2() && conn.stake.is_anothers(route.id) {
+fn matches_sni(edge: &SharedContext, conn: &Connection, route: &Route) -> bool {
+    if conn.is_h2() && conn.stake.is_bound_elsewhere(route.id) {
         return false;
     }
-    let sni = conn.spoken().and_then(|spoken| spoken.sni.as_deref());
+    let sni = conn.tls_info().and_then(|spoken| spoken.sni.as_deref());
     sni.is_none_or(|sni| edge.sites.find(sni).is_some_and(|named| named.id == route.id))
 }
 
 /// Charges the connection to the site that it turns out to be for, and says whether there is a place
 /// for it. A hop's connection brings many clients to many sites and is charged to none.
-fn takes_part(edge: &Edge, conn: &Conn, visit: &Visit<'_>, line: Line) -> bool {
+fn charge_site(
+    edge: &SharedContext,
+    conn: &Connection,
+    visit: &SiteClient<'_>,
+    line: ConnectionOwnership,
+) -> bool {
     match line {
-        Line::Own => edge.shares.settle_in(conn, visit),
-        Line::Shared => {
-            let _is_other = conn.stake.serve(visit.route.id);
+        ConnectionOwnership::Own => edge.shares.charge_connection(conn, visit),
+        ConnectionOwnership::Shared => {
+            let _is_other = conn.stake.set_active_site(visit.route.id);
             true
         }
     }
 }
 
 /// The answer to what is no head, or means two things.
-pub(crate) fn refused(edge: &Edge, why: BadHead) -> Step {
+pub(crate) fn invalid_request(edge: &SharedContext, why: BadHead) -> RequestPlan {
     edge.counters.refuse_head(why);
-    Step::last(why.status(), Framing::Length(0))
+    RequestPlan::last(why.status(), Framing::Length(0))
 }
 
 /// What becomes of the connection after a refusal: it is kept where the request's end is here.
-fn persistence(head: &Head<'_>, bytes_after: usize, mode: Mode) -> Persistence {
+fn persistence(head: &RequestHead<'_>, bytes_after: usize, mode: ConnectionMode) -> Persistence {
     let is_all_here = match head.framing {
         Framing::Length(body) => body <= bytes_after as u64,
         Framing::Chunked => false,
     };
-    let keep = is_all_here && mode == Mode::Serving;
+    let keep = is_all_here && mode == ConnectionMode::KeepAlive;
     if keep { head.persistence } else { Persistence::Close }
 }

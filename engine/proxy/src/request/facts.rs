@@ -1,7 +1,7 @@
 //! From a head on the wire to the facts that are judged.
 //!
 //! Everything is borrowed from the head but the two texts that must be folded, host and path. The
-//! client is the one that [`crate::admission::trusted_proxies`] has resolved. From [`facts_of`] on, no code knows what server or engine the request came through.
+//! client is the one that [`crate::admission::trusted_proxies`] has resolved. From [`build_facts`] on, no code knows what server or engine the request came through.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use seawall_model::{
 };
 use seawall_ruleset::http::{fold_host, fold_path};
 
-use crate::admission::trusted_proxies::Line;
-use crate::context::Edge;
-use crate::http1::head::{BadHead, Head};
+use crate::admission::trusted_proxies::ConnectionOwnership;
+use crate::context::SharedContext;
+use crate::http1::head::{BadHead, RequestHead};
 use crate::routing::Route;
-use crate::tls::Spoken;
+use crate::tls::TlsInfo;
 
 /// The fields of a head, as they lie in the buffer.
 #[derive(Debug)]
-pub(crate) struct WireFields<'h>(pub(crate) &'h [httparse::Header<'h>]);
+pub(crate) struct HeaderFields<'h>(pub(crate) &'h [httparse::Header<'h>]);
 
-impl HeaderView for WireFields<'_> {
+impl HeaderView for HeaderFields<'_> {
     fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         self.0.iter().any(|field| field.name.eq_ignore_ascii_case(name) && visit(field.value))
     }
@@ -42,18 +42,18 @@ impl HeaderView for WireFields<'_> {
 
 /// What a policy reads of host and path.
 #[derive(Debug)]
-pub(crate) struct Folded {
+pub(crate) struct NormalizedTarget {
     /// None where an HTTP/1.0 request names none.
     pub(crate) host: Option<String>,
     pub(crate) path: Vec<u8>,
 }
 
-impl Folded {
+impl NormalizedTarget {
     /// Folds host and path.
     ///
     /// # Errors
     /// A host that is none, or a path that cannot be decoded.
-    pub(crate) fn of(head: &Head<'_>) -> Result<Self, BadHead> {
+    pub(crate) fn of(head: &RequestHead<'_>) -> Result<Self, BadHead> {
         let host = head.host.map(fold_host).transpose().map_err(|_| BadHead::Host)?;
         let mut path = Vec::with_capacity(head.path.len());
         if head.path == b"*" {
@@ -67,30 +67,30 @@ impl Folded {
 
 /// What a request came through.
 #[derive(Debug, Clone)]
-pub(crate) struct Through {
+pub(crate) struct ConnectionFacts {
     pub(crate) client: Client,
     pub(crate) port: u16,
     pub(crate) accepted: Tick,
     pub(crate) requests: u32,
     pub(crate) now: Tick,
-    pub(crate) spoken: Option<Arc<Spoken>>,
+    pub(crate) spoken: Option<Arc<TlsInfo>>,
     /// Open streams, resets and glitches, in HTTP/2.
     pub(crate) h2: (u32, u32, u32),
     /// Whose connection it came through.
-    pub(crate) line: Line,
+    pub(crate) line: ConnectionOwnership,
     pub(crate) scheme: Scheme,
     /// Whether the request says HTTP/1.0.
     pub(crate) is_old: bool,
 }
 
 /// The facts of one request.
-pub(crate) fn facts_of<'r>(
-    (head, fields, folded): (&Head<'r>, &'r WireFields<'r>, &'r Folded),
+pub(crate) fn build_facts<'r>(
+    (head, fields, folded): (&RequestHead<'r>, &'r HeaderFields<'r>, &'r NormalizedTarget),
     route: &'r Route,
     gauges: &'r ClientGauges<'r>,
 ) -> Facts<'r> {
     let through = gauges.through;
-    let &Through { client, port, accepted, requests, now, scheme, is_old, .. } = through;
+    let &ConnectionFacts { client, port, accepted, requests, now, scheme, is_old, .. } = through;
     let spoken = through.spoken.as_deref();
     let (streams, resets, glitches) = through.h2;
     Facts {
@@ -132,14 +132,14 @@ pub(crate) fn facts_of<'r>(
 /// How much of a client there is at the moment.
 #[derive(Debug)]
 pub(crate) struct ClientGauges<'e> {
-    pub(crate) edge: &'e Edge,
-    pub(crate) through: &'e Through,
+    pub(crate) edge: &'e SharedContext,
+    pub(crate) through: &'e ConnectionFacts,
 }
 
 impl Gauges for ClientGauges<'_> {
     fn connections(&self) -> Option<u32> {
-        let Through { client, line, .. } = self.through;
-        (*line == Line::Own).then(|| self.edge.connections.held(client).max(1))
+        let ConnectionFacts { client, line, .. } = self.through;
+        (*line == ConnectionOwnership::Own).then(|| self.edge.connections.held(client).max(1))
     }
 
     fn in_flight(&self) -> u32 {

@@ -33,15 +33,15 @@ const fn inverse(odd: u32) -> u32 {
 
 /// The opaque code of a refusal: `w-` and eight hexadecimal digits.
 #[must_use]
-pub fn answer_code(generation: Generation, reason: Reason) -> String {
-    Code::of(generation, reason).to_string()
+pub fn rejection_code(generation: Generation, reason: Reason) -> String {
+    RejectionCode::of(generation, reason).to_string()
 }
 
 /// The code of a refusal; displayed as it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Code(u32);
+pub(crate) struct RejectionCode(u32);
 
-impl Code {
+impl RejectionCode {
     /// Bytes of one.
     const LEN: usize = 10;
 
@@ -50,7 +50,7 @@ impl Code {
     }
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for RejectionCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "w-{:08x}", self.0)
     }
@@ -58,7 +58,7 @@ impl fmt::Display for Code {
 
 /// What a code stands for: the low 16 bits of the generation, and the reason.
 #[must_use]
-pub fn read_answer_code(code: &str) -> Option<(u16, Reason)> {
+pub fn decode_rejection_code(code: &str) -> Option<(u16, Reason)> {
     let digits = code.strip_prefix("w-").filter(|digits| digits.len() == 8)?;
     let number = u32::from_str_radix(digits, 16).ok()?.wrapping_mul(GATHER);
     let reason = match number & 0xffff {
@@ -86,30 +86,30 @@ fn number(generation: Generation, reason: Reason) -> u32 {
 
 /// Whether an answer's body is sent, or only described.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BodyWanted {
-    Yes,
+pub(crate) enum BodyMode {
+    Send,
     /// The request was HEAD.
-    No,
+    HeadersOnly,
 }
 
 /// An answer of our own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct LocalResponse {
     pub(crate) status: u16,
     pub(crate) retry_after_ms: Option<u64>,
-    pub(crate) code: Option<Code>,
-    pub(crate) body: BodyWanted,
+    pub(crate) code: Option<RejectionCode>,
+    pub(crate) body: BodyMode,
     pub(crate) persistence: Persistence,
 }
 
-impl Answer {
+impl LocalResponse {
     /// An answer after which the connection ends.
     pub(crate) const fn last(status: u16) -> Self {
         Self {
             status,
             retry_after_ms: None,
             code: None,
-            body: BodyWanted::Yes,
+            body: BodyMode::Send,
             persistence: Persistence::Close,
         }
     }
@@ -120,7 +120,7 @@ impl Answer {
     }
 
     fn text_len(&self) -> usize {
-        self.code.map_or_else(|| meaning(self.status).len(), |_| Code::LEN) + 1
+        self.code.map_or_else(|| meaning(self.status).len(), |_| RejectionCode::LEN) + 1
     }
 
     /// When to come again, where that means something: in whole seconds, rounded up, since who comes
@@ -132,7 +132,7 @@ impl Answer {
 
     /// Bytes of body that are sent.
     pub(crate) fn bytes_out(&self) -> u64 {
-        if self.body == BodyWanted::Yes { self.text_len() as u64 } else { 0 }
+        if self.body == BodyMode::Send { self.text_len() as u64 } else { 0 }
     }
 
     /// Its head, for where pingora writes it.
@@ -168,9 +168,9 @@ impl Answer {
         }
         out.write_str("\r\n")?;
         match (self.body, self.code) {
-            (BodyWanted::No, _) => Ok(()),
-            (BodyWanted::Yes, Some(code)) => writeln!(out, "{code}"),
-            (BodyWanted::Yes, None) => writeln!(out, "{meaning}"),
+            (BodyMode::HeadersOnly, _) => Ok(()),
+            (BodyMode::Send, Some(code)) => writeln!(out, "{code}"),
+            (BodyMode::Send, None) => writeln!(out, "{meaning}"),
         }
     }
 }
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use seawall_model::RuleId;
 
-    fn said(answer: &Answer) -> String {
+    fn body_text(answer: &LocalResponse) -> String {
         let mut out = BytesMut::new();
         answer.write_to(&mut out);
         String::from_utf8(out.to_vec()).unwrap()
@@ -202,21 +202,22 @@ mod tests {
             (7, Reason::Rule(RuleId(0))),
             (65_535, Reason::Rule(RuleId(9_999))),
         ] {
-            let code = answer_code(Generation(generation), reason);
+            let code = rejection_code(Generation(generation), reason);
             assert_eq!(code.len(), 10, "{code}");
-            assert_eq!(read_answer_code(&code), Some((generation as u16, reason)), "{code}");
+            assert_eq!(decode_rejection_code(&code), Some((generation as u16, reason)), "{code}");
         }
-        let neighbours = [4, 5].map(|n| answer_code(Generation(1), Reason::Rule(RuleId(n))));
+        let neighbours = [4, 5].map(|n| rejection_code(Generation(1), Reason::Rule(RuleId(n))));
         assert_ne!(neighbours[0].get(..8), neighbours[1].get(..8));
-        assert_eq!(read_answer_code("w-12345"), None);
-        assert_eq!(read_answer_code("N003"), None);
+        assert_eq!(decode_rejection_code("w-12345"), None);
+        assert_eq!(decode_rejection_code("N003"), None);
     }
 
     #[test]
     fn what_is_said_is_as_long_as_its_head_says() {
-        for (code, status) in [(None, 403), (None, 431), (None, 299), (Some(Code(7)), 429)] {
-            let answer = Answer { code, ..Answer::last(status) };
-            let said = said(&answer);
+        for (code, status) in [(None, 403), (None, 431), (None, 299), (Some(RejectionCode(7)), 429)]
+        {
+            let answer = LocalResponse { code, ..LocalResponse::last(status) };
+            let said = body_text(&answer);
             let (head, body) = said.split_once("\r\n\r\n").unwrap();
             assert_eq!(body, answer.text());
             assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{head}");
@@ -226,17 +227,17 @@ mod tests {
 
     #[test]
     fn waiting_is_rounded_up_and_said_only_where_it_means_something() {
-        let mut answer = Answer { retry_after_ms: Some(1_001), ..Answer::last(429) };
-        assert!(said(&answer).contains("\r\nRetry-After: 2\r\n"));
+        let mut answer = LocalResponse { retry_after_ms: Some(1_001), ..LocalResponse::last(429) };
+        assert!(body_text(&answer).contains("\r\nRetry-After: 2\r\n"));
         answer.status = 403;
-        assert!(!said(&answer).contains("Retry-After"));
+        assert!(!body_text(&answer).contains("Retry-After"));
     }
 
     #[test]
     fn an_answer_to_head_describes_its_body_and_sends_none() {
-        let answer = Answer { body: BodyWanted::No, ..Answer::last(403) };
+        let answer = LocalResponse { body: BodyMode::HeadersOnly, ..LocalResponse::last(403) };
         assert_eq!(
-            said(&answer),
+            body_text(&answer),
             "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\
              Connection: close\r\n\r\n"
         );
@@ -245,8 +246,8 @@ mod tests {
 
     #[test]
     fn an_answer_names_no_product() {
-        let answer = Answer { code: Some(Code(0)), ..Answer::last(421) };
-        let said = said(&answer).to_ascii_lowercase();
+        let answer = LocalResponse { code: Some(RejectionCode(0)), ..LocalResponse::last(421) };
+        let said = body_text(&answer).to_ascii_lowercase();
         assert!(
             !said.contains("server:") && !said.contains("pingora") && !said.contains("seawall")
         );

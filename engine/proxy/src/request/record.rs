@@ -1,6 +1,6 @@
 //! What is remembered of each decision.
 //!
-//! A [`Case`] is made with the decision and remembers itself when it is dropped, so that every
+//! A [`RequestRecord`] is made with the decision and remembers itself when it is dropped, so that every
 //! decision is remembered exactly once, whichever way its request ends: answered, reset, broken off
 //! by the client, cut at shutdown. A full ring loses its oldest record; nobody waits.
 
@@ -9,14 +9,16 @@ use std::sync::Arc;
 use seawall_model::{Answered, Decision, Tick};
 use seawall_ruleset::{Live, Units};
 
-use crate::context::Edge;
-use crate::http1::head::{field_room, vet};
-use crate::request::facts::{ClientGauges, Folded, Through, WireFields, facts_of};
+use crate::context::SharedContext;
+use crate::http1::head::{header_slots, parse_head};
+use crate::request::facts::{
+    ClientGauges, ConnectionFacts, HeaderFields, NormalizedTarget, build_facts,
+};
 
 /// One decision and what came of it.
 #[derive(Debug)]
-pub(crate) struct Case {
-    edge: Arc<Edge>,
+pub(crate) struct RequestRecord {
+    edge: Arc<SharedContext>,
     pub(crate) live: Arc<Live>,
     pub(crate) decision: Decision,
     began: Tick,
@@ -29,19 +31,24 @@ pub(crate) struct Case {
     /// What it counts as under way in the limits of the policy.
     pub(crate) units: Units,
     /// What tracks `on response` look at when the answer has ended.
-    pub(crate) kept: Option<Kept>,
+    pub(crate) kept: Option<RetainedHead>,
 }
 
 /// A head that is read once more when its answer has ended. Kept only where a policy asks for it,
 /// and bounded by the limit on heads.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct RetainedHead {
     pub(crate) head: Box<[u8]>,
-    pub(crate) through: Through,
+    pub(crate) through: ConnectionFacts,
 }
 
-impl Case {
-    pub(crate) fn new(edge: &Arc<Edge>, live: Arc<Live>, decision: Decision, began: Tick) -> Self {
+impl RequestRecord {
+    pub(crate) fn new(
+        edge: &Arc<SharedContext>,
+        live: Arc<Live>,
+        decision: Decision,
+        began: Tick,
+    ) -> Self {
         let edge = Arc::clone(edge);
         Self {
             edge,
@@ -57,31 +64,31 @@ impl Case {
     }
 
     /// Tells the policy how the request was answered.
-    fn tell(&self, kept: &Kept, answered: Answered) {
-        let mut room = field_room();
-        let Ok(head) = vet(&kept.head, &mut room, &self.edge.limits) else { return };
-        let Ok(folded) = Folded::of(&head) else { return };
+    fn feed_on_response(&self, kept: &RetainedHead, answered: Answered) {
+        let mut room = header_slots();
+        let Ok(head) = parse_head(&kept.head, &mut room, &self.edge.limits) else { return };
+        let Ok(folded) = NormalizedTarget::of(&head) else { return };
         let route = folded.host.as_deref().and_then(|host| self.edge.sites.find(host));
         let Some(route) = route else { return };
-        let fields = WireFields(head.fields);
+        let fields = HeaderFields(head.fields);
         let gauges = ClientGauges { edge: &self.edge, through: &kept.through };
-        let facts = facts_of((&head, &fields, &folded), route, &gauges);
+        let facts = build_facts((&head, &fields, &folded), route, &gauges);
         let ended = self.began.plus_ms(answered.latency_ms);
         self.live.rules.answered(&facts, answered, &self.live.state, ended);
     }
 
-    pub(crate) fn edge(&self) -> &Arc<Edge> {
+    pub(crate) fn edge(&self) -> &Arc<SharedContext> {
         &self.edge
     }
 }
 
-impl Drop for Case {
+impl Drop for RequestRecord {
     fn drop(&mut self) {
         self.live.tally.decided(self.decision.verdict.kind());
         let took_ms = if self.is_over { 0 } else { (self.edge.now)().since_ms(self.began) };
         if let (Some(kept), 1..) = (self.kept.take(), self.status) {
             let (status, bytes_out) = (self.status, self.bytes_out);
-            self.tell(&kept, Answered { status, bytes_out, latency_ms: took_ms });
+            self.feed_on_response(&kept, Answered { status, bytes_out, latency_ms: took_ms });
         }
     }
 }

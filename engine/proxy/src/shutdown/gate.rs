@@ -6,13 +6,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::listener::socket::Listening;
-use crate::shutdown::Stopper;
+use crate::shutdown::ShutdownController;
 
 /// What new connections come in through: it can be shut for a moment, and its sockets be given to
 /// somebody else. Nobody is refused while it is shut; they wait in the kernel.
 #[derive(Debug, Clone)]
 pub struct Door {
-    pub(crate) stopper: Stopper,
+    pub(crate) stopper: ShutdownController,
     pub(crate) sockets: Arc<Mutex<Vec<Listening>>>,
 }
 
@@ -34,7 +34,7 @@ impl Door {
     }
 
     /// Has those end that only wait, and gives the others this time: for whoever was
-    /// [leaving](Running::leave) and is told to stop.
+    /// [leaving](crate::Running::drain) and is told to stop.
     pub fn hurry(&self, within: Duration) {
         self.stopper.ask(within);
     }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::context::Edge;
+use crate::context::SharedContext;
 use crate::listener::socket::Listening;
-use crate::shutdown::Stopper;
+use crate::shutdown::ShutdownController;
 use crate::shutdown::gate::Door;
-use crate::shutdown::heartbeat::Beats;
+use crate::shutdown::heartbeat::Heartbeat;
 use crate::{EdgeCounters, EdgeSnapshot};
 
 /// How a stop went.
@@ -29,20 +29,24 @@ pub struct Drained {
 pub struct Running {
     door: Door,
     workers: Vec<JoinHandle<()>>,
-    beats: Vec<Beats>,
-    edge: Arc<Edge>,
+    beats: Vec<Heartbeat>,
+    edge: Arc<SharedContext>,
 }
 
 impl Running {
     /// Nothing that works yet.
-    pub(crate) fn new(stopper: Stopper, sockets: Vec<Listening>, edge: Arc<Edge>) -> Self {
+    pub(crate) fn new(
+        stopper: ShutdownController,
+        sockets: Vec<Listening>,
+        edge: Arc<SharedContext>,
+    ) -> Self {
         let door = Door { stopper, sockets: Arc::new(Mutex::new(sockets)) };
         Self { door, workers: Vec::new(), beats: Vec::new(), edge }
     }
 
     /// For one more worker to count in.
-    pub(crate) fn beats(&mut self) -> Beats {
-        let beats = Beats::default();
+    pub(crate) fn beats(&mut self) -> Heartbeat {
+        let beats = Heartbeat::default();
         self.beats.push(Arc::clone(&beats));
         beats
     }

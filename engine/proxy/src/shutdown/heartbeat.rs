@@ -7,4 +7,4 @@ use std::sync::atomic::AtomicU64;
 pub(crate) const BEAT_MS: u64 = 250;
 
 /// What one worker counts while it makes progress.
-pub(crate) type Beats = Arc<AtomicU64>;
+pub(crate) type Heartbeat = Arc<AtomicU64>;

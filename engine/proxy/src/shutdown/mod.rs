@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 /// What the stop knows.
 #[derive(Debug, Default)]
-struct Tally {
+struct InFlight {
     within_ms: AtomicU64,
     is_cutting: AtomicBool,
     is_stopping: AtomicBool,
@@ -31,20 +31,20 @@ struct Tally {
 
 /// The end of the flag that a connection, or an accept loop, holds.
 #[derive(Debug, Clone)]
-pub(crate) struct Stop {
+pub(crate) struct ShutdownSignal {
     /// No connection serves more than one request from here on.
     asked: watch::Receiver<bool>,
     /// And those that wait for one end.
     closing: watch::Receiver<bool>,
     open: watch::Receiver<bool>,
-    tally: Arc<Tally>,
+    tally: Arc<InFlight>,
 }
 
 /// A connection that is busy with a request, while this lives.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<Tally>);
+pub(crate) struct InFlightGuard(Arc<InFlight>);
 
-impl Stop {
+impl ShutdownSignal {
     /// Waits until the data plane is asked to stop.
     pub(crate) async fn asked(&mut self) {
         // A sender that is gone asks too.
@@ -75,8 +75,8 @@ impl Stop {
         &self.asked
     }
 
-    pub(crate) fn busy(&self) -> Busy {
-        Busy(Arc::clone(&self.tally))
+    pub(crate) fn busy(&self) -> InFlightGuard {
+        InFlightGuard(Arc::clone(&self.tally))
     }
 
     /// How long those in flight may take.
@@ -90,7 +90,7 @@ impl Stop {
     }
 }
 
-impl Drop for Busy {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         if self.0.is_cutting.load(Relaxed) {
             self.0.cut.fetch_add(1, Relaxed);
@@ -102,20 +102,20 @@ impl Drop for Busy {
 
 /// The other end of the flags. While one of them lives, connections may.
 #[derive(Debug, Clone)]
-pub(crate) struct Stopper {
+pub(crate) struct ShutdownController {
     ask: watch::Sender<bool>,
     close: watch::Sender<bool>,
     open: watch::Sender<bool>,
-    tally: Arc<Tally>,
+    tally: Arc<InFlight>,
 }
 
-impl Stopper {
-    pub(crate) fn new() -> (Self, Stop) {
+impl ShutdownController {
+    pub(crate) fn new() -> (Self, ShutdownSignal) {
         let (ask, asked) = watch::channel(false);
         let (close, closing) = watch::channel(false);
         let (door, open) = watch::channel(true);
-        let tally = Arc::new(Tally::default());
-        let stop = Stop { asked, closing, open, tally: Arc::clone(&tally) };
+        let tally = Arc::new(InFlight::default());
+        let stop = ShutdownSignal { asked, closing, open, tally: Arc::clone(&tally) };
         (Self { ask, close, open: door, tally }, stop)
     }
 
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn who_ends_in_time_is_finished_and_who_does_not_is_cut() {
-        let (stopper, stop) = Stopper::new();
+        let (stopper, stop) = ShutdownController::new();
         drop(stop.busy());
         let (in_time, too_late) = (stop.busy(), stop.busy());
         stopper.ask(Duration::from_secs(1));
@@ -155,13 +155,13 @@ mod tests {
 
     #[test]
     fn who_leaves_closes_nobody_until_it_is_told_to_hurry() {
-        let (stopper, stop) = Stopper::new();
+        let (stopper, stop) = ShutdownController::new();
         stopper.leave(Duration::from_secs(600));
         assert!(stop.is_asked() && !stop.is_closing());
         stopper.ask(Duration::from_secs(14));
         assert!(stop.is_closing());
         assert_eq!(stop.within(), Duration::from_secs(14));
-        let (stopper, stop) = Stopper::new();
+        let (stopper, stop) = ShutdownController::new();
         drop(stopper);
         assert!(stop.is_asked() && stop.is_closing(), "a sender that is gone asks for all");
     }

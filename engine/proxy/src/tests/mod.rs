@@ -20,10 +20,10 @@ use seawall_state::{Seed, State, Tally};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use self::origin::Origin;
-use crate::connection::Conn;
+use crate::connection::Connection;
 use crate::http1::head::Framing;
-use crate::http1::stream::{GuardedStream, NextHead};
-use crate::upstream::pingora_service::Service;
+use crate::http1::stream::{Http1Stream, NextRequest};
+use crate::upstream::pingora_service::PingoraService;
 use crate::{BadHead, BindError, DataPlane, EdgeConfig, EdgeLimits, Running, Site, TrustedProxies};
 
 const POLICY: &str = r#"
@@ -415,15 +415,16 @@ async fn what_nobody_admitted_is_refused_by_the_hooks_too() {
     let edge = plane.edge;
     let (mut client, server) = tokio::io::duplex(4096);
     let who = Client::of([192, 0, 2, 1].into(), &ClientUnits::default());
-    let conn = Arc::new(Conn::new(who, 1, Tick(0)));
+    let conn = Arc::new(Connection::new(who, 1, Tick(0)));
     let (limits, counters) = (Arc::clone(&edge.limits), Arc::clone(&edge.counters));
-    let mut stream = GuardedStream::new(server, conn, limits, counters);
+    let mut stream = Http1Stream::new(server, conn, limits, counters);
     client.write_all(get("/").as_bytes()).await.unwrap();
-    let NextHead::Complete(len) = stream.next_head().await else { panic!("a whole head") };
-    stream.begin(len, Framing::Length(0));
+    let NextRequest::Complete(len) = stream.next_head().await else { panic!("a whole head") };
+    stream.start_request(len, Framing::Length(0));
 
     let pool = Arc::new(crate::upstream::pool::Pool::new(0, 0));
-    let proxy = Arc::new(http_proxy(&Arc::default(), Service { edge: Arc::clone(&edge), pool }));
+    let proxy =
+        Arc::new(http_proxy(&Arc::default(), PingoraService { edge: Arc::clone(&edge), pool }));
     let session = ServerSession::new_http1(Box::new(stream));
     let (_stop, stop) = tokio::sync::watch::channel(false);
     let read = async {

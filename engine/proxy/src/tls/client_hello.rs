@@ -22,7 +22,7 @@ const EXT_SUPPORTED_VERSIONS: u16 = 43;
 
 /// What a client says first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Hello {
+pub(crate) struct ParsedClientHello {
     /// The version of the message itself; 0x0303 in all that is new.
     pub(super) legacy_version: u16,
     pub(crate) ciphers: Vec<u16>,
@@ -38,18 +38,18 @@ pub(crate) struct Hello {
 
 /// How far a reading is.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
+pub(crate) enum ParseProgress {
     /// All of it is there.
-    Whole(Hello),
+    Complete(ParsedClientHello),
     /// More must come.
-    More,
+    Incomplete,
     /// This is no ClientHello, or a larger one than is taken.
     Not,
 }
 
 /// Reads what stands at the beginning of a connection, all of it at once.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn read(bytes: &[u8]) -> Reading {
+pub(crate) fn read(bytes: &[u8]) -> ParseProgress {
     Reader::default().read(bytes)
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// Reads on; `bytes` is all that came since the connection began.
-    pub(crate) fn read(&mut self, bytes: &[u8]) -> Reading {
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> ParseProgress {
         loop {
             let rest = bytes.get(self.seen..).unwrap_or_default();
             match record(rest) {
@@ -73,13 +73,17 @@ impl Reader {
                     self.message.extend_from_slice(body);
                     self.seen = bytes.len().saturating_sub(behind.len());
                 }
-                Record::More if bytes.len() < CLIENT_HELLO_BYTES_MAX => return Reading::More,
-                Record::More | Record::Not => return Reading::Not,
+                Record::More if bytes.len() < CLIENT_HELLO_BYTES_MAX => {
+                    return ParseProgress::Incomplete;
+                }
+                Record::More | Record::Not => return ParseProgress::Not,
             }
             match handshake(&self.message) {
-                Some(Some(body)) => return hello(body).map_or(Reading::Not, Reading::Whole),
+                Some(Some(body)) => {
+                    return hello(body).map_or(ParseProgress::Not, ParseProgress::Complete);
+                }
                 Some(None) => {}
-                None => return Reading::Not,
+                None => return ParseProgress::Not,
             }
         }
     }
@@ -115,7 +119,7 @@ fn handshake(message: &[u8]) -> Option<Option<&[u8]>> {
     (len <= CLIENT_HELLO_BYTES_MAX).then(|| body.get(..len))
 }
 
-fn hello(body: &[u8]) -> Option<Hello> {
+fn hello(body: &[u8]) -> Option<ParsedClientHello> {
     let mut reader = Fields(body);
     let legacy_version = reader.u16()?;
     reader.take(32)?;
@@ -124,7 +128,7 @@ fn hello(body: &[u8]) -> Option<Hello> {
     let ciphers = numbers(reader.list()?)?;
     let compressions = usize::from(reader.u8()?);
     reader.take(compressions)?;
-    let mut hello = Hello { legacy_version, ciphers, ..Hello::default() };
+    let mut hello = ParsedClientHello { legacy_version, ciphers, ..ParsedClientHello::default() };
     // Extensions may be left out altogether.
     if !reader.0.is_empty() {
         let mut extensions = Fields(reader.list()?);
@@ -138,7 +142,7 @@ fn hello(body: &[u8]) -> Option<Hello> {
     reader.0.is_empty().then_some(hello)
 }
 
-impl Hello {
+impl ParsedClientHello {
     fn extension(&mut self, kind: u16, content: &[u8]) -> Option<()> {
         let mut reader = Fields(content);
         match kind {
@@ -236,9 +240,9 @@ pub(super) mod tests {
     fn a_librarys_hello_is_read_whole_and_no_sooner() {
         let bytes = said("Alice.Example", &["h2", "http/1.1"]);
         for len in 0..bytes.len() {
-            assert_eq!(read(&bytes[..len]), Reading::More, "{len}");
+            assert_eq!(read(&bytes[..len]), ParseProgress::Incomplete, "{len}");
         }
-        let Reading::Whole(hello) = read(&bytes) else { panic!("{bytes:?}") };
+        let ParseProgress::Complete(hello) = read(&bytes) else { panic!("{bytes:?}") };
         assert_eq!(hello.sni.as_deref(), Some("alice.example"));
         assert_eq!(hello.alpn.as_deref(), Some(&b"h2"[..]));
         assert!(hello.versions.contains(&0x0304) && hello.ciphers.contains(&0x1301));
@@ -265,11 +269,11 @@ pub(super) mod tests {
             b"\x16\x03\x01\x00\x04\x02\x00\x00\x00",
             b"PRI * HTTP/2.0",
         ] {
-            assert_eq!(read(bytes), Reading::Not, "{bytes:?}");
+            assert_eq!(read(bytes), ParseProgress::Not, "{bytes:?}");
         }
         // One that never ends, in records that are allowed.
         let piece = [&[22, 3, 1, 0x20, 0][..], &[1, 0, 0x3f, 0xff], &[0; 0x1ffc]].concat();
-        assert_eq!(read(&piece.repeat(3)), Reading::Not);
+        assert_eq!(read(&piece.repeat(3)), ParseProgress::Not);
     }
 
     #[test]
@@ -289,7 +293,7 @@ pub(super) mod tests {
             }
             for bytes in [&bytes, &bent] {
                 let reading = read(bytes);
-                prop_assert!(reading != Reading::More || bytes.len() < CLIENT_HELLO_BYTES_MAX);
+                prop_assert!(reading != ParseProgress::Incomplete || bytes.len() < CLIENT_HELLO_BYTES_MAX);
             }
         }
     }

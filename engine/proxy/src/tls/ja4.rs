@@ -8,7 +8,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::tls::client_hello::{EXT_ALPN, Hello, is_grease};
+use crate::tls::client_hello::{EXT_ALPN, ParsedClientHello, is_grease};
 
 /// Characters of a fingerprint.
 #[cfg(test)]
@@ -19,7 +19,7 @@ const HASH_DIGITS: usize = 12;
 const COUNT_MAX: usize = 99;
 
 /// The fingerprint of what a client said first.
-pub(crate) fn ja4(hello: &Hello) -> String {
+pub(crate) fn ja4(hello: &ParsedClientHello) -> String {
     let known = |numbers: &[u16]| -> Vec<u16> {
         numbers.iter().copied().filter(|number| !is_grease(*number)).collect()
     };
@@ -46,7 +46,7 @@ pub(crate) fn ja4(hello: &Hello) -> String {
     )
 }
 
-fn version(hello: &Hello, offered: &[u16]) -> &'static str {
+fn version(hello: &ParsedClientHello, offered: &[u16]) -> &'static str {
     match offered.iter().max().copied().unwrap_or(hello.legacy_version) {
         0x0304 => "13",
         0x0303 => "12",
@@ -85,11 +85,11 @@ fn hash(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::client_hello::{Reading, read, tests::said};
+    use crate::tls::client_hello::{ParseProgress, read, tests::said};
 
     /// The example of FoxIO's description, a Chrome.
-    fn chrome() -> Hello {
-        Hello {
+    fn chrome() -> ParsedClientHello {
+        ParsedClientHello {
             legacy_version: 0x0303,
             ciphers: vec![
                 0x1a1a, 0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8,
@@ -124,18 +124,18 @@ mod tests {
 
     #[test]
     fn what_is_left_out_has_its_sign() {
-        let bare = Hello { legacy_version: 0x0301, ..Hello::default() };
+        let bare = ParsedClientHello { legacy_version: 0x0301, ..ParsedClientHello::default() };
         assert_eq!(ja4(&bare), "t10i000000_000000000000_000000000000");
-        let odd = Hello { alpn: Some(vec![0xab]), sni: Some("a".into()), ..chrome() };
+        let odd = ParsedClientHello { alpn: Some(vec![0xab]), sni: Some("a".into()), ..chrome() };
         assert!(ja4(&odd).starts_with("t13d1516ab_"));
-        let many = Hello { ciphers: vec![1; 120], ..chrome() };
+        let many = ParsedClientHello { ciphers: vec![1; 120], ..chrome() };
         assert!(ja4(&many).starts_with("t13d9916h2_"));
     }
 
     #[test]
     fn one_library_has_one_print_for_every_site() {
         let print = |name: &str| match read(&said(name, &["h2", "http/1.1"])) {
-            Reading::Whole(hello) => ja4(&hello),
+            ParseProgress::Complete(hello) => ja4(&hello),
             other => panic!("{other:?}"),
         };
         let one = print("alice.example");

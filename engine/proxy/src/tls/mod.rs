@@ -25,9 +25,9 @@ use tokio_rustls::TlsAcceptor;
 
 pub use certificates::{Identities, IdentityError, PemPair};
 
-use crate::connection::io::TlsWire;
-use crate::connection::rewind::Replayed;
-use client_hello::{CLIENT_HELLO_BYTES_MAX, Reading};
+use crate::connection::io::DownstreamTls;
+use crate::connection::rewind::Rewind;
+use client_hello::{CLIENT_HELLO_BYTES_MAX, ParseProgress};
 
 /// Versions that are spoken; what is older is broken (RFC 8996).
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
@@ -40,7 +40,7 @@ const READ_BYTES: usize = 4_096;
 
 /// What a connection over TLS said of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Spoken {
+pub(crate) struct TlsInfo {
     /// The name that it asked for, folded as hosts are.
     pub(crate) sni: Option<Box<str>>,
     /// Its fingerprint.
@@ -53,15 +53,15 @@ pub(crate) struct Spoken {
 
 /// Why there is no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failed {
+pub(crate) enum HandshakeError {
     /// What came is no ClientHello.
-    NoHello,
+    NotTls,
     /// It is gone, or the library does not agree with it.
     Handshake,
     /// It took too long.
-    Late,
+    Timeout,
     /// Its site has its share of connections.
-    Unwelcome,
+    Rejected,
 }
 
 /// The certificates that are shown now; swapped in one step.
@@ -76,7 +76,7 @@ impl Shown {
     }
 
     /// From the next handshake on, these.
-    pub fn show(&self, identities: Identities) {
+    pub fn set_certificates(&self, identities: Identities) {
         self.0.store(Arc::new(identities));
     }
 }
@@ -89,19 +89,19 @@ impl ResolvesServerCert for Shown {
 
 /// Makes connections secret.
 #[derive(Clone)]
-pub(crate) struct Secrecy {
+pub(crate) struct TlsTerminator {
     acceptor: TlsAcceptor,
     within: Duration,
     reads_max: u32,
 }
 
-impl std::fmt::Debug for Secrecy {
+impl std::fmt::Debug for TlsTerminator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Secrecy").field("within", &self.within).finish_non_exhaustive()
     }
 }
 
-impl Secrecy {
+impl TlsTerminator {
     /// Shows what `shown` shows; a handshake takes `within` at most, and its first message so many
     /// reads.
     ///
@@ -124,38 +124,38 @@ impl Secrecy {
 
     /// Reads the ClientHello and, where who asks for that name `is_welcome`, does the handshake: what
     /// costs a signature is asked for a place before.
-    pub(crate) async fn agree(
+    pub(crate) async fn accept(
         &self,
         io: TcpStream,
         is_welcome: impl Fn(Option<&str>) -> bool,
-    ) -> Result<(Box<TlsWire>, Spoken), Failed> {
+    ) -> Result<(Box<DownstreamTls>, TlsInfo), HandshakeError> {
         let _ = io.set_zero_linger();
-        match tokio::time::timeout(self.within, self.speak(io, is_welcome)).await {
+        match tokio::time::timeout(self.within, self.complete_handshake(io, is_welcome)).await {
             Ok(agreed) => agreed,
-            Err(_) => Err(Failed::Late),
+            Err(_) => Err(HandshakeError::Timeout),
         }
     }
 
-    async fn speak(
+    async fn complete_handshake(
         &self,
         mut io: TcpStream,
         is_welcome: impl Fn(Option<&str>) -> bool,
-    ) -> Result<(Box<TlsWire>, Spoken), Failed> {
-        let (hello, heard) = listen(&mut io, self.reads_max).await?;
+    ) -> Result<(Box<DownstreamTls>, TlsInfo), HandshakeError> {
+        let (hello, heard) = read_client_hello(&mut io, self.reads_max).await?;
         if !is_welcome(hello.sni.as_deref()) {
-            return Err(Failed::Unwelcome);
+            return Err(HandshakeError::Rejected);
         }
         // The signature is another step, for which its site may have to wait.
         tokio::task::yield_now().await;
-        let stream = Replayed::new(heard, io);
+        let stream = Rewind::new(heard, io);
         let bounded = |session: &mut rustls::ServerConnection| {
             session.set_buffer_limit(Some(UNSENT_BYTES_MAX));
         };
         let agreed = self.acceptor.accept_with(stream, bounded).await;
-        let agreed = agreed.map_err(|_| Failed::Handshake)?;
+        let agreed = agreed.map_err(|_| HandshakeError::Handshake)?;
         let (below, session) = agreed.get_ref();
         below.linger_politely();
-        let spoken = Spoken {
+        let spoken = TlsInfo {
             ja4: ja4::ja4(&hello).into(),
             sni: hello.sni,
             version: match session.protocol_version() {
@@ -169,25 +169,25 @@ impl Secrecy {
 }
 
 /// Reads until a ClientHello is whole.
-pub(crate) async fn listen(
+pub(crate) async fn read_client_hello(
     io: &mut (impl AsyncRead + Unpin),
     reads_max: u32,
-) -> Result<(client_hello::Hello, BytesMut), Failed> {
+) -> Result<(client_hello::ParsedClientHello, BytesMut), HandshakeError> {
     let mut heard = BytesMut::new();
     let mut reader = client_hello::Reader::default();
     let mut reads: u32 = 0;
     loop {
         match reader.read(&heard) {
-            Reading::Whole(hello) => return Ok((hello, heard)),
-            Reading::Not => return Err(Failed::NoHello),
-            Reading::More => {}
+            ParseProgress::Complete(hello) => return Ok((hello, heard)),
+            ParseProgress::Not => return Err(HandshakeError::NotTls),
+            ParseProgress::Incomplete => {}
         }
         if heard.len() >= CLIENT_HELLO_BYTES_MAX || reads >= reads_max {
-            return Err(Failed::NoHello);
+            return Err(HandshakeError::NotTls);
         }
         heard.reserve(READ_BYTES);
         match io.read_buf(&mut heard).await {
-            Ok(0) | Err(_) => return Err(Failed::Handshake),
+            Ok(0) | Err(_) => return Err(HandshakeError::Handshake),
             Ok(_) => reads = reads.saturating_add(1),
         }
     }
@@ -207,7 +207,11 @@ mod tests {
             let (mut client, mut server) = tokio::io::duplex(1);
             let bytes = message.clone();
             let says = tokio::spawn(async move { client.write_all(&bytes).await });
-            assert_eq!(listen(&mut server, reads_max).await.is_ok(), is_heard, "{reads_max}");
+            assert_eq!(
+                read_client_hello(&mut server, reads_max).await.is_ok(),
+                is_heard,
+                "{reads_max}"
+            );
             says.abort();
         }
     }

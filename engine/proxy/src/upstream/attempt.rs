@@ -12,19 +12,19 @@ use seawall_sys::SocketName;
 
 use crate::EdgeCounters;
 use crate::metrics::count;
-use crate::upstream::origin::Origin;
-use crate::upstream::slot_kind::Stay;
-use crate::upstream::stats::Pulse;
+use crate::upstream::origin::OriginServer;
+use crate::upstream::slot_kind::SlotKind;
+use crate::upstream::stats::OriginStats;
 
 /// What one request has tried so far.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Tries {
+pub(crate) struct AttemptHistory {
     count: usize,
     /// A bit for each origin that failed it.
     failed: u16,
 }
 
-impl Tries {
+impl AttemptHistory {
     pub(crate) fn note_begun(&mut self) {
         self.count = self.count.saturating_add(1);
     }
@@ -54,7 +54,7 @@ fn bit(at: usize) -> u16 {
 
 /// What an attempt awaits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Awaited {
+enum AwaitedEvent {
     /// The head of the origin's answer.
     Head,
     /// Nothing that says more about the origin.
@@ -66,12 +66,12 @@ enum Awaited {
 pub(crate) struct Attempt {
     /// Its number among the site's.
     at: usize,
-    origin: Arc<Origin>,
-    pulse: Arc<Pulse>,
-    stay: Stay,
+    origin: Arc<OriginServer>,
+    pulse: Arc<OriginStats>,
+    stay: SlotKind,
     pass: Option<BreakerPass>,
     began: Tick,
-    awaited: Awaited,
+    awaited: AwaitedEvent,
     has_answered: bool,
     /// Whether the connection had served a request before.
     is_on_kept: bool,
@@ -81,13 +81,13 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     pub(super) fn new(
-        (at, origin): (usize, Arc<Origin>),
-        pulse: Arc<Pulse>,
-        stay: Stay,
+        (at, origin): (usize, Arc<OriginServer>),
+        pulse: Arc<OriginStats>,
+        stay: SlotKind,
         pass: BreakerPass,
         began: Tick,
     ) -> Self {
-        let (pass, awaited) = (Some(pass), Awaited::Head);
+        let (pass, awaited) = (Some(pass), AwaitedEvent::Head);
         let (has_answered, is_on_kept) = (false, false);
         Self { at, origin, pulse, stay, pass, began, awaited, has_answered, is_on_kept, on: None }
     }
@@ -103,10 +103,10 @@ impl Attempt {
 
     /// Whether nothing of an answer has come.
     pub(crate) fn awaits_head(&self) -> bool {
-        self.awaited == Awaited::Head
+        self.awaited == AwaitedEvent::Head
     }
 
-    pub(crate) const fn stay(&self) -> Stay {
+    pub(crate) const fn stay(&self) -> SlotKind {
         self.stay
     }
 
@@ -133,7 +133,7 @@ impl Attempt {
 
     /// The head of the answer is here.
     pub(crate) fn answered(&mut self, status: u16, now: Tick, counters: &EdgeCounters) {
-        if self.awaited == Awaited::Nothing {
+        if self.awaited == AwaitedEvent::Nothing {
             return;
         }
         self.ends();
@@ -152,7 +152,7 @@ impl Attempt {
     /// The origin took the request and broke off. Only of one that was all here: who sends
     /// slowly, or more than is wanted, brings that about.
     pub(crate) fn unanswered(&mut self, now: Tick, counters: &EdgeCounters) {
-        if self.stay == Stay::Exchange {
+        if self.stay == SlotKind::Request {
             self.failed(BreakerFault::Silent, now, counters);
         }
     }
@@ -167,7 +167,7 @@ impl Attempt {
     }
 
     fn failed(&mut self, fault: BreakerFault, now: Tick, counters: &EdgeCounters) {
-        if self.awaited == Awaited::Nothing {
+        if self.awaited == AwaitedEvent::Nothing {
             return;
         }
         self.ends();
@@ -183,13 +183,13 @@ impl Attempt {
         if !self.awaits_head() || self.on.take().is_none_or(|on| self.origin.await_no_more(on)) {
             return false;
         }
-        self.awaited = Awaited::Nothing;
+        self.awaited = AwaitedEvent::Nothing;
         true
     }
 
     /// Nothing more is learnt of the origin.
     fn ends(&mut self) {
-        self.awaited = Awaited::Nothing;
+        self.awaited = AwaitedEvent::Nothing;
         if let Some(on) = self.on.take() {
             self.origin.await_no_more(on);
         }

@@ -15,11 +15,11 @@ use pingora_error::{Error, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use crate::EdgeLimits;
-use crate::admission::trusted_proxies::Asker;
-use crate::connection::{Conn, Phase};
-use crate::http1::head::{Purpose, is_continue};
+use crate::admission::trusted_proxies::ResolvedClient;
+use crate::connection::{Connection, ConnectionPhase};
+use crate::http1::head::{RequestKind, is_continue};
 use crate::metrics::count;
-use crate::request::enforce::Admitted;
+use crate::request::enforce::AdmittedRequest;
 use crate::routing::Route;
 
 /// Fields by which hops before us tell who asked, how and for what. What a listed hop says in the
@@ -59,7 +59,7 @@ const HOP_CLAIMS: [&str; 29] = [
 ];
 
 /// The origin of an admitted request in pingora's form, and whether it came over HTTP/2.
-pub(crate) fn peer(admitted: &Admitted, origin: SocketAddr, is_h2: bool) -> HttpPeer {
+pub(crate) fn peer(admitted: &AdmittedRequest, origin: SocketAddr, is_h2: bool) -> HttpPeer {
     let mut peer = HttpPeer::new(origin, false, String::new());
     let (limits, timeouts) = (&admitted.edge().limits, admitted.timeouts());
     set_deadlines(&mut peer, limits, (admitted.purpose(), timeouts.read_ms));
@@ -74,12 +74,12 @@ pub(crate) fn peer(admitted: &Admitted, origin: SocketAddr, is_h2: bool) -> Http
     peer
 }
 
-fn set_deadlines(peer: &mut HttpPeer, limits: &EdgeLimits, (purpose, read_ms): (Purpose, u32)) {
+fn set_deadlines(peer: &mut HttpPeer, limits: &EdgeLimits, (purpose, read_ms): (RequestKind, u32)) {
     let read_timeout = match purpose {
-        Purpose::Exchange => Some(Duration::from_millis(read_ms.into())),
+        RequestKind::Plain => Some(Duration::from_millis(read_ms.into())),
         // A quiet WebSocket is no fault, nor one on which only the client speaks. The guard keeps
         // the deadline for the origin's answer, and then watches both directions.
-        Purpose::WebSocket => None,
+        RequestKind::WebSocket => None,
     };
     let connect = Duration::from_millis(limits.origin_connect_ms);
     let options = &mut peer.options;
@@ -92,7 +92,10 @@ fn set_deadlines(peer: &mut HttpPeer, limits: &EdgeLimits, (purpose, read_ms): (
 }
 
 /// Makes a request presentable to an origin.
-pub(crate) fn dress(request: &mut RequestHeader, asker: &Asker) -> Result<()> {
+pub(crate) fn rewrite_request_headers(
+    request: &mut RequestHeader,
+    asker: &ResolvedClient,
+) -> Result<()> {
     for claim in HOP_CLAIMS {
         request.remove_header(claim);
     }
@@ -114,7 +117,7 @@ pub(crate) fn dress(request: &mut RequestHeader, asker: &Asker) -> Result<()> {
 /// Ends the connection to the origin after a request with a body that its method gives no meaning
 /// (RFC 9110 §9.3): many servers leave such a body unread and then take it for the next request, so
 /// nothing may come after it.
-pub(crate) fn end_after_odd_body(request: &mut RequestHeader) -> Result<()> {
+pub(crate) fn close_after_body_mismatch(request: &mut RequestHeader) -> Result<()> {
     match request.method.as_str() {
         "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE" => {
             request.insert_header("Connection", "close")
@@ -152,23 +155,27 @@ fn to_origin_form(request: &mut RequestHeader) -> Result<()> {
 ///
 /// # Errors
 /// An upgrade that nobody asked for.
-pub(crate) fn enter_phase(conn: &Conn, admitted: &Admitted, status: u16) -> Result<()> {
+pub(crate) fn set_phase_from_status(
+    conn: &Connection,
+    admitted: &AdmittedRequest,
+    status: u16,
+) -> Result<()> {
     match (status, admitted.purpose()) {
-        (101, Purpose::WebSocket) => {
+        (101, RequestKind::WebSocket) => {
             count(&admitted.edge().counters.tunnels);
-            conn.enter(Phase::Tunnel);
+            conn.set_phase(ConnectionPhase::Tunnel);
         }
-        (101, Purpose::Exchange) => {
+        (101, RequestKind::Plain) => {
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "unasked upgrade").into_up());
         }
         (100..=199, _) => conn.note_interim(),
-        _ => conn.enter(Phase::Answered),
+        _ => conn.set_phase(ConnectionPhase::SendingResponse),
     }
     Ok(())
 }
 
 /// Makes an answer presentable to a client: a redirect to the origin's own address becomes a path.
-pub(crate) fn undress(response: &mut ResponseHeader, route: &Route) -> Result<()> {
+pub(crate) fn rewrite_response_headers(response: &mut ResponseHeader, route: &Route) -> Result<()> {
     for name in ["location", "content-location"] {
         let Some(value) = response.headers.get(name) else { continue };
         if let Some(path) = path_at_origin(value.as_bytes(), route) {

@@ -20,12 +20,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::EdgeLimits;
-use crate::context::Edge;
+use crate::context::SharedContext;
 use crate::metrics::count;
 use crate::routing::Route;
-use crate::shutdown::Stop;
+use crate::shutdown::ShutdownSignal;
 use crate::upstream::attempt::note;
-use crate::upstream::origin::{Origin, OriginState};
+use crate::upstream::origin::{OriginServer, OriginState};
 
 /// Parts of the interval over which checks are spread.
 const PARTS: usize = 10;
@@ -43,7 +43,7 @@ const READ_BYTES: usize = 1_024;
 const STATUS_BYTES: usize = 12;
 
 /// What is sent to ask for `path`, as the site's first host that is no pattern.
-pub(super) fn question(path: &str, hosts: &[HostPattern]) -> Arc<str> {
+pub(super) fn check_request(path: &str, hosts: &[HostPattern]) -> Arc<str> {
     let names: Vec<String> = hosts.iter().map(ToString::to_string).collect();
     let name = names.iter().find(|name| !name.starts_with('*')).or(names.first());
     let host = name.map_or("", |name| name.trim_start_matches("*."));
@@ -56,22 +56,22 @@ pub(super) fn question(path: &str, hosts: &[HostPattern]) -> Arc<str> {
 
 /// What a check found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
+enum CheckResult {
     /// It answers.
-    Alive,
+    Healthy,
     /// It refuses, breaks off, or says itself that it is not well.
-    Dead,
+    Unhealthy,
     /// It says nothing.
-    Silent,
+    Timeout,
     /// Nothing: we could not look.
-    Unknown,
+    Inconclusive,
 }
 
 /// One origin under watch.
 #[derive(Debug)]
-struct Watched {
+struct CheckTarget {
     route: Arc<Route>,
-    origin: Arc<Origin>,
+    origin: Arc<OriginServer>,
     question: Option<Arc<str>>,
     is_asked: bool,
     misses: u32,
@@ -80,15 +80,15 @@ struct Watched {
 }
 
 /// All origins under watch.
-pub(crate) struct Watch {
-    edge: Arc<Edge>,
-    all: Vec<Watched>,
-    asked: JoinSet<(usize, Tick, Found)>,
+pub(crate) struct HealthChecker {
+    edge: Arc<SharedContext>,
+    all: Vec<CheckTarget>,
+    asked: JoinSet<(usize, Tick, CheckResult)>,
     parts: usize,
-    stop: Stop,
+    stop: ShutdownSignal,
 }
 
-impl Watch {
+impl HealthChecker {
     /// Looks after the origins of all sites until the data plane stops.
     pub(crate) fn work(self) {
         // Without a runtime (no descriptors left) breakers still open and half open by time.
@@ -97,11 +97,11 @@ impl Watch {
         runtime.block_on(self.run());
     }
 
-    pub(crate) fn new(edge: &Arc<Edge>, stop: &Stop) -> Self {
+    pub(crate) fn new(edge: &Arc<SharedContext>, stop: &ShutdownSignal) -> Self {
         let mut all = Vec::new();
         for route in edge.sites.all() {
             for origin in &route.origins.all {
-                all.push(Watched {
+                all.push(CheckTarget {
                     route: Arc::clone(route),
                     origin: Arc::clone(origin),
                     question: route.origins.question.clone(),
@@ -130,7 +130,7 @@ impl Watch {
                 Some(found) = self.asked.join_next(), if !self.asked.is_empty() => {
                     // A check that panicked has found nothing.
                     if let Ok((at, began, found)) = found {
-                        self.settle(at, began, found);
+                        self.apply_result(at, began, found);
                     }
                 }
                 _ = parts.tick() => self.part(),
@@ -168,12 +168,12 @@ impl Watch {
     }
 
     /// Draws from what was found out about the origin number `at`.
-    fn settle(&mut self, at: usize, began: Tick, found: Found) {
+    fn apply_result(&mut self, at: usize, began: Tick, found: CheckResult) {
         let Some(watched) = self.all.get_mut(at) else { return };
         watched.is_asked = false;
         let (limits, counters) = (&self.edge.limits, &self.edge.counters);
         match found {
-            Found::Alive => {
+            CheckResult::Healthy => {
                 watched.misses = 0;
                 watched.hits = watched.hits.saturating_add(1);
                 if watched.hits >= limits.health_rise {
@@ -181,9 +181,9 @@ impl Watch {
                 }
                 return;
             }
-            Found::Silent if watched.origin.has_answered_since(began) => return,
-            Found::Unknown => return count(&counters.health_unknown),
-            Found::Silent | Found::Dead => {}
+            CheckResult::Timeout if watched.origin.has_answered_since(began) => return,
+            CheckResult::Inconclusive => return count(&counters.health_unknown),
+            CheckResult::Timeout | CheckResult::Unhealthy => {}
         }
         count(&counters.health_failures);
         watched.hits = 0;
@@ -230,20 +230,26 @@ impl Watch {
 }
 
 /// Asks one origin.
-async fn check(address: SocketAddr, question: Option<Arc<str>>, limits: &EdgeLimits) -> Found {
+async fn check(
+    address: SocketAddr,
+    question: Option<Arc<str>>,
+    limits: &EdgeLimits,
+) -> CheckResult {
     let within = Duration::from_millis(limits.health_timeout_ms);
     let began = Instant::now();
     let asked = ask(address, question.as_deref(), limits.health_answer_bytes_max);
     match timeout(within, asked).await {
         Ok(Ok(found)) => found,
-        Ok(Err(error)) => fault_of(&error),
-        Err(_) if began.elapsed() > within + Duration::from_millis(LATE_MS) => Found::Unknown,
-        Err(_) => Found::Silent,
+        Ok(Err(error)) => classify_failure(&error),
+        Err(_) if began.elapsed() > within + Duration::from_millis(LATE_MS) => {
+            CheckResult::Inconclusive
+        }
+        Err(_) => CheckResult::Timeout,
     }
 }
 
 /// Whose fault an error is.
-fn fault_of(error: &io::Error) -> Found {
+fn classify_failure(error: &io::Error) -> CheckResult {
     match error.kind() {
         ErrorKind::ConnectionRefused
         | ErrorKind::ConnectionReset
@@ -252,14 +258,14 @@ fn fault_of(error: &io::Error) -> Found {
         | ErrorKind::UnexpectedEof
         | ErrorKind::HostUnreachable
         | ErrorKind::NetworkUnreachable
-        | ErrorKind::TimedOut => Found::Dead,
-        _ => Found::Unknown,
+        | ErrorKind::TimedOut => CheckResult::Unhealthy,
+        _ => CheckResult::Inconclusive,
     }
 }
 
-async fn ask(address: SocketAddr, question: Option<&str>, most: usize) -> io::Result<Found> {
+async fn ask(address: SocketAddr, question: Option<&str>, most: usize) -> io::Result<CheckResult> {
     let mut stream = TcpStream::connect(address).await?;
-    let Some(question) = question else { return Ok(Found::Alive) };
+    let Some(question) = question else { return Ok(CheckResult::Healthy) };
     stream.write_all(question.as_bytes()).await?;
     let mut head = [0; STATUS_BYTES];
     stream.read_exact(&mut head).await?;
@@ -277,12 +283,12 @@ async fn ask(address: SocketAddr, question: Option<&str>, most: usize) -> io::Re
 }
 
 /// What an answer's first bytes say.
-fn read(head: &[u8; STATUS_BYTES]) -> Found {
+fn read(head: &[u8; STATUS_BYTES]) -> CheckResult {
     let text = std::str::from_utf8(head).unwrap_or_default();
     let is_http = text.starts_with("HTTP/1.") && text.get(8..9) == Some(" ");
     match text.get(9..12).and_then(|digits| digits.parse::<u16>().ok()) {
-        Some(100..=499) if is_http => Found::Alive,
-        _ => Found::Dead,
+        Some(100..=499) if is_http => CheckResult::Healthy,
+        _ => CheckResult::Unhealthy,
     }
 }
 
@@ -293,15 +299,15 @@ mod tests {
     #[test]
     fn below_500_is_alive() {
         for (head, found) in [
-            (b"HTTP/1.1 200", Found::Alive),
-            (b"HTTP/1.0 404", Found::Alive),
-            (b"HTTP/1.1 499", Found::Alive),
-            (b"HTTP/1.1 500", Found::Dead),
-            (b"HTTP/1.1 503", Found::Dead),
-            (b"HTTP/1.1 099", Found::Dead),
-            (b"HTTP/1.1-200", Found::Dead),
-            (b"SSH-2.0-Open", Found::Dead),
-            (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", Found::Dead),
+            (b"HTTP/1.1 200", CheckResult::Healthy),
+            (b"HTTP/1.0 404", CheckResult::Healthy),
+            (b"HTTP/1.1 499", CheckResult::Healthy),
+            (b"HTTP/1.1 500", CheckResult::Unhealthy),
+            (b"HTTP/1.1 503", CheckResult::Unhealthy),
+            (b"HTTP/1.1 099", CheckResult::Unhealthy),
+            (b"HTTP/1.1-200", CheckResult::Unhealthy),
+            (b"SSH-2.0-Open", CheckResult::Unhealthy),
+            (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", CheckResult::Unhealthy),
         ] {
             assert_eq!(read(head), found, "{head:?}");
         }
@@ -312,18 +318,21 @@ mod tests {
         let hosts = |names: &[&str]| -> Vec<HostPattern> {
             names.iter().map(|name| HostPattern::parse(name).unwrap()).collect()
         };
-        let asked = question("/up?a=b", &hosts(&["*.a.example", "a.example"]));
+        let asked = check_request("/up?a=b", &hosts(&["*.a.example", "a.example"]));
         assert!(asked.starts_with("GET /up?a=b HTTP/1.1\r\nHost: a.example\r\n"), "{asked}");
         assert!(asked.contains("\r\nUser-Agent: seawall-health\r\n"), "{asked}");
         assert!(asked.ends_with("\r\n\r\n") && asked.matches("\r\n\r\n").count() == 1, "{asked}");
-        assert!(question("/", &hosts(&["*.b.example"])).contains("\r\nHost: b.example\r\n"));
+        assert!(check_request("/", &hosts(&["*.b.example"])).contains("\r\nHost: b.example\r\n"));
     }
 
     #[test]
     fn what_is_our_own_fault_is_not_held_against_it() {
-        assert_eq!(fault_of(&ErrorKind::ConnectionRefused.into()), Found::Dead);
+        assert_eq!(classify_failure(&ErrorKind::ConnectionRefused.into()), CheckResult::Unhealthy);
         // EMFILE: no descriptor is left.
-        assert_eq!(fault_of(&io::Error::from_raw_os_error(24)), Found::Unknown);
-        assert_eq!(fault_of(&ErrorKind::AddrNotAvailable.into()), Found::Unknown);
+        assert_eq!(classify_failure(&io::Error::from_raw_os_error(24)), CheckResult::Inconclusive);
+        assert_eq!(
+            classify_failure(&ErrorKind::AddrNotAvailable.into()),
+            CheckResult::Inconclusive
+        );
     }
 }

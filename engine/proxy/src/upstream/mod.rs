@@ -29,29 +29,29 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use seawall_model::{OriginHealth, Tick};
 use seawall_state::{RetryBudget, RetryTerms};
 
-pub(crate) use attempt::{Attempt, Tries};
-pub(crate) use health_check::Watch;
-use origin::Origin;
+pub(crate) use attempt::{Attempt, AttemptHistory};
+pub(crate) use health_check::HealthChecker;
+use origin::OriginServer;
 pub use origin::{OriginSnapshot, OriginState};
-use stats::Pulse;
+use stats::OriginStats;
 pub(crate) use stats::Sums;
 
-use crate::upstream::slot_kind::Stay;
+use crate::upstream::slot_kind::SlotKind;
 use crate::{BindError, EdgeLimits, Site};
 
 /// Where a site is served from; at least one address.
 #[derive(Debug)]
-pub(crate) struct Origins {
-    all: Box<[Arc<Origin>]>,
+pub(crate) struct OriginSet {
+    all: Box<[Arc<OriginServer>]>,
     addresses: Box<[SocketAddr]>,
     next: AtomicUsize,
     retries: RetryBudget,
-    pulse: Arc<Pulse>,
+    pulse: Arc<OriginStats>,
     /// What a health check asks for, where there is one.
     question: Option<Arc<str>>,
 }
 
-impl Origins {
+impl OriginSet {
     /// Resolves every origin of `site`.
     ///
     /// # Errors
@@ -69,8 +69,9 @@ impl Origins {
         if addresses.is_empty() {
             return Err(BindError::NoOrigin { site: site.name.clone() });
         }
-        let question = site.health.as_deref().map(|path| health_check::question(path, &site.hosts));
-        let one = |address: &SocketAddr| Arc::new(Origin::new(*address, site, limits));
+        let question =
+            site.health.as_deref().map(|path| health_check::check_request(path, &site.hosts));
+        let one = |address: &SocketAddr| Arc::new(OriginServer::new(*address, site, limits));
         let terms = RetryTerms {
             percent: limits.origin_retry_percent,
             per_s: limits.origin_retries_per_s,
@@ -94,11 +95,11 @@ impl Origins {
     /// Places of exchanges at those that are asked without reserve, and those that are taken at the
     /// others; all places where none is asked.
     pub(crate) fn places(&self) -> u32 {
-        let of = |origin: &Arc<Origin>| origin.most(Stay::Exchange);
+        let of = |origin: &Arc<OriginServer>| origin.most(SlotKind::Request);
         if !self.all.iter().any(|origin| origin.breaker.is_closed()) {
             return self.all.iter().map(of).fold(0, u32::saturating_add);
         }
-        let usable = |origin: &Arc<Origin>| match origin.breaker.is_closed() {
+        let usable = |origin: &Arc<OriginServer>| match origin.breaker.is_closed() {
             true => of(origin),
             false => origin.in_flight().min(of(origin)),
         };
@@ -107,7 +108,12 @@ impl Origins {
 
     /// A place at the origin with the least to do, among those that have not failed this request
     /// and have room; those that have as little take turns.
-    pub(crate) fn choose(&self, stay: Stay, tries: &Tries, now: Tick) -> Option<Attempt> {
+    pub(crate) fn choose(
+        &self,
+        stay: SlotKind,
+        tries: &AttemptHistory,
+        now: Tick,
+    ) -> Option<Attempt> {
         if tries.is_first() {
             self.retries.earn();
         }
@@ -125,7 +131,7 @@ impl Origins {
         None
     }
 
-    fn least(&self, stay: Stay, tries: &Tries, now: Tick) -> Option<usize> {
+    fn least(&self, stay: SlotKind, tries: &AttemptHistory, now: Tick) -> Option<usize> {
         let count = self.all.len();
         if count == 1 {
             let origin = self.all.first()?;
@@ -152,21 +158,21 @@ impl Origins {
     /// earlier requests have earned it. What was earned is taken.
     pub(crate) fn may_retry(
         &self,
-        stay: Stay,
-        tries: &Tries,
+        stay: SlotKind,
+        tries: &AttemptHistory,
         limits: &EdgeLimits,
         now: Tick,
-    ) -> Retry {
+    ) -> RetryDecision {
         if tries.count() >= limits.origin_attempts_max {
-            return Retry::Pointless;
+            return RetryDecision::NoCandidate;
         }
-        let has_room = |(at, origin): (usize, &Arc<Origin>)| {
+        let has_room = |(at, origin): (usize, &Arc<OriginServer>)| {
             !tries.has_failed(at) && origin.room(stay, now) > 0
         };
         if !self.all.iter().enumerate().any(has_room) {
-            return Retry::Pointless;
+            return RetryDecision::NoCandidate;
         }
-        if self.retries.take(now) { Retry::Allowed } else { Retry::Unearned }
+        if self.retries.take(now) { RetryDecision::Allowed } else { RetryDecision::BudgetExhausted }
     }
 
     /// Whether none of them is asked.
@@ -192,13 +198,13 @@ impl Origins {
 
 /// Whether a request is sent once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Retry {
+pub(crate) enum RetryDecision {
     /// It is.
     Allowed,
     /// Too much is being tried again.
-    Unearned,
+    BudgetExhausted,
     /// It has been tried often enough, or there is nobody else.
-    Pointless,
+    NoCandidate,
 }
 
 #[cfg(test)]

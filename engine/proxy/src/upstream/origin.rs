@@ -9,12 +9,12 @@ use seawall_model::Tick;
 use seawall_state::{Breaker, BreakerChange, BreakerPass, BreakerPhase, BreakerTerms};
 use seawall_sys::SocketName;
 
-use crate::upstream::slot_kind::Stay;
+use crate::upstream::slot_kind::SlotKind;
 use crate::{EdgeLimits, Site};
 
 /// One origin of a site.
 #[derive(Debug)]
-pub(super) struct Origin {
+pub(super) struct OriginServer {
     pub(super) address: SocketAddr,
     pub(super) breaker: Breaker,
     counts: [AtomicU32; 3],
@@ -74,7 +74,7 @@ pub struct OriginSnapshot {
     pub falls: u64,
 }
 
-impl Origin {
+impl OriginServer {
     pub(super) fn new(address: SocketAddr, site: &Site, limits: &EdgeLimits) -> Self {
         let exchanges = site.inflight_max.unwrap_or(limits.origin_inflight_max);
         let breaker = Breaker::new(BreakerTerms {
@@ -98,22 +98,22 @@ impl Origin {
         }
     }
 
-    const fn count(&self, stay: Stay) -> &AtomicU32 {
+    const fn count(&self, stay: SlotKind) -> &AtomicU32 {
         let [exchanges, uploads, tunnels] = &self.counts;
         match stay {
-            Stay::Exchange => exchanges,
-            Stay::Upload => uploads,
-            Stay::Tunnel => tunnels,
+            SlotKind::Request => exchanges,
+            SlotKind::Upload => uploads,
+            SlotKind::Tunnel => tunnels,
         }
     }
 
     /// Places of those who `stay` so.
-    pub(super) const fn most(&self, stay: Stay) -> u32 {
+    pub(super) const fn most(&self, stay: SlotKind) -> u32 {
         let [exchanges, uploads, tunnels] = self.places;
         match stay {
-            Stay::Exchange => exchanges,
-            Stay::Upload => uploads,
-            Stay::Tunnel => tunnels,
+            SlotKind::Request => exchanges,
+            SlotKind::Upload => uploads,
+            SlotKind::Tunnel => tunnels,
         }
     }
 
@@ -123,13 +123,13 @@ impl Origin {
     }
 
     /// How many more requests that `stay` so could be sent now.
-    pub(super) fn room(&self, stay: Stay, now: Tick) -> u32 {
+    pub(super) fn room(&self, stay: SlotKind, now: Tick) -> u32 {
         let places = self.most(stay).saturating_sub(self.count(stay).load(Relaxed));
         if places == 0 { 0 } else { places.min(self.breaker.room(now)) }
     }
 
     /// Takes a place, if there is one and it is asked.
-    pub(super) fn enter(&self, stay: Stay, now: Tick) -> Option<BreakerPass> {
+    pub(super) fn enter(&self, stay: SlotKind, now: Tick) -> Option<BreakerPass> {
         let max = self.most(stay);
         let more = |n: u32| if n < max { n.checked_add(1) } else { None };
         self.count(stay).fetch_update(Relaxed, Relaxed, more).ok()?;
@@ -142,7 +142,7 @@ impl Origin {
         pass
     }
 
-    pub(super) fn leave(&self, stay: Stay) {
+    pub(super) fn leave(&self, stay: SlotKind) {
         self.count(stay).fetch_sub(1, Relaxed);
     }
 

@@ -18,39 +18,39 @@ use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-use crate::connection::Conn;
+use crate::connection::Connection;
 use crate::connection::pingora_stream::conn_of;
-use crate::context::Edge;
+use crate::context::SharedContext;
 use crate::http1::head::normalize;
 use crate::http2;
-use crate::http2::forward_window::Turn;
+use crate::http2::forward_window::ForwardSlot;
 use crate::metrics::count;
-use crate::request::enforce::{Admitted, Next};
+use crate::request::enforce::{Action, AdmittedRequest};
 use crate::request::error_response;
-use crate::request::evaluate::{Mode, Nth, judge};
+use crate::request::evaluate::{ConnectionMode, RequestOrdinal, evaluate};
 use crate::upstream::headers;
 use crate::upstream::pool::Pool;
 use crate::upstream::retry;
-use crate::upstream::retry::Again;
+use crate::upstream::retry::RetrySafety;
 use crate::upstream::stream::{Link, given_up};
-use crate::upstream::{Attempt, Tries};
+use crate::upstream::{Attempt, AttemptHistory};
 
 /// What travels with one request.
 #[derive(Debug, Default)]
-pub(crate) struct Exchange {
-    pub(crate) conn: Option<Arc<Conn>>,
-    pub(crate) admitted: Option<Admitted>,
+pub(crate) struct RequestContext {
+    pub(crate) conn: Option<Arc<Connection>>,
+    pub(crate) admitted: Option<AdmittedRequest>,
     /// Its place at the origin that it is sent to now.
     pub(crate) attempt: Option<Attempt>,
     /// What is known of the connection that it is sent on.
     pub(crate) link: Option<Arc<Link>>,
-    pub(crate) tries: Tries,
+    pub(crate) tries: AttemptHistory,
     /// In HTTP/2: its place among its connection's.
-    pub(crate) turn: Option<Turn>,
+    pub(crate) turn: Option<ForwardSlot>,
 }
 
 /// One that nobody ended was broken off from our side: its client was made to leave.
-impl Drop for Exchange {
+impl Drop for RequestContext {
     fn drop(&mut self) {
         given_up::settle(self, true);
     }
@@ -58,27 +58,31 @@ impl Drop for Exchange {
 
 /// Our end of pingora.
 #[derive(Debug)]
-pub(crate) struct Service {
-    pub(crate) edge: Arc<Edge>,
+pub(crate) struct PingoraService {
+    pub(crate) edge: Arc<SharedContext>,
     /// The worker's connections to origins that wait for a request.
     pub(crate) pool: Arc<Pool>,
 }
 
 #[async_trait]
-impl ProxyHttp for Service {
-    type CTX = Exchange;
+impl ProxyHttp for PingoraService {
+    type CTX = RequestContext;
 
-    fn new_ctx(&self) -> Exchange {
-        Exchange::default()
+    fn new_ctx(&self) -> RequestContext {
+        RequestContext::default()
     }
 
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Exchange) -> Result<()> {
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
         // The guard keeps all deadlines of the client's side.
         session.set_read_timeout(None);
         ctx.conn = conn_of(session);
-        if ctx.conn.as_ref().is_some_and(|conn| conn.is_at_last()) {
+        if ctx.conn.as_ref().is_some_and(|conn| conn.is_last_response()) {
             session.set_keepalive(None);
         }
         if ctx.conn.as_ref().is_some_and(|conn| conn.is_h2()) {
@@ -93,7 +97,11 @@ impl ProxyHttp for Service {
         Ok(())
     }
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Exchange) -> Result<bool> {
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestContext,
+    ) -> Result<bool> {
         if ctx.admitted.is_some() {
             return Ok(false);
         }
@@ -102,17 +110,17 @@ impl ProxyHttp for Service {
             let dropped = &self.edge.counters.dropped_headers_with_underscores;
             dropped.fetch_add(left_out, Relaxed);
             let next = self.judge(&conn, session);
-            return http2::obey(next, &conn, (session, ctx), &self.edge).await;
+            return http2::carry_out(next, &conn, (session, ctx), &self.edge).await;
         }
         count(&self.edge.counters.unadmitted);
-        error_response::answer(session, 500).await;
+        error_response::write_error_response(session, 500).await;
         Ok(true)
     }
 
     async fn upstream_peer(
         &self,
         _session: &mut Session,
-        ctx: &mut Exchange,
+        ctx: &mut RequestContext,
     ) -> Result<Box<HttpPeer>> {
         retry::next_peer(ctx, &self.pool).map(Box::new)
     }
@@ -121,18 +129,18 @@ impl ProxyHttp for Service {
         &self,
         session: &mut Session,
         request: &mut RequestHeader,
-        ctx: &mut Exchange,
+        ctx: &mut RequestContext,
     ) -> Result<()> {
-        let admitted = ctx.admitted.as_ref().ok_or_else(unadmitted)?;
+        let admitted = ctx.admitted.as_ref().ok_or_else(missing_decision_error)?;
         if !admitted.is_normal() {
             // What is left out was counted as it was judged.
             let _left_out = normalize(request)?;
         }
-        headers::dress(request, admitted.asker())?;
+        headers::rewrite_request_headers(request, admitted.asker())?;
         if session.is_body_empty() {
             headers::say_no_body(request)
         } else {
-            headers::end_after_odd_body(request)
+            headers::close_after_body_mismatch(request)
         }
     }
 
@@ -144,7 +152,7 @@ impl ProxyHttp for Service {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         is_last: bool,
-        _ctx: &mut Exchange,
+        _ctx: &mut RequestContext,
     ) -> Result<()> {
         if is_last && body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
@@ -156,17 +164,17 @@ impl ProxyHttp for Service {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Exchange,
+        ctx: &mut RequestContext,
     ) -> Result<()> {
         let (Some(conn), Some(admitted)) = (&ctx.conn, &ctx.admitted) else {
-            return Err(unadmitted());
+            return Err(missing_decision_error());
         };
-        headers::enter_phase(conn, admitted, response.status.as_u16())?;
-        headers::undress(response, admitted.route())?;
+        headers::set_phase_from_status(conn, admitted, response.status.as_u16())?;
+        headers::rewrite_response_headers(response, admitted.route())?;
         if session.req_header().version < Version::HTTP_11 && headers::unchunk(response) {
             session.set_keepalive(None);
         }
-        retry::answered(ctx, response.status.as_u16());
+        retry::on_response_header(ctx, response.status.as_u16());
         Ok(())
     }
 
@@ -174,10 +182,10 @@ impl ProxyHttp for Service {
         &self,
         _session: &mut Session,
         _peer: &HttpPeer,
-        ctx: &mut Exchange,
+        ctx: &mut RequestContext,
         error: Box<Error>,
     ) -> Box<Error> {
-        retry::unreached(ctx, error)
+        retry::on_connect_error(ctx, error)
     }
 
     async fn connected_to_upstream(
@@ -187,7 +195,7 @@ impl ProxyHttp for Service {
         _peer: &HttpPeer,
         _fd: RawFd,
         _digest: Option<&Digest>,
-        ctx: &mut Exchange,
+        ctx: &mut RequestContext,
     ) -> Result<()> {
         retry::sent(ctx);
         Ok(())
@@ -198,44 +206,49 @@ impl ProxyHttp for Service {
         _peer: &HttpPeer,
         session: &mut Session,
         error: Box<Error>,
-        ctx: &mut Exchange,
+        ctx: &mut RequestContext,
         _is_reused: bool,
     ) -> Box<Error> {
-        retry::broken_off(ctx, error, Again::of(session))
+        retry::on_upstream_error(ctx, error, RetrySafety::of(session))
     }
 
     async fn fail_to_proxy(
         &self,
         session: &mut Session,
         error: &Error,
-        ctx: &mut Exchange,
+        ctx: &mut RequestContext,
     ) -> FailToProxy {
         let status = error_response::status_of(&self.edge.counters, ctx.conn.as_deref(), error);
-        retry::failed(ctx, status);
-        error_response::answer(session, status).await;
+        retry::on_request_failed(ctx, status);
+        error_response::write_error_response(session, status).await;
         FailToProxy { error_code: status, can_reuse_downstream: false }
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Exchange) {
+    async fn logging(
+        &self,
+        session: &mut Session,
+        error: Option<&Error>,
+        ctx: &mut RequestContext,
+    ) {
         if let Some(turn) = ctx.turn.take() {
-            http2::settle(&turn, error, &self.edge);
+            http2::adjust_forward_window(&turn, error, &self.edge);
         }
         if let Some(admitted) = &mut ctx.admitted {
             let status = session.response_written().map_or(0, |r| r.status.as_u16());
-            admitted.note(status, session.body_bytes_sent() as u64);
+            admitted.record_response(status, session.body_bytes_sent() as u64);
         }
         given_up::settle(ctx, given_up::is_left(error));
     }
 
     /// Our counters say it; pingora's line would name addresses.
-    fn suppress_error_log(&self, _: &Session, _: &Exchange, _: &Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &RequestContext, _: &Error) -> bool {
         true
     }
 
     fn suppress_proxy_warn_log(
         &self,
         _: &Session,
-        _: &Exchange,
+        _: &RequestContext,
         _: &Error,
         _: ProxyWarnLogContext,
     ) -> bool {
@@ -243,22 +256,23 @@ impl ProxyHttp for Service {
     }
 
     /// Nothing of the request goes into anybody's log line.
-    fn request_summary(&self, _: &Session, _: &Exchange) -> String {
+    fn request_summary(&self, _: &Session, _: &RequestContext) -> String {
         String::new()
     }
 }
 
-impl Service {
+impl PingoraService {
     /// Judges a request of HTTP/2, which never passes our own loop.
-    fn judge(&self, conn: &Conn, session: &Session) -> Next {
-        let head = http2::as_head(session.req_header());
-        let requests = conn.next_request(self.edge.limits.connection_requests_max);
-        let nth = Nth { requests, mode: Mode::Serving, now: (self.edge.now)() };
-        judge(&self.edge, conn, (&head, head.len()), &nth).next
+    fn judge(&self, conn: &Connection, session: &Session) -> Action {
+        let head = http2::to_http1_head(session.req_header());
+        let requests = conn.count_request(self.edge.limits.connection_requests_max);
+        let nth =
+            RequestOrdinal { requests, mode: ConnectionMode::KeepAlive, now: (self.edge.now)() };
+        evaluate(&self.edge, conn, (&head, head.len()), &nth).next
     }
 }
 
 /// A request that nobody admitted: cannot happen while `request_filter` stands.
-pub(crate) fn unadmitted() -> Box<Error> {
+pub(crate) fn missing_decision_error() -> Box<Error> {
     Error::explain(ErrorType::InternalError, "not admitted")
 }

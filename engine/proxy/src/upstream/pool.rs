@@ -19,7 +19,7 @@ use tokio::time::Instant;
 const LOOK_MS: u64 = 1_000;
 
 /// Whose they are, and where they lead.
-pub(crate) type Line = (SiteId, SocketAddr);
+pub(crate) type PoolKey = (SiteId, SocketAddr);
 
 #[derive(Debug)]
 struct Idle {
@@ -28,16 +28,16 @@ struct Idle {
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct IdleConnections {
     /// The longest idle first.
-    by_line: HashMap<Line, Vec<Idle>>,
+    by_line: HashMap<PoolKey, Vec<Idle>>,
     count: usize,
 }
 
 /// One worker's.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    kept: Mutex<Kept>,
+    kept: Mutex<IdleConnections>,
     most: usize,
     idle: Duration,
 }
@@ -48,7 +48,7 @@ impl Pool {
     }
 
     /// One that is still good, the one used last.
-    pub(super) fn take(&self, line: &Line) -> Option<TcpStream> {
+    pub(super) fn take(&self, line: &PoolKey) -> Option<TcpStream> {
         let mut kept = self.kept.lock();
         loop {
             let idle = kept.by_line.get_mut(line)?.pop()?;
@@ -60,7 +60,7 @@ impl Pool {
     }
 
     /// Keeps one for the next request; where there is no room, the longest idle goes.
-    pub(super) fn keep(&self, line: Line, io: TcpStream) {
+    pub(super) fn keep(&self, line: PoolKey, io: TcpStream) {
         if self.most == 0 || self.idle.is_zero() || !is_silent(&io) {
             return;
         }
@@ -97,7 +97,7 @@ impl Pool {
     }
 }
 
-impl Kept {
+impl IdleConnections {
     fn drop_oldest(&mut self) {
         let lines = self.by_line.iter_mut().filter(|(_, line)| !line.is_empty());
         let oldest = lines.min_by_key(|(_, line)| line.first().map(|idle| idle.since));
@@ -123,7 +123,7 @@ mod tests {
 
     struct World {
         listener: TcpListener,
-        line: Line,
+        line: PoolKey,
     }
 
     impl World {

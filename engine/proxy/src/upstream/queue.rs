@@ -18,123 +18,123 @@ use seawall_model::SiteId;
 use seawall_state::{Class, Line, Offer};
 use tokio::sync::oneshot;
 
-use crate::fairness::Shares;
-use crate::fairness::site_client::Visit;
+use crate::fairness::FairSharing;
+use crate::fairness::site_client::SiteClient;
 use crate::metrics::count;
 use crate::routing::Route;
-use crate::upstream::slot_kind::Stay;
+use crate::upstream::slot_kind::SlotKind;
 
 /// One request's place among those in flight to a site, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    shares: Arc<Shares>,
+pub(crate) struct OriginSlot {
+    shares: Arc<FairSharing>,
     route: Arc<Route>,
-    stay: Stay,
+    stay: SlotKind,
     /// Whether others are told that it is free.
     is_told: bool,
 }
 
 /// There is no place, nor will there be one in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NoSeat;
+pub(crate) struct NoOriginSlot;
 
 /// An exchange: nothing else waits.
 #[derive(Debug)]
-struct Waiter {
-    give: oneshot::Sender<Seat>,
+struct QueuedRequest {
+    give: oneshot::Sender<OriginSlot>,
 }
 
 #[derive(Debug)]
-struct Queue {
+struct OriginQueue {
     route: Arc<Route>,
-    line: Line<Waiter>,
+    line: Line<QueuedRequest>,
 }
 
 /// Those who wait, by site; only sites of whom somebody waits are in it.
 #[derive(Debug, Default)]
-pub(crate) struct Lines {
-    queues: Mutex<BTreeMap<SiteId, Queue>>,
+pub(crate) struct WaitQueues {
+    queues: Mutex<BTreeMap<SiteId, OriginQueue>>,
     /// Sites of whom somebody waits; looked at without the lock.
     sites: AtomicUsize,
     /// Whether somebody waits for a place among those of all sites, and not at its own origins.
     is_tight: AtomicBool,
 }
 
-impl Lines {
+impl WaitQueues {
     /// Forgets the lines of which nobody is left.
-    fn settle(&self, queues: &mut BTreeMap<SiteId, Queue>) {
+    fn settle(&self, queues: &mut BTreeMap<SiteId, OriginQueue>) {
         queues.retain(|_, queue| !queue.line.is_empty());
         self.sites.store(queues.len(), SeqCst);
     }
 }
 
-impl Seat {
+impl OriginSlot {
     pub(crate) fn route(&self) -> &Arc<Route> {
         &self.route
     }
 
-    pub(crate) const fn stay(&self) -> Stay {
+    pub(crate) const fn stay(&self) -> SlotKind {
         self.stay
     }
 }
 
-impl Drop for Seat {
+impl Drop for OriginSlot {
     fn drop(&mut self) {
         self.route.leave(self.stay);
         self.shares.forwards.give_back(&self.route.part.forwards);
         if self.is_told {
-            self.shares.pass_on(&self.route);
+            self.shares.wake_waiters(&self.route);
         }
     }
 }
 
 /// A request in a line, counted while it waits.
-struct Waiting<'w>(&'w Route);
+struct QueueGuard<'w>(&'w Route);
 
-impl<'w> Waiting<'w> {
+impl<'w> QueueGuard<'w> {
     fn new(route: &'w Route) -> Self {
         route.part.counts.queued.fetch_add(1, Relaxed);
         Self(route)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
         self.0.part.counts.queued.fetch_sub(1, Relaxed);
     }
 }
 
-impl Shares {
+impl FairSharing {
     /// A place for a request of `visit`, whose client has so many under way, now or in a while.
     ///
     /// # Errors
     /// There is none in time; the site's counts say why.
-    pub(crate) async fn seat(
+    pub(crate) async fn acquire(
         self: &Arc<Self>,
-        visit: &Visit<'_>,
-        (stay, under_way): (Stay, impl FnOnce() -> u32),
-    ) -> Result<Seat, NoSeat> {
+        visit: &SiteClient<'_>,
+        (stay, under_way): (SlotKind, impl FnOnce() -> u32),
+    ) -> Result<OriginSlot, NoOriginSlot> {
         let (route, counts, limits) = (visit.route, &visit.route.part.counts, &self.limits);
         // Nobody overtakes; those who do not wait have nobody before them.
-        let is_first = stay != Stay::Exchange || counts.queued.load(Relaxed) == 0;
+        let is_first = stay != SlotKind::Request || counts.queued.load(Relaxed) == 0;
         if is_first && let Some(seat) = self.take(route, stay) {
             return Ok(seat);
         }
         route.part.note_trouble(visit.now, limits);
-        if stay != Stay::Exchange {
+        if stay != SlotKind::Request {
             count(&counts.stays_full);
-            return Err(NoSeat);
+            return Err(NoOriginSlot);
         }
-        let class = visit.class(under_way(), limits);
+        let class = visit.queue_priority(under_way(), limits);
         let (give, given) = oneshot::channel();
-        let waiter = Waiter { give };
-        let _waiting = Waiting::new(route);
+        let waiter = QueuedRequest { give };
+        let _waiting = QueueGuard::new(route);
         if !self.offer(route, class, waiter) {
             count(&counts.queue_full);
-            return Err(NoSeat);
+            return Err(NoOriginSlot);
         }
         // What came free in between was not told to us.
-        self.pass_on(route);
+        self.wake_waiters(route);
         let within = Duration::from_millis(limits.queue_ms);
         match tokio::time::timeout(within, given).await {
             Ok(Ok(seat)) => {
@@ -143,17 +143,17 @@ impl Shares {
             }
             Ok(Err(_)) => {
                 count(&counts.queue_displaced);
-                Err(NoSeat)
+                Err(NoOriginSlot)
             }
             Err(_) => {
                 count(&counts.queue_late);
-                Err(NoSeat)
+                Err(NoOriginSlot)
             }
         }
     }
 
     /// Takes a place, if there is one.
-    fn take(self: &Arc<Self>, route: &Arc<Route>, stay: Stay) -> Option<Seat> {
+    fn take(self: &Arc<Self>, route: &Arc<Route>, stay: SlotKind) -> Option<OriginSlot> {
         if !route.enter(stay) {
             return None;
         }
@@ -163,13 +163,13 @@ impl Shares {
             return None;
         }
         let (shares, route) = (Arc::clone(self), Arc::clone(route));
-        Some(Seat { shares, route, stay, is_told: true })
+        Some(OriginSlot { shares, route, stay, is_told: true })
     }
 
     /// Puts one into its site's line, and says whether there was room.
-    fn offer(&self, route: &Arc<Route>, class: Class, waiter: Waiter) -> bool {
+    fn offer(&self, route: &Arc<Route>, class: Class, waiter: QueuedRequest) -> bool {
         let mut queues = self.lines.queues.lock();
-        let queue = queues.entry(route.id).or_insert_with(|| Queue {
+        let queue = queues.entry(route.id).or_insert_with(|| OriginQueue {
             route: Arc::clone(route),
             line: Line::new(self.limits.queue_max),
         });
@@ -187,33 +187,33 @@ impl Shares {
     /// Gives the places that are free to those who wait for them. While only a site's own origins are
     /// short of places, the next in its line is all that can have one of `route`'s; where the host is
     /// short of them, the site that holds the least for its weight goes first.
-    pub(crate) fn pass_on(self: &Arc<Self>, route: &Route) {
+    pub(crate) fn wake_waiters(self: &Arc<Self>, route: &Route) {
         fence(SeqCst);
         if self.lines.sites.load(SeqCst) == 0 {
             return;
         }
         let mut queues = self.lines.queues.lock();
         if self.lines.is_tight.swap(false, SeqCst) {
-            while self.pass_to_least(&mut queues) {}
+            while self.wake_least_loaded(&mut queues) {}
         } else if let Some(queue) = queues.get_mut(&route.id) {
-            while self.pass_to(queue) {}
+            while self.wake_site(queue) {}
         }
         self.lines.settle(&mut queues);
     }
 
     /// Gives one place to the site that holds the least for its weight; says whether there was one.
-    fn pass_to_least(self: &Arc<Self>, queues: &mut BTreeMap<SiteId, Queue>) -> bool {
-        let mut waiting: Vec<&mut Queue> = queues.values_mut().collect();
+    fn wake_least_loaded(self: &Arc<Self>, queues: &mut BTreeMap<SiteId, OriginQueue>) -> bool {
+        let mut waiting: Vec<&mut OriginQueue> = queues.values_mut().collect();
         waiting.sort_by_cached_key(|queue| queue.route.part.forwards.load());
-        waiting.into_iter().any(|queue| self.pass_to(queue))
+        waiting.into_iter().any(|queue| self.wake_site(queue))
     }
 
     /// Gives one place to a site's next; says whether there was one for somebody.
-    fn pass_to(self: &Arc<Self>, queue: &mut Queue) -> bool {
+    fn wake_site(self: &Arc<Self>, queue: &mut OriginQueue) -> bool {
         if queue.line.is_empty() {
             return false;
         }
-        let Some(mut seat) = self.take(&queue.route, Stay::Exchange) else { return false };
+        let Some(mut seat) = self.take(&queue.route, SlotKind::Request) else { return false };
         while let Some(waiter) = queue.line.call() {
             seat.is_told = true;
             match waiter.give.send(seat) {

@@ -13,15 +13,15 @@ use pingora_proxy::Session;
 
 use crate::metrics::count;
 use crate::request::error_response;
-use crate::upstream::Retry;
+use crate::upstream::RetryDecision;
 use crate::upstream::headers;
-use crate::upstream::pingora_service::{Exchange, unadmitted};
+use crate::upstream::pingora_service::{RequestContext, missing_decision_error};
 use crate::upstream::pool::Pool;
 use crate::upstream::stream::Link;
 
 /// Whether a request may be sent twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Again {
+pub(crate) enum RetrySafety {
     /// It must not.
     Never,
     /// Twice is as good as once.
@@ -30,7 +30,7 @@ pub(crate) enum Again {
     Safe,
 }
 
-impl Again {
+impl RetrySafety {
     pub(crate) fn of(session: &Session) -> Self {
         let method = &session.req_header().method;
         if session.as_ref().retry_buffer_truncated() || !method.is_idempotent() {
@@ -47,8 +47,8 @@ impl Again {
 ///
 /// # Errors
 /// 503: none is asked at the moment, or none has room.
-pub(crate) fn next_peer(ctx: &mut Exchange, pool: &Arc<Pool>) -> Result<HttpPeer> {
-    let admitted = ctx.admitted.as_ref().ok_or_else(unadmitted)?;
+pub(crate) fn next_peer(ctx: &mut RequestContext, pool: &Arc<Pool>) -> Result<HttpPeer> {
+    let admitted = ctx.admitted.as_ref().ok_or_else(missing_decision_error)?;
     let (edge, origins) = (admitted.edge(), &admitted.route().origins);
     // The place of the last attempt is free for this one.
     (ctx.attempt, ctx.link) = (None, None);
@@ -72,7 +72,7 @@ pub(crate) fn next_peer(ctx: &mut Exchange, pool: &Arc<Pool>) -> Result<HttpPeer
 }
 
 /// No connection came about.
-pub(crate) fn unreached(ctx: &mut Exchange, mut error: Box<Error>) -> Box<Error> {
+pub(crate) fn on_connect_error(ctx: &mut RequestContext, mut error: Box<Error>) -> Box<Error> {
     let (Some(admitted), Some(mut attempt)) = (&ctx.admitted, ctx.attempt.take()) else {
         return error;
     };
@@ -87,7 +87,11 @@ pub(crate) fn unreached(ctx: &mut Exchange, mut error: Box<Error>) -> Box<Error>
 }
 
 /// The connection ended, or something else did, before the answer was complete.
-pub(crate) fn broken_off(ctx: &mut Exchange, mut error: Box<Error>, again: Again) -> Box<Error> {
+pub(crate) fn on_upstream_error(
+    ctx: &mut RequestContext,
+    mut error: Box<Error>,
+    again: RetrySafety,
+) -> Box<Error> {
     let (Some(admitted), Some(attempt)) = (&ctx.admitted, &mut ctx.attempt) else { return error };
     let edge = admitted.edge().clone();
     if let Some(why) = ctx.link.as_ref().and_then(|link| link.refused()) {
@@ -103,7 +107,7 @@ pub(crate) fn broken_off(ctx: &mut Exchange, mut error: Box<Error>, again: Again
     if attempt.was_cut() {
         ctx.tries.note_failed(attempt.at());
         ctx.attempt = None;
-        if again == Again::Safe && may_retry(ctx) {
+        if again == RetrySafety::Safe && may_retry(ctx) {
             error.set_retry(true);
             return error;
         }
@@ -116,7 +120,7 @@ pub(crate) fn broken_off(ctx: &mut Exchange, mut error: Box<Error>, again: Again
     } else if is_upstream && !is_reused {
         attempt.unanswered((edge.now)(), &edge.counters);
     }
-    if again == Again::Never {
+    if again == RetrySafety::Never {
         error.set_retry(false);
     } else {
         error.retry.decide_reuse(is_reused);
@@ -130,25 +134,25 @@ pub(crate) fn broken_off(ctx: &mut Exchange, mut error: Box<Error>, again: Again
 }
 
 /// Takes leave to send the request once more.
-fn may_retry(ctx: &Exchange) -> bool {
+fn may_retry(ctx: &RequestContext) -> bool {
     let Some(admitted) = &ctx.admitted else { return false };
     let (edge, stay) = (admitted.edge(), admitted.stay());
     let origins = &admitted.route().origins;
     match origins.may_retry(stay, &ctx.tries, &edge.limits, (edge.now)()) {
-        Retry::Allowed => {
+        RetryDecision::Allowed => {
             count(&edge.counters.origin_retries);
             true
         }
-        Retry::Unearned => {
+        RetryDecision::BudgetExhausted => {
             count(&edge.counters.origin_retries_refused);
             false
         }
-        Retry::Pointless => false,
+        RetryDecision::NoCandidate => false,
     }
 }
 
 /// The head of the answer is here.
-pub(crate) fn answered(ctx: &mut Exchange, status: u16) {
+pub(crate) fn on_response_header(ctx: &mut RequestContext, status: u16) {
     let (Some(admitted), Some(attempt)) = (&ctx.admitted, &mut ctx.attempt) else { return };
     if status == 101 || status >= 200 {
         attempt.answered(status, (admitted.edge().now)(), &admitted.edge().counters);
@@ -156,7 +160,7 @@ pub(crate) fn answered(ctx: &mut Exchange, status: u16) {
 }
 
 /// The request came to nothing, and its client was told `status`.
-pub(crate) fn failed(ctx: &mut Exchange, status: u16) {
+pub(crate) fn on_request_failed(ctx: &mut RequestContext, status: u16) {
     let (Some(admitted), Some(attempt)) = (&ctx.admitted, &mut ctx.attempt) else { return };
     if status == 504 {
         attempt.late((admitted.edge().now)(), &admitted.edge().counters);
@@ -164,7 +168,7 @@ pub(crate) fn failed(ctx: &mut Exchange, status: u16) {
 }
 
 /// The request goes out on the connection that was found.
-pub(crate) fn sent(ctx: &mut Exchange) {
+pub(crate) fn sent(ctx: &mut RequestContext) {
     let (Some(attempt), Some(link)) = (&mut ctx.attempt, &ctx.link) else { return };
     if let Some(fd) = link.fd() {
         attempt.sent_on(fd, link.is_reused());

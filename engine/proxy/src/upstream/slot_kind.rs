@@ -2,9 +2,9 @@
 
 /// How long a request may stay at its origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stay {
+pub(crate) enum SlotKind {
     /// As long as the origin takes: all of the request is here.
-    Exchange,
+    Request,
     /// As long as its client takes to send the rest.
     Upload,
     /// As long as either side likes.

@@ -16,7 +16,7 @@ const CLASSES: usize = 32;
 const UNKNOWN: u8 = u8::MAX;
 
 #[derive(Debug, Default)]
-struct Slot {
+struct StatsBucket {
     failed: AtomicU32,
     answered: [AtomicU32; CLASSES],
 }
@@ -63,9 +63,9 @@ impl Sums {
 
 /// What came of the requests of the last ten seconds.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct OriginStats {
     newest: AtomicUsize,
-    slots: [Slot; SLOTS],
+    slots: [StatsBucket; SLOTS],
     /// The median in milliseconds and one more; 0 for none.
     latency_ms: AtomicU32,
     errors_percent: AtomicU8,
@@ -73,11 +73,11 @@ pub(super) struct Pulse {
     sums: Mutex<Sums>,
 }
 
-impl Default for Pulse {
+impl Default for OriginStats {
     fn default() -> Self {
         Self {
             newest: AtomicUsize::new(0),
-            slots: std::array::from_fn(|_| Slot::default()),
+            slots: std::array::from_fn(|_| StatsBucket::default()),
             latency_ms: AtomicU32::new(0),
             errors_percent: AtomicU8::new(UNKNOWN),
             sums: Mutex::default(),
@@ -85,8 +85,8 @@ impl Default for Pulse {
     }
 }
 
-impl Pulse {
-    fn newest(&self) -> Option<&Slot> {
+impl OriginStats {
+    fn newest(&self) -> Option<&StatsBucket> {
         self.slots.get(self.newest.load(Relaxed))
     }
 
@@ -180,7 +180,7 @@ fn median(classes: &[u32; CLASSES], all: u64) -> Option<u32> {
 mod tests {
     use super::*;
 
-    fn health(pulse: &Pulse) -> (Option<u64>, Option<u8>) {
+    fn health(pulse: &OriginStats) -> (Option<u64>, Option<u8>) {
         let health = pulse.health(7);
         assert_eq!(health.inflight, Some(7));
         (health.latency_ms, health.errors_percent)
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn the_median_and_the_share_of_failures_are_over_ten_seconds() {
-        let pulse = Pulse::default();
+        let pulse = OriginStats::default();
         pulse.turn();
         assert_eq!(health(&pulse), (None, None), "nobody asked");
         for ms in [8, 8, 8, 900] {
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn a_time_is_told_to_within_a_factor_of_a_half() {
         for ms in (0..70_000_u64).step_by(7).chain([0, 1, 2, 3, 4, 5]) {
-            let pulse = Pulse::default();
+            let pulse = OriginStats::default();
             pulse.answered(ms, false);
             pulse.turn();
             let said = health(&pulse).0.unwrap();

@@ -14,14 +14,14 @@ fn limits() -> EdgeLimits {
     EdgeLimits { origin_inflight_max: 3, origin_uploads_max: 2, ..EdgeLimits::default() }
 }
 
-fn origins(count: u16) -> Origins {
+fn origins(count: u16) -> OriginSet {
     let all: Vec<_> = (1..=count).map(|port| format!("127.0.0.1:{port}")).collect();
     let all: Vec<_> = all.iter().map(String::as_str).collect();
-    Origins::resolve(&site(&all), &limits()).unwrap()
+    OriginSet::resolve(&site(&all), &limits()).unwrap()
 }
 
-fn choose(origins: &Origins, tries: &Tries) -> Option<Attempt> {
-    origins.choose(Stay::Exchange, tries, NOW)
+fn choose(origins: &OriginSet, tries: &AttemptHistory) -> Option<Attempt> {
+    origins.choose(SlotKind::Request, tries, NOW)
 }
 
 fn ports(attempts: &[Attempt]) -> Vec<u16> {
@@ -30,7 +30,7 @@ fn ports(attempts: &[Attempt]) -> Vec<u16> {
 
 #[test]
 fn an_origin_that_is_none_is_told_with_its_site() {
-    let resolve = |all: &[&str]| Origins::resolve(&site(all), &limits()).unwrap_err().to_string();
+    let resolve = |all: &[&str]| OriginSet::resolve(&site(all), &limits()).unwrap_err().to_string();
     let error = resolve(&["127.0.0.1"]);
     assert!(error.contains("a.example") && error.contains("127.0.0.1"), "{error}");
     assert!(resolve(&[]).contains("a.example"));
@@ -39,7 +39,7 @@ fn an_origin_that_is_none_is_told_with_its_site() {
 #[test]
 fn who_has_the_least_to_do_is_asked_and_equals_take_turns() {
     let origins = origins(2);
-    let none = Tries::default();
+    let none = AttemptHistory::default();
     let one_by_one: Vec<_> =
         (0..4).map(|_| choose(&origins, &none).unwrap().address().port()).collect();
     assert_eq!(one_by_one, [1, 2, 1, 2], "each was over before the next");
@@ -53,13 +53,13 @@ fn who_has_the_least_to_do_is_asked_and_equals_take_turns() {
 #[test]
 fn each_origin_has_its_places_and_not_one_more() {
     let origins = origins(2);
-    let none = Tries::default();
+    let none = AttemptHistory::default();
     assert_eq!(origins.places(), 6);
     let held: Vec<_> = (0..6).map(|_| choose(&origins, &none).unwrap()).collect();
     let of_first = ports(&held).iter().filter(|port| **port == 1).count();
     assert_eq!(of_first, 3);
     assert!(choose(&origins, &none).is_none());
-    let upload = || origins.choose(Stay::Upload, &none, NOW);
+    let upload = || origins.choose(SlotKind::Upload, &none, NOW);
     let beside: Vec<_> = std::iter::from_fn(upload).collect();
     assert_eq!(beside.len(), 4, "beside them");
     drop(held);
@@ -71,7 +71,7 @@ fn one_that_fails_is_left_alone_and_the_other_serves_all() {
     let (origins, counters) = (origins(2), EdgeCounters::default());
     let mut failed = 0;
     for _ in 0..200 {
-        let mut attempt = choose(&origins, &Tries::default()).unwrap();
+        let mut attempt = choose(&origins, &AttemptHistory::default()).unwrap();
         if attempt.address().port() == 1 {
             attempt.unreached(NOW, &counters);
             failed += 1;
@@ -86,9 +86,9 @@ fn one_that_fails_is_left_alone_and_the_other_serves_all() {
     assert_eq!(states, [OriginState::Down, OriginState::Up]);
     let later = NOW.plus_ms(limits().origin_open_ms);
     let first = || {
-        let mut not_second = Tries::default();
+        let mut not_second = AttemptHistory::default();
         not_second.note_failed(1);
-        origins.choose(Stay::Exchange, &not_second, later)
+        origins.choose(SlotKind::Request, &not_second, later)
     };
     let trials: Vec<_> = std::iter::from_fn(first).collect();
     assert_eq!(trials.len(), limits().origin_trials_max as usize);
@@ -98,39 +98,39 @@ fn one_that_fails_is_left_alone_and_the_other_serves_all() {
 fn what_a_request_can_bring_about_does_not_fell_an_origin_by_a_few() {
     let (origins, counters) = (origins(1), EdgeCounters::default());
     let unanswered = |stay| {
-        let attempt = origins.choose(stay, &Tries::default(), NOW);
+        let attempt = origins.choose(stay, &AttemptHistory::default(), NOW);
         attempt.map(|mut attempt| attempt.unanswered(NOW, &counters))
     };
     for _ in 1..limits().origin_results_min {
-        assert_eq!(unanswered(Stay::Exchange), Some(()));
+        assert_eq!(unanswered(SlotKind::Request), Some(()));
     }
     for _ in 0..100 {
-        assert_eq!(unanswered(Stay::Upload), Some(()), "who sends slowly proves nothing");
+        assert_eq!(unanswered(SlotKind::Upload), Some(()), "who sends slowly proves nothing");
     }
-    assert_eq!(unanswered(Stay::Exchange), Some(()));
-    assert_eq!(unanswered(Stay::Exchange), None);
+    assert_eq!(unanswered(SlotKind::Request), Some(()));
+    assert_eq!(unanswered(SlotKind::Request), None);
 }
 
 #[test]
 fn a_retry_goes_to_another_origin_while_it_is_earned() {
     let few = EdgeLimits { origin_retries_saved_max: 1, origin_retries_per_s: 0, ..limits() };
     let site = site(&["127.0.0.1:1", "127.0.0.1:2"]);
-    let origins = Origins::resolve(&site, &few).unwrap();
-    let mut tries = Tries::default();
-    let may = |tries: &Tries| origins.may_retry(Stay::Exchange, tries, &few, NOW);
+    let origins = OriginSet::resolve(&site, &few).unwrap();
+    let mut tries = AttemptHistory::default();
+    let may = |tries: &AttemptHistory| origins.may_retry(SlotKind::Request, tries, &few, NOW);
     tries.note_begun();
     tries.note_failed(0);
-    assert_eq!(may(&tries), Retry::Allowed);
+    assert_eq!(may(&tries), RetryDecision::Allowed);
     for _ in 0..4 {
         assert_eq!(choose(&origins, &tries).unwrap().address().port(), 2);
     }
-    assert_eq!(may(&tries), Retry::Unearned);
-    (0..5).for_each(|_| drop(choose(&origins, &Tries::default())));
-    assert_eq!(may(&tries), Retry::Allowed, "five requests earn one");
+    assert_eq!(may(&tries), RetryDecision::BudgetExhausted);
+    (0..5).for_each(|_| drop(choose(&origins, &AttemptHistory::default())));
+    assert_eq!(may(&tries), RetryDecision::Allowed, "five requests earn one");
     tries.note_failed(1);
-    assert_eq!(may(&tries), Retry::Pointless, "nobody is left");
+    assert_eq!(may(&tries), RetryDecision::NoCandidate, "nobody is left");
     assert!(choose(&origins, &tries).is_none());
-    let mut often = Tries::default();
+    let mut often = AttemptHistory::default();
     (0..few.origin_attempts_max).for_each(|_| often.note_begun());
-    assert_eq!(may(&often), Retry::Pointless);
+    assert_eq!(may(&often), RetryDecision::NoCandidate);
 }

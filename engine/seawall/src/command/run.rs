@@ -271,7 +271,7 @@ fn certificates(config: &Config) -> Result<ShownAndWatched, Exit> {
             let shown = Arc::new(Shown::new(identities(&texts).map_err(|e| wrong(&e))?));
             let showing = shown.clone();
             let show = move |texts: Vec<CertificateText>| {
-                showing.show(identities(&texts).map_err(|error| error.to_string())?);
+                showing.set_certificates(identities(&texts).map_err(|error| error.to_string())?);
                 Ok(())
             };
             let watch = CertificateWatch::start(files.clone(), &texts, show);

@@ -3,10 +3,10 @@
 use super::*;
 
 /// What a head means, or why it was refused; the answer must not depend on how its bytes arrive.
-fn read(bytes: &[u8]) -> Result<(Framing, Persistence, Purpose), BadHead> {
+fn read(bytes: &[u8]) -> Result<(Framing, Persistence, RequestKind), BadHead> {
     let limits = EdgeLimits::default();
-    let whole = Scan::default().advance(bytes, &limits);
-    let mut dripped = Scan::default();
+    let whole = HeadScanner::default().advance(bytes, &limits);
+    let mut dripped = HeadScanner::default();
     let mut found = Ok(None);
     for end in 1..=bytes.len() {
         found = dripped.advance(&bytes[..end], &limits);
@@ -16,9 +16,9 @@ fn read(bytes: &[u8]) -> Result<(Framing, Persistence, Purpose), BadHead> {
     }
     assert_eq!(whole, found, "{}", bytes.escape_ascii());
     let len = whole?.expect("a whole head");
-    let mut room = field_room();
-    let head = vet(&bytes[..len], &mut room, &limits)?;
-    Ok((head.framing, head.persistence, head.purpose))
+    let mut room = header_slots();
+    let head = parse_head(&bytes[..len], &mut room, &limits)?;
+    Ok((head.framing, head.persistence, head.kind))
 }
 
 /// A head with these fields besides `Host`.
@@ -31,39 +31,33 @@ const NONE: Framing = Framing::Length(0);
 #[test]
 fn what_means_one_thing_is_read() {
     use Persistence::{Close, Keep};
-    use Purpose::{Exchange, WebSocket};
+    use RequestKind::{Plain, WebSocket};
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
     for (head, meant) in [
-        (with(""), (NONE, Keep, Exchange)),
-        (with("Content-Length: 0\r\n"), (NONE, Keep, Exchange)),
-        (with("Content-Length: 5\r\n"), (Framing::Length(5), Keep, Exchange)),
-        (with("content-length:70\r\n"), (Framing::Length(70), Keep, Exchange)),
-        (with("Content-Length: \t5 \r\n"), (Framing::Length(5), Keep, Exchange)),
-        (with("Transfer-Encoding: chunked\r\n"), (Framing::Chunked, Keep, Exchange)),
-        (with("transfer-encoding: Chunked\r\n"), (Framing::Chunked, Keep, Exchange)),
-        (with("Connection: close\r\n"), (NONE, Close, Exchange)),
-        (with("Connection: keep-alive, Close\r\n"), (NONE, Close, Exchange)),
-        (with("Connection: x-a\r\nConnection: close\r\n"), (NONE, Close, Exchange)),
+        (with(""), (NONE, Keep, Plain)),
+        (with("Content-Length: 0\r\n"), (NONE, Keep, Plain)),
+        (with("Content-Length: 5\r\n"), (Framing::Length(5), Keep, Plain)),
+        (with("content-length:70\r\n"), (Framing::Length(70), Keep, Plain)),
+        (with("Content-Length: \t5 \r\n"), (Framing::Length(5), Keep, Plain)),
+        (with("Transfer-Encoding: chunked\r\n"), (Framing::Chunked, Keep, Plain)),
+        (with("transfer-encoding: Chunked\r\n"), (Framing::Chunked, Keep, Plain)),
+        (with("Connection: close\r\n"), (NONE, Close, Plain)),
+        (with("Connection: keep-alive, Close\r\n"), (NONE, Close, Plain)),
+        (with("Connection: x-a\r\nConnection: close\r\n"), (NONE, Close, Plain)),
         (with(upgrade), (NONE, Keep, WebSocket)),
-        (with("Upgrade: websocket\r\n"), (NONE, Keep, Exchange)),
-        (with("Connection: Upgrade\r\nUpgrade: h2c\r\n"), (NONE, Keep, Exchange)),
-        (with("X-Empty:\r\nX-Odd: \x7e!#$%&'*+-.^`|~\r\nX_a: b\r\n"), (NONE, Keep, Exchange)),
-        ("GET / HTTP/1.0\r\n\r\n".into(), (NONE, Close, Exchange)),
-        (
-            "GET / HTTP/1.0\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n".into(),
-            (NONE, Keep, Exchange),
-        ),
-        ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n".into(), (NONE, Keep, Exchange)),
-        (
-            "GET http://a.example/x HTTP/1.1\r\nHost: A.example\r\n\r\n".into(),
-            (NONE, Keep, Exchange),
-        ),
-        ("GET HTTP://a:80?q HTTP/1.1\r\nHost: a:80\r\n\r\n".into(), (NONE, Keep, Exchange)),
-        ("GET http://a:80/ HTTP/1.1\r\nHost: A\r\n\r\n".into(), (NONE, Keep, Exchange)),
-        ("GET http://a/ HTTP/1.1\r\nHost: a:\r\n\r\n".into(), (NONE, Keep, Exchange)),
-        ("GET HTTPS://a:/ HTTP/1.1\r\nHost: a:443\r\n\r\n".into(), (NONE, Keep, Exchange)),
-        ("GET http://[::1]:80/ HTTP/1.1\r\nHost: [::1]\r\n\r\n".into(), (NONE, Keep, Exchange)),
-        ("PURGE /%41?a=b?c HTTP/1.1\r\nHost: a\r\n\r\n".into(), (NONE, Keep, Exchange)),
+        (with("Upgrade: websocket\r\n"), (NONE, Keep, Plain)),
+        (with("Connection: Upgrade\r\nUpgrade: h2c\r\n"), (NONE, Keep, Plain)),
+        (with("X-Empty:\r\nX-Odd: \x7e!#$%&'*+-.^`|~\r\nX_a: b\r\n"), (NONE, Keep, Plain)),
+        ("GET / HTTP/1.0\r\n\r\n".into(), (NONE, Close, Plain)),
+        ("GET / HTTP/1.0\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n".into(), (NONE, Keep, Plain)),
+        ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n".into(), (NONE, Keep, Plain)),
+        ("GET http://a.example/x HTTP/1.1\r\nHost: A.example\r\n\r\n".into(), (NONE, Keep, Plain)),
+        ("GET HTTP://a:80?q HTTP/1.1\r\nHost: a:80\r\n\r\n".into(), (NONE, Keep, Plain)),
+        ("GET http://a:80/ HTTP/1.1\r\nHost: A\r\n\r\n".into(), (NONE, Keep, Plain)),
+        ("GET http://a/ HTTP/1.1\r\nHost: a:\r\n\r\n".into(), (NONE, Keep, Plain)),
+        ("GET HTTPS://a:/ HTTP/1.1\r\nHost: a:443\r\n\r\n".into(), (NONE, Keep, Plain)),
+        ("GET http://[::1]:80/ HTTP/1.1\r\nHost: [::1]\r\n\r\n".into(), (NONE, Keep, Plain)),
+        ("PURGE /%41?a=b?c HTTP/1.1\r\nHost: a\r\n\r\n".into(), (NONE, Keep, Plain)),
     ] {
         assert_eq!(read(head.as_bytes()), Ok(meant), "{}", head.escape_debug());
     }
@@ -186,7 +180,7 @@ fn what_is_no_request_and_what_would_become_another_is_refused() {
         ("GET /\r\nHost: a\r\n\r\n".into(), Syntax),
         ("PRI * HTTP/2.0\r\n\r\n".into(), Syntax),
         ("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".into(), Syntax),
-        // What `Connection` may not take away, and upgrades that would.
+        // What `ConnectionOptions` may not take away, and upgrades that would.
         (with("Connection: content-length\r\nContent-Length: 5\r\n"), Nominated),
         (with("Connection: close, Host\r\n"), Nominated),
         (with("Connection: x\r\nConnection: Transfer-Encoding\r\n"), Nominated),
@@ -222,7 +216,7 @@ fn a_head_has_its_bytes_and_not_one_more() {
     assert_eq!(read(of_len(limits.head_bytes_max + 1).as_bytes()), Err(BadHead::Bytes));
     // One that never ends is refused as soon as it is too long.
     let endless = "GET /".to_owned() + &"a".repeat(limits.head_bytes_max);
-    assert_eq!(Scan::default().advance(endless.as_bytes(), &limits), Err(BadHead::Bytes));
+    assert_eq!(HeadScanner::default().advance(endless.as_bytes(), &limits), Err(BadHead::Bytes));
     assert_eq!(BadHead::Bytes.status(), 431);
 }
 
@@ -241,7 +235,7 @@ fn what_follows_a_head_is_not_looked_at() {
     let mut bytes = with("").into_bytes();
     let len = bytes.len();
     bytes.extend_from_slice(b"\n\n\0\0");
-    assert_eq!(Scan::default().advance(&bytes, &limits), Ok(Some(len)));
+    assert_eq!(HeadScanner::default().advance(&bytes, &limits), Ok(Some(len)));
 }
 
 #[test]
@@ -257,8 +251,8 @@ fn a_target_is_split_where_its_parts_meet() {
         ("//evil.example/", "//evil.example/", None),
     ] {
         let bytes = format!("GET {target} HTTP/1.1\r\nHost: a.example\r\n\r\n");
-        let mut room = field_room();
-        let head = vet(bytes.as_bytes(), &mut room, &limits).unwrap();
+        let mut room = header_slots();
+        let head = parse_head(bytes.as_bytes(), &mut room, &limits).unwrap();
         assert_eq!(
             (head.path, head.query),
             (path.as_bytes(), query.map(str::as_bytes)),
@@ -276,9 +270,9 @@ proptest::proptest! {
         let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", lines.iter().fold(
             String::new(), |all, line| all + line + "\r\n",
         ));
-        let mut room = field_room();
-        if vet(head.as_bytes(), &mut room, &EdgeLimits::default()).is_ok() {
-            proptest::prop_assert_eq!(check_lines(head.as_bytes()), Ok(()));
+        let mut room = header_slots();
+        if parse_head(head.as_bytes(), &mut room, &EdgeLimits::default()).is_ok() {
+            proptest::prop_assert_eq!(classify_syntax_error(head.as_bytes()), Ok(()));
         }
     }
 
@@ -288,8 +282,8 @@ proptest::proptest! {
         bytes in "[a-c:\r\n]{0,30}", cut in 0_usize..30,
     ) {
         let limits = EdgeLimits::default();
-        let whole = Scan::default().advance(bytes.as_bytes(), &limits);
-        let mut scan = Scan::default();
+        let whole = HeadScanner::default().advance(bytes.as_bytes(), &limits);
+        let mut scan = HeadScanner::default();
         let first = scan.advance(bytes.as_bytes().get(..cut).unwrap_or_default(), &limits);
         let pieces = match first {
             Ok(None) => scan.advance(bytes.as_bytes(), &limits),

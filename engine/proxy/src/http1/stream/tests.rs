@@ -7,7 +7,7 @@ use tokio::io::DuplexStream;
 
 use super::*;
 
-impl Transport for DuplexStream {
+impl ResettableIo for DuplexStream {
     fn reset_on_drop(&self) {}
 }
 
@@ -15,7 +15,7 @@ const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 struct Both {
     client: DuplexStream,
-    guarded: GuardedStream<DuplexStream>,
+    guarded: Http1Stream<DuplexStream>,
     counters: Arc<EdgeCounters>,
 }
 
@@ -23,9 +23,9 @@ struct Both {
 fn pipe(bytes: usize, limits: EdgeLimits) -> Both {
     let (client, server) = tokio::io::duplex(bytes);
     let who = Client::of([192, 0, 2, 1].into(), &ClientUnits::default());
-    let conn = Arc::new(Conn::new(who, 1234, Tick(0)));
+    let conn = Arc::new(Connection::new(who, 1234, Tick(0)));
     let counters = Arc::new(EdgeCounters::default());
-    let guarded = GuardedStream::new(server, conn, Arc::new(limits), Arc::clone(&counters));
+    let guarded = Http1Stream::new(server, conn, Arc::new(limits), Arc::clone(&counters));
     Both { client, guarded, counters }
 }
 
@@ -44,7 +44,7 @@ async fn took_ms<T>(wait: impl Future<Output = T>) -> (T, u64) {
 async fn silence_before_a_head_ends_quietly() {
     let mut both = plain();
     let (found, ms) = took_ms(both.guarded.next_head()).await;
-    assert_eq!((found, ms), (NextHead::Over, 15_000));
+    assert_eq!((found, ms), (NextRequest::Closed, 15_000));
     assert_eq!(both.counters.idle_closed.load(Relaxed), 1);
     assert!(!both.guarded.aborted);
 }
@@ -60,7 +60,7 @@ async fn a_dripped_head_ends_ten_seconds_after_its_first_byte() {
         }
     };
     let (_, (found, ms)) = tokio::join!(drip, took_ms(both.guarded.next_head()));
-    assert_eq!((found, ms), (NextHead::Over, 13_000));
+    assert_eq!((found, ms), (NextRequest::Closed, 13_000));
     assert_eq!(both.counters.head_late.load(Relaxed), 1);
     assert!(both.guarded.aborted);
 }
@@ -68,7 +68,7 @@ async fn a_dripped_head_ends_ten_seconds_after_its_first_byte() {
 #[tokio::test(start_paused = true)]
 async fn a_head_may_take_its_reads_and_not_one_more() {
     for (pieces, expected) in
-        [(100, NextHead::Complete(126)), (101, NextHead::Refused(BadHead::Drip))]
+        [(100, NextRequest::Complete(126)), (101, NextRequest::Invalid(BadHead::Drip))]
     {
         let mut both = plain();
         let head = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(99));
@@ -90,14 +90,14 @@ async fn a_head_may_take_its_reads_and_not_one_more() {
 async fn one_empty_line_before_a_head_is_skipped_and_a_second_is_not() {
     let mut both = plain();
     both.client.write_all(&[b"\r\n", HEAD].concat()).await.unwrap();
-    assert_eq!(both.guarded.next_head().await, NextHead::Complete(HEAD.len()));
+    assert_eq!(both.guarded.next_head().await, NextRequest::Complete(HEAD.len()));
     let mut both = plain();
     both.client.write_all(&[b"\r\n\r\n", HEAD].concat()).await.unwrap();
-    assert_eq!(both.guarded.next_head().await, NextHead::Refused(BadHead::Syntax));
+    assert_eq!(both.guarded.next_head().await, NextRequest::Invalid(BadHead::Syntax));
 }
 
 /// Reads the current request as pingora would, until nothing more comes for a while.
-async fn read_request(guarded: &mut GuardedStream<DuplexStream>) -> Vec<u8> {
+async fn read_request(guarded: &mut Http1Stream<DuplexStream>) -> Vec<u8> {
     let mut seen = Vec::new();
     let mut room = [0; 64];
     while let Ok(read) =
@@ -127,14 +127,14 @@ async fn each_request_ends_where_its_framing_says() {
             } else {
                 both.client.write_all(HEAD).await.unwrap();
             }
-            assert_eq!(both.guarded.next_head().await, NextHead::Complete(HEAD.len()));
-            both.guarded.begin(HEAD.len(), framing);
+            assert_eq!(both.guarded.next_head().await, NextRequest::Complete(HEAD.len()));
+            both.guarded.start_request(HEAD.len(), framing);
             if !together {
                 both.client.write_all(&[body, HEAD].concat()).await.unwrap();
             }
             assert!(read_request(&mut both.guarded).await == first, "{framing:?} {together}");
             assert!(both.guarded.is_handed_over());
-            assert_eq!(both.guarded.next_head().await, NextHead::Complete(HEAD.len()));
+            assert_eq!(both.guarded.next_head().await, NextRequest::Complete(HEAD.len()));
         }
     }
 }
@@ -146,7 +146,7 @@ async fn what_is_sent_ahead_is_held_back_within_bounds() {
     both.client.write_all(HEAD).await.unwrap();
     both.client.write_all(&vec![b'a'; 10 * limit]).await.unwrap();
     both.guarded.next_head().await;
-    both.guarded.begin(HEAD.len(), Framing::Length(0));
+    both.guarded.start_request(HEAD.len(), Framing::Length(0));
     assert_eq!(read_request(&mut both.guarded).await, HEAD);
     let held = both.guarded.ahead().len();
     assert!(held >= limit && held < limit + READ_BYTES, "{held}");
@@ -158,9 +158,9 @@ async fn a_malformed_chunk_can_be_answered_until_an_answer_has_begun() {
         let mut both = plain();
         both.client.write_all(&[HEAD, b"5\nhello"].concat()).await.unwrap();
         both.guarded.next_head().await;
-        both.guarded.begin(HEAD.len(), Framing::Chunked);
+        both.guarded.start_request(HEAD.len(), Framing::Chunked);
         if has_answered {
-            both.guarded.conn.enter(Phase::Answered);
+            both.guarded.conn.set_phase(ConnectionPhase::SendingResponse);
         }
         assert_eq!(read_request(&mut both.guarded).await, HEAD);
         assert_eq!(both.counters.body_malformed.load(Relaxed), 1);
@@ -176,7 +176,7 @@ async fn a_body_below_its_rate_resets_and_one_at_it_does_not() {
         let mut both = plain();
         both.client.write_all(HEAD).await.unwrap();
         both.guarded.next_head().await;
-        both.guarded.begin(HEAD.len(), Framing::Length(10_000));
+        both.guarded.start_request(HEAD.len(), Framing::Length(10_000));
         let drip = async {
             for _ in 0..10_000 / per_second + 1 {
                 let _ = both.client.write_all(&vec![b'x'; per_second]).await;
@@ -203,13 +203,13 @@ async fn an_origin_that_says_nothing_is_told_apart_from_a_client_that_does() {
     let mut both = plain();
     both.client.write_all(HEAD).await.unwrap();
     both.guarded.next_head().await;
-    both.guarded.begin(HEAD.len(), Framing::Length(0));
+    both.guarded.start_request(HEAD.len(), Framing::Length(0));
     let mut room = [0; 64];
     assert_eq!(both.guarded.read(&mut room).await.unwrap(), HEAD.len());
     both.guarded.conn.await_answer(30_000);
     let (read, ms) = took_ms(both.guarded.read(&mut room)).await;
     assert!(read.is_err() && ms == 30_000, "{ms}");
-    assert!(both.guarded.conn.take_origin_late() && !both.guarded.aborted);
+    assert!(both.guarded.conn.take_origin_timeout() && !both.guarded.aborted);
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,8 +217,8 @@ async fn a_request_that_takes_too_long_in_all_resets() {
     let mut both = pipe(1 << 16, EdgeLimits { request_total_ms: 60_000, ..EdgeLimits::default() });
     both.client.write_all(HEAD).await.unwrap();
     both.guarded.next_head().await;
-    both.guarded.begin(HEAD.len(), Framing::Length(0));
-    both.guarded.conn.enter(Phase::Answered);
+    both.guarded.start_request(HEAD.len(), Framing::Length(0));
+    both.guarded.conn.set_phase(ConnectionPhase::SendingResponse);
     let mut room = [0; 64];
     assert_eq!(both.guarded.read(&mut room).await.unwrap(), HEAD.len());
     let (read, ms) = took_ms(both.guarded.read(&mut room)).await;
@@ -274,9 +274,9 @@ async fn a_tunnel_opens_only_when_the_origin_agreed() {
     let mut both = plain();
     both.client.write_all(&[HEAD, b"early"].concat()).await.unwrap();
     both.guarded.next_head().await;
-    both.guarded.begin(HEAD.len(), Framing::Length(0));
+    both.guarded.start_request(HEAD.len(), Framing::Length(0));
     assert_eq!(read_request(&mut both.guarded).await, HEAD);
-    both.guarded.conn.enter(Phase::Tunnel);
+    both.guarded.conn.set_phase(ConnectionPhase::Tunnel);
     assert_eq!(read_request(&mut both.guarded).await, b"early");
     let mut room = [0; 8];
     let (read, ms) = took_ms(both.guarded.read(&mut room)).await;

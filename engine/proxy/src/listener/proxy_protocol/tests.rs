@@ -9,18 +9,21 @@ use super::*;
 const MAX: usize = 2_048;
 
 /// What `bytes` say as a header, and how many of them are its own.
-fn read_all(bytes: &[u8]) -> Result<(usize, Option<Introduced>), BadHeader> {
-    Header::new(MAX).offer(bytes)
+fn read_all(bytes: &[u8]) -> Result<(usize, Option<ProxyHeader>), ProxyHeaderSyntaxError> {
+    ProxyHeaderParser::new(MAX).feed(bytes)
 }
 
 /// The same, where the bytes come in pieces of these lengths. What was not taken is offered again,
 /// as it is in the kernel.
-fn read_pieces(bytes: &[u8], lengths: &[usize]) -> Result<(usize, Option<Introduced>), BadHeader> {
-    let mut header = Header::new(MAX);
+fn read_pieces(
+    bytes: &[u8],
+    lengths: &[usize],
+) -> Result<(usize, Option<ProxyHeader>), ProxyHeaderSyntaxError> {
+    let mut header = ProxyHeaderParser::new(MAX);
     let (mut taken, mut here) = (0, 0);
     for length in lengths.iter().copied().chain([bytes.len()]) {
         here = bytes.len().min(here + length);
-        let (more, said) = header.offer(&bytes[taken..here])?;
+        let (more, said) = header.feed(&bytes[taken..here])?;
         taken += more;
         if said.is_some() {
             return Ok((taken, said));
@@ -29,8 +32,8 @@ fn read_pieces(bytes: &[u8], lengths: &[usize]) -> Result<(usize, Option<Introdu
     Ok((taken, None))
 }
 
-fn client(address: &str) -> Option<Introduced> {
-    Some(Introduced::Client(address.parse().unwrap()))
+fn client(address: &str) -> Option<ProxyHeader> {
+    Some(ProxyHeader::Client(address.parse().unwrap()))
 }
 
 /// A header of version 2.
@@ -68,18 +71,18 @@ fn each_form_says_who_connected_and_takes_no_byte_more() {
     for (header, expected) in [
         (b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n".to_vec(), client("192.0.2.7:4711")),
         (b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 0\r\n".to_vec(), client("[2001:db8::7]:4711")),
-        (b"PROXY UNKNOWN\r\n".to_vec(), Some(Introduced::Hop)),
-        (b"PROXY UNKNOWN ffff::1 whatever 1 2\r\n".to_vec(), Some(Introduced::Hop)),
+        (b"PROXY UNKNOWN\r\n".to_vec(), Some(ProxyHeader::Local)),
+        (b"PROXY UNKNOWN ffff::1 whatever 1 2\r\n".to_vec(), Some(ProxyHeader::Local)),
         (binary(0x21, 0x11, &V4), client("192.0.2.7:4711")),
         (binary(0x21, 0x21, &v6()), client("[2001:db8::7]:4711")),
         (binary(0x21, 0x11, &[&V4[..], &[0xea, 0, 2, 1, 2]].concat()), client("192.0.2.7:4711")),
         (with_checksum(0), client("192.0.2.7:4711")),
-        (binary(0x20, 0x00, &[]), Some(Introduced::Hop)),
-        (binary(0x20, 0x11, &V4), Some(Introduced::Hop)),
-        (binary(0x20, 0x77, b"anything"), Some(Introduced::Hop)),
-        (binary(0x21, 0x00, &[]), Some(Introduced::Hop)),
-        (binary(0x21, 0x12, &V4), Some(Introduced::Hop)),
-        (binary(0x21, 0x31, &[0; 216]), Some(Introduced::Hop)),
+        (binary(0x20, 0x00, &[]), Some(ProxyHeader::Local)),
+        (binary(0x20, 0x11, &V4), Some(ProxyHeader::Local)),
+        (binary(0x20, 0x77, b"anything"), Some(ProxyHeader::Local)),
+        (binary(0x21, 0x00, &[]), Some(ProxyHeader::Local)),
+        (binary(0x21, 0x12, &V4), Some(ProxyHeader::Local)),
+        (binary(0x21, 0x31, &[0; 216]), Some(ProxyHeader::Local)),
     ] {
         let bytes = [&header[..], b"\r\nPROXY GET \x16\x03"].concat();
         let found = read_all(&bytes);
@@ -127,8 +130,8 @@ fn what_is_no_header_is_refused() {
         &binary(0x21, 0x00, &[1, 2]),
         &with_checksum(1),
     ] {
-        assert_eq!(read_all(bytes), Err(BadHeader), "{}", bytes.escape_ascii());
-        assert_eq!(read_pieces(bytes, &vec![1; bytes.len()]), Err(BadHeader));
+        assert_eq!(read_all(bytes), Err(ProxyHeaderSyntaxError), "{}", bytes.escape_ascii());
+        assert_eq!(read_pieces(bytes, &vec![1; bytes.len()]), Err(ProxyHeaderSyntaxError));
     }
 }
 
@@ -138,15 +141,15 @@ fn a_header_ends_at_its_limit() {
         let start = "PROXY UNKNOWN ";
         format!("{start}{}\r\n", "x".repeat(bytes - start.len() - 2))
     };
-    assert_eq!(read_all(text(107).as_bytes()), Ok((107, Some(Introduced::Hop))));
-    assert_eq!(read_all(text(108).as_bytes()), Err(BadHeader));
+    assert_eq!(read_all(text(107).as_bytes()), Ok((107, Some(ProxyHeader::Local))));
+    assert_eq!(read_all(text(108).as_bytes()), Err(ProxyHeaderSyntaxError));
     // Without a line end it is refused as soon as it is too long.
-    assert_eq!(read_all(&text(200).as_bytes()[..108]), Err(BadHeader));
+    assert_eq!(read_all(&text(200).as_bytes()[..108]), Err(ProxyHeaderSyntaxError));
     let binary = |bytes: usize| binary(0x20, 0, &vec![0; bytes - BINARY_FIXED]);
-    assert_eq!(read_all(&binary(MAX)), Ok((MAX, Some(Introduced::Hop))));
-    assert_eq!(read_all(&binary(MAX + 1)), Err(BadHeader));
+    assert_eq!(read_all(&binary(MAX)), Ok((MAX, Some(ProxyHeader::Local))));
+    assert_eq!(read_all(&binary(MAX + 1)), Err(ProxyHeaderSyntaxError));
     // That is said once its length is there, and not when all of it came.
-    assert_eq!(read_all(&binary(MAX + 1)[..BINARY_FIXED]), Err(BadHeader));
+    assert_eq!(read_all(&binary(MAX + 1)[..BINARY_FIXED]), Err(ProxyHeaderSyntaxError));
 }
 
 /// Bytes that are a header, nearly one, or anything.
@@ -195,7 +198,7 @@ async fn what_follows_the_header_stays_in_the_connection() {
     ] {
         let (mut hop, mut edge) = pair().await;
         hop.write_all(&[&header[..], b"\x16\x03\x01 what is next"].concat()).await.unwrap();
-        let found = introduce(&mut edge, &EdgeLimits::default()).await;
+        let found = read_proxy_header(&mut edge, &EdgeLimits::default()).await;
         assert_eq!(found.ok(), client("192.0.2.7:4711"));
         drop(hop);
         let mut rest = Vec::new();
@@ -209,12 +212,15 @@ async fn half_a_header_is_waited_for_so_long_and_a_hop_that_leaves_is_told_apart
     let limits = EdgeLimits { proxy_header_ms: 50, ..EdgeLimits::default() };
     let (mut hop, mut edge) = pair().await;
     hop.write_all(b"PROXY TCP4 192.0.2.7").await.unwrap();
-    assert_eq!(introduce(&mut edge, &limits).await, Err(NotIntroduced::Late));
+    assert_eq!(read_proxy_header(&mut edge, &limits).await, Err(ProxyHeaderError::Timeout));
     let (mut hop, mut edge) = pair().await;
     hop.write_all(b"PROXY TCP4 192.0.2.7").await.unwrap();
     drop(hop);
-    assert_eq!(introduce(&mut edge, &EdgeLimits::default()).await, Err(NotIntroduced::Gone));
+    assert_eq!(
+        read_proxy_header(&mut edge, &EdgeLimits::default()).await,
+        Err(ProxyHeaderError::Closed)
+    );
     let (mut hop, mut edge) = pair().await;
     hop.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
-    assert_eq!(introduce(&mut edge, &limits).await, Err(NotIntroduced::Bad));
+    assert_eq!(read_proxy_header(&mut edge, &limits).await, Err(ProxyHeaderError::Malformed));
 }

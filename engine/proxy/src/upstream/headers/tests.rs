@@ -4,13 +4,13 @@ use seawall_model::{Client, ClientUnits};
 
 use super::*;
 use crate::Site;
-use crate::admission::trusted_proxies::Line;
-use crate::routing::Sites;
+use crate::admission::trusted_proxies::ConnectionOwnership;
+use crate::routing::SiteTable;
 use seawall_model::Scheme;
 
-fn asker(ip: &str) -> Asker {
+fn asker(ip: &str) -> ResolvedClient {
     let client = Client::of(ip.parse().unwrap(), &ClientUnits::default());
-    Asker { client, scheme: Scheme::Http, line: Line::Own }
+    ResolvedClient { client, scheme: Scheme::Http, line: ConnectionOwnership::Own }
 }
 
 fn dressed(target: &str, fields: &[(&'static str, &str)], ip: &str) -> RequestHeader {
@@ -18,7 +18,7 @@ fn dressed(target: &str, fields: &[(&'static str, &str)], ip: &str) -> RequestHe
     for (name, value) in fields {
         request.append_header(*name, *value).unwrap();
     }
-    dress(&mut request, &asker(ip)).unwrap();
+    rewrite_request_headers(&mut request, &asker(ip)).unwrap();
     request
 }
 
@@ -68,7 +68,7 @@ fn a_target_that_names_its_host_becomes_a_path() {
 fn a_redirect_to_the_origins_address_becomes_a_path() {
     let origins = vec!["127.0.0.1:9001".into(), "127.0.0.2:80".into()];
     let site = Site { origins, ..Site::test("a.example", "127.0.0.1:9") };
-    let sites = Sites::resolve(&[site], &EdgeLimits::default()).unwrap();
+    let sites = SiteTable::resolve(&[site], &EdgeLimits::default()).unwrap();
     let route = sites.find("a.example").unwrap();
     for (location, shown) in [
         ("http://127.0.0.1:9001/x?y", "/x?y"),
@@ -81,7 +81,7 @@ fn a_redirect_to_the_origins_address_becomes_a_path() {
     ] {
         let mut response = ResponseHeader::build(302, None).unwrap();
         response.insert_header("Location", location).unwrap();
-        undress(&mut response, route).unwrap();
+        rewrite_response_headers(&mut response, route).unwrap();
         assert_eq!(response.headers.get("location").unwrap(), shown, "{location}");
     }
 }
@@ -90,9 +90,9 @@ fn a_redirect_to_the_origins_address_becomes_a_path() {
 fn an_origin_may_keep_silent_on_a_websocket_as_long_as_the_guard_allows() {
     let limits = EdgeLimits::default();
     let mut peer = HttpPeer::new("127.0.0.1:1", false, String::new());
-    set_deadlines(&mut peer, &limits, (Purpose::Exchange, 75_000));
+    set_deadlines(&mut peer, &limits, (RequestKind::Plain, 75_000));
     assert_eq!(peer.options.read_timeout, Some(Duration::from_secs(75)));
-    set_deadlines(&mut peer, &limits, (Purpose::WebSocket, 75_000));
+    set_deadlines(&mut peer, &limits, (RequestKind::WebSocket, 75_000));
     assert_eq!(peer.options.read_timeout, None);
     assert!(peer.options.connection_timeout.is_some() && peer.options.write_timeout.is_some());
 }

@@ -22,20 +22,20 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::EdgeLimits;
-use crate::context::Edge;
+use crate::context::SharedContext;
 use crate::metrics::count;
 use crate::request::enforce::Stand;
 use crate::upstream::Attempt;
-use crate::upstream::pingora_service::Exchange;
-use crate::upstream::slot_kind::Stay;
+use crate::upstream::pingora_service::RequestContext;
+use crate::upstream::slot_kind::SlotKind;
 use crate::upstream::stream::READ_BYTES;
-use crate::upstream::stream::response_head::Answer;
+use crate::upstream::stream::response_head::ResponseHeadReader;
 
 /// A connection on which an origin owes an answer.
 #[derive(Debug)]
-pub(crate) struct Rest {
+pub(crate) struct AbandonedResponse {
     pub(super) io: TcpStream,
-    pub(super) answer: Answer,
+    pub(super) answer: ResponseHeadReader,
     pub(super) is_to_head: bool,
 }
 
@@ -48,7 +48,7 @@ enum Ended {
     Unanswered,
 }
 
-impl Rest {
+impl AbandonedResponse {
     /// Reads until the answer or the connection has ended, or enough of it came.
     async fn discard(&mut self, limits: &EdgeLimits) -> Ended {
         let mut left = limits.given_up_bytes_max;
@@ -79,7 +79,7 @@ impl Rest {
 #[derive(Debug)]
 struct GivenUp {
     // In this order: the connection is closed before its place is free for the next.
-    rest: Rest,
+    rest: AbandonedResponse,
     attempt: Attempt,
     /// For how long a client would have waited for the head.
     head_ms: u64,
@@ -90,13 +90,13 @@ impl GivenUp {
     /// For how long an answer is still waited for.
     fn within_ms(&self, age_ms: u64) -> u64 {
         match self.attempt.stay() {
-            Stay::Exchange if self.attempt.awaits_head() => self.head_ms.saturating_sub(age_ms),
+            SlotKind::Request if self.attempt.awaits_head() => self.head_ms.saturating_sub(age_ms),
             // When it was sent whole is not known, or the answer has begun.
             _ => self.head_ms,
         }
     }
 
-    async fn end(mut self, edge: Arc<Edge>) {
+    async fn end(mut self, edge: Arc<SharedContext>) {
         let now = (edge.now)();
         let within = self.within_ms(now.since_ms(self.attempt.began()));
         let discard = self.rest.discard(&edge.limits);
@@ -125,7 +125,7 @@ impl GivenUp {
 
 /// Called when an exchange has ended, with what ended it: gives its places back, or leaves them to
 /// what its origin is still at work for.
-pub(crate) fn settle(ctx: &mut Exchange, is_left: bool) {
+pub(crate) fn settle(ctx: &mut RequestContext, is_left: bool) {
     let rest = ctx.link.take().and_then(|link| link.take_rest());
     // In this order: what is declared last is dropped first, and the place at the origin has to be
     // free before the site's place is handed on, or whoever gets that finds the origin full.

@@ -1,10 +1,10 @@
 //! One request's connection to its origin, from below the HTTP engine.
 //!
 //! Every byte to and from an origin passes here. So this is where the heads of answers have their
-//! limits ([`answer`]), and where it is known, when a request is given up, whether its origin is
+//! limits ([`response_head`]), and where it is known, when a request is given up, whether its origin is
 //! still at work for it ([`request`], [`given_up`]). What the engine knows of none of it: it has a
 //! stream that it reads from and writes to. Connections that wait for their next request are in a
-//! pool of our own ([`pool`]).
+//! pool of our own ([`pool`](crate::upstream::pool)).
 //!
 //! How a connection comes into the pool: the engine ends with one that may be used again by looking
 //! whether something came on it unasked, a read of one byte after the end of the answer. That is
@@ -33,12 +33,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::EdgeLimits;
-use crate::connection::Conn;
-use crate::upstream::pool::{Line, Pool};
-use given_up::Rest;
+use crate::connection::Connection;
+use crate::upstream::pool::{Pool, PoolKey};
+use given_up::AbandonedResponse;
 use request::Request;
-use response_head::Answer;
 pub use response_head::BadAnswer;
+use response_head::ResponseHeadReader;
 
 /// Bytes that are read at once of a head that did not come in one piece.
 const READ_BYTES: usize = 4096;
@@ -48,10 +48,10 @@ const READ_BYTES: usize = 4096;
 pub(crate) struct Link {
     me: Weak<Self>,
     pool: Arc<Pool>,
-    line: Line,
+    line: PoolKey,
     limits: Arc<EdgeLimits>,
     /// Whose turns are told whether the origin is waited for.
-    conn: Option<Arc<Conn>>,
+    conn: Option<Arc<Connection>>,
     known: Mutex<Known>,
 }
 
@@ -62,16 +62,16 @@ struct Known {
     is_reused: bool,
     refused: Option<BadAnswer>,
     /// What is left of it when the engine has let go of it.
-    rest: Option<Rest>,
+    rest: Option<AbandonedResponse>,
 }
 
 impl Link {
     /// With the connection of HTTP/2 that its request came on, where it came on one.
     pub(crate) fn new(
         pool: &Arc<Pool>,
-        line: Line,
+        line: PoolKey,
         limits: &Arc<EdgeLimits>,
-        conn: Option<&Arc<Conn>>,
+        conn: Option<&Arc<Connection>>,
     ) -> Arc<Self> {
         let (pool, limits, conn) = (Arc::clone(pool), Arc::clone(limits), conn.cloned());
         let known = Mutex::default();
@@ -94,7 +94,7 @@ impl Link {
     }
 
     /// The connection, where the engine let go of it while its origin was at work.
-    pub(crate) fn take_rest(&self) -> Option<Rest> {
+    pub(crate) fn take_rest(&self) -> Option<AbandonedResponse> {
         self.known.lock().rest.take()
     }
 }
@@ -156,7 +156,7 @@ struct OriginStream {
     io: Option<TcpStream>,
     link: Arc<Link>,
     request: Request,
-    answer: Answer,
+    answer: ResponseHeadReader,
     /// Whether it ended or failed.
     is_over: bool,
     /// Whether its origin is waited for.
@@ -165,7 +165,7 @@ struct OriginStream {
 
 impl OriginStream {
     fn new(io: TcpStream, link: Arc<Link>) -> Self {
-        let (request, answer) = (Request::new(), Answer::new());
+        let (request, answer) = (Request::new(), ResponseHeadReader::new());
         Self { io: Some(io), link, request, answer, is_over: false, is_waiting: false }
     }
 
@@ -286,8 +286,8 @@ impl Drop for OriginStream {
         self.wait(false);
         let is_at_work = !self.is_over && self.request.is_whole() && self.answer.is_owed();
         if let Some(io) = self.io.take().filter(|_| is_at_work) {
-            let answer = std::mem::replace(&mut self.answer, Answer::new());
-            let rest = Rest { io, answer, is_to_head: self.request.is_head() };
+            let answer = std::mem::replace(&mut self.answer, ResponseHeadReader::new());
+            let rest = AbandonedResponse { io, answer, is_to_head: self.request.is_head() };
             self.link.known.lock().rest = Some(rest);
         }
     }

@@ -6,7 +6,7 @@
 use memchr::memchr;
 
 use crate::EdgeLimits;
-use crate::http1::chunked::Chunks;
+use crate::http1::chunked::ChunkedValidator;
 
 #[derive(Debug)]
 enum Left {
@@ -15,7 +15,7 @@ enum Left {
     /// So many bytes, the rest of the head among them.
     Bytes(u64),
     /// The rest of the head, then chunks.
-    Chunks { head: usize, walk: Chunks },
+    Chunks { head: usize, walk: ChunkedValidator },
     /// What was sent cannot be told apart.
     Unclear,
 }
@@ -81,7 +81,7 @@ fn begin(bytes: &[u8], limits: &EdgeLimits) -> Left {
         if line == b"\r\n" {
             let head = bytes.len().saturating_sub(rest.len());
             return match is_chunked {
-                true => Left::Chunks { head, walk: Chunks::new(limits) },
+                true => Left::Chunks { head, walk: ChunkedValidator::new(limits) },
                 false => Left::Bytes(length.saturating_add(head as u64)),
             };
         }

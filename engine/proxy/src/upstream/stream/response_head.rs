@@ -63,7 +63,7 @@ enum Stage {
 
 /// A walk along the answer to one request.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ResponseHeadReader {
     stage: Stage,
     bytes: usize,
     reads: u32,
@@ -78,7 +78,7 @@ pub(super) struct Answer {
     tail: [u8; LAST_CHUNK.len()],
 }
 
-impl Answer {
+impl ResponseHeadReader {
     pub(super) const fn new() -> Self {
         Self {
             stage: Stage::Head,
@@ -270,8 +270,8 @@ mod tests {
     }
 
     /// What becomes of an answer that comes in pieces of so many bytes.
-    fn walk(bytes: &[u8], piece: usize) -> Result<Answer, BadAnswer> {
-        let mut answer = Answer::new();
+    fn walk(bytes: &[u8], piece: usize) -> Result<ResponseHeadReader, BadAnswer> {
+        let mut answer = ResponseHeadReader::new();
         for piece in bytes.chunks(piece) {
             answer.came(piece, false, &limits())?;
         }
@@ -331,7 +331,7 @@ mod tests {
                 assert_eq!(seen.is_owed(), is_owed, "{answer:?} in pieces of {piece}");
             }
         }
-        let mut answer = Answer::new();
+        let mut answer = ResponseHeadReader::new();
         answer.came(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", true, &limits()).unwrap();
         assert!(!answer.is_owed(), "an answer to HEAD has no body");
     }
