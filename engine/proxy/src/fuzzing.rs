@@ -272,7 +272,7 @@ impl FrameMeter {
 
     /// Bytes to the client.
     pub fn went(&mut self, bytes: &[u8]) -> Option<String> {
-        self.meter.on_received(bytes, &self.limits).err().map(|fault| format!("{fault:?}"))
+        self.meter.on_sent(bytes, &self.limits).err().map(|fault| format!("{fault:?}"))
     }
 
     /// What it says now.
