@@ -100,12 +100,18 @@ impl<S: Fn(Vec<CertificateText>) -> Result<(), String>> Look<S> {
         };
         match shown {
             Ok(()) => {
-                log::info!("the certificates have changed and are shown");
+                log::info!(
+                    target: "seawall::server",
+                    "the certificates have changed and are shown",
+                );
                 self.told = None;
             }
             Err(why) if self.told.as_ref() == Some(&why) => {}
             Err(why) => {
-                log::error!("{why}; the last good certificates are shown on");
+                log::error!(
+                    target: "seawall::server",
+                    "{why}; the last good certificates are shown on",
+                );
                 self.told = Some(why);
             }
         }

@@ -119,7 +119,11 @@ impl Vault {
         let cache = folder.and_then(|folder| match Cache::open(folder) {
             Ok(cache) => Some(cache),
             Err(error) => {
-                log::warn!("compiled rules are not kept: {}: {error}", folder.display());
+                log::warn!(
+                    target: "seawall::rules",
+                    "compiled rules are not kept: {}: {error}",
+                    folder.display(),
+                );
                 None
             }
         });
@@ -335,7 +339,11 @@ impl Foundry {
         };
         let loaded = sandbox.load(job.bytes, &code, seal);
         if loaded.as_ref().is_err_and(|why| *why == LoadError::Stale) {
-            log::warn!("the code kept of {} is damaged and made anew", job.path);
+            log::warn!(
+                target: "seawall::rules",
+                "the code kept of {} is damaged and made anew",
+                job.path,
+            );
             cache.drop(&name);
             return None;
         }
@@ -405,7 +413,10 @@ impl Foundry {
         let began = (self.now)();
         if helper::is_large(bytes.len()) {
             let mib = bytes.len() >> 20;
-            log::info!("compiling {path} ({mib} MiB); that takes some tens of seconds, once");
+            log::info!(
+                target: "seawall::rules",
+                "compiling {path} ({mib} MiB); that takes some tens of seconds, once",
+            );
         }
         // A panic is our fault and must not close the lane for good.
         let compiled = catch_unwind(AssertUnwindSafe(|| {
@@ -416,7 +427,11 @@ impl Foundry {
         let result = compiled.unwrap_or_else(|_| Err(failed())).map(Arc::<[u8]>::from);
         if let Ok(code) = &result {
             let took_ms = (self.now)().since_ms(began);
-            log::info!("compiled {path}: {} KiB of code in {took_ms} ms", code.len() >> 10);
+            log::info!(
+                target: "seawall::rules",
+                "compiled {path}: {} KiB of code in {took_ms} ms",
+                code.len() >> 10,
+            );
             self.tries.store(0, Ordering::Relaxed);
         }
         self.keep(name.as_deref(), &result, path);
@@ -440,7 +455,7 @@ impl Foundry {
             (self.vault(), name, result)
             && let Err(error) = cache.put(name, code)
         {
-            log::warn!("the code of {path} is not kept: {error}");
+            log::warn!(target: "seawall::rules", "the code of {path} is not kept: {error}");
         }
     }
 
@@ -450,7 +465,10 @@ impl Foundry {
             (self.vault(), name, result)
             && let Err(error) = cache.put_dear(name, limits)
         {
-            log::warn!("that {path} takes too much to compile is not noted: {error}");
+            log::warn!(
+                target: "seawall::rules",
+                "that {path} takes too much to compile is not noted: {error}",
+            );
         }
     }
 

@@ -155,7 +155,11 @@ impl Archive {
             Ok(aside) => format!("it is kept as {}", aside.display()),
             Err(error) => format!("it cannot be set aside either: {error}"),
         };
-        log::error!("the history {} cannot be used: {why}; {kept}", place.display());
+        log::error!(
+            target: "seawall::state",
+            "the history {} cannot be used: {why}; {kept}",
+            place.display(),
+        );
         Index::default()
     }
 
@@ -184,6 +188,7 @@ impl Archive {
     pub(crate) fn keep(&self, generations: Vec<Arc<Past>>, aside: Option<Aside>, new: &[Blob]) {
         if let Err(error) = self.write(&written(&generations, aside), new) {
             log::error!(
+                target: "seawall::state",
                 "{}: {error}; what is in force now cannot be gone back to after a restart",
                 self.folder.display()
             );
@@ -242,7 +247,11 @@ impl Archive {
         let wanted = within(generations, &sizes);
         for name in sizes.keys().filter(|name| !wanted.contains(name.as_str())) {
             if let Err(error) = fs::remove_file(self.folder.join(name)) {
-                log::warn!("{}: {error}", self.folder.join(name).display());
+                log::warn!(
+                    target: "seawall::state",
+                    "{}: {error}",
+                    self.folder.join(name).display(),
+                );
             }
         }
     }
@@ -332,7 +341,10 @@ fn written(generations: &[Arc<Past>], aside: Option<Aside>) -> serde_json::Resul
     if text.len() as u64 <= INDEX_BYTES_MAX {
         return Ok(text);
     }
-    log::warn!("the list of generations is too large: it is kept without members' files");
+    log::warn!(
+        target: "seawall::state",
+        "the list of generations is too large: it is kept without members' files",
+    );
     let without = |past: &Arc<Past>| {
         let parts_gone = past.parts_gone.saturating_add(past.parts.len());
         Arc::new(Past { parts: MarksOfParts::default(), parts_gone, ..Past::clone(past) })

@@ -69,7 +69,10 @@ impl LevelDesk {
             if !live.state.release_level(site) {
                 return Err(format!("no level{whose} was set by hand"));
             }
-            log::warn!("the level{whose} that was set by hand is ended: the conditions decide");
+            log::warn!(
+                target: "seawall::levels",
+                "the level{whose} that was set by hand is ended: the conditions decide",
+            );
             return Ok(LevelDone::Ended);
         };
         if !live.rules.level_names().any(|known| known == level) {
@@ -85,7 +88,7 @@ impl LevelDesk {
             return Err("too many levels are set by hand already".to_owned());
         }
         let s = order.for_ms.div_ceil(1_000);
-        log::warn!("level {level}{whose} is set by hand for {s} s");
+        log::warn!(target: "seawall::levels", "level {level}{whose} is set by hand for {s} s");
         Ok(LevelDone::Set)
     }
 }

@@ -26,7 +26,7 @@ impl Levels {
     pub(crate) fn look(&self, live: &Live) {
         let sites: Vec<&str> = self.sites.iter().map(|site| &**site).collect();
         for event in live.rules.tick(&live.state, &sites, &*self.inputs, (self.now)()) {
-            log::warn!("{}", told(&event));
+            log::warn!(target: "seawall::levels", "{}", told(&event));
         }
     }
 }
@@ -64,7 +64,7 @@ pub(crate) fn watch(
         lines.extend(lookout.look_at_members(&live.rules.part_summaries(), at));
         lines.extend(lookout.look_at_host(live.rules.out_of_fuel(), at));
         for line in lines {
-            log::warn!("{line}");
+            log::warn!(target: "seawall::levels", "{line}");
         }
     })
 }

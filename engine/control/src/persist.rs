@@ -107,7 +107,11 @@ impl Keeper {
         let (state, restored, _) = self.understand(content, specs)?;
         let counters = &restored.counters;
         let kept = counters.kept.len().saturating_add(counters.rescaled.len());
-        log::info!("took over {kept} counters and {} bans", restored.bans);
+        log::info!(
+            target: "seawall::state",
+            "took over {kept} counters and {} bans",
+            restored.bans,
+        );
         Ok(state.carry(specs).0)
     }
 
@@ -136,6 +140,7 @@ impl Keeper {
                     Err(error) => format!("it cannot be set aside either: {error}"),
                 };
                 log::error!(
+                    target: "seawall::state",
                     "the snapshot {} cannot be used: {why}; {kept}; \
                      counts, holds and bans begin empty",
                     place.display()
@@ -238,9 +243,16 @@ fn tell(restored: &Restored, elapsed_ms: u64) {
     let kept = counters.kept.len().saturating_add(counters.rescaled.len());
     let seconds = elapsed_ms / 1_000;
     let bans = restored.bans;
-    log::info!("restored {kept} counters and {bans} bans from a snapshot {seconds} s old");
+    log::info!(
+        target: "seawall::state",
+        "restored {kept} counters and {bans} bans from a snapshot {seconds} s old",
+    );
     if !counters.gone.is_empty() {
-        log::warn!("the policy has no more: {}; their counts end", counters.gone.join(", "));
+        log::warn!(
+            target: "seawall::state",
+            "the policy has no more: {}; their counts end",
+            counters.gone.join(", "),
+        );
     }
 }
 
@@ -289,17 +301,23 @@ impl Ledger {
         match written {
             Ok((bytes, left_out)) => {
                 if report.error.take().is_some() {
-                    log::warn!("snapshots are written again");
+                    log::warn!(target: "seawall::state", "snapshots are written again");
                 }
                 if left_out > 0 && report.left_out == 0 {
-                    log::warn!("{left_out} keys do not fit into a snapshot and are left out");
+                    log::warn!(
+                        target: "seawall::state",
+                        "{left_out} keys do not fit into a snapshot and are left out",
+                    );
                 }
                 report.last = Some((began, bytes, took_ms));
                 report.left_out = left_out;
             }
             Err(error) => {
                 if report.error.as_ref() != Some(&error) {
-                    log::error!("no snapshot is written, a restart would forget: {error}");
+                    log::error!(
+                        target: "seawall::state",
+                        "no snapshot is written, a restart would forget: {error}",
+                    );
                 }
                 report.error = Some(error);
             }

@@ -400,12 +400,15 @@ impl ControlPlane {
         for (what, ending) in [("the reload under way", self.reloading.take()), ("answers", admin)]
         {
             if ending.is_some_and(|ending| !ending.within(STOP_MS.min(ms / 4))) {
-                log::warn!("{what} did not end in time and is left");
+                log::warn!(target: "seawall::server", "{what} did not end in time and is left");
             }
         }
         // Last, when nothing is published any more.
         if self.keeping.take().is_some_and(|keeping| !keeping.end(ms / 4)) {
-            log::error!("the last snapshot is not on the disk in time and is left");
+            log::error!(
+                target: "seawall::server",
+                "the last snapshot is not on the disk in time and is left",
+            );
         }
     }
 }
@@ -487,7 +490,7 @@ fn serve_admin(
     };
     let ending = Ending::of("seawall-admin", move || {
         if let Err(error) = runtime.block_on(serve) {
-            log::error!("the admin socket no longer answers: {error}");
+            log::error!(target: "seawall::server", "the admin socket no longer answers: {error}");
         }
         // What still waits for a disk is not waited for.
         runtime.shutdown_background();

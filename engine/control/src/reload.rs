@@ -243,7 +243,11 @@ impl<F: Forge> Reloader<F> {
             && let Ok(_changing) = self.still.enter()
         {
             let ended = self.forge.lift(lift);
-            log::info!("ended {} bans and {} holds", ended.bans, ended.holds);
+            log::info!(
+                target: "seawall::policy",
+                "ended {} bans and {} holds",
+                ended.bans, ended.holds,
+            );
             *lifted = Some(ended);
         }
         outcome
@@ -427,19 +431,28 @@ fn log_outcome(cause: Cause, outcome: &Outcome) {
         Outcome::Published { generation, took_ms, carried, warnings, restores, .. } => {
             let from = restores.map(|past| format!(", made of the files of generation {past}"));
             let from = from.unwrap_or_default();
-            log::info!("generation {generation} judges now ({took_ms} ms){from}");
-            carried.lines().iter().for_each(|line| log::info!("{line}"));
-            warnings.iter().for_each(|warning| log::warn!("{warning}"));
+            log::info!(
+                target: "seawall::policy",
+                "generation {generation} judges now ({took_ms} ms){from}",
+            );
+            carried.lines().iter().for_each(|line| log::info!(target: "seawall::policy", "{line}"));
+            warnings.iter().for_each(|warning| log::warn!(target: "seawall::policy", "{warning}"));
         }
         Outcome::Unchanged { generation, .. } if cause >= Cause::Signal => {
-            log::info!("nothing changed: generation {generation} goes on");
+            log::info!(
+                target: "seawall::policy",
+                "nothing changed: generation {generation} goes on",
+            );
         }
         Outcome::Unchanged { .. } => {}
         Outcome::Refused { generation, refusal } => {
             for complaint in &refusal.complaints {
-                log::error!("{complaint}");
+                log::error!(target: "seawall::policy", "{complaint}");
             }
-            log::error!("the reload is refused: generation {generation} goes on");
+            log::error!(
+                target: "seawall::policy",
+                "the reload is refused: generation {generation} goes on",
+            );
         }
     }
 }

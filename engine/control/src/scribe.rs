@@ -59,6 +59,7 @@ impl Scribe {
         if pending.jobs.len() >= SCRIBE_JOBS_MAX {
             pending.jobs.pop_front();
             log::error!(
+                target: "seawall::state",
                 "the disk of [state] dir does not keep up with edits: the files of an earlier \
                  generation are not kept"
             );

@@ -155,7 +155,11 @@ impl Shelf {
                 match self.store(&place, bytes, &mark) {
                     Ok(()) => mark.stored = true,
                     Err(error) => {
-                        log::warn!("no copy of the list {} is kept: {error}", good.name);
+                        log::warn!(
+                            target: "seawall::policy",
+                            "no copy of the list {} is kept: {error}",
+                            good.name,
+                        );
                     }
                 }
             }
@@ -197,7 +201,11 @@ impl Shelf {
             }
             Ok(_) | Err(DiskError::Missing) => fresh,
             Err(error) => {
-                log::warn!("the copy of the list {} is written anew: {error}", good.name);
+                log::warn!(
+                    target: "seawall::policy",
+                    "the copy of the list {} is written anew: {error}",
+                    good.name,
+                );
                 fresh
             }
         }

@@ -76,7 +76,8 @@ impl Watch {
             Ok(watcher) => Some(watcher),
             Err(error) => {
                 log::warn!(
-                    "the policy folder is not watched, only looked at now and then: {error}"
+                    target: "seawall::policy",
+                    "the policy folder is not watched, only looked at now and then: {error}",
                 );
                 None
             }
@@ -111,7 +112,10 @@ impl Watch {
                 }
                 Err(error) if !self.told => {
                     self.told = true;
-                    log::warn!("a folder is not watched, only looked at now and then: {error}");
+                    log::warn!(
+                        target: "seawall::policy",
+                        "a folder is not watched, only looked at now and then: {error}",
+                    );
                 }
                 Err(_) => {}
             }
@@ -133,7 +137,10 @@ impl Watch {
         if let Some(above) = above(&self.root)
             && let Err(error) = watcher.watch(&above, RecursiveMode::NonRecursive)
         {
-            log::info!("the folder above the policy root is not watched: {error}");
+            log::info!(
+                target: "seawall::policy",
+                "the folder above the policy root is not watched: {error}",
+            );
         }
         Ok(watcher)
     }

@@ -127,7 +127,7 @@ impl Helper {
         let said = String::from_utf8_lossy(&said);
         let (lacks, said) = without_lacks(&said);
         if let Some(lacks) = lacks {
-            LACKS_TOLD.call_once(|| log::warn!("{LACKS}{lacks}"));
+            LACKS_TOLD.call_once(|| log::warn!(target: "seawall::rules", "{LACKS}{lacks}"));
         }
         Ok(outcome(child.wait()?, code, said, limits))
     }

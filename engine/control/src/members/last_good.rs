@@ -178,6 +178,7 @@ impl LastGood {
         for (name, good) in waiting {
             if let Err(why) = self.put(&name, &good, &gone) {
                 log::error!(
+                    target: "seawall::server",
                     "member {}: no copy of the files of generation {} is kept: {why}; should her \
                      files be wrong at a restart, this part is not in force then",
                     shown::one_line(&name),
@@ -228,7 +229,7 @@ impl LastGood {
             if entry.file_name().to_string_lossy().starts_with(&stem)
                 && let Err(error) = fs::remove_file(entry.path())
             {
-                log::warn!("{}: {error}", entry.path().display());
+                log::warn!(target: "seawall::server", "{}: {error}", entry.path().display());
             }
         }
     }
@@ -253,6 +254,7 @@ fn damaged(place: &Path, why: &str) {
         Err(error) => format!("it cannot be set aside either: {error}"),
     };
     log::error!(
+        target: "seawall::server",
         "the copy of a member's last good files {} cannot be used: {why}; {kept}",
         place.display()
     );

@@ -283,7 +283,7 @@ pub(crate) fn bounded(mut lines: Vec<String>) -> Vec<String> {
         // The last line is the sum.
         let sum = lines.pop();
         let rest = lines.split_off(MEMBER_LINES_MAX.saturating_sub(1));
-        rest.iter().for_each(|line| log::warn!("{line}"));
+        rest.iter().for_each(|line| log::warn!(target: "seawall::server", "{line}"));
         lines.extend(sum);
     }
     lines

@@ -64,6 +64,7 @@ impl RefusedSince {
         };
         if let Some(why) = why {
             log::warn!(
+                target: "seawall::server",
                 "{}: {why}; since when members' files are refused begins anew",
                 place.display()
             );
@@ -96,7 +97,7 @@ impl RefusedSince {
         let since = book.moments.iter().map(|(name, at)| (name.clone(), at.0)).collect();
         drop(book);
         if let Err(error) = self.put(&Written { version: VERSION, since }) {
-            log::warn!("{}: {error}", self.place.display());
+            log::warn!(target: "seawall::server", "{}: {error}", self.place.display());
             self.book().is_new = true;
         }
     }

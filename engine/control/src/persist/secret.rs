@@ -103,7 +103,11 @@ impl Secret {
     fn close_to_others(&self) {
         let Ok(seen) = fs::metadata(&self.path) else { return };
         if seen.mode() & 0o077 != 0 {
-            log::warn!("{} could be read by others; it is 0600 now", self.path.display());
+            log::warn!(
+                target: "seawall::state",
+                "{} could be read by others; it is 0600 now",
+                self.path.display(),
+            );
             // Where that fails the key is as open as before, which was said.
             let _open = fs::set_permissions(&self.path, fs::Permissions::from_mode(0o600));
         }

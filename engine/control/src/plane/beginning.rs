@@ -52,6 +52,7 @@ pub(super) fn begin(
                         None => "members' files of an earlier generation".to_owned(),
                     };
                     log::warn!(
+                        target: "seawall::server",
                         "{what} are in force, since somebody went back to it; what is on the disk \
                          comes into force when it changes, or with `seawall reload`"
                     );
@@ -61,14 +62,15 @@ pub(super) fn begin(
                     return Err(stopped());
                 }
                 log::error!(
-                    "what somebody went back to cannot be made again: the files on the disk are loaded"
+                    target: "seawall::server",
+                    "what somebody went back to cannot be made again: the files on the disk are loaded",
                 );
             }
             // All of it has changed since.
             Ok(_) => {}
             Err(refusal) => {
                 let why = refusal.complaints.first().map(Complaint::to_string).unwrap_or_default();
-                log::error!("{why}: the files on the disk are loaded");
+                log::error!(target: "seawall::server", "{why}: the files on the disk are loaded");
             }
         }
     }

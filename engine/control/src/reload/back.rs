@@ -48,8 +48,13 @@ impl<F: Forge> Reloader<F> {
         match &outcome {
             // The files on the disk are no worse for it: what is said of them stays.
             Outcome::Refused { refusal, .. } => {
-                refusal.complaints.iter().for_each(|complaint| log::error!("{complaint}"));
-                log::error!("the rollback is refused");
+                refusal.complaints.iter().for_each(|complaint| {
+                    log::error!(
+                        target: "seawall::policy",
+                        "{complaint}",
+                    )
+                });
+                log::error!(target: "seawall::policy", "the rollback is refused");
             }
             outcome => {
                 let (restores, host_since) = (None, None);
@@ -91,7 +96,10 @@ impl<F: Forge> Reloader<F> {
             }
             draft = self.forge.recall(past, back, beside)?;
         }
-        log::warn!("the files keep changing: what they hold is loaded when they come to rest");
+        log::warn!(
+            target: "seawall::policy",
+            "the files keep changing: what they hold is loaded when they come to rest",
+        );
         Ok(draft)
     }
 }
