@@ -1,0 +1,5 @@
+//! Files of our own in the state folder: how they are written, and what becomes of damaged ones.
+
+pub(crate) mod atomic_write;
+pub(crate) mod background_writer;
+pub(crate) mod damaged;
