@@ -669,7 +669,7 @@ pub struct Program {
     /// The decision table.
     pub decide: Option<Decide>,
     /// The tests of the policy.
-    pub cases: Vec<crate::case::Case>,
+    pub cases: Vec<crate::policy_test::Case>,
 }
 
 impl Program {

@@ -8,10 +8,10 @@ mod action;
 mod adjust;
 mod breadth;
 mod build;
-mod cases;
 mod compare;
 mod cost;
-mod decl;
+mod counter_memory;
+mod declaration;
 mod expr;
 mod habits;
 mod layer;
@@ -20,24 +20,24 @@ mod lint;
 mod list;
 mod literal;
 mod member;
-mod memory;
 mod missing;
 mod names;
 mod operand;
+mod policy_test;
 mod quota;
-mod reach;
 mod refused;
 mod regexes;
 mod search;
+mod unreachable;
 mod worst;
 
 pub use action::{
     LASTING_MAX_MS, LOG_TEXT_BYTES_MAX, PASS_VALID_DEFAULT_MS, SCORE_STEP_MAX, TARPIT_MAX_MS,
 };
 pub use breadth::{MEMBER_TESTS_PER_RULE, TESTS_MAX};
-pub use cases::TIMES_MAX;
 pub use cost::{Cost, FieldCost, costs, field_cost};
-pub use decl::{
+pub use counter_memory::{MEMBER_COUNTER_BYTES_SPARE, counters_memory};
+pub use declaration::{
     COUNTER_KEYS_MAX, EXTERN_MEMORY_BYTES_MAX, EXTERN_PARAMS_MAX, EXTERN_TIME_DEFAULT_MS,
     EXTERN_TIME_MAX_MS, FUEL_MAX, LIMIT_KEYS_DEFAULT, WINDOW_MAX_MS,
 };
@@ -46,7 +46,7 @@ pub use list::{
     LIST_MAX, LIST_RELOAD_MS_MIN, empty_set, host_bits_help, host_bits_words, wide_words,
 };
 pub use member::{MEMBER_KEYS_DEFAULT, MEMBER_RULES_DEFAULT};
-pub use memory::{MEMBER_COUNTER_BYTES_SPARE, counters_memory};
+pub use policy_test::TIMES_MAX;
 pub use quota::{
     HOST_TEST_REQUESTS_MAX, MEMBER_COMPLAINTS_LOOKED_AT_MAX, MEMBER_PROGRAM_BYTES_MAX,
     MEMBER_SITES_MAX, MEMBER_TEST_REQUESTS_MAX, MEMBER_TESTS_MAX,

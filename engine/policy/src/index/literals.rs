@@ -5,7 +5,7 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use super::cover::SUBSTRING_BYTES_MIN;
+use super::literal_cover::SUBSTRING_BYTES_MIN;
 
 /// The most literals of one expression; more are searched for in vain.
 const LITERALS_MAX: usize = 64;

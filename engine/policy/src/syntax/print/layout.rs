@@ -5,7 +5,7 @@
 //! it is the page that knows about comments, and no shape can lose one.
 
 use super::LINE_CHARS_MAX;
-use super::pieces::Piece;
+use super::tokens::Piece;
 
 /// Columns of one step.
 const STEP: usize = 2;

@@ -5,9 +5,9 @@
 //! clauses among the tokens, `layout` decides where lines end. Both may assume a file that can be
 //! read, since any other is refused.
 
+mod grouping;
 mod layout;
-mod pieces;
-mod shape;
+mod tokens;
 
 use super::lex::{Kind, Punct, lex};
 use super::parse::parse;
@@ -37,8 +37,8 @@ pub fn format(text: &str) -> Result<String, Vec<Diagnostic>> {
     if !said.is_empty() {
         return Err(said);
     }
-    let mut pieces = pieces::pieces(text);
-    let shape = shape::shape(&mut pieces);
+    let mut pieces = tokens::pieces(text);
+    let shape = grouping::shape(&mut pieces);
     Ok(layout::lay_out(&pieces, &shape))
 }
 

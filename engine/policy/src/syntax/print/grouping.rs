@@ -4,7 +4,7 @@
 //! token after the other and hands each on exactly once, so whatever it misjudges it cannot lose.
 
 use super::layout::{Doc, Fate};
-use super::pieces::Piece;
+use super::tokens::Piece;
 use crate::syntax::lex::{Kind, Punct};
 
 /// How the lines of a block are written.

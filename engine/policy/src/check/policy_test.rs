@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use seawall_model::{HostPattern, Proto, RuleId, VerdictKind, fold};
 
 use super::build::Builder;
-use super::decl::text_of;
+use super::declaration::text_of;
 use super::layer::is_final;
-use crate::case::{Case, CaseRequest, CaseStep, Expected, GivenClient, GivenPass};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::policy_test::{Case, CaseRequest, CaseStep, Expected, GivenClient, GivenPass};
 use crate::program::ListId;
 use crate::schema::Type;
 use crate::set::Set;
