@@ -1,7 +1,7 @@
 //! From a core module that the SDK prepared to a component with its cases inside.
 
 use crate::describe::{Function, describe};
-use crate::expose::expose;
+use crate::strip_exports::expose;
 use anyhow::{Context, Result, bail, ensure};
 use wasmparser::{ComponentTypeRef, Parser, Payload, TypeBounds, Validator};
 use wit_component::{ComponentEncoder, StringEncoding};

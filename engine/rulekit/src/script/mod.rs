@@ -11,7 +11,7 @@ mod python;
 use crate::component::{CONTRACT, adopt};
 use crate::describe::Function;
 use crate::files::{cases_folder, cases_text, files, hash_of, save, sha256};
-use crate::world::world_of;
+use crate::wit_world::world_of;
 use crate::{Language, Project};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! What a call costs, case by case: fuel, which is the same everywhere, and nanoseconds, which are
 //! this machine's.
 
-use crate::trial::{Trial, remedy};
+use crate::test_runner::{Trial, remedy};
 use anyhow::{Result, bail};
 use seawall_model::Tick;
 use seawall_wasm::{Arg, Function, Isolation};
