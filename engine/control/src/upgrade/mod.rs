@@ -81,6 +81,15 @@ impl From<io::Error> for HandOverError {
     }
 }
 
+impl From<Unfrozen> for HandOverError {
+    fn from(why: Unfrozen) -> Self {
+        match why {
+            Unfrozen::Gone => Self::Gone,
+            Unfrozen::Busy => Self::Busy,
+        }
+    }
+}
+
 /// One end of the channel.
 #[derive(Debug)]
 struct Channel(UnixStream);
@@ -208,7 +217,7 @@ impl Taker {
     }
 }
 
-/// Whether what is remembered here still counts. While it is [frozen](Estate::freeze) nothing is
+/// Whether what is remembered here still counts. While it is [frozen](Self::freeze) nothing is
 /// changed by hand, no generation is published and no snapshot is written; once it is given away,
 /// never again.
 ///
@@ -240,6 +249,15 @@ pub(crate) enum Closed {
     Frozen,
 }
 
+/// Why nothing is frozen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfrozen {
+    /// All was given away.
+    Gone,
+    /// Somebody changes something, or another freezes it, for longer than was waited.
+    Busy,
+}
+
 /// Somebody changes something; until it is dropped nothing is given away.
 #[derive(Debug)]
 pub(crate) struct Changing<'s>(&'s Still);
@@ -255,7 +273,14 @@ impl Drop for Changing<'_> {
 
 /// Nobody changes anything; dropped, all goes on.
 #[derive(Debug)]
-struct Rest<'s>(&'s Still);
+pub(crate) struct Rest<'s>(&'s Still);
+
+impl Rest<'_> {
+    /// From now on nothing is changed here.
+    pub(crate) fn give_away(self) {
+        self.0.lock().gone = true;
+    }
+}
 
 impl Drop for Rest<'_> {
     fn drop(&mut self) {
@@ -303,15 +328,15 @@ impl Still {
     }
 
     /// Waits until nobody changes anything, for so long at most, and lets nobody begin.
-    fn freeze(&self, ms: u64) -> Result<Rest<'_>, HandOverError> {
+    pub(crate) fn freeze(&self, ms: u64) -> Result<Rest<'_>, Unfrozen> {
         let busy = |now: &mut Standing| (now.inside > 0 || now.frozen) && !now.gone;
         let waited = self.changed.wait_timeout_while(self.lock(), Duration::from_millis(ms), busy);
         let mut now = waited.unwrap_or_else(PoisonError::into_inner).0;
         if now.gone {
-            return Err(HandOverError::Gone);
+            return Err(Unfrozen::Gone);
         }
         if now.inside > 0 || now.frozen {
-            return Err(HandOverError::Busy);
+            return Err(Unfrozen::Busy);
         }
         now.frozen = true;
         Ok(Rest(self))
@@ -400,7 +425,7 @@ impl Frozen<'_> {
 
     /// The successor serves: nothing that is remembered here is written from now on.
     pub fn give_away(self) {
-        self.rest.0.lock().gone = true;
+        self.rest.give_away();
     }
 }
 
@@ -448,10 +473,7 @@ mod tests {
         let still = Arc::new(Still::default());
         let rest = still.freeze(0).unwrap();
         assert_eq!(still.enter_within(1).unwrap_err(), Closed::Frozen);
-        assert!(
-            matches!(still.freeze(1), Err(HandOverError::Busy)),
-            "two do not hand over at once"
-        );
+        assert!(matches!(still.freeze(1), Err(Unfrozen::Busy)), "two do not hand over at once");
         let changing = thread::spawn({
             let still = still.clone();
             move || still.enter().is_ok()
@@ -468,16 +490,16 @@ mod tests {
         drop(rest);
         assert_eq!(waiting.join().unwrap(), Err(Closed::Gone));
         assert_eq!(still.enter_within(0).unwrap_err(), Closed::Gone);
-        assert!(matches!(still.freeze(0), Err(HandOverError::Gone)));
+        assert!(matches!(still.freeze(0), Err(Unfrozen::Gone)));
     }
 
     #[test]
     fn those_who_change_something_wait_for_nobody_and_a_hand_over_waits_for_them() {
         let still = Still::default();
         let (first, second) = (still.enter_within(0).unwrap(), still.enter_within(0).unwrap());
-        assert!(matches!(still.freeze(0), Err(HandOverError::Busy)));
+        assert!(matches!(still.freeze(0), Err(Unfrozen::Busy)));
         drop(first);
-        assert!(matches!(still.freeze(0), Err(HandOverError::Busy)));
+        assert!(matches!(still.freeze(0), Err(Unfrozen::Busy)));
         let third = still.enter_within(0).unwrap();
         drop((second, third));
         assert!(still.freeze(0).is_ok());
