@@ -17,15 +17,18 @@ mod upgrade;
 mod util;
 
 pub use admin::api::{
-    Cause, Complaint, FileMark, Lifted, MembersRefused, Outcome, Refusal, Tests, Upgraded,
+    BY_HAND, Back, BanDone, BanLine, BanList, BanOrder, Cause, Complaint, FileMark, LevelDone,
+    LevelOrder, Lifted, MembersRefused, Outcome, Refusal, ReloadOrder, RollbackOrder, Tests,
+    Upgraded,
 };
-pub use admin::bans::{BAN_MS_MAX, BANS_LISTED_MAX, BY_HAND, BanDone, BanLine, BanList, BanOrder};
+pub use admin::bans::{BAN_MS_MAX, BANS_LISTED_MAX};
 pub use admin::client::{ANSWER_BYTES_MAX, ANSWER_MS, Client, ClientError};
-pub use admin::levels::{LEVEL_HELD_MS_MAX, LevelDone, LevelOrder};
+pub use admin::history::PastLine;
+pub use admin::levels::LEVEL_HELD_MS_MAX;
 pub use admin::socket::SocketError;
 pub use admin::{
     ADMIN_ASIDE_MS, ADMIN_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_MS, ADMIN_LAST_MS,
-    ADMIN_TOTAL_MS, ReloadOrder, RollbackOrder,
+    ADMIN_TOTAL_MS,
 };
 pub use certificates::{
     CERTIFICATE_BYTES_MAX, CERTIFICATES_LOOK_MS, CertificateText, CertificateWatch,
@@ -44,11 +47,13 @@ pub use config::{
     NEVER_BAN_MAX, ORIGINS_MAX, Origin, OriginTimeouts, PATH_PREFIX_BYTES_MAX, ROUTES_MAX,
     SCRIPTS_MAX, SITES_MAX, SiteConfig, TRUSTED_NETS_MAX, TrustedProxies, load_config,
 };
-pub use generations::{
-    Aside, Changed, DATA_HISTORY_MAX, HISTORY_BYTES_MAX, HISTORY_MAX, HostChange, Left,
-    MEMBER_HISTORY_BYTES_MAX, MEMBER_HISTORY_MAX, MEMBERS_HISTORY_BYTES_MAX,
-    MEMBERS_HISTORY_FILES_MAX, MEMBERS_HISTORY_MAX, Marks, MarksOfParts, PastLine, past_sources,
+pub use generations::record::{Aside, Changed, HostChange, Left, Marks, MarksOfParts, Past};
+pub use generations::retention::{
+    DATA_HISTORY_MAX, HISTORY_MAX, MEMBER_HISTORY_MAX, MEMBERS_HISTORY_FILES_MAX,
+    MEMBERS_HISTORY_MAX,
 };
+pub use generations::sources::past_sources;
+pub use generations::{HISTORY_BYTES_MAX, MEMBER_HISTORY_BYTES_MAX, MEMBERS_HISTORY_BYTES_MAX};
 pub use level_ticker::LevelInputs;
 pub use members::{
     LAST_GOOD_BYTES_MAX, MEMBER_LINES_MAX, MEMBER_PROBLEMS_TOLD_MAX, MEMBERS_TOLD_MAX,
@@ -56,17 +61,19 @@ pub use members::{
 pub use observe::decision_totals::RETIRED_MAX;
 pub use observe::memory_monitor::MemoryWatch;
 pub use observe::metrics::{EdgeMetric, FAMILIES, Family, Kind, METRICS_BYTES_MAX, edge_name};
-pub use observe::status::EdgeReport;
-pub use policy_source::loader::{Back, Built, Loader, MakeWorkshop, TEST_CODE, test_line};
+pub use policy_source::loader::{
+    AGAIN_MS, Built, Loader, MakeWorkshop, READS_MAX, TEST_CODE, test_line,
+};
 pub use policy_source::policy_dir::FolderStore;
 pub use reload::counter_report::{Carried, Reset, Side};
-pub use reload::ranges;
-pub use reload::status::{Board, LastReload, Past, Posted, Reloads};
+pub use reload::status::{Board, LastReload, Posted, Reloads};
 pub use reload::trigger::{
     Bell, Busy, Change, DEBOUNCE_MS, SETTLE_MS_MAX, WAITERS_MAX, WRITING_QUIET_MS, Wish,
 };
-pub use reload::{AGAIN_MS, DOUBT_MS, POLL_MS, READS_MAX};
-pub use runtime::{ControlError, ControlPlane, First, Outside, STOP_MS, Upgrade, random_seed};
+pub use reload::{DOUBT_MS, POLL_MS, ranges};
+pub use runtime::bootstrap::First;
+pub use runtime::deps::{EdgeReport, Outside, Upgrade};
+pub use runtime::{ControlError, ControlPlane, STOP_MS};
 pub use seawall_sys::{is_ours_alone, keep_to_ourselves, raise_open_files};
 pub use snapshot::{Keeper, SNAPSHOT_EVERY_MS, SNAPSHOT_TIME_PARTS};
 pub use storage::damaged::DAMAGED_FILES_MAX;
@@ -75,4 +82,5 @@ pub use upgrade::{
     Socket, Taker,
 };
 pub use util::clock::{WallClock, check_wall_clock, clock, rfc3339};
+pub use util::random::random_seed;
 pub use util::stop_flag::StopFlag;

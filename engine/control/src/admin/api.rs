@@ -1,4 +1,4 @@
-//! What came of a reload, in words that an operator's tool can read.
+//! What the admin socket is asked and what it answers, in words that an operator's tool can read.
 //!
 //! These are the wire forms of the admin socket: the CLI, a dashboard and a test read the same
 //! values, so they are plain data and know nothing of rulesets.
@@ -173,4 +173,162 @@ pub struct FileMark {
     pub path: String,
     /// SHA-256 of its content, in hexadecimal digits.
     pub sha256: String,
+}
+
+/// What `POST /reload` may be sent with.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReloadOrder {
+    /// The rule whose bans and holds are to end with it.
+    pub lift: Option<String>,
+}
+
+/// What `POST /rollback` is sent with.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackOrder {
+    /// The generation; without it the newest before that was made of other files.
+    pub to: Option<u64>,
+    /// Whose files go back.
+    #[serde(default)]
+    pub back: Back,
+    /// Whether what later generations set is to end.
+    #[serde(default)]
+    pub lift: bool,
+}
+
+/// Whose files somebody goes back with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Back {
+    /// The host's; members keep what they have.
+    #[default]
+    Host,
+    /// This member's alone.
+    Member(Box<str>),
+    /// The host's, and of each member the part that was in force.
+    All,
+}
+
+/// What stands in the place of a rule where a person set a ban.
+pub const BY_HAND: &str = "by hand";
+
+/// A ban, as it is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanLine {
+    /// An address, a network or `AS64500`.
+    pub unit: String,
+    /// The member on whose sites it holds; everywhere if absent.
+    pub member: Option<String>,
+    /// Milliseconds until it ends.
+    pub left_ms: u64,
+    /// What set it.
+    pub rule: String,
+    /// The generation that the rule belongs to.
+    pub generation: u64,
+}
+
+/// The bans that run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanList {
+    /// At most [`BANS_LISTED_MAX`], those that end first first.
+    pub bans: Vec<BanLine>,
+    /// How many there are in all.
+    pub total: usize,
+    /// How many found no room since the start.
+    pub refused: u64,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "do", rename_all = "snake_case")]
+pub enum BanOrder {
+    /// Set one.
+    Add {
+        /// An address, which stands for its client, a network or `AS64500`.
+        unit: String,
+        /// How long.
+        for_ms: u64,
+    },
+    /// End one of the host's, or of a member's.
+    Remove {
+        /// As listed.
+        unit: String,
+        /// Whose.
+        member: Option<String>,
+    },
+    /// End all, or those that a rule or a generation set.
+    Clear {
+        /// The rule's full name.
+        rule: Option<String>,
+        /// The generation's number.
+        generation: Option<u64>,
+    },
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "done", rename_all = "snake_case")]
+pub enum BanDone {
+    /// It runs.
+    Added {
+        /// What is banned.
+        unit: String,
+        /// For how long.
+        left_ms: u64,
+    },
+    /// So many were ended.
+    Ended {
+        /// How many.
+        bans: usize,
+    },
+    /// Nothing was done.
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LevelOrder {
+    /// The level; none ends what was set.
+    pub level: Option<String>,
+    /// For how long.
+    pub for_ms: u64,
+    /// The site, by its first host; the whole host if absent.
+    pub site: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "done", rename_all = "snake_case")]
+pub enum LevelDone {
+    /// It is in force.
+    Set,
+    /// What was set is ended; the conditions decide.
+    Ended,
+    /// Nothing was done.
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A refusal that no line of the policy is to blame for.
+pub(crate) fn own_refusal(message: &str) -> Refusal {
+    let complaint = Complaint {
+        file: String::new(),
+        line: 1,
+        column: 1,
+        code: "reload".into(),
+        message: message.into(),
+    };
+    Refusal { complaints: vec![complaint], rendered: format!("error: {message}\n") }
+}
+
+/// Why nothing comes of what is under way.
+pub(crate) fn stopped() -> Refusal {
+    own_refusal("the server is stopping")
 }

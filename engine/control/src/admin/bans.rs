@@ -3,95 +3,17 @@
 //! The one place besides the encrypted snapshot where a banned address is written out: to whoever
 //! holds the admin socket, on a terminal and in no log.
 
+use crate::admin::api::{BY_HAND, BanDone, BanLine, BanList, BanOrder};
 use std::sync::Arc;
 
 use seawall_model::{Client, ClientUnits, Now, Prefix};
 use seawall_ruleset::Handle;
 use seawall_state::{Added, BanOrigin, BanScope, BanUnit, ListedBan};
-use serde::{Deserialize, Serialize};
 
 /// Bans that one answer lists at most, those that end first first.
 pub const BANS_LISTED_MAX: usize = 10_000;
 /// The longest ban that is set by hand, in milliseconds: as long as a policy's.
 pub const BAN_MS_MAX: u64 = 30 * 86_400_000;
-/// What stands in the place of a rule where a person set a ban.
-pub const BY_HAND: &str = "by hand";
-
-/// A ban, as it is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BanLine {
-    /// An address, a network or `AS64500`.
-    pub unit: String,
-    /// The member on whose sites it holds; everywhere if absent.
-    pub member: Option<String>,
-    /// Milliseconds until it ends.
-    pub left_ms: u64,
-    /// What set it.
-    pub rule: String,
-    /// The generation that the rule belongs to.
-    pub generation: u64,
-}
-
-/// The bans that run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BanList {
-    /// At most [`BANS_LISTED_MAX`], those that end first first.
-    pub bans: Vec<BanLine>,
-    /// How many there are in all.
-    pub total: usize,
-    /// How many found no room since the start.
-    pub refused: u64,
-}
-
-/// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, tag = "do", rename_all = "snake_case")]
-pub enum BanOrder {
-    /// Set one.
-    Add {
-        /// An address, which stands for its client, a network or `AS64500`.
-        unit: String,
-        /// How long.
-        for_ms: u64,
-    },
-    /// End one of the host's, or of a member's.
-    Remove {
-        /// As listed.
-        unit: String,
-        /// Whose.
-        member: Option<String>,
-    },
-    /// End all, or those that a rule or a generation set.
-    Clear {
-        /// The rule's full name.
-        rule: Option<String>,
-        /// The generation's number.
-        generation: Option<u64>,
-    },
-}
-
-/// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "done", rename_all = "snake_case")]
-pub enum BanDone {
-    /// It runs.
-    Added {
-        /// What is banned.
-        unit: String,
-        /// For how long.
-        left_ms: u64,
-    },
-    /// So many were ended.
-    Ended {
-        /// How many.
-        bans: usize,
-    },
-    /// Nothing was done.
-    Refused {
-        /// Why.
-        why: String,
-    },
-}
 
 /// Sets, ends and lists bans.
 pub(crate) struct BanDesk {

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use seawall_ruleset::LIST_BYTES_MAX;
 
-use crate::admin::api::{Outcome, Upgraded};
-use crate::admin::bans::{BanDone, BanList, BanOrder};
-use crate::admin::levels::{LevelDone, LevelOrder};
-use crate::admin::{ADMIN_TOTAL_MS, ReloadOrder, RollbackOrder};
-use crate::generations::PastLine;
+use crate::admin::ADMIN_TOTAL_MS;
+use crate::admin::api::{
+    BanDone, BanList, BanOrder, LevelDone, LevelOrder, Outcome, ReloadOrder, RollbackOrder,
+    Upgraded,
+};
+use crate::admin::history::PastLine;
 
 /// Largest answer that is read, in bytes: the status of 10,000 sites and rules stays below it, and
 /// a history of 100 times 2,000 files of the host.

@@ -4,39 +4,12 @@ use std::sync::Arc;
 
 use seawall_ruleset::{Handle, nearest};
 use seawall_state::HeldLevel;
-use serde::{Deserialize, Serialize};
 
+use crate::admin::api::{LevelDone, LevelOrder};
 use crate::level_ticker::Levels;
 
 /// The longest time for which a level is set by hand, in milliseconds: a week.
 pub const LEVEL_HELD_MS_MAX: u64 = 7 * 86_400_000;
-
-/// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LevelOrder {
-    /// The level; none ends what was set.
-    pub level: Option<String>,
-    /// For how long.
-    pub for_ms: u64,
-    /// The site, by its first host; the whole host if absent.
-    pub site: Option<String>,
-}
-
-/// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "done", rename_all = "snake_case")]
-pub enum LevelDone {
-    /// It is in force.
-    Set,
-    /// What was set is ended; the conditions decide.
-    Ended,
-    /// Nothing was done.
-    Refused {
-        /// Why.
-        why: String,
-    },
-}
 
 /// Sets and ends levels.
 pub(crate) struct LevelDesk {

@@ -11,40 +11,38 @@
 pub(crate) mod api;
 pub(crate) mod bans;
 pub(crate) mod client;
+pub(crate) mod history;
 pub(crate) mod levels;
+mod listener;
 pub(crate) mod socket;
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use axum::serve::IncomingStream;
-use serde::{Deserialize, Serialize};
+use listener::{Bounded, Peer};
+use serde::Serialize;
 use serde_json::from_slice;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::Sleep;
+use tokio::net::UnixListener;
+use tokio::sync::{Semaphore, oneshot};
 
-use crate::admin::api::{Outcome, Upgraded};
-use crate::admin::bans::{BanDesk, BanDone, BanOrder};
-use crate::admin::levels::{LevelDesk, LevelDone, LevelOrder};
-use crate::generations::HistoryDesk;
+use crate::admin::api::{
+    BanDone, BanOrder, LevelDone, LevelOrder, Outcome, ReloadOrder, RollbackOrder, Upgraded,
+};
+use crate::admin::bans::BanDesk;
+use crate::admin::history::HistoryDesk;
+use crate::admin::levels::LevelDesk;
 use crate::observe::metrics;
-use crate::policy_source::loader::Back;
 use crate::reload::trigger::{Bell, Wish};
-use crate::runtime::Upgrade;
-use crate::upgrade::Still;
+use crate::runtime::deps::Upgrade;
+use crate::storage::write_gate::Still;
 
 /// Connections at a time; the next waits in the kernel.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;
@@ -79,41 +77,6 @@ pub(crate) struct Desk {
     pub(crate) bans: Arc<BanDesk>,
     pub(crate) levels: Arc<LevelDesk>,
     pub(crate) history: Arc<HistoryDesk>,
-}
-
-/// What `POST /reload` may be sent with.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReloadOrder {
-    /// The rule whose bans and holds are to end with it.
-    pub lift: Option<String>,
-}
-
-/// What `POST /rollback` is sent with.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RollbackOrder {
-    /// The generation; without it the newest before that was made of other files.
-    pub to: Option<u64>,
-    /// Whose files go back.
-    #[serde(default)]
-    pub back: Back,
-    /// Whether what later generations set is to end.
-    #[serde(default)]
-    pub lift: bool,
-}
-
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy)]
-struct Peer {
-    /// The user, by number, where the system says so.
-    uid: Option<u32>,
-}
-
-impl Connected<IncomingStream<'_, Bounded>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
-        *stream.remote_addr()
-    }
 }
 
 /// Serves `listener` until `stop` resolves or is dropped; what is being answered then is answered.
@@ -283,117 +246,6 @@ async fn change<T: Serialize + Send + 'static>(
 
 fn problem(status: StatusCode, message: &str) -> Response {
     (status, Json(serde_json::json!({ "error": message }))).into_response()
-}
-
-/// A listener whose connections are few, short and small.
-struct Bounded {
-    listener: UnixListener,
-    places: Arc<Semaphore>,
-}
-
-impl axum::serve::Listener for Bounded {
-    type Io = Conversation;
-    type Addr = Peer;
-
-    async fn accept(&mut self) -> (Conversation, Peer) {
-        loop {
-            let place = self.places.clone().acquire_owned().await.ok();
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let uid = stream.peer_cred().ok().map(|peer| peer.uid());
-                    return (Conversation::new(stream, place), Peer { uid });
-                }
-                // Out of descriptors, most likely: a pause, or this loop would spin.
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<Peer> {
-        Ok(Peer { uid: None })
-    }
-}
-
-/// One connection with its deadline.
-struct Conversation {
-    stream: UnixStream,
-    deadline: Pin<Box<Sleep>>,
-    left_bytes: usize,
-    /// How much of the empty line that ends a head the last bytes were.
-    ending: usize,
-    _place: Option<OwnedSemaphorePermit>,
-}
-
-impl Conversation {
-    fn new(stream: UnixStream, place: Option<OwnedSemaphorePermit>) -> Self {
-        let deadline = Box::pin(tokio::time::sleep(Duration::from_millis(ADMIN_HEAD_MS)));
-        Self { stream, deadline, left_bytes: ADMIN_BYTES_MAX, ending: 0, _place: place }
-    }
-
-    fn poll_deadline(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        match self.deadline.as_mut().poll(context) {
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(()),
-        }
-    }
-
-    /// Looks for the end of the head, once: what follows shares one deadline.
-    fn heard(&mut self, bytes: &[u8]) {
-        const END: &[u8] = b"\r\n\r\n";
-        for byte in bytes {
-            if self.ending == END.len() {
-                return;
-            }
-            let expected = END.get(self.ending) == Some(byte);
-            self.ending = if expected { self.ending + 1 } else { usize::from(*byte == b'\r') };
-            if self.ending == END.len() {
-                let total = Duration::from_millis(ADMIN_TOTAL_MS);
-                self.deadline = Box::pin(tokio::time::sleep(total));
-            }
-        }
-    }
-}
-
-impl AsyncRead for Conversation {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        this.poll_deadline(context)?;
-        let before = into.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(context, into))?;
-        let bytes = into.filled().get(before..).unwrap_or_default();
-        let Some(left_bytes) = this.left_bytes.checked_sub(bytes.len()) else {
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-        };
-        this.left_bytes = left_bytes;
-        this.heard(bytes);
-        // The deadline may be a new one, which must wake us too.
-        this.poll_deadline(context)?;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Conversation {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        this.poll_deadline(context)?;
-        Pin::new(&mut this.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
-    }
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use super::*;
+use crate::admin::api::own_refusal;
 use crate::admin::client::{Client, ClientError};
 use crate::admin::socket::AdminSocket;
 use crate::generations::Archive;
 use crate::level_ticker::Levels;
-use crate::reload::own_refusal;
 
 struct Server {
     dir: tempfile::TempDir,
@@ -124,7 +124,7 @@ fn a_rule_is_let_back_by_its_name() {
 
 #[test]
 fn bans_are_set_listed_and_ended_over_the_socket() {
-    use crate::admin::bans::{BanDone, BanOrder};
+    use crate::admin::api::{BanDone, BanOrder};
     let server = Server::with(Outcome::Unchanged {
         generation: 7,
         lifted: None,

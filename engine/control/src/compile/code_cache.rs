@@ -13,15 +13,14 @@ use std::time::{Duration, SystemTime};
 use seawall_sys::MAC_BYTES;
 use seawall_wasm::{SEAL_KEY_BYTES, Seal};
 
-use crate::runtime::random_bytes;
+use super::limits::CODE_BYTES_MAX;
+use crate::util::random::random_bytes;
 
 /// Most bytes of machine code that are kept: some ten rules in JavaScript or Python, or thousands in
 /// Rust. What was used longest ago goes first.
 pub const CODE_CACHE_BYTES_MAX: u64 = 1 << 30;
 /// Most files of it.
 pub const CODE_CACHE_FILES_MAX: usize = 1_000;
-/// Most bytes of one component's machine code; 12 MB of JavaScript engine become some 40 MB.
-pub const CODE_BYTES_MAX: u64 = 256 << 20;
 
 /// Most components that are remembered as too dear to compile; the oldest is forgotten first.
 pub const DEAR_FILES_MAX: usize = 1_000;

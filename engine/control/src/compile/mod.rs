@@ -13,6 +13,7 @@
 //! noted in the folder, so that it does not cost them at every start either.
 
 mod code_cache;
+mod limits;
 mod process;
 mod queue;
 
@@ -24,22 +25,21 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use code_cache::Cache;
-pub use code_cache::{
-    CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX, DEAR_FILES_MAX, DEAR_KEPT_S,
-};
+pub use code_cache::{CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX, DEAR_FILES_MAX, DEAR_KEPT_S};
+pub use limits::CODE_BYTES_MAX;
 pub use process::{
     COMPILE_BYTES_MAX, COMPILE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX, COMPILE_LARGE_CPU_S_MAX,
     COMPILE_NICENESS, Helper, compile_confined,
 };
 pub use queue::{COMPILE_QUEUE_MAX, COMPILE_QUEUE_MEMBER_MAX};
-use queue::{Place, Turns, Waiting};
+use queue::{Digest, Place, Turns, Waiting};
 use seawall_model::{Now, Tick};
 use seawall_ruleset::{Compiler, Job};
 use seawall_wasm::{Component, LoadError, Sandbox, Seal};
 
-use crate::policy_source::list_cache::hexadecimal;
 use crate::reload::trigger::{Bell, Change};
-use crate::runtime::random_bytes;
+use crate::storage::digest::hexadecimal;
+use crate::util::random::random_bytes;
 use crate::util::stop_flag::StopFlag;
 
 /// Milliseconds that the host's components are waited for together in one reload, and all members'
@@ -63,7 +63,6 @@ pub const COMPILE_TRIES_MAX: u32 = 3;
 /// Time between two looks whether a compiler is still to be waited for.
 const STOP_LOOK_MS: u64 = 50;
 
-type Digest = [u8; 32];
 type Result = std::result::Result<Arc<[u8]>, LoadError>;
 
 /// How long one assembly waits for components, in milliseconds; without a number as long as it takes.

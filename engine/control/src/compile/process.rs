@@ -16,7 +16,7 @@ use std::sync::Once;
 use seawall_sys::Confinement;
 use seawall_wasm::{LoadError, SandboxLimits, Seal, Translator};
 
-use super::code_cache::CODE_BYTES_MAX;
+use super::limits::CODE_BYTES_MAX;
 
 /// Seconds of processor time for compiling a small component, as the sandbox counts them.
 pub const COMPILE_CPU_S_MAX: u64 = 10;

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use super::Digest;
+pub(super) type Digest = [u8; 32];
 
 /// Components of one member that wait to be compiled; more are told to come again.
 pub const COMPILE_QUEUE_MEMBER_MAX: usize = 4;

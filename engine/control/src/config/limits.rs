@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::diagnostics::Faults;
-use super::raw::Texts;
+use super::spanned::Texts;
 
 /// Makes the written and the meant form of the section from one list of `name: least, most`.
 macro_rules! limits {

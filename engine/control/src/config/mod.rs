@@ -6,7 +6,9 @@
 mod diagnostics;
 mod limits;
 mod origins;
+mod parse;
 mod raw;
+mod spanned;
 #[cfg(test)]
 mod tests;
 mod timeouts;

@@ -7,8 +7,8 @@ use seawall_model::HostPattern;
 use toml::Spanned;
 
 use super::diagnostics::Faults;
-use super::raw::Texts;
-use super::validate::{at, say_unbuilt};
+use super::parse::{at, say_unbuilt};
+use super::spanned::Texts;
 
 /// Most origins of a site: each is looked at for each request.
 pub const ORIGINS_MAX: usize = 16;

@@ -6,24 +6,15 @@
 
 use seawall_ruleset::nearest;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::diagnostics::Faults;
+use super::spanned::{Text, Texts, Unbuilt, Whole};
 
 /// Most mistakes taken out before reading gives up; more than are shown, so that "and N more" is
 /// mostly true.
 const MISTAKES_MAX: usize = 100;
-
-/// A key of DESIGN §7 whose feature is not there yet. Whatever is written is refused.
-pub(crate) type Unbuilt = Option<Spanned<IgnoredAny>>;
-/// A text with its place.
-pub(crate) type Text = Option<Spanned<String>>;
-/// A list of texts, itself and each with its place.
-pub(crate) type Texts = Option<Spanned<Vec<Spanned<String>>>>;
-/// A whole number with its place.
-pub(crate) type Whole = Option<Spanned<i64>>;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

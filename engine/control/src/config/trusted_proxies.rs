@@ -9,9 +9,10 @@ use seawall_model::Prefix;
 use toml::Spanned;
 
 use super::diagnostics::Faults;
-use super::raw::{Text, TrustedProxies as Typed};
+use super::parse::owned_networks;
+use super::raw::TrustedProxies as Typed;
+use super::spanned::Text;
 use super::timeouts;
-use super::validate::owned_networks;
 
 /// Most networks of trusted hops: each connection is looked up in all of them.
 pub const TRUSTED_NETS_MAX: usize = 256;

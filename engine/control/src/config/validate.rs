@@ -17,7 +17,9 @@ use toml::Spanned;
 use super::diagnostics::Faults;
 use super::limits::{Limits, within};
 use super::origins::{self, Origin};
-use super::raw::{Certificate, Client, Listen, Log, Rules, Site, Text, Texts, Tls, Typed, Unbuilt};
+use super::parse::{at, networks, owned_networks, say_unbuilt};
+use super::raw::{Certificate, Client, Listen, Log, Rules, Site, Tls, Typed};
+use super::spanned::{Text, Texts, Unbuilt};
 use super::timeouts::{self, OriginTimeouts};
 use super::trusted_proxies::{self, TrustedProxies};
 
@@ -175,11 +177,6 @@ fn unbuilt(value: &Unbuilt, name: &str, faults: &mut Faults<'_>) {
     }
 }
 
-pub(super) fn say_unbuilt(name: &str, span: Range<usize>, faults: &mut Faults<'_>) {
-    let help = "take it out; this version would not act on it".to_owned();
-    faults.say(span, format!("{name} is not built yet"), Some(help));
-}
-
 fn missing_section<T>(name: &str, example: &str, faults: &mut Faults<'_>) -> Option<T> {
     let help = format!("add {name} with {example}");
     faults.miss(0..0, format!("{name} is missing"), Some(help));
@@ -277,11 +274,6 @@ fn addresses(
     (found.len() == count).then_some(found)
 }
 
-pub(super) fn at(span: Range<usize>, faults: &Faults<'_>) -> String {
-    let (line, column) = faults.place(span.start);
-    format!("at line {line}, column {column}")
-}
-
 /// What is shown to clients of TLS. Files that nobody would be shown are a mistake, and so is an
 /// address where nothing could be.
 fn certificates(
@@ -367,44 +359,6 @@ fn exempt(written: &Texts, faults: &mut Faults<'_>) -> Option<Vec<Prefix>> {
         return None;
     }
     owned_networks(written, "list the addresses that a school or a hospital shares", faults)
-}
-
-/// Each text of a list as a network that can be somebody's own; `help` is for one that cannot.
-pub(super) fn owned_networks(
-    written: &Spanned<Vec<Spanned<String>>>,
-    help: &str,
-    faults: &mut Faults<'_>,
-) -> Option<Vec<Prefix>> {
-    let nets = networks(written, faults)?;
-    for (net, text) in nets.iter().zip(written.get_ref()) {
-        if net.range().is_wide() {
-            let message = format!("`{net}` is wider than any network of one owner");
-            faults.say(text.span(), message, Some(help.to_owned()));
-        }
-    }
-    Some(nets)
-}
-
-/// Each text of a list as a network.
-fn networks(
-    written: &Spanned<Vec<Spanned<String>>>,
-    faults: &mut Faults<'_>,
-) -> Option<Vec<Prefix>> {
-    let mut nets = Vec::with_capacity(written.get_ref().len());
-    for text in written.get_ref() {
-        match Prefix::parse(text.get_ref()) {
-            Ok((net, None)) => nets.push(net),
-            Ok((net, Some(_))) => {
-                let help = Some(format!("write `{net}`"));
-                faults.say(text.span(), "this network has bits behind its length".into(), help);
-            }
-            Err(_) => {
-                let help = Some("write one such as `192.0.2.7` or `2001:db8::/48`".to_owned());
-                faults.say(text.span(), "this is no address and no network".into(), help);
-            }
-        }
-    }
-    (nets.len() == written.get_ref().len()).then_some(nets)
 }
 
 /// The keys of `[rules] trusted_keys`. Naming none is a mistake: who means that nobody has to sign

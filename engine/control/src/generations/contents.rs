@@ -7,11 +7,11 @@ use seawall_model::Tick;
 use seawall_ruleset::{Reached, RuleSet, Sources};
 use sha2::{Digest, Sha256};
 
-use super::{Blob, Changed, HostChange, Marks, MarksOfParts};
+use super::record::{Blob, Changed, HostChange, Marks, MarksOfParts};
 use crate::admin::api::{Cause, FileMark, Tests};
-use crate::policy_source::list_cache::hexadecimal;
+use crate::generations::record::Past;
 use crate::reload::counter_report::Carried;
-use crate::reload::status::Past;
+use crate::storage::digest::hexadecimal;
 use crate::util::clock::rfc3339;
 
 /// What a generation is made of.

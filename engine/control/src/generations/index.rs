@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Aside, Marks, MarksOfParts};
-use crate::reload::status::Past;
+use super::record::{Aside, Marks, MarksOfParts};
+use crate::generations::record::Past;
 
 pub(super) const VERSION: u32 = 2;
 

@@ -9,38 +9,30 @@
 //! Where this does not help: where the folder cannot be written to, generations are remembered
 //! without their files, and that is told.
 
-mod contents;
-mod index;
-mod retention;
-mod sources;
+pub(crate) mod contents;
+pub(crate) mod index;
+pub(crate) mod record;
+pub(crate) mod retention;
+pub(crate) mod sources;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::ops::Deref;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(crate) use contents::{Known, Made, Occasion};
-pub(crate) use index::Index;
-use index::{VERSION, Written};
-pub(crate) use retention::trim;
-pub use retention::{
-    Changed, DATA_HISTORY_MAX, HISTORY_MAX, HostChange, MEMBER_HISTORY_MAX,
-    MEMBERS_HISTORY_FILES_MAX, MEMBERS_HISTORY_MAX,
-};
+use index::{Index, VERSION, Written};
+use record::{Aside, Blob, Marks, MarksOfParts, Past};
 use seawall_ruleset::LIST_BYTES_MAX;
-use serde::{Deserialize, Serialize};
-pub use sources::past_sources;
-pub(crate) use sources::{past_host, past_members};
+use serde::Deserialize;
 
 use crate::admin::api::FileMark;
-use crate::policy_source::list_cache::{digest, hexadecimal};
 use crate::policy_source::read_file::{self, DiskError};
-use crate::reload::status::{Board, Past, Posted};
+use crate::reload::status::Posted;
 use crate::storage::atomic_write::{Disk, Medium, put};
 use crate::storage::damaged::set_aside;
+use crate::storage::digest::{digest, hexadecimal};
 
 /// Most bytes of the host's files that past generations keep; the oldest lose theirs first. Those in
 /// force and those before them are kept whatever their size.
@@ -58,73 +50,6 @@ const FOLDER: &str = "history";
 const INDEX: &str = "index.json";
 /// The ending of a file that is being written.
 const BESIDE: &str = "new";
-
-/// Files of one owner. A copy is the same row.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<FileMark>", into = "Vec<FileMark>")]
-pub struct Marks(Arc<[FileMark]>);
-
-/// The files of members' parts, by the member's name.
-pub type MarksOfParts = BTreeMap<Box<str>, Marks>;
-
-impl Marks {
-    /// Equal for copies of one row.
-    fn address(&self) -> usize {
-        self.0.as_ptr().addr()
-    }
-}
-
-impl Deref for Marks {
-    type Target = [FileMark];
-
-    fn deref(&self) -> &[FileMark] {
-        &self.0
-    }
-}
-
-impl From<Vec<FileMark>> for Marks {
-    fn from(files: Vec<FileMark>) -> Self {
-        Self(files.into())
-    }
-}
-
-impl From<Marks> for Vec<FileMark> {
-    fn from(marks: Marks) -> Self {
-        marks.0.to_vec()
-    }
-}
-
-/// Files on the disk that a rollback put aside: they come into force when they change, or when
-/// somebody asks. The host's and each member's by themselves, so that what one of them saves brings
-/// nothing back of another's.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Aside {
-    /// The host's.
-    #[serde(flatten)]
-    pub host: Option<Left>,
-    /// Members', by name.
-    #[serde(default)]
-    pub members: BTreeMap<Box<str>, Left>,
-}
-
-/// What lies on the disk and is not in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Left {
-    /// Its digest.
-    pub(crate) content: String,
-    /// The generation whose files serve instead.
-    pub serves: u64,
-}
-
-impl Aside {
-    /// Nothing where there is none.
-    pub(crate) fn or_none(self) -> Option<Self> {
-        (self.host.is_some() || !self.members.is_empty()).then_some(self)
-    }
-}
-
-/// The content of a file with its digest in hexadecimal digits.
-pub(crate) type Blob = (String, Arc<[u8]>);
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -236,7 +161,7 @@ impl Archive {
     }
 
     /// The digests of all contents that are kept.
-    fn all(&self) -> HashSet<String> {
+    pub(crate) fn all(&self) -> HashSet<String> {
         let held: Vec<String> = self.held().keys().cloned().collect();
         self.sizes().unwrap_or_default().into_keys().chain(held).collect()
     }
@@ -269,68 +194,6 @@ impl Archive {
             }
         }
         Ok(sizes)
-    }
-}
-
-/// History as an operator asks for it.
-pub(crate) struct HistoryDesk {
-    pub(crate) board: Arc<Board>,
-    pub(crate) archive: Archive,
-}
-
-/// A generation, as it is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PastLine {
-    /// What is known of it; in a list of generations without what members' parts were made of.
-    #[serde(flatten)]
-    pub past: Past,
-    /// Whether the host's files are there to go back to.
-    pub files_kept: bool,
-    /// Members with a part in force.
-    pub members: usize,
-    /// Whether the files of all these parts are there to go back to.
-    pub members_kept: bool,
-}
-
-impl PastLine {
-    /// All of a generation, where `kept` says whether the files of a row are there.
-    fn of(past: &Past, kept: &mut dyn FnMut(&Marks) -> bool) -> Self {
-        Self {
-            files_kept: kept(&past.files),
-            members: past.parts.len().saturating_add(past.parts_gone),
-            members_kept: past.parts_gone == 0 && past.parts.values().all(kept),
-            past: past.clone(),
-        }
-    }
-}
-
-impl HistoryDesk {
-    /// The generations, the newest last.
-    pub(crate) fn list(&self) -> Vec<PastLine> {
-        let there = self.archive.all();
-        // Most generations are made of the same rows.
-        let mut known: HashMap<usize, bool> = HashMap::new();
-        let mut kept = |marks: &Marks| {
-            let all = || marks.iter().all(|file| there.contains(&file.sha256));
-            *known.entry(marks.address()).or_insert_with(all)
-        };
-        let mut line = |past: &Arc<Past>| {
-            let line = PastLine::of(past, &mut kept);
-            PastLine { past: Past { parts: MarksOfParts::default(), ..line.past }, ..line }
-        };
-        self.board.read().history.iter().map(&mut line).collect()
-    }
-
-    /// All of one generation.
-    pub(crate) fn one(&self, generation: u64) -> Option<PastLine> {
-        let history = self.board.read().history;
-        let past = history.iter().find(|past| past.generation == generation)?;
-        Some(PastLine::of(past, &mut |marks| self.archive.has(marks)))
-    }
-
-    /// The content with this digest, where a generation is made of it.
-    pub(crate) fn content(&self, sha256: &str) -> Option<Vec<u8>> {
-        self.archive.read(sha256)
     }
 }
 

@@ -11,10 +11,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use super::Marks;
-use crate::reload::status::Past;
+use super::record::{HostChange, Marks};
+use crate::generations::record::Past;
 
 /// Generations of the host's policies that are remembered: DESIGN §2's figure.
 pub const HISTORY_MAX: usize = 50;
@@ -26,28 +24,6 @@ pub const MEMBER_HISTORY_MAX: usize = 5;
 pub const MEMBERS_HISTORY_MAX: usize = 50;
 /// Files of members' parts that are remembered beside those of the parts in force.
 pub const MEMBERS_HISTORY_FILES_MAX: usize = 20_000;
-
-/// What differs in the host's files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HostChange {
-    /// Nothing.
-    #[default]
-    None,
-    /// Lists or components, and no policy file.
-    Data,
-    /// Policy files.
-    Policy,
-}
-
-/// Whose files differ from those of the generation before.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Changed {
-    /// Whether the host's do.
-    pub host: HostChange,
-    /// The members whose part does, by name.
-    pub members: Vec<Box<str>>,
-}
 
 /// Forgets what is more than may be remembered. The newest generation is in force, and stays.
 pub(crate) fn trim(history: &mut VecDeque<Arc<Past>>) {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use seawall_ruleset::{Entry, KeptList, Memo, ReadError, Sources, Store, entries_of};
 
-use super::Marks;
+use super::record::Marks;
 use crate::admin::api::FileMark;
-use crate::reload::status::Past;
+use crate::generations::record::Past;
 
 /// Where contents come from, by their digest in hexadecimal digits.
 type Fetch<'f> = &'f dyn Fn(&str) -> Option<Vec<u8>>;

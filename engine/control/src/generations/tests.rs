@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::admin::api::{Cause, FileMark};
+use crate::generations::record::Left;
 
 fn marks(files: &[(&str, &str)]) -> Marks {
     let mark = |(path, content): &(&str, &str)| FileMark {

@@ -23,10 +23,10 @@ use seawall_ruleset::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::policy_source::list_cache::{digest, hexadecimal};
 use crate::policy_source::read_file::{self, DiskError};
 use crate::storage::atomic_write::{Disk, Medium, put};
 use crate::storage::damaged::set_aside;
+use crate::storage::digest::{digest, hexadecimal};
 
 /// Most bytes of all members' copies together; of a member whose copy does not fit no new one is
 /// kept. As much as the files of all members may have.

@@ -22,8 +22,8 @@ use seawall_ruleset::{
 use serde_json::{Value, json};
 
 use crate::admin::api::{Complaint, MembersRefused};
-use crate::policy_source::list_cache::hexadecimal;
 use crate::policy_source::loader::Loader;
+use crate::storage::digest::hexadecimal;
 use crate::util::clock::rfc3339;
 use rejected_since::RefusedSince;
 

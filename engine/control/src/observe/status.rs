@@ -11,20 +11,17 @@ use seawall_ruleset::{Handle, Live, Summary};
 use serde_json::{Value, json};
 
 use crate::config::SiteConfig;
-use crate::generations::MarksOfParts;
+use crate::generations::record::{MarksOfParts, Past};
 use crate::level_ticker::Levels;
 use crate::members::Members;
 use crate::observe::decision_totals::Totals;
 use crate::observe::metrics;
 use crate::observe::quarantine_log::left_ms;
 use crate::policy_source::loader::Loader;
-use crate::reload::status::{Board, Past, Posted};
-use crate::runtime::Outside;
+use crate::reload::status::{Board, Posted};
+use crate::runtime::deps::{EdgeReport, Outside};
 use crate::upgrade::LastUpgrade;
 use crate::util::clock::rfc3339;
-
-/// Where the numbers of the data plane come from.
-pub type EdgeReport = Arc<dyn Fn() -> Value + Send + Sync>;
 
 /// The most characters that are told of what a policy says of itself.
 const REVISION_CHARS_MAX: usize = 200;

@@ -14,9 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use seawall_ruleset::{Entry, KeptList, ReadError, Store};
 
-use crate::policy_source::list_cache::{Shelf, digest};
+use crate::policy_source::list_cache::Shelf;
 use crate::policy_source::policy_dir::FolderStore;
 use crate::policy_source::read_file::{Mark, Read};
+use crate::storage::digest::digest;
 
 /// Most bytes of files that are held from one reading to the next.
 pub(super) const HELD_BYTES_MAX: usize = 64 << 20;

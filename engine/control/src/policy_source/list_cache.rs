@@ -17,6 +17,7 @@ use seawall_ruleset::{KeptList, LIST_BYTES_MAX, RuleSet, Sources};
 use sha2::{Digest, Sha256};
 
 use crate::policy_source::read_file::{self, DiskError};
+use crate::storage::digest::{digest, hexadecimal};
 
 /// What a copy begins with; behind it stand the digest of its content and when that came into
 /// force, in milliseconds since 1970.
@@ -278,14 +279,6 @@ fn parse_header(line: &[u8]) -> Option<([u8; 32], Tick)> {
         *byte = u8::from_str_radix(hex.get(at..at.checked_add(2)?)?, 16).ok()?;
     }
     Some((digest, Tick(since.parse().ok()?)))
-}
-
-pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
-}
-
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

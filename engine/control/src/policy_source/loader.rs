@@ -15,19 +15,24 @@ use seawall_ruleset::{
 use seawall_state::CounterSpec;
 
 use super::hashing_store::Recorder;
-pub use super::rollback_pin::Back;
-pub(crate) use super::rollback_pin::{Draft, Standing};
-use crate::admin::api::{Complaint, Refusal, Tests};
+use crate::admin::api::{Complaint, Refusal, Tests, own_refusal};
 use crate::compile::{Foundry, Patience};
-use crate::policy_source::list_cache::{ListAge, Shelf, Stock, digest};
+use crate::policy_source::list_cache::{ListAge, Shelf, Stock};
 use crate::policy_source::policy_dir::{FolderStore, Stoppable};
 use crate::reload::trigger::Bell;
-use crate::reload::{AGAIN_MS, PATIENT_READS, READS_MAX, own_refusal};
+use crate::storage::digest::digest;
 use crate::util::periodic_task::Ticker;
 use crate::util::stop_flag::StopFlag;
 
 /// The code under which a failing test of a policy is reported.
 pub const TEST_CODE: &str = "test";
+/// Time between two reads of files that change while they are read, in milliseconds.
+pub const AGAIN_MS: u64 = 50;
+/// Most reads of files that keep changing before that is told: two seconds and a half.
+pub const READS_MAX: u32 = 50;
+/// Reads in which a member's files that change are waited for like the host's; after them her last
+/// good part serves, and the rest goes on.
+pub(crate) const PATIENT_READS: u32 = 1;
 
 /// Makes a workshop for a day, counted since 1970: policies may hold dates.
 pub type MakeWorkshop = Arc<dyn Fn(u64) -> Workshop + Send + Sync>;

@@ -8,15 +8,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use seawall_ruleset::{MemberSources, Sources, Store};
-use serde::{Deserialize, Serialize};
 
 use super::hashing_store::HELD_BYTES_MAX;
 use super::loader::Loader;
-use crate::admin::api::Refusal;
-use crate::generations::{Archive, Aside, Left, Marks, past_host, past_members};
-use crate::policy_source::list_cache::hexadecimal;
-use crate::reload::own_refusal;
-use crate::reload::status::Past;
+use crate::admin::api::{Back, Refusal, own_refusal};
+use crate::generations::Archive;
+use crate::generations::record::{Aside, Left, Marks, Past};
+use crate::generations::sources::{past_host, past_members};
+use crate::storage::digest::hexadecimal;
 
 /// Files of past generations for whoever reads.
 #[derive(Debug)]
@@ -25,19 +24,6 @@ pub(crate) struct Standing {
     /// The host's files that serve instead of those on the disk, by their digest, where they are not
     /// too large to be held.
     host: RefCell<Option<(String, Sources)>>,
-}
-
-/// Whose files somebody goes back with.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Back {
-    /// The host's; members keep what they have.
-    #[default]
-    Host,
-    /// This member's alone.
-    Member(Box<str>),
-    /// The host's, and of each member the part that was in force.
-    All,
 }
 
 /// What was read, and what of the disk is not in it.

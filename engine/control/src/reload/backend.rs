@@ -1,25 +1,144 @@
-//! Real policies for the reloader: how they are read, made and published.
+//! What the reloader asks of a policy, and real ones: how they are read, made and published.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_model::{Now, Tick};
 use seawall_ruleset::{Effort, Handle, Live, Terms};
 use seawall_state::Tally;
 
-use crate::admin::api::{Lifted, MembersRefused, Refusal};
-use crate::admin::bans::BY_HAND;
-use crate::generations::{Archive, Aside, Blob, Known};
+use crate::admin::api::{BY_HAND, Back, Lifted, MembersRefused, Refusal, Tests, stopped};
+use crate::generations::Archive;
+use crate::generations::contents::{Known, Made};
+use crate::generations::record::{Aside, Blob, Past};
 use crate::level_ticker::Levels;
 use crate::members::{Coming, Members, bounded};
 use crate::observe::decision_totals::Totals;
 use crate::policy_source::list_cache::Stock;
-use crate::policy_source::loader::{Back, Draft, Loader, Ready, Standing};
+use crate::policy_source::loader::{Loader, PATIENT_READS, Ready};
+use crate::policy_source::rollback_pin::{Draft, Standing};
 use crate::reload::counter_report::Carried;
-use crate::reload::status::{Past, Posted};
+use crate::reload::status::Posted;
 use crate::reload::watcher::Watch;
-use crate::reload::{Beside, Forge, Lift, NotRead, Patience, Published};
-use crate::runtime::bootstrap::stopped;
 use crate::storage::background_writer::Scribe;
+
+/// Why there is no draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotRead {
+    /// The files changed while they were read.
+    Unsettled,
+    /// What a rollback put in their place is not kept any more.
+    Refused(Refusal),
+}
+
+/// What was left on the disk by a rollback, and the generation that serves instead of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beside<'a> {
+    pub(crate) aside: &'a Aside,
+    pub(crate) serves: &'a Past,
+}
+
+/// Whether a member's files that change while they are read are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Some,
+    None,
+}
+
+impl Patience {
+    /// That of a read, counted from nought.
+    pub(crate) const fn of(read: u32) -> Self {
+        if read < PATIENT_READS { Self::Some } else { Self::None }
+    }
+}
+
+/// A generation that was published.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) generation: u64,
+    pub(crate) carried: Carried,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) tests: Tests,
+    /// What it is made of.
+    pub(crate) made: Made,
+}
+
+/// What is to be ended since it was wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lift {
+    /// Whatever this rule set.
+    Rule(String),
+    /// Whatever rules of these generations set, the first of which was published then.
+    Generations(BTreeSet<u64>, Tick),
+}
+
+/// What makes and publishes generations. A trait, so that the reloader's manners are tested
+/// without a policy language behind them.
+pub(crate) trait Forge: Send {
+    /// What was read.
+    type Draft;
+    /// What may be published.
+    type Ready;
+    /// Reads all that the root reaches, but for what is aside. Without patience a member's files
+    /// that change are left out of it.
+    fn gather(
+        &mut self,
+        patience: Patience,
+        beside: Option<Beside<'_>>,
+    ) -> Result<Self::Draft, NotRead>;
+    /// What of the disk this draft leaves out of force.
+    fn aside(&self, draft: &Self::Draft) -> Option<Aside>;
+    /// Reads again and says whether the same was there. Without patience a member whose files
+    /// read otherwise is left out of the draft instead.
+    fn reads_as(
+        &mut self,
+        draft: &mut Self::Draft,
+        patience: Patience,
+        beside: Option<Beside<'_>>,
+    ) -> bool {
+        self.gather(patience, beside).is_ok_and(|again| self.digest(&again) == self.digest(draft))
+    }
+    /// Whether something was left out since it changes, so that another look is due soon.
+    fn is_restless(&self, _draft: &Self::Draft) -> bool {
+        false
+    }
+    /// Whether what judges was made without all of the files, since there was too much to do at
+    /// once, so that another reload is due soon.
+    fn is_unfinished(&self) -> bool {
+        false
+    }
+    /// Lets what the machine was to blame for be tried again with the same files, since somebody
+    /// asks or since it is a while ago.
+    fn try_again(&mut self, _is_asked: bool) {}
+    /// Reads what is to be in force where somebody goes back to an earlier generation, with
+    /// whatever of the disk that leaves out. The files on the disk may be found changing.
+    fn recall(
+        &mut self,
+        past: &Past,
+        back: &Back,
+        beside: Beside<'_>,
+    ) -> Result<Self::Draft, Refusal>;
+    /// Whether files changed while this was read.
+    fn is_changing(&self, _draft: &Self::Draft) -> bool {
+        false
+    }
+    /// What differs where a reload could come out otherwise.
+    fn digest(&self, draft: &Self::Draft) -> [u8; 32];
+    /// Checks, builds and rehearses it.
+    fn assemble(&mut self, draft: &Self::Draft) -> Result<Self::Ready, Refusal>;
+    /// Makes what was assembled of a draft what judges.
+    fn publish(&mut self, ready: Self::Ready, draft: &Self::Draft) -> Published;
+    /// Ends what was set by mistake.
+    fn lift(&mut self, lift: &Lift) -> Lifted;
+    /// Does what can wait until the generation is on the board.
+    fn afterwards(&mut self, _posted: Posted) {}
+    /// The number of what judges.
+    fn generation(&self) -> u64;
+    /// The members whose files are not in force.
+    fn members_refused(&self) -> MembersRefused {
+        MembersRefused::default()
+    }
+}
 
 /// Most readings in a row where each comes by folders that were not watched.
 const FOLLOWS_MAX: u32 = 3;

@@ -15,22 +15,21 @@ pub(crate) mod status;
 pub(crate) mod trigger;
 pub(crate) mod watcher;
 
-pub use rollback::ranges;
-
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_model::{Now, Tick};
+use backend::{Beside, Forge, Lift, NotRead, Patience, Published};
+pub use rollback::ranges;
+use seawall_model::Now;
 
-use crate::admin::api::{Cause, Complaint, Lifted, MembersRefused, Outcome, Refusal, Tests};
-use crate::generations::{Aside, Made, Occasion};
-use crate::policy_source::loader::Back;
-use crate::reload::counter_report::Carried;
-use crate::reload::status::{Board, Past, Posted};
+use crate::admin::api::{Cause, Outcome, Refusal, own_refusal};
+use crate::generations::contents::Occasion;
+use crate::generations::record::{Aside, Past};
+use crate::policy_source::loader::{AGAIN_MS, READS_MAX};
+use crate::reload::status::Board;
 use crate::reload::trigger::{Bell, Call, Pause, Waiter, Wish};
-use crate::upgrade::{Closed, Still};
+use crate::storage::write_gate::{Closed, Still};
 
 /// Time between two looks that nobody asked for, in milliseconds, which is what a `reload` of a list
 /// may ask for.
@@ -38,132 +37,6 @@ pub const POLL_MS: u64 = seawall_ruleset::LIST_RELOAD_MS_MIN;
 /// Time in which a policy that fails right after a change may still be being written, in
 /// milliseconds. With the debounce and the check of a large policy it stays under 500.
 pub const DOUBT_MS: u64 = 200;
-/// Time between two reads of files that change while they are read, in milliseconds.
-pub const AGAIN_MS: u64 = 50;
-/// Most reads of files that keep changing before that is told: two seconds and a half.
-pub const READS_MAX: u32 = 50;
-
-/// Reads in which a member's files that change are waited for like the host's; after them her last
-/// good part serves, and the rest goes on.
-pub(crate) const PATIENT_READS: u32 = 1;
-
-/// Why there is no draft.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NotRead {
-    /// The files changed while they were read.
-    Unsettled,
-    /// What a rollback put in their place is not kept any more.
-    Refused(Refusal),
-}
-
-/// What was left on the disk by a rollback, and the generation that serves instead of it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Beside<'a> {
-    pub(crate) aside: &'a Aside,
-    pub(crate) serves: &'a Past,
-}
-
-/// Whether a member's files that change while they are read are waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
-    Some,
-    None,
-}
-
-impl Patience {
-    /// That of a read, counted from nought.
-    pub(crate) const fn of(read: u32) -> Self {
-        if read < PATIENT_READS { Self::Some } else { Self::None }
-    }
-}
-
-/// A generation that was published.
-#[derive(Debug)]
-pub(crate) struct Published {
-    pub(crate) generation: u64,
-    pub(crate) carried: Carried,
-    pub(crate) warnings: Vec<String>,
-    pub(crate) tests: Tests,
-    /// What it is made of.
-    pub(crate) made: Made,
-}
-
-/// What is to be ended since it was wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Lift {
-    /// Whatever this rule set.
-    Rule(String),
-    /// Whatever rules of these generations set, the first of which was published then.
-    Generations(BTreeSet<u64>, Tick),
-}
-
-/// What makes and publishes generations. A trait, so that the reloader's manners are tested
-/// without a policy language behind them.
-pub(crate) trait Forge: Send {
-    /// What was read.
-    type Draft;
-    /// What may be published.
-    type Ready;
-    /// Reads all that the root reaches, but for what is aside. Without patience a member's files
-    /// that change are left out of it.
-    fn gather(
-        &mut self,
-        patience: Patience,
-        beside: Option<Beside<'_>>,
-    ) -> Result<Self::Draft, NotRead>;
-    /// What of the disk this draft leaves out of force.
-    fn aside(&self, draft: &Self::Draft) -> Option<Aside>;
-    /// Reads again and says whether the same was there. Without patience a member whose files
-    /// read otherwise is left out of the draft instead.
-    fn reads_as(
-        &mut self,
-        draft: &mut Self::Draft,
-        patience: Patience,
-        beside: Option<Beside<'_>>,
-    ) -> bool {
-        self.gather(patience, beside).is_ok_and(|again| self.digest(&again) == self.digest(draft))
-    }
-    /// Whether something was left out since it changes, so that another look is due soon.
-    fn is_restless(&self, _draft: &Self::Draft) -> bool {
-        false
-    }
-    /// Whether what judges was made without all of the files, since there was too much to do at
-    /// once, so that another reload is due soon.
-    fn is_unfinished(&self) -> bool {
-        false
-    }
-    /// Lets what the machine was to blame for be tried again with the same files, since somebody
-    /// asks or since it is a while ago.
-    fn try_again(&mut self, _is_asked: bool) {}
-    /// Reads what is to be in force where somebody goes back to an earlier generation, with
-    /// whatever of the disk that leaves out. The files on the disk may be found changing.
-    fn recall(
-        &mut self,
-        past: &Past,
-        back: &Back,
-        beside: Beside<'_>,
-    ) -> Result<Self::Draft, Refusal>;
-    /// Whether files changed while this was read.
-    fn is_changing(&self, _draft: &Self::Draft) -> bool {
-        false
-    }
-    /// What differs where a reload could come out otherwise.
-    fn digest(&self, draft: &Self::Draft) -> [u8; 32];
-    /// Checks, builds and rehearses it.
-    fn assemble(&mut self, draft: &Self::Draft) -> Result<Self::Ready, Refusal>;
-    /// Makes what was assembled of a draft what judges.
-    fn publish(&mut self, ready: Self::Ready, draft: &Self::Draft) -> Published;
-    /// Ends what was set by mistake.
-    fn lift(&mut self, lift: &Lift) -> Lifted;
-    /// Does what can wait until the generation is on the board.
-    fn afterwards(&mut self, _posted: Posted) {}
-    /// The number of what judges.
-    fn generation(&self) -> u64;
-    /// The members whose files are not in force.
-    fn members_refused(&self) -> MembersRefused {
-        MembersRefused::default()
-    }
-}
 
 /// The one that reloads.
 pub(crate) struct Reloader<F: Forge> {
@@ -460,18 +333,6 @@ fn log_outcome(cause: Cause, outcome: &Outcome) {
             );
         }
     }
-}
-
-/// A refusal that no line of the policy is to blame for.
-pub(crate) fn own_refusal(message: &str) -> Refusal {
-    let complaint = Complaint {
-        file: String::new(),
-        line: 1,
-        column: 1,
-        code: "reload".into(),
-        message: message.into(),
-    };
-    Refusal { complaints: vec![complaint], rendered: format!("error: {message}\n") }
 }
 
 #[cfg(test)]

@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use seawall_model::Tick;
 
-use super::{AGAIN_MS, Beside, Forge, Lift, READS_MAX, Reloader};
-use crate::admin::api::{Cause, Outcome};
-use crate::generations::{Aside, Occasion};
-use crate::policy_source::loader::Back;
-use crate::reload::status::Past;
+use super::Reloader;
+use super::backend::{Beside, Forge, Lift};
+use crate::admin::api::{Back, Cause, Outcome};
+use crate::generations::contents::Occasion;
+use crate::generations::record::{Aside, Past};
+use crate::policy_source::loader::{AGAIN_MS, READS_MAX};
 use crate::reload::trigger::{Pause, Wish};
 
 impl<F: Forge> Reloader<F> {
@@ -177,7 +178,7 @@ mod tests {
 
     use super::*;
     use crate::admin::api::FileMark;
-    use crate::generations::{Left, Marks, MarksOfParts};
+    use crate::generations::record::{Left, Marks, MarksOfParts};
 
     /// Generations as number, the host's files, the generation whose edit these are, and what ann
     /// has.

@@ -7,54 +7,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use seawall_model::Tick;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::admin::api::{Cause, Complaint, Outcome, Tests};
-use crate::generations::{Aside, Changed, Marks, MarksOfParts, trim};
+use crate::admin::api::{Cause, Complaint, Outcome};
+use crate::generations::record::{Aside, Past};
+use crate::generations::retention::trim;
 use crate::reload::counter_report::Carried;
-
-/// One generation that was published.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Past {
-    /// Its number.
-    pub generation: u64,
-    /// When it was published, as RFC 3339.
-    pub loaded_at: String,
-    /// The same in milliseconds since 1970.
-    pub loaded_ms: u64,
-    /// Milliseconds from the first look at the files.
-    pub took_ms: u64,
-    /// What led to it.
-    pub cause: Cause,
-    /// The user who asked for it, by number, where it was asked for on the admin socket.
-    pub by_uid: Option<u32>,
-    /// The generation whose files it is made of, where somebody went back to it.
-    pub restores: Option<u64>,
-    /// The root policy's file name.
-    pub root: String,
-    /// The host's files that it was made of.
-    pub files: Marks,
-    /// What each member's part in force was made of.
-    pub parts: MarksOfParts,
-    /// Members whose part is not remembered any more, so that it is not in `parts`.
-    pub parts_gone: usize,
-    /// Whose files differ from those of the generation before.
-    pub changed: Changed,
-    /// Equal for generations of the same files.
-    pub content: String,
-    /// Equal for generations of the same files of the host.
-    pub host: String,
-    /// Equal for generations of the same policy files of the host.
-    pub policies: String,
-    /// The generation whose edit of the host's files is in force.
-    pub host_since: u64,
-    /// What became of the counters.
-    pub report: Carried,
-    /// How the tests in it ended.
-    pub tests: Tests,
-    /// Warnings about it.
-    pub warnings: usize,
-}
 
 /// The last reload that changed something or was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -152,33 +110,5 @@ impl Board {
 
     fn lock(&self) -> MutexGuard<'_, Posted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-impl Past {
-    /// A generation of no files.
-    pub(crate) fn test(generation: u64, cause: Cause) -> Self {
-        Self {
-            generation,
-            loaded_at: crate::util::clock::rfc3339(Tick::TEST_START),
-            loaded_ms: Tick::TEST_START.0,
-            took_ms: 1,
-            cause,
-            by_uid: None,
-            restores: None,
-            root: "root.wall".into(),
-            files: Marks::default(),
-            parts: MarksOfParts::default(),
-            parts_gone: 0,
-            changed: Changed::default(),
-            content: String::new(),
-            host: String::new(),
-            policies: String::new(),
-            host_since: generation,
-            report: Carried::default(),
-            tests: Tests::default(),
-            warnings: 0,
-        }
     }
 }

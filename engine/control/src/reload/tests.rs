@@ -10,13 +10,15 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::admin::api::FileMark;
-use crate::generations::Left;
-use crate::policy_source::list_cache::hexadecimal;
+use crate::admin::api::{Back, FileMark, Lifted, MembersRefused, Tests};
+use crate::generations::contents::Made;
+use crate::generations::record::Left;
 use crate::policy_source::read_file::{self, DiskError};
+use crate::reload::counter_report::Carried;
 use crate::reload::status::Posted;
 use crate::reload::trigger::{Change, DEBOUNCE_MS, SETTLE_MS_MAX};
 use crate::reload::watcher::Watch;
+use crate::storage::digest::hexadecimal;
 use crate::util::clock::clock;
 
 /// Far beyond what a reload takes; a test that waits this long has failed.

@@ -10,8 +10,7 @@ use std::time::Duration;
 use seawall_model::Now;
 use tokio::sync::oneshot;
 
-use crate::admin::api::{Cause, Outcome};
-use crate::policy_source::loader::Back;
+use crate::admin::api::{Back, Cause, Outcome};
 use crate::util::stop_flag::StopFlag;
 
 /// Quiet that a change must be followed by, in milliseconds. An editor's save is a handful of

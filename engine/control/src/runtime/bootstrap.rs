@@ -1,13 +1,173 @@
 //! What a start loads.
 
-use seawall_ruleset::{Effort, Sources, Terms};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::admin::api::{Complaint, Refusal};
+use seawall_model::Generation;
+use seawall_ruleset::{Effort, Handle, Live, Sources, Terms};
+use seawall_state::{Seed, Tally};
+
+use crate::admin::api::{Cause, Complaint, Refusal, stopped};
 use crate::compile::START_COMPILE_WAIT_MS;
-use crate::generations::{Archive, Aside, Index};
-use crate::members::Members;
-use crate::policy_source::loader::{Draft, Loader, Ready, Standing};
-use crate::reload::own_refusal;
+use crate::generations::Archive;
+use crate::generations::contents::{Known, Occasion};
+use crate::generations::index::Index;
+use crate::generations::record::{Aside, Blob, Past};
+use crate::members::{Coming, Members};
+use crate::policy_source::list_cache::Stock;
+use crate::policy_source::loader::{Loader, Ready};
+use crate::policy_source::rollback_pin::{Draft, Standing};
+use crate::reload::status::Board;
+use crate::snapshot::Keeper;
+use crate::storage::background_writer::Scribe;
+use crate::upgrade::HandOverError;
+
+/// The first generation, before anything serves.
+pub struct First {
+    /// Where it is found, and the next ones will be.
+    pub handle: Arc<Handle>,
+    /// What is probably not what was meant.
+    pub warnings: Vec<String>,
+    pub(super) loader: Loader,
+    pub(super) keeper: Keeper,
+    pub(super) digest: [u8; 32],
+    pub(super) archive: Archive,
+    /// The generations of earlier processes.
+    pub(super) history: Vec<Arc<Past>>,
+    /// This one.
+    pub(super) past: Past,
+    pub(super) blobs: Vec<Blob>,
+    pub(super) known: Known,
+    pub(super) aside: Option<Aside>,
+    /// What the history said of that, before it was held against the disk.
+    pub(super) read_aside: Option<Aside>,
+    pub(super) stock: Stock,
+    pub(super) members: Arc<Members>,
+}
+
+impl std::fmt::Debug for First {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("First").field("loader", &self.loader).finish_non_exhaustive()
+    }
+}
+
+impl First {
+    /// Loads the policy as a reload would, with the state that `keeper` has of it; an empty one
+    /// is hashed under `seed`. The generations of earlier processes lie in `state_dir`.
+    ///
+    /// # Errors
+    /// Why the policy cannot be taken.
+    pub fn load(
+        loader: Loader,
+        seed: Seed,
+        keeper: Keeper,
+        state_dir: &Path,
+    ) -> Result<Self, Refusal> {
+        let loader = if keeper.inherits() { loader.taking_over() } else { loader };
+        let began = loader.now();
+        let archive = Archive::new(state_dir);
+        let index = archive.load();
+        let members = Arc::new(Members::open(state_dir));
+        let beginning = begin(&loader, &archive, &index, &members)?;
+        let Beginning { sources, digest, aside, ready } = beginning;
+        let Ready { rules, mut warnings, tests, stock, members: states } = ready;
+        let before = index.generations.last().cloned();
+        let last = before.as_ref().map_or(0, |past| past.generation);
+        let state = keeper.restore(seed, rules.counter_specs()).numbered_after(Generation(last));
+        let tally = Arc::new(Tally::new(rules.rule_names().len()));
+        let generation = state.generation();
+        let mut known = Known::of(before.as_deref());
+        let (made, blobs) = known.made(&sources, &rules);
+        let loaded = loader.now();
+        warnings.extend(members.came(Coming {
+            rules: &rules,
+            sources: &sources,
+            states: &states,
+            generation: generation.0,
+            now: loaded,
+        }));
+        let occasion = Occasion {
+            cause: Cause::Start,
+            by_uid: None,
+            restores: aside.as_ref().and_then(|aside| Some(aside.host.as_ref()?.serves)),
+            host_since: None,
+            began,
+        };
+        let past = made.past((generation.0, loaded), occasion, before.as_deref());
+        let past = Past { tests, warnings: warnings.len(), ..past };
+        let live = Live { generation, rules: Arc::new(rules), state: Arc::new(state), tally };
+        // Where a member's turn has yet to come, nothing that is read is the same as what runs.
+        let is_whole = live.rules.postponed().is_empty();
+        let digest = if is_whole { digest } else { [0; 32] };
+        let handle = Arc::new(Handle::new(live));
+        let (history, read_aside) = (index.generations, index.aside);
+        Ok(Self {
+            handle,
+            warnings,
+            loader,
+            keeper,
+            digest,
+            archive,
+            history,
+            past,
+            blobs,
+            known,
+            aside,
+            read_aside,
+            stock,
+            members,
+        })
+    }
+}
+
+impl First {
+    /// Takes over what the process before remembers, as one that was restarted would.
+    ///
+    /// # Errors
+    /// It cannot be taken, or somebody went back to another generation meanwhile.
+    pub fn inherit(&mut self, content: &[u8]) -> Result<(), HandOverError> {
+        // It may have published since this process looked.
+        let index = self.archive.load();
+        if index.aside != self.read_aside {
+            let why = "somebody went back to another generation meanwhile; try again";
+            return Err(HandOverError::State(why.to_owned()));
+        }
+        let live = self.handle.load();
+        let specs = live.rules.counter_specs();
+        let state = self.keeper.inherit(content, specs).map_err(HandOverError::State)?;
+        let last = index.generations.last().map_or(0, |past| past.generation);
+        let state = state.numbered_after(Generation(last));
+        let generation = state.generation();
+        self.members.renumber(self.past.generation, generation.0);
+        if self.past.host_since == self.past.generation {
+            self.past.host_since = generation.0;
+        }
+        self.past.generation = generation.0;
+        self.past.cause = Cause::Upgrade;
+        self.history = index.generations;
+        let (rules, tally) = (live.rules.clone(), live.tally.clone());
+        self.handle.publish(Live { generation, rules, state: Arc::new(state), tally });
+        Ok(())
+    }
+}
+
+impl First {
+    /// The board with what serves on it, and the one that writes down what that is made of.
+    pub(super) fn posted(&self) -> io::Result<(Arc<Board>, Scribe)> {
+        self.loader.put_away(&self.stock);
+        let board = Arc::new(Board::remembering(self.history.clone()));
+        board.published(self.past.clone());
+        board.aside(self.aside.clone());
+        let scribe = Scribe::start()?;
+        self.archive.hold(&self.blobs);
+        let (kept, posted, blobs) = (self.archive.clone(), board.read(), self.blobs.clone());
+        scribe.later(move || kept.remember(posted, &blobs));
+        let copies = self.members.clone();
+        scribe.later(move || copies.write());
+        Ok((board, scribe))
+    }
+}
 
 /// The files that are loaded at start: those on the disk, or those that somebody went back to.
 pub(super) struct Beginning {
@@ -76,11 +236,6 @@ pub(super) fn begin(
     }
     let (digest, ready) = build(&sources)?;
     Ok(Beginning { sources, digest, aside: None, ready })
-}
-
-/// Why nothing comes of what is under way.
-pub(crate) fn stopped() -> Refusal {
-    own_refusal("the server is stopping")
 }
 
 /// What is to be said where a start is refused while components are being compiled.

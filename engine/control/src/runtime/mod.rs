@@ -4,41 +4,37 @@
 //! them is on the way of a request; the one thing they share with the data plane is the `Handle`.
 
 pub(crate) mod bootstrap;
+pub(crate) mod deps;
 
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use seawall_model::{Generation, Now};
-use seawall_ruleset::{Handle, Live};
-use seawall_state::{Seed, Tally};
+use seawall_model::Now;
 use tokio::sync::oneshot;
 
-use self::bootstrap::{Beginning, begin};
+use self::bootstrap::First;
+use self::deps::Outside;
 use crate::admin;
-use crate::admin::api::{Cause, Refusal, Upgraded};
 use crate::admin::bans::BanDesk;
+use crate::admin::history::HistoryDesk;
 use crate::admin::levels::LevelDesk;
 use crate::admin::socket::{AdminSocket, SocketError, SocketFile};
 use crate::config::Config;
-use crate::generations::{Archive, Aside, Blob, HistoryDesk, Known, Occasion};
-use crate::level_ticker::{self, LevelInputs};
-use crate::members::{Coming, Members};
+use crate::generations::Archive;
+use crate::level_ticker;
 use crate::observe::decision_totals::Totals;
-use crate::observe::metrics::EdgeMetric;
-use crate::observe::status::{EdgeReport, Sight};
-use crate::policy_source::list_cache::Stock;
-use crate::policy_source::loader::{Loader, Ready, Standing};
+use crate::observe::status::Sight;
+use crate::policy_source::rollback_pin::Standing;
 use crate::reload::backend::PolicyForge;
-use crate::reload::status::{Board, Past};
 use crate::reload::trigger::Bell;
 use crate::reload::watcher::Watch;
 use crate::reload::{POLL_MS, Reloader};
 use crate::snapshot::{Keeper, Keeping};
-use crate::storage::background_writer::Scribe;
-use crate::upgrade::{Estate, HandOverError, Still};
+use crate::storage::write_gate::Still;
+use crate::upgrade::Estate;
 use crate::util::join_timeout::Ending;
 use crate::util::periodic_task::Ticker;
 
@@ -47,171 +43,6 @@ const BEAT_MS: u64 = 250;
 /// Milliseconds that a reload, and the answers of the admin socket, have to end by themselves when the
 /// process stops.
 pub const STOP_MS: u64 = 600;
-
-/// The first generation, before anything serves.
-pub struct First {
-    /// Where it is found, and the next ones will be.
-    pub handle: Arc<Handle>,
-    /// What is probably not what was meant.
-    pub warnings: Vec<String>,
-    loader: Loader,
-    keeper: Keeper,
-    digest: [u8; 32],
-    archive: Archive,
-    /// The generations of earlier processes.
-    history: Vec<Arc<Past>>,
-    /// This one.
-    past: Past,
-    blobs: Vec<Blob>,
-    known: Known,
-    aside: Option<Aside>,
-    /// What the history said of that, before it was held against the disk.
-    read_aside: Option<Aside>,
-    stock: Stock,
-    members: Arc<Members>,
-}
-
-/// Has a successor started, and says what came of it.
-pub type Upgrade = Arc<dyn Fn() -> oneshot::Receiver<Upgraded> + Send + Sync>;
-
-/// What the control plane asks of others.
-pub struct Outside {
-    /// The numbers of the data plane.
-    pub edge: EdgeReport,
-    /// What levels look at besides counters.
-    pub level_inputs: LevelInputs,
-    /// Which of them are metrics, with what each says.
-    pub described: Vec<EdgeMetric>,
-    /// Has a successor started.
-    pub upgrade: Upgrade,
-}
-
-impl std::fmt::Debug for Outside {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outside").finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for First {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("First").field("loader", &self.loader).finish_non_exhaustive()
-    }
-}
-
-impl First {
-    /// Loads the policy as a reload would, with the state that `keeper` has of it; an empty one
-    /// is hashed under `seed`. The generations of earlier processes lie in `state_dir`.
-    ///
-    /// # Errors
-    /// Why the policy cannot be taken.
-    pub fn load(
-        loader: Loader,
-        seed: Seed,
-        keeper: Keeper,
-        state_dir: &Path,
-    ) -> Result<Self, Refusal> {
-        let loader = if keeper.inherits() { loader.taking_over() } else { loader };
-        let began = loader.now();
-        let archive = Archive::new(state_dir);
-        let index = archive.load();
-        let members = Arc::new(Members::open(state_dir));
-        let beginning = begin(&loader, &archive, &index, &members)?;
-        let Beginning { sources, digest, aside, ready } = beginning;
-        let Ready { rules, mut warnings, tests, stock, members: states } = ready;
-        let before = index.generations.last().cloned();
-        let last = before.as_ref().map_or(0, |past| past.generation);
-        let state = keeper.restore(seed, rules.counter_specs()).numbered_after(Generation(last));
-        let tally = Arc::new(Tally::new(rules.rule_names().len()));
-        let generation = state.generation();
-        let mut known = Known::of(before.as_deref());
-        let (made, blobs) = known.made(&sources, &rules);
-        let loaded = loader.now();
-        warnings.extend(members.came(Coming {
-            rules: &rules,
-            sources: &sources,
-            states: &states,
-            generation: generation.0,
-            now: loaded,
-        }));
-        let occasion = Occasion {
-            cause: Cause::Start,
-            by_uid: None,
-            restores: aside.as_ref().and_then(|aside| Some(aside.host.as_ref()?.serves)),
-            host_since: None,
-            began,
-        };
-        let past = made.past((generation.0, loaded), occasion, before.as_deref());
-        let past = Past { tests, warnings: warnings.len(), ..past };
-        let live = Live { generation, rules: Arc::new(rules), state: Arc::new(state), tally };
-        // Where a member's turn has yet to come, nothing that is read is the same as what runs.
-        let is_whole = live.rules.postponed().is_empty();
-        let digest = if is_whole { digest } else { [0; 32] };
-        let handle = Arc::new(Handle::new(live));
-        let (history, read_aside) = (index.generations, index.aside);
-        Ok(Self {
-            handle,
-            warnings,
-            loader,
-            keeper,
-            digest,
-            archive,
-            history,
-            past,
-            blobs,
-            known,
-            aside,
-            read_aside,
-            stock,
-            members,
-        })
-    }
-}
-
-impl First {
-    /// Takes over what the process before remembers, as one that was restarted would.
-    ///
-    /// # Errors
-    /// It cannot be taken, or somebody went back to another generation meanwhile.
-    pub fn inherit(&mut self, content: &[u8]) -> Result<(), HandOverError> {
-        // It may have published since this process looked.
-        let index = self.archive.load();
-        if index.aside != self.read_aside {
-            let why = "somebody went back to another generation meanwhile; try again";
-            return Err(HandOverError::State(why.to_owned()));
-        }
-        let live = self.handle.load();
-        let specs = live.rules.counter_specs();
-        let state = self.keeper.inherit(content, specs).map_err(HandOverError::State)?;
-        let last = index.generations.last().map_or(0, |past| past.generation);
-        let state = state.numbered_after(Generation(last));
-        let generation = state.generation();
-        self.members.renumber(self.past.generation, generation.0);
-        if self.past.host_since == self.past.generation {
-            self.past.host_since = generation.0;
-        }
-        self.past.generation = generation.0;
-        self.past.cause = Cause::Upgrade;
-        self.history = index.generations;
-        let (rules, tally) = (live.rules.clone(), live.tally.clone());
-        self.handle.publish(Live { generation, rules, state: Arc::new(state), tally });
-        Ok(())
-    }
-}
-
-/// A secret for the hashing of keys, from the system.
-///
-/// # Errors
-/// The system has none to give.
-pub fn random_seed() -> io::Result<Seed> {
-    random_bytes().map(Seed)
-}
-
-/// Chance, from the system.
-pub(crate) fn random_bytes<const N: usize>() -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes)
-}
 
 /// Why the control plane does not start.
 #[derive(Debug, thiserror::Error)]
@@ -238,23 +69,6 @@ pub struct ControlPlane {
     file: SocketFile,
     /// What the admin thread and the one that looks at levels count.
     beats: [Arc<AtomicU64>; 2],
-}
-
-impl First {
-    /// The board with what serves on it, and the one that writes down what that is made of.
-    fn posted(&self) -> io::Result<(Arc<Board>, Scribe)> {
-        self.loader.put_away(&self.stock);
-        let board = Arc::new(Board::remembering(self.history.clone()));
-        board.published(self.past.clone());
-        board.aside(self.aside.clone());
-        let scribe = Scribe::start()?;
-        self.archive.hold(&self.blobs);
-        let (kept, posted, blobs) = (self.archive.clone(), board.read(), self.blobs.clone());
-        scribe.later(move || kept.remember(posted, &blobs));
-        let copies = self.members.clone();
-        scribe.later(move || copies.write());
-        Ok((board, scribe))
-    }
 }
 
 impl ControlPlane {

@@ -1,15 +1,14 @@
 //! The key of the snapshots: from the service manager, else a file of our own.
 
-use std::fs;
-use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::encryption::{KEY_BYTES, SnapshotKey};
 use crate::policy_source::read_file::{self, DiskError};
-use crate::runtime::random_bytes;
 use crate::storage::atomic_write::{Medium, put};
 use crate::storage::damaged::set_aside;
+use crate::util::random::random_bytes;
 
 /// The name of the credential (systemd: `LoadCredential=`).
 const CREDENTIAL: &str = "seawall-snapshot.key";

@@ -9,6 +9,7 @@
 //! and where a snapshot takes longer than a second to make, they come as much more seldom as it
 //! takes them to cost a tenth of one processor.
 
+pub(crate) mod encode;
 mod encryption;
 mod key;
 mod timestamp;
@@ -21,21 +22,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use encode::content;
 use key::Secret;
 use seawall_model::{Now, Tick};
 use seawall_ruleset::Handle;
-use seawall_state::{
-    CounterSpec, Mark, Reading, Restored, SNAPSHOT_BYTES_MAX, Seed, State, StateLimits,
-};
+use seawall_state::{CounterSpec, Mark, Reading, Restored, Seed, State, StateLimits};
 use serde_json::{Value, json};
 use timestamp::Stamp;
 
 use crate::policy_source::read_file::{self, DiskError};
-use crate::runtime::random_bytes;
 use crate::storage::atomic_write::{self, Disk, Medium};
 use crate::storage::damaged;
-use crate::upgrade::Still;
+use crate::storage::write_gate::Still;
 use crate::util::join_timeout::Ending;
+use crate::util::random::random_bytes;
 
 /// Time between two snapshots, in milliseconds: DESIGN §3's figure, and the most that is lost when
 /// the process is killed.
@@ -211,25 +211,6 @@ impl Keeper {
         let thread = Ending::of("seawall-snapshot", run)?;
         Ok(Keeping { thread, stop, ledger, now })
     }
-}
-
-/// What a snapshot of `state` holds, for a process that takes over.
-///
-/// # Errors
-/// It would be too large.
-pub(crate) fn content_of(state: &State, now: Tick) -> Result<Vec<u8>, String> {
-    content(state, now, &Stamp::now()).map(|(content, _)| content)
-}
-
-/// What a snapshot of `state` holds, and how many entries are left out of it.
-fn content(state: &State, now: Tick, made: &Stamp) -> Result<(Vec<u8>, usize), String> {
-    let snapshot = state.snapshot(now);
-    let mut content = snapshot.bytes;
-    if content.len() > SNAPSHOT_BYTES_MAX {
-        return Err(format!("it would have more than {SNAPSHOT_BYTES_MAX} bytes"));
-    }
-    made.write(&mut content);
-    Ok((content, snapshot.left_out))
 }
 
 fn text(error: impl Display) -> String {

@@ -1,9 +1,8 @@
 //! What cannot be used is kept for whoever looks into it, a few of each.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// Damaged files of one name that are kept; the oldest goes.
 pub const DAMAGED_FILES_MAX: usize = 3;

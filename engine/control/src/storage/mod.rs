@@ -3,3 +3,5 @@
 pub(crate) mod atomic_write;
 pub(crate) mod background_writer;
 pub(crate) mod damaged;
+pub(crate) mod digest;
+pub(crate) mod write_gate;

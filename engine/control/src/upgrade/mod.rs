@@ -6,20 +6,22 @@
 //! state, while nobody is let in; and *serving*. From there on the newer one is the server. Until
 //! then whatever goes wrong there, or takes too long, ends it and changes nothing here.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+mod channel;
+mod child;
+mod parent;
+mod state;
 
-use seawall_model::Now;
-use seawall_ruleset::Handle;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+pub use channel::Socket;
+pub use child::Taker;
+pub use parent::Giver;
 use seawall_state::SNAPSHOT_BYTES_MAX;
+pub use state::{Estate, Frozen};
 
 use crate::admin::api::Upgraded;
-use crate::snapshot;
-use crate::storage::background_writer::Settle;
+use crate::storage::write_gate::Unfrozen;
 
 /// The form of all this; another one's is refused.
 const VERSION: u8 = 1;
@@ -90,281 +92,6 @@ impl From<Unfrozen> for HandOverError {
     }
 }
 
-/// One end of the channel.
-#[derive(Debug)]
-struct Channel(UnixStream);
-
-impl Channel {
-    fn say(&mut self, kind: u8, content: &[u8]) -> Result<(), HandOverError> {
-        let length = u64::try_from(content.len()).unwrap_or(u64::MAX);
-        self.0.write_all(&[kind])?;
-        self.0.write_all(&length.to_le_bytes())?;
-        Ok(self.0.write_all(content)?)
-    }
-
-    /// The next message, which must be of this kind. The time is for each part of it: a process that
-    /// sends its state steadily is not late.
-    fn hear(&mut self, kind: u8, most: usize, ms: u64) -> Result<Vec<u8>, HandOverError> {
-        self.0.set_read_timeout(Some(Duration::from_millis(ms)))?;
-        let (mut said, mut length) = ([0], [0; 8]);
-        self.0.read_exact(&mut said)?;
-        self.0.read_exact(&mut length)?;
-        let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX);
-        if said != [kind] || length > most {
-            return Err(HandOverError::Strange);
-        }
-        let mut content = vec![0; length];
-        self.0.read_exact(&mut content)?;
-        Ok(content)
-    }
-}
-
-/// A listening socket under the address that it was configured as.
-pub type Socket = (SocketAddr, Arc<TcpListener>);
-
-/// The older process's end.
-#[derive(Debug)]
-pub struct Giver(Channel);
-
-impl Giver {
-    /// Over this channel, whose other end the successor has as its standard input.
-    #[must_use]
-    pub const fn new(channel: UnixStream) -> Self {
-        Self(Channel(channel))
-    }
-
-    /// Shares the sockets, and waits until the successor has loaded everything.
-    ///
-    /// # Errors
-    /// It has not.
-    pub fn prepare(&mut self, sockets: &[Socket]) -> Result<(), HandOverError> {
-        let shut = Some(Duration::from_millis(HAND_OVER_SHUT_MS));
-        self.0.0.set_write_timeout(shut)?;
-        let addresses: Vec<String> =
-            sockets.iter().map(|(address, _)| address.to_string()).collect();
-        let mut hello = vec![VERSION];
-        hello.extend_from_slice(addresses.join(" ").as_bytes());
-        self.0.say(SOCKETS, &hello)?;
-        let files: Vec<_> = sockets.iter().map(|(_, socket)| socket.as_fd()).collect();
-        seawall_sys::send_files(&self.0.0, &files)?;
-        self.0.hear(READY, 0, HAND_OVER_LOAD_MS).map(drop)
-    }
-
-    /// Gives the state away, and waits until the successor serves.
-    ///
-    /// # Errors
-    /// It does not.
-    pub fn give(&mut self, state: &[u8]) -> Result<(), HandOverError> {
-        self.0.say(STATE, state)?;
-        self.0.hear(SERVING, 0, HAND_OVER_SHUT_MS).map(drop)
-    }
-
-    /// Waits until the successor can be asked in our place; for a while.
-    pub fn wait_done(mut self) {
-        // It serves, whether it says this or not.
-        let _unheard = self.0.hear(DONE, 0, HAND_OVER_SHUT_MS);
-    }
-}
-
-/// The successor's end.
-#[derive(Debug)]
-pub struct Taker(Channel);
-
-impl Taker {
-    /// Over the channel that this process was given as its standard input, and what listens already.
-    ///
-    /// # Errors
-    /// There is none, or nobody hands over in a way that is known here.
-    pub fn begin() -> Result<(Self, Vec<Socket>), HandOverError> {
-        let channel = seawall_sys::take_channel().map_err(|_| HandOverError::NoChannel)?;
-        let mut channel = Channel(channel);
-        channel.0.set_write_timeout(Some(Duration::from_millis(HAND_OVER_SHUT_MS)))?;
-        let hello = channel.hear(SOCKETS, MESSAGE_BYTES_MAX, HAND_OVER_SHUT_MS)?;
-        let Some((&VERSION, addresses)) = hello.split_first() else {
-            return Err(HandOverError::Version);
-        };
-        let addresses = str::from_utf8(addresses).map_err(|_| HandOverError::Strange)?;
-        let addresses: Result<Vec<SocketAddr>, _> =
-            addresses.split_whitespace().map(str::parse).collect();
-        let addresses = addresses.map_err(|_| HandOverError::Strange)?;
-        let files = seawall_sys::receive_files(&channel.0, addresses.len())?;
-        let sockets = files.into_iter().map(|file| Arc::new(TcpListener::from(file)));
-        Ok((Self(channel), addresses.into_iter().zip(sockets).collect()))
-    }
-
-    /// Says that all is loaded, and waits for the state.
-    ///
-    /// # Errors
-    /// It does not come: then the older process serves on.
-    pub fn ready(&mut self) -> Result<Vec<u8>, HandOverError> {
-        self.0.say(READY, &[])?;
-        // The older one may wait for its disk first.
-        self.0.hear(STATE, STATE_BYTES_MAX, HAND_OVER_LOAD_MS)
-    }
-
-    /// Says that this process serves.
-    ///
-    /// # Errors
-    /// Nobody hears it: then the older process serves, and this one must not.
-    pub fn serving(&mut self) -> Result<(), HandOverError> {
-        self.0.say(SERVING, &[])
-    }
-
-    /// Says that this process can be asked.
-    pub fn done(mut self) {
-        // The older one waits for it a moment and no more.
-        let _unheard = self.0.say(DONE, &[]);
-    }
-}
-
-/// Whether what is remembered here still counts. While it is [frozen](Self::freeze) nothing is
-/// changed by hand, no generation is published and no snapshot is written; once it is given away,
-/// never again.
-///
-/// Those who change something do not exclude each other, only a hand-over: a ban is set while a
-/// reload assembles and while a snapshot is written. They come in while somebody waits to freeze it
-/// too, since what they do inside is short; so whoever freezes has a limit on that wait.
-#[derive(Debug, Default)]
-pub(crate) struct Still {
-    now: Mutex<Standing>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Standing {
-    /// How many change something.
-    inside: usize,
-    frozen: bool,
-    gone: bool,
-}
-
-/// Why nothing may be changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Closed {
-    /// All was given away.
-    #[error("a successor serves now; ask again")]
-    Gone,
-    /// It is being given away, for longer than was waited.
-    #[error("a successor is just taking over; ask again")]
-    Frozen,
-}
-
-/// Why nothing is frozen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unfrozen {
-    /// All was given away.
-    Gone,
-    /// Somebody changes something, or another freezes it, for longer than was waited.
-    Busy,
-}
-
-/// Somebody changes something; until it is dropped nothing is given away.
-#[derive(Debug)]
-pub(crate) struct Changing<'s>(&'s Still);
-
-impl Drop for Changing<'_> {
-    fn drop(&mut self) {
-        let mut now = self.0.lock();
-        now.inside = now.inside.saturating_sub(1);
-        drop(now);
-        self.0.changed.notify_all();
-    }
-}
-
-/// Nobody changes anything; dropped, all goes on.
-#[derive(Debug)]
-pub(crate) struct Rest<'s>(&'s Still);
-
-impl Rest<'_> {
-    /// From now on nothing is changed here.
-    pub(crate) fn give_away(self) {
-        self.0.lock().gone = true;
-    }
-}
-
-impl Drop for Rest<'_> {
-    fn drop(&mut self) {
-        self.0.lock().frozen = false;
-        self.0.changed.notify_all();
-    }
-}
-
-impl Still {
-    /// Waits until nothing is frozen, which takes seconds at most.
-    ///
-    /// # Errors
-    /// Everything was given away.
-    pub(crate) fn enter(&self) -> Result<Changing<'_>, Closed> {
-        let frozen = |now: &mut Standing| now.frozen && !now.gone;
-        let waited = self.changed.wait_while(self.lock(), frozen);
-        self.admit(waited.unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The same, for so long at most.
-    ///
-    /// # Errors
-    /// It is frozen for longer, or everything was given away.
-    pub(crate) fn enter_within(&self, ms: u64) -> Result<Changing<'_>, Closed> {
-        let frozen = |now: &mut Standing| now.frozen && !now.gone;
-        let waited =
-            self.changed.wait_timeout_while(self.lock(), Duration::from_millis(ms), frozen);
-        self.admit(waited.unwrap_or_else(PoisonError::into_inner).0)
-    }
-
-    fn admit(&self, mut now: MutexGuard<'_, Standing>) -> Result<Changing<'_>, Closed> {
-        if now.gone {
-            return Err(Closed::Gone);
-        }
-        if now.frozen {
-            return Err(Closed::Frozen);
-        }
-        now.inside = now.inside.saturating_add(1);
-        Ok(Changing(self))
-    }
-
-    /// Whether everything was given away.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.lock().gone
-    }
-
-    /// Waits until nobody changes anything, for so long at most, and lets nobody begin.
-    pub(crate) fn freeze(&self, ms: u64) -> Result<Rest<'_>, Unfrozen> {
-        let busy = |now: &mut Standing| (now.inside > 0 || now.frozen) && !now.gone;
-        let waited = self.changed.wait_timeout_while(self.lock(), Duration::from_millis(ms), busy);
-        let mut now = waited.unwrap_or_else(PoisonError::into_inner).0;
-        if now.gone {
-            return Err(Unfrozen::Gone);
-        }
-        if now.inside > 0 || now.frozen {
-            return Err(Unfrozen::Busy);
-        }
-        now.frozen = true;
-        Ok(Rest(self))
-    }
-
-    /// Gives all away at once.
-    #[cfg(test)]
-    pub(crate) fn give_away(&self) {
-        self.lock().gone = true;
-        self.changed.notify_all();
-    }
-
-    /// What it holds is valid at every moment, so a panic elsewhere changes nothing.
-    fn lock(&self) -> MutexGuard<'_, Standing> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What a successor inherits.
-#[derive(Clone)]
-pub struct Estate {
-    pub(crate) still: Arc<Still>,
-    pub(crate) handle: Arc<Handle>,
-    pub(crate) now: Now,
-    pub(crate) settle: Settle,
-    pub(crate) last: Arc<LastUpgrade>,
-}
-
 /// What came of the last attempt to hand over, for the status.
 #[derive(Debug, Default)]
 pub(crate) struct LastUpgrade(Mutex<Option<Upgraded>>);
@@ -375,64 +102,13 @@ impl LastUpgrade {
     }
 }
 
-impl std::fmt::Debug for Estate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Estate").field("still", &self.still).finish_non_exhaustive()
-    }
-}
-
-/// What a successor inherits, at rest. Dropped, all goes on as before.
-#[derive(Debug)]
-pub struct Frozen<'e> {
-    estate: &'e Estate,
-    rest: Rest<'e>,
-}
-
-impl Estate {
-    pub(crate) fn new(handle: Arc<Handle>, now: Now, settle: Settle) -> Self {
-        Self { still: Arc::default(), handle, now, settle, last: Arc::default() }
-    }
-
-    /// Notes what came of an attempt, for the status.
-    pub fn note(&self, upgraded: &Upgraded) {
-        *self.last.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgraded.clone());
-    }
-
-    /// Waits for what is being changed or written, and lets nothing begin. A reload that is under way
-    /// is not waited for: it publishes nothing from here on, and the successor reads what it read.
-    ///
-    /// # Errors
-    /// Something is being written for longer than [`HAND_OVER_REST_MS`], or all was given away before.
-    pub fn freeze(&self) -> Result<Frozen<'_>, HandOverError> {
-        // The successor reads the history from the disk. Most of that wait is over before anybody who
-        // wants to change something is made to wait too.
-        self.settle.wait(HAND_OVER_REST_MS);
-        let rest = self.still.freeze(HAND_OVER_REST_MS)?;
-        self.settle.wait(HAND_OVER_SHUT_MS);
-        Ok(Frozen { estate: self, rest })
-    }
-}
-
-impl Frozen<'_> {
-    /// What is remembered at this moment.
-    ///
-    /// # Errors
-    /// It is more than a snapshot may hold.
-    pub fn state(&self) -> Result<Vec<u8>, HandOverError> {
-        let live = self.estate.handle.load();
-        snapshot::content_of(&live.state, (self.estate.now)()).map_err(HandOverError::State)
-    }
-
-    /// The successor serves: nothing that is remembered here is written from now on.
-    pub fn give_away(self) {
-        self.rest.give_away();
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::os::unix::net::UnixStream;
     use std::thread;
+
+    use super::channel::Channel;
+    use super::*;
 
     fn pair() -> (Giver, Taker) {
         let (here, there) = UnixStream::pair().unwrap();
@@ -466,43 +142,5 @@ mod tests {
         assert!(matches!(giver.0.hear(READY, 0, 10_000), Err(HandOverError::Strange)));
         taker.0.say(READY, b"too much").unwrap();
         assert!(matches!(giver.0.hear(READY, 0, 10_000), Err(HandOverError::Strange)));
-    }
-
-    #[test]
-    fn nothing_is_changed_while_it_is_still_nor_after_it_is_gone() {
-        let still = Arc::new(Still::default());
-        let rest = still.freeze(0).unwrap();
-        assert_eq!(still.enter_within(1).unwrap_err(), Closed::Frozen);
-        assert!(matches!(still.freeze(1), Err(Unfrozen::Busy)), "two do not hand over at once");
-        let changing = thread::spawn({
-            let still = still.clone();
-            move || still.enter().is_ok()
-        });
-        assert!(!changing.is_finished());
-        drop(rest);
-        assert!(changing.join().unwrap(), "after an attempt that failed all goes on");
-        let rest = still.freeze(0).unwrap();
-        let waiting = thread::spawn({
-            let still = still.clone();
-            move || still.enter().map(drop)
-        });
-        still.lock().gone = true;
-        drop(rest);
-        assert_eq!(waiting.join().unwrap(), Err(Closed::Gone));
-        assert_eq!(still.enter_within(0).unwrap_err(), Closed::Gone);
-        assert!(matches!(still.freeze(0), Err(Unfrozen::Gone)));
-    }
-
-    #[test]
-    fn those_who_change_something_wait_for_nobody_and_a_hand_over_waits_for_them() {
-        let still = Still::default();
-        let (first, second) = (still.enter_within(0).unwrap(), still.enter_within(0).unwrap());
-        assert!(matches!(still.freeze(0), Err(Unfrozen::Busy)));
-        drop(first);
-        assert!(matches!(still.freeze(0), Err(Unfrozen::Busy)));
-        let third = still.enter_within(0).unwrap();
-        drop((second, third));
-        assert!(still.freeze(0).is_ok());
-        assert!(still.enter_within(0).is_ok(), "dropped, all goes on");
     }
 }

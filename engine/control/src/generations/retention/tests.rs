@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::admin::api::{Cause, FileMark};
+use crate::generations::record::Changed;
 
 /// A history that is published to like a board's.
 #[derive(Default)]
