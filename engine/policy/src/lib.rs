@@ -12,6 +12,7 @@ pub mod eval;
 pub mod expression;
 pub mod fuel;
 pub mod functions;
+mod ids;
 pub mod index;
 pub mod outline;
 pub mod part;

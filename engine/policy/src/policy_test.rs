@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use seawall_model::{PassKind, Proto, RuleId, VerdictKind};
 
 use crate::diagnostic::FileId;
-use crate::program::{LevelId, ListId};
+use crate::ids::{LevelId, ListId};
 use crate::set::Set;
 use crate::span::Span;
 

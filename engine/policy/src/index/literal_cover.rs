@@ -9,13 +9,10 @@ use crate::schema::{Schema, Type};
 use crate::set::Set;
 use crate::texts::{Position, TextSet};
 
-use super::literals::must_contain;
+use super::literals::{SUBSTRING_BYTES_MIN, must_contain};
 
 /// The most tests of one cover; a condition that needs more is evaluated on every request.
 pub const COVER_TESTS_MAX: usize = 256;
-
-/// The fewest bytes of a substring that is worth searching for.
-pub const SUBSTRING_BYTES_MIN: usize = 3;
 
 /// How deep conditions in parentheses are looked into.
 const NESTING_MAX: u32 = 64;

@@ -15,8 +15,8 @@ mod postings;
 mod strings;
 
 pub use cache::{MEMO_STEPS_MAX, MEMO_VALUE_BYTES_MAX, MEMO_VALUES};
-pub use literal_cover::{COVER_TESTS_MAX, Cover, SUBSTRING_BYTES_MIN, cover};
-pub use literals::must_contain;
+pub use literal_cover::{COVER_TESTS_MAX, Cover, cover};
+pub use literals::{SUBSTRING_BYTES_MIN, must_contain};
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -9,12 +9,11 @@ mod grouping;
 mod layout;
 mod tokens;
 
+pub use layout::LINE_CHARS_MAX;
+
 use super::lex::{Kind, Punct, lex};
 use super::parse::parse;
 use crate::diagnostic::{Diagnostic, FileId};
-
-/// The most characters of one line, a comment behind it apart.
-pub const LINE_CHARS_MAX: usize = 100;
 
 /// Writes a file in the one way.
 ///
