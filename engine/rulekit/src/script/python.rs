@@ -1,6 +1,6 @@
 //! Python: made a component by componentize-py, with CPython inside.
 
-use super::{RAW, Script, WORLD, installed, note_installed, version};
+use super::project::{RAW, Script, WORLD, installed, note_installed, version};
 use crate::describe::{Function, Kind};
 use crate::rust_toolchain::{NO_COMPILE, Talk, run};
 use anyhow::{Context, Result, bail, ensure};
