@@ -235,6 +235,27 @@ fn machine_traces(name: &str, text: &str) -> Vec<String> {
     found.map(|trace| format!("{name} holds `{trace}`")).collect()
 }
 
+/// Targets by which `engine/seawall/src/logger.rs` knows the class of a line.
+const LOG_TARGETS: [&str; 5] = ["policy", "rules", "levels", "state", "server"];
+
+/// Lines of the log without a target: their class would follow from the name of a file.
+fn without_target(name: &str, text: &str) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for level in ["error", "warn", "info", "debug", "trace"] {
+        let call = format!("log::{level}!(");
+        let calls = text.split(call.as_str()).skip(1);
+        let target = |call: &&str| {
+            let named = call.trim_start().strip_prefix("target: \"seawall::");
+            named.and_then(|rest| rest.split_once('"')).map(|(target, _)| target.to_owned())
+        };
+        let wrong = calls.filter(|call| {
+            !target(call).is_some_and(|target| LOG_TARGETS.contains(&target.as_str()))
+        });
+        complaints.extend(wrong.map(|_| format!("{name}: log::{level}! without a known target")));
+    }
+    complaints
+}
+
 /// Where limits are declared: the file, and what stands before the fields.
 const LIMITS: [(&str, &str); 2] = [
     ("engine/proxy/src/limits.rs", "\nlimits! {"),
@@ -321,6 +342,13 @@ fn no_file_tells_of_one_machine() {
 }
 
 #[test]
+fn every_line_of_the_control_planes_log_names_its_class() {
+    let texts = texts();
+    let control = texts.iter().filter(|(name, _)| name.starts_with("engine/control/src/"));
+    none(&control.flat_map(|(name, text)| without_target(name, text)).collect::<Vec<_>>());
+}
+
+#[test]
 fn every_limit_is_in_the_page_of_limits() {
     let page = std::fs::read_to_string(root().join("docs/limits.md")).unwrap();
     let mut complaints = Vec::new();
@@ -345,6 +373,10 @@ fn the_text_checks_catch_planted_mistakes() {
     none(&unfinished("a.rs", &format!("// {mark}(#12): later")));
     none(&unfinished("a.rs", &format!("const {mark}S: u8")));
     assert_eq!(machine_traces("a.md", "see /\u{68}ome/someone/x").len(), 1);
+    let logs = |arguments: &str| without_target("a.rs", &format!("log::warn!({arguments});"));
+    assert_eq!(logs("\"x\"").len(), 1);
+    assert_eq!(logs("target: \"seawall::polcy\", \"x\"").len(), 1);
+    none(&logs("\n    target: \"seawall::policy\",\n    \"x\",\n"));
     assert_eq!(
         fields_of("pub struct A {\n    pub x: u8,\n    y: u8,\n}\n", "pub struct A {"),
         ["x"]

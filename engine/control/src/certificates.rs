@@ -9,8 +9,8 @@ use std::io;
 use sha2::{Digest, Sha256};
 
 use crate::config::CertificateFiles;
-use crate::disk;
-use crate::ticker::Ticker;
+use crate::policy_source::read_file;
+use crate::util::periodic_task::Ticker;
 
 /// Time between two looks at certificate files, in milliseconds.
 pub const CERTIFICATES_LOOK_MS: u64 = 10_000;
@@ -40,7 +40,7 @@ impl std::fmt::Debug for CertificateText {
 /// The first that cannot be read, with its path.
 pub fn read_certificates(files: &[CertificateFiles]) -> Result<Vec<CertificateText>, String> {
     let read = |path: &std::path::Path| {
-        disk::read(path, CERTIFICATE_BYTES_MAX)
+        read_file::read(path, CERTIFICATE_BYTES_MAX)
             .map_err(|error| format!("{}: {error}", path.display()))
     };
     let one = |of: &CertificateFiles| {
@@ -100,12 +100,18 @@ impl<S: Fn(Vec<CertificateText>) -> Result<(), String>> Look<S> {
         };
         match shown {
             Ok(()) => {
-                log::info!("the certificates have changed and are shown");
+                log::info!(
+                    target: "seawall::server",
+                    "the certificates have changed and are shown",
+                );
                 self.told = None;
             }
             Err(why) if self.told.as_ref() == Some(&why) => {}
             Err(why) => {
-                log::error!("{why}; the last good certificates are shown on");
+                log::error!(
+                    target: "seawall::server",
+                    "{why}; the last good certificates are shown on",
+                );
                 self.told = Some(why);
             }
         }

@@ -2,21 +2,22 @@
 //!
 //! The language is a value of this crate; what there is to look at in a request is not. Fields,
 //! functions and enumerations are data ([`schema::Schema`]) handed to the checker, and a running
-//! program reads them through [`run::Context`], so nothing here knows HTTP, counters or WASM.
+//! program reads them through [`eval::Context`], so nothing here knows HTTP, counters or WASM.
 //! Nothing here reads a clock or a file, and no input makes it panic.
 
-pub mod case;
 pub mod check;
 pub mod code;
 pub mod diagnostic;
+pub mod eval;
 pub mod expression;
 pub mod fuel;
 pub mod functions;
+mod ids;
 pub mod index;
 pub mod outline;
 pub mod part;
+pub mod policy_test;
 pub mod program;
-pub mod run;
 pub mod schema;
 pub mod set;
 pub mod span;

@@ -7,8 +7,8 @@
 
 use seawall_model::{CounterId, RuleId};
 
-use crate::case::{Case, CaseStep};
 use crate::diagnostic::{FileId, Files};
+use crate::policy_test::{Case, CaseStep};
 use crate::program::{
     Atom, AtomId, Check, CondId, Counter, Counts, Extern, ExternId, Feed, Final, LimitStep, List,
     ListId, Op, Operand, OperandId, Program, Refused, RuleInfo, Scope, SiteLayer, Spared, Step,

@@ -9,36 +9,15 @@ use std::sync::Arc;
 
 use seawall_model::{ChallengeKind, CounterId, HostPattern, Prefix, RuleId, Tick};
 
+pub use crate::ids::{AtomId, CondId, ExternId, LevelId, ListId, OperandId};
+pub use crate::syntax::ast::{BanUnit, OnListError};
+
 use crate::diagnostic::FileId;
 use crate::expression::Expression;
 use crate::schema::{FieldId, Schema, Type};
 use crate::set::{NetSet, Set};
 use crate::span::Span;
 use crate::texts::{Search, TextSet};
-
-macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident)*) => {
-        $($(#[$doc])* #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(pub u32);)*
-    };
-}
-
-ids! {
-    /// A condition.
-    CondId
-    /// A primitive test.
-    AtomId
-    /// A value to be looked up or computed.
-    OperandId
-    /// A list.
-    ListId
-    /// An extern.
-    ExternId
-}
-
-/// How bad it is: 0 is `normal`, declared levels count from 1 in the order of the page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct LevelId(pub u16);
 
 /// One step of a condition. The machine holds one truth value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,19 +220,6 @@ pub enum Final {
         /// How long.
         hold_ms: u64,
     },
-}
-
-/// Whom a ban refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BanUnit {
-    /// `client`
-    Client,
-    /// `client.ip`
-    Ip,
-    /// `client.net`
-    Net,
-    /// `client.asn`
-    Asn,
 }
 
 /// What lets the walk go on.
@@ -539,17 +505,6 @@ pub enum ListSource {
     },
 }
 
-/// What a failure to read a list does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnListError {
-    /// The last good copy stays.
-    Keep,
-    /// The policy is refused.
-    Reject,
-    /// The list is empty.
-    Empty,
-}
-
 /// A list.
 #[derive(Debug, Clone)]
 pub struct List {
@@ -669,7 +624,7 @@ pub struct Program {
     /// The decision table.
     pub decide: Option<Decide>,
     /// The tests of the policy.
-    pub cases: Vec<crate::case::Case>,
+    pub cases: Vec<crate::policy_test::Case>,
 }
 
 impl Program {

@@ -1,7 +1,7 @@
 //! What there is to look at, as data.
 //!
 //! The language does not know HTTP. Whoever runs it says which fields, enumerations and sources
-//! exist, and answers for them through [`crate::run::Context`]. The checker, `seawall fields` and
+//! exist, and answers for them through [`crate::eval::Context`]. The checker, `seawall fields` and
 //! the reference all read this one table, so they cannot disagree.
 
 use seawall_model::Prefix;

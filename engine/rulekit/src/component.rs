@@ -1,21 +1,17 @@
 //! From a core module that the SDK prepared to a component with its cases inside.
 
+pub(crate) mod sections;
+
+use self::sections::{CASES, imports, section};
 use crate::describe::{Function, describe};
-use crate::expose::expose;
+use crate::strip_exports::expose;
 use anyhow::{Context, Result, bail, ensure};
-use wasmparser::{ComponentTypeRef, Parser, Payload, TypeBounds, Validator};
+use wasmparser::{Parser, Payload, Validator};
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
 /// The contract between Seawall and its rules.
 pub const CONTRACT: &str = include_str!("../../../rule-sdk/wit/seawall-rule.wit");
-
-/// The custom section that holds a rule's cases.
-pub(crate) const CASES: &str = "seawall:cases";
-
-/// The one instance whose import is none: the interface of type names. A world that uses them
-/// imports the instance and each name; neither can be called.
-const TYPES: &str = "seawall:rule/types@0.1.";
 
 /// Makes a valid component of the core module of the rule `name`, with its cases inside.
 ///
@@ -91,32 +87,6 @@ pub(crate) fn world(name: &str, exports: &str) -> String {
     format!("package seawall:built;\n\nworld %{name} {{\n{names}{exports}}}\n")
 }
 
-/// The bytes of all custom sections of this name at the top of a module or component, one after the
-/// other.
-pub(crate) fn section(wasm: &[u8], name: &str) -> Result<Vec<u8>> {
-    let (mut found, mut depth) = (Vec::new(), 0_u32);
-    for payload in Parser::new(0).parse_all(wasm) {
-        let payload = payload?;
-        depth = deeper(&payload, depth);
-        if let Payload::CustomSection(section) = payload
-            && section.name() == name
-            && depth == 0
-        {
-            found.extend_from_slice(section.data());
-        }
-    }
-    Ok(found)
-}
-
-/// How many modules and components are open after this.
-fn deeper(payload: &Payload<'_>, depth: u32) -> u32 {
-    match payload {
-        Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth.saturating_add(1),
-        Payload::End(_) => depth.saturating_sub(1),
-        _ => depth,
-    }
-}
-
 /// Appends a custom section: id 0, the size of what follows, the name with its length, the data.
 fn append_section(wasm: &mut Vec<u8>, name: &str, data: &[u8]) {
     let mut body = leb128(name.len());
@@ -139,29 +109,6 @@ fn leb128(mut value: usize) -> Vec<u8> {
         }
         out.push(low | 0x80);
     }
-}
-
-/// What a component asks for from outside. Names of types are nothing.
-pub(crate) fn imports(component: &[u8]) -> Result<Vec<String>> {
-    let (mut found, mut depth) = (Vec::new(), 0_u32);
-    for payload in Parser::new(0).parse_all(component) {
-        let payload = payload?;
-        depth = deeper(&payload, depth);
-        let Payload::ComponentImportSection(imports) = payload else { continue };
-        for import in imports.into_iter().filter(|_| depth == 0) {
-            let import = import?;
-            let name = import.name.name;
-            let only_names = match import.ty {
-                ComponentTypeRef::Type(TypeBounds::Eq(_)) => true,
-                ComponentTypeRef::Instance(_) => name.starts_with(TYPES),
-                _ => false,
-            };
-            if !only_names {
-                found.push(name.to_owned());
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// What a core module asks for from outside, as `module::name`.

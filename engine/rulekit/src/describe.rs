@@ -1,6 +1,6 @@
 //! What a component says of itself, read without running it.
 
-use crate::component::{CASES, imports, section};
+use crate::component::sections::{CASES, imports, section};
 use crate::sha256;
 use anyhow::{Context, Result, bail};
 use std::fmt;

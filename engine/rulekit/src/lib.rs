@@ -9,37 +9,37 @@
 //! The feature `trial` adds what runs a rule, which needs the sandbox.
 
 #[cfg(feature = "trial")]
-mod bench;
+mod benchmark;
 #[cfg(feature = "trial")]
 mod case;
-mod compiler;
 mod component;
 mod describe;
-mod expose;
 mod files;
 mod language;
 #[cfg(feature = "trial")]
 mod project;
+mod rust_toolchain;
 mod scaffold;
 #[cfg(feature = "trial")]
 mod script;
 mod sign;
+mod strip_exports;
 #[cfg(feature = "trial")]
-mod trial;
+mod test_runner;
 #[cfg(feature = "trial")]
-mod world;
+mod wit_world;
 
 #[cfg(feature = "trial")]
-pub use bench::Pace;
+pub use benchmark::Pace;
 #[cfg(feature = "trial")]
 pub use case::read_cases;
-pub use compiler::{Compiler, TARGET, Talk};
 pub use component::{CONTRACT, adopt, assemble};
 pub use describe::{Description, Function, Kind, describe};
 pub use files::{cases_folder, cases_text, files, hash_of, hex, save, sha256};
 pub use language::Language;
 #[cfg(feature = "trial")]
 pub use project::{Limits, Project};
+pub use rust_toolchain::{Compiler, TARGET, Talk};
 pub use scaffold::scaffold;
 #[cfg(feature = "trial")]
 pub use script::{Script, Standing};
@@ -47,4 +47,4 @@ pub use script::{Script, Standing};
 pub use seawall_wasm::{Case, parse_cases};
 pub use sign::{NewKeys, Unlocked, new_keys, secret_key, sign, unlock};
 #[cfg(feature = "trial")]
-pub use trial::{Finding, Fit, Trial, fitness, sandbox};
+pub use test_runner::{Finding, Fit, Trial, fitness, sandbox};

@@ -3,7 +3,7 @@
 use crate::Language;
 use crate::describe::{Function, Kind};
 use crate::scaffold::check_name;
-use crate::world::{self, Written};
+use crate::wit_world::{self, Written};
 use anyhow::{Context, Result, bail, ensure};
 use seawall_wasm::CallLimits;
 use serde::Deserialize;
@@ -142,7 +142,7 @@ impl Project {
             params: function.params.as_deref(),
             result: function.result.as_deref(),
         });
-        world::functions(written, self.language).context("rule.toml")
+        wit_world::functions(written, self.language).context("rule.toml")
     }
 
     /// Holds what `rule.toml` says against what the component exports.

@@ -10,7 +10,7 @@ use seawall_model::{
     Answered, Client, ClientKey, Conn, Decision, Facts, Gauges, Geo, HeaderView, OriginHealth,
     Pass, PassKind, Reason, Scheme, Tick, Verdict, VerdictKind,
 };
-use seawall_policy::case::{Case, CaseRequest, CaseStep, Expected, GivenClient, GivenPass};
+use seawall_policy::policy_test::{Case, CaseRequest, CaseStep, Expected, GivenClient, GivenPass};
 use seawall_policy::program::{Level, LevelId, Scope};
 use seawall_policy::schema::Type;
 use seawall_policy::span::Span;

@@ -8,11 +8,11 @@
 use std::cell::{Cell, OnceCell, RefCell};
 
 use seawall_model::{Answered, CounterId, Facts, Gauges, Prefix, Tick};
+use seawall_policy::eval::{Context, Value, in_set};
 use seawall_policy::fuel::{Fuel, price};
 use seawall_policy::program::{
     AtomId, Const, Counter, ExternId, ExternType, LevelId, ListId, Read, Scope,
 };
-use seawall_policy::run::{Context, Value, in_set};
 use seawall_policy::schema::FieldId;
 use seawall_policy::set::Set;
 use seawall_policy::texts::{Search, Searches};

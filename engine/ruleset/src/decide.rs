@@ -7,12 +7,12 @@
 //! where the host's is the request is answered 503.
 
 use seawall_model::{CounterId, Decision, Facts, PassKind, Prefix, Reason, RuleId, Tick, Verdict};
+use seawall_policy::eval::{Context, Value};
 use seawall_policy::fuel::price;
 use seawall_policy::program::{
     Adjusted, BanUnit as Unit, CondId, Counter, Counts, Effect, Feed, Final, LevelId, LimitStep,
     LimitTerms, RateTerms, Step, Then,
 };
-use seawall_policy::run::{Context, Value};
 use seawall_state::{
     BanOrigin, BanScope, BanUnit, Entered, Hold, Key, Outcome, Rate, State, Tally, Terms,
 };

@@ -10,8 +10,8 @@ use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 
 use seawall_model::{PassKind, Proto, Reason, RuleId, Tick};
-use seawall_policy::case::{Case, CaseRequest, GivenClient, GivenPass};
 use seawall_policy::diagnostic::FileId;
+use seawall_policy::policy_test::{Case, CaseRequest, GivenClient, GivenPass};
 use seawall_policy::program::{AtomId, Effect, LevelId, Operand, Step};
 use seawall_policy::span::Span;
 

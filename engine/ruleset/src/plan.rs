@@ -105,7 +105,7 @@ pub(crate) enum HostLayer {
 
 impl HostWalk<'_> {
     /// The place in the layer's steps of the next one that may apply.
-    pub(crate) fn next<C: seawall_policy::run::Context>(
+    pub(crate) fn next<C: seawall_policy::eval::Context>(
         &mut self,
         layer: HostLayer,
         program: &Program,

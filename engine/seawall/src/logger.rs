@@ -17,7 +17,7 @@ use seawall_proxy::EngineLog;
 /// Most lines of one class in a second: a refused policy with all its complaints fits.
 pub(crate) const LINES_PER_CLASS_PER_S_MAX: u32 = 50;
 
-/// What a line is about, by the module that says it.
+/// What a line is about, by its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     /// The policy: reloads, members, lists, what is watched.
@@ -39,18 +39,14 @@ impl Class {
         [Self::Policy, Self::Rules, Self::Levels, Self::State, Self::Server, Self::Engine];
 
     fn of(target: &str) -> Self {
-        if !target.starts_with("seawall") {
-            return Self::Engine;
-        }
-        match target.split("::").nth(1) {
-            Some("reload" | "loader" | "watch" | "shelf" | "outcome" | "policy_log") => {
-                Self::Policy
-            }
-            Some("foundry" | "quarantine") => Self::Rules,
-            Some("levels" | "level_desk") => Self::Levels,
-            Some("persist" | "history" | "scribe") => Self::State,
-            Some("engine") => Self::Engine,
-            _ => Self::Server,
+        match target {
+            "seawall::policy" | "seawall_proxy::policy_log" => Self::Policy,
+            "seawall::rules" => Self::Rules,
+            "seawall::levels" => Self::Levels,
+            "seawall::state" => Self::State,
+            "seawall_proxy::engine" => Self::Engine,
+            ours if ours.starts_with("seawall") => Self::Server,
+            _ => Self::Engine,
         }
     }
 
@@ -202,14 +198,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_belongs_to_the_class_of_the_module_that_says_it() {
+    fn a_line_belongs_to_the_class_that_its_target_names() {
         for (target, class) in [
-            ("seawall_control::reload::back", Class::Policy),
+            ("seawall::policy", Class::Policy),
             ("seawall_proxy::policy_log", Class::Policy),
-            ("seawall_control::levels", Class::Levels),
-            ("seawall_control::persist::secret", Class::State),
-            ("seawall_control::foundry", Class::Rules),
-            ("seawall_control::plane", Class::Server),
+            ("seawall::levels", Class::Levels),
+            ("seawall::state", Class::State),
+            ("seawall::rules", Class::Rules),
+            ("seawall::server", Class::Server),
+            ("seawall_proxy::overload", Class::Server),
             ("seawall_proxy::engine", Class::Engine),
             ("h2::proto", Class::Engine),
         ] {

@@ -5,18 +5,18 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use super::*;
-use crate::client::{Client, ClientError};
-use crate::history::Archive;
-use crate::levels::Levels;
-use crate::reload::own_refusal;
-use crate::socket::AdminSocket;
+use crate::admin::api::own_refusal;
+use crate::admin::client::{Client, ClientError};
+use crate::admin::socket::AdminSocket;
+use crate::generations::Archive;
+use crate::level_ticker::Levels;
 
 struct Server {
     dir: tempfile::TempDir,
     bell: Arc<Bell>,
     stop: Option<oneshot::Sender<()>>,
     threads: Vec<JoinHandle<()>>,
-    _file: crate::socket::SocketFile,
+    _file: crate::admin::socket::SocketFile,
 }
 
 impl Server {
@@ -33,7 +33,7 @@ impl Server {
             runtime.unwrap().block_on(async move {
                 let listener = UnixListener::from_std(listener).unwrap();
                 let enable: Enable = Arc::new(|name| name == "alice.office");
-                let bans = Arc::new(crate::bans::tests::desk());
+                let bans = Arc::new(crate::admin::bans::tests::desk());
                 let levels = Arc::new(LevelDesk {
                     handle: bans.handle.clone(),
                     levels: Levels {
@@ -124,7 +124,7 @@ fn a_rule_is_let_back_by_its_name() {
 
 #[test]
 fn bans_are_set_listed_and_ended_over_the_socket() {
-    use crate::bans::{BanDone, BanOrder};
+    use crate::admin::api::{BanDone, BanOrder};
     let server = Server::with(Outcome::Unchanged {
         generation: 7,
         lifted: None,

@@ -6,8 +6,8 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::place::Faults;
-use super::typed::Texts;
+use super::diagnostics::Faults;
+use super::spanned::Texts;
 
 /// Makes the written and the meant form of the section from one list of `name: least, most`.
 macro_rules! limits {

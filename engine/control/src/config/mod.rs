@@ -1,32 +1,34 @@
 //! `seawall.toml`: read once at start, checked whole, refused with every mistake in its place.
 //!
-//! Two forms, as in ripgrep: `typed` is what stands there, `meant` is what follows from it. Only
+//! Two forms, as in ripgrep: `raw` is what stands there, `validate` makes what follows from it. Only
 //! the second is public, so nothing behind this room meets an unchecked value.
 
+mod diagnostics;
 mod limits;
-mod meant;
 mod origins;
-mod place;
+mod parse;
+mod raw;
+mod spanned;
 #[cfg(test)]
 mod tests;
 mod timeouts;
-mod trusted;
-mod typed;
+mod trusted_proxies;
+mod validate;
 
 use std::path::Path;
 
+pub use diagnostics::{ConfigError, ConfigFault, FAULTS_MAX};
 pub use limits::Limits;
-pub use meant::{
+pub use origins::{HEALTH_BYTES_MAX, ORIGINS_MAX, Origin, SCRIPTS_MAX};
+pub use timeouts::{OriginTimeouts, PATH_PREFIX_BYTES_MAX, ROUTES_MAX};
+pub use trusted_proxies::{ClientHeader, TRUSTED_NETS_MAX, TrustedProxies};
+pub use validate::{
     CERTIFICATES_MAX, CertificateFiles, Certificates, Config, EXEMPT_MAX, LISTEN_MAX,
     NEVER_BAN_MAX, SITES_MAX, SiteConfig,
 };
-pub use origins::{HEALTH_BYTES_MAX, ORIGINS_MAX, Origin, SCRIPTS_MAX};
-pub use place::{ConfigError, ConfigFault, FAULTS_MAX};
-pub use timeouts::{OriginTimeouts, PATH_PREFIX_BYTES_MAX, ROUTES_MAX};
-pub use trusted::{ClientHeader, TRUSTED_NETS_MAX, TrustedProxies};
 
-use crate::disk::{self, DiskError};
-use place::Faults;
+use crate::policy_source::read_file::{self, DiskError};
+use diagnostics::Faults;
 
 /// Largest `seawall.toml`, in bytes: DESIGN §8's figure for a policy file.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
@@ -36,7 +38,7 @@ pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// # Errors
 /// Every mistake in it, each with its place.
 pub fn load_config(path: &Path) -> Result<Config, ConfigError> {
-    let bytes = disk::read(path, CONFIG_BYTES_MAX).map_err(|error| unread(path, &error))?;
+    let bytes = read_file::read(path, CONFIG_BYTES_MAX).map_err(|error| unread(path, &error))?;
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text,
         Err(error) => {
@@ -49,8 +51,8 @@ pub fn load_config(path: &Path) -> Result<Config, ConfigError> {
     };
     let mut faults = Faults::new(path, text);
     let folder = path.parent().unwrap_or(Path::new(""));
-    let config =
-        typed::read(text, &mut faults).and_then(|typed| meant::config(&typed, folder, &mut faults));
+    let config = raw::read(text, &mut faults)
+        .and_then(|typed| validate::config(&typed, folder, &mut faults));
     faults.or(())?;
     config.ok_or_else(|| nothing_but(path))
 }

@@ -6,9 +6,9 @@ use std::ops::Range;
 use seawall_model::HostPattern;
 use toml::Spanned;
 
-use super::meant::{at, say_unbuilt};
-use super::place::Faults;
-use super::typed::Texts;
+use super::diagnostics::Faults;
+use super::parse::{at, say_unbuilt};
+use super::spanned::Texts;
 
 /// Most origins of a site: each is looked at for each request.
 pub const ORIGINS_MAX: usize = 16;

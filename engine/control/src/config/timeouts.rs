@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::place::Faults;
-use super::typed::{Site, SiteRoute, Text};
+use super::diagnostics::Faults;
+use super::raw::{Site, SiteRoute};
+use super::spanned::Text;
 
 /// Most `[[site.route]]` of a site: each is looked at for each request.
 pub const ROUTES_MAX: usize = 32;

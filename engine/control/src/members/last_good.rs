@@ -23,10 +23,10 @@ use seawall_ruleset::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{self, DiskError};
-use crate::persist::aside::set_aside;
-use crate::persist::medium::{Disk, Medium, put};
-use crate::shelf::{digest, hexadecimal};
+use crate::policy_source::read_file::{self, DiskError};
+use crate::storage::atomic_write::{Disk, Medium, put};
+use crate::storage::damaged::set_aside;
+use crate::storage::digest::{digest, hexadecimal};
 
 /// Most bytes of all members' copies together; of a member whose copy does not fit no new one is
 /// kept. As much as the files of all members may have.
@@ -133,7 +133,7 @@ impl LastGood {
     pub(crate) fn read(&self, name: &str) -> Option<Contents> {
         self.since(name)?;
         let place = self.place(name);
-        let why = match disk::read(&place, COPY_BYTES_MAX) {
+        let why = match read_file::read(&place, COPY_BYTES_MAX) {
             Ok(bytes) => match opened(&bytes) {
                 Ok((head, files)) if head.member == name => return Some(files),
                 Ok(_) => "it is another member's".to_owned(),
@@ -178,6 +178,7 @@ impl LastGood {
         for (name, good) in waiting {
             if let Err(why) = self.put(&name, &good, &gone) {
                 log::error!(
+                    target: "seawall::server",
                     "member {}: no copy of the files of generation {} is kept: {why}; should her \
                      files be wrong at a restart, this part is not in force then",
                     shown::one_line(&name),
@@ -228,7 +229,7 @@ impl LastGood {
             if entry.file_name().to_string_lossy().starts_with(&stem)
                 && let Err(error) = fs::remove_file(entry.path())
             {
-                log::warn!("{}: {error}", entry.path().display());
+                log::warn!(target: "seawall::server", "{}: {error}", entry.path().display());
             }
         }
     }
@@ -253,6 +254,7 @@ fn damaged(place: &Path, why: &str) {
         Err(error) => format!("it cannot be set aside either: {error}"),
     };
     log::error!(
+        target: "seawall::server",
         "the copy of a member's last good files {} cannot be used: {why}; {kept}",
         place.display()
     );
@@ -276,7 +278,7 @@ fn known(place: &Path) -> Option<(Box<str>, Kept)> {
 /// The head of the copy at `place`, with the bytes of the whole.
 fn head_of(place: &Path) -> Result<(Head, u64), String> {
     let told = |error: io::Error| error.to_string();
-    let (file, known) = disk::open(place).map_err(|error| error.to_string())?;
+    let (file, known) = read_file::open(place).map_err(|error| error.to_string())?;
     let bytes = known.len();
     let mut start = Vec::new();
     let mut lines = BufReader::new(file.take(MAGIC_BYTES_MAX.saturating_add(HEAD_BYTES_MAX)));

@@ -6,7 +6,7 @@
 //! another reason says no more than how many there are: of 850 members some are always wrong.
 
 mod last_good;
-mod since;
+mod rejected_since;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,11 +21,11 @@ use seawall_ruleset::{
 };
 use serde_json::{Value, json};
 
-use crate::clock::rfc3339;
-use crate::loader::Loader;
-use crate::outcome::{Complaint, MembersRefused};
-use crate::shelf::hexadecimal;
-use since::RefusedSince;
+use crate::admin::api::{Complaint, MembersRefused};
+use crate::policy_source::loader::Loader;
+use crate::storage::digest::hexadecimal;
+use crate::util::clock::rfc3339;
+use rejected_since::RefusedSince;
 
 /// Most problems of one member that the status tells; of the rest it tells the number.
 pub const MEMBER_PROBLEMS_TOLD_MAX: usize = 10;
@@ -283,7 +283,7 @@ pub(crate) fn bounded(mut lines: Vec<String>) -> Vec<String> {
         // The last line is the sum.
         let sum = lines.pop();
         let rest = lines.split_off(MEMBER_LINES_MAX.saturating_sub(1));
-        rest.iter().for_each(|line| log::warn!("{line}"));
+        rest.iter().for_each(|line| log::warn!(target: "seawall::server", "{line}"));
         lines.extend(sum);
     }
     lines

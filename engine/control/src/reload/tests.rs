@@ -10,14 +10,16 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::bell::{Change, DEBOUNCE_MS, SETTLE_MS_MAX};
-use crate::board::Posted;
-use crate::clock;
-use crate::disk::{self, DiskError};
-use crate::history::Left;
-use crate::outcome::FileMark;
-use crate::shelf::hexadecimal;
-use crate::watch::Watch;
+use crate::admin::api::{Back, FileMark, Lifted, MembersRefused, Tests};
+use crate::generations::contents::Made;
+use crate::generations::record::Left;
+use crate::policy_source::read_file::{self, DiskError};
+use crate::reload::counter_report::Carried;
+use crate::reload::status::Posted;
+use crate::reload::trigger::{Change, DEBOUNCE_MS, SETTLE_MS_MAX};
+use crate::reload::watcher::Watch;
+use crate::storage::digest::hexadecimal;
+use crate::util::clock::clock;
 
 /// Far beyond what a reload takes; a test that waits this long has failed.
 const LONG_MS: u64 = 20_000;
@@ -48,7 +50,7 @@ fn digest_of(text: &str) -> [u8; 32] {
 
 impl Toy {
     fn on_disk(&self) -> Result<String, NotRead> {
-        match disk::read(&self.file, 1 << 20) {
+        match read_file::read(&self.file, 1 << 20) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
             Err(DiskError::Changing) => Err(NotRead::Unsettled),
             Err(error) => Ok(error.to_string()),

@@ -193,7 +193,7 @@ impl Builder<'_> {
             scope: Scope::PerSite,
             per,
             window_ms,
-            keys: super::decl::LIMIT_KEYS_DEFAULT,
+            keys: super::declaration::LIMIT_KEYS_DEFAULT,
             heavy: false,
         });
         Some(Final::Throttle { counter, n: rate.node.n, window_ms })

@@ -2,10 +2,10 @@
 
 use seawall_model::{CounterId, RuleId};
 
+use super::input::{Given, Page, Purpose};
 use super::layered::Layered;
 use super::member::Tenant;
 use super::names::Names;
-use super::{Given, Page, Purpose};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId};
 use crate::part::{Lengths, Part};

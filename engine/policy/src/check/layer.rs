@@ -3,7 +3,7 @@
 use seawall_model::{HostPattern, RuleId, Tick};
 
 use super::build::{Builder, number};
-use super::decl::{COUNTER_KEYS_MAX, LIMIT_KEYS_DEFAULT};
+use super::declaration::{COUNTER_KEYS_MAX, LIMIT_KEYS_DEFAULT};
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::program::{

@@ -153,7 +153,7 @@ impl Builder<'_> {
         let mut hosts = Vec::new();
         let written = tenant.hosts.iter().flat_map(|hosts| &hosts.node);
         for host in written.filter(|host| host.node != Literal::Error) {
-            let text = super::decl::text_of(&host.node).unwrap_or_default();
+            let text = super::declaration::text_of(&host.node).unwrap_or_default();
             match HostPattern::parse(&text) {
                 Ok(pattern) => hosts.push(pattern),
                 Err(why) => self.error(Code::OutOfRange, host.span, why.to_string()),
@@ -166,7 +166,7 @@ impl Builder<'_> {
         let mut may = Vec::new();
         let written = tenant.may.iter().flat_map(|may| &may.node);
         for word in written.filter(|word| word.node != Literal::Error) {
-            let text = super::decl::text_of(&word.node).unwrap_or_default();
+            let text = super::declaration::text_of(&word.node).unwrap_or_default();
             if GRANTS.contains(&&*text) {
                 may.push(text.into());
                 continue;

@@ -3,50 +3,55 @@
 //! Two passes, because a policy may use a name before the page declares it: the first files every
 //! name, the second builds. A part that cannot be built is left out after it has been complained
 //! about, so that the rest is still checked; a program comes out only where nothing was an error.
+//!
+//! Both are done by one `Builder` (`build`). Its methods lie beside what they build, a file for each kind
+//! of declaration, so these files need it and it needs them: they are one thing in many files.
 
 mod action;
 mod adjust;
 mod breadth;
 mod build;
-mod cases;
 mod compare;
 mod cost;
-mod decl;
+mod counter_memory;
+mod declaration;
 mod expr;
 mod habits;
+mod input;
 mod layer;
 mod layered;
 mod lint;
 mod list;
 mod literal;
 mod member;
-mod memory;
 mod missing;
 mod names;
 mod operand;
+mod policy_test;
 mod quota;
-mod reach;
 mod refused;
 mod regexes;
 mod search;
+mod unreachable;
 mod worst;
 
 pub use action::{
     LASTING_MAX_MS, LOG_TEXT_BYTES_MAX, PASS_VALID_DEFAULT_MS, SCORE_STEP_MAX, TARPIT_MAX_MS,
 };
 pub use breadth::{MEMBER_TESTS_PER_RULE, TESTS_MAX};
-pub use cases::TIMES_MAX;
 pub use cost::{Cost, FieldCost, costs, field_cost};
-pub use decl::{
+pub use counter_memory::{MEMBER_COUNTER_BYTES_SPARE, counters_memory};
+pub use declaration::{
     COUNTER_KEYS_MAX, EXTERN_MEMORY_BYTES_MAX, EXTERN_PARAMS_MAX, EXTERN_TIME_DEFAULT_MS,
     EXTERN_TIME_MAX_MS, FUEL_MAX, LIMIT_KEYS_DEFAULT, WINDOW_MAX_MS,
 };
+pub use input::{Given, Page, Purpose};
 pub use layer::{RATE_MAX, RULES_MAX};
 pub use list::{
     LIST_MAX, LIST_RELOAD_MS_MIN, empty_set, host_bits_help, host_bits_words, wide_words,
 };
 pub use member::{MEMBER_KEYS_DEFAULT, MEMBER_RULES_DEFAULT};
-pub use memory::{MEMBER_COUNTER_BYTES_SPARE, counters_memory};
+pub use policy_test::TIMES_MAX;
 pub use quota::{
     HOST_TEST_REQUESTS_MAX, MEMBER_COMPLAINTS_LOOKED_AT_MAX, MEMBER_PROGRAM_BYTES_MAX,
     MEMBER_SITES_MAX, MEMBER_TEST_REQUESTS_MAX, MEMBER_TESTS_MAX,
@@ -55,44 +60,9 @@ pub use refused::{REFUSED_RULES_MAX, SPARED_RANGES_MAX};
 pub use regexes::{REGEX_BYTES_HOST_MAX, REGEX_BYTES_MAX, REGEX_BYTES_MEMBER_MAX};
 pub use worst::HEAD_BYTES;
 
-use crate::diagnostic::{Diagnostic, FileId, Files, tidy};
+use crate::diagnostic::{Diagnostic, tidy};
 use crate::part::Part;
 use crate::program::Program;
-use crate::schema::Schema;
-use crate::syntax::ast::Item;
-
-/// What the policy is wanted for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// To be looked at: what cannot be enforced is noted.
-    Check,
-    /// To be enforced: what cannot be is refused.
-    Run,
-}
-
-/// An item, in reading order, includes in their place.
-#[derive(Debug, Clone)]
-pub struct Page {
-    /// The file where it stands.
-    pub file: FileId,
-    /// The member in whose files it stands; `None` for the host's own.
-    pub member: Option<Box<str>>,
-    /// The item.
-    pub item: Item,
-}
-
-/// What the checker is given beside the pages.
-#[derive(Debug, Clone, Copy)]
-pub struct Given<'g> {
-    /// What there is to look at.
-    pub schema: &'g Schema,
-    /// The texts.
-    pub files: &'g Files,
-    /// Enforced or looked at.
-    pub purpose: Purpose,
-    /// Days since 1970-01-01, for `expires` and `shadow until`.
-    pub today: u64,
-}
 
 /// The host's pages, compiled: what each member's pages are compiled against. It knows no member
 /// but by her `tenant` entry, so that nothing that a member writes can change it.

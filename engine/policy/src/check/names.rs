@@ -1,7 +1,7 @@
 //! The first pass: every name, once.
 
-use super::Page;
 use super::build::Builder;
+use super::input::Page;
 use super::layered::Layered;
 use super::missing::TrackReading;
 use crate::code::Code;

@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 
 use super::build::Builder;
-use crate::case::{Case, CaseRequest, CaseStep};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId};
+use crate::policy_test::{Case, CaseRequest, CaseStep};
 use crate::program::{
     Atom, Check, Const, Counter, Extern, List, ListSource, Operand, RuleInfo, SiteLayer, Step,
 };

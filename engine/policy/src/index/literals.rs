@@ -5,7 +5,8 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use super::cover::SUBSTRING_BYTES_MIN;
+/// The fewest bytes of a substring that is worth searching for.
+pub const SUBSTRING_BYTES_MIN: usize = 3;
 
 /// The most literals of one expression; more are searched for in vain.
 const LITERALS_MAX: usize = 64;

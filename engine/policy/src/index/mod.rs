@@ -1,35 +1,35 @@
 //! Which rules of a layer may apply to a request, without asking each.
 //!
 //! Every rule is filed under the narrowest tests of which one must hold ([`cover`]); every value of
-//! the request that such tests look at is looked up once, for all rules together ([`source`]). What
+//! the request that such tests look at is looked up once, for all rules together ([`field_index`]). What
 //! is found is evaluated in full and in page order, so an index changes what a decision costs and
 //! never what it is. Rules that no test finds are evaluated always.
 
-mod cover;
+mod cache;
+mod field_index;
 mod grams;
+mod literal_cover;
 mod literals;
-mod memo;
 mod nets;
 mod postings;
-mod source;
 mod strings;
 
-pub use cover::{COVER_TESTS_MAX, Cover, SUBSTRING_BYTES_MIN, cover};
-pub use literals::must_contain;
-pub use memo::{MEMO_STEPS_MAX, MEMO_VALUE_BYTES_MAX, MEMO_VALUES};
+pub use cache::{MEMO_STEPS_MAX, MEMO_VALUE_BYTES_MAX, MEMO_VALUES};
+pub use literal_cover::{COVER_TESTS_MAX, Cover, cover};
+pub use literals::{SUBSTRING_BYTES_MIN, must_contain};
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use seawall_model::RuleId;
 
+use crate::eval::{Context, Value};
 use crate::fuel::price;
 use crate::program::{LevelId, Program, Step};
-use crate::run::{Context, Value};
 use crate::schema::Schema;
-use memo::Place;
+use cache::Place;
+use field_index::{Draft, Origin, Source};
 use postings::{Found, Postings};
-use source::{Draft, Origin, Source};
 
 /// The most values, networks and substrings that an index holds.
 pub const INDEX_ENTRIES_MAX: usize = 500_000;
@@ -131,7 +131,9 @@ struct Filing<'p> {
 impl Filing<'_> {
     fn file(&mut self, test: crate::program::AtomId, step: u32) {
         let Some(atom) = self.program.atoms.get(test.0 as usize) else { return };
-        let Some((origin, folded)) = source::origin(self.program, atom.operand) else { return };
+        let Some((origin, folded)) = field_index::origin(self.program, atom.operand) else {
+            return;
+        };
         let (entries, bytes) = self.drafts.entry(origin).or_default().file(atom, folded, step);
         self.entries = self.entries.saturating_add(entries);
         self.bytes = self.bytes.saturating_add(bytes);
@@ -218,7 +220,7 @@ impl<'i> Walk<'i> {
             source.find_in_lists(value, ctx, postings, found);
             match value {
                 Value::Bytes(bytes) if source.remembers => {
-                    memo::find(place, bytes, (found, fuel), |found| {
+                    cache::find(place, bytes, (found, fuel), |found| {
                         source.find(value, postings, (found, fuel));
                     });
                 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Clause, Entry, Outline};
+use super::Outline;
+use super::clause::{Clause, Entry};
 
 /// Something that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::clause::{Clause, Entry};
 use super::wording::{Wording, full};
-use super::{Clause, Entry};
 use crate::check::Page;
 use crate::diagnostic::{FileId, Files};
 use crate::span::{Span, Spanned};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::Clause;
+use super::clause::Clause;
 use crate::span::Span;
 use crate::syntax::ast::{Duration, Rate};
 use crate::syntax::lex::{Kind, Punct, Token, decode, lex};

@@ -8,7 +8,6 @@ use std::net::IpAddr;
 
 use seawall_model::{PassKind, Prefix};
 
-use crate::program::{BanUnit, OnListError};
 use crate::span::{Span, Spanned};
 
 /// A name where it stands. Lower and upper case differ.
@@ -745,4 +744,28 @@ pub enum Prop {
     },
     /// `bytes n`: the size of the origin's answer.
     Bytes(i64),
+}
+
+/// Whom a ban refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BanUnit {
+    /// `client`
+    Client,
+    /// `client.ip`
+    Ip,
+    /// `client.net`
+    Net,
+    /// `client.asn`
+    Asn,
+}
+
+/// What a failure to read a list does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnListError {
+    /// The last good copy stays.
+    Keep,
+    /// The policy is refused.
+    Reject,
+    /// The list is empty.
+    Empty,
 }

@@ -1,8 +1,8 @@
 //! JavaScript and TypeScript: bundled by esbuild, made a component by componentize-qjs.
 
-use super::{Script, installed, note_installed, version};
-use crate::compiler::{NO_COMPILE, Talk, run};
+use super::project::{Script, installed, note_installed, version};
 use crate::describe::{Function, Kind};
+use crate::rust_toolchain::{NO_COMPILE, Talk, run};
 use crate::scaffold::camel;
 use anyhow::{Context, Result, bail};
 use std::fmt::Write as _;

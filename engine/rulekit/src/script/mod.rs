@@ -6,36 +6,24 @@
 //! sources are those of the last time is not started.
 
 mod javascript;
+mod project;
 mod python;
 
-use crate::component::{CONTRACT, adopt};
-use crate::describe::Function;
-use crate::files::{cases_folder, cases_text, files, hash_of, save, sha256};
-use crate::world::world_of;
-use crate::{Language, Project};
-use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
+pub use self::project::Script;
+use self::project::{RAW, WORLD};
 
-/// The world's name, for builders: it must not be that of a file of the rule.
-const WORLD: &str = "seawall-built";
+use crate::Language;
+use crate::component::{CONTRACT, adopt};
+use crate::files::{cases_folder, cases_text, files, hash_of, save, sha256};
+use crate::wit_world::world_of;
+use anyhow::{Context, Result};
+use std::path::Path;
 
 /// Counts up when the same sources should give another component.
 const BUILDER_VERSION: u32 = 1;
 
-/// What a builder leaves, in `target/`.
-const RAW: &str = "raw.wasm";
-
 /// What the last build was made from and what it said, in `target/`.
 const MARK: &str = "built";
-
-/// A rule in JavaScript or Python, ready to be built.
-#[derive(Debug)]
-pub struct Script<'p> {
-    project: &'p Project,
-    /// Absolute.
-    folder: PathBuf,
-    functions: Vec<Function>,
-}
 
 /// Whether a build would change anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,18 +34,7 @@ pub enum Standing {
     Behind(String),
 }
 
-impl<'p> Script<'p> {
-    /// The rule of a project that is not in Rust.
-    ///
-    /// # Errors
-    /// `rule.toml` declares no functions for it.
-    pub fn open(project: &'p Project) -> Result<Self> {
-        let functions = project.declared()?;
-        let folder = project.folder.canonicalize();
-        let folder = folder.with_context(|| format!("{}", project.folder.display()))?;
-        Ok(Self { project, folder, functions })
-    }
-
+impl Script<'_> {
     /// Whether the component is the one of these sources.
     ///
     /// # Errors
@@ -122,57 +99,18 @@ impl<'p> Script<'p> {
         hash_of(&self.folder, &paths, &salt)
     }
 
-    fn target(&self) -> PathBuf {
-        self.folder.join("target")
-    }
-
     /// The rule's world and the contract, as builders want to have them.
     fn write_world(&self) -> Result<()> {
         self.write("wit/world.wit", &world_of(WORLD, &self.functions))?;
         self.write("wit/deps/seawall-rule/seawall-rule.wit", CONTRACT)
     }
-
-    /// Writes a file below `target/`.
-    fn write(&self, path: &str, text: &str) -> Result<()> {
-        let path = self.target().join(path);
-        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        made.and_then(|()| std::fs::write(&path, text))
-            .with_context(|| format!("cannot write {}", path.display()))
-    }
-}
-
-/// Whether `place` was installed from these lists; the hash of the lists to write there if not.
-fn installed(place: &Path, folder: &Path, lists: &[&str]) -> Result<Option<String>> {
-    let lists: Vec<PathBuf> = lists.iter().map(|list| folder.join(list)).collect();
-    let hash = hash_of(folder, &lists, "")?;
-    let noted = std::fs::read_to_string(place.join(INSTALLED)).unwrap_or_default();
-    Ok((noted != hash).then_some(hash))
-}
-
-/// Says in `place` what it was installed from, once it was.
-fn note_installed(place: &Path, hash: &str) -> Result<()> {
-    save(&place.join(INSTALLED), hash.as_bytes())
-}
-
-/// What packages were installed from, in the folder where they are.
-const INSTALLED: &str = ".seawall";
-
-/// A program's version, as its `--version` says it: the first two numbers.
-fn version(program: &str) -> Option<(u32, u32)> {
-    let said = std::process::Command::new(program).arg("--version").output().ok()?;
-    version_in(&String::from_utf8_lossy(&said.stdout))
-}
-
-fn version_in(said: &str) -> Option<(u32, u32)> {
-    let digits = said.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let mut numbers = digits.split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::project::{installed, note_installed, version, version_in};
     use super::*;
-    use crate::scaffold;
+    use crate::{Project, scaffold};
 
     #[test]
     fn versions_are_read_as_programs_say_them() {

@@ -1,8 +1,8 @@
 //! Python: made a component by componentize-py, with CPython inside.
 
-use super::{RAW, Script, WORLD, installed, note_installed, version};
-use crate::compiler::{NO_COMPILE, Talk, run};
+use super::project::{RAW, Script, WORLD, installed, note_installed, version};
 use crate::describe::{Function, Kind};
+use crate::rust_toolchain::{NO_COMPILE, Talk, run};
 use anyhow::{Context, Result, bail, ensure};
 use std::fmt::Write as _;
 use std::path::Path;

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use seawall_model::HostPattern;
-use seawall_policy::case::Case;
 use seawall_policy::check::HostPolicy;
 use seawall_policy::code::Code;
 use seawall_policy::diagnostic::{Diagnostic, FileId};
+use seawall_policy::policy_test::Case;
 use seawall_policy::span::Span;
 
 use super::budget::{Left, policy_bytes};

@@ -3,8 +3,8 @@
 //! They come from a stranger and go to a terminal, so whatever a terminal could act on or hide is
 //! spelt out, and nothing is longer than [`VALUE_CHARS_MAX`].
 
+use seawall_policy::eval::{Context, Value};
 use seawall_policy::program::{Atom, Check, Operand, OperandId, Read};
-use seawall_policy::run::{Context, Value};
 use seawall_policy::schema::{FieldId, Type};
 use seawall_policy::text::duration_ms;
 

@@ -10,7 +10,7 @@ use nom::bytes::complete::{tag, take_till, take_while, take_while1};
 use nom::combinator::{map, recognize};
 use nom::multi::separated_list1;
 
-use super::{Kind, Piece, Problem, Punct, Read, line_end};
+use super::token::{Kind, Piece, Problem, Punct, Read, line_end};
 use crate::code::Code;
 
 /// How far behind a `[` its `]` is looked for: 1 KiB. Without an end, a line of opening brackets
@@ -163,7 +163,7 @@ pub(super) fn stray(i: &str) -> Read<'_, Problem> {
             && !matches!(c, '_' | '"' | '#' | '@' | '{' | '}' | '(' | ')' | ',' | ':')
             && !matches!(c, '=' | '!' | '<' | '>' | ';')
     };
-    let one = (take_while1(begins_nothing), take_while(super::in_word));
+    let one = (take_while1(begins_nothing), take_while(super::token::in_word));
     let blanks = take_while(|c| matches!(c, ' ' | '\t'));
     let run = recognize(separated_list1(blanks, one));
     let any = recognize(nom::character::complete::anychar);

@@ -14,7 +14,7 @@ use nom::multi::many1;
 use nom::{IResult, Parser};
 use seawall_model::{Prefix, fold};
 
-use super::{Kind, Problem, Read};
+use super::token::{Kind, Problem, Read};
 use crate::code::Code;
 use crate::syntax::ast::{Date, Duration, Rate};
 
@@ -28,7 +28,7 @@ pub(super) fn value(i: &str) -> Read<'_, Value> {
 fn asn(i: &str) -> Read<'_, Value> {
     let (after, digits) =
         (tag("AS"), digit1).parse(i).map(|(after, (_, digits))| (after, digits))?;
-    if after.starts_with(super::in_word) {
+    if after.starts_with(super::token::in_word) {
         return fail(i);
     }
     Ok((after, digits.parse().map(Kind::Asn).map_err(|_| range("an AS number", u32::MAX))))
@@ -86,7 +86,7 @@ fn bad_address(text: &str) -> Problem {
 
 /// What belongs to one run: a slip inside it is one slip.
 fn in_run(c: char) -> bool {
-    super::in_word(c) || matches!(c, ':' | '/' | '%')
+    super::token::in_word(c) || matches!(c, ':' | '/' | '%')
 }
 
 fn number(i: &str) -> Read<'_, Value> {

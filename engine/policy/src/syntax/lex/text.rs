@@ -8,8 +8,11 @@ use nom::branch::alt;
 use nom::bytes::complete::tag;
 use nom::combinator::value;
 
-use super::{Kind, Problem, Read, STRING_BYTES_MAX};
+use super::token::{Kind, Problem, Read};
 use crate::code::Code;
+
+/// The most bytes between the quotes of one string: 64 KiB. Longer data belongs into a list file.
+pub const STRING_BYTES_MAX: usize = 64 * 1024;
 
 /// `"…"` or `r"…"`.
 pub(super) fn string(i: &str) -> Read<'_, Result<Kind, Problem>> {

@@ -12,9 +12,9 @@ use super::value::{duration, int, rate, text};
 use super::words;
 use crate::code::Code;
 use crate::diagnostic::nearest;
-use crate::program::BanUnit;
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::Action;
+use crate::syntax::ast::BanUnit;
 use crate::syntax::lex::{Kind, Punct};
 
 /// `action, action, …`

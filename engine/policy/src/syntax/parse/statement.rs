@@ -14,8 +14,8 @@ use super::recover::{Place, never_closed, place, report, skip_statement};
 use super::value::{date, duration, int, literal, set, text};
 use super::words;
 use crate::code::Code;
-use crate::program::OnListError;
 use crate::span::{Span, Spanned};
+use crate::syntax::ast::OnListError;
 use crate::syntax::ast::{
     Adjust, Counted, Decide, Decl, Disable, Let, Limit, List, ListSource, Meta, Name, Operand,
     Rule, Shadow, Stmt, Threshold, Track, Under,

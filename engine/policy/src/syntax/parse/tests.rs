@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::{FILE_BYTES_MAX, NESTING_MAX, RULES_MAX, parse};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId};
-use crate::program::OnListError;
 use crate::span::line_column;
+use crate::syntax::ast::OnListError;
 use crate::syntax::ast::{
     Action, Counted, Decl, Expr, File, Item, LayerKind, ListSource, Literal, OpKind, Operand, Prop,
     RateOrName, Step, Stmt,

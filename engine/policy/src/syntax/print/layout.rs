@@ -4,8 +4,10 @@
 //! fits, else all its own breaks become line ends. A comment ends a line whatever was planned, so
 //! it is the page that knows about comments, and no shape can lose one.
 
-use super::LINE_CHARS_MAX;
-use super::pieces::Piece;
+use super::tokens::Piece;
+
+/// The most characters of one line, a comment behind it apart.
+pub const LINE_CHARS_MAX: usize = 100;
 
 /// Columns of one step.
 const STEP: usize = 2;

@@ -5,16 +5,15 @@
 //! clauses among the tokens, `layout` decides where lines end. Both may assume a file that can be
 //! read, since any other is refused.
 
+mod grouping;
 mod layout;
-mod pieces;
-mod shape;
+mod tokens;
+
+pub use layout::LINE_CHARS_MAX;
 
 use super::lex::{Kind, Punct, lex};
 use super::parse::parse;
 use crate::diagnostic::{Diagnostic, FileId};
-
-/// The most characters of one line, a comment behind it apart.
-pub const LINE_CHARS_MAX: usize = 100;
 
 /// Writes a file in the one way.
 ///
@@ -37,8 +36,8 @@ pub fn format(text: &str) -> Result<String, Vec<Diagnostic>> {
     if !said.is_empty() {
         return Err(said);
     }
-    let mut pieces = pieces::pieces(text);
-    let shape = shape::shape(&mut pieces);
+    let mut pieces = tokens::pieces(text);
+    let shape = grouping::shape(&mut pieces);
     Ok(layout::lay_out(&pieces, &shape))
 }
 

@@ -1,7 +1,7 @@
 //! How list files are read: forms, what is left out, and files that break off.
 
 use proptest::prelude::*;
-use seawall_policy::run::{Value, in_set};
+use seawall_policy::eval::{Value, in_set};
 
 use super::*;
 

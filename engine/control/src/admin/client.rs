@@ -1,0 +1,266 @@
+//! The command line's end of the admin socket.
+//!
+//! Forty lines over a blocking stream rather than an HTTP client: one request, one answer, closed.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use seawall_ruleset::LIST_BYTES_MAX;
+
+use crate::admin::ADMIN_TOTAL_MS;
+use crate::admin::api::{
+    BanDone, BanList, BanOrder, LevelDone, LevelOrder, Outcome, ReloadOrder, RollbackOrder,
+    Upgraded,
+};
+use crate::admin::history::PastLine;
+
+/// Largest answer that is read, in bytes: the status of 10,000 sites and rules stays below it, and
+/// a history of 100 times 2,000 files of the host.
+pub const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// Bytes that an answer may have besides its body.
+const HEAD_BYTES: u64 = 64 << 10;
+/// Milliseconds of silence that are waited for an answer, a little more than the server takes.
+pub const ANSWER_MS: u64 = ADMIN_TOTAL_MS + 5_000;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// Nobody answers there.
+    #[error("cannot reach a running server at {path}: {1}", path = .0.display())]
+    Unreachable(PathBuf, #[source] io::Error),
+    /// The answer is not one of ours.
+    #[error("the server at {path} answered something else: {1}", path = .0.display())]
+    Strange(PathBuf, String),
+}
+
+/// Asks a running server.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// For the server behind `socket`.
+    #[must_use]
+    pub fn new(socket: &Path) -> Self {
+        Self { socket: socket.to_owned() }
+    }
+
+    /// The server's status.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours.
+    pub fn status(&self) -> Result<serde_json::Value, ClientError> {
+        let (status, body) = self.ask("GET", "/status")?;
+        self.understood(status == 200, &body)
+    }
+
+    /// The server's numbers as Prometheus reads them.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours.
+    pub fn metrics(&self) -> Result<String, ClientError> {
+        let (status, body) = self.ask("GET", "/metrics")?;
+        match String::from_utf8(body) {
+            Ok(text) if status == 200 => Ok(text),
+            _ => Err(ClientError::Strange(self.socket.clone(), "no metrics".to_owned())),
+        }
+    }
+
+    /// Has the server reload, and waits for what comes of it.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours. A refused reload is an [`Outcome`].
+    pub fn reload(&self, order: &ReloadOrder) -> Result<Outcome, ClientError> {
+        self.order("/reload", order)
+    }
+
+    /// Has the server go back to an earlier generation, and waits for what comes of it.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours. A refused rollback is an [`Outcome`].
+    pub fn roll_back(&self, order: &RollbackOrder) -> Result<Outcome, ClientError> {
+        self.order("/rollback", order)
+    }
+
+    /// Has the server start a successor from the program on the disk, and waits for what comes of
+    /// it.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours. One that was refused is an [`Upgraded`].
+    pub fn upgrade(&self) -> Result<Upgraded, ClientError> {
+        let (status, body) = self.ask("POST", "/upgrade")?;
+        self.understood(matches!(status, 200 | 409), &body)
+    }
+
+    /// The last generations, the newest last.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours.
+    pub fn history(&self) -> Result<Vec<PastLine>, ClientError> {
+        let (status, body) = self.ask("GET", "/history")?;
+        self.understood(status == 200, &body)
+    }
+
+    /// All of one generation, with what members' parts were made of; nothing where it is not
+    /// remembered.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours.
+    pub fn generation(&self, number: u64) -> Result<Option<PastLine>, ClientError> {
+        let (status, body) = self.ask("GET", &format!("/history/{number}"))?;
+        if status == 404 {
+            return Ok(None);
+        }
+        self.understood(status == 200, &body).map(Some)
+    }
+
+    /// A file of an earlier generation by its digest, where it is kept.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub fn content(&self, sha256: &str) -> Result<Option<Vec<u8>>, ClientError> {
+        let path = format!("/history/content/{sha256}");
+        let (status, body) = self.ask_for("GET", &path, "", LIST_BYTES_MAX)?;
+        Ok((status == 200).then_some(body))
+    }
+
+    /// Lets a rule back out of quarantine. Says whether the running policy declares such an extern.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours.
+    pub fn enable_rule(&self, name: &str) -> Result<bool, ClientError> {
+        let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if name.is_empty() || !name.chars().all(known) {
+            return Ok(false);
+        }
+        let (status, body) = self.ask("POST", &format!("/rules/{name}/enable"))?;
+        let _answer: serde_json::Value = self.understood(matches!(status, 200 | 404), &body)?;
+        Ok(status == 200)
+    }
+
+    /// The bans that run.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours.
+    pub fn bans(&self) -> Result<BanList, ClientError> {
+        let (status, body) = self.ask("GET", "/bans")?;
+        self.understood(status == 200, &body)
+    }
+
+    /// Has bans set or ended.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours. What is refused is a [`BanDone`].
+    pub fn order_ban(&self, order: &BanOrder) -> Result<BanDone, ClientError> {
+        self.order("/bans", order)
+    }
+
+    /// Has a level set, or ended that was set.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server of ours. What is refused is a [`LevelDone`].
+    pub fn order_level(&self, order: &LevelOrder) -> Result<LevelDone, ClientError> {
+        self.order("/level", order)
+    }
+
+    /// Has something done; a refusal is an answer too.
+    fn order<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        order: &impl serde::Serialize,
+    ) -> Result<T, ClientError> {
+        let order = serde_json::to_string(order).unwrap_or_default();
+        let (status, body) = self.ask_with("POST", path, &order)?;
+        self.understood(matches!(status, 200 | 409), &body)
+    }
+
+    fn understood<T: serde::de::DeserializeOwned>(
+        &self,
+        expected: bool,
+        body: &[u8],
+    ) -> Result<T, ClientError> {
+        let strange = |why: String| ClientError::Strange(self.socket.clone(), why);
+        if !expected {
+            return Err(strange(String::from_utf8_lossy(body).into_owned()));
+        }
+        serde_json::from_slice(body).map_err(|error| strange(error.to_string()))
+    }
+
+    fn ask(&self, method: &str, path: &str) -> Result<(u16, Vec<u8>), ClientError> {
+        self.ask_with(method, path, "")
+    }
+
+    /// Asks with a body of JSON.
+    fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Result<(u16, Vec<u8>), ClientError> {
+        self.ask_for(method, path, body, ANSWER_BYTES_MAX)
+    }
+
+    /// Asks for an answer of at most so many bytes.
+    fn ask_for(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        bytes_max: u64,
+    ) -> Result<(u16, Vec<u8>), ClientError> {
+        let answer = self
+            .exchange(method, path, body, bytes_max)
+            .map_err(|error| ClientError::Unreachable(self.socket.clone(), error))?;
+        split(&answer)
+            .ok_or_else(|| ClientError::Strange(self.socket.clone(), "no HTTP answer".into()))
+    }
+
+    fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        bytes_max: u64,
+    ) -> io::Result<Vec<u8>> {
+        let mut stream = UnixStream::connect(&self.socket)?;
+        let patience = Some(Duration::from_millis(ANSWER_MS));
+        stream.set_read_timeout(patience)?;
+        stream.set_write_timeout(patience)?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: seawall\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = Vec::new();
+        stream.take(bytes_max.saturating_add(HEAD_BYTES)).read_to_end(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+/// The status and the body of an answer that ended with its connection.
+fn split(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let (head, body) = answer.split_at_checked(end)?;
+    let line = std::str::from_utf8(head).ok()?.lines().next()?;
+    let status = line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    Some((status, body.get(4..)?.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_http_answer_is_an_answer() {
+        assert_eq!(split(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n{}"), Some((200, b"{}".to_vec())));
+        for strange in [&b""[..], b"SSH-2.0\r\n\r\n", b"HTTP/1.1 2\r\n\r\n", b"HTTP/1.1 200 OK\r\n"]
+        {
+            assert_eq!(split(strange), None);
+        }
+    }
+}

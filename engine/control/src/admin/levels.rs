@@ -1,0 +1,67 @@
+//! Levels as an operator sees and sets them.
+
+use std::sync::Arc;
+
+use seawall_ruleset::{Handle, nearest};
+use seawall_state::HeldLevel;
+
+use crate::admin::api::{LevelDone, LevelOrder};
+use crate::level_ticker::Levels;
+
+/// The longest time for which a level is set by hand, in milliseconds: a week.
+pub const LEVEL_HELD_MS_MAX: u64 = 7 * 86_400_000;
+
+/// Sets and ends levels.
+pub(crate) struct LevelDesk {
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) levels: Levels,
+}
+
+impl LevelDesk {
+    pub(crate) fn obey(&self, order: &LevelOrder) -> LevelDone {
+        match self.carry_out(order) {
+            Ok(done) => {
+                // At once, and not at the next look.
+                self.levels.look(&self.handle.load());
+                done
+            }
+            Err(why) => LevelDone::Refused { why },
+        }
+    }
+
+    fn carry_out(&self, order: &LevelOrder) -> Result<LevelDone, String> {
+        let live = self.handle.load();
+        let site = order.site.as_deref();
+        if let Some(site) = site
+            && !self.levels.sites.iter().any(|known| **known == *site)
+        {
+            return Err(format!("there is no site `{}`", site.escape_debug()));
+        }
+        let whose = site.map(|site| format!(" of {site}")).unwrap_or_default();
+        let Some(level) = &order.level else {
+            if !live.state.release_level(site) {
+                return Err(format!("no level{whose} was set by hand"));
+            }
+            log::warn!(
+                target: "seawall::levels",
+                "the level{whose} that was set by hand is ended: the conditions decide",
+            );
+            return Ok(LevelDone::Ended);
+        };
+        if !live.rules.level_names().any(|known| known == level) {
+            let near = nearest(level, live.rules.level_names());
+            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(format!("the policy has no level `{}`{near}", level.escape_debug()));
+        }
+        if !(1..=LEVEL_HELD_MS_MAX).contains(&order.for_ms) {
+            return Err("a level is set for longer than nothing and at most 7 days".to_owned());
+        }
+        let until = (self.levels.now)().plus_ms(order.for_ms);
+        if !live.state.hold_level(site, HeldLevel { level: level.as_str().into(), until }) {
+            return Err("too many levels are set by hand already".to_owned());
+        }
+        let s = order.for_ms.div_ceil(1_000);
+        log::warn!(target: "seawall::levels", "level {level}{whose} is set by hand for {s} s");
+        Ok(LevelDone::Set)
+    }
+}

@@ -1,0 +1,264 @@
+//! The process that compiles: how it is started, and what it does.
+//!
+//! A component's author decides what compiling it takes: a few hundred kilobytes can hold a
+//! compiler for minutes. So it happens in a process of this same program that confines itself
+//! before it reads the first byte, and that the system ends where it takes too much. It has no file,
+//! no network and no other process by then, and never our key: it is handed a component on its
+//! standard input and gives bare code on its standard output, which is sealed here.
+
+use std::fmt::Display;
+use std::io::{self, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Once;
+
+use seawall_sys::Confinement;
+use seawall_wasm::{LoadError, SandboxLimits, Seal, Translator};
+
+use super::limits::CODE_BYTES_MAX;
+
+/// Seconds of processor time for compiling a small component, as the sandbox counts them.
+pub const COMPILE_CPU_S_MAX: u64 = 10;
+/// Bytes of address space for that.
+pub const COMPILE_BYTES_MAX: u64 = 1 << 30;
+/// Seconds of processor time for compiling a large component.
+pub const COMPILE_LARGE_CPU_S_MAX: u64 = 90;
+/// Bytes of address space for that.
+pub const COMPILE_LARGE_BYTES_MAX: u64 = 3 << 30;
+/// How far compiling stands behind serving for the processor: on a busy machine it gets about a tenth
+/// of one, so that a reload under attack goes on.
+pub const COMPILE_NICENESS: i32 = 10;
+/// Bytes of what the process says of a component that cannot be compiled.
+const MESSAGE_BYTES_MAX: u64 = 4 << 10;
+
+/// What the process says where it is given no more memory, before it aborts.
+const OUT_OF_MEMORY: &str = "memory allocation of";
+
+/// Begins the line in which the process says what this system cannot take from it.
+const LACKS: &str = "compiling without ";
+/// That line is logged once: it says something of the system, which stays as it is.
+static LACKS_TOLD: Once = Once::new();
+
+/// How much address space the allocator takes at a time, by the name of its setting; what it would
+/// take at once otherwise, a gibibyte, is as much as the limit.
+const ARENA: &str = "MIMALLOC_ARENA_RESERVE";
+const ARENA_KIB: &str = "16384";
+
+/// How the process is started.
+#[derive(Debug, Clone)]
+pub struct Helper {
+    /// The program: this one.
+    pub program: PathBuf,
+    /// Its arguments in front of the two that name the limits.
+    pub args: Vec<String>,
+}
+
+impl Default for Helper {
+    /// This very program, even where its file has been replaced since it started; where the system
+    /// has no `/proc`, its file.
+    fn default() -> Self {
+        let own = PathBuf::from("/proc/self/exe");
+        let program = if own.exists() { own } else { std::env::current_exe().unwrap_or(own) };
+        Self { program, args: vec!["compile".into()] }
+    }
+}
+
+/// Whether a component of so many bytes is a large one.
+pub(super) fn is_large(bytes: usize) -> bool {
+    bytes > SandboxLimits::default().component_bytes_max
+}
+
+/// The limits on compiling this many bytes, in words.
+pub(super) fn limits_text(bytes: usize) -> String {
+    in_words(confinement(bytes))
+}
+
+fn in_words(limits: Confinement) -> String {
+    let mib = limits.address_space_bytes >> 20;
+    format!("{} s of processor time or {mib} MiB of memory", limits.cpu_s)
+}
+
+/// What compiling this many bytes may take.
+fn confinement(bytes: usize) -> Confinement {
+    let (cpu_s, address_space_bytes) = match is_large(bytes) {
+        false => (COMPILE_CPU_S_MAX, COMPILE_BYTES_MAX),
+        true => (COMPILE_LARGE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX),
+    };
+    Confinement { cpu_s, address_space_bytes, niceness: COMPILE_NICENESS }
+}
+
+impl Helper {
+    /// Compiles `component` and gives its code, sealed.
+    ///
+    /// # Errors
+    /// Why there is none. [`LoadError::Engine`] is the machine's doing, all others the component's.
+    pub(crate) fn compile(&self, component: &[u8], seal: &Seal) -> Result<Vec<u8>, LoadError> {
+        let limits = confinement(component.len());
+        let code = self.run(component, limits).map_err(ours)??;
+        Ok(seal.seal(component, &code))
+    }
+
+    /// Bare code.
+    fn run(&self, component: &[u8], limits: Confinement) -> io::Result<Result<Vec<u8>, LoadError>> {
+        let mut child = Command::new(&self.program)
+            .arg0("seawall")
+            .args(&self.args)
+            .arg(limits.cpu_s.to_string())
+            .arg(limits.address_space_bytes.to_string())
+            .env_clear()
+            .env(ARENA, ARENA_KIB)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        // It reads all before it writes anything, so neither waits for the other.
+        if let Some(mut input) = child.stdin.take() {
+            // One that has ended already says why by how it ended.
+            let _told = input.write_all(component);
+        }
+        let (mut code, mut said) = (Vec::new(), Vec::new());
+        if let Some(output) = child.stdout.take() {
+            output.take(CODE_BYTES_MAX).read_to_end(&mut code)?;
+        }
+        if let Some(output) = child.stderr.take() {
+            output.take(MESSAGE_BYTES_MAX).read_to_end(&mut said)?;
+        }
+        let said = String::from_utf8_lossy(&said);
+        let (lacks, said) = without_lacks(&said);
+        if let Some(lacks) = lacks {
+            LACKS_TOLD.call_once(|| log::warn!(target: "seawall::rules", "{LACKS}{lacks}"));
+        }
+        Ok(outcome(child.wait()?, code, said, limits))
+    }
+}
+
+/// What the process lacks, where it began with that, and what it said of the component.
+fn without_lacks(said: &str) -> (Option<&str>, &str) {
+    match said.strip_prefix(LACKS) {
+        None => (None, said),
+        Some(rest) => {
+            let (lacks, said) = rest.split_once('\n').unwrap_or((rest, ""));
+            (Some(lacks), said)
+        }
+    }
+}
+
+fn ours(error: impl Display) -> LoadError {
+    LoadError::Engine(format!("the process that compiles rules: {error}"))
+}
+
+/// Whether it was the limits that ended it: the processor's by SIGXCPU, the memory's by the allocator
+/// that says so and aborts. Any other signal came from elsewhere, as where the machine has no memory
+/// left, and says nothing of the component.
+fn is_too_dear(status: ExitStatus, said: &str) -> bool {
+    let signal = status.signal();
+    signal == Some(libc::SIGXCPU) || (signal == Some(libc::SIGABRT) && said.contains(OUT_OF_MEMORY))
+}
+
+fn outcome(
+    status: ExitStatus,
+    code: Vec<u8>,
+    said: &str,
+    limits: Confinement,
+) -> Result<Vec<u8>, LoadError> {
+    if status.success() {
+        return Ok(code);
+    }
+    let said = said.trim();
+    if is_too_dear(status, said) {
+        return Err(LoadError::TooDear(in_words(limits)));
+    }
+    match status.code() {
+        Some(1) if !said.is_empty() => Err(LoadError::Told(said.to_owned())),
+        _ => Err(ours(format!("{status} {said}").trim())),
+    }
+}
+
+/// What the process does: confines itself and gives up all that it does not need, then compiles what
+/// it is handed. What of that this system cannot do it says first, and goes on.
+///
+/// # Errors
+/// What is to be said about the component; [`LoadError::Engine`] where the machine is to blame.
+pub fn compile_confined(cpu_s: u64, address_space_bytes: u64) -> Result<(), LoadError> {
+    let niceness = COMPILE_NICENESS;
+    seawall_sys::confine(Confinement { cpu_s, address_space_bytes, niceness }).map_err(ours)?;
+    let translator = Translator::new(SandboxLimits::default())?;
+    let lacks = seawall_sys::isolate();
+    if !lacks.is_empty() {
+        writeln!(io::stderr(), "{LACKS}{}", lacks.join(", ")).map_err(ours)?;
+    }
+    let mut component = Vec::new();
+    io::stdin().lock().read_to_end(&mut component).map_err(ours)?;
+    let code = translator.translate(&component)?;
+    io::stdout().lock().write_all(&code).map_err(ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_wasm::SEAL_KEY_BYTES;
+
+    use super::*;
+
+    const KEY: [u8; SEAL_KEY_BYTES] = [3; SEAL_KEY_BYTES];
+    const SEAL: Seal = Seal::new(KEY);
+
+    /// A shell in the place of the process that compiles: what it does is in `script`. What comes of
+    /// it bears the seal of what was handed to it.
+    fn compiled_by(script: &str, bytes: usize) -> Result<Vec<u8>, LoadError> {
+        let args = vec!["-c".into(), script.into(), "sh".into()];
+        let helper = Helper { program: "/bin/sh".into(), args };
+        let component = vec![b'x'; bytes];
+        let sealed = helper.compile(&component, &SEAL)?;
+        let code = sealed[32..].to_vec();
+        assert_eq!(sealed, SEAL.seal(&component, &code));
+        Ok(code)
+    }
+
+    #[test]
+    fn it_is_handed_component_and_limits_and_no_key() {
+        assert_eq!(compiled_by("cat", 3).unwrap(), b"xxx");
+        let all = "cat /proc/self/environ /proc/self/cmdline; cat";
+        let seen = compiled_by(all, 3).unwrap();
+        assert!(!seen.windows(KEY.len()).any(|bytes| bytes == KEY), "{seen:?}");
+        let limits = |bytes| String::from_utf8(compiled_by("echo $1 $2", bytes).unwrap()).unwrap();
+        assert_eq!(limits(2 << 20), "10 1073741824\n");
+        assert_eq!(limits((2 << 20) + 1), "90 3221225472\n");
+    }
+
+    #[test]
+    fn its_end_is_told_by_its_cause() {
+        let told = compiled_by("cat >/dev/null; echo it is bad >&2; exit 1", 3).unwrap_err();
+        assert_eq!(told, LoadError::Told("it is bad".into()));
+        for script in
+            ["kill -XCPU $$", "echo memory allocation of 9 bytes failed >&2; kill -ABRT $$"]
+        {
+            let dear = compiled_by(script, 3).unwrap_err();
+            assert!(dear.to_string().contains("10 s of processor time or 1024 MiB"), "{dear}");
+        }
+        // Killed from outside, as by a machine without memory: that says nothing of the component.
+        for script in ["exit 70", "exit 1", "kill -KILL $$", "kill -TERM $$", "kill -ABRT $$"] {
+            let ours = compiled_by(script, 3).unwrap_err();
+            assert!(matches!(ours, LoadError::Engine(_)), "{script}: {ours}");
+        }
+        let missing = Helper { program: "no/such/program".into(), args: Vec::new() };
+        assert!(matches!(missing.compile(b"x", &SEAL), Err(LoadError::Engine(_))));
+    }
+
+    #[test]
+    fn what_it_lacks_is_told_apart_from_what_is_wrong() {
+        let weaker = "echo 'compiling without landlock (old), seccomp (old)' >&2";
+        let script = format!("{weaker}; echo it is bad >&2; exit 1");
+        assert_eq!(compiled_by(&script, 3).unwrap_err(), LoadError::Told("it is bad".into()));
+        assert_eq!(compiled_by(&format!("{weaker}; cat"), 3).unwrap(), b"xxx");
+        let said = "compiling without landlock (old)\nit is bad\n";
+        assert_eq!(without_lacks(said), (Some("landlock (old)"), "it is bad\n"));
+        assert_eq!(without_lacks("compiling without x"), (Some("x"), ""));
+        assert_eq!(without_lacks("it is bad"), (None, "it is bad"));
+    }
+
+    #[test]
+    fn a_process_that_reads_nothing_stops_nobody() {
+        assert_eq!(compiled_by("echo done", 4 << 20).unwrap(), b"done\n");
+    }
+}

@@ -1,0 +1,169 @@
+//! What a generation is made of, taken from what is in force and not from what was read: where a
+//! member's files are wrong, her last good part serves, and that one's files are the generation's.
+
+use std::collections::BTreeMap;
+
+use seawall_model::Tick;
+use seawall_ruleset::{Reached, RuleSet, Sources};
+use sha2::{Digest, Sha256};
+
+use super::record::{Blob, Changed, HostChange, Marks, MarksOfParts};
+use crate::admin::api::{Cause, FileMark, Tests};
+use crate::generations::record::Past;
+use crate::reload::counter_report::Carried;
+use crate::storage::digest::hexadecimal;
+use crate::util::clock::rfc3339;
+
+/// What a generation is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Made {
+    /// The root policy's file name.
+    pub(crate) root: String,
+    pub(crate) files: Marks,
+    pub(crate) parts: MarksOfParts,
+    /// Equal for equal files in force.
+    pub(crate) content: String,
+    /// Equal for equal files of the host.
+    pub(crate) host: String,
+    /// Equal for equal policy files of the host.
+    pub(crate) policies: String,
+}
+
+/// The rows of the generation before: what did not change is held once.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    host: Marks,
+    /// With the digest of what it was made of, where that is known.
+    parts: BTreeMap<Box<str>, (Option<[u8; 32]>, Marks)>,
+}
+
+impl Known {
+    /// Those of an earlier process.
+    pub(crate) fn of(past: Option<&Past>) -> Self {
+        let Some(past) = past else { return Self::default() };
+        let parts = past.parts.iter().map(|(name, marks)| (name.clone(), (None, marks.clone())));
+        Self { host: past.files.clone(), parts: parts.collect() }
+    }
+
+    /// What `rules` is made of, which was assembled of `draft`, with the contents.
+    pub(crate) fn made(&mut self, draft: &Sources, rules: &RuleSet) -> (Made, Vec<Blob>) {
+        let mut blobs = Vec::new();
+        self.host = row(draft.host(), Some(&self.host), &mut blobs);
+        let mut before = std::mem::take(&mut self.parts);
+        let mut content = Sha256::new();
+        content.update(draft.host_digest());
+        for member in rules.members() {
+            let (name, hers) = (member.name(), member.sources());
+            content.update((name.len() as u64).to_le_bytes());
+            content.update(name);
+            content.update(hers.content());
+            let known = before.remove(name);
+            let same = known.as_ref().filter(|(digest, _)| *digest == Some(member.digest()));
+            let marks = match same {
+                Some((_, marks)) => {
+                    let whole = |mark: &FileMark| {
+                        Some((mark.sha256.clone(), hers.reached().held(&mark.path)?))
+                    };
+                    blobs.extend(marks.iter().filter_map(whole));
+                    marks.clone()
+                }
+                None => row(hers.reached(), known.as_ref().map(|(_, marks)| marks), &mut blobs),
+            };
+            self.parts.insert(name.into(), (Some(member.digest()), marks));
+        }
+        let parts = self.parts.iter().map(|(name, (_, marks))| (name.clone(), marks.clone()));
+        let made = Made {
+            root: draft.root().to_owned(),
+            files: self.host.clone(),
+            parts: parts.collect(),
+            content: hexadecimal(&content.finalize()),
+            host: hexadecimal(&draft.host_digest()),
+            policies: hexadecimal(&draft.host_policy_digest()),
+        };
+        (made, blobs)
+    }
+}
+
+/// The files that were read, as the row that is known where it is the same.
+fn row(reached: &Reached, known: Option<&Marks>, blobs: &mut Vec<Blob>) -> Marks {
+    let marks = reached.paths().filter_map(|path| {
+        let (sha256, bytes) = (hexadecimal(&reached.sha256(path)?), reached.held(path)?);
+        blobs.push((sha256.clone(), bytes));
+        Some(FileMark { path: path.to_owned(), sha256 })
+    });
+    let marks: Vec<FileMark> = marks.collect();
+    match known.filter(|known| ***known == *marks) {
+        Some(known) => known.clone(),
+        None => marks.into(),
+    }
+}
+
+/// Why something is published.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Occasion {
+    pub(crate) cause: Cause,
+    pub(crate) by_uid: Option<u32>,
+    pub(crate) restores: Option<u64>,
+    /// Where the host's files are brought back: the generation whose edit of them that is.
+    pub(crate) host_since: Option<u64>,
+    pub(crate) began: Tick,
+}
+
+impl Made {
+    /// The generation of this number that comes after `before`, published at `at`. What became of
+    /// counters, tests and warnings is for the caller to add.
+    pub(crate) fn past(
+        self,
+        (generation, at): (u64, Tick),
+        occasion: Occasion,
+        before: Option<&Past>,
+    ) -> Past {
+        let Occasion { cause, by_uid, restores, host_since, began } = occasion;
+        Past {
+            generation,
+            loaded_at: rfc3339(at),
+            loaded_ms: at.0,
+            took_ms: at.since_ms(began),
+            cause,
+            by_uid,
+            restores,
+            changed: self.changed(before),
+            host_since: host_since.unwrap_or_else(|| self.host_since(before, generation)),
+            root: self.root,
+            files: self.files,
+            parts: self.parts,
+            parts_gone: 0,
+            content: self.content,
+            host: self.host,
+            policies: self.policies,
+            report: Carried::default(),
+            tests: Tests::default(),
+            warnings: 0,
+        }
+    }
+
+    /// Whose files differ from those of the generation before.
+    fn changed(&self, before: Option<&Past>) -> Changed {
+        let Some(before) = before else {
+            return Changed { host: HostChange::Policy, members: Vec::new() };
+        };
+        let host = match (self.host == before.host, self.policies == before.policies) {
+            (true, _) => HostChange::None,
+            (false, true) => HostChange::Data,
+            (false, false) => HostChange::Policy,
+        };
+        let new = self.parts.iter().filter(|(name, marks)| before.parts.get(*name) != Some(*marks));
+        let gone = before.parts.keys().filter(|name| !self.parts.contains_key(*name));
+        let members = new.map(|(name, _)| name).chain(gone).cloned().collect();
+        Changed { host, members }
+    }
+
+    /// The generation whose edit of the host's files is in force: that of the one before, where they
+    /// are the same, else `generation`.
+    fn host_since(&self, before: Option<&Past>, generation: u64) -> u64 {
+        match before.filter(|before| before.host == self.host) {
+            Some(before) => before.host_since,
+            None => generation,
+        }
+    }
+}

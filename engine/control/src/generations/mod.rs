@@ -1,0 +1,288 @@
+//! The last generations with their files, so that there is something to go back to.
+//!
+//! A generation is a list of files by their digests, and each content is kept once however many
+//! generations hold it. All of it lies in the folder for what outlives the process, since the
+//! person who goes back to yesterday's policy may have restarted the server first. What a file
+//! holds is checked against its digest when it is read, and the list of generations is written over
+//! the old one in one step, so that half of either is never believed.
+//!
+//! Where this does not help: where the folder cannot be written to, generations are remembered
+//! without their files, and that is told.
+
+pub(crate) mod contents;
+pub(crate) mod index;
+pub(crate) mod record;
+pub(crate) mod retention;
+pub(crate) mod sources;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use index::{Index, VERSION, Written};
+use record::{Aside, Blob, Marks, MarksOfParts, Past};
+use seawall_ruleset::LIST_BYTES_MAX;
+use serde::Deserialize;
+
+use crate::admin::api::FileMark;
+use crate::policy_source::read_file::{self, DiskError};
+use crate::reload::status::Posted;
+use crate::storage::atomic_write::{Disk, Medium, put};
+use crate::storage::damaged::set_aside;
+use crate::storage::digest::{digest, hexadecimal};
+
+/// Most bytes of the host's files that past generations keep; the oldest lose theirs first. Those in
+/// force and those before them are kept whatever their size.
+pub const HISTORY_BYTES_MAX: u64 = 256 << 20;
+/// Most bytes of members' files that past generations keep, beside those in force.
+pub const MEMBERS_HISTORY_BYTES_MAX: u64 = 256 << 20;
+/// The same of one member.
+pub const MEMBER_HISTORY_BYTES_MAX: u64 = 32 << 20;
+/// The most bytes of the list of generations: 100 of 2,000 files of the host, and the files of all
+/// members.
+const INDEX_BYTES_MAX: u64 = 64 << 20;
+/// Rows of the host's files that are kept in any case.
+const KEPT_ALWAYS: usize = 2;
+const FOLDER: &str = "history";
+const INDEX: &str = "index.json";
+/// The ending of a file that is being written.
+const BESIDE: &str = "new";
+
+/// The folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Archive {
+    folder: PathBuf,
+    medium: Arc<dyn Medium>,
+    /// Contents that are still to be written.
+    held: Arc<Mutex<BTreeMap<String, Arc<[u8]>>>>,
+}
+
+impl Archive {
+    pub(crate) fn new(state_dir: &Path) -> Self {
+        Self { folder: state_dir.join(FOLDER), medium: Arc::new(Disk), held: Arc::default() }
+    }
+
+    /// What was kept last; nothing where it cannot be used, which is told.
+    pub(crate) fn load(&self) -> Index {
+        let place = self.folder.join(INDEX);
+        let why = match read_file::read(&place, INDEX_BYTES_MAX) {
+            Err(DiskError::Missing) => return Index::default(),
+            Err(error) => error.to_string(),
+            Ok(bytes) => match read(&bytes) {
+                Ok(index) => return index,
+                Err(why) => why,
+            },
+        };
+        let kept = match set_aside(&place) {
+            Ok(aside) => format!("it is kept as {}", aside.display()),
+            Err(error) => format!("it cannot be set aside either: {error}"),
+        };
+        log::error!(
+            target: "seawall::state",
+            "the history {} cannot be used: {why}; {kept}",
+            place.display(),
+        );
+        Index::default()
+    }
+
+    /// Has contents at hand until they are written, as far as there is room.
+    pub(crate) fn hold(&self, blobs: &[Blob]) {
+        let mut held = self.held();
+        let mut total: u64 = held.values().map(|bytes| bytes.len() as u64).sum();
+        for (sha256, bytes) in blobs {
+            total = total.saturating_add(bytes.len() as u64);
+            if total <= HISTORY_BYTES_MAX && !self.folder.join(sha256).exists() {
+                held.insert(sha256.clone(), Arc::clone(bytes));
+            }
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<String, Arc<[u8]>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what is on the board.
+    pub(crate) fn remember(&self, posted: Posted, new: &[Blob]) {
+        self.keep(posted.history.into(), posted.aside, new);
+    }
+
+    /// Keeps generations, the newest last, and of their files those that are not kept yet.
+    pub(crate) fn keep(&self, generations: Vec<Arc<Past>>, aside: Option<Aside>, new: &[Blob]) {
+        if let Err(error) = self.write(&written(&generations, aside), new) {
+            log::error!(
+                target: "seawall::state",
+                "{}: {error}; what is in force now cannot be gone back to after a restart",
+                self.folder.display()
+            );
+        }
+        self.forget(&generations);
+        let mut held = self.held();
+        new.iter().for_each(|(sha256, _)| _ = held.remove(sha256));
+    }
+
+    fn write(&self, index: &serde_json::Result<Vec<u8>>, new: &[Blob]) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        for (sha256, bytes) in new {
+            let place = self.folder.join(sha256);
+            if !place.exists() {
+                // Not waited for: what a crash leaves of it is told from the whole by its digest.
+                let beside = place.with_extension(BESIDE);
+                let mut file = self.medium.create(&beside)?;
+                self.medium.write(&mut file, bytes)?;
+                self.medium.rename(&beside, &place)?;
+            }
+        }
+        let text = index.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
+        put(&*self.medium, &self.folder.join(INDEX), &[text])
+    }
+
+    /// The content with this digest, where it is kept and whole.
+    pub(crate) fn read(&self, sha256: &str) -> Option<Vec<u8>> {
+        if !is_digest(sha256) {
+            return None;
+        }
+        if let Some(bytes) = self.held().get(sha256) {
+            return Some(bytes.to_vec());
+        }
+        let bytes = read_file::read(&self.folder.join(sha256), LIST_BYTES_MAX).ok()?;
+        (hexadecimal(&digest(&bytes)) == sha256).then_some(bytes)
+    }
+
+    /// Whether all of these files are kept.
+    pub(crate) fn has(&self, files: &[FileMark]) -> bool {
+        let held = self.held();
+        files.iter().all(|file| {
+            held.contains_key(&file.sha256)
+                || (is_digest(&file.sha256) && self.folder.join(&file.sha256).is_file())
+        })
+    }
+
+    /// The digests of all contents that are kept.
+    pub(crate) fn all(&self) -> HashSet<String> {
+        let held: Vec<String> = self.held().keys().cloned().collect();
+        self.sizes().unwrap_or_default().into_keys().chain(held).collect()
+    }
+
+    /// Removes what no generation names, and of the oldest what is too much.
+    fn forget(&self, generations: &[Arc<Past>]) {
+        let Ok(sizes) = self.sizes() else { return };
+        let wanted = within(generations, &sizes);
+        for name in sizes.keys().filter(|name| !wanted.contains(name.as_str())) {
+            if let Err(error) = fs::remove_file(self.folder.join(name)) {
+                log::warn!(
+                    target: "seawall::state",
+                    "{}: {error}",
+                    self.folder.join(name).display(),
+                );
+            }
+        }
+    }
+
+    /// The kept contents by name with their bytes.
+    fn sizes(&self) -> io::Result<BTreeMap<String, u64>> {
+        let mut sizes = BTreeMap::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            // What a crash left half written is among them, and no generation names it.
+            if let Some(name) = entry.file_name().to_str()
+                && is_digest(name.trim_end_matches(".new"))
+            {
+                sizes.insert(name.to_owned(), entry.metadata()?.len());
+            }
+        }
+        Ok(sizes)
+    }
+}
+
+/// The list as it is written: without members' parts where it would be too large to be read again,
+/// since their paths are as long as they want them.
+fn written(generations: &[Arc<Past>], aside: Option<Aside>) -> serde_json::Result<Vec<u8>> {
+    let text = serde_json::to_vec(&Written::of(generations, aside.clone()))?;
+    if text.len() as u64 <= INDEX_BYTES_MAX {
+        return Ok(text);
+    }
+    log::warn!(
+        target: "seawall::state",
+        "the list of generations is too large: it is kept without members' files",
+    );
+    let without = |past: &Arc<Past>| {
+        let parts_gone = past.parts_gone.saturating_add(past.parts.len());
+        Arc::new(Past { parts: MarksOfParts::default(), parts_gone, ..Past::clone(past) })
+    };
+    let generations: Vec<Arc<Past>> = generations.iter().map(without).collect();
+    serde_json::to_vec(&Written::of(&generations, aside))
+}
+
+fn read(bytes: &[u8]) -> Result<Index, String> {
+    /// Read first: another version has other fields.
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let told = |error: serde_json::Error| error.to_string();
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(told)?;
+    if version != VERSION {
+        return Err(format!("it is of version {version}"));
+    }
+    let written: Written = serde_json::from_slice(bytes).map_err(told)?;
+    written.read().ok_or_else(|| "it names files that it does not list".to_owned())
+}
+
+fn is_digest(name: &str) -> bool {
+    name.len() == 64
+        && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+/// The contents that may be kept: of the host's files the newest rows first, and then members' parts
+/// in the order of their [versions](retention::versions), each with a room of its own in that of all.
+/// Whole rows only.
+fn within<'p>(generations: &'p [Arc<Past>], sizes: &BTreeMap<String, u64>) -> BTreeSet<&'p str> {
+    let (mut wanted, mut left) = (BTreeSet::new(), HISTORY_BYTES_MAX);
+    let mut rows = 0_usize;
+    let mut seen = HashSet::new();
+    for past in generations.iter().rev() {
+        if !seen.insert(past.files.address()) {
+            continue;
+        }
+        let (more, bytes) = more(&past.files, &wanted, sizes);
+        rows = rows.saturating_add(usize::from(!more.is_empty()));
+        left = match left.checked_sub(bytes) {
+            Some(left) => left,
+            None if rows <= KEPT_ALWAYS => 0,
+            None => break,
+        };
+        wanted.extend(more);
+    }
+    let mut left = MEMBERS_HISTORY_BYTES_MAX;
+    let mut hers: HashMap<&str, u64> = HashMap::new();
+    for version in retention::versions(generations.iter().map(|past| &**past)) {
+        let (more, bytes) = more(version.marks, &wanted, sizes);
+        if !version.in_force {
+            let own = hers.entry(version.member).or_insert(MEMBER_HISTORY_BYTES_MAX);
+            let (Some(all), Some(one)) = (left.checked_sub(bytes), own.checked_sub(bytes)) else {
+                continue;
+            };
+            (left, *own) = (all, one);
+        }
+        wanted.extend(more);
+    }
+    wanted
+}
+
+/// What is not wanted yet of a row, with its bytes.
+fn more<'p>(
+    marks: &'p Marks,
+    wanted: &BTreeSet<&'p str>,
+    sizes: &BTreeMap<String, u64>,
+) -> (BTreeSet<&'p str>, u64) {
+    let names = marks.iter().map(|file| &*file.sha256);
+    let more: BTreeSet<&str> = names.filter(|name| !wanted.contains(name)).collect();
+    let bytes = more.iter().filter_map(|name| sizes.get(*name)).sum();
+    (more, bytes)
+}
+
+#[cfg(test)]
+mod tests;

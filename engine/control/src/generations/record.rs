@@ -1,0 +1,173 @@
+//! What is known of a generation: the files that it was made of, by their digests, and what led to
+//! it.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
+
+#[cfg(test)]
+use seawall_model::Tick;
+use serde::{Deserialize, Serialize};
+
+use crate::admin::api::{Cause, FileMark, Tests};
+use crate::reload::counter_report::Carried;
+
+/// One generation that was published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// Its number.
+    pub generation: u64,
+    /// When it was published, as RFC 3339.
+    pub loaded_at: String,
+    /// The same in milliseconds since 1970.
+    pub loaded_ms: u64,
+    /// Milliseconds from the first look at the files.
+    pub took_ms: u64,
+    /// What led to it.
+    pub cause: Cause,
+    /// The user who asked for it, by number, where it was asked for on the admin socket.
+    pub by_uid: Option<u32>,
+    /// The generation whose files it is made of, where somebody went back to it.
+    pub restores: Option<u64>,
+    /// The root policy's file name.
+    pub root: String,
+    /// The host's files that it was made of.
+    pub files: Marks,
+    /// What each member's part in force was made of.
+    pub parts: MarksOfParts,
+    /// Members whose part is not remembered any more, so that it is not in `parts`.
+    pub parts_gone: usize,
+    /// Whose files differ from those of the generation before.
+    pub changed: Changed,
+    /// Equal for generations of the same files.
+    pub content: String,
+    /// Equal for generations of the same files of the host.
+    pub host: String,
+    /// Equal for generations of the same policy files of the host.
+    pub policies: String,
+    /// The generation whose edit of the host's files is in force.
+    pub host_since: u64,
+    /// What became of the counters.
+    pub report: Carried,
+    /// How the tests in it ended.
+    pub tests: Tests,
+    /// Warnings about it.
+    pub warnings: usize,
+}
+
+/// Whose files differ from those of the generation before.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Changed {
+    /// Whether the host's do.
+    pub host: HostChange,
+    /// The members whose part does, by name.
+    pub members: Vec<Box<str>>,
+}
+
+/// What differs in the host's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostChange {
+    /// Nothing.
+    #[default]
+    None,
+    /// Lists or components, and no policy file.
+    Data,
+    /// Policy files.
+    Policy,
+}
+
+/// Files of one owner. A copy is the same row.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<FileMark>", into = "Vec<FileMark>")]
+pub struct Marks(Arc<[FileMark]>);
+
+/// The files of members' parts, by the member's name.
+pub type MarksOfParts = BTreeMap<Box<str>, Marks>;
+
+impl Marks {
+    /// Equal for copies of one row.
+    pub(crate) fn address(&self) -> usize {
+        self.0.as_ptr().addr()
+    }
+}
+
+impl Deref for Marks {
+    type Target = [FileMark];
+
+    fn deref(&self) -> &[FileMark] {
+        &self.0
+    }
+}
+
+impl From<Vec<FileMark>> for Marks {
+    fn from(files: Vec<FileMark>) -> Self {
+        Self(files.into())
+    }
+}
+
+impl From<Marks> for Vec<FileMark> {
+    fn from(marks: Marks) -> Self {
+        marks.0.to_vec()
+    }
+}
+
+/// Files on the disk that a rollback put aside: they come into force when they change, or when
+/// somebody asks. The host's and each member's by themselves, so that what one of them saves brings
+/// nothing back of another's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aside {
+    /// The host's.
+    #[serde(flatten)]
+    pub host: Option<Left>,
+    /// Members', by name.
+    #[serde(default)]
+    pub members: BTreeMap<Box<str>, Left>,
+}
+
+/// What lies on the disk and is not in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Its digest.
+    pub(crate) content: String,
+    /// The generation whose files serve instead.
+    pub serves: u64,
+}
+
+impl Aside {
+    /// Nothing where there is none.
+    pub(crate) fn or_none(self) -> Option<Self> {
+        (self.host.is_some() || !self.members.is_empty()).then_some(self)
+    }
+}
+
+/// The content of a file with its digest in hexadecimal digits.
+pub(crate) type Blob = (String, Arc<[u8]>);
+
+#[cfg(test)]
+impl Past {
+    /// A generation of no files.
+    pub(crate) fn test(generation: u64, cause: Cause) -> Self {
+        Self {
+            generation,
+            loaded_at: crate::util::clock::rfc3339(Tick::TEST_START),
+            loaded_ms: Tick::TEST_START.0,
+            took_ms: 1,
+            cause,
+            by_uid: None,
+            restores: None,
+            root: "root.wall".into(),
+            files: Marks::default(),
+            parts: MarksOfParts::default(),
+            parts_gone: 0,
+            changed: Changed::default(),
+            content: String::new(),
+            host: String::new(),
+            policies: String::new(),
+            host_since: generation,
+            report: Carried::default(),
+            tests: Tests::default(),
+            warnings: 0,
+        }
+    }
+}

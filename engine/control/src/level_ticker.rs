@@ -1,0 +1,89 @@
+//! Looks at the levels, and at the rules in quarantine, once a second and says what changed.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use seawall_model::Now;
+use seawall_ruleset::{Handle, LEVEL_TICK_MS, LevelCause, LevelEvent, Live, Pulse};
+
+use crate::observe::quarantine_log::Lookout;
+use crate::util::periodic_task::Ticker;
+
+/// What levels look at besides counters: of a site, by its name, or of the whole server without one.
+pub type LevelInputs = Arc<dyn Fn(Option<&str>) -> Pulse + Send + Sync>;
+
+/// What is looked at.
+#[derive(Clone)]
+pub(crate) struct Levels {
+    pub(crate) sites: Vec<Box<str>>,
+    pub(crate) inputs: LevelInputs,
+    pub(crate) now: Now,
+}
+
+impl Levels {
+    /// Looks now, for a generation that is in force or is about to be.
+    pub(crate) fn look(&self, live: &Live) {
+        let sites: Vec<&str> = self.sites.iter().map(|site| &**site).collect();
+        for event in live.rules.tick(&live.state, &sites, &*self.inputs, (self.now)()) {
+            log::warn!(target: "seawall::levels", "{}", told(&event));
+        }
+    }
+}
+
+fn told(event: &LevelEvent) -> String {
+    let site = event.site.as_ref().map(|site| format!(" of {site}")).unwrap_or_default();
+    let verb = match event.change {
+        seawall_state::LevelChange::Entered => "entered",
+        seawall_state::LevelChange::Left => "left",
+    };
+    match event.cause {
+        LevelCause::Condition => format!("level {}{site} is {verb}", event.level),
+        LevelCause::HandOver => {
+            format!("level {}{site}, set by hand, is over: the conditions decide", event.level)
+        }
+    }
+}
+
+/// Looks every second until dropped.
+///
+/// # Errors
+/// The system has no thread to give.
+pub(crate) fn watch(
+    handle: Arc<Handle>,
+    levels: Levels,
+    beats: Arc<AtomicU64>,
+) -> io::Result<Ticker> {
+    let mut lookout = Lookout::default();
+    Ticker::every(LEVEL_TICK_MS, move || {
+        beats.fetch_add(1, Relaxed);
+        let live = handle.load();
+        levels.look(&live);
+        let at = (levels.now)();
+        let mut lines = lookout.look(&live.rules.extern_summaries(), at);
+        lines.extend(lookout.look_at_members(&live.rules.part_summaries(), at));
+        lines.extend(lookout.look_at_host(live.rules.out_of_fuel(), at));
+        for line in lines {
+            log::warn!(target: "seawall::levels", "{line}");
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_with_its_site() {
+        let event = |site: Option<&str>| LevelEvent {
+            level: "attack".into(),
+            site: site.map(Box::from),
+            change: seawall_state::LevelChange::Entered,
+            cause: LevelCause::Condition,
+        };
+        assert_eq!(told(&event(None)), "level attack is entered");
+        assert_eq!(told(&event(Some("a.example"))), "level attack of a.example is entered");
+        let over = LevelEvent { cause: LevelCause::HandOver, ..event(None) };
+        assert!(told(&over).contains("set by hand, is over"));
+    }
+}

@@ -1,0 +1,7 @@
+//! What is told of a running server: its status, its metrics, and what is noticed between them.
+
+pub(crate) mod decision_totals;
+pub(crate) mod memory_monitor;
+pub(crate) mod metrics;
+pub(crate) mod quarantine_log;
+pub(crate) mod status;

@@ -1,0 +1,364 @@
+//! What the reloader asks of a policy, and real ones: how they are read, made and published.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use seawall_model::{Now, Tick};
+use seawall_ruleset::{Effort, Handle, Live, Terms};
+use seawall_state::Tally;
+
+use crate::admin::api::{BY_HAND, Back, Lifted, MembersRefused, Refusal, Tests, stopped};
+use crate::generations::Archive;
+use crate::generations::contents::{Known, Made};
+use crate::generations::record::{Aside, Blob, Past};
+use crate::level_ticker::Levels;
+use crate::members::{Coming, Members, bounded};
+use crate::observe::decision_totals::Totals;
+use crate::policy_source::list_cache::Stock;
+use crate::policy_source::loader::{Loader, PATIENT_READS, Ready};
+use crate::policy_source::rollback_pin::{Draft, Standing};
+use crate::reload::counter_report::Carried;
+use crate::reload::status::Posted;
+use crate::reload::watcher::Watch;
+use crate::storage::background_writer::Scribe;
+
+/// Why there is no draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotRead {
+    /// The files changed while they were read.
+    Unsettled,
+    /// What a rollback put in their place is not kept any more.
+    Refused(Refusal),
+}
+
+/// What was left on the disk by a rollback, and the generation that serves instead of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beside<'a> {
+    pub(crate) aside: &'a Aside,
+    pub(crate) serves: &'a Past,
+}
+
+/// Whether a member's files that change while they are read are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Some,
+    None,
+}
+
+impl Patience {
+    /// That of a read, counted from nought.
+    pub(crate) const fn of(read: u32) -> Self {
+        if read < PATIENT_READS { Self::Some } else { Self::None }
+    }
+}
+
+/// A generation that was published.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) generation: u64,
+    pub(crate) carried: Carried,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) tests: Tests,
+    /// What it is made of.
+    pub(crate) made: Made,
+}
+
+/// What is to be ended since it was wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lift {
+    /// Whatever this rule set.
+    Rule(String),
+    /// Whatever rules of these generations set, the first of which was published then.
+    Generations(BTreeSet<u64>, Tick),
+}
+
+/// What makes and publishes generations. A trait, so that the reloader's manners are tested
+/// without a policy language behind them.
+pub(crate) trait Forge: Send {
+    /// What was read.
+    type Draft;
+    /// What may be published.
+    type Ready;
+    /// Reads all that the root reaches, but for what is aside. Without patience a member's files
+    /// that change are left out of it.
+    fn gather(
+        &mut self,
+        patience: Patience,
+        beside: Option<Beside<'_>>,
+    ) -> Result<Self::Draft, NotRead>;
+    /// What of the disk this draft leaves out of force.
+    fn aside(&self, draft: &Self::Draft) -> Option<Aside>;
+    /// Reads again and says whether the same was there. Without patience a member whose files
+    /// read otherwise is left out of the draft instead.
+    fn reads_as(
+        &mut self,
+        draft: &mut Self::Draft,
+        patience: Patience,
+        beside: Option<Beside<'_>>,
+    ) -> bool {
+        self.gather(patience, beside).is_ok_and(|again| self.digest(&again) == self.digest(draft))
+    }
+    /// Whether something was left out since it changes, so that another look is due soon.
+    fn is_restless(&self, _draft: &Self::Draft) -> bool {
+        false
+    }
+    /// Whether what judges was made without all of the files, since there was too much to do at
+    /// once, so that another reload is due soon.
+    fn is_unfinished(&self) -> bool {
+        false
+    }
+    /// Lets what the machine was to blame for be tried again with the same files, since somebody
+    /// asks or since it is a while ago.
+    fn try_again(&mut self, _is_asked: bool) {}
+    /// Reads what is to be in force where somebody goes back to an earlier generation, with
+    /// whatever of the disk that leaves out. The files on the disk may be found changing.
+    fn recall(
+        &mut self,
+        past: &Past,
+        back: &Back,
+        beside: Beside<'_>,
+    ) -> Result<Self::Draft, Refusal>;
+    /// Whether files changed while this was read.
+    fn is_changing(&self, _draft: &Self::Draft) -> bool {
+        false
+    }
+    /// What differs where a reload could come out otherwise.
+    fn digest(&self, draft: &Self::Draft) -> [u8; 32];
+    /// Checks, builds and rehearses it.
+    fn assemble(&mut self, draft: &Self::Draft) -> Result<Self::Ready, Refusal>;
+    /// Makes what was assembled of a draft what judges.
+    fn publish(&mut self, ready: Self::Ready, draft: &Self::Draft) -> Published;
+    /// Ends what was set by mistake.
+    fn lift(&mut self, lift: &Lift) -> Lifted;
+    /// Does what can wait until the generation is on the board.
+    fn afterwards(&mut self, _posted: Posted) {}
+    /// The number of what judges.
+    fn generation(&self) -> u64;
+    /// The members whose files are not in force.
+    fn members_refused(&self) -> MembersRefused {
+        MembersRefused::default()
+    }
+}
+
+/// Most readings in a row where each comes by folders that were not watched.
+const FOLLOWS_MAX: u32 = 3;
+
+/// Real policies for the reloader.
+pub(crate) struct PolicyForge {
+    pub(crate) loader: Loader,
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) totals: Arc<Totals>,
+    pub(crate) levels: Levels,
+    pub(crate) now: Now,
+    /// What serves instead of files that a rollback put aside.
+    pub(crate) standing: Standing,
+    /// What the generation in force is made of.
+    pub(crate) known: Known,
+    pub(crate) archive: Archive,
+    pub(crate) scribe: Scribe,
+    /// Lists and files of the generation that was published last, still to be put away.
+    pub(crate) stock: Option<(Stock, Vec<Blob>)>,
+    pub(crate) watch: Arc<Mutex<Watch>>,
+    /// Members whose files kept changing at the last look: nobody waits for them at the next.
+    pub(crate) restless: Vec<Box<str>>,
+    pub(crate) members: Arc<Members>,
+    /// Digest of the host's files at the last look.
+    pub(crate) hosts: Option<[u8; 32]>,
+}
+
+impl PolicyForge {
+    /// Reads, and watches the folders that were come by. What was saved in one before it was
+    /// watched is read again.
+    fn read(
+        &self,
+        how: impl Fn(&Loader, &Standing) -> Result<Draft, Refusal>,
+    ) -> Result<Draft, Refusal> {
+        let mut draft = how(&self.loader, &self.standing)?;
+        for _ in 1..FOLLOWS_MAX {
+            let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+            if !watch.follow(&self.loader.folders()) {
+                break;
+            }
+            drop(watch);
+            draft = how(&self.loader, &self.standing)?;
+        }
+        Ok(draft)
+    }
+
+    fn read_beside(&self, beside: Option<Beside<'_>>) -> Result<Draft, Refusal> {
+        self.read(|loader, standing| match beside {
+            Some(Beside { aside, serves }) => loader.gather_beside(standing, aside, serves),
+            None => Ok(Draft::of(loader.gather())),
+        })
+    }
+}
+
+impl Forge for PolicyForge {
+    type Draft = Draft;
+    type Ready = Ready;
+
+    fn gather(&mut self, patience: Patience, beside: Option<Beside<'_>>) -> Result<Draft, NotRead> {
+        let mut draft = self.read_beside(beside).map_err(NotRead::Refused)?;
+        if self.loader.is_stopped() {
+            return Err(NotRead::Unsettled);
+        }
+        match patience {
+            Patience::None => draft.sources.unsettle_changing(),
+            Patience::Some => {
+                for name in &self.restless {
+                    let member = draft.sources.member(name);
+                    if member.is_some_and(|member| member.reached().changing()) {
+                        draft.sources.unsettle(name);
+                    }
+                }
+            }
+        }
+        if self.is_changing(&draft) { Err(NotRead::Unsettled) } else { Ok(draft) }
+    }
+
+    fn aside(&self, draft: &Draft) -> Option<Aside> {
+        draft.aside.clone()
+    }
+
+    fn reads_as(
+        &mut self,
+        draft: &mut Draft,
+        patience: Patience,
+        beside: Option<Beside<'_>>,
+    ) -> bool {
+        let Ok(again) = self.read_beside(beside) else { return false };
+        if self.loader.is_stopped() {
+            return false;
+        }
+        let mut settled = draft.sources.clone();
+        if again.aside != draft.aside || !settled.unsettle_differing(&again.sources) {
+            return false;
+        }
+        let unsettled: Vec<Box<str>> = settled.unsettled().map(Box::from).collect();
+        if patience == Patience::Some && unsettled.iter().any(|name| !self.restless.contains(name))
+        {
+            return false;
+        }
+        self.restless = unsettled;
+        draft.sources = settled;
+        true
+    }
+
+    fn is_restless(&self, draft: &Draft) -> bool {
+        draft.sources.unsettled().next().is_some()
+    }
+
+    fn is_unfinished(&self) -> bool {
+        !self.handle.load().rules.postponed().is_empty()
+    }
+
+    fn digest(&self, draft: &Draft) -> [u8; 32] {
+        self.loader.digest(&draft.sources)
+    }
+
+    fn recall(&mut self, past: &Past, back: &Back, beside: Beside<'_>) -> Result<Draft, Refusal> {
+        let Beside { aside, serves } = beside;
+        self.read(|loader, standing| loader.gather_back(standing, (past, back), (aside, serves)))
+    }
+
+    fn try_again(&mut self, is_asked: bool) {
+        self.loader.try_again(is_asked);
+    }
+
+    fn is_changing(&self, draft: &Draft) -> bool {
+        draft.changing || draft.sources.changing()
+    }
+
+    fn assemble(&mut self, read: &Draft) -> Result<Ready, Refusal> {
+        let Draft { sources: draft, must, .. } = read;
+        let live = self.handle.load();
+        // A part that did not fit the host's policy may fit another one.
+        let hosts = Some(draft.host_digest());
+        let is_other = self.hosts.replace(draft.host_digest()) != hosts;
+        let good = self.members.good(&self.loader, draft);
+        let waits = |name: &str| live.rules.postponed().iter().any(|waits| **waits == *name);
+        let good = |name: &str| match &read.back {
+            Some(_) => self.loader.had(&self.standing, read, name),
+            None if is_other || waits(name) => good(name),
+            None => None,
+        };
+        let terms = Terms { good: &good, ..Terms::new(Some(&live.rules), Effort::Reload) };
+        let judged = self.loader.build_to_run(draft, terms).judged(draft);
+        let judged = judged.and_then(|ready| match must {
+            Some(name) => ready.with(name),
+            None => Ok(ready),
+        });
+        if judged.is_err() {
+            self.loader.running(&[&live.rules]);
+        }
+        if self.loader.is_stopped() { Err(stopped()) } else { judged }
+    }
+
+    fn publish(&mut self, ready: Ready, Draft { sources: draft, aside, .. }: &Draft) -> Published {
+        let Ready { rules, mut warnings, tests, stock, members } = ready;
+        let old = self.handle.load();
+        let (made, blobs) = self.known.made(draft, &rules);
+        if aside.as_ref().is_none_or(|aside| aside.host.is_none()) {
+            self.standing.release();
+        }
+        let (state, report) = old.state.carry(rules.counter_specs());
+        let generation = old.generation.next();
+        let tally = Arc::new(Tally::new(rules.rule_names().len()));
+        let (rules, state) = (Arc::new(rules), Arc::new(state));
+        // Before its calls can begin, and while the old one's end; a tick too many costs nothing.
+        self.loader.running(&[&rules, &old.rules]);
+        let live = Live { generation, rules, state: state.clone(), tally };
+        // Levels are numbers of one generation: known before its first request.
+        self.levels.look(&live);
+        self.handle.publish(live);
+        state.settle(&old.state);
+        self.totals.retire(old.tally.clone());
+        self.stock = Some((stock, blobs));
+        let carried = Carried::of(report, old.rules.outline(), self.handle.load().rules.outline());
+        warnings.extend(bounded(self.members.came(Coming {
+            rules: &self.handle.load().rules,
+            sources: draft,
+            states: &members,
+            generation: generation.0,
+            now: (self.now)(),
+        })));
+        Published { generation: generation.0, carried, warnings, tests, made }
+    }
+
+    fn lift(&mut self, lift: &Lift) -> Lifted {
+        let (live, now) = (self.handle.load(), (self.now)());
+        let (bans, state) = (live.state.bans(), &live.state);
+        match lift {
+            Lift::Rule(rule) => Lifted {
+                bans: bans.lift(|why| *why.rule == **rule, now),
+                holds: state.lift_holds(Some(rule), Tick::default(), now),
+            },
+            // What a person banned meanwhile is no rule's mistake.
+            Lift::Generations(numbers, since) => Lifted {
+                bans: bans
+                    .lift(|why| *why.rule != *BY_HAND && numbers.contains(&why.generation.0), now),
+                holds: state.lift_holds(None, *since, now),
+            },
+        }
+    }
+
+    fn afterwards(&mut self, posted: Posted) {
+        if let Some((stock, blobs)) = self.stock.take() {
+            self.archive.hold(&blobs);
+            let archive = self.archive.clone();
+            self.scribe.later(move || archive.remember(posted, &blobs));
+            let members = self.members.clone();
+            self.scribe.later(move || members.write());
+            // The next look at a list may need its copy, so this is waited for.
+            self.loader.put_away(&stock);
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        self.handle.load().generation.0
+    }
+
+    fn members_refused(&self) -> MembersRefused {
+        self.members.refused()
+    }
+}

@@ -1,0 +1,339 @@
+//! The reloader: read, assemble, rehearse, then publish or refuse.
+//!
+//! One thread does one reload at a time, whoever asked. The hard part is not reading a good file
+//! but not believing a half-written one, so the content is read twice before it is believed, and a
+//! policy that fails right after a change is read once more before anybody is told: an editor's
+//! save in two steps makes no noise, and a policy that is wrong is reported within half a second.
+//!
+//! Where this does not protect: a writer that pauses for longer than the quiet time with a part of
+//! a file on disk that happens to be a good policy has that part published, until it goes on.
+
+pub(crate) mod backend;
+pub(crate) mod counter_report;
+mod rollback;
+pub(crate) mod status;
+pub(crate) mod trigger;
+pub(crate) mod watcher;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use backend::{Beside, Forge, Lift, NotRead, Patience, Published};
+pub use rollback::ranges;
+use seawall_model::Now;
+
+use crate::admin::api::{Cause, Outcome, Refusal, own_refusal};
+use crate::generations::contents::Occasion;
+use crate::generations::record::{Aside, Past};
+use crate::policy_source::loader::{AGAIN_MS, READS_MAX};
+use crate::reload::status::Board;
+use crate::reload::trigger::{Bell, Call, Pause, Waiter, Wish};
+use crate::storage::write_gate::{Closed, Still};
+
+/// Time between two looks that nobody asked for, in milliseconds, which is what a `reload` of a list
+/// may ask for.
+pub const POLL_MS: u64 = seawall_ruleset::LIST_RELOAD_MS_MIN;
+/// Time in which a policy that fails right after a change may still be being written, in
+/// milliseconds. With the debounce and the check of a large policy it stays under 500.
+pub const DOUBT_MS: u64 = 200;
+
+/// The one that reloads.
+pub(crate) struct Reloader<F: Forge> {
+    forge: F,
+    bell: Arc<Bell>,
+    board: Arc<Board>,
+    now: Now,
+    /// Digest of what is running.
+    running: [u8; 32],
+    /// Digest of what was refused last, and why.
+    refused: Option<([u8; 32], Refusal)>,
+    /// What a rollback left on the disk, which is not taken again by itself.
+    aside: Option<Aside>,
+    /// Entered to change what is in force, and only for that: whatever takes long is done outside.
+    still: Arc<Still>,
+}
+
+/// How one attempt ended.
+enum Attempt {
+    Done(Outcome),
+    /// The same as before, to which nothing is added.
+    Stale(Outcome),
+    Unsettled,
+}
+
+impl<F: Forge> Reloader<F> {
+    /// A reloader for what runs already, whose content has the digest `running`, while what lies on
+    /// the disk may be `aside`.
+    pub(crate) fn new(
+        forge: F,
+        (bell, board): (Arc<Bell>, Arc<Board>),
+        still: Arc<Still>,
+        now: Now,
+        (running, aside): ([u8; 32], Option<Aside>),
+    ) -> Self {
+        Self { forge, bell, board, now, running, refused: None, aside, still }
+    }
+
+    /// Reloads when asked and looks every `poll`, until the bell is stopped. `before` runs ahead
+    /// of each reload; where all was given away to a successor, whoever asks is told so.
+    pub(crate) fn run(mut self, poll: Duration, mut before: impl FnMut()) {
+        while let Some(call) = self.bell.wait(poll) {
+            let call = self.bell.settle(call, &self.now);
+            if self.still.is_gone() {
+                let gone = self.refuse_with(&Closed::Gone.to_string());
+                call.waiters.into_iter().for_each(|waiter| waiter.answer(gone.clone()));
+                continue;
+            }
+            before();
+            self.serve(call);
+        }
+    }
+
+    /// One reload for whoever wants one, then each rollback by itself. What was saved at the moment
+    /// of a rollback is what it goes back from.
+    fn serve(&mut self, call: Call) {
+        let is_reload = |waiter: &Waiter| matches!(waiter.wish, Wish::Reload { .. });
+        let (reloads, backs): (Vec<_>, Vec<_>) = call.waiters.into_iter().partition(is_reload);
+        if backs.is_empty() || !reloads.is_empty() {
+            let cause = if backs.is_empty() { call.cause } else { Cause::Command };
+            let by_uid = reloads.first().and_then(|waiter| waiter.by_uid);
+            let outcome = self.reload(cause, by_uid);
+            for waiter in reloads {
+                let outcome = self.lifting(outcome.clone(), &waiter.wish);
+                waiter.answer(outcome);
+            }
+        }
+        for waiter in backs {
+            let outcome = self.roll_back(&waiter.wish, waiter.by_uid);
+            waiter.answer(outcome);
+        }
+    }
+
+    /// Ends what a rule set, where that was wanted and the reload was not refused.
+    fn lifting(&mut self, outcome: Outcome, wish: &Wish) -> Outcome {
+        let Wish::Reload { lift: Some(rule) } = wish else { return outcome };
+        self.lift_with(outcome, &Lift::Rule(rule.clone()))
+    }
+
+    fn lift_with(&mut self, mut outcome: Outcome, lift: &Lift) -> Outcome {
+        if let Outcome::Published { lifted, .. } | Outcome::Unchanged { lifted, .. } = &mut outcome
+            && let Ok(_changing) = self.still.enter()
+        {
+            let ended = self.forge.lift(lift);
+            log::info!(
+                target: "seawall::policy",
+                "ended {} bans and {} holds",
+                ended.bans, ended.holds,
+            );
+            *lifted = Some(ended);
+        }
+        outcome
+    }
+
+    fn reload(&mut self, cause: Cause, by_uid: Option<u32>) -> Outcome {
+        let began = (self.now)();
+        let occasion = Occasion { cause, by_uid, restores: None, host_since: None, began };
+        // Files that changed are another try by themselves.
+        if cause != Cause::Change {
+            self.forge.try_again(cause >= Cause::Signal);
+        }
+        for read in 0..READS_MAX {
+            match self.attempt(occasion, Patience::of(read)) {
+                Attempt::Done(outcome) => {
+                    self.tell(occasion, &outcome);
+                    return outcome;
+                }
+                Attempt::Stale(outcome) => return outcome,
+                Attempt::Unsettled if self.bell.pause(AGAIN_MS) == Pause::Stopped => {
+                    return self.unchanged();
+                }
+                Attempt::Unsettled => {}
+            }
+        }
+        let outcome = self.refuse_with("the files keep changing while they are read");
+        self.tell(occasion, &outcome);
+        outcome
+    }
+
+    /// Reads and judges what is there. Nothing is believed that does not read the same twice.
+    fn attempt(&mut self, occasion: Occasion, patience: Patience) -> Attempt {
+        let cause = occasion.cause;
+        // Whoever asks has what is on the disk.
+        let aside = self.aside.clone().filter(|_| cause < Cause::Signal);
+        let serves = self.board.newest();
+        let beside = aside.as_ref().zip(serves.as_deref());
+        let beside = beside.map(|(aside, serves)| Beside { aside, serves });
+        let mut draft = match self.forge.gather(patience, beside) {
+            Ok(draft) => draft,
+            Err(NotRead::Unsettled) => return Attempt::Unsettled,
+            Err(NotRead::Refused(refusal)) => return self.not_kept(refusal),
+        };
+        if self.bell.is_stopped() {
+            return Attempt::Stale(self.unchanged());
+        }
+        if let Some(known) = self.known(&draft, cause) {
+            return known;
+        }
+        let before = self.forge.digest(&draft);
+        if !self.forge.reads_as(&mut draft, patience, beside) {
+            return Attempt::Unsettled;
+        }
+        let running = self.forge.digest(&draft);
+        // What was left out at the second look may be all that differed.
+        if running != before
+            && let Some(known) = self.known(&draft, cause)
+        {
+            return known;
+        }
+        match self.assemble(&draft) {
+            Ok(ready) => Attempt::Done(self.publish((ready, &draft), occasion, running)),
+            Err(refusal) => {
+                if cause == Cause::Change
+                    && (self.bell.pause(DOUBT_MS) == Pause::Stopped
+                        || !self.forge.reads_as(&mut draft, patience, beside))
+                {
+                    return Attempt::Unsettled;
+                }
+                self.refused = Some((running, refusal.clone()));
+                let generation = self.forge.generation();
+                Attempt::Done(Outcome::Refused { generation, refusal })
+            }
+        }
+    }
+
+    /// How it ends where what a rollback put in force cannot be read again: what is on the disk is
+    /// not taken instead of it. That is told once.
+    fn not_kept(&mut self, refusal: Refusal) -> Attempt {
+        let outcome = Outcome::Refused { generation: self.forge.generation(), refusal };
+        let Outcome::Refused { refusal, .. } = &outcome else { return Attempt::Unsettled };
+        if self.refused.as_ref().is_some_and(|(_, before)| before == refusal) {
+            return Attempt::Stale(outcome);
+        }
+        self.refused = Some((self.running, refusal.clone()));
+        Attempt::Done(outcome)
+    }
+
+    /// How it ends where nothing is to be done for this draft.
+    fn known(&mut self, draft: &F::Draft, cause: Cause) -> Option<Attempt> {
+        if self.forge.is_restless(draft) {
+            self.bell.look_soon();
+        }
+        let running = self.forge.digest(draft);
+        if running == self.running {
+            self.refused = None;
+            self.put_aside(self.forge.aside(draft));
+            return Some(Attempt::Done(self.unchanged()));
+        }
+        self.stale(running).filter(|_| cause < Cause::Signal).map(Attempt::Stale)
+    }
+
+    /// What was said of this content before, where it was refused.
+    fn stale(&self, running: [u8; 32]) -> Option<Outcome> {
+        let (refused, refusal) = self.refused.as_ref()?;
+        let generation = self.forge.generation();
+        (*refused == running).then(|| Outcome::Refused { generation, refusal: refusal.clone() })
+    }
+
+    fn put_aside(&mut self, aside: Option<Aside>) {
+        self.board.aside(aside.clone());
+        self.aside = aside;
+    }
+
+    fn unchanged(&self) -> Outcome {
+        let members = self.forge.members_refused();
+        Outcome::Unchanged { generation: self.forge.generation(), lifted: None, members }
+    }
+
+    /// A panic while building is our fault and must not end the reloading for good.
+    fn assemble(&mut self, draft: &F::Draft) -> Result<F::Ready, Refusal> {
+        if self.bell.is_stopped() {
+            return Err(own_refusal("the server is stopping"));
+        }
+        let forge = &mut self.forge;
+        catch_unwind(AssertUnwindSafe(|| forge.assemble(draft))).unwrap_or_else(|_| {
+            Err(own_refusal("building this policy failed inside Seawall; please report it"))
+        })
+    }
+
+    /// Puts in force what was assembled, unless that was too long ago: this process may have handed
+    /// over since, or be about to end. `running` is the draft's digest from before it was assembled:
+    /// what was left for another reload shows in a later one.
+    fn publish(
+        &mut self,
+        (ready, draft): (F::Ready, &F::Draft),
+        occasion: Occasion,
+        running: [u8; 32],
+    ) -> Outcome {
+        let still = self.still.clone();
+        let _changing = match still.enter() {
+            Ok(changing) => changing,
+            Err(closed) => return self.refuse_with(&closed.to_string()),
+        };
+        if self.bell.is_stopped() {
+            return self.refuse_with("the server is stopping");
+        }
+        self.put_aside(self.forge.aside(draft));
+        let Published { generation, carried, warnings, tests, made } =
+            self.forge.publish(ready, draft);
+        self.running = running;
+        self.refused = None;
+        let before = self.board.newest();
+        let past = made.past((generation, (self.now)()), occasion, before.as_deref());
+        let (took_ms, restores) = (past.took_ms, past.restores);
+        let report = carried.clone();
+        self.board.published(Past { report, tests, warnings: warnings.len(), ..past });
+        Outcome::Published { generation, took_ms, carried, warnings, restores, lifted: None }
+    }
+
+    fn refuse_with(&self, message: &str) -> Outcome {
+        Outcome::Refused { generation: self.forge.generation(), refusal: own_refusal(message) }
+    }
+
+    /// Tells how it ended, and then does what could wait until that was known.
+    fn tell(&mut self, occasion: Occasion, outcome: &Outcome) {
+        let Occasion { cause, began, .. } = occasion;
+        self.board.ended(cause, (self.now)().since_ms(began), outcome);
+        log_outcome(cause, outcome);
+        if matches!(outcome, Outcome::Published { .. }) {
+            self.forge.afterwards(self.board.read());
+            if self.forge.is_unfinished() {
+                self.bell.look_soon();
+            }
+        }
+    }
+}
+
+fn log_outcome(cause: Cause, outcome: &Outcome) {
+    match outcome {
+        Outcome::Published { generation, took_ms, carried, warnings, restores, .. } => {
+            let from = restores.map(|past| format!(", made of the files of generation {past}"));
+            let from = from.unwrap_or_default();
+            log::info!(
+                target: "seawall::policy",
+                "generation {generation} judges now ({took_ms} ms){from}",
+            );
+            carried.lines().iter().for_each(|line| log::info!(target: "seawall::policy", "{line}"));
+            warnings.iter().for_each(|warning| log::warn!(target: "seawall::policy", "{warning}"));
+        }
+        Outcome::Unchanged { generation, .. } if cause >= Cause::Signal => {
+            log::info!(
+                target: "seawall::policy",
+                "nothing changed: generation {generation} goes on",
+            );
+        }
+        Outcome::Unchanged { .. } => {}
+        Outcome::Refused { generation, refusal } => {
+            for complaint in &refusal.complaints {
+                log::error!(target: "seawall::policy", "{complaint}");
+            }
+            log::error!(
+                target: "seawall::policy",
+                "the reload is refused: generation {generation} goes on",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

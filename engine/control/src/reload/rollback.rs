@@ -1,0 +1,263 @@
+//! Going back to an earlier generation.
+//!
+//! What is published is a new generation made of old files, by the same way as every other: counts
+//! go on, bans stay. The files on the disk are not touched, since they are somebody's work in hand;
+//! they are put aside, and come into force when they change or when somebody asks for a reload.
+//!
+//! Whose files go back is said: the host's alone, one member's alone, or all. What the others have
+//! is theirs and stays, also what they saved since.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use seawall_model::Tick;
+
+use super::Reloader;
+use super::backend::{Beside, Forge, Lift};
+use crate::admin::api::{Back, Cause, Outcome};
+use crate::generations::contents::Occasion;
+use crate::generations::record::{Aside, Past};
+use crate::policy_source::loader::{AGAIN_MS, READS_MAX};
+use crate::reload::trigger::{Pause, Wish};
+
+impl<F: Forge> Reloader<F> {
+    /// Puts the files of an earlier generation in force.
+    pub(super) fn roll_back(&mut self, wish: &Wish, by_uid: Option<u32>) -> Outcome {
+        let Wish::RollBack { to, back, lift } = wish else { return self.unchanged() };
+        let began = (self.now)();
+        let posted = self.board.read();
+        let history = &posted.history;
+        let cause = Cause::Rollback;
+        let outcome = match chosen(history, posted.aside.as_ref(), (*to, back)) {
+            Err(why) => self.refuse_with(&why),
+            Ok(_) if *lift && matches!(back, Back::Member(_)) => self.refuse_with(
+                "what a member's rules set is not told from what other rules set: \
+                 `seawall reload --lift RULE` ends what one rule set",
+            ),
+            Ok(past) => {
+                let restores = Some(past.generation);
+                let is_host = !matches!(back, Back::Member(_));
+                let host_since = is_host.then_some(past.host_since);
+                let occasion = Occasion { cause, by_uid, restores, host_since, began };
+                let outcome = self.restore((past, back), occasion);
+                match mistakes(history, past).filter(|_| *lift) {
+                    Some(mistakes) => self.lift_with(outcome, &mistakes),
+                    None => outcome,
+                }
+            }
+        };
+        match &outcome {
+            // The files on the disk are no worse for it: what is said of them stays.
+            Outcome::Refused { refusal, .. } => {
+                refusal.complaints.iter().for_each(|complaint| {
+                    log::error!(
+                        target: "seawall::policy",
+                        "{complaint}",
+                    )
+                });
+                log::error!(target: "seawall::policy", "the rollback is refused");
+            }
+            outcome => {
+                let (restores, host_since) = (None, None);
+                self.tell(Occasion { cause, by_uid, restores, host_since, began }, outcome);
+            }
+        }
+        outcome
+    }
+
+    fn restore(&mut self, (past, back): (&Past, &Back), occasion: Occasion) -> Outcome {
+        let assembled = self.recalled(past, back).and_then(|draft| {
+            let running = self.forge.digest(&draft);
+            if running == self.running {
+                return Ok((draft, None));
+            }
+            let ready = self.assemble(&draft)?;
+            Ok((draft, Some((ready, running))))
+        });
+        match assembled {
+            Ok((draft, Some((ready, running)))) => self.publish((ready, &draft), occasion, running),
+            Ok((_, None)) => self.unchanged(),
+            Err(refusal) => Outcome::Refused { generation: self.forge.generation(), refusal },
+        }
+    }
+
+    /// What is to be in force, read when the files on the disk are at rest, as far as they come to
+    /// it.
+    fn recalled(
+        &mut self,
+        past: &Past,
+        back: &Back,
+    ) -> Result<F::Draft, crate::admin::api::Refusal> {
+        let aside = self.aside.clone().unwrap_or_default();
+        let serves = self.board.newest();
+        let beside = Beside { aside: &aside, serves: serves.as_deref().unwrap_or(past) };
+        let mut draft = self.forge.recall(past, back, beside)?;
+        for _ in 1..READS_MAX {
+            if !self.forge.is_changing(&draft) {
+                return Ok(draft);
+            }
+            if self.bell.pause(AGAIN_MS) == Pause::Stopped {
+                break;
+            }
+            draft = self.forge.recall(past, back, beside)?;
+        }
+        log::warn!(
+            target: "seawall::policy",
+            "the files keep changing: what they hold is loaded when they come to rest",
+        );
+        Ok(draft)
+    }
+}
+
+/// The generation that is meant: the one with this number, or the newest before what is in force
+/// that was made of other files of whoever goes back. Going back twice goes back two steps, never
+/// forth again.
+fn chosen<'h>(
+    history: &'h VecDeque<Arc<Past>>,
+    aside: Option<&Aside>,
+    (to, back): (Option<u64>, &Back),
+) -> Result<&'h Past, String> {
+    let running = history.back().ok_or("there is no history yet")?;
+    let found = match (to, back) {
+        (Some(number), _) => {
+            let found = history.iter().find(|past| past.generation == number);
+            return found.map(|past| &**past).ok_or_else(|| {
+                let numbers = ranges(history.iter().map(|past| past.generation));
+                format!("there is no generation {number}; history goes from {numbers}")
+            });
+        }
+        (None, Back::Host | Back::All) => history
+            .iter()
+            .rev()
+            .find(|past| past.generation < running.host_since && past.host != running.host),
+        (None, Back::Member(name)) => {
+            let left = aside.and_then(|aside| aside.members.get(name));
+            let from = left.map_or(running.generation, |left| left.serves);
+            history.iter().rev().find(|past| {
+                let hers = past.parts.get(name);
+                past.generation < from && hers.is_some() && hers != running.parts.get(name)
+            })
+        }
+    };
+    let whose = match back {
+        Back::Member(name) => format!("of member {name}"),
+        Back::Host | Back::All => "of the host".to_owned(),
+    };
+    found
+        .map(|past| &**past)
+        .ok_or_else(|| format!("there is no generation of other files {whose} to go back to"))
+}
+
+/// The numbers that there are, those in a row as one: `1 to 4, 9, 12 to 60`.
+pub fn ranges(numbers: impl Iterator<Item = u64>) -> String {
+    let mut rows: Vec<(u64, u64)> = Vec::new();
+    for number in numbers {
+        match rows.last_mut() {
+            Some((_, last)) if number == last.saturating_add(1) => *last = number,
+            _ => rows.push((number, number)),
+        }
+    }
+    let row = |(first, last): &(u64, u64)| match first == last {
+        true => first.to_string(),
+        false => format!("{first} to {last}"),
+    };
+    rows.iter().map(row).collect::<Vec<_>>().join(", ")
+}
+
+/// The generations after `past` that were made of other files of the host.
+fn mistakes(history: &VecDeque<Arc<Past>>, past: &Past) -> Option<Lift> {
+    let is_later = |of: &&Arc<Past>| of.generation > past.generation && of.host != past.host;
+    let since = history.iter().filter(is_later).map(|of| of.loaded_ms).min()?;
+    let numbers = history.iter().filter(is_later).map(|of| of.generation).collect();
+    Some(Lift::Generations(numbers, Tick(since)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::admin::api::FileMark;
+    use crate::generations::record::{Left, Marks, MarksOfParts};
+
+    /// Generations as number, the host's files, the generation whose edit these are, and what ann
+    /// has.
+    fn history(of: &[(u64, &str, u64, &str)]) -> VecDeque<Arc<Past>> {
+        let past = |(generation, host, host_since, ann): &(u64, &str, u64, &str)| {
+            let marks: Marks = vec![FileMark { path: "m".into(), sha256: (*ann).into() }].into();
+            let parts: MarksOfParts =
+                (!ann.is_empty()).then(|| (Box::from("ann"), marks)).into_iter().collect();
+            Arc::new(Past {
+                host: (*host).to_owned(),
+                host_since: *host_since,
+                parts,
+                loaded_ms: *generation * 1_000,
+                ..Past::test(*generation, Cause::Change)
+            })
+        };
+        of.iter().map(past).collect()
+    }
+
+    fn host(all: &[(u64, &str, u64, &str)]) -> Result<u64, String> {
+        chosen(&history(all), None, (None, &Back::Host)).map(|past| past.generation)
+    }
+
+    #[test]
+    fn going_back_twice_goes_back_two_steps() {
+        let mut all = vec![(1, "a", 1, ""), (2, "b", 2, ""), (3, "c", 3, "")];
+        assert_eq!(host(&all), Ok(2));
+        all.push((4, "b", 2, ""));
+        assert_eq!(host(&all), Ok(1));
+        all.push((5, "a", 1, ""));
+        assert!(host(&all).unwrap_err().contains("no generation of other files"));
+        // A restart changes nothing, so it is no step.
+        assert_eq!(host(&[(1, "a", 1, ""), (2, "b", 2, ""), (3, "b", 2, "")]), Ok(1));
+        assert!(host(&[]).is_err());
+    }
+
+    #[test]
+    fn what_a_member_saved_is_no_step_of_the_hosts() {
+        let all = [(1, "a", 1, "x"), (2, "b", 2, "x"), (3, "b", 2, "y"), (4, "b", 2, "z")];
+        assert_eq!(host(&all), Ok(1));
+        // Back, and then she saves: once more goes one further, and not forth.
+        let all =
+            [(1, "a", 1, ""), (2, "b", 2, ""), (3, "c", 3, ""), (4, "b", 2, "x"), (5, "b", 2, "y")];
+        assert_eq!(host(&all), Ok(1));
+        assert!(host(&[(1, "a", 1, "x"), (2, "a", 1, "y")]).is_err());
+    }
+
+    #[test]
+    fn a_member_goes_back_by_her_own_files() {
+        let all = history(&[(1, "a", 1, ""), (2, "a", 1, "x"), (3, "a", 1, "y"), (4, "b", 4, "y")]);
+        let ann = Back::Member("ann".into());
+        let to = |all: &VecDeque<Arc<Past>>, aside: Option<&Aside>| {
+            chosen(all, aside, (None, &ann)).map(|past| past.generation)
+        };
+        assert_eq!(to(&all, None), Ok(2));
+        let left = Left { content: String::new(), serves: 2 };
+        let aside = Aside { host: None, members: BTreeMap::from([("ann".into(), left)]) };
+        let back = history(&[(2, "a", 1, "x"), (3, "a", 1, "y"), (4, "b", 4, "x")]);
+        assert!(to(&back, Some(&aside)).is_err(), "not forth again");
+        let bob = Back::Member("bob".into());
+        assert!(chosen(&all, None, (None, &bob)).unwrap_err().contains("of member bob"));
+    }
+
+    #[test]
+    fn a_number_that_is_not_there_is_told_with_those_that_are() {
+        let all = history(&[(7, "a", 7, ""), (8, "b", 8, ""), (11, "b", 8, "")]);
+        let to = |number| chosen(&all, None, (Some(number), &Back::Host));
+        assert_eq!(to(7).unwrap().generation, 7);
+        let why = to(9).unwrap_err();
+        assert_eq!(why, "there is no generation 9; history goes from 7 to 8, 11");
+        assert_eq!(ranges([1, 2, 3, 5, 8, 9].into_iter()), "1 to 3, 5, 8 to 9");
+    }
+
+    #[test]
+    fn only_what_other_files_of_the_host_set_since_was_a_mistake() {
+        let all = [(1, "a", 1, ""), (2, "a", 1, "x"), (3, "b", 3, "x"), (4, "c", 4, "x")];
+        let all = history(&all);
+        let lift = mistakes(&all, all.front().unwrap());
+        assert_eq!(lift, Some(Lift::Generations([3, 4].into(), Tick(3_000))));
+        assert_eq!(mistakes(&all, all.back().unwrap()), None);
+    }
+}

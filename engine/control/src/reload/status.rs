@@ -1,0 +1,114 @@
+//! What the control plane knows about its own doings: the last error, the last reload, history.
+//!
+//! In memory and short: the last generations are what an operator goes back to tonight; what is
+//! older is in version control. How many of them there are is in `generations/retention.rs`.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use seawall_model::Tick;
+use serde::Serialize;
+
+use crate::admin::api::{Cause, Complaint, Outcome};
+use crate::generations::record::{Aside, Past};
+use crate::generations::retention::trim;
+use crate::reload::counter_report::Carried;
+
+/// The last reload that changed something or was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastReload {
+    /// Milliseconds from the first look at the files to the end.
+    pub took_ms: u64,
+    /// What led to it.
+    pub cause: Cause,
+    /// What became of the counters; absent where it was refused.
+    pub report: Option<Carried>,
+}
+
+/// How often reloads ended how, since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Reloads {
+    /// With a new generation.
+    pub published: u64,
+    /// With what is running already.
+    pub unchanged: u64,
+    /// With a refusal.
+    pub refused: u64,
+}
+
+/// What is on the board.
+#[derive(Debug, Clone, Default)]
+pub struct Posted {
+    /// Why the files as they stand are not what is running.
+    pub last_error: Option<Complaint>,
+    /// The last reload that did something.
+    pub last_reload: Option<LastReload>,
+    /// When the running generation was published.
+    pub loaded: Tick,
+    /// Counts of outcomes.
+    pub reloads: Reloads,
+    /// What is on the disk and not in force, since somebody went back.
+    pub aside: Option<Aside>,
+    /// The newest last.
+    pub history: VecDeque<Arc<Past>>,
+}
+
+/// Shared by the reloader, which writes, and the admin socket, which reads.
+#[derive(Debug, Default)]
+pub struct Board(Mutex<Posted>);
+
+impl Board {
+    /// What is on it now.
+    #[must_use]
+    pub fn read(&self) -> Posted {
+        self.lock().clone()
+    }
+
+    /// With the generations of an earlier process, the newest last.
+    pub(crate) fn remembering(history: Vec<Arc<Past>>) -> Self {
+        Self(Mutex::new(Posted { history: history.into(), ..Posted::default() }))
+    }
+
+    pub(crate) fn published(&self, what: Past) {
+        let mut posted = self.lock();
+        posted.loaded = Tick(what.loaded_ms);
+        posted.last_error = None;
+        posted.history.push_back(Arc::new(what));
+        trim(&mut posted.history);
+    }
+
+    /// The generation that was published last.
+    pub(crate) fn newest(&self) -> Option<Arc<Past>> {
+        self.lock().history.back().cloned()
+    }
+
+    /// Notes which files are on the disk and not in force.
+    pub(crate) fn aside(&self, aside: Option<Aside>) {
+        self.lock().aside = aside;
+    }
+
+    /// Notes how a reload ended.
+    pub(crate) fn ended(&self, cause: Cause, took_ms: u64, outcome: &Outcome) {
+        let mut posted = self.lock();
+        match outcome {
+            Outcome::Published { carried, .. } => {
+                posted.reloads.published = posted.reloads.published.saturating_add(1);
+                let report = Some(carried.clone());
+                posted.last_reload = Some(LastReload { took_ms, cause, report });
+            }
+            Outcome::Unchanged { .. } => {
+                posted.reloads.unchanged = posted.reloads.unchanged.saturating_add(1);
+                posted.last_error = None;
+            }
+            Outcome::Refused { refusal, .. } => {
+                posted.reloads.refused = posted.reloads.refused.saturating_add(1);
+                posted.last_error = refusal.complaints.first().cloned();
+                posted.last_reload = Some(LastReload { took_ms, cause, report: None });
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Posted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,376 @@
+//! Where everything that asks for a reload meets.
+//!
+//! A thousand saves, three signals and an operator's command are one reload: causes are flags that
+//! are set, not a queue that grows, and one reload serves whoever asked before it began. Only
+//! those who wait for an answer take room, and that room has a limit.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use seawall_model::Now;
+use tokio::sync::oneshot;
+
+use crate::admin::api::{Back, Cause, Outcome};
+use crate::util::stop_flag::StopFlag;
+
+/// Quiet that a change must be followed by, in milliseconds. An editor's save is a handful of
+/// events within two milliseconds; the rest is for slow disks, and a person does not notice it.
+pub const DEBOUNCE_MS: u64 = 50;
+/// The same while some file is still held open by whoever writes it, in milliseconds.
+pub const WRITING_QUIET_MS: u64 = 250;
+/// Most that changes may put a reload off, in milliseconds: a storm of saves ends in at most three
+/// reloads a second. Among hundreds of members somebody saves all the time, and the host's edit is to
+/// be in force within a second.
+pub const SETTLE_MS_MAX: u64 = 300;
+/// Time to the next look where files kept changing while they were read, in milliseconds.
+pub(crate) const LOOK_SOON_MS: u64 = 1_000;
+/// Most callers that wait for the outcome of one reload.
+pub const WAITERS_MAX: usize = 64;
+
+/// What the watcher saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Every file that was written to has been closed, or was never open to our knowledge.
+    Closed,
+    /// Somebody wrote to a file and still has it open.
+    Writing,
+}
+
+/// Why nobody can be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Busy {
+    /// There are [`WAITERS_MAX`] callers already.
+    #[error("too many callers wait for a reload already")]
+    Waiters,
+    /// Nothing is reloaded any more.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// The place where reloads are asked for.
+#[derive(Debug, Default)]
+pub struct Bell {
+    pending: Mutex<Pending>,
+    rung: Condvar,
+    stop: StopFlag,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    cause: Option<Cause>,
+    change: Option<Change>,
+    waiters: Vec<Waiter>,
+    /// Another look is due after [`LOOK_SOON_MS`].
+    soon: bool,
+    stopped: bool,
+}
+
+/// One reload to do, and who waits for it.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// The strongest of what asked.
+    pub(crate) cause: Cause,
+    /// Who waits.
+    pub(crate) waiters: Vec<Waiter>,
+}
+
+/// What somebody wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// That the files are read again; and that what this rule set is ended then.
+    Reload {
+        /// The rule's full name.
+        lift: Option<String>,
+    },
+    /// That an earlier generation is in force again.
+    RollBack {
+        /// Which; without it the one before.
+        to: Option<u64>,
+        /// Whose files go back.
+        back: Back,
+        /// That what the later ones set is ended.
+        lift: bool,
+    },
+}
+
+impl Wish {
+    /// That the files are read again, and no more.
+    pub const RELOAD: Self = Self::Reload { lift: None };
+}
+
+/// Somebody who waits for what comes of it.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) wish: Wish,
+    /// The user, by number.
+    pub(crate) by_uid: Option<u32>,
+    sender: oneshot::Sender<Outcome>,
+}
+
+impl Waiter {
+    /// Tells them. One who has gone meanwhile is no concern of ours.
+    pub(crate) fn answer(self, outcome: Outcome) {
+        drop(self.sender.send(outcome));
+    }
+}
+
+/// Whether to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pause {
+    Over,
+    Stopped,
+}
+
+impl Bell {
+    /// A bell that raises `stop` where the reloading is to end.
+    pub(crate) fn stopping_with(stop: StopFlag) -> Self {
+        Self { stop, ..Self::default() }
+    }
+
+    /// Files may have changed.
+    pub fn changed(&self, change: Change) {
+        let mut pending = self.lock();
+        pending.cause = pending.cause.max(Some(Cause::Change));
+        pending.change = Some(change);
+        self.rung.notify_all();
+    }
+
+    /// Asks for a reload without waiting for it, as SIGHUP does.
+    pub fn hang_up(&self) {
+        let mut pending = self.lock();
+        pending.cause = pending.cause.max(Some(Cause::Signal));
+        self.rung.notify_all();
+    }
+
+    /// The same, and hands back where its outcome will arrive.
+    ///
+    /// # Errors
+    /// Too many wait already; it is asked for all the same.
+    pub fn hang_up_and_hear(&self) -> Result<oneshot::Receiver<Outcome>, Busy> {
+        let waiting = self.wait_for(Wish::RELOAD, None, Cause::Signal);
+        waiting.inspect_err(|_| self.hang_up())
+    }
+
+    /// Asks for something and hands back where its outcome will arrive.
+    ///
+    /// # Errors
+    /// Too many wait already.
+    pub fn ask(&self, wish: Wish, by_uid: Option<u32>) -> Result<oneshot::Receiver<Outcome>, Busy> {
+        let cause = match wish {
+            Wish::Reload { .. } => Cause::Command,
+            Wish::RollBack { .. } => Cause::Rollback,
+        };
+        self.wait_for(wish, by_uid, cause)
+    }
+
+    fn wait_for(
+        &self,
+        wish: Wish,
+        by_uid: Option<u32>,
+        cause: Cause,
+    ) -> Result<oneshot::Receiver<Outcome>, Busy> {
+        let mut pending = self.lock();
+        if pending.stopped {
+            return Err(Busy::Stopping);
+        }
+        if pending.waiters.len() >= WAITERS_MAX {
+            return Err(Busy::Waiters);
+        }
+        let (sender, receiver) = oneshot::channel();
+        pending.waiters.push(Waiter { wish, by_uid, sender });
+        pending.cause = pending.cause.max(Some(cause));
+        self.rung.notify_all();
+        Ok(receiver)
+    }
+
+    /// Makes the next look that nobody asks for come soon.
+    pub(crate) fn look_soon(&self) {
+        self.lock().soon = true;
+    }
+
+    /// Ends the reloading: one that runs ends at its next step and publishes nothing. Who waits for one
+    /// hears that nothing comes.
+    pub fn stop(&self) {
+        let mut pending = self.lock();
+        pending.stopped = true;
+        let waiters = std::mem::take(&mut pending.waiters);
+        drop(pending);
+        self.stop.stop();
+        drop(waiters);
+        self.rung.notify_all();
+    }
+
+    /// Whether the reloading is to end.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.is_stopped()
+    }
+
+    /// Waits for something to do, at most `poll`, after which looking is the thing to do. Nothing
+    /// once stopped.
+    pub(crate) fn wait(&self, poll: Duration) -> Option<Call> {
+        let idle = |p: &mut Pending| p.cause.is_none() && !p.stopped;
+        let mut pending = self.lock();
+        let poll = patience(poll, std::mem::take(&mut pending.soon));
+        let (mut pending, _) = self
+            .rung
+            .wait_timeout_while(pending, poll, idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        (!pending.stopped).then(|| pending.take(Cause::Poll))
+    }
+
+    /// Lets changes come to rest, and adds what is asked for meanwhile to `call`. Who waits for an
+    /// answer, or sent a signal, is not made to wait.
+    pub(crate) fn settle(&self, mut call: Call, now: &Now) -> Call {
+        let began = now();
+        while call.cause == Cause::Change && now().since_ms(began) < SETTLE_MS_MAX {
+            let mut pending = self.lock();
+            let quiet_ms = match pending.change {
+                Some(Change::Writing) => WRITING_QUIET_MS,
+                Some(Change::Closed) | None => DEBOUNCE_MS,
+            };
+            let idle = |p: &mut Pending| p.cause.is_none() && !p.stopped;
+            pending.change = None;
+            let (mut pending, timeout) = self
+                .rung
+                .wait_timeout_while(pending, Duration::from_millis(quiet_ms), idle)
+                .unwrap_or_else(PoisonError::into_inner);
+            if timeout.timed_out() || pending.stopped {
+                return call;
+            }
+            let more = pending.take(Cause::Change);
+            call.cause = call.cause.max(more.cause);
+            call.waiters.extend(more.waiters);
+        }
+        call
+    }
+
+    /// Waits for `ms`, or less when stopped.
+    pub(crate) fn pause(&self, ms: u64) -> Pause {
+        let (pending, _) = self
+            .rung
+            .wait_timeout_while(self.lock(), Duration::from_millis(ms), |p| !p.stopped)
+            .unwrap_or_else(PoisonError::into_inner);
+        if pending.stopped { Pause::Stopped } else { Pause::Over }
+    }
+
+    /// A poisoned lock holds flags that are valid one by one, so it is used on.
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long a look that nobody asks for is waited for.
+fn patience(poll: Duration, soon: bool) -> Duration {
+    if soon { poll.min(Duration::from_millis(LOOK_SOON_MS)) } else { poll }
+}
+
+impl Pending {
+    /// What is pending as one call. The kind of the last change stays for [`Bell::settle`].
+    fn take(&mut self, otherwise: Cause) -> Call {
+        Call {
+            cause: self.cause.take().unwrap_or(otherwise),
+            waiters: std::mem::take(&mut self.waiters),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::util::clock::clock;
+
+    const SHORT: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn whatever_asks_before_a_reload_is_one_call_with_the_strongest_cause() {
+        let bell = Bell::default();
+        (0..1_000).for_each(|_| bell.changed(Change::Closed));
+        bell.hang_up();
+        bell.changed(Change::Closed);
+        assert_eq!(bell.wait(SHORT).unwrap().cause, Cause::Signal);
+        assert_eq!(bell.wait(SHORT).unwrap().cause, Cause::Poll);
+    }
+
+    #[test]
+    fn waiters_are_taken_up_to_their_limit_and_refused_past_it() {
+        let bell = Bell::default();
+        let mut waiting: Vec<_> =
+            (0..WAITERS_MAX).map(|_| bell.ask(Wish::RELOAD, None).unwrap()).collect();
+        assert_eq!(bell.ask(Wish::RELOAD, None).unwrap_err(), Busy::Waiters);
+        let call = bell.wait(SHORT).unwrap();
+        assert_eq!(call.cause, Cause::Command);
+        bell.ask(Wish::RELOAD, None).unwrap();
+        let unchanged =
+            Outcome::Unchanged { generation: 7, lifted: None, members: Default::default() };
+        call.waiters.into_iter().for_each(|waiter| waiter.answer(unchanged.clone()));
+        for receiver in &mut waiting {
+            assert_eq!(receiver.try_recv().unwrap(), unchanged);
+        }
+    }
+
+    #[test]
+    fn a_command_is_not_made_to_wait_for_quiet() {
+        let bell = Bell::default();
+        bell.changed(Change::Writing);
+        let _receiver = bell.ask(Wish::RELOAD, None).unwrap();
+        let call = bell.wait(SHORT).unwrap();
+        let stuck: Now = std::sync::Arc::new(|| seawall_model::Tick(0));
+        assert_eq!(bell.settle(call, &stuck).cause, Cause::Command);
+    }
+
+    #[test]
+    fn settling_ends_even_if_changes_do_not() {
+        let bell = std::sync::Arc::new(Bell::default());
+        bell.changed(Change::Closed);
+        let call = bell.wait(SHORT).unwrap();
+        let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (ringer, stop) = (bell.clone(), done.clone());
+        let thread = std::thread::spawn(move || {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                ringer.changed(Change::Writing);
+                std::thread::yield_now();
+            }
+        });
+        assert_eq!(bell.settle(call, &clock()).cause, Cause::Change);
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_look_that_is_wanted_soon_comes_then_and_once() {
+        let soon = Duration::from_millis(LOOK_SOON_MS);
+        let second = Duration::from_millis(1);
+        assert_eq!(patience(soon + second, true), soon, "past it");
+        assert_eq!(patience(soon, true), soon, "at it");
+        assert_eq!(patience(soon - second, true), soon - second, "what comes by itself is sooner");
+        assert_eq!(patience(soon + second, false), soon + second);
+        let bell = Bell::default();
+        bell.look_soon();
+        assert!(bell.lock().soon);
+        // Far from any poll: that it comes at all is what is tested.
+        assert_eq!(bell.wait(Duration::from_secs(3_600)).unwrap().cause, Cause::Poll);
+        assert!(!bell.lock().soon, "once");
+    }
+
+    #[test]
+    fn a_stopped_bell_ends_every_wait() {
+        let stop = StopFlag::default();
+        let bell = Bell::stopping_with(stop.clone());
+        bell.stop();
+        bell.changed(Change::Closed);
+        assert!(bell.wait(Duration::from_secs(600)).is_none());
+        assert_eq!(bell.pause(600_000), Pause::Stopped);
+        assert!(bell.is_stopped() && stop.is_stopped());
+    }
+
+    #[test]
+    fn who_waits_for_a_bell_that_is_stopped_hears_that_nothing_comes() {
+        let bell = Bell::default();
+        let waiting = bell.ask(Wish::RELOAD, None).unwrap();
+        bell.stop();
+        assert!(waiting.blocking_recv().is_err());
+        assert_eq!(bell.ask(Wish::RELOAD, None).unwrap_err(), Busy::Stopping);
+        assert!(bell.hang_up_and_hear().is_err());
+    }
+}

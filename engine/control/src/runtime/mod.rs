@@ -1,0 +1,312 @@
+//! The control plane as one value: started once, stopped once.
+//!
+//! Four threads: one reloads, one answers the admin socket, one ticks, one writes snapshots. None of
+//! them is on the way of a request; the one thing they share with the data plane is the `Handle`.
+
+pub(crate) mod bootstrap;
+pub(crate) mod deps;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use seawall_model::Now;
+use tokio::sync::oneshot;
+
+use self::bootstrap::First;
+use self::deps::Outside;
+use crate::admin;
+use crate::admin::bans::BanDesk;
+use crate::admin::history::HistoryDesk;
+use crate::admin::levels::LevelDesk;
+use crate::admin::socket::{AdminSocket, SocketError, SocketFile};
+use crate::config::Config;
+use crate::generations::Archive;
+use crate::level_ticker;
+use crate::observe::decision_totals::Totals;
+use crate::observe::status::Sight;
+use crate::policy_source::rollback_pin::Standing;
+use crate::reload::backend::PolicyForge;
+use crate::reload::trigger::Bell;
+use crate::reload::watcher::Watch;
+use crate::reload::{POLL_MS, Reloader};
+use crate::snapshot::{Keeper, Keeping};
+use crate::storage::write_gate::Still;
+use crate::upgrade::Estate;
+use crate::util::join_timeout::Ending;
+use crate::util::periodic_task::Ticker;
+
+/// Milliseconds between two beats of the admin thread.
+const BEAT_MS: u64 = 250;
+/// Milliseconds that a reload, and the answers of the admin socket, have to end by themselves when the
+/// process stops.
+pub const STOP_MS: u64 = 600;
+
+/// Why the control plane does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// No admin socket.
+    #[error("the admin socket cannot be opened: {0}")]
+    Socket(#[from] SocketError),
+    /// The system gave no thread or no runtime.
+    #[error("the control plane cannot be started: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The running control plane; it stops when dropped.
+#[derive(Debug)]
+pub struct ControlPlane {
+    bell: Arc<Bell>,
+    reloading: Option<Ending>,
+    admin: Option<(oneshot::Sender<()>, Ending)>,
+    keeping: Option<Keeping>,
+    _ticker: Arc<Ticker>,
+    _levels: Ticker,
+    estate: Estate,
+    file: SocketFile,
+    /// What the admin thread and the one that looks at levels count.
+    beats: [Arc<AtomicU64>; 2],
+}
+
+impl ControlPlane {
+    /// Watches, reloads and answers for `first`; where that inherits, whoever asks finds this from
+    /// [`take_name`](Self::take_name) on.
+    ///
+    /// # Errors
+    /// What could not be had.
+    pub fn start(
+        config: &Config,
+        first: First,
+        outside: Outside,
+        now: Now,
+    ) -> Result<Self, ControlError> {
+        let AdminSocket { listener, file } = admin_socket(&config.socket, &first.keeper)?;
+        let (board, scribe) = first.posted()?;
+        let First { handle, loader, keeper, digest, archive, aside, members, known, .. } = first;
+        let bell = Arc::new(Bell::stopping_with(loader.stop_flag()));
+        loader.ring(bell.clone());
+        let totals = Arc::new(Totals::default());
+        let estate = Estate::new(handle.clone(), now.clone(), scribe.settle());
+        let keeping = keeper.keep(handle.clone(), estate.still.clone())?;
+        let sight = Sight {
+            handle: handle.clone(),
+            board: board.clone(),
+            members: members.clone(),
+            totals: totals.clone(),
+            root: config.root.clone(),
+            sites: config.sites.clone(),
+            outside,
+            snapshot: Arc::new(keeping.status()),
+            units: config.units,
+            last_upgrade: estate.last.clone(),
+            loader: loader.clone(),
+            now: now.clone(),
+        };
+        let levels = sight.levels();
+        let desk = desk(bell.clone(), sight, archive.clone(), estate.still.clone());
+        let beats: [Arc<AtomicU64>; 2] = Default::default();
+        let admin = serve_admin(listener, desk, beats[0].clone())?;
+        let ticker = loader.ticker();
+        loader.running(&[&handle.load().rules]);
+        // What was in force before a restart is in force again, before a second has passed.
+        levels.look(&handle.load());
+        let watching = level_ticker::watch(handle.clone(), levels.clone(), beats[1].clone())?;
+        // Watched before this returns, so that no save after "ready" is missed; what was saved
+        // between the first load and now, the look that is asked for finds.
+        let watch = Arc::new(Mutex::new(Watch::new(&folder_of(&config.root), bell.clone())));
+        let forge = PolicyForge {
+            loader,
+            handle,
+            totals,
+            levels,
+            now: now.clone(),
+            standing: Standing::new(archive.clone()),
+            known,
+            archive,
+            scribe,
+            stock: None,
+            watch: watch.clone(),
+            restless: Vec::new(),
+            members,
+            hosts: None,
+        };
+        let (both, still) = ((bell.clone(), board), estate.still.clone());
+        let reloader = Reloader::new(forge, both, still, now, (digest, aside));
+        let reloading = Some(reload(reloader, watch, bell.clone())?);
+        Ok(Self {
+            bell,
+            reloading,
+            admin: Some(admin),
+            keeping: Some(keeping),
+            _ticker: ticker,
+            _levels: watching,
+            estate,
+            file,
+            beats,
+        })
+    }
+
+    /// The end is near: a snapshot is written now, and whatever reloads ends at its next step. Waits for
+    /// neither.
+    pub fn stopping(&self) {
+        if let Some(keeping) = &self.keeping {
+            keeping.at_once();
+        }
+        self.bell.stop();
+    }
+
+    /// What a successor inherits.
+    #[must_use]
+    pub fn estate(&self) -> Estate {
+        self.estate.clone()
+    }
+
+    /// What its threads have counted: one whose number stands still for seconds is stuck.
+    #[must_use]
+    pub fn pulse(&self) -> Vec<u64> {
+        self.beats.iter().map(|beats| beats.load(Relaxed)).collect()
+    }
+
+    /// How it stands, in one line.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let live = self.estate.handle.load();
+        let (level, bans) = (live.rules.level_name(&live.state, ""), live.state.bans().len());
+        format!("generation {} judges, level {level}, {bans} bans", live.generation.0)
+    }
+
+    /// Lets whoever asks find this, and no longer whoever served before.
+    ///
+    /// # Errors
+    /// The folder of the socket has changed.
+    pub fn take_name(&mut self) -> Result<(), SocketError> {
+        self.file.take_name()
+    }
+
+    /// Where reloads are asked for.
+    #[must_use]
+    pub fn bell(&self) -> Arc<Bell> {
+        self.bell.clone()
+    }
+}
+
+impl ControlPlane {
+    /// Ends within `ms`, whatever runs: who reloads may be in the middle of what takes long, and who
+    /// writes may wait for a disk. What does not end is left where it is, for the end of the process.
+    pub fn end(mut self, ms: u64) {
+        self.end_within(ms);
+    }
+
+    fn end_within(&mut self, ms: u64) {
+        self.stopping();
+        let admin = self.admin.take().map(|(stop, ending)| {
+            drop(stop);
+            ending
+        });
+        // What was published is written first; a reload that ends takes the writer along.
+        if self.reloading.is_some() {
+            self.estate.settle.wait(ms / 4);
+        }
+        for (what, ending) in [("the reload under way", self.reloading.take()), ("answers", admin)]
+        {
+            if ending.is_some_and(|ending| !ending.within(STOP_MS.min(ms / 4))) {
+                log::warn!(target: "seawall::server", "{what} did not end in time and is left");
+            }
+        }
+        // Last, when nothing is published any more.
+        if self.keeping.take().is_some_and(|keeping| !keeping.end(ms / 4)) {
+            log::error!(
+                target: "seawall::server",
+                "the last snapshot is not on the disk in time and is left",
+            );
+        }
+    }
+}
+
+/// The same where nobody says how long that may take.
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        self.end_within(STOP_MS.saturating_mul(4));
+    }
+}
+
+fn reload(
+    reloader: Reloader<PolicyForge>,
+    watch: Arc<Mutex<Watch>>,
+    bell: Arc<Bell>,
+) -> io::Result<Ending> {
+    bell.changed(crate::reload::trigger::Change::Closed);
+    let poll = Duration::from_millis(POLL_MS);
+    let before = move || watch.lock().unwrap_or_else(PoisonError::into_inner).renew();
+    Ending::of("seawall-reload", move || reloader.run(poll, before))
+}
+
+/// The folder of a root policy.
+fn folder_of(root: &Path) -> PathBuf {
+    match root.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// The admin socket; where another process still answers on it, beside that.
+fn admin_socket(path: &Path, keeper: &Keeper) -> Result<AdminSocket, SocketError> {
+    if keeper.inherits() { AdminSocket::bind_beside(path) } else { AdminSocket::bind(path) }
+}
+
+/// All that the admin socket gives access to.
+fn desk(bell: Arc<Bell>, sight: Sight, archive: Archive, still: Arc<Still>) -> admin::Desk {
+    let (handle, sight) = (sight.handle.clone(), Arc::new(sight));
+    admin::Desk {
+        bell,
+        still,
+        upgrade: sight.outside.upgrade.clone(),
+        enable: Arc::new(move |name| handle.load().rules.enable_extern(name)),
+        levels: Arc::new(LevelDesk { handle: sight.handle.clone(), levels: sight.levels() }),
+        bans: Arc::new(BanDesk {
+            handle: sight.handle.clone(),
+            units: sight.units,
+            now: sight.now.clone(),
+        }),
+        history: Arc::new(HistoryDesk { board: sight.board.clone(), archive }),
+        metrics: Arc::new({
+            let sight = sight.clone();
+            move || sight.metrics()
+        }),
+        status: Arc::new(move || sight.status()),
+    }
+}
+
+fn serve_admin(
+    listener: std::os::unix::net::UnixListener,
+    desk: admin::Desk,
+    beats: Arc<AtomicU64>,
+) -> io::Result<(oneshot::Sender<()>, Ending)> {
+    // As many as ask at a time may wait for a disk, and nobody else for them.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(admin::ADMIN_CONNECTIONS_MAX)
+        .build()?;
+    let (stop, stopped) = oneshot::channel();
+    let serve = async move {
+        let listener = tokio::net::UnixListener::from_std(listener)?;
+        let _beating = tokio::spawn(async move {
+            loop {
+                beats.fetch_add(1, Relaxed);
+                tokio::time::sleep(Duration::from_millis(BEAT_MS)).await;
+            }
+        });
+        admin::serve(listener, desk, stopped).await
+    };
+    let ending = Ending::of("seawall-admin", move || {
+        if let Err(error) = runtime.block_on(serve) {
+            log::error!(target: "seawall::server", "the admin socket no longer answers: {error}");
+        }
+        // What still waits for a disk is not waited for.
+        runtime.shutdown_background();
+    })?;
+    Ok((stop, ending))
+}

@@ -1,0 +1,25 @@
+//! What a snapshot holds, before it is encrypted.
+
+use seawall_model::Tick;
+use seawall_state::{SNAPSHOT_BYTES_MAX, State};
+
+use super::timestamp::Stamp;
+
+/// What a snapshot of `state` holds, for a process that takes over.
+///
+/// # Errors
+/// It would be too large.
+pub(crate) fn content_of(state: &State, now: Tick) -> Result<Vec<u8>, String> {
+    content(state, now, &Stamp::now()).map(|(content, _)| content)
+}
+
+/// What a snapshot of `state` holds, and how many entries are left out of it.
+pub(super) fn content(state: &State, now: Tick, made: &Stamp) -> Result<(Vec<u8>, usize), String> {
+    let snapshot = state.snapshot(now);
+    let mut content = snapshot.bytes;
+    if content.len() > SNAPSHOT_BYTES_MAX {
+        return Err(format!("it would have more than {SNAPSHOT_BYTES_MAX} bytes"));
+    }
+    made.write(&mut content);
+    Ok((content, snapshot.left_out))
+}

@@ -1,0 +1,396 @@
+//! State over a restart: a snapshot every ten seconds and on stop, read at start.
+//!
+//! The decision: whatever fails here is told and costs at most what was counted since the last good
+//! snapshot, and nothing that serves notices. A snapshot is written beside the old one, brought to
+//! the disk and moved over it, so that there is always a whole one; one that cannot be used is set
+//! aside and the state begins empty. It is encrypted, since what is banned is addresses.
+//!
+//! Where this does not protect: a process that is killed loses the seconds since its last snapshot;
+//! and where a snapshot takes longer than a second to make, they come as much more seldom as it
+//! takes them to cost a tenth of one processor.
+
+pub(crate) mod encode;
+mod encryption;
+mod key;
+mod timestamp;
+
+use std::fmt::Display;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use encode::content;
+use key::Secret;
+use seawall_model::{Now, Tick};
+use seawall_ruleset::Handle;
+use seawall_state::{CounterSpec, Mark, Reading, Restored, Seed, State, StateLimits};
+use serde_json::{Value, json};
+use timestamp::Stamp;
+
+use crate::policy_source::read_file::{self, DiskError};
+use crate::storage::atomic_write::{self, Disk, Medium};
+use crate::storage::damaged;
+use crate::storage::write_gate::Still;
+use crate::util::join_timeout::Ending;
+use crate::util::random::random_bytes;
+
+/// Time between two snapshots, in milliseconds: DESIGN §3's figure, and the most that is lost when
+/// the process is killed.
+pub const SNAPSHOT_EVERY_MS: u64 = 10_000;
+/// Making snapshots takes at most one part in so many of one processor's time.
+pub const SNAPSHOT_TIME_PARTS: u64 = 10;
+/// The file in the state folder.
+const FILE: &str = "snapshot";
+
+/// Where snapshots are kept.
+#[derive(Debug, Clone)]
+pub struct Keeper {
+    folder: PathBuf,
+    secret: Secret,
+    medium: Arc<dyn Medium>,
+    stamp: fn() -> Stamp,
+    now: NowClock,
+    /// What a state may hold.
+    limits: StateLimits,
+    /// Whether the state comes from a process that still runs, and not from the disk.
+    inherits: bool,
+}
+
+/// A clock that can be in something that is printed.
+#[derive(Clone)]
+struct NowClock(Now);
+
+impl std::fmt::Debug for NowClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Now")
+    }
+}
+
+impl Keeper {
+    /// Snapshots in the folder `state_dir`, which need not be there yet, of a state that may hold
+    /// so much.
+    #[must_use]
+    pub fn new(state_dir: &Path, limits: StateLimits, now: Now) -> Self {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Self {
+            folder: state_dir.to_owned(),
+            secret: Secret::find(state_dir, credentials.as_deref()),
+            medium: Arc::new(Disk),
+            stamp: Stamp::now,
+            now: NowClock(now),
+            limits,
+            inherits: false,
+        }
+    }
+
+    /// The same for a process that takes over from one that runs: what is on the disk is older.
+    #[must_use]
+    pub fn inheriting(self) -> Self {
+        Self { inherits: true, ..self }
+    }
+
+    /// Whether there is a process whose place this one takes.
+    pub(crate) const fn inherits(&self) -> bool {
+        self.inherits
+    }
+
+    /// The state of `specs` as the process before had it.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(crate) fn inherit(&self, content: &[u8], specs: &[CounterSpec]) -> Result<State, String> {
+        let (state, restored, _) = self.understand(content, specs)?;
+        let counters = &restored.counters;
+        let kept = counters.kept.len().saturating_add(counters.rescaled.len());
+        log::info!(
+            target: "seawall::state",
+            "took over {kept} counters and {} bans",
+            restored.bans,
+        );
+        Ok(state.carry(specs).0)
+    }
+
+    fn place(&self) -> PathBuf {
+        self.folder.join(FILE)
+    }
+
+    /// The state of `specs` as the last snapshot has it; an empty one hashed under `seed` where
+    /// there is none, or where it cannot be used. That is told then, and it is set aside.
+    pub(crate) fn restore(&self, seed: Seed, specs: &[CounterSpec]) -> State {
+        if self.inherits {
+            return State::with_limits(seed, specs, self.limits.clone());
+        }
+        match self.read(specs) {
+            Ok(Some((state, restored, elapsed_ms))) => {
+                tell(&restored, elapsed_ms);
+                // The generation after the one that was remembered: bans of that one are not this
+                // one's.
+                state.carry(specs).0
+            }
+            Ok(None) => State::with_limits(seed, specs, self.limits.clone()),
+            Err(why) => {
+                let place = self.place();
+                let kept = match damaged::set_aside(&place) {
+                    Ok(aside) => format!("it is kept as {}", aside.display()),
+                    Err(error) => format!("it cannot be set aside either: {error}"),
+                };
+                log::error!(
+                    target: "seawall::state",
+                    "the snapshot {} cannot be used: {why}; {kept}; \
+                     counts, holds and bans begin empty",
+                    place.display()
+                );
+                State::with_limits(seed, specs, self.limits.clone())
+            }
+        }
+    }
+
+    fn read(&self, specs: &[CounterSpec]) -> Result<Option<(State, Restored, u64)>, String> {
+        let file = match read_file::read(&self.place(), encryption::FILE_BYTES_MAX) {
+            Ok(file) => file,
+            Err(DiskError::Missing) => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        let key = self.secret.read().map_err(text)?;
+        let content = encryption::open(&key, file).map_err(text)?;
+        self.understand(&content, specs).map(Some)
+    }
+
+    fn understand(
+        &self,
+        content: &[u8],
+        specs: &[CounterSpec],
+    ) -> Result<(State, Restored, u64), String> {
+        let (bytes, made) = Stamp::split(content).ok_or("it is too short")?;
+        let elapsed_ms = (self.stamp)().since_ms(&made);
+        let when = Reading { now: (self.now.0)(), elapsed_ms };
+        let (state, restored) =
+            State::restore(bytes, specs, self.limits.clone(), when).map_err(text)?;
+        Ok((state, restored, elapsed_ms))
+    }
+
+    /// Writes a snapshot, and says how many bytes it has and how many entries were left out of it.
+    fn write(&self, state: &State) -> Result<(usize, usize), String> {
+        let folder = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        folder.map_err(|error| format!("{}: {error}", self.folder.display()))?;
+        let key = self.secret.read_or_make(&*self.medium).map_err(text)?;
+        let (mut content, left_out) = content(state, (self.now.0)(), &(self.stamp)())?;
+        let nonce = random_bytes().map_err(text)?;
+        let header = encryption::seal(&key, nonce, &mut content).ok_or("it cannot be encrypted")?;
+        let place = self.place();
+        atomic_write::put(&*self.medium, &place, &[&header, &content])
+            .map_err(|error| format!("{}: {error}", place.display()))?;
+        Ok((header.len().saturating_add(content.len()), left_out))
+    }
+
+    /// Keeps snapshots of what is live, until dropped.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub(crate) fn keep(self, handle: Arc<Handle>, still: Arc<Still>) -> io::Result<Keeping> {
+        let (stop, ledger) = (Arc::new(Stop::default()), Arc::new(Ledger::default()));
+        let now = self.now.0.clone();
+        let mut writer = Writer { keeper: self, ledger: ledger.clone(), last: None };
+        let stopped = stop.clone();
+        let run = move || {
+            let mut wait_ms = SNAPSHOT_EVERY_MS;
+            loop {
+                let is_last = stopped.wanted_within(wait_ms) == Wanted::Last;
+                // The successor's snapshots are newer.
+                let Ok(_changing) = still.enter() else { return };
+                let took_ms = writer.look(&handle.load().state);
+                if is_last {
+                    return;
+                }
+                wait_ms = SNAPSHOT_EVERY_MS.max(took_ms.saturating_mul(SNAPSHOT_TIME_PARTS));
+            }
+        };
+        let thread = Ending::of("seawall-snapshot", run)?;
+        Ok(Keeping { thread, stop, ledger, now })
+    }
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+fn tell(restored: &Restored, elapsed_ms: u64) {
+    let counters = &restored.counters;
+    let kept = counters.kept.len().saturating_add(counters.rescaled.len());
+    let seconds = elapsed_ms / 1_000;
+    let bans = restored.bans;
+    log::info!(
+        target: "seawall::state",
+        "restored {kept} counters and {bans} bans from a snapshot {seconds} s old",
+    );
+    if !counters.gone.is_empty() {
+        log::warn!(
+            target: "seawall::state",
+            "the policy has no more: {}; their counts end",
+            counters.gone.join(", "),
+        );
+    }
+}
+
+/// Whoever writes, and what it remembers between two snapshots.
+struct Writer {
+    keeper: Keeper,
+    ledger: Arc<Ledger>,
+    last: Option<Mark>,
+}
+
+impl Writer {
+    /// Writes a snapshot if anything changed since the last, and says how long that took.
+    fn look(&mut self, state: &State) -> u64 {
+        let now = || (self.keeper.now.0)();
+        let began = now();
+        if self.last.is_some_and(|last| !state.is_changed_since(&last)) {
+            return 0;
+        }
+        let mark = state.mark(began);
+        let written = self.keeper.write(state);
+        let took_ms = now().since_ms(began);
+        if written.is_ok() {
+            self.last = Some(mark);
+        }
+        self.ledger.enter(written, took_ms, began);
+        took_ms
+    }
+}
+
+/// What became of the snapshots, for the status.
+#[derive(Debug, Default)]
+struct Ledger(Mutex<Report>);
+
+#[derive(Debug, Default)]
+struct Report {
+    /// When the last good one was begun, its bytes, and how long it took.
+    last: Option<(Tick, usize, u64)>,
+    error: Option<String>,
+    left_out: usize,
+}
+
+impl Ledger {
+    /// Notes how a snapshot went; the log hears of what is new.
+    fn enter(&self, written: Result<(usize, usize), String>, took_ms: u64, began: Tick) {
+        let mut report = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match written {
+            Ok((bytes, left_out)) => {
+                if report.error.take().is_some() {
+                    log::warn!(target: "seawall::state", "snapshots are written again");
+                }
+                if left_out > 0 && report.left_out == 0 {
+                    log::warn!(
+                        target: "seawall::state",
+                        "{left_out} keys do not fit into a snapshot and are left out",
+                    );
+                }
+                report.last = Some((began, bytes, took_ms));
+                report.left_out = left_out;
+            }
+            Err(error) => {
+                if report.error.as_ref() != Some(&error) {
+                    log::error!(
+                        target: "seawall::state",
+                        "no snapshot is written, a restart would forget: {error}",
+                    );
+                }
+                report.error = Some(error);
+            }
+        }
+    }
+}
+
+/// Tells the writer what is wanted of it.
+#[derive(Debug, Default)]
+struct Stop {
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
+}
+
+/// What a writer is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Wanted {
+    /// What it does by itself.
+    #[default]
+    Nothing,
+    /// A snapshot now.
+    One,
+    /// The last, and then to end.
+    Last,
+}
+
+impl Stop {
+    fn want(&self, what: Wanted) {
+        let mut wanted = self.lock();
+        *wanted = what.max(*wanted);
+        drop(wanted);
+        self.changed.notify_all();
+    }
+
+    /// Waits for so long at most, and says what is wanted.
+    fn wanted_within(&self, ms: u64) -> Wanted {
+        let going_on = |wanted: &mut Wanted| *wanted == Wanted::Nothing;
+        let pause = Duration::from_millis(ms);
+        let waited = self.changed.wait_timeout_while(self.lock(), pause, going_on);
+        let mut wanted = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let is = *wanted;
+        if is == Wanted::One {
+            *wanted = Wanted::Nothing;
+        }
+        is
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread that writes; told to end, it writes once more before.
+pub(crate) struct Keeping {
+    thread: Ending,
+    stop: Arc<Stop>,
+    ledger: Arc<Ledger>,
+    now: Now,
+}
+
+impl std::fmt::Debug for Keeping {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keeping").field("ledger", &self.ledger).finish_non_exhaustive()
+    }
+}
+
+impl Keeping {
+    /// Has a snapshot written now, and waits for nothing.
+    pub(crate) fn at_once(&self) {
+        self.stop.want(Wanted::One);
+    }
+
+    /// Has the last snapshot written, and waits for it for so long at most. Says whether it was.
+    pub(crate) fn end(self, ms: u64) -> bool {
+        self.stop.want(Wanted::Last);
+        self.thread.within(ms)
+    }
+
+    /// Says how it goes, for as long as anybody asks.
+    pub(crate) fn status(&self) -> impl Fn() -> Value + Send + Sync + use<> {
+        let (ledger, now) = (self.ledger.clone(), self.now.clone());
+        move || {
+            let report = ledger.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = report.last;
+            json!({
+                "age_ms": last.map(|(began, _, _)| now().since_ms(began)),
+                "bytes": last.map(|(_, bytes, _)| bytes),
+                "took_ms": last.map(|(_, _, took_ms)| took_ms),
+                "left_out": report.left_out,
+                "last_error": report.error,
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

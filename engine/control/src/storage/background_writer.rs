@@ -1,0 +1,173 @@
+//! Writes to the disk what a reload leaves behind, on a thread of its own.
+//!
+//! Bringing something to the disk can take half a minute where others write much, and an edit under
+//! attack waits for nothing. So whoever publishes hands over what is to be written and goes on. What
+//! is not written yet when the process is killed is not there after it; what was written is whole.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Most jobs that wait; past it the oldest is given up.
+pub(crate) const SCRIBE_JOBS_MAX: usize = 64;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct Queue {
+    pending: Mutex<Pending>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Pending {
+    jobs: VecDeque<Job>,
+    stopped: bool,
+}
+
+/// The thread; dropped, it does what is left and ends.
+pub(crate) struct Scribe {
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Scribe {
+    /// # Errors
+    /// The system has no thread to give.
+    pub(crate) fn start() -> io::Result<Self> {
+        let queue = Arc::new(Queue::default());
+        let of_thread = queue.clone();
+        let work = move || {
+            while let Some(job) = of_thread.next() {
+                job();
+            }
+        };
+        let thread = std::thread::Builder::new().name("seawall-scribe".into()).spawn(work)?;
+        Ok(Self { queue, thread: Some(thread) })
+    }
+
+    /// What waits for it.
+    pub(crate) fn settle(&self) -> Settle {
+        Settle(self.queue.clone())
+    }
+
+    /// Has `job` done after those before it.
+    pub(crate) fn later(&self, job: impl FnOnce() + Send + 'static) {
+        let mut pending = self.queue.lock();
+        if pending.jobs.len() >= SCRIBE_JOBS_MAX {
+            pending.jobs.pop_front();
+            log::error!(
+                target: "seawall::state",
+                "the disk of [state] dir does not keep up with edits: the files of an earlier \
+                 generation are not kept"
+            );
+        }
+        pending.jobs.push_back(Box::new(job));
+        self.queue.changed.notify_one();
+    }
+}
+
+/// Waits for a scribe, for whoever has none of its own.
+#[derive(Clone)]
+pub(crate) struct Settle(Arc<Queue>);
+
+impl Settle {
+    /// Waits until all that is there now is done, for so long at most.
+    pub(crate) fn wait(&self, ms: u64) {
+        let (done, is_done) = mpsc::channel();
+        let mut pending = self.0.lock();
+        if pending.stopped {
+            return;
+        }
+        // Nobody may be left to hear it.
+        pending.jobs.push_back(Box::new(move || {
+            let _unheard = done.send(());
+        }));
+        self.0.changed.notify_one();
+        drop(pending);
+        let _late = is_done.recv_timeout(Duration::from_millis(ms));
+    }
+}
+
+impl Queue {
+    fn next(&self) -> Option<Job> {
+        let idle = |pending: &mut Pending| pending.jobs.is_empty() && !pending.stopped;
+        let waited = self.changed.wait_while(self.lock(), idle);
+        waited.unwrap_or_else(PoisonError::into_inner).jobs.pop_front()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Scribe {
+    fn drop(&mut self) {
+        self.queue.lock().stopped = true;
+        self.queue.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // One that panicked has written what it could.
+            let _ended = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_job_that_takes_long_and_all_are_done_in_the_end() {
+        let scribe = Scribe::start().unwrap();
+        let (open, gate) = mpsc::channel::<()>();
+        let (done, seen) = mpsc::channel();
+        scribe.later(move || gate.recv().unwrap());
+        for n in 0..10 {
+            let done = done.clone();
+            scribe.later(move || done.send(n).unwrap());
+        }
+        assert!(seen.try_recv().is_err(), "the first job still runs");
+        open.send(()).unwrap();
+        drop(scribe);
+        assert_eq!(seen.try_iter().collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn whoever_waits_for_it_waits_for_what_was_there_and_not_for_ever() {
+        let scribe = Scribe::start().unwrap();
+        let (open, gate) = mpsc::channel::<()>();
+        let (done, seen) = mpsc::channel();
+        scribe.later(move || gate.recv().unwrap());
+        scribe.later(move || done.send(()).unwrap());
+        let settle = scribe.settle();
+        settle.wait(1);
+        assert!(seen.try_recv().is_err());
+        open.send(()).unwrap();
+        settle.wait(60_000);
+        assert!(seen.try_recv().is_ok());
+        drop(scribe);
+        settle.wait(60_000);
+    }
+
+    #[test]
+    fn what_waits_has_a_limit_and_the_oldest_goes() {
+        let scribe = Scribe::start().unwrap();
+        let (open, gate) = mpsc::channel::<()>();
+        let (started, begun) = mpsc::channel();
+        let (done, seen) = mpsc::channel();
+        scribe.later(move || {
+            started.send(()).unwrap();
+            gate.recv().unwrap();
+        });
+        begun.recv().unwrap();
+        for n in 0..=SCRIBE_JOBS_MAX {
+            let done = done.clone();
+            scribe.later(move || done.send(n).unwrap());
+        }
+        open.send(()).unwrap();
+        drop(scribe);
+        assert_eq!(seen.try_iter().collect::<Vec<_>>(), (1..=SCRIBE_JOBS_MAX).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,188 @@
+//! Whether what is remembered here may still be changed.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Whether what is remembered here still counts. While it is [frozen](Self::freeze) nothing is
+/// changed by hand, no generation is published and no snapshot is written; once it is given away,
+/// never again.
+///
+/// Those who change something do not exclude each other, only a hand-over: a ban is set while a
+/// reload assembles and while a snapshot is written. They come in while somebody waits to freeze it
+/// too, since what they do inside is short; so whoever freezes has a limit on that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Still {
+    now: Mutex<Standing>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Standing {
+    /// How many change something.
+    inside: usize,
+    frozen: bool,
+    gone: bool,
+}
+
+/// Why nothing may be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Closed {
+    /// All was given away.
+    #[error("a successor serves now; ask again")]
+    Gone,
+    /// It is being given away, for longer than was waited.
+    #[error("a successor is just taking over; ask again")]
+    Frozen,
+}
+
+/// Why nothing is frozen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfrozen {
+    /// All was given away.
+    Gone,
+    /// Somebody changes something, or another freezes it, for longer than was waited.
+    Busy,
+}
+
+/// Somebody changes something; until it is dropped nothing is given away.
+#[derive(Debug)]
+pub(crate) struct Changing<'s>(&'s Still);
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        let mut now = self.0.lock();
+        now.inside = now.inside.saturating_sub(1);
+        drop(now);
+        self.0.changed.notify_all();
+    }
+}
+
+/// Nobody changes anything; dropped, all goes on.
+#[derive(Debug)]
+pub(crate) struct Rest<'s>(&'s Still);
+
+impl Rest<'_> {
+    /// From now on nothing is changed here.
+    pub(crate) fn give_away(self) {
+        self.0.lock().gone = true;
+    }
+}
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        self.0.lock().frozen = false;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Still {
+    /// Waits until nothing is frozen, which takes seconds at most.
+    ///
+    /// # Errors
+    /// Everything was given away.
+    pub(crate) fn enter(&self) -> Result<Changing<'_>, Closed> {
+        let frozen = |now: &mut Standing| now.frozen && !now.gone;
+        let waited = self.changed.wait_while(self.lock(), frozen);
+        self.admit(waited.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same, for so long at most.
+    ///
+    /// # Errors
+    /// It is frozen for longer, or everything was given away.
+    pub(crate) fn enter_within(&self, ms: u64) -> Result<Changing<'_>, Closed> {
+        let frozen = |now: &mut Standing| now.frozen && !now.gone;
+        let waited =
+            self.changed.wait_timeout_while(self.lock(), Duration::from_millis(ms), frozen);
+        self.admit(waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    fn admit(&self, mut now: MutexGuard<'_, Standing>) -> Result<Changing<'_>, Closed> {
+        if now.gone {
+            return Err(Closed::Gone);
+        }
+        if now.frozen {
+            return Err(Closed::Frozen);
+        }
+        now.inside = now.inside.saturating_add(1);
+        Ok(Changing(self))
+    }
+
+    /// Whether everything was given away.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.lock().gone
+    }
+
+    /// Waits until nobody changes anything, for so long at most, and lets nobody begin.
+    pub(crate) fn freeze(&self, ms: u64) -> Result<Rest<'_>, Unfrozen> {
+        let busy = |now: &mut Standing| (now.inside > 0 || now.frozen) && !now.gone;
+        let waited = self.changed.wait_timeout_while(self.lock(), Duration::from_millis(ms), busy);
+        let mut now = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if now.gone {
+            return Err(Unfrozen::Gone);
+        }
+        if now.inside > 0 || now.frozen {
+            return Err(Unfrozen::Busy);
+        }
+        now.frozen = true;
+        Ok(Rest(self))
+    }
+
+    /// Gives all away at once.
+    #[cfg(test)]
+    pub(crate) fn give_away(&self) {
+        self.lock().gone = true;
+        self.changed.notify_all();
+    }
+
+    /// What it holds is valid at every moment, so a panic elsewhere changes nothing.
+    fn lock(&self) -> MutexGuard<'_, Standing> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_changed_while_it_is_still_nor_after_it_is_gone() {
+        let still = Arc::new(Still::default());
+        let rest = still.freeze(0).unwrap();
+        assert_eq!(still.enter_within(1).unwrap_err(), Closed::Frozen);
+        assert!(matches!(still.freeze(1), Err(Unfrozen::Busy)), "two do not hand over at once");
+        let changing = thread::spawn({
+            let still = still.clone();
+            move || still.enter().is_ok()
+        });
+        assert!(!changing.is_finished());
+        drop(rest);
+        assert!(changing.join().unwrap(), "after an attempt that failed all goes on");
+        let rest = still.freeze(0).unwrap();
+        let waiting = thread::spawn({
+            let still = still.clone();
+            move || still.enter().map(drop)
+        });
+        still.lock().gone = true;
+        drop(rest);
+        assert_eq!(waiting.join().unwrap(), Err(Closed::Gone));
+        assert_eq!(still.enter_within(0).unwrap_err(), Closed::Gone);
+        assert!(matches!(still.freeze(0), Err(Unfrozen::Gone)));
+    }
+
+    #[test]
+    fn those_who_change_something_wait_for_nobody_and_a_hand_over_waits_for_them() {
+        let still = Still::default();
+        let (first, second) = (still.enter_within(0).unwrap(), still.enter_within(0).unwrap());
+        assert!(matches!(still.freeze(0), Err(Unfrozen::Busy)));
+        drop(first);
+        assert!(matches!(still.freeze(0), Err(Unfrozen::Busy)));
+        let third = still.enter_within(0).unwrap();
+        drop((second, third));
+        assert!(still.freeze(0).is_ok());
+        assert!(still.enter_within(0).is_ok(), "dropped, all goes on");
+    }
+}

@@ -1,0 +1,46 @@
+//! One end of the channel between the two processes, and the form of what goes over it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::HandOverError;
+
+/// A listening socket under the address that it was configured as.
+pub type Socket = (SocketAddr, Arc<TcpListener>);
+
+/// One end of the channel.
+#[derive(Debug)]
+pub(super) struct Channel(pub(super) UnixStream);
+
+impl Channel {
+    pub(super) fn say(&mut self, kind: u8, content: &[u8]) -> Result<(), HandOverError> {
+        let length = u64::try_from(content.len()).unwrap_or(u64::MAX);
+        self.0.write_all(&[kind])?;
+        self.0.write_all(&length.to_le_bytes())?;
+        Ok(self.0.write_all(content)?)
+    }
+
+    /// The next message, which must be of this kind. The time is for each part of it: a process that
+    /// sends its state steadily is not late.
+    pub(super) fn hear(
+        &mut self,
+        kind: u8,
+        most: usize,
+        ms: u64,
+    ) -> Result<Vec<u8>, HandOverError> {
+        self.0.set_read_timeout(Some(Duration::from_millis(ms)))?;
+        let (mut said, mut length) = ([0], [0; 8]);
+        self.0.read_exact(&mut said)?;
+        self.0.read_exact(&mut length)?;
+        let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX);
+        if said != [kind] || length > most {
+            return Err(HandOverError::Strange);
+        }
+        let mut content = vec![0; length];
+        self.0.read_exact(&mut content)?;
+        Ok(content)
+    }
+}

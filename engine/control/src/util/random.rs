@@ -1,0 +1,20 @@
+//! Chance, from the system.
+
+use std::io::{self, Read};
+
+use seawall_state::Seed;
+
+/// A secret for the hashing of keys, from the system.
+///
+/// # Errors
+/// The system has none to give.
+pub fn random_seed() -> io::Result<Seed> {
+    random_bytes().map(Seed)
+}
+
+/// Chance, from the system.
+pub(crate) fn random_bytes<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}

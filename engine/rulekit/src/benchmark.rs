@@ -1,0 +1,91 @@
+//! What a call costs, case by case: fuel, which is the same everywhere, and nanoseconds, which are
+//! this machine's.
+
+use crate::test_runner::{Trial, remedy};
+use anyhow::{Result, bail};
+use seawall_model::Tick;
+use seawall_wasm::{Arg, Function, Isolation};
+use std::time::{Duration, Instant};
+
+/// Batches of a case, of which the fastest counts: the others were disturbed. 5.
+const BATCHES: usize = 5;
+
+/// How long a batch takes at least.
+const BATCH: Duration = Duration::from_millis(20);
+
+/// Calls of a batch at most, however fast they are. 1,048,576.
+const BATCH_CALLS_MAX: u32 = 1 << 20;
+
+/// What one case costs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pace {
+    /// The case.
+    pub place: String,
+    /// Fuel of one call.
+    pub fuel: u64,
+    /// Nanoseconds of one call.
+    pub ns: f64,
+}
+
+impl Trial {
+    /// Measures every case.
+    ///
+    /// # Errors
+    /// A case gives no answer: its failure would be measured.
+    pub fn bench(&self) -> Result<Vec<Pace>> {
+        let _ticker = self.ticker()?;
+        let mut paces = Vec::with_capacity(self.calls.len());
+        for call in &self.calls {
+            // Bound anew for each case, so that the peak is this one's.
+            let bound = self.bind(Isolation::Reused, |limits| *limits)?;
+            let Some(function) = bound.get(call.function) else { continue };
+            let args = call.asked.args();
+            if let Err(failure) = function.call(&args, Tick::TEST_START) {
+                bail!("{}: gives no answer ({failure}): {}", call.place, remedy(failure));
+            }
+            let ns = fastest(function, &args);
+            paces.push(Pace { place: call.place.clone(), fuel: function.stats().fuel_peak, ns });
+        }
+        Ok(paces)
+    }
+}
+
+fn fastest(function: &Function, args: &[Arg<'_>]) -> f64 {
+    let mut calls = 1;
+    while calls < BATCH_CALLS_MAX && batch(function, args, calls) < BATCH {
+        calls *= 2;
+    }
+    let batches = (0..BATCHES).map(|_| batch(function, args, calls));
+    let least = batches.min().unwrap_or_default();
+    least.as_secs_f64() * 1e9 / f64::from(calls)
+}
+
+#[expect(clippy::disallowed_methods, reason = "time is what is measured here")]
+fn batch(function: &Function, args: &[Arg<'_>], calls: u32) -> Duration {
+    let start = Instant::now();
+    for _ in 0..calls {
+        // The answer was looked at before.
+        let _ = std::hint::black_box(function.call(args, Tick::TEST_START));
+    }
+    start.elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Limits, Trial, parse_cases};
+
+    #[test]
+    fn a_case_has_a_pace_and_one_without_an_answer_has_none() {
+        let guest = |name: &str| {
+            let guests = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/guests");
+            wat::parse_file(format!("{guests}/{name}.wat")).unwrap()
+        };
+        let case = "[[case]]\nname = \"n\"\nfunction = \"f\"\nexpect = 1\n";
+        let cases = parse_cases("a.toml", case).unwrap();
+        let bench = |name| Trial::new(&guest(name), &cases, |_| Limits::default()).unwrap().bench();
+        let paces = bench("keeps-state").unwrap();
+        assert!(paces[0].fuel > 0 && paces[0].ns > 0.0, "{paces:?}");
+        let error = bench("endless-loop").unwrap_err().to_string();
+        assert!(error.contains("a.toml:1") && error.contains("fuel"), "{error}");
+    }
+}

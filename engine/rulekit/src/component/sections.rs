@@ -1,0 +1,60 @@
+//! What stands at the top of a component: its custom sections, and what it imports.
+
+use anyhow::Result;
+use wasmparser::{ComponentTypeRef, Parser, Payload, TypeBounds};
+
+/// The custom section that holds a rule's cases.
+pub(crate) const CASES: &str = "seawall:cases";
+
+/// The one instance whose import is none: the interface of type names. A world that uses them
+/// imports the instance and each name; neither can be called.
+const TYPES: &str = "seawall:rule/types@0.1.";
+
+/// The bytes of all custom sections of this name at the top of a module or component, one after the
+/// other.
+pub(crate) fn section(wasm: &[u8], name: &str) -> Result<Vec<u8>> {
+    let (mut found, mut depth) = (Vec::new(), 0_u32);
+    for payload in Parser::new(0).parse_all(wasm) {
+        let payload = payload?;
+        depth = deeper(&payload, depth);
+        if let Payload::CustomSection(section) = payload
+            && section.name() == name
+            && depth == 0
+        {
+            found.extend_from_slice(section.data());
+        }
+    }
+    Ok(found)
+}
+
+/// How many modules and components are open after this.
+fn deeper(payload: &Payload<'_>, depth: u32) -> u32 {
+    match payload {
+        Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth.saturating_add(1),
+        Payload::End(_) => depth.saturating_sub(1),
+        _ => depth,
+    }
+}
+
+/// What a component asks for from outside. Names of types are nothing.
+pub(crate) fn imports(component: &[u8]) -> Result<Vec<String>> {
+    let (mut found, mut depth) = (Vec::new(), 0_u32);
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload?;
+        depth = deeper(&payload, depth);
+        let Payload::ComponentImportSection(imports) = payload else { continue };
+        for import in imports.into_iter().filter(|_| depth == 0) {
+            let import = import?;
+            let name = import.name.name;
+            let only_names = match import.ty {
+                ComponentTypeRef::Type(TypeBounds::Eq(_)) => true,
+                ComponentTypeRef::Instance(_) => name.starts_with(TYPES),
+                _ => false,
+            };
+            if !only_names {
+                found.push(name.to_owned());
+            }
+        }
+    }
+    Ok(found)
+}
