@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::assemble::{ListsBefore, Loaded, Member, Waiting, Wrong, too_large};
-use crate::fuel::{self, FuelLimits};
+use crate::build::lists::{LIST_SEARCH_BYTES_HOST_MAX, ListFile, LoadedList, list_file, ready};
+use crate::build::sources::Sources;
+use crate::build::{ListsBefore, Loaded, Member, Waiting, Wrong, too_large};
+use crate::eval::fuel::{self, FuelLimits};
+use crate::eval::index_plan::{IndexSummary, Plan};
 use crate::http::SCHEMA;
-use crate::lists::{LIST_SEARCH_BYTES_HOST_MAX, ListFile, LoadedList, list_file, ready};
-use crate::plan::{IndexSummary, Plan};
-use crate::report;
-use crate::sources::Sources;
+use crate::inspect::diagnostics;
 use seawall_model::{ClientUnits, HostMap, Reason, RuleId, Tick};
 use seawall_policy::code::Code;
 use seawall_policy::diagnostic::{Diagnostic, Files};
@@ -329,10 +329,13 @@ impl RuleSet {
     ///
     /// # Errors
     /// There is no room for it; then nothing has changed.
-    pub(crate) fn join(&mut self, member: &Arc<Member>) -> Result<(), Box<report::Diagnostic>> {
+    pub(crate) fn join(
+        &mut self,
+        member: &Arc<Member>,
+    ) -> Result<(), Box<diagnostics::Diagnostic>> {
         let mark = self.mark();
         if let Err(why) = self.push(member) {
-            let told = why.told(&self.program).map(|why| report::one(&why, &self.files));
+            let told = why.told(&self.program).map(|why| diagnostics::one(&why, &self.files));
             self.take_off(&mark);
             return told.map_or(Ok(()), |told| Err(Box::new(told)));
         }
