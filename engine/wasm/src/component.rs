@@ -1,11 +1,11 @@
 //! A compiled component: what it exports, and binding one of its functions.
 
-use crate::census::One;
-use crate::class::Class;
 use crate::error::told;
 use crate::function::Function;
 use crate::instance::{Guard, Mould};
-use crate::nesting;
+use crate::live_counts::One;
+use crate::nesting_depth;
+use crate::size_class::Class;
 use crate::{
     BindError, CallLimits, Failure, LoadError, ParamKind, ResultKind, Sandbox, SandboxLimits,
     Signature,
@@ -163,7 +163,7 @@ pub(crate) fn admit(limits: &SandboxLimits, bytes: &[u8]) -> Result<Class, LoadE
     if bytes.starts_with(&CORE_MODULE) {
         return Err(LoadError::CoreModule);
     }
-    nesting::check(bytes, class.limits())?;
+    nesting_depth::check(bytes, class.limits())?;
     Ok(class)
 }
 

@@ -9,15 +9,15 @@
 //! from memory again, whatever the quarantine says.
 
 use crate::args::{Arg, Args};
-use crate::breaker::Breaker;
 use crate::budget::Budget;
-use crate::census::One;
 use crate::instance::{Instance, Mould};
+use crate::instance_slots::{Place, Places};
 use crate::limits::{CallLimits, Isolation};
-use crate::memo::Memo;
-use crate::places::{Place, Places};
-use crate::shapes;
+use crate::live_counts::One;
+use crate::quarantine::Breaker;
+use crate::result_cache::Memo;
 use crate::stats::CallStats;
+use crate::typed_call;
 use crate::{Failure, Signature};
 use parking_lot::Mutex;
 use seawall_model::Tick;
@@ -184,7 +184,7 @@ impl Inner {
         let too_long = |arg: &Arg<'_>| matches!(arg, Arg::Bytes(b) if b.len() > max.arg_bytes_max);
         let refused = if !self.breaker.allows(now) {
             Some(Failure::Quarantined)
-        } else if !shapes::accepts(&signature.params, args) || args.iter().any(too_long) {
+        } else if !typed_call::accepts(&signature.params, args) || args.iter().any(too_long) {
             Some(Failure::Argument)
         } else if left.is_spent() {
             Some(Failure::Budget)

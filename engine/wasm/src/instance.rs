@@ -9,14 +9,14 @@
 //! functions begin and end, so a loop without calls looks idle and gets it too: it ends all the same.
 
 use crate::args::Arg;
-use crate::census::{Census, One};
 use crate::function::Answer;
 use crate::limits::{
     CallLimits, EPOCH_SLACK_TICKS, EPOCH_TICK_MS, IDLE_FUEL_PER_MS, SandboxLimits,
 };
+use crate::live_counts::{Census, One};
 use crate::pools::Account;
-use crate::shapes::{self, Call};
 use crate::stats::Counters;
+use crate::typed_call::{self, Call};
 use crate::{Failure, Signature};
 use std::sync::Arc;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
@@ -120,7 +120,7 @@ impl Instance {
                 let func = instance
                     .get_func(&mut store, export)
                     .ok_or_else(|| wasmtime::format_err!("the export is gone"))?;
-                shapes::call_of(func, &store, signature)
+                typed_call::call_of(func, &store, signature)
             });
         match started {
             Ok(call) => {

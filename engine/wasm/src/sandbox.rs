@@ -9,9 +9,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::census::Census;
 use crate::component::admit;
 use crate::error::told;
+use crate::live_counts::Census;
 use crate::pools::Pools;
 use crate::{Alive, Component, LoadError, SandboxLimits};
 use seawall_sys::Seal;
