@@ -23,9 +23,9 @@ mod snapshot;
 mod state;
 
 pub use bans::subscription::{BanEvent, Following};
+pub use bans::target::{BanScope, BanUnit};
 pub use bans::{
-    Added, BANS_MAX, BANS_PER_MEMBER_MAX, BanHit, BanLimits, BanOrigin, BanScope, BanUnit, Bans,
-    ListedBan,
+    Added, BANS_MAX, BANS_PER_MEMBER_MAX, BanHit, BanLimits, BanOrigin, Bans, ListedBan,
 };
 pub use counters::concurrent::{CONCURRENT_KEY_BYTES, ConcurrentTable, Entered, Unit};
 pub use counters::distinct::{DISTINCT_KEY_BYTES, EXACT_MAX};
@@ -35,7 +35,7 @@ pub use counters::rate_limit::{
 };
 pub use counters::sliding_window::{TABLE_COUNT_MAX, TABLE_WINDOW_MS_MAX};
 pub use counters::table::TABLE_KEYS_MAX;
-pub use counters::track::{BYTES_KEY_BYTES, REQUESTS_KEY_BYTES, TrackTable};
+pub use counters::track::{BYTES_KEY_BYTES, Counted, REQUESTS_KEY_BYTES, TrackTable};
 pub use decisions::counters::Tally;
 pub use fairness::{
     Class, Holder, Line, NoPlace, Offer, Places, REGULAR_KEPT_S, REGULARS_MAX, Regulars, Sheet,
@@ -51,4 +51,4 @@ pub use resilience::retry_budget::{RETRIES_SAVED_MAX, RetryBudget, RetryTerms};
 pub use snapshot::{
     Mark, REMEMBERED_MS_MAX, Reading, Restored, SNAPSHOT_BYTES_MAX, Snapshot, SnapshotError,
 };
-pub use state::{CarryReport, Counted, CounterShape, CounterSpec, State, StateLimits, TableFill};
+pub use state::{CarryReport, CounterShape, CounterSpec, State, StateLimits, TableFill};

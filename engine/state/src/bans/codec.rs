@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering;
 
 use seawall_model::{Generation, Prefix};
 
-use super::{Added, BanOrigin, BanUnit, Bans, scope_of};
+use super::{Added, BanOrigin, Bans, scope_of};
+use crate::bans::target::BanUnit;
 use crate::counters::table::Standing;
 use crate::snapshot::{REMEMBERED_MS_MAX, Reader, Writer};
 

@@ -12,6 +12,7 @@
 
 mod codec;
 pub(crate) mod subscription;
+pub(crate) mod target;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
@@ -25,6 +26,7 @@ use seawall_model::{Client, Generation, Prefix, Tick};
 use siphasher::sip::SipHasher13;
 
 use crate::bans::subscription::{BanEvent, Followers, Following};
+use crate::bans::target::{BanScope, BanUnit};
 use crate::key::Seed;
 
 /// Bans that the host keeps at most, of all scopes together: about 250 MiB when full.
@@ -41,15 +43,6 @@ const PAGE: usize = 1_024;
 /// stop all traffic to clear a million. One is enough to make room for one.
 const CLEARED_AT_ONCE_MAX: usize = 64;
 
-/// What is banned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BanUnit {
-    /// A network: a `client`, an address (a network of one), a `client.net`, or any other.
-    Net(Prefix),
-    /// An autonomous system.
-    Asn(u32),
-}
-
 /// What set a ban.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BanOrigin {
@@ -57,15 +50,6 @@ pub struct BanOrigin {
     pub rule: Box<str>,
     /// The generation that the rule belongs to.
     pub generation: Generation,
-}
-
-/// Where a ban holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BanScope<'n> {
-    /// On every site.
-    Host,
-    /// On the sites of the member of this name.
-    Member(&'n str),
 }
 
 /// How many bans there may be, and who is exempt.

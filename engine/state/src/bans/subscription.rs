@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use parking_lot::Mutex;
 use seawall_model::Tick;
 
-use crate::bans::{BanScope, BanUnit};
+use crate::bans::target::{BanScope, BanUnit};
 
 /// A ban that was set or lifted. Those that end by time end silently: their end was told.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,17 @@ use crate::counters::heavy_hitters::Heavy;
 use crate::counters::sliding_window::{PackedBytes, PackedRequests, TABLE_WINDOW_MS_MAX, Window};
 use crate::counters::table::{Filled, Table, key_bytes};
 use crate::key::Key;
-use crate::state::Counted;
+
+/// What a track counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// One for each request.
+    Requests,
+    /// The bytes of a field.
+    Bytes,
+    /// Different values of an operand.
+    Distinct,
+}
 
 /// Bytes that a track of requests takes for each key it is made for.
 pub const REQUESTS_KEY_BYTES: usize = key_bytes::<PackedRequests>();

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use seawall_model::Tick;
 
-use super::{CarryReport, Counted, Counter, CounterShape, State, StateLimits, Table};
+use super::{CarryReport, Counter, CounterShape, State, StateLimits, Table};
 use crate::counters::table::Size;
+use crate::counters::track::Counted;
 use crate::key::Seed;
 use crate::snapshot::{
     Mark, REMEMBERED_MS_MAX, Reader, Reading, Restored, SNAPSHOT_BYTES_MAX, Snapshot,

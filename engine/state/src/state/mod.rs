@@ -19,22 +19,11 @@ use crate::counters::generation_guard::Epoch;
 use crate::counters::heavy_hitters::HEAVY_BYTES;
 use crate::counters::rate_limit::{LIMIT_KEY_BYTES, LimitTable};
 use crate::counters::table::Filled;
-use crate::counters::track::{BYTES_KEY_BYTES, REQUESTS_KEY_BYTES, TrackTable, Weighed};
+use crate::counters::track::{BYTES_KEY_BYTES, Counted, REQUESTS_KEY_BYTES, TrackTable, Weighed};
 use crate::fairness::Regulars;
 use crate::key::{KeyBuilder, Seed};
 use crate::levels::manual::{ByHand, HeldLevel};
 use crate::levels::{LevelChange, LevelMemory, LevelTerms, LevelsNow};
-
-/// What a track counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counted {
-    /// One for each request.
-    Requests,
-    /// The bytes of a field.
-    Bytes,
-    /// Different values of an operand.
-    Distinct,
-}
 
 /// What kind of counter it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
