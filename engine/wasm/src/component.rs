@@ -2,10 +2,11 @@
 
 use crate::error::told;
 use crate::function::Function;
-use crate::instance::{Guard, Mould};
+use crate::instance::Mould;
 use crate::live_counts::One;
 use crate::nesting_depth;
 use crate::size_class::Class;
+use crate::store_limiter::Guard;
 use crate::{
     BindError, CallLimits, Failure, LoadError, ParamKind, ResultKind, Sandbox, SandboxLimits,
     Signature,
@@ -154,6 +155,26 @@ impl Component {
             Ok(()) | Err(Failure::Busy) => Ok(function),
             Err(why) => Err(BindError::Start(why)),
         }
+    }
+}
+
+impl Sandbox {
+    /// Compiles a component and reads its signature. This takes tens of milliseconds for a small
+    /// one: keep it off the threads that serve.
+    ///
+    /// # Errors
+    /// Why it cannot be used. Nothing of it has run by then.
+    pub fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        Component::compile(self, bytes)
+    }
+
+    /// The component whose machine code a [`Translator`](crate::Translator) made of `bytes`, under
+    /// this seal. This takes a millisecond for a small one.
+    ///
+    /// # Errors
+    /// [`LoadError::Stale`]: it made something else. All others as for [`Sandbox::compile`].
+    pub fn load(&self, bytes: &[u8], code: &[u8], seal: &Seal) -> Result<Component, LoadError> {
+        Component::load(self, bytes, code, seal)
     }
 }
 

@@ -10,6 +10,7 @@
 
 use crate::args::{Arg, Args};
 use crate::budget::Budget;
+use crate::call_value::Answer;
 use crate::instance::{Instance, Mould};
 use crate::instance_slots::{Place, Places};
 use crate::limits::{CallLimits, Isolation};
@@ -23,28 +24,6 @@ use parking_lot::Mutex;
 use seawall_model::Tick;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
-/// What a rule answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// A `bool`.
-    Bool(bool),
-    /// An `s64`.
-    Int(i64),
-    /// A `text`: any bytes, at most `text_result_bytes_max`.
-    Text(Vec<u8>),
-}
-
-/// As a person reads it: a text stands between quotes, what cannot be printed is escaped.
-impl std::fmt::Display for Answer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Bool(value) => value.fmt(f),
-            Self::Int(value) => value.fmt(f),
-            Self::Text(bytes) => write!(f, "\"{}\"", bytes.escape_ascii()),
-        }
-    }
-}
 
 /// A function of a component under its limits. Cheap to clone; clones share instances, counts and
 /// quarantine. Whoever wants tenants apart binds once for each.

@@ -18,6 +18,7 @@
 
 mod args;
 mod budget;
+mod call_value;
 mod cases;
 mod component;
 mod error;
@@ -35,23 +36,27 @@ mod sandbox;
 mod signature;
 mod size_class;
 mod stats;
+mod store_limiter;
 #[cfg(test)]
 mod tests;
+mod translator;
 mod typed_call;
 
 pub use args::{Arg, Args};
 pub use budget::Budget;
+pub use call_value::Answer;
 pub use cases::{
     CASES_BYTES_MAX, CASES_SECTION, Case, CaseCall, CaseError, cases_inside, parse_cases,
 };
 pub use component::Component;
 pub use error::{BindError, Failure, LoadError};
-pub use function::{Answer, Function};
+pub use function::Function;
 pub use headers::{TooLong, pack_headers};
 pub use limits::{CallLimits, EPOCH_TICK_MS, Isolation, SandboxLimits};
 pub use live_counts::Alive;
 pub use quarantine::Breaker;
-pub use sandbox::{Sandbox, Translator};
+pub use sandbox::Sandbox;
 pub use seawall_sys::{SEAL_KEY_BYTES, Seal};
 pub use signature::{ParamKind, ResultKind, Signature};
 pub use stats::CallStats;
+pub use translator::Translator;

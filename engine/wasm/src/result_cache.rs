@@ -6,7 +6,7 @@
 //! for again, so a flood of different arguments costs itself a call each and nothing grows.
 
 use crate::args::Arg;
-use crate::function::Answer;
+use crate::call_value::Answer;
 use hashbrown::DefaultHashBuilder;
 use parking_lot::Mutex;
 use std::hash::{BuildHasher, Hasher};

@@ -6,8 +6,8 @@
 //! function is looked up once for an instance and kept.
 
 use crate::args::Arg;
-use crate::function::Answer;
-use crate::instance::Guard;
+use crate::call_value::Answer;
+use crate::store_limiter::Guard;
 use crate::{ParamKind, ResultKind, Signature};
 use wasmtime::component::{Func, Val};
 use wasmtime::{Result, Store, format_err};
