@@ -2,9 +2,11 @@
 //! operator's edit is in force within a second all the same, by saving it and by `seawall reload`,
 //! and carol's visitors notice nothing.
 
-use super::{Tried, admin_client, at_least, at_most};
+use super::admin_client;
+use super::case::{Tried, at_least, at_most};
 use crate::attack::evaluate::Finding;
-use crate::attack::noisy_neighbour::environment::{CAROL, Ground};
+use crate::attack::noisy_neighbour::constants::CAROL;
+use crate::attack::noisy_neighbour::environment::Ground;
 use crate::attack::noisy_neighbour::evaluate::{Seen, nobody_failed, p99};
 use crate::attack::noisy_neighbour::load::{Attack, On, play};
 use crate::attack::noisy_neighbour::server_configs::{Told, hosts};

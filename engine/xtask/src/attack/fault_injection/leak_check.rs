@@ -1,11 +1,13 @@
 //! F14: after more than ten thousand connections of every attack there is, all is as before: no
 //! connection, no request, no file, no thread and no memory is left of them.
 
-use super::{Tried, admin_client, at_least, at_most};
+use super::admin_client;
+use super::case::{Tried, at_least, at_most};
 use crate::attack::evaluate::Finding;
 use crate::attack::expectation::{At, ORIGIN, POLICY, Promise};
 use crate::attack::expectations::PROMISES;
-use crate::attack::noisy_neighbour::environment::{ALICE, Ground};
+use crate::attack::noisy_neighbour::constants::ALICE;
+use crate::attack::noisy_neighbour::environment::Ground;
 use crate::attack::noisy_neighbour::server_configs::Told;
 use crate::attack::runner::{Attacking, Runner};
 use crate::attack::server::{Who, aside};

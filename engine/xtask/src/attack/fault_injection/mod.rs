@@ -2,11 +2,12 @@
 //! fails or answers what it should not, members save broken files, one process takes the place of
 //! another, files and memory are scarce; and after all of it everything is as before.
 //!
-//! It is tried on the ground of [`noisy_neighbour`](super::noisy_neighbour): 850 sites, and carol's visitors
-//! beside everything but `rest`.
+//! It is tried on the ground of [`noisy_neighbour`](super::noisy_neighbour): 850 sites, and carol's
+//! visitors beside everything but `rest`.
 
 mod admin_client;
 mod broken_saves;
+mod case;
 mod leak_check;
 mod origin_misuse;
 mod origin_outage;
@@ -14,26 +15,18 @@ mod resource_exhaustion;
 mod upgrades;
 mod worst_policy;
 
-use crate::attack::evaluate::{Finding, shown};
-use crate::attack::noisy_neighbour::evaluate::finding;
+use crate::attack::noisy_neighbour::excused;
 use crate::attack::noisy_neighbour::report_table::{flat, promised};
-use crate::attack::noisy_neighbour::{all_kept, could_not, excused};
+use crate::attack::noisy_neighbour::row::{all_kept, could_not};
 use crate::attack::runner::Runner;
 use crate::attack::server::lacks;
+use case::Tried;
 
 /// What it takes, with the Debian packages that have it.
 const TOOLS: [(&str, &str); 1] = [("taskset", "util-linux")];
 
 /// What is typed for all of them.
 const ALL: &str = "operations";
-
-/// What came of one that could be begun.
-#[derive(Debug)]
-enum Tried {
-    Judged(Vec<Finding>),
-    /// This machine lacks something.
-    Skipped(String),
-}
 
 /// One thing to try.
 #[derive(Debug)]
@@ -185,24 +178,9 @@ impl Operations {
     }
 }
 
-/// A figure, and what it may be at most.
-fn at_most(what: &str, figure: Option<f64>, (most, unit): (f64, &str)) -> Finding {
-    let found = figure.map(|figure| {
-        let text = format!("{what}: {} of {}{unit}", shown(figure), shown(most));
-        Finding { text, kept: figure <= most }
-    });
-    finding(what, found)
-}
-
-/// The same of something that there is to be some of.
-fn at_least(what: &str, figure: Option<f64>, least: f64) -> Finding {
-    let found = figure
-        .map(|figure| Finding { text: format!("{} {what}", shown(figure)), kept: figure >= least });
-    finding(what, found)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::case::{at_least, at_most};
     use super::*;
 
     #[test]

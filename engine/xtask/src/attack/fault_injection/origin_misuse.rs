@@ -2,9 +2,10 @@
 //! works on. It never has more at work than it was said to bear, the server holds no more memory than
 //! it should, and carol does not notice.
 
-use super::{Tried, at_least, at_most};
+use super::case::{Tried, at_least, at_most};
 use crate::attack::evaluate::{Finding, new_client_served};
-use crate::attack::noisy_neighbour::environment::{AT_ONCE, Ground};
+use crate::attack::noisy_neighbour::constants::AT_ONCE;
+use crate::attack::noisy_neighbour::environment::Ground;
 use crate::attack::noisy_neighbour::evaluate::{Seen, attack, nobody_failed, p99};
 use crate::attack::noisy_neighbour::load::{ATTACK_S, Attack, On, play};
 use crate::attack::noisy_neighbour::server_configs::Told;

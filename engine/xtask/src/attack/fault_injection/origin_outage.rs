@@ -2,9 +2,11 @@
 //! hardly anybody is sent there in vain, the site is back soon after its origin is, and carol does
 //! not notice.
 
-use super::{Tried, admin_client, at_least, at_most};
+use super::admin_client;
+use super::case::{Tried, at_least, at_most};
 use crate::attack::evaluate::Finding;
-use crate::attack::noisy_neighbour::environment::{ALICE, AT_ONCE, Ground};
+use crate::attack::noisy_neighbour::constants::{ALICE, AT_ONCE};
+use crate::attack::noisy_neighbour::environment::Ground;
 use crate::attack::noisy_neighbour::evaluate::{Seen, attack, nobody_failed, p99};
 use crate::attack::noisy_neighbour::load::{ATTACK_S, Attack, On, play};
 use crate::attack::noisy_neighbour::server_configs::Told;

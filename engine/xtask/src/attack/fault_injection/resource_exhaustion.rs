@@ -2,7 +2,8 @@
 //! it as there is. The operator is heard, the server lives, and carol's visitors, whom her site knows, are
 //! served.
 
-use super::{Tried, admin_client, at_least, at_most};
+use super::admin_client;
+use super::case::{Tried, at_least, at_most};
 use crate::attack::evaluate::Finding;
 use crate::attack::noisy_neighbour::environment::Ground;
 use crate::attack::noisy_neighbour::evaluate::{Seen, judge, nobody_failed};

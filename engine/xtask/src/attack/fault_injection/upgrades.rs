@@ -1,9 +1,11 @@
 //! F16: fifty processes take each other's place under load. Nobody is refused, nobody is reset, and
 //! nothing is forgotten.
 
-use super::{Tried, admin_client, at_least, at_most};
+use super::admin_client;
+use super::case::{Tried, at_least, at_most};
 use crate::attack::evaluate::Finding;
-use crate::attack::noisy_neighbour::environment::{ALICE, Ground};
+use crate::attack::noisy_neighbour::constants::ALICE;
+use crate::attack::noisy_neighbour::environment::Ground;
 use crate::attack::noisy_neighbour::evaluate::{Seen, attack, nobody_failed};
 use crate::attack::noisy_neighbour::load::{Attack, On, play};
 use crate::attack::noisy_neighbour::server_configs::Told;

@@ -3,7 +3,7 @@
 //!
 //! The search is `benches/micro/worst_decision.rs`, which writes what it found into a folder.
 
-use super::{Tried, at_least, at_most};
+use super::case::{Tried, at_least, at_most};
 use crate::attack::evaluate::{Finding, new_client_served};
 use crate::attack::noisy_neighbour::environment::Ground;
 use crate::attack::noisy_neighbour::evaluate::{Seen, attack, nobody_failed, p99};

@@ -1,9 +1,10 @@
 //! The pipe to visitors, shared: two members whose visitors are sent much, and one who is left alone.
 //! Only Seawall shares it, so nobody is compared with.
 
-use super::environment::{ALICE, BOB, Ground};
+use super::constants::{ALICE, BOB};
+use super::environment::Ground;
 use super::evaluate::{Seen, attack, finding, nobody_failed};
-use super::load::{ATTACK_S, Attack, On, play};
+use super::load::{ATTACK_S, Attack, On, keep, play};
 use super::server_configs::Told;
 use crate::attack::evaluate::{Finding, shown};
 use crate::attack::results::each;
@@ -66,7 +67,7 @@ pub(super) fn share(runner: &Runner<'_>, on: On) -> anyhow::Result<Shared> {
     let reports = play(runner, &ground, FLOOD, on)?;
     ground.is_up()?;
     let after = look(&ground)?;
-    super::keep(runner, &format!("egress-{on:?}"), &reports)?;
+    keep(runner, &format!("egress-{on:?}"), &reports)?;
     let seen = Seen::of(&reports);
     let seconds = seen.alice.number("/attacked_ms").map(|ms| ms / 1_000.0);
     let rate = |before: f64, after: f64| each((after - before).max(0.0), seconds?);

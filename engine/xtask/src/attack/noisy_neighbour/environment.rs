@@ -4,6 +4,7 @@
 //! An origin works like a member's script: so many requests at once, so long for each. What is more
 //! than that has to wait or be refused by the server in front, or it waits at the origin.
 
+use super::constants::{ALICE, AT_ONCE, BOB, CAROL, VISIT};
 use super::server_configs::{self, Addresses, Origins, Told};
 use crate::attack::child_process::Kept;
 use crate::attack::server::{Server, Who, aside, free};
@@ -16,16 +17,6 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The member who is attacked, and who has twice the share of everybody else.
-pub(crate) const ALICE: &str = "alice.example";
-/// The other who is attacked.
-pub(crate) const BOB: &str = "bob.example";
-/// Their neighbour, whom nobody attacks.
-pub(crate) const CAROL: &str = "carol.example";
-/// What visitors ask for.
-pub(crate) const VISIT: &str = "/__visit";
-/// Requests that an origin works on at once, which every server is told.
-pub(crate) const AT_ONCE: u64 = 32;
 /// Milliseconds that each takes it.
 const WORK_MS: u64 = 20;
 /// What an origin can answer in a second.

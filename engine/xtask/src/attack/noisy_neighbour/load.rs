@@ -1,7 +1,8 @@
 //! The attack on two members at once, each beside visitors of another: whoever attacks alice has
 //! carol's visitors beside it, whoever attacks bob has alice's.
 
-use super::environment::{ALICE, BOB, CAROL, Ground, VISIT};
+use super::constants::{ALICE, BOB, CAROL, VISIT};
+use super::environment::Ground;
 use crate::attack::runner::{Attacking, Runner};
 use crate::attack::server::aside;
 use crate::attack::testbed::Programs;
@@ -98,4 +99,9 @@ fn words(command: &mut Command, ground: &Ground, (host, visited): (&str, &str)) 
         .args(["--legit-host", visited, "--legit-target", &http, "--legit-tls", &https])
         .args(["--legit", VISITS, "--visitors", VISITORS, "--legit-kinds", KINDS])
         .args(["--legit-path", VISIT, "--quiet", quiet, "--recovery", recovery]);
+}
+
+pub(super) fn keep(runner: &Runner<'_>, name: &str, reports: &Reports) -> anyhow::Result<()> {
+    runner.keep(&format!("neighbours-{name}-alice"), &reports.alice)?;
+    reports.bob.iter().try_for_each(|bob| runner.keep(&format!("neighbours-{name}-bob"), bob))
 }

@@ -5,35 +5,26 @@
 //! through the same attacks in the same run, and their figures are shown as they are.
 
 mod bandwidth;
+pub(crate) mod constants;
 pub(crate) mod environment;
 pub(crate) mod evaluate;
 pub(crate) mod load;
 pub(crate) mod report_table;
+pub(crate) mod row;
 pub(crate) mod server_configs;
 
 use crate::attack::child_process::Interrupted;
-use crate::attack::evaluate::Finding;
 use crate::attack::runner::Runner;
 use crate::attack::server::{WHO, Who, lacks};
-use bandwidth::Shared;
 use environment::Ground;
-use evaluate::{Seen, judge};
-use load::{ATTACK_S, Attack, On, Reports, play};
+use load::{ATTACK_S, Attack, On, Reports, keep, play};
+use row::{Case, Pipe, Row, all_kept, findings_of};
 use server_configs::Told;
 
 /// What it takes, and what only the others take, with the Debian packages that have it.
 const TOOLS: [(&str, &str); 1] = [("taskset", "util-linux")];
 const OTHERS_TOOLS: [(&str, &str); 3] =
     [("nginx", "nginx-light"), ("haproxy", "haproxy"), ("openssl", "openssl")];
-
-/// One attack.
-#[derive(Debug)]
-struct Case {
-    vector: &'static str,
-    attack: Attack<'static>,
-    /// It asks alice's origin for more than that can do, and no rule says who it is.
-    exceeds: bool,
-}
 
 /// All of them. An origin answers 1,600 a second.
 const CASES: [Case; 4] = [
@@ -68,18 +59,6 @@ const CASES: [Case; 4] = [
         exceeds: true,
     },
 ];
-
-/// What came of one attack on one server.
-#[derive(Debug)]
-struct Row {
-    case: &'static Case,
-    who: Who,
-    /// Or why there is nothing.
-    reports: Result<Reports, String>,
-}
-
-/// What came of one way of filling the pipe, or why nothing did.
-type Pipe = (On, Result<Shared, String>);
 
 /// What came of all of it.
 #[derive(Debug)]
@@ -147,39 +126,6 @@ fn attack_one(runner: &Runner<'_>, case: &Case, who: Who) -> anyhow::Result<Repo
     ground.is_up()?;
     keep(runner, &format!("{}-{}", case.attack.scenario, who.word()), &reports)?;
     Ok(reports)
-}
-
-fn keep(runner: &Runner<'_>, name: &str, reports: &Reports) -> anyhow::Result<()> {
-    runner.keep(&format!("neighbours-{name}-alice"), &reports.alice)?;
-    reports.bob.iter().try_for_each(|bob| runner.keep(&format!("neighbours-{name}-bob"), bob))
-}
-
-impl Row {
-    /// What must hold: for Seawall.
-    fn findings(&self) -> Vec<Finding> {
-        match &self.reports {
-            _ if self.who != Who::Seawall => Vec::new(),
-            Ok(reports) => judge(Seen::of(reports), self.case.exceeds),
-            Err(why) => vec![could_not(why)],
-        }
-    }
-}
-
-/// That something could not be run to its end.
-pub(crate) fn could_not(why: &str) -> Finding {
-    Finding { text: format!("could not be run: {why}"), kept: false }
-}
-
-/// Whether everything held.
-pub(crate) fn all_kept(findings: &[Finding]) -> bool {
-    findings.iter().all(|finding| finding.kept)
-}
-
-fn findings_of((_, shared): &Pipe) -> Vec<Finding> {
-    match shared {
-        Ok(shared) => shared.findings.clone(),
-        Err(why) => vec![could_not(why)],
-    }
 }
 
 impl Neighbours {

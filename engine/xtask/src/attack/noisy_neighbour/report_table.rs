@@ -2,7 +2,7 @@
 
 use super::evaluate::Seen;
 use super::load::On;
-use super::{Pipe, Row, all_kept, findings_of};
+use super::row::{Pipe, Row, all_kept, findings_of};
 use crate::attack::evaluate::{Finding, shown};
 use crate::attack::results::Figures;
 use crate::attack::server::Who;

@@ -13,7 +13,7 @@
 //!
 //! None has a cache, writes a log, or knows who attacks.
 
-use super::environment::{ALICE, AT_ONCE, BOB, CAROL};
+use super::constants::{ALICE, AT_ONCE, BOB, CAROL};
 use crate::attack::server::{Files, Who};
 use crate::attack::testbed::TEXT;
 use std::net::SocketAddr;
