@@ -17,11 +17,12 @@ mod tests;
 pub use active::{Handle, Live};
 pub use build::compiler::{Compiler, InProcess, Job};
 pub use build::component_tests::{CASES_MAX, REHEARSAL_MS_MAX};
-pub use build::lists::{
-    Guarded, LIST_LINE_BYTES_MAX, LIST_SEARCH_BYTES_HOST_MAX, LIST_SEARCH_BYTES_MEMBER_MAX,
-    ListFile, age_words,
-};
+pub use build::list_file::ListFile;
+pub use build::lists::{Guarded, LIST_LINE_BYTES_MAX, age_words};
+pub use build::member_part::Member;
 pub use build::memory_store::MemoryStore;
+pub use build::parts::{LIST_SEARCH_BYTES_HOST_MAX, LIST_SEARCH_BYTES_MEMBER_MAX};
+pub use build::settings::{HostSettings, SiteHosts};
 pub use build::signatures::{
     SIGNATURE_BYTES_MAX, SIGNATURE_ENDING, TRUSTED_KEYS_MAX, TrustedKey, vouched,
 };
@@ -33,29 +34,30 @@ pub use build::sources::{
     TOTAL_BYTES_MAX, entries_of, resolve,
 };
 pub use build::{
-    Assembly, Effort, HostSettings, INCLUDE_DEPTH_MAX, MEMBER_CASES_MS_MAX,
-    MEMBER_COMPLAINTS_KEPT_MAX, MEMBERS_COMPILE_BYTES_MAX, MEMBERS_REBUILD_BYTES_MAX,
-    MEMBERS_TEST_REQUESTS_MAX, Member, MemberPart, MemberState, START_EFFORTS, SiteHosts, Terms,
-    Workshop,
+    Assembly, Effort, INCLUDE_DEPTH_MAX, MEMBER_CASES_MS_MAX, MEMBER_COMPLAINTS_KEPT_MAX,
+    MEMBERS_COMPILE_BYTES_MAX, MEMBERS_REBUILD_BYTES_MAX, MEMBERS_TEST_REQUESTS_MAX, MemberPart,
+    MemberState, START_EFFORTS, Terms, Workshop,
 };
 pub use eval::context::{EXTERN_CALLS_MAX, Units};
 pub use eval::decide::{Fate, Judged, Observer, Spent};
 pub use eval::fuel::{FuelLimits, PartSummary};
 pub use eval::index_plan::IndexSummary;
-pub use eval::levels::{LEVEL_TICK_MS, LevelCause, LevelEvent, Pulse};
+pub use eval::level_inputs::{LEVEL_TICK_MS, Pulse};
+pub use eval::levels::{LevelCause, LevelEvent};
+pub use eval::trace::MadeTest;
 pub use inspect::costs::CostLine;
 pub use inspect::diagnostics::{
     COMPLAINTS_MAX, Diagnostic, Fix, Severity, Style, TEST_FAILED, render,
 };
 pub use inspect::diff::{Difference, FileChange, LIST_EXAMPLES_MAX, LineChange};
 pub use inspect::explain::{
-    Considered, Explanation, Known, MadeTest, NoSuchLevel, Question, VALUE_CHARS_MAX,
+    Considered, Explanation, Known, NoSuchLevel, Question, VALUE_CHARS_MAX,
 };
 pub use inspect::fields::{
     EnumLine, FUNCTIONS, FieldLine, FunctionLine, alias, enum_lines, field_lines,
 };
 pub use policy_tests::budget::{MEMBER_TEST_LOOKS_MAX, Whose};
-pub use policy_tests::{Rehearsed, TestOutcome};
+pub use policy_tests::result::{Rehearsed, TestOutcome};
 pub use ruleset::{ExternSummary, ListSummary, RuleSet, Summary};
 pub use seawall_policy::check::{LIST_RELOAD_MS_MIN, Purpose};
 pub use seawall_policy::diagnostic::nearest;

@@ -4,6 +4,7 @@
 //! gives the same result on every machine and every day.
 
 pub(crate) mod budget;
+pub(crate) mod result;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -20,42 +21,15 @@ use seawall_state::{CounterSpec, Seed, State};
 
 use crate::eval::context::{Given, GivenList, Judging, Units};
 use crate::eval::decide::{Judged, Observer};
-use crate::eval::levels::{LEVEL_TICK_MS, Pulse};
+use crate::eval::level_inputs::{LEVEL_TICK_MS, Pulse};
+use crate::eval::trace::Trace;
 use crate::http::{fold_host, fold_path, script_of};
-use crate::inspect::explain::Trace;
 use crate::policy_tests::budget::{Budget, MEMBER_TEST_LOOKS_MAX, Stop, Whose};
+use crate::policy_tests::result::{Rehearsed, TestOutcome};
 use crate::ruleset::RuleSet;
 
 /// The secret of all tests. Nothing depends on it: keys do not collide.
 const TEST_SEED: Seed = Seed(*b"the same tests!!");
-
-/// How a test ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TestOutcome {
-    /// What the test says.
-    pub name: Box<str>,
-    /// The file where it stands.
-    pub file: Box<str>,
-    /// The line: of the first expectation that failed, else of the test.
-    pub line: u32,
-    /// The column there.
-    pub column: u32,
-    /// Whether all its expectations held.
-    pub passed: bool,
-    /// What was expected and what happened instead.
-    pub says: String,
-    /// The member whose test it is; `None` for the host's own.
-    pub member: Option<Box<str>>,
-}
-
-/// How the tests that were asked for ended.
-#[derive(Debug, Default)]
-pub struct Rehearsed {
-    /// Those that came to their end, in the order of the policy.
-    pub outcomes: Vec<TestOutcome>,
-    /// Whose tests did not all come to their end, because no more was wanted; the host is `None`.
-    pub unfinished: Vec<Option<Box<str>>>,
-}
 
 /// The header fields of a request of a test.
 struct CaseHeaders<'r> {

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use seawall_policy::check::{HostPolicy, Page};
 use seawall_policy::code::Code;
-use seawall_policy::diagnostic::{Diagnostic, FileId, Files, tidy};
+use seawall_policy::diagnostic::{Diagnostic, FileId, tidy};
 use seawall_policy::outline::Outline;
-use seawall_policy::part::Part;
 use seawall_policy::span::Span;
 use seawall_policy::syntax::ast::Item;
 
 use super::budget::MEMBER_CASES_MS_MAX;
-use super::load_context::{Components, ListsBefore, Loaded, Loading};
+use super::load_context::Loading;
+use super::member_part::{Made, Member, Wrong};
 use super::pages::Reading;
+use super::parts::{Components, ListsBefore};
 use super::{HostRead, Workshop};
 use crate::build::member_hosts::Served;
 use crate::build::sources::MemberSources;
@@ -23,65 +24,6 @@ use crate::ruleset::RuleSet;
 
 /// The most complaints about one member's files that are kept.
 pub const MEMBER_COMPLAINTS_KEPT_MAX: usize = 100;
-
-/// What a part was made of: equal digests make an equal part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Made {
-    /// The host's policy texts.
-    pub(crate) host: [u8; 32],
-    /// All that her files reach.
-    pub(crate) hers: [u8; 32],
-}
-
-/// A member's part, ready to be linked behind the host's.
-#[derive(Debug)]
-pub struct Member {
-    pub(crate) made: Made,
-    pub(crate) sources: MemberSources,
-    /// Its policy files alone.
-    pub(crate) policies: MemberSources,
-    pub(crate) part: Part,
-    /// Her files alone.
-    pub(crate) files: Files,
-    pub(crate) outline: Outline,
-    pub(crate) loaded: Loaded,
-    /// What is to be said about it, none of which is an error.
-    pub(crate) remarks: Vec<diagnostics::Diagnostic>,
-}
-
-impl Member {
-    /// Her name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.sources.name()
-    }
-
-    /// The files that it was made of.
-    #[must_use]
-    pub fn sources(&self) -> &MemberSources {
-        &self.sources
-    }
-
-    /// Names its content: equal for the same files, lists and components.
-    #[must_use]
-    pub fn digest(&self) -> [u8; 32] {
-        self.made.hers
-    }
-
-    /// Her counters' memory.
-    pub(crate) fn counter_bytes(&self) -> usize {
-        self.part.own().counters.iter().map(|counter| crate::ruleset::spec(counter).bytes()).sum()
-    }
-}
-
-/// A member's files that were wrong, so that they need not be looked at again while they are.
-#[derive(Debug)]
-pub(crate) struct Wrong {
-    made: Made,
-    /// All of the host's files: its lists may decide how her tests end.
-    host: [u8; 32],
-    pub(crate) diagnostics: Vec<diagnostics::Diagnostic>,
-}
 
 /// The entries of members that have a file, each with its place, by name; of two of one name the
 /// first counts.

@@ -11,7 +11,7 @@ use seawall_policy::diagnostic::{Diagnostic, FileId, nearest};
 use seawall_policy::span::Span;
 use seawall_policy::syntax::ast::{Item, Literal};
 
-use crate::build::SiteHosts;
+use crate::build::settings::SiteHosts;
 
 /// The most configured hosts that one complaint lists.
 const LISTED_MAX: usize = 5;

@@ -15,13 +15,14 @@ use seawall_policy::diagnostic::{Diagnostic, FileId};
 use seawall_policy::span::Span;
 
 use super::budget::{Left, policy_bytes};
-use super::member::{Bench, Made as Of, Member, Wrong};
+use super::member::Bench;
+use super::member_part::{Made as Of, Member, Waiting, Wrong};
 use super::{Assembly, Terms};
 use crate::build::sources::{MemberSources, Sources};
 use crate::http::SCHEMA;
 use crate::inspect::diagnostics;
 use crate::policy_tests::budget::Whose;
-use crate::policy_tests::{Rehearsed, TestOutcome};
+use crate::policy_tests::result::{Rehearsed, TestOutcome};
 use crate::ruleset::RuleSet;
 
 /// What serves for a member whose files are wrong.
@@ -50,23 +51,6 @@ enum Made {
     Wrong(Vec<diagnostics::Diagnostic>),
     /// There was too much to do at once.
     Postponed,
-}
-
-/// Members whose turn has yet to come.
-#[derive(Debug, Default)]
-pub(crate) struct Waiting {
-    pub(crate) names: Vec<Box<str>>,
-    /// Parts that were in force and have yet to be compiled against the host's new files.
-    pub(crate) former: BTreeMap<Box<str>, Arc<Member>>,
-}
-
-impl Waiting {
-    fn add(&mut self, name: &str, former: Option<Arc<Member>>) {
-        if !self.names.iter().any(|waits| **waits == *name) {
-            self.names.push(name.into());
-        }
-        self.former.extend(former.map(|former| (Box::from(name), former)));
-    }
 }
 
 /// One member whose turn comes.

@@ -12,26 +12,28 @@
 mod budget;
 pub(crate) mod compiler;
 pub(crate) mod component_tests;
+pub(crate) mod counter_spec;
+pub(crate) mod list_file;
 pub(crate) mod lists;
+mod load;
 mod load_context;
 mod member;
 pub(crate) mod member_hosts;
+pub(crate) mod member_part;
 mod members;
 pub(crate) mod memory_store;
 mod pages;
+pub(crate) mod parts;
+pub(crate) mod settings;
 pub(crate) mod signatures;
 pub(crate) mod sources;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use seawall_model::{ClientUnits, HostPattern};
 use seawall_policy::check::{Given, HostChecked, HostPolicy, Page, Purpose, check_host};
-use seawall_policy::code::Code;
 use seawall_policy::diagnostic::{Diagnostic, Files, tidy};
-use seawall_policy::index::{INDEX_ENTRIES_MAX, INDEX_TEXT_BYTES_MAX, TooLarge};
 use seawall_policy::outline::Outline;
-use seawall_policy::program::Program;
 use seawall_policy::syntax::ast::Item;
 use seawall_state::CounterSpec;
 use seawall_wasm::Sandbox;
@@ -40,54 +42,25 @@ pub use budget::{
     Effort, MEMBER_CASES_MS_MAX, MEMBERS_COMPILE_BYTES_MAX, MEMBERS_REBUILD_BYTES_MAX,
     MEMBERS_TEST_REQUESTS_MAX, START_EFFORTS,
 };
-pub(crate) use load_context::{ListsBefore, Loaded, Loading};
-pub use member::{MEMBER_COMPLAINTS_KEPT_MAX, Member};
-pub(crate) use member::{Wrong, entries};
-pub(crate) use members::Waiting;
+pub use member::MEMBER_COMPLAINTS_KEPT_MAX;
+pub(crate) use member::entries;
 pub use members::{MemberPart, MemberState};
 pub use pages::INCLUDE_DEPTH_MAX;
 pub(crate) use pages::Reading;
 
 use crate::build::compiler::{Compiler, InProcess};
-use crate::build::lists::Guarded;
+use crate::build::counter_spec::spec;
+use crate::build::load_context::Loading;
 use crate::build::member_hosts::Served;
-use crate::build::signatures::TrustedKey;
+use crate::build::parts::ListsBefore;
+use crate::build::settings::HostSettings;
 use crate::build::sources::{MemberSources, Sources};
-use crate::eval::fuel::FuelLimits;
-use crate::eval::index_plan::Plan;
+use crate::eval::index_plan::{Plan, too_large};
 use crate::http::{SCHEMA, foreign_syntax};
 use crate::inspect::diagnostics::{self, COMPLAINTS_MAX};
 use crate::policy_tests::budget::Whose;
-use crate::policy_tests::{Rehearsed, TestOutcome};
-use crate::ruleset::{Parts, RuleSet, spec};
-
-/// A configured site, as far as policies care.
-#[derive(Debug, Clone)]
-pub struct SiteHosts {
-    /// Its first host.
-    pub name: Box<str>,
-    /// Its hosts.
-    pub hosts: Vec<HostPattern>,
-    /// The member whose site it is.
-    pub member: Option<Box<str>>,
-}
-
-/// What the host's configuration says that policies are held against.
-#[derive(Debug, Clone, Default)]
-pub struct HostSettings {
-    /// The units that clients are counted by.
-    pub units: ClientUnits,
-    /// The sites.
-    pub sites: Vec<SiteHosts>,
-    /// Who may bring components; where it is empty, everybody.
-    pub trusted_keys: Vec<TrustedKey>,
-    /// What lists of clients to refuse should not hold.
-    pub guarded: Guarded,
-    /// What one request may cost.
-    pub fuel: FuelLimits,
-    /// Days since 1970-01-01.
-    pub today: u64,
-}
+use crate::policy_tests::result::{Rehearsed, TestOutcome};
+use crate::ruleset::{Parts, RuleSet};
 
 /// Makes rulesets.
 pub struct Workshop {
@@ -334,16 +307,4 @@ fn wrong_entries(sources: &Sources, pages: &[Page]) -> Vec<Diagnostic> {
         Some(pages::source_error(page.file, file.span, &file.node, why))
     };
     pages.iter().filter_map(wrong).collect()
-}
-
-/// An index that would be larger than it may be.
-pub(crate) fn too_large(program: &Program, why: &TooLarge) -> Option<Diagnostic> {
-    let rule = program.rules.get(why.rule.0 as usize)?;
-    let message = format!(
-        "with `{}` the rules hold {} values of {} bytes; {INDEX_ENTRIES_MAX} of \
-         {INDEX_TEXT_BYTES_MAX} may be",
-        rule.name, why.entries, why.bytes
-    );
-    let diagnostic = Diagnostic::error(Code::IndexTooLarge, rule.file, rule.span, message);
-    Some(diagnostic.help("a large set belongs into a list file: `list … from \"file\"`"))
 }

@@ -22,8 +22,8 @@ use smallvec::SmallVec;
 
 use crate::eval::fuel::{FuelLimits, Part};
 use crate::eval::pairs::{Pairs, price_of};
+use crate::eval::trace::Trace;
 use crate::http::{Field, country, crawler, method};
-use crate::inspect::explain::Trace;
 use crate::ruleset::RuleSet;
 
 /// The most different calls of externs that one part of a policy makes for one request; what is past

@@ -4,7 +4,9 @@
 //! of the others nothing. A site without rules of its own has no index and shares the host's; so
 //! does a site whose `defaults` are adjusted, since adjusting changes numbers and never conditions.
 
-use seawall_policy::index::{Index, TooLarge, Walk};
+use seawall_policy::code::Code;
+use seawall_policy::diagnostic::Diagnostic;
+use seawall_policy::index::{INDEX_ENTRIES_MAX, INDEX_TEXT_BYTES_MAX, Index, TooLarge, Walk};
 use seawall_policy::program::{LevelId, Program, SiteLayer, Step};
 
 use crate::http::SCHEMA;
@@ -119,4 +121,16 @@ impl HostWalk<'_> {
         };
         Some(self.walk.next(end, program, ctx)?.saturating_sub(begin) as usize)
     }
+}
+
+/// An index that would be larger than it may be.
+pub(crate) fn too_large(program: &Program, why: &TooLarge) -> Option<Diagnostic> {
+    let rule = program.rules.get(why.rule.0 as usize)?;
+    let message = format!(
+        "with `{}` the rules hold {} values of {} bytes; {INDEX_ENTRIES_MAX} of \
+         {INDEX_TEXT_BYTES_MAX} may be",
+        rule.name, why.entries, why.bytes
+    );
+    let diagnostic = Diagnostic::error(Code::IndexTooLarge, rule.file, rule.span, message);
+    Some(diagnostic.help("a large set belongs into a list file: `list … from \"file\"`"))
 }

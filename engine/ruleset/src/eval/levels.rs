@@ -3,24 +3,13 @@
 //! Pure like a decision: same state, same time, same answer. The server, tests and replay call it
 //! every second of their own clock.
 
-use seawall_model::{Client, ClientUnits, Conn, Facts, Geo, HeaderView, OriginHealth, Tick};
+use seawall_model::{Client, ClientUnits, Conn, Facts, Geo, HeaderView, Tick};
 use seawall_policy::program::{Level, LevelId};
 use seawall_state::{LevelChange, LevelTerms, State};
 
 use crate::eval::context::{Given, Judging};
+use crate::eval::level_inputs::Pulse;
 use crate::ruleset::RuleSet;
-
-/// How often [`RuleSet::tick`] is to be called.
-pub const LEVEL_TICK_MS: u64 = 1_000;
-
-/// What a level looks at besides counters.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Pulse {
-    /// The origins, over the last ten seconds.
-    pub origin: OriginHealth,
-    /// Load of the machine, in percent of all processors.
-    pub cpu_percent: Option<u8>,
-}
 
 /// A level that was entered or left.
 #[derive(Debug, Clone, PartialEq, Eq)]

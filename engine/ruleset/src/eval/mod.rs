@@ -7,6 +7,8 @@ pub(crate) mod context;
 pub(crate) mod decide;
 pub(crate) mod fuel;
 pub(crate) mod index_plan;
+pub(crate) mod level_inputs;
 pub(crate) mod levels;
 mod on_response;
 mod pairs;
+pub(crate) mod trace;

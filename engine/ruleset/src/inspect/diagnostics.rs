@@ -10,7 +10,7 @@ use seawall_policy::diagnostic::{self, FileId, Files, SHOWN_MAX};
 pub use seawall_policy::diagnostic::Severity;
 
 use crate::build::sources::Sources;
-use crate::policy_tests::TestOutcome;
+use crate::policy_tests::result::TestOutcome;
 
 /// The code under which a failing test of a policy is reported.
 pub const TEST_FAILED: &str = "test";

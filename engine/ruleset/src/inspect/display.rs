@@ -3,12 +3,13 @@
 //! They come from a stranger and go to a terminal, so whatever a terminal could act on or hide is
 //! spelt out, and nothing is longer than [`VALUE_CHARS_MAX`].
 
-use seawall_policy::program::{Atom, Check, Operand, OperandId, Read};
+use seawall_policy::program::{Atom, AtomId, Check, Operand, OperandId, Read};
 use seawall_policy::run::{Context, Value};
 use seawall_policy::schema::{FieldId, Type};
 use seawall_policy::text::duration_ms;
 
 use crate::eval::context::Judging;
+use crate::eval::trace::{MadeTest, Trace};
 use crate::http::SCHEMA;
 
 /// The most characters of a value, or of a test's text, that are shown: 120.
@@ -16,6 +17,22 @@ pub const VALUE_CHARS_MAX: usize = 120;
 
 /// The most values of one header field that are shown: 4.
 const VALUES_MAX: usize = 4;
+
+impl Trace {
+    pub(crate) fn made(&self, judging: &Judging<'_>, id: AtomId, holds: bool) {
+        let program = &judging.rules.program;
+        let Some(atom) = program.atoms.get(id.0 as usize) else { return };
+        let operand = program.operands.get(atom.operand.0 as usize);
+        // What stands in parentheses has told of its own tests.
+        if matches!(operand, Some(Operand::Condition(_))) || self.busy.replace(true) {
+            return;
+        }
+        let made =
+            MadeTest { text: one_line(&atom.text), holds, value: value(judging, atom, holds) };
+        self.busy.set(false);
+        self.tests.borrow_mut().push(made);
+    }
+}
 
 /// What a test looked at and how that stands to what it asks: `203.0.113.7 is not in it`.
 pub(super) fn value(judging: &Judging<'_>, atom: &Atom, holds: bool) -> String {

@@ -4,19 +4,19 @@
 //! [`Observer`] for the rules, through `Context::made` for the tests. So an explanation cannot
 //! differ from what the server would do with the same request and empty counters.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::net::IpAddr;
 
 use seawall_model::{PassKind, Proto, Reason, RuleId, Tick};
 use seawall_policy::case::{Case, CaseRequest, GivenClient, GivenPass};
 use seawall_policy::diagnostic::FileId;
-use seawall_policy::program::{AtomId, Effect, LevelId, Operand, Step};
+use seawall_policy::program::{Effect, LevelId, Step};
 use seawall_policy::span::Span;
 
 use super::display;
 pub use super::display::VALUE_CHARS_MAX;
-use crate::eval::context::Judging;
 use crate::eval::decide::{Fate, Observer};
+use crate::eval::trace::{MadeTest, Trace};
 use crate::http::fold_host;
 use crate::policy_tests::budget::Budget;
 use crate::policy_tests::{Run, verdict_words};
@@ -65,17 +65,6 @@ pub struct NoSuchLevel {
     pub known: Vec<Box<str>>,
 }
 
-/// A test that was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MadeTest {
-    /// As the policy writes it.
-    pub text: String,
-    /// Whether it holds.
-    pub holds: bool,
-    /// The value that decided, in words, with control characters spelt out.
-    pub value: String,
-}
-
 /// A rule, limit or decision table that the walk came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Considered {
@@ -106,41 +95,6 @@ pub struct Explanation {
     pub score: i64,
     /// The tags that were given.
     pub tags: Vec<Box<str>>,
-}
-
-/// The tests made since the last rule.
-#[derive(Debug, Default)]
-pub(crate) struct Trace {
-    tests: RefCell<Vec<MadeTest>>,
-    /// A value is being looked up for the trace, which may make tests of its own.
-    busy: Cell<bool>,
-}
-
-impl Trace {
-    pub(crate) fn forget(&self) {
-        self.tests.borrow_mut().clear();
-    }
-
-    fn take(&self) -> Vec<MadeTest> {
-        self.tests.take()
-    }
-
-    pub(crate) fn made(&self, judging: &Judging<'_>, id: AtomId, holds: bool) {
-        let program = &judging.rules.program;
-        let Some(atom) = program.atoms.get(id.0 as usize) else { return };
-        let operand = program.operands.get(atom.operand.0 as usize);
-        // What stands in parentheses has told of its own tests.
-        if matches!(operand, Some(Operand::Condition(_))) || self.busy.replace(true) {
-            return;
-        }
-        let made = MadeTest {
-            text: display::one_line(&atom.text),
-            holds,
-            value: display::value(judging, atom, holds),
-        };
-        self.busy.set(false);
-        self.tests.borrow_mut().push(made);
-    }
 }
 
 /// Writes down what the walk tells.

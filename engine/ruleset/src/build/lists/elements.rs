@@ -9,7 +9,8 @@ use seawall_policy::schema::Type;
 use seawall_policy::set::{NetSet, Set};
 use seawall_policy::span::Span;
 
-use super::formats::{self, Entry, Kind, mask_len};
+use super::element_kind::Kind;
+use super::formats::{self, Entry, mask_len};
 use super::line_error::Fault;
 use super::lines::{LIST_LINE_BYTES_MAX, Line, content, no_list, unended};
 use crate::http::SCHEMA;

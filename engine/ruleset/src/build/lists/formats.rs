@@ -6,35 +6,11 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 
-use seawall_policy::schema::{EnumId, Type};
 use serde_json::Value;
 
+use super::element_kind::Kind;
 use super::line_error::Fault;
 use super::lines::comment_behind;
-
-/// What a list holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Addresses and networks.
-    Nets,
-    /// AS numbers.
-    Asns,
-    /// Words of an enumeration.
-    Words(EnumId),
-    /// Texts.
-    Texts,
-}
-
-impl Kind {
-    pub(super) const fn of(element: Type) -> Self {
-        match element {
-            Type::Ip | Type::Cidr => Self::Nets,
-            Type::Asn => Self::Asns,
-            Type::Enum(id) => Self::Words(id),
-            _ => Self::Texts,
-        }
-    }
-}
 
 /// The element of a line, as written.
 #[derive(Debug, Clone, PartialEq, Eq)]

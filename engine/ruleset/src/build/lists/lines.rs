@@ -3,7 +3,7 @@
 //! Editors, spreadsheets and other systems end lines in their own ways and put a mark at the front;
 //! all of that is taken off here. What can be no list at all is told by its first bytes.
 
-use super::formats::Kind;
+use super::element_kind::Kind;
 
 /// The most bytes of a line of a list file: what one line describes is one element.
 pub const LIST_LINE_BYTES_MAX: usize = 4_096;

@@ -6,11 +6,12 @@
 //! wall for everybody: what could be wider than was meant is left out and told.
 
 mod diagnostics;
+mod element_kind;
 mod elements;
 mod formats;
 mod line_error;
 mod lines;
-mod protected;
+pub(crate) mod protected;
 #[cfg(test)]
 mod tests;
 
@@ -19,57 +20,21 @@ use std::time::Duration;
 
 use seawall_policy::check::empty_set;
 use seawall_policy::code::Code;
-use seawall_policy::diagnostic::{Diagnostic, Files, Severity};
+use seawall_policy::diagnostic::{Diagnostic, Severity};
 use seawall_policy::program::{List, ListId, ListSource, OnListError, Program};
-use seawall_policy::set::Set;
 use seawall_policy::text::bytes as bytes_text;
-use seawall_policy::texts::{NoSearch, Search, Searches};
+use seawall_policy::texts::{Search, Searches};
 use sha2::{Digest, Sha256};
 
-use crate::build::Loading;
+use crate::build::load_context::Loading;
+use crate::build::parts::{
+    LIST_SEARCH_BYTES_HOST_MAX, LIST_SEARCH_BYTES_MEMBER_MAX, LoadedList, NO_FILE, ready,
+};
 use crate::build::sources::resolve;
 use elements::{Elements, Terms};
 pub use lines::LIST_LINE_BYTES_MAX;
 pub(crate) use lines::bare_lines;
 pub use protected::Guarded;
-
-/// The digest of what no file gave.
-const NO_FILE: [u8; 32] = [0; 32];
-
-/// The most bytes that the automata of all lists of the host take whose elements are looked for in
-/// texts.
-pub const LIST_SEARCH_BYTES_HOST_MAX: usize = 64 << 20;
-/// The same of all lists of one member.
-pub const LIST_SEARCH_BYTES_MEMBER_MAX: usize = 4 << 20;
-
-/// A list as it is held.
-#[derive(Debug)]
-pub(crate) struct LoadedList {
-    /// Digest of the bytes it was read from; zero for one written out.
-    pub(crate) digest: [u8; 32],
-    pub(crate) set: Set,
-    /// Lines that were an element; some of the elements may have been merged.
-    pub(crate) lines: usize,
-    /// Lines that were no element.
-    pub(crate) bad_lines: usize,
-    /// How many elements it had before, where it lost more than half of them.
-    pub(crate) shrank_from: Option<usize>,
-    /// Its elements, made ready to be looked for in texts.
-    pub(crate) searches: Searches,
-}
-
-impl LoadedList {
-    fn of(set: Set) -> Self {
-        Self {
-            digest: NO_FILE,
-            set,
-            lines: 0,
-            bad_lines: 0,
-            shrank_from: None,
-            searches: Searches::default(),
-        }
-    }
-}
 
 /// A list that is to be loaded.
 #[derive(Clone, Copy)]
@@ -299,11 +264,6 @@ impl Loading<'_> {
     }
 }
 
-/// Makes a list's elements ready to be looked for in texts.
-pub(crate) fn ready(loaded: &LoadedList, searches: &[Search]) -> Result<(), NoSearch> {
-    searches.iter().try_for_each(|search| loaded.searches.ready(*search, &loaded.set))
-}
-
 fn loaded(read: Elements, digest: [u8; 32], shrank_from: Option<usize>) -> LoadedList {
     let (lines, bad_lines) = (read.len(), read.skipped);
     LoadedList {
@@ -318,21 +278,6 @@ fn loaded(read: Elements, digest: [u8; 32], shrank_from: Option<usize>) -> Loade
 
 fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
-}
-
-/// The file of a list, as it is in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListFile {
-    /// Its path, from the policy root.
-    pub path: Box<str>,
-    /// SHA-256 of the bytes that are in force; all zero where none ever were.
-    pub digest: [u8; 32],
-}
-
-pub(crate) fn list_file(files: &Files, list: &List, loaded: &LoadedList) -> Option<ListFile> {
-    let ListSource::File { path, .. } = &list.source else { return None };
-    let path = resolve(files.name(list.file), path)?.into();
-    Some(ListFile { path, digest: loaded.digest })
 }
 
 /// An age in the largest unit that fits, as in `3 hours`.
