@@ -1,6 +1,6 @@
 //! The binary: words in, exit codes out.
 //!
-//! Everything worth reading is in `cli/`, one file for each word that a person types.
+//! `cli/` is what a person types, one file for each word; `server/` is what `seawall run` does.
 
 mod cli;
 mod logger;

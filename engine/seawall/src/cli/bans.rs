@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use seawall_control::{BanDone, BanLine, BanList, BanOrder};
 
-use super::Server;
+use super::common::Server;
 use super::duration::duration_ms;
 use crate::cli::exit::{Exit, fail, say, say_json};
 

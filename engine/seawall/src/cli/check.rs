@@ -13,7 +13,8 @@ use seawall_ruleset::{
 };
 use serde_json::{Value, json};
 
-use super::{ForHost, Format, diff, history};
+use super::common::{ForHost, Format};
+use super::{diff, history};
 use crate::cli::exit::{Exit, fail, say, say_json, tell};
 use crate::policy_loader::{self, Host};
 

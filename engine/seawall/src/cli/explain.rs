@@ -18,7 +18,7 @@ use seawall_ruleset::{
 };
 use serde_json::{Value, json};
 
-use super::{ForHost, Format};
+use super::common::{ForHost, Format};
 use crate::cli::exit::{Exit, fail, say, say_json, tell};
 use crate::policy_loader;
 

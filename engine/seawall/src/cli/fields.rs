@@ -6,7 +6,7 @@ use seawall_ruleset::{
 };
 use serde_json::{Value, json};
 
-use super::Format;
+use super::common::Format;
 use crate::cli::exit::{Exit, fail, say, say_json};
 
 /// List the fields, functions and enumerations of the language.

@@ -11,7 +11,7 @@ use seawall_control::{
 use seawall_ruleset::{Difference, Sources};
 use serde_json::json;
 
-use super::Server;
+use super::common::Server;
 use super::diff;
 use super::reload::{told, told_json};
 use crate::cli::exit::{Exit, fail, say, say_json};

@@ -3,7 +3,7 @@
 use clap::Args;
 use seawall_control::{LevelDone, LevelOrder};
 
-use super::Server;
+use super::common::Server;
 use super::duration::duration_ms;
 use crate::cli::exit::{Exit, fail, say};
 

@@ -2,6 +2,7 @@
 
 mod bans;
 mod check;
+pub(crate) mod common;
 mod compile;
 mod diff;
 mod duration;
@@ -13,21 +14,14 @@ mod history;
 mod level;
 mod reload;
 mod rule;
+mod run;
 mod status;
 mod test;
+mod upgrade;
 
-use std::path::{Path, PathBuf};
+use clap::{Parser, Subcommand};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use seawall_control::{Client, ClientError, Config, load_config};
-
-use crate::cli::exit::{Exit, fail};
-use crate::policy_loader::Host;
-
-/// The configuration of this folder.
-const CONFIG_HERE: &str = "seawall.toml";
-/// The system's, where this folder has none.
-const CONFIG_SYSTEM: &str = "/etc/seawall/seawall.toml";
+use crate::cli::exit::Exit;
 
 /// Stands in front of your sites and refuses what is hostile.
 #[derive(Debug, Parser)]
@@ -41,7 +35,7 @@ pub(crate) struct Line {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Word {
     /// Defend the sites of a configuration
-    Run(crate::server::Run),
+    Run(run::Run),
     /// Say what is wrong with policies
     Check(check::Check),
     /// Write policies in the one way of writing them
@@ -60,7 +54,7 @@ pub(crate) enum Word {
     /// Have the running server read its policy again
     Reload(reload::Reload),
     /// Have the running server hand over to the program on the disk
-    Upgrade(crate::server::upgrade::Upgrade),
+    Upgrade(upgrade::Upgrade),
     /// List the last generations, or show one
     History(history::History),
     /// Say what two generations say differently
@@ -97,86 +91,6 @@ impl Word {
             Self::Level(level) => level.obey(),
             Self::Bans(bans) => bans.obey(),
             Self::Compile(compile) => compile.obey(),
-        }
-    }
-}
-
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Human,
-    /// For tools.
-    Json,
-}
-
-/// Which configuration.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct ConfigFile {
-    /// The configuration [default: seawall.toml here, else in /etc/seawall]
-    #[arg(short, long = "config", value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-impl ConfigFile {
-    /// Reads it, or tells everything that is wrong with it.
-    pub(crate) fn load(&self) -> Result<Config, Exit> {
-        let path = match &self.config {
-            Some(path) => path.as_path(),
-            None if !Path::new(CONFIG_HERE).exists() && Path::new(CONFIG_SYSTEM).exists() => {
-                Path::new(CONFIG_SYSTEM)
-            }
-            None => Path::new(CONFIG_HERE),
-        };
-        load_config(path).map_err(|error| fail(Exit::Wrong, format!("configuration\n{error}")))
-    }
-}
-
-/// For which host policies are looked at.
-#[derive(Debug, Args)]
-pub(crate) struct ForHost {
-    /// The configuration of the host they are for: its sites, units and kept lists [default: none]
-    #[arg(short, long = "config", value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-impl ForHost {
-    /// The configuration that is meant where one must be.
-    fn config_file(&self) -> ConfigFile {
-        ConfigFile { config: self.config.clone() }
-    }
-
-    /// That host, or everything that is wrong with its configuration.
-    fn load(&self) -> Result<Host, Exit> {
-        let Some(path) = &self.config else { return Ok(Host::default().of_a_person()) };
-        let config = ConfigFile { config: Some(path.clone()) }.load()?;
-        Ok(Host::of(&config).of_a_person())
-    }
-}
-
-/// Which running server.
-#[derive(Debug, Args)]
-pub(crate) struct Server {
-    #[command(flatten)]
-    config: ConfigFile,
-    /// The admin socket [default: the configuration's]
-    #[arg(long, value_name = "PATH", conflicts_with = "config")]
-    socket: Option<PathBuf>,
-}
-
-impl Server {
-    fn client(&self) -> Result<Client, Exit> {
-        match &self.socket {
-            Some(path) => Ok(Client::new(path)),
-            None => self.config.load().map(|config| Client::new(&config.socket)),
-        }
-    }
-
-    /// Asks it, where it can be reached.
-    pub(crate) fn ask(&self, with: impl Fn(&Client) -> Result<Exit, ClientError>) -> Exit {
-        match self.client() {
-            Ok(client) => with(&client).unwrap_or_else(|error| fail(Exit::Unreachable, error)),
-            Err(exit) => exit,
         }
     }
 }

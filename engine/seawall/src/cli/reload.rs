@@ -3,7 +3,7 @@
 use clap::Args;
 use seawall_control::{Lifted, Outcome, ReloadOrder};
 
-use super::Server;
+use super::common::Server;
 use crate::cli::exit::{Exit, fail, say, say_json, tell_drawn};
 
 /// Ask the running server to reload, and wait for the outcome.

@@ -10,7 +10,7 @@ use seawall_model::shown;
 use seawall_ruleset::age_words;
 use serde_json::Value;
 
-use super::Server;
+use super::common::Server;
 use crate::cli::exit::{Exit, say, say_json};
 
 /// Places taken from which on a counter is shown.

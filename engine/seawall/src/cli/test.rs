@@ -9,7 +9,7 @@ use seawall_model::RuleId;
 use seawall_ruleset::{Diagnostic, MemberState, Purpose, RuleSet, Style, TEST_FAILED, render};
 use seawall_state::Tally;
 
-use super::ForHost;
+use super::common::ForHost;
 use crate::cli::exit::{Exit, fail, say};
 use crate::policy_loader::{self, Host};
 

@@ -1,43 +1,40 @@
-//! `seawall run`: defend the sites of a configuration until told to stop.
+//! A running server: it defends the sites of a configuration until told to stop.
 //!
 //! Signals are taken before anything else, so that a SIGHUP during start-up reloads later instead
 //! of ending us. The policy is loaded before a port is bound: what cannot judge does not listen. It is
 //! loaded on a thread of its own, so that whoever tells us to stop meanwhile is heard.
 
 mod fd_budget;
+mod signals;
 mod status_report;
 mod systemd;
-pub(crate) mod upgrade;
+mod upgrade;
+mod wiring;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
 use seawall_control::{
-    CertificateText, CertificateWatch, Certificates, Config, ControlPlane, EdgeReport, Estate,
-    First, Keeper, MemoryWatch, Outside, Socket, StopFlag, Taker, Upgrade, Upgraded,
-    check_wall_clock, clock, keep_to_ourselves, raise_open_files, random_seed, read_certificates,
+    CertificateWatch, Config, ControlPlane, EdgeReport, Estate, First, Keeper, Outside, Socket,
+    StopFlag, Taker, Upgrade, Upgraded, check_wall_clock, clock, keep_to_ourselves,
+    raise_open_files, random_seed,
 };
 use seawall_model::Now;
-use seawall_proxy::{
-    ClientHeader, DataPlane, Door, Drained, EdgeConfig, EdgeLimits, Identities, IdentityError,
-    Listening, MemoryGauge, MemoryUsed, PathTimeouts, PemPair, Running, Shown, Site,
-    TrustedProxies,
-};
+use seawall_proxy::{DataPlane, Door, Drained, EdgeConfig, Running};
 use seawall_state::StateLimits;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
-use fd_budget::fit;
-use status_report::{described, edge_report};
-use systemd::Service;
-use upgrade::hand_over;
-
-use crate::cli::ConfigFile;
+use crate::cli::common::ConfigFile;
 use crate::cli::exit::{Exit, fail, tell, tell_drawn};
 use crate::logger;
 use crate::policy_loader::{self, Host};
+use fd_budget::fit;
+use signals::{Signals, Wanted};
+use status_report::{described, edge_report};
+use systemd::Service;
+use upgrade::hand_over;
+use wiring::{certificates, limits, listening, memory, site, trusted};
 
 /// Milliseconds that requests in flight have to end after SIGTERM: DESIGN's 15 s with a second
 /// left to stop everything else.
@@ -55,83 +52,58 @@ const STOP_LEAST_MS: u64 = 800;
 /// WebSocket that would otherwise hold a second process in memory for an hour.
 const LEAVE_MS: u64 = 600_000;
 
-/// Defend the sites of a configuration.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Run {
-    #[command(flatten)]
-    config: ConfigFile,
-    /// What `seawall` starts by itself: takes over from the server that started it
-    #[arg(long, hide = true)]
-    take_over: bool,
-}
-
-/// What ends or moves a running server.
-struct Signals {
-    hang_up: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-    upgrade: Signal,
-}
-
-/// What a person wants of it.
-enum Wanted {
-    Stop,
-    Reload,
-    Upgrade,
-}
-
 /// Who waits to hear what came of an upgrade; a signal's sender reads the log.
 type Waiting = Option<oneshot::Sender<Upgraded>>;
 
-impl Run {
-    pub(crate) fn obey(&self) -> Exit {
-        if let Err(error) = keep_to_ourselves() {
-            tell(format!("what is in memory is not kept from others: {error}"));
-        }
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => return fail(Exit::Ours, format!("cannot wait for signals: {error}")),
+/// Serves until told to stop. With `take_over`, in the place of the server that started this one.
+pub(crate) fn run(config: &ConfigFile, take_over: bool) -> Exit {
+    if let Err(error) = keep_to_ourselves() {
+        tell(format!("what is in memory is not kept from others: {error}"));
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(Exit::Ours, format!("cannot wait for signals: {error}")),
+    };
+    runtime.block_on(async {
+        let signals = match Signals::take() {
+            Ok(signals) => signals,
+            Err(error) => return fail(Exit::Ours, format!("cannot take signals: {error}")),
         };
-        runtime.block_on(async {
-            let signals = match Signals::take() {
-                Ok(signals) => signals,
-                Err(error) => return fail(Exit::Ours, format!("cannot take signals: {error}")),
-            };
-            let (ask, asked) = mpsc::channel(UPGRADES_ASKED_MAX);
-            begin(self.clone(), signals, (ask, asked)).await
-        })
-    }
+        let (ask, asked) = mpsc::channel(UPGRADES_ASKED_MAX);
+        begin((config.clone(), take_over), signals, (ask, asked)).await
+    })
+}
 
-    fn start(
-        &self,
-        ask: mpsc::Sender<oneshot::Sender<Upgraded>>,
-        stop: &StopFlag,
-    ) -> Result<Started, Exit> {
-        check_wall_clock().map_err(|error| fail(Exit::Wrong, error))?;
-        let taken = self.take_over.then(Taker::begin).transpose();
-        let taken = taken.map_err(|error| fail(Exit::Wrong, error))?;
-        let config = self.config.load()?;
-        let upgrade: Upgrade = Arc::new(move || {
-            let (tell, told) = oneshot::channel();
-            // Where as many have asked already, this one hears that nobody answers.
-            let _full = ask.try_send(tell);
-            told
-        });
-        start(&config, taken, upgrade, stop)
-    }
+/// Reads what a start needs, and starts.
+fn load(
+    (config, take_over): &(ConfigFile, bool),
+    ask: mpsc::Sender<oneshot::Sender<Upgraded>>,
+    stop: &StopFlag,
+) -> Result<Started, Exit> {
+    check_wall_clock().map_err(|error| fail(Exit::Wrong, error))?;
+    let taken = take_over.then(Taker::begin).transpose();
+    let taken = taken.map_err(|error| fail(Exit::Wrong, error))?;
+    let config = config.load()?;
+    let upgrade: Upgrade = Arc::new(move || {
+        let (tell, told) = oneshot::channel();
+        // Where as many have asked already, this one hears that nobody answers.
+        let _full = ask.try_send(tell);
+        told
+    });
+    start(&config, taken, upgrade, stop)
 }
 
 /// Those who ask for an upgrade, and where they are heard.
 type Asking = (mpsc::Sender<oneshot::Sender<Upgraded>>, mpsc::Receiver<oneshot::Sender<Upgraded>>);
 
 /// Starts on a thread of its own, and serves once that is done; told to stop before, ends.
-async fn begin(run: Run, mut signals: Signals, (ask, asked): Asking) -> Exit {
+async fn begin(run: (ConfigFile, bool), mut signals: Signals, (ask, asked): Asking) -> Exit {
     let stop_flag = StopFlag::default();
     let (done, mut outcome) = oneshot::channel();
     let begun = std::thread::Builder::new().name("seawall-start".into()).spawn({
         let stop_flag = stop_flag.clone();
         // Where nobody waits any more, the process ends.
-        move || drop(done.send(run.start(ask, &stop_flag)))
+        move || drop(done.send(load(&run, ask, &stop_flag)))
     });
     if let Err(error) = begun {
         return fail(Exit::Ours, format!("cannot start: {error}"));
@@ -236,14 +208,6 @@ fn start(
     Ok(Started { control, running, certificates })
 }
 
-/// How much memory is used, where there is a limit to hold it against.
-fn memory(config: &Config) -> Option<MemoryGauge> {
-    let watch = MemoryWatch::find(config.limits.memory_bytes_max);
-    let is_bounded = watch.is_bounded();
-    let gauge = move || watch.used_of().map(|(bytes, most)| MemoryUsed { bytes, most });
-    is_bounded.then(|| -> MemoryGauge { Arc::new(gauge) })
-}
-
 /// Says that this process serves, and has whoever asks find it.
 fn succeed(mut taker: Taker, control: &mut ControlPlane) {
     // Unheard where the older process gave up, which ends this one; or where it is gone, and then
@@ -253,46 +217,6 @@ fn succeed(mut taker: Taker, control: &mut ControlPlane) {
         tell(format!("nobody finds the admin socket: {error}"));
     }
     taker.done();
-}
-
-fn listening((address, socket): Socket) -> Listening {
-    Listening { address, socket }
-}
-
-/// What is shown to clients of TLS, and what looks whether it changes.
-type ShownAndWatched = (Option<Arc<Shown>>, Option<CertificateWatch>);
-
-fn certificates(config: &Config) -> Result<ShownAndWatched, Exit> {
-    let wrong = |why: &dyn std::fmt::Display| fail(Exit::Wrong, why);
-    match &config.certificates {
-        Certificates::None => Ok((None, None)),
-        Certificates::SelfSigned => {
-            let hosts = config.sites.iter().flat_map(|site| &site.hosts).map(ToString::to_string);
-            let identities = Identities::self_signed(hosts.collect()).map_err(|e| wrong(&e))?;
-            tell("the certificate is self-signed: no visitor's program will believe it");
-            Ok((Some(Arc::new(Shown::new(identities))), None))
-        }
-        Certificates::Files(files) => {
-            let texts = read_certificates(files).map_err(|e| wrong(&e))?;
-            let shown = Arc::new(Shown::new(identities(&texts).map_err(|e| wrong(&e))?));
-            let showing = shown.clone();
-            let show = move |texts: Vec<CertificateText>| {
-                showing.show(identities(&texts).map_err(|error| error.to_string())?);
-                Ok(())
-            };
-            let watch = CertificateWatch::start(files.clone(), &texts, show);
-            Ok((Some(shown), Some(watch.map_err(|error| fail(Exit::Ours, error))?)))
-        }
-    }
-}
-
-fn identities(texts: &[CertificateText]) -> Result<Identities, IdentityError> {
-    let pair = |of: &CertificateText| PemPair {
-        name: of.name.clone(),
-        cert: of.cert.clone(),
-        key: of.key.clone(),
-    };
-    Identities::read(&texts.iter().map(pair).collect::<Vec<_>>())
 }
 
 fn first(config: &Config, now: &Now, inherits: bool, stop: &StopFlag) -> Result<First, Exit> {
@@ -315,149 +239,6 @@ fn first(config: &Config, now: &Now, inherits: bool, stop: &StopFlag) -> Result<
         refusal.complaints.iter().for_each(tell);
         fail(Exit::Wrong, format!("the policy {} is refused", config.root.display()))
     })
-}
-
-fn trusted(of: &seawall_control::TrustedProxies) -> TrustedProxies {
-    use seawall_control::ClientHeader as Written;
-    let header = of.header.map(|header| match header {
-        Written::XForwardedFor => ClientHeader::XForwardedFor,
-        Written::Forwarded => ClientHeader::Forwarded,
-        Written::XRealIp => ClientHeader::XRealIp,
-    });
-    let usual = TrustedProxies::default();
-    TrustedProxies {
-        nets: of.nets.clone(),
-        proxy_protocol: of.proxy_protocol,
-        header,
-        idle_ms: of.idle.map_or(usual.idle_ms, |idle| millis(idle).into()),
-    }
-}
-
-/// What was held against a range of at most an hour.
-fn millis(time: std::time::Duration) -> u32 {
-    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
-}
-
-fn site(of: &seawall_control::SiteConfig) -> Site {
-    let timeouts = of.timeouts.iter().map(|of| PathTimeouts {
-        path_prefix: of.path_prefix.clone(),
-        response_header_ms: of.response_header.map(millis),
-        read_ms: of.read.map(millis),
-    });
-    Site {
-        name: of.name.clone(),
-        hosts: of.hosts.clone(),
-        origins: of.origins.iter().map(|origin| origin.to_string().into()).collect(),
-        health: of.health.clone(),
-        share: of.share,
-        inflight_max: of.inflight_max,
-        timeouts: timeouts.collect(),
-        scripts: of.scripts.clone(),
-    }
-}
-
-/// The data plane's limits with what the configuration changes of them. The ranges that `[limits]`
-/// was held against fit into every type here.
-fn limits(config: &Config) -> EdgeLimits {
-    fn set<T: TryFrom<u64>>(to: &mut T, from: Option<u64>) {
-        if let Some(value) = from.and_then(|value| T::try_from(value).ok()) {
-            *to = value;
-        }
-    }
-    let (mut to, from) = (EdgeLimits::default(), &config.limits);
-    set(&mut to.connections_max, from.connections_max);
-    set(&mut to.connections_per_client_max, from.connections_per_client_max);
-    set(&mut to.connections_per_net_max, from.connections_per_net_max);
-    set(&mut to.proxy_header_ms, from.proxy_header_ms);
-    set(&mut to.proxy_header_bytes_max, from.proxy_header_bytes_max);
-    set(&mut to.head_total_ms, from.head_total_ms);
-    set(&mut to.head_bytes_max, from.head_bytes_max);
-    set(&mut to.head_fields_max, from.head_fields_max);
-    set(&mut to.head_reads_max, from.head_reads_max);
-    set(&mut to.tls_handshake_ms, from.tls_handshake_ms);
-    set(&mut to.idle_ms, from.idle_ms);
-    set(&mut to.connection_requests_max, from.connection_requests_max);
-    set(&mut to.connection_age_ms, from.connection_age_ms);
-    set(&mut to.body_bytes_per_s_min, from.body_bytes_per_s_min);
-    set(&mut to.body_grace_ms, from.body_grace_ms);
-    set(&mut to.write_stall_ms, from.write_stall_ms);
-    set(&mut to.request_total_ms, from.request_total_ms);
-    set(&mut to.tunnel_idle_ms, from.tunnel_idle_ms);
-    set(&mut to.origin_connect_ms, from.origin_connect_ms);
-    set(&mut to.origin_head_ms, from.origin_head_ms);
-    set(&mut to.origin_head_bytes_max, from.origin_head_bytes_max);
-    set(&mut to.origin_read_ms, from.origin_read_ms);
-    set(&mut to.origin_write_ms, from.origin_write_ms);
-    set(&mut to.origin_idle_ms, from.origin_idle_ms);
-    set(&mut to.origin_idle_connections_max, from.origin_idle_connections_max);
-    set(&mut to.origin_attempts_max, from.origin_attempts_max);
-    set(&mut to.origin_inflight_max, from.origin_inflight_max);
-    set(&mut to.origin_failures_max, from.origin_failures_max);
-    set(&mut to.origin_failures_percent, from.origin_failures_percent);
-    set(&mut to.origin_results_min, from.origin_results_min);
-    set(&mut to.origin_failures_ms, from.origin_failures_ms);
-    set(&mut to.origin_open_ms, from.origin_open_ms);
-    set(&mut to.origin_open_ms_max, from.origin_open_ms_max);
-    set(&mut to.origin_trials_max, from.origin_trials_max);
-    set(&mut to.origin_retry_percent, from.origin_retry_percent);
-    set(&mut to.origin_retries_per_s, from.origin_retries_per_s);
-    set(&mut to.origin_retries_saved_max, from.origin_retries_saved_max);
-    set(&mut to.health_interval_ms, from.health_interval_ms);
-    set(&mut to.health_timeout_ms, from.health_timeout_ms);
-    set(&mut to.health_fall, from.health_fall);
-    set(&mut to.health_rise, from.health_rise);
-    set(&mut to.health_answer_bytes_max, from.health_answer_bytes_max);
-    set(&mut to.health_checks_max, from.health_checks_max);
-    set(&mut to.connections_per_client_per_s_max, from.connections_per_client_per_s_max);
-    set(&mut to.origin_receive_bytes, from.origin_receive_bytes);
-    set(&mut to.forwards_max, from.forwards_max);
-    set(&mut to.forwards_per_client_max, from.forwards_per_client_max);
-    set(&mut to.forwards_per_net_max, from.forwards_per_net_max);
-    set(&mut to.origin_uploads_max, from.origin_uploads_max);
-    set(&mut to.origin_tunnels_max, from.origin_tunnels_max);
-    set(&mut to.body_ahead_bytes_max, from.body_ahead_bytes_max);
-    set(&mut to.queue_max, from.queue_max);
-    set(&mut to.queue_ms, from.queue_ms);
-    set(&mut to.light_client_max, from.light_client_max);
-    set(&mut to.regular_after_ms, from.regular_after_ms);
-    set(&mut to.calm_after_ms, from.calm_after_ms);
-    set(&mut to.egress_bytes_per_s, from.egress_bytes_per_s);
-    to
-}
-
-impl Signals {
-    fn take() -> std::io::Result<Self> {
-        Ok(Self {
-            hang_up: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            upgrade: signal(SignalKind::user_defined2())?,
-        })
-    }
-
-    async fn next(&mut self) -> Wanted {
-        tokio::select! {
-            _ = self.hang_up.recv() => Wanted::Reload,
-            _ = self.terminate.recv() => Wanted::Stop,
-            _ = self.interrupt.recv() => Wanted::Stop,
-            _ = self.upgrade.recv() => Wanted::Upgrade,
-        }
-    }
-
-    /// Waits for a signal to stop, and leaves the others for later.
-    async fn told_to_stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    /// Waits for a signal to stop; whoever stops takes up nothing else.
-    async fn stop(&mut self) {
-        while !matches!(self.next().await, Wanted::Stop) {
-            tell("stopping: nothing else is begun");
-        }
-    }
 }
 
 /// Serves until told to stop, then lets requests in flight end; told again, stops at once. Where a

@@ -1,5 +1,4 @@
-//! `seawall upgrade`: have the running server put the program that lies on the disk in its place,
-//! and how it does.
+//! Putting the program that lies on the disk in the place of this process.
 //!
 //! The server starts its successor as it was started itself, and gives it the listening sockets and
 //! all that it remembers. No visitor notices: newcomers wait in the kernel for the milliseconds in
@@ -14,41 +13,11 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use clap::Args;
 use seawall_control::{Estate, Giver, HandOverError, Upgraded};
 use seawall_proxy::Door;
 
-use crate::cli::Server;
-use crate::cli::exit::{Exit, fail, say};
-
 /// What a successor is started with, besides what this process was.
 pub(super) const TAKE_OVER: &str = "--take-over";
-
-/// Ask the running server to hand over to the program on the disk, and wait for the outcome.
-#[derive(Debug, Args)]
-pub(crate) struct Upgrade {
-    #[command(flatten)]
-    server: Server,
-}
-
-impl Upgrade {
-    pub(crate) fn obey(&self) -> Exit {
-        self.server.ask(|client| {
-            Ok(match client.upgrade()? {
-                Upgraded::Done { pid, took_ms, shut_ms } => {
-                    say(format!(
-                        "process {pid} serves now, {took_ms} ms after its start; \
-                         newcomers waited {shut_ms} ms"
-                    ));
-                    Exit::Fine
-                }
-                Upgraded::Refused { why } => {
-                    fail(Exit::Wrong, format!("nothing has changed: {why}"))
-                }
-            })
-        })
-    }
-}
 
 /// Starts a successor and hands over to it. Takes as long as the successor does to load.
 pub(super) fn hand_over(door: &Door, estate: &Estate) -> Upgraded {

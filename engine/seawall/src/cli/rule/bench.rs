@@ -19,7 +19,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(super) fn run(&self) -> Result<Exit> {
         let project = Project::open(Path::new("."))?;
-        let paces = super::trial(&project, self.file.as_deref())?.bench()?;
+        let paces = super::common::trial(&project, self.file.as_deref())?.bench()?;
         say(format!("{:>10} {:>10}", "fuel/call", "ns/call"));
         for pace in &paces {
             say(format!("{:>10} {:>10.0}  {}", pace.fuel, pace.ns, pace.place));

@@ -11,7 +11,7 @@ use seawall_rulekit::{
     read_cases, save,
 };
 
-use super::kib;
+use super::common::kib;
 use crate::cli::exit::{Exit, say, tell};
 
 /// Build the rule of this folder to a component.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use crate::cli::Server;
+use crate::cli::common::Server;
 use crate::cli::exit::{Exit, fail, say};
 
 /// Let a rule of the running server back out of quarantine.

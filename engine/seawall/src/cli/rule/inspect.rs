@@ -7,7 +7,7 @@ use clap::Args;
 use seawall_rulekit::{Description, describe, fitness, parse_cases, sha256};
 use serde_json::{Value, json};
 
-use super::kib;
+use super::common::kib;
 use crate::cli::exit::{Exit, fail, say, say_json};
 
 /// Say what a component exports, imports and asks for; fails where no server would take it.
@@ -31,7 +31,7 @@ struct Seen {
 
 impl Inspect {
     pub(super) fn run(&self) -> Result<Exit> {
-        let wasm = super::read(&self.file)?;
+        let wasm = super::common::read(&self.file)?;
         let seen = look(&wasm);
         if self.json {
             say_json(as_json(&wasm, &seen));

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use seawall_rulekit::new_keys;
 
-use super::beside;
+use super::common::beside;
 use crate::cli::exit::{Exit, say};
 
 /// Make a pair of keys to sign rules with.

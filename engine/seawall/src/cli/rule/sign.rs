@@ -7,7 +7,7 @@ use clap::Args;
 use seawall_rulekit::{Unlocked, fitness, save, secret_key, sign, unlock};
 use seawall_ruleset::SIGNATURE_ENDING;
 
-use super::beside;
+use super::common::beside;
 use super::keygen::password;
 use crate::cli::exit::{Exit, say};
 
@@ -27,7 +27,7 @@ pub(crate) struct Sign {
 
 impl Sign {
     pub(super) fn run(&self) -> Result<Exit> {
-        let wasm = super::read(&self.file)?;
+        let wasm = super::common::read(&self.file)?;
         if let Err(why) = fitness(&wasm) {
             bail!("{}: {why}; what no server would take is not signed", self.file.display());
         }

@@ -19,7 +19,7 @@ pub(crate) struct Test {
 impl Test {
     pub(super) fn run(&self) -> Result<Exit> {
         let project = Project::open(Path::new("."))?;
-        let trial = super::trial(&project, self.file.as_deref())?;
+        let trial = super::common::trial(&project, self.file.as_deref())?;
         let findings = trial.run()?;
         for finding in &findings {
             say(format!("{}: {}", finding.place, finding.says));

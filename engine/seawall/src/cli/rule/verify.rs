@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use seawall_ruleset::{SIGNATURE_ENDING, TrustedKey, vouched};
 
-use super::beside;
-use crate::cli::ConfigFile;
+use super::common::beside;
+use crate::cli::common::ConfigFile;
 use crate::cli::exit::{Exit, fail, say};
 
 /// Say who vouches for a component.
@@ -35,7 +35,7 @@ impl Verify {
         if keys.is_empty() {
             bail!("the configuration names no `[rules] trusted_keys`: it takes every component");
         }
-        let wasm = super::read(&self.file)?;
+        let wasm = super::common::read(&self.file)?;
         let place = beside(&self.file, SIGNATURE_ENDING);
         let signature = match std::fs::read(&place) {
             Ok(bytes) => Some(bytes),
