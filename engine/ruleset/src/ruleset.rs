@@ -7,31 +7,27 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::assemble::{ListsBefore, Loaded, Member, Waiting, Wrong, too_large};
-use crate::fuel::{self, FuelLimits};
+use crate::build::counter_spec::spec;
+use crate::build::list_file::{ListFile, list_file};
+use crate::build::member_part::{Member, Waiting, Wrong};
+use crate::build::parts::{
+    FunctionKey, LIST_SEARCH_BYTES_HOST_MAX, ListsBefore, Loaded, LoadedList, ready,
+};
+use crate::build::sources::Sources;
+use crate::eval::fuel::{self, FuelLimits};
+use crate::eval::index_plan::{IndexSummary, Plan, too_large};
 use crate::http::SCHEMA;
-use crate::lists::{LIST_SEARCH_BYTES_HOST_MAX, ListFile, LoadedList, list_file, ready};
-use crate::plan::{IndexSummary, Plan};
-use crate::report;
-use crate::sources::Sources;
+use crate::inspect::diagnostics;
 use seawall_model::{ClientUnits, HostMap, Reason, RuleId, Tick};
 use seawall_policy::code::Code;
 use seawall_policy::diagnostic::{Diagnostic, Files};
 use seawall_policy::index::TooLarge;
 use seawall_policy::outline::Outline;
 use seawall_policy::part::Lengths;
-use seawall_policy::program::{Check, Counts, ListId, OperandId, Program, Scope};
+use seawall_policy::program::{Check, ListId, OperandId, Program, Scope};
 use seawall_policy::text::bytes as bytes_text;
-use seawall_state::{Counted, CounterShape, CounterSpec};
+use seawall_state::CounterSpec;
 use seawall_wasm::{Alive, Component, Failure, Function, Sandbox};
-
-/// What a function was bound from and for which extern, by its full name: the same of all means the
-/// same function, counts and quarantine included. Two externs never share one, so that neither a
-/// member's instances nor her quarantine are another's.
-pub(crate) type FunctionKey = ([u8; 32], Box<str>, Box<str>, seawall_wasm::Signature, BoundLimits);
-
-/// The limits of a binding, as a key.
-pub(crate) type BoundLimits = (u64, u64, usize, bool);
 
 /// The value that judges.
 pub struct RuleSet {
@@ -329,10 +325,13 @@ impl RuleSet {
     ///
     /// # Errors
     /// There is no room for it; then nothing has changed.
-    pub(crate) fn join(&mut self, member: &Arc<Member>) -> Result<(), Box<report::Diagnostic>> {
+    pub(crate) fn join(
+        &mut self,
+        member: &Arc<Member>,
+    ) -> Result<(), Box<diagnostics::Diagnostic>> {
         let mark = self.mark();
         if let Err(why) = self.push(member) {
-            let told = why.told(&self.program).map(|why| report::one(&why, &self.files));
+            let told = why.told(&self.program).map(|why| diagnostics::one(&why, &self.files));
             self.take_off(&mark);
             return told.map_or(Ok(()), |told| Err(Box::new(told)));
         }
@@ -492,27 +491,4 @@ fn key_shapes(program: &Program, first: usize, shapes: &mut Shapes) -> Vec<Optio
         all.push(next.map(|next| *shapes.entry(shape).or_insert(next)));
     }
     all
-}
-
-/// What the state must know of a counter.
-pub(crate) fn spec(counter: &seawall_policy::program::Counter) -> CounterSpec {
-    let track = |counted| CounterShape::Track {
-        counted,
-        keyed: !counter.per.is_empty(),
-        heavy: counter.heavy,
-    };
-    let shape = match counter.counts {
-        Counts::Limit => CounterShape::Limit,
-        Counts::Concurrent => CounterShape::Concurrent,
-        Counts::Requests => track(Counted::Requests),
-        Counts::Bytes(_) => track(Counted::Bytes),
-        Counts::Distinct(_) => track(Counted::Distinct),
-    };
-    CounterSpec {
-        identity: counter.identity.clone(),
-        name: counter.name.clone(),
-        shape,
-        window_ms: counter.window_ms,
-        keys: counter.keys,
-    }
 }

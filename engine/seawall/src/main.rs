@@ -1,17 +1,17 @@
 //! The binary: words in, exit codes out.
 //!
-//! Everything worth reading is in `command/`, one file for each word that a person types.
+//! `cli/` is what a person types, one file for each word; `server/` is what `seawall run` does.
 
-mod command;
-mod exit;
+mod cli;
 mod logger;
-mod policy;
+mod policy_loader;
+mod server;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use exit::Exit;
+use cli::exit::Exit;
 
 /// Frees and takes memory faster than the system's, above all across threads.
 #[global_allocator]
@@ -24,6 +24,6 @@ fn main() -> ExitCode {
         let place = place.unwrap_or_default();
         let _unwritten = writeln!(std::io::stderr(), "seawall: internal failure{place}");
     }));
-    let typed = command::Line::parse();
+    let typed = cli::Line::parse();
     std::panic::catch_unwind(|| typed.word.obey()).unwrap_or(Exit::Ours).into()
 }

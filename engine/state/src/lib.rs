@@ -13,50 +13,42 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod bans;
-mod breaker;
-mod by_hand;
-mod concurrent;
-#[cfg(test)]
-mod crowd_tests;
-mod distinct;
-mod feed;
-mod heavy;
+mod counters;
+mod decisions;
+mod fairness;
 mod key;
 mod levels;
-mod limit;
-mod newest;
-mod retries;
-mod shares;
+mod resilience;
 mod snapshot;
 mod state;
-mod table;
-mod tally;
-mod track;
-mod window;
 
+pub use bans::subscription::{BanEvent, Following};
+pub use bans::target::{BanScope, BanUnit};
 pub use bans::{
-    Added, BANS_MAX, BANS_PER_MEMBER_MAX, BanHit, BanLimits, BanOrigin, BanScope, BanUnit, Bans,
-    ListedBan,
+    Added, BANS_MAX, BANS_PER_MEMBER_MAX, BanHit, BanLimits, BanOrigin, Bans, ListedBan,
 };
-pub use breaker::{Breaker, BreakerChange, BreakerFault, BreakerPass, BreakerPhase, BreakerTerms};
-pub use by_hand::HeldLevel;
-pub use concurrent::{CONCURRENT_KEY_BYTES, ConcurrentTable, Entered, Unit};
-pub use distinct::{DISTINCT_KEY_BYTES, EXACT_MAX};
-pub use feed::{BanEvent, Following};
-pub use heavy::{HEAVY_BYTES, HEAVY_KEYS_MAX, SHARE_COUNTED_MIN};
-pub use key::{Key, KeyBuilder, Seed};
-pub use levels::{LEVEL_SITES_MAX, LevelChange, LevelTerms};
-pub use limit::{Hold, LIMIT_KEY_BYTES, LimitTable, Outcome, Rate, TABLE_HOLD_MS_MAX, Terms};
-pub use retries::{RETRIES_SAVED_MAX, RetryBudget, RetryTerms};
-pub use shares::{
+pub use counters::concurrent::{CONCURRENT_KEY_BYTES, ConcurrentTable, Entered, Unit};
+pub use counters::distinct::{DISTINCT_KEY_BYTES, EXACT_MAX};
+pub use counters::heavy_hitters::{HEAVY_BYTES, HEAVY_KEYS_MAX, SHARE_COUNTED_MIN};
+pub use counters::rate_limit::{
+    Hold, LIMIT_KEY_BYTES, LimitTable, Outcome, Rate, TABLE_HOLD_MS_MAX, Terms,
+};
+pub use counters::sliding_window::{TABLE_COUNT_MAX, TABLE_WINDOW_MS_MAX};
+pub use counters::table::TABLE_KEYS_MAX;
+pub use counters::track::{BYTES_KEY_BYTES, Counted, REQUESTS_KEY_BYTES, TrackTable};
+pub use decisions::counters::Tally;
+pub use fairness::{
     Class, Holder, Line, NoPlace, Offer, Places, REGULAR_KEPT_S, REGULARS_MAX, Regulars, Sheet,
     Step, StepTerms, WEIGHT_MAX,
 };
+pub use key::{Key, KeyBuilder, Seed};
+pub use levels::manual::HeldLevel;
+pub use levels::{LEVEL_SITES_MAX, LevelChange, LevelTerms};
+pub use resilience::circuit_breaker::{
+    Breaker, BreakerChange, BreakerFault, BreakerPass, BreakerPhase, BreakerTerms,
+};
+pub use resilience::retry_budget::{RETRIES_SAVED_MAX, RetryBudget, RetryTerms};
 pub use snapshot::{
     Mark, REMEMBERED_MS_MAX, Reading, Restored, SNAPSHOT_BYTES_MAX, Snapshot, SnapshotError,
 };
-pub use state::{CarryReport, Counted, CounterShape, CounterSpec, State, StateLimits, TableFill};
-pub use table::TABLE_KEYS_MAX;
-pub use tally::Tally;
-pub use track::{BYTES_KEY_BYTES, REQUESTS_KEY_BYTES, TrackTable};
-pub use window::{TABLE_COUNT_MAX, TABLE_WINDOW_MS_MAX};
+pub use state::{CarryReport, CounterShape, CounterSpec, State, StateLimits, TableFill};

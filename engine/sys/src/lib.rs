@@ -3,24 +3,24 @@
 //! This is the one room that may hold `unsafe`. Each part is small enough to be read whole, and
 //! nothing here decides anything.
 
-mod boot;
-mod code;
-mod confine;
+mod boot_clock;
 mod cpu;
-mod files;
-mod hand;
+mod fd_passing;
 mod isolate;
 mod mac;
 mod memory;
-mod socket;
+mod nofile_limit;
+mod process_limits;
+mod sealed_code;
+mod socket_id;
 
-pub use boot::{BootTime, boot_time};
-pub use code::{CodeError, SEAL_KEY_BYTES, Seal, code_version, compile, load};
-pub use confine::{Confinement, confine, is_ours_alone, keep_to_ourselves};
+pub use boot_clock::{BootTime, boot_time};
 pub use cpu::cpu_time_us;
-pub use files::raise_open_files;
-pub use hand::{FILES_PER_MESSAGE, receive_files, send_files, take_channel};
+pub use fd_passing::{FILES_PER_MESSAGE, receive_files, send_files, take_channel};
 pub use isolate::isolate;
 pub use mac::MAC_BYTES;
 pub use memory::give_back_memory;
-pub use socket::SocketName;
+pub use nofile_limit::raise_open_files;
+pub use process_limits::{Confinement, confine, is_ours_alone, keep_to_ourselves};
+pub use sealed_code::{CodeError, SEAL_KEY_BYTES, Seal, code_version, compile, load};
+pub use socket_id::SocketName;

@@ -1,11 +1,12 @@
 //! A compiled component: what it exports, and binding one of its functions.
 
-use crate::census::One;
-use crate::class::Class;
 use crate::error::told;
 use crate::function::Function;
-use crate::instance::{Guard, Mould};
-use crate::nesting;
+use crate::instance::Mould;
+use crate::live_counts::One;
+use crate::nesting_depth;
+use crate::size_class::Class;
+use crate::store_limiter::Guard;
 use crate::{
     BindError, CallLimits, Failure, LoadError, ParamKind, ResultKind, Sandbox, SandboxLimits,
     Signature,
@@ -157,13 +158,33 @@ impl Component {
     }
 }
 
+impl Sandbox {
+    /// Compiles a component and reads its signature. This takes tens of milliseconds for a small
+    /// one: keep it off the threads that serve.
+    ///
+    /// # Errors
+    /// Why it cannot be used. Nothing of it has run by then.
+    pub fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        Component::compile(self, bytes)
+    }
+
+    /// The component whose machine code a [`Translator`](crate::Translator) made of `bytes`, under
+    /// this seal. This takes a millisecond for a small one.
+    ///
+    /// # Errors
+    /// [`LoadError::Stale`]: it made something else. All others as for [`Sandbox::compile`].
+    pub fn load(&self, bytes: &[u8], code: &[u8], seal: &Seal) -> Result<Component, LoadError> {
+        Component::load(self, bytes, code, seal)
+    }
+}
+
 /// What can be said of a component before the compiler sees it.
 pub(crate) fn admit(limits: &SandboxLimits, bytes: &[u8]) -> Result<Class, LoadError> {
     let class = Class::of(bytes.len(), limits)?;
     if bytes.starts_with(&CORE_MODULE) {
         return Err(LoadError::CoreModule);
     }
-    nesting::check(bytes, class.limits())?;
+    nesting_depth::check(bytes, class.limits())?;
     Ok(class)
 }
 

@@ -9,42 +9,21 @@
 //! from memory again, whatever the quarantine says.
 
 use crate::args::{Arg, Args};
-use crate::breaker::Breaker;
 use crate::budget::Budget;
-use crate::census::One;
+use crate::call_value::Answer;
 use crate::instance::{Instance, Mould};
+use crate::instance_slots::{Place, Places};
 use crate::limits::{CallLimits, Isolation};
-use crate::memo::Memo;
-use crate::places::{Place, Places};
-use crate::shapes;
+use crate::live_counts::One;
+use crate::quarantine::Breaker;
+use crate::result_cache::Memo;
 use crate::stats::CallStats;
+use crate::typed_call;
 use crate::{Failure, Signature};
 use parking_lot::Mutex;
 use seawall_model::Tick;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
-/// What a rule answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// A `bool`.
-    Bool(bool),
-    /// An `s64`.
-    Int(i64),
-    /// A `text`: any bytes, at most `text_result_bytes_max`.
-    Text(Vec<u8>),
-}
-
-/// As a person reads it: a text stands between quotes, what cannot be printed is escaped.
-impl std::fmt::Display for Answer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Bool(value) => value.fmt(f),
-            Self::Int(value) => value.fmt(f),
-            Self::Text(bytes) => write!(f, "\"{}\"", bytes.escape_ascii()),
-        }
-    }
-}
 
 /// A function of a component under its limits. Cheap to clone; clones share instances, counts and
 /// quarantine. Whoever wants tenants apart binds once for each.
@@ -184,7 +163,7 @@ impl Inner {
         let too_long = |arg: &Arg<'_>| matches!(arg, Arg::Bytes(b) if b.len() > max.arg_bytes_max);
         let refused = if !self.breaker.allows(now) {
             Some(Failure::Quarantined)
-        } else if !shapes::accepts(&signature.params, args) || args.iter().any(too_long) {
+        } else if !typed_call::accepts(&signature.params, args) || args.iter().any(too_long) {
             Some(Failure::Argument)
         } else if left.is_spent() {
             Some(Failure::Budget)

@@ -9,56 +9,19 @@
 //! functions begin and end, so a loop without calls looks idle and gets it too: it ends all the same.
 
 use crate::args::Arg;
-use crate::census::{Census, One};
-use crate::function::Answer;
+use crate::call_value::Answer;
 use crate::limits::{
     CallLimits, EPOCH_SLACK_TICKS, EPOCH_TICK_MS, IDLE_FUEL_PER_MS, SandboxLimits,
 };
+use crate::live_counts::{Census, One};
 use crate::pools::Account;
-use crate::shapes::{self, Call};
 use crate::stats::Counters;
+use crate::store_limiter::Guard;
+use crate::typed_call::{self, Call};
 use crate::{Failure, Signature};
 use std::sync::Arc;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
-use wasmtime::{ResourceLimiter, Result, Store, StoreContextMut, Trap, UpdateDeadline};
-
-/// Grants memory, table space and time, and remembers whether it ever refused.
-#[derive(Debug)]
-pub(crate) struct Guard {
-    memory_bytes_max: usize,
-    /// Bytes of all its memories.
-    memory_bytes: usize,
-    table_elements_max: usize,
-    refused: bool,
-    /// What the call under way was given.
-    fuel: u64,
-    time_ms: u64,
-    extended: bool,
-    counters: Arc<Counters>,
-}
-
-impl Guard {
-    fn grant(&mut self, fits: bool) -> Result<bool> {
-        self.refused |= !fits;
-        Ok(fits)
-    }
-}
-
-impl ResourceLimiter for Guard {
-    fn memory_growing(&mut self, now: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        let sum = self.memory_bytes.saturating_add(desired.saturating_sub(now));
-        let fits = sum <= self.memory_bytes_max;
-        // What is granted counts even if the pool has no room for it: then the instance has less.
-        if fits {
-            self.memory_bytes = sum;
-        }
-        self.grant(fits)
-    }
-
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        self.grant(desired <= self.table_elements_max)
-    }
-}
+use wasmtime::{Result, Store, StoreContextMut, Trap, UpdateDeadline};
 
 /// The time is over.
 fn overdue(mut store: StoreContextMut<'_, Guard>) -> Result<UpdateDeadline> {
@@ -120,7 +83,7 @@ impl Instance {
                 let func = instance
                     .get_func(&mut store, export)
                     .ok_or_else(|| wasmtime::format_err!("the export is gone"))?;
-                shapes::call_of(func, &store, signature)
+                typed_call::call_of(func, &store, signature)
             });
         match started {
             Ok(call) => {

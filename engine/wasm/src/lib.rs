@@ -17,41 +17,46 @@
 //! `on_failure` value must be one that its owner can live with.
 
 mod args;
-mod breaker;
 mod budget;
+mod call_value;
 mod cases;
-mod census;
-mod class;
 mod component;
 mod error;
 mod function;
 mod headers;
 mod instance;
+mod instance_slots;
 mod limits;
-mod memo;
-mod nesting;
-mod places;
+mod live_counts;
+mod nesting_depth;
 mod pools;
+mod quarantine;
+mod result_cache;
 mod sandbox;
-mod shapes;
 mod signature;
+mod size_class;
 mod stats;
+mod store_limiter;
 #[cfg(test)]
 mod tests;
+mod translator;
+mod typed_call;
 
 pub use args::{Arg, Args};
-pub use breaker::Breaker;
 pub use budget::Budget;
+pub use call_value::Answer;
 pub use cases::{
     CASES_BYTES_MAX, CASES_SECTION, Case, CaseCall, CaseError, cases_inside, parse_cases,
 };
-pub use census::Alive;
 pub use component::Component;
 pub use error::{BindError, Failure, LoadError};
-pub use function::{Answer, Function};
+pub use function::Function;
 pub use headers::{TooLong, pack_headers};
 pub use limits::{CallLimits, EPOCH_TICK_MS, Isolation, SandboxLimits};
-pub use sandbox::{Sandbox, Translator};
+pub use live_counts::Alive;
+pub use quarantine::Breaker;
+pub use sandbox::Sandbox;
 pub use seawall_sys::{SEAL_KEY_BYTES, Seal};
 pub use signature::{ParamKind, ResultKind, Signature};
 pub use stats::CallStats;
+pub use translator::Translator;

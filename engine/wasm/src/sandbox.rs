@@ -9,12 +9,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::census::Census;
-use crate::component::admit;
 use crate::error::told;
+use crate::live_counts::Census;
 use crate::pools::Pools;
-use crate::{Alive, Component, LoadError, SandboxLimits};
-use seawall_sys::Seal;
+use crate::{Alive, LoadError, SandboxLimits};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// Bytes of a slot's memory that are wiped by writing zeros instead of being given back: what a
@@ -38,24 +36,6 @@ impl Sandbox {
     pub fn new(limits: SandboxLimits) -> Self {
         let pools = Arc::new(Pools::new(&limits));
         Self { engine: Arc::default(), limits, pools, census: Census::default() }
-    }
-
-    /// Compiles a component and reads its signature. This takes tens of milliseconds for a small
-    /// one: keep it off the threads that serve.
-    ///
-    /// # Errors
-    /// Why it cannot be used. Nothing of it has run by then.
-    pub fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
-        Component::compile(self, bytes)
-    }
-
-    /// The component whose machine code a [`Translator`] made of `bytes`, under this seal. This takes
-    /// a millisecond for a small one.
-    ///
-    /// # Errors
-    /// [`LoadError::Stale`]: it made something else. All others as for [`Sandbox::compile`].
-    pub fn load(&self, bytes: &[u8], code: &[u8], seal: &Seal) -> Result<Component, LoadError> {
-        Component::load(self, bytes, code, seal)
     }
 
     /// What differs where stored machine code of another sandbox would be [`LoadError::Stale`].
@@ -101,37 +81,6 @@ impl Sandbox {
     }
 }
 
-/// Compiles components to bare machine code, in a process that runs none of it and so reserves
-/// nothing for that. Whoever started that process seals what comes of it, for [`Sandbox::load`].
-#[derive(Debug, Clone)]
-pub struct Translator {
-    engine: Engine,
-    limits: SandboxLimits,
-}
-
-impl Translator {
-    /// A translator for a sandbox of these limits. It has all that it needs: a process may give up
-    /// files and threads from here on.
-    ///
-    /// # Errors
-    /// The machine does not give what it needs.
-    pub fn new(limits: SandboxLimits) -> Result<Self, LoadError> {
-        let engine = Engine::new(&config(&limits));
-        let engine = engine.map_err(|error| LoadError::Engine(told(&error)))?;
-        Ok(Self { engine, limits })
-    }
-
-    /// The machine code of a component.
-    ///
-    /// # Errors
-    /// It cannot be compiled. Nothing of it has run by then.
-    pub fn translate(&self, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
-        admit(&self.limits, bytes)?;
-        let code = seawall_sys::compile(&self.engine, bytes);
-        code.map_err(|error| LoadError::Invalid(told(&error)))
-    }
-}
-
 fn pooled(limits: &SandboxLimits) -> Config {
     let mut config = config(limits);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
@@ -139,7 +88,7 @@ fn pooled(limits: &SandboxLimits) -> Config {
 }
 
 /// What the machine code depends on. Where instances come from is none of it.
-fn config(limits: &SandboxLimits) -> Config {
+pub(crate) fn config(limits: &SandboxLimits) -> Config {
     let mut config = Config::new();
     config.consume_fuel(true).epoch_interruption(true).max_wasm_stack(limits.stack_bytes_max);
     // On, an empty call costs three times as much; rules neither wait nor run side by side.

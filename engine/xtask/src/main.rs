@@ -7,9 +7,9 @@
 #![expect(clippy::print_stderr, reason = "complaints go where complaints belong")]
 
 mod attack;
-mod clock;
 mod command;
 mod demo;
+mod pacing;
 mod repo;
 mod rules;
 mod shell;

@@ -4,9 +4,9 @@ use seawall_policy::schema::{
     CounterMemory, EnumId, EnumSpec, FieldId, FieldSpec, Form, Phase, Presence, Schema, Type,
 };
 
-use super::countries::COUNTRIES_ELSEWHERE;
-use super::habits::HABITS;
-use super::words;
+use super::country_names::COUNTRIES_ELSEWHERE;
+use super::enums;
+use super::impossible_values::HABITS;
 
 const METHOD: EnumId = EnumId(0);
 const PROTO: EnumId = EnumId(1);
@@ -120,23 +120,23 @@ const CLOSED: EnumSpec = EnumSpec {
 const ENUMS: &[EnumSpec] = &[
     EnumSpec {
         name: "an HTTP method",
-        words: words::METHODS,
+        words: enums::METHODS,
         exact_case: false,
-        others: Some(words::is_method),
+        others: Some(enums::is_method),
         ..CLOSED
     },
-    EnumSpec { name: "a protocol", words: words::PROTOS, ..CLOSED },
-    EnumSpec { name: "a verified crawler", words: words::CRAWLERS, ..CLOSED },
-    EnumSpec { name: "a kind of pass", words: words::PASS_KINDS, ordered: true, ..CLOSED },
-    EnumSpec { name: "a level", words: words::LEVELS, ordered: true, ..CLOSED },
+    EnumSpec { name: "a protocol", words: enums::PROTOS, ..CLOSED },
+    EnumSpec { name: "a verified crawler", words: enums::CRAWLERS, ..CLOSED },
+    EnumSpec { name: "a kind of pass", words: enums::PASS_KINDS, ordered: true, ..CLOSED },
+    EnumSpec { name: "a level", words: enums::LEVELS, ordered: true, ..CLOSED },
     EnumSpec {
         name: "a country",
-        words: words::COUNTRIES,
+        words: enums::COUNTRIES,
         exact_case: false,
         elsewhere: COUNTRIES_ELSEWHERE,
         ..CLOSED
     },
-    EnumSpec { name: "a scheme", words: words::SCHEMES, ..CLOSED },
+    EnumSpec { name: "a scheme", words: enums::SCHEMES, ..CLOSED },
 ];
 
 /// What policies may look at.
@@ -204,7 +204,7 @@ pub(crate) fn word(id: EnumId, word: &str) -> Option<i64> {
 /// The number of a method that is registered.
 pub(crate) fn method(name: &str) -> Option<i64> {
     // Methods are case-sensitive (RFC 9110 §9.1): `get` is not GET.
-    let known = words::METHODS.iter().position(|known| *known == name);
+    let known = enums::METHODS.iter().position(|known| *known == name);
     known.and_then(|at| i64::try_from(at).ok())
 }
 
@@ -216,7 +216,7 @@ pub(crate) fn crawler(name: &str) -> Option<i64> {
 /// The number of a country.
 pub(crate) fn country(code: [u8; 2]) -> Option<i64> {
     let code = std::str::from_utf8(&code).ok()?;
-    let at = words::COUNTRIES.binary_search(&code).ok()?;
+    let at = enums::COUNTRIES.binary_search(&code).ok()?;
     i64::try_from(at).ok()
 }
 
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn every_country_is_found_by_its_place() {
-        for (at, code) in words::COUNTRIES.iter().enumerate() {
+        for (at, code) in enums::COUNTRIES.iter().enumerate() {
             let code: [u8; 2] = code.as_bytes().try_into().unwrap();
             assert_eq!(country(code), Some(at as i64), "{code:?}");
         }
@@ -237,8 +237,8 @@ mod tests {
     fn what_a_country_is_called_elsewhere_leads_to_one() {
         let mut seen = std::collections::HashSet::new();
         for (theirs, ours) in COUNTRIES_ELSEWHERE {
-            assert!(words::COUNTRIES.contains(ours), "{theirs} leads to nothing");
-            assert!(!words::COUNTRIES.contains(theirs), "{theirs} is a country");
+            assert!(enums::COUNTRIES.contains(ours), "{theirs} leads to nothing");
+            assert!(!enums::COUNTRIES.contains(theirs), "{theirs} is a country");
             assert!(seen.insert(theirs.to_ascii_lowercase()), "{theirs} twice");
         }
         let meant = |word| SCHEMA.words(COUNTRY).unwrap().meant(word);
@@ -252,12 +252,12 @@ mod tests {
     #[test]
     fn a_method_is_a_token() {
         for method in ["PURGE", "M-SEARCH", "get", "x.y_z|~!#$%&'*+^`"] {
-            assert_eq!(words::is_method(method.as_bytes()), Ok(()), "{method}");
+            assert_eq!(enums::is_method(method.as_bytes()), Ok(()), "{method}");
         }
         for none in ["", "GET /", "A(B)", "\u{e9}", "A\u{0}"] {
-            assert!(words::is_method(none.as_bytes()).is_err(), "{none}");
+            assert!(enums::is_method(none.as_bytes()).is_err(), "{none}");
         }
-        assert!(words::METHODS.iter().all(|word| words::is_method(word.as_bytes()).is_ok()));
+        assert!(enums::METHODS.iter().all(|word| enums::is_method(word.as_bytes()).is_ok()));
         assert_eq!(
             (method("PROPFIND").is_some(), method("propfind"), method("PURGE")),
             (true, None, None)

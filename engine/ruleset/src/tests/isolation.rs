@@ -45,8 +45,8 @@ use std::collections::BTreeSet;
 use seawall_model::{Reason, Tick};
 use seawall_state::{Seed, State};
 
+use super::edit_storm::draft::Dice;
 use super::get;
-use super::storm::draft::Dice;
 use crate::{
     Assembly, Effort, FuelLimits, HostSettings, MemoryStore, Purpose, RuleSet, Sandbox,
     SandboxLimits, Severity, Sources, TestOutcome, Workshop,

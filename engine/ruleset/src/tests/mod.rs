@@ -2,10 +2,11 @@
 
 mod components;
 mod concurrent;
+mod edit_storm;
 mod floor;
 mod fuel;
 mod hosts;
-mod indexed;
+mod index_equivalence;
 mod isolation;
 mod lists;
 mod members;
@@ -15,7 +16,6 @@ mod networks;
 mod never;
 mod quotas;
 mod searches;
-mod storm;
 
 use seawall_model::{
     Client, ClientUnits, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Reason, Tick,

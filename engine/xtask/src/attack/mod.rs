@@ -4,15 +4,15 @@
 //! The attacks themselves are `seawall-attack`'s, in `tests/attack`, which writes figures and has no
 //! opinion about them. It is started as a program: xtask stays light to compile.
 
-pub(crate) mod contender;
-pub(crate) mod denial;
-pub(crate) mod figures;
-pub(crate) mod judge;
-pub(crate) mod neighbours;
-pub(crate) mod operations;
-pub(crate) mod page;
-pub(crate) mod process;
-pub(crate) mod promise;
-pub(crate) mod promises;
-pub(crate) mod run;
-pub(crate) mod stage;
+pub(crate) mod child_process;
+pub(crate) mod evaluate;
+pub(crate) mod expectation;
+pub(crate) mod expectations;
+pub(crate) mod fault_injection;
+pub(crate) mod noisy_neighbour;
+pub(crate) mod rejection_throughput;
+pub(crate) mod report_table;
+pub(crate) mod results;
+pub(crate) mod runner;
+pub(crate) mod server;
+pub(crate) mod testbed;

@@ -4,15 +4,15 @@
 //! It attacks loopback and network namespaces that `seawall-attack` makes itself. For the two
 //! promises about bans Seawall listens on all of the machine's addresses for some ten seconds.
 
-use crate::attack::denial::{self, Denial};
-use crate::attack::judge::Honest;
-use crate::attack::neighbours::{self, Neighbours};
-use crate::attack::operations;
-use crate::attack::page;
-use crate::attack::promise::Promise;
-use crate::attack::promises::PROMISES;
-use crate::attack::run::{Outcome, Runner, compares, write};
-use crate::attack::stage::Programs;
+use crate::attack::evaluate::Honest;
+use crate::attack::expectation::Promise;
+use crate::attack::expectations::PROMISES;
+use crate::attack::fault_injection;
+use crate::attack::noisy_neighbour::{self, Neighbours};
+use crate::attack::rejection_throughput::{self, Denial};
+use crate::attack::report_table;
+use crate::attack::runner::{Outcome, Runner, compares, write};
+use crate::attack::testbed::Programs;
 use crate::command::run::interrupts;
 use crate::command::setup;
 use crate::repo::Repo;
@@ -60,16 +60,19 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> anyhow::Result<()> {
     let keep = options.json.clone();
     let runner = Runner { programs, interrupts: &interrupts, seconds: options.seconds, keep };
     let (rows, honest) = try_all(&runner, &chosen)?;
-    let operations = operations::run(&runner, &operations::chosen(part))?;
-    let neighbours = NEIGHBOURS.contains(part).then(|| neighbours::run(&runner)).transpose()?;
+    let operations = fault_injection::run(&runner, &fault_injection::chosen(part))?;
+    let neighbours =
+        NEIGHBOURS.contains(part).then(|| noisy_neighbour::run(&runner)).transpose()?;
     let denial = DENIAL.contains(part);
-    let denial = denial.then(|| denial::run(&runner.programs.seawall, &interrupts)).transpose()?;
+    let denial = denial
+        .then(|| rejection_throughput::run(&runner.programs.seawall, &interrupts))
+        .transpose()?;
     let mut parts = promised(&rows, honest);
     parts.extend(operations.table());
     parts.extend(neighbours.as_ref().map(Neighbours::table));
     parts.extend(denial.as_ref().map(Denial::table));
     let text = parts.join("\n\n");
-    let text = format!("{text}\n\n{}, profile `{}`.", page::machine(), options.profile());
+    let text = format!("{text}\n\n{}, profile `{}`.", report_table::machine(), options.profile());
     println!("\n{text}");
     if let Some(path) = &options.markdown {
         write(path, &text)?;
@@ -89,9 +92,9 @@ fn chosen(part: &str) -> anyhow::Result<Vec<&'static Promise>> {
     let chosen: Vec<_> =
         PROMISES.iter().filter(|promise| promise.scenario.contains(part)).collect();
     let others = [DENIAL, NEIGHBOURS].iter().any(|other| other.contains(part));
-    if chosen.is_empty() && !others && operations::chosen(part).is_empty() {
+    if chosen.is_empty() && !others && fault_injection::chosen(part).is_empty() {
         let mut all = vec![DENIAL, NEIGHBOURS];
-        all.extend(operations::names());
+        all.extend(fault_injection::names());
         all.extend(PROMISES.iter().map(|promise| promise.scenario));
         bail!("no promise has `{part}` in its name; there are: {}", all.join(", "));
     }
@@ -124,7 +127,7 @@ fn try_all(
     let mut rows = Vec::new();
     for promise in chosen {
         let outcome = runner.try_one(promise, honest)?;
-        println!("attack: {}", page::row(promise, &outcome));
+        println!("attack: {}", report_table::row(promise, &outcome));
         rows.push((*promise, outcome));
     }
     Ok((rows, honest))
@@ -135,7 +138,7 @@ fn promised(rows: &Rows, honest: Option<Honest>) -> Vec<String> {
     if rows.is_empty() {
         return Vec::new();
     }
-    let lines = rows.iter().map(|(promise, outcome)| page::row(promise, outcome));
-    let table = format!("{}\n{}", page::HEAD, lines.collect::<Vec<_>>().join("\n"));
-    vec![table, page::foot(rows, honest)]
+    let lines = rows.iter().map(|(promise, outcome)| report_table::row(promise, outcome));
+    let table = format!("{}\n{}", report_table::HEAD, lines.collect::<Vec<_>>().join("\n"));
+    vec![table, report_table::foot(rows, honest)]
 }

@@ -2,8 +2,8 @@
 
 pub(crate) mod attack;
 pub(crate) mod bench;
-pub(crate) mod budget;
 pub(crate) mod fuzz;
+pub(crate) mod instruction_budget;
 pub(crate) mod rules;
 pub(crate) mod run;
 pub(crate) mod setup;

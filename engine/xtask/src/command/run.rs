@@ -1,12 +1,12 @@
 //! `cargo xtask run`: from a fresh clone to a defended site in one command.
 
-use crate::clock;
 use crate::command::{rules, setup};
-use crate::demo::folder::{Earlier, Folder, ORIGIN_PORT};
+use crate::demo::legitimate_traffic::SITES;
 use crate::demo::origin::Origin;
 use crate::demo::scenes;
 use crate::demo::seawall::{STOP_WITHIN, Seawall, Voice};
-use crate::demo::visitors::SITES;
+use crate::demo::workdir::{Earlier, Folder, ORIGIN_PORT};
+use crate::pacing;
 use crate::repo::Repo;
 use crate::shell;
 use anyhow::{Context, bail};
@@ -35,7 +35,7 @@ pub(crate) fn stay(repo: &Repo) -> anyhow::Result<()> {
         }
     }
     println!("run: stopping; requests in flight have {} s to end", STOP_WITHIN.as_secs());
-    let stopping = clock::now();
+    let stopping = pacing::now();
     seawall.terminate()?;
     let well = seawall.wait()?;
     anyhow::ensure!(well, "seawall did not end well");

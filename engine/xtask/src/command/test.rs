@@ -3,7 +3,7 @@
 //! Doctests run before the rest, and the last line sums every step up: a run whose last words are
 //! some empty step's `0 passed` reads as if nothing had been tested.
 
-use crate::command::{budget, rules, setup};
+use crate::command::{instruction_budget, rules, setup};
 use crate::repo::Repo;
 use crate::shell;
 use anyhow::bail;
@@ -97,7 +97,7 @@ fn steps(repo: &Repo, tally: &mut Tally) -> anyhow::Result<()> {
         repo.cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]);
     count(tests.env("SEAWALL_BIN", &seawall), tally)?;
     step("instructions of a decision");
-    budget::run(repo)
+    instruction_budget::run(repo)
 }
 
 fn step(name: &str) {

@@ -4,10 +4,10 @@
 //! policy lets it in until somebody writes a rule about *what* is asked. It adapts once, as the
 //! attackers of real hosts did: its headers become those of a browser.
 
-use crate::clock::Pace;
-use crate::demo::client::Client;
-use crate::demo::tally::Tally;
-use crate::demo::visitors::{BROWSER, Crowd, SITES};
+use crate::demo::counters::Tally;
+use crate::demo::http_client::Client;
+use crate::demo::legitimate_traffic::{BROWSER, Crowd, SITES};
+use crate::pacing::Pace;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

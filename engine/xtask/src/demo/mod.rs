@@ -5,14 +5,14 @@
 //! is the shipped one, not a copy made to look good.
 
 pub(crate) mod attack;
-pub(crate) mod client;
-pub(crate) mod edit;
-pub(crate) mod folder;
+pub(crate) mod counters;
+pub(crate) mod http_client;
+pub(crate) mod legitimate_traffic;
 pub(crate) mod origin;
-pub(crate) mod promise;
+pub(crate) mod policy_edit;
+pub(crate) mod report;
 pub(crate) mod scenes;
 pub(crate) mod seawall;
-pub(crate) mod secret;
 pub(crate) mod site;
-pub(crate) mod tally;
-pub(crate) mod visitors;
+pub(crate) mod tls_client;
+pub(crate) mod workdir;

@@ -4,8 +4,8 @@
 //! machines, which are easily overwhelmed, and it needs no dependency. It is no server for the
 //! world, and listens on loopback only.
 
-use crate::clock;
 use crate::demo::site::{Answer, Asked, Sites};
+use crate::pacing;
 use anyhow::Context;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -67,11 +67,11 @@ fn accept(listener: &TcpListener, sites: &Arc<Sites>) {
     let open = Arc::new(AtomicUsize::new(0));
     loop {
         while open.load(Ordering::Relaxed) >= CONNECTIONS_MAX {
-            clock::pause(Duration::from_millis(5));
+            pacing::pause(Duration::from_millis(5));
         }
         let Ok((stream, _)) = listener.accept() else {
             // Out of descriptors, most likely; trying again at once would only spin.
-            clock::pause(Duration::from_millis(5));
+            pacing::pause(Duration::from_millis(5));
             continue;
         };
         open.fetch_add(1, Ordering::Relaxed);
@@ -86,7 +86,7 @@ fn accept(listener: &TcpListener, sites: &Arc<Sites>) {
                 let _ = serve(&stream, &sites);
             });
         if started.is_err() {
-            clock::pause(Duration::from_millis(5));
+            pacing::pause(Duration::from_millis(5));
         }
     }
 }
@@ -111,7 +111,7 @@ fn serve(stream: &TcpStream, sites: &Sites) -> std::io::Result<()> {
         };
         let answer = sites.answer(&asked);
         if let Some(delay) = answer.delay {
-            clock::pause(delay);
+            pacing::pause(delay);
         }
         let framing = Framing { head_only: request.method == "HEAD", close: request.close };
         write(stream, &answer, &framing)?;

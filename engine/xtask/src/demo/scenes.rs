@@ -4,16 +4,16 @@
 //! second edit stops that; fifty more edits and two mistakes later everybody is still served.
 //! Every wait ends: the whole takes under a minute.
 
-use crate::clock;
 use crate::demo::attack::Attack;
-use crate::demo::client::Client;
-use crate::demo::edit::{Defence, PolicyFile, Saving};
-use crate::demo::folder::Folder;
-use crate::demo::promise::Report;
+use crate::demo::counters::{Counts, Tally};
+use crate::demo::http_client::Client;
+use crate::demo::legitimate_traffic::{self, BROWSER, Crowd};
+use crate::demo::policy_edit::{Defence, PolicyFile, Saving};
+use crate::demo::report::Report;
 use crate::demo::seawall::{Complaint, Seawall, Voice};
-use crate::demo::secret;
-use crate::demo::tally::{Counts, Tally};
-use crate::demo::visitors::{self, BROWSER, Crowd};
+use crate::demo::tls_client;
+use crate::demo::workdir::Folder;
+use crate::pacing;
 use anyhow::{Context, bail};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ pub(crate) fn play(binary: &Path, folder: &Folder) -> anyhow::Result<()> {
 
 impl Stage {
     fn play(&mut self, folder: &Folder) -> anyhow::Result<()> {
-        let visitors = visitors::start(folder.listen(), &self.tally)?;
+        let visitors = legitimate_traffic::start(folder.listen(), &self.tally)?;
         self.quiet()?;
         self.over_tls(folder)?;
         let attack = Attack::start(folder.listen(), &self.tally)?;
@@ -88,7 +88,7 @@ impl Stage {
     fn begin(&mut self, title: &str) -> Scene {
         println!("demo: {title}");
         self.report.scene(title);
-        Scene { start: clock::now(), counts: self.tally.counts() }
+        Scene { start: pacing::now(), counts: self.tally.counts() }
     }
 
     /// Ends a scene: a row in the table, and the promise that every scene makes.
@@ -108,19 +108,19 @@ impl Stage {
 
     fn quiet(&mut self) -> anyhow::Result<()> {
         let scene = self.begin("a quiet moment: visitors only");
-        clock::pause(Duration::from_millis(1_500));
+        pacing::pause(Duration::from_millis(1_500));
         self.end("quiet", &scene);
         Ok(())
     }
 
     /// The same sites and the same policy over TLS.
     fn over_tls(&mut self, folder: &Folder) -> anyhow::Result<()> {
-        if secret::curl().is_none() {
+        if tls_client::curl().is_none() {
             println!("demo: curl is not installed, so nobody comes over TLS");
             return Ok(());
         }
         let scene = self.begin("a visitor comes over TLS");
-        let seen = secret::ask("alice.example", folder.listen_tls(), "/");
+        let seen = tls_client::ask("alice.example", folder.listen_tls(), "/");
         let said = match &seen {
             Ok(seen) => format!("{} over HTTP/{}", seen.status, seen.version),
             Err(error) => format!("{error:#}"),
@@ -129,11 +129,11 @@ impl Stage {
         let served = seen.is_ok_and(|seen| seen.status == 200);
         self.report.promise(served, format!("the visitor over TLS is served ({said})"));
         // Nobody is let into a site of which there is none, over TLS either.
-        let stranger = secret::ask("nobody.example", folder.listen_tls(), "/");
+        let stranger = tls_client::ask("nobody.example", folder.listen_tls(), "/");
         let refused = stranger.is_ok_and(|seen| seen.status == 421);
         self.report.promise(refused, "a site that is not ours is refused over TLS too".to_owned());
         // The others come all the time, and are looked at for a moment here too.
-        clock::pause(Duration::from_millis(500));
+        pacing::pause(Duration::from_millis(500));
         self.end("over TLS", &scene);
         Ok(())
     }
@@ -214,7 +214,7 @@ impl Stage {
         for edit in 0..EDITS {
             let defence = Defence::SearchLimit { searches: 8 + edit % 5 };
             let text = self.policy.with(defence, 3 + edit);
-            let saved = clock::now();
+            let saved = pacing::now();
             self.policy.save(&text, Saving::turn(edit))?;
             generation = self.published(generation).with_context(|| format!("edit {edit}"))?;
             slowest = slowest.max(saved.elapsed());
@@ -267,7 +267,7 @@ impl Stage {
     /// SIGTERM while a request is in flight.
     fn ending(&mut self, visitors: Crowd, folder: &Folder) -> anyhow::Result<()> {
         let scene = self.begin("the attack ends; then SIGTERM, with a slow request in flight");
-        clock::pause(Duration::from_millis(500));
+        pacing::pause(Duration::from_millis(500));
         self.end("after the attack", &scene);
         visitors.end()?;
         let target = folder.listen();
@@ -276,8 +276,8 @@ impl Stage {
             Client::new(Ipv4Addr::new(127, 0, 1, 99), target).ask(request.as_bytes())
         });
         // The slow page takes 1.2 s: by then its request is with the origin.
-        clock::pause(Duration::from_millis(400));
-        let stopping = clock::now();
+        pacing::pause(Duration::from_millis(400));
+        let stopping = pacing::now();
         self.seawall.terminate()?;
         let well = self.seawall.wait()?;
         let took = stopping.elapsed().as_millis();
@@ -296,7 +296,7 @@ impl Stage {
     fn watch_seconds(&self, seconds: u32) {
         for second in 1..=seconds {
             let before = self.tally.counts();
-            clock::pause(Duration::from_secs(1));
+            pacing::pause(Duration::from_secs(1));
             let Counts { served, let_through, refused, .. } = self.tally.counts().since(&before);
             println!(
                 "demo:   second {second}: visitors served {served}, attack let through \
@@ -307,7 +307,7 @@ impl Stage {
 
     /// Waits until a generation after `before` is published.
     fn published(&self, before: u64) -> anyhow::Result<u64> {
-        let found = clock::poll(PUBLISHED_WITHIN, || {
+        let found = pacing::poll(PUBLISHED_WITHIN, || {
             let now = self.seawall.status()?.generation;
             Ok((now > before).then_some(now))
         })?;
@@ -322,13 +322,13 @@ impl Stage {
 
     /// Waits until an edit is refused; gives back why.
     fn refused(&self) -> anyhow::Result<Complaint> {
-        clock::poll(PUBLISHED_WITHIN, || Ok(self.seawall.status()?.last_error))?
+        pacing::poll(PUBLISHED_WITHIN, || Ok(self.seawall.status()?.last_error))?
             .context("a broken edit was not refused")
     }
 
     /// A refused edit must leave the generation alone; looks again after a while.
     fn unmoved(&mut self, before: u64) -> anyhow::Result<()> {
-        clock::pause(Duration::from_millis(700));
+        pacing::pause(Duration::from_millis(700));
         let now = self.seawall.status()?.generation;
         self.report.promise(now == before, format!("nothing changes (generation {before}, {now})"));
         Ok(())

@@ -3,7 +3,7 @@
 //! It runs in a process group of its own, so that Ctrl-C reaches xtask alone, which then stops it
 //! the way a service manager would: SIGTERM, and time to finish.
 
-use crate::clock;
+use crate::pacing;
 use anyhow::{Context, bail};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -143,7 +143,7 @@ impl Seawall {
     /// It did not end in time.
     pub(crate) fn wait(&mut self) -> anyhow::Result<bool> {
         let child = &mut self.child;
-        let ended = clock::poll(STOP_WITHIN, || child.try_wait().context("waiting for seawall"))?;
+        let ended = pacing::poll(STOP_WITHIN, || child.try_wait().context("waiting for seawall"))?;
         match ended {
             Some(status) => Ok(status.success()),
             None => bail!("seawall did not end within {} s of SIGTERM", STOP_WITHIN.as_secs()),

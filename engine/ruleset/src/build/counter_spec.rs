@@ -1,0 +1,27 @@
+//! What the state must know of the counters that a policy declares.
+
+use seawall_policy::program::Counts;
+use seawall_state::{Counted, CounterShape, CounterSpec};
+
+/// What the state must know of a counter.
+pub(crate) fn spec(counter: &seawall_policy::program::Counter) -> CounterSpec {
+    let track = |counted| CounterShape::Track {
+        counted,
+        keyed: !counter.per.is_empty(),
+        heavy: counter.heavy,
+    };
+    let shape = match counter.counts {
+        Counts::Limit => CounterShape::Limit,
+        Counts::Concurrent => CounterShape::Concurrent,
+        Counts::Requests => track(Counted::Requests),
+        Counts::Bytes(_) => track(Counted::Bytes),
+        Counts::Distinct(_) => track(Counted::Distinct),
+    };
+    CounterSpec {
+        identity: counter.identity.clone(),
+        name: counter.name.clone(),
+        shape,
+        window_ms: counter.window_ms,
+        keys: counter.keys,
+    }
+}

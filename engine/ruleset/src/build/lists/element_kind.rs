@@ -1,0 +1,27 @@
+//! What kind of element a list has, as far as its lines are read differently.
+
+use seawall_policy::schema::{EnumId, Type};
+
+/// What a list holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Addresses and networks.
+    Nets,
+    /// AS numbers.
+    Asns,
+    /// Words of an enumeration.
+    Words(EnumId),
+    /// Texts.
+    Texts,
+}
+
+impl Kind {
+    pub(super) const fn of(element: Type) -> Self {
+        match element {
+            Type::Ip | Type::Cidr => Self::Nets,
+            Type::Asn => Self::Asns,
+            Type::Enum(id) => Self::Words(id),
+            _ => Self::Texts,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The hosts that policies name, held against the sites of the configuration.
+//!
+//! A rule for a host that no site serves never acts, and its author believes that it does.
+
+use std::collections::HashSet;
+
+use seawall_model::{HostMap, HostPattern};
+use seawall_policy::check::Page;
+use seawall_policy::code::Code;
+use seawall_policy::diagnostic::{Diagnostic, FileId, nearest};
+use seawall_policy::span::Span;
+use seawall_policy::syntax::ast::{Item, Literal};
+
+use crate::build::settings::SiteHosts;
+
+/// The most configured hosts that one complaint lists.
+const LISTED_MAX: usize = 5;
+/// The most complaints of one owner's pages: each is held against all configured hosts.
+const UNSERVED_MAX: usize = 100;
+
+/// A host as a policy names it.
+struct Named<'p> {
+    text: &'p str,
+    file: FileId,
+    span: Span,
+    /// Whose it is said to be.
+    member: Option<&'p str>,
+}
+
+/// The configured hosts.
+pub(crate) struct Served<'s> {
+    sites: &'s [SiteHosts],
+    hosts: HostMap<&'s SiteHosts>,
+}
+
+impl<'s> Served<'s> {
+    pub(crate) fn new(sites: &'s [SiteHosts]) -> Self {
+        let mut hosts = HostMap::default();
+        for site in sites {
+            for pattern in &site.hosts {
+                hosts.insert(pattern, site);
+            }
+        }
+        Self { sites, hosts }
+    }
+
+    /// Complains about hosts that the configuration does not have, at most [`UNSERVED_MAX`] times;
+    /// nothing where it has none. Those of `told` were complained about before.
+    pub(crate) fn complaints(&self, pages: &[Page], told: Option<&Page>) -> Vec<Diagnostic> {
+        if self.hosts.is_empty() {
+            return Vec::new();
+        }
+        let key =
+            |named: &Named<'_>| (named.text.to_ascii_lowercase(), named.member.map(Box::from));
+        // What her entry names stands in the member's file again: one mistake, one message.
+        let mut seen: HashSet<(String, Option<Box<str>>)> =
+            told.into_iter().flat_map(named).map(|named| key(&named)).collect();
+        let named = pages.iter().flat_map(named);
+        let named = named.filter(|named| seen.insert(key(named)));
+        let complaints = named.filter_map(|named| complaint(&named, self.sites, &self.hosts));
+        complaints.take(UNSERVED_MAX).collect()
+    }
+}
+
+fn named(page: &Page) -> Vec<Named<'_>> {
+    let file = page.file;
+    match &page.item {
+        Item::Tenant(tenant) => {
+            let member = Some(&*tenant.name.node);
+            let hosts = tenant.hosts.iter().flat_map(|hosts| &hosts.node);
+            let host = hosts.filter_map(|host| Some((text(&host.node)?, host.span)));
+            host.map(|(text, span)| Named { text, file, span, member }).collect()
+        }
+        Item::Site(site) => {
+            let member = page.member.as_deref();
+            let hosts = site.hosts.iter();
+            hosts.map(|host| Named { text: &host.node, file, span: host.span, member }).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn text(literal: &Literal) -> Option<&str> {
+    match literal {
+        Literal::Str(bytes) => std::str::from_utf8(bytes).ok(),
+        Literal::Word(word) => Some(word),
+        _ => None,
+    }
+}
+
+fn complaint(
+    named: &Named<'_>,
+    sites: &[SiteHosts],
+    served: &HostMap<&SiteHosts>,
+) -> Option<Diagnostic> {
+    let Named { text, file, span, member } = *named;
+    // What is no host is complained about where it is read.
+    let pattern = HostPattern::parse(text).ok()?;
+    let name = pattern.to_string();
+    let Some(below) = name.strip_prefix("*.") else {
+        return match served.find(&name) {
+            None => Some(not_there(text, file, span, sites).warning()),
+            Some(site) => of_another(site, text, member)
+                .map(|why| Diagnostic::error(Code::UnservedHost, file, span, why).warning()),
+        };
+    };
+    // A wildcard that reaches this far answers for any name, and so for one that is made up.
+    let any = served.find(&format!("x.{below}")).is_some()
+        || sites.iter().flat_map(|site| &site.hosts).any(|host| pattern.covers(host));
+    (!any).then(|| not_there(text, file, span, sites).note())
+}
+
+fn not_there(text: &str, file: FileId, span: Span, sites: &[SiteHosts]) -> Diagnostic {
+    let hosts: Vec<String> =
+        sites.iter().flat_map(|site| &site.hosts).map(ToString::to_string).collect();
+    let help = match nearest(text, hosts.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let more = hosts.len().saturating_sub(LISTED_MAX);
+            let listed: Vec<&str> = hosts.iter().take(LISTED_MAX).map(String::as_str).collect();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("the configuration has {}{more}", listed.join(", "))
+        }
+    };
+    let message = format!("no `[[site]]` of the configuration serves `{text}`");
+    Diagnostic::error(Code::UnservedHost, file, span, message).help(help)
+}
+
+/// What to say where the configuration gives the host to somebody else.
+fn of_another(site: &SiteHosts, text: &str, member: Option<&str>) -> Option<String> {
+    let (hers, configured) = (member?, site.member.as_deref()?);
+    (hers != configured).then(|| {
+        format!("`{text}` is a host of `{hers}` here and of `{configured}` in the configuration")
+    })
+}

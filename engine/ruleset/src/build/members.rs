@@ -1,0 +1,357 @@
+//! Members' parts, one after another, and what becomes of those that are wrong.
+//!
+//! Nothing here is tried twice: each member's files give a part or do not, her last good part fits
+//! the host's or does not, and then the next member's turn comes. So it always ends, and always with
+//! the host's policy.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use seawall_model::HostPattern;
+use seawall_policy::check::HostPolicy;
+use seawall_policy::code::Code;
+use seawall_policy::diagnostic::{Diagnostic, FileId};
+use seawall_policy::policy_test::Case;
+use seawall_policy::span::Span;
+
+use super::budget::{Left, policy_bytes};
+use super::member::Bench;
+use super::member_part::{Made as Of, Member, Waiting, Wrong};
+use super::{Assembly, Terms};
+use crate::build::sources::{MemberSources, Sources};
+use crate::http::SCHEMA;
+use crate::inspect::diagnostics;
+use crate::policy_tests::budget::Whose;
+use crate::policy_tests::result::{Rehearsed, TestOutcome};
+use crate::ruleset::RuleSet;
+
+/// What serves for a member whose files are wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemberPart {
+    /// Her last good part.
+    Kept,
+    /// The host's layers alone.
+    Absent,
+}
+
+/// A member whose files are wrong.
+#[derive(Debug, Clone)]
+pub struct MemberState {
+    /// The member.
+    pub name: Box<str>,
+    /// What serves instead.
+    pub part: MemberPart,
+    /// What is wrong.
+    pub diagnostics: Vec<diagnostics::Diagnostic>,
+}
+
+/// What came of one member's files.
+enum Made {
+    Part(Arc<Member>),
+    Wrong(Vec<diagnostics::Diagnostic>),
+    /// There was too much to do at once.
+    Postponed,
+}
+
+/// One member whose turn comes.
+struct Turn<'s> {
+    /// Of her entry among all.
+    place: usize,
+    member: &'s MemberSources,
+    entry: (FileId, Span),
+    of: Of,
+}
+
+/// Members on their way into a ruleset.
+pub(super) struct Joining<'b> {
+    bench: Bench<'b>,
+    terms: Terms<'b>,
+    /// The host's, behind which each part is tested; `None` where the host's files are wrong, and
+    /// then members' are looked at for what is to be said of them.
+    rules: Option<RuleSet>,
+    left: Left,
+    parts: Vec<Arc<Member>>,
+    states: Vec<MemberState>,
+    remarks: Vec<diagnostics::Diagnostic>,
+    tests: Vec<TestOutcome>,
+    waiting: Waiting,
+    wrong: BTreeMap<Box<str>, Arc<Wrong>>,
+    room: Room,
+}
+
+/// What members' parts share.
+#[derive(Default)]
+struct Room {
+    counter_bytes: usize,
+    hosts: HashSet<HostPattern>,
+}
+
+impl Room {
+    /// Those that wait, whose counters go on where there is room for them beside the others.
+    fn beside(mut self, mut waiting: Waiting) -> Waiting {
+        waiting.former.retain(|_, member| {
+            self.counter_bytes = self.counter_bytes.saturating_add(member.counter_bytes());
+            self.counter_bytes <= SCHEMA.counters.most
+        });
+        waiting
+    }
+}
+
+impl<'b> Joining<'b> {
+    pub(super) fn new(bench: Bench<'b>, terms: Terms<'b>, rules: Option<RuleSet>) -> Self {
+        let counter_bytes = rules.as_ref().map_or(0, RuleSet::counter_bytes);
+        Self {
+            bench,
+            terms,
+            rules,
+            left: Left::new(terms.effort),
+            parts: Vec::new(),
+            states: Vec::new(),
+            remarks: Vec::new(),
+            tests: Vec::new(),
+            waiting: Waiting::default(),
+            wrong: BTreeMap::new(),
+            room: Room { counter_bytes, hosts: HashSet::new() },
+        }
+    }
+
+    /// Looks at all members in turn, and takes in what is right in the order of their entries.
+    pub(super) fn all(&mut self, mut policy: HostPolicy, sources: &Sources) {
+        let turns = self.turns(sources);
+        let mut all = Vec::with_capacity(turns.len());
+        for turn in turns {
+            if !(self.terms.go_on)() {
+                return;
+            }
+            let (same, made) = self.made(policy, &turn);
+            policy = same;
+            all.push((turn, made));
+        }
+        all.sort_by_key(|(turn, _)| turn.place);
+        for (Turn { member, entry, .. }, made) in all {
+            if !(self.terms.go_on)() {
+                return;
+            }
+            policy = self.take_in(policy, member, entry, made);
+        }
+    }
+
+    /// The members that have a file: those first whose turn did not come last time, and of those
+    /// that have to be compiled though they have not changed the smallest first.
+    fn turns<'s>(&self, sources: &'s Sources) -> Vec<Turn<'s>> {
+        let all = sources.members().iter().enumerate();
+        // An entry without a file is the host's to mend, and is complained about there.
+        let mut turns: Vec<Turn<'_>> = all
+            .filter_map(|(place, member)| {
+                let entry = self.bench.entry(member.name())?;
+                member.file().ok()?;
+                Some(Turn { place, member, entry, of: self.bench.made_of(member) })
+            })
+            .collect();
+        let waiting = self.terms.previous.map_or(&[][..], RuleSet::postponed);
+        let waiting: HashSet<&str> = waiting.iter().map(|name| &**name).collect();
+        turns.sort_by_cached_key(|turn| {
+            let former = self.bench.former(turn.member.name());
+            let unchanged = former.is_some_and(|former| former.digest() == turn.of.hers);
+            let bytes = if unchanged { policy_bytes(turn.member) } else { 0 };
+            (!waiting.contains(turn.member.name()), bytes)
+        });
+        turns
+    }
+
+    fn take_in(
+        &mut self,
+        policy: HostPolicy,
+        sources: &MemberSources,
+        entry: (FileId, Span),
+        made: Made,
+    ) -> HostPolicy {
+        let wrong = match made {
+            Made::Part(part) => match self.admit(part) {
+                Ok(()) => return policy,
+                Err(wrong) => wrong,
+            },
+            Made::Wrong(wrong) => wrong,
+            Made::Postponed => {
+                self.waiting.add(sources.name(), None);
+                let why = "it is looked at as soon as those before it are";
+                vec![self.at_entry(Code::MemberQuota, entry, why)]
+            }
+        };
+        let (policy, part) = self.instead(policy, sources, entry);
+        self.states.push(MemberState { name: sources.name().into(), part, diagnostics: wrong });
+        policy
+    }
+
+    /// A member's part of the files that are there now.
+    fn made(&mut self, policy: HostPolicy, turn: &Turn<'_>) -> (HostPolicy, Made) {
+        let &Turn { member: sources, entry, of, .. } = turn;
+        let before = self.bench.former(sources.name());
+        if let Some(same) = before.filter(|before| before.made == of) {
+            return (policy, Made::Part(Arc::clone(same)));
+        }
+        // Where only the host's files have changed, hers have to be compiled all the same.
+        let hers = before.is_none_or(|before| before.digest() != of.hers);
+        if let Some(same) = self.bench.same_wrong(sources.name(), of) {
+            let diagnostics = same.diagnostics.clone();
+            self.wrong.insert(sources.name().into(), same);
+            return (policy, Made::Wrong(diagnostics));
+        }
+        if sources.is_unsettled() {
+            let why = "her files keep changing while they are read";
+            return (policy, Made::Wrong(vec![self.at_entry(Code::SourceMissing, entry, why)]));
+        }
+        let may = if hers { self.left.compile(sources) } else { self.left.rebuild(sources) };
+        if !may {
+            return (policy, Made::Postponed);
+        }
+        let (policy, compiled) = self.compiled(policy, sources, entry);
+        let part = match compiled {
+            Ok(part) => part,
+            Err(wrong) => return (policy, self.is_wrong(sources, wrong)),
+        };
+        self.remarks.extend(part.remarks.iter().cloned());
+        // Where the host's new rules break the test of files that have not changed, that is the
+        // host's to know, and no reason to put the member's part aside.
+        let outcomes = if hers || self.left.may_test() { self.tested(&part) } else { Vec::new() };
+        let failed: Vec<diagnostics::Diagnostic> = outcomes
+            .iter()
+            .filter(|outcome| hers && !outcome.passed)
+            .map(diagnostics::Diagnostic::failed_test)
+            .collect();
+        self.tests.extend(outcomes);
+        if !failed.is_empty() {
+            return (policy, self.is_wrong(sources, failed));
+        }
+        (policy, Made::Part(Arc::new(part)))
+    }
+
+    fn is_wrong(&mut self, sources: &MemberSources, why: Vec<diagnostics::Diagnostic>) -> Made {
+        let known = self.bench.wrong(sources, &why);
+        self.wrong.extend(known.map(|known| (Box::from(sources.name()), known)));
+        Made::Wrong(why)
+    }
+
+    fn compiled(
+        &mut self,
+        policy: HostPolicy,
+        sources: &MemberSources,
+        entry: (FileId, Span),
+    ) -> (HostPolicy, Result<Member, Vec<diagnostics::Diagnostic>>) {
+        let Ok(path) = sources.file() else { return (policy, Err(Vec::new())) };
+        self.bench.member(policy, sources, (path, entry))
+    }
+
+    /// How her tests end, behind the host's part alone.
+    fn tested(&mut self, part: &Member) -> Vec<TestOutcome> {
+        let Some(rules) = &mut self.rules else { return Vec::new() };
+        let mark = rules.mark();
+        let whose = Whose { host: false, member: &|name| name == part.name() };
+        let rehearsed = match rules.push(part) {
+            Ok(()) => rules.rehearse_within(whose, self.terms.go_on),
+            // It is found again, and told, where the part is to join.
+            Err(_) => Rehearsed::default(),
+        };
+        rules.take_off(&mark);
+        self.left.test(part.part.own().cases.iter().map(Case::requests).sum());
+        rehearsed.outcomes
+    }
+
+    /// Takes a part in, where there is room beside those before it.
+    fn admit(&mut self, part: Arc<Member>) -> Result<(), Vec<diagnostics::Diagnostic>> {
+        let bytes = self.room.counter_bytes.saturating_add(part.counter_bytes());
+        let most = SCHEMA.counters.most;
+        if bytes > most {
+            let why = format!(
+                "the counters of the host and of the members before her leave no room for hers: \
+                 {bytes} of {most} bytes"
+            );
+            return Err(vec![self.at_entry(Code::Memory, self.entry(&part), &why)]);
+        }
+        let hosts = || part.part.own().sites.iter().flat_map(|site| &site.hosts);
+        if let Some(twice) = hosts().find(|host| self.room.hosts.contains(*host)) {
+            let why = format!("`{twice}` has a `site` block of another member already");
+            return Err(vec![self.at_entry(Code::DuplicateName, self.entry(&part), &why)]);
+        }
+        self.room.hosts.extend(hosts().cloned());
+        self.room.counter_bytes = bytes;
+        self.parts.push(part);
+        Ok(())
+    }
+
+    /// Her last good part, where there is one that fits the host's policy: the one in force, else the
+    /// one from before. Where there is too much to do at once, her hosts have the host's layers alone
+    /// until her turn comes: to wait for all would keep the host's edit out of force.
+    fn instead(
+        &mut self,
+        mut policy: HostPolicy,
+        sources: &MemberSources,
+        entry: (FileId, Span),
+    ) -> (HostPolicy, MemberPart) {
+        let (name, find_good) = (sources.name(), self.terms.good);
+        let running = self.bench.former(name).cloned();
+        let running = running.filter(|member| member.sources.file() == sources.file());
+        if let Some(member) = &running
+            && member.made.host == self.bench.host_digest
+        {
+            let kept = self.admit(Arc::clone(member)).is_ok();
+            return (policy, if kept { MemberPart::Kept } else { MemberPart::Absent });
+        }
+        let known = running.as_ref().map(|member| member.digest());
+        let is_other =
+            |good: &MemberSources| good.file() == sources.file() && known != Some(good.digest());
+        let in_force = running.iter().map(|member| member.sources.clone());
+        // It is read only where the part in force does not fit.
+        let before = std::iter::once_with(|| find_good(name)).flatten().filter(is_other);
+        for good in in_force.chain(before) {
+            if !self.left.rebuild(&good) {
+                self.waiting.add(name, running.clone());
+                break;
+            }
+            let (again, compiled) = self.compiled(policy, &good, entry);
+            policy = again;
+            if compiled.is_ok_and(|part| self.admit(Arc::new(part)).is_ok()) {
+                return (policy, MemberPart::Kept);
+            }
+        }
+        (policy, MemberPart::Absent)
+    }
+
+    fn entry(&self, part: &Member) -> (FileId, Span) {
+        self.bench.entry(part.name()).unwrap_or_default()
+    }
+
+    /// A complaint at her entry.
+    fn at_entry(
+        &self,
+        code: Code,
+        (file, span): (FileId, Span),
+        why: &str,
+    ) -> diagnostics::Diagnostic {
+        let diagnostic = Diagnostic::error(code, file, span, why);
+        diagnostics::one(&diagnostic, &self.bench.host.files)
+    }
+
+    /// Puts the parts behind the host's.
+    pub(super) fn finish(self, mut tests: Vec<TestOutcome>) -> Assembly {
+        let Self { terms, rules, parts, states, remarks, tests: hers, waiting, wrong, .. } = self;
+        let (postponed, waiting) = (waiting.names.len(), self.room.beside(waiting));
+        let mut states = states;
+        let rules = rules.filter(|_| (terms.go_on)()).map(|mut rules| {
+            for part in parts {
+                if let Err(why) = rules.join(&part) {
+                    states.push(MemberState {
+                        name: part.name().into(),
+                        part: MemberPart::Absent,
+                        diagnostics: vec![*why],
+                    });
+                }
+            }
+            rules.joined(waiting, wrong);
+            rules.go_on_from(terms.previous);
+            rules
+        });
+        tests.extend(hers);
+        Assembly { rules, diagnostics: remarks, members: states, tests, postponed }
+    }
+}

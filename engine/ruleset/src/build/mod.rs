@@ -1,0 +1,310 @@
+//! Sources in, a ruleset or every complaint out.
+//!
+//! `seawall check`, start-up and reload are this one function, so what passes a check cannot fail a
+//! reload for a reason that the check could have seen.
+//!
+//! The host's files come first and by themselves: they are compiled, loaded and tested without any
+//! member, and only what is wrong with them refuses a policy. Then each member's part is compiled
+//! against the host's, loaded and tested by itself. A part that fails takes nothing but itself out
+//! of force. A part that was made of the very same before is taken over, so that the cost follows
+//! what changed. At the end the parts are put behind the host's.
+
+mod budget;
+pub(crate) mod compiler;
+pub(crate) mod component_tests;
+pub(crate) mod counter_spec;
+pub(crate) mod list_file;
+pub(crate) mod lists;
+mod load;
+mod load_context;
+mod member;
+pub(crate) mod member_hosts;
+pub(crate) mod member_part;
+mod members;
+pub(crate) mod memory_store;
+mod pages;
+pub(crate) mod parts;
+pub(crate) mod settings;
+pub(crate) mod signatures;
+pub(crate) mod sources;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use seawall_policy::check::{Given, HostChecked, HostPolicy, Page, Purpose, check_host};
+use seawall_policy::diagnostic::{Diagnostic, Files, tidy};
+use seawall_policy::outline::Outline;
+use seawall_policy::syntax::ast::Item;
+use seawall_state::CounterSpec;
+use seawall_wasm::Sandbox;
+
+pub use budget::{
+    Effort, MEMBER_CASES_MS_MAX, MEMBERS_COMPILE_BYTES_MAX, MEMBERS_REBUILD_BYTES_MAX,
+    MEMBERS_TEST_REQUESTS_MAX, START_EFFORTS,
+};
+pub use member::MEMBER_COMPLAINTS_KEPT_MAX;
+pub(crate) use member::entries;
+pub use members::{MemberPart, MemberState};
+pub use pages::INCLUDE_DEPTH_MAX;
+pub(crate) use pages::Reading;
+
+use crate::build::compiler::{Compiler, InProcess};
+use crate::build::counter_spec::spec;
+use crate::build::load_context::Loading;
+use crate::build::member_hosts::Served;
+use crate::build::parts::ListsBefore;
+use crate::build::settings::HostSettings;
+use crate::build::sources::{MemberSources, Sources};
+use crate::eval::index_plan::{Plan, too_large};
+use crate::http::{SCHEMA, foreign_syntax};
+use crate::inspect::diagnostics::{self, COMPLAINTS_MAX};
+use crate::policy_tests::budget::Whose;
+use crate::policy_tests::result::{Rehearsed, TestOutcome};
+use crate::ruleset::{Parts, RuleSet};
+
+/// Makes rulesets.
+pub struct Workshop {
+    settings: HostSettings,
+    sandbox: Sandbox,
+    compiler: Arc<dyn Compiler>,
+}
+
+impl std::fmt::Debug for Workshop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workshop").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// On what terms a ruleset is made.
+#[derive(Clone, Copy)]
+pub struct Terms<'t> {
+    /// The ruleset in force, which lends what has not changed.
+    pub previous: Option<&'t RuleSet>,
+    /// The files of a member's last good part, where none that fits is in force: from before a
+    /// restart, or of the generation that somebody goes back to.
+    pub good: &'t dyn Fn(&str) -> Option<MemberSources>,
+    /// How much is done for members at once.
+    pub effort: Effort,
+    /// Whether the ruleset is still wanted; asked between members, requests of tests and cases of
+    /// components. Where it is not, there is none.
+    pub go_on: &'t dyn Fn() -> bool,
+}
+
+impl<'t> Terms<'t> {
+    /// With no last good parts but those in force.
+    #[must_use]
+    pub fn new(previous: Option<&'t RuleSet>, effort: Effort) -> Self {
+        Self { previous, good: &|_| None, effort, go_on: &|| true }
+    }
+}
+
+impl std::fmt::Debug for Terms<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Terms").field("effort", &self.effort).finish_non_exhaustive()
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Assembly {
+    /// The ruleset, where nothing of the host's was an error: with the part in force of each member.
+    pub rules: Option<RuleSet>,
+    /// Every complaint about the host's files, in reading order, and what is to be said of members'
+    /// parts that are in force and new.
+    pub diagnostics: Vec<diagnostics::Diagnostic>,
+    /// Members whose files are wrong, which refuses nothing but their parts.
+    pub members: Vec<MemberState>,
+    /// How the tests ended: the host's, and those of each member's files that are new.
+    pub tests: Vec<TestOutcome>,
+    /// Members whose files have yet to be looked at, or whose last good part has: there was too
+    /// much to do at once.
+    pub postponed: usize,
+}
+
+impl Assembly {
+    /// All that is to be said, members' files included. That a test fails is said by its outcome.
+    #[must_use]
+    pub fn everything(&self) -> Vec<diagnostics::Diagnostic> {
+        let hers = self.members.iter().flat_map(|member| &member.diagnostics);
+        let all = self.diagnostics.iter().chain(hers);
+        all.filter(|said| said.code != diagnostics::TEST_FAILED).cloned().collect()
+    }
+}
+
+/// The host's files, read.
+pub(crate) struct HostRead {
+    pub(crate) files: Files,
+    pub(crate) pages: Vec<Page>,
+    pub(crate) revision: Option<Box<str>>,
+}
+
+impl Workshop {
+    /// A workshop for one host, which compiles components by itself.
+    #[must_use]
+    pub fn new(settings: HostSettings, sandbox: Sandbox) -> Self {
+        Self { settings, sandbox, compiler: Arc::new(InProcess) }
+    }
+
+    /// The same with another compiler.
+    #[must_use]
+    pub fn with_compiler(self, compiler: Arc<dyn Compiler>) -> Self {
+        Self { compiler, ..self }
+    }
+
+    /// Makes a ruleset of sources, with no bound on the work.
+    #[must_use]
+    pub fn assemble(
+        &self,
+        sources: &Sources,
+        purpose: Purpose,
+        previous: Option<&RuleSet>,
+    ) -> Assembly {
+        self.assemble_within(sources, purpose, Terms::new(previous, Effort::Unbounded))
+    }
+
+    /// The same within a bound on the work for members, so that the host's edit is not kept waiting
+    /// by what they save.
+    #[must_use]
+    pub fn assemble_within(
+        &self,
+        sources: &Sources,
+        purpose: Purpose,
+        terms: Terms<'_>,
+    ) -> Assembly {
+        let reading = Reading::host(sources.host(), sources.root());
+        let Reading { files, pages, mut diagnostics, revision, .. } = reading;
+        let HostChecked { policy, diagnostics: checked } =
+            check_host(&pages, self.given(&files, purpose));
+        let served = Served::new(&self.settings.sites);
+        diagnostics.extend(checked);
+        diagnostics.extend(served.complaints(&pages, None));
+        diagnostics.extend(wrong_entries(sources, &pages));
+        let host = HostRead { files, pages, revision };
+        let mut bench = member::Bench {
+            workshop: self,
+            entries: member::entries(&host.pages),
+            host: &host,
+            served: &served,
+            previous: terms.previous,
+            purpose,
+            host_digest: self.host_digest(sources, purpose),
+            whole_host: sources.host_digest(),
+            made: HashMap::new(),
+            go_on: terms.go_on,
+        };
+        let mut files = host.files.clone();
+        let said = (&mut files, &mut diagnostics);
+        let rules = self.host_rules(&mut bench, &policy, sources, said);
+        tidy(&mut diagnostics);
+        foreign_syntax::help(&mut diagnostics, &files);
+        let located = diagnostics::located(&diagnostics, &files, COMPLAINTS_MAX);
+        let rehearsed = rules.as_ref().map(|rules| rules.rehearse_within(Whose::HOST, terms.go_on));
+        let Rehearsed { outcomes: tests, unfinished } = rehearsed.unwrap_or_default();
+        let failed = diagnostics.iter().any(Diagnostic::is_error) || !unfinished.is_empty();
+        let mut joining = members::Joining::new(bench, terms, rules);
+        joining.all(policy, sources);
+        let mut assembly = joining.finish(tests);
+        // What was left out since nobody wants it any more is in none that anybody may use.
+        assembly.rules = assembly.rules.filter(|_| !failed && (terms.go_on)());
+        assembly.diagnostics.splice(0..0, located);
+        assembly
+    }
+
+    /// The host's part of the ruleset; `None` where something is wrong.
+    fn host_rules(
+        &self,
+        bench: &mut member::Bench<'_>,
+        policy: &HostPolicy,
+        sources: &Sources,
+        (files, diagnostics): (&mut Files, &mut Vec<Diagnostic>),
+    ) -> Option<RuleSet> {
+        let (program, host) = (policy.program(), bench.host);
+        let before = bench.previous.map_or(ListsBefore::default(), RuleSet::host_lists);
+        let mut loading = Loading {
+            reached: sources.host(),
+            files,
+            diagnostics,
+            previous: bench.previous,
+            before,
+            made: &mut bench.made,
+            member: None,
+            first_list: 0,
+            search_bytes: 0,
+            cases_ms: u64::MAX,
+            go_on: bench.go_on,
+        };
+        let loaded = loading.load(program, self);
+        let plan = Plan::new(program).map_err(|why| diagnostics.extend(too_large(program, &why)));
+        let complete = loaded.externs.len() == program.externs.len();
+        let failed = diagnostics.iter().any(Diagnostic::is_error);
+        let (Ok(plan), true, false) = (plan, complete, failed) else { return None };
+        Some(RuleSet::new(Parts {
+            program: program.clone(),
+            plan,
+            files: host.files.clone(),
+            sources: sources.host_policies(),
+            outline: Outline::of(&host.pages, &host.files),
+            revision: host.revision.clone(),
+            loaded,
+            sandbox: self.sandbox.clone(),
+            units: self.settings.units,
+            fuel: self.settings.fuel,
+        }))
+    }
+
+    pub(crate) fn given<'g>(&self, files: &'g Files, purpose: Purpose) -> Given<'g> {
+        Given { schema: &SCHEMA, files, purpose, today: self.settings.today }
+    }
+
+    /// Names what decides how a member's files are compiled, beside herself.
+    fn host_digest(&self, sources: &Sources, purpose: Purpose) -> [u8; 32] {
+        let mut digest = sha2::Sha256::default();
+        sha2::Digest::update(&mut digest, sources.host_policy_digest());
+        sha2::Digest::update(&mut digest, self.settings.today.to_le_bytes());
+        sha2::Digest::update(&mut digest, [u8::from(purpose == Purpose::Run)]);
+        sha2::Digest::finalize(digest).into()
+    }
+
+    /// The counters that a policy declares, those of members that are wrong left out; none where
+    /// the host's files are wrong. Nothing but the policy files is looked at.
+    #[must_use]
+    pub fn counter_specs(&self, sources: &Sources) -> Option<Vec<CounterSpec>> {
+        let reading = Reading::host(sources.host(), sources.root());
+        let Reading { files, pages, diagnostics, .. } = reading;
+        let is_wrong = |all: &[Diagnostic]| all.iter().any(Diagnostic::is_error);
+        let checked = check_host(&pages, self.given(&files, Purpose::Check));
+        if is_wrong(&diagnostics) || is_wrong(&checked.diagnostics) {
+            return None;
+        }
+        let host = HostRead { files, pages, revision: None };
+        let mut specs: Vec<CounterSpec> =
+            checked.policy.program().counters.iter().map(spec).collect();
+        let mut policy = checked.policy;
+        let entries = member::entries(&host.pages);
+        for member in sources.members() {
+            let Some((_, entry)) = entries.get(member.name()).copied() else { continue };
+            let Ok(path) = member.file() else { continue };
+            let (reached, files) = (member.reached(), host.files.clone());
+            let reading = Reading::member(reached, files, (member.name(), path), entry);
+            let given = self.given(&reading.files, Purpose::Check);
+            let (same, checked) = policy.check_member(&reading.pages, given, host.files.count());
+            policy = same;
+            let part = checked.part.filter(|_| !is_wrong(&reading.diagnostics));
+            specs.extend(part.iter().flat_map(|part| part.own().counters.iter().map(spec)));
+        }
+        Some(specs)
+    }
+}
+
+/// Complains about `tenant` entries whose file cannot be a member's.
+fn wrong_entries(sources: &Sources, pages: &[Page]) -> Vec<Diagnostic> {
+    let members: HashMap<&str, &MemberSources> =
+        sources.members().iter().map(|member| (member.name(), member)).collect();
+    let wrong = |page: &Page| {
+        let Item::Tenant(tenant) = &page.item else { return None };
+        let file = tenant.file.as_ref()?;
+        let why = members.get(&*tenant.name.node)?.file().err()?;
+        Some(pages::source_error(page.file, file.span, &file.node, why))
+    };
+    pages.iter().filter_map(wrong).collect()
+}

@@ -1,0 +1,146 @@
+//! The pages of one owner's files, includes in their place.
+
+use std::sync::Arc;
+
+use seawall_policy::check::Page;
+use seawall_policy::code::Code;
+use seawall_policy::diagnostic::{Diagnostic, FileId, Files};
+use seawall_policy::span::Span;
+use seawall_policy::syntax::ast::{File, Item};
+use seawall_policy::syntax::parse::parse;
+
+use crate::build::sources::{Reached, ReadError};
+
+/// The most files deep that includes may nest.
+pub const INCLUDE_DEPTH_MAX: usize = 16;
+
+/// What is read of the host's files, or of one member's.
+pub(crate) struct Reading<'s> {
+    reached: &'s Reached,
+    pub(crate) files: Files,
+    pub(crate) pages: Vec<Page>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    /// What the first file says of itself behind its version.
+    pub(crate) revision: Option<Box<str>>,
+    /// The files that are being read, outermost first.
+    open: Vec<String>,
+    /// Files that were read; a second include of one would give everything in it twice.
+    done: Vec<String>,
+    /// The member whose files are read.
+    member: Option<Box<str>>,
+}
+
+impl<'s> Reading<'s> {
+    /// Reads the host's files from its root policy on.
+    pub(crate) fn host(reached: &'s Reached, root: &str) -> Self {
+        let mut reading = Self::begin(reached, Files::default(), None);
+        reading.file(root, None);
+        reading
+    }
+
+    /// Reads a member's files from her own one on; they stand behind the host's `files`. `entry` is
+    /// where the host names her.
+    pub(crate) fn member(
+        reached: &'s Reached,
+        files: Files,
+        (name, path): (&str, &str),
+        entry: (FileId, Span),
+    ) -> Self {
+        let mut reading = Self::begin(reached, files, Some(name.into()));
+        reading.file(path, Some(entry));
+        reading
+    }
+
+    fn begin(reached: &'s Reached, files: Files, member: Option<Box<str>>) -> Self {
+        Self {
+            reached,
+            files,
+            pages: Vec::new(),
+            diagnostics: Vec::new(),
+            revision: None,
+            open: Vec::new(),
+            done: Vec::new(),
+            member,
+        }
+    }
+
+    /// Reads one file; `from` is where it is named.
+    fn file(&mut self, path: &str, from: Option<(FileId, Span)>) {
+        let bytes = match self.reached.bytes(path) {
+            Some(Ok(bytes)) => Arc::clone(bytes),
+            Some(Err(why)) => return self.unreadable(path, why.clone(), from),
+            None => return self.unreadable(path, ReadError::Missing, from),
+        };
+        self.done.push(path.to_owned());
+        self.open.push(path.to_owned());
+        let file = self.files.add(path, &String::from_utf8_lossy(&bytes));
+        let (tree, complaints) = parse(file, &bytes);
+        self.diagnostics.extend(complaints);
+        if self.open.len() == 1 {
+            self.revision = tree.revision.as_ref().map(|text| text.node.clone());
+        }
+        self.items(file, path, tree);
+        self.open.pop();
+    }
+
+    fn items(&mut self, file: FileId, path: &str, tree: File) {
+        for item in tree.items {
+            match item {
+                Item::Include(pattern) => self.include(file, path, &pattern.node, pattern.span),
+                item => self.pages.push(Page { file, member: self.member.clone(), item }),
+            }
+        }
+    }
+
+    fn include(&mut self, file: FileId, path: &str, pattern: &str, span: Span) {
+        let found = match self.reached.included(path, pattern) {
+            Ok(found) => found,
+            Err(why) => return self.unreadable(pattern, why, Some((file, span))),
+        };
+        if found.is_empty() {
+            self.diagnostics.push(
+                Diagnostic::error(Code::SourceMissing, file, span, "this names no file")
+                    .warning()
+                    .help("it stands for the files that match, and none does"),
+            );
+        }
+        for path in found {
+            let message = if self.open.contains(&path) || self.open.len() >= INCLUDE_DEPTH_MAX {
+                format!("`{path}` is included by itself, or more than {INCLUDE_DEPTH_MAX} deep")
+            } else if self.done.contains(&path) {
+                format!("`{path}` is included twice, which would give everything in it twice")
+            } else {
+                self.file(&path, Some((file, span)));
+                continue;
+            };
+            self.diagnostics.push(Diagnostic::error(Code::IncludeCycle, file, span, message));
+        }
+    }
+
+    fn unreadable(&mut self, path: &str, why: ReadError, from: Option<(FileId, Span)>) {
+        let (file, span) = from.unwrap_or_else(|| (self.files.add(path, ""), Span::default()));
+        self.diagnostics.push(source_error(file, span, path, &why));
+    }
+}
+
+/// Why a file that is needed is not there.
+pub(crate) fn source_error(file: FileId, span: Span, path: &str, why: &ReadError) -> Diagnostic {
+    let code = match why {
+        ReadError::TooLarge { .. } | ReadError::OverBudget(_) => Code::SourceTooLarge,
+        ReadError::Outside => Code::SourceOutside,
+        ReadError::OutsideFolder { .. } | ReadError::Owned { .. } => Code::MemberPath,
+        ReadError::NotGranted { .. } => Code::MemberMay,
+        _ => Code::SourceMissing,
+    };
+    let diagnostic = Diagnostic::error(code, file, span, format!("`{path}`: {why}"));
+    match why {
+        ReadError::Outside => {
+            diagnostic.help("all files of a policy lie below the root policy's folder")
+        }
+        ReadError::OutsideFolder { .. } | ReadError::Owned { .. } => {
+            diagnostic.help("a member's files lie in her own folder, and are nobody else's")
+        }
+        ReadError::Missing => diagnostic.help("paths are relative to the file that names them"),
+        _ => diagnostic,
+    }
+}

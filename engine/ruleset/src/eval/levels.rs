@@ -1,0 +1,166 @@
+//! Once a second: how bad is it now?
+//!
+//! Pure like a decision: same state, same time, same answer. The server, tests and replay call it
+//! every second of their own clock.
+
+use seawall_model::{Client, ClientUnits, Conn, Facts, Geo, HeaderView, Tick};
+use seawall_policy::program::{Level, LevelId};
+use seawall_state::{LevelChange, LevelTerms, State};
+
+use crate::eval::context::{Given, Judging};
+use crate::eval::level_inputs::Pulse;
+use crate::ruleset::RuleSet;
+
+/// A level that was entered or left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LevelEvent {
+    /// Its name.
+    pub level: Box<str>,
+    /// The site; `None` for the host.
+    pub site: Option<Box<str>>,
+    /// What happened.
+    pub change: LevelChange,
+    /// Why.
+    pub cause: LevelCause,
+}
+
+/// Why a level changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LevelCause {
+    /// Its condition held, or no longer did, for long enough.
+    Condition,
+    /// The time for which a person had set it is over.
+    HandOver,
+}
+
+/// One look at the levels of the host, or of one site.
+#[derive(Clone, Copy)]
+struct Look<'l> {
+    state: &'l State,
+    site: Option<&'l str>,
+    pulse: Pulse,
+    now: Tick,
+}
+
+/// A request that is none: what a level looks at has no headers.
+struct Nobody;
+
+impl HeaderView for Nobody {
+    fn any_value<'s>(&'s self, _: &str, _: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
+        false
+    }
+
+    fn first(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
+
+    fn each(&self, _: &mut dyn FnMut(&[u8], &[u8])) {}
+}
+
+impl RuleSet {
+    /// Looks at every level, for the host and for each of `sites`, and puts the worst that is on in
+    /// force. Says what changed.
+    pub fn tick(
+        &self,
+        state: &State,
+        sites: &[&str],
+        pulse: &dyn Fn(Option<&str>) -> Pulse,
+        now: Tick,
+    ) -> Vec<LevelEvent> {
+        let mut events = Vec::new();
+        // Their sites are still looked at this time, which ends what was in force for them.
+        let held: Vec<Box<str>> = state.sites_with_held_levels();
+        events.extend(state.drop_ended_levels(now).into_iter().map(|(site, held)| LevelEvent {
+            level: held.level,
+            site,
+            change: LevelChange::Left,
+            cause: LevelCause::HandOver,
+        }));
+        if self.program.levels.is_empty() {
+            return events;
+        }
+        self.look(Look { state, site: None, pulse: pulse(None), now }, &mut events);
+        let has_sites = self.program.levels.iter().any(|level| level.per_site);
+        for site in sites.iter().filter(|site| has_sites || held.iter().any(|h| **h == ***site)) {
+            let look = Look { state, site: Some(site), pulse: pulse(Some(site)), now };
+            self.look(look, &mut events);
+        }
+        events
+    }
+
+    fn look(&self, look: Look<'_>, events: &mut Vec<LevelEvent>) {
+        let Look { state, site, now, .. } = look;
+        let mut worst = 0;
+        for (at, level) in self.program.levels.iter().enumerate() {
+            if level.per_site != site.is_some() {
+                continue;
+            }
+            let holds = self.level_holds(level, look);
+            let terms = LevelTerms {
+                sustained_ms: level.sustained_ms,
+                leave_after_ms: level.leave_after_ms,
+            };
+            let (is_on, change) = state.look_at_level((&level.name, site), holds, &terms, now);
+            if is_on {
+                worst = u16::try_from(at.saturating_add(1)).unwrap_or(u16::MAX);
+            }
+            events.extend(change.map(|change| LevelEvent {
+                level: level.name.clone(),
+                site: site.map(Box::from),
+                change,
+                cause: LevelCause::Condition,
+            }));
+        }
+        // What a person set holds in the place of what the conditions say; a name that this policy
+        // does not know says nothing.
+        let by_hand = state.held_level(site, now).and_then(|held| self.level_number(&held.level));
+        state.set_level(site, by_hand.unwrap_or(worst));
+    }
+
+    fn level_holds(&self, level: &Level, look: Look<'_>) -> bool {
+        let Look { state, site, pulse, now } = look;
+        let nobody = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        let facts = Facts {
+            client: Client::of(nobody, &ClientUnits::default()),
+            geo: Geo::default(),
+            conn: Conn::default(),
+            method: "",
+            host: "",
+            site: site.unwrap_or_default(),
+            path: b"",
+            script: None,
+            raw_path: b"",
+            query: None,
+            headers: &Nobody,
+            pass: None,
+            pass_failures: 0,
+            origin: pulse.origin,
+            cpu_percent: pulse.cpu_percent,
+        };
+        let judging = Judging::new(self, &facts, state, now, Given::default());
+        let holds = self.program.holds(Some(level.enter), &judging);
+        if judging.has_stopped() {
+            self.parts.note_refused();
+            return false;
+        }
+        holds
+    }
+
+    /// The names of the levels, mildest first; `normal` is always there.
+    pub fn level_names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once("normal").chain(self.program.levels.iter().map(|level| &*level.name))
+    }
+
+    /// The number of a level of this policy; `normal` is 0.
+    fn level_number(&self, name: &str) -> Option<u16> {
+        let at = self.level_names().position(|known| known == name)?;
+        u16::try_from(at).ok()
+    }
+
+    /// The name of the level in force for a site.
+    #[must_use]
+    pub fn level_name(&self, state: &State, site: &str) -> &str {
+        let LevelId(at) = LevelId(state.level(site));
+        self.level_names().nth(at.into()).unwrap_or("normal")
+    }
+}

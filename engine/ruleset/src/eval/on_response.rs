@@ -1,0 +1,33 @@
+//! What happens to the counters when an answer has ended.
+
+use seawall_model::{Answered, Facts, Tick};
+use seawall_policy::program::LevelId;
+use seawall_state::State;
+
+use crate::eval::context::{Given, Judging};
+use crate::ruleset::RuleSet;
+
+impl RuleSet {
+    /// Whether any track counts `on response`. Where none does, nobody needs to keep a request's
+    /// facts until its answer ends.
+    #[must_use]
+    pub fn watches_answers(&self) -> bool {
+        let of_sites = self.program.sites.iter().flat_map(|site| &site.feeds);
+        self.program.feeds.iter().chain(of_sites).any(|feed| feed.on_response)
+    }
+
+    /// Feeds the tracks that count `on response`.
+    pub fn answered(&self, facts: &Facts<'_>, answered: Answered, state: &State, now: Tick) {
+        let given = Given::at(LevelId(state.level(facts.site)));
+        self.answered_given(Judging::new(self, facts, state, now, given), answered);
+    }
+
+    pub(crate) fn answered_given<'j>(&'j self, mut judging: Judging<'j>, answered: Answered) {
+        judging.answered = Some(answered);
+        judging.find_site();
+        self.feed_when(&judging, true);
+        if judging.fuel.is_empty() && !judging.given.rehearsed {
+            self.parts.note_refused();
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Why a request is judged as it is: every rule that the walk came to, and what it looked at.
+//!
+//! Nothing is judged here. The walk of `decide` runs as it always does and is watched: through
+//! [`Observer`] for the rules, through `Context::made` for the tests. So an explanation cannot
+//! differ from what the server would do with the same request and empty counters.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+
+use seawall_model::{PassKind, Proto, Reason, RuleId, Tick};
+use seawall_policy::diagnostic::FileId;
+use seawall_policy::policy_test::{Case, CaseRequest, GivenClient, GivenPass};
+use seawall_policy::program::{Effect, LevelId, Step};
+use seawall_policy::span::Span;
+
+use super::display;
+pub use super::display::VALUE_CHARS_MAX;
+use crate::eval::decide::{Fate, Observer};
+use crate::eval::trace::{MadeTest, Trace};
+use crate::http::fold_host;
+use crate::policy_tests::budget::Budget;
+use crate::policy_tests::{Run, verdict_words};
+use crate::ruleset::RuleSet;
+
+/// A request to be explained.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// As written.
+    pub method: Box<str>,
+    /// Over TLS.
+    pub encrypted: bool,
+    /// The host, port and all.
+    pub authority: Box<str>,
+    /// Path and query, as written.
+    pub target: Box<str>,
+    /// From whom.
+    pub from: IpAddr,
+    /// Header fields other than Host, names in lower case.
+    pub headers: Vec<(Box<str>, Box<[u8]>)>,
+    /// The level that holds; `None` is the calm one.
+    pub level: Option<Box<str>>,
+    /// What is known of the client beside its address.
+    pub known: Known,
+}
+
+/// What a request's text does not say.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The autonomous system.
+    pub asn: Option<u32>,
+    /// The country, in capital letters.
+    pub country: Option<[u8; 2]>,
+    /// The fingerprint of the ClientHello.
+    pub ja4: Option<Box<str>>,
+    /// Over HTTP/2.
+    pub h2: bool,
+    /// The pass it carries and how many milliseconds ago that was issued.
+    pub pass: Option<(PassKind, u64)>,
+}
+
+/// The policy declares no level of this name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoSuchLevel {
+    /// The levels that there are.
+    pub known: Vec<Box<str>>,
+}
+
+/// A rule, limit or decision table that the walk came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Considered {
+    /// Its full name.
+    pub rule: Box<str>,
+    /// What became of it.
+    pub fate: Fate,
+    /// The tests that were made, the one that settled it last.
+    pub tests: Vec<MadeTest>,
+    /// What it did without ending the walk, as the policy writes it.
+    pub effects: Vec<String>,
+    /// The score after it.
+    pub score: i64,
+}
+
+/// What came of a request, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The verdict, as a policy writes it.
+    pub verdict: String,
+    /// The rule that decided, or what else did.
+    pub by: String,
+    /// In the order of the walk.
+    pub considered: Vec<Considered>,
+    /// Rules that the walk did not come to.
+    pub unreached: usize,
+    /// The score at the end.
+    pub score: i64,
+    /// The tags that were given.
+    pub tags: Vec<Box<str>>,
+}
+
+/// Writes down what the walk tells.
+struct Watcher<'t> {
+    trace: &'t Trace,
+    seen: RefCell<Vec<(RuleId, Fate, Vec<MadeTest>)>>,
+}
+
+impl Observer for Watcher<'_> {
+    fn considered(&self, rule: RuleId, fate: Fate) {
+        self.seen.borrow_mut().push((rule, fate, self.trace.take()));
+    }
+}
+
+impl RuleSet {
+    /// Judges one request with empty counters and says how it came to that.
+    ///
+    /// # Errors
+    /// The level that is asked for is not declared.
+    pub fn explain(&self, question: &Question, now: Tick) -> Result<Explanation, NoSuchLevel> {
+        let level = question.level.as_deref().map(|name| self.level_named(name)).transpose()?;
+        let trace = Trace::default();
+        let watcher = Watcher { trace: &trace, seen: RefCell::default() };
+        let case = bare_case(level);
+        let budget = Budget::host(&|| true);
+        let mut run = Run::new(self, &case, &watcher, &budget);
+        run.now = now;
+        run.trace = Some(&trace);
+        let decision = run.judge(&request(question));
+        let seen = watcher.seen.take();
+        let steps = self.steps_of(&question.authority);
+        let table = self.program.decide.as_ref().map(|table| table.rule);
+        let all = steps.len().saturating_add(usize::from(table.is_some()));
+        let (mut score, mut tags) = (0_i64, Vec::new());
+        let unreached = all.saturating_sub(seen.len());
+        let considered = seen
+            .into_iter()
+            .map(|(rule, fate, tests)| {
+                let step = steps.iter().find(|step| step.rule == rule && fate == Fate::Applied);
+                let effects = step.map_or(&[][..], |step| &step.then.effects);
+                let effects = effects.iter().map(|effect| told(effect, &mut score, &mut tags));
+                let effects = effects.collect();
+                Considered {
+                    rule: self.name(Reason::Rule(rule)).into(),
+                    fate,
+                    tests,
+                    effects,
+                    score,
+                }
+            })
+            .collect();
+        let verdict = verdict_words(&decision.verdict);
+        let by = self.name(decision.reason).to_owned();
+        Ok(Explanation { verdict, by, considered, unreached, score, tags })
+    }
+
+    fn level_named(&self, name: &str) -> Result<LevelId, NoSuchLevel> {
+        let words =
+            || std::iter::once("normal").chain(self.program.levels.iter().map(|l| &*l.name));
+        words()
+            .position(|word| word == name)
+            .and_then(|at| u16::try_from(at).ok())
+            .map(LevelId)
+            .ok_or_else(|| NoSuchLevel { known: words().map(Into::into).collect() })
+    }
+
+    /// The steps that a request for this host may come to, in order.
+    fn steps_of(&self, authority: &str) -> Vec<&Step> {
+        let host = fold_host(authority.as_bytes()).ok();
+        let at = host.and_then(|host| self.sites.find(&host).copied());
+        let site = at.and_then(|at| self.program.sites.get(at));
+        let shared = &self.program.defaults;
+        let defaults: Vec<&Step> = match site.and_then(|site| site.defaults.as_ref()) {
+            None => shared.iter().collect(),
+            Some(adjusted) => adjusted.steps(shared).collect(),
+        };
+        self.program
+            .guarantee
+            .iter()
+            .chain(&self.program.floor)
+            .chain(site.map(|site| &site.steps).into_iter().flatten())
+            .chain(defaults)
+            .collect()
+    }
+}
+
+/// An effect as the policy writes it; the score and the tags become what they are after it.
+fn told(effect: &Effect, score: &mut i64, tags: &mut Vec<Box<str>>) -> String {
+    match effect {
+        Effect::Tag(tag) => {
+            let text = format!("tag {}", display::text(tag.as_bytes()));
+            tags.push(tag.clone());
+            text
+        }
+        Effect::Score(n) => {
+            *score = score.saturating_add(*n);
+            let sign = if *n < 0 { '-' } else { '+' };
+            format!("score {sign}= {}", n.unsigned_abs())
+        }
+        Effect::Log(None) => "log".to_owned(),
+        Effect::Log(Some(words)) => format!("log {}", display::text(words.as_bytes())),
+    }
+}
+
+/// A test of one request, without anything given but the level.
+fn bare_case(level: Option<LevelId>) -> Case {
+    Case {
+        name: "explain".into(),
+        file: FileId::default(),
+        span: Span::default(),
+        tenant: None,
+        level,
+        lists: Vec::new(),
+        clients: Vec::new(),
+        steps: Vec::new(),
+    }
+}
+
+fn request(question: &Question) -> CaseRequest {
+    let known = &question.known;
+    CaseRequest {
+        method: question.method.clone(),
+        encrypted: question.encrypted,
+        authority: question.authority.clone(),
+        target: question.target.clone(),
+        from: question.from.to_canonical(),
+        headers: question.headers.clone(),
+        client: GivenClient { asn: known.asn, country: known.country, crawler: None },
+        ja4: known.ja4.clone(),
+        proto: if known.h2 { Proto::H2 } else { Proto::H1 },
+        connections: None,
+        in_flight: None,
+        pass: known.pass.map_or(GivenPass::None, |(kind, ms)| GivenPass::Of(kind, ms)),
+        status: 200,
+        answered_after_ms: 0,
+        answer_bytes: 0,
+        times: 1,
+        over_ms: None,
+        span: Span::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HostSettings, MemoryStore, Purpose, Sandbox, SandboxLimits, Sources, Workshop};
+
+    const POLICY: &str = r#"policy 1
+list bad_nets: cidr = { 192.0.2.128/25 }
+level attack { enter when cpu.load > 90% leave after 10m }
+track seen { count requests per client over 10s keys 100 }
+guarantee { rule acme { when path starts_with "/.well-known/" then allow } }
+floor {
+  rule drop-list { when client.ip in @bad_nets then drop }
+  rule old       { when true then drop expires 2020-01-01 }
+  limit flood    { per client to 5/10s then block 429 }
+  under attack { rule closed { when method != GET then block } }
+}
+site "alice.example" { rule own { when path == "/own" then block 404 } }
+defaults {
+  rule ua     { when ua contains nocase "curl" and not (path == "/ok") then tag "tool", score += 50 }
+  rule empty  { when header("accept") is absent unless path == "/feed" then score += 5 }
+  shadow rule quiet { when rate(seen) >= 1/10s then block }
+  rule twice  { when cookie("a") != "x" then score -= 10 }
+  rule tagged { when tagged("tool") then block 418 }
+  rule last   { when path == "/never" then drop }
+  decide { when score >= 80 then block otherwise allow }
+}
+"#;
+
+    fn rules(text: &str) -> RuleSet {
+        let sandbox = Sandbox::new(SandboxLimits::default());
+        let workshop = Workshop::new(HostSettings::default(), sandbox);
+        let store = MemoryStore::default().with("root.wall", text);
+        let made = workshop.assemble(&Sources::gather("root.wall", &store), Purpose::Check, None);
+        made.rules.unwrap_or_else(|| panic!("{:#?}", made.diagnostics))
+    }
+
+    fn get(target: &str, headers: &[(&str, &str)]) -> Question {
+        Question {
+            method: "GET".into(),
+            encrypted: false,
+            authority: "x.example".into(),
+            target: target.into(),
+            from: "203.0.113.7".parse().unwrap(),
+            headers: headers.iter().map(|(k, v)| ((*k).into(), v.as_bytes().into())).collect(),
+            level: None,
+            known: Known::default(),
+        }
+    }
+
+    fn explain(question: &Question) -> Explanation {
+        rules(POLICY).explain(question, Tick::TEST_START).unwrap()
+    }
+
+    /// `rule fate` of each rule, with the last test and its value.
+    fn lines(of: &Explanation) -> Vec<String> {
+        let line = |c: &Considered| {
+            let last = c.tests.last();
+            let last = last.map(|t| format!(" | {} | {} | {}", t.text, t.holds, t.value));
+            format!("{} {:?}{}", c.rule, c.fate, last.unwrap_or_default())
+        };
+        of.considered.iter().map(line).collect()
+    }
+
+    #[test]
+    fn every_rule_is_told_with_the_value_that_settled_it() {
+        let told = explain(&get("/a", &[("user-agent", "Curl/8"), ("cookie", "a=1; a=2")]));
+        assert_eq!(
+            lines(&told),
+            [
+                r#"guarantee.acme Unmet | path starts_with "/.well-known/" | false | it is "/a""#,
+                "floor.drop-list Unmet | client.ip in @bad_nets | false | 203.0.113.7 is not in it",
+                "floor.old Expired",
+                "floor.flood Within",
+                "floor.closed BelowLevel",
+                r#"defaults.ua Applied | path == "/ok" | false | it is "/a""#,
+                r#"defaults.empty Applied | path == "/feed" | false | it is "/a""#,
+                "defaults.quiet Shadowed | rate(seen) >= 1/10s | true | it is 1",
+                r#"defaults.twice Applied | cookie("a") != "x" | true | it is "1", "2""#,
+                r#"defaults.tagged Applied | tagged("tool") | true | it is true"#,
+            ]
+        );
+        assert_eq!((told.verdict.as_str(), told.by.as_str()), ("block 418", "defaults.tagged"));
+        assert_eq!((told.score, told.unreached), (45, 2));
+        assert_eq!(told.tags, ["tool".into()]);
+        let scores: Vec<i64> = told.considered.iter().map(|c| c.score).collect();
+        assert_eq!(scores, [0, 0, 0, 0, 0, 50, 55, 55, 45, 45]);
+        assert_eq!(told.considered[5].effects, ["tag \"tool\"", "score += 50"]);
+        assert_eq!(told.considered[8].effects, ["score -= 10"]);
+    }
+
+    #[test]
+    fn the_table_the_site_and_the_excuse_are_told() {
+        let mut question = get("/feed", &[]);
+        question.authority = "alice.example:80".into();
+        let told = explain(&question);
+        let all = lines(&told);
+        let own = r#"own Unmet | path == "/own" | false | it is "/feed""#;
+        assert!(all.iter().any(|line| line.ends_with(own)), "{all:#?}");
+        let excused = r#"defaults.empty Excused | path == "/feed" | true | it is "/feed""#;
+        assert!(all.iter().any(|line| line == excused), "{all:#?}");
+        let table = "defaults.decide Applied | score >= 80 | false | it is -10";
+        assert_eq!(all.last().map(String::as_str), Some(table));
+        assert_eq!((told.verdict.as_str(), told.unreached), ("allow", 0));
+    }
+
+    #[test]
+    fn a_level_can_be_asked_for_and_an_unknown_one_is_refused() {
+        let mut question = get("/", &[]);
+        question.method = "POST".into();
+        question.level = Some("attack".into());
+        let told = explain(&question);
+        assert_eq!((told.verdict.as_str(), told.by.as_str()), ("block 403", "floor.closed"));
+        let last = told.considered.last().unwrap().tests.last().unwrap();
+        assert_eq!(last.value, "it is POST");
+        question.level = Some("panic".into());
+        let refused = rules(POLICY).explain(&question, Tick::TEST_START);
+        assert_eq!(refused, Err(NoSuchLevel { known: vec!["normal".into(), "attack".into()] }));
+    }
+
+    #[test]
+    fn what_cannot_be_read_comes_to_no_rule() {
+        let told = explain(&get("/../..", &[]));
+        assert_eq!((told.verdict.as_str(), told.by.as_str()), ("block 400", "malformed"));
+        assert!(told.considered.is_empty() && told.unreached > 0);
+    }
+
+    #[test]
+    fn a_hostile_value_is_spelt_out_and_bounded() {
+        let long = format!("curl\u{1b}]0;x\u{7}{}", "a".repeat(10_000));
+        let told = explain(&get("/ok", &[("user-agent", &long)]));
+        let tests = told.considered.iter().flat_map(|c| &c.tests);
+        let ua = tests.clone().find(|test| test.text.starts_with("ua ")).unwrap();
+        assert!(ua.value.starts_with(r#"it is "curl\u{1b}]0;x\u{7}aaa"#), "{}", ua.value);
+        assert!(tests.clone().all(|t| t.value.chars().count() <= VALUE_CHARS_MAX));
+        assert!(tests.clone().all(|t| !t.value.contains(char::is_control)));
+    }
+}

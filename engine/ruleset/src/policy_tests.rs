@@ -1,0 +1,559 @@
+//! Runs the tests of a policy: requests in, verdicts out, with the very code that serves.
+//!
+//! Each test starts with empty state at a fixed moment (LANGUAGE §3) and a fixed secret, so that it
+//! gives the same result on every machine and every day.
+
+pub(crate) mod budget;
+pub(crate) mod result;
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use seawall_model::{
+    Answered, Client, ClientKey, Conn, Decision, Facts, Gauges, Geo, HeaderView, OriginHealth,
+    Pass, PassKind, Reason, Scheme, Tick, Verdict, VerdictKind,
+};
+use seawall_policy::policy_test::{Case, CaseRequest, CaseStep, Expected, GivenClient, GivenPass};
+use seawall_policy::program::{Level, LevelId, Scope};
+use seawall_policy::schema::Type;
+use seawall_policy::span::Span;
+use seawall_state::{CounterSpec, Seed, State};
+
+use crate::eval::context::{Given, GivenList, Judging, Units};
+use crate::eval::decide::{Judged, Observer};
+use crate::eval::level_inputs::{LEVEL_TICK_MS, Pulse};
+use crate::eval::trace::Trace;
+use crate::http::{fold_host, fold_path, script_of};
+use crate::policy_tests::budget::{Budget, MEMBER_TEST_LOOKS_MAX, Stop, Whose};
+use crate::policy_tests::result::{Rehearsed, TestOutcome};
+use crate::ruleset::RuleSet;
+
+/// The secret of all tests. Nothing depends on it: keys do not collide.
+const TEST_SEED: Seed = Seed(*b"the same tests!!");
+
+/// The header fields of a request of a test.
+struct CaseHeaders<'r> {
+    host: &'r str,
+    listed: &'r [(Box<str>, Box<[u8]>)],
+}
+
+impl HeaderView for CaseHeaders<'_> {
+    fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
+        (name == "host" && visit(self.host.as_bytes()))
+            || self.listed.iter().any(|(key, value)| **key == *name && visit(value))
+    }
+
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        if name == "host" {
+            return Some(self.host.as_bytes());
+        }
+        self.listed.iter().find(|(key, _)| **key == *name).map(|(_, value)| &**value)
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        visit(b"host", self.host.as_bytes());
+        for (name, value) in self.listed {
+            visit(name.as_bytes(), value);
+        }
+    }
+}
+
+impl RuleSet {
+    /// Runs all tests of the policy.
+    #[must_use]
+    pub fn rehearse(&self) -> Vec<TestOutcome> {
+        self.rehearse_observed(&())
+    }
+
+    /// The same, and tells an observer what happens on the way.
+    #[must_use]
+    pub fn rehearse_observed<O: Observer>(&self, observer: &O) -> Vec<TestOutcome> {
+        self.rehearse_cases(Whose::EVERYBODY, &|| true, observer).outcomes
+    }
+
+    /// Runs the tests of those who are meant, as long as `go_on` says so. It is asked before each
+    /// request.
+    #[must_use]
+    pub fn rehearse_within(&self, whose: Whose<'_>, go_on: &dyn Fn() -> bool) -> Rehearsed {
+        self.rehearse_cases(whose, go_on, &())
+    }
+
+    fn rehearse_cases<O: Observer>(
+        &self,
+        whose: Whose<'_>,
+        go_on: &dyn Fn() -> bool,
+        observer: &O,
+    ) -> Rehearsed {
+        let mut groups: BTreeMap<Option<&str>, Vec<(usize, &Case)>> = BTreeMap::new();
+        for (at, case) in self.program.cases.iter().enumerate() {
+            if whose.means(case.tenant.as_deref()) {
+                groups.entry(case.tenant.as_deref()).or_default().push((at, case));
+            }
+        }
+        let mut ended: Vec<(usize, TestOutcome)> = Vec::new();
+        let mut unfinished = Vec::new();
+        for (member, cases) in groups {
+            if !self.rehearse_group(member, &cases, (go_on, observer), &mut ended) {
+                unfinished.push(member.map(Box::from));
+            }
+        }
+        ended.sort_by_key(|(at, _)| *at);
+        Rehearsed { outcomes: ended.into_iter().map(|(_, outcome)| outcome).collect(), unfinished }
+    }
+
+    /// Runs the tests of one owner; whether all of them came to their end.
+    fn rehearse_group<O: Observer>(
+        &self,
+        member: Option<&str>,
+        cases: &[(usize, &Case)],
+        (go_on, observer): (&dyn Fn() -> bool, &O),
+        ended: &mut Vec<(usize, TestOutcome)>,
+    ) -> bool {
+        let budget = member.map_or_else(|| Budget::host(go_on), |_| Budget::member(go_on));
+        let withheld = member.map(|member| self.withheld(member)).unwrap_or_default();
+        for (at, case) in cases {
+            let mut run = Run::new(self, case, observer, &budget);
+            run.withheld = &withheld;
+            match self.rehearse_one(case, run) {
+                Some(outcome) => ended.push((*at, outcome)),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// The lists that a member's tests find empty unless they say what is in them: those of
+    /// addresses, networks and countries that are not hers. What stands in a list of texts, any
+    /// request to her own hosts finds out as well; from another's address she can send none.
+    fn withheld(&self, member: &str) -> Vec<bool> {
+        let own = |name: &str| name.strip_prefix(member).is_some_and(|rest| rest.starts_with('.'));
+        self.program
+            .lists
+            .iter()
+            .map(|list| list.element != Type::Str && !own(&list.name))
+            .collect()
+    }
+
+    /// How a test ended; `None` where nobody wants to know any more.
+    fn rehearse_one<O: Observer>(&self, case: &Case, mut run: Run<'_, O>) -> Option<TestOutcome> {
+        let failure = case.steps.iter().find_map(|step| run.step(step));
+        let failure = match run.budget.stopped() {
+            None => failure,
+            Some(Stop::Unwanted) => return None,
+            Some(Stop::Looks) => Some((
+                case.span,
+                format!(
+                    "the tests of one member look at levels at most {MEMBER_TEST_LOOKS_MAX} \
+                     times while they wait: wait less, or begin with `given level`"
+                ),
+            )),
+        };
+        let (span, says) = failure.clone().unwrap_or((case.span, String::new()));
+        let (line, column) = self.files.place(case.file, span.start);
+        Some(TestOutcome {
+            name: case.name.clone(),
+            file: self.files.name(case.file).into(),
+            line,
+            column,
+            passed: failure.is_none(),
+            says,
+            member: case.tenant.clone(),
+        })
+    }
+}
+
+/// More slots than keys, so that a table of a test never has to give one up.
+const TEST_SLOTS_SPARE: u64 = 64;
+
+impl RuleSet {
+    /// The counters with no more slots than a test has requests: the same answers, without clearing
+    /// a hundred megabytes for each test at each reload. What a member's test cannot reach has one.
+    fn small_specs(&self, case: &Case) -> Vec<CounterSpec> {
+        let slots = case.requests().saturating_mul(2).saturating_add(TEST_SLOTS_SPARE);
+        let slots = usize::try_from(slots).unwrap_or(usize::MAX);
+        let out_of_reach = |scope| match (&case.tenant, scope) {
+            (Some(tenant), Scope::Member(site)) => {
+                let site = self.program.sites.get(site as usize);
+                site.is_none_or(|site| site.tenant.as_ref() != Some(tenant))
+            }
+            (Some(tenant), Scope::Tenant(_)) => {
+                let mut hers = self.program.sites.iter();
+                !hers.any(|site| {
+                    site.tenant.as_ref() == Some(tenant)
+                        && site.number.map(Scope::Tenant) == Some(scope)
+                })
+            }
+            _ => false,
+        };
+        let specs = self.counter_specs().iter().zip(&self.program.counters);
+        specs
+            .map(|(spec, counter)| {
+                let most = if out_of_reach(counter.scope) { 1 } else { slots };
+                CounterSpec { keys: spec.keys.min(most), ..spec.clone() }
+            })
+            .collect()
+    }
+
+    /// Milliseconds after which nothing that levels look at changes by itself: counts have left
+    /// their windows, and every level had the time to be entered and left.
+    fn calm_after_ms(&self) -> u64 {
+        let window = self.program.counters.iter().map(|counter| counter.window_ms).max();
+        let levels = self.program.levels.iter();
+        let of = |level: &Level| level.sustained_ms.saturating_add(level.leave_after_ms);
+        levels
+            .map(|level| of(level).saturating_add(2 * LEVEL_TICK_MS))
+            .fold(window.unwrap_or(0).saturating_mul(2), u64::saturating_add)
+    }
+}
+
+/// The extensions of scripts that tests reckon with, which know no site's configuration.
+fn case_scripts() -> &'static [Box<str>] {
+    static PHP: OnceLock<[Box<str>; 1]> = OnceLock::new();
+    PHP.get_or_init(|| ["php".into()])
+}
+
+/// The requests of a test whose answers are not over, and when they will be.
+#[derive(Debug, Default)]
+struct UnderWay {
+    clients: Vec<(ClientKey, Tick)>,
+    /// What they take of limits that say `concurrent`, by when their answers are over.
+    units: BTreeMap<Tick, Units>,
+}
+
+impl UnderWay {
+    fn note(&mut self, client: ClientKey, now: Tick, until: Tick) {
+        // Before it would grow: a test of many requests does not look at all of them for each.
+        if self.clients.len() == self.clients.capacity() {
+            self.clients.retain(|(_, until)| *until > now);
+            self.clients.reserve(self.clients.len().saturating_add(1));
+        }
+        self.clients.push((client, until));
+    }
+
+    fn hold(&mut self, units: Units, until: Tick) {
+        if !units.is_empty() {
+            self.units.entry(until).or_default().extend(units);
+        }
+    }
+
+    /// Gives back what was held for answers that are over at `now`.
+    fn end(&mut self, now: Tick) {
+        while let Some(first) = self.units.first_entry().filter(|first| *first.key() <= now) {
+            first.remove();
+        }
+    }
+}
+
+/// Whom a request of a test asks for, and for what.
+struct Target<'c> {
+    host: String,
+    path: Vec<u8>,
+    raw_path: &'c [u8],
+    query: Option<&'c [u8]>,
+}
+
+/// What a test says of a client's connections and requests.
+#[derive(Debug)]
+struct CaseGauges<'c> {
+    request: &'c CaseRequest,
+    under_way: &'c UnderWay,
+    client: ClientKey,
+    now: Tick,
+}
+
+impl Gauges for CaseGauges<'_> {
+    fn connections(&self) -> Option<u32> {
+        Some(self.request.connections.unwrap_or(1))
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.request.in_flight.unwrap_or_else(|| {
+            let still =
+                |(client, until): &&(ClientKey, Tick)| *client == self.client && *until > self.now;
+            let others = self.under_way.clients.iter().filter(still).count();
+            u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1)
+        })
+    }
+}
+
+/// A test that runs, or a request that is explained.
+pub(crate) struct Run<'r, O> {
+    rules: &'r RuleSet,
+    case: &'r Case,
+    /// The lists that it replaces.
+    lists: Vec<GivenList<'r>>,
+    observer: &'r O,
+    /// Where tests are written down, for `explain`.
+    pub(crate) trace: Option<&'r Trace>,
+    state: State,
+    pub(crate) now: Tick,
+    /// The sites that were asked for so far: each has its levels.
+    sites: Vec<String>,
+    under_way: UnderWay,
+    last: Option<Decision>,
+    budget: &'r Budget<'r>,
+    /// Lists that are empty for this test unless it says what is in them.
+    withheld: &'r [bool],
+}
+
+impl<'r, O: Observer> Run<'r, O> {
+    /// Empty state at the moment where every test starts.
+    pub(crate) fn new(
+        rules: &'r RuleSet,
+        case: &'r Case,
+        observer: &'r O,
+        budget: &'r Budget<'r>,
+    ) -> Self {
+        Self {
+            rules,
+            case,
+            lists: case.lists.iter().map(GivenList::new).collect(),
+            observer,
+            trace: None,
+            state: State::new(TEST_SEED, &rules.small_specs(case)),
+            now: Tick::TEST_START,
+            sites: Vec::new(),
+            under_way: UnderWay::default(),
+            last: None,
+            budget,
+            withheld: &[],
+        }
+    }
+
+    /// Does one line; what it says where an expectation failed.
+    fn step(&mut self, step: &CaseStep) -> Option<(Span, String)> {
+        if self.budget.stopped().is_some() {
+            return None;
+        }
+        match step {
+            CaseStep::Wait { ms } => self.go_to(self.now.plus_ms(*ms)),
+            CaseStep::Request(request) => self.request(request),
+            CaseStep::Expect { expected, by, span } => {
+                let Some(decision) = self.last else {
+                    return Some((*span, "there was no request to judge".to_owned()));
+                };
+                let right = meets(&decision, expected)
+                    && by.is_none_or(|by| decision.reason == Reason::Rule(by));
+                if !right {
+                    let wanted = by.map(|by| format!(" by {}", self.rules.name(Reason::Rule(by))));
+                    let wanted = format!("{}{}", words(expected), wanted.unwrap_or_default());
+                    return Some((
+                        *span,
+                        format!("expected {wanted}, got {}", self.got(&decision)),
+                    ));
+                }
+            }
+        }
+        None
+    }
+
+    fn got(&self, decision: &Decision) -> String {
+        format!("{} by {}", verdict_words(&decision.verdict), self.rules.name(decision.reason))
+    }
+
+    /// Sends the requests of one line, evenly spread, the first at once and the last at the end.
+    fn request(&mut self, request: &CaseRequest) {
+        let start = self.now;
+        let gaps = request.times.saturating_sub(1);
+        for n in 0..request.times {
+            let offset = match request.over_ms {
+                None => n,
+                Some(over) => {
+                    let spread = u128::from(over) * u128::from(n);
+                    let offset = spread.checked_div(u128::from(gaps)).unwrap_or(0);
+                    u64::try_from(offset).unwrap_or(u64::MAX)
+                }
+            };
+            self.go_to(start.plus_ms(offset));
+            if !self.budget.request() {
+                return;
+            }
+            self.last = Some(self.judge(request));
+        }
+        if let (Some(over), true) = (request.over_ms, request.times == 1) {
+            self.go_to(start.plus_ms(over));
+        }
+    }
+
+    /// Moves the clock, looking at the levels at every full second on the way, as long as they can
+    /// change by themselves.
+    fn go_to(&mut self, then: Tick) {
+        let rules = self.rules;
+        if self.case.level.is_none() && !rules.program.levels.is_empty() {
+            let last = then.0.min(self.now.0.saturating_add(rules.calm_after_ms()));
+            let sites: Vec<&str> = self.sites.iter().map(String::as_str).collect();
+            let looks = u64::try_from(sites.len()).unwrap_or(u64::MAX).saturating_add(1);
+            let (first, last) = (self.now.0 / LEVEL_TICK_MS + 1, last / LEVEL_TICK_MS);
+            for second in first..=last {
+                if !self.budget.look(looks) {
+                    return;
+                }
+                let at = Tick(second.saturating_mul(LEVEL_TICK_MS));
+                rules.tick(&self.state, &sites, &|_| Pulse::default(), at);
+            }
+        }
+        self.now = then;
+    }
+
+    pub(crate) fn judge(&mut self, request: &CaseRequest) -> Decision {
+        let malformed = Decision {
+            verdict: Verdict::Block { status: 400, retry_after_ms: None },
+            reason: Reason::Malformed,
+        };
+        let target = request.target.split('#').next().unwrap_or_default();
+        let (raw_path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query.as_bytes())),
+            None => (target, None),
+        };
+        let mut path = Vec::new();
+        let (Ok(host), Ok(())) =
+            (fold_host(request.authority.as_bytes()), fold_path(raw_path.as_bytes(), &mut path))
+        else {
+            return malformed;
+        };
+        if !self.sites.contains(&host) {
+            self.sites.push(host.clone());
+        }
+        let target = Target { host, path, raw_path: raw_path.as_bytes(), query };
+        self.under_way.end(self.now);
+        let (Judged { decision, units }, ended) = self.decided(request, &target);
+        if let Some(ended) = ended {
+            self.under_way.hold(units, ended);
+            let client = Client::of(request.from, &self.rules.units);
+            self.under_way.note(client.key, self.now, ended);
+        }
+        decision
+    }
+
+    /// What becomes of a request that can be judged, and when its answer is over, where it takes
+    /// time.
+    fn decided(&self, request: &CaseRequest, target: &Target<'_>) -> (Judged, Option<Tick>) {
+        let Target { host, path, raw_path, query } = target;
+        let headers = CaseHeaders { host: &request.authority, listed: &request.headers };
+        let given = self.case.clients.iter().find(|(ip, _)| *ip == request.from);
+        let client = Client::of(request.from, &self.rules.units);
+        let (under_way, now) = (&self.under_way, self.now);
+        let gauges = CaseGauges { request, under_way, client: client.key, now };
+        let facts = Facts {
+            client,
+            geo: geo(&request.client, given.map(|(_, client)| client)),
+            conn: self.conn(request, host, &gauges),
+            method: &request.method,
+            host,
+            site: host,
+            path,
+            raw_path,
+            script: script_of(path, case_scripts()),
+            query: *query,
+            headers: &headers,
+            pass: self.pass(request),
+            pass_failures: 0,
+            origin: OriginHealth::default(),
+            cpu_percent: None,
+        };
+        let level = self.case.level.unwrap_or(LevelId(self.state.level(host)));
+        let (lists, withheld) = (&*self.lists, self.withheld);
+        let plain = self.trace.is_some();
+        let given = Given { lists, withheld, plain, rehearsed: true, ..Given::at(level) };
+        let mut judging = Judging::new(self.rules, &facts, &self.state, self.now, given);
+        judging.trace = self.trace;
+        let decision = self.rules.decide_given(&mut judging, self.observer);
+        let judged = Judged { decision, units: judging.units.take() };
+        let Some(answered) = answered(&decision, request) else { return (judged, None) };
+        let ended = now.plus_ms(answered.latency_ms);
+        let judging = Judging::new(self.rules, &facts, &self.state, ended, given);
+        self.rules.answered_given(judging, answered);
+        (judged, (ended > now).then_some(ended))
+    }
+
+    fn conn<'c>(
+        &self,
+        request: &'c CaseRequest,
+        host: &'c str,
+        gauges: &'c CaseGauges<'c>,
+    ) -> Conn<'c> {
+        Conn {
+            proto: request.proto,
+            scheme: if request.encrypted { Scheme::Https } else { Scheme::Http },
+            gauges: Some(gauges),
+            requests: 1,
+            ja4: request.ja4.as_deref(),
+            sni: request.encrypted.then_some(host),
+            tls: request.encrypted.then_some("TLSv1.3"),
+            ..Conn::default()
+        }
+    }
+
+    fn pass(&self, request: &CaseRequest) -> Option<Pass> {
+        let (kind, age_ms) = match request.pass {
+            GivenPass::None => return None,
+            GivenPass::Fresh => (PassKind::Page, 0),
+            GivenPass::Aged(ms) => (PassKind::Page, ms),
+            GivenPass::Of(kind, ms) => (kind, ms),
+        };
+        Some(Pass { kind, issued: Tick(self.now.0.saturating_sub(age_ms)) })
+    }
+}
+
+/// A verdict as a policy writes it, status and all.
+pub(crate) fn verdict_words(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Block { status, .. } => format!("block {status}"),
+        other => other.kind().word().to_owned(),
+    }
+}
+
+/// How a request of a test is answered; what is dropped is not.
+fn answered(decision: &Decision, request: &CaseRequest) -> Option<Answered> {
+    let refused = |status| Some(Answered { status, bytes_out: 0, latency_ms: 0 });
+    match decision.verdict {
+        Verdict::Allow => Some(Answered {
+            status: request.status,
+            bytes_out: request.answer_bytes,
+            latency_ms: request.answered_after_ms,
+        }),
+        Verdict::Block { status, .. } => refused(status),
+        Verdict::Throttle { .. } => refused(429),
+        Verdict::Challenge { .. } => refused(200),
+        Verdict::Tarpit { .. } | Verdict::Drop | Verdict::Ban { .. } => None,
+    }
+}
+
+fn geo<'g>(own: &'g GivenClient, given: Option<&'g GivenClient>) -> Geo<'g> {
+    let crawler = own.crawler.as_deref().or(given.and_then(|client| client.crawler.as_deref()));
+    Geo {
+        asn: own.asn.or(given.and_then(|client| client.asn)),
+        country: own.country.or(given.and_then(|client| client.country)),
+        crawler,
+    }
+}
+
+/// Whether a decision is what was expected; arguments left out match anything.
+fn meets(decision: &Decision, expected: &Expected) -> bool {
+    let Expected::Verdict { kind, status, proof, for_ms } = expected else {
+        return decision.verdict == Verdict::Allow;
+    };
+    // Whom a ban refuses is dropped, and banned all the same.
+    if decision.reason == Reason::Banned {
+        return matches!(kind, VerdictKind::Ban | VerdictKind::Drop);
+    }
+    let fits_ms = |ms: u64| for_ms.is_none_or(|wanted| wanted == ms);
+    decision.verdict.kind() == *kind
+        && match decision.verdict {
+            Verdict::Block { status: got, .. } => status.is_none_or(|wanted| wanted == got),
+            Verdict::Challenge { kind: got, valid_ms } => {
+                proof.is_none_or(|wanted| wanted == got) && fits_ms(valid_ms)
+            }
+            Verdict::Tarpit { hold_ms } => fits_ms(hold_ms),
+            Verdict::Ban { for_ms: ms } => fits_ms(ms),
+            Verdict::Allow | Verdict::Throttle { .. } | Verdict::Drop => true,
+        }
+}
+
+fn words(expected: &Expected) -> String {
+    match expected {
+        Expected::Pass => "pass".to_owned(),
+        Expected::Verdict { kind, status: Some(status), .. } => format!("{} {status}", kind.word()),
+        Expected::Verdict { kind, .. } => kind.word().to_owned(),
+    }
+}

@@ -1,0 +1,168 @@
+//! `seawall fields`: what a condition may look at, from the data that the checker reads.
+
+use clap::Args;
+use seawall_ruleset::{
+    EnumLine, FUNCTIONS, FieldLine, FunctionLine, alias, enum_lines, field_lines,
+};
+use serde_json::{Value, json};
+
+use super::common::Format;
+use crate::cli::exit::{Exit, fail, say, say_json};
+
+/// List the fields, functions and enumerations of the language.
+#[derive(Debug, Args)]
+pub(crate) struct Fields {
+    /// Only what is called so: a field, a function, an enumeration, or all that begin with `NAME.`
+    name: Option<String>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+/// What is to be shown.
+#[derive(Debug, Default)]
+struct Found {
+    fields: Vec<FieldLine>,
+    functions: Vec<FunctionLine>,
+    enums: Vec<EnumLine>,
+}
+
+impl Fields {
+    pub(crate) fn obey(&self) -> Exit {
+        let Some(found) = find(self.name.as_deref()) else {
+            let name = self.name.as_deref().unwrap_or_default().escape_debug();
+            return fail(
+                Exit::Wrong,
+                format!("nothing is called `{name}`; `seawall fields` lists all there is"),
+            );
+        };
+        match self.format {
+            Format::Human => human(&found, self.name.is_some()).iter().for_each(say),
+            Format::Json => say_json(as_json(&found)),
+        }
+        Exit::Fine
+    }
+}
+
+/// All, or what bears the name; names of other tools are understood.
+fn find(name: Option<&str>) -> Option<Found> {
+    let Some(name) = name else {
+        let (fields, functions) = (field_lines(), FUNCTIONS.to_vec());
+        return Some(Found { fields, functions, enums: enum_lines() });
+    };
+    let name = name.split('(').next().unwrap_or_default();
+    let name = alias(name).unwrap_or(name);
+    let below = format!("{name}.");
+    let fields: Vec<FieldLine> = field_lines()
+        .into_iter()
+        .filter(|field| field.name == name || field.name.starts_with(&below))
+        .collect();
+    let functions: Vec<FunctionLine> =
+        FUNCTIONS.iter().filter(|function| function.name == name).copied().collect();
+    let of = fields.iter().find(|field| field.name == name).and_then(|field| field.of);
+    let enums: Vec<EnumLine> = enum_lines()
+        .into_iter()
+        .filter(|line| line.name == name || of == Some(line.name))
+        .collect();
+    let any = !(fields.is_empty() && functions.is_empty() && enums.is_empty());
+    any.then_some(Found { fields, functions, enums })
+}
+
+fn human(found: &Found, in_full: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    for field in &found.fields {
+        let trust = if field.forgeable { "forgeable" } else { "" };
+        let FieldLine { written, ty, present, cost, doc, .. } = field;
+        lines.push(format!("{written:<16} {ty:<14} {present:<32} {cost:<6} {trust:<9} {doc}"));
+    }
+    let head = |title: &str, lines: &mut Vec<String>| {
+        if !in_full {
+            lines.extend([String::new(), title.to_owned()]);
+        }
+    };
+    if !found.functions.is_empty() {
+        head("functions", &mut lines);
+    }
+    for FunctionLine { written, ty, doc, example, .. } in &found.functions {
+        lines.push(format!("{written:<22} {ty:<8} {doc}"));
+        if in_full {
+            lines.push(format!("  as in: {example}"));
+        }
+    }
+    if !found.enums.is_empty() {
+        head("words", &mut lines);
+    }
+    for EnumLine { name, words, ordered, .. } in &found.enums {
+        let order = if *ordered { ", in ascending order" } else { "" };
+        let words = match words.get(..WORDS_MAX) {
+            Some(first) if !in_full && words.len() > WORDS_MAX => {
+                format!("{} and {} more", first.join(" "), words.len() - WORDS_MAX)
+            }
+            _ => words.join(" "),
+        };
+        lines.push(format!("{name:<16} {words}{order}"));
+    }
+    lines
+}
+
+/// The most words of an enumeration that the list of everything shows: 16.
+const WORDS_MAX: usize = 16;
+
+fn as_json(found: &Found) -> Value {
+    let field = |f: &FieldLine| {
+        json!({
+            "name": f.name, "written": f.written, "type": f.ty, "words_of": f.of,
+            "present": f.present, "forgeable": f.forgeable, "cost": f.cost, "doc": f.doc,
+        })
+    };
+    let function = |f: &FunctionLine| {
+        json!({
+            "name": f.name, "written": f.written, "type": f.ty, "doc": f.doc,
+            "example": f.example,
+        })
+    };
+    let words = |e: &EnumLine| json!({ "name": e.name, "doc": e.doc, "words": e.words, "ordered": e.ordered });
+    json!({
+        "fields": found.fields.iter().map(field).collect::<Vec<_>>(),
+        "functions": found.functions.iter().map(function).collect::<Vec<_>>(),
+        "enums": found.enums.iter().map(words).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(name: &str) -> Vec<&'static str> {
+        let found = find(Some(name)).unwrap_or_default();
+        let fields = found.fields.iter().map(|f| f.name);
+        let functions = found.functions.iter().map(|f| f.name);
+        fields.chain(functions).chain(found.enums.iter().map(|e| e.name)).collect()
+    }
+
+    #[test]
+    fn a_name_finds_fields_functions_words_and_what_others_call_them() {
+        assert_eq!(names("path"), ["path", "path.ext", "path.script"]);
+        assert_eq!(names("user_agent"), ["ua"]);
+        assert_eq!(names("header(\"x\")"), ["header"]);
+        assert_eq!(names("rate"), ["rate"]);
+        assert_eq!(names("method"), ["method", "method"]);
+        assert_eq!(names("country"), ["client.country", "country"]);
+        assert!(names("nothing").is_empty() && find(Some("nothing")).is_none());
+    }
+
+    #[test]
+    fn people_and_tools_get_all_of_it() {
+        let all = find(None).unwrap();
+        let lines = human(&all, false);
+        let wanted = "ua               string         where the request has it         \
+                      text   forgeable the User-Agent header";
+        assert!(lines.iter().any(|line| line == wanted), "{lines:#?}");
+        let countries = lines.iter().find(|line| line.starts_with("country ")).unwrap();
+        assert!(countries.ends_with(" more") && countries.len() < 100, "{countries}");
+        let json = as_json(&all);
+        assert_eq!(json["fields"].as_array().map(Vec::len), Some(all.fields.len()));
+        assert_eq!(json["functions"].as_array().map(Vec::len), Some(FUNCTIONS.len()));
+        assert_eq!(json["fields"][0]["forgeable"], false);
+    }
+}

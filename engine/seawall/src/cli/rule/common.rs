@@ -1,0 +1,80 @@
+//! What several words of `seawall rule` do: read a component, ready it to be tried.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use seawall_rulekit::{Project, Trial, files, fitness, read_cases};
+
+use crate::cli::exit::tell;
+
+/// Bytes of a component that are read at most: what the largest component of any language has.
+const FILE_BYTES_MAX: u64 = 32 << 20;
+
+/// The rule of this folder, its component (or the one in `file`) and its cases, ready to be asked.
+pub(super) fn trial(project: &Project, file: Option<&Path>) -> Result<Trial> {
+    let (path, shown) = match file {
+        Some(file) => (file.to_owned(), file.display().to_string()),
+        None => (built(project)?, format!("{}.wasm", project.name)),
+    };
+    let wasm = read(&path)?;
+    let cases = read_cases(&project.folder)?;
+    if is_long(&wasm) {
+        tell(format!("compiling {shown} for the sandbox, about 20 s"));
+    }
+    let fit = fitness(&wasm).map_err(|why| anyhow!("{shown}: {why}"))?;
+    let trial = Trial::of(fit, &wasm, &cases, |function| project.limits(function))?;
+    project.hold_against(&trial.description.functions)?;
+    Ok(trial)
+}
+
+/// The component beside `rule.toml`.
+fn built(project: &Project) -> Result<PathBuf> {
+    let shown = format!("{}.wasm", project.name);
+    let path = project.component();
+    ensure!(path.exists(), "there is no {shown} yet: run `seawall rule build` first");
+    if is_behind(project) {
+        tell(format!("{shown} is older than its sources: `seawall rule build` makes it anew"));
+    }
+    Ok(path)
+}
+
+/// The file that has this ending behind another's name.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// A file that may be a component.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
+    let length = std::fs::metadata(path).with_context(|| format!("{}", path.display()))?.len();
+    ensure!(
+        length <= FILE_BYTES_MAX,
+        "{} has {length} bytes, and no component may have more than {FILE_BYTES_MAX}",
+        path.display()
+    );
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Whether it carries a language's runtime along.
+const fn is_long(wasm: &[u8]) -> bool {
+    wasm.len() > 4 << 20
+}
+
+/// Endings of what a rule is written in.
+const SOURCES: [&str; 4] = ["rs", "js", "ts", "py"];
+
+/// Whether a source was saved after the component was built.
+fn is_behind(project: &Project) -> bool {
+    let saved = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified()).ok();
+    let mut sources = files(&project.folder).unwrap_or_default();
+    sources.retain(|path| path.extension().is_some_and(|ext| SOURCES.iter().any(|of| ext == *of)));
+    let newest = sources.iter().filter_map(|path| saved(path)).max();
+    newest > saved(&project.component())
+}
+
+/// Bytes as people read them.
+pub(super) fn kib(bytes: usize) -> String {
+    let tenths = bytes.saturating_mul(10).div_ceil(1 << 10);
+    format!("{}.{} KiB", tenths / 10, tenths % 10)
+}

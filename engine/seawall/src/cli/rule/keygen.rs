@@ -1,0 +1,65 @@
+//! `seawall rule key`: the pair of keys that a team signs its rules with.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use seawall_rulekit::new_keys;
+
+use super::common::beside;
+use crate::cli::exit::{Exit, say};
+
+/// Make a pair of keys to sign rules with.
+#[derive(Debug, Args)]
+pub(crate) struct Key {
+    /// What both files are called: NAME.key and NAME.pub
+    #[arg(value_name = "NAME")]
+    name: PathBuf,
+    /// Protect the secret key with the password in this file's first line
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl Key {
+    pub(super) fn run(&self) -> Result<Exit> {
+        let (secret, public) = (beside(&self.name, ".key"), beside(&self.name, ".pub"));
+        for path in [&secret, &public] {
+            ensure!(!path.exists(), "{} is there already; no key is overwritten", path.display());
+        }
+        let password = self.password_file.as_deref().map(password).transpose()?;
+        let protected = password.is_some();
+        let keys = new_keys(password)?;
+        write(&secret, 0o600, &keys.secret)?;
+        let comment = "untrusted comment: public key for Seawall's rules";
+        write(&public, 0o644, &format!("{comment}\n{}\n", keys.public))?;
+        let advice =
+            if protected { "" } else { " (it has no password: keep the file to yourself)" };
+        say(format!("{}: signs{advice}", secret.display()));
+        say(format!("{}: for seawall.toml:\n", public.display()));
+        say(format!("[rules]\ntrusted_keys = [\"{}\"]", keys.public));
+        Ok(Exit::Fine)
+    }
+}
+
+/// The first line of a file.
+pub(super) fn password(file: &Path) -> Result<String> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let line = text.lines().next().unwrap_or_default();
+    ensure!(
+        !line.is_empty(),
+        "{}: the first line is the password, and it is empty",
+        file.display()
+    );
+    Ok(line.to_owned())
+}
+
+fn write(path: &Path, mode: u32, text: &str) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options.write(true).create_new(true).mode(mode).open(path);
+    opened
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))
+}

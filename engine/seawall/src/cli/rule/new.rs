@@ -1,0 +1,50 @@
+//! `seawall rule new`: a folder with a rule that builds and passes its cases.
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use seawall_policy::syntax::parse::RESERVED;
+use seawall_rulekit::{Language, scaffold};
+use seawall_ruleset::{FUNCTIONS, field_lines};
+
+use crate::cli::exit::{Exit, say};
+
+/// Begin a rule in a folder of its own.
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// The language that it is written in
+    #[arg(long, value_enum)]
+    lang: Lang,
+    /// Its name: lower-case words joined by `-`
+    name: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Lang {
+    Rust,
+    Js,
+    Python,
+}
+
+impl New {
+    pub(super) fn run(&self) -> Result<Exit> {
+        let language = match self.lang {
+            Lang::Rust => Language::Rust,
+            Lang::Js => Language::JavaScript,
+            Lang::Python => Language::Python,
+        };
+        let fields = field_lines();
+        let mut reserved: Vec<&str> = RESERVED.to_vec();
+        reserved.extend(FUNCTIONS.iter().map(|function| function.name));
+        reserved.extend(fields.iter().map(|field| field.name));
+        let name = &self.name;
+        let written = scaffold(Path::new(""), name, language, &reserved)?;
+        for path in written.iter().filter(|path| !path.starts_with(language.sdk())) {
+            say(format!("{name}/{}", path.display()));
+        }
+        say(format!("{name}/{}/  the SDK, as it came with this seawall", language.sdk()));
+        say(format!("next: cd {name} && seawall rule build && seawall rule test"));
+        Ok(Exit::Fine)
+    }
+}

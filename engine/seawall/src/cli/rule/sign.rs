@@ -1,0 +1,53 @@
+//! `seawall rule sign`: vouches for a component, so that a host that names keys takes it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use seawall_rulekit::{Unlocked, fitness, save, secret_key, sign, unlock};
+use seawall_ruleset::SIGNATURE_ENDING;
+
+use super::common::beside;
+use super::keygen::password;
+use crate::cli::exit::{Exit, say};
+
+/// Sign a component: writes FILE.wasm.minisig beside it.
+#[derive(Debug, Args)]
+pub(crate) struct Sign {
+    /// The component
+    #[arg(value_name = "FILE.wasm")]
+    file: PathBuf,
+    /// The secret key
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The file whose first line is the key's password, where it has one
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl Sign {
+    pub(super) fn run(&self) -> Result<Exit> {
+        let wasm = super::common::read(&self.file)?;
+        if let Err(why) = fitness(&wasm) {
+            bail!("{}: {why}; what no server would take is not signed", self.file.display());
+        }
+        let shown = self.key.display();
+        let text =
+            std::fs::read_to_string(&self.key).with_context(|| format!("cannot read {shown}"))?;
+        let key =
+            match (secret_key(&text).with_context(|| format!("{shown}"))?, &self.password_file) {
+                (Unlocked::Key(key), _) => *key,
+                (Unlocked::NeedsPassword(locked), Some(file)) => unlock(locked, password(file)?)?,
+                (Unlocked::NeedsPassword(_), None) => {
+                    bail!(
+                        "{shown} has a password: name the file that holds it with `--password-file`"
+                    )
+                }
+            };
+        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
+        let signature = beside(&self.file, SIGNATURE_ENDING);
+        save(&signature, sign(&key, &wasm, &name)?.as_bytes())?;
+        say(format!("{}: put it beside the component", signature.display()));
+        Ok(Exit::Fine)
+    }
+}

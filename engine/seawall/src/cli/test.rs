@@ -1,0 +1,154 @@
+//! `seawall test`: run the tests that stand in policies.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use seawall_control::{clock, test_line};
+use seawall_model::RuleId;
+use seawall_ruleset::{Diagnostic, MemberState, Purpose, RuleSet, Style, TEST_FAILED, render};
+use seawall_state::Tally;
+
+use super::common::ForHost;
+use crate::cli::exit::{Exit, fail, say};
+use crate::policy_loader::{self, Host};
+
+/// Run the `test` blocks of root policies.
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Root policies
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    host: ForHost,
+    /// Say how many of the tests' requests each rule applied to
+    #[arg(long)]
+    coverage: bool,
+}
+
+/// Tests by how they ended, and whether a policy could not be tested at all.
+#[derive(Debug, Default)]
+struct Count {
+    passed: usize,
+    failed: usize,
+    unusable: usize,
+}
+
+impl Test {
+    pub(crate) fn obey(&self) -> Exit {
+        let host = match self.host.load() {
+            Ok(host) => host,
+            Err(exit) => return exit,
+        };
+        let mut count = Count::default();
+        for file in &self.files {
+            if let Err(exit) = self.run(file, &host, &mut count) {
+                return exit;
+            }
+        }
+        say(format!("{} passed, {} failed", count.passed, count.failed));
+        if count.failed + count.unusable > 0 { Exit::Wrong } else { Exit::Fine }
+    }
+
+    fn run(&self, file: &Path, host: &Host, count: &mut Count) -> Result<(), Exit> {
+        let loader =
+            policy_loader::loader(file, host, clock()).map_err(|error| fail(Exit::Ours, error))?;
+        let sources = loader.gather_settled();
+        let built = loader.build(&sources, Purpose::Check, None);
+        let is_wrong = |said: &Diagnostic| said.code != TEST_FAILED;
+        let untested: Vec<&MemberState> =
+            built.members.iter().filter(|hers| hers.diagnostics.iter().any(is_wrong)).collect();
+        if built.rules.is_none() || !untested.is_empty() {
+            let text = render(&built.everything(), &sources, Style::Plain);
+            let _unwritten = write!(std::io::stderr(), "{text}");
+            count.unusable += 1;
+        }
+        for member in &untested {
+            let file = file.display();
+            say(format!("{file}: the files of {} are not tested, they have errors", member.name));
+        }
+        let Some(rules) = &built.rules else {
+            say(format!("{}: not tested, it has errors", file.display()));
+            return Ok(());
+        };
+        if built.tests.is_empty() {
+            say(format!("{}: holds no test", file.display()));
+        }
+        for test in &built.tests {
+            if test.passed {
+                count.passed += 1;
+            } else {
+                count.failed += 1;
+                say(test_line(test));
+            }
+        }
+        if self.coverage {
+            coverage(rules).iter().for_each(say);
+        }
+        Ok(())
+    }
+}
+
+/// Each rule with how many of the tests' requests it applied to, and those without any once more.
+fn coverage(rules: &RuleSet) -> Vec<String> {
+    let names = rules.rule_names();
+    let tally = Tally::new(names.len());
+    let _known = rules.rehearse_observed(&tally);
+    let hits = |at: usize| {
+        let rule = RuleId(u32::try_from(at).unwrap_or(u32::MAX));
+        // One in `shadow` is covered where it would have acted.
+        tally.hits(rule).saturating_add(tally.shadows(rule))
+    };
+    let wide = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let mut lines: Vec<String> = Vec::with_capacity(names.len().saturating_add(1));
+    lines.extend(names.iter().enumerate().map(|(at, name)| format!("{name:<wide$}  {}", hits(at))));
+    let never = names.iter().enumerate().filter(|(at, _)| hits(*at) == 0);
+    let never: Vec<&str> = never.map(|(_, name)| &**name).collect();
+    lines.push(match never.len() {
+        0 => format!("every one of {} rules applied in a test", names.len()),
+        n => format!("{n} of {} rules never applied: {}", names.len(), never.join(", ")),
+    });
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: &str = r#"policy 1
+floor {
+  rule a { when path == "/a" then block }
+  shadow rule b { when path starts_with "/b" then block }
+  rule c { when path == "/c" then block }
+}
+test "one" {
+  request GET "http://x.example/a" times 3
+  expect block by floor.a
+  request GET "http://x.example/b"
+  expect pass
+}
+"#;
+
+    #[test]
+    fn coverage_counts_requests_and_names_what_no_test_reached() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.wall");
+        std::fs::write(&file, POLICY).unwrap();
+        let loader = policy_loader::loader(&file, &Host::default(), clock()).unwrap();
+        let built = loader.build(&loader.gather_settled(), Purpose::Check, None);
+        assert_eq!(
+            coverage(&built.rules.unwrap()),
+            ["floor.a  3", "floor.b  1", "floor.c  0", "1 of 3 rules never applied: floor.c"]
+        );
+        for coverage in [false, true] {
+            let host = ForHost { config: None };
+            let test = Test { files: vec![file.clone()], host, coverage };
+            assert_eq!(test.obey(), Exit::Fine);
+        }
+        std::fs::write(&file, POLICY.replace("expect pass", "expect drop")).unwrap();
+        assert_eq!(
+            Test { files: vec![file], host: ForHost { config: None }, coverage: true }.obey(),
+            Exit::Wrong
+        );
+    }
+}

@@ -1,0 +1,420 @@
+//! A running server: it defends the sites of a configuration until told to stop.
+//!
+//! Signals are taken before anything else, so that a SIGHUP during start-up reloads later instead
+//! of ending us. The policy is loaded before a port is bound: what cannot judge does not listen. It is
+//! loaded on a thread of its own, so that whoever tells us to stop meanwhile is heard.
+
+mod fd_budget;
+mod signals;
+mod status_report;
+mod systemd;
+mod upgrade;
+mod wiring;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use seawall_control::{
+    CertificateWatch, Config, ControlPlane, EdgeReport, Estate, First, Keeper, Outside, Socket,
+    StopFlag, Taker, Upgrade, Upgraded, check_wall_clock, clock, keep_to_ourselves,
+    raise_open_files, random_seed,
+};
+use seawall_model::Now;
+use seawall_proxy::{DataPlane, Door, Drained, EdgeConfig, Running};
+use seawall_state::StateLimits;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+
+use crate::cli::common::ConfigFile;
+use crate::cli::exit::{Exit, fail, tell, tell_drawn};
+use crate::logger;
+use crate::policy_loader::{self, Host};
+use fd_budget::fit;
+use signals::{Signals, Wanted};
+use status_report::{described, edge_report};
+use systemd::Service;
+use upgrade::hand_over;
+use wiring::{certificates, limits, listening, memory, site, trusted};
+
+/// Milliseconds that requests in flight have to end after SIGTERM: DESIGN's 15 s with a second
+/// left to stop everything else.
+const DRAIN_MS: u64 = 14_000;
+/// Milliseconds from SIGTERM to the end of the process, whatever runs.
+const STOP_TOTAL_MS: u64 = 14_900;
+/// Milliseconds that a start which is told to stop has to end by itself. What does not end then is
+/// left, and the end of the process takes it along: nothing serves yet, and what it writes is
+/// written whole or not at all.
+const STOP_STARTING_MS: u64 = 2_000;
+/// The least of these for the control plane: where a successor serves it has nothing to write.
+const STOP_LEAST_MS: u64 = 800;
+/// Milliseconds that the connections of a process have to end by themselves once its successor
+/// serves: an idle one ends in seconds, and what is cut after ten minutes is a download or a
+/// WebSocket that would otherwise hold a second process in memory for an hour.
+const LEAVE_MS: u64 = 600_000;
+
+/// Who waits to hear what came of an upgrade; a signal's sender reads the log.
+type Waiting = Option<oneshot::Sender<Upgraded>>;
+
+/// Serves until told to stop. With `take_over`, in the place of the server that started this one.
+pub(crate) fn run(config: &ConfigFile, take_over: bool) -> Exit {
+    if let Err(error) = keep_to_ourselves() {
+        tell(format!("what is in memory is not kept from others: {error}"));
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(Exit::Ours, format!("cannot wait for signals: {error}")),
+    };
+    runtime.block_on(async {
+        let signals = match Signals::take() {
+            Ok(signals) => signals,
+            Err(error) => return fail(Exit::Ours, format!("cannot take signals: {error}")),
+        };
+        let (ask, asked) = mpsc::channel(UPGRADES_ASKED_MAX);
+        begin((config.clone(), take_over), signals, (ask, asked)).await
+    })
+}
+
+/// Reads what a start needs, and starts.
+fn load(
+    (config, take_over): &(ConfigFile, bool),
+    ask: mpsc::Sender<oneshot::Sender<Upgraded>>,
+    stop: &StopFlag,
+) -> Result<Started, Exit> {
+    check_wall_clock().map_err(|error| fail(Exit::Wrong, error))?;
+    let taken = take_over.then(Taker::begin).transpose();
+    let taken = taken.map_err(|error| fail(Exit::Wrong, error))?;
+    let config = config.load()?;
+    let upgrade: Upgrade = Arc::new(move || {
+        let (tell, told) = oneshot::channel();
+        // Where as many have asked already, this one hears that nobody answers.
+        let _full = ask.try_send(tell);
+        told
+    });
+    start(&config, taken, upgrade, stop)
+}
+
+/// Those who ask for an upgrade, and where they are heard.
+type Asking = (mpsc::Sender<oneshot::Sender<Upgraded>>, mpsc::Receiver<oneshot::Sender<Upgraded>>);
+
+/// Starts on a thread of its own, and serves once that is done; told to stop before, ends.
+async fn begin(run: (ConfigFile, bool), mut signals: Signals, (ask, asked): Asking) -> Exit {
+    let stop_flag = StopFlag::default();
+    let (done, mut outcome) = oneshot::channel();
+    let begun = std::thread::Builder::new().name("seawall-start".into()).spawn({
+        let stop_flag = stop_flag.clone();
+        // Where nobody waits any more, the process ends.
+        move || drop(done.send(load(&run, ask, &stop_flag)))
+    });
+    if let Err(error) = begun {
+        return fail(Exit::Ours, format!("cannot start: {error}"));
+    }
+    let failed = || fail(Exit::Ours, "starting failed inside Seawall");
+    tokio::select! {
+        started = &mut outcome => match started {
+            Ok(Ok(started)) => serve(signals, started, asked).await,
+            Ok(Err(exit)) => exit,
+            Err(_) => failed(),
+        },
+        () = signals.told_to_stop() => {
+            systemd::stopping();
+            tell("stopping before it serves");
+            stop_flag.stop();
+            match timeout(Duration::from_millis(STOP_STARTING_MS), outcome).await {
+                // It was done at that very moment.
+                Ok(Ok(Ok(started))) => stop(signals, started).await,
+                Ok(Ok(Err(exit))) => exit,
+                Ok(Err(_)) => failed(),
+                Err(_) => {
+                    tell("what the start is at does not end in time and is left");
+                    Exit::Fine
+                }
+            }
+        }
+    }
+}
+
+/// Those who asked for an upgrade and have not been heard yet.
+const UPGRADES_ASKED_MAX: usize = 8;
+
+/// What runs until it is stopped.
+struct Started {
+    control: ControlPlane,
+    running: Running,
+    certificates: Option<CertificateWatch>,
+}
+
+impl Started {
+    /// What the threads count that visitors and operators depend on.
+    fn pulse(&self) -> Vec<u64> {
+        [self.running.pulse(), self.control.pulse()].concat()
+    }
+}
+
+/// Loads, binds and serves; with what was taken over, in the place of whoever gave it.
+fn start(
+    config: &Config,
+    taken: Option<(Taker, Vec<Socket>)>,
+    upgrade: Upgrade,
+    stop: &StopFlag,
+) -> Result<Started, Exit> {
+    let now = clock();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut limits = limits(config);
+    fit(&mut limits, raise_open_files(), workers).iter().for_each(tell);
+    logger::start(config.log_level, &now, limits.engine_log_lines_per_s);
+    let mut first = first(config, &now, taken.is_some(), stop)?;
+    first.warnings.iter().for_each(tell);
+    let handle = first.handle.clone();
+    let (mut taker, handed) = taken.unzip();
+    let (shown, certificates) = certificates(config)?;
+    let edge = EdgeConfig {
+        listen: config.listen.clone(),
+        listen_tls: config.listen_tls.clone(),
+        handed: handed.into_iter().flatten().map(listening).collect(),
+        shown,
+        workers,
+        units: config.units,
+        trusted: trusted(&config.trusted_proxies),
+        exempt: config.exempt.clone(),
+        sites: config.sites.iter().map(site).collect(),
+        limits,
+        memory: memory(config),
+    };
+    let wrong = |error: &dyn std::fmt::Display| fail(Exit::Wrong, error);
+    let bound = DataPlane::bind(edge, handle.clone(), now.clone());
+    let data = bound.map_err(|e| wrong(&e))?;
+    for (scheme, address) in data.addresses() {
+        tell(format!("listening on {scheme}://{address}"));
+    }
+    if let Some(taker) = &mut taker {
+        // All that can be wrong is right: from here on it takes milliseconds.
+        let state = taker.ready().map_err(|e| wrong(&e))?;
+        first.inherit(&state).map_err(|e| wrong(&e))?;
+    }
+    let generation = handle.load().generation;
+    let counters = data.live_counters();
+    let (sites, origins) = (data.sites(), data.origins());
+    let edge: EdgeReport =
+        Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &origins()));
+    let level_inputs = Arc::new(data.level_inputs());
+    let outside = Outside { edge, described: described(), level_inputs, upgrade };
+    let control = ControlPlane::start(config, first, outside, now);
+    let mut control = control.map_err(|e| wrong(&e))?;
+    let running = data.start().map_err(|e| wrong(&e))?;
+    if let Some(taker) = taker {
+        succeed(taker, &mut control);
+    }
+    tell(format!("ready, generation {generation}"));
+    Ok(Started { control, running, certificates })
+}
+
+/// Says that this process serves, and has whoever asks find it.
+fn succeed(mut taker: Taker, control: &mut ControlPlane) {
+    // Unheard where the older process gave up, which ends this one; or where it is gone, and then
+    // somebody must serve.
+    let _unheard = taker.serving();
+    if let Err(error) = control.take_name() {
+        tell(format!("nobody finds the admin socket: {error}"));
+    }
+    taker.done();
+}
+
+fn first(config: &Config, now: &Now, inherits: bool, stop: &StopFlag) -> Result<First, Exit> {
+    let ours = |error: &dyn std::fmt::Display| fail(Exit::Ours, error);
+    let loader = policy_loader::loader(&config.root, &Host::of(config), now.clone())
+        .map_err(|e| ours(&e))?;
+    let loader = loader.with_stop(stop.clone());
+    let seed = random_seed().map_err(|e| ours(&e))?;
+    let mut limits = StateLimits::default();
+    limits.bans.never.extend(&config.never_ban);
+    // A ban on a hop would be one on everybody behind it.
+    limits.bans.never.extend(&config.trusted_proxies.nets);
+    let keeper = Keeper::new(&config.state_dir, limits, now.clone());
+    let keeper = if inherits { keeper.inheriting() } else { keeper };
+    First::load(loader, seed, keeper, &config.state_dir).map_err(|refusal| {
+        if stop.is_stopped() {
+            return Exit::Fine;
+        }
+        tell_drawn(&refusal.rendered);
+        refusal.complaints.iter().for_each(tell);
+        fail(Exit::Wrong, format!("the policy {} is refused", config.root.display()))
+    })
+}
+
+/// Serves until told to stop, then lets requests in flight end; told again, stops at once. Where a
+/// successor took over, ends when the last of its connections does.
+async fn serve(
+    mut signals: Signals,
+    started: Started,
+    mut asked: mpsc::Receiver<oneshot::Sender<Upgraded>>,
+) -> Exit {
+    let mut service = Service::new();
+    let (mut upgrade, mut reload) = (Pending::default(), Pending::default());
+    systemd::ready();
+    loop {
+        let waiting = tokio::select! {
+            (waiting, outcome) = upgrade.done() => {
+                if conclude(outcome, waiting, &started.control.estate()) {
+                    break leave(signals, started).await;
+                }
+                continue;
+            }
+            _ = reload.done() => {
+                systemd::ready();
+                continue;
+            }
+            () = service.turn() => {
+                service.look(&started.pulse(), started.control.headline());
+                continue;
+            }
+            wanted = signals.next() => match wanted {
+                Wanted::Stop => break stop(signals, started).await,
+                Wanted::Upgrade => None,
+                Wanted::Reload => {
+                    systemd::reloading();
+                    reload = Pending::new((), started.control.bell().hang_up_and_hear().ok());
+                    continue;
+                }
+            },
+            Some(waiting) = asked.recv() => Some(waiting),
+        };
+        if upgrade.is_there() {
+            refuse(waiting, "an upgrade is under way already");
+            continue;
+        }
+        tell("starting a successor");
+        match begin_upgrade(started.running.door(), started.control.estate()) {
+            Ok(outcome) => upgrade = Pending::new(waiting, Some(outcome)),
+            Err(error) => refuse(waiting, &error.to_string()),
+        }
+    }
+}
+
+/// Something whose outcome will come, and what is kept until it does.
+struct Pending<K, T>(Option<(K, oneshot::Receiver<T>)>);
+
+impl<K, T> Default for Pending<K, T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<K, T> Pending<K, T> {
+    /// Without a receiver its outcome is known: there is none to come.
+    fn new(kept: K, outcome: Option<oneshot::Receiver<T>>) -> Self {
+        let none = || oneshot::channel().1;
+        Self(Some((kept, outcome.unwrap_or_else(none))))
+    }
+
+    const fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Waits for it, once; for ever where there is nothing.
+    async fn done(&mut self) -> (K, Option<T>) {
+        let Some((_, outcome)) = &mut self.0 else { return std::future::pending().await };
+        let outcome = outcome.await.ok();
+        match self.0.take() {
+            Some((kept, _)) => (kept, outcome),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn refuse(waiting: Waiting, why: &str) {
+    tell(format!("no successor is started: {why}"));
+    // A signal's sender has nobody waiting.
+    let _unheard = waiting.map(|waiting| waiting.send(Upgraded::Refused { why: why.to_owned() }));
+}
+
+/// Hands over on a thread of its own.
+fn begin_upgrade(door: Door, estate: Estate) -> std::io::Result<oneshot::Receiver<Upgraded>> {
+    systemd::reloading();
+    let (done, outcome) = oneshot::channel();
+    std::thread::Builder::new().name("seawall-upgrade".into()).spawn(move || {
+        // Nobody hears it where this process stops meanwhile.
+        let _unheard = done.send(hand_over(&door, &estate));
+    })?;
+    Ok(outcome)
+}
+
+/// Tells what came of an upgrade, and says whether a successor serves.
+fn conclude(outcome: Option<Upgraded>, waiting: Waiting, estate: &Estate) -> bool {
+    let failed = || Upgraded::Refused { why: "handing over failed inside Seawall".to_owned() };
+    let upgraded = outcome.unwrap_or_else(failed);
+    estate.note(&upgraded);
+    systemd::upgraded(&upgraded);
+    match &upgraded {
+        Upgraded::Done { pid, took_ms, shut_ms } => tell(format!(
+            "process {pid} serves now ({took_ms} ms; newcomers waited {shut_ms} ms); \
+             this one ends with its connections"
+        )),
+        Upgraded::Refused { why } => {
+            tell(format!("the upgrade is refused, this one goes on: {why}"))
+        }
+    }
+    let is_done = matches!(upgraded, Upgraded::Done { .. });
+    let _unheard = waiting.map(|waiting| waiting.send(upgraded));
+    is_done
+}
+
+/// Stops within the time that SIGTERM gives.
+async fn stop(signals: Signals, started: Started) -> Exit {
+    systemd::stopping();
+    tell("stopping; requests in flight may end");
+    end(signals, started, |running| running.drain(Duration::from_millis(DRAIN_MS)), None).await
+}
+
+/// Ends when the last connection does, since a successor serves; told to stop, as ever.
+async fn leave(signals: Signals, started: Started) -> Exit {
+    let door = started.running.door();
+    end(signals, started, |running| running.leave(Duration::from_millis(LEAVE_MS)), Some(door))
+        .await
+}
+
+/// Has the data plane end in one way or the other. The first signal to stop hurries what may be
+/// hurried, and the next ends at once.
+async fn end(
+    mut signals: Signals,
+    started: Started,
+    how: impl FnOnce(Running) -> Drained + Send + 'static,
+    mut hurried: Option<Door>,
+) -> Exit {
+    let Started { control, running, certificates } = started;
+    let (done, mut drained) = oneshot::channel();
+    // Before anybody is waited for: what ends us may not wait for us.
+    control.stopping();
+    let began = Instant::now();
+    let draining = move || {
+        let ended = how(running);
+        drop(certificates);
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        control.end(STOP_TOTAL_MS.saturating_sub(took_ms).max(STOP_LEAST_MS));
+        // Told twice, nobody waits any more.
+        let _unheard = done.send(ended);
+    };
+    if let Err(error) = std::thread::Builder::new().name("seawall-drain".into()).spawn(draining) {
+        return fail(Exit::Ours, format!("cannot stop in order: {error}"));
+    }
+    loop {
+        tokio::select! {
+            ended = &mut drained => match ended {
+                Ok(ended) => {
+                    tell(format!("stopped; {} ended, {} cut", ended.finished, ended.cut));
+                    return Exit::Fine;
+                }
+                Err(_) => return fail(Exit::Ours, "stopping failed"),
+            },
+            () = signals.stop() => match hurried.take() {
+                Some(door) => {
+                    tell("stopping; requests in flight may end");
+                    door.hurry(Duration::from_millis(DRAIN_MS));
+                }
+                None => {
+                    tell("stopped at once");
+                    return Exit::Fine;
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Signals, and what they ask of a running server.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::exit::tell;
+
+/// What ends or moves a running server.
+pub(super) struct Signals {
+    hang_up: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    upgrade: Signal,
+}
+
+/// What a person wants of it.
+pub(super) enum Wanted {
+    Stop,
+    Reload,
+    Upgrade,
+}
+
+impl Signals {
+    pub(super) fn take() -> std::io::Result<Self> {
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            upgrade: signal(SignalKind::user_defined2())?,
+        })
+    }
+
+    pub(super) async fn next(&mut self) -> Wanted {
+        tokio::select! {
+            _ = self.hang_up.recv() => Wanted::Reload,
+            _ = self.terminate.recv() => Wanted::Stop,
+            _ = self.interrupt.recv() => Wanted::Stop,
+            _ = self.upgrade.recv() => Wanted::Upgrade,
+        }
+    }
+
+    /// Waits for a signal to stop, and leaves the others for later.
+    pub(super) async fn told_to_stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Waits for a signal to stop; whoever stops takes up nothing else.
+    pub(super) async fn stop(&mut self) {
+        while !matches!(self.next().await, Wanted::Stop) {
+            tell("stopping: nothing else is begun");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The heaviest keys in a snapshot: both summaries.
+
+use super::{Buckets, HEAVY_KEYS_MAX, Heavy, Heft, Summary};
+use crate::counters::sliding_window::cut_stays;
+use crate::snapshot::{Reader, Writer};
+
+impl Heavy {
+    /// Writes both summaries, copied under the lock and written without it.
+    pub(crate) fn store(&self, out: &mut Writer) {
+        let (seen, window_ms, summaries) = {
+            let Buckets { seen, window_ms, before, current } = &*self.0.lock();
+            let copies = [before, current].map(|of| (of.total, of.hefts.clone()));
+            (*seen, *window_ms, copies)
+        };
+        out.moment(seen);
+        out.window(window_ms);
+        for (total, hefts) in summaries {
+            out.number(total);
+            out.number(hefts.len() as u64);
+            for heft in hefts {
+                out.key(heft.key);
+                out.number(heft.count);
+                out.number(heft.error);
+            }
+        }
+    }
+
+    /// Takes in what [`store`](Self::store) has written. Where the cut between the buckets moves,
+    /// only the current one is known, as after an edit of the window.
+    pub(crate) fn load(&self, mut from: Reader<'_>) -> Option<()> {
+        let (seen, window_ms) = (from.moment()?, from.window()?);
+        let (before, current) = (load_summary(&mut from)?, load_summary(&mut from)?);
+        let before = if cut_stays(window_ms, seen) { before } else { Summary::new() };
+        *self.0.lock() = Buckets { seen: seen.is, window_ms, before, current };
+        Some(())
+    }
+}
+
+fn load_summary(from: &mut Reader<'_>) -> Option<Summary> {
+    let mut summary = Summary::new();
+    summary.total = from.number()?;
+    let hefts = usize::try_from(from.number()?).ok().filter(|n| *n <= HEAVY_KEYS_MAX)?;
+    for place in 0..hefts {
+        let key = from.key()?;
+        let (count, error) = (from.number()?, from.number()?);
+        if summary.places.insert(key, place).is_some() {
+            return None;
+        }
+        summary.hefts.push(Heft { key, count, error });
+    }
+    Some(summary)
+}

@@ -1,0 +1,86 @@
+//! A key of a limit in a snapshot: its window, its reserve, and its last hold.
+
+use std::sync::atomic::Ordering;
+
+use seawall_model::Tick;
+
+use super::{Answered, Count, LimitTable, parts};
+use crate::counters::sliding_window::Window;
+use crate::counters::table::{Entry, Size, Standing, Stored};
+use crate::snapshot::{REMEMBERED_MS_MAX, Reader, Writer};
+
+/// The kind of the one section.
+const ENTRIES: u8 = 1;
+/// Marks of an entry.
+const HAS_HOLD: u8 = 1;
+const IS_ANSWERED: u8 = 2;
+
+impl Count {
+    fn full(&self) -> u64 {
+        u64::from(self.burst).saturating_mul(parts(self.window.window_ms()))
+    }
+}
+
+impl Stored for Count {
+    fn store(&self, out: &mut Writer) {
+        let hold = if self.hold_ms > 0 { HAS_HOLD } else { 0 };
+        let answered = if self.answered == Answered::Yes { IS_ANSWERED } else { 0 };
+        out.byte(hold | answered);
+        self.window.store(out);
+        out.number(u64::from(self.burst));
+        // What is missing: most reserves are full.
+        out.number(self.full().saturating_sub(self.reserve));
+        if self.hold_ms > 0 {
+            out.moment(self.hold_began);
+            out.number(self.hold_ms);
+        }
+    }
+
+    fn load(from: &mut Reader<'_>) -> Option<Self> {
+        let marks = from.byte()?;
+        let window = Window::load(from)?;
+        let burst = u32::try_from(from.number()?).ok()?;
+        let missing = from.number()?;
+        let mut count = Self::unspent(window, burst);
+        count.reserve = count.reserve.saturating_sub(missing);
+        if marks & HAS_HOLD != 0 {
+            count.hold_began = from.moment()?.is;
+            count.hold_ms = from.number()?.min(REMEMBERED_MS_MAX);
+        }
+        if marks & IS_ANSWERED != 0 {
+            count.answered = Answered::Yes;
+        }
+        Some(count)
+    }
+
+    /// A hold that has ended still doubles the next one.
+    fn is_missed(&self, now: Tick) -> bool {
+        let doubles = self.hold_ms > 0 && now.since_ms(self.hold_began) <= REMEMBERED_MS_MAX;
+        doubles || self.standing(now) != Standing::Idle
+    }
+}
+
+impl LimitTable {
+    /// How often holds were lifted.
+    pub(crate) fn lifts(&self) -> u64 {
+        self.shared.lifts.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn store(&self, out: &mut Writer) {
+        out.section(ENTRIES, |out| self.shared.counts.store(out));
+    }
+
+    pub(crate) fn load(&self, mut from: Reader<'_>, size: Size) -> Option<()> {
+        while !from.is_at_end() {
+            let (kind, section) = from.section()?;
+            if kind == ENTRIES {
+                self.shared.counts.load(section, size)?;
+            }
+        }
+        Some(())
+    }
+
+    pub(crate) fn is_used_since(&self, at: Tick) -> bool {
+        self.shared.counts.is_used_since(at)
+    }
+}

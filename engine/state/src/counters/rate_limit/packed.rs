@@ -1,0 +1,79 @@
+//! A key of a limit in its slot: 44 bytes.
+//!
+//! Nothing is lost: the window as [`PackedRequests`] has it, the reserve in all its parts, both ends of
+//! a hold to the millisecond. A hold has 32 bits (49 days), the longest of the language is 30 days.
+
+use seawall_model::Tick;
+
+use super::{Answered, Count, Hold, Rate};
+use crate::counters::sliding_window::{PackedRequests, TABLE_COUNT_MAX, TABLE_WINDOW_MS_MAX};
+use crate::counters::table::Packed;
+
+/// The longest hold of a table, in milliseconds; a longer one is that long.
+pub const TABLE_HOLD_MS_MAX: u64 = u32::MAX as u64;
+
+/// The bit beside the trigger of a hold that says whether it was answered.
+const ANSWERED_BITS: u32 = 1;
+
+/// One key of a limit.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C, packed(4))]
+pub(crate) struct PackedCount {
+    window: PackedRequests,
+    reserve: u64,
+    /// The trigger of the last hold, and whether it was answered.
+    began_and_answered: u64,
+    hold_ms: u32,
+    burst: u32,
+}
+
+impl Packed for PackedCount {
+    type Entry = Count;
+
+    fn pack(count: Count) -> Self {
+        let answered = u64::from(count.answered == Answered::Yes);
+        let began = count.hold_began.0.min(u64::MAX >> ANSWERED_BITS);
+        Self {
+            window: PackedRequests::of(&count.window),
+            reserve: count.reserve,
+            began_and_answered: (began << ANSWERED_BITS) | answered,
+            hold_ms: u32::try_from(count.hold_ms).unwrap_or(u32::MAX),
+            burst: count.burst,
+        }
+    }
+
+    fn unpack(&self) -> Count {
+        let both = self.began_and_answered;
+        let window = self.window;
+        Count {
+            window: window.window(),
+            reserve: self.reserve,
+            hold_began: Tick(both >> ANSWERED_BITS),
+            hold_ms: u64::from(self.hold_ms),
+            burst: self.burst,
+            answered: if both & 1 == 0 { Answered::No } else { Answered::Yes },
+        }
+    }
+}
+
+impl Rate {
+    /// The rate that a table can count: what is beyond its bounds is at them, so that no count
+    /// ends below its rate.
+    pub(super) fn bounded(&self) -> Self {
+        Self {
+            n: self.n.min(TABLE_COUNT_MAX),
+            window_ms: self.window_ms.min(TABLE_WINDOW_MS_MAX),
+            burst: self.burst,
+        }
+    }
+}
+
+impl Hold {
+    /// The hold that a table can keep.
+    pub(super) fn bounded(&self) -> Self {
+        Self {
+            for_ms: self.for_ms.min(TABLE_HOLD_MS_MAX),
+            doubling_to_ms: self.doubling_to_ms.map(|most_ms| most_ms.min(TABLE_HOLD_MS_MAX)),
+        }
+    }
+}

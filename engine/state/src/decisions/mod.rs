@@ -1,0 +1,3 @@
+//! What is remembered of decisions that were made.
+
+pub(crate) mod counters;

@@ -1,0 +1,23 @@
+//! What a call gives.
+
+/// What a rule answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// A `bool`.
+    Bool(bool),
+    /// An `s64`.
+    Int(i64),
+    /// A `text`: any bytes, at most `text_result_bytes_max`.
+    Text(Vec<u8>),
+}
+
+/// As a person reads it: a text stands between quotes, what cannot be printed is escaped.
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bool(value) => value.fmt(f),
+            Self::Int(value) => value.fmt(f),
+            Self::Text(bytes) => write!(f, "\"{}\"", bytes.escape_ascii()),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Whether a promise was kept, out of what a run wrote down.
+//!
+//! Counts and our own deadlines decide. Of latencies only those decide for which the promise has a
+//! generous figure; the others are shown. A figure that is missing breaks the promise: a run that
+//! measured nothing has shown nothing.
+
+use crate::attack::expectation::{Must, Promise};
+use crate::attack::results::{Figures, each};
+use serde_json::Value;
+
+/// From the moment in which the last attacker left until a visitor whom nobody has ever seen has his
+/// first answer, at most.
+pub(crate) const NEW_CLIENT_MS: f64 = 2_000.0;
+
+/// One thing that had to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// What was measured, and what was allowed.
+    pub(crate) text: String,
+    /// Whether it held.
+    pub(crate) kept: bool,
+}
+
+/// What was found about a promise.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Verdict {
+    /// What the promise says of itself.
+    pub(crate) findings: Vec<Finding>,
+    /// What is promised of every run, where it did not hold.
+    pub(crate) broken: Vec<String>,
+}
+
+impl Verdict {
+    /// Whether everything held.
+    pub(crate) fn kept(&self) -> bool {
+        self.broken.is_empty() && self.findings.iter().all(|finding| finding.kept)
+    }
+}
+
+/// What an honest connection costs the server, in milliseconds of processor time: TCP, a TLS
+/// handshake without resumption, one request that is forwarded, its answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Honest(pub(crate) f64);
+
+impl Honest {
+    /// From a run of nothing but those.
+    pub(crate) fn of(report: &Value) -> Option<Self> {
+        let figures = Figures::of(report);
+        let answered = figures.number("/attack/answers/200")?;
+        // What was refused or failed would make honest connections look cheap. Some are still under
+        // way when the attack's time is over.
+        let whole = answered >= figures.opened()? * 0.9;
+        let cpu = figures.number("/server/attack/cpu_ms")?;
+        each(cpu, answered).filter(|cost| whole && *cost > 0.0).map(Self)
+    }
+}
+
+/// Judges.
+pub(crate) fn judge(promise: &Promise, report: &Value, honest: Option<Honest>) -> Verdict {
+    let figures = Figures::of(report);
+    let findings = promise.must.iter().map(|must| must.judge(figures, honest)).collect();
+    Verdict { findings, broken: of_every_run(figures) }
+}
+
+/// What must hold in every run: somebody came, nobody failed, and there was an attack.
+fn of_every_run(figures: Figures<'_>) -> Vec<String> {
+    let mut broken = Vec::new();
+    match (figures.failed(), figures.asked()) {
+        (Some(failed), Some(_)) if failed > 0.0 => broken.push("visitors failed".to_owned()),
+        (Some(_), Some(asked)) if asked > 0.0 => {}
+        _ => broken.push("no visitors".to_owned()),
+    }
+    broken.extend(new_client(figures));
+    if figures.tried().is_none_or(|tried| tried < 1.0) {
+        broken.push("no attack".to_owned());
+    }
+    if figures.number("/attack/failed_here").is_none_or(|failed| failed > 0.0) {
+        broken.push("the attacker lacked ports or descriptors".to_owned());
+    }
+    broken
+}
+
+/// What is wrong with how soon a new client was served after the attack.
+fn new_client(figures: Figures<'_>) -> Option<String> {
+    match figures.new_client_ms() {
+        Some(ms) if ms <= NEW_CLIENT_MS => None,
+        Some(ms) => {
+            let (waited, most) = (shown(ms), shown(NEW_CLIENT_MS));
+            Some(format!("a new client was served after {waited} of {most} ms"))
+        }
+        None => Some("no new client was served".to_owned()),
+    }
+}
+
+/// The same, as a finding.
+pub(crate) fn new_client_served(figures: Figures<'_>) -> Finding {
+    match (new_client(figures), figures.new_client_ms()) {
+        (None, Some(ms)) => {
+            let (waited, most) = (shown(ms), shown(NEW_CLIENT_MS));
+            Finding { text: format!("a new client after {waited} of {most} ms"), kept: true }
+        }
+        (why, _) => Finding { text: why.unwrap_or_default(), kept: false },
+    }
+}
+
+impl Must {
+    fn judge(self, figures: Figures<'_>, honest: Option<Honest>) -> Finding {
+        self.find(figures, honest)
+            .unwrap_or_else(|| Finding { text: format!("{}: no figure", self.what()), kept: false })
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Self::GoneByMs(_) => "gone",
+            Self::KibEach(_) => "memory each",
+            Self::MibInAll(_) => "memory",
+            Self::CpuMsEach(_) | Self::HonestEach(_) => "processor each",
+            Self::OriginEach(_) => "requests at the origin, each",
+            Self::OriginInAll(_) => "requests at the origin",
+            Self::LogKibPerMinute(_) => "log",
+            Self::Answers(_) => "answers",
+            Self::Served(_) => "served",
+            Self::RefusalsRead(_) => "refusals read",
+            Self::OneClient => "clients named to the origin",
+            Self::Never(_) => "events",
+            Self::P99Ms(_) | Self::P99Times(_) => "visitors' p99",
+        }
+    }
+
+    fn find(self, figures: Figures<'_>, honest: Option<Honest>) -> Option<Finding> {
+        let what = self.what();
+        let at_most = |figure: f64, unit: &str, most: u64| {
+            let text = format!("{what} {} of {}{unit}", shown(figure), thousands(most));
+            Finding { text, kept: figure <= most as f64 }
+        };
+        match self {
+            Self::GoneByMs(most) => gone(figures, most),
+            Self::KibEach(most) => {
+                let figure = each(figures.gained_kib()?, figures.at_once()?)?;
+                Some(at_most(figure, " KiB", most))
+            }
+            Self::MibInAll(most) => Some(at_most(figures.gained_kib()? / 1_024.0, " MiB", most)),
+            Self::CpuMsEach(most) => {
+                Some(at_most(each(figures.cpu_ms()?, figures.tried()?)?, " ms", most))
+            }
+            Self::HonestEach(most) => {
+                let cost = each(figures.cpu_ms()?, figures.opened()?)?;
+                Some(at_most(each(cost, honest?.0)?, " ×", most))
+            }
+            Self::OriginEach(most) => {
+                Some(at_most(each(figures.reached()?, figures.opened()?)?, "", most))
+            }
+            Self::OriginInAll(most) => Some(at_most(figures.reached()?, "", most)),
+            Self::LogKibPerMinute(most) => {
+                Some(at_most(figures.log_kib_per_minute()?, " KiB/min", most))
+            }
+            Self::Answers(most) => {
+                Some(at_most(figures.sum("/attack/answers", |_| true)?, "", most))
+            }
+            Self::Served(most) => {
+                Some(at_most(figures.sum("/attack/answers", |name| name == "200")?, "", most))
+            }
+            Self::RefusalsRead(least) => read(figures, least),
+            Self::OneClient => one_client(figures),
+            Self::Never(start) => {
+                let seen = figures.sum("/attack/events", |name| name.starts_with(start))?;
+                let text = format!("{start}: {}", shown(seen));
+                Some(Finding { text, kept: seen < 1.0 })
+            }
+            Self::P99Ms(most) => p99(figures, (most as f64).max(figures.p99_ms("quiet")? * 3.0)),
+            Self::P99Times(times) => {
+                let quiet = figures.p99_ms("quiet")?;
+                p99(figures, (quiet * times as f64).max(quiet + 20.0))
+            }
+        }
+    }
+}
+
+fn p99(figures: Figures<'_>, allowed: f64) -> Option<Finding> {
+    let figure = figures.p99_ms("attack")?;
+    // A visitor that we began late waited for us, and not for the server.
+    let allowed = allowed + figures.late_ms()?;
+    let text = format!("visitors' p99 {} of {} ms", shown(figure), shown(allowed));
+    Some(Finding { text, kept: figure <= allowed })
+}
+
+fn gone(figures: Figures<'_>, most: u64) -> Option<Finding> {
+    // An attack that is over before its time would keep every such promise.
+    let long_enough = figures.number("/attacked_ms")? >= most as f64;
+    let longest = figures.longest_ms().filter(|_| long_enough)?;
+    let (was, allowed) = (longest / 1_000.0, most as f64 / 1_000.0);
+    let text = format!("gone after {} of {} s", shown(was), shown(allowed));
+    Some(Finding { text, kept: longest <= most as f64 })
+}
+
+fn read(figures: Figures<'_>, least: u64) -> Option<Finding> {
+    let read = figures.number("/attack/events/answer read")?;
+    let lost = figures.sum("/attack/events", |name| name == "no answer read")?;
+    let share = each(read * 100.0, read + lost)?;
+    let text = format!("refusals read {} of {least} %", shown(share));
+    Some(Finding { text, kept: share >= least as f64 })
+}
+
+fn one_client(figures: Figures<'_>) -> Option<Finding> {
+    let (once, otherwise) =
+        (figures.number("/origin/named_once")?, figures.number("/origin/named_otherwise")?);
+    // The attack has one address, each visitor one.
+    let (clients, visitors) =
+        (figures.number("/origin/clients")?, figures.number("/legit/visitors")?);
+    let requests = figures.number("/origin/requests")?;
+    let text = format!(
+        "{} of {} requests named one client, {} several; {} clients in all",
+        shown(once),
+        shown(requests),
+        shown(otherwise),
+        shown(clients)
+    );
+    let all = requests > 0.0 && once >= requests && otherwise < 1.0;
+    let kept = all && clients > 0.0 && clients <= visitors + 1.0;
+    Some(Finding { text, kept })
+}
+
+/// A figure with as many places as it deserves.
+pub(crate) fn shown(figure: f64) -> String {
+    let whole = figure.fract().abs() < 0.001;
+    if figure >= 1_000.0 {
+        return thousands(figure.round().max(0.0) as u64);
+    }
+    match figure {
+        _ if whole || figure >= 100.0 => format!("{figure:.0}"),
+        _ if figure >= 1.0 => format!("{figure:.1}"),
+        _ => format!("{figure:.2}"),
+    }
+}
+
+/// 12,345.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len().saturating_sub(place)).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! Asking the admin socket, with a watch.
+
+use crate::pacing;
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// The longest that an answer may take; one that takes longer is an error.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What is at `path`, and how long it took.
+///
+/// # Errors
+/// Nobody answers in time, or not with 200.
+pub(super) fn ask(socket: &Path, path: &str) -> anyhow::Result<(String, Duration)> {
+    let began = pacing::now();
+    let mut stream = UnixStream::connect(socket).context("connecting to the admin socket")?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).context("reading from the admin socket")?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("an answer without an end")?;
+    ensure!(head.starts_with("HTTP/1.1 200 "), "the admin socket answers {head}");
+    Ok((body.to_owned(), began.elapsed()))
+}
+
+/// What the server says of itself.
+///
+/// # Errors
+/// As with [`ask`], or it is no JSON.
+pub(super) fn status(socket: &Path) -> anyhow::Result<Value> {
+    serde_json::from_str(&ask(socket, "/status")?.0).context("the status is no JSON")
+}
+
+/// A figure of the status, by its JSON pointer.
+pub(super) fn number(status: &Value, pointer: &str) -> Option<f64> {
+    status.pointer(pointer).and_then(Value::as_f64)
+}
+
+/// A figure of the page of metrics that has no labels.
+pub(super) fn metric(page: &str, name: &str) -> Option<f64> {
+    let rest = |line: &'_ str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+    page.lines().find_map(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_found_by_its_whole_name() {
+        let page = "# HELP a_b x\na_b_total 7\na_b 5\nc{site=\"x\"} 1\n";
+        assert_eq!((metric(page, "a_b"), metric(page, "a_b_total")), (Some(5.0), Some(7.0)));
+        assert_eq!((metric(page, "a"), metric(page, "c")), (None, None));
+    }
+}

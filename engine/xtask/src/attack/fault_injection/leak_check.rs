@@ -1,0 +1,180 @@
+//! F14: after more than ten thousand connections of every attack there is, all is as before: no
+//! connection, no request, no file, no thread and no memory is left of them.
+
+use super::admin_client;
+use super::case::{Tried, at_least, at_most};
+use crate::attack::evaluate::Finding;
+use crate::attack::expectation::{At, ORIGIN, POLICY, Promise};
+use crate::attack::expectations::PROMISES;
+use crate::attack::noisy_neighbour::constants::ALICE;
+use crate::attack::noisy_neighbour::environment::Ground;
+use crate::attack::noisy_neighbour::server_configs::Told;
+use crate::attack::runner::{Attacking, Runner};
+use crate::attack::server::{Who, aside};
+use crate::pacing;
+use anyhow::Context;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Each attack, in little: so many connections at once, so many a second, for so many seconds.
+const CONNECTIONS: &str = "400";
+const SECONDS: &str = "1";
+/// Patience with one, and with what is left of all.
+const ATTACK_WITHIN: Duration = Duration::from_secs(60);
+const REST_WITHIN: Duration = Duration::from_secs(90);
+/// Connections that are made at least.
+const MADE: f64 = 10_000.0;
+/// More memory than this is a leak: some 400 bytes of each.
+const MORE_MIB: f64 = 4.0;
+/// Looks of which the least counts, since whoever asks is there for a moment too.
+const LOOKS: usize = 20;
+/// No connection to an origin is kept; and one client may make all of these connections.
+const LIMITS: &str = "origin_idle_ms = 1\nconnections_per_client_per_s_max = 100_000\n";
+
+/// What the server has while nobody is there.
+#[derive(Debug, Clone, Copy)]
+struct Has {
+    files: f64,
+    threads: f64,
+    bytes: f64,
+}
+
+/// Does it, and judges.
+///
+/// # Errors
+/// Something does not start or end, or somebody wants all of this to end.
+pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
+    let told = Told { limits: LIMITS, ..Told::default() };
+    let mut ground = Ground::start(&runner.programs, Who::Seawall, told)?;
+    let socket = ground.socket();
+    // What is made once, such as buffers, is made by the first round.
+    let (_, before) = (round(runner, &ground)?, at_rest(&socket)?);
+    let made = round(runner, &ground)?;
+    let after = at_rest(&socket)?;
+    ground.is_up()?;
+    let panics = admin_client::number(&admin_client::status(&socket)?, "/edge/panics");
+    let mib = (after.bytes - before.bytes).max(0.0) / f64::from(1u32 << 20);
+    Ok(Tried::Judged(vec![
+        at_least("connections, and none left of them", Some(made), MADE),
+        left("files", before.files, after.files),
+        left("threads", before.threads, after.threads),
+        at_most("memory more", Some(mib), (MORE_MIB, " MiB")),
+        at_most("panics", panics, (0.0, "")),
+    ]))
+}
+
+fn left(what: &str, before: f64, after: f64) -> Finding {
+    Finding { text: format!("{what}: {before} before, {after} after"), kept: after <= before }
+}
+
+/// Every attack once; how many connections that were.
+fn round(runner: &Runner<'_>, ground: &Ground) -> anyhow::Result<f64> {
+    let here = |promise: &&Promise| matches!(promise.at, At::Plain | At::Tls);
+    PROMISES.iter().filter(here).map(|promise| one(runner, ground, promise)).sum()
+}
+
+fn one(runner: &Runner<'_>, ground: &Ground, promise: &Promise) -> anyhow::Result<f64> {
+    let mut command = aside(&runner.programs.attack);
+    command.args(["run", promise.scenario, "--host", ALICE, "--legit", "0"]);
+    command.args(["--quiet", "1", "--recovery", "1", "--for", SECONDS]);
+    command.args(["--connections", CONNECTIONS, "--rate", CONNECTIONS]);
+    let origin = ground.origin(ALICE).to_string();
+    command.args(["--origin", &origin]);
+    let (at, tls) = match promise.at {
+        At::Tls => (ground.at.https, Some("--tls")),
+        At::Plain | At::Namespace4 | At::Namespace6 => (ground.at.http, None),
+    };
+    command.args(["--target", &at.to_string()]).args(tls);
+    command.args(more(promise, &ground.file("seawall/root.wall"), &origin));
+    let papers = (ground.file("attack.log"), ground.file("attack.json"));
+    let report = Attacking::start(&mut command, papers)?.end(ATTACK_WITHIN, runner.interrupts)?;
+    report.pointer("/attack/opened").and_then(Value::as_f64).context("connections that were made")
+}
+
+/// What the promise tells its attack besides; of visitors there are none.
+fn more(promise: &Promise, policy: &Path, origin: &str) -> Vec<PathBuf> {
+    let mut words = promise.arguments.iter();
+    let mut more = Vec::new();
+    while let Some(word) = words.next() {
+        match *word {
+            "--legit-host" => _ = words.next(),
+            ORIGIN => more.push(origin.into()),
+            POLICY => more.push(policy.to_path_buf()),
+            other => more.push(other.into()),
+        }
+    }
+    more
+}
+
+/// Waits until nobody is there, and says what the server has then.
+fn at_rest(socket: &Path) -> anyhow::Result<Has> {
+    let mut there = Vec::new();
+    let rests = pacing::poll(REST_WITHIN, || {
+        there = busy(&admin_client::status(socket)?);
+        Ok(there.is_empty().then_some(()))
+    })?;
+    rests.with_context(|| format!("{} are still there", there.join(", ")))?;
+    let look = || {
+        let page = admin_client::ask(socket, "/metrics")?.0;
+        let of = |name: &str| {
+            let name = format!("seawall_process_{name}");
+            admin_client::metric(&page, &name).with_context(|| format!("no {name}"))
+        };
+        let bytes = of("resident_memory_bytes")?;
+        anyhow::Ok(Has { files: of("open_fds")?, threads: of("threads")?, bytes })
+    };
+    (1..LOOKS).try_fold(look()?, |least, _| {
+        let now = look()?;
+        Ok(Has {
+            files: least.files.min(now.files),
+            threads: least.threads.min(now.threads),
+            bytes: least.bytes.min(now.bytes),
+        })
+    })
+}
+
+/// Gauges that are not at rest.
+fn busy(status: &Value) -> Vec<String> {
+    let edge = &status["edge"];
+    let at = |of: &Value, whose: &str, gauge: &str| match of[gauge].as_u64() {
+        Some(0) => None,
+        Some(number) => Some(format!("{number} {gauge}{whose}")),
+        None => Some(format!("unknown {gauge}{whose}")),
+    };
+    let ours = ["open", "in_flight", "tarpits"].into_iter().filter_map(|gauge| at(edge, "", gauge));
+    let sites = edge["sites"].as_array().into_iter().flatten();
+    let theirs = sites.flat_map(|site| {
+        let whose = format!(" of {}", site["name"].as_str().unwrap_or_default());
+        let gauges = ["connections", "in_flight", "uploads", "tunnels", "queued"];
+        gauges.into_iter().filter_map(move |gauge| at(site, &whose, gauge))
+    });
+    ours.chain(theirs).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_gauge_that_is_not_at_rest_is_told() {
+        let site = |queued: u64| {
+            json!({"name": "a.example", "connections": 0, "in_flight": 0, "uploads": 0,
+                "tunnels": 0, "queued": queued})
+        };
+        let of = |open: u64, queued: u64| json!({"edge": {"open": open, "in_flight": 0, "tarpits": 0, "sites": [site(queued)]}});
+        assert!(busy(&of(0, 0)).is_empty());
+        assert_eq!(busy(&of(2, 1)), ["2 open", "1 queued of a.example"]);
+        assert_eq!(busy(&json!({})).len(), 3);
+    }
+
+    #[test]
+    fn attacks_are_told_what_they_need_without_visitors() {
+        let of = |name: &str| PROMISES.iter().find(|promise| promise.scenario == name).unwrap();
+        let told = |name: &str| more(of(name), Path::new("/p"), "127.0.0.1:1");
+        assert!(told("fd-exhaustion").is_empty() && told("slowloris").is_empty());
+        assert_eq!(told("reload-storm"), ["--rewrite", "/p"].map(PathBuf::from));
+        assert_eq!(told("origin-leak"), ["--secret", "127.0.0.1:1"].map(PathBuf::from));
+    }
+}

@@ -1,0 +1,221 @@
+//! A8, A9 and F10: the host has few places, few files or little memory, and somebody takes as much of
+//! it as there is. The operator is heard, the server lives, and carol's visitors, whom her site knows, are
+//! served.
+
+use super::admin_client;
+use super::case::{Tried, at_least, at_most};
+use crate::attack::evaluate::Finding;
+use crate::attack::noisy_neighbour::environment::Ground;
+use crate::attack::noisy_neighbour::evaluate::{Seen, judge, nobody_failed};
+use crate::attack::noisy_neighbour::load::{ATTACK_S, Attack, On, play};
+use crate::attack::noisy_neighbour::server_configs::Told;
+use crate::attack::results::Figures;
+use crate::attack::runner::Runner;
+use crate::attack::server::Who;
+use crate::attack::testbed::{Folder, Programs};
+use crate::pacing;
+use anyhow::{Context, anyhow};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+const FILES: u64 = 512;
+/// Connections of an attack below which it was none.
+const HELD: f64 = 200.0;
+/// Within this the operator is answered, while he asks so often.
+const ADMIN_MS: f64 = 200.0;
+const ADMIN_PAUSE: Duration = Duration::from_millis(100);
+const MEMORY_BYTES: u64 = 256 << 20;
+/// Where the first version of control groups has memory.
+const MEMORY_GROUPS: &str = "/sys/fs/cgroup/memory";
+const SILENT: Attack<'_> = Attack {
+    scenario: "idle-many",
+    words: &["--connections", "2000", "--rate", "1000", "--addresses", "2000"],
+    seconds: ATTACK_S,
+};
+
+const MANY_SILENT: Attack<'_> = Attack {
+    scenario: "idle-many",
+    words: &["--connections", "16000", "--rate", "8000", "--addresses", "16000"],
+    seconds: 2 * ATTACK_S,
+};
+
+const BOTNET: Attack<'_> = Attack { scenario: "botnet", words: &[], seconds: ATTACK_S };
+
+/// One way of filling memory.
+pub(super) const IDLE: Attack<'_> = Attack {
+    scenario: "h2-idle",
+    words: &["--tls", "--connections", "9000", "--rate", "1500", "--addresses", "9000"],
+    seconds: 2 * ATTACK_S,
+};
+/// Another.
+pub(super) const UNREAD: Attack<'_> = Attack {
+    scenario: "h2-slow-read",
+    words: &["--tls", "--connections", "400", "--rate", "100", "--addresses", "400"],
+    seconds: 2 * ATTACK_S,
+};
+
+/// Seawall by a script that first makes something scarce.
+fn scarce(runner: &Runner<'_>, folder: &Folder, first: &str) -> anyhow::Result<Programs> {
+    let seawall = runner.programs.seawall.display();
+    let text = format!("#!/bin/sh\n{first}\nexec \"{seawall}\" \"$@\"\n");
+    let script = folder.write("seawall", &text)?;
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&script, mode).context("making a script")?;
+    Ok(Programs { seawall: script, attack: runner.programs.attack.clone() })
+}
+
+/// Few files.
+///
+/// # Errors
+/// Something does not start or end, or somebody wants all of this to end.
+pub(super) fn files(runner: &Runner<'_>) -> anyhow::Result<Tried> {
+    let folder = Folder::new("scarce")?;
+    let programs = scarce(runner, &folder, &format!("ulimit -n {FILES}"))?;
+    silent(runner, &programs, (SILENT, "operations-few-files"))
+}
+
+/// As many files as there are, and more connections than places.
+///
+/// # Errors
+/// Something does not start or end, or somebody wants all of this to end.
+pub(super) fn places(runner: &Runner<'_>) -> anyhow::Result<Tried> {
+    silent(runner, &runner.programs, (MANY_SILENT, "operations-all-places"))
+}
+
+/// Two botnets, and more connections than places once visitors come.
+///
+/// # Errors
+/// Something does not start or end, or somebody wants all of this to end.
+pub(super) fn botnets(runner: &Runner<'_>) -> anyhow::Result<Tried> {
+    let mut ground = Ground::start(&runner.programs, Who::Seawall, Told::default())?;
+    let reports = play(runner, &ground, BOTNET, On::Both)?;
+    ground.is_up()?;
+    for (name, report) in [("alice", Some(&reports.alice)), ("bob", reports.bob.as_ref())] {
+        let keep = |report| runner.keep(&format!("operations-two-botnets-{name}"), report);
+        report.map(keep).transpose()?;
+    }
+    Ok(Tried::Judged(judge(Seen::of(&reports), false)))
+}
+
+/// Connections that say nothing take all the places.
+fn silent(
+    runner: &Runner<'_>,
+    programs: &Programs,
+    (attack, name): (Attack<'_>, &str),
+) -> anyhow::Result<Tried> {
+    let mut ground = Ground::start(programs, Who::Seawall, Told::default())?;
+    let socket = ground.socket();
+    let over = AtomicBool::new(false);
+    let (played, heard) = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| ask_on(&socket, &over));
+        let played = play(runner, &ground, attack, On::Alice);
+        over.store(true, Relaxed);
+        (played, asking.join())
+    });
+    let heard = heard.map_err(|_| anyhow!("the asking thread panicked"))?;
+    let (reports, heard) = (played?, heard?);
+    ground.is_up()?;
+    let status = admin_client::status(&socket)?;
+    runner.keep(name, &reports.alice)?;
+    let seen = Seen::of(&reports);
+    let slowest = heard.iter().max().map(|time| time.as_secs_f64() * 1_000.0);
+    let full = admin_client::number(&status, "/edge/refused_by_total")
+        .zip(admin_client::number(&status, "/edge/made_room"))
+        .map(|(refused, made)| refused + made);
+    Ok(Tried::Judged(vec![
+        held(seen.alice),
+        at_least("times that there was no place", full, 1.0),
+        nobody_failed(seen.alice),
+        at_least("questions of the operator", Some(heard.len() as f64), 1.0),
+        at_most("the slowest answer", slowest, (ADMIN_MS, " ms")),
+        at_most("failed accepts", admin_client::number(&status, "/edge/accept_errors"), (0.0, "")),
+    ]))
+}
+
+/// Asks for the status again and again; says how long each answer took.
+fn ask_on(socket: &Path, over: &AtomicBool) -> anyhow::Result<Vec<Duration>> {
+    let mut times = Vec::new();
+    while !over.load(Relaxed) {
+        times.push(admin_client::ask(socket, "/status")?.1);
+        pacing::pause(ADMIN_PAUSE);
+    }
+    Ok(times)
+}
+
+/// That there was an attack, and nothing lacking on this side of it.
+fn held(alice: Figures<'_>) -> Finding {
+    let here = alice.number("/attack/failed_here");
+    let opened = alice.opened().filter(|_| here.is_some_and(|here| here < 1.0));
+    at_least("connections of the attack", opened, HELD)
+}
+
+/// Little memory.
+///
+/// # Errors
+/// Something does not start or end, or somebody wants all of this to end.
+pub(super) fn memory(runner: &Runner<'_>, with: &Attack<'_>) -> anyhow::Result<Tried> {
+    let group = match Group::new() {
+        Ok(group) => group,
+        Err(why) => return Ok(Tried::Skipped(format!("no control group of memory: {why:#}"))),
+    };
+    let folder = Folder::new("scarce")?;
+    let enter = format!("echo $$ > {}", group.0.join("tasks").display());
+    let programs = scarce(runner, &folder, &enter)?;
+    let mut ground = Ground::start(&programs, Who::Seawall, Told::default())?;
+    let reports = play(runner, &ground, *with, On::Alice)?;
+    ground.is_up()?;
+    let status = admin_client::status(&ground.socket())?;
+    runner.keep(&format!("operations-little-memory-{}", with.scenario), &reports.alice)?;
+    let most = group.number("memory.max_usage_in_bytes");
+    let most = most.map(|most| most * 100.0 / MEMORY_BYTES as f64);
+    let seen = Seen::of(&reports);
+    Ok(Tried::Judged(vec![
+        held(seen.alice),
+        nobody_failed(seen.alice),
+        given_up(&status),
+        at_least("% of the memory at most", most, 1.0),
+        at_most("processes ended for want of it", group.ended(), (0.0, "")),
+    ]))
+}
+
+/// Connections that were not let in, or ended, to have memory.
+fn given_up(status: &serde_json::Value) -> Finding {
+    let of = ["refused", "idle_closed", "stalled_closed"];
+    let of = of.map(|name| admin_client::number(status, &format!("/edge/overload_{name}")));
+    at_least("connections given up", of.into_iter().sum::<Option<f64>>(), 1.0)
+}
+
+/// A control group with little memory, until it is dropped.
+struct Group(PathBuf);
+
+impl Group {
+    fn new() -> anyhow::Result<Self> {
+        let dir = Path::new(MEMORY_GROUPS).join(format!("seawall-{}", std::process::id()));
+        std::fs::create_dir(&dir).with_context(|| format!("making {}", dir.display()))?;
+        let group = Self(dir);
+        let limit = group.0.join("memory.limit_in_bytes");
+        std::fs::write(limit, MEMORY_BYTES.to_string()).context("limiting it")?;
+        Ok(group)
+    }
+
+    /// Processes that the kernel has ended to have memory.
+    fn ended(&self) -> Option<f64> {
+        let said = std::fs::read_to_string(self.0.join("memory.oom_control")).ok()?;
+        said.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    }
+
+    fn number(&self, name: &str) -> Option<f64> {
+        std::fs::read_to_string(self.0.join(name)).ok()?.trim().parse().ok()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Whoever is in it was ended before, but may need a moment to be gone.
+        let _gone = pacing::poll(Duration::from_secs(5), || {
+            Ok(std::fs::remove_dir(&self.0).is_ok().then_some(()))
+        });
+    }
+}

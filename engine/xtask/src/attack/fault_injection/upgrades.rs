@@ -1,0 +1,155 @@
+//! F16: fifty processes take each other's place under load. Nobody is refused, nobody is reset, and
+//! nothing is forgotten.
+
+use super::admin_client;
+use super::case::{Tried, at_least, at_most};
+use crate::attack::evaluate::Finding;
+use crate::attack::noisy_neighbour::constants::ALICE;
+use crate::attack::noisy_neighbour::environment::Ground;
+use crate::attack::noisy_neighbour::evaluate::{Seen, attack, nobody_failed};
+use crate::attack::noisy_neighbour::load::{Attack, On, play};
+use crate::attack::noisy_neighbour::server_configs::Told;
+use crate::attack::runner::Runner;
+use crate::attack::server::Who;
+use crate::demo::http_client::Client;
+use crate::pacing;
+use crate::shell;
+use anyhow::{Context, anyhow};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+const UPGRADES: u64 = 50;
+/// The flood that goes on meanwhile: as many requests as alice's origin can do half of.
+const FLOOD: Attack<'_> = Attack {
+    scenario: "get-flood",
+    words: &["--rate", "800", "--connections", "200", "--addresses", "200"],
+    seconds: 100,
+};
+/// Seconds before the first: visitors are there by then.
+const BEFORE: Duration = Duration::from_secs(9);
+/// Between two: about as long as one takes.
+const PAUSE: Duration = Duration::from_millis(300);
+/// Who is banned by hand before the first.
+const BANNED: &str = "203.0.113.77";
+/// Who asks as often as there are upgrades and is refused the next time.
+const COUNTED: Ipv4Addr = Ipv4Addr::new(127, 21, 0, 1);
+
+/// What came of them.
+#[derive(Debug)]
+struct Upgraded {
+    done: u64,
+    /// The longest that newcomers waited.
+    waited_ms: Option<f64>,
+    /// Who counted asked so often in all before it was refused.
+    counted: u64,
+    is_banned: bool,
+}
+
+/// Does it, and judges.
+///
+/// # Errors
+/// Something does not start or end, or somebody wants all of this to end.
+pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
+    let policy = format!(
+        "floor {{ limit few {{ per client where path == \"/few\" to {UPGRADES}/7d then block 429 }} }}\n"
+    );
+    let told = Told { policy: &policy, ..Told::default() };
+    let ground = Ground::start(&runner.programs, Who::Seawall, told)?;
+    let town = Town {
+        seawall: runner.programs.seawall.clone(),
+        config: ground.config().to_path_buf(),
+        http: ground.at.http,
+    };
+    town.word(&["bans", "add", BANNED, "--for", "1h"])?;
+    let over = AtomicBool::new(false);
+    let (played, upgraded) = std::thread::scope(|scope| {
+        let upgrading = scope.spawn(|| town.upgrade_all(&over));
+        let played = play(runner, &ground, FLOOD, On::Alice);
+        // Those that are left are no upgrades under load.
+        over.store(true, Relaxed);
+        (played, upgrading.join())
+    });
+    let upgraded = upgraded.map_err(|_| anyhow!("the upgrading thread panicked"))?;
+    let (reports, upgraded) = (played?, upgraded?);
+    let status = admin_client::status(&ground.socket())?;
+    runner.keep("operations-upgrades", &reports.alice)?;
+    let generation = admin_client::number(&status, "/generation");
+    Ok(Tried::Judged(judge(Seen::of(&reports), &upgraded, generation)))
+}
+
+/// The server as it is reached from outside.
+struct Town {
+    seawall: PathBuf,
+    config: PathBuf,
+    http: SocketAddr,
+}
+
+impl Town {
+    fn word(&self, words: &[&str]) -> anyhow::Result<String> {
+        let mut command = Command::new(&self.seawall);
+        shell::quiet(command.args(words).arg("-c").arg(&self.config))
+    }
+
+    fn few(&self) -> anyhow::Result<u16> {
+        let request = format!("GET /few HTTP/1.1\r\nHost: {ALICE}\r\nConnection: close\r\n\r\n");
+        let reply = Client::new(COUNTED, self.http).ask(request.as_bytes());
+        Ok(reply.context("a newcomer")?.status)
+    }
+
+    fn upgrade_all(&self, over: &AtomicBool) -> anyhow::Result<Upgraded> {
+        pacing::pause(BEFORE);
+        let (mut done, mut counted, mut waited_ms) = (0u64, 0u64, None::<f64>);
+        while done < UPGRADES && !over.load(Relaxed) {
+            let said = self.word(&["upgrade"])?;
+            waited_ms = [waited_ms, waited(&said)].into_iter().flatten().reduce(f64::max);
+            done = done.saturating_add(1);
+            if self.few()? == 200 {
+                counted = counted.saturating_add(1);
+            }
+            pacing::pause(PAUSE);
+        }
+        let is_over = self.few()? == 429;
+        let is_banned = self.word(&["bans", "list"])?.contains(BANNED);
+        Ok(Upgraded { done, waited_ms, counted: if is_over { counted } else { 0 }, is_banned })
+    }
+}
+
+/// How long newcomers waited, of what `seawall upgrade` says.
+fn waited(said: &str) -> Option<f64> {
+    let (_, rest) = said.split_once("newcomers waited ")?;
+    rest.split(' ').next()?.parse().ok()
+}
+
+fn judge(seen: Seen<'_>, upgraded: &Upgraded, generation: Option<f64>) -> Vec<Finding> {
+    let alice = seen.alice;
+    let sum = |names: &[&str]| {
+        names.iter().map(|name| alice.number(&format!("/attack/{name}"))).sum::<Option<f64>>()
+    };
+    let refused = sum(&["refused", "open_timed_out", "handshake_failed"]);
+    let cut = alice.sum("/attack/events", |_| true);
+    let reset = sum(&["reset_at_open", "reset_by_server"]).zip(cut).map(|(a, b)| a + b);
+    let wrong = alice.sum("/attack/answers", |name| name != "200");
+    let all = UPGRADES as f64;
+    let waited = upgraded.waited_ms.map_or_else(String::new, |ms| format!(", {ms:.0} ms at most"));
+    vec![
+        attack(seen),
+        nobody_failed(alice),
+        at_least(&format!("upgrades; newcomers waited{waited}"), Some(upgraded.done as f64), all),
+        at_most("refused", refused, (0.0, "")),
+        at_most("reset", reset, (0.0, "")),
+        at_most("other answers than 200", wrong, (0.0, "")),
+        at_least(
+            "requests of one client counted over all processes",
+            Some(upgraded.counted as f64),
+            all,
+        ),
+        at_least("generations since the start", generation.map(|last| last - 1.0), all),
+        Finding {
+            text: format!("the ban {}", if upgraded.is_banned { "holds" } else { "is gone" }),
+            kept: upgraded.is_banned,
+        },
+    ]
+}

@@ -1,0 +1,105 @@
+//! A40: the worst policy of a member's that a search has found, and the worst request for it. Carol's
+//! visitors do not notice.
+//!
+//! The search is `benches/micro/worst_decision.rs`, which writes what it found into a folder.
+
+use super::case::{Tried, at_least, at_most};
+use crate::attack::evaluate::{Finding, new_client_served};
+use crate::attack::noisy_neighbour::environment::Ground;
+use crate::attack::noisy_neighbour::evaluate::{Seen, attack, nobody_failed, p99};
+use crate::attack::noisy_neighbour::load::{ATTACK_S, Attack, On, play};
+use crate::attack::noisy_neighbour::server_configs::Told;
+use crate::attack::runner::Runner;
+use crate::attack::server::Who;
+use anyhow::Context;
+use std::path::Path;
+
+/// Where the search leaves what it found, beside the programs' own folder.
+const FOUND: &str = "worst-decision";
+/// What it is called by.
+const SEARCH: &str = "cargo run --release -p seawall-benches --example worst_decision -- \
+    --minutes 60 --write target/worst-decision";
+/// What it found may refuse everybody; whom this is about are visitors whom nothing refuses.
+const SPARED: &str = "guarantee { rule visits { when path == \"/__visit\" then allow } }\n";
+/// So many a second; at the worst a fifth of a core.
+const RATE: &str = "100";
+/// Answers below which it was no attack: half of those that are due.
+const ANSWERED: f64 = 50.0 * ATTACK_S as f64;
+
+/// Tries what was found.
+///
+/// # Errors
+/// Something does not start or end, or somebody wants all of this to end.
+pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
+    let built = runner.programs.seawall.parent().and_then(Path::parent);
+    let found = built.context("the programs are in no folder")?.join(FOUND);
+    let request = found.join("request");
+    if !request.exists() {
+        return Ok(Tried::Skipped(format!("nothing was searched for yet: `{SEARCH}`")));
+    }
+    let read = |name: &str| {
+        let path = found.join(name);
+        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+    };
+    let (root, hers) = (read("root.wall")?, read("members/alice.wall")?);
+    // What it stands behind says so already.
+    let root = root.trim_start_matches("policy 1");
+    let members = [("members/alice.wall".to_owned(), hers)];
+    let policy = format!("{SPARED}{root}");
+    let told = Told { policy: &policy, members: &members, ..Told::default() };
+    let mut ground = Ground::start(&runner.programs, Who::Seawall, told)?;
+    let request = request.display().to_string();
+    let words = ["--request", &request, "--rate", RATE];
+    let attack = Attack { scenario: "request-file", words: &words, seconds: ATTACK_S };
+    let reports = play(runner, &ground, attack, On::Alice)?;
+    ground.is_up()?;
+    runner.keep("operations-worst-decision", &reports.alice)?;
+    Ok(Tried::Judged(judge(Seen::of(&reports))))
+}
+
+fn judge(seen: Seen<'_>) -> Vec<Finding> {
+    let alice = seen.alice;
+    let answers = alice.sum("/attack/answers", |_| true);
+    // A request that is refused before it is judged shows nothing.
+    let unjudged = ["400", "413", "414", "431"];
+    let refused = alice.sum("/attack/answers", |status| unjudged.contains(&status));
+    let slowest = alice.number("/attack/answer_ms/p99");
+    let slowest = slowest.map_or_else(String::new, |ms| format!("; each in {ms:.0} ms at p99"));
+    vec![
+        attack(seen),
+        at_least(&format!("of them answered{slowest}"), answers, ANSWERED),
+        at_most("refused before they were judged", refused, (0.0, "")),
+        nobody_failed(alice),
+        p99(alice),
+        new_client_served(alice),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attack::noisy_neighbour::load::Reports;
+    use serde_json::json;
+
+    #[test]
+    fn a_request_that_nobody_judged_shows_nothing() {
+        let phase = |due: u64| {
+            json!({"due": due, "ok": due, "bad": 0,
+            "latency_us": {"p99": 20_000}, "late_us": {"p99": 100}})
+        };
+        let kept = |status: &str| {
+            let alice = json!({
+                "attack": {
+                    "opened": 40, "refused": 0, "reset_at_open": 0, "open_timed_out": 0,
+                    "handshake_failed": 0, "failed_here": 0, "requests": 800,
+                    "answers": {status: 800}, "answer_ms": {"p99": 4},
+                },
+                "new_client": {"first_answer_ms": 12},
+                "legit": {"quiet": phase(350), "attack": phase(400), "recovery": phase(100)},
+            });
+            let reports = Reports { alice, bob: None };
+            judge(Seen::of(&reports)).iter().all(|finding| finding.kept)
+        };
+        assert!(kept("404") && kept("503") && !kept("431"));
+    }
+}

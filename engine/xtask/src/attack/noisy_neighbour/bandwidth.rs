@@ -1,0 +1,135 @@
+//! The pipe to visitors, shared: two members whose visitors are sent much, and one who is left alone.
+//! Only Seawall shares it, so nobody is compared with.
+
+use super::constants::{ALICE, BOB};
+use super::environment::Ground;
+use super::evaluate::{Seen, attack, finding, nobody_failed};
+use super::load::{ATTACK_S, Attack, On, keep, play};
+use super::server_configs::Told;
+use crate::attack::evaluate::{Finding, shown};
+use crate::attack::results::each;
+use crate::attack::runner::Runner;
+use crate::attack::server::Who;
+
+/// Bytes a second that Seawall may send.
+const PIPE_BYTES_PER_S: u64 = 20_000_000;
+/// Answers of 100,000 bytes: at either member five times the pipe.
+const FLOOD: Attack<'_> = Attack {
+    scenario: "get-flood",
+    words: &[
+        "--path",
+        "/__large/100000",
+        "--rate",
+        "1000",
+        "--connections",
+        "200",
+        "--addresses",
+        "200",
+    ],
+    seconds: ATTACK_S,
+};
+/// Per cent of the pipe that is used while more is asked for.
+const USED_PERCENT: f64 = 85.0;
+/// Alice's share is twice bob's, within a quarter.
+const RATIO: std::ops::RangeInclusive<f64> = 1.5..=2.5;
+
+/// What was sent while one or both were attacked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    /// Who was attacked.
+    pub(super) on: On,
+    /// Bytes a second, to whoever asked alice.
+    pub(super) alice: Option<f64>,
+    /// And bob.
+    pub(super) bob: Option<f64>,
+}
+
+/// One way of attacking, and what was found.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) sent: Sent,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// Floods.
+///
+/// # Errors
+/// Something does not start or end, or somebody wants all of this to end.
+pub(super) fn share(runner: &Runner<'_>, on: On) -> anyhow::Result<Shared> {
+    let limits = format!("egress_bytes_per_s = {PIPE_BYTES_PER_S}\n");
+    let told = Told { limits: &limits, ..Told::default() };
+    let mut ground = Ground::start(&runner.programs, Who::Seawall, told)?;
+    let look = |ground: &Ground| {
+        let of = |host| ground.sent(&runner.programs.seawall, host);
+        anyhow::Ok((of(ALICE)?, of(BOB)?))
+    };
+    let before = look(&ground)?;
+    let reports = play(runner, &ground, FLOOD, on)?;
+    ground.is_up()?;
+    let after = look(&ground)?;
+    keep(runner, &format!("egress-{on:?}"), &reports)?;
+    let seen = Seen::of(&reports);
+    let seconds = seen.alice.number("/attacked_ms").map(|ms| ms / 1_000.0);
+    let rate = |before: f64, after: f64| each((after - before).max(0.0), seconds?);
+    let sent = Sent { on, alice: rate(before.0, after.0), bob: rate(before.1, after.1) };
+    let mut findings = vec![attack(seen), nobody_failed(seen.alice)];
+    findings.extend(judge(sent));
+    Ok(Shared { sent, findings })
+}
+
+impl Sent {
+    /// Per cent of the pipe that both had.
+    pub(super) fn used_percent(self) -> Option<f64> {
+        Some((self.alice? + self.bob?) * 100.0 / PIPE_BYTES_PER_S as f64)
+    }
+}
+
+fn judge(sent: Sent) -> Vec<Finding> {
+    let used = sent.used_percent().map(|used| {
+        let text = format!("the pipe: {} of {USED_PERCENT} % used", shown(used));
+        Finding { text, kept: used >= USED_PERCENT }
+    });
+    let mut found = vec![finding("the pipe", used)];
+    if sent.on == On::Both {
+        let ratio = sent.alice.zip(sent.bob).and_then(|(alice, bob)| each(alice, bob));
+        let ratio = ratio.map(|ratio| {
+            let text = format!("alice {ratio:.2} × bob, of 2");
+            Finding { text, kept: RATIO.contains(&ratio) }
+        });
+        found.push(finding("alice and bob", ratio));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(on: On, alice: Option<f64>, bob: Option<f64>) -> bool {
+        judge(Sent { on, alice, bob }).iter().all(|finding| finding.kept)
+    }
+
+    #[test]
+    fn two_parts_and_one_of_a_full_pipe_are_kept() {
+        let m = |figure: f64| Some(figure * 1e6);
+        assert!(kept(On::Both, m(12.0), m(6.0)));
+        assert!(kept(On::Both, m(12.0), m(8.0)) && kept(On::Both, m(12.5), m(5.0)));
+        assert!(!kept(On::Both, m(11.0), m(8.0)), "not twice");
+        assert!(!kept(On::Both, m(14.0), m(5.0)), "more than twice");
+        assert!(!kept(On::Both, m(11.0), m(5.5)), "a sixth of the pipe is idle");
+    }
+
+    #[test]
+    fn one_alone_has_all_of_it() {
+        assert!(kept(On::Alice, Some(17e6), Some(0.0)));
+        assert!(!kept(On::Alice, Some(13e6), Some(0.0)));
+    }
+
+    #[test]
+    fn bytes_that_nobody_counted_break_it() {
+        for (alice, bob) in [(None, Some(6e6)), (Some(12e6), None), (Some(12e6), Some(0.0))] {
+            assert!(!kept(On::Both, alice, bob), "{alice:?} {bob:?}");
+        }
+        assert!(!kept(On::Alice, None, Some(0.0)));
+    }
+}

@@ -1,0 +1,167 @@
+//! What an attack on two members is tried on: 850 sites behind one server, with an origin for each
+//! member that matters, all new for every case.
+//!
+//! An origin works like a member's script: so many requests at once, so long for each. What is more
+//! than that has to wait or be refused by the server in front, or it waits at the origin.
+
+use super::constants::{ALICE, AT_ONCE, BOB, CAROL, VISIT};
+use super::server_configs::{self, Addresses, Origins, Told};
+use crate::attack::child_process::Kept;
+use crate::attack::server::{Server, Who, aside, free};
+use crate::attack::testbed::{Folder, Programs, start_origin};
+use crate::demo::http_client::Client;
+use crate::shell;
+use anyhow::{Context, bail};
+use serde_json::Value;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Milliseconds that each takes it.
+const WORK_MS: u64 = 20;
+/// What an origin can answer in a second.
+pub(crate) const CAPACITY_PER_S: u64 = AT_ONCE * 1_000 / WORK_MS;
+
+/// It, running. Everything ends when it is dropped, and the folder goes.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    // Dropped in this order: who asks before who answers, the folder last.
+    server: Server,
+    _origins: Vec<Kept>,
+    folder: Folder,
+    /// Where the server listens.
+    pub(crate) at: Addresses,
+    origins: Origins,
+}
+
+impl Ground {
+    /// Starts all of it.
+    ///
+    /// # Errors
+    /// Something does not start, or does not serve what it should.
+    pub(crate) fn start(programs: &Programs, who: Who, told: Told<'_>) -> anyhow::Result<Self> {
+        let folder = Folder::new("neighbours")?;
+        let mut kept = Vec::new();
+        let mut origin = |name: &str| {
+            let log = folder.join(&format!("{name}.log"));
+            let (work, at_once) = (WORK_MS.to_string(), AT_ONCE.to_string());
+            let words = ["--work-ms", &work, "--at-once", &at_once];
+            let (origin, at) = start_origin(&mut aside(&programs.attack), &words, &log)?;
+            kept.push(origin);
+            anyhow::Ok(at)
+        };
+        let origins =
+            Origins { alice: origin("alice")?, bob: origin("bob")?, others: origin("others")? };
+        let [http, https] = free()?;
+        let at = Addresses { http, https };
+        if who != Who::Seawall {
+            certificate(&folder)?;
+        }
+        let files = |dir: &Path| server_configs::files(who, at, origins, (dir, told));
+        let server = Server::start(who, &programs.seawall, &folder, files)?;
+        let mut ground = Self { server, _origins: kept, folder, at, origins };
+        for host in [ALICE, BOB, CAROL, &server_configs::other(0)] {
+            match ground.server.until(|| answer(http, host))? {
+                200 => {}
+                status => bail!("{} answered {status} for {host}", who.word()),
+            }
+        }
+        ground.server.until(|| TcpStream::connect(https).ok())?;
+        Ok(ground)
+    }
+
+    /// The origin of a member.
+    pub(crate) fn origin(&self, host: &str) -> SocketAddr {
+        match host {
+            ALICE => self.origins.alice,
+            BOB => self.origins.bob,
+            _ => self.origins.others,
+        }
+    }
+
+    /// The server's configuration.
+    pub(crate) fn config(&self) -> &Path {
+        self.server.config()
+    }
+
+    /// A file in its folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The most memory that the server has had so far, in KiB.
+    pub(crate) fn memory_kib_at_most(&self) -> Option<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.split_whitespace().next()?.parse().ok()
+    }
+
+    /// That the server still runs.
+    ///
+    /// # Errors
+    /// It does not; with what it said.
+    pub(crate) fn is_up(&mut self) -> anyhow::Result<()> {
+        self.server.is_up()
+    }
+
+    /// Bytes that Seawall has sent to visitors of `host`.
+    ///
+    /// # Errors
+    /// It does not answer, or has no such figure.
+    pub(crate) fn sent(&self, seawall: &Path, host: &str) -> anyhow::Result<f64> {
+        let mut command = Command::new(seawall);
+        command.args(["status", "--json", "-c"]).arg(self.server.config());
+        let status = serde_json::from_str(&shell::quiet(&mut command)?).context("its status")?;
+        sent_in(&status, host).with_context(|| format!("the status has no bytes of {host}"))
+    }
+
+    /// Seawall's admin socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.file("seawall/run/admin.sock")
+    }
+}
+
+fn sent_in(status: &Value, host: &str) -> Option<f64> {
+    let mut sites = status.pointer("/edge/sites")?.as_array()?.iter();
+    sites.find(|site| site["name"] == host)?.get("egress_bytes")?.as_f64()
+}
+
+/// The status with which a visitor of `host` is answered, if there is an answer.
+fn answer(at: SocketAddr, host: &str) -> Option<u16> {
+    let request = format!("GET {VISIT} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let mut client = Client::new(Ipv4Addr::LOCALHOST, at);
+    client.ask(request.as_bytes()).ok().map(|reply| reply.status)
+}
+
+/// A certificate for all sites, of the kind that Seawall makes for itself; its key with it, as
+/// HAProxy wants it.
+fn certificate(folder: &Folder) -> anyhow::Result<()> {
+    let (key, cert) = (folder.join(server_configs::KEY), folder.join(server_configs::CERTIFICATE));
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
+    openssl.args(["-nodes", "-days", "2", "-subj", "/CN=neighbours"]);
+    openssl.args(["-addext", "subjectAltName=DNS:*.example"]);
+    shell::quiet(openssl.arg("-keyout").arg(&key).arg("-out").arg(&cert))?;
+    let read = |path| std::fs::read_to_string(path).context("what openssl wrote");
+    folder.write(server_configs::BOTH, &format!("{}{}", read(&cert)?, read(&key)?))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn bytes_are_those_of_the_site() {
+        let status = json!({ "edge": { "sites": [
+            { "name": "bob.example", "egress_bytes": 1 },
+            { "name": "alice.example", "egress_bytes": 5 },
+            { "name": "carol.example" },
+        ] } });
+        assert_eq!(sent_in(&status, ALICE), Some(5.0));
+        assert_eq!(sent_in(&status, CAROL), None);
+        assert_eq!(sent_in(&status, "nobody.example"), None);
+        assert_eq!(sent_in(&json!({}), ALICE), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! Whether the neighbour noticed, whether the attacked kept their own visitors, and whether what was
+//! idle was used.
+//!
+//! Counts decide, and one latency: carol's 99th percentile, held against her own quiet phase. A
+//! figure that is missing breaks the promise.
+
+use super::environment::CAPACITY_PER_S;
+use super::load::Reports;
+use crate::attack::evaluate::{Finding, shown};
+use crate::attack::results::{Figures, each};
+
+/// Carol's p99 under attack: at most so many times her quiet one, or so many milliseconds more, for
+/// machines that others use too.
+const P99_TIMES: f64 = 1.5;
+const P99_MORE_MS: f64 = 10.0;
+/// Per cent of the returning visitors' requests that are served.
+const SERVED_PERCENT: f64 = 95.0;
+/// Per cent of what an origin can do that it does while more than that is asked of it.
+const USED_PERCENT: f64 = 85.0;
+
+/// The figures of one case; each is `None` where it is missing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'r> {
+    /// The attack on alice, and carol's visitors.
+    pub(crate) alice: Figures<'r>,
+    /// The attack on bob, and alice's visitors.
+    pub(crate) bob: Option<Figures<'r>>,
+}
+
+impl<'r> Seen<'r> {
+    /// Of these results.
+    pub(crate) fn of(reports: &'r Reports) -> Self {
+        let bob = reports.bob.as_ref().map(Figures::of);
+        Self { alice: Figures::of(&reports.alice), bob }
+    }
+
+    /// Per cent of alice's visitors' requests in the attack that went well.
+    pub(crate) fn served_percent(self) -> Option<f64> {
+        let bob = self.bob?;
+        each(bob.number("/legit/attack/ok")? * 100.0, bob.asked()?)
+    }
+
+    /// A figure of the attack, of both attackers together.
+    fn of_both(self, of: impl Fn(Figures<'r>) -> Option<f64>) -> Option<f64> {
+        let bob = self.bob.map(&of).map_or(Some(0.0), |figure| figure)?;
+        Some(of(self.alice)? + bob)
+    }
+
+    /// Requests of the attack.
+    pub(crate) fn attacked(self) -> Option<f64> {
+        self.of_both(|figures| figures.number("/attack/requests"))
+    }
+
+    /// Those answered with 200, out of an origin. An attack that got no answer at all has none.
+    pub(crate) fn answered(self) -> Option<f64> {
+        self.of_both(|figures| figures.sum("/attack/answers", |name| name == "200"))
+    }
+
+    /// Per cent of what alice's origin could have answered that it did, attackers and visitors.
+    fn used_percent(self) -> Option<f64> {
+        let attack = self.alice.sum("/attack/answers", |name| name == "200")?;
+        let visitors = self.bob?.number("/legit/attack/ok")?;
+        let seconds = self.alice.number("/attacked_ms")? / 1_000.0;
+        each((attack + visitors) * 100.0, CAPACITY_PER_S as f64 * seconds)
+    }
+}
+
+/// Everything that must hold; `exceeds` says that the attack asks for more than alice's origin can do.
+pub(crate) fn judge(seen: Seen<'_>, exceeds: bool) -> Vec<Finding> {
+    let mut found = vec![attack(seen), nobody_failed(seen.alice), p99(seen.alice), served(seen)];
+    if exceeds {
+        found.push(used(seen));
+    }
+    found
+}
+
+/// A finding out of a figure that may be missing.
+pub(crate) fn finding(what: &str, found: Option<Finding>) -> Finding {
+    found.unwrap_or_else(|| Finding { text: format!("{what}: no figure"), kept: false })
+}
+
+/// That there was an attack on each, and nothing lacking on this side of it.
+pub(crate) fn attack(seen: Seen<'_>) -> Finding {
+    let asked = seen.attacked();
+    let here = seen.of_both(|figures| figures.number("/attack/failed_here"));
+    let began = asked.zip(here).filter(|(asked, here)| *asked > 0.0 && *here < 1.0);
+    let each = [Some(seen.alice), seen.bob].into_iter().flatten();
+    let all = each.map(Figures::tried).all(|tried| tried.is_some_and(|tried| tried >= 1.0));
+    match began {
+        Some((asked, _)) if all => {
+            Finding { text: format!("{} attacking requests", shown(asked)), kept: true }
+        }
+        _ => {
+            Finding { text: "no attack, or no ports or descriptors for it".to_owned(), kept: false }
+        }
+    }
+}
+
+/// That none of carol's visitors failed, in any phase, and that some came.
+pub(crate) fn nobody_failed(carol: Figures<'_>) -> Finding {
+    let found = carol.failed().zip(carol.asked()).map(|(failed, asked)| {
+        let text = format!("carol: {} of {} failed", shown(failed), shown(asked));
+        Finding { text, kept: failed < 1.0 && asked > 0.0 }
+    });
+    finding("carol's visitors", found)
+}
+
+/// Her p99 in the attack, held against that of her quiet phase.
+pub(crate) fn p99(carol: Figures<'_>) -> Finding {
+    let found = carol.p99_ms("quiet").zip(carol.p99_ms("attack")).map(|(quiet, attack)| {
+        let times = if quiet > 0.0 { attack / quiet } else { f64::INFINITY };
+        let by_times = times <= P99_TIMES;
+        let by_more = attack <= quiet + P99_MORE_MS;
+        let how = match (by_times, by_more) {
+            (true, _) => format!("of {P99_TIMES}"),
+            (false, true) => format!("over {P99_TIMES}, by less than {P99_MORE_MS} ms"),
+            (false, false) => format!("over {P99_TIMES}, and by more than {P99_MORE_MS} ms"),
+        };
+        Finding { text: format!("p99 {times:.2} × {how}"), kept: by_times || by_more }
+    });
+    finding("carol's p99", found)
+}
+
+fn served(seen: Seen<'_>) -> Finding {
+    let found = seen.served_percent().map(|served| {
+        let text = format!("alice's visitors: {} of {SERVED_PERCENT} % served", shown(served));
+        Finding { text, kept: served >= SERVED_PERCENT }
+    });
+    finding("alice's visitors", found)
+}
+
+fn used(seen: Seen<'_>) -> Finding {
+    let found = seen.used_percent().map(|used| {
+        let text = format!("alice's origin: {} of {USED_PERCENT} % used", shown(used));
+        Finding { text, kept: used >= USED_PERCENT }
+    });
+    finding("alice's origin", found)
+}
+
+#[cfg(test)]
+mod tests;

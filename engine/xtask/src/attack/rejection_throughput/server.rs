@@ -1,0 +1,150 @@
+//! Those who refuse: each with one worker on one core, no log, and one rule about one path.
+//!
+//! Seawall's limit on a client's connections a second is taken away: `wrk` is one client, and the
+//! others have no such limit.
+
+use crate::attack::server::{Files, Server, Who, free};
+use crate::attack::testbed::Folder;
+use crate::demo::http_client::Client;
+use anyhow::{Context, bail};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+/// What is refused.
+pub(super) const DENIED: &str = "/denied";
+
+/// A server that runs, and where it listens.
+#[derive(Debug)]
+pub(super) struct Running(Server, SocketAddr);
+
+/// What is written before it starts.
+fn files(who: Who, at: SocketAddr, dir: &Path) -> Files {
+    let dir = dir.display();
+    match who {
+        Who::Seawall => vec![
+            (
+                "seawall.toml".to_owned(),
+                format!(
+                    "[listen]\nhttp = [\"{at}\"]\n\n[admin]\nsocket = \"run/admin.sock\"\n\n\
+                     [policy]\nroot = \"root.wall\"\n\n[state]\ndir = \"state\"\n\n\
+                     [limits]\nconnections_per_client_per_s_max = 1000000\n\n\
+                     [[site]]\nhosts = [\"*.example\"]\norigin = [\"http://127.0.0.1:9\"]\n"
+                ),
+            ),
+            (
+                "root.wall".to_owned(),
+                format!(
+                    "policy 1\nfloor {{ rule denied {{ when path == \"{DENIED}\" \
+                     then block 403 }} }}\n"
+                ),
+            ),
+        ],
+        Who::Nginx => vec![(
+            "nginx.conf".to_owned(),
+            format!(
+                "daemon off;\nuser root;\nworker_processes 1;\npid {dir}/nginx.pid;\n\
+                 error_log {dir}/nginx.log crit;\nevents {{ worker_connections 4096; }}\n\
+                 http {{\n  access_log off;\n  client_body_temp_path {dir}/body;\n  \
+                 proxy_temp_path {dir}/proxy;\n  fastcgi_temp_path {dir}/fastcgi;\n  \
+                 uwsgi_temp_path {dir}/uwsgi;\n  scgi_temp_path {dir}/scgi;\n  \
+                 server {{ listen {at} backlog=4096; location = {DENIED} {{ return 403; }} }}\n}}\n"
+            ),
+        )],
+        Who::Haproxy => vec![(
+            "haproxy.cfg".to_owned(),
+            format!(
+                "global\n  nbthread 1\n  maxconn 4096\ndefaults\n  mode http\n  \
+                 timeout client 15s\n  timeout server 15s\n  timeout connect 1s\n\
+                 frontend all\n  bind {at}\n  \
+                 http-request deny deny_status 403 if {{ path {DENIED} }}\n  \
+                 http-request return status 200\n"
+            ),
+        )],
+    }
+}
+
+impl Running {
+    /// Starts one, and waits until it refuses.
+    ///
+    /// # Errors
+    /// It does not start, or does not refuse with 403.
+    pub(super) fn start(who: Who, seawall: &Path, folder: &Folder) -> anyhow::Result<Self> {
+        let [at] = free()?;
+        let mut server = Server::start(who, seawall, folder, |dir| files(who, at, dir))?;
+        match server.until(|| refuses(at))? {
+            403 => Ok(Self(server, at)),
+            other => bail!("{} answered {other} to what it should refuse with 403", who.word()),
+        }
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.1
+    }
+
+    /// Its name in the table.
+    pub(super) fn name(&self) -> String {
+        self.0.who().name()
+    }
+
+    /// Processor time that it and its workers have taken.
+    ///
+    /// # Errors
+    /// There is no such process any more.
+    pub(super) fn cpu_ms(&self) -> anyhow::Result<u64> {
+        let group = self.0.id();
+        let mut found = None;
+        for entry in std::fs::read_dir("/proc").context("no /proc")?.flatten() {
+            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            if let Some(cpu) = cpu_ms_in(&stat, group) {
+                found = Some(cpu + found.unwrap_or(0));
+            }
+        }
+        found.with_context(|| format!("{} is gone", self.0.who().word()))
+    }
+}
+
+/// User and system time in a line of `/proc/PID/stat`, if it is of this process group. Ticks are
+/// hundredths of a second on every Linux that Rust runs on.
+fn cpu_ms_in(stat: &str, group: u32) -> Option<u64> {
+    // The name may hold anything, so count from its closing bracket.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
+    if number(2)? != u64::from(group) {
+        return None;
+    }
+    Some(number(11)?.saturating_add(number(12)?).saturating_mul(10))
+}
+
+/// The status with which who listens there answers what is denied, if anybody does.
+fn refuses(at: SocketAddr) -> Option<u16> {
+    let request = format!("GET {DENIED} HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    let mut client = Client::new(Ipv4Addr::LOCALHOST, at);
+    client.ask(request.as_bytes()).ok().map(|reply| reply.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attack::server::WHO;
+
+    #[test]
+    fn every_server_denies_the_same_path_at_its_address() {
+        let at: SocketAddr = "127.0.0.1:4711".parse().unwrap();
+        for who in WHO {
+            let files = files(who, at, Path::new("/d"));
+            let all: String = files.iter().map(|(_, text)| text.as_str()).collect();
+            assert!(all.contains("127.0.0.1:4711") && all.contains(DENIED), "{all}");
+            assert!(all.contains("403"), "{all}");
+        }
+    }
+
+    #[test]
+    fn processor_time_is_that_of_the_group() {
+        let stat = "9 (a) b (c) S 1 7 7 0 -1 4194560 9 0 0 0 12 34 0 0 20 0 1 0 5";
+        assert_eq!(cpu_ms_in(stat, 7), Some(460));
+        assert_eq!(cpu_ms_in(stat, 9), None);
+        assert_eq!(cpu_ms_in("", 7), None);
+    }
+}

@@ -1,0 +1,216 @@
+//! What a promise is tried on: a folder, a recording origin, and Seawall in front of it, all new,
+//! so that no attack inherits memory, bans or counts of the one before.
+
+use crate::attack::child_process::Kept;
+use crate::demo::seawall::{Seawall, Voice};
+use crate::pacing;
+use anyhow::{Context, ensure};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// The site that is attacked and visited; `seawall-attack` asks for it by default.
+const SITE: &str = "alice.example";
+/// A neighbour's, with the same origin behind it.
+const NEIGHBOUR: &str = "neighbour.example";
+/// Time for the origin to say where it listens.
+const ORIGIN_WITHIN: Duration = Duration::from_secs(10);
+
+/// The policy: what a host has at the least. The limit is that of the shipped baseline.
+pub(crate) const TEXT: &str = "policy 1 \"what the promises are tried with\"
+floor {
+  rule trap { when path == \"/trap\" then ban 10m }
+  rule denied { when path == \"/denied\" then block 403 }
+  limit flood { per client to 600/10s burst 200 then block 429 hold 1m keys 200k }
+}
+";
+
+/// The two programs.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    /// What is attacked.
+    pub(crate) seawall: PathBuf,
+    /// Who attacks, and the origin.
+    pub(crate) attack: PathBuf,
+}
+
+/// Who may reach it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Open {
+    /// This machine.
+    Loopback,
+    /// Whoever reaches the machine over IPv4: the wire out of a namespace has an address only once
+    /// its attack has begun.
+    EverywhereV4,
+    /// The same over IPv6.
+    EverywhereV6,
+}
+
+/// It, running. Everything ends when it is dropped, and the folder goes.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    // Dropped in this order: who asks before who answers, the folder last.
+    seawall: Seawall,
+    _origin: Kept,
+    folder: Folder,
+    /// Where the origin is.
+    pub(crate) origin: SocketAddr,
+    /// Where Seawall listens in the clear.
+    pub(crate) http: SocketAddr,
+    /// Where it listens with TLS.
+    pub(crate) https: SocketAddr,
+}
+
+/// A folder that goes when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    /// A new one. Its path is short: it will hold a socket, whose path may have 107 bytes.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn new(name: &str) -> anyhow::Result<Self> {
+        let dir = std::env::temp_dir().join(format!("seawall-{name}-{}", std::process::id()));
+        if dir.exists() {
+            std::fs::remove_dir_all(&dir).with_context(|| format!("clearing {}", dir.display()))?;
+        }
+        std::fs::create_dir(&dir).with_context(|| format!("making {}", dir.display()))?;
+        Ok(Self(dir))
+    }
+
+    /// A path in it.
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A new folder in it.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn make(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let dir = self.join(name);
+        std::fs::create_dir(&dir).with_context(|| format!("making {}", dir.display()))?;
+        Ok(dir)
+    }
+
+    /// Writes a file in it.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn write(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+        let path = self.join(name);
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is in the system's own folder for such things.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Stage {
+    /// Starts all of it.
+    ///
+    /// # Errors
+    /// Something does not start.
+    pub(crate) fn start(programs: &Programs, open: Open) -> anyhow::Result<Self> {
+        let folder = Folder::new("attack")?;
+        for part in ["run", "state", "log"] {
+            folder.make(part)?;
+        }
+        let log = folder.join("origin.log");
+        let (kept, origin) = start_origin(&mut Command::new(&programs.attack), &[], &log)?;
+        folder.write("root.wall", TEXT)?;
+        let config = folder.write("seawall.toml", &configuration(origin, open))?;
+        let voice = Voice::File(folder.join("log/seawall.log"));
+        let seawall = Seawall::start(&programs.seawall, &config, &voice)?;
+        let at = |scheme| seawall.listens(scheme).context("seawall does not say where it listens");
+        let (http, https) = (at("http")?, at("https")?);
+        Ok(Self { seawall, _origin: kept, folder, origin, http, https })
+    }
+
+    /// The process that is attacked.
+    pub(crate) fn pid(&self) -> u32 {
+        self.seawall.id()
+    }
+
+    /// The folder of its log.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// Its policy.
+    pub(crate) fn policy(&self) -> PathBuf {
+        self.folder.join("root.wall")
+    }
+
+    /// A file for what is said by who attacks, and one for what he measured.
+    pub(crate) fn papers(&self) -> (PathBuf, PathBuf) {
+        (self.folder.join("attack.log"), self.folder.join("attack.json"))
+    }
+
+    /// That it still runs.
+    ///
+    /// # Errors
+    /// It does not; with its last lines.
+    pub(crate) fn is_up(&mut self) -> anyhow::Result<()> {
+        let ended = self.seawall.has_ended()?;
+        ensure!(!ended, "seawall has ended by itself; it said:\n{}", self.seawall.last_words());
+        Ok(())
+    }
+}
+
+fn configuration(origin: SocketAddr, open: Open) -> String {
+    let listen = match open {
+        Open::Loopback => "127.0.0.1:0",
+        Open::EverywhereV4 => "0.0.0.0:0",
+        Open::EverywhereV6 => "[::]:0",
+    };
+    format!(
+        "[listen]\nhttp = [\"{listen}\"]\nhttps = [\"{listen}\"]\n\n[tls]\nself_signed = true\n\n\
+         [admin]\nsocket = \"run/admin.sock\"\n\n[policy]\nroot = \"root.wall\"\n\n\
+         [state]\ndir = \"state\"\n\n[[site]]\nhosts = [\"{SITE}\"]\norigin = [\"http://{origin}\"]\n\n\
+         [[site]]\nhosts = [\"{NEIGHBOUR}\"]\norigin = [\"http://{origin}\"]\n"
+    )
+}
+
+/// Starts a recording origin by its program, with `words` more, and says where it listens.
+///
+/// # Errors
+/// It does not start, or does not say so.
+pub(crate) fn start_origin(
+    program: &mut Command,
+    words: &[&str],
+    log: &Path,
+) -> anyhow::Result<(Kept, SocketAddr)> {
+    let command = program.args(["origin", "--listen", "127.0.0.1:0"]).args(words);
+    let mut kept = Kept::start(command, log)?;
+    let found = pacing::poll(ORIGIN_WITHIN, || {
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        ensure!(kept.ended()?.is_none(), "the recording origin has ended: {}", text.trim());
+        // Whole lines only: the rest may still be written.
+        let line = text.split_inclusive('\n').find_map(|line| line.strip_suffix('\n'));
+        Ok(line.and_then(|line| line.rsplit(' ').next()?.parse().ok()))
+    })?;
+    Ok((kept, found.context("the recording origin does not say where it listens")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_goes_with_what_is_in_it() {
+        let folder = Folder::new("xtask-test").unwrap();
+        folder.make("a").unwrap();
+        let file = folder.write("a/b", "c").unwrap();
+        assert!(file.exists());
+        drop(folder);
+        assert!(!file.exists());
+    }
+}
