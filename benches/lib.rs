@@ -2,9 +2,9 @@
 
 pub mod worst;
 
-use seawall_model::{Client, ClientUnits, Conn, Facts, Geo, HeaderView, OriginHealth};
+use seawall_model::{Client, ClientPrefixes, ConnectionInfo, Facts, Geo, HeaderView, OriginHealth};
 use seawall_ruleset::{
-    HostSettings, MemoryStore, Purpose, RuleSet, Sandbox, SandboxLimits, Sources, Workshop,
+    MemoryStore, Purpose, RuleSet, RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings, Sources,
 };
 
 /// The header fields of a browser's request.
@@ -75,9 +75,9 @@ impl Browser {
 pub fn request<'r>(headers: &'r Browser, path: &'r str, n: u32) -> Facts<'r> {
     let ip = std::net::Ipv4Addr::from(0xC612_0000 | (n & 0xFFFF));
     Facts {
-        client: Client::of(ip.into(), &ClientUnits::default()),
+        client: Client::of(ip.into(), &ClientPrefixes::default()),
         geo: Geo::default(),
-        conn: Conn { requests: 1, ..Conn::default() },
+        conn: ConnectionInfo { requests: 1, ..ConnectionInfo::default() },
         method: "GET",
         host: "www.example.org",
         site: "www.example.org",
@@ -199,13 +199,13 @@ pub fn rules_beside(text: &str, guest: Vec<u8>) -> RuleSet {
 }
 
 thread_local! {
-    static WORKSHOP: Workshop = {
-        Workshop::new(HostSettings::default(), Sandbox::new(SandboxLimits::default()))
+    static WORKSHOP: RuleSetBuilder = {
+        RuleSetBuilder::new(ServerSettings::default(), Sandbox::new(SandboxLimits::default()))
     };
 }
 
 fn of_store(sources: &Sources) -> RuleSet {
-    let assembly = WORKSHOP.with(|workshop| workshop.assemble(sources, Purpose::Check, None));
+    let assembly = WORKSHOP.with(|workshop| workshop.build(sources, Purpose::Check, None));
     assembly.rules.unwrap_or_else(|| missing(&format!("{:?}", assembly.diagnostics)))
 }
 

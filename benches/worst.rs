@@ -4,10 +4,10 @@
 //! A policy has a member's rules and rules of the host, up to the numbers that either may have; a
 //! request has a head of 32 KiB, filled with what those rules look at.
 
-use seawall_model::{Client, ClientUnits, Conn, Facts, Geo, HeaderView, OriginHealth};
+use seawall_model::{Client, ClientPrefixes, ConnectionInfo, Facts, Geo, HeaderView, OriginHealth};
 use seawall_ruleset::{
-    Assembly, HostSettings, MemoryStore, Purpose, RuleSet, Sandbox, SandboxLimits, Sources,
-    Workshop,
+    BuildOutput, MemoryStore, Purpose, RuleSet, RuleSetBuilder, Sandbox, SandboxLimits,
+    ServerSettings, Sources,
 };
 
 /// Bytes of a head that is filled.
@@ -131,12 +131,13 @@ pub fn complaints(files: &[String; 2]) -> Vec<String> {
     assembled(files).diagnostics.iter().map(|of| of.one_line()).collect()
 }
 
-fn assembled([root, hers]: &[String; 2]) -> Assembly {
+fn assembled([root, hers]: &[String; 2]) -> BuildOutput {
     let store = MemoryStore::default()
         .with("root.wall", root.clone())
         .with("members/alice.wall", hers.clone());
-    let workshop = Workshop::new(HostSettings::default(), Sandbox::new(SandboxLimits::default()));
-    workshop.assemble(&Sources::gather("root.wall", &store), Purpose::Check, None)
+    let workshop =
+        RuleSetBuilder::new(ServerSettings::default(), Sandbox::new(SandboxLimits::default()));
+    workshop.build(&Sources::gather("root.wall", &store), Purpose::Check, None)
 }
 
 /// A request with a full head, which the server takes.
@@ -202,9 +203,9 @@ impl Heavy {
     #[must_use]
     pub fn facts(&self) -> Facts<'_> {
         Facts {
-            client: Client::of([192, 0, 2, 1].into(), &ClientUnits::default()),
+            client: Client::of([192, 0, 2, 1].into(), &ClientPrefixes::default()),
             geo: Geo::default(),
-            conn: Conn::default(),
+            conn: ConnectionInfo::default(),
             method: "GET",
             host: "alice.example",
             site: "alice.example",
@@ -279,7 +280,7 @@ impl HeaderView for Heavy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use seawall_proxy::EdgeLimits;
+    use seawall_proxy::ProxyLimits;
     use seawall_proxy::fuzzing::{ParseOutcome, head};
 
     /// A request that the server refuses unjudged would show nothing of its decisions.
@@ -288,7 +289,7 @@ mod tests {
         for seed in 0..500 {
             let heavy = Heavy::new(&mut Dice::new(seed));
             let sent = heavy.head();
-            let ParseOutcome::Complete(read) = head(&sent, sent.len(), &EdgeLimits::default())
+            let ParseOutcome::Complete(read) = head(&sent, sent.len(), &ProxyLimits::default())
             else {
                 panic!("{seed}: {} bytes are refused", sent.len());
             };

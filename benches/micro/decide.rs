@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use seawall_benches::{Browser, policy, regex_policy, request, rules, shipped, site_policy};
-use seawall_model::{Answered, Facts, Tick};
+use seawall_model::{Facts, ResponseInfo, Tick};
 use seawall_ruleset::RuleSet;
 use seawall_state::{Seed, State};
 
@@ -95,7 +95,7 @@ fn baseline(c: &mut Criterion) {
     if let Some(rules) = shipped(false) {
         let state = state(&rules);
         let facts = request(&browser, "/blog/2026/a-post", 1);
-        let answered = Answered { status: 200, bytes_out: 1_000, latency_ms: 20 };
+        let answered = ResponseInfo { status: 200, bytes_out: 1_000, latency_ms: 20 };
         group.bench_function("the answer is counted", |b| {
             b.iter(|| rules.answered(black_box(&facts), answered, &state, Tick(1)));
         });

@@ -17,8 +17,8 @@ use dashmap::DashMap;
 use pingora_limits::rate::Rate as PingoraRate;
 use seawall_model::{CounterId, Tick};
 use seawall_state::{
-    Counted, CounterShape, CounterSpec, Hold, Key, KeyBuilder, LimitTable, Outcome, Rate, Seed,
-    State, TrackTable,
+    CounterShape, CounterSpec, Key, KeyBuilder, Penalty, Rate, RateLimitOutcome, RateLimitTable,
+    Seed, State, TrackKind, TrackTable,
 };
 
 const SIZES: [u64; 3] = [1_000, 100_000, 1_000_000];
@@ -26,7 +26,7 @@ const THREADS: [u64; 2] = [1, 2];
 const SEED: Seed = Seed([7; 16]);
 const WINDOW_MS: u64 = 10_000;
 const RATE: Rate = Rate { n: 60, window_ms: WINDOW_MS, burst: 30 };
-const HOLD: Hold = Hold { for_ms: 60_000, doubling_to_ms: Some(3_600_000) };
+const HOLD: Penalty = Penalty { for_ms: 60_000, doubling_to_ms: Some(3_600_000) };
 /// A visitor whose number is this or more never comes among the others.
 const STRANGERS: u64 = 1 << 40;
 /// Single look-ups that are timed.
@@ -76,7 +76,7 @@ fn state(shape: CounterShape, keys: u64) -> State {
 }
 
 /// A `limit` with a reserve and a hold.
-struct Limit(LimitTable);
+struct Limit(RateLimitTable);
 
 impl Counter for Limit {
     const NAME: &'static str = "limit";
@@ -87,11 +87,11 @@ impl Counter for Limit {
     }
 
     fn update(&self, visitor: u64, now: Tick) -> u64 {
-        u64::from(self.0.admit(key(visitor), &RATE, Some(&HOLD), now) == Outcome::Within)
+        u64::from(self.0.admit(key(visitor), &RATE, Some(&HOLD), now) == RateLimitOutcome::Allowed)
     }
 
     fn look_up(&self, visitor: u64, now: Tick) -> u64 {
-        u64::from(self.0.would(key(visitor), &RATE, Some(&HOLD), now) == Outcome::Within)
+        u64::from(self.0.peek(key(visitor), &RATE, Some(&HOLD), now) == RateLimitOutcome::Allowed)
     }
 }
 
@@ -102,7 +102,7 @@ impl Counter for Track {
     const NAME: &'static str = "track";
 
     fn made_for(keys: u64) -> Self {
-        let shape = CounterShape::Track { counted: Counted::Requests, keyed: true, heavy: false };
+        let shape = CounterShape::Track { counted: TrackKind::Requests, keyed: true, heavy: false };
         let state = state(shape, keys);
         Self(state.track(CounterId(0)).cloned().unwrap_or_else(|| std::process::abort()))
     }

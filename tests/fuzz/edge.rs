@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use seawall_proxy::EdgeLimits;
+use seawall_proxy::ProxyLimits;
 use seawall_proxy::fuzzing::{
     ClientHelloSummary, FrameMeter, FrameRead, HeadRead, ParseOutcome, chunked as chunks,
     client_hello, engine_takes, frames as frames_in, head as heads, proxy_header,
@@ -211,7 +211,7 @@ fn made(ciphers: &[u16], extensions: &[u16]) -> Vec<u8> {
 /// none; written anew from what was read it is read so again; a careless reader finds the same
 /// host and length; and the engine takes it.
 pub(crate) fn head(bytes: &[u8]) {
-    let limits = EdgeLimits::default();
+    let limits = ProxyLimits::default();
     let said = heads(bytes, usize::MAX, &limits);
     for piece in PIECES {
         let in_pieces = heads(bytes, piece, &limits);
@@ -298,7 +298,7 @@ fn careless_number(value: &[u8]) -> u64 {
 /// A chunked body ends at one place however it arrives, not before, and where a careless reader
 /// sees its end too.
 pub(crate) fn chunked(bytes: &[u8]) {
-    let limits = EdgeLimits::default();
+    let limits = ProxyLimits::default();
     let said = chunks(bytes, usize::MAX, &limits);
     for piece in PIECES {
         assert_eq!(chunks(bytes, piece, &limits), said, "{piece} bytes at a time");
@@ -382,8 +382,8 @@ fn told(bytes: &[u8]) -> Vec<(u8, FrameRead)> {
 }
 
 /// Limits that some bytes can reach.
-fn small() -> EdgeLimits {
-    EdgeLimits {
+fn small() -> ProxyLimits {
+    ProxyLimits {
         h2_streams_max: 3,
         h2_resets_max: 2,
         h2_made_resets_max: 2,
@@ -394,7 +394,7 @@ fn small() -> EdgeLimits {
         h2_strange_per_s_max: 3,
         h2_continuations_max: 2,
         connection_requests_max: 8,
-        ..EdgeLimits::default()
+        ..ProxyLimits::default()
     }
 }
 

@@ -1,16 +1,19 @@
 //! What must hold for any bytes: the oracles of the fuzz targets, and of the test that replays their
 //! seeds in every run.
 
-use seawall_model::{Client, ClientUnits, Conn, Facts, Geo, HeaderView, OriginHealth, Tick};
+use seawall_model::{
+    Client, ClientPrefixes, ConnectionInfo, Facts, Geo, HeaderView, OriginHealth, Tick,
+};
 use seawall_policy::diagnostic::{Diagnostic, FileId};
 use seawall_policy::syntax::lex::lex as tokens;
 use seawall_policy::syntax::parse::parse as tree;
 use seawall_policy::syntax::print::{format as pretty, is_same};
 use seawall_ruleset::http::{fold_host, fold_path};
 use seawall_ruleset::{
-    HostSettings, MemoryStore, Purpose, Sandbox, SandboxLimits, Sources, Style, Workshop, render,
+    MemoryStore, Purpose, RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings, Sources, Style,
+    render,
 };
-use seawall_state::{Counted, CounterShape, CounterSpec, Reading, Seed, State, StateLimits};
+use seawall_state::{CounterShape, CounterSpec, RestoreClock, Seed, State, StateLimits, TrackKind};
 
 /// Tokens lie inside the text, in order, between characters.
 pub(crate) fn lex(bytes: &[u8]) {
@@ -39,7 +42,7 @@ pub(crate) fn parse(bytes: &[u8]) {
 pub(crate) fn check(bytes: &[u8]) {
     let store = MemoryStore::default().with("root.wall", bytes);
     let sources = Sources::gather("root.wall", &store);
-    let assembly = workshop(|workshop| workshop.assemble(&sources, Purpose::Check, None));
+    let assembly = workshop(|workshop| workshop.build(&sources, Purpose::Check, None));
     let failed =
         assembly.diagnostics.iter().any(|d| d.severity == seawall_ruleset::Severity::Error);
     assert!(failed != assembly.rules.is_some(), "an error and a ruleset, or neither");
@@ -48,10 +51,10 @@ pub(crate) fn check(bytes: &[u8]) {
 }
 
 /// A workshop for each thread.
-fn workshop<T>(work: impl FnOnce(&Workshop) -> T) -> T {
+fn workshop<T>(work: impl FnOnce(&RuleSetBuilder) -> T) -> T {
     thread_local! {
-        static WORKSHOP: Workshop =
-            Workshop::new(HostSettings::default(), Sandbox::new(SandboxLimits::default()));
+        static WORKSHOP: RuleSetBuilder =
+            RuleSetBuilder::new(ServerSettings::default(), Sandbox::new(SandboxLimits::default()));
     }
     WORKSHOP.with(work)
 }
@@ -86,7 +89,7 @@ pub(crate) fn walk(bytes: &[u8]) {
     let (Some(policy), Some(request)) = (parts.next(), parts.next()) else { return };
     let store = MemoryStore::default().with("root.wall", policy);
     let sources = Sources::gather("root.wall", &store);
-    let assembly = workshop(|workshop| workshop.assemble(&sources, Purpose::Check, None));
+    let assembly = workshop(|workshop| workshop.build(&sources, Purpose::Check, None));
     let Some(rules) = assembly.rules else { return };
     // A policy may ask for hundreds of megabytes of counters, rightly; not here.
     if rules.counter_specs().iter().map(|spec| spec.keys).sum::<usize>() > 1 << 16 {
@@ -118,7 +121,7 @@ pub(crate) fn list(bytes: &[u8]) {
     let read = |bytes: &[u8]| {
         let store = MemoryStore::default().with("root.wall", &*root).with("l.txt", bytes);
         let sources = Sources::gather("root.wall", &store);
-        workshop(|workshop| workshop.assemble(&sources, Purpose::Check, None))
+        workshop(|workshop| workshop.build(&sources, Purpose::Check, None))
     };
     let whole = read(bytes);
     let lines = bytes.split(|byte| *byte == b'\n').count();
@@ -135,7 +138,7 @@ pub(crate) fn list(bytes: &[u8]) {
 /// A limit and a track of each kind, as small as tables are.
 pub(crate) fn counters() -> Vec<CounterSpec> {
     let track = |counted| CounterShape::Track { counted, keyed: true, heavy: true };
-    let tracks = [Counted::Requests, Counted::Bytes, Counted::Distinct].map(track);
+    let tracks = [TrackKind::Requests, TrackKind::Bytes, TrackKind::Distinct].map(track);
     let shapes = [CounterShape::Limit].into_iter().chain(tracks).zip(["l", "r", "b", "d"]);
     let spec = |(shape, name): (CounterShape, &str)| {
         let (identity, name) = (name.into(), name.into());
@@ -147,13 +150,13 @@ pub(crate) fn counters() -> Vec<CounterSpec> {
 /// Bytes are no snapshot, or a state that can be written and comes back as it is.
 pub(crate) fn snapshot(bytes: &[u8]) {
     let now = Tick::TEST_START;
-    let when = Reading { now, elapsed_ms: 5_000 };
+    let when = RestoreClock { now, elapsed_ms: 5_000 };
     let read =
         |bytes: &[u8], when| State::restore(bytes, &counters(), StateLimits::default(), when);
     let Ok((state, _)) = read(bytes, when) else { return };
     let written = state.snapshot(now);
     assert!(written.left_out == 0 && written.bytes.len() < bytes.len() * 16 + 4_096);
-    let (again, _) = read(&written.bytes, Reading { now, elapsed_ms: 0 }).unwrap();
+    let (again, _) = read(&written.bytes, RestoreClock { now, elapsed_ms: 0 }).unwrap();
     assert_eq!(again.bans().list(now), state.bans().list(now));
     assert_eq!(again.snapshot(now).entries, written.entries);
 }
@@ -185,9 +188,9 @@ impl HeaderView for Lines<'_> {
 
 fn facts<'r>(path: &'r [u8], query: &'r [u8], headers: &'r Lines<'r>) -> Facts<'r> {
     Facts {
-        client: Client::of([192, 0, 2, 7].into(), &ClientUnits::default()),
+        client: Client::of([192, 0, 2, 7].into(), &ClientPrefixes::default()),
         geo: Geo { asn: Some(64_500), country: Some(*b"DE"), crawler: None },
-        conn: Conn { requests: 1, ..Conn::default() },
+        conn: ConnectionInfo { requests: 1, ..ConnectionInfo::default() },
         method: "GET",
         host: "alice.example",
         site: "alice.example",

@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 use seawall_policy::code::Code;
 use seawall_ruleset::{
-    Assembly, HostSettings, MemoryStore, Purpose, Sandbox, SandboxLimits, Sources, Workshop,
+    BuildOutput, MemoryStore, Purpose, RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings,
+    Sources,
 };
 
 /// Codes that are warnings and notes about policies that load: compared only where a case names
@@ -48,9 +49,9 @@ const WITHOUT_CASE: &[(Code, &str)] = &[
 const TODAY: u64 = 20_700;
 
 /// A workshop of a host without any configuration.
-pub(crate) fn workshop() -> Workshop {
+pub(crate) fn workshop() -> RuleSetBuilder {
     let sandbox = Sandbox::new(SandboxLimits::default());
-    Workshop::new(HostSettings { today: TODAY, ..HostSettings::default() }, sandbox)
+    RuleSetBuilder::new(ServerSettings { today: TODAY, ..ServerSettings::default() }, sandbox)
 }
 
 /// The files that one text holds, added to `store`; the first is `root.wall`.
@@ -90,8 +91,8 @@ fn bytes(name: &str, body: &str, size: usize) -> Vec<u8> {
 }
 
 /// What comes of the files in `store`.
-pub(crate) fn assemble(workshop: &Workshop, store: &MemoryStore) -> Assembly {
-    workshop.assemble(&Sources::gather("root.wall", store), Purpose::Check, None)
+pub(crate) fn assemble(workshop: &RuleSetBuilder, store: &MemoryStore) -> BuildOutput {
+    workshop.build(&Sources::gather("root.wall", store), Purpose::Check, None)
 }
 
 /// The code of these four characters.
@@ -126,7 +127,7 @@ fn fixes(text: &str) -> Vec<&str> {
 }
 
 /// What is wrong with a case, if anything.
-fn verdict(workshop: &Workshop, name: &str, text: &str) -> Option<String> {
+fn verdict(workshop: &RuleSetBuilder, name: &str, text: &str) -> Option<String> {
     let wanted = expected(text);
     let about = name.split('-').next().unwrap_or_default();
     if !wanted.iter().any(|line| line.ends_with(&format!(" {about}"))) {

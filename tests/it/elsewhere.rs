@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use seawall_ruleset::{Diagnostic, MemoryStore, Severity, Workshop};
+use seawall_ruleset::{Diagnostic, MemoryStore, RuleSetBuilder, Severity};
 
 use crate::corpus::{assemble, workshop};
 
@@ -56,7 +56,7 @@ fn says(said: &Diagnostic) -> String {
 }
 
 /// The errors about a line; none where it is read.
-fn errors(workshop: &Workshop, row: &Row) -> Vec<String> {
+fn errors(workshop: &RuleSetBuilder, row: &Row) -> Vec<String> {
     let assembly = assemble(workshop, &MemoryStore::default().with("root.wall", policy(row)));
     let errors = assembly.diagnostics.iter().filter(|said| said.severity == Severity::Error);
     errors.map(says).collect()

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use seawall_policy::code::Code;
 use seawall_policy::schema::{Form, Presence};
 use seawall_ruleset::http::SCHEMA;
-use seawall_ruleset::{MemoryStore, Severity, Workshop};
+use seawall_ruleset::{MemoryStore, RuleSetBuilder, Severity};
 
 use crate::corpus::{assemble, code, unpack, workshop};
 
@@ -88,7 +88,7 @@ fn has_first_line(text: &str) -> bool {
 }
 
 /// What is wrong with a block, if anything.
-fn verdict(workshop: &Workshop, block: &Block) -> Option<String> {
+fn verdict(workshop: &RuleSetBuilder, block: &Block) -> Option<String> {
     let bare = codes(&block.info, "error").contains("P005") || has_first_line(&block.text);
     // On the same line, so that the lines of complaints are those of the block.
     let text = if bare { block.text.clone() } else { format!("policy 1 {}", block.text) };

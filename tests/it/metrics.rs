@@ -208,7 +208,7 @@ fn the_manual_lists_every_metric_and_no_other() {
             format!("{} {kind} {says}", name.split('{').next().unwrap())
         })
         .collect();
-    let edge = seawall_proxy::EdgeSnapshot::described().into_iter().map(|of| {
+    let edge = seawall_proxy::ProxyMetricsSnapshot::described().into_iter().map(|of| {
         let (kind, total) = if of.is_gauge { ("gauge", "") } else { ("counter", "_total") };
         format!("seawall_edge_{}{total} {kind} {}", of.name, of.says)
     });

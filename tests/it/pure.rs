@@ -12,9 +12,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use seawall_model::Tick;
-use seawall_rulekit::{Case, Kind, Limits, Trial, parse_cases, sandbox};
+use seawall_rulekit::{Case, Kind, Limits, TestRunner, parse_cases, sandbox};
 use seawall_tests::{component, read_log};
-use seawall_wasm::{Answer, Arg, CallStats, Failure, Function, Isolation, Sandbox, SandboxLimits};
+use seawall_wasm::{
+    Arg, CallStats, CallValue, Failure, Function, Isolation, Sandbox, SandboxLimits,
+};
 
 use crate::shipped::{Rule, rules};
 
@@ -227,7 +229,7 @@ fn recorded(count: usize) -> Vec<Call> {
 }
 
 /// An answer, or why there was none.
-type Told = Result<Answer, Failure>;
+type Told = Result<CallValue, Failure>;
 
 /// A component, and what it is asked.
 struct Asked<'a> {
@@ -274,16 +276,16 @@ impl Asked<'_> {
     fn trial(&self, fresh: &[Told]) -> Vec<String> {
         let case = |(at, (call, told)): (usize, (&Call, &Told))| self.case(at, call, told);
         let cases: Vec<Case> = self.calls.iter().zip(fresh).enumerate().map(case).collect();
-        let trial = Trial::new(self.wasm, &cases, |_| self.limits.clone()).unwrap();
+        let trial = TestRunner::new(self.wasm, &cases, |_| self.limits.clone()).unwrap();
         let findings = trial.run().unwrap();
         findings.into_iter().map(|finding| format!("trial: {}", finding.place)).collect()
     }
 
     fn case(&self, at: usize, call: &Call, told: &Told) -> Case {
         let expect = match told {
-            Ok(Answer::Bool(answer)) => answer.to_string(),
-            Ok(Answer::Int(answer)) => answer.to_string(),
-            Ok(Answer::Text(answer)) => quoted(std::str::from_utf8(answer).unwrap()),
+            Ok(CallValue::Bool(answer)) => answer.to_string(),
+            Ok(CallValue::Int(answer)) => answer.to_string(),
+            Ok(CallValue::Text(answer)) => quoted(std::str::from_utf8(answer).unwrap()),
             Err(failure) => panic!("{}: call {at}: {failure}", self.function),
         };
         let arg = |(name, value): &(&str, Value)| format!("{name} = {}", value.written());

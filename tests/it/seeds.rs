@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use seawall_model::{CounterId, Generation, Tick};
-use seawall_state::{BanOrigin, BanScope, BanUnit, Hold, LevelTerms, Rate, Seed, State};
+use seawall_state::{BanOrigin, BanScope, BanTarget, LevelTiming, Penalty, Rate, Seed, State};
 
 #[path = "../fuzz/edge.rs"]
 mod edge;
@@ -105,7 +105,7 @@ fn seeds_of_the_two_walks() {
 fn busy() -> Vec<u8> {
     let (state, now) = (State::new(Seed([5; 16]), &oracles::counters()), Tick::TEST_START);
     let (rate, hold) = (Rate { n: 2, window_ms: 10_000, burst: 1 }, 60_000);
-    let hold = Hold { for_ms: hold, doubling_to_ms: None };
+    let hold = Penalty { for_ms: hold, doubling_to_ms: None };
     for n in 0..200_u32 {
         let key = |n: u32| {
             let mut key = state.key();
@@ -118,9 +118,9 @@ fn busy() -> Vec<u8> {
             track.feed(key(n % 3), 1, Some(key(n)), rate.window_ms, now);
         }
         let why = BanOrigin { rule: "floor.r".into(), generation: Generation(1) };
-        state.bans().add(BanUnit::Asn(n), 90_000, why, BanScope::Host, now);
+        state.bans().add(BanTarget::Asn(n), 90_000, why, BanScope::Host, now);
     }
-    let terms = LevelTerms { sustained_ms: 0, leave_after_ms: 9 };
+    let terms = LevelTiming { sustained_ms: 0, leave_after_ms: 9 };
     state.look_at_level(("attack", Some("a.example")), true, &terms, now);
     state.snapshot(now).bytes
 }

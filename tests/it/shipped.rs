@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use seawall_model::Tick;
-use seawall_rulekit::{Kind, Limits, Project, Trial, describe, read_cases, sandbox};
+use seawall_rulekit::{Kind, Limits, Project, TestRunner, describe, read_cases, sandbox};
 use seawall_tests::seawall;
 
 use crate::pure::Chance;
@@ -80,7 +80,7 @@ fn the_cases_of_every_shipped_rule_hold_in_the_sandbox() {
         let described = describe(&wasm).unwrap();
         project.hold_against(&described.functions).unwrap();
         let cases = read_cases(&project.folder).unwrap();
-        let trial = Trial::new(&wasm, &cases, |function| project.limits(function)).unwrap();
+        let trial = TestRunner::new(&wasm, &cases, |function| project.limits(function)).unwrap();
         assert_eq!(trial.run().unwrap(), [], "{}", project.name);
     }
 }

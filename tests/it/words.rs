@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use seawall_ruleset::{Assembly, MemoryStore, Purpose, Severity, Sources, Workshop};
+use seawall_ruleset::{BuildOutput, MemoryStore, Purpose, RuleSetBuilder, Severity, Sources};
 
 use crate::corpus::{unpack, workshop};
 
@@ -121,13 +121,13 @@ fn text(policy: &str) -> String {
     if policy.starts_with("policy") { policy.to_owned() } else { format!("policy 1 {policy}") }
 }
 
-fn assemble(workshop: &Workshop, policy: &str, purpose: Purpose) -> Assembly {
+fn assemble(workshop: &RuleSetBuilder, policy: &str, purpose: Purpose) -> BuildOutput {
     let store = unpack(&text(policy), MemoryStore::default());
-    workshop.assemble(&Sources::gather("root.wall", &store), purpose, None)
+    workshop.build(&Sources::gather("root.wall", &store), purpose, None)
 }
 
 /// Whether a policy loads and its tests pass.
-fn passes(workshop: &Workshop, policy: &str) -> Result<(), String> {
+fn passes(workshop: &RuleSetBuilder, policy: &str) -> Result<(), String> {
     let made = assemble(workshop, policy, Purpose::Check);
     let says: Vec<String> = made.everything().iter().map(|said| said.one_line()).collect();
     let Some(rules) = made.rules else { return Err(says.join("; ")) };
@@ -141,7 +141,7 @@ fn passes(workshop: &Workshop, policy: &str) -> Result<(), String> {
 }
 
 /// The errors with which a server refuses a policy, its members' included.
-fn refusals(workshop: &Workshop, policy: &str) -> Vec<String> {
+fn refusals(workshop: &RuleSetBuilder, policy: &str) -> Vec<String> {
     let made = assemble(workshop, policy, Purpose::Run);
     let errors = made.everything().into_iter();
     let errors = errors.filter(|said| said.severity == Severity::Error);
@@ -149,7 +149,7 @@ fn refusals(workshop: &Workshop, policy: &str) -> Vec<String> {
 }
 
 /// What is wrong with a proof, if anything.
-fn wrong(workshop: &Workshop, proof: &Proof) -> Option<String> {
+fn wrong(workshop: &RuleSetBuilder, proof: &Proof) -> Option<String> {
     let Proof { kind, policy, from, to, .. } = proof;
     if let Kind::Test(file) = kind {
         let text = std::fs::read_to_string(root().join(file)).unwrap();

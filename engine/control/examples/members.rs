@@ -12,10 +12,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use seawall_control::{Loader, MakeWorkshop};
+use seawall_control::{MakeBuilderFn, PolicyLoader};
 use seawall_model::Tick;
 use seawall_ruleset::{
-    Effort, HostSettings, RuleSet, Sandbox, SandboxLimits, Sources, Terms, Workshop,
+    Effort, RuleSet, RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings, Sources, Terms,
 };
 
 const MEMBERS: usize = 850;
@@ -46,7 +46,7 @@ fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
     out
 }
 
-fn made(loader: &Loader, what: &str, sources: &Sources, before: Option<&RuleSet>) -> RuleSet {
+fn made(loader: &PolicyLoader, what: &str, sources: &Sources, before: Option<&RuleSet>) -> RuleSet {
     let built = timed(what, || loader.build_to_run(sources, Terms::new(before, Effort::Reload)));
     println!("  {} wrong, {} postponed", built.members.len(), built.postponed);
     built.rules.unwrap()
@@ -66,11 +66,11 @@ fn main() {
     fs::write(&file, &root).unwrap();
     let sandbox = Sandbox::new(SandboxLimits::default());
     let shared = sandbox.clone();
-    let make: MakeWorkshop = Arc::new(move |today| {
-        Workshop::new(HostSettings { today, ..HostSettings::default() }, shared.clone())
+    let make: MakeBuilderFn = Arc::new(move |today| {
+        RuleSetBuilder::new(ServerSettings { today, ..ServerSettings::default() }, shared.clone())
     });
     let now = Arc::new(|| Tick(1_790_000_000_000));
-    let loader = Loader::new(&file, make, sandbox, now, None).unwrap();
+    let loader = PolicyLoader::new(&file, make, sandbox, now, None).unwrap();
     let sources = timed("gather, cold", || loader.gather());
     timed("gather, just written", || loader.gather());
     let first = made(&loader, "assemble, cold", &sources, None);

@@ -8,68 +8,53 @@ use std::io;
 
 use sha2::{Digest, Sha256};
 
+use seawall_model::CertificatePem;
+
 use crate::config::CertificateFiles;
 use crate::policy_source::read_file;
-use crate::util::periodic_task::Ticker;
+use crate::util::periodic_task::PeriodicTask;
 
 /// Time between two looks at certificate files, in milliseconds.
 pub const CERTIFICATES_LOOK_MS: u64 = 10_000;
 /// Most bytes of a certificate chain or a key.
 pub const CERTIFICATE_BYTES_MAX: u64 = 256 << 10;
 
-/// The content of `[[tls.certificate]]`.
-#[derive(Clone)]
-pub struct CertificateText {
-    /// The path of the certificate, for complaints.
-    pub name: String,
-    /// The chain, as PEM.
-    pub cert: Vec<u8>,
-    /// The key, as PEM.
-    pub key: Vec<u8>,
-}
-
-impl std::fmt::Debug for CertificateText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CertificateText").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
 /// Reads all of them.
 ///
 /// # Errors
 /// The first that cannot be read, with its path.
-pub fn read_certificates(files: &[CertificateFiles]) -> Result<Vec<CertificateText>, String> {
+pub fn read_certificates(files: &[CertificateFiles]) -> Result<Vec<CertificatePem>, String> {
     let read = |path: &std::path::Path| {
         read_file::read(path, CERTIFICATE_BYTES_MAX)
             .map_err(|error| format!("{}: {error}", path.display()))
     };
     let one = |of: &CertificateFiles| {
         let name = of.cert.display().to_string();
-        Ok(CertificateText { name, cert: read(&of.cert)?, key: read(&of.key)? })
+        Ok(CertificatePem { name, cert: read(&of.cert)?, key: read(&of.key)? })
     };
     files.iter().map(one).collect()
 }
 
 /// Looks at the files until dropped.
 #[derive(Debug)]
-pub struct CertificateWatch(#[expect(dead_code, reason = "held to go on")] Ticker);
+pub struct CertificateWatcher(#[expect(dead_code, reason = "held to go on")] PeriodicTask);
 
-impl CertificateWatch {
+impl CertificateWatcher {
     /// Hands contents that are not the ones in `shown` to `show`, which says why it cannot use them.
     ///
     /// # Errors
     /// The system has no thread to give.
     pub fn start(
         files: Vec<CertificateFiles>,
-        shown: &[CertificateText],
-        show: impl Fn(Vec<CertificateText>) -> Result<(), String> + Send + 'static,
+        shown: &[CertificatePem],
+        show: impl Fn(Vec<CertificatePem>) -> Result<(), String> + Send + 'static,
     ) -> io::Result<Self> {
-        let mut look = Look { files, seen: Some(digest(shown)), told: None, show };
-        Ticker::every(CERTIFICATES_LOOK_MS, move || look.once()).map(Self)
+        let mut look = CertificatePoller { files, seen: Some(digest(shown)), told: None, show };
+        PeriodicTask::every(CERTIFICATES_LOOK_MS, move || look.once()).map(Self)
     }
 }
 
-fn digest(texts: &[CertificateText]) -> [u8; 32] {
+fn digest(texts: &[CertificatePem]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in texts.iter().flat_map(|text| [&text.cert, &text.key]) {
         hasher.update((part.len() as u64).to_le_bytes());
@@ -78,7 +63,7 @@ fn digest(texts: &[CertificateText]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-struct Look<S> {
+struct CertificatePoller<S> {
     files: Vec<CertificateFiles>,
     /// What is shown.
     seen: Option<[u8; 32]>,
@@ -87,7 +72,7 @@ struct Look<S> {
     show: S,
 }
 
-impl<S: Fn(Vec<CertificateText>) -> Result<(), String>> Look<S> {
+impl<S: Fn(Vec<CertificatePem>) -> Result<(), String>> CertificatePoller<S> {
     fn once(&mut self) {
         let read = read_certificates(&self.files).map(|texts| (digest(&texts), texts));
         let shown = match read {
@@ -135,14 +120,14 @@ mod tests {
         fs::write(&key, "one").unwrap();
         let shown = Arc::new(Mutex::new(Vec::new()));
         let showing = shown.clone();
-        let show = move |texts: Vec<CertificateText>| {
+        let show = move |texts: Vec<CertificatePem>| {
             if texts[0].cert != texts[0].key {
                 return Err("they do not fit".to_owned());
             }
             showing.lock().unwrap().push(String::from_utf8(texts[0].cert.clone()).unwrap());
             Ok(())
         };
-        let mut look = Look { files, seen: None, told: None, show };
+        let mut look = CertificatePoller { files, seen: None, told: None, show };
         look.once();
         look.once();
         fs::write(&cert, "two").unwrap();

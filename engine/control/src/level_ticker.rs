@@ -5,25 +5,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use seawall_model::Now;
-use seawall_ruleset::{Handle, LEVEL_TICK_MS, LevelCause, LevelEvent, Live, Pulse};
+use seawall_ruleset::{
+    ActiveGeneration, LEVEL_TICK_MS, LevelCause, LevelEvent, LevelInputs, RuleSetHandle,
+};
 
-use crate::observe::quarantine_log::Lookout;
-use crate::util::periodic_task::Ticker;
+use crate::observe::quarantine_log::QuarantineLog;
+use crate::util::periodic_task::PeriodicTask;
 
 /// What levels look at besides counters: of a site, by its name, or of the whole server without one.
-pub type LevelInputs = Arc<dyn Fn(Option<&str>) -> Pulse + Send + Sync>;
+pub type LevelInputsFn = Arc<dyn Fn(Option<&str>) -> LevelInputs + Send + Sync>;
 
 /// What is looked at.
 #[derive(Clone)]
 pub(crate) struct Levels {
     pub(crate) sites: Vec<Box<str>>,
-    pub(crate) inputs: LevelInputs,
+    pub(crate) inputs: LevelInputsFn,
     pub(crate) now: Now,
 }
 
 impl Levels {
     /// Looks now, for a generation that is in force or is about to be.
-    pub(crate) fn look(&self, live: &Live) {
+    pub(crate) fn look(&self, live: &ActiveGeneration) {
         let sites: Vec<&str> = self.sites.iter().map(|site| &**site).collect();
         for event in live.rules.tick(&live.state, &sites, &*self.inputs, (self.now)()) {
             log::warn!(target: "seawall::levels", "{}", told(&event));
@@ -50,12 +52,12 @@ fn told(event: &LevelEvent) -> String {
 /// # Errors
 /// The system has no thread to give.
 pub(crate) fn watch(
-    handle: Arc<Handle>,
+    handle: Arc<RuleSetHandle>,
     levels: Levels,
     beats: Arc<AtomicU64>,
-) -> io::Result<Ticker> {
-    let mut lookout = Lookout::default();
-    Ticker::every(LEVEL_TICK_MS, move || {
+) -> io::Result<PeriodicTask> {
+    let mut lookout = QuarantineLog::default();
+    PeriodicTask::every(LEVEL_TICK_MS, move || {
         beats.fetch_add(1, Relaxed);
         let live = handle.load();
         levels.look(&live);

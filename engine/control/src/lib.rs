@@ -17,13 +17,13 @@ mod upgrade;
 mod util;
 
 pub use admin::api::{
-    BY_HAND, Back, BanDone, BanLine, BanList, BanOrder, Cause, Complaint, FileMark, LevelDone,
-    LevelOrder, Lifted, MembersRefused, Outcome, Refusal, ReloadOrder, RollbackOrder, Tests,
-    Upgraded,
+    BY_HAND, Back, BanEntry, BanList, BanRequest, BanResponse, ClearedPenalties, FileDigest,
+    LevelRequest, LevelResponse, MembersRefused, PolicyError, PolicyRejection, ReloadCause,
+    ReloadOutcome, ReloadRequest, RollbackRequest, TestCounts, UpgradeOutcome,
 };
 pub use admin::bans::{BAN_MS_MAX, BANS_LISTED_MAX};
-pub use admin::client::{ANSWER_BYTES_MAX, ANSWER_MS, Client, ClientError};
-pub use admin::history::PastLine;
+pub use admin::client::{ANSWER_BYTES_MAX, ANSWER_MS, AdminClientError, Client};
+pub use admin::history::GenerationEntry;
 pub use admin::levels::LEVEL_HELD_MS_MAX;
 pub use admin::socket::SocketError;
 pub use admin::{
@@ -31,55 +31,57 @@ pub use admin::{
     ADMIN_TOTAL_MS,
 };
 pub use certificates::{
-    CERTIFICATE_BYTES_MAX, CERTIFICATES_LOOK_MS, CertificateText, CertificateWatch,
-    read_certificates,
+    CERTIFICATE_BYTES_MAX, CERTIFICATES_LOOK_MS, CertificateWatcher, read_certificates,
 };
 pub use compile::{
     CODE_BYTES_MAX, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX, COMPILE_BYTES_MAX,
     COMPILE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX, COMPILE_LARGE_CPU_S_MAX, COMPILE_NICENESS,
     COMPILE_QUEUE_MAX, COMPILE_QUEUE_MEMBER_MAX, COMPILE_TRIES_MAX, COMPILE_WAIT_MS,
-    DEAR_FILES_MAX, DEAR_KEPT_S, Foundry, Helper, MEMBERS_COMPILE_WAIT_MS, RESULTS_MAX,
-    START_COMPILE_WAIT_MS, UPGRADE_COMPILE_WAIT_MS, compile_confined,
+    CompilerProcess, ComponentCompiler, DEAR_FILES_MAX, DEAR_KEPT_S, MEMBERS_COMPILE_WAIT_MS,
+    RESULTS_MAX, START_COMPILE_WAIT_MS, UPGRADE_COMPILE_WAIT_MS, compile_confined,
 };
 pub use config::{
-    CERTIFICATES_MAX, CONFIG_BYTES_MAX, CertificateFiles, Certificates, ClientHeader, Config,
-    ConfigError, ConfigFault, EXEMPT_MAX, FAULTS_MAX, HEALTH_BYTES_MAX, LISTEN_MAX, Limits,
+    CERTIFICATES_MAX, CONFIG_BYTES_MAX, CertificateFiles, CertificateSource, ClientHeader, Config,
+    ConfigDiagnostic, ConfigError, EXEMPT_MAX, FAULTS_MAX, HEALTH_BYTES_MAX, LISTEN_MAX, Limits,
     NEVER_BAN_MAX, ORIGINS_MAX, Origin, OriginTimeouts, PATH_PREFIX_BYTES_MAX, ROUTES_MAX,
     SCRIPTS_MAX, SITES_MAX, SiteConfig, TRUSTED_NETS_MAX, TrustedProxies, load_config,
 };
-pub use generations::record::{Aside, Changed, HostChange, Left, Marks, MarksOfParts, Past};
+pub use generations::record::{Changed, HostChange, Left, Marks, MarksOfParts, Past, RollbackPin};
 pub use generations::retention::{
     DATA_HISTORY_MAX, HISTORY_MAX, MEMBER_HISTORY_MAX, MEMBERS_HISTORY_FILES_MAX,
     MEMBERS_HISTORY_MAX,
 };
 pub use generations::sources::past_sources;
 pub use generations::{HISTORY_BYTES_MAX, MEMBER_HISTORY_BYTES_MAX, MEMBERS_HISTORY_BYTES_MAX};
-pub use level_ticker::LevelInputs;
+pub use level_ticker::LevelInputsFn;
 pub use members::{
     LAST_GOOD_BYTES_MAX, MEMBER_LINES_MAX, MEMBER_PROBLEMS_TOLD_MAX, MEMBERS_TOLD_MAX,
 };
 pub use observe::decision_totals::RETIRED_MAX;
-pub use observe::memory_monitor::MemoryWatch;
-pub use observe::metrics::{EdgeMetric, FAMILIES, Family, Kind, METRICS_BYTES_MAX, edge_name};
-pub use policy_source::loader::{
-    AGAIN_MS, Built, Loader, MakeWorkshop, READS_MAX, TEST_CODE, test_line,
+pub use observe::memory_monitor::MemoryMonitor;
+pub use observe::metrics::{
+    FAMILIES, METRICS_BYTES_MAX, MetricFamily, MetricKind, ProxyMetric, edge_name,
 };
-pub use policy_source::policy_dir::FolderStore;
-pub use reload::counter_report::{Carried, Reset, Side};
-pub use reload::status::{Board, LastReload, Posted, Reloads};
+pub use policy_source::loader::{
+    AGAIN_MS, BuildResult, MakeBuilderFn, PolicyLoader, READS_MAX, TEST_CODE, test_line,
+};
+pub use policy_source::policy_dir::PolicyDir;
+pub use reload::counter_report::{CounterReport, CounterReset, PolicyView};
+pub use reload::status::{LastReload, ReloadCounts, ReloadStatus, ReloadStatusSnapshot};
 pub use reload::trigger::{
-    Bell, Busy, Change, DEBOUNCE_MS, SETTLE_MS_MAX, WAITERS_MAX, WRITING_QUIET_MS, Wish,
+    DEBOUNCE_MS, FileChange, ReloadKind, ReloadTrigger, SETTLE_MS_MAX, TooManyWaiters, WAITERS_MAX,
+    WRITING_QUIET_MS,
 };
 pub use reload::{DOUBT_MS, POLL_MS, ranges};
-pub use runtime::bootstrap::First;
-pub use runtime::deps::{EdgeReport, Outside, Upgrade};
+pub use runtime::bootstrap::Bootstrap;
+pub use runtime::deps::{ControlDeps, ProxyReportFn, StartUpgradeFn};
 pub use runtime::{ControlError, ControlPlane, STOP_MS};
 pub use seawall_sys::{is_ours_alone, keep_to_ourselves, raise_open_files};
-pub use snapshot::{Keeper, SNAPSHOT_EVERY_MS, SNAPSHOT_TIME_PARTS};
+pub use snapshot::{SNAPSHOT_EVERY_MS, SNAPSHOT_TIME_PARTS, SnapshotStore};
 pub use storage::damaged::DAMAGED_FILES_MAX;
 pub use upgrade::{
-    Estate, Frozen, Giver, HAND_OVER_LOAD_MS, HAND_OVER_REST_MS, HAND_OVER_SHUT_MS, HandOverError,
-    Socket, Taker,
+    FrozenState, HAND_OVER_LOAD_MS, HAND_OVER_REST_MS, HAND_OVER_SHUT_MS, HandedSocket,
+    TransferableState, UpgradeChild, UpgradeError, UpgradeParent,
 };
 pub use util::clock::{WallClock, check_wall_clock, clock, rfc3339};
 pub use util::random::random_seed;

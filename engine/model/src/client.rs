@@ -193,7 +193,7 @@ pub const fn fold(ip: IpAddr) -> IpAddr {
 
 /// How wide the units are that a policy counts and blocks by. A setting of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientUnits {
+pub struct ClientPrefixes {
     /// Bits of an IPv6 address that make a `client`.
     pub v6_client_bits: u8,
     /// Bits of an IPv4 address that make a `client.net`.
@@ -202,7 +202,7 @@ pub struct ClientUnits {
     pub v6_net_bits: u8,
 }
 
-impl Default for ClientUnits {
+impl Default for ClientPrefixes {
     /// /56, /24, /56: LANGUAGE §5.
     fn default() -> Self {
         Self { v6_client_bits: 56, v4_net_bits: 24, v6_net_bits: 56 }
@@ -227,7 +227,7 @@ pub struct Client {
 impl Client {
     /// The client behind `ip`, in the host's units.
     #[must_use]
-    pub fn of(ip: IpAddr, units: &ClientUnits) -> Self {
+    pub fn of(ip: IpAddr, units: &ClientPrefixes) -> Self {
         let ip = fold(ip);
         let (client_bits, net_bits) = match ip {
             IpAddr::V4(_) => (32, units.v4_net_bits),
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     fn client(ip: &str) -> Client {
-        Client::of(ip.parse().unwrap(), &ClientUnits::default())
+        Client::of(ip.parse().unwrap(), &ClientPrefixes::default())
     }
 
     #[test]

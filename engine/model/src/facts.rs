@@ -74,7 +74,7 @@ pub trait Gauges: std::fmt::Debug + Sync {
 
 /// What is known about the connection that carries the request.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Conn<'r> {
+pub struct ConnectionInfo<'r> {
     /// The protocol.
     pub proto: Proto,
     /// The scheme; a trusted proxy's word, where one says it.
@@ -145,7 +145,7 @@ pub struct OriginHealth {
 
 /// How a request was answered, when the answer has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answered {
+pub struct ResponseInfo {
     /// The status.
     pub status: u16,
     /// Bytes of the body.
@@ -162,7 +162,7 @@ pub struct Facts<'r> {
     /// What the address tables say of them.
     pub geo: Geo<'r>,
     /// The connection.
-    pub conn: Conn<'r>,
+    pub conn: ConnectionInfo<'r>,
     /// The method, as it came.
     pub method: &'r str,
     /// The host asked for: lower case, without port or final dot.

@@ -8,7 +8,7 @@
 use seawall_model::{CounterId, RuleId};
 
 use crate::diagnostic::{FileId, Files};
-use crate::policy_test::{Case, CaseStep};
+use crate::policy_test::{PolicyTest, TestStep};
 use crate::program::{
     Atom, AtomId, Check, CondId, Counter, Counts, Extern, ExternId, Feed, Final, LimitStep, List,
     ListId, Op, Operand, OperandId, Program, Refused, RuleInfo, Scope, SiteLayer, Spared, Step,
@@ -268,14 +268,14 @@ impl Move {
         }
     }
 
-    fn case(&self, case: &Case) -> Case {
+    fn case(&self, case: &PolicyTest) -> PolicyTest {
         let mut case = case.clone();
         case.file = self.file(case.file);
         for (list, _) in &mut case.lists {
             *list = self.list_id(*list);
         }
         for step in &mut case.steps {
-            if let CaseStep::Expect { by: Some(rule), .. } = step {
+            if let TestStep::Expect { by: Some(rule), .. } = step {
                 *rule = self.rule_id(*rule);
             }
         }

@@ -14,7 +14,7 @@ use crate::span::Span;
 
 /// A test.
 #[derive(Debug, Clone)]
-pub struct Case {
+pub struct PolicyTest {
     /// What it says.
     pub name: Box<str>,
     /// The file where it stands.
@@ -28,17 +28,17 @@ pub struct Case {
     /// Lists replaced for all of it.
     pub lists: Vec<(ListId, Set)>,
     /// What the address tables say of clients.
-    pub clients: Vec<(IpAddr, GivenClient)>,
+    pub clients: Vec<(IpAddr, TestClient)>,
     /// In page order.
-    pub steps: Vec<CaseStep>,
+    pub steps: Vec<TestStep>,
 }
 
-impl Case {
+impl PolicyTest {
     /// How many requests it sends.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        let sent = |step: &CaseStep| match step {
-            CaseStep::Request(request) => request.times,
+        let sent = |step: &TestStep| match step {
+            TestStep::Request(request) => request.times,
             _ => 0,
         };
         self.steps.iter().map(sent).fold(0, u64::saturating_add)
@@ -47,7 +47,7 @@ impl Case {
 
 /// What is known of a client of a test.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GivenClient {
+pub struct TestClient {
     /// The autonomous system.
     pub asn: Option<u32>,
     /// The country.
@@ -58,9 +58,9 @@ pub struct GivenClient {
 
 /// A line of a test.
 #[derive(Debug, Clone)]
-pub enum CaseStep {
+pub enum TestStep {
     /// Requests.
-    Request(Box<CaseRequest>),
+    Request(Box<TestRequest>),
     /// Time passes.
     Wait {
         /// Milliseconds.
@@ -97,7 +97,7 @@ pub enum Expected {
 
 /// A pass of a test's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum GivenPass {
+pub enum TestPass {
     /// None.
     #[default]
     None,
@@ -111,7 +111,7 @@ pub enum GivenPass {
 
 /// What a test sends.
 #[derive(Debug, Clone)]
-pub struct CaseRequest {
+pub struct TestRequest {
     /// As written.
     pub method: Box<str>,
     /// `https` in the URL.
@@ -125,7 +125,7 @@ pub struct CaseRequest {
     /// Header fields in page order, names in lower case; cookies are among them.
     pub headers: Vec<(Box<str>, Box<[u8]>)>,
     /// What the address tables say for this request, beside `given client`.
-    pub client: GivenClient,
+    pub client: TestClient,
     /// The fingerprint of the ClientHello.
     pub ja4: Option<Box<str>>,
     /// The protocol.
@@ -135,7 +135,7 @@ pub struct CaseRequest {
     /// Its requests under way, where the line says so.
     pub in_flight: Option<u32>,
     /// What pass it carries.
-    pub pass: GivenPass,
+    pub pass: TestPass,
     /// The origin's status.
     pub status: u16,
     /// Milliseconds until the origin's answer.

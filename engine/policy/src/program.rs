@@ -235,7 +235,7 @@ pub enum Effect {
 
 /// What happens where a step applies.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Then {
+pub struct RuleEffect {
     /// In page order.
     pub effects: Box<[Effect]>,
     /// The end, where there is one.
@@ -260,7 +260,7 @@ pub struct Step {
     /// The counter of a limit.
     pub limit: Option<LimitStep>,
     /// What it does.
-    pub then: Then,
+    pub then: RuleEffect,
 }
 
 /// A limit's counter, and what it may count up to.
@@ -624,7 +624,7 @@ pub struct Program {
     /// The decision table.
     pub decide: Option<Decide>,
     /// The tests of the policy.
-    pub cases: Vec<crate::policy_test::Case>,
+    pub cases: Vec<crate::policy_test::PolicyTest>,
 }
 
 impl Program {

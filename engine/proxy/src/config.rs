@@ -4,41 +4,41 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use seawall_model::{ClientUnits, Prefix};
+use seawall_model::{ClientPrefixes, Prefix};
 
-use crate::listener::socket::Listening;
-use crate::{EdgeLimits, MemoryGauge, Shown, Site, TrustedProxies};
+use crate::listener::socket::ListeningSocket;
+use crate::{CertificateStore, MemoryReader, ProxyLimits, SiteConfig, TrustedProxies};
 
 /// What the data plane is started with.
 #[derive(Clone)]
-pub struct EdgeConfig {
+pub struct ProxyConfig {
     /// Where to listen for plain HTTP/1.
     pub listen: Vec<SocketAddr>,
     /// Where to listen for HTTP over TLS; nothing is served there without `shown`.
     pub listen_tls: Vec<SocketAddr>,
     /// Sockets that listen already, given by whoever served before; those under an address that is
     /// not listened on any more are closed.
-    pub handed: Vec<Listening>,
+    pub handed: Vec<ListeningSocket>,
     /// The certificates.
-    pub shown: Option<Arc<Shown>>,
+    pub shown: Option<Arc<CertificateStore>>,
     /// Threads that serve; at least one is started.
     pub workers: usize,
     /// How wide a client is.
-    pub units: ClientUnits,
+    pub units: ClientPrefixes,
     /// Whose word about the client is believed.
     pub trusted: TrustedProxies,
     /// Networks whose clients many people share: no cap of a client or of a network is theirs.
     pub exempt: Vec<Prefix>,
     /// The sites, in the order that gives them their numbers.
-    pub sites: Vec<Site>,
+    pub sites: Vec<SiteConfig>,
     /// What is allowed.
-    pub limits: EdgeLimits,
+    pub limits: ProxyLimits,
     /// How much memory is used, where there is a limit to it.
-    pub memory: Option<MemoryGauge>,
+    pub memory: Option<MemoryReader>,
 }
 
-impl fmt::Debug for EdgeConfig {
+impl fmt::Debug for ProxyConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EdgeConfig").field("sites", &self.sites).finish_non_exhaustive()
+        f.debug_struct("ProxyConfig").field("sites", &self.sites).finish_non_exhaustive()
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use seawall_model::{ClientUnits, Now};
-use seawall_ruleset::Handle;
+use seawall_model::{ClientPrefixes, Now};
+use seawall_ruleset::RuleSetHandle;
 
 use crate::admission::concurrency_limit::ConcurrencyLimiter;
 use crate::admission::connection_rate::ConnectionRateLimiter;
@@ -13,13 +13,13 @@ use crate::fairness::cpu::CpuScheduler;
 use crate::overload::OverloadManager;
 use crate::request::policy_log::PolicyLog;
 use crate::routing::SiteTable;
-use crate::{EdgeCounters, EdgeLimits, TrustedProxies};
+use crate::{ProxyLimits, ProxyMetrics, TrustedProxies};
 
 /// The shared part of the data plane.
 pub(crate) struct SharedContext {
-    pub(crate) handle: Arc<Handle>,
+    pub(crate) handle: Arc<RuleSetHandle>,
     pub(crate) now: Now,
-    pub(crate) units: ClientUnits,
+    pub(crate) units: ClientPrefixes,
     pub(crate) trusted: TrustedProxies,
     pub(crate) sites: SiteTable,
     pub(crate) shares: Arc<FairSharing>,
@@ -30,8 +30,8 @@ pub(crate) struct SharedContext {
     pub(crate) connections: Arc<ConcurrencyLimiter>,
     /// Requests that are under way at an origin or wait for a place there, by client.
     pub(crate) forwarding: Arc<ConcurrencyLimiter>,
-    pub(crate) limits: Arc<EdgeLimits>,
-    pub(crate) counters: Arc<EdgeCounters>,
+    pub(crate) limits: Arc<ProxyLimits>,
+    pub(crate) counters: Arc<ProxyMetrics>,
 }
 
 impl SharedContext {
@@ -44,6 +44,6 @@ impl SharedContext {
 
 impl fmt::Debug for SharedContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Edge").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("SharedContext").field("limits", &self.limits).finish_non_exhaustive()
     }
 }

@@ -21,7 +21,7 @@ fn is_engine(target: &str) -> bool {
 }
 
 /// A logger in front of another one.
-pub struct EngineLog<L> {
+pub struct EngineLogFilter<L> {
     inner: L,
     now: Now,
     lines_per_s: u32,
@@ -30,15 +30,17 @@ pub struct EngineLog<L> {
     dropped: AtomicU64,
 }
 
-impl<L> std::fmt::Debug for EngineLog<L> {
+impl<L> std::fmt::Debug for EngineLogFilter<L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EngineLog").field("lines_per_s", &self.lines_per_s).finish_non_exhaustive()
+        f.debug_struct("EngineLogFilter")
+            .field("lines_per_s", &self.lines_per_s)
+            .finish_non_exhaustive()
     }
 }
 
-impl<L: Log> EngineLog<L> {
+impl<L: Log> EngineLogFilter<L> {
     /// A filter in front of `inner` that lets so many lines of the HTTP engine through per second
-    /// (`EdgeLimits::engine_log_lines_per_s`).
+    /// (`ProxyLimits::engine_log_lines_per_s`).
     pub fn new(inner: L, now: Now, lines_per_s: u32) -> Self {
         Self {
             inner,
@@ -72,7 +74,7 @@ impl<L: Log> EngineLog<L> {
     }
 }
 
-impl<L: Log> Log for EngineLog<L> {
+impl<L: Log> Log for EngineLogFilter<L> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         log_filter(metadata.target(), metadata.level()) && self.inner.enabled(metadata)
     }
@@ -126,7 +128,7 @@ mod tests {
     }
 
     /// Logs one line.
-    fn say(log: &EngineLog<Lines>, target: &str, level: Level) {
+    fn say(log: &EngineLogFilter<Lines>, target: &str, level: Level) {
         let address = "192.0.2.77";
         log.log(
             &Record::builder()
@@ -138,10 +140,10 @@ mod tests {
         );
     }
 
-    fn log_at(second: Arc<AtomicU64>) -> (EngineLog<Lines>, Lines) {
+    fn log_at(second: Arc<AtomicU64>) -> (EngineLogFilter<Lines>, Lines) {
         let lines = Lines::default();
         let now: Now = Arc::new(move || Tick(second.load(Relaxed) * 1_000));
-        (EngineLog::new(lines.clone(), now, 2), lines)
+        (EngineLogFilter::new(lines.clone(), now, 2), lines)
     }
 
     #[test]

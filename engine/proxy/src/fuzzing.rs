@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 
 use pingora_http::RequestHeader;
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 use crate::http1::chunked::ChunkedValidator;
 use crate::http1::head::{
-    BadHead, Framing, HeadScanner, Persistence, RequestHead, RequestKind, header_slots, parse_head,
+    Framing, HeadError, HeadScanner, Persistence, RequestHead, RequestKind, header_slots,
+    parse_head,
 };
 use crate::http2::frame_monitor::FrameMonitor;
 use crate::http2::frames::FrameReader;
@@ -120,7 +121,7 @@ pub struct HeadRead {
 
 /// Reads a head at the front of bytes of which `piece` come at a time.
 #[must_use]
-pub fn head(bytes: &[u8], piece: usize, limits: &EdgeLimits) -> ParseOutcome<HeadRead, BadHead> {
+pub fn head(bytes: &[u8], piece: usize, limits: &ProxyLimits) -> ParseOutcome<HeadRead, HeadError> {
     let (mut scan, mut have) = (HeadScanner::default(), 0);
     while have < bytes.len() {
         have = have.saturating_add(piece.max(1)).min(bytes.len());
@@ -133,7 +134,7 @@ pub fn head(bytes: &[u8], piece: usize, limits: &EdgeLimits) -> ParseOutcome<Hea
     ParseOutcome::Incomplete
 }
 
-fn whole_head(bytes: &[u8], limits: &EdgeLimits) -> ParseOutcome<HeadRead, BadHead> {
+fn whole_head(bytes: &[u8], limits: &ProxyLimits) -> ParseOutcome<HeadRead, HeadError> {
     let mut room = header_slots();
     let read = parse_head(bytes, &mut room, limits)
         .and_then(|head| NormalizedTarget::of(&head).map(|_| head));
@@ -189,7 +190,7 @@ pub fn engine_takes(head: &HeadRead) -> bool {
 /// Walks along a chunked body of which `piece` bytes come at a time. Bytes of it, once its end is
 /// there.
 #[must_use]
-pub fn chunked(bytes: &[u8], piece: usize, limits: &EdgeLimits) -> ParseOutcome<usize, ()> {
+pub fn chunked(bytes: &[u8], piece: usize, limits: &ProxyLimits) -> ParseOutcome<usize, ()> {
     let (mut chunks, mut at) = (ChunkedValidator::new(limits), 0);
     for piece in bytes.chunks(piece.max(1)) {
         let Ok(walked) = chunks.walk(piece) else { return ParseOutcome::Invalid(()) };
@@ -240,7 +241,7 @@ pub fn frames(bytes: &[u8], piece: usize, client: bool) -> (Vec<FrameRead>, bool
 #[derive(Debug)]
 pub struct FrameMeter {
     meter: FrameMonitor,
-    limits: EdgeLimits,
+    limits: ProxyLimits,
 }
 
 /// What a meter says.
@@ -261,7 +262,7 @@ pub struct Metered {
 impl FrameMeter {
     /// One that has seen nothing.
     #[must_use]
-    pub fn new(limits: EdgeLimits) -> Self {
+    pub fn new(limits: ProxyLimits) -> Self {
         Self { meter: FrameMonitor::new(), limits }
     }
 

@@ -1,7 +1,7 @@
 //! Every limit of the data plane, in one place.
 //!
 //! A stranger can grow only what has a number here: each has a unit in its name, a default with its
-//! reason, and a counter in [`EdgeCounters`](crate::EdgeCounters) that says how often it bit. One
+//! reason, and a counter in [`ProxyMetrics`](crate::ProxyMetrics) that says how often it bit. One
 //! struct and not constants, so that a host can fit them to its machine and a test can make them
 //! small. Figures without a source of their own are those of DESIGN §8.
 
@@ -12,11 +12,11 @@ macro_rules! limits {
     ($($(#[doc = $doc:literal])+ pub $name:ident: $kind:ty = $default:expr;)+) => {
         /// What the data plane allows; every field is a limit.
         #[derive(Debug, Clone, PartialEq, Eq)]
-        pub struct EdgeLimits {
+        pub struct ProxyLimits {
             $($(#[doc = $doc])+ pub $name: $kind,)+
         }
 
-        impl Default for EdgeLimits {
+        impl Default for ProxyLimits {
             fn default() -> Self {
                 Self { $($name: $default,)+ }
             }
@@ -300,7 +300,7 @@ limits! {
     pub tarpits_max: u64 = 1_000;
     /// Milliseconds after which a new ban ends its client's live connections. 250.
     pub ban_sweep_ms: u64 = 250;
-    /// Log lines of the HTTP engine per second. Counter: `EngineLog::dropped`.
+    /// Log lines of the HTTP engine per second. Counter: `EngineLogFilter::dropped`.
     pub engine_log_lines_per_s: u32 = 5;
     /// Log lines that the host's `log` actions write per second, and as many that all members' do;
     /// one rule writes one. Counter: `policy_log_left_out`.
@@ -310,7 +310,7 @@ limits! {
 /// One place for a connection in so many is never a site's.
 const UNHEARD_PART: usize = 8;
 
-impl EdgeLimits {
+impl ProxyLimits {
     /// How many connections there may be.
     pub(crate) const fn connection_caps(&self) -> ConcurrencyLimits {
         let (client, net) = (self.connections_per_client_max, self.connections_per_net_max);

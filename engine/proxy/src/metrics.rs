@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::admission::concurrency_limit::LimitReached;
-use crate::http1::head::BadHead;
+use crate::http1::head::HeadError;
 use crate::listener::proxy_protocol::ProxyHeaderError;
 use crate::upstream::stream::BadAnswer;
 
@@ -15,29 +15,29 @@ macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
         /// The live counters of the data plane.
         #[derive(Debug, Default)]
-        pub struct EdgeCounters {
+        pub struct ProxyMetrics {
             $($(#[doc = $doc])+ pub $name: AtomicU64,)+
-            /// Heads refused, by [`BadHead`].
-            pub heads_refused: [AtomicU64; BadHead::ALL.len()],
+            /// Heads refused, by [`HeadError`].
+            pub heads_refused: [AtomicU64; HeadError::ALL.len()],
             /// Origins' answers refused for their heads, by [`BadAnswer`].
             pub answers_refused: [AtomicU64; BadAnswer::ALL.len()],
         }
 
         /// What the counters said at one moment.
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
-        pub struct EdgeSnapshot {
+        pub struct ProxyMetricsSnapshot {
             $($(#[doc = $doc])+ pub $name: u64,)+
-            /// Heads refused, by [`BadHead`], in the order of [`BadHead::ALL`].
-            pub heads_refused: [u64; BadHead::ALL.len()],
+            /// Heads refused, by [`HeadError`], in the order of [`HeadError::ALL`].
+            pub heads_refused: [u64; HeadError::ALL.len()],
             /// Origins' answers refused for their heads, in the order of [`BadAnswer::ALL`].
             pub answers_refused: [u64; BadAnswer::ALL.len()],
         }
 
-        impl EdgeCounters {
+        impl ProxyMetrics {
             /// What they say now.
             #[must_use]
-            pub fn snapshot(&self) -> EdgeSnapshot {
-                EdgeSnapshot {
+            pub fn snapshot(&self) -> ProxyMetricsSnapshot {
+                ProxyMetricsSnapshot {
                     $($name: self.$name.load(Relaxed),)+
                     heads_refused: std::array::from_fn(|i| {
                         self.heads_refused.get(i).map_or(0, |n| n.load(Relaxed))
@@ -52,7 +52,7 @@ macro_rules! counters {
         /// What each counter but the refused heads says, by name.
         const SAID: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc,)+)),)+];
 
-        impl EdgeSnapshot {
+        impl ProxyMetricsSnapshot {
             /// Every counter but the refused heads, by name.
             #[must_use]
             pub fn named(&self) -> Vec<(&'static str, u64)> {
@@ -212,9 +212,9 @@ counters! {
 const GAUGES: [&str; 6] =
     ["open", "in_flight", "tarpits", "overload_step", "memory_percent", "cpu_late_percent"];
 
-/// What one number of [`EdgeSnapshot::named`] is.
+/// What one number of [`ProxyMetricsSnapshot::named`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Described {
+pub struct MetricDescription {
     /// Its name.
     pub name: &'static str,
     /// What it counts, in one sentence.
@@ -223,11 +223,11 @@ pub struct Described {
     pub is_gauge: bool,
 }
 
-impl EdgeSnapshot {
+impl ProxyMetricsSnapshot {
     /// What its numbers are, in the order of [`named`](Self::named).
     #[must_use]
-    pub fn described() -> Vec<Described> {
-        let described = |(name, says): &(&'static str, &'static str)| Described {
+    pub fn described() -> Vec<MetricDescription> {
+        let described = |(name, says): &(&'static str, &'static str)| MetricDescription {
             name,
             says: says.trim(),
             is_gauge: GAUGES.contains(name),
@@ -236,7 +236,7 @@ impl EdgeSnapshot {
     }
 }
 
-impl EdgeCounters {
+impl ProxyMetrics {
     /// Counts a connection that found no place.
     pub(crate) fn refuse_place(&self, why: LimitReached) {
         count(match why {
@@ -263,7 +263,7 @@ impl EdgeCounters {
     }
 
     /// Counts a refused head.
-    pub(crate) fn refuse_head(&self, why: BadHead) {
+    pub(crate) fn refuse_head(&self, why: HeadError) {
         if let Some(counter) = self.heads_refused.get(why as usize) {
             counter.fetch_add(1, Relaxed);
         }
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn what_says_that_it_is_now_can_fall_and_nothing_else() {
-        for Described { name, says, is_gauge } in EdgeSnapshot::described() {
+        for MetricDescription { name, says, is_gauge } in ProxyMetricsSnapshot::described() {
             let now = [" now.", " now:", " now,"].iter().any(|now| says.contains(now));
             assert_eq!(now, is_gauge, "{name}: {says}");
         }
@@ -289,8 +289,8 @@ mod tests {
 
     #[test]
     fn each_kind_of_head_has_its_own_counter() {
-        let counters = EdgeCounters::default();
-        for (n, kind) in BadHead::ALL.into_iter().enumerate() {
+        let counters = ProxyMetrics::default();
+        for (n, kind) in HeadError::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, n, "{kind:?}");
             for _ in 0..=n {
                 counters.refuse_head(kind);

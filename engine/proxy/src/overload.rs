@@ -24,9 +24,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use seawall_model::{Client, Tick};
-use seawall_state::{Regulars, State, Step, StepTerms};
+use seawall_state::{KnownClients, OverloadThresholds, State, Step};
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 use crate::connection::Connection;
 use crate::connection::idle::IdleKind;
 use crate::connection::table::ConnectionTable;
@@ -36,15 +36,15 @@ use crate::fairness::congestion::HOST;
 use crate::metrics::count;
 
 /// Memory that is used, of how much; nothing where there is no limit.
-pub type MemoryGauge = Arc<dyn Fn() -> Option<MemoryUsed> + Send + Sync>;
+pub type MemoryReader = Arc<dyn Fn() -> Option<MemoryUsage> + Send + Sync>;
 
-/// What a [`MemoryGauge`] says.
+/// What a [`MemoryReader`] says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryUsed {
+pub struct MemoryUsage {
     /// Bytes that cannot be had back for the asking.
     pub bytes: u64,
     /// Bytes at which the process is ended, or would be too large for its host.
-    pub most: u64,
+    pub limit_bytes: u64,
 }
 
 /// How much of its processors the process uses, over a second or more.
@@ -87,7 +87,7 @@ const CLOSE_TIMES: u64 = 5;
 /// How bad it is.
 #[derive(Default)]
 pub(crate) struct OverloadManager {
-    gauge: Option<MemoryGauge>,
+    gauge: Option<MemoryReader>,
     step: AtomicU8,
     /// Since when not everybody who comes is let in.
     trouble: CongestionState,
@@ -146,12 +146,12 @@ impl Returns {
 
 impl std::fmt::Debug for OverloadManager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Overload").field("step", &self.step()).finish_non_exhaustive()
+        f.debug_struct("OverloadManager").field("step", &self.step()).finish_non_exhaustive()
     }
 }
 
 impl OverloadManager {
-    pub(crate) fn new(gauge: Option<MemoryGauge>) -> Self {
+    pub(crate) fn new(gauge: Option<MemoryReader>) -> Self {
         Self { gauge, ..Self::default() }
     }
 
@@ -188,12 +188,12 @@ impl OverloadManager {
     }
 
     /// Notes that not everybody who comes can be let in.
-    pub(crate) fn note_trouble(&self, now: Tick, limits: &EdgeLimits) {
+    pub(crate) fn note_trouble(&self, now: Tick, limits: &ProxyLimits) {
         self.trouble.note(now, limits.calm_after_ms);
     }
 
     /// Whether everybody has been let in for a while.
-    pub(crate) fn is_uncongested(&self, now: Tick, limits: &EdgeLimits) -> bool {
+    pub(crate) fn is_uncongested(&self, now: Tick, limits: &ProxyLimits) -> bool {
         self.trouble.has_cleared(now, limits.calm_after_ms)
     }
 
@@ -202,9 +202,9 @@ impl OverloadManager {
         &self,
         (state, client): (&State, &Client),
         now: Tick,
-        limits: &EdgeLimits,
+        limits: &ProxyLimits,
     ) -> bool {
-        let key = Regulars::key(state.key(), HOST, &client.key);
+        let key = KnownClients::key(state.key(), HOST, &client.key);
         let since = self.trouble.since(now, limits.calm_after_ms).min(now);
         state.regulars().knows(key, since, limits.regular_after_ms)
     }
@@ -245,13 +245,13 @@ impl OverloadManager {
     /// One look; says how bad it is, and how much of the memory is used.
     fn sample(&self, edge: &SharedContext, workers: usize) -> (Step, u8) {
         let limits = &edge.limits;
-        let terms = StepTerms {
-            tight: limits.overload_tight_percent,
-            scarce: limits.overload_scarce_percent,
-            last: limits.overload_last_percent,
+        let terms = OverloadThresholds {
+            warning: limits.overload_tight_percent,
+            shedding: limits.overload_scarce_percent,
+            critical: limits.overload_last_percent,
         };
         let used = self.gauge.as_ref().and_then(|gauge| gauge());
-        let memory = used.map_or(0, |used| percent(used.bytes, used.most));
+        let memory = used.map_or(0, |used| percent(used.bytes, used.limit_bytes));
         let memory_counts = self.memory_counts(memory, (edge.now)(), (workers, &terms));
         // Ending connections frees no processor, and those ended make their handshakes again.
         let below = |percent: u8| percent.saturating_sub(1);
@@ -260,9 +260,9 @@ impl OverloadManager {
         let fading = self.late_percent.load(Relaxed);
         self.late_percent.store(late.max(fading.saturating_sub(fading.div_ceil(4))), Relaxed);
         self.cpu_use.measure(seawall_sys::cpu_time_us, (edge.now)(), workers);
-        let cpu = late.min(below(terms.last));
+        let cpu = late.min(below(terms.critical));
         let open = edge.counters.open.load(Relaxed);
-        let places = percent(open, limits.connections_max as u64).min(below(terms.scarce));
+        let places = percent(open, limits.connections_max as u64).min(below(terms.shedding));
         let before = self.step();
         let step = before.next(memory_counts.max(cpu).max(places), &terms);
         self.step.store(step as u8, Relaxed);
@@ -287,15 +287,20 @@ impl OverloadManager {
 impl OverloadManager {
     /// The percentage of memory that decides the step: what is used after the workers gave back what
     /// they do not use. Until they have it leads no further than it has.
-    fn memory_counts(&self, memory: u8, now: Tick, (workers, terms): (usize, &StepTerms)) -> u8 {
-        if memory < terms.tight {
+    fn memory_counts(
+        &self,
+        memory: u8,
+        now: Tick,
+        (workers, terms): (usize, &OverloadThresholds),
+    ) -> u8 {
+        if memory < terms.warning {
             return memory;
         }
         self.returns.ask(now);
         if self.is_shedding() || self.returns.are_done(workers, now) {
             return memory;
         }
-        memory.min(terms.scarce.saturating_sub(1))
+        memory.min(terms.shedding.saturating_sub(1))
     }
 }
 
@@ -349,7 +354,7 @@ mod tests {
     #[test]
     fn nobody_is_refused_for_memory_before_the_workers_gave_back_theirs() {
         let overload = OverloadManager::default();
-        let terms = StepTerms { tight: 80, scarce: 90, last: 95 };
+        let terms = OverloadThresholds { warning: 80, shedding: 90, critical: 95 };
         let start = Tick::TEST_START;
         let counts = |memory, now| overload.memory_counts(memory, now, (2, &terms));
         assert_eq!((counts(79, start), overload.returns.asked.load(Relaxed)), (79, 0));
@@ -368,7 +373,7 @@ mod tests {
 
     #[test]
     fn waiting_is_cut_short_as_it_becomes_tight() {
-        let (overload, limits) = (OverloadManager::default(), EdgeLimits::default());
+        let (overload, limits) = (OverloadManager::default(), ProxyLimits::default());
         let idle = |step: Step| {
             overload.step.store(step as u8, Relaxed);
             [IdleKind::NoRequestYet, IdleKind::WithinShare, IdleKind::OverShare]

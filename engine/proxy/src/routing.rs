@@ -13,11 +13,11 @@ use seawall_ruleset::http::script_of;
 use crate::fairness::SiteResources;
 use crate::upstream::OriginSet;
 use crate::upstream::slot_kind::SlotKind;
-use crate::{BindError, EdgeLimits};
+use crate::{BindError, ProxyLimits};
 
 /// A site as it is configured.
 #[derive(Debug, Clone)]
-pub struct Site {
+pub struct SiteConfig {
     /// Its name: its first host.
     pub name: Box<str>,
     /// The hosts it answers to.
@@ -29,10 +29,10 @@ pub struct Site {
     /// What it weighs where things are shared; the usual is 1.
     pub share: u32,
     /// Requests that one of its origins can do at once, where that is known; else
-    /// [`EdgeLimits::origin_inflight_max`].
+    /// [`ProxyLimits::origin_inflight_max`].
     pub inflight_max: Option<u32>,
     /// How long its origins are waited for, by the beginning of the path, where that is not as
-    /// [`EdgeLimits`] says.
+    /// [`ProxyLimits`] says.
     pub timeouts: Vec<PathTimeouts>,
     /// Extensions of the scripts that its origins run, without a dot.
     pub scripts: Vec<Box<str>>,
@@ -65,7 +65,7 @@ struct TimeoutTable {
 }
 
 impl TimeoutTable {
-    fn new(written: &[PathTimeouts], limits: &EdgeLimits) -> Self {
+    fn new(written: &[PathTimeouts], limits: &ProxyLimits) -> Self {
         let ms = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
         let usual = Timeouts {
             response_header_ms: ms(limits.origin_head_ms),
@@ -92,7 +92,7 @@ impl TimeoutTable {
 
 /// A site as requests reach it.
 #[derive(Debug)]
-pub(crate) struct Route {
+pub(crate) struct Site {
     pub(crate) id: SiteId,
     pub(crate) name: Box<str>,
     pub(crate) origins: OriginSet,
@@ -122,8 +122,8 @@ impl SlotCounts {
     }
 }
 
-impl Route {
-    fn resolve(id: SiteId, site: &Site, limits: &EdgeLimits) -> Result<Self, BindError> {
+impl Site {
+    fn resolve(id: SiteId, site: &SiteConfig, limits: &ProxyLimits) -> Result<Self, BindError> {
         let (name, origins) = (site.name.clone(), OriginSet::resolve(site, limits)?);
         Ok(Self {
             id,
@@ -190,9 +190,9 @@ impl Route {
 /// From a host to its site.
 #[derive(Debug)]
 pub(crate) struct SiteTable {
-    by_host: HostMap<Arc<Route>>,
+    by_host: HostMap<Arc<Site>>,
     /// In the order that gives them their numbers.
-    all: Vec<Arc<Route>>,
+    all: Vec<Arc<Site>>,
 }
 
 impl SiteTable {
@@ -200,11 +200,11 @@ impl SiteTable {
     ///
     /// # Errors
     /// The first origin that cannot be found.
-    pub(crate) fn resolve(sites: &[Site], limits: &EdgeLimits) -> Result<Self, BindError> {
+    pub(crate) fn resolve(sites: &[SiteConfig], limits: &ProxyLimits) -> Result<Self, BindError> {
         let (mut by_host, mut all) = (HostMap::default(), Vec::with_capacity(sites.len()));
         for (n, site) in sites.iter().enumerate() {
             let id = SiteId(u32::try_from(n).unwrap_or(u32::MAX));
-            let route = Arc::new(Route::resolve(id, site, limits)?);
+            let route = Arc::new(Site::resolve(id, site, limits)?);
             for host in &site.hosts {
                 by_host.insert(host, Arc::clone(&route));
             }
@@ -214,20 +214,20 @@ impl SiteTable {
     }
 
     /// The site that answers to `host` (lower case, no port).
-    pub(crate) fn find(&self, host: &str) -> Option<&Arc<Route>> {
+    pub(crate) fn find(&self, host: &str) -> Option<&Arc<Site>> {
         self.by_host.find(host)
     }
 }
 
 impl SiteTable {
     /// All of them, by number.
-    pub(crate) fn all(&self) -> &[Arc<Route>] {
+    pub(crate) fn all(&self) -> &[Arc<Site>] {
         &self.all
     }
 }
 
 #[cfg(test)]
-impl Site {
+impl SiteConfig {
     /// One site of one host and one origin.
     pub(crate) fn test(host: &str, origin: &str) -> Self {
         Self {
@@ -249,13 +249,14 @@ mod tests {
 
     #[test]
     fn in_flight_requests_have_their_places_and_not_one_more() {
-        let limits = EdgeLimits {
+        let limits = ProxyLimits {
             origin_inflight_max: 3,
             origin_uploads_max: 2,
             origin_tunnels_max: 1,
-            ..EdgeLimits::default()
+            ..ProxyLimits::default()
         };
-        let sites = SiteTable::resolve(&[Site::test("a.example", "127.0.0.1:9")], &limits).unwrap();
+        let sites =
+            SiteTable::resolve(&[SiteConfig::test("a.example", "127.0.0.1:9")], &limits).unwrap();
         let route = sites.find("a.example").unwrap();
         for (stay, most) in [(SlotKind::Tunnel, 1), (SlotKind::Upload, 2), (SlotKind::Request, 3)] {
             assert_eq!((0..9).filter(|_| route.enter(stay)).count(), most, "{stay:?}");
@@ -267,8 +268,9 @@ mod tests {
 
     #[test]
     fn a_site_that_says_what_its_origin_can_do_gets_no_more() {
-        let site = Site { inflight_max: Some(2), ..Site::test("a.example", "127.0.0.1:9") };
-        let sites = SiteTable::resolve(&[site], &EdgeLimits::default()).unwrap();
+        let site =
+            SiteConfig { inflight_max: Some(2), ..SiteConfig::test("a.example", "127.0.0.1:9") };
+        let sites = SiteTable::resolve(&[site], &ProxyLimits::default()).unwrap();
         let route = sites.find("a.example").unwrap();
         assert_eq!((0..9).filter(|_| route.enter(SlotKind::Request)).count(), 2);
     }

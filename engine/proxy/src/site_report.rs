@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::context::SharedContext;
 use crate::fairness::SiteResources;
-use crate::routing::Route;
+use crate::routing::Site;
 
 /// The sites' parts, while the data plane lives.
 #[derive(Debug, Clone)]
-pub struct SiteViews(Arc<SharedContext>);
+pub struct SiteReporter(Arc<SharedContext>);
 
 /// One site's part at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct SiteSnapshot {
     pub total: Vec<(&'static str, u64)>,
 }
 
-impl SiteViews {
+impl SiteReporter {
     pub(crate) const fn new(edge: Arc<SharedContext>) -> Self {
         Self(edge)
     }
@@ -38,7 +38,7 @@ impl SiteViews {
         self.0.sites.all().iter().map(|route| self.of(route)).collect()
     }
 
-    fn of(&self, route: &Route) -> SiteSnapshot {
+    fn of(&self, route: &Site) -> SiteSnapshot {
         let (edge, part) = (&self.0, &route.part);
         SiteSnapshot {
             name: route.name.clone(),
@@ -49,7 +49,7 @@ impl SiteViews {
         }
     }
 
-    fn now(&self, route: &Route) -> Vec<(&'static str, u64)> {
+    fn now(&self, route: &Site) -> Vec<(&'static str, u64)> {
         let (shares, part) = (&self.0.shares, &route.part);
         let [uploads, tunnels] = route.staying();
         let of = |n: u32| u64::from(n);

@@ -1,7 +1,7 @@
 //! What a call costs, case by case: fuel, which is the same everywhere, and nanoseconds, which are
 //! this machine's.
 
-use crate::test_runner::{Trial, remedy};
+use crate::test_runner::{TestRunner, remedy};
 use anyhow::{Result, bail};
 use seawall_model::Tick;
 use seawall_wasm::{Arg, Function, Isolation};
@@ -18,7 +18,7 @@ const BATCH_CALLS_MAX: u32 = 1 << 20;
 
 /// What one case costs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pace {
+pub struct CaseCost {
     /// The case.
     pub place: String,
     /// Fuel of one call.
@@ -27,12 +27,12 @@ pub struct Pace {
     pub ns: f64,
 }
 
-impl Trial {
+impl TestRunner {
     /// Measures every case.
     ///
     /// # Errors
     /// A case gives no answer: its failure would be measured.
-    pub fn bench(&self) -> Result<Vec<Pace>> {
+    pub fn bench(&self) -> Result<Vec<CaseCost>> {
         let _ticker = self.ticker()?;
         let mut paces = Vec::with_capacity(self.calls.len());
         for call in &self.calls {
@@ -44,7 +44,11 @@ impl Trial {
                 bail!("{}: gives no answer ({failure}): {}", call.place, remedy(failure));
             }
             let ns = fastest(function, &args);
-            paces.push(Pace { place: call.place.clone(), fuel: function.stats().fuel_peak, ns });
+            paces.push(CaseCost {
+                place: call.place.clone(),
+                fuel: function.stats().fuel_peak,
+                ns,
+            });
         }
         Ok(paces)
     }
@@ -72,7 +76,7 @@ fn batch(function: &Function, args: &[Arg<'_>], calls: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Limits, Trial, parse_cases};
+    use crate::{Limits, TestRunner, parse_cases};
 
     #[test]
     fn a_case_has_a_pace_and_one_without_an_answer_has_none() {
@@ -82,7 +86,8 @@ mod tests {
         };
         let case = "[[case]]\nname = \"n\"\nfunction = \"f\"\nexpect = 1\n";
         let cases = parse_cases("a.toml", case).unwrap();
-        let bench = |name| Trial::new(&guest(name), &cases, |_| Limits::default()).unwrap().bench();
+        let bench =
+            |name| TestRunner::new(&guest(name), &cases, |_| Limits::default()).unwrap().bench();
         let paces = bench("keeps-state").unwrap();
         assert!(paces[0].fuel > 0 && paces[0].ns > 0.0, "{paces:?}");
         let error = bench("endless-loop").unwrap_err().to_string();

@@ -89,7 +89,7 @@ mod tests {
     fn a_case_finds_its_function_by_the_policys_name() {
         let call = called(&[("x", Kind::Text)], Kind::Int).unwrap();
         assert_eq!((call.function, &*call.place), (0, "cases/a.toml:1: case `n`"));
-        assert_eq!(call.asked.expect, seawall_wasm::Answer::Int(1));
+        assert_eq!(call.asked.expect, seawall_wasm::CallValue::Int(1));
     }
 
     #[test]

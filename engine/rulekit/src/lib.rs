@@ -30,7 +30,7 @@ mod test_runner;
 mod wit_world;
 
 #[cfg(feature = "trial")]
-pub use benchmark::Pace;
+pub use benchmark::CaseCost;
 #[cfg(feature = "trial")]
 pub use case::read_cases;
 pub use component::{CONTRACT, adopt, assemble};
@@ -39,12 +39,12 @@ pub use files::{cases_folder, cases_text, files, hash_of, hex, save, sha256};
 pub use language::Language;
 #[cfg(feature = "trial")]
 pub use project::{Limits, Project};
-pub use rust_toolchain::{Compiler, TARGET, Talk};
+pub use rust_toolchain::{BuildOutputMode, Compiler, TARGET};
 pub use scaffold::scaffold;
 #[cfg(feature = "trial")]
-pub use script::{Script, Standing};
+pub use script::{BuildState, Script};
 #[cfg(feature = "trial")]
 pub use seawall_wasm::{Case, parse_cases};
 pub use sign::{NewKeys, Unlocked, new_keys, secret_key, sign, unlock};
 #[cfg(feature = "trial")]
-pub use test_runner::{Finding, Fit, Trial, fitness, sandbox};
+pub use test_runner::{LoadableComponent, TestFinding, TestRunner, fitness, sandbox};

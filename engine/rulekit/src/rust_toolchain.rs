@@ -16,7 +16,7 @@ const TAIL_LINES: usize = 40;
 
 /// What becomes of what a compiler says.
 #[expect(missing_debug_implementations, reason = "a callback has none")]
-pub enum Talk<'a> {
+pub enum BuildOutputMode<'a> {
     /// Its end is part of the error, if there is one.
     Quiet,
     /// Each line is handed on at once, and not repeated in an error.
@@ -66,7 +66,7 @@ impl Compiler {
         folder: &Path,
         name: &str,
         target_dir: &Path,
-        talk: Talk<'_>,
+        talk: BuildOutputMode<'_>,
     ) -> Result<Vec<u8>> {
         let file = format!("{}.wasm", name.replace('-', "_"));
         let module = target_dir.join(TARGET).join("release").join(file);
@@ -116,7 +116,7 @@ pub(crate) const NO_COMPILE: &str = "it does not compile: mend what the compiler
 
 /// Runs a command; where it fails, the complaint holds the command and what it said, unless that
 /// was handed on already: then it is `aloud`.
-pub(crate) fn run(command: &mut Command, mut talk: Talk<'_>, aloud: &str) -> Result<()> {
+pub(crate) fn run(command: &mut Command, mut talk: BuildOutputMode<'_>, aloud: &str) -> Result<()> {
     let shown = format!("{command:?}");
     let mut child = command
         .stdin(Stdio::null())
@@ -129,15 +129,15 @@ pub(crate) fn run(command: &mut Command, mut talk: Talk<'_>, aloud: &str) -> Res
     for line in stderr.into_iter().flat_map(|said| said.split(b'\n')).map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line).into_owned();
         match &mut talk {
-            Talk::Aloud(hand_on) => hand_on(&line),
-            Talk::Quiet => lines.push(line),
+            BuildOutputMode::Aloud(hand_on) => hand_on(&line),
+            BuildOutputMode::Quiet => lines.push(line),
         }
     }
     let status = child.wait().with_context(|| format!("cannot wait for {shown}"))?;
     if status.success() {
         return Ok(());
     }
-    if matches!(talk, Talk::Aloud(_)) {
+    if matches!(talk, BuildOutputMode::Aloud(_)) {
         bail!("{aloud}");
     }
     let tail = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default();
@@ -156,14 +156,15 @@ mod tests {
 
     #[test]
     fn a_failed_command_shows_itself_and_what_it_said() {
-        let error = run(&mut failing(), Talk::Quiet, NO_COMPILE).unwrap_err().to_string();
+        let error =
+            run(&mut failing(), BuildOutputMode::Quiet, NO_COMPILE).unwrap_err().to_string();
         assert!(
             error.contains("exit status: 3") && error.contains("something went wrong"),
             "{error}"
         );
         assert!(error.contains("\"sh\""), "{error}");
         let mut missing = Command::new("no-such-command-here");
-        let error = run(&mut missing, Talk::Quiet, NO_COMPILE).unwrap_err().to_string();
+        let error = run(&mut missing, BuildOutputMode::Quiet, NO_COMPILE).unwrap_err().to_string();
         assert!(error.contains("cannot start"), "{error}");
     }
 
@@ -171,8 +172,9 @@ mod tests {
     fn what_was_handed_on_is_not_said_twice() {
         let mut heard = Vec::new();
         let mut hear = |line: &str| heard.push(line.to_owned());
-        let error =
-            run(&mut failing(), Talk::Aloud(&mut hear), NO_COMPILE).unwrap_err().to_string();
+        let error = run(&mut failing(), BuildOutputMode::Aloud(&mut hear), NO_COMPILE)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("says above") && !error.contains("went wrong"), "{error}");
         assert_eq!(heard, ["something went wrong"]);
     }

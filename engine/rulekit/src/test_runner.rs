@@ -13,7 +13,7 @@ use crate::project::Limits;
 use anyhow::{Context, Result, ensure};
 use seawall_model::Tick;
 use seawall_wasm::{
-    Answer, CallLimits, Case, Component, EPOCH_TICK_MS, Failure, Function, Isolation, LoadError,
+    CallLimits, CallValue, Case, Component, EPOCH_TICK_MS, Failure, Function, Isolation, LoadError,
     Sandbox, SandboxLimits, Signature,
 };
 use std::sync::Arc;
@@ -32,7 +32,7 @@ const AGAIN: usize = 3;
 
 /// A case that the rule does not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct TestFinding {
     /// The case.
     pub place: String,
     /// What is wrong.
@@ -41,7 +41,7 @@ pub struct Finding {
 
 /// A component in a sandbox with its cases.
 #[derive(Debug)]
-pub struct Trial {
+pub struct TestRunner {
     sandbox: Sandbox,
     component: Component,
     /// What the component says of itself.
@@ -64,7 +64,7 @@ pub fn sandbox() -> Sandbox {
 
 /// A component that a server would take.
 #[derive(Debug)]
-pub struct Fit {
+pub struct LoadableComponent {
     sandbox: Sandbox,
     component: Component,
 }
@@ -73,13 +73,13 @@ pub struct Fit {
 ///
 /// # Errors
 /// Why not.
-pub fn fitness(wasm: &[u8]) -> Result<Fit, LoadError> {
+pub fn fitness(wasm: &[u8]) -> Result<LoadableComponent, LoadError> {
     let sandbox = sandbox();
     let component = sandbox.compile(wasm)?;
-    Ok(Fit { sandbox, component })
+    Ok(LoadableComponent { sandbox, component })
 }
 
-impl Trial {
+impl TestRunner {
     /// Gets a component ready to be asked.
     ///
     /// # Errors
@@ -98,12 +98,12 @@ impl Trial {
     /// # Errors
     /// A case does not fit it.
     pub fn of(
-        fit: Fit,
+        fit: LoadableComponent,
         wasm: &[u8],
         cases: &[Case],
         limits: impl Fn(&crate::Function) -> Limits,
     ) -> Result<Self> {
-        let Fit { sandbox, component } = fit;
+        let LoadableComponent { sandbox, component } = fit;
         let description = describe(wasm)?;
         let calls = cases
             .iter()
@@ -124,10 +124,10 @@ impl Trial {
     ///
     /// # Errors
     /// The component cannot be asked at all.
-    pub fn run(&self) -> Result<Vec<Finding>> {
-        let _ticker = Ticker::start(&self.sandbox)?;
+    pub fn run(&self) -> Result<Vec<TestFinding>> {
+        let _ticker = EpochTicker::start(&self.sandbox)?;
         let alone = self.ask(&self.in_order(), Isolation::PerCall)?;
-        let mut findings: Vec<Option<Finding>> =
+        let mut findings: Vec<Option<TestFinding>> =
             self.calls.iter().zip(&alone).map(|(call, (_, answer))| wrong(call, answer)).collect();
         let sound: Vec<usize> =
             (0..self.calls.len()).filter(|at| matches!(findings.get(*at), Some(None))).collect();
@@ -149,7 +149,7 @@ impl Trial {
     /// # Errors
     /// The component cannot be asked at all.
     pub fn fuel(&self) -> Result<Vec<Option<u64>>> {
-        let _ticker = Ticker::start(&self.sandbox)?;
+        let _ticker = EpochTicker::start(&self.sandbox)?;
         let generous = |limits: &CallLimits| CallLimits {
             fuel: self.sandbox.limits().fuel_max,
             memory_bytes: self.component.limits().memory_bytes_max,
@@ -169,7 +169,7 @@ impl Trial {
     fn orders(&self, cases: &[usize]) -> Vec<(&'static str, Vec<usize>)> {
         let again = cases.iter().flat_map(|at| [*at; AGAIN]).collect();
         let rounds = (SHUFFLED_CALLS / cases.len().max(1)).max(SHUFFLED_ROUNDS_MIN);
-        let mut chance = Chance(1);
+        let mut chance = ShuffleRng(1);
         let shuffled = (0..rounds).flat_map(|_| {
             let mut round = cases.to_vec();
             chance.shuffle(&mut round);
@@ -186,7 +186,7 @@ impl Trial {
         &self,
         order: &[usize],
         isolation: Isolation,
-    ) -> Result<Vec<(usize, Result<Answer, Failure>)>> {
+    ) -> Result<Vec<(usize, Result<CallValue, Failure>)>> {
         let bound = self.bind(isolation, |limits| *limits)?;
         Ok(self.answers(&bound, order))
     }
@@ -195,7 +195,7 @@ impl Trial {
         &self,
         bound: &[Function],
         order: &[usize],
-    ) -> Vec<(usize, Result<Answer, Failure>)> {
+    ) -> Vec<(usize, Result<CallValue, Failure>)> {
         let mut now = Tick::TEST_START;
         let mut answers = Vec::with_capacity(order.len());
         for at in order {
@@ -228,8 +228,8 @@ impl Trial {
         self.description.functions.iter().zip(&self.limits).map(bind).collect()
     }
 
-    pub(crate) fn ticker(&self) -> Result<Ticker> {
-        Ticker::start(&self.sandbox)
+    pub(crate) fn ticker(&self) -> Result<EpochTicker> {
+        EpochTicker::start(&self.sandbox)
     }
 }
 
@@ -242,7 +242,7 @@ fn signature(function: &crate::Function) -> Option<Signature> {
     })
 }
 
-fn wrong(call: &Call, answer: &Result<Answer, Failure>) -> Option<Finding> {
+fn wrong(call: &Call, answer: &Result<CallValue, Failure>) -> Option<TestFinding> {
     if answer.as_ref() == Ok(&call.asked.expect) {
         return None;
     }
@@ -252,15 +252,15 @@ fn wrong(call: &Call, answer: &Result<Answer, Failure>) -> Option<Finding> {
         }
         Err(failure) => format!("gives no answer ({failure}): {}", remedy(*failure)),
     };
-    Some(Finding { place: call.place.clone(), says })
+    Some(TestFinding { place: call.place.clone(), says })
 }
 
 fn unsteady(
     call: &Call,
-    alone: &Result<Answer, Failure>,
-    other: &Result<Answer, Failure>,
+    alone: &Result<CallValue, Failure>,
+    other: &Result<CallValue, Failure>,
     how: &str,
-) -> Finding {
+) -> TestFinding {
     let says = format!(
         "answers {} on a fresh instance, and {} when asked {how} after other calls. A rule keeps \
          nothing between calls: take out what remembers (a `static` that changes, `thread_local!`, a \
@@ -268,7 +268,7 @@ fn unsteady(
         told(alone),
         told(other)
     );
-    Finding { place: call.place.clone(), says }
+    TestFinding { place: call.place.clone(), says }
 }
 
 pub(crate) fn remedy(failure: Failure) -> &'static str {
@@ -284,15 +284,15 @@ pub(crate) fn remedy(failure: Failure) -> &'static str {
     }
 }
 
-fn told(answer: &Result<Answer, Failure>) -> String {
-    answer.as_ref().map_or_else(|failure| format!("nothing ({failure})"), Answer::to_string)
+fn told(answer: &Result<CallValue, Failure>) -> String {
+    answer.as_ref().map_or_else(|failure| format!("nothing ({failure})"), CallValue::to_string)
 }
 
 /// Numbers that look like chance and are the same each time (SplitMix64), so that what failed once
 /// fails again.
-struct Chance(u64);
+struct ShuffleRng(u64);
 
-impl Chance {
+impl ShuffleRng {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -312,12 +312,12 @@ impl Chance {
 
 /// Moves the sandbox's clock on while it lives.
 #[derive(Debug)]
-pub(crate) struct Ticker {
+pub(crate) struct EpochTicker {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Ticker {
+impl EpochTicker {
     fn start(sandbox: &Sandbox) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (sandbox, stopped) = (sandbox.clone(), Arc::clone(&stop));
@@ -332,7 +332,7 @@ impl Ticker {
     }
 }
 
-impl Drop for Ticker {
+impl Drop for EpochTicker {
     fn drop(&mut self) {
         self.stop.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -348,13 +348,13 @@ mod tests {
     use super::*;
     use crate::parse_cases;
 
-    fn trial(guest: &str, cases: &str) -> Result<Trial> {
+    fn trial(guest: &str, cases: &str) -> Result<TestRunner> {
         let guests = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/guests");
         let wasm = wat::parse_file(format!("{guests}/{guest}.wat")).unwrap();
-        Trial::new(&wasm, &parse_cases("cases/a.toml", cases).unwrap(), |_| Limits::default())
+        TestRunner::new(&wasm, &parse_cases("cases/a.toml", cases).unwrap(), |_| Limits::default())
     }
 
-    fn findings(guest: &str, expect: &str) -> Vec<Finding> {
+    fn findings(guest: &str, expect: &str) -> Vec<TestFinding> {
         let case = format!("[[case]]\nname = \"n\"\nfunction = \"f\"\nexpect = {expect}\n");
         trial(guest, &case).unwrap().run().unwrap()
     }
@@ -385,7 +385,7 @@ mod tests {
     fn a_shuffle_keeps_all_and_is_the_same_each_time() {
         let shuffled = |seed| {
             let mut items: Vec<usize> = (0..50).collect();
-            Chance(seed).shuffle(&mut items);
+            ShuffleRng(seed).shuffle(&mut items);
             items
         };
         assert_eq!(shuffled(1), shuffled(1));

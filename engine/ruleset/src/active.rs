@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use seawall_model::Generation;
-use seawall_state::{State, Tally};
+use seawall_state::{DecisionCounters, State};
 
 use crate::ruleset::RuleSet;
 
 /// One generation.
 #[derive(Debug, Clone)]
-pub struct Live {
+pub struct ActiveGeneration {
     /// Its number.
     pub generation: Generation,
     /// What judges.
@@ -21,28 +21,28 @@ pub struct Live {
     /// What it judges on. Counters that two generations share are the same tables in both.
     pub state: Arc<State>,
     /// What it has decided.
-    pub tally: Arc<Tally>,
+    pub tally: Arc<DecisionCounters>,
 }
 
 /// The place where the data plane finds the current generation and the control plane puts the next.
 #[derive(Debug)]
-pub struct Handle(ArcSwap<Live>);
+pub struct RuleSetHandle(ArcSwap<ActiveGeneration>);
 
-impl Handle {
+impl RuleSetHandle {
     /// With a first generation.
     #[must_use]
-    pub fn new(live: Live) -> Self {
+    pub fn new(live: ActiveGeneration) -> Self {
         Self(ArcSwap::from_pointee(live))
     }
 
     /// The current generation, to be kept for a whole request.
     #[must_use]
-    pub fn load(&self) -> Arc<Live> {
+    pub fn load(&self) -> Arc<ActiveGeneration> {
         self.0.load_full()
     }
 
     /// Puts the next generation in force.
-    pub fn publish(&self, live: Live) {
+    pub fn publish(&self, live: ActiveGeneration) {
         self.0.store(Arc::new(live));
     }
 }

@@ -10,34 +10,36 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use seawall_model::{
-    Answered, Client, ClientKey, Conn, Decision, Facts, Gauges, Geo, HeaderView, OriginHealth,
-    Pass, PassKind, Reason, Scheme, Tick, Verdict, VerdictKind,
+    Client, ClientKey, ConnectionInfo, Decision, Facts, Gauges, Geo, HeaderView, OriginHealth,
+    Pass, PassKind, Reason, ResponseInfo, Scheme, Tick, Verdict, VerdictKind,
 };
-use seawall_policy::policy_test::{Case, CaseRequest, CaseStep, Expected, GivenClient, GivenPass};
+use seawall_policy::policy_test::{
+    Expected, PolicyTest, TestClient, TestPass, TestRequest, TestStep,
+};
 use seawall_policy::program::{Level, LevelId, Scope};
 use seawall_policy::schema::Type;
 use seawall_policy::span::Span;
 use seawall_state::{CounterSpec, Seed, State};
 
-use crate::eval::context::{Given, GivenList, Judging, Units};
+use crate::eval::context::{EvalContext, EvalOptions, GivenList, Units};
 use crate::eval::decide::{Judged, Observer};
-use crate::eval::level_inputs::{LEVEL_TICK_MS, Pulse};
-use crate::eval::trace::Trace;
+use crate::eval::level_inputs::{LEVEL_TICK_MS, LevelInputs};
+use crate::eval::trace::TestTrace;
 use crate::http::{fold_host, fold_path, script_of};
 use crate::policy_tests::budget::{Budget, MEMBER_TEST_LOOKS_MAX, Stop, Whose};
-use crate::policy_tests::result::{Rehearsed, TestOutcome};
+use crate::policy_tests::result::{PolicyTestResult, Rehearsed};
 use crate::ruleset::RuleSet;
 
 /// The secret of all tests. Nothing depends on it: keys do not collide.
 const TEST_SEED: Seed = Seed(*b"the same tests!!");
 
 /// The header fields of a request of a test.
-struct CaseHeaders<'r> {
+struct TestHeaders<'r> {
     host: &'r str,
     listed: &'r [(Box<str>, Box<[u8]>)],
 }
 
-impl HeaderView for CaseHeaders<'_> {
+impl HeaderView for TestHeaders<'_> {
     fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         (name == "host" && visit(self.host.as_bytes()))
             || self.listed.iter().any(|(key, value)| **key == *name && visit(value))
@@ -61,13 +63,13 @@ impl HeaderView for CaseHeaders<'_> {
 impl RuleSet {
     /// Runs all tests of the policy.
     #[must_use]
-    pub fn rehearse(&self) -> Vec<TestOutcome> {
+    pub fn rehearse(&self) -> Vec<PolicyTestResult> {
         self.rehearse_observed(&())
     }
 
     /// The same, and tells an observer what happens on the way.
     #[must_use]
-    pub fn rehearse_observed<O: Observer>(&self, observer: &O) -> Vec<TestOutcome> {
+    pub fn rehearse_observed<O: Observer>(&self, observer: &O) -> Vec<PolicyTestResult> {
         self.rehearse_cases(Whose::EVERYBODY, &|| true, observer).outcomes
     }
 
@@ -84,13 +86,13 @@ impl RuleSet {
         go_on: &dyn Fn() -> bool,
         observer: &O,
     ) -> Rehearsed {
-        let mut groups: BTreeMap<Option<&str>, Vec<(usize, &Case)>> = BTreeMap::new();
+        let mut groups: BTreeMap<Option<&str>, Vec<(usize, &PolicyTest)>> = BTreeMap::new();
         for (at, case) in self.program.cases.iter().enumerate() {
             if whose.means(case.tenant.as_deref()) {
                 groups.entry(case.tenant.as_deref()).or_default().push((at, case));
             }
         }
-        let mut ended: Vec<(usize, TestOutcome)> = Vec::new();
+        let mut ended: Vec<(usize, PolicyTestResult)> = Vec::new();
         let mut unfinished = Vec::new();
         for (member, cases) in groups {
             if !self.rehearse_group(member, &cases, (go_on, observer), &mut ended) {
@@ -105,14 +107,14 @@ impl RuleSet {
     fn rehearse_group<O: Observer>(
         &self,
         member: Option<&str>,
-        cases: &[(usize, &Case)],
+        cases: &[(usize, &PolicyTest)],
         (go_on, observer): (&dyn Fn() -> bool, &O),
-        ended: &mut Vec<(usize, TestOutcome)>,
+        ended: &mut Vec<(usize, PolicyTestResult)>,
     ) -> bool {
         let budget = member.map_or_else(|| Budget::host(go_on), |_| Budget::member(go_on));
         let withheld = member.map(|member| self.withheld(member)).unwrap_or_default();
         for (at, case) in cases {
-            let mut run = Run::new(self, case, observer, &budget);
+            let mut run = TestRun::new(self, case, observer, &budget);
             run.withheld = &withheld;
             match self.rehearse_one(case, run) {
                 Some(outcome) => ended.push((*at, outcome)),
@@ -135,7 +137,11 @@ impl RuleSet {
     }
 
     /// How a test ended; `None` where nobody wants to know any more.
-    fn rehearse_one<O: Observer>(&self, case: &Case, mut run: Run<'_, O>) -> Option<TestOutcome> {
+    fn rehearse_one<O: Observer>(
+        &self,
+        case: &PolicyTest,
+        mut run: TestRun<'_, O>,
+    ) -> Option<PolicyTestResult> {
         let failure = case.steps.iter().find_map(|step| run.step(step));
         let failure = match run.budget.stopped() {
             None => failure,
@@ -150,7 +156,7 @@ impl RuleSet {
         };
         let (span, says) = failure.clone().unwrap_or((case.span, String::new()));
         let (line, column) = self.files.place(case.file, span.start);
-        Some(TestOutcome {
+        Some(PolicyTestResult {
             name: case.name.clone(),
             file: self.files.name(case.file).into(),
             line,
@@ -168,7 +174,7 @@ const TEST_SLOTS_SPARE: u64 = 64;
 impl RuleSet {
     /// The counters with no more slots than a test has requests: the same answers, without clearing
     /// a hundred megabytes for each test at each reload. What a member's test cannot reach has one.
-    fn small_specs(&self, case: &Case) -> Vec<CounterSpec> {
+    fn small_specs(&self, case: &PolicyTest) -> Vec<CounterSpec> {
         let slots = case.requests().saturating_mul(2).saturating_add(TEST_SLOTS_SPARE);
         let slots = usize::try_from(slots).unwrap_or(usize::MAX);
         let out_of_reach = |scope| match (&case.tenant, scope) {
@@ -255,7 +261,7 @@ struct Target<'c> {
 /// What a test says of a client's connections and requests.
 #[derive(Debug)]
 struct CaseGauges<'c> {
-    request: &'c CaseRequest,
+    request: &'c TestRequest,
     under_way: &'c UnderWay,
     client: ClientKey,
     now: Tick,
@@ -277,14 +283,14 @@ impl Gauges for CaseGauges<'_> {
 }
 
 /// A test that runs, or a request that is explained.
-pub(crate) struct Run<'r, O> {
+pub(crate) struct TestRun<'r, O> {
     rules: &'r RuleSet,
-    case: &'r Case,
+    case: &'r PolicyTest,
     /// The lists that it replaces.
     lists: Vec<GivenList<'r>>,
     observer: &'r O,
     /// Where tests are written down, for `explain`.
-    pub(crate) trace: Option<&'r Trace>,
+    pub(crate) trace: Option<&'r TestTrace>,
     state: State,
     pub(crate) now: Tick,
     /// The sites that were asked for so far: each has its levels.
@@ -296,11 +302,11 @@ pub(crate) struct Run<'r, O> {
     withheld: &'r [bool],
 }
 
-impl<'r, O: Observer> Run<'r, O> {
+impl<'r, O: Observer> TestRun<'r, O> {
     /// Empty state at the moment where every test starts.
     pub(crate) fn new(
         rules: &'r RuleSet,
-        case: &'r Case,
+        case: &'r PolicyTest,
         observer: &'r O,
         budget: &'r Budget<'r>,
     ) -> Self {
@@ -321,14 +327,14 @@ impl<'r, O: Observer> Run<'r, O> {
     }
 
     /// Does one line; what it says where an expectation failed.
-    fn step(&mut self, step: &CaseStep) -> Option<(Span, String)> {
+    fn step(&mut self, step: &TestStep) -> Option<(Span, String)> {
         if self.budget.stopped().is_some() {
             return None;
         }
         match step {
-            CaseStep::Wait { ms } => self.go_to(self.now.plus_ms(*ms)),
-            CaseStep::Request(request) => self.request(request),
-            CaseStep::Expect { expected, by, span } => {
+            TestStep::Wait { ms } => self.go_to(self.now.plus_ms(*ms)),
+            TestStep::Request(request) => self.request(request),
+            TestStep::Expect { expected, by, span } => {
                 let Some(decision) = self.last else {
                     return Some((*span, "there was no request to judge".to_owned()));
                 };
@@ -352,7 +358,7 @@ impl<'r, O: Observer> Run<'r, O> {
     }
 
     /// Sends the requests of one line, evenly spread, the first at once and the last at the end.
-    fn request(&mut self, request: &CaseRequest) {
+    fn request(&mut self, request: &TestRequest) {
         let start = self.now;
         let gaps = request.times.saturating_sub(1);
         for n in 0..request.times {
@@ -389,13 +395,13 @@ impl<'r, O: Observer> Run<'r, O> {
                     return;
                 }
                 let at = Tick(second.saturating_mul(LEVEL_TICK_MS));
-                rules.tick(&self.state, &sites, &|_| Pulse::default(), at);
+                rules.tick(&self.state, &sites, &|_| LevelInputs::default(), at);
             }
         }
         self.now = then;
     }
 
-    pub(crate) fn judge(&mut self, request: &CaseRequest) -> Decision {
+    pub(crate) fn judge(&mut self, request: &TestRequest) -> Decision {
         let malformed = Decision {
             verdict: Verdict::Block { status: 400, retry_after_ms: None },
             reason: Reason::Malformed,
@@ -427,9 +433,9 @@ impl<'r, O: Observer> Run<'r, O> {
 
     /// What becomes of a request that can be judged, and when its answer is over, where it takes
     /// time.
-    fn decided(&self, request: &CaseRequest, target: &Target<'_>) -> (Judged, Option<Tick>) {
+    fn decided(&self, request: &TestRequest, target: &Target<'_>) -> (Judged, Option<Tick>) {
         let Target { host, path, raw_path, query } = target;
-        let headers = CaseHeaders { host: &request.authority, listed: &request.headers };
+        let headers = TestHeaders { host: &request.authority, listed: &request.headers };
         let given = self.case.clients.iter().find(|(ip, _)| *ip == request.from);
         let client = Client::of(request.from, &self.rules.units);
         let (under_way, now) = (&self.under_way, self.now);
@@ -454,25 +460,26 @@ impl<'r, O: Observer> Run<'r, O> {
         let level = self.case.level.unwrap_or(LevelId(self.state.level(host)));
         let (lists, withheld) = (&*self.lists, self.withheld);
         let plain = self.trace.is_some();
-        let given = Given { lists, withheld, plain, rehearsed: true, ..Given::at(level) };
-        let mut judging = Judging::new(self.rules, &facts, &self.state, self.now, given);
+        let given =
+            EvalOptions { lists, withheld, plain, rehearsed: true, ..EvalOptions::at(level) };
+        let mut judging = EvalContext::new(self.rules, &facts, &self.state, self.now, given);
         judging.trace = self.trace;
         let decision = self.rules.decide_given(&mut judging, self.observer);
         let judged = Judged { decision, units: judging.units.take() };
         let Some(answered) = answered(&decision, request) else { return (judged, None) };
         let ended = now.plus_ms(answered.latency_ms);
-        let judging = Judging::new(self.rules, &facts, &self.state, ended, given);
+        let judging = EvalContext::new(self.rules, &facts, &self.state, ended, given);
         self.rules.answered_given(judging, answered);
         (judged, (ended > now).then_some(ended))
     }
 
     fn conn<'c>(
         &self,
-        request: &'c CaseRequest,
+        request: &'c TestRequest,
         host: &'c str,
         gauges: &'c CaseGauges<'c>,
-    ) -> Conn<'c> {
-        Conn {
+    ) -> ConnectionInfo<'c> {
+        ConnectionInfo {
             proto: request.proto,
             scheme: if request.encrypted { Scheme::Https } else { Scheme::Http },
             gauges: Some(gauges),
@@ -480,16 +487,16 @@ impl<'r, O: Observer> Run<'r, O> {
             ja4: request.ja4.as_deref(),
             sni: request.encrypted.then_some(host),
             tls: request.encrypted.then_some("TLSv1.3"),
-            ..Conn::default()
+            ..ConnectionInfo::default()
         }
     }
 
-    fn pass(&self, request: &CaseRequest) -> Option<Pass> {
+    fn pass(&self, request: &TestRequest) -> Option<Pass> {
         let (kind, age_ms) = match request.pass {
-            GivenPass::None => return None,
-            GivenPass::Fresh => (PassKind::Page, 0),
-            GivenPass::Aged(ms) => (PassKind::Page, ms),
-            GivenPass::Of(kind, ms) => (kind, ms),
+            TestPass::None => return None,
+            TestPass::Fresh => (PassKind::Page, 0),
+            TestPass::Aged(ms) => (PassKind::Page, ms),
+            TestPass::Of(kind, ms) => (kind, ms),
         };
         Some(Pass { kind, issued: Tick(self.now.0.saturating_sub(age_ms)) })
     }
@@ -504,10 +511,10 @@ pub(crate) fn verdict_words(verdict: &Verdict) -> String {
 }
 
 /// How a request of a test is answered; what is dropped is not.
-fn answered(decision: &Decision, request: &CaseRequest) -> Option<Answered> {
-    let refused = |status| Some(Answered { status, bytes_out: 0, latency_ms: 0 });
+fn answered(decision: &Decision, request: &TestRequest) -> Option<ResponseInfo> {
+    let refused = |status| Some(ResponseInfo { status, bytes_out: 0, latency_ms: 0 });
     match decision.verdict {
-        Verdict::Allow => Some(Answered {
+        Verdict::Allow => Some(ResponseInfo {
             status: request.status,
             bytes_out: request.answer_bytes,
             latency_ms: request.answered_after_ms,
@@ -519,7 +526,7 @@ fn answered(decision: &Decision, request: &CaseRequest) -> Option<Answered> {
     }
 }
 
-fn geo<'g>(own: &'g GivenClient, given: Option<&'g GivenClient>) -> Geo<'g> {
+fn geo<'g>(own: &'g TestClient, given: Option<&'g TestClient>) -> Geo<'g> {
     let crawler = own.crawler.as_deref().or(given.and_then(|client| client.crawler.as_deref()));
     Geo {
         asn: own.asn.or(given.and_then(|client| client.asn)),

@@ -15,10 +15,10 @@ use crate::build::parts::{
 };
 use crate::build::sources::Sources;
 use crate::eval::fuel::{self, FuelLimits};
-use crate::eval::index_plan::{IndexSummary, Plan, too_large};
+use crate::eval::index_plan::{IndexPlan, IndexSummary, too_large};
 use crate::http::SCHEMA;
 use crate::inspect::diagnostics;
-use seawall_model::{ClientUnits, HostMap, Reason, RuleId, Tick};
+use seawall_model::{ClientPrefixes, HostMap, Reason, RuleId, Tick};
 use seawall_policy::code::Code;
 use seawall_policy::diagnostic::{Diagnostic, Files};
 use seawall_policy::index::TooLarge;
@@ -27,7 +27,7 @@ use seawall_policy::part::Lengths;
 use seawall_policy::program::{Check, ListId, OperandId, Program, Scope};
 use seawall_policy::text::bytes as bytes_text;
 use seawall_state::CounterSpec;
-use seawall_wasm::{Alive, Component, Failure, Function, Sandbox};
+use seawall_wasm::{Component, Failure, Function, LiveCounts, Sandbox};
 
 /// The value that judges.
 pub struct RuleSet {
@@ -43,11 +43,11 @@ pub struct RuleSet {
     /// What they say.
     pub(crate) outline: Outline,
     pub(crate) sites: HostMap<usize>,
-    pub(crate) plan: Plan,
+    pub(crate) plan: IndexPlan,
     /// For each counter, the number of its kind of key; none where a walk can change the key.
     pub(crate) key_shapes: Vec<Option<u16>>,
     /// The units that tests count clients by.
-    pub(crate) units: ClientUnits,
+    pub(crate) units: ClientPrefixes,
     /// What one request may cost.
     pub(crate) fuel: FuelLimits,
     pub(crate) parts: fuel::Parts,
@@ -183,14 +183,14 @@ pub struct Summary {
 /// The parts that are made outside.
 pub(crate) struct Parts {
     pub(crate) program: Program,
-    pub(crate) plan: Plan,
+    pub(crate) plan: IndexPlan,
     pub(crate) files: Files,
     pub(crate) loaded: Loaded,
     pub(crate) sandbox: Sandbox,
     pub(crate) sources: Sources,
     pub(crate) outline: Outline,
     pub(crate) revision: Option<Box<str>>,
-    pub(crate) units: ClientUnits,
+    pub(crate) units: ClientPrefixes,
     pub(crate) fuel: FuelLimits,
 }
 
@@ -443,7 +443,7 @@ impl RuleSet {
 
     /// What is alive in the sandbox that its externs run in, other generations' included.
     #[must_use]
-    pub fn sandbox_alive(&self) -> Alive {
+    pub fn sandbox_alive(&self) -> LiveCounts {
         self.sandbox.alive()
     }
 

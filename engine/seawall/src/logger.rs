@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use log::{Level, Log, Metadata, Record};
 use seawall_model::{Now, shown};
-use seawall_proxy::EngineLog;
+use seawall_proxy::EngineLogFilter;
 
 /// Most lines of one class in a second: a refused policy with all its complaints fits.
 pub(crate) const LINES_PER_CLASS_PER_S_MAX: u32 = 50;
 
 /// What a line is about, by its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
+enum LogClass {
     /// The policy: reloads, members, lists, what is watched.
     Policy,
     /// Rules in WebAssembly, and compiling them.
@@ -34,7 +34,7 @@ enum Class {
     Engine,
 }
 
-impl Class {
+impl LogClass {
     const ALL: [Self; 6] =
         [Self::Policy, Self::Rules, Self::Levels, Self::State, Self::Server, Self::Engine];
 
@@ -64,14 +64,14 @@ impl Class {
 
 /// The cap of one class.
 #[derive(Debug, Default)]
-struct Cap {
+struct ClassRateLimit {
     second: AtomicU64,
     in_second: AtomicU32,
     untold: AtomicU64,
     swallowed: AtomicU64,
 }
 
-impl Cap {
+impl ClassRateLimit {
     /// How many lines were swallowed since one was let through, or nothing where this one is to be
     /// swallowed too. Two threads at the turn of a second may let one more through.
     fn admit(&self, second: u64) -> Option<u64> {
@@ -90,7 +90,7 @@ impl Cap {
 /// The logger.
 pub(crate) struct Stderr {
     now: Now,
-    caps: [Cap; Class::ALL.len()],
+    caps: [ClassRateLimit; LogClass::ALL.len()],
 }
 
 impl Stderr {
@@ -98,13 +98,13 @@ impl Stderr {
         Self { now, caps: Default::default() }
     }
 
-    fn admit(&self, class: Class) -> Option<u64> {
+    fn admit(&self, class: LogClass) -> Option<u64> {
         self.caps.get(class as usize)?.admit((self.now)().0 / 1_000)
     }
 
     /// Lines of each class that were swallowed.
     fn swallowed(&self) -> Vec<(&'static str, u64)> {
-        let caps = Class::ALL.iter().zip(&self.caps);
+        let caps = LogClass::ALL.iter().zip(&self.caps);
         caps.map(|(class, cap)| (class.word(), cap.swallowed.load(Relaxed))).collect()
     }
 }
@@ -115,7 +115,7 @@ impl Log for Stderr {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let class = Class::of(record.target());
+        let class = LogClass::of(record.target());
         let Some(swallowed) = self.admit(class) else { return };
         let word = match record.level() {
             Level::Error => "error: ",
@@ -142,11 +142,11 @@ fn line(word: &str, text: &str) -> String {
 }
 
 /// The one that is in force.
-static LOGGER: OnceLock<EngineLog<Stderr>> = OnceLock::new();
+static LOGGER: OnceLock<EngineLogFilter<Stderr>> = OnceLock::new();
 
 /// Logs from here on, up to `level`; a second call changes nothing.
 pub(crate) fn start(level: log::LevelFilter, now: &Now, engine_lines_per_s: u32) {
-    let make = || EngineLog::new(Stderr::new(now.clone()), now.clone(), engine_lines_per_s);
+    let make = || EngineLogFilter::new(Stderr::new(now.clone()), now.clone(), engine_lines_per_s);
     if log::set_logger(LOGGER.get_or_init(make)).is_ok() {
         log::set_max_level(level);
     }
@@ -176,14 +176,14 @@ mod tests {
         let clock = ms.clone();
         let logger = Stderr::new(Arc::new(move || Tick(clock.load(Relaxed))));
         for _ in 0..LINES_PER_CLASS_PER_S_MAX {
-            assert_eq!(logger.admit(Class::Policy), Some(0));
+            assert_eq!(logger.admit(LogClass::Policy), Some(0));
         }
-        assert_eq!(logger.admit(Class::Policy), None);
-        assert_eq!(logger.admit(Class::Policy), None);
-        assert_eq!(logger.admit(Class::Levels), Some(0), "a flood of one is none of another");
+        assert_eq!(logger.admit(LogClass::Policy), None);
+        assert_eq!(logger.admit(LogClass::Policy), None);
+        assert_eq!(logger.admit(LogClass::Levels), Some(0), "a flood of one is none of another");
         ms.store(6_000, Relaxed);
-        assert_eq!(logger.admit(Class::Policy), Some(2));
-        assert_eq!(logger.admit(Class::Policy), Some(0));
+        assert_eq!(logger.admit(LogClass::Policy), Some(2));
+        assert_eq!(logger.admit(LogClass::Policy), Some(0));
         let swallowed: Vec<_> = logger.swallowed().into_iter().filter(|(_, n)| *n > 0).collect();
         assert_eq!(swallowed, [("policy", 2)]);
     }
@@ -200,19 +200,19 @@ mod tests {
     #[test]
     fn a_line_belongs_to_the_class_that_its_target_names() {
         for (target, class) in [
-            ("seawall::policy", Class::Policy),
-            ("seawall_proxy::policy_log", Class::Policy),
-            ("seawall::levels", Class::Levels),
-            ("seawall::state", Class::State),
-            ("seawall::rules", Class::Rules),
-            ("seawall::server", Class::Server),
-            ("seawall_proxy::overload", Class::Server),
-            ("seawall_proxy::engine", Class::Engine),
-            ("h2::proto", Class::Engine),
+            ("seawall::policy", LogClass::Policy),
+            ("seawall_proxy::policy_log", LogClass::Policy),
+            ("seawall::levels", LogClass::Levels),
+            ("seawall::state", LogClass::State),
+            ("seawall::rules", LogClass::Rules),
+            ("seawall::server", LogClass::Server),
+            ("seawall_proxy::overload", LogClass::Server),
+            ("seawall_proxy::engine", LogClass::Engine),
+            ("h2::proto", LogClass::Engine),
         ] {
-            assert_eq!(Class::of(target), class, "{target}");
+            assert_eq!(LogClass::of(target), class, "{target}");
         }
-        for (place, class) in Class::ALL.into_iter().enumerate() {
+        for (place, class) in LogClass::ALL.into_iter().enumerate() {
             assert_eq!(class as usize, place, "each has its own cap");
         }
     }

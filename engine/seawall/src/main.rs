@@ -11,7 +11,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::exit::Exit;
+use cli::exit::ExitStatus;
 
 /// Frees and takes memory faster than the system's, above all across threads.
 #[global_allocator]
@@ -24,6 +24,6 @@ fn main() -> ExitCode {
         let place = place.unwrap_or_default();
         let _unwritten = writeln!(std::io::stderr(), "seawall: internal failure{place}");
     }));
-    let typed = cli::Line::parse();
-    std::panic::catch_unwind(|| typed.word.obey()).unwrap_or(Exit::Ours).into()
+    let typed = cli::Cli::parse();
+    std::panic::catch_unwind(|| typed.word.run()).unwrap_or(ExitStatus::InternalError).into()
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use seawall_control::is_ours_alone;
-use seawall_control::{Config, Foundry, Helper, Loader, MakeWorkshop};
+use seawall_control::{CompilerProcess, ComponentCompiler, Config, MakeBuilderFn, PolicyLoader};
 use seawall_model::{Now, Prefix};
 use seawall_ruleset::{
-    FuelLimits, Guarded, HostSettings, Sandbox, SandboxLimits, SiteHosts, Workshop,
+    FuelLimits, Guarded, RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings, SiteHosts,
 };
 
 /// The folder of compiled components, in the state folder and in a person's.
@@ -15,23 +15,23 @@ const CODE_FOLDER: &str = "code";
 
 /// The host that policies are loaded for; the default is one without a configuration.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Host {
-    settings: HostSettings,
+pub(crate) struct PolicyHost {
+    settings: ServerSettings,
     state_dir: Option<PathBuf>,
-    code: Code,
+    code: CompileMode,
 }
 
 /// Who compiles components, and where their code is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-enum Code {
+enum CompileMode {
     /// This process compiles them itself.
     #[default]
     InProcess,
     /// A process of its own does; the code lies in this folder.
-    Kept(Option<PathBuf>),
+    Helper(Option<PathBuf>),
 }
 
-impl Host {
+impl PolicyHost {
     /// The host of a configuration.
     pub(crate) fn of(config: &Config) -> Self {
         let site = |site: &seawall_control::SiteConfig| SiteHosts {
@@ -41,7 +41,7 @@ impl Host {
         };
         let sites = config.sites.iter().map(site).collect();
         Self {
-            settings: HostSettings {
+            settings: ServerSettings {
                 units: config.units,
                 sites,
                 trusted_keys: config.trusted_keys.clone(),
@@ -50,7 +50,7 @@ impl Host {
                 today: 0,
             },
             state_dir: Some(config.state_dir.clone()),
-            code: Code::Kept(Some(config.state_dir.join(CODE_FOLDER))),
+            code: CompileMode::Helper(Some(config.state_dir.join(CODE_FOLDER))),
         }
     }
 
@@ -58,10 +58,10 @@ impl Host {
     /// that the server keeps is used where it is theirs, and nothing is put into its folders else.
     pub(crate) fn of_a_person(self) -> Self {
         let servers = match &self.code {
-            Code::Kept(Some(folder)) => is_ours_alone(folder).unwrap_or(false),
+            CompileMode::Helper(Some(folder)) => is_ours_alone(folder).unwrap_or(false),
             _ => false,
         };
-        if servers { self } else { Self { code: Code::Kept(persons_folder()), ..self } }
+        if servers { self } else { Self { code: CompileMode::Helper(persons_folder()), ..self } }
     }
 }
 
@@ -94,20 +94,20 @@ fn persons_folder() -> Option<PathBuf> {
 /// A loader for `file` on a host. All loads share one sandbox.
 pub(crate) fn loader(
     file: &Path,
-    host: &Host,
+    host: &PolicyHost,
     now: Now,
-) -> Result<Loader, Box<dyn std::error::Error>> {
+) -> Result<PolicyLoader, Box<dyn std::error::Error>> {
     let sandbox = Sandbox::new(SandboxLimits::default());
     let shared = sandbox.clone();
     let settings = host.settings.clone();
-    let make: MakeWorkshop = Arc::new(move |today| {
-        Workshop::new(HostSettings { today, ..settings.clone() }, sandbox.clone())
+    let make: MakeBuilderFn = Arc::new(move |today| {
+        RuleSetBuilder::new(ServerSettings { today, ..settings.clone() }, sandbox.clone())
     });
-    let loader = Loader::new(file, make, shared, now.clone(), host.state_dir.as_deref())?;
+    let loader = PolicyLoader::new(file, make, shared, now.clone(), host.state_dir.as_deref())?;
     match &host.code {
-        Code::InProcess => Ok(loader),
-        Code::Kept(folder) => {
-            let foundry = Foundry::new(folder.clone(), Helper::default(), now);
+        CompileMode::InProcess => Ok(loader),
+        CompileMode::Helper(folder) => {
+            let foundry = ComponentCompiler::new(folder.clone(), CompilerProcess::default(), now);
             Ok(loader.with_foundry(Arc::new(foundry)))
         }
     }

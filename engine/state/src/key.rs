@@ -106,21 +106,21 @@ impl KeyBuilder {
 
 /// Hashes a [`Key`] for a `HashMap`: it is a keyed hash already.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct HashedAlready;
+pub(crate) struct BuildIdentityHasher;
 
-impl BuildHasher for HashedAlready {
-    type Hasher = LowerHalf;
+impl BuildHasher for BuildIdentityHasher {
+    type Hasher = IdentityHasher;
 
-    fn build_hasher(&self) -> LowerHalf {
-        LowerHalf(0)
+    fn build_hasher(&self) -> IdentityHasher {
+        IdentityHasher(0)
     }
 }
 
-/// The hasher of [`HashedAlready`].
+/// The hasher of [`BuildIdentityHasher`].
 #[derive(Debug)]
-pub(crate) struct LowerHalf(u64);
+pub(crate) struct IdentityHasher(u64);
 
-impl Hasher for LowerHalf {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }

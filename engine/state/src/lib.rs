@@ -22,33 +22,36 @@ mod resilience;
 mod snapshot;
 mod state;
 
-pub use bans::subscription::{BanEvent, Following};
-pub use bans::target::{BanScope, BanUnit};
+pub use bans::subscription::{BanEvent, BanSubscription};
+pub use bans::target::{BanScope, BanTarget};
 pub use bans::{
-    Added, BANS_MAX, BANS_PER_MEMBER_MAX, BanHit, BanLimits, BanOrigin, Bans, ListedBan,
+    AddBanResult, BANS_MAX, BANS_PER_MEMBER_MAX, BanHit, BanLimits, BanOrigin, Bans, ListedBan,
 };
 pub use counters::concurrent::{CONCURRENT_KEY_BYTES, ConcurrentTable, Entered, Unit};
 pub use counters::distinct::{DISTINCT_KEY_BYTES, EXACT_MAX};
 pub use counters::heavy_hitters::{HEAVY_BYTES, HEAVY_KEYS_MAX, SHARE_COUNTED_MIN};
 pub use counters::rate_limit::{
-    Hold, LIMIT_KEY_BYTES, LimitTable, Outcome, Rate, TABLE_HOLD_MS_MAX, Terms,
+    LIMIT_KEY_BYTES, Penalty, Rate, RateLimitConfig, RateLimitOutcome, RateLimitTable,
+    TABLE_HOLD_MS_MAX,
 };
 pub use counters::sliding_window::{TABLE_COUNT_MAX, TABLE_WINDOW_MS_MAX};
 pub use counters::table::TABLE_KEYS_MAX;
-pub use counters::track::{BYTES_KEY_BYTES, Counted, REQUESTS_KEY_BYTES, TrackTable};
-pub use decisions::counters::Tally;
+pub use counters::track::{BYTES_KEY_BYTES, REQUESTS_KEY_BYTES, TrackKind, TrackTable};
+pub use decisions::counters::DecisionCounters;
 pub use fairness::{
-    Class, Holder, Line, NoPlace, Offer, Places, REGULAR_KEPT_S, REGULARS_MAX, Regulars, Sheet,
-    Step, StepTerms, WEIGHT_MAX,
+    KnownClients, Line, OverloadThresholds, PoolExhausted, PoolMember, Priority, PushResult,
+    REGULAR_KEPT_S, REGULARS_MAX, SharedPool, Step, TokenBuckets, WEIGHT_MAX,
 };
 pub use key::{Key, KeyBuilder, Seed};
-pub use levels::manual::HeldLevel;
-pub use levels::{LEVEL_SITES_MAX, LevelChange, LevelTerms};
+pub use levels::manual::ManualLevel;
+pub use levels::{LEVEL_SITES_MAX, LevelChange, LevelTiming};
 pub use resilience::circuit_breaker::{
-    Breaker, BreakerChange, BreakerFault, BreakerPass, BreakerPhase, BreakerTerms,
+    CircuitBreaker, CircuitBreakerConfig, CircuitPermit, CircuitState, CircuitTransition,
+    FailureKind,
 };
-pub use resilience::retry_budget::{RETRIES_SAVED_MAX, RetryBudget, RetryTerms};
+pub use resilience::retry_budget::{RETRIES_SAVED_MAX, RetryBudget, RetryBudgetConfig};
 pub use snapshot::{
-    Mark, REMEMBERED_MS_MAX, Reading, Restored, SNAPSHOT_BYTES_MAX, Snapshot, SnapshotError,
+    ChangeMark, REMEMBERED_MS_MAX, RestoreClock, RestoreReport, SNAPSHOT_BYTES_MAX, Snapshot,
+    SnapshotError,
 };
-pub use state::{CarryReport, CounterShape, CounterSpec, State, StateLimits, TableFill};
+pub use state::{CarryOverReport, CounterShape, CounterSpec, State, StateLimits, TableStats};

@@ -21,6 +21,6 @@ pub use isolate::isolate;
 pub use mac::MAC_BYTES;
 pub use memory::give_back_memory;
 pub use nofile_limit::raise_open_files;
-pub use process_limits::{Confinement, confine, is_ours_alone, keep_to_ourselves};
+pub use process_limits::{ProcessLimits, confine, is_ours_alone, keep_to_ourselves};
 pub use sealed_code::{CodeError, SEAL_KEY_BYTES, Seal, code_version, compile, load};
-pub use socket_id::SocketName;
+pub use socket_id::SocketId;

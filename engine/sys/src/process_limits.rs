@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// What the process may use from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Confinement {
+pub struct ProcessLimits {
     /// Seconds of processor time, from the start of the process. After them it is sent SIGXCPU, which
     /// ends it and says why; a second later it is killed.
     pub cpu_s: u64,
@@ -22,7 +22,7 @@ pub struct Confinement {
 ///
 /// # Errors
 /// The system refuses; then the process should end.
-pub fn confine(to: Confinement) -> io::Result<()> {
+pub fn confine(to: ProcessLimits) -> io::Result<()> {
     process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let exactly = |value| Rlimit { current: Some(value), maximum: Some(value) };
     let killed = Some(to.cpu_s.saturating_add(1));

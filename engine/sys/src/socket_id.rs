@@ -13,12 +13,12 @@ use nix::libc;
 
 /// A connection of this process, by what no other has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SocketName {
+pub struct SocketId {
     fd: RawFd,
     cookie: u64,
 }
 
-impl SocketName {
+impl SocketId {
     /// The name of the socket with the descriptor `fd`; nothing where that is no socket.
     #[must_use]
     pub fn of(fd: RawFd) -> Option<Self> {
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn who_reads_learns_of_the_end() {
         let (mut near, _far) = pair();
-        let name = SocketName::of(near.as_raw_fd()).unwrap();
+        let name = SocketId::of(near.as_raw_fd()).unwrap();
         let reader = std::thread::spawn(move || near.read(&mut [0; 8]).map_err(|e| e.kind()));
         // Whether the thread reads already or not, it reads the end.
         assert!(name.end());
@@ -103,10 +103,10 @@ mod tests {
     fn the_next_socket_with_the_number_is_left_alone() {
         let (near, _far) = pair();
         let number = near.as_raw_fd();
-        let name = SocketName::of(number).unwrap();
+        let name = SocketId::of(number).unwrap();
         drop(near);
         let (other, mut far) = pair();
-        let another = SocketName { fd: other.as_raw_fd(), ..name };
+        let another = SocketId { fd: other.as_raw_fd(), ..name };
         assert!(!another.end() && !name.end());
         far.set_nonblocking(true).unwrap();
         let still_open = far.read(&mut [0; 8]).unwrap_err().kind();
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn what_is_no_socket_has_no_name() {
         let file = tempfile::tempfile().unwrap();
-        assert_eq!(SocketName::of(file.as_raw_fd()), None);
-        assert_eq!(SocketName::of(-1), None);
+        assert_eq!(SocketId::of(file.as_raw_fd()), None);
+        assert_eq!(SocketId::of(-1), None);
     }
 }

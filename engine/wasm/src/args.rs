@@ -30,7 +30,7 @@ impl std::fmt::Debug for Arg<'_> {
 /// One argument too many makes them longer than any signature, so that the call is refused.
 #[derive(Debug, Clone, Default)]
 pub struct Args<'a> {
-    held: [Held<'a>; ARGS_MAX],
+    held: [ArgStorage<'a>; ARGS_MAX],
     count: usize,
 }
 
@@ -38,19 +38,19 @@ pub struct Args<'a> {
 const ARGS_MAX: usize = Signature::PARAMS_MAX + 1;
 
 #[derive(Clone, Copy)]
-enum Held<'a> {
+enum ArgStorage<'a> {
     Arg(Arg<'a>),
     V4([u8; 4]),
     V6([u8; 16]),
 }
 
-impl Default for Held<'_> {
+impl Default for ArgStorage<'_> {
     fn default() -> Self {
         Self::Arg(Arg::Bool(false))
     }
 }
 
-impl std::fmt::Debug for Held<'_> {
+impl std::fmt::Debug for ArgStorage<'_> {
     /// The kind only, as for [`Arg`].
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -63,18 +63,18 @@ impl std::fmt::Debug for Held<'_> {
 impl<'a> Args<'a> {
     /// Adds an argument.
     pub fn push(&mut self, arg: Arg<'a>) {
-        self.hold(Held::Arg(arg));
+        self.hold(ArgStorage::Arg(arg));
     }
 
     /// Adds an address: 4 bytes, for IPv4 in IPv6 clothes too, or 16.
     pub fn push_address(&mut self, ip: IpAddr) {
         self.hold(match ip.to_canonical() {
-            IpAddr::V4(v4) => Held::V4(v4.octets()),
-            IpAddr::V6(v6) => Held::V6(v6.octets()),
+            IpAddr::V4(v4) => ArgStorage::V4(v4.octets()),
+            IpAddr::V6(v6) => ArgStorage::V6(v6.octets()),
         });
     }
 
-    fn hold(&mut self, held: Held<'a>) {
+    fn hold(&mut self, held: ArgStorage<'a>) {
         if let Some(place) = self.held.get_mut(self.count) {
             *place = held;
             self.count += 1;
@@ -84,9 +84,9 @@ impl<'a> Args<'a> {
     /// Hands them to `then` as a slice.
     pub(crate) fn with<T>(&self, then: impl FnOnce(&[Arg<'_>]) -> T) -> T {
         let args = self.held.each_ref().map(|held| match held {
-            Held::Arg(arg) => *arg,
-            Held::V4(bytes) => Arg::Bytes(bytes),
-            Held::V6(bytes) => Arg::Bytes(bytes),
+            ArgStorage::Arg(arg) => *arg,
+            ArgStorage::V4(bytes) => Arg::Bytes(bytes),
+            ArgStorage::V6(bytes) => Arg::Bytes(bytes),
         });
         then(args.get(..self.count).unwrap_or(&args))
     }

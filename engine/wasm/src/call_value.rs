@@ -2,7 +2,7 @@
 
 /// What a rule answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum CallValue {
     /// A `bool`.
     Bool(bool),
     /// An `s64`.
@@ -12,7 +12,7 @@ pub enum Answer {
 }
 
 /// As a person reads it: a text stands between quotes, what cannot be printed is escaped.
-impl std::fmt::Display for Answer {
+impl std::fmt::Display for CallValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Bool(value) => value.fmt(f),

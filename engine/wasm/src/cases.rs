@@ -5,7 +5,7 @@
 //! handed the wrong arguments or is too dear for its `extern`; not one that means ill.
 
 use crate::headers::pack_headers;
-use crate::{Answer, Arg, ParamKind, ResultKind};
+use crate::{Arg, CallValue, ParamKind, ResultKind};
 use seawall_model::HeaderView;
 use serde::Deserialize;
 use std::net::IpAddr;
@@ -103,7 +103,7 @@ pub fn parse_cases(file: &str, text: &str) -> Result<Vec<Case>, CaseError> {
 pub struct CaseCall {
     args: Vec<Given>,
     /// What it must answer.
-    pub expect: Answer,
+    pub expect: CallValue,
 }
 
 #[derive(Debug, Clone)]
@@ -223,11 +223,11 @@ fn headers(fields: &[Value]) -> Result<Vec<u8>, CaseError> {
     Ok(packed)
 }
 
-fn expected(result: ResultKind, value: &Value) -> Option<Answer> {
+fn expected(result: ResultKind, value: &Value) -> Option<CallValue> {
     match (result, value) {
-        (ResultKind::Bool, Value::Boolean(value)) => Some(Answer::Bool(*value)),
-        (ResultKind::Int, Value::Integer(value)) => Some(Answer::Int(*value)),
-        (ResultKind::Text, Value::String(text)) => Some(Answer::Text(text.clone().into_bytes())),
+        (ResultKind::Bool, Value::Boolean(value)) => Some(CallValue::Bool(*value)),
+        (ResultKind::Int, Value::Integer(value)) => Some(CallValue::Int(*value)),
+        (ResultKind::Text, Value::String(text)) => Some(CallValue::Text(text.clone().into_bytes())),
         _ => None,
     }
 }
@@ -258,7 +258,7 @@ mod tests {
             Arg::Bytes(b"\x04\0\x01\0\0\0hosth"),
         ];
         assert!(call.args() == want);
-        assert_eq!(call.expect, Answer::Text(b"x".to_vec()));
+        assert_eq!(call.expect, CallValue::Text(b"x".to_vec()));
         let cases = parse_cases("cases/a.toml", GOOD).unwrap();
         assert_eq!(cases[0].place, "cases/a.toml:3: case `n`");
     }

@@ -2,11 +2,11 @@
 
 use crate::error::told;
 use crate::function::Function;
-use crate::instance::Mould;
-use crate::live_counts::One;
+use crate::instance::InstanceTemplate;
+use crate::live_counts::GaugeGuard;
 use crate::nesting_depth;
-use crate::size_class::Class;
-use crate::store_limiter::Guard;
+use crate::size_class::SizeClass;
+use crate::store_limiter::StoreLimiter;
 use crate::{
     BindError, CallLimits, Failure, LoadError, ParamKind, ResultKind, Sandbox, SandboxLimits,
     Signature,
@@ -28,13 +28,13 @@ const TYPES: &str = "seawall:rule/types@0.1.";
 #[derive(Clone)]
 pub struct Component {
     sandbox: Sandbox,
-    class: Class,
+    class: SizeClass,
     code: wasmtime::component::Component,
-    ready: InstancePre<Guard>,
+    ready: InstancePre<StoreLimiter>,
     exports: Vec<Signature>,
     /// The names of their parameters.
     names: Vec<Vec<Box<str>>>,
-    _alive: Arc<One>,
+    _alive: Arc<GaugeGuard>,
 }
 
 impl std::fmt::Debug for Component {
@@ -57,14 +57,14 @@ impl Component {
         code: &[u8],
         seal: &Seal,
     ) -> Result<Self, LoadError> {
-        let class = Class::of(bytes.len(), sandbox.limits())?;
+        let class = SizeClass::of(bytes.len(), sandbox.limits())?;
         let code = seawall_sys::load(sandbox.engine()?, bytes, code, seal);
         Self::of(sandbox, class, code.map_err(|_| LoadError::Stale)?)
     }
 
     fn of(
         sandbox: &Sandbox,
-        class: Class,
+        class: SizeClass,
         code: wasmtime::component::Component,
     ) -> Result<Self, LoadError> {
         refuse_imports(sandbox, &code)?;
@@ -140,7 +140,7 @@ impl Component {
         let Some(index) = self.code.get_export_index(None, export) else {
             return Err(BindError::NoFunction { name: export.into(), has: Vec::new() });
         };
-        let function = Function::new(Mould {
+        let function = Function::new(InstanceTemplate {
             ready: self.ready.clone(),
             export: index,
             signature: have.clone(),
@@ -179,8 +179,8 @@ impl Sandbox {
 }
 
 /// What can be said of a component before the compiler sees it.
-pub(crate) fn admit(limits: &SandboxLimits, bytes: &[u8]) -> Result<Class, LoadError> {
-    let class = Class::of(bytes.len(), limits)?;
+pub(crate) fn admit(limits: &SandboxLimits, bytes: &[u8]) -> Result<SizeClass, LoadError> {
+    let class = SizeClass::of(bytes.len(), limits)?;
     if bytes.starts_with(&CORE_MODULE) {
         return Err(LoadError::CoreModule);
     }

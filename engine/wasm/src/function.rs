@@ -10,13 +10,13 @@
 
 use crate::args::{Arg, Args};
 use crate::budget::Budget;
-use crate::call_value::Answer;
-use crate::instance::{Instance, Mould};
-use crate::instance_slots::{Place, Places};
+use crate::call_value::CallValue;
+use crate::instance::{Instance, InstanceTemplate};
+use crate::instance_slots::{InstanceSlot, InstanceSlots};
 use crate::limits::{CallLimits, Isolation};
-use crate::live_counts::One;
-use crate::quarantine::Breaker;
-use crate::result_cache::Memo;
+use crate::live_counts::GaugeGuard;
+use crate::quarantine::Quarantine;
+use crate::result_cache::ResultCache;
 use crate::stats::CallStats;
 use crate::typed_call;
 use crate::{Failure, Signature};
@@ -31,27 +31,27 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 pub struct Function(Arc<Inner>);
 
 struct Inner {
-    mould: Mould,
-    idle: Mutex<Idle>,
-    places: Places,
-    breaker: Breaker,
-    memo: Memo,
+    mould: InstanceTemplate,
+    idle: Mutex<IdlePool>,
+    places: InstanceSlots,
+    breaker: Quarantine,
+    memo: ResultCache,
     /// The rule was caught keeping something between calls.
     caught: AtomicBool,
-    _alive: One,
+    _alive: GaugeGuard,
 }
 
 #[derive(Default)]
-struct Idle {
+struct IdlePool {
     instances: Vec<Instance>,
     /// Calls on reused instances since one was last repeated on a fresh one.
     unchecked: u64,
 }
 
 /// An instance for one call.
-struct Taken<'f> {
+struct LeasedInstance<'f> {
     instance: Instance,
-    place: Place<'f>,
+    place: InstanceSlot<'f>,
     /// Whether this call is to be repeated on a fresh instance.
     check: bool,
 }
@@ -63,13 +63,13 @@ impl std::fmt::Debug for Function {
 }
 
 impl Function {
-    pub(crate) fn new(mould: Mould) -> Self {
+    pub(crate) fn new(mould: InstanceTemplate) -> Self {
         let max = &mould.max;
         Self(Arc::new(Inner {
             idle: Mutex::default(),
-            places: Places::new(max, mould.account.clone()),
-            breaker: Breaker::new(max),
-            memo: Memo::new(max.memo_answers, max.memo_bytes_max),
+            places: InstanceSlots::new(max, mould.account.clone()),
+            breaker: Quarantine::new(max),
+            memo: ResultCache::new(max.memo_answers, max.memo_bytes_max),
             caught: AtomicBool::new(false),
             _alive: mould.census.functions.one(),
             mould,
@@ -78,7 +78,7 @@ impl Function {
 
     /// Starts the first instance and keeps it, if instances are kept.
     pub(crate) fn start_first(&self) -> Result<(), Failure> {
-        let Taken { instance, place, .. } = self.0.fresh()?;
+        let LeasedInstance { instance, place, .. } = self.0.fresh()?;
         self.0.put_back(instance, place);
         Ok(())
     }
@@ -99,7 +99,7 @@ impl Function {
     ///
     /// # Errors
     /// Why there is no answer. Nothing of the call lives on.
-    pub fn call(&self, args: &[Arg<'_>], now: Tick) -> Result<Answer, Failure> {
+    pub fn call(&self, args: &[Arg<'_>], now: Tick) -> Result<CallValue, Failure> {
         self.call_within(args, now, &mut Budget::UNBOUNDED.clone())
     }
 
@@ -113,7 +113,7 @@ impl Function {
         args: &[Arg<'_>],
         now: Tick,
         left: &mut Budget,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<CallValue, Failure> {
         let answer = self.0.call(args, now, left);
         if let Err(failure) = answer {
             self.0.mould.counters.note_failure(failure);
@@ -133,7 +133,7 @@ impl Function {
         args: &Args<'_>,
         now: Tick,
         left: &mut Budget,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<CallValue, Failure> {
         args.with(|args| self.call_within(args, now, left))
     }
 
@@ -158,8 +158,8 @@ impl Function {
 }
 
 impl Inner {
-    fn call(&self, args: &[Arg<'_>], now: Tick, left: &mut Budget) -> Result<Answer, Failure> {
-        let Mould { signature, max, .. } = &self.mould;
+    fn call(&self, args: &[Arg<'_>], now: Tick, left: &mut Budget) -> Result<CallValue, Failure> {
+        let InstanceTemplate { signature, max, .. } = &self.mould;
         let too_long = |arg: &Arg<'_>| matches!(arg, Arg::Bytes(b) if b.len() > max.arg_bytes_max);
         let refused = if !self.breaker.allows(now) {
             Some(Failure::Quarantined)
@@ -191,10 +191,10 @@ impl Inner {
     }
 
     /// The guest's own answer.
-    fn run(&self, args: &[Arg<'_>], now: Tick, left: &mut Budget) -> Result<Answer, Failure> {
+    fn run(&self, args: &[Arg<'_>], now: Tick, left: &mut Budget) -> Result<CallValue, Failure> {
         let began_ms = self.mould.census.epochs.now_ms();
         let whole = *left;
-        let Taken { mut instance, place, check } = self.take()?;
+        let LeasedInstance { mut instance, place, check } = self.take()?;
         let (answer, used) = self.ask(&mut instance, args, &whole);
         // Where each call has an instance of its own, starting it is part of the call.
         let started = if self.reuses() { 0 } else { instance.start_fuel() };
@@ -215,15 +215,15 @@ impl Inner {
         instance: &mut Instance,
         args: &[Arg<'_>],
         left: &Budget,
-    ) -> (Result<Answer, Failure>, u64) {
-        let Mould { limits, max, counters, .. } = &self.mould;
+    ) -> (Result<CallValue, Failure>, u64) {
+        let InstanceTemplate { limits, max, counters, .. } = &self.mould;
         let (fuel, time_ms) = (limits.fuel.min(left.fuel), limits.time_ms.min(left.time_ms));
         let (answer, used) = instance.call(args, fuel, time_ms);
         if answer.is_ok() {
             counters.note_fuel(used);
         }
         let answer = match answer {
-            Ok(Answer::Text(text)) if text.len() > max.text_result_bytes_max => {
+            Ok(CallValue::Text(text)) if text.len() > max.text_result_bytes_max => {
                 Err(Failure::Answer)
             }
             answer => answer,
@@ -232,7 +232,12 @@ impl Inner {
     }
 
     /// Repeats the call on a fresh instance, whose answer stands.
-    fn checked(&self, answer: Answer, args: &[Arg<'_>], now: Tick) -> Result<Answer, Failure> {
+    fn checked(
+        &self,
+        answer: CallValue,
+        args: &[Arg<'_>],
+        now: Tick,
+    ) -> Result<CallValue, Failure> {
         let own = Budget::UNBOUNDED;
         let fresh = self.fresh().and_then(|mut fresh| self.ask(&mut fresh.instance, args, &own).0);
         match &fresh {
@@ -268,7 +273,7 @@ impl Inner {
         self.mould.limits.isolation == Isolation::Reused && !self.is_caught()
     }
 
-    fn take(&self) -> Result<Taken<'_>, Failure> {
+    fn take(&self) -> Result<LeasedInstance<'_>, Failure> {
         let mut idle = self.idle.lock();
         let Some(instance) = idle.instances.pop() else {
             drop(idle);
@@ -280,16 +285,16 @@ impl Inner {
         if check {
             idle.unchecked = 0;
         }
-        Ok(Taken { instance, place: self.places.held(), check })
+        Ok(LeasedInstance { instance, place: self.places.held(), check })
     }
 
-    fn fresh(&self) -> Result<Taken<'_>, Failure> {
+    fn fresh(&self) -> Result<LeasedInstance<'_>, Failure> {
         let place = self.places.take().ok_or(Failure::Busy)?;
-        Ok(Taken { instance: Instance::start(&self.mould)?, place, check: false })
+        Ok(LeasedInstance { instance: Instance::start(&self.mould)?, place, check: false })
     }
 
     /// Keeps the instance for the next call, unless each call gets its own or it has done its share.
-    fn put_back(&self, instance: Instance, place: Place<'_>) {
+    fn put_back(&self, instance: Instance, place: InstanceSlot<'_>) {
         let spent = instance.calls() >= self.mould.max.calls_per_instance_max;
         let mut idle = self.idle.lock();
         // Asked under the lock: whoever catches the rule empties the stack under it.
@@ -303,7 +308,7 @@ impl Inner {
 
 #[cfg(test)]
 impl Function {
-    pub(crate) fn mould(&self) -> &Mould {
+    pub(crate) fn mould(&self) -> &InstanceTemplate {
         &self.0.mould
     }
 

@@ -9,22 +9,22 @@
 //! functions begin and end, so a loop without calls looks idle and gets it too: it ends all the same.
 
 use crate::args::Arg;
-use crate::call_value::Answer;
+use crate::call_value::CallValue;
 use crate::limits::{
     CallLimits, EPOCH_SLACK_TICKS, EPOCH_TICK_MS, IDLE_FUEL_PER_MS, SandboxLimits,
 };
-use crate::live_counts::{Census, One};
+use crate::live_counts::{GaugeGuard, LiveGauges};
 use crate::pools::Account;
-use crate::stats::Counters;
-use crate::store_limiter::Guard;
-use crate::typed_call::{self, Call};
+use crate::stats::CallCounters;
+use crate::store_limiter::StoreLimiter;
+use crate::typed_call::{self, TypedCall};
 use crate::{Failure, Signature};
 use std::sync::Arc;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 use wasmtime::{Result, Store, StoreContextMut, Trap, UpdateDeadline};
 
 /// The time is over.
-fn overdue(mut store: StoreContextMut<'_, Guard>) -> Result<UpdateDeadline> {
+fn overdue(mut store: StoreContextMut<'_, StoreLimiter>) -> Result<UpdateDeadline> {
     let left = store.get_fuel()?;
     let guard = store.data_mut();
     let idle = guard.time_ms.saturating_mul(IDLE_FUEL_PER_MS);
@@ -37,33 +37,33 @@ fn overdue(mut store: StoreContextMut<'_, Guard>) -> Result<UpdateDeadline> {
 }
 
 /// What instances of a function are made from.
-pub(crate) struct Mould {
-    pub(crate) ready: InstancePre<Guard>,
+pub(crate) struct InstanceTemplate {
+    pub(crate) ready: InstancePre<StoreLimiter>,
     pub(crate) export: ComponentExportIndex,
     pub(crate) signature: Signature,
     pub(crate) limits: CallLimits,
     pub(crate) max: SandboxLimits,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) census: Census,
+    pub(crate) counters: Arc<CallCounters>,
+    pub(crate) census: LiveGauges,
     /// Where its instances are counted beside those of its owner's other functions.
     pub(crate) account: Arc<Account>,
 }
 
 /// An instance and how to call its one function.
 pub(crate) struct Instance {
-    store: Store<Guard>,
-    call: Call,
+    store: Store<StoreLimiter>,
+    call: TypedCall,
     calls: u32,
     /// What it took to start.
     start_fuel: u64,
-    _alive: One,
+    _alive: GaugeGuard,
 }
 
 impl Instance {
-    pub(crate) fn start(mould: &Mould) -> Result<Self, Failure> {
-        let Mould { ready, export, signature, limits, max, counters, .. } = mould;
+    pub(crate) fn start(mould: &InstanceTemplate) -> Result<Self, Failure> {
+        let InstanceTemplate { ready, export, signature, limits, max, counters, .. } = mould;
         counters.note_instance();
-        let guard = Guard {
+        let guard = StoreLimiter {
             memory_bytes_max: limits.memory_bytes,
             memory_bytes: 0,
             table_elements_max: max.table_elements_max,
@@ -102,7 +102,7 @@ impl Instance {
         args: &[Arg<'_>],
         fuel: u64,
         time_ms: u64,
-    ) -> (Result<Answer, Failure>, u64) {
+    ) -> (Result<CallValue, Failure>, u64) {
         self.calls = self.calls.saturating_add(1);
         self.store.data_mut().time_ms = time_ms;
         let answer = arm(&mut self.store, fuel).and_then(|()| (self.call)(&mut self.store, args));
@@ -120,7 +120,7 @@ impl Instance {
     }
 }
 
-fn arm(store: &mut Store<Guard>, fuel: u64) -> Result<()> {
+fn arm(store: &mut Store<StoreLimiter>, fuel: u64) -> Result<()> {
     let guard = store.data_mut();
     (guard.fuel, guard.extended) = (fuel, false);
     let ticks = guard.time_ms.div_ceil(EPOCH_TICK_MS);
@@ -130,7 +130,7 @@ fn arm(store: &mut Store<Guard>, fuel: u64) -> Result<()> {
 
 /// Whose word it was that ended the call. What is no trap happened while the answer was read or
 /// the arguments were written: the guest gave places that are not its own.
-fn blame(error: &wasmtime::Error, store: &Store<Guard>) -> Failure {
+fn blame(error: &wasmtime::Error, store: &Store<StoreLimiter>) -> Failure {
     if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
         return Failure::Busy;
     }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     /// Calls after `ticks` have passed in which the thread did not run.
-    fn call_late(sandbox: &Sandbox, instance: &mut Instance, ticks: u64) -> Result<Answer> {
+    fn call_late(sandbox: &Sandbox, instance: &mut Instance, ticks: u64) -> Result<CallValue> {
         arm(&mut instance.store, sandbox.limits().fuel_max).unwrap();
         (0..ticks).for_each(|_| sandbox.raise_epoch());
         (instance.call)(&mut instance.store, &[])
@@ -175,7 +175,11 @@ mod tests {
         let mut honest = instance(&sandbox, "honest", "nothing");
         for (ticks, so_far) in [(5, 0), (6, 1), (1_000, 2)] {
             let answer = call_late(&sandbox, &mut honest, ticks).unwrap();
-            assert_eq!((answer, extended(&honest)), (Answer::Int(7), so_far), "{ticks} ticks late");
+            assert_eq!(
+                (answer, extended(&honest)),
+                (CallValue::Int(7), so_far),
+                "{ticks} ticks late"
+            );
         }
     }
 

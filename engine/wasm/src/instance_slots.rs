@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// The places of one function.
-pub(crate) struct Places {
+pub(crate) struct InstanceSlots {
     /// Instances alive, idle ones included.
     live: AtomicU32,
     live_max: u32,
@@ -15,32 +15,32 @@ pub(crate) struct Places {
 }
 
 /// One place, given back when it is dropped, however the call ends.
-pub(crate) struct Place<'f>(&'f Places);
+pub(crate) struct InstanceSlot<'f>(&'f InstanceSlots);
 
-impl Drop for Place<'_> {
+impl Drop for InstanceSlot<'_> {
     fn drop(&mut self) {
         self.0.give_back();
     }
 }
 
-impl Places {
+impl InstanceSlots {
     pub(crate) const fn new(max: &SandboxLimits, account: Arc<Account>) -> Self {
         Self { live: AtomicU32::new(0), live_max: max.instances_per_function_max, account }
     }
 
     /// A place for a new instance, if there is one.
-    pub(crate) fn take(&self) -> Option<Place<'_>> {
+    pub(crate) fn take(&self) -> Option<InstanceSlot<'_>> {
         let before = self.live.fetch_add(1, Relaxed);
         if before < self.live_max && self.account.take() {
-            return Some(Place(self));
+            return Some(InstanceSlot(self));
         }
         self.live.fetch_sub(1, Relaxed);
         None
     }
 
     /// The place of an instance that was kept: its own was forgotten and not given back.
-    pub(crate) const fn held(&self) -> Place<'_> {
-        Place(self)
+    pub(crate) const fn held(&self) -> InstanceSlot<'_> {
+        InstanceSlot(self)
     }
 
     /// An instance is gone.
@@ -56,7 +56,7 @@ impl Places {
 }
 
 /// Idle instances die with their function and leave no place taken.
-impl Drop for Places {
+impl Drop for InstanceSlots {
     fn drop(&mut self) {
         self.account.give_back(*self.live.get_mut());
     }

@@ -44,7 +44,7 @@ mod typed_call;
 
 pub use args::{Arg, Args};
 pub use budget::Budget;
-pub use call_value::Answer;
+pub use call_value::CallValue;
 pub use cases::{
     CASES_BYTES_MAX, CASES_SECTION, Case, CaseCall, CaseError, cases_inside, parse_cases,
 };
@@ -53,8 +53,8 @@ pub use error::{BindError, Failure, LoadError};
 pub use function::Function;
 pub use headers::{TooLong, pack_headers};
 pub use limits::{CallLimits, EPOCH_TICK_MS, Isolation, SandboxLimits};
-pub use live_counts::Alive;
-pub use quarantine::Breaker;
+pub use live_counts::LiveCounts;
+pub use quarantine::Quarantine;
 pub use sandbox::Sandbox;
 pub use seawall_sys::{SEAL_KEY_BYTES, Seal};
 pub use signature::{ParamKind, ResultKind, Signature};

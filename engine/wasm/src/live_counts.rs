@@ -8,7 +8,7 @@ use crate::budget::Epochs;
 
 /// How many of each are alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Alive {
+pub struct LiveCounts {
     /// Compiled components.
     pub components: u64,
     /// Bound functions.
@@ -18,16 +18,16 @@ pub struct Alive {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Census {
+pub(crate) struct LiveGauges {
     pub(crate) components: Gauge,
     pub(crate) functions: Gauge,
     pub(crate) instances: Gauge,
     pub(crate) epochs: Epochs,
 }
 
-impl Census {
-    pub(crate) fn read(&self) -> Alive {
-        Alive {
+impl LiveGauges {
+    pub(crate) fn read(&self) -> LiveCounts {
+        LiveCounts {
             components: self.components.0.load(Relaxed),
             functions: self.functions.0.load(Relaxed),
             instances: self.instances.0.load(Relaxed),
@@ -40,17 +40,17 @@ pub(crate) struct Gauge(Arc<AtomicU64>);
 
 impl Gauge {
     /// One more, until it is dropped.
-    pub(crate) fn one(&self) -> One {
+    pub(crate) fn one(&self) -> GaugeGuard {
         self.0.fetch_add(1, Relaxed);
-        One(self.clone())
+        GaugeGuard(self.clone())
     }
 }
 
 /// One that is alive.
 #[derive(Debug)]
-pub(crate) struct One(Gauge);
+pub(crate) struct GaugeGuard(Gauge);
 
-impl Drop for One {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Relaxed);
     }

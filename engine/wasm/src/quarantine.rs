@@ -17,7 +17,7 @@ use crate::SandboxLimits;
 
 /// Counts failures, and says when there were too many.
 #[derive(Debug)]
-pub struct Breaker {
+pub struct Quarantine {
     failures_max: usize,
     lost_ms_max: u64,
     window_ms: u64,
@@ -30,7 +30,7 @@ pub struct Breaker {
     quarantines: AtomicU64,
 }
 
-impl Breaker {
+impl Quarantine {
     /// One that has seen no failure.
     #[must_use]
     pub fn new(limits: &SandboxLimits) -> Self {
@@ -92,8 +92,8 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    fn breaker() -> Breaker {
-        Breaker::new(&SandboxLimits {
+    fn breaker() -> Quarantine {
+        Quarantine::new(&SandboxLimits {
             failures_max: 3,
             failure_lost_ms_max: 50,
             failure_window_ms: 100,
@@ -115,7 +115,7 @@ mod tests {
         assert!(spread.allows(Tick(111)), "the first is out of the window");
     }
 
-    fn failed(times: &[u64]) -> Breaker {
+    fn failed(times: &[u64]) -> Quarantine {
         let breaker = breaker();
         times.iter().for_each(|at| breaker.note_failure(Tick(*at), 0));
         breaker

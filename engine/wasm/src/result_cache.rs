@@ -6,7 +6,7 @@
 //! for again, so a flood of different arguments costs itself a call each and nothing grows.
 
 use crate::args::Arg;
-use crate::call_value::Answer;
+use crate::call_value::CallValue;
 use hashbrown::DefaultHashBuilder;
 use parking_lot::Mutex;
 use std::hash::{BuildHasher, Hasher};
@@ -17,10 +17,10 @@ const WAYS: usize = 4;
 
 /// Where the answer to some arguments is, if anywhere.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Spot(u64);
+pub(crate) struct CacheSlot(u64);
 
 #[derive(Debug)]
-pub(crate) struct Memo {
+pub(crate) struct ResultCache {
     /// Made with the first answer: most functions of a test are never called.
     sets: OnceLock<Box<[Mutex<Set>]>>,
     sets_max: usize,
@@ -31,29 +31,29 @@ pub(crate) struct Memo {
 #[derive(Debug, Default)]
 struct Set {
     /// The oldest first.
-    places: [Kept; WAYS],
+    places: [CacheEntry; WAYS],
     hits: u64,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct CacheEntry {
     hash: u64,
     key: Vec<u8>,
-    answer: Option<Answer>,
+    answer: Option<CallValue>,
     /// What it took to find.
     fuel: u64,
     /// Asked for again since it was kept, or since its set was last full of such.
     used: bool,
 }
 
-impl Memo {
+impl ResultCache {
     pub(crate) fn new(answers_max: usize, bytes_max: usize) -> Self {
         let hasher = DefaultHashBuilder::default();
         Self { sets: OnceLock::new(), sets_max: answers_max / WAYS, bytes_max, hasher }
     }
 
     /// Where these arguments belong; nowhere if they are long or nothing is kept.
-    pub(crate) fn spot(&self, args: &[Arg<'_>]) -> Option<Spot> {
+    pub(crate) fn spot(&self, args: &[Arg<'_>]) -> Option<CacheSlot> {
         if self.sets_max == 0 || args.iter().map(key_bytes).sum::<usize>() > self.bytes_max {
             return None;
         }
@@ -66,12 +66,12 @@ impl Memo {
                 Arg::Bytes(bytes) => hasher.write(bytes),
             }
         }
-        Some(Spot(hasher.finish()))
+        Some(CacheSlot(hasher.finish()))
     }
 
-    pub(crate) fn get(&self, spot: Spot, args: &[Arg<'_>]) -> Option<(Answer, u64)> {
+    pub(crate) fn get(&self, spot: CacheSlot, args: &[Arg<'_>]) -> Option<(CallValue, u64)> {
         let mut set = set_of(self.sets.get()?, spot)?.lock();
-        let same = |kept: &&mut Kept| kept.hash == spot.0 && is_key(&kept.key, args);
+        let same = |kept: &&mut CacheEntry| kept.hash == spot.0 && is_key(&kept.key, args);
         let kept = set.places.iter_mut().find(same)?;
         let answer = kept.answer.clone()?;
         kept.used = true;
@@ -80,8 +80,13 @@ impl Memo {
         Some((answer, fuel))
     }
 
-    pub(crate) fn keep(&self, spot: Spot, args: &[Arg<'_>], (answer, fuel): (&Answer, u64)) {
-        if matches!(answer, Answer::Text(text) if text.len() > self.bytes_max) {
+    pub(crate) fn keep(
+        &self,
+        spot: CacheSlot,
+        args: &[Arg<'_>],
+        (answer, fuel): (&CallValue, u64),
+    ) {
+        if matches!(answer, CallValue::Text(text) if text.len() > self.bytes_max) {
             return;
         }
         let make = || (0..self.sets_max).map(|_| Mutex::default()).collect();
@@ -109,7 +114,7 @@ impl Memo {
 }
 
 /// The upper half of the hash chooses, by multiplication since a division costs as much as the lock.
-fn set_of(sets: &[Mutex<Set>], spot: Spot) -> Option<&Mutex<Set>> {
+fn set_of(sets: &[Mutex<Set>], spot: CacheSlot) -> Option<&Mutex<Set>> {
     let at = (spot.0 >> 32).wrapping_mul(sets.len() as u64) >> 32;
     sets.get(usize::try_from(at).ok()?)
 }
@@ -154,11 +159,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SAME: Spot = Spot(7);
+    const SAME: CacheSlot = CacheSlot(7);
 
     #[test]
     fn a_collision_never_changes_an_answer() {
-        let memo = Memo::new(WAYS, 64);
+        let memo = ResultCache::new(WAYS, 64);
         let ways: [[Arg<'_>; 2]; 3] = [
             [Arg::Bytes(b"ab"), Arg::Bytes(b"c")],
             [Arg::Bytes(b"a"), Arg::Bytes(b"bc")],
@@ -166,23 +171,23 @@ mod tests {
         ];
         for (n, args) in (0..).zip(&ways) {
             assert_eq!(memo.get(SAME, args), None);
-            memo.keep(SAME, args, (&Answer::Int(n), 5));
+            memo.keep(SAME, args, (&CallValue::Int(n), 5));
         }
         for (n, args) in (0..).zip(&ways) {
-            assert_eq!(memo.get(SAME, args), Some((Answer::Int(n), 5)));
+            assert_eq!(memo.get(SAME, args), Some((CallValue::Int(n), 5)));
         }
         assert_eq!(memo.hits(), 3);
     }
 
     #[test]
     fn what_is_asked_for_again_outlives_a_flood() {
-        let memo = Memo::new(WAYS, 64);
-        memo.keep(SAME, &[Arg::Int(-1)], (&Answer::Bool(true), 5));
+        let memo = ResultCache::new(WAYS, 64);
+        memo.keep(SAME, &[Arg::Int(-1)], (&CallValue::Bool(true), 5));
         for n in 0..100 {
-            assert_eq!(memo.get(SAME, &[Arg::Int(-1)]), Some((Answer::Bool(true), 5)), "{n}");
-            memo.keep(SAME, &[Arg::Int(n)], (&Answer::Bool(false), 5));
+            assert_eq!(memo.get(SAME, &[Arg::Int(-1)]), Some((CallValue::Bool(true), 5)), "{n}");
+            memo.keep(SAME, &[Arg::Int(n)], (&CallValue::Bool(false), 5));
             let set = memo.sets.get().unwrap()[0].lock();
-            let kept = set.places.iter().filter(|kept| kept.answer == Some(Answer::Bool(false)));
+            let kept = set.places.iter().filter(|kept| kept.answer == Some(CallValue::Bool(false)));
             let kept: Vec<_> = kept.map(|kept| kept.key[0]).collect();
             let last = u8::try_from(n).unwrap();
             assert_eq!(kept, (last.saturating_sub(2)..=last).collect::<Vec<_>>());
@@ -191,24 +196,24 @@ mod tests {
 
     #[test]
     fn long_arguments_and_answers_are_not_kept() {
-        let memo = Memo::new(WAYS, 20);
+        let memo = ResultCache::new(WAYS, 20);
         assert!(memo.spot(&[Arg::Bytes(&[0; 12])]).is_some());
         assert!(memo.spot(&[Arg::Bytes(&[0; 13])]).is_none());
         assert!(memo.spot(&[Arg::Bytes(&[0; 4]), Arg::Bool(true)]).is_some());
         assert!(memo.spot(&[Arg::Bytes(&[0; 4]), Arg::Int(1), Arg::Bool(true)]).is_none());
-        memo.keep(SAME, &[], (&Answer::Text(vec![0; 21]), 5));
+        memo.keep(SAME, &[], (&CallValue::Text(vec![0; 21]), 5));
         assert_eq!(memo.get(SAME, &[]), None);
-        memo.keep(SAME, &[], (&Answer::Text(vec![0; 20]), 5));
-        assert_eq!(memo.get(SAME, &[]), Some((Answer::Text(vec![0; 20]), 5)));
-        assert!(Memo::new(WAYS - 1, 64).spot(&[]).is_none());
+        memo.keep(SAME, &[], (&CallValue::Text(vec![0; 20]), 5));
+        assert_eq!(memo.get(SAME, &[]), Some((CallValue::Text(vec![0; 20]), 5)));
+        assert!(ResultCache::new(WAYS - 1, 64).spot(&[]).is_none());
     }
 
     proptest! {
         #[test]
         fn it_agrees_with_the_function(asked in proptest::collection::vec((any::<u8>(), 0..40_i64), 1..400)) {
-            let memo = Memo::new(16, 64);
+            let memo = ResultCache::new(16, 64);
             for (byte, n) in asked {
-                let (bytes, of) = ([byte % 4], |b: u8, n: i64| Answer::Int(i64::from(b % 4) * 100 + n));
+                let (bytes, of) = ([byte % 4], |b: u8, n: i64| CallValue::Int(i64::from(b % 4) * 100 + n));
                 let args = [Arg::Bytes(&bytes), Arg::Int(n)];
                 let spot = memo.spot(&args).unwrap();
                 if let Some(known) = memo.get(spot, &args) {

@@ -10,9 +10,9 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::error::told;
-use crate::live_counts::Census;
+use crate::live_counts::LiveGauges;
 use crate::pools::Pools;
-use crate::{Alive, LoadError, SandboxLimits};
+use crate::{LiveCounts, LoadError, SandboxLimits};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// Bytes of a slot's memory that are wiped by writing zeros instead of being given back: what a
@@ -27,7 +27,7 @@ pub struct Sandbox {
     limits: SandboxLimits,
     /// Instances that are alive, by owner.
     pools: Arc<Pools>,
-    census: Census,
+    census: LiveGauges,
 }
 
 impl Sandbox {
@@ -35,7 +35,7 @@ impl Sandbox {
     #[must_use]
     pub fn new(limits: SandboxLimits) -> Self {
         let pools = Arc::new(Pools::new(&limits));
-        Self { engine: Arc::default(), limits, pools, census: Census::default() }
+        Self { engine: Arc::default(), limits, pools, census: LiveGauges::default() }
     }
 
     /// What differs where stored machine code of another sandbox would be [`LoadError::Stale`].
@@ -63,11 +63,11 @@ impl Sandbox {
 
     /// What is alive in it.
     #[must_use]
-    pub fn alive(&self) -> Alive {
+    pub fn alive(&self) -> LiveCounts {
         self.census.read()
     }
 
-    pub(crate) const fn census(&self) -> &Census {
+    pub(crate) const fn census(&self) -> &LiveGauges {
         &self.census
     }
 

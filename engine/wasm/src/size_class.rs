@@ -10,12 +10,12 @@ use crate::{LoadError, SandboxLimits};
 /// The limits of one component: those of the sandbox, with the large ones in the place of the small
 /// where the component is large.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Class {
+pub(crate) struct SizeClass {
     limits: SandboxLimits,
     is_large: bool,
 }
 
-impl Class {
+impl SizeClass {
     /// The class of a file of so many bytes.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ mod tests {
     fn a_file_is_small_to_its_limit_and_large_to_the_other() {
         let limits = SandboxLimits::default();
         let (small, large) = (limits.component_bytes_max, limits.large_component_bytes_max);
-        let class = |bytes| Class::of(bytes, &limits);
+        let class = |bytes| SizeClass::of(bytes, &limits);
         assert_eq!(*class(small).unwrap().limits(), limits);
         for bytes in [small + 1, large] {
             let class = class(bytes).unwrap();

@@ -34,7 +34,7 @@ impl CallStats {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
+pub(crate) struct CallCounters {
     calls: AtomicU64,
     extended: AtomicU64,
     failures: [AtomicU64; Failure::ALL.len()],
@@ -42,7 +42,7 @@ pub(crate) struct Counters {
     fuel_peak: AtomicU64,
 }
 
-impl Counters {
+impl CallCounters {
     pub(crate) fn note_instance(&self) {
         self.instances.fetch_add(1, Relaxed);
     }

@@ -1,12 +1,12 @@
 //! The guard of one instance's store, which holds it to its memory.
 
-use crate::stats::Counters;
+use crate::stats::CallCounters;
 use std::sync::Arc;
 use wasmtime::{ResourceLimiter, Result};
 
 /// Grants memory, table space and time, and remembers whether it ever refused.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub(crate) struct StoreLimiter {
     pub(crate) memory_bytes_max: usize,
     /// Bytes of all its memories.
     pub(crate) memory_bytes: usize,
@@ -16,17 +16,17 @@ pub(crate) struct Guard {
     pub(crate) fuel: u64,
     pub(crate) time_ms: u64,
     pub(crate) extended: bool,
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) counters: Arc<CallCounters>,
 }
 
-impl Guard {
+impl StoreLimiter {
     fn grant(&mut self, fits: bool) -> Result<bool> {
         self.refused |= !fits;
         Ok(fits)
     }
 }
 
-impl ResourceLimiter for Guard {
+impl ResourceLimiter for StoreLimiter {
     fn memory_growing(&mut self, now: usize, desired: usize, _: Option<usize>) -> Result<bool> {
         let sum = self.memory_bytes.saturating_add(desired.saturating_sub(now));
         let fits = sum <= self.memory_bytes_max;

@@ -63,13 +63,13 @@ fn every_shape_answers() {
     let call = |export: &str, args: &[Arg<'_>]| {
         bound(&honest, export, CallLimits::default()).call(args, NOW).unwrap()
     };
-    assert_eq!(call("nothing", &[]), Answer::Int(7));
-    assert_eq!(call("negate", &[Arg::Bool(true)]), Answer::Bool(false));
-    assert_eq!(call("length", &[Arg::Bytes(b"four")]), Answer::Int(4));
-    assert_eq!(call("length", &[Arg::Bytes(b"")]), Answer::Int(0));
-    assert_eq!(call("echo", &[Arg::Bytes(b"\xff\0")]), Answer::Text(b"\xff\0".to_vec()));
+    assert_eq!(call("nothing", &[]), CallValue::Int(7));
+    assert_eq!(call("negate", &[Arg::Bool(true)]), CallValue::Bool(false));
+    assert_eq!(call("length", &[Arg::Bytes(b"four")]), CallValue::Int(4));
+    assert_eq!(call("length", &[Arg::Bytes(b"")]), CallValue::Int(0));
+    assert_eq!(call("echo", &[Arg::Bytes(b"\xff\0")]), CallValue::Text(b"\xff\0".to_vec()));
     let three = [Arg::Bytes(b"ab"), Arg::Bytes(b"c"), Arg::Int(-10)];
-    assert_eq!(call("three", &three), Answer::Int(-7));
+    assert_eq!(call("three", &three), CallValue::Int(-7));
     let six = [
         Arg::Bytes(b"abc"),
         Arg::Bool(true),
@@ -78,10 +78,10 @@ fn every_shape_answers() {
         Arg::Int(20),
         Arg::Bytes(b"de"),
     ];
-    assert_eq!(call("six", &six), Answer::Int(126));
+    assert_eq!(call("six", &six), CallValue::Int(126));
     let int = Arg::Int(0);
     let six_echo = [Arg::Bool(true), int, int, int, int, Arg::Bytes(b"xyz")];
-    assert_eq!(call("six-echo", &six_echo), Answer::Text(b"xyz".to_vec()));
+    assert_eq!(call("six-echo", &six_echo), CallValue::Text(b"xyz".to_vec()));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn the_same_call_takes_the_same_fuel() {
         (length.call(&[Arg::Bytes(b"four")], NOW), length.stats().fuel_peak)
     };
     let (answer, used) = call(50_000);
-    assert_eq!(answer, Ok(Answer::Int(4)));
+    assert_eq!(answer, Ok(CallValue::Int(4)));
     // Fuel is looked at where a function or a round of a loop begins, so what comes after the last
     // look is free: the least that suffices is a little under what is used, and always the same.
     let least = || (1..=used).find(|fuel| call(*fuel).0.is_ok()).unwrap();
@@ -164,11 +164,11 @@ fn a_clock_that_stands_still_ends_nothing_and_fuel_still_does() {
 fn memory_ends_at_its_limit() {
     fails("memory-growth", CallLimits::default(), Failure::Memory);
     let limits = CallLimits { memory_bytes: 5 << 16, ..CallLimits::default() };
-    assert_eq!(function("memory-limit", limits).call(&[], NOW), Ok(Answer::Int(5)));
+    assert_eq!(function("memory-limit", limits).call(&[], NOW), Ok(CallValue::Int(5)));
     let limits = CallLimits { memory_bytes: (5 << 16) - 1, ..limits };
-    assert_eq!(function("memory-limit", limits).call(&[], NOW), Ok(Answer::Int(4)));
+    assert_eq!(function("memory-limit", limits).call(&[], NOW), Ok(CallValue::Int(4)));
     let most = CallLimits { memory_bytes: 16 << 20, ..limits };
-    assert_eq!(function("memory-limit", most).call(&[], NOW), Ok(Answer::Int(256)));
+    assert_eq!(function("memory-limit", most).call(&[], NOW), Ok(CallValue::Int(256)));
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_trap_costs_one_call_and_its_instance() {
     fails("division", CallLimits::default(), Failure::Trap);
     let f = function("trap-on-demand", CallLimits::default());
     assert_eq!(f.call(&[Arg::Bool(true)], NOW), Err(Failure::Trap));
-    assert_eq!(f.call(&[Arg::Bool(false)], NOW), Ok(Answer::Int(7)));
+    assert_eq!(f.call(&[Arg::Bool(false)], NOW), Ok(CallValue::Int(7)));
     assert_eq!((f.stats().calls, f.stats().instances), (2, 2));
 }
 
@@ -197,12 +197,12 @@ fn a_text_ends_at_its_limit() {
     let f = function("giant-answer", limits);
     let max = small().text_result_bytes_max;
     let text = |bytes: usize| f.call(&[Arg::Int(i64::try_from(bytes).unwrap())], NOW);
-    assert_eq!(text(max), Ok(Answer::Text(vec![0; max])));
+    assert_eq!(text(max), Ok(CallValue::Text(vec![0; max])));
     assert_eq!(text(max + 1), Err(Failure::Answer));
     // Beyond what is copied at all: a length that is refused before a byte of it is read.
     assert_eq!(text(small().hostcall_fuel + 1), Err(Failure::Answer));
     assert_eq!(text(u32::MAX as usize), Err(Failure::Answer));
-    assert_eq!(text(0), Ok(Answer::Text(Vec::new())));
+    assert_eq!(text(0), Ok(CallValue::Text(Vec::new())));
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn imports_are_refused_and_type_names_are_none() {
     let types = "seawall:rule/types@0.1.0".to_owned();
     assert_eq!(refused("import-false-types"), LoadError::Imports(types));
     let f = function("import-types", CallLimits::default());
-    assert_eq!(f.call(&[], NOW), Ok(Answer::Int(1)));
+    assert_eq!(f.call(&[], NOW), Ok(CallValue::Int(1)));
 }
 
 #[test]
@@ -378,12 +378,12 @@ fn reused_instances_keep_state_and_fresh_ones_do_not() {
     // That a reused instance remembers is a limit of the sandbox, asserted so that it is known.
     let reused = function("keeps-state", CallLimits::default());
     let answers: Vec<_> = (0..3).map(|_| reused.call(&[], NOW).unwrap()).collect();
-    assert_eq!(answers, [Answer::Int(1), Answer::Int(2), Answer::Int(3)]);
+    assert_eq!(answers, [CallValue::Int(1), CallValue::Int(2), CallValue::Int(3)]);
     let alone = CallLimits { isolation: Isolation::PerCall, ..CallLimits::default() };
     for name in ["keeps-state", "keeps-secret"] {
         let f = function(name, alone);
         let answers: Vec<_> = (0..20).map(|_| f.call(&[], NOW).unwrap()).collect();
-        let first = Answer::Int(i64::from(name == "keeps-state"));
+        let first = CallValue::Int(i64::from(name == "keeps-state"));
         assert!(answers.iter().all(|answer| *answer == first), "{name}: {answers:?}");
         assert_eq!(f.instances(), (0, 0), "{name}");
     }
@@ -394,9 +394,9 @@ fn an_instance_is_replaced_after_its_share_of_calls() {
     let f = function("keeps-state", CallLimits::default());
     let share = i64::from(small().calls_per_instance_max);
     for call in 1..=share {
-        assert_eq!(f.call(&[], NOW), Ok(Answer::Int(call)));
+        assert_eq!(f.call(&[], NOW), Ok(CallValue::Int(call)));
     }
-    assert_eq!(f.call(&[], NOW), Ok(Answer::Int(1)));
+    assert_eq!(f.call(&[], NOW), Ok(CallValue::Int(1)));
     assert_eq!(f.stats().instances, 2);
     assert_eq!(f.instances(), (1, 1));
 }
@@ -412,7 +412,7 @@ fn a_rule_that_keeps_failing_is_left_alone_for_a_while() {
     assert_eq!(f.call(&[Arg::Bool(false)], last), Err(Failure::Quarantined));
     let back = NOW.plus_ms(max.quarantine_ms);
     assert_eq!(f.stats().quarantined_until, Some(back));
-    assert_eq!(f.call(&[Arg::Bool(false)], back), Ok(Answer::Int(7)));
+    assert_eq!(f.call(&[Arg::Bool(false)], back), Ok(CallValue::Int(7)));
     assert_eq!((f.stats().quarantines, f.stats().failed(Failure::Quarantined)), (1, 1));
 }
 
@@ -428,8 +428,8 @@ fn when_all_places_are_taken_a_call_is_refused_and_nobody_is_blamed() {
     assert_eq!(three.call(&[], NOW), Err(Failure::Busy));
     assert_eq!(three.stats().quarantines, 0);
     drop(two);
-    assert_eq!(three.call(&[], NOW), Ok(Answer::Int(1)), "who is gone gives its places back");
-    assert_eq!(one.call(&[], NOW), Ok(Answer::Int(1)));
+    assert_eq!(three.call(&[], NOW), Ok(CallValue::Int(1)), "who is gone gives its places back");
+    assert_eq!(one.call(&[], NOW), Ok(CallValue::Int(1)));
 
     let none = SandboxLimits { instances_per_function_max: 0, ..small() };
     let component = Sandbox::new(none).compile(&guest("keeps-state")).unwrap();
@@ -447,10 +447,10 @@ fn functions_of_one_member_take_no_place_of_another_or_of_the_host() {
     let hers: Vec<Function> = (0..16).map(|_| bind(Some("ann"))).collect();
     let answers = || hers.iter().filter(|f| f.call(&[], NOW).is_ok()).count();
     assert_eq!(answers(), 3, "at her share and past it");
-    assert_eq!(bind(Some("bob")).call(&[], NOW), Ok(Answer::Int(1)));
-    assert_eq!(bind(None).call(&[], NOW), Ok(Answer::Int(1)));
+    assert_eq!(bind(Some("bob")).call(&[], NOW), Ok(CallValue::Int(1)));
+    assert_eq!(bind(None).call(&[], NOW), Ok(CallValue::Int(1)));
     drop(hers);
-    assert_eq!(bind(Some("ann")).call(&[], NOW), Ok(Answer::Int(1)), "and hers come back");
+    assert_eq!(bind(Some("ann")).call(&[], NOW), Ok(CallValue::Int(1)), "and hers come back");
 }
 
 #[test]
@@ -462,7 +462,7 @@ fn many_threads_call_one_function() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..2_000 {
-                    assert_eq!(length.call(&[Arg::Bytes(b"four")], NOW), Ok(Answer::Int(4)));
+                    assert_eq!(length.call(&[Arg::Bytes(b"four")], NOW), Ok(CallValue::Int(4)));
                 }
             });
         }
@@ -478,7 +478,7 @@ fn the_limits_as_they_come_fit_the_machine() {
     let sandbox = Sandbox::new(SandboxLimits::default());
     let component = sandbox.compile(&guest("honest")).unwrap();
     let f = bound(&component, "nothing", CallLimits::default());
-    assert_eq!(f.call(&[], NOW), Ok(Answer::Int(7)));
+    assert_eq!(f.call(&[], NOW), Ok(CallValue::Int(7)));
 }
 
 #[test]

@@ -6,36 +6,37 @@
 //! function is looked up once for an instance and kept.
 
 use crate::args::Arg;
-use crate::call_value::Answer;
-use crate::store_limiter::Guard;
+use crate::call_value::CallValue;
+use crate::store_limiter::StoreLimiter;
 use crate::{ParamKind, ResultKind, Signature};
 use wasmtime::component::{Func, Val};
 use wasmtime::{Result, Store, format_err};
 
 /// One call into one instance.
-pub(crate) type Call = Box<dyn Fn(&mut Store<Guard>, &[Arg<'_>]) -> Result<Answer> + Send + Sync>;
+pub(crate) type TypedCall =
+    Box<dyn Fn(&mut Store<StoreLimiter>, &[Arg<'_>]) -> Result<CallValue> + Send + Sync>;
 
 /// What a parameter is to a component, its name aside.
-enum Lowered {
+enum AbiKind {
     Bool,
     Int,
     Bytes,
 }
 
-const fn lowered(kind: ParamKind) -> Lowered {
+const fn lowered(kind: ParamKind) -> AbiKind {
     match kind {
-        ParamKind::Bool => Lowered::Bool,
-        ParamKind::Int => Lowered::Int,
+        ParamKind::Bool => AbiKind::Bool,
+        ParamKind::Int => AbiKind::Int,
         ParamKind::Text | ParamKind::Address | ParamKind::Headers | ParamKind::Bytes => {
-            Lowered::Bytes
+            AbiKind::Bytes
         }
     }
 }
 
 /// The function and what is left of its parameters.
-struct Shape<'s> {
+struct CallShape<'s> {
     func: Func,
-    store: &'s Store<Guard>,
+    store: &'s Store<StoreLimiter>,
     result: ResultKind,
     left: std::slice::Iter<'s, ParamKind>,
 }
@@ -52,9 +53,9 @@ macro_rules! shapes {
     ($shape:ident [$($have:tt)*] [$name:ident $($more:ident)*]) => {
         match $shape.left.next().map(|kind| lowered(*kind)) {
             None => shapes!(@end $shape [$($have)*]),
-            Some(Lowered::Bool) => shapes!($shape [$($have)* {$name Bool bool}] [$($more)*]),
-            Some(Lowered::Int) => shapes!($shape [$($have)* {$name Int i64}] [$($more)*]),
-            Some(Lowered::Bytes) => {
+            Some(AbiKind::Bool) => shapes!($shape [$($have)* {$name Bool bool}] [$($more)*]),
+            Some(AbiKind::Int) => shapes!($shape [$($have)* {$name Int i64}] [$($more)*]),
+            Some(AbiKind::Bytes) => {
                 shapes!($shape [$($have)* {$name Bytes &'static [u8]}] [$($more)*])
             }
         }
@@ -69,10 +70,10 @@ macro_rules! shapes {
     (@typed $shape:ident $answer:ident $result:ty, $({$name:ident $arg:ident $kind:ty})*) => {{
         // `TypedFunc` may be called with arguments that live shorter than its type says.
         let typed = $shape.func.typed::<($($kind,)*), ($result,)>($shape.store)?;
-        Ok(Box::new(move |store: &mut Store<Guard>, args: &[Arg<'_>]| match args {
+        Ok(Box::new(move |store: &mut Store<StoreLimiter>, args: &[Arg<'_>]| match args {
             [$(Arg::$arg($name)),*] => {
                 let (answer,) = typed.call(store, ($(*$name,)*))?;
-                Ok(Answer::$answer(answer))
+                Ok(CallValue::$answer(answer))
             }
             _ => Err(format_err!("the arguments are not the parameters")),
         }))
@@ -80,8 +81,13 @@ macro_rules! shapes {
 }
 
 /// How to call `func`, whose signature is `signature`.
-pub(crate) fn call_of(func: Func, store: &Store<Guard>, signature: &Signature) -> Result<Call> {
-    let mut shape = Shape { func, store, result: signature.result, left: signature.params.iter() };
+pub(crate) fn call_of(
+    func: Func,
+    store: &Store<StoreLimiter>,
+    signature: &Signature,
+) -> Result<TypedCall> {
+    let mut shape =
+        CallShape { func, store, result: signature.result, left: signature.params.iter() };
     shapes!(shape [] [a b c d])
 }
 
@@ -91,14 +97,14 @@ pub(crate) fn accepts(params: &[ParamKind], args: &[Arg<'_>]) -> bool {
         && params.iter().zip(args).all(|(kind, arg)| {
             matches!(
                 (lowered(*kind), arg),
-                (Lowered::Bool, Arg::Bool(_))
-                    | (Lowered::Int, Arg::Int(_))
-                    | (Lowered::Bytes, Arg::Bytes(_))
+                (AbiKind::Bool, Arg::Bool(_))
+                    | (AbiKind::Int, Arg::Int(_))
+                    | (AbiKind::Bytes, Arg::Bytes(_))
             )
         })
 }
 
-fn dynamic(func: Func, result: ResultKind) -> Call {
+fn dynamic(func: Func, result: ResultKind) -> TypedCall {
     Box::new(move |store, args| {
         let args: Vec<Val> = args.iter().map(to_val).collect();
         let mut answers = [Val::Bool(false)];
@@ -116,15 +122,15 @@ fn to_val(arg: &Arg<'_>) -> Val {
     }
 }
 
-fn from_val(answer: Val, kind: ResultKind) -> Option<Answer> {
+fn from_val(answer: Val, kind: ResultKind) -> Option<CallValue> {
     match (answer, kind) {
-        (Val::Bool(value), ResultKind::Bool) => Some(Answer::Bool(value)),
-        (Val::S64(value), ResultKind::Int) => Some(Answer::Int(value)),
+        (Val::Bool(value), ResultKind::Bool) => Some(CallValue::Bool(value)),
+        (Val::S64(value), ResultKind::Int) => Some(CallValue::Int(value)),
         (Val::List(items), ResultKind::Text) => items
             .iter()
             .map(|item| if let Val::U8(byte) = item { Some(*byte) } else { None })
             .collect::<Option<Vec<u8>>>()
-            .map(Answer::Text),
+            .map(CallValue::Text),
         _ => None,
     }
 }

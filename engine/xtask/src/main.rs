@@ -22,11 +22,11 @@ use std::process::ExitCode;
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
     #[command(subcommand)]
-    word: Word,
+    word: Task,
 }
 
 #[derive(Debug, Subcommand)]
-enum Word {
+enum Task {
     /// Install what the build needs and this machine lacks.
     Setup,
     /// Build everything, then run Seawall in front of the demo sites.
@@ -75,18 +75,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn obey(word: Word) -> anyhow::Result<()> {
+fn obey(word: Task) -> anyhow::Result<()> {
     let repo = repo::Repo::find()?;
     match word {
-        Word::Setup => command::setup::run(),
-        Word::Run { once: false } => command::run::stay(&repo),
-        Word::Run { once: true } => command::run::once(&repo),
-        Word::Test | Word::Ci => command::test::run(&repo),
-        Word::Rules { all: false } => command::rules::run(&repo),
-        Word::Rules { all: true } => command::rules::all(&repo),
-        Word::Bench { peers: true, .. } => command::bench::peers(&repo),
-        Word::Bench { filter, .. } => command::bench::run(&repo, filter.as_deref()),
-        Word::Attack(options) => command::attack::run(&repo, &options),
-        Word::Fuzz { seconds, filter } => command::fuzz::run(&repo, seconds, filter.as_deref()),
+        Task::Setup => command::setup::run(),
+        Task::Run { once: false } => command::run::stay(&repo),
+        Task::Run { once: true } => command::run::once(&repo),
+        Task::Test | Task::Ci => command::test::run(&repo),
+        Task::Rules { all: false } => command::rules::run(&repo),
+        Task::Rules { all: true } => command::rules::all(&repo),
+        Task::Bench { peers: true, .. } => command::bench::peers(&repo),
+        Task::Bench { filter, .. } => command::bench::run(&repo, filter.as_deref()),
+        Task::Attack(options) => command::attack::run(&repo, &options),
+        Task::Fuzz { seconds, filter } => command::fuzz::run(&repo, seconds, filter.as_deref()),
     }
 }

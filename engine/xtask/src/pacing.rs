@@ -39,12 +39,12 @@ pub(crate) fn poll<T>(
 
 /// Keeps a steady pace without catching up: after a stall it goes on, and never bursts.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct Pacer {
     interval: Duration,
     next: Instant,
 }
 
-impl Pace {
+impl Pacer {
     /// One beat every `interval`, the first after `delay`.
     pub(crate) fn new(interval: Duration, delay: Duration) -> Self {
         Self { interval, next: now() + delay }

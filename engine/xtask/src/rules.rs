@@ -5,7 +5,9 @@
 
 use crate::shell;
 use anyhow::{Context, Result};
-use seawall_rulekit::{Compiler, TARGET, Talk, assemble, cases_text, files, hash_of, save, sha256};
+use seawall_rulekit::{
+    BuildOutputMode, Compiler, TARGET, assemble, cases_text, files, hash_of, save, sha256,
+};
 use std::path::{Path, PathBuf};
 
 /// Counts up when the same sources should give another file.
@@ -129,7 +131,7 @@ pub(crate) fn names(repo: &Path) -> Result<Vec<String>> {
 
 fn component(repo: &Path, name: &str, compiler: Compiler) -> Result<Vec<u8>> {
     let target_dir = repo.join("rules/target");
-    let module = compiler.build(&repo.join("rules"), name, &target_dir, Talk::Quiet)?;
+    let module = compiler.build(&repo.join("rules"), name, &target_dir, BuildOutputMode::Quiet)?;
     assemble(module, name, &cases_text(&repo.join("rules").join(name))?)
 }
 

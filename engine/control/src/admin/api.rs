@@ -6,12 +6,12 @@
 use seawall_model::shown;
 use serde::{Deserialize, Serialize};
 
-use crate::reload::counter_report::Carried;
+use crate::reload::counter_report::CounterReport;
 
 /// Why a reload was tried; a later one wins where several came together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
+pub enum ReloadCause {
     /// The regular look, behind everything that notifies.
     Poll,
     /// Files changed.
@@ -31,7 +31,7 @@ pub enum Cause {
 /// What came of having a successor started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "upgrade")]
-pub enum Upgraded {
+pub enum UpgradeOutcome {
     /// It serves.
     Done {
         /// Its process.
@@ -39,10 +39,10 @@ pub enum Upgraded {
         /// Milliseconds from its start until it served.
         took_ms: u64,
         /// Milliseconds of these in which newcomers waited.
-        shut_ms: u64,
+        accept_paused_ms: u64,
     },
     /// It does not, and nothing has changed.
-    Refused {
+    Rejected {
         /// Why.
         why: String,
     },
@@ -50,7 +50,7 @@ pub enum Upgraded {
 
 /// One complaint about a policy, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Complaint {
+pub struct PolicyError {
     /// Below the policy root.
     pub file: String,
     /// Counted from 1.
@@ -63,7 +63,7 @@ pub struct Complaint {
     pub message: String,
 }
 
-impl std::fmt::Display for Complaint {
+impl std::fmt::Display for PolicyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { file, line, column, code, message } = self;
         let text = format!("{file}:{line}:{column}: {code}: {message}");
@@ -73,16 +73,16 @@ impl std::fmt::Display for Complaint {
 
 /// Why nothing was published. `complaints` is never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
+pub struct PolicyRejection {
     /// The errors, the first one first.
-    pub complaints: Vec<Complaint>,
+    pub errors: Vec<PolicyError>,
     /// The same as a person reads it, with the lines of the policy.
     pub rendered: String,
 }
 
 /// How the tests of a policy ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Tests {
+pub struct TestCounts {
     /// As they should.
     pub passed: usize,
     /// Otherwise: tests of members that the host's rules break.
@@ -91,7 +91,7 @@ pub struct Tests {
 
 /// What was ended because an edit was wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Lifted {
+pub struct ClearedPenalties {
     /// Bans.
     pub bans: usize,
     /// Holds of limits.
@@ -131,7 +131,7 @@ impl MembersRefused {
 /// How a reload ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ReloadOutcome {
     /// A new generation judges.
     Published {
         /// Its number.
@@ -139,36 +139,36 @@ pub enum Outcome {
         /// Milliseconds from the first look at the files.
         took_ms: u64,
         /// What became of the counters.
-        carried: Carried,
+        carried: CounterReport,
         /// What is probably not what was meant, as text.
         warnings: Vec<String>,
         /// The generation whose files it is made of, where somebody went back to it.
         restores: Option<u64>,
         /// What was ended with it, where that was asked for.
-        lifted: Option<Lifted>,
+        lifted: Option<ClearedPenalties>,
     },
     /// The files hold what is running.
     Unchanged {
         /// The number of what is running.
         generation: u64,
         /// What was ended all the same, where that was asked for.
-        lifted: Option<Lifted>,
+        lifted: Option<ClearedPenalties>,
         /// The members whose files are not in force all the same.
         #[serde(default)]
         members: MembersRefused,
     },
     /// The old generation goes on.
-    Refused {
+    Rejected {
         /// Its number.
         generation: u64,
         /// Why.
-        refusal: Refusal,
+        refusal: PolicyRejection,
     },
 }
 
 /// One file that a generation was made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileMark {
+pub struct FileDigest {
     /// Below the policy root.
     pub path: String,
     /// SHA-256 of its content, in hexadecimal digits.
@@ -178,7 +178,7 @@ pub struct FileMark {
 /// What `POST /reload` may be sent with.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ReloadOrder {
+pub struct ReloadRequest {
     /// The rule whose bans and holds are to end with it.
     pub lift: Option<String>,
 }
@@ -186,7 +186,7 @@ pub struct ReloadOrder {
 /// What `POST /rollback` is sent with.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RollbackOrder {
+pub struct RollbackRequest {
     /// The generation; without it the newest before that was made of other files.
     pub to: Option<u64>,
     /// Whose files go back.
@@ -215,7 +215,7 @@ pub const BY_HAND: &str = "by hand";
 
 /// A ban, as it is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BanLine {
+pub struct BanEntry {
     /// An address, a network or `AS64500`.
     pub unit: String,
     /// The member on whose sites it holds; everywhere if absent.
@@ -232,7 +232,7 @@ pub struct BanLine {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BanList {
     /// At most [`BANS_LISTED_MAX`], those that end first first.
-    pub bans: Vec<BanLine>,
+    pub bans: Vec<BanEntry>,
     /// How many there are in all.
     pub total: usize,
     /// How many found no room since the start.
@@ -242,7 +242,7 @@ pub struct BanList {
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, tag = "do", rename_all = "snake_case")]
-pub enum BanOrder {
+pub enum BanRequest {
     /// Set one.
     Add {
         /// An address, which stands for its client, a network or `AS64500`.
@@ -269,7 +269,7 @@ pub enum BanOrder {
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "done", rename_all = "snake_case")]
-pub enum BanDone {
+pub enum BanResponse {
     /// It runs.
     Added {
         /// What is banned.
@@ -292,7 +292,7 @@ pub enum BanDone {
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LevelOrder {
+pub struct LevelRequest {
     /// The level; none ends what was set.
     pub level: Option<String>,
     /// For how long.
@@ -304,7 +304,7 @@ pub struct LevelOrder {
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "done", rename_all = "snake_case")]
-pub enum LevelDone {
+pub enum LevelResponse {
     /// It is in force.
     Set,
     /// What was set is ended; the conditions decide.
@@ -317,18 +317,18 @@ pub enum LevelDone {
 }
 
 /// A refusal that no line of the policy is to blame for.
-pub(crate) fn own_refusal(message: &str) -> Refusal {
-    let complaint = Complaint {
+pub(crate) fn own_refusal(message: &str) -> PolicyRejection {
+    let complaint = PolicyError {
         file: String::new(),
         line: 1,
         column: 1,
         code: "reload".into(),
         message: message.into(),
     };
-    Refusal { complaints: vec![complaint], rendered: format!("error: {message}\n") }
+    PolicyRejection { errors: vec![complaint], rendered: format!("error: {message}\n") }
 }
 
 /// Why nothing comes of what is under way.
-pub(crate) fn stopped() -> Refusal {
+pub(crate) fn stopped() -> PolicyRejection {
     own_refusal("the server is stopping")
 }

@@ -3,12 +3,12 @@
 //! The one place besides the encrypted snapshot where a banned address is written out: to whoever
 //! holds the admin socket, on a terminal and in no log.
 
-use crate::admin::api::{BY_HAND, BanDone, BanLine, BanList, BanOrder};
+use crate::admin::api::{BY_HAND, BanEntry, BanList, BanRequest, BanResponse};
 use std::sync::Arc;
 
-use seawall_model::{Client, ClientUnits, Now, Prefix};
-use seawall_ruleset::Handle;
-use seawall_state::{Added, BanOrigin, BanScope, BanUnit, ListedBan};
+use seawall_model::{Client, ClientPrefixes, Now, Prefix};
+use seawall_ruleset::RuleSetHandle;
+use seawall_state::{AddBanResult, BanOrigin, BanScope, BanTarget, ListedBan};
 
 /// Bans that one answer lists at most, those that end first first.
 pub const BANS_LISTED_MAX: usize = 10_000;
@@ -16,65 +16,65 @@ pub const BANS_LISTED_MAX: usize = 10_000;
 pub const BAN_MS_MAX: u64 = 30 * 86_400_000;
 
 /// Sets, ends and lists bans.
-pub(crate) struct BanDesk {
-    pub(crate) handle: Arc<Handle>,
-    pub(crate) units: ClientUnits,
+pub(crate) struct BanAdmin {
+    pub(crate) handle: Arc<RuleSetHandle>,
+    pub(crate) units: ClientPrefixes,
     pub(crate) now: Now,
 }
 
-impl BanDesk {
+impl BanAdmin {
     pub(crate) fn list(&self) -> BanList {
         let live = self.handle.load();
         let now = (self.now)();
         let listed = live.state.bans().first(BANS_LISTED_MAX, now);
-        let line = |ban: &ListedBan| BanLine {
+        let line = |ban: &ListedBan| BanEntry {
             unit: unit_text(&ban.unit),
             member: ban.member.as_deref().map(str::to_owned),
             left_ms: ban.until.since_ms(now),
             rule: ban.why.rule.to_string(),
             generation: ban.why.generation.0,
         };
-        let bans: Vec<BanLine> = listed.iter().map(line).collect();
+        let bans: Vec<BanEntry> = listed.iter().map(line).collect();
         // With all of them shown the number is exact; else it may hold some that have just ended.
         let all = bans.len() < BANS_LISTED_MAX;
         let total = if all { bans.len() } else { live.state.bans().len() };
         BanList { bans, total, refused: live.state.bans().refused() }
     }
 
-    pub(crate) fn obey(&self, order: &BanOrder) -> BanDone {
+    pub(crate) fn obey(&self, order: &BanRequest) -> BanResponse {
         let live = self.handle.load();
         let (bans, now) = (live.state.bans(), (self.now)());
-        let refused = |why: &str| BanDone::Refused { why: why.to_owned() };
+        let refused = |why: &str| BanResponse::Refused { why: why.to_owned() };
         match order {
-            BanOrder::Add { for_ms, .. } if !(1..=BAN_MS_MAX).contains(for_ms) => {
+            BanRequest::Add { for_ms, .. } if !(1..=BAN_MS_MAX).contains(for_ms) => {
                 refused("a ban lasts longer than nothing and at most 30 days")
             }
-            BanOrder::Add { unit, for_ms } => {
+            BanRequest::Add { unit, for_ms } => {
                 let Some(unit) = read_unit(unit, &self.units) else { return refused(NO_UNIT) };
                 let why = BanOrigin { rule: BY_HAND.into(), generation: live.generation };
                 match bans.add(unit, *for_ms, why, BanScope::Host, now) {
-                    Added::Until(until) => {
-                        BanDone::Added { unit: unit_text(&unit), left_ms: until.since_ms(now) }
+                    AddBanResult::Until(until) => {
+                        BanResponse::Added { unit: unit_text(&unit), left_ms: until.since_ms(now) }
                     }
-                    Added::Exempt => refused("it is among those that are never banned"),
-                    Added::Full => refused("there is no room for another ban: ban networks"),
+                    AddBanResult::Exempt => refused("it is among those that are never banned"),
+                    AddBanResult::Full => refused("there is no room for another ban: ban networks"),
                 }
             }
-            BanOrder::Remove { unit, member } => {
+            BanRequest::Remove { unit, member } => {
                 let scope = member.as_deref().map_or(BanScope::Host, BanScope::Member);
                 let Some(wide) = read_unit(unit, &self.units) else { return refused(NO_UNIT) };
                 // An address alone stands for its client, unless the very address is banned.
-                let exact = Prefix::parse(unit).ok().map(|(net, _)| BanUnit::Net(net));
+                let exact = Prefix::parse(unit).ok().map(|(net, _)| BanTarget::Net(net));
                 let removed = exact.is_some_and(|exact| bans.remove(&exact, scope))
                     || bans.remove(&wide, scope);
-                if removed { BanDone::Ended { bans: 1 } } else { refused("it is not banned") }
+                if removed { BanResponse::Ended { bans: 1 } } else { refused("it is not banned") }
             }
-            BanOrder::Clear { rule, generation } => {
+            BanRequest::Clear { rule, generation } => {
                 let wrong = |why: &BanOrigin| {
                     rule.as_ref().is_none_or(|rule| **rule == *why.rule)
                         && generation.is_none_or(|number| number == why.generation.0)
                 };
-                BanDone::Ended { bans: bans.lift(wrong, now) }
+                BanResponse::Ended { bans: bans.lift(wrong, now) }
             }
         }
     }
@@ -83,21 +83,21 @@ impl BanDesk {
 const NO_UNIT: &str = "that is no address, no network such as 192.0.2.0/24 and no AS64500";
 
 /// What a text bans. An address alone stands for its client: in IPv6 that is a network.
-fn read_unit(text: &str, units: &ClientUnits) -> Option<BanUnit> {
+fn read_unit(text: &str, units: &ClientPrefixes) -> Option<BanTarget> {
     let number = text.strip_prefix("AS").or_else(|| text.strip_prefix("as"));
     if let Some(number) = number {
-        return number.parse().ok().map(BanUnit::Asn);
+        return number.parse().ok().map(BanTarget::Asn);
     }
     if let Ok(ip) = text.parse() {
-        return Some(BanUnit::Net(Client::of(ip, units).key.0));
+        return Some(BanTarget::Net(Client::of(ip, units).key.0));
     }
-    Prefix::parse(text).ok().map(|(net, _)| BanUnit::Net(net))
+    Prefix::parse(text).ok().map(|(net, _)| BanTarget::Net(net))
 }
 
-fn unit_text(unit: &BanUnit) -> String {
+fn unit_text(unit: &BanTarget) -> String {
     match unit {
-        BanUnit::Asn(number) => format!("AS{number}"),
-        BanUnit::Net(net) => {
+        BanTarget::Asn(number) => format!("AS{number}"),
+        BanTarget::Net(net) => {
             let all = if net.addr().is_ipv4() { 32 } else { 128 };
             if net.len() == all { net.addr().to_string() } else { net.to_string() }
         }
@@ -109,24 +109,34 @@ pub(crate) mod tests {
     use super::*;
     use seawall_model::{Generation, Tick};
     use seawall_ruleset::{
-        HostSettings, Live, MemoryStore, Purpose, Sandbox, SandboxLimits, Sources, Workshop,
+        ActiveGeneration, MemoryStore, Purpose, RuleSetBuilder, Sandbox, SandboxLimits,
+        ServerSettings, Sources,
     };
-    use seawall_state::{Seed, State, Tally};
+    use seawall_state::{DecisionCounters, Seed, State};
 
-    pub(crate) fn desk() -> BanDesk {
+    pub(crate) fn desk() -> BanAdmin {
         let workshop =
-            Workshop::new(HostSettings::default(), Sandbox::new(SandboxLimits::default()));
+            RuleSetBuilder::new(ServerSettings::default(), Sandbox::new(SandboxLimits::default()));
         let store = MemoryStore::default().with("a.wall", "policy 1\n");
         let sources = Sources::gather("a.wall", &store);
-        let rules = Arc::new(workshop.assemble(&sources, Purpose::Run, None).rules.unwrap());
+        let rules = Arc::new(workshop.build(&sources, Purpose::Run, None).rules.unwrap());
         let state = Arc::new(State::new(Seed([1; 16]), rules.counter_specs()));
-        let live = Live { generation: Generation(3), rules, state, tally: Arc::new(Tally::new(0)) };
+        let live = ActiveGeneration {
+            generation: Generation(3),
+            rules,
+            state,
+            tally: Arc::new(DecisionCounters::new(0)),
+        };
         let now: Now = Arc::new(|| Tick::TEST_START);
-        BanDesk { handle: Arc::new(Handle::new(live)), units: ClientUnits::default(), now }
+        BanAdmin {
+            handle: Arc::new(RuleSetHandle::new(live)),
+            units: ClientPrefixes::default(),
+            now,
+        }
     }
 
-    fn add(desk: &BanDesk, unit: &str) -> BanDone {
-        desk.obey(&BanOrder::Add { unit: unit.into(), for_ms: 60_000 })
+    fn add(desk: &BanAdmin, unit: &str) -> BanResponse {
+        desk.obey(&BanRequest::Add { unit: unit.into(), for_ms: 60_000 })
     }
 
     #[test]
@@ -139,13 +149,13 @@ pub(crate) mod tests {
             ("2001:db8:1:2::3/128", "2001:db8:1:2::3"),
             ("AS64500", "AS64500"),
         ] {
-            assert_eq!(add(&desk, unit), BanDone::Added { unit: is.into(), left_ms: 60_000 });
+            assert_eq!(add(&desk, unit), BanResponse::Added { unit: is.into(), left_ms: 60_000 });
             let BanList { bans, total, .. } = desk.list();
             assert_eq!((total, &*bans[0].unit, &*bans[0].rule), (1, is, BY_HAND));
             assert_eq!(bans[0].generation, 3);
-            let order = BanOrder::Remove { unit: is.into(), member: None };
-            assert_eq!(desk.obey(&order), BanDone::Ended { bans: 1 }, "{is}");
-            assert!(matches!(desk.obey(&order), BanDone::Refused { .. }));
+            let order = BanRequest::Remove { unit: is.into(), member: None };
+            assert_eq!(desk.obey(&order), BanResponse::Ended { bans: 1 }, "{is}");
+            assert!(matches!(desk.obey(&order), BanResponse::Refused { .. }));
         }
     }
 
@@ -153,13 +163,13 @@ pub(crate) mod tests {
     fn what_cannot_be_banned_says_why() {
         let desk = desk();
         for unit in ["", "here", "192.0.2.0/33", "AS", "ASx"] {
-            assert_eq!(add(&desk, unit), BanDone::Refused { why: NO_UNIT.into() }, "{unit}");
+            assert_eq!(add(&desk, unit), BanResponse::Refused { why: NO_UNIT.into() }, "{unit}");
         }
         let exempt = add(&desk, "127.0.0.1");
-        assert!(matches!(exempt, BanDone::Refused { why } if why.contains("never banned")));
+        assert!(matches!(exempt, BanResponse::Refused { why } if why.contains("never banned")));
         for for_ms in [0, BAN_MS_MAX + 1] {
-            let order = BanOrder::Add { unit: "192.0.2.7".into(), for_ms };
-            assert!(matches!(desk.obey(&order), BanDone::Refused { .. }), "{for_ms}");
+            let order = BanRequest::Add { unit: "192.0.2.7".into(), for_ms };
+            assert!(matches!(desk.obey(&order), BanResponse::Refused { .. }), "{for_ms}");
         }
     }
 
@@ -168,15 +178,15 @@ pub(crate) mod tests {
         let desk = desk();
         let live = desk.handle.load();
         for (n, rule, generation) in [(1, "floor.a", 1), (2, "floor.a", 2), (3, "floor.b", 2)] {
-            let unit = BanUnit::Net(Prefix::host([192, 0, 2, n].into()));
+            let unit = BanTarget::Net(Prefix::host([192, 0, 2, n].into()));
             let why = BanOrigin { rule: rule.into(), generation: Generation(generation) };
             let _ = live.state.bans().add(unit, 1_000, why, BanScope::Host, Tick::TEST_START);
         }
         let clear = |rule: Option<&str>, generation| {
-            desk.obey(&BanOrder::Clear { rule: rule.map(str::to_owned), generation })
+            desk.obey(&BanRequest::Clear { rule: rule.map(str::to_owned), generation })
         };
-        assert_eq!(clear(Some("floor.a"), Some(2)), BanDone::Ended { bans: 1 });
-        assert_eq!(clear(Some("floor.none"), None), BanDone::Ended { bans: 0 });
-        assert_eq!(clear(None, None), BanDone::Ended { bans: 2 });
+        assert_eq!(clear(Some("floor.a"), Some(2)), BanResponse::Ended { bans: 1 });
+        assert_eq!(clear(Some("floor.none"), None), BanResponse::Ended { bans: 0 });
+        assert_eq!(clear(None, None), BanResponse::Ended { bans: 2 });
     }
 }

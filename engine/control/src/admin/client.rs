@@ -11,10 +11,10 @@ use seawall_ruleset::LIST_BYTES_MAX;
 
 use crate::admin::ADMIN_TOTAL_MS;
 use crate::admin::api::{
-    BanDone, BanList, BanOrder, LevelDone, LevelOrder, Outcome, ReloadOrder, RollbackOrder,
-    Upgraded,
+    BanList, BanRequest, BanResponse, LevelRequest, LevelResponse, ReloadOutcome, ReloadRequest,
+    RollbackRequest, UpgradeOutcome,
 };
-use crate::admin::history::PastLine;
+use crate::admin::history::GenerationEntry;
 
 /// Largest answer that is read, in bytes: the status of 10,000 sites and rules stays below it, and
 /// a history of 100 times 2,000 files of the host.
@@ -27,7 +27,7 @@ pub const ANSWER_MS: u64 = ADMIN_TOTAL_MS + 5_000;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ClientError {
+pub enum AdminClientError {
     /// Nobody answers there.
     #[error("cannot reach a running server at {path}: {1}", path = .0.display())]
     Unreachable(PathBuf, #[source] io::Error),
@@ -53,7 +53,7 @@ impl Client {
     ///
     /// # Errors
     /// Nobody answers, or not as a server of ours.
-    pub fn status(&self) -> Result<serde_json::Value, ClientError> {
+    pub fn status(&self) -> Result<serde_json::Value, AdminClientError> {
         let (status, body) = self.ask("GET", "/status")?;
         self.understood(status == 200, &body)
     }
@@ -62,27 +62,27 @@ impl Client {
     ///
     /// # Errors
     /// Nobody answers, or not as a server of ours.
-    pub fn metrics(&self) -> Result<String, ClientError> {
+    pub fn metrics(&self) -> Result<String, AdminClientError> {
         let (status, body) = self.ask("GET", "/metrics")?;
         match String::from_utf8(body) {
             Ok(text) if status == 200 => Ok(text),
-            _ => Err(ClientError::Strange(self.socket.clone(), "no metrics".to_owned())),
+            _ => Err(AdminClientError::Strange(self.socket.clone(), "no metrics".to_owned())),
         }
     }
 
     /// Has the server reload, and waits for what comes of it.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours. A refused reload is an [`Outcome`].
-    pub fn reload(&self, order: &ReloadOrder) -> Result<Outcome, ClientError> {
+    /// Nobody answers, or not as a server of ours. A refused reload is an [`ReloadOutcome`].
+    pub fn reload(&self, order: &ReloadRequest) -> Result<ReloadOutcome, AdminClientError> {
         self.order("/reload", order)
     }
 
     /// Has the server go back to an earlier generation, and waits for what comes of it.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours. A refused rollback is an [`Outcome`].
-    pub fn roll_back(&self, order: &RollbackOrder) -> Result<Outcome, ClientError> {
+    /// Nobody answers, or not as a server of ours. A refused rollback is an [`ReloadOutcome`].
+    pub fn roll_back(&self, order: &RollbackRequest) -> Result<ReloadOutcome, AdminClientError> {
         self.order("/rollback", order)
     }
 
@@ -90,8 +90,8 @@ impl Client {
     /// it.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours. One that was refused is an [`Upgraded`].
-    pub fn upgrade(&self) -> Result<Upgraded, ClientError> {
+    /// Nobody answers, or not as a server of ours. One that was refused is an [`UpgradeOutcome`].
+    pub fn upgrade(&self) -> Result<UpgradeOutcome, AdminClientError> {
         let (status, body) = self.ask("POST", "/upgrade")?;
         self.understood(matches!(status, 200 | 409), &body)
     }
@@ -100,7 +100,7 @@ impl Client {
     ///
     /// # Errors
     /// Nobody answers, or not as a server of ours.
-    pub fn history(&self) -> Result<Vec<PastLine>, ClientError> {
+    pub fn history(&self) -> Result<Vec<GenerationEntry>, AdminClientError> {
         let (status, body) = self.ask("GET", "/history")?;
         self.understood(status == 200, &body)
     }
@@ -110,7 +110,7 @@ impl Client {
     ///
     /// # Errors
     /// Nobody answers, or not as a server of ours.
-    pub fn generation(&self, number: u64) -> Result<Option<PastLine>, ClientError> {
+    pub fn generation(&self, number: u64) -> Result<Option<GenerationEntry>, AdminClientError> {
         let (status, body) = self.ask("GET", &format!("/history/{number}"))?;
         if status == 404 {
             return Ok(None);
@@ -122,7 +122,7 @@ impl Client {
     ///
     /// # Errors
     /// Nobody answers.
-    pub fn content(&self, sha256: &str) -> Result<Option<Vec<u8>>, ClientError> {
+    pub fn content(&self, sha256: &str) -> Result<Option<Vec<u8>>, AdminClientError> {
         let path = format!("/history/content/{sha256}");
         let (status, body) = self.ask_for("GET", &path, "", LIST_BYTES_MAX)?;
         Ok((status == 200).then_some(body))
@@ -132,7 +132,7 @@ impl Client {
     ///
     /// # Errors
     /// Nobody answers, or not as a server of ours.
-    pub fn enable_rule(&self, name: &str) -> Result<bool, ClientError> {
+    pub fn enable_rule(&self, name: &str) -> Result<bool, AdminClientError> {
         let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if name.is_empty() || !name.chars().all(known) {
             return Ok(false);
@@ -146,7 +146,7 @@ impl Client {
     ///
     /// # Errors
     /// Nobody answers, or not as a server of ours.
-    pub fn bans(&self) -> Result<BanList, ClientError> {
+    pub fn bans(&self) -> Result<BanList, AdminClientError> {
         let (status, body) = self.ask("GET", "/bans")?;
         self.understood(status == 200, &body)
     }
@@ -154,16 +154,16 @@ impl Client {
     /// Has bans set or ended.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours. What is refused is a [`BanDone`].
-    pub fn order_ban(&self, order: &BanOrder) -> Result<BanDone, ClientError> {
+    /// Nobody answers, or not as a server of ours. What is refused is a [`BanResponse`].
+    pub fn order_ban(&self, order: &BanRequest) -> Result<BanResponse, AdminClientError> {
         self.order("/bans", order)
     }
 
     /// Has a level set, or ended that was set.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours. What is refused is a [`LevelDone`].
-    pub fn order_level(&self, order: &LevelOrder) -> Result<LevelDone, ClientError> {
+    /// Nobody answers, or not as a server of ours. What is refused is a [`LevelResponse`].
+    pub fn order_level(&self, order: &LevelRequest) -> Result<LevelResponse, AdminClientError> {
         self.order("/level", order)
     }
 
@@ -172,7 +172,7 @@ impl Client {
         &self,
         path: &str,
         order: &impl serde::Serialize,
-    ) -> Result<T, ClientError> {
+    ) -> Result<T, AdminClientError> {
         let order = serde_json::to_string(order).unwrap_or_default();
         let (status, body) = self.ask_with("POST", path, &order)?;
         self.understood(matches!(status, 200 | 409), &body)
@@ -182,15 +182,15 @@ impl Client {
         &self,
         expected: bool,
         body: &[u8],
-    ) -> Result<T, ClientError> {
-        let strange = |why: String| ClientError::Strange(self.socket.clone(), why);
+    ) -> Result<T, AdminClientError> {
+        let strange = |why: String| AdminClientError::Strange(self.socket.clone(), why);
         if !expected {
             return Err(strange(String::from_utf8_lossy(body).into_owned()));
         }
         serde_json::from_slice(body).map_err(|error| strange(error.to_string()))
     }
 
-    fn ask(&self, method: &str, path: &str) -> Result<(u16, Vec<u8>), ClientError> {
+    fn ask(&self, method: &str, path: &str) -> Result<(u16, Vec<u8>), AdminClientError> {
         self.ask_with(method, path, "")
     }
 
@@ -200,7 +200,7 @@ impl Client {
         method: &str,
         path: &str,
         body: &str,
-    ) -> Result<(u16, Vec<u8>), ClientError> {
+    ) -> Result<(u16, Vec<u8>), AdminClientError> {
         self.ask_for(method, path, body, ANSWER_BYTES_MAX)
     }
 
@@ -211,12 +211,12 @@ impl Client {
         path: &str,
         body: &str,
         bytes_max: u64,
-    ) -> Result<(u16, Vec<u8>), ClientError> {
+    ) -> Result<(u16, Vec<u8>), AdminClientError> {
         let answer = self
             .exchange(method, path, body, bytes_max)
-            .map_err(|error| ClientError::Unreachable(self.socket.clone(), error))?;
+            .map_err(|error| AdminClientError::Unreachable(self.socket.clone(), error))?;
         split(&answer)
-            .ok_or_else(|| ClientError::Strange(self.socket.clone(), "no HTTP answer".into()))
+            .ok_or_else(|| AdminClientError::Strange(self.socket.clone(), "no HTTP answer".into()))
     }
 
     fn exchange(

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::generations::Archive;
+use crate::generations::GenerationStore;
 use crate::generations::record::{Marks, MarksOfParts, Past};
-use crate::reload::status::Board;
+use crate::reload::status::ReloadStatus;
 
 /// History as an operator asks for it.
-pub(crate) struct HistoryDesk {
-    pub(crate) board: Arc<Board>,
-    pub(crate) archive: Archive,
+pub(crate) struct HistoryAdmin {
+    pub(crate) board: Arc<ReloadStatus>,
+    pub(crate) archive: GenerationStore,
 }
 
 /// A generation, as it is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PastLine {
+pub struct GenerationEntry {
     /// What is known of it; in a list of generations without what members' parts were made of.
     #[serde(flatten)]
     pub past: Past,
@@ -29,7 +29,7 @@ pub struct PastLine {
     pub members_kept: bool,
 }
 
-impl PastLine {
+impl GenerationEntry {
     /// All of a generation, where `kept` says whether the files of a row are there.
     fn of(past: &Past, kept: &mut dyn FnMut(&Marks) -> bool) -> Self {
         Self {
@@ -41,9 +41,9 @@ impl PastLine {
     }
 }
 
-impl HistoryDesk {
+impl HistoryAdmin {
     /// The generations, the newest last.
-    pub(crate) fn list(&self) -> Vec<PastLine> {
+    pub(crate) fn list(&self) -> Vec<GenerationEntry> {
         let there = self.archive.all();
         // Most generations are made of the same rows.
         let mut known: HashMap<usize, bool> = HashMap::new();
@@ -52,17 +52,17 @@ impl HistoryDesk {
             *known.entry(marks.address()).or_insert_with(all)
         };
         let mut line = |past: &Arc<Past>| {
-            let line = PastLine::of(past, &mut kept);
-            PastLine { past: Past { parts: MarksOfParts::default(), ..line.past }, ..line }
+            let line = GenerationEntry::of(past, &mut kept);
+            GenerationEntry { past: Past { parts: MarksOfParts::default(), ..line.past }, ..line }
         };
         self.board.read().history.iter().map(&mut line).collect()
     }
 
     /// All of one generation.
-    pub(crate) fn one(&self, generation: u64) -> Option<PastLine> {
+    pub(crate) fn one(&self, generation: u64) -> Option<GenerationEntry> {
         let history = self.board.read().history;
         let past = history.iter().find(|past| past.generation == generation)?;
-        Some(PastLine::of(past, &mut |marks| self.archive.has(marks)))
+        Some(GenerationEntry::of(past, &mut |marks| self.archive.has(marks)))
     }
 
     /// The content with this digest, where a generation is made of it.

@@ -2,34 +2,34 @@
 
 use std::sync::Arc;
 
-use seawall_ruleset::{Handle, nearest};
-use seawall_state::HeldLevel;
+use seawall_ruleset::{RuleSetHandle, nearest};
+use seawall_state::ManualLevel;
 
-use crate::admin::api::{LevelDone, LevelOrder};
+use crate::admin::api::{LevelRequest, LevelResponse};
 use crate::level_ticker::Levels;
 
 /// The longest time for which a level is set by hand, in milliseconds: a week.
 pub const LEVEL_HELD_MS_MAX: u64 = 7 * 86_400_000;
 
 /// Sets and ends levels.
-pub(crate) struct LevelDesk {
-    pub(crate) handle: Arc<Handle>,
+pub(crate) struct LevelAdmin {
+    pub(crate) handle: Arc<RuleSetHandle>,
     pub(crate) levels: Levels,
 }
 
-impl LevelDesk {
-    pub(crate) fn obey(&self, order: &LevelOrder) -> LevelDone {
+impl LevelAdmin {
+    pub(crate) fn obey(&self, order: &LevelRequest) -> LevelResponse {
         match self.carry_out(order) {
             Ok(done) => {
                 // At once, and not at the next look.
                 self.levels.look(&self.handle.load());
                 done
             }
-            Err(why) => LevelDone::Refused { why },
+            Err(why) => LevelResponse::Refused { why },
         }
     }
 
-    fn carry_out(&self, order: &LevelOrder) -> Result<LevelDone, String> {
+    fn carry_out(&self, order: &LevelRequest) -> Result<LevelResponse, String> {
         let live = self.handle.load();
         let site = order.site.as_deref();
         if let Some(site) = site
@@ -46,7 +46,7 @@ impl LevelDesk {
                 target: "seawall::levels",
                 "the level{whose} that was set by hand is ended: the conditions decide",
             );
-            return Ok(LevelDone::Ended);
+            return Ok(LevelResponse::Ended);
         };
         if !live.rules.level_names().any(|known| known == level) {
             let near = nearest(level, live.rules.level_names());
@@ -57,11 +57,11 @@ impl LevelDesk {
             return Err("a level is set for longer than nothing and at most 7 days".to_owned());
         }
         let until = (self.levels.now)().plus_ms(order.for_ms);
-        if !live.state.hold_level(site, HeldLevel { level: level.as_str().into(), until }) {
+        if !live.state.hold_level(site, ManualLevel { level: level.as_str().into(), until }) {
             return Err("too many levels are set by hand already".to_owned());
         }
         let s = order.for_ms.div_ceil(1_000);
         log::warn!(target: "seawall::levels", "level {level}{whose} is set by hand for {s} s");
-        Ok(LevelDone::Set)
+        Ok(LevelResponse::Set)
     }
 }

@@ -22,29 +22,29 @@ pub(super) struct Peer {
     pub(super) uid: Option<u32>,
 }
 
-impl Connected<IncomingStream<'_, Bounded>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
+impl Connected<IncomingStream<'_, LimitedListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, LimitedListener>) -> Self {
         *stream.remote_addr()
     }
 }
 
 /// A listener whose connections are few, short and small.
-pub(super) struct Bounded {
+pub(super) struct LimitedListener {
     pub(super) listener: UnixListener,
-    pub(super) places: Arc<Semaphore>,
+    pub(super) slots: Arc<Semaphore>,
 }
 
-impl axum::serve::Listener for Bounded {
-    type Io = Conversation;
+impl axum::serve::Listener for LimitedListener {
+    type Io = DeadlineStream;
     type Addr = Peer;
 
-    async fn accept(&mut self) -> (Conversation, Peer) {
+    async fn accept(&mut self) -> (DeadlineStream, Peer) {
         loop {
-            let place = self.places.clone().acquire_owned().await.ok();
+            let place = self.slots.clone().acquire_owned().await.ok();
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     let uid = stream.peer_cred().ok().map(|peer| peer.uid());
-                    return (Conversation::new(stream, place), Peer { uid });
+                    return (DeadlineStream::new(stream, place), Peer { uid });
                 }
                 // Out of descriptors, most likely: a pause, or this loop would spin.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -58,7 +58,7 @@ impl axum::serve::Listener for Bounded {
 }
 
 /// One connection with its deadline.
-pub(super) struct Conversation {
+pub(super) struct DeadlineStream {
     stream: UnixStream,
     deadline: Pin<Box<Sleep>>,
     left_bytes: usize,
@@ -67,7 +67,7 @@ pub(super) struct Conversation {
     _place: Option<OwnedSemaphorePermit>,
 }
 
-impl Conversation {
+impl DeadlineStream {
     fn new(stream: UnixStream, place: Option<OwnedSemaphorePermit>) -> Self {
         let deadline = Box::pin(tokio::time::sleep(Duration::from_millis(ADMIN_HEAD_MS)));
         Self { stream, deadline, left_bytes: ADMIN_BYTES_MAX, ending: 0, _place: place }
@@ -97,7 +97,7 @@ impl Conversation {
     }
 }
 
-impl AsyncRead for Conversation {
+impl AsyncRead for DeadlineStream {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -119,7 +119,7 @@ impl AsyncRead for Conversation {
     }
 }
 
-impl AsyncWrite for Conversation {
+impl AsyncWrite for DeadlineStream {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

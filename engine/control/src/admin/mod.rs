@@ -27,22 +27,23 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use listener::{Bounded, Peer};
+use listener::{LimitedListener, Peer};
 use serde::Serialize;
 use serde_json::from_slice;
 use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::admin::api::{
-    BanDone, BanOrder, LevelDone, LevelOrder, Outcome, ReloadOrder, RollbackOrder, Upgraded,
+    BanRequest, BanResponse, LevelRequest, LevelResponse, ReloadOutcome, ReloadRequest,
+    RollbackRequest, UpgradeOutcome,
 };
-use crate::admin::bans::BanDesk;
-use crate::admin::history::HistoryDesk;
-use crate::admin::levels::LevelDesk;
+use crate::admin::bans::BanAdmin;
+use crate::admin::history::HistoryAdmin;
+use crate::admin::levels::LevelAdmin;
 use crate::observe::metrics;
-use crate::reload::trigger::{Bell, Wish};
-use crate::runtime::deps::Upgrade;
-use crate::storage::write_gate::Still;
+use crate::reload::trigger::{ReloadKind, ReloadTrigger};
+use crate::runtime::deps::StartUpgradeFn;
+use crate::storage::write_gate::WriteGate;
 
 /// Connections at a time; the next waits in the kernel.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;
@@ -59,30 +60,30 @@ pub const ADMIN_ASIDE_MS: u64 = 10_000;
 pub const ADMIN_BYTES_MAX: usize = 16 << 10;
 
 /// What makes the answer to `GET /status`.
-pub(crate) type Status = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
+pub(crate) type StatusFn = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
 /// What makes the answer to `GET /metrics`.
-pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+pub(crate) type MetricsFn = Arc<dyn Fn() -> String + Send + Sync>;
 /// What lets a rule back out of quarantine, and says whether there is such a rule.
-pub(crate) type Enable = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+pub(crate) type EnableRuleFn = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// What the socket gives access to.
 #[derive(Clone)]
-pub(crate) struct Desk {
-    pub(crate) bell: Arc<Bell>,
-    pub(crate) still: Arc<Still>,
-    pub(crate) upgrade: Upgrade,
-    pub(crate) status: Status,
-    pub(crate) metrics: Metrics,
-    pub(crate) enable: Enable,
-    pub(crate) bans: Arc<BanDesk>,
-    pub(crate) levels: Arc<LevelDesk>,
-    pub(crate) history: Arc<HistoryDesk>,
+pub(crate) struct AdminState {
+    pub(crate) bell: Arc<ReloadTrigger>,
+    pub(crate) still: Arc<WriteGate>,
+    pub(crate) upgrade: StartUpgradeFn,
+    pub(crate) status: StatusFn,
+    pub(crate) metrics: MetricsFn,
+    pub(crate) enable: EnableRuleFn,
+    pub(crate) bans: Arc<BanAdmin>,
+    pub(crate) levels: Arc<LevelAdmin>,
+    pub(crate) history: Arc<HistoryAdmin>,
 }
 
 /// Serves `listener` until `stop` resolves or is dropped; what is being answered then is answered.
 pub(crate) async fn serve(
     listener: UnixListener,
-    desk: Desk,
+    desk: AdminState,
     stop: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let routes = Router::new()
@@ -101,7 +102,7 @@ pub(crate) async fn serve(
         .into_make_service_with_connect_info::<Peer>();
     let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
     let (closing, closed) = oneshot::channel::<()>();
-    let serving = axum::serve(Bounded { listener, places }, routes);
+    let serving = axum::serve(LimitedListener { listener, slots: places }, routes);
     let serving = serving.with_graceful_shutdown(async { drop(closed.await) }).into_future();
     tokio::pin!(serving);
     tokio::select! {
@@ -128,50 +129,55 @@ async fn aside<T: Send + 'static>(
     Err(Box::new(problem(StatusCode::SERVICE_UNAVAILABLE, why)))
 }
 
-async fn answer_status(State(desk): State<Desk>) -> Response {
+async fn answer_status(State(desk): State<AdminState>) -> Response {
     aside(move || (desk.status)()).await.map_or_else(|late| *late, |it| Json(it).into_response())
 }
 
-async fn answer_metrics(State(desk): State<Desk>) -> Response {
+async fn answer_metrics(State(desk): State<AdminState>) -> Response {
     let page = |page| ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response();
     aside(move || (desk.metrics)()).await.map_or_else(|late| *late, page)
 }
 
 async fn answer_reload(
-    State(desk): State<Desk>,
+    State(desk): State<AdminState>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     body: Bytes,
 ) -> Response {
     // Asked for without a body, as with curl, it is a reload and no more.
-    let order = if body.is_empty() { Ok(ReloadOrder::default()) } else { from_slice(&body) };
+    let order = if body.is_empty() { Ok(ReloadRequest::default()) } else { from_slice(&body) };
     match order {
-        Ok(ReloadOrder { lift }) => answer_wish(&desk, Wish::Reload { lift }, peer).await,
+        Ok(ReloadRequest { lift }) => answer_wish(&desk, ReloadKind::Reload { lift }, peer).await,
         Err(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
 async fn answer_rollback(
-    State(desk): State<Desk>,
+    State(desk): State<AdminState>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(RollbackOrder { to, back, lift }): Json<RollbackOrder>,
+    Json(RollbackRequest { to, back, lift }): Json<RollbackRequest>,
 ) -> Response {
-    answer_wish(&desk, Wish::RollBack { to, back, lift }, peer).await
+    answer_wish(&desk, ReloadKind::RollBack { to, back, lift }, peer).await
 }
 
-async fn answer_upgrade(State(desk): State<Desk>) -> Response {
+async fn answer_upgrade(State(desk): State<AdminState>) -> Response {
     match (desk.upgrade)().await {
-        Ok(done @ Upgraded::Refused { .. }) => (StatusCode::CONFLICT, Json(done)).into_response(),
+        Ok(done @ UpgradeOutcome::Rejected { .. }) => {
+            (StatusCode::CONFLICT, Json(done)).into_response()
+        }
         Ok(done) => Json(done).into_response(),
         Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
     }
 }
 
-async fn answer_history(State(desk): State<Desk>) -> Response {
+async fn answer_history(State(desk): State<AdminState>) -> Response {
     let list = aside(move || desk.history.list()).await;
     list.map_or_else(|late| *late, |list| Json(list).into_response())
 }
 
-async fn answer_generation(State(desk): State<Desk>, Path(generation): Path<u64>) -> Response {
+async fn answer_generation(
+    State(desk): State<AdminState>,
+    Path(generation): Path<u64>,
+) -> Response {
     match aside(move || desk.history.one(generation)).await {
         Ok(Some(past)) => Json(past).into_response(),
         Ok(None) => problem(StatusCode::NOT_FOUND, "no such generation is remembered"),
@@ -180,7 +186,7 @@ async fn answer_generation(State(desk): State<Desk>, Path(generation): Path<u64>
 }
 
 /// A file of an earlier generation, which may be large.
-async fn answer_content(State(desk): State<Desk>, Path(sha256): Path<String>) -> Response {
+async fn answer_content(State(desk): State<AdminState>, Path(sha256): Path<String>) -> Response {
     match aside(move || desk.history.content(&sha256)).await {
         Ok(Some(bytes)) => bytes.into_response(),
         Ok(None) => problem(StatusCode::NOT_FOUND, "no such content is kept"),
@@ -188,13 +194,13 @@ async fn answer_content(State(desk): State<Desk>, Path(sha256): Path<String>) ->
     }
 }
 
-async fn answer_wish(desk: &Desk, wish: Wish, peer: Peer) -> Response {
-    let waiting = match desk.bell.ask(wish, peer.uid) {
+async fn answer_wish(desk: &AdminState, wish: ReloadKind, peer: Peer) -> Response {
+    let waiting = match desk.bell.request(wish, peer.uid) {
         Ok(waiting) => waiting,
         Err(busy) => return problem(StatusCode::SERVICE_UNAVAILABLE, &busy.to_string()),
     };
     match waiting.await {
-        Ok(outcome @ Outcome::Refused { .. }) => {
+        Ok(outcome @ ReloadOutcome::Rejected { .. }) => {
             (StatusCode::CONFLICT, Json(outcome)).into_response()
         }
         Ok(outcome) => Json(outcome).into_response(),
@@ -202,32 +208,32 @@ async fn answer_wish(desk: &Desk, wish: Wish, peer: Peer) -> Response {
     }
 }
 
-async fn answer_enable(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
+async fn answer_enable(State(desk): State<AdminState>, Path(name): Path<String>) -> Response {
     if (desk.enable)(&name) {
         return Json(serde_json::json!({ "enabled": name })).into_response();
     }
     problem(StatusCode::NOT_FOUND, "the running policy declares no such extern")
 }
 
-async fn answer_level(State(desk): State<Desk>, Json(order): Json<LevelOrder>) -> Response {
-    let is_refused = |done: &LevelDone| matches!(done, LevelDone::Refused { .. });
+async fn answer_level(State(desk): State<AdminState>, Json(order): Json<LevelRequest>) -> Response {
+    let is_refused = |done: &LevelResponse| matches!(done, LevelResponse::Refused { .. });
     change(desk.still, move || desk.levels.obey(&order), is_refused).await
 }
 
-async fn answer_bans(State(desk): State<Desk>) -> Response {
+async fn answer_bans(State(desk): State<AdminState>) -> Response {
     let list = aside(move || desk.bans.list()).await;
     list.map_or_else(|late| *late, |list| Json(list).into_response())
 }
 
-async fn answer_order(State(desk): State<Desk>, Json(order): Json<BanOrder>) -> Response {
-    let is_refused = |done: &BanDone| matches!(done, BanDone::Refused { .. });
+async fn answer_order(State(desk): State<AdminState>, Json(order): Json<BanRequest>) -> Response {
+    let is_refused = |done: &BanResponse| matches!(done, BanResponse::Refused { .. });
     change(desk.still, move || desk.bans.obey(&order), is_refused).await
 }
 
 /// Changes what is remembered, unless it is being given away: it would be done in a process that ends
 /// and not in the next.
 async fn change<T: Serialize + Send + 'static>(
-    still: Arc<Still>,
+    still: Arc<WriteGate>,
     what: impl FnOnce() -> T + Send + 'static,
     is_refused: fn(&T) -> bool,
 ) -> Response {

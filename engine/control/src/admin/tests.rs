@@ -6,14 +6,14 @@ use std::thread::JoinHandle;
 
 use super::*;
 use crate::admin::api::own_refusal;
-use crate::admin::client::{Client, ClientError};
+use crate::admin::client::{AdminClientError, Client};
 use crate::admin::socket::AdminSocket;
-use crate::generations::Archive;
+use crate::generations::GenerationStore;
 use crate::level_ticker::Levels;
 
 struct Server {
     dir: tempfile::TempDir,
-    bell: Arc<Bell>,
+    bell: Arc<ReloadTrigger>,
     stop: Option<oneshot::Sender<()>>,
     threads: Vec<JoinHandle<()>>,
     _file: crate::admin::socket::SocketFile,
@@ -21,35 +21,35 @@ struct Server {
 
 impl Server {
     /// A socket whose reloads all end with `outcome`.
-    fn with(outcome: Outcome) -> Self {
+    fn with(outcome: ReloadOutcome) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let bell = Arc::new(Bell::default());
+        let bell = Arc::new(ReloadTrigger::default());
         let (stop, stopped) = oneshot::channel();
         let AdminSocket { listener, file } = AdminSocket::bind(&dir.path().join("s")).unwrap();
         let (ringing, answering) = (bell.clone(), bell.clone());
         let serving = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let status: Status = Arc::new(|| serde_json::json!({ "generation": 7 }));
+            let status: StatusFn = Arc::new(|| serde_json::json!({ "generation": 7 }));
             runtime.unwrap().block_on(async move {
                 let listener = UnixListener::from_std(listener).unwrap();
-                let enable: Enable = Arc::new(|name| name == "alice.office");
+                let enable: EnableRuleFn = Arc::new(|name| name == "alice.office");
                 let bans = Arc::new(crate::admin::bans::tests::desk());
-                let levels = Arc::new(LevelDesk {
+                let levels = Arc::new(LevelAdmin {
                     handle: bans.handle.clone(),
                     levels: Levels {
                         sites: vec!["a.example".into()],
-                        inputs: Arc::new(|_| seawall_ruleset::Pulse::default()),
+                        inputs: Arc::new(|_| seawall_ruleset::LevelInputs::default()),
                         now: bans.now.clone(),
                     },
                 });
-                let history = Arc::new(HistoryDesk {
+                let history = Arc::new(HistoryAdmin {
                     board: Arc::default(),
-                    archive: Archive::new(std::path::Path::new("none")),
+                    archive: GenerationStore::new(std::path::Path::new("none")),
                 });
                 let still = Arc::default();
-                let metrics: Metrics = Arc::new(String::new);
-                let upgrade: Upgrade = Arc::new(|| tokio::sync::oneshot::channel().1);
-                let desk = Desk {
+                let metrics: MetricsFn = Arc::new(String::new);
+                let upgrade: StartUpgradeFn = Arc::new(|| tokio::sync::oneshot::channel().1);
+                let desk = AdminState {
                     bell: ringing,
                     still,
                     upgrade,
@@ -98,16 +98,17 @@ impl Drop for Server {
 
 #[test]
 fn status_and_reload_are_answered() {
-    let outcome = Outcome::Unchanged { generation: 7, lifted: None, members: Default::default() };
+    let outcome =
+        ReloadOutcome::Unchanged { generation: 7, lifted: None, members: Default::default() };
     let server = Server::with(outcome.clone());
     let client = Client::new(&server.path());
     assert_eq!(client.status().unwrap()["generation"], 7);
-    assert_eq!(client.reload(&ReloadOrder::default()).unwrap(), outcome);
+    assert_eq!(client.reload(&ReloadRequest::default()).unwrap(), outcome);
 }
 
 #[test]
 fn a_rule_is_let_back_by_its_name() {
-    let server = Server::with(Outcome::Unchanged {
+    let server = Server::with(ReloadOutcome::Unchanged {
         generation: 7,
         lifted: None,
         members: Default::default(),
@@ -124,28 +125,28 @@ fn a_rule_is_let_back_by_its_name() {
 
 #[test]
 fn bans_are_set_listed_and_ended_over_the_socket() {
-    use crate::admin::api::{BanDone, BanOrder};
-    let server = Server::with(Outcome::Unchanged {
+    use crate::admin::api::{BanRequest, BanResponse};
+    let server = Server::with(ReloadOutcome::Unchanged {
         generation: 7,
         lifted: None,
         members: Default::default(),
     });
     let client = Client::new(&server.path());
-    let add = BanOrder::Add { unit: "192.0.2.7".into(), for_ms: 60_000 };
-    assert!(matches!(client.order_ban(&add).unwrap(), BanDone::Added { .. }));
+    let add = BanRequest::Add { unit: "192.0.2.7".into(), for_ms: 60_000 };
+    assert!(matches!(client.order_ban(&add).unwrap(), BanResponse::Added { .. }));
     let list = client.bans().unwrap();
     assert_eq!((list.total, &*list.bans[0].unit), (1, "192.0.2.7"));
-    let add = BanOrder::Add { unit: "nobody".into(), for_ms: 60_000 };
-    assert!(matches!(client.order_ban(&add).unwrap(), BanDone::Refused { .. }));
-    let clear = BanOrder::Clear { rule: None, generation: None };
-    assert_eq!(client.order_ban(&clear).unwrap(), BanDone::Ended { bans: 1 });
+    let add = BanRequest::Add { unit: "nobody".into(), for_ms: 60_000 };
+    assert!(matches!(client.order_ban(&add).unwrap(), BanResponse::Refused { .. }));
+    let clear = BanRequest::Clear { rule: None, generation: None };
+    assert_eq!(client.order_ban(&clear).unwrap(), BanResponse::Ended { bans: 1 });
     assert!(server.raw(b"POST /bans HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
         .starts_with("HTTP/1.1 422 "));
 }
 
 #[test]
 fn levels_that_are_not_there_are_refused_by_name() {
-    let server = Server::with(Outcome::Unchanged {
+    let server = Server::with(ReloadOutcome::Unchanged {
         generation: 7,
         lifted: None,
         members: Default::default(),
@@ -153,11 +154,11 @@ fn levels_that_are_not_there_are_refused_by_name() {
     let client = Client::new(&server.path());
     let order = |level: Option<&str>, for_ms, site: Option<&str>| {
         let order =
-            LevelOrder { level: level.map(str::to_owned), for_ms, site: site.map(str::to_owned) };
+            LevelRequest { level: level.map(str::to_owned), for_ms, site: site.map(str::to_owned) };
         client.order_level(&order).unwrap()
     };
-    let refused = |done: LevelDone, part: &str| match done {
-        LevelDone::Refused { why } => assert!(why.contains(part), "{why}"),
+    let refused = |done: LevelResponse, part: &str| match done {
+        LevelResponse::Refused { why } => assert!(why.contains(part), "{why}"),
         other => panic!("{other:?}"),
     };
     refused(order(Some("nrmal"), 1, None), "did you mean `normal`?");
@@ -165,22 +166,22 @@ fn levels_that_are_not_there_are_refused_by_name() {
     refused(order(Some("normal"), crate::LEVEL_HELD_MS_MAX + 1, None), "at most 7 days");
     refused(order(Some("normal"), 1, Some("b.example")), "no site `b.example`");
     refused(order(None, 0, None), "no level was set");
-    assert_eq!(order(Some("normal"), 60_000, Some("a.example")), LevelDone::Set);
-    assert_eq!(order(None, 0, Some("a.example")), LevelDone::Ended);
+    assert_eq!(order(Some("normal"), 60_000, Some("a.example")), LevelResponse::Set);
+    assert_eq!(order(None, 0, Some("a.example")), LevelResponse::Ended);
 }
 
 #[test]
 fn a_refused_reload_is_a_conflict_with_its_reason() {
-    let outcome = Outcome::Refused { generation: 7, refusal: own_refusal("no") };
+    let outcome = ReloadOutcome::Rejected { generation: 7, refusal: own_refusal("no") };
     let server = Server::with(outcome.clone());
-    assert_eq!(Client::new(&server.path()).reload(&ReloadOrder::default()).unwrap(), outcome);
+    assert_eq!(Client::new(&server.path()).reload(&ReloadRequest::default()).unwrap(), outcome);
     let answer = server.raw(b"POST /reload HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
 }
 
 #[test]
 fn reading_changes_nothing_and_unknown_paths_are_not_there() {
-    let server = Server::with(Outcome::Unchanged {
+    let server = Server::with(ReloadOutcome::Unchanged {
         generation: 7,
         lifted: None,
         members: Default::default(),
@@ -195,7 +196,7 @@ fn reading_changes_nothing_and_unknown_paths_are_not_there() {
 
 #[test]
 fn a_client_that_sends_too_much_is_cut_off() {
-    let server = Server::with(Outcome::Unchanged {
+    let server = Server::with(ReloadOutcome::Unchanged {
         generation: 7,
         lifted: None,
         members: Default::default(),
@@ -213,7 +214,7 @@ fn a_client_that_sends_too_much_is_cut_off() {
 
 #[test]
 fn clients_that_say_nothing_are_dropped_and_the_rest_are_served() {
-    let server = Server::with(Outcome::Unchanged {
+    let server = Server::with(ReloadOutcome::Unchanged {
         generation: 7,
         lifted: None,
         members: Default::default(),
@@ -233,5 +234,5 @@ fn clients_that_say_nothing_are_dropped_and_the_rest_are_served() {
 fn a_server_that_is_not_there_is_told_apart() {
     let dir = tempfile::tempdir().unwrap();
     let client = Client::new(&dir.path().join("s"));
-    assert!(matches!(client.status(), Err(ClientError::Unreachable(..))));
+    assert!(matches!(client.status(), Err(AdminClientError::Unreachable(..))));
 }

@@ -37,12 +37,12 @@ const DEAR_BYTES_MAX: u64 = 1 << 10;
 
 /// The folder.
 #[derive(Debug)]
-pub(crate) struct Cache {
+pub(crate) struct CodeCache {
     folder: PathBuf,
     pub(crate) seal: Seal,
 }
 
-impl Cache {
+impl CodeCache {
     /// The cache in `folder`, which is made where there is none.
     ///
     /// # Errors
@@ -211,7 +211,7 @@ mod tests {
     fn what_is_put_is_taken_and_nothing_else_lies_about() {
         let around = tempfile::tempdir().unwrap();
         let folder = around.path().join("a/b");
-        let cache = Cache::open(&folder).unwrap();
+        let cache = CodeCache::open(&folder).unwrap();
         assert_eq!(cache.take("one"), None);
         cache.put("one", b"code").unwrap();
         cache.put("one", b"again").unwrap();
@@ -226,18 +226,18 @@ mod tests {
     #[test]
     fn the_key_stays_and_differs_from_folder_to_folder() {
         let around = tempfile::tempdir().unwrap();
-        let seal = |name: &str| *Cache::open(&around.path().join(name)).unwrap().seal.key();
+        let seal = |name: &str| *CodeCache::open(&around.path().join(name)).unwrap().seal.key();
         assert_eq!(seal("a"), seal("a"));
         assert_ne!(seal("a"), seal("b"));
         fs::write(around.path().join("a/key"), b"short").unwrap();
-        assert!(Cache::open(&around.path().join("a")).is_err(), "half a key");
+        assert!(CodeCache::open(&around.path().join("a")).is_err(), "half a key");
     }
 
     #[test]
     fn a_folder_that_others_may_enter_is_not_used() {
         let around = tempfile::tempdir().unwrap();
         fs::set_permissions(around.path(), Permissions::from_mode(0o755)).unwrap();
-        let error = Cache::open(around.path()).unwrap_err();
+        let error = CodeCache::open(around.path()).unwrap_err();
         assert!(error.to_string().contains("0700"), "{error}");
     }
 
@@ -245,7 +245,7 @@ mod tests {
     fn what_was_used_longest_ago_goes_first() {
         let around = tempfile::tempdir().unwrap();
         let folder = around.path().join("cache");
-        let cache = Cache::open(&folder).unwrap();
+        let cache = CodeCache::open(&folder).unwrap();
         for (name, age_s) in [("old", 300), ("older", 500), ("new", 100)] {
             cache.put(name, b"12345").unwrap();
             let file = File::options().write(true).open(cache.place(name)).unwrap();
@@ -264,10 +264,10 @@ mod tests {
     fn what_is_too_dear_is_known_again_for_the_same_limits_and_for_a_while() {
         let around = tempfile::tempdir().unwrap();
         let folder = around.path().join("cache");
-        let cache = Cache::open(&folder).unwrap();
+        let cache = CodeCache::open(&folder).unwrap();
         assert!(!cache.is_dear("a", "10 s"));
         cache.put_dear("a", "10 s").unwrap();
-        let again = Cache::open(&folder).unwrap();
+        let again = CodeCache::open(&folder).unwrap();
         assert!(again.is_dear("a", "10 s") && !again.is_dear("b", "10 s"));
         // One for each reason for which it says nothing: each removes it.
         assert!(!again.is_dear("a", "20 s"), "other limits");
@@ -288,7 +288,7 @@ mod tests {
     fn a_note_that_is_not_ours_is_removed() {
         let around = tempfile::tempdir().unwrap();
         let folder = around.path().join("cache");
-        let cache = Cache::open(&folder).unwrap();
+        let cache = CodeCache::open(&folder).unwrap();
         let place = folder.join("a.dear");
         cache.put_dear("a", "10 s").unwrap();
         let good = fs::read(&place).unwrap();
@@ -312,7 +312,7 @@ mod tests {
     fn so_many_are_noted_as_too_dear_and_no_more() {
         let around = tempfile::tempdir().unwrap();
         let folder = around.path().join("cache");
-        let cache = Cache::open(&folder).unwrap();
+        let cache = CodeCache::open(&folder).unwrap();
         for n in 0..DEAR_FILES_MAX {
             fs::write(folder.join(format!("n{n}.dear")), b"").unwrap();
         }

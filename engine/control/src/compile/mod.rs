@@ -24,20 +24,20 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use code_cache::Cache;
+use code_cache::CodeCache;
 pub use code_cache::{CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX, DEAR_FILES_MAX, DEAR_KEPT_S};
 pub use limits::CODE_BYTES_MAX;
 pub use process::{
     COMPILE_BYTES_MAX, COMPILE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX, COMPILE_LARGE_CPU_S_MAX,
-    COMPILE_NICENESS, Helper, compile_confined,
+    COMPILE_NICENESS, CompilerProcess, compile_confined,
 };
 pub use queue::{COMPILE_QUEUE_MAX, COMPILE_QUEUE_MEMBER_MAX};
 use queue::{Digest, Place, Turns, Waiting};
 use seawall_model::{Now, Tick};
-use seawall_ruleset::{Compiler, Job};
+use seawall_ruleset::{CompileJob, Compiler};
 use seawall_wasm::{Component, LoadError, Sandbox, Seal};
 
-use crate::reload::trigger::{Bell, Change};
+use crate::reload::trigger::{FileChange, ReloadTrigger};
 use crate::storage::digest::hexadecimal;
 use crate::util::random::random_bytes;
 use crate::util::stop_flag::StopFlag;
@@ -63,7 +63,7 @@ pub const COMPILE_TRIES_MAX: u32 = 3;
 /// Time between two looks whether a compiler is still to be waited for.
 const STOP_LOOK_MS: u64 = 50;
 
-type Result = std::result::Result<Arc<[u8]>, LoadError>;
+type CompileResult = std::result::Result<Arc<[u8]>, LoadError>;
 
 /// How long one assembly waits for components, in milliseconds; without a number as long as it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,11 +89,11 @@ impl Patience {
 }
 
 /// Compiles components and remembers what came of it.
-pub struct Foundry {
-    helper: Helper,
+pub struct ComponentCompiler {
+    helper: CompilerProcess,
     folder: Option<PathBuf>,
     /// Opened with the first component: a policy without one makes no folder.
-    vault: OnceLock<std::result::Result<Vault, String>>,
+    vault: OnceLock<std::result::Result<CodeStore, String>>,
     now: Now,
     book: Mutex<Book>,
     done: Condvar,
@@ -103,19 +103,19 @@ pub struct Foundry {
     is_blamed: AtomicBool,
     /// How often that was tried again since it went well, or since somebody asked.
     tries: AtomicU32,
-    bell: OnceLock<Arc<Bell>>,
+    bell: OnceLock<Arc<ReloadTrigger>>,
 }
 
 /// The seal, and the folder whose seal it is.
-struct Vault {
+struct CodeStore {
     seal: Seal,
-    cache: Option<Cache>,
+    cache: Option<CodeCache>,
 }
 
-impl Vault {
+impl CodeStore {
     /// Where the folder cannot be used, that is said, and components are compiled each time.
     fn open(folder: Option<&Path>) -> std::io::Result<Self> {
-        let cache = folder.and_then(|folder| match Cache::open(folder) {
+        let cache = folder.and_then(|folder| match CodeCache::open(folder) {
             Ok(cache) => Some(cache),
             Err(error) => {
                 log::warn!(
@@ -141,7 +141,7 @@ struct Book {
     missed: HashSet<Digest>,
     /// There was no place for somebody.
     turned_away: bool,
-    results: HashMap<Digest, Result>,
+    results: HashMap<Digest, CompileResult>,
     /// Their order, the oldest first.
     order: VecDeque<Digest>,
     hosts: Lane,
@@ -169,7 +169,7 @@ enum Whose {
 }
 
 impl Whose {
-    const fn of(job: &Job<'_>) -> Self {
+    const fn of(job: &CompileJob<'_>) -> Self {
         if job.member.is_some() { Self::Members } else { Self::Host }
     }
 }
@@ -214,7 +214,7 @@ impl Book {
     /// Lets a component wait for its turn.
     fn enqueue(
         &mut self,
-        job: &Job<'_>,
+        job: &CompileJob<'_>,
         order: Order,
         now: Tick,
     ) -> std::result::Result<(), LoadError> {
@@ -234,7 +234,7 @@ impl Book {
         Ok(())
     }
 
-    fn file(&mut self, digest: Digest, result: Result) {
+    fn file(&mut self, digest: Digest, result: CompileResult) {
         self.underway.remove(&digest);
         if self.results.insert(digest, result).is_none() {
             self.order.push_back(digest);
@@ -252,16 +252,16 @@ impl Book {
     }
 }
 
-impl std::fmt::Debug for Foundry {
+impl std::fmt::Debug for ComponentCompiler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Foundry").field("helper", &self.helper).finish_non_exhaustive()
+        f.debug_struct("ComponentCompiler").field("helper", &self.helper).finish_non_exhaustive()
     }
 }
 
-impl Foundry {
+impl ComponentCompiler {
     /// A foundry that keeps code in `folder`.
     #[must_use]
-    pub fn new(folder: Option<PathBuf>, helper: Helper, now: Now) -> Self {
+    pub fn new(folder: Option<PathBuf>, helper: CompilerProcess, now: Now) -> Self {
         Self {
             helper,
             folder,
@@ -276,13 +276,13 @@ impl Foundry {
         }
     }
 
-    fn vault(&self) -> std::result::Result<&Vault, LoadError> {
-        let open = || Vault::open(self.folder.as_deref()).map_err(|error| error.to_string());
+    fn vault(&self) -> std::result::Result<&CodeStore, LoadError> {
+        let open = || CodeStore::open(self.folder.as_deref()).map_err(|error| error.to_string());
         self.vault.get_or_init(open).as_ref().map_err(|why| LoadError::Engine(why.clone()))
     }
 
     /// Who is to hear when something is finished that a reload did not wait for.
-    pub(crate) fn ring(&self, bell: Arc<Bell>) {
+    pub(crate) fn ring(&self, bell: Arc<ReloadTrigger>) {
         // Set once, by the one control plane there is.
         let _set = self.bell.set(bell);
     }
@@ -313,10 +313,10 @@ impl Foundry {
 
     /// A compiler for one assembly, which waits so long for everything in it, and no longer once
     /// `stop` is raised.
-    pub(crate) fn visit(self: &Arc<Self>, patience: Patience, stop: StopFlag) -> Visit {
+    pub(crate) fn visit(self: &Arc<Self>, patience: Patience, stop: StopFlag) -> CompileSession {
         let waits = [patience.host_ms, patience.members_ms];
         let waits = waits.map(|ms| ms.map(|ms| Wait { ms, until: OnceLock::new() }));
-        Visit { foundry: self.clone(), waits, stop, seen: Mutex::default() }
+        CompileSession { foundry: self.clone(), waits, stop, seen: Mutex::default() }
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -328,9 +328,9 @@ impl Foundry {
     fn kept(
         &self,
         sandbox: &Sandbox,
-        job: Job<'_>,
+        job: CompileJob<'_>,
     ) -> Option<std::result::Result<Component, LoadError>> {
-        let Vault { seal, cache } = self.vault().ok()?;
+        let CodeStore { seal, cache } = self.vault().ok()?;
         let (cache, name) = (cache.as_ref()?, name(sandbox, &job.digest)?);
         let Some(code) = cache.take(&name) else {
             let limits = process::limits_text(job.bytes.len());
@@ -353,7 +353,7 @@ impl Foundry {
     fn begin(
         self: &Arc<Self>,
         sandbox: &Sandbox,
-        job: Job<'_>,
+        job: CompileJob<'_>,
     ) -> std::result::Result<(), LoadError> {
         let (digest, whose) = (job.digest, Whose::of(&job));
         let mut book = self.book();
@@ -444,13 +444,13 @@ impl Foundry {
         if missed {
             self.edition.fetch_add(1, Ordering::AcqRel);
             if let Some(bell) = self.bell.get() {
-                bell.changed(Change::Closed);
+                bell.on_file_change(FileChange::Closed);
             }
         }
     }
 
-    fn keep(&self, name: Option<&str>, result: &Result, path: &str) {
-        if let (Ok(Vault { cache: Some(cache), .. }), Some(name), Ok(code)) =
+    fn keep(&self, name: Option<&str>, result: &CompileResult, path: &str) {
+        if let (Ok(CodeStore { cache: Some(cache), .. }), Some(name), Ok(code)) =
             (self.vault(), name, result)
             && let Err(error) = cache.put(name, code)
         {
@@ -459,9 +459,12 @@ impl Foundry {
     }
 
     /// Notes that it took too much, for the next process.
-    fn note(&self, name: Option<&str>, result: &Result, path: &str) {
-        if let (Ok(Vault { cache: Some(cache), .. }), Some(name), Err(LoadError::TooDear(limits))) =
-            (self.vault(), name, result)
+    fn note(&self, name: Option<&str>, result: &CompileResult, path: &str) {
+        if let (
+            Ok(CodeStore { cache: Some(cache), .. }),
+            Some(name),
+            Err(LoadError::TooDear(limits)),
+        ) = (self.vault(), name, result)
             && let Err(error) = cache.put_dear(name, limits)
         {
             log::warn!(
@@ -472,7 +475,7 @@ impl Foundry {
     }
 
     /// What came of it, waited for as long as `wait` says.
-    fn wait(&self, digest: &Digest, wait: Option<&Wait>, stop: &StopFlag) -> Result {
+    fn wait(&self, digest: &Digest, wait: Option<&Wait>, stop: &StopFlag) -> CompileResult {
         let mut book = self.book();
         // What one reload has waited for in vain, the next does not wait for.
         let began = book.underway.get(digest).copied();
@@ -526,8 +529,8 @@ struct Wait {
 }
 
 /// The foundry as one assembly sees it.
-pub(crate) struct Visit {
-    foundry: Arc<Foundry>,
+pub(crate) struct CompileSession {
+    foundry: Arc<ComponentCompiler>,
     /// For the host's and the members'; without one as long as it takes.
     waits: [Option<Wait>; 2],
     stop: StopFlag,
@@ -535,8 +538,12 @@ pub(crate) struct Visit {
     seen: Mutex<HashMap<Digest, Component>>,
 }
 
-impl Visit {
-    fn made(&self, sandbox: &Sandbox, job: Job<'_>) -> std::result::Result<Component, LoadError> {
+impl CompileSession {
+    fn made(
+        &self,
+        sandbox: &Sandbox,
+        job: CompileJob<'_>,
+    ) -> std::result::Result<Component, LoadError> {
         if let Some(component) = self.foundry.kept(sandbox, job) {
             return component;
         }
@@ -550,11 +557,11 @@ impl Visit {
     }
 }
 
-impl Compiler for Visit {
+impl Compiler for CompileSession {
     fn compile(
         &self,
         sandbox: &Sandbox,
-        job: Job<'_>,
+        job: CompileJob<'_>,
     ) -> std::result::Result<Component, LoadError> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(component) = seen.get(&job.digest) {

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Once;
 
-use seawall_sys::Confinement;
+use seawall_sys::ProcessLimits;
 use seawall_wasm::{LoadError, SandboxLimits, Seal, Translator};
 
 use super::limits::CODE_BYTES_MAX;
@@ -47,14 +47,14 @@ const ARENA_KIB: &str = "16384";
 
 /// How the process is started.
 #[derive(Debug, Clone)]
-pub struct Helper {
+pub struct CompilerProcess {
     /// The program: this one.
     pub program: PathBuf,
     /// Its arguments in front of the two that name the limits.
     pub args: Vec<String>,
 }
 
-impl Default for Helper {
+impl Default for CompilerProcess {
     /// This very program, even where its file has been replaced since it started; where the system
     /// has no `/proc`, its file.
     fn default() -> Self {
@@ -74,21 +74,21 @@ pub(super) fn limits_text(bytes: usize) -> String {
     in_words(confinement(bytes))
 }
 
-fn in_words(limits: Confinement) -> String {
+fn in_words(limits: ProcessLimits) -> String {
     let mib = limits.address_space_bytes >> 20;
     format!("{} s of processor time or {mib} MiB of memory", limits.cpu_s)
 }
 
 /// What compiling this many bytes may take.
-fn confinement(bytes: usize) -> Confinement {
+fn confinement(bytes: usize) -> ProcessLimits {
     let (cpu_s, address_space_bytes) = match is_large(bytes) {
         false => (COMPILE_CPU_S_MAX, COMPILE_BYTES_MAX),
         true => (COMPILE_LARGE_CPU_S_MAX, COMPILE_LARGE_BYTES_MAX),
     };
-    Confinement { cpu_s, address_space_bytes, niceness: COMPILE_NICENESS }
+    ProcessLimits { cpu_s, address_space_bytes, niceness: COMPILE_NICENESS }
 }
 
-impl Helper {
+impl CompilerProcess {
     /// Compiles `component` and gives its code, sealed.
     ///
     /// # Errors
@@ -100,7 +100,11 @@ impl Helper {
     }
 
     /// Bare code.
-    fn run(&self, component: &[u8], limits: Confinement) -> io::Result<Result<Vec<u8>, LoadError>> {
+    fn run(
+        &self,
+        component: &[u8],
+        limits: ProcessLimits,
+    ) -> io::Result<Result<Vec<u8>, LoadError>> {
         let mut child = Command::new(&self.program)
             .arg0("seawall")
             .args(&self.args)
@@ -160,7 +164,7 @@ fn outcome(
     status: ExitStatus,
     code: Vec<u8>,
     said: &str,
-    limits: Confinement,
+    limits: ProcessLimits,
 ) -> Result<Vec<u8>, LoadError> {
     if status.success() {
         return Ok(code);
@@ -182,7 +186,7 @@ fn outcome(
 /// What is to be said about the component; [`LoadError::Engine`] where the machine is to blame.
 pub fn compile_confined(cpu_s: u64, address_space_bytes: u64) -> Result<(), LoadError> {
     let niceness = COMPILE_NICENESS;
-    seawall_sys::confine(Confinement { cpu_s, address_space_bytes, niceness }).map_err(ours)?;
+    seawall_sys::confine(ProcessLimits { cpu_s, address_space_bytes, niceness }).map_err(ours)?;
     let translator = Translator::new(SandboxLimits::default())?;
     let lacks = seawall_sys::isolate();
     if !lacks.is_empty() {
@@ -207,7 +211,7 @@ mod tests {
     /// it bears the seal of what was handed to it.
     fn compiled_by(script: &str, bytes: usize) -> Result<Vec<u8>, LoadError> {
         let args = vec!["-c".into(), script.into(), "sh".into()];
-        let helper = Helper { program: "/bin/sh".into(), args };
+        let helper = CompilerProcess { program: "/bin/sh".into(), args };
         let component = vec![b'x'; bytes];
         let sealed = helper.compile(&component, &SEAL)?;
         let code = sealed[32..].to_vec();
@@ -241,7 +245,7 @@ mod tests {
             let ours = compiled_by(script, 3).unwrap_err();
             assert!(matches!(ours, LoadError::Engine(_)), "{script}: {ours}");
         }
-        let missing = Helper { program: "no/such/program".into(), args: Vec::new() };
+        let missing = CompilerProcess { program: "no/such/program".into(), args: Vec::new() };
         assert!(matches!(missing.compile(b"x", &SEAL), Err(LoadError::Engine(_))));
     }
 

@@ -35,7 +35,7 @@ impl Place {
         let around = tempfile::tempdir().unwrap();
         let key = [5; SEAL_KEY_BYTES];
         let folder = around.path().join("code");
-        Cache::open(&folder).unwrap();
+        CodeCache::open(&folder).unwrap();
         fs::write(folder.join("key"), key).unwrap();
         let limits = SandboxLimits { instances_max: 1, ..SandboxLimits::default() };
         let code = Translator::new(limits).unwrap().translate(&guest).unwrap();
@@ -44,22 +44,26 @@ impl Place {
     }
 
     /// A foundry whose helper notes that it was started and then does `script`.
-    fn foundry(&self, script: &str) -> Arc<Foundry> {
+    fn foundry(&self, script: &str) -> Arc<ComponentCompiler> {
         let here = self.around.path().display();
         let script = format!("cd {here}; cat >/dev/null; echo started >>starts; {script}");
-        let helper =
-            Helper { program: "/bin/sh".into(), args: vec!["-c".into(), script, "sh".into()] };
-        Arc::new(Foundry::new(Some(self.around.path().join("code")), helper, clock()))
+        let helper = CompilerProcess {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script, "sh".into()],
+        };
+        Arc::new(ComponentCompiler::new(Some(self.around.path().join("code")), helper, clock()))
     }
 
     /// A foundry whose helper writes down what it is handed, waits to be let go and refuses it.
-    fn recorder(&self) -> Arc<Foundry> {
+    fn recorder(&self) -> Arc<ComponentCompiler> {
         let here = self.around.path().display();
         let held = "while [ ! -e go ]; do sleep 0.01; done";
         let script = format!("cd {here}; echo $(cat) >>order; {held}; echo it is bad >&2; exit 1");
-        let helper =
-            Helper { program: "/bin/sh".into(), args: vec!["-c".into(), script, "sh".into()] };
-        Arc::new(Foundry::new(None, helper, clock()))
+        let helper = CompilerProcess {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script, "sh".into()],
+        };
+        Arc::new(ComponentCompiler::new(None, helper, clock()))
     }
 
     fn let_all_go(&self) {
@@ -73,9 +77,9 @@ impl Place {
     }
 
     /// Somebody names a component, which is not waited for.
-    fn names(&self, foundry: &Arc<Foundry>, member: Option<&str>, component: &str) {
+    fn names(&self, foundry: &Arc<ComponentCompiler>, member: Option<&str>, component: &str) {
         let (bytes, digest) = (component.as_bytes(), digest_of(component));
-        let job = Job { bytes, digest, path: "a.wasm", member };
+        let job = CompileJob { bytes, digest, path: "a.wasm", member };
         let told = visit(foundry, Some(0)).compile(&self.sandbox, job).unwrap_err();
         assert_eq!(told, LoadError::Compiling);
     }
@@ -93,14 +97,14 @@ impl Place {
         fs::write(self.around.path().join(name), "go\n").unwrap();
     }
 
-    fn job(&self, digest: Digest, is_members: bool) -> Job<'_> {
+    fn job(&self, digest: Digest, is_members: bool) -> CompileJob<'_> {
         let member = is_members.then_some("ann");
-        Job { bytes: &self.guest, digest, path: "a.wasm", member }
+        CompileJob { bytes: &self.guest, digest, path: "a.wasm", member }
     }
 
     fn ask(
         &self,
-        foundry: &Arc<Foundry>,
+        foundry: &Arc<ComponentCompiler>,
         patience_ms: Option<u64>,
     ) -> std::result::Result<Component, LoadError> {
         visit(foundry, patience_ms).compile(&self.sandbox, self.job(DIGEST, false))
@@ -113,7 +117,7 @@ fn digest_of(component: &str) -> Digest {
     digest
 }
 
-fn visit(foundry: &Arc<Foundry>, ms: Option<u64>) -> Visit {
+fn visit(foundry: &Arc<ComponentCompiler>, ms: Option<u64>) -> CompileSession {
     foundry.visit(Patience { host_ms: ms, members_ms: ms }, StopFlag::default())
 }
 
@@ -167,7 +171,7 @@ fn what_a_reload_does_not_wait_for_is_there_for_the_next() {
     let place = Place::new();
     place.pipe("gate");
     let foundry = place.foundry("read x <gate; cat made");
-    let bell = Arc::new(Bell::default());
+    let bell = Arc::new(ReloadTrigger::default());
     foundry.ring(bell.clone());
     for _ in 0..3 {
         assert_eq!(place.ask(&foundry, Some(0)).unwrap_err(), LoadError::Compiling);
@@ -177,7 +181,7 @@ fn what_a_reload_does_not_wait_for_is_there_for_the_next() {
     until(|| foundry.edition() == 1);
     // It is rung a moment after the edition has changed.
     let rung = bell.wait(Duration::from_secs(20)).unwrap();
-    assert_eq!(rung.cause, crate::Cause::Change);
+    assert_eq!(rung.cause, crate::ReloadCause::Change);
     place.ask(&foundry, Some(0)).unwrap();
     assert_eq!(place.starts(), 1);
 }
@@ -189,8 +193,10 @@ fn what_one_reload_has_waited_for_the_next_does_not() {
     let time = Arc::new(AtomicU64::new(1_000_000));
     let shown = time.clone();
     let now: Now = Arc::new(move || Tick(shown.load(Ordering::Relaxed)));
-    let foundry =
-        Arc::new(Foundry { now, ..Arc::into_inner(place.foundry("read x <gate")).unwrap() });
+    let foundry = Arc::new(ComponentCompiler {
+        now,
+        ..Arc::into_inner(place.foundry("read x <gate")).unwrap()
+    });
     assert_eq!(place.ask(&foundry, Some(0)).unwrap_err(), LoadError::Compiling);
     time.fetch_add(COMPILE_WAIT_MS, Ordering::Relaxed);
     // The clock stands still: to wait now would be to wait for ever.
@@ -252,7 +258,7 @@ fn all_of_one_kind_are_waited_for_together_and_the_members_not_at_the_hosts_cost
     // Each look at the clock takes a tenth of a second.
     let now: Now = Arc::new(move || Tick(shown.fetch_add(100, Ordering::Relaxed)));
     let held = place.foundry("until [ -e go ]; do sleep 0.02; done");
-    let foundry = Arc::new(Foundry { now, ..Arc::into_inner(held).unwrap() });
+    let foundry = Arc::new(ComponentCompiler { now, ..Arc::into_inner(held).unwrap() });
     let patience = Patience { host_ms: Some(1_000), members_ms: Some(2_000) };
     let visit = foundry.visit(patience, StopFlag::default());
     let asked = |digest: Digest, is_members: bool| {
@@ -354,7 +360,7 @@ fn results_and_the_queue_are_bounded() {
 fn who_names_many_components_keeps_no_other_member_from_the_compiler() {
     let place = Place::new();
     let foundry = place.recorder();
-    let bell = Arc::new(Bell::default());
+    let bell = Arc::new(ReloadTrigger::default());
     foundry.ring(bell.clone());
     place.names(&foundry, Some("ann"), "a0");
     until(|| place.order() == ["a0"]);
@@ -442,7 +448,8 @@ fn a_bad_component_is_not_worth_another_reload() {
 #[test]
 fn without_a_folder_that_can_be_used_it_compiles_each_time() {
     let place = Place::new();
-    let foundry = Foundry::new(Some("/dev/null/none".into()), Helper::default(), clock());
+    let foundry =
+        ComponentCompiler::new(Some("/dev/null/none".into()), CompilerProcess::default(), clock());
     assert!(foundry.vault().unwrap().cache.is_none());
     // Its key is its own, so that code under another is not taken.
     let code = fs::read(place.around.path().join("made")).unwrap();

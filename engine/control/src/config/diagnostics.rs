@@ -11,7 +11,7 @@ pub const FAULTS_MAX: usize = 20;
 
 /// One complaint about `seawall.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigFault {
+pub struct ConfigDiagnostic {
     /// The file, as it was named.
     pub file: PathBuf,
     /// Counted from 1.
@@ -24,7 +24,7 @@ pub struct ConfigFault {
     pub help: Option<String>,
 }
 
-impl fmt::Display for ConfigFault {
+impl fmt::Display for ConfigDiagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, column, message, help } = self;
         write!(f, "{}:{line}:{column}: {message}", file.display())?;
@@ -36,7 +36,7 @@ impl fmt::Display for ConfigFault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// The complaints, at most [`FAULTS_MAX`].
-    pub faults: Vec<ConfigFault>,
+    pub faults: Vec<ConfigDiagnostic>,
     /// How many more there were.
     pub left_off: usize,
 }
@@ -58,22 +58,22 @@ impl std::error::Error for ConfigError {}
 
 /// Collects complaints about one text.
 #[derive(Debug)]
-pub(crate) struct Faults<'t> {
+pub(crate) struct Diagnostics<'t> {
     file: &'t Path,
     text: &'t str,
-    found: Vec<(usize, ConfigFault)>,
+    found: Vec<(usize, ConfigDiagnostic)>,
     incomplete: bool,
 }
 
-impl<'t> Faults<'t> {
+impl<'t> Diagnostics<'t> {
     pub(crate) const fn new(file: &'t Path, text: &'t str) -> Self {
         Self { file, text, found: Vec::new(), incomplete: false }
     }
 
     /// Notes a complaint about the text at `span`.
-    pub(crate) fn say(&mut self, span: Range<usize>, message: String, help: Option<String>) {
+    pub(crate) fn push(&mut self, span: Range<usize>, message: String, help: Option<String>) {
         let (line, column) = self.place(span.start);
-        let fault = ConfigFault { file: self.file.to_owned(), line, column, message, help };
+        let fault = ConfigDiagnostic { file: self.file.to_owned(), line, column, message, help };
         self.found.push((span.start, fault));
     }
 
@@ -81,7 +81,7 @@ impl<'t> Faults<'t> {
     /// the missing thing may be what was mistaken.
     pub(crate) fn miss(&mut self, span: Range<usize>, message: String, help: Option<String>) {
         if !self.incomplete {
-            self.say(span, message, help);
+            self.push(span, message, help);
         }
     }
 

@@ -6,8 +6,8 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::diagnostics::Faults;
-use super::spanned::Texts;
+use super::diagnostics::Diagnostics;
+use super::spanned::SpannedStrings;
 
 /// Makes the written and the meant form of the section from one list of `name: least, most`.
 macro_rules! limits {
@@ -23,12 +23,12 @@ macro_rules! limits {
         pub(crate) struct Typed {
             $($name: Option<Spanned<i64>>,)+
             /// Networks that no ban covers.
-            pub(crate) never_ban: Texts,
+            pub(crate) never_ban: SpannedStrings,
         }
 
         impl Typed {
             /// The numbers, each held against its range.
-            pub(crate) fn meant(&self, faults: &mut Faults<'_>) -> Limits {
+            pub(crate) fn meant(&self, faults: &mut Diagnostics<'_>) -> Limits {
                 Limits { $($name: within(self.$name.as_ref(), stringify!($name), ($least, $most), faults),)+ }
             }
         }
@@ -173,13 +173,13 @@ pub(crate) fn within(
     value: Option<&Spanned<i64>>,
     name: &str,
     (least, most): (u64, u64),
-    faults: &mut Faults<'_>,
+    faults: &mut Diagnostics<'_>,
 ) -> Option<u64> {
     let value = value?;
     let number = u64::try_from(*value.get_ref()).ok().filter(|n| (least..=most).contains(n));
     if number.is_none() {
         let message = format!("`{name}` is a whole number from {least} to {most}");
-        faults.say(value.span(), message, None);
+        faults.push(value.span(), message, None);
     }
     number
 }

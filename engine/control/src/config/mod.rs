@@ -17,18 +17,18 @@ mod validate;
 
 use std::path::Path;
 
-pub use diagnostics::{ConfigError, ConfigFault, FAULTS_MAX};
+pub use diagnostics::{ConfigDiagnostic, ConfigError, FAULTS_MAX};
 pub use limits::Limits;
 pub use origins::{HEALTH_BYTES_MAX, ORIGINS_MAX, Origin, SCRIPTS_MAX};
 pub use timeouts::{OriginTimeouts, PATH_PREFIX_BYTES_MAX, ROUTES_MAX};
 pub use trusted_proxies::{ClientHeader, TRUSTED_NETS_MAX, TrustedProxies};
 pub use validate::{
-    CERTIFICATES_MAX, CertificateFiles, Certificates, Config, EXEMPT_MAX, LISTEN_MAX,
+    CERTIFICATES_MAX, CertificateFiles, CertificateSource, Config, EXEMPT_MAX, LISTEN_MAX,
     NEVER_BAN_MAX, SITES_MAX, SiteConfig,
 };
 
-use crate::policy_source::read_file::{self, DiskError};
-use diagnostics::Faults;
+use crate::policy_source::read_file::{self, FileReadError};
+use diagnostics::Diagnostics;
 
 /// Largest `seawall.toml`, in bytes: DESIGN §8's figure for a policy file.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
@@ -44,12 +44,12 @@ pub fn load_config(path: &Path) -> Result<Config, ConfigError> {
         Err(error) => {
             let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
             let good = std::str::from_utf8(good).unwrap_or_default();
-            let mut faults = Faults::new(path, good);
-            faults.say(good.len()..good.len(), "a byte here is not UTF-8".into(), None);
+            let mut faults = Diagnostics::new(path, good);
+            faults.push(good.len()..good.len(), "a byte here is not UTF-8".into(), None);
             return faults.or(()).and_then(|()| Err(nothing_but(path)));
         }
     };
-    let mut faults = Faults::new(path, text);
+    let mut faults = Diagnostics::new(path, text);
     let folder = path.parent().unwrap_or(Path::new(""));
     let config = raw::read(text, &mut faults)
         .and_then(|typed| validate::config(&typed, folder, &mut faults));
@@ -57,7 +57,7 @@ pub fn load_config(path: &Path) -> Result<Config, ConfigError> {
     config.ok_or_else(|| nothing_but(path))
 }
 
-fn unread(path: &Path, error: &DiskError) -> ConfigError {
+fn unread(path: &Path, error: &FileReadError) -> ConfigError {
     whole(path, format!("cannot be read: {error}"))
 }
 
@@ -67,6 +67,6 @@ fn nothing_but(path: &Path) -> ConfigError {
 }
 
 fn whole(path: &Path, message: String) -> ConfigError {
-    let fault = ConfigFault { file: path.to_owned(), line: 1, column: 1, message, help: None };
+    let fault = ConfigDiagnostic { file: path.to_owned(), line: 1, column: 1, message, help: None };
     ConfigError { faults: vec![fault], left_off: 0 }
 }

@@ -6,9 +6,9 @@ use std::ops::Range;
 use seawall_model::HostPattern;
 use toml::Spanned;
 
-use super::diagnostics::Faults;
+use super::diagnostics::Diagnostics;
 use super::parse::{at, say_unbuilt};
-use super::spanned::Texts;
+use super::spanned::SpannedStrings;
 
 /// Most origins of a site: each is looked at for each request.
 pub const ORIGINS_MAX: usize = 16;
@@ -40,9 +40,9 @@ impl std::fmt::Display for Origin {
 
 /// The origins of a site.
 pub(super) fn meant(
-    written: &Texts,
+    written: &SpannedStrings,
     section: Range<usize>,
-    faults: &mut Faults<'_>,
+    faults: &mut Diagnostics<'_>,
 ) -> Option<Vec<Origin>> {
     let help = "origin = [\"http://127.0.0.1:9001\"]";
     let Some(list) = written else {
@@ -51,11 +51,11 @@ pub(super) fn meant(
     };
     let items = list.get_ref();
     if items.is_empty() {
-        faults.say(list.span(), "`origin` is empty".into(), Some(help.into()));
+        faults.push(list.span(), "`origin` is empty".into(), Some(help.into()));
         return None;
     }
     if let Some(over) = items.get(ORIGINS_MAX) {
-        faults.say(over.span(), format!("more than {ORIGINS_MAX} origins"), None);
+        faults.push(over.span(), format!("more than {ORIGINS_MAX} origins"), None);
         return None;
     }
     let mut places: HashMap<Origin, Range<usize>> = HashMap::new();
@@ -65,7 +65,7 @@ pub(super) fn meant(
         if let Some(before) = places.insert(origin.clone(), item.span()) {
             let message =
                 format!("`{}` is there twice, first {}", item.get_ref(), at(before, faults));
-            faults.say(item.span(), message, Some("take one of the two out".into()));
+            faults.push(item.span(), message, Some("take one of the two out".into()));
             continue;
         }
         found.push(origin);
@@ -73,13 +73,13 @@ pub(super) fn meant(
     (found.len() == items.len()).then_some(found)
 }
 
-fn one(item: &Spanned<String>, help: &str, faults: &mut Faults<'_>) -> Option<Origin> {
+fn one(item: &Spanned<String>, help: &str, faults: &mut Diagnostics<'_>) -> Option<Origin> {
     match origin(item.get_ref()) {
         Ok(origin) => return Some(origin),
-        Err(OriginFault::Unbuilt(what)) => say_unbuilt(what, item.span(), faults),
-        Err(OriginFault::Wrong(why)) => {
+        Err(OriginAddressError::Unbuilt(what)) => say_unbuilt(what, item.span(), faults),
+        Err(OriginAddressError::Wrong(why)) => {
             let message = format!("`{}` is no origin: {why}", item.get_ref());
-            faults.say(item.span(), message, Some(help.into()));
+            faults.push(item.span(), message, Some(help.into()));
         }
     }
     None
@@ -88,7 +88,7 @@ fn one(item: &Spanned<String>, help: &str, faults: &mut Faults<'_>) -> Option<Or
 /// The path of `health`, if there is one. It goes into a request as it is written.
 pub(super) fn health(
     written: Option<&Spanned<String>>,
-    faults: &mut Faults<'_>,
+    faults: &mut Diagnostics<'_>,
 ) -> Option<Option<Box<str>>> {
     let Some(text) = written else { return Some(None) };
     let path = text.get_ref();
@@ -99,16 +99,19 @@ pub(super) fn health(
         return Some(Some(path.as_str().into()));
     }
     let message = format!("`health` is a path of at most {HEALTH_BYTES_MAX} plain characters");
-    faults.say(text.span(), message, Some("health = \"/health\"".into()));
+    faults.push(text.span(), message, Some("health = \"/health\"".into()));
     None
 }
 
 /// The extensions of `scripts`, without a dot.
-pub(super) fn scripts(written: &Texts, faults: &mut Faults<'_>) -> Option<Vec<Box<str>>> {
+pub(super) fn scripts(
+    written: &SpannedStrings,
+    faults: &mut Diagnostics<'_>,
+) -> Option<Vec<Box<str>>> {
     let Some(list) = written else { return Some(Vec::new()) };
     let items = list.get_ref();
     if let Some(over) = items.get(SCRIPTS_MAX) {
-        faults.say(over.span(), format!("more than {SCRIPTS_MAX} extensions"), None);
+        faults.push(over.span(), format!("more than {SCRIPTS_MAX} extensions"), None);
         return None;
     }
     let mut found = Vec::with_capacity(items.len());
@@ -122,18 +125,18 @@ pub(super) fn scripts(written: &Texts, faults: &mut Faults<'_>) -> Option<Vec<Bo
             continue;
         }
         let message = format!("`{text}` is no extension of at most {SCRIPT_BYTES_MAX} letters");
-        faults.say(item.span(), message, Some("scripts = [\"php\"]: without a dot".into()));
+        faults.push(item.span(), message, Some("scripts = [\"php\"]: without a dot".into()));
     }
     (found.len() == items.len()).then_some(found)
 }
 
-enum OriginFault {
+enum OriginAddressError {
     Unbuilt(&'static str),
     Wrong(&'static str),
 }
 
-fn origin(text: &str) -> Result<Origin, OriginFault> {
-    use OriginFault::{Unbuilt, Wrong};
+fn origin(text: &str) -> Result<Origin, OriginAddressError> {
+    use OriginAddressError::{Unbuilt, Wrong};
     if text.starts_with("https://") {
         return Err(Unbuilt("an origin over https"));
     }

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
-use super::diagnostics::Faults;
-use super::spanned::{Text, Texts, Unbuilt, Whole};
+use super::diagnostics::Diagnostics;
+use super::spanned::{SpannedInteger, SpannedString, SpannedStrings, Unsupported};
 
 /// Most mistakes taken out before reading gives up; more than are shown, so that "and N more" is
 /// mostly true.
@@ -29,18 +29,18 @@ pub(crate) struct Typed {
     pub(crate) site: Option<Vec<Spanned<Site>>>,
     pub(crate) log: Option<Log>,
     pub(crate) tls: Option<Spanned<Tls>>,
-    pub(crate) geo: Unbuilt,
-    pub(crate) pages: Unbuilt,
+    pub(crate) geo: Unsupported,
+    pub(crate) pages: Unsupported,
     pub(crate) rules: Option<Rules>,
     pub(crate) trusted_proxies: Option<Spanned<TrustedProxies>>,
-    pub(crate) fleet: Unbuilt,
+    pub(crate) fleet: Unsupported,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Listen {
-    pub(crate) http: Texts,
-    pub(crate) https: Texts,
+    pub(crate) http: SpannedStrings,
+    pub(crate) https: SpannedStrings,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,93 +53,93 @@ pub(crate) struct Tls {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Certificate {
-    pub(crate) cert: Text,
-    pub(crate) key: Text,
+    pub(crate) cert: SpannedString,
+    pub(crate) key: SpannedString,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rules {
-    pub(crate) trusted_keys: Texts,
+    pub(crate) trusted_keys: SpannedStrings,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Admin {
-    pub(crate) socket: Text,
-    pub(crate) http: Unbuilt,
-    pub(crate) token_file: Unbuilt,
+    pub(crate) socket: SpannedString,
+    pub(crate) http: Unsupported,
+    pub(crate) token_file: Unsupported,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Policy {
-    pub(crate) root: Text,
+    pub(crate) root: SpannedString,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct State {
-    pub(crate) dir: Text,
+    pub(crate) dir: SpannedString,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Client {
-    pub(crate) v4_net: Whole,
-    pub(crate) v6_client: Whole,
-    pub(crate) v6_net: Whole,
+    pub(crate) v4_net: SpannedInteger,
+    pub(crate) v6_client: SpannedInteger,
+    pub(crate) v6_net: SpannedInteger,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Connections {
-    pub(crate) exempt: Texts,
+    pub(crate) exempt: SpannedStrings,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TrustedProxies {
-    pub(crate) nets: Texts,
+    pub(crate) nets: SpannedStrings,
     pub(crate) proxy_protocol: Option<bool>,
-    pub(crate) header: Text,
-    pub(crate) idle_timeout: Text,
+    pub(crate) header: SpannedString,
+    pub(crate) idle_timeout: SpannedString,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Site {
-    pub(crate) hosts: Texts,
-    pub(crate) origin: Texts,
-    pub(crate) health: Text,
-    pub(crate) member: Text,
-    pub(crate) share: Whole,
-    pub(crate) inflight_max: Whole,
-    pub(crate) response_header_timeout: Text,
-    pub(crate) read_timeout: Text,
-    pub(crate) scripts: Texts,
+    pub(crate) hosts: SpannedStrings,
+    pub(crate) origin: SpannedStrings,
+    pub(crate) health: SpannedString,
+    pub(crate) member: SpannedString,
+    pub(crate) share: SpannedInteger,
+    pub(crate) inflight_max: SpannedInteger,
+    pub(crate) response_header_timeout: SpannedString,
+    pub(crate) read_timeout: SpannedString,
+    pub(crate) scripts: SpannedStrings,
     pub(crate) route: Option<Vec<Spanned<SiteRoute>>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SiteRoute {
-    pub(crate) path_prefix: Text,
-    pub(crate) response_header_timeout: Text,
-    pub(crate) read_timeout: Text,
+    pub(crate) path_prefix: SpannedString,
+    pub(crate) response_header_timeout: SpannedString,
+    pub(crate) read_timeout: SpannedString,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Log {
-    pub(crate) level: Text,
+    pub(crate) level: SpannedString,
 }
 
 /// Reads `text`, noting every mistake. Nothing comes back where the text is no TOML at all.
-pub(crate) fn read(text: &str, faults: &mut Faults<'_>) -> Option<Typed> {
+pub(crate) fn read(text: &str, faults: &mut Diagnostics<'_>) -> Option<Typed> {
     let (mut root, errors) = DeTable::parse_recoverable(text);
     for error in errors.iter().take(MISTAKES_MAX) {
-        faults.say(error.span().unwrap_or(0..0), error.message().to_owned(), None);
+        faults.push(error.span().unwrap_or(0..0), error.message().to_owned(), None);
     }
     if !errors.is_empty() {
         return None;
@@ -151,7 +151,7 @@ pub(crate) fn read(text: &str, faults: &mut Faults<'_>) -> Option<Typed> {
         };
         let at = error.span().unwrap_or(0..0);
         let (message, help) = words(error.message());
-        faults.say(at.clone(), message, help);
+        faults.push(at.clone(), message, help);
         faults.set_incomplete();
         if !cut(root.get_mut(), at.start) {
             return None;

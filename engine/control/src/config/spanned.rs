@@ -4,10 +4,10 @@ use serde::de::IgnoredAny;
 use toml::Spanned;
 
 /// A key of DESIGN §7 whose feature is not there yet. Whatever is written is refused.
-pub(crate) type Unbuilt = Option<Spanned<IgnoredAny>>;
+pub(crate) type Unsupported = Option<Spanned<IgnoredAny>>;
 /// A text with its place.
-pub(crate) type Text = Option<Spanned<String>>;
+pub(crate) type SpannedString = Option<Spanned<String>>;
 /// A list of texts, itself and each with its place.
-pub(crate) type Texts = Option<Spanned<Vec<Spanned<String>>>>;
+pub(crate) type SpannedStrings = Option<Spanned<Vec<Spanned<String>>>>;
 /// A whole number with its place.
-pub(crate) type Whole = Option<Spanned<i64>>;
+pub(crate) type SpannedInteger = Option<Spanned<i64>>;

@@ -425,11 +425,11 @@ fn tls_is_read_whole_and_says_what_is_missing() {
     };
     let config = load(https("[[tls.certificate]]\ncert = \"c.pem\"\nkey = \"/k.pem\"")).unwrap();
     assert_eq!(config.listen_tls, ["127.0.0.1:8443".parse().unwrap()]);
-    let Certificates::Files(files) = &config.certificates else { panic!("{config:?}") };
+    let CertificateSource::Files(files) = &config.certificates else { panic!("{config:?}") };
     assert!(files[0].cert.ends_with("c.pem") && files[0].key.is_absolute());
     let config = load(https("[tls]\nself_signed = true")).unwrap();
-    assert_eq!(config.certificates, Certificates::SelfSigned);
-    assert_eq!(load(SMALLEST).unwrap().certificates, Certificates::None);
+    assert_eq!(config.certificates, CertificateSource::SelfSigned);
+    assert_eq!(load(SMALLEST).unwrap().certificates, CertificateSource::None);
     for (text, expected) in [
         (https(""), "[tls] is missing"),
         (https("[tls]"), "[tls] has no certificate"),

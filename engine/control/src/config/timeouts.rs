@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::diagnostics::Faults;
+use super::diagnostics::Diagnostics;
 use super::raw::{Site, SiteRoute};
-use super::spanned::Text;
+use super::spanned::SpannedString;
 
 /// Most `[[site.route]]` of a site: each is looked at for each request.
 pub const ROUTES_MAX: usize = 32;
@@ -31,11 +31,11 @@ pub struct OriginTimeouts {
 }
 
 /// What a site says of them: its own, then those of its routes.
-pub(super) fn of_site(site: &Site, faults: &mut Faults<'_>) -> Option<Vec<OriginTimeouts>> {
+pub(super) fn of_site(site: &Site, faults: &mut Diagnostics<'_>) -> Option<Vec<OriginTimeouts>> {
     let own = read((&site.response_header_timeout, &site.read_timeout), faults);
     let routes = site.route.as_deref().unwrap_or_default();
     if let Some(over) = routes.get(ROUTES_MAX) {
-        faults.say(over.span(), format!("more than {ROUTES_MAX} routes"), None);
+        faults.push(over.span(), format!("more than {ROUTES_MAX} routes"), None);
         return None;
     }
     let mut all: Vec<OriginTimeouts> = Vec::with_capacity(routes.len().saturating_add(1));
@@ -51,14 +51,14 @@ pub(super) fn of_site(site: &Site, faults: &mut Faults<'_>) -> Option<Vec<Origin
         };
         if all.iter().any(|other| other.path_prefix == one.path_prefix) {
             let message = format!("the `path_prefix` \"{}\" is there twice", one.path_prefix);
-            faults.say(section.span(), message, Some("take one of the two out".into()));
+            faults.push(section.span(), message, Some("take one of the two out".into()));
         }
         all.push(one);
     }
     are_sound.then_some(all)
 }
 
-fn of_route(section: &Spanned<SiteRoute>, faults: &mut Faults<'_>) -> Option<OriginTimeouts> {
+fn of_route(section: &Spanned<SiteRoute>, faults: &mut Diagnostics<'_>) -> Option<OriginTimeouts> {
     let route = section.get_ref();
     let timeouts = read((&route.response_header_timeout, &route.read_timeout), faults);
     let Some(prefix) = &route.path_prefix else {
@@ -78,7 +78,7 @@ fn of_route(section: &Spanned<SiteRoute>, faults: &mut Faults<'_>) -> Option<Ori
         let message = format!(
             "`path_prefix` is the beginning of a path, of {PATH_PREFIX_BYTES_MAX} bytes at most"
         );
-        faults.say(prefix.span(), message, Some("path_prefix = \"/api/\"".into()));
+        faults.push(prefix.span(), message, Some("path_prefix = \"/api/\"".into()));
         return None;
     }
     let (response_header, read) = timeouts?;
@@ -91,7 +91,10 @@ fn of_route(section: &Spanned<SiteRoute>, faults: &mut Faults<'_>) -> Option<Ori
 
 type Two = (Option<Duration>, Option<Duration>);
 
-fn read((response_header, read): (&Text, &Text), faults: &mut Faults<'_>) -> Option<Two> {
+fn read(
+    (response_header, read): (&SpannedString, &SpannedString),
+    faults: &mut Diagnostics<'_>,
+) -> Option<Two> {
     let response_header = time(response_header, ("response_header_timeout", ORIGIN), faults);
     let read = time(read, ("read_timeout", ORIGIN), faults);
     Some((response_header?, read?))
@@ -99,9 +102,9 @@ fn read((response_header, read): (&Text, &Text), faults: &mut Faults<'_>) -> Opt
 
 /// A time as people write it, `75s` or `2m`.
 pub(super) fn time(
-    written: &Text,
+    written: &SpannedString,
     (name, (least, most)): (&str, (Duration, Duration)),
-    faults: &mut Faults<'_>,
+    faults: &mut Diagnostics<'_>,
 ) -> Option<Option<Duration>> {
     let Some(text) = written else { return Some(None) };
     let time = humantime::parse_duration(text.get_ref()).ok();
@@ -110,6 +113,6 @@ pub(super) fn time(
     }
     let [least, most] = [least, most].map(humantime::format_duration);
     let message = format!("`{name}` is a time from {least} to {most}");
-    faults.say(text.span(), message, Some(format!("{name} = \"75s\"")));
+    faults.push(text.span(), message, Some(format!("{name} = \"75s\"")));
     None
 }

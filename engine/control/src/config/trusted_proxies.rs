@@ -8,10 +8,10 @@ use std::time::Duration;
 use seawall_model::Prefix;
 use toml::Spanned;
 
-use super::diagnostics::Faults;
+use super::diagnostics::Diagnostics;
 use super::parse::owned_networks;
 use super::raw::TrustedProxies as Typed;
-use super::spanned::Text;
+use super::spanned::SpannedString;
 use super::timeouts;
 
 /// Most networks of trusted hops: each connection is looked up in all of them.
@@ -45,7 +45,10 @@ pub struct TrustedProxies {
 const IDLE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3_600));
 
 /// The section, checked.
-pub(super) fn meant(section: &Spanned<Typed>, faults: &mut Faults<'_>) -> Option<TrustedProxies> {
+pub(super) fn meant(
+    section: &Spanned<Typed>,
+    faults: &mut Diagnostics<'_>,
+) -> Option<TrustedProxies> {
     let typed = section.get_ref();
     let proxy_protocol = typed.proxy_protocol.unwrap_or_default();
     let header = header(&typed.header, faults);
@@ -64,7 +67,7 @@ pub(super) fn meant(section: &Spanned<Typed>, faults: &mut Faults<'_>) -> Option
     let count = written.get_ref().len();
     if count == 0 || count > TRUSTED_NETS_MAX {
         let message = format!("`nets` holds 1 to {TRUSTED_NETS_MAX} networks");
-        faults.say(written.span(), message, None);
+        faults.push(written.span(), message, None);
         return None;
     }
     let help = "list your own proxies only: who is listed can pose as anybody";
@@ -72,7 +75,7 @@ pub(super) fn meant(section: &Spanned<Typed>, faults: &mut Faults<'_>) -> Option
     Some(TrustedProxies { nets, proxy_protocol, header: header?, idle: idle? })
 }
 
-fn header(written: &Text, faults: &mut Faults<'_>) -> Option<Option<ClientHeader>> {
+fn header(written: &SpannedString, faults: &mut Diagnostics<'_>) -> Option<Option<ClientHeader>> {
     let Some(text) = written else { return Some(None) };
     let header = match text.get_ref().to_ascii_lowercase().as_str() {
         "x-forwarded-for" => ClientHeader::XForwardedFor,
@@ -81,7 +84,7 @@ fn header(written: &Text, faults: &mut Faults<'_>) -> Option<Option<ClientHeader
         _ => {
             let help = "one of x-forwarded-for, forwarded, x-real-ip".to_owned();
             let message = format!("`{}` is no header that is believed", text.get_ref());
-            faults.say(text.span(), message, Some(help));
+            faults.push(text.span(), message, Some(help));
             return None;
         }
     };

@@ -9,17 +9,17 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use seawall_model::{ClientUnits, HostPattern, Prefix};
+use seawall_model::{ClientPrefixes, HostPattern, Prefix};
 use seawall_ruleset::{TRUSTED_KEYS_MAX, TrustedKey};
 use seawall_state::WEIGHT_MAX;
 use toml::Spanned;
 
-use super::diagnostics::Faults;
+use super::diagnostics::Diagnostics;
 use super::limits::{Limits, within};
 use super::origins::{self, Origin};
 use super::parse::{at, networks, owned_networks, say_unbuilt};
 use super::raw::{Certificate, Client, Listen, Log, Rules, Site, Tls, Typed};
-use super::spanned::{Text, Texts, Unbuilt};
+use super::spanned::{SpannedString, SpannedStrings, Unsupported};
 use super::timeouts::{self, OriginTimeouts};
 use super::trusted_proxies::{self, TrustedProxies};
 
@@ -47,7 +47,7 @@ pub struct Config {
     /// Where they are accepted over TLS. One of the two is not empty.
     pub listen_tls: Vec<SocketAddr>,
     /// What is shown there; there where `listen_tls` is not empty.
-    pub certificates: Certificates,
+    pub certificates: CertificateSource,
     /// The admin socket's path.
     pub socket: PathBuf,
     /// The root policy file. Its folder is the policy root.
@@ -63,7 +63,7 @@ pub struct Config {
     /// The hops whose word about the client is believed.
     pub trusted_proxies: TrustedProxies,
     /// How wide a client and a network are.
-    pub units: ClientUnits,
+    pub units: ClientPrefixes,
     /// The sites, in the order of the file. Never empty.
     pub sites: Vec<SiteConfig>,
     /// Who may bring components; where it is empty, everybody.
@@ -74,7 +74,7 @@ pub struct Config {
 
 /// What is shown to clients of TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Certificates {
+pub enum CertificateSource {
     /// Nothing, since nobody asks.
     None,
     /// One that is made at start, which no visitor's program believes.
@@ -116,7 +116,7 @@ pub struct SiteConfig {
 }
 
 /// What `raw` means, with relative paths taken from `folder`.
-pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> Option<Config> {
+pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Diagnostics<'_>) -> Option<Config> {
     unbuilt_sections(typed, faults);
     let listen = listen(typed.listen.as_ref(), faults);
     let has_https = typed.listen.as_ref().is_some_and(|l| l.get_ref().https.is_some());
@@ -161,7 +161,7 @@ pub(crate) fn config(typed: &Typed, folder: &Path, faults: &mut Faults<'_>) -> O
     })
 }
 
-fn unbuilt_sections(typed: &Typed, faults: &mut Faults<'_>) {
+fn unbuilt_sections(typed: &Typed, faults: &mut Diagnostics<'_>) {
     for (name, section) in [("geo", &typed.geo), ("pages", &typed.pages), ("fleet", &typed.fleet)] {
         unbuilt(section, &format!("[{name}]"), faults);
     }
@@ -171,13 +171,13 @@ fn unbuilt_sections(typed: &Typed, faults: &mut Faults<'_>) {
     }
 }
 
-fn unbuilt(value: &Unbuilt, name: &str, faults: &mut Faults<'_>) {
+fn unbuilt(value: &Unsupported, name: &str, faults: &mut Diagnostics<'_>) {
     if let Some(value) = value {
         say_unbuilt(name, value.span(), faults);
     }
 }
 
-fn missing_section<T>(name: &str, example: &str, faults: &mut Faults<'_>) -> Option<T> {
+fn missing_section<T>(name: &str, example: &str, faults: &mut Diagnostics<'_>) -> Option<T> {
     let help = format!("add {name} with {example}");
     faults.miss(0..0, format!("{name} is missing"), Some(help));
     None
@@ -185,32 +185,32 @@ fn missing_section<T>(name: &str, example: &str, faults: &mut Faults<'_>) -> Opt
 
 /// A text that must be there and not be empty.
 fn text<'t>(
-    value: &'t Text,
+    value: &'t SpannedString,
     name: (&str, &str),
     section: Range<usize>,
-    faults: &mut Faults<'_>,
+    faults: &mut Diagnostics<'_>,
 ) -> Option<&'t str> {
     let Some(value) = value else {
         faults.miss(section, format!("`{}` is missing in [{}]", name.1, name.0), None);
         return None;
     };
     if value.get_ref().is_empty() || value.get_ref().contains('\0') {
-        faults.say(value.span(), format!("`{}` in [{}] is no path", name.1, name.0), None);
+        faults.push(value.span(), format!("`{}` in [{}] is no path", name.1, name.0), None);
         return None;
     }
     Some(value.get_ref())
 }
 
 fn path(
-    value: &Text,
+    value: &SpannedString,
     name: (&str, &str),
     section: Range<usize>,
-    faults: &mut Faults<'_>,
+    faults: &mut Diagnostics<'_>,
 ) -> Option<PathBuf> {
     text(value, name, section, faults).map(PathBuf::from)
 }
 
-fn socket(typed: &Typed, faults: &mut Faults<'_>) -> Option<PathBuf> {
+fn socket(typed: &Typed, faults: &mut Diagnostics<'_>) -> Option<PathBuf> {
     match &typed.admin {
         Some(section) if section.get_ref().socket.is_some() => {
             path(&section.get_ref().socket, ("admin", "socket"), section.span(), faults)
@@ -222,7 +222,7 @@ fn socket(typed: &Typed, faults: &mut Faults<'_>) -> Option<PathBuf> {
 /// Where is listened, plain and over TLS. One of the two may be missing.
 fn listen(
     section: Option<&Spanned<Listen>>,
-    faults: &mut Faults<'_>,
+    faults: &mut Diagnostics<'_>,
 ) -> Option<(Vec<SocketAddr>, Vec<SocketAddr>)> {
     let example = "http = [\"127.0.0.1:8080\"]";
     let Some(section) = section else {
@@ -235,7 +235,7 @@ fn listen(
         return None;
     }
     let mut places = HashMap::new();
-    let mut read = |name, written: &Texts| match written {
+    let mut read = |name, written: &SpannedStrings| match written {
         None => Some(Vec::new()),
         Some(list) => addresses((name, list), &mut places, faults),
     };
@@ -247,13 +247,13 @@ fn listen(
 fn addresses(
     (name, list): (&str, &Spanned<Vec<Spanned<String>>>),
     places: &mut HashMap<SocketAddr, Range<usize>>,
-    faults: &mut Faults<'_>,
+    faults: &mut Diagnostics<'_>,
 ) -> Option<Vec<SocketAddr>> {
     let count = list.get_ref().len();
     if count == 0 || count > LISTEN_MAX {
         let message = format!("`{name}` holds 1 to {LISTEN_MAX} addresses");
         let example = format!("{name} = [\"127.0.0.1:8080\"]");
-        faults.say(list.span(), message, Some(example));
+        faults.push(list.span(), message, Some(example));
         return None;
     }
     let mut found = Vec::with_capacity(count);
@@ -261,13 +261,13 @@ fn addresses(
         let Ok(address) = item.get_ref().parse::<SocketAddr>() else {
             let help = "write an address and a port, as in `127.0.0.1:8080` or `[::1]:8080`";
             let message = format!("`{}` is no address to listen on", item.get_ref());
-            faults.say(item.span(), message, Some(help.into()));
+            faults.push(item.span(), message, Some(help.into()));
             continue;
         };
         let before = places.insert(address, item.span()).filter(|_| address.port() != 0);
         if let Some(before) = before {
             let message = format!("`{address}` is listened on twice, first {}", at(before, faults));
-            faults.say(item.span(), message, None);
+            faults.push(item.span(), message, None);
         }
         found.push(address);
     }
@@ -280,24 +280,24 @@ fn certificates(
     section: Option<&Spanned<Tls>>,
     has_https: bool,
     folder: &Path,
-    faults: &mut Faults<'_>,
-) -> Option<Certificates> {
+    faults: &mut Diagnostics<'_>,
+) -> Option<CertificateSource> {
     let Some(section) = section else {
         if !has_https {
-            return Some(Certificates::None);
+            return Some(CertificateSource::None);
         }
         let example = "certificate with cert and key, or `self_signed = true` to try it out";
         return missing_section("[tls]", example, faults);
     };
     if !has_https {
         let help = "add https = [\"[::]:443\"] to [listen], or take [tls] out".to_owned();
-        faults.say(section.span(), "nobody is shown these certificates".into(), Some(help));
+        faults.push(section.span(), "nobody is shown these certificates".into(), Some(help));
         return None;
     }
     let Tls { certificate, self_signed } = section.get_ref();
     let written = certificate.as_deref().unwrap_or_default();
     match (written, self_signed.as_ref().is_some_and(|wanted| *wanted.get_ref())) {
-        ([], true) => return Some(Certificates::SelfSigned),
+        ([], true) => return Some(CertificateSource::SelfSigned),
         ([], false) => {
             let help = "add [[tls.certificate]] with cert and key".to_owned();
             faults.miss(section.span(), "[tls] has no certificate".into(), Some(help));
@@ -306,13 +306,13 @@ fn certificates(
         (_, true) => {
             let help = "take one of the two out".to_owned();
             let message = "`self_signed` and certificates exclude each other".to_owned();
-            faults.say(section.span(), message, Some(help));
+            faults.push(section.span(), message, Some(help));
             return None;
         }
         _ => {}
     }
     if let Some(over) = written.get(CERTIFICATES_MAX) {
-        faults.say(over.span(), format!("more than {CERTIFICATES_MAX} certificates"), None);
+        faults.push(over.span(), format!("more than {CERTIFICATES_MAX} certificates"), None);
         return None;
     }
     let mut files = Vec::with_capacity(written.len());
@@ -325,15 +325,15 @@ fn certificates(
             files.push(CertificateFiles { cert: folder.join(cert), key: folder.join(key) });
         }
     }
-    (files.len() == written.len()).then_some(Certificates::Files(files))
+    (files.len() == written.len()).then_some(CertificateSource::Files(files))
 }
 
-fn units(client: &Client, faults: &mut Faults<'_>) -> ClientUnits {
+fn units(client: &Client, faults: &mut Diagnostics<'_>) -> ClientPrefixes {
     let mut bits = |value, name, most, default| {
         within(value, name, (1, most), faults).and_then(|n| u8::try_from(n).ok()).unwrap_or(default)
     };
-    let default = ClientUnits::default();
-    ClientUnits {
+    let default = ClientPrefixes::default();
+    ClientPrefixes {
         v4_net_bits: bits(client.v4_net.as_ref(), "v4_net", 32, default.v4_net_bits),
         v6_client_bits: bits(client.v6_client.as_ref(), "v6_client", 128, default.v6_client_bits),
         v6_net_bits: bits(client.v6_net.as_ref(), "v6_net", 128, default.v6_net_bits),
@@ -341,21 +341,21 @@ fn units(client: &Client, faults: &mut Faults<'_>) -> ClientUnits {
 }
 
 /// The networks of `[limits] never_ban`.
-fn never_ban(written: &Texts, faults: &mut Faults<'_>) -> Option<Vec<Prefix>> {
+fn never_ban(written: &SpannedStrings, faults: &mut Diagnostics<'_>) -> Option<Vec<Prefix>> {
     let Some(written) = written else { return Some(Vec::new()) };
     if written.get_ref().len() > NEVER_BAN_MAX {
         let message = format!("`never_ban` holds at most {NEVER_BAN_MAX} networks");
-        faults.say(written.span(), message, None);
+        faults.push(written.span(), message, None);
         return None;
     }
     networks(written, faults)
 }
 
 /// The networks of `[connections] exempt`.
-fn exempt(written: &Texts, faults: &mut Faults<'_>) -> Option<Vec<Prefix>> {
+fn exempt(written: &SpannedStrings, faults: &mut Diagnostics<'_>) -> Option<Vec<Prefix>> {
     let Some(written) = written else { return Some(Vec::new()) };
     if written.get_ref().len() > EXEMPT_MAX {
-        faults.say(written.span(), format!("`exempt` holds at most {EXEMPT_MAX} networks"), None);
+        faults.push(written.span(), format!("`exempt` holds at most {EXEMPT_MAX} networks"), None);
         return None;
     }
     owned_networks(written, "list the addresses that a school or a hospital shares", faults)
@@ -363,7 +363,7 @@ fn exempt(written: &Texts, faults: &mut Faults<'_>) -> Option<Vec<Prefix>> {
 
 /// The keys of `[rules] trusted_keys`. Naming none is a mistake: who means that nobody has to sign
 /// leaves the section out.
-fn trusted_keys(section: Option<&Rules>, faults: &mut Faults<'_>) -> Option<Vec<TrustedKey>> {
+fn trusted_keys(section: Option<&Rules>, faults: &mut Diagnostics<'_>) -> Option<Vec<TrustedKey>> {
     let Some(written) = section.and_then(|rules| rules.trusted_keys.as_ref()) else {
         return Some(Vec::new());
     };
@@ -371,7 +371,7 @@ fn trusted_keys(section: Option<&Rules>, faults: &mut Faults<'_>) -> Option<Vec<
     if count == 0 || count > TRUSTED_KEYS_MAX {
         let help = "leave it out, and components need no signature".to_owned();
         let message = format!("`trusted_keys` holds 1 to {TRUSTED_KEYS_MAX} keys");
-        faults.say(written.span(), message, Some(help));
+        faults.push(written.span(), message, Some(help));
         return None;
     }
     let mut keys = Vec::with_capacity(count);
@@ -380,14 +380,14 @@ fn trusted_keys(section: Option<&Rules>, faults: &mut Faults<'_>) -> Option<Vec<
             Some(key) => keys.push(key),
             None => {
                 let help = "write the second line of a `.pub` file of minisign: RW…".to_owned();
-                faults.say(text.span(), "this is no public key".into(), Some(help));
+                faults.push(text.span(), "this is no public key".into(), Some(help));
             }
         }
     }
     (keys.len() == count).then_some(keys)
 }
 
-fn level(section: &Log, faults: &mut Faults<'_>) -> Option<log::LevelFilter> {
+fn level(section: &Log, faults: &mut Diagnostics<'_>) -> Option<log::LevelFilter> {
     let Some(text) = &section.level else { return Some(log::LevelFilter::Info) };
     let level = match text.get_ref().as_str() {
         "off" => log::LevelFilter::Off,
@@ -398,19 +398,19 @@ fn level(section: &Log, faults: &mut Faults<'_>) -> Option<log::LevelFilter> {
         "trace" => log::LevelFilter::Trace,
         other => {
             let help = "one of off, error, warn, info, debug, trace".to_owned();
-            faults.say(text.span(), format!("`{other}` is no log level"), Some(help));
+            faults.push(text.span(), format!("`{other}` is no log level"), Some(help));
             return None;
         }
     };
     Some(level)
 }
 
-fn sites(sections: &[Spanned<Site>], faults: &mut Faults<'_>) -> Option<Vec<SiteConfig>> {
+fn sites(sections: &[Spanned<Site>], faults: &mut Diagnostics<'_>) -> Option<Vec<SiteConfig>> {
     if sections.is_empty() {
         return missing_section("[[site]]", "hosts and origin: nothing would be served", faults);
     }
     if let Some(first_over) = sections.get(SITES_MAX) {
-        faults.say(first_over.span(), format!("more than {SITES_MAX} sites"), None);
+        faults.push(first_over.span(), format!("more than {SITES_MAX} sites"), None);
         return None;
     }
     let mut places = HashMap::new();
@@ -422,7 +422,7 @@ fn sites(sections: &[Spanned<Site>], faults: &mut Faults<'_>) -> Option<Vec<Site
 fn site(
     section: &Spanned<Site>,
     places: &mut HashMap<HostPattern, Range<usize>>,
-    faults: &mut Faults<'_>,
+    faults: &mut Diagnostics<'_>,
 ) -> Option<SiteConfig> {
     let Site { hosts: written, origin, health, member, share, inflight_max, scripts, .. } =
         section.get_ref();
@@ -436,7 +436,7 @@ fn site(
     let health = origins::health(health.as_ref(), faults);
     let member = match member {
         Some(name) if name.get_ref().is_empty() => {
-            faults.say(name.span(), "`member` is empty".into(), None);
+            faults.push(name.span(), "`member` is empty".into(), None);
             None
         }
         Some(name) => Some(name.get_ref().as_str().into()),
@@ -457,7 +457,7 @@ fn site(
 }
 
 /// A host as DNS has it: what is written in letters of other alphabets is `xn--…` there (RFC 5891).
-fn in_ascii(item: &Spanned<String>, faults: &mut Faults<'_>) -> Option<String> {
+fn in_ascii(item: &Spanned<String>, faults: &mut Diagnostics<'_>) -> Option<String> {
     let text = item.get_ref();
     if text.is_ascii() {
         return Some(text.clone());
@@ -466,17 +466,17 @@ fn in_ascii(item: &Spanned<String>, faults: &mut Faults<'_>) -> Option<String> {
     match idna::domain_to_ascii_strict(name) {
         Ok(name) => Some(format!("{front}{name}")),
         Err(_) => {
-            faults.say(item.span(), format!("`{text}` is no name that DNS can have"), None);
+            faults.push(item.span(), format!("`{text}` is no name that DNS can have"), None);
             None
         }
     }
 }
 
 fn hosts(
-    written: &Texts,
+    written: &SpannedStrings,
     section: Range<usize>,
     places: &mut HashMap<HostPattern, Range<usize>>,
-    faults: &mut Faults<'_>,
+    faults: &mut Diagnostics<'_>,
 ) -> Option<Vec<HostPattern>> {
     let items = match written {
         Some(list) if !list.get_ref().is_empty() => list.get_ref(),
@@ -500,14 +500,14 @@ fn hosts(
         let pattern = match HostPattern::parse(&text) {
             Ok(pattern) => pattern,
             Err(error) => {
-                faults.say(item.span(), format!("`{}`: {error}", item.get_ref()), None);
+                faults.push(item.span(), format!("`{}`: {error}", item.get_ref()), None);
                 continue;
             }
         };
         if let Some(before) = places.get(&pattern) {
             let message = format!("the host `{pattern}` is taken {}", at(before.clone(), faults));
             let help = "a host belongs to one site; take one of the two out".to_owned();
-            faults.say(item.span(), message, Some(help));
+            faults.push(item.span(), message, Some(help));
             continue;
         }
         places.insert(pattern.clone(), item.span());

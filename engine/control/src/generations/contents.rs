@@ -7,10 +7,10 @@ use seawall_model::Tick;
 use seawall_ruleset::{Reached, RuleSet, Sources};
 use sha2::{Digest, Sha256};
 
-use super::record::{Blob, Changed, HostChange, Marks, MarksOfParts};
-use crate::admin::api::{Cause, FileMark, Tests};
+use super::record::{Changed, FileBlob, HostChange, Marks, MarksOfParts};
+use crate::admin::api::{FileDigest, ReloadCause, TestCounts};
 use crate::generations::record::Past;
-use crate::reload::counter_report::Carried;
+use crate::reload::counter_report::CounterReport;
 use crate::storage::digest::hexadecimal;
 use crate::util::clock::rfc3339;
 
@@ -46,7 +46,7 @@ impl Known {
     }
 
     /// What `rules` is made of, which was assembled of `draft`, with the contents.
-    pub(crate) fn made(&mut self, draft: &Sources, rules: &RuleSet) -> (Made, Vec<Blob>) {
+    pub(crate) fn made(&mut self, draft: &Sources, rules: &RuleSet) -> (Made, Vec<FileBlob>) {
         let mut blobs = Vec::new();
         self.host = row(draft.host(), Some(&self.host), &mut blobs);
         let mut before = std::mem::take(&mut self.parts);
@@ -61,7 +61,7 @@ impl Known {
             let same = known.as_ref().filter(|(digest, _)| *digest == Some(member.digest()));
             let marks = match same {
                 Some((_, marks)) => {
-                    let whole = |mark: &FileMark| {
+                    let whole = |mark: &FileDigest| {
                         Some((mark.sha256.clone(), hers.reached().held(&mark.path)?))
                     };
                     blobs.extend(marks.iter().filter_map(whole));
@@ -85,13 +85,13 @@ impl Known {
 }
 
 /// The files that were read, as the row that is known where it is the same.
-fn row(reached: &Reached, known: Option<&Marks>, blobs: &mut Vec<Blob>) -> Marks {
+fn row(reached: &Reached, known: Option<&Marks>, blobs: &mut Vec<FileBlob>) -> Marks {
     let marks = reached.paths().filter_map(|path| {
         let (sha256, bytes) = (hexadecimal(&reached.sha256(path)?), reached.held(path)?);
         blobs.push((sha256.clone(), bytes));
-        Some(FileMark { path: path.to_owned(), sha256 })
+        Some(FileDigest { path: path.to_owned(), sha256 })
     });
-    let marks: Vec<FileMark> = marks.collect();
+    let marks: Vec<FileDigest> = marks.collect();
     match known.filter(|known| ***known == *marks) {
         Some(known) => known.clone(),
         None => marks.into(),
@@ -100,8 +100,8 @@ fn row(reached: &Reached, known: Option<&Marks>, blobs: &mut Vec<Blob>) -> Marks
 
 /// Why something is published.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Occasion {
-    pub(crate) cause: Cause,
+pub(crate) struct PublishContext {
+    pub(crate) cause: ReloadCause,
     pub(crate) by_uid: Option<u32>,
     pub(crate) restores: Option<u64>,
     /// Where the host's files are brought back: the generation whose edit of them that is.
@@ -115,10 +115,10 @@ impl Made {
     pub(crate) fn past(
         self,
         (generation, at): (u64, Tick),
-        occasion: Occasion,
+        occasion: PublishContext,
         before: Option<&Past>,
     ) -> Past {
-        let Occasion { cause, by_uid, restores, host_since, began } = occasion;
+        let PublishContext { cause, by_uid, restores, host_since, began } = occasion;
         Past {
             generation,
             loaded_at: rfc3339(at),
@@ -136,8 +136,8 @@ impl Made {
             content: self.content,
             host: self.host,
             policies: self.policies,
-            report: Carried::default(),
-            tests: Tests::default(),
+            report: CounterReport::default(),
+            tests: TestCounts::default(),
             warnings: 0,
         }
     }

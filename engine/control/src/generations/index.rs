@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Aside, Marks, MarksOfParts};
+use super::record::{Marks, MarksOfParts, RollbackPin};
 use crate::generations::record::Past;
 
 pub(super) const VERSION: u32 = 2;
 
 /// What is kept, besides the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Index {
+pub(crate) struct GenerationIndex {
     /// The newest last.
     pub(crate) generations: Vec<Arc<Past>>,
     /// What is on the disk and not in force.
-    pub(crate) aside: Option<Aside>,
+    pub(crate) aside: Option<RollbackPin>,
 }
 
 /// The same as it is written.
@@ -26,7 +26,7 @@ pub(super) struct Written {
     pub(super) version: u32,
     rows: Vec<Marks>,
     generations: Vec<Row>,
-    aside: Option<Aside>,
+    aside: Option<RollbackPin>,
 }
 
 /// A generation whose files are rows.
@@ -39,7 +39,7 @@ struct Row {
 }
 
 impl Written {
-    pub(super) fn of(generations: &[Arc<Past>], aside: Option<Aside>) -> Self {
+    pub(super) fn of(generations: &[Arc<Past>], aside: Option<RollbackPin>) -> Self {
         let mut rows = Vec::new();
         let mut known = HashMap::new();
         let mut row = |marks: &Marks| {
@@ -62,7 +62,7 @@ impl Written {
     }
 
     /// `None` where it names a row that is not there.
-    pub(super) fn read(self) -> Option<Index> {
+    pub(super) fn read(self) -> Option<GenerationIndex> {
         let Self { rows, generations, aside, .. } = self;
         let one = |row: Row| {
             let parts = row.part_rows.into_iter();
@@ -74,6 +74,6 @@ impl Written {
             }))
         };
         let generations = generations.into_iter().map(one).collect::<Option<_>>()?;
-        Some(Index { generations, aside })
+        Some(GenerationIndex { generations, aside })
     }
 }

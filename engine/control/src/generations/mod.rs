@@ -22,15 +22,15 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use index::{Index, VERSION, Written};
-use record::{Aside, Blob, Marks, MarksOfParts, Past};
+use index::{GenerationIndex, VERSION, Written};
+use record::{FileBlob, Marks, MarksOfParts, Past, RollbackPin};
 use seawall_ruleset::LIST_BYTES_MAX;
 use serde::Deserialize;
 
-use crate::admin::api::FileMark;
-use crate::policy_source::read_file::{self, DiskError};
-use crate::reload::status::Posted;
-use crate::storage::atomic_write::{Disk, Medium, put};
+use crate::admin::api::FileDigest;
+use crate::policy_source::read_file::{self, FileReadError};
+use crate::reload::status::ReloadStatusSnapshot;
+use crate::storage::atomic_write::{FileSystem, RealFileSystem, put};
 use crate::storage::damaged::set_aside;
 use crate::storage::digest::{digest, hexadecimal};
 
@@ -53,23 +53,27 @@ const BESIDE: &str = "new";
 
 /// The folder.
 #[derive(Debug, Clone)]
-pub(crate) struct Archive {
+pub(crate) struct GenerationStore {
     folder: PathBuf,
-    medium: Arc<dyn Medium>,
+    medium: Arc<dyn FileSystem>,
     /// Contents that are still to be written.
     held: Arc<Mutex<BTreeMap<String, Arc<[u8]>>>>,
 }
 
-impl Archive {
+impl GenerationStore {
     pub(crate) fn new(state_dir: &Path) -> Self {
-        Self { folder: state_dir.join(FOLDER), medium: Arc::new(Disk), held: Arc::default() }
+        Self {
+            folder: state_dir.join(FOLDER),
+            medium: Arc::new(RealFileSystem),
+            held: Arc::default(),
+        }
     }
 
     /// What was kept last; nothing where it cannot be used, which is told.
-    pub(crate) fn load(&self) -> Index {
+    pub(crate) fn load(&self) -> GenerationIndex {
         let place = self.folder.join(INDEX);
         let why = match read_file::read(&place, INDEX_BYTES_MAX) {
-            Err(DiskError::Missing) => return Index::default(),
+            Err(FileReadError::Missing) => return GenerationIndex::default(),
             Err(error) => error.to_string(),
             Ok(bytes) => match read(&bytes) {
                 Ok(index) => return index,
@@ -85,11 +89,11 @@ impl Archive {
             "the history {} cannot be used: {why}; {kept}",
             place.display(),
         );
-        Index::default()
+        GenerationIndex::default()
     }
 
     /// Has contents at hand until they are written, as far as there is room.
-    pub(crate) fn hold(&self, blobs: &[Blob]) {
+    pub(crate) fn hold(&self, blobs: &[FileBlob]) {
         let mut held = self.held();
         let mut total: u64 = held.values().map(|bytes| bytes.len() as u64).sum();
         for (sha256, bytes) in blobs {
@@ -105,12 +109,17 @@ impl Archive {
     }
 
     /// Keeps what is on the board.
-    pub(crate) fn remember(&self, posted: Posted, new: &[Blob]) {
+    pub(crate) fn remember(&self, posted: ReloadStatusSnapshot, new: &[FileBlob]) {
         self.keep(posted.history.into(), posted.aside, new);
     }
 
     /// Keeps generations, the newest last, and of their files those that are not kept yet.
-    pub(crate) fn keep(&self, generations: Vec<Arc<Past>>, aside: Option<Aside>, new: &[Blob]) {
+    pub(crate) fn keep(
+        &self,
+        generations: Vec<Arc<Past>>,
+        aside: Option<RollbackPin>,
+        new: &[FileBlob],
+    ) {
         if let Err(error) = self.write(&written(&generations, aside), new) {
             log::error!(
                 target: "seawall::state",
@@ -123,7 +132,7 @@ impl Archive {
         new.iter().for_each(|(sha256, _)| _ = held.remove(sha256));
     }
 
-    fn write(&self, index: &serde_json::Result<Vec<u8>>, new: &[Blob]) -> io::Result<()> {
+    fn write(&self, index: &serde_json::Result<Vec<u8>>, new: &[FileBlob]) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         for (sha256, bytes) in new {
             let place = self.folder.join(sha256);
@@ -152,7 +161,7 @@ impl Archive {
     }
 
     /// Whether all of these files are kept.
-    pub(crate) fn has(&self, files: &[FileMark]) -> bool {
+    pub(crate) fn has(&self, files: &[FileDigest]) -> bool {
         let held = self.held();
         files.iter().all(|file| {
             held.contains_key(&file.sha256)
@@ -199,7 +208,7 @@ impl Archive {
 
 /// The list as it is written: without members' parts where it would be too large to be read again,
 /// since their paths are as long as they want them.
-fn written(generations: &[Arc<Past>], aside: Option<Aside>) -> serde_json::Result<Vec<u8>> {
+fn written(generations: &[Arc<Past>], aside: Option<RollbackPin>) -> serde_json::Result<Vec<u8>> {
     let text = serde_json::to_vec(&Written::of(generations, aside.clone()))?;
     if text.len() as u64 <= INDEX_BYTES_MAX {
         return Ok(text);
@@ -216,7 +225,7 @@ fn written(generations: &[Arc<Past>], aside: Option<Aside>) -> serde_json::Resul
     serde_json::to_vec(&Written::of(&generations, aside))
 }
 
-fn read(bytes: &[u8]) -> Result<Index, String> {
+fn read(bytes: &[u8]) -> Result<GenerationIndex, String> {
     /// Read first: another version has other fields.
     #[derive(Deserialize)]
     struct Versioned {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use seawall_model::Tick;
 use serde::{Deserialize, Serialize};
 
-use crate::admin::api::{Cause, FileMark, Tests};
-use crate::reload::counter_report::Carried;
+use crate::admin::api::{FileDigest, ReloadCause, TestCounts};
+use crate::reload::counter_report::CounterReport;
 
 /// One generation that was published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct Past {
     /// Milliseconds from the first look at the files.
     pub took_ms: u64,
     /// What led to it.
-    pub cause: Cause,
+    pub cause: ReloadCause,
     /// The user who asked for it, by number, where it was asked for on the admin socket.
     pub by_uid: Option<u32>,
     /// The generation whose files it is made of, where somebody went back to it.
@@ -48,9 +48,9 @@ pub struct Past {
     /// The generation whose edit of the host's files is in force.
     pub host_since: u64,
     /// What became of the counters.
-    pub report: Carried,
+    pub report: CounterReport,
     /// How the tests in it ended.
-    pub tests: Tests,
+    pub tests: TestCounts,
     /// Warnings about it.
     pub warnings: usize,
 }
@@ -79,8 +79,8 @@ pub enum HostChange {
 
 /// Files of one owner. A copy is the same row.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<FileMark>", into = "Vec<FileMark>")]
-pub struct Marks(Arc<[FileMark]>);
+#[serde(from = "Vec<FileDigest>", into = "Vec<FileDigest>")]
+pub struct Marks(Arc<[FileDigest]>);
 
 /// The files of members' parts, by the member's name.
 pub type MarksOfParts = BTreeMap<Box<str>, Marks>;
@@ -93,20 +93,20 @@ impl Marks {
 }
 
 impl Deref for Marks {
-    type Target = [FileMark];
+    type Target = [FileDigest];
 
-    fn deref(&self) -> &[FileMark] {
+    fn deref(&self) -> &[FileDigest] {
         &self.0
     }
 }
 
-impl From<Vec<FileMark>> for Marks {
-    fn from(files: Vec<FileMark>) -> Self {
+impl From<Vec<FileDigest>> for Marks {
+    fn from(files: Vec<FileDigest>) -> Self {
         Self(files.into())
     }
 }
 
-impl From<Marks> for Vec<FileMark> {
+impl From<Marks> for Vec<FileDigest> {
     fn from(marks: Marks) -> Self {
         marks.0.to_vec()
     }
@@ -116,7 +116,7 @@ impl From<Marks> for Vec<FileMark> {
 /// somebody asks. The host's and each member's by themselves, so that what one of them saves brings
 /// nothing back of another's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Aside {
+pub struct RollbackPin {
     /// The host's.
     #[serde(flatten)]
     pub host: Option<Left>,
@@ -131,10 +131,10 @@ pub struct Left {
     /// Its digest.
     pub(crate) content: String,
     /// The generation whose files serve instead.
-    pub serves: u64,
+    pub active_generation: u64,
 }
 
-impl Aside {
+impl RollbackPin {
     /// Nothing where there is none.
     pub(crate) fn or_none(self) -> Option<Self> {
         (self.host.is_some() || !self.members.is_empty()).then_some(self)
@@ -142,12 +142,12 @@ impl Aside {
 }
 
 /// The content of a file with its digest in hexadecimal digits.
-pub(crate) type Blob = (String, Arc<[u8]>);
+pub(crate) type FileBlob = (String, Arc<[u8]>);
 
 #[cfg(test)]
 impl Past {
     /// A generation of no files.
-    pub(crate) fn test(generation: u64, cause: Cause) -> Self {
+    pub(crate) fn test(generation: u64, cause: ReloadCause) -> Self {
         Self {
             generation,
             loaded_at: crate::util::clock::rfc3339(Tick::TEST_START),
@@ -165,8 +165,8 @@ impl Past {
             host: String::new(),
             policies: String::new(),
             host_since: generation,
-            report: Carried::default(),
-            tests: Tests::default(),
+            report: CounterReport::default(),
+            tests: TestCounts::default(),
             warnings: 0,
         }
     }

@@ -3,35 +3,35 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use seawall_ruleset::{Entry, KeptList, Memo, ReadError, Sources, Store, entries_of};
+use seawall_ruleset::{CachedList, Entry, Memo, ReadError, SourceStore, Sources, entries_of};
 
 use super::record::Marks;
-use crate::admin::api::FileMark;
+use crate::admin::api::FileDigest;
 use crate::generations::record::Past;
 
 /// Where contents come from, by their digest in hexadecimal digits.
-type Fetch<'f> = &'f dyn Fn(&str) -> Option<Vec<u8>>;
+type FetchBlobFn<'f> = &'f dyn Fn(&str) -> Option<Vec<u8>>;
 /// Where good copies of lists come from, by name and path.
-type Kept<'k> = &'k dyn Fn(&str, &str) -> Result<Option<KeptList>, String>;
+type Kept<'k> = &'k dyn Fn(&str, &str) -> Result<Option<CachedList>, String>;
 
-struct Marked<'m> {
+struct ArchivedSources<'m> {
     files: BTreeMap<&'m str, &'m str>,
-    fetch: Fetch<'m>,
+    fetch: FetchBlobFn<'m>,
     kept: Kept<'m>,
 }
 
 /// What a generation was made of: the host's files, and of each member those of the part that was in
 /// force. A content that `fetch` does not have is a missing file.
 #[must_use]
-pub fn past_sources(past: &Past, fetch: Fetch<'_>) -> Sources {
+pub fn past_sources(past: &Past, fetch: FetchBlobFn<'_>) -> Sources {
     let kept: Kept<'_> = &|_, _| Ok(None);
     let parts = past.parts.iter().map(|(name, marks)| (&**name, marks)).collect();
     past_members(&past_host(past, fetch, kept), &parts, fetch, kept)
 }
 
 /// The host's files of a generation, with good copies of lists.
-pub(crate) fn past_host(past: &Past, fetch: Fetch<'_>, kept: Kept<'_>) -> Sources {
-    let marked = Marked::new(&past.files, fetch, kept);
+pub(crate) fn past_host(past: &Past, fetch: FetchBlobFn<'_>, kept: Kept<'_>) -> Sources {
+    let marked = ArchivedSources::new(&past.files, fetch, kept);
     Sources::gather_host(&past.root, &marked, &mut Memo::default())
 }
 
@@ -40,24 +40,26 @@ pub(crate) fn past_host(past: &Past, fetch: Fetch<'_>, kept: Kept<'_>) -> Source
 pub(crate) fn past_members(
     sources: &Sources,
     parts: &BTreeMap<&str, &Marks>,
-    fetch: Fetch<'_>,
+    fetch: FetchBlobFn<'_>,
     kept: Kept<'_>,
 ) -> Sources {
-    let stores: BTreeMap<&str, Marked<'_>> =
-        parts.iter().map(|(name, marks)| (*name, Marked::new(marks, fetch, kept))).collect();
-    let none = Marked::new(&[], fetch, kept);
-    let hers = |name: &str| stores.get(name).unwrap_or(&none) as &dyn Store;
+    let stores: BTreeMap<&str, ArchivedSources<'_>> = parts
+        .iter()
+        .map(|(name, marks)| (*name, ArchivedSources::new(marks, fetch, kept)))
+        .collect();
+    let none = ArchivedSources::new(&[], fetch, kept);
+    let hers = |name: &str| stores.get(name).unwrap_or(&none) as &dyn SourceStore;
     sources.with_members_from(&hers, &mut Memo::default())
 }
 
-impl<'m> Marked<'m> {
-    fn new(marks: &'m [FileMark], fetch: Fetch<'m>, kept: Kept<'m>) -> Self {
+impl<'m> ArchivedSources<'m> {
+    fn new(marks: &'m [FileDigest], fetch: FetchBlobFn<'m>, kept: Kept<'m>) -> Self {
         let files = marks.iter().map(|file| (&*file.path, &*file.sha256)).collect();
         Self { files, fetch, kept }
     }
 }
 
-impl Store for Marked<'_> {
+impl SourceStore for ArchivedSources<'_> {
     fn read(&self, path: &str, bytes_max: u64, _: &str) -> Result<Arc<[u8]>, ReadError> {
         let sha256 = self.files.get(path).ok_or(ReadError::Missing)?;
         let bytes = (self.fetch)(sha256).ok_or(ReadError::Missing)?;
@@ -75,7 +77,7 @@ impl Store for Marked<'_> {
         self.files.contains_key(path)
     }
 
-    fn kept_list(&self, name: &str, path: &str) -> Result<Option<KeptList>, String> {
+    fn kept_list(&self, name: &str, path: &str) -> Result<Option<CachedList>, String> {
         (self.kept)(name, path)
     }
 }
@@ -85,8 +87,8 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::admin::api::Cause;
-    use crate::policy_source::policy_dir::FolderStore;
+    use crate::admin::api::ReloadCause;
+    use crate::policy_source::policy_dir::PolicyDir;
 
     #[test]
     fn remembered_paths_match_as_files_do() {
@@ -99,7 +101,7 @@ mod tests {
             "lists/.h.wall",
             "deep/er/m1.wall",
         ];
-        let marks = paths.map(|path| FileMark { path: path.to_owned(), sha256: path.to_owned() });
+        let marks = paths.map(|path| FileDigest { path: path.to_owned(), sha256: path.to_owned() });
         for pattern in
             ["*.wall", "lists/*.wall", "*/m?.wall", "lists/m*", "a.wall", "*", "none/*", "*/*/m*"]
         {
@@ -110,15 +112,15 @@ mod tests {
                 fs::write(place, "policy 1\n").unwrap();
             }
             fs::write(dir.path().join("r"), &root).unwrap();
-            let read = Sources::gather("r", &FolderStore::new(dir.path()));
+            let read = Sources::gather("r", &PolicyDir::new(dir.path()));
             let mut marks = marks.to_vec();
-            marks.push(FileMark { path: "r".to_owned(), sha256: "r".to_owned() });
+            marks.push(FileDigest { path: "r".to_owned(), sha256: "r".to_owned() });
             let fetch = |sha256: &str| {
                 Some(
                     if sha256 == "r" { root.clone() } else { "policy 1\n".to_owned() }.into_bytes(),
                 )
             };
-            let of = Past::test(1, Cause::Change);
+            let of = Past::test(1, ReloadCause::Change);
             let of = Past { root: "r".to_owned(), files: Marks::from(marks), ..of };
             let past = past_sources(&of, &fetch);
             assert_eq!(past.host().included("r", pattern), read.host().included("r", pattern));

@@ -1,11 +1,11 @@
 //! The history over a real folder.
 
 use super::*;
-use crate::admin::api::{Cause, FileMark};
+use crate::admin::api::{FileDigest, ReloadCause};
 use crate::generations::record::Left;
 
 fn marks(files: &[(&str, &str)]) -> Marks {
-    let mark = |(path, content): &(&str, &str)| FileMark {
+    let mark = |(path, content): &(&str, &str)| FileDigest {
         path: (*path).to_owned(),
         sha256: hexadecimal(&digest(content.as_bytes())),
     };
@@ -13,7 +13,7 @@ fn marks(files: &[(&str, &str)]) -> Marks {
 }
 
 fn past(generation: u64, files: &[(&str, &str)]) -> Arc<Past> {
-    Arc::new(Past { files: marks(files), ..Past::test(generation, Cause::Change) })
+    Arc::new(Past { files: marks(files), ..Past::test(generation, ReloadCause::Change) })
 }
 
 /// A generation of one file of the host, and one of each member.
@@ -23,24 +23,24 @@ fn past_of(generation: u64, host: &str, members: &[(&str, &str)]) -> Arc<Past> {
     Arc::new(Past { parts, ..Past::clone(&past(generation, &[("r", host)])) })
 }
 
-fn blob(content: &str) -> Blob {
+fn blob(content: &str) -> FileBlob {
     (hexadecimal(&digest(content.as_bytes())), Arc::from(content.as_bytes()))
 }
 
-fn archive() -> (tempfile::TempDir, Archive) {
+fn archive() -> (tempfile::TempDir, GenerationStore) {
     let dir = tempfile::tempdir().unwrap();
-    let archive = Archive::new(&dir.path().join("state"));
+    let archive = GenerationStore::new(&dir.path().join("state"));
     (dir, archive)
 }
 
 #[test]
 fn generations_and_files_come_back_as_they_were() {
     let (_dir, archive) = archive();
-    assert_eq!(archive.load(), Index::default());
+    assert_eq!(archive.load(), GenerationIndex::default());
     let generations = vec![past(1, &[("a", "one")]), past(2, &[("a", "two"), ("b", "one")])];
-    let left = Left { content: "00".into(), serves: 1 };
+    let left = Left { content: "00".into(), active_generation: 1 };
     let members = [("ann".into(), left.clone())].into();
-    let aside = Some(Aside { host: Some(left), members });
+    let aside = Some(RollbackPin { host: Some(left), members });
     archive.keep(generations.clone(), aside.clone(), &[blob("one"), blob("two")]);
     let index = archive.load();
     assert_eq!((&index.generations, &index.aside), (&generations, &aside));
@@ -76,23 +76,23 @@ fn a_damaged_list_of_generations_is_set_aside() {
     let whole = fs::read(&place).unwrap();
     for cut in 0..whole.len() {
         fs::write(&place, &whole[..cut]).unwrap();
-        assert_eq!(archive.load(), Index::default(), "cut at {cut}");
+        assert_eq!(archive.load(), GenerationIndex::default(), "cut at {cut}");
         assert!(!place.exists());
     }
     let text = String::from_utf8(whole).unwrap();
     fs::write(&place, text.replace("\"version\":2", "\"version\":3")).unwrap();
-    assert_eq!(archive.load(), Index::default());
+    assert_eq!(archive.load(), GenerationIndex::default());
 }
 
 #[test]
 fn where_nothing_can_be_written_it_is_told_and_nothing_breaks() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("state"), "a file").unwrap();
-    let archive = Archive::new(&dir.path().join("state"));
+    let archive = GenerationStore::new(&dir.path().join("state"));
     let generation = past(1, &[("a", "one")]);
     archive.keep(vec![generation.clone()], None, &[blob("one")]);
     assert!(!archive.has(&generation.files));
-    assert_eq!(archive.load(), Index::default());
+    assert_eq!(archive.load(), GenerationIndex::default());
 }
 
 /// Which contents are kept of generations whose every content has so many bytes.
@@ -199,7 +199,7 @@ fn a_list_that_would_be_too_large_to_be_read_is_written_without_members_files() 
     let (_dir, archive) = archive();
     // What a member calls her files is as long as she wants it.
     let long = "p".repeat(usize::try_from(INDEX_BYTES_MAX).unwrap());
-    let row: Marks = vec![FileMark { path: long, sha256: blob("a").0 }].into();
+    let row: Marks = vec![FileDigest { path: long, sha256: blob("a").0 }].into();
     let parts = [("ann".into(), row)].into();
     let past = Arc::new(Past { parts, ..Past::clone(&past(1, &[("r", "one")])) });
     archive.keep(vec![past], None, &[blob("one")]);

@@ -23,8 +23,8 @@ use seawall_ruleset::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::policy_source::read_file::{self, DiskError};
-use crate::storage::atomic_write::{Disk, Medium, put};
+use crate::policy_source::read_file::{self, FileReadError};
+use crate::storage::atomic_write::{FileSystem, RealFileSystem, put};
 use crate::storage::damaged::set_aside;
 use crate::storage::digest::{digest, hexadecimal};
 
@@ -82,7 +82,7 @@ pub(crate) struct Good {
 #[derive(Debug)]
 pub(crate) struct LastGood {
     folder: PathBuf,
-    medium: Arc<dyn Medium>,
+    medium: Arc<dyn FileSystem>,
     book: Mutex<Book>,
 }
 
@@ -116,7 +116,7 @@ impl LastGood {
             is_copy.then(|| known(&place)).flatten()
         });
         let book = Book { kept: kept.collect(), ..Book::default() };
-        Self { folder, medium: Arc::new(Disk), book: Mutex::new(book) }
+        Self { folder, medium: Arc::new(RealFileSystem), book: Mutex::new(book) }
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -139,7 +139,7 @@ impl LastGood {
                 Ok(_) => "it is another member's".to_owned(),
                 Err(why) => why,
             },
-            Err(DiskError::Missing) => "it is gone".to_owned(),
+            Err(FileReadError::Missing) => "it is gone".to_owned(),
             Err(error) => error.to_string(),
         };
         self.book().kept.remove(name);

@@ -21,8 +21,8 @@ use seawall_ruleset::{
 };
 use serde_json::{Value, json};
 
-use crate::admin::api::{Complaint, MembersRefused};
-use crate::policy_source::loader::Loader;
+use crate::admin::api::{MembersRefused, PolicyError};
+use crate::policy_source::loader::PolicyLoader;
 use crate::storage::digest::hexadecimal;
 use crate::util::clock::rfc3339;
 use rejected_since::RefusedSince;
@@ -69,7 +69,7 @@ struct Refused {
     refused: Option<Tick>,
     /// Her files are not refused: there was too much to do to look at them.
     waits: bool,
-    problems: Vec<Complaint>,
+    problems: Vec<PolicyError>,
     more: usize,
 }
 
@@ -101,7 +101,7 @@ impl Members {
     /// Finds the files of a member's last good part, for the host's files in `sources`.
     pub(crate) fn good(
         &self,
-        loader: &Loader,
+        loader: &PolicyLoader,
         sources: &Sources,
     ) -> impl Fn(&str) -> Option<MemberSources> {
         let memo = RefCell::new(Memo::default());
@@ -196,7 +196,7 @@ impl Members {
         let roster = self.roster();
         let told = roster.refused.iter().enumerate().map(|(nth, (name, refused))| {
             let most = if nth < MEMBERS_TOLD_MAX { MEMBER_PROBLEMS_TOLD_MAX } else { 1 };
-            let problems: Vec<&Complaint> = refused.problems.iter().take(most).collect();
+            let problems: Vec<&PolicyError> = refused.problems.iter().take(most).collect();
             let left = refused.problems.len().saturating_sub(problems.len());
             json!({
                 "name": name,
@@ -312,13 +312,13 @@ fn refused(
     }
 }
 
-fn problem(of: &Diagnostic) -> Complaint {
+fn problem(of: &Diagnostic) -> PolicyError {
     let text = shown::one_line(&of.message);
     let mut message: String = text.chars().take(PROBLEM_CHARS_MAX).collect();
     if message.len() < text.len() {
         message.push('…');
     }
-    Complaint {
+    PolicyError {
         file: of.file.to_string(),
         line: of.line,
         column: of.column,

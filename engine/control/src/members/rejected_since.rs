@@ -14,8 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use seawall_model::Tick;
 use serde::{Deserialize, Serialize};
 
-use crate::policy_source::read_file::{self, DiskError};
-use crate::storage::atomic_write::{Disk, put};
+use crate::policy_source::read_file::{self, FileReadError};
+use crate::storage::atomic_write::{RealFileSystem, put};
 
 /// The most bytes of the file: 10,000 members with long names.
 const BYTES_MAX: u64 = 4 << 20;
@@ -51,7 +51,7 @@ impl RefusedSince {
     pub(super) fn open(state_dir: &Path) -> Self {
         let place = state_dir.join(FILE);
         let why = match read_file::read(&place, BYTES_MAX) {
-            Err(DiskError::Missing) => None,
+            Err(FileReadError::Missing) => None,
             Err(error) => Some(error.to_string()),
             Ok(bytes) => match serde_json::from_slice::<Written>(&bytes) {
                 Ok(Written { version: VERSION, since }) => {
@@ -106,7 +106,7 @@ impl RefusedSince {
         if let Some(folder) = self.place.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
-        put(&Disk, &self.place, &[&serde_json::to_vec(what)?])
+        put(&RealFileSystem, &self.place, &[&serde_json::to_vec(what)?])
     }
 }
 

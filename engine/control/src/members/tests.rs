@@ -1,11 +1,11 @@
 //! What is told of members, and how much of it.
 
-use seawall_ruleset::{HostSettings, Purpose, Sandbox, SandboxLimits, Workshop};
+use seawall_ruleset::{Purpose, RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings};
 
 use super::*;
 
 fn of(message: &str) -> Refused {
-    let problem = Complaint {
+    let problem = PolicyError {
         file: "m/a.wall".into(),
         line: 2,
         column: 3,
@@ -103,9 +103,9 @@ fn so_many_problems_of_a_member_are_told_and_of_the_rest_the_number() {
 }
 
 /// What comes of a policy of one file.
-fn assembled(text: &str) -> seawall_ruleset::Assembly {
+fn assembled(text: &str) -> seawall_ruleset::BuildOutput {
     let sandbox = Sandbox::new(SandboxLimits::default());
     let files = [("r".to_owned(), text.as_bytes().into())].into();
     let sources = Sources::gather("r", &Stored::new(&files, &|_, _| Ok(None)));
-    Workshop::new(HostSettings::default(), sandbox).assemble(&sources, Purpose::Run, None)
+    RuleSetBuilder::new(ServerSettings::default(), sandbox).build(&sources, Purpose::Run, None)
 }

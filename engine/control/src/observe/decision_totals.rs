@@ -6,28 +6,28 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_model::VerdictKind;
-use seawall_state::Tally;
+use seawall_state::DecisionCounters;
 
 /// Most retired tallies that are kept for requests still in flight; past it the oldest is taken
 /// over as it is, and what its last requests add is not counted.
 pub const RETIRED_MAX: usize = 64;
 
 /// Counts by verdict.
-type Counts = [u64; VerdictKind::ALL.len()];
+type VerdictCounts = [u64; VerdictKind::ALL.len()];
 
 /// The sum over generations that no longer judge.
 #[derive(Debug, Default)]
-pub(crate) struct Totals(Mutex<Past>);
+pub(crate) struct DecisionTotals(Mutex<Past>);
 
 #[derive(Debug, Default)]
 struct Past {
-    sum: Counts,
-    retired: Vec<Arc<Tally>>,
+    sum: VerdictCounts,
+    retired: Vec<Arc<DecisionCounters>>,
 }
 
-impl Totals {
+impl DecisionTotals {
     /// Takes the tally of a generation that no longer judges.
-    pub(crate) fn retire(&self, tally: Arc<Tally>) {
+    pub(crate) fn retire(&self, tally: Arc<DecisionCounters>) {
         let mut past = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         past.retired.push(tally);
         let mut over = past.retired.len().saturating_sub(RETIRED_MAX);
@@ -44,7 +44,7 @@ impl Totals {
     }
 
     /// All decisions by verdict, with those of the generation that judges now.
-    pub(crate) fn with(&self, current: &Tally) -> Vec<(&'static str, u64)> {
+    pub(crate) fn with(&self, current: &DecisionCounters) -> Vec<(&'static str, u64)> {
         let past = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sum = past.sum;
         past.retired.iter().for_each(|tally| add(&mut sum, tally));
@@ -53,7 +53,7 @@ impl Totals {
     }
 }
 
-fn add(sum: &mut Counts, tally: &Tally) {
+fn add(sum: &mut VerdictCounts, tally: &DecisionCounters) {
     for (sum, kind) in sum.iter_mut().zip(VerdictKind::ALL) {
         *sum = sum.saturating_add(tally.decisions(kind));
     }
@@ -63,15 +63,15 @@ fn add(sum: &mut Counts, tally: &Tally) {
 mod tests {
     use super::*;
 
-    fn decided(times: u64) -> Arc<Tally> {
-        let tally = Tally::new(0);
+    fn decided(times: u64) -> Arc<DecisionCounters> {
+        let tally = DecisionCounters::new(0);
         (0..times).for_each(|_| tally.decided(VerdictKind::Allow));
         Arc::new(tally)
     }
 
     #[test]
     fn nothing_is_lost_or_counted_twice_over_generations() {
-        let totals = Totals::default();
+        let totals = DecisionTotals::default();
         let in_flight = decided(3);
         totals.retire(in_flight.clone());
         totals.retire(decided(5));
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn so_many_retired_tallies_are_kept_and_no_more() {
-        let totals = Totals::default();
+        let totals = DecisionTotals::default();
         let held: Vec<_> = (0..=RETIRED_MAX).map(|_| decided(1)).collect();
         let expected = held.len() as u64;
         for (number, tally) in held.iter().enumerate() {

@@ -11,7 +11,7 @@ const NO_LIMIT: u64 = 1 << 60;
 
 /// A control group that bounds memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Group {
+struct CgroupMemory {
     used: PathBuf,
     stat: PathBuf,
     /// The line of `stat` with what can be had back.
@@ -21,12 +21,12 @@ struct Group {
 
 /// Where to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemoryWatch {
+pub struct MemoryMonitor {
     configured: Option<u64>,
-    group: Option<Group>,
+    group: Option<CgroupMemory>,
 }
 
-impl MemoryWatch {
+impl MemoryMonitor {
     /// Looks for the limit of the process's control group; `configured` is one besides.
     #[must_use]
     pub fn find(configured: Option<u64>) -> Self {
@@ -51,7 +51,7 @@ impl MemoryWatch {
     }
 }
 
-impl Group {
+impl CgroupMemory {
     fn used(&self) -> Option<u64> {
         let used = number_in(&self.used)?;
         let stat = std::fs::read_to_string(&self.stat).unwrap_or_default();
@@ -62,7 +62,7 @@ impl Group {
 }
 
 /// The nearest group at or above the process's that has a limit, in either version of the interface.
-fn group_of(own: &str, root: &Path) -> Option<Group> {
+fn group_of(own: &str, root: &Path) -> Option<CgroupMemory> {
     own.lines().find_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
         let (controllers, path) = (parts.next()?, parts.next()?.trim_start_matches('/'));
@@ -82,12 +82,17 @@ fn bounded(
     root: &Path,
     path: &str,
     (limit, used, spare): (&str, &str, &'static str),
-) -> Option<Group> {
+) -> Option<CgroupMemory> {
     let folder = root.join(path);
     let above = folder.ancestors().take_while(|folder| folder.starts_with(root));
     let limited = above.filter_map(|folder| {
         let most = number_in(&folder.join(limit)).filter(|most| *most < NO_LIMIT)?;
-        Some(Group { used: folder.join(used), stat: folder.join("memory.stat"), spare, most })
+        Some(CgroupMemory {
+            used: folder.join(used),
+            stat: folder.join("memory.stat"),
+            spare,
+            most,
+        })
     });
     limited.min_by_key(|group| group.most)
 }
@@ -123,8 +128,8 @@ mod tests {
         }
     }
 
-    fn watch(own: &str, root: &Path, configured: Option<u64>) -> MemoryWatch {
-        MemoryWatch { configured, group: group_of(own, root) }
+    fn watch(own: &str, root: &Path, configured: Option<u64>) -> MemoryMonitor {
+        MemoryMonitor { configured, group: group_of(own, root) }
     }
 
     #[test]

@@ -14,7 +14,7 @@ const HOST_TOLD_MS: u64 = 10_000;
 
 /// How each extern and each member's part was at the last look.
 #[derive(Debug, Default)]
-pub(crate) struct Lookout {
+pub(crate) struct QuarantineLog {
     seen: HashMap<Box<str>, Seen>,
     members: HashMap<Box<str>, Seen>,
     /// How often the host's fuel was empty when that was last told, and when.
@@ -32,7 +32,7 @@ pub(crate) fn left_ms(of: &ExternSummary, now: Tick) -> u64 {
     of.quarantined_until.map_or(0, |until| until.since_ms(now))
 }
 
-impl Lookout {
+impl QuarantineLog {
     /// What is to be told about these externs, one line each. An extern that was edited begins anew.
     pub(crate) fn look(&mut self, externs: &[ExternSummary], now: Tick) -> Vec<String> {
         let before = std::mem::take(&mut self.seen);
@@ -53,7 +53,7 @@ impl Lookout {
     }
 }
 
-impl Lookout {
+impl QuarantineLog {
     /// What is to be told about members' parts, one line each. One that was edited begins anew.
     pub(crate) fn look_at_members(&mut self, parts: &[PartSummary], now: Tick) -> Vec<String> {
         let before = std::mem::take(&mut self.members);
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn going_and_coming_back_are_told_once() {
-        let mut lookout = Lookout::default();
+        let mut lookout = QuarantineLog::default();
         assert!(lookout.look(&[summary(0, None)], NOW).is_empty());
         let until = Some(NOW.plus_ms(59_001));
         let lines = lookout.look(&[summary(1, until)], NOW);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_members_part_is_told_of_as_an_extern_is() {
-        let mut lookout = Lookout::default();
+        let mut lookout = QuarantineLog::default();
         assert!(lookout.look_at_members(&[part(0, None)], NOW).is_empty());
         let until = Some(NOW.plus_ms(59_001));
         let lines = lookout.look_at_members(&[part(1, until)], NOW);
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_hosts_empty_fuel_is_told_at_once_and_then_at_a_bounded_rate() {
-        let mut lookout = Lookout::default();
+        let mut lookout = QuarantineLog::default();
         assert_eq!(lookout.look_at_host(0, NOW), None);
         assert!(lookout.look_at_host(3, NOW).unwrap().contains("for 3 requests"));
         assert_eq!(lookout.look_at_host(3, NOW.plus_ms(1_000)), None);
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_second_time_and_an_end_by_hand_are_told_too() {
-        let mut lookout = Lookout::default();
+        let mut lookout = QuarantineLog::default();
         assert_eq!(lookout.look(&[summary(1, Some(NOW.plus_ms(10)))], NOW).len(), 1);
         assert_eq!(lookout.look(&[summary(1, None)], NOW), ["rule alice.office is asked again"]);
         assert_eq!(lookout.look(&[summary(2, Some(NOW.plus_ms(10)))], NOW).len(), 1);

@@ -6,20 +6,20 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use seawall_model::{ClientUnits, Now, RuleId, Tick};
-use seawall_ruleset::{Handle, Live, Summary};
+use seawall_model::{ClientPrefixes, Now, RuleId, Tick};
+use seawall_ruleset::{ActiveGeneration, RuleSetHandle, Summary};
 use serde_json::{Value, json};
 
 use crate::config::SiteConfig;
 use crate::generations::record::{MarksOfParts, Past};
 use crate::level_ticker::Levels;
 use crate::members::Members;
-use crate::observe::decision_totals::Totals;
+use crate::observe::decision_totals::DecisionTotals;
 use crate::observe::metrics;
 use crate::observe::quarantine_log::left_ms;
-use crate::policy_source::loader::Loader;
-use crate::reload::status::{Board, Posted};
-use crate::runtime::deps::{EdgeReport, Outside};
+use crate::policy_source::loader::PolicyLoader;
+use crate::reload::status::{ReloadStatus, ReloadStatusSnapshot};
+use crate::runtime::deps::{ControlDeps, ProxyReportFn};
 use crate::upgrade::LastUpgrade;
 use crate::util::clock::rfc3339;
 
@@ -27,22 +27,22 @@ use crate::util::clock::rfc3339;
 const REVISION_CHARS_MAX: usize = 200;
 
 /// Everything that a status is made of.
-pub(crate) struct Sight {
-    pub(crate) handle: Arc<Handle>,
-    pub(crate) board: Arc<Board>,
+pub(crate) struct StatusReporter {
+    pub(crate) handle: Arc<RuleSetHandle>,
+    pub(crate) board: Arc<ReloadStatus>,
     pub(crate) members: Arc<Members>,
-    pub(crate) totals: Arc<Totals>,
+    pub(crate) totals: Arc<DecisionTotals>,
     pub(crate) root: PathBuf,
     pub(crate) sites: Vec<SiteConfig>,
-    pub(crate) outside: Outside,
-    pub(crate) snapshot: EdgeReport,
-    pub(crate) units: ClientUnits,
+    pub(crate) outside: ControlDeps,
+    pub(crate) snapshot: ProxyReportFn,
+    pub(crate) units: ClientPrefixes,
     pub(crate) last_upgrade: Arc<LastUpgrade>,
-    pub(crate) loader: Loader,
+    pub(crate) loader: PolicyLoader,
     pub(crate) now: Now,
 }
 
-impl Sight {
+impl StatusReporter {
     /// What is looked at for levels.
     pub(crate) fn levels(&self) -> Levels {
         Levels {
@@ -104,7 +104,7 @@ impl Sight {
     }
 
     /// The levels that a person set.
-    fn by_hand(&self, live: &Live) -> Vec<Value> {
+    fn by_hand(&self, live: &ActiveGeneration) -> Vec<Value> {
         let now = (self.now)();
         let sites = live.state.sites_with_held_levels();
         let whose = std::iter::once(None).chain(sites.iter().map(|site| Some(&**site)));
@@ -134,7 +134,7 @@ impl Sight {
     }
 }
 
-fn site(of: &SiteConfig, live: &Live) -> Value {
+fn site(of: &SiteConfig, live: &ActiveGeneration) -> Value {
     json!({
         "name": of.name,
         "hosts": of.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -145,7 +145,7 @@ fn site(of: &SiteConfig, live: &Live) -> Value {
 }
 
 /// The rules of this generation with how often each applied, and would have applied.
-fn rules(live: &Live) -> Vec<Value> {
+fn rules(live: &ActiveGeneration) -> Vec<Value> {
     let named = (0..).map(RuleId).zip(live.rules.rule_names());
     let rule = |(id, name)| json!({ "name": name, "hits": live.tally.hits(id), "shadow_hits": live.tally.shadows(id) });
     named.map(rule).collect()
@@ -168,7 +168,7 @@ fn externs(summary: &Summary, now: Tick) -> Vec<Value> {
 }
 
 /// How often requests cost more than they may, the host's rules' and each member's.
-fn fuel(live: &Live, now: Tick) -> Value {
+fn fuel(live: &ActiveGeneration, now: Tick) -> Value {
     let member = |of: seawall_ruleset::PartSummary| {
         json!({
             "name": of.name,
@@ -184,7 +184,7 @@ fn fuel(live: &Live, now: Tick) -> Value {
 }
 
 /// What is alive in the sandbox, of this generation and of those that still end.
-fn sandbox(live: &Live) -> Value {
+fn sandbox(live: &ActiveGeneration) -> Value {
     let alive = live.rules.sandbox_alive();
     json!({
         "components": alive.components,
@@ -193,8 +193,8 @@ fn sandbox(live: &Live) -> Value {
     })
 }
 
-fn counters(live: &Live) -> Vec<Value> {
-    let counter = |table: seawall_state::TableFill| {
+fn counters(live: &ActiveGeneration) -> Vec<Value> {
+    let counter = |table: seawall_state::TableStats| {
         json!({
             "name": table.name,
             "keys": table.keys,
@@ -206,7 +206,7 @@ fn counters(live: &Live) -> Vec<Value> {
     live.state.fill().into_iter().map(counter).collect()
 }
 
-fn history(posted: &Posted) -> Vec<Value> {
+fn history(posted: &ReloadStatusSnapshot) -> Vec<Value> {
     // What each member's part was made of is asked for by generation.
     let line =
         |past: &Arc<Past>| json!(Past { parts: MarksOfParts::default(), ..Past::clone(past) });

@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use seawall_ruleset::{Entry, KeptList, ReadError, Store};
+use seawall_ruleset::{CachedList, Entry, ReadError, SourceStore};
 
-use crate::policy_source::list_cache::Shelf;
-use crate::policy_source::policy_dir::FolderStore;
+use crate::policy_source::list_cache::ListCache;
+use crate::policy_source::policy_dir::PolicyDir;
 use crate::policy_source::read_file::{Mark, Read};
 use crate::storage::digest::digest;
 
@@ -23,11 +23,11 @@ use crate::storage::digest::digest;
 pub(super) const HELD_BYTES_MAX: usize = 64 << 20;
 
 /// A store that remembers what each file was at its last read, and where good copies of lists lie.
-pub(super) struct Recorder {
-    inner: FolderStore,
+pub(super) struct HashingStore {
+    inner: PolicyDir,
     known: Mutex<BTreeMap<String, Known>>,
     seen: Mutex<Seen>,
-    shelf: Option<Shelf>,
+    shelf: Option<ListCache>,
 }
 
 /// What a file was when it was read last.
@@ -67,12 +67,12 @@ impl Seen {
     }
 }
 
-impl Recorder {
-    pub(super) fn new(inner: FolderStore, shelf: Option<Shelf>) -> Self {
+impl HashingStore {
+    pub(super) fn new(inner: PolicyDir, shelf: Option<ListCache>) -> Self {
         Self { inner, known: Mutex::default(), seen: Mutex::default(), shelf }
     }
 
-    pub(super) fn shelf(&self) -> Option<&Shelf> {
+    pub(super) fn shelf(&self) -> Option<&ListCache> {
         self.shelf.as_ref()
     }
 
@@ -131,7 +131,7 @@ impl Recorder {
     }
 }
 
-impl Store for Recorder {
+impl SourceStore for HashingStore {
     fn read(&self, path: &str, bytes_max: u64, within: &str) -> Result<Arc<[u8]>, ReadError> {
         self.look(path);
         let place = self.inner.resolve(path, within);
@@ -141,7 +141,7 @@ impl Store for Recorder {
         let mut all = self.known();
         let held = all.get(path).and_then(|known| Some((known.mark?, known.bytes()?)));
         let mark = held.as_ref().map(|(mark, _)| *mark);
-        match place.and_then(|place| FolderStore::read_since(&place, bytes_max, mark)) {
+        match place.and_then(|place| PolicyDir::read_since(&place, bytes_max, mark)) {
             Ok(Read::Same) => {
                 if let Some(known) = all.get_mut(path) {
                     known.used = true;
@@ -196,7 +196,7 @@ impl Store for Recorder {
         self.inner.real(path, within)
     }
 
-    fn kept_list(&self, name: &str, path: &str) -> Result<Option<KeptList>, String> {
+    fn kept_list(&self, name: &str, path: &str) -> Result<Option<CachedList>, String> {
         let Some(shelf) = &self.shelf else { return Ok(None) };
         let read = self.known().get(path).and_then(|known| known.digest);
         shelf.take(name, path, read)
@@ -214,13 +214,13 @@ mod tests {
 
     struct Bench {
         dir: tempfile::TempDir,
-        store: Recorder,
+        store: HashingStore,
     }
 
     impl Bench {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let store = Recorder::new(FolderStore::new(dir.path()), None);
+            let store = HashingStore::new(PolicyDir::new(dir.path()), None);
             Self { dir, store }
         }
 

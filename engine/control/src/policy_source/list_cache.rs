@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use seawall_model::{Now, Tick};
-use seawall_ruleset::{KeptList, LIST_BYTES_MAX, RuleSet, Sources};
+use seawall_ruleset::{CachedList, LIST_BYTES_MAX, RuleSet, Sources};
 use sha2::{Digest, Sha256};
 
-use crate::policy_source::read_file::{self, DiskError};
+use crate::policy_source::read_file::{self, FileReadError};
 use crate::storage::digest::{digest, hexadecimal};
 
 /// What a copy begins with; behind it stand the digest of its content and when that came into
@@ -30,7 +30,7 @@ const FOLDER: &str = "lists";
 const ENDINGS: [&str; 2] = ["list", "new"];
 
 /// The copies.
-pub(crate) struct Shelf {
+pub(crate) struct ListCache {
     folder: PathBuf,
     now: Now,
     /// What is in force, by the copy's path.
@@ -54,34 +54,34 @@ pub(crate) struct ListAge {
     /// Milliseconds since its content came into force.
     pub(crate) age_ms: u64,
     /// What gives its content.
-    pub(crate) from: ListOrigin,
+    pub(crate) from: ListSource,
 }
 
 /// What the content of a list in force comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ListOrigin {
+pub(crate) enum ListSource {
     /// Its file, as it is.
     File,
     /// The last good copy, since the file cannot be used.
-    Kept,
+    Cached,
     /// Nothing, since the file cannot be used and the policy wants it empty then.
-    Nothing,
+    Empty,
 }
 
-impl ListOrigin {
+impl ListSource {
     /// As the status says it.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::File => "file",
-            Self::Kept => "kept",
-            Self::Nothing => "nothing",
+            Self::Cached => "kept",
+            Self::Empty => "nothing",
         }
     }
 }
 
 /// The lists of a generation, to be put away once it is published.
 #[derive(Debug)]
-pub(crate) struct Stock {
+pub(crate) struct PublishedLists {
     lists: Vec<Good>,
     /// Nothing of the policy was left out, so that what it does not name is not needed.
     whole: bool,
@@ -96,7 +96,7 @@ struct Good {
     bytes: Option<Arc<[u8]>>,
 }
 
-impl Stock {
+impl PublishedLists {
     /// The list files of `rules`, which was made of `sources`.
     pub(crate) fn of(rules: &RuleSet, sources: &Sources, whole: bool) -> Self {
         let good = |list: seawall_ruleset::ListSummary| {
@@ -109,13 +109,13 @@ impl Stock {
     }
 }
 
-impl std::fmt::Debug for Shelf {
+impl std::fmt::Debug for ListCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shelf").field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("ListCache").field("folder", &self.folder).finish_non_exhaustive()
     }
 }
 
-impl Shelf {
+impl ListCache {
     /// The shelf in the folder `state_dir`, which need not be there yet.
     pub(crate) fn new(state_dir: &Path, now: Now) -> Self {
         Self { folder: state_dir.join(FOLDER), now, known: Mutex::default() }
@@ -130,22 +130,22 @@ impl Shelf {
         name: &str,
         path: &str,
         read: Option<[u8; 32]>,
-    ) -> Result<Option<KeptList>, String> {
+    ) -> Result<Option<CachedList>, String> {
         let place = self.place(name, path);
         if read.is_some() && self.header(&place).map(|(digest, _)| digest) == read {
             return Ok(None);
         }
         match load(&place) {
             Ok((bytes, _, since)) => {
-                Ok(Some(KeptList { bytes: bytes.into(), age_ms: (self.now)().since_ms(since) }))
+                Ok(Some(CachedList { bytes: bytes.into(), age_ms: (self.now)().since_ms(since) }))
             }
-            Err(DiskError::Missing) => Ok(None),
+            Err(FileReadError::Missing) => Ok(None),
             Err(error) => Err(format!("{}: {error}", place.display())),
         }
     }
 
     /// Puts away what was published. What cannot be written is told, and tried again next time.
-    pub(crate) fn put_away(&self, stock: &Stock) {
+    pub(crate) fn put_away(&self, stock: &PublishedLists) {
         // Not locked while it is written: whoever asks for the status does not wait for the disk.
         let before = self.known().clone();
         let mut known = BTreeMap::new();
@@ -182,9 +182,9 @@ impl Shelf {
         let known = self.known();
         let known = known.get(&self.place(name, path))?;
         let from = match (known.from_file, known.digest == [0; 32]) {
-            (true, _) => ListOrigin::File,
-            (false, false) => ListOrigin::Kept,
-            (false, true) => ListOrigin::Nothing,
+            (true, _) => ListSource::File,
+            (false, false) => ListSource::Cached,
+            (false, true) => ListSource::Empty,
         };
         Some(ListAge { age_ms: (self.now)().since_ms(known.since), from })
     }
@@ -200,7 +200,7 @@ impl Shelf {
             Ok((_, digest, since)) if digest == good.digest => {
                 Known { since, stored: true, ..fresh }
             }
-            Ok(_) | Err(DiskError::Missing) => fresh,
+            Ok(_) | Err(FileReadError::Missing) => fresh,
             Err(error) => {
                 log::warn!(
                     target: "seawall::policy",
@@ -259,9 +259,9 @@ impl Shelf {
 }
 
 /// A whole copy: its content, the digest of that, and since when it was in force.
-fn load(place: &Path) -> Result<(Vec<u8>, [u8; 32], Tick), DiskError> {
+fn load(place: &Path) -> Result<(Vec<u8>, [u8; 32], Tick), FileReadError> {
     let mut bytes = read_file::read(place, LIST_BYTES_MAX.saturating_add(HEADER_BYTES_MAX))?;
-    let damaged = || DiskError::Unreadable("it is damaged".to_owned());
+    let damaged = || FileReadError::Unreadable("it is damaged".to_owned());
     let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(damaged)?;
     let (wanted, since) = bytes.get(..end).and_then(parse_header).ok_or_else(damaged)?;
     bytes.drain(..=end);

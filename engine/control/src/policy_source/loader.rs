@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use seawall_model::{Now, Tick, shown};
 use seawall_ruleset::{
-    Assembly, Diagnostic, KeptList, MemberState, Memo, Purpose, RuleSet, Sandbox, Severity,
-    Sources, Store, Style, TEST_FAILED, Terms, TestOutcome, Workshop, render,
+    BuildOutput, CachedList, Diagnostic, MemberState, Memo, PolicyTestResult, Purpose, RuleSet,
+    RuleSetBuilder, Sandbox, Severity, SourceStore, Sources, Style, TEST_FAILED, Terms, render,
 };
 use seawall_state::CounterSpec;
 
-use super::hashing_store::Recorder;
-use crate::admin::api::{Complaint, Refusal, Tests, own_refusal};
-use crate::compile::{Foundry, Patience};
-use crate::policy_source::list_cache::{ListAge, Shelf, Stock};
-use crate::policy_source::policy_dir::{FolderStore, Stoppable};
-use crate::reload::trigger::Bell;
+use super::hashing_store::HashingStore;
+use crate::admin::api::{PolicyError, PolicyRejection, TestCounts, own_refusal};
+use crate::compile::{ComponentCompiler, Patience};
+use crate::policy_source::list_cache::{ListAge, ListCache, PublishedLists};
+use crate::policy_source::policy_dir::{PolicyDir, Stoppable};
+use crate::reload::trigger::ReloadTrigger;
 use crate::storage::digest::digest;
-use crate::util::periodic_task::Ticker;
+use crate::util::periodic_task::PeriodicTask;
 use crate::util::stop_flag::StopFlag;
 
 /// The code under which a failing test of a policy is reported.
@@ -35,20 +35,20 @@ pub const READS_MAX: u32 = 50;
 pub(crate) const PATIENT_READS: u32 = 1;
 
 /// Makes a workshop for a day, counted since 1970: policies may hold dates.
-pub type MakeWorkshop = Arc<dyn Fn(u64) -> Workshop + Send + Sync>;
+pub type MakeBuilderFn = Arc<dyn Fn(u64) -> RuleSetBuilder + Send + Sync>;
 
 /// Loads one root policy. While it lives, the rules of whatever it made are reminded of the time:
 /// those that are rehearsed before anything is published, too.
 #[derive(Clone)]
-pub struct Loader {
-    store: Arc<Recorder>,
+pub struct PolicyLoader {
+    store: Arc<HashingStore>,
     /// What the policy files name that were read last.
     memo: Arc<Mutex<Memo>>,
     root: String,
-    make: MakeWorkshop,
+    make: MakeBuilderFn,
     now: Now,
-    ticker: Arc<Ticker>,
-    foundry: Option<Arc<Foundry>>,
+    ticker: Arc<PeriodicTask>,
+    foundry: Option<Arc<ComponentCompiler>>,
     /// How often members' files were left for the next time.
     rounds: Arc<AtomicU64>,
     /// Raised where nothing that is loaded is wanted any more.
@@ -59,13 +59,13 @@ pub struct Loader {
 
 /// What came of the sources.
 #[derive(Debug)]
-pub struct Built {
+pub struct BuildResult {
     /// What may be published: there where no diagnostic is an error.
     pub rules: Option<RuleSet>,
     /// All that is to be said about the host's files, and about members' parts that are in force.
     pub diagnostics: Vec<Diagnostic>,
     /// The tests that it holds, with their results.
-    pub tests: Vec<TestOutcome>,
+    pub tests: Vec<PolicyTestResult>,
     /// How many of members' tests fail and refuse nothing, since the host's rules break them.
     pub broken: usize,
     /// Members whose files are wrong, which refuses nothing but their parts.
@@ -81,20 +81,20 @@ pub(crate) struct Ready {
     /// What is probably not what was meant.
     pub(crate) warnings: Vec<String>,
     /// How its tests ended.
-    pub(crate) tests: Tests,
+    pub(crate) tests: TestCounts,
     /// The list files that it is made of.
-    pub(crate) stock: Stock,
+    pub(crate) stock: PublishedLists,
     /// Members whose files are wrong.
     pub(crate) members: Vec<MemberState>,
 }
 
-impl std::fmt::Debug for Loader {
+impl std::fmt::Debug for PolicyLoader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loader").field("root", &self.root).finish_non_exhaustive()
+        f.debug_struct("PolicyLoader").field("root", &self.root).finish_non_exhaustive()
     }
 }
 
-impl Loader {
+impl PolicyLoader {
     /// A loader for the policy file `file`, whose folder is the policy root. All workshops that
     /// `make` makes must share `sandbox`. Good copies of lists lie in `state_dir`, where there is
     /// one.
@@ -103,17 +103,17 @@ impl Loader {
     /// The system has no thread to give for the rules' clock.
     pub fn new(
         file: &Path,
-        make: MakeWorkshop,
+        make: MakeBuilderFn,
         sandbox: Sandbox,
         now: Now,
         state_dir: Option<&Path>,
     ) -> std::io::Result<Self> {
         let root = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let folder = file.parent().unwrap_or(Path::new(""));
-        let shelf = state_dir.map(|dir| Shelf::new(dir, now.clone()));
-        let inner = FolderStore::new(folder);
-        let store = Recorder::new(inner, shelf);
-        let ticker = Arc::new(Ticker::start(move || sandbox.raise_epoch())?);
+        let shelf = state_dir.map(|dir| ListCache::new(dir, now.clone()));
+        let inner = PolicyDir::new(folder);
+        let store = HashingStore::new(inner, shelf);
+        let ticker = Arc::new(PeriodicTask::start(move || sandbox.raise_epoch())?);
         let memo = Arc::default();
         Ok(Self {
             store: Arc::new(store),
@@ -131,7 +131,7 @@ impl Loader {
 
     /// The same with components compiled by a foundry, not in this process.
     #[must_use]
-    pub fn with_foundry(self, foundry: Arc<Foundry>) -> Self {
+    pub fn with_foundry(self, foundry: Arc<ComponentCompiler>) -> Self {
         Self { foundry: Some(foundry), ..self }
     }
 
@@ -180,7 +180,7 @@ impl Loader {
     }
 
     /// Lets a bell be rung where a component is compiled that a reload did not wait for.
-    pub(crate) fn ring(&self, bell: Arc<Bell>) {
+    pub(crate) fn ring(&self, bell: Arc<ReloadTrigger>) {
         if let Some(foundry) = &self.foundry {
             foundry.ring(bell);
         }
@@ -193,7 +193,7 @@ impl Loader {
     }
 
     /// One reading: what is not come by in it is forgotten.
-    pub(super) fn reading<T>(&self, read: impl FnOnce(&dyn Store, &mut Memo) -> T) -> T {
+    pub(super) fn reading<T>(&self, read: impl FnOnce(&dyn SourceStore, &mut Memo) -> T) -> T {
         let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
         self.store.begin();
         let read = read(&Stoppable { inner: &*self.store, stop: &self.stop }, &mut memo);
@@ -227,19 +227,24 @@ impl Loader {
 
     /// Checks, builds and rehearses.
     #[must_use]
-    pub fn build(&self, sources: &Sources, purpose: Purpose, previous: Option<&RuleSet>) -> Built {
-        let assembly = self.workshop(Patience::ENDLESS).assemble(sources, purpose, previous);
-        Built::of(assembly)
+    pub fn build(
+        &self,
+        sources: &Sources,
+        purpose: Purpose,
+        previous: Option<&RuleSet>,
+    ) -> BuildResult {
+        let assembly = self.workshop(Patience::ENDLESS).build(sources, purpose, previous);
+        BuildResult::of(assembly)
     }
 
     /// The same for a server, which is not kept waiting by what members save.
     #[must_use]
-    pub fn build_to_run(&self, sources: &Sources, terms: Terms<'_>) -> Built {
+    pub fn build_to_run(&self, sources: &Sources, terms: Terms<'_>) -> BuildResult {
         // Where something serves already, it need not wait for a compiler.
         let is_first = terms.previous.is_none();
         let workshop = self.workshop(if is_first { self.first } else { Patience::RELOAD });
         let terms = Terms { go_on: &|| !self.is_stopped() && (terms.go_on)(), ..terms };
-        let mut built = Built::of(workshop.assemble_within(sources, Purpose::Run, terms));
+        let mut built = BuildResult::of(workshop.assemble_within(sources, Purpose::Run, terms));
         if built.postponed > 0 {
             // What is there has yet to be looked at: the same files are worth another reload.
             self.rounds.fetch_add(1, Relaxed);
@@ -249,7 +254,7 @@ impl Loader {
         let wrong = |name: &str| members.iter().any(|member| *member.name == *name);
         built.tests.retain(|test| test.passed || !test.member.as_deref().is_some_and(wrong));
         // A member's test that still fails is broken by the host's rules: worth a warning.
-        let members_own = |test: &&mut TestOutcome| test.member.is_some() && !test.passed;
+        let members_own = |test: &&mut PolicyTestResult| test.member.is_some() && !test.passed;
         for test in built.tests.iter_mut().filter(members_own) {
             log::warn!(target: "seawall::policy", "{}", test_line(test));
             test.passed = true;
@@ -260,7 +265,7 @@ impl Loader {
 
     /// A workshop for today, with the rules' clock running: a rehearsed rule that outruns its fuel
     /// must end on its time.
-    fn workshop(&self, patience: Patience) -> Workshop {
+    fn workshop(&self, patience: Patience) -> RuleSetBuilder {
         self.ticker.want(true);
         let workshop = (self.make)((self.now)().day());
         match &self.foundry {
@@ -278,19 +283,19 @@ impl Loader {
     }
 
     /// The rules' clock, for whoever must keep it going.
-    pub(crate) fn ticker(&self) -> Arc<Ticker> {
+    pub(crate) fn ticker(&self) -> Arc<PeriodicTask> {
         Arc::clone(&self.ticker)
     }
 
     /// Keeps good copies of the lists that are in force now.
-    pub(crate) fn put_away(&self, stock: &Stock) {
+    pub(crate) fn put_away(&self, stock: &PublishedLists) {
         if let Some(shelf) = self.store.shelf() {
             shelf.put_away(stock);
         }
     }
 
     /// The good copy of a list, where one is kept that differs from its file.
-    pub(crate) fn kept_list(&self, name: &str, path: &str) -> Result<Option<KeptList>, String> {
+    pub(crate) fn kept_list(&self, name: &str, path: &str) -> Result<Option<CachedList>, String> {
         self.store.kept_list(name, path)
     }
 
@@ -322,22 +327,22 @@ impl Ready {
     ///
     /// # Errors
     /// They are wrong, or do not fit the host's.
-    pub(crate) fn with(self, member: &str) -> Result<Self, Refusal> {
+    pub(crate) fn with(self, member: &str) -> Result<Self, PolicyRejection> {
         let Some(state) = self.members.iter().find(|state| *state.name == *member) else {
             return Ok(self);
         };
-        let complaints: Vec<Complaint> = state.diagnostics.iter().map(complaint).collect();
+        let complaints: Vec<PolicyError> = state.diagnostics.iter().map(complaint).collect();
         if complaints.is_empty() {
             return Err(own_refusal(&format!("the files of member {member} cannot be in force")));
         }
-        let line = |complaint: &Complaint| format!("{complaint}\n");
-        Err(Refusal { rendered: complaints.iter().map(line).collect(), complaints })
+        let line = |complaint: &PolicyError| format!("{complaint}\n");
+        Err(PolicyRejection { rendered: complaints.iter().map(line).collect(), errors: complaints })
     }
 }
 
-impl Built {
-    fn of(assembly: Assembly) -> Self {
-        let Assembly { rules, diagnostics, members, tests, postponed } = assembly;
+impl BuildResult {
+    fn of(assembly: BuildOutput) -> Self {
+        let BuildOutput { rules, diagnostics, members, tests, postponed } = assembly;
         Self { rules, diagnostics, tests, broken: 0, members, postponed }
     }
 
@@ -353,18 +358,20 @@ impl Built {
     ///
     /// # Errors
     /// There is an error, or a test of the policy fails.
-    pub(crate) fn judged(self, sources: &Sources) -> Result<Ready, Refusal> {
+    pub(crate) fn judged(self, sources: &Sources) -> Result<Ready, PolicyRejection> {
         let is_error = |d: &&Diagnostic| d.severity == Severity::Error;
         let errors = self.diagnostics.iter().filter(is_error).map(complaint);
-        let failed: Vec<&TestOutcome> = self.tests.iter().filter(|test| !test.passed).collect();
-        let complaints: Vec<Complaint> = errors.chain(failed.iter().map(|t| failure(t))).collect();
+        let failed: Vec<&PolicyTestResult> =
+            self.tests.iter().filter(|test| !test.passed).collect();
+        let complaints: Vec<PolicyError> =
+            errors.chain(failed.iter().map(|t| failure(t))).collect();
         match self.rules {
             Some(rules) if complaints.is_empty() => {
                 let others = self.diagnostics.iter().filter(|d| d.severity == Severity::Warning);
                 let warnings = others.map(Diagnostic::one_line).collect();
-                let stock = Stock::of(&rules, sources, self.members.is_empty());
+                let stock = PublishedLists::of(&rules, sources, self.members.is_empty());
                 let passed = self.tests.len().saturating_sub(self.broken);
-                let tests = Tests { passed, failed: self.broken };
+                let tests = TestCounts { passed, failed: self.broken };
                 Ok(Ready { rules, warnings, tests, stock, members: self.members })
             }
             _ => {
@@ -372,7 +379,7 @@ impl Built {
                 for test in failed {
                     rendered.push_str(&format!("{}\n", test_line(test)));
                 }
-                Err(Refusal { complaints, rendered })
+                Err(PolicyRejection { errors: complaints, rendered })
             }
         }
     }
@@ -380,14 +387,14 @@ impl Built {
 
 /// A failing test on one line.
 #[must_use]
-pub fn test_line(test: &TestOutcome) -> String {
-    let TestOutcome { name, file, line, column, says, .. } = test;
+pub fn test_line(test: &PolicyTestResult) -> String {
+    let PolicyTestResult { name, file, line, column, says, .. } = test;
     let text = format!("{file}:{line}:{column}: test `{name}` fails: {says}");
     shown::one_line(&text).into_owned()
 }
 
-fn complaint(of: &Diagnostic) -> Complaint {
-    Complaint {
+fn complaint(of: &Diagnostic) -> PolicyError {
+    PolicyError {
         file: of.file.to_string(),
         line: of.line,
         column: of.column,
@@ -396,8 +403,8 @@ fn complaint(of: &Diagnostic) -> Complaint {
     }
 }
 
-fn failure(of: &TestOutcome) -> Complaint {
-    Complaint {
+fn failure(of: &PolicyTestResult) -> PolicyError {
+    PolicyError {
         file: of.file.to_string(),
         line: of.line,
         column: of.column,

@@ -12,18 +12,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use seawall_ruleset::{Entry, KeptList, ReadError, Store};
+use seawall_ruleset::{CachedList, Entry, ReadError, SourceStore};
 
-use crate::policy_source::read_file::{self, DiskError, Mark, Read};
+use crate::policy_source::read_file::{self, FileReadError, Mark, Read};
 use crate::util::stop_flag::StopFlag;
 
 /// A folder as a store of policies.
 #[derive(Debug)]
-pub struct FolderStore {
+pub struct PolicyDir {
     root: PathBuf,
 }
 
-impl FolderStore {
+impl PolicyDir {
     /// The store below `root`. It is resolved at each read, so the folder may be swapped.
     #[must_use]
     pub fn new(root: &Path) -> Self {
@@ -67,7 +67,7 @@ impl FolderStore {
     }
 }
 
-impl Store for FolderStore {
+impl SourceStore for PolicyDir {
     fn read(&self, path: &str, bytes_max: u64, within: &str) -> Result<Arc<[u8]>, ReadError> {
         let real = self.resolve(path, within)?;
         read_file::read_resolved(&real, bytes_max).map(Into::into).map_err(told)
@@ -121,7 +121,7 @@ impl<S> Stoppable<'_, S> {
     }
 }
 
-impl<S: Store> Store for Stoppable<'_, S> {
+impl<S: SourceStore> SourceStore for Stoppable<'_, S> {
     fn read(&self, path: &str, bytes_max: u64, within: &str) -> Result<Arc<[u8]>, ReadError> {
         self.wanted()?.read(path, bytes_max, within)
     }
@@ -147,18 +147,18 @@ impl<S: Store> Store for Stoppable<'_, S> {
         self.inner.digest(path, bytes)
     }
 
-    fn kept_list(&self, name: &str, path: &str) -> Result<Option<KeptList>, String> {
+    fn kept_list(&self, name: &str, path: &str) -> Result<Option<CachedList>, String> {
         self.inner.kept_list(name, path)
     }
 }
 
-fn told(error: DiskError) -> ReadError {
+fn told(error: FileReadError) -> ReadError {
     match error {
-        DiskError::Missing => ReadError::Missing,
-        DiskError::Unreadable(why) => ReadError::Unreadable(why),
-        DiskError::TooLarge { bytes_max } => ReadError::TooLarge { bytes_max },
-        DiskError::NotAFile => ReadError::NotAFile,
-        DiskError::Changing => ReadError::Changing,
+        FileReadError::Missing => ReadError::Missing,
+        FileReadError::Unreadable(why) => ReadError::Unreadable(why),
+        FileReadError::TooLarge { bytes_max } => ReadError::TooLarge { bytes_max },
+        FileReadError::NotAFile => ReadError::NotAFile,
+        FileReadError::Changing => ReadError::Changing,
     }
 }
 
@@ -170,13 +170,13 @@ mod tests {
 
     use super::*;
 
-    fn folder() -> (tempfile::TempDir, FolderStore) {
+    fn folder() -> (tempfile::TempDir, PolicyDir) {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
         fs::create_dir_all(root.join("lists")).unwrap();
         fs::write(root.join("a.wall"), "policy").unwrap();
         fs::write(dir.path().join("secret"), "outside").unwrap();
-        let store = FolderStore::new(&root);
+        let store = PolicyDir::new(&root);
         (dir, store)
     }
 
@@ -234,7 +234,7 @@ mod tests {
             fs::write(dir.path().join(name).join("a"), name).unwrap();
         }
         symlink("one", dir.path().join("root")).unwrap();
-        let store = FolderStore::new(&dir.path().join("root"));
+        let store = PolicyDir::new(&dir.path().join("root"));
         assert_eq!(&*store.read("a", 99, "").unwrap(), b"one");
         symlink("two", dir.path().join("next")).unwrap();
         fs::rename(dir.path().join("next"), dir.path().join("root")).unwrap();
@@ -260,16 +260,16 @@ mod tests {
     }
 
     /// What a pattern of the host names.
-    fn globbed(store: &FolderStore, pattern: &str) -> Result<Vec<String>, ReadError> {
+    fn globbed(store: &PolicyDir, pattern: &str) -> Result<Vec<String>, ReadError> {
         let place = store.root.join("globbing");
         fs::write(place, format!("policy 1\ninclude \"{pattern}\"\n")).unwrap();
         Sources::gather("globbing", store).host().included("globbing", pattern)
     }
 
     /// A store that raises a flag at its fifth read, as a person might.
-    struct Told<'t>(&'t FolderStore, &'t StopFlag, std::cell::Cell<usize>);
+    struct Told<'t>(&'t PolicyDir, &'t StopFlag, std::cell::Cell<usize>);
 
-    impl Store for Told<'_> {
+    impl SourceStore for Told<'_> {
         fn read(&self, path: &str, bytes_max: u64, within: &str) -> Result<Arc<[u8]>, ReadError> {
             self.2.set(self.2.get() + 1);
             if self.2.get() == 5 {

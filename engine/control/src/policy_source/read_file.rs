@@ -16,7 +16,7 @@ const QUIET_S: i64 = 2;
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum DiskError {
+pub(crate) enum FileReadError {
     #[error("there is no such file")]
     Missing,
     #[error("{0}")]
@@ -29,7 +29,7 @@ pub(crate) enum DiskError {
     Changing,
 }
 
-impl From<io::Error> for DiskError {
+impl From<io::Error> for FileReadError {
     fn from(error: io::Error) -> Self {
         match (error.kind(), error.raw_os_error()) {
             (io::ErrorKind::NotFound, _) => Self::Missing,
@@ -42,22 +42,22 @@ impl From<io::Error> for DiskError {
 
 /// Whether a last link in a path is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Links {
+enum SymlinkPolicy {
     Follow,
     Refuse,
 }
 
 /// The bytes of the file at `path`, at most `bytes_max`.
-pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, DiskError> {
-    read_as(path, bytes_max, Links::Follow)
+pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileReadError> {
+    read_as(path, bytes_max, SymlinkPolicy::Follow)
 }
 
 /// As [`read`], for a path whose links are resolved already.
-pub(crate) fn read_resolved(path: &Path, bytes_max: u64) -> Result<Vec<u8>, DiskError> {
-    read_as(path, bytes_max, Links::Refuse)
+pub(crate) fn read_resolved(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileReadError> {
+    read_as(path, bytes_max, SymlinkPolicy::Refuse)
 }
 
-fn read_as(path: &Path, bytes_max: u64, links: Links) -> Result<Vec<u8>, DiskError> {
+fn read_as(path: &Path, bytes_max: u64, links: SymlinkPolicy) -> Result<Vec<u8>, FileReadError> {
     match read_marked(path, bytes_max, links, None)? {
         Read::New(bytes, _) => Ok(bytes),
         Read::Same => Ok(Vec::new()),
@@ -79,35 +79,35 @@ pub(crate) fn read_since(
     path: &Path,
     bytes_max: u64,
     before: Option<Mark>,
-) -> Result<Read, DiskError> {
-    read_marked(path, bytes_max, Links::Refuse, before)
+) -> Result<Read, FileReadError> {
+    read_marked(path, bytes_max, SymlinkPolicy::Refuse, before)
 }
 
 /// The file at `path`, for callers that read only its beginning, with what is known of it.
-pub(crate) fn open(path: &Path) -> Result<(File, Metadata), DiskError> {
-    open_as(path, Links::Follow)
+pub(crate) fn open(path: &Path) -> Result<(File, Metadata), FileReadError> {
+    open_as(path, SymlinkPolicy::Follow)
 }
 
-fn open_as(path: &Path, links: Links) -> Result<(File, Metadata), DiskError> {
+fn open_as(path: &Path, links: SymlinkPolicy) -> Result<(File, Metadata), FileReadError> {
     if !std::fs::metadata(path)?.is_file() {
-        return Err(DiskError::NotAFile);
+        return Err(FileReadError::NotAFile);
     }
-    let no_follow = if links == Links::Refuse { libc::O_NOFOLLOW } else { 0 };
+    let no_follow = if links == SymlinkPolicy::Refuse { libc::O_NOFOLLOW } else { 0 };
     let file =
         OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | no_follow).open(path)?;
     let known = file.metadata()?;
-    if known.is_file() { Ok((file, known)) } else { Err(DiskError::NotAFile) }
+    if known.is_file() { Ok((file, known)) } else { Err(FileReadError::NotAFile) }
 }
 
 fn read_marked(
     path: &Path,
     bytes_max: u64,
-    links: Links,
+    links: SymlinkPolicy,
     known: Option<Mark>,
-) -> Result<Read, DiskError> {
+) -> Result<Read, FileReadError> {
     let (mut file, before) = open_as(path, links)?;
     if before.len() > bytes_max {
-        return Err(DiskError::TooLarge { bytes_max });
+        return Err(FileReadError::TooLarge { bytes_max });
     }
     if known.is_some_and(|known| known == mark(&before)) {
         return Ok(Read::Same);
@@ -117,7 +117,7 @@ fn read_marked(
     let after = file.metadata()?;
     let held = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     if mark(&before) != mark(&after) || held != after.len() {
-        return Err(DiskError::Changing);
+        return Err(FileReadError::Changing);
     }
     Ok(Read::New(bytes, is_old(&after, began).then(|| mark(&after))))
 }
@@ -135,7 +135,7 @@ fn is_old(of: &Metadata, now: std::time::SystemTime) -> bool {
     now.saturating_sub(of.ctime().max(of.mtime())) > QUIET_S
 }
 
-fn read_up_to(file: &mut File, bytes_max: u64, expected: u64) -> Result<Vec<u8>, DiskError> {
+fn read_up_to(file: &mut File, bytes_max: u64, expected: u64) -> Result<Vec<u8>, FileReadError> {
     let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
     // One byte more than allowed, so that a file that grew past the limit is noticed.
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -177,7 +177,7 @@ mod tests {
         let path = dir.path().join("f");
         std::fs::write(&path, [7; 10]).unwrap();
         assert_eq!(read(&path, 10).unwrap().len(), 10);
-        assert!(matches!(read(&path, 9), Err(DiskError::TooLarge { bytes_max: 9 })));
+        assert!(matches!(read(&path, 9), Err(FileReadError::TooLarge { bytes_max: 9 })));
     }
 
     #[test]
@@ -185,10 +185,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("fifo");
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        assert!(matches!(read(&fifo, 10), Err(DiskError::NotAFile)));
-        assert!(matches!(read(dir.path(), 10), Err(DiskError::NotAFile)));
-        assert!(matches!(read(Path::new("/dev/zero"), 10), Err(DiskError::NotAFile)));
-        assert!(matches!(read(&dir.path().join("none"), 10), Err(DiskError::Missing)));
+        assert!(matches!(read(&fifo, 10), Err(FileReadError::NotAFile)));
+        assert!(matches!(read(dir.path(), 10), Err(FileReadError::NotAFile)));
+        assert!(matches!(read(Path::new("/dev/zero"), 10), Err(FileReadError::NotAFile)));
+        assert!(matches!(read(&dir.path().join("none"), 10), Err(FileReadError::Missing)));
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a"), "x").unwrap();
         std::os::unix::fs::symlink("a", dir.path().join("b")).unwrap();
-        assert!(matches!(read_resolved(&dir.path().join("b"), 9), Err(DiskError::Changing)));
+        assert!(matches!(read_resolved(&dir.path().join("b"), 9), Err(FileReadError::Changing)));
         assert_eq!(read(&dir.path().join("b"), 9).unwrap(), b"x");
     }
 }

@@ -7,20 +7,20 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use seawall_ruleset::{MemberSources, Sources, Store};
+use seawall_ruleset::{MemberSources, SourceStore, Sources};
 
 use super::hashing_store::HELD_BYTES_MAX;
-use super::loader::Loader;
-use crate::admin::api::{Back, Refusal, own_refusal};
-use crate::generations::Archive;
-use crate::generations::record::{Aside, Left, Marks, Past};
+use super::loader::PolicyLoader;
+use crate::admin::api::{Back, PolicyRejection, own_refusal};
+use crate::generations::GenerationStore;
+use crate::generations::record::{Left, Marks, Past, RollbackPin};
 use crate::generations::sources::{past_host, past_members};
 use crate::storage::digest::hexadecimal;
 
 /// Files of past generations for whoever reads.
 #[derive(Debug)]
 pub(crate) struct Standing {
-    archive: Archive,
+    archive: GenerationStore,
     /// The host's files that serve instead of those on the disk, by their digest, where they are not
     /// too large to be held.
     host: RefCell<Option<(String, Sources)>>,
@@ -30,7 +30,7 @@ pub(crate) struct Standing {
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
     pub(crate) sources: Sources,
-    pub(crate) aside: Option<Aside>,
+    pub(crate) aside: Option<RollbackPin>,
     /// The host's files on the disk changed while they were read.
     pub(crate) changing: bool,
     /// The member whose part must come into force.
@@ -49,12 +49,12 @@ impl Draft {
 }
 
 impl Standing {
-    pub(crate) fn new(archive: Archive) -> Self {
+    pub(crate) fn new(archive: GenerationStore) -> Self {
         Self { archive, host: RefCell::default() }
     }
 
     /// The host's files of a generation.
-    fn host(&self, loader: &Loader, past: &Past) -> Result<Sources, Refusal> {
+    fn host(&self, loader: &PolicyLoader, past: &Past) -> Result<Sources, PolicyRejection> {
         if let Some((of, sources)) = &*self.host.borrow()
             && *of == past.host
         {
@@ -68,7 +68,7 @@ impl Standing {
         Ok(sources)
     }
 
-    fn host_anew(&self, loader: &Loader, past: &Past) -> Result<Sources, Refusal> {
+    fn host_anew(&self, loader: &PolicyLoader, past: &Past) -> Result<Sources, PolicyRejection> {
         let number = past.generation;
         if !self.archive.has(&past.files) {
             let why = format!("the files of generation {number} are not kept any more");
@@ -86,10 +86,10 @@ impl Standing {
     /// What these members' parts of a generation were made of, under their entries in `sources`.
     fn members(
         &self,
-        loader: &Loader,
+        loader: &PolicyLoader,
         (past, sources): (&Past, &Sources),
         names: &[&str],
-    ) -> Result<Vec<MemberSources>, Refusal> {
+    ) -> Result<Vec<MemberSources>, PolicyRejection> {
         let parts: BTreeMap<&str, &Marks> =
             names.iter().filter_map(|name| Some((*name, past.parts.get(*name)?))).collect();
         let kept = |name: &str, path: &str| loader.kept_list(name, path);
@@ -117,7 +117,7 @@ impl Standing {
     }
 }
 
-impl Loader {
+impl PolicyLoader {
     /// Reads what is to be in force while `aside` is not: where the files are still the same ones,
     /// what `serves` is made of stands instead of them.
     ///
@@ -126,9 +126,9 @@ impl Loader {
     pub(crate) fn gather_beside(
         &self,
         standing: &Standing,
-        aside: &Aside,
+        aside: &RollbackPin,
         serves: &Past,
-    ) -> Result<Draft, Refusal> {
+    ) -> Result<Draft, PolicyRejection> {
         let host = match &aside.host {
             Some(_) => Some(standing.host(self, serves)?),
             None => None,
@@ -147,9 +147,9 @@ impl Loader {
     fn stand_in(
         &self,
         standing: &Standing,
-        (aside, serves): (&Aside, &Past),
+        (aside, serves): (&RollbackPin, &Past),
         draft: &mut Draft,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), PolicyRejection> {
         let is_same = |name: &str, left: &Left| {
             let on_disk = draft.sources.member(name).map(|hers| hexadecimal(&hers.content()));
             on_disk.as_ref() == Some(&left.content)
@@ -178,13 +178,13 @@ impl Loader {
         &self,
         standing: &Standing,
         (past, back): (&Past, &Back),
-        (aside, serves): (&Aside, &Past),
-    ) -> Result<Draft, Refusal> {
+        (aside, serves): (&RollbackPin, &Past),
+    ) -> Result<Draft, PolicyRejection> {
         if let Back::Member(name) = back {
             let mut draft = self.gather_beside(standing, aside, serves)?;
             self.bring_back(standing, past, &[name], &mut draft)?;
             draft.must = Some(name.clone());
-            draft.aside = draft.aside.and_then(Aside::or_none);
+            draft.aside = draft.aside.and_then(RollbackPin::or_none);
             return Ok(draft);
         }
         if *back == Back::All && past.parts_gone > 0 {
@@ -195,7 +195,7 @@ impl Loader {
         let host = standing.host(self, past)?;
         let left = |on_disk: &Sources| {
             let content = hexadecimal(&on_disk.host_digest());
-            Some(Left { content, serves: past.generation })
+            Some(Left { content, active_generation: past.generation })
         };
         let mut draft = self.gather_under(Some(&host), left);
         let is_same = |left: &Left| left.content == hexadecimal(&host.host_digest());
@@ -207,7 +207,7 @@ impl Loader {
             let names: Vec<&str> = past.parts.keys().map(|name| &**name).collect();
             self.bring_back(standing, past, &names, &mut draft)?;
         }
-        draft.aside = draft.aside.and_then(Aside::or_none);
+        draft.aside = draft.aside.and_then(RollbackPin::or_none);
         draft.back = Some(Box::new(past.clone()));
         Ok(draft)
     }
@@ -230,7 +230,7 @@ impl Loader {
         past: &Past,
         names: &[&str],
         draft: &mut Draft,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), PolicyRejection> {
         for part in standing.members(self, (past, &draft.sources), names)? {
             let name = part.name();
             let mut aside = draft.aside.take().unwrap_or_default();
@@ -238,7 +238,7 @@ impl Loader {
             let content =
                 known.or_else(|| Some(hexadecimal(&draft.sources.member(name)?.content())));
             let content = content.filter(|content| *content != hexadecimal(&part.content()));
-            let left = content.map(|content| Left { content, serves: past.generation });
+            let left = content.map(|content| Left { content, active_generation: past.generation });
             aside.members.extend(left.map(|left| (Box::from(name), left)));
             draft.aside = Some(aside);
             draft.sources.replace_member(part);
@@ -258,8 +258,8 @@ impl Loader {
                 let on_disk = Sources::gather_host(self.root(), store, memo);
                 let changing = on_disk.changing();
                 if let Some(left) = left(&on_disk) {
-                    let sources = host.with_members_from(&|_| store as &dyn Store, memo);
-                    let aside = Some(Aside { host: Some(left), members: BTreeMap::new() });
+                    let sources = host.with_members_from(&|_| store as &dyn SourceStore, memo);
+                    let aside = Some(RollbackPin { host: Some(left), members: BTreeMap::new() });
                     return Draft { sources, aside, changing, must: None, back: None };
                 }
             }

@@ -4,23 +4,25 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_model::{Now, Tick};
-use seawall_ruleset::{Effort, Handle, Live, Terms};
-use seawall_state::Tally;
+use seawall_ruleset::{ActiveGeneration, Effort, RuleSetHandle, Terms};
+use seawall_state::DecisionCounters;
 
-use crate::admin::api::{BY_HAND, Back, Lifted, MembersRefused, Refusal, Tests, stopped};
-use crate::generations::Archive;
+use crate::admin::api::{
+    BY_HAND, Back, ClearedPenalties, MembersRefused, PolicyRejection, TestCounts, stopped,
+};
+use crate::generations::GenerationStore;
 use crate::generations::contents::{Known, Made};
-use crate::generations::record::{Aside, Blob, Past};
+use crate::generations::record::{FileBlob, Past, RollbackPin};
 use crate::level_ticker::Levels;
 use crate::members::{Coming, Members, bounded};
-use crate::observe::decision_totals::Totals;
-use crate::policy_source::list_cache::Stock;
-use crate::policy_source::loader::{Loader, PATIENT_READS, Ready};
+use crate::observe::decision_totals::DecisionTotals;
+use crate::policy_source::list_cache::PublishedLists;
+use crate::policy_source::loader::{PATIENT_READS, PolicyLoader, Ready};
 use crate::policy_source::rollback_pin::{Draft, Standing};
-use crate::reload::counter_report::Carried;
-use crate::reload::status::Posted;
-use crate::reload::watcher::Watch;
-use crate::storage::background_writer::Scribe;
+use crate::reload::counter_report::CounterReport;
+use crate::reload::status::ReloadStatusSnapshot;
+use crate::reload::watcher::PolicyWatcher;
+use crate::storage::background_writer::BackgroundWriter;
 
 /// Why there is no draft.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,13 +30,13 @@ pub(crate) enum NotRead {
     /// The files changed while they were read.
     Unsettled,
     /// What a rollback put in their place is not kept any more.
-    Refused(Refusal),
+    Refused(PolicyRejection),
 }
 
 /// What was left on the disk by a rollback, and the generation that serves instead of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Beside<'a> {
-    pub(crate) aside: &'a Aside,
+    pub(crate) aside: &'a RollbackPin,
     pub(crate) serves: &'a Past,
 }
 
@@ -56,16 +58,16 @@ impl Patience {
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) generation: u64,
-    pub(crate) carried: Carried,
+    pub(crate) carried: CounterReport,
     pub(crate) warnings: Vec<String>,
-    pub(crate) tests: Tests,
+    pub(crate) tests: TestCounts,
     /// What it is made of.
     pub(crate) made: Made,
 }
 
 /// What is to be ended since it was wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Lift {
+pub(crate) enum ClearPenalties {
     /// Whatever this rule set.
     Rule(String),
     /// Whatever rules of these generations set, the first of which was published then.
@@ -74,7 +76,7 @@ pub(crate) enum Lift {
 
 /// What makes and publishes generations. A trait, so that the reloader's manners are tested
 /// without a policy language behind them.
-pub(crate) trait Forge: Send {
+pub(crate) trait PolicyBackend: Send {
     /// What was read.
     type Draft;
     /// What may be published.
@@ -87,7 +89,7 @@ pub(crate) trait Forge: Send {
         beside: Option<Beside<'_>>,
     ) -> Result<Self::Draft, NotRead>;
     /// What of the disk this draft leaves out of force.
-    fn aside(&self, draft: &Self::Draft) -> Option<Aside>;
+    fn aside(&self, draft: &Self::Draft) -> Option<RollbackPin>;
     /// Reads again and says whether the same was there. Without patience a member whose files
     /// read otherwise is left out of the draft instead.
     fn reads_as(
@@ -117,7 +119,7 @@ pub(crate) trait Forge: Send {
         past: &Past,
         back: &Back,
         beside: Beside<'_>,
-    ) -> Result<Self::Draft, Refusal>;
+    ) -> Result<Self::Draft, PolicyRejection>;
     /// Whether files changed while this was read.
     fn is_changing(&self, _draft: &Self::Draft) -> bool {
         false
@@ -125,13 +127,13 @@ pub(crate) trait Forge: Send {
     /// What differs where a reload could come out otherwise.
     fn digest(&self, draft: &Self::Draft) -> [u8; 32];
     /// Checks, builds and rehearses it.
-    fn assemble(&mut self, draft: &Self::Draft) -> Result<Self::Ready, Refusal>;
+    fn assemble(&mut self, draft: &Self::Draft) -> Result<Self::Ready, PolicyRejection>;
     /// Makes what was assembled of a draft what judges.
     fn publish(&mut self, ready: Self::Ready, draft: &Self::Draft) -> Published;
     /// Ends what was set by mistake.
-    fn lift(&mut self, lift: &Lift) -> Lifted;
+    fn lift(&mut self, lift: &ClearPenalties) -> ClearedPenalties;
     /// Does what can wait until the generation is on the board.
-    fn afterwards(&mut self, _posted: Posted) {}
+    fn afterwards(&mut self, _posted: ReloadStatusSnapshot) {}
     /// The number of what judges.
     fn generation(&self) -> u64;
     /// The members whose files are not in force.
@@ -144,21 +146,21 @@ pub(crate) trait Forge: Send {
 const FOLLOWS_MAX: u32 = 3;
 
 /// Real policies for the reloader.
-pub(crate) struct PolicyForge {
-    pub(crate) loader: Loader,
-    pub(crate) handle: Arc<Handle>,
-    pub(crate) totals: Arc<Totals>,
+pub(crate) struct LivePolicyBackend {
+    pub(crate) loader: PolicyLoader,
+    pub(crate) handle: Arc<RuleSetHandle>,
+    pub(crate) totals: Arc<DecisionTotals>,
     pub(crate) levels: Levels,
     pub(crate) now: Now,
     /// What serves instead of files that a rollback put aside.
     pub(crate) standing: Standing,
     /// What the generation in force is made of.
     pub(crate) known: Known,
-    pub(crate) archive: Archive,
-    pub(crate) scribe: Scribe,
+    pub(crate) archive: GenerationStore,
+    pub(crate) scribe: BackgroundWriter,
     /// Lists and files of the generation that was published last, still to be put away.
-    pub(crate) stock: Option<(Stock, Vec<Blob>)>,
-    pub(crate) watch: Arc<Mutex<Watch>>,
+    pub(crate) stock: Option<(PublishedLists, Vec<FileBlob>)>,
+    pub(crate) watch: Arc<Mutex<PolicyWatcher>>,
     /// Members whose files kept changing at the last look: nobody waits for them at the next.
     pub(crate) restless: Vec<Box<str>>,
     pub(crate) members: Arc<Members>,
@@ -166,13 +168,13 @@ pub(crate) struct PolicyForge {
     pub(crate) hosts: Option<[u8; 32]>,
 }
 
-impl PolicyForge {
+impl LivePolicyBackend {
     /// Reads, and watches the folders that were come by. What was saved in one before it was
     /// watched is read again.
     fn read(
         &self,
-        how: impl Fn(&Loader, &Standing) -> Result<Draft, Refusal>,
-    ) -> Result<Draft, Refusal> {
+        how: impl Fn(&PolicyLoader, &Standing) -> Result<Draft, PolicyRejection>,
+    ) -> Result<Draft, PolicyRejection> {
         let mut draft = how(&self.loader, &self.standing)?;
         for _ in 1..FOLLOWS_MAX {
             let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
@@ -185,7 +187,7 @@ impl PolicyForge {
         Ok(draft)
     }
 
-    fn read_beside(&self, beside: Option<Beside<'_>>) -> Result<Draft, Refusal> {
+    fn read_beside(&self, beside: Option<Beside<'_>>) -> Result<Draft, PolicyRejection> {
         self.read(|loader, standing| match beside {
             Some(Beside { aside, serves }) => loader.gather_beside(standing, aside, serves),
             None => Ok(Draft::of(loader.gather())),
@@ -193,7 +195,7 @@ impl PolicyForge {
     }
 }
 
-impl Forge for PolicyForge {
+impl PolicyBackend for LivePolicyBackend {
     type Draft = Draft;
     type Ready = Ready;
 
@@ -216,7 +218,7 @@ impl Forge for PolicyForge {
         if self.is_changing(&draft) { Err(NotRead::Unsettled) } else { Ok(draft) }
     }
 
-    fn aside(&self, draft: &Draft) -> Option<Aside> {
+    fn aside(&self, draft: &Draft) -> Option<RollbackPin> {
         draft.aside.clone()
     }
 
@@ -256,7 +258,12 @@ impl Forge for PolicyForge {
         self.loader.digest(&draft.sources)
     }
 
-    fn recall(&mut self, past: &Past, back: &Back, beside: Beside<'_>) -> Result<Draft, Refusal> {
+    fn recall(
+        &mut self,
+        past: &Past,
+        back: &Back,
+        beside: Beside<'_>,
+    ) -> Result<Draft, PolicyRejection> {
         let Beside { aside, serves } = beside;
         self.read(|loader, standing| loader.gather_back(standing, (past, back), (aside, serves)))
     }
@@ -269,7 +276,7 @@ impl Forge for PolicyForge {
         draft.changing || draft.sources.changing()
     }
 
-    fn assemble(&mut self, read: &Draft) -> Result<Ready, Refusal> {
+    fn assemble(&mut self, read: &Draft) -> Result<Ready, PolicyRejection> {
         let Draft { sources: draft, must, .. } = read;
         let live = self.handle.load();
         // A part that did not fit the host's policy may fit another one.
@@ -303,18 +310,19 @@ impl Forge for PolicyForge {
         }
         let (state, report) = old.state.carry(rules.counter_specs());
         let generation = old.generation.next();
-        let tally = Arc::new(Tally::new(rules.rule_names().len()));
+        let tally = Arc::new(DecisionCounters::new(rules.rule_names().len()));
         let (rules, state) = (Arc::new(rules), Arc::new(state));
         // Before its calls can begin, and while the old one's end; a tick too many costs nothing.
         self.loader.running(&[&rules, &old.rules]);
-        let live = Live { generation, rules, state: state.clone(), tally };
+        let live = ActiveGeneration { generation, rules, state: state.clone(), tally };
         // Levels are numbers of one generation: known before its first request.
         self.levels.look(&live);
         self.handle.publish(live);
         state.settle(&old.state);
         self.totals.retire(old.tally.clone());
         self.stock = Some((stock, blobs));
-        let carried = Carried::of(report, old.rules.outline(), self.handle.load().rules.outline());
+        let carried =
+            CounterReport::of(report, old.rules.outline(), self.handle.load().rules.outline());
         warnings.extend(bounded(self.members.came(Coming {
             rules: &self.handle.load().rules,
             sources: draft,
@@ -325,16 +333,16 @@ impl Forge for PolicyForge {
         Published { generation: generation.0, carried, warnings, tests, made }
     }
 
-    fn lift(&mut self, lift: &Lift) -> Lifted {
+    fn lift(&mut self, lift: &ClearPenalties) -> ClearedPenalties {
         let (live, now) = (self.handle.load(), (self.now)());
         let (bans, state) = (live.state.bans(), &live.state);
         match lift {
-            Lift::Rule(rule) => Lifted {
+            ClearPenalties::Rule(rule) => ClearedPenalties {
                 bans: bans.lift(|why| *why.rule == **rule, now),
                 holds: state.lift_holds(Some(rule), Tick::default(), now),
             },
             // What a person banned meanwhile is no rule's mistake.
-            Lift::Generations(numbers, since) => Lifted {
+            ClearPenalties::Generations(numbers, since) => ClearedPenalties {
                 bans: bans
                     .lift(|why| *why.rule != *BY_HAND && numbers.contains(&why.generation.0), now),
                 holds: state.lift_holds(None, *since, now),
@@ -342,7 +350,7 @@ impl Forge for PolicyForge {
         }
     }
 
-    fn afterwards(&mut self, posted: Posted) {
+    fn afterwards(&mut self, posted: ReloadStatusSnapshot) {
         if let Some((stock, blobs)) = self.stock.take() {
             self.archive.hold(&blobs);
             let archive = self.archive.clone();

@@ -5,13 +5,13 @@
 //! it. The same words before the fact (`check --against`) and after it (`reload`, `history`).
 
 use seawall_ruleset::Outline;
-use seawall_state::{CarryReport, CounterSpec};
+use seawall_state::{CarryOverReport, CounterSpec};
 use serde::{Deserialize, Serialize};
 
 /// What a reload did to the state, by the names of counters.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Carried {
+pub struct CounterReport {
     /// Counts continue.
     pub kept: Vec<String>,
     /// Counts continue, and what is counted from now on is under another condition.
@@ -19,7 +19,7 @@ pub struct Carried {
     /// Counts are kept and read over another window, or in a table of another size.
     pub rescaled: Vec<String>,
     /// The name counts by another key or something else now: counting starts anew, and holds end.
-    pub reset: Vec<Reset>,
+    pub reset: Vec<CounterReset>,
     /// Was not there before: counting starts.
     pub new: Vec<String>,
     /// Is no longer there; a limit's holds end with it.
@@ -28,7 +28,7 @@ pub struct Carried {
 
 /// A counter that starts anew under its old name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reset {
+pub struct CounterReset {
     /// Its name.
     pub name: String,
     /// The rules, limits and levels that ask it, which read nothing at first.
@@ -37,27 +37,27 @@ pub struct Reset {
 
 /// One of two policies.
 #[derive(Debug, Clone, Copy)]
-pub struct Side<'s> {
+pub struct PolicyView<'s> {
     /// Its counters.
     pub counters: &'s [CounterSpec],
     /// What it says.
     pub outline: &'s Outline,
 }
 
-impl Carried {
+impl CounterReport {
     /// What would become of the counters of `old` where `new` follows it.
     #[must_use]
-    pub fn foreseen(old: Side<'_>, new: Side<'_>) -> Self {
-        let report = CarryReport::between(old.counters, new.counters);
+    pub fn foreseen(old: PolicyView<'_>, new: PolicyView<'_>) -> Self {
+        let report = CarryOverReport::between(old.counters, new.counters);
         Self::of(report, old.outline, new.outline)
     }
 
     /// What became of the counters, as the state reports it.
-    pub(crate) fn of(report: CarryReport, old: &Outline, new: &Outline) -> Self {
+    pub(crate) fn of(report: CarryOverReport, old: &Outline, new: &Outline) -> Self {
         let texts = |names: Vec<Box<str>>| names.into_iter().map(String::from);
         let again: Vec<Box<str>> =
-            report.new.iter().filter(|name| report.gone.contains(name)).cloned().collect();
-        let reset = |name: &str| Reset {
+            report.new.iter().filter(|name| report.removed.contains(name)).cloned().collect();
+        let reset = |name: &str| CounterReset {
             name: name.to_owned(),
             watched_by: new.watchers(name).into_iter().map(str::to_owned).collect(),
         };
@@ -71,14 +71,14 @@ impl Carried {
             rescaled: texts(report.rescaled).collect(),
             reset: again.iter().map(|name| reset(name)).collect(),
             new: others(report.new).collect(),
-            gone: others(report.gone).collect(),
+            gone: others(report.removed).collect(),
         }
     }
 
     /// One line for each fate that befell any counter.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let reset = |reset: &Reset| match reset.watched_by.as_slice() {
+        let reset = |reset: &CounterReset| match reset.watched_by.as_slice() {
             [] => reset.name.clone(),
             watchers => format!("{} (asked by {})", reset.name, watchers.join(", ")),
         };
@@ -98,24 +98,28 @@ impl Carried {
 #[cfg(test)]
 mod tests {
     use seawall_ruleset::{
-        HostSettings, MemoryStore, Purpose, RuleSet, Sandbox, SandboxLimits, Sources, Workshop,
+        MemoryStore, Purpose, RuleSet, RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings,
+        Sources,
     };
 
     use super::*;
 
     fn rules(text: &str) -> RuleSet {
         let workshop =
-            Workshop::new(HostSettings::default(), Sandbox::new(SandboxLimits::default()));
+            RuleSetBuilder::new(ServerSettings::default(), Sandbox::new(SandboxLimits::default()));
         let store = MemoryStore::default().with("a.wall", format!("policy 1\n{text}"));
-        let assembly = workshop.assemble(&Sources::gather("a.wall", &store), Purpose::Check, None);
+        let assembly = workshop.build(&Sources::gather("a.wall", &store), Purpose::Check, None);
         assembly.rules.unwrap_or_else(|| panic!("{:?}", assembly.diagnostics))
     }
 
     fn foreseen(old: &str, new: &str) -> Vec<String> {
         let (old, new) = (rules(old), rules(new));
-        let side =
-            |of: &'static RuleSet| Side { counters: of.counter_specs(), outline: of.outline() };
-        Carried::foreseen(side(Box::leak(Box::new(old))), side(Box::leak(Box::new(new)))).lines()
+        let side = |of: &'static RuleSet| PolicyView {
+            counters: of.counter_specs(),
+            outline: of.outline(),
+        };
+        CounterReport::foreseen(side(Box::leak(Box::new(old))), side(Box::leak(Box::new(new))))
+            .lines()
     }
 
     const POLICY: &str = "track seen { count requests where path == \"/a\" per client over 1m keys 1k }\n\

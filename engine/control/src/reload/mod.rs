@@ -19,17 +19,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use backend::{Beside, Forge, Lift, NotRead, Patience, Published};
+use backend::{Beside, ClearPenalties, NotRead, Patience, PolicyBackend, Published};
 pub use rollback::ranges;
 use seawall_model::Now;
 
-use crate::admin::api::{Cause, Outcome, Refusal, own_refusal};
-use crate::generations::contents::Occasion;
-use crate::generations::record::{Aside, Past};
+use crate::admin::api::{PolicyRejection, ReloadCause, ReloadOutcome, own_refusal};
+use crate::generations::contents::PublishContext;
+use crate::generations::record::{Past, RollbackPin};
 use crate::policy_source::loader::{AGAIN_MS, READS_MAX};
-use crate::reload::status::Board;
-use crate::reload::trigger::{Bell, Call, Pause, Waiter, Wish};
-use crate::storage::write_gate::{Closed, Still};
+use crate::reload::status::ReloadStatus;
+use crate::reload::trigger::{PendingReload, ReloadKind, ReloadTrigger, WaitResult, Waiter};
+use crate::storage::write_gate::{Closed, WriteGate};
 
 /// Time between two looks that nobody asked for, in milliseconds, which is what a `reload` of a list
 /// may ask for.
@@ -39,38 +39,38 @@ pub const POLL_MS: u64 = seawall_ruleset::LIST_RELOAD_MS_MIN;
 pub const DOUBT_MS: u64 = 200;
 
 /// The one that reloads.
-pub(crate) struct Reloader<F: Forge> {
+pub(crate) struct Reloader<F: PolicyBackend> {
     forge: F,
-    bell: Arc<Bell>,
-    board: Arc<Board>,
+    bell: Arc<ReloadTrigger>,
+    board: Arc<ReloadStatus>,
     now: Now,
     /// Digest of what is running.
     running: [u8; 32],
     /// Digest of what was refused last, and why.
-    refused: Option<([u8; 32], Refusal)>,
+    refused: Option<([u8; 32], PolicyRejection)>,
     /// What a rollback left on the disk, which is not taken again by itself.
-    aside: Option<Aside>,
+    aside: Option<RollbackPin>,
     /// Entered to change what is in force, and only for that: whatever takes long is done outside.
-    still: Arc<Still>,
+    still: Arc<WriteGate>,
 }
 
 /// How one attempt ended.
-enum Attempt {
-    Done(Outcome),
+enum ReloadAttempt {
+    Done(ReloadOutcome),
     /// The same as before, to which nothing is added.
-    Stale(Outcome),
-    Unsettled,
+    Stale(ReloadOutcome),
+    FilesChanging,
 }
 
-impl<F: Forge> Reloader<F> {
+impl<F: PolicyBackend> Reloader<F> {
     /// A reloader for what runs already, whose content has the digest `running`, while what lies on
     /// the disk may be `aside`.
     pub(crate) fn new(
         forge: F,
-        (bell, board): (Arc<Bell>, Arc<Board>),
-        still: Arc<Still>,
+        (bell, board): (Arc<ReloadTrigger>, Arc<ReloadStatus>),
+        still: Arc<WriteGate>,
         now: Now,
-        (running, aside): ([u8; 32], Option<Aside>),
+        (running, aside): ([u8; 32], Option<RollbackPin>),
     ) -> Self {
         Self { forge, bell, board, now, running, refused: None, aside, still }
     }
@@ -92,11 +92,11 @@ impl<F: Forge> Reloader<F> {
 
     /// One reload for whoever wants one, then each rollback by itself. What was saved at the moment
     /// of a rollback is what it goes back from.
-    fn serve(&mut self, call: Call) {
-        let is_reload = |waiter: &Waiter| matches!(waiter.wish, Wish::Reload { .. });
+    fn serve(&mut self, call: PendingReload) {
+        let is_reload = |waiter: &Waiter| matches!(waiter.wish, ReloadKind::Reload { .. });
         let (reloads, backs): (Vec<_>, Vec<_>) = call.waiters.into_iter().partition(is_reload);
         if backs.is_empty() || !reloads.is_empty() {
-            let cause = if backs.is_empty() { call.cause } else { Cause::Command };
+            let cause = if backs.is_empty() { call.cause } else { ReloadCause::Command };
             let by_uid = reloads.first().and_then(|waiter| waiter.by_uid);
             let outcome = self.reload(cause, by_uid);
             for waiter in reloads {
@@ -111,13 +111,14 @@ impl<F: Forge> Reloader<F> {
     }
 
     /// Ends what a rule set, where that was wanted and the reload was not refused.
-    fn lifting(&mut self, outcome: Outcome, wish: &Wish) -> Outcome {
-        let Wish::Reload { lift: Some(rule) } = wish else { return outcome };
-        self.lift_with(outcome, &Lift::Rule(rule.clone()))
+    fn lifting(&mut self, outcome: ReloadOutcome, wish: &ReloadKind) -> ReloadOutcome {
+        let ReloadKind::Reload { lift: Some(rule) } = wish else { return outcome };
+        self.lift_with(outcome, &ClearPenalties::Rule(rule.clone()))
     }
 
-    fn lift_with(&mut self, mut outcome: Outcome, lift: &Lift) -> Outcome {
-        if let Outcome::Published { lifted, .. } | Outcome::Unchanged { lifted, .. } = &mut outcome
+    fn lift_with(&mut self, mut outcome: ReloadOutcome, lift: &ClearPenalties) -> ReloadOutcome {
+        if let ReloadOutcome::Published { lifted, .. } | ReloadOutcome::Unchanged { lifted, .. } =
+            &mut outcome
             && let Ok(_changing) = self.still.enter()
         {
             let ended = self.forge.lift(lift);
@@ -131,24 +132,26 @@ impl<F: Forge> Reloader<F> {
         outcome
     }
 
-    fn reload(&mut self, cause: Cause, by_uid: Option<u32>) -> Outcome {
+    fn reload(&mut self, cause: ReloadCause, by_uid: Option<u32>) -> ReloadOutcome {
         let began = (self.now)();
-        let occasion = Occasion { cause, by_uid, restores: None, host_since: None, began };
+        let occasion = PublishContext { cause, by_uid, restores: None, host_since: None, began };
         // Files that changed are another try by themselves.
-        if cause != Cause::Change {
-            self.forge.try_again(cause >= Cause::Signal);
+        if cause != ReloadCause::Change {
+            self.forge.try_again(cause >= ReloadCause::Signal);
         }
         for read in 0..READS_MAX {
             match self.attempt(occasion, Patience::of(read)) {
-                Attempt::Done(outcome) => {
+                ReloadAttempt::Done(outcome) => {
                     self.tell(occasion, &outcome);
                     return outcome;
                 }
-                Attempt::Stale(outcome) => return outcome,
-                Attempt::Unsettled if self.bell.pause(AGAIN_MS) == Pause::Stopped => {
+                ReloadAttempt::Stale(outcome) => return outcome,
+                ReloadAttempt::FilesChanging
+                    if self.bell.pause(AGAIN_MS) == WaitResult::Stopped =>
+                {
                     return self.unchanged();
                 }
-                Attempt::Unsettled => {}
+                ReloadAttempt::FilesChanging => {}
             }
         }
         let outcome = self.refuse_with("the files keep changing while they are read");
@@ -157,27 +160,27 @@ impl<F: Forge> Reloader<F> {
     }
 
     /// Reads and judges what is there. Nothing is believed that does not read the same twice.
-    fn attempt(&mut self, occasion: Occasion, patience: Patience) -> Attempt {
+    fn attempt(&mut self, occasion: PublishContext, patience: Patience) -> ReloadAttempt {
         let cause = occasion.cause;
         // Whoever asks has what is on the disk.
-        let aside = self.aside.clone().filter(|_| cause < Cause::Signal);
+        let aside = self.aside.clone().filter(|_| cause < ReloadCause::Signal);
         let serves = self.board.newest();
         let beside = aside.as_ref().zip(serves.as_deref());
         let beside = beside.map(|(aside, serves)| Beside { aside, serves });
         let mut draft = match self.forge.gather(patience, beside) {
             Ok(draft) => draft,
-            Err(NotRead::Unsettled) => return Attempt::Unsettled,
+            Err(NotRead::Unsettled) => return ReloadAttempt::FilesChanging,
             Err(NotRead::Refused(refusal)) => return self.not_kept(refusal),
         };
         if self.bell.is_stopped() {
-            return Attempt::Stale(self.unchanged());
+            return ReloadAttempt::Stale(self.unchanged());
         }
         if let Some(known) = self.known(&draft, cause) {
             return known;
         }
         let before = self.forge.digest(&draft);
         if !self.forge.reads_as(&mut draft, patience, beside) {
-            return Attempt::Unsettled;
+            return ReloadAttempt::FilesChanging;
         }
         let running = self.forge.digest(&draft);
         // What was left out at the second look may be all that differed.
@@ -187,35 +190,37 @@ impl<F: Forge> Reloader<F> {
             return known;
         }
         match self.assemble(&draft) {
-            Ok(ready) => Attempt::Done(self.publish((ready, &draft), occasion, running)),
+            Ok(ready) => ReloadAttempt::Done(self.publish((ready, &draft), occasion, running)),
             Err(refusal) => {
-                if cause == Cause::Change
-                    && (self.bell.pause(DOUBT_MS) == Pause::Stopped
+                if cause == ReloadCause::Change
+                    && (self.bell.pause(DOUBT_MS) == WaitResult::Stopped
                         || !self.forge.reads_as(&mut draft, patience, beside))
                 {
-                    return Attempt::Unsettled;
+                    return ReloadAttempt::FilesChanging;
                 }
                 self.refused = Some((running, refusal.clone()));
                 let generation = self.forge.generation();
-                Attempt::Done(Outcome::Refused { generation, refusal })
+                ReloadAttempt::Done(ReloadOutcome::Rejected { generation, refusal })
             }
         }
     }
 
     /// How it ends where what a rollback put in force cannot be read again: what is on the disk is
     /// not taken instead of it. That is told once.
-    fn not_kept(&mut self, refusal: Refusal) -> Attempt {
-        let outcome = Outcome::Refused { generation: self.forge.generation(), refusal };
-        let Outcome::Refused { refusal, .. } = &outcome else { return Attempt::Unsettled };
+    fn not_kept(&mut self, refusal: PolicyRejection) -> ReloadAttempt {
+        let outcome = ReloadOutcome::Rejected { generation: self.forge.generation(), refusal };
+        let ReloadOutcome::Rejected { refusal, .. } = &outcome else {
+            return ReloadAttempt::FilesChanging;
+        };
         if self.refused.as_ref().is_some_and(|(_, before)| before == refusal) {
-            return Attempt::Stale(outcome);
+            return ReloadAttempt::Stale(outcome);
         }
         self.refused = Some((self.running, refusal.clone()));
-        Attempt::Done(outcome)
+        ReloadAttempt::Done(outcome)
     }
 
     /// How it ends where nothing is to be done for this draft.
-    fn known(&mut self, draft: &F::Draft, cause: Cause) -> Option<Attempt> {
+    fn known(&mut self, draft: &F::Draft, cause: ReloadCause) -> Option<ReloadAttempt> {
         if self.forge.is_restless(draft) {
             self.bell.look_soon();
         }
@@ -223,30 +228,31 @@ impl<F: Forge> Reloader<F> {
         if running == self.running {
             self.refused = None;
             self.put_aside(self.forge.aside(draft));
-            return Some(Attempt::Done(self.unchanged()));
+            return Some(ReloadAttempt::Done(self.unchanged()));
         }
-        self.stale(running).filter(|_| cause < Cause::Signal).map(Attempt::Stale)
+        self.stale(running).filter(|_| cause < ReloadCause::Signal).map(ReloadAttempt::Stale)
     }
 
     /// What was said of this content before, where it was refused.
-    fn stale(&self, running: [u8; 32]) -> Option<Outcome> {
+    fn stale(&self, running: [u8; 32]) -> Option<ReloadOutcome> {
         let (refused, refusal) = self.refused.as_ref()?;
         let generation = self.forge.generation();
-        (*refused == running).then(|| Outcome::Refused { generation, refusal: refusal.clone() })
+        (*refused == running)
+            .then(|| ReloadOutcome::Rejected { generation, refusal: refusal.clone() })
     }
 
-    fn put_aside(&mut self, aside: Option<Aside>) {
+    fn put_aside(&mut self, aside: Option<RollbackPin>) {
         self.board.aside(aside.clone());
         self.aside = aside;
     }
 
-    fn unchanged(&self) -> Outcome {
+    fn unchanged(&self) -> ReloadOutcome {
         let members = self.forge.members_refused();
-        Outcome::Unchanged { generation: self.forge.generation(), lifted: None, members }
+        ReloadOutcome::Unchanged { generation: self.forge.generation(), lifted: None, members }
     }
 
     /// A panic while building is our fault and must not end the reloading for good.
-    fn assemble(&mut self, draft: &F::Draft) -> Result<F::Ready, Refusal> {
+    fn assemble(&mut self, draft: &F::Draft) -> Result<F::Ready, PolicyRejection> {
         if self.bell.is_stopped() {
             return Err(own_refusal("the server is stopping"));
         }
@@ -262,9 +268,9 @@ impl<F: Forge> Reloader<F> {
     fn publish(
         &mut self,
         (ready, draft): (F::Ready, &F::Draft),
-        occasion: Occasion,
+        occasion: PublishContext,
         running: [u8; 32],
-    ) -> Outcome {
+    ) -> ReloadOutcome {
         let still = self.still.clone();
         let _changing = match still.enter() {
             Ok(changing) => changing,
@@ -283,19 +289,22 @@ impl<F: Forge> Reloader<F> {
         let (took_ms, restores) = (past.took_ms, past.restores);
         let report = carried.clone();
         self.board.published(Past { report, tests, warnings: warnings.len(), ..past });
-        Outcome::Published { generation, took_ms, carried, warnings, restores, lifted: None }
+        ReloadOutcome::Published { generation, took_ms, carried, warnings, restores, lifted: None }
     }
 
-    fn refuse_with(&self, message: &str) -> Outcome {
-        Outcome::Refused { generation: self.forge.generation(), refusal: own_refusal(message) }
+    fn refuse_with(&self, message: &str) -> ReloadOutcome {
+        ReloadOutcome::Rejected {
+            generation: self.forge.generation(),
+            refusal: own_refusal(message),
+        }
     }
 
     /// Tells how it ended, and then does what could wait until that was known.
-    fn tell(&mut self, occasion: Occasion, outcome: &Outcome) {
-        let Occasion { cause, began, .. } = occasion;
+    fn tell(&mut self, occasion: PublishContext, outcome: &ReloadOutcome) {
+        let PublishContext { cause, began, .. } = occasion;
         self.board.ended(cause, (self.now)().since_ms(began), outcome);
         log_outcome(cause, outcome);
-        if matches!(outcome, Outcome::Published { .. }) {
+        if matches!(outcome, ReloadOutcome::Published { .. }) {
             self.forge.afterwards(self.board.read());
             if self.forge.is_unfinished() {
                 self.bell.look_soon();
@@ -304,9 +313,9 @@ impl<F: Forge> Reloader<F> {
     }
 }
 
-fn log_outcome(cause: Cause, outcome: &Outcome) {
+fn log_outcome(cause: ReloadCause, outcome: &ReloadOutcome) {
     match outcome {
-        Outcome::Published { generation, took_ms, carried, warnings, restores, .. } => {
+        ReloadOutcome::Published { generation, took_ms, carried, warnings, restores, .. } => {
             let from = restores.map(|past| format!(", made of the files of generation {past}"));
             let from = from.unwrap_or_default();
             log::info!(
@@ -316,15 +325,15 @@ fn log_outcome(cause: Cause, outcome: &Outcome) {
             carried.lines().iter().for_each(|line| log::info!(target: "seawall::policy", "{line}"));
             warnings.iter().for_each(|warning| log::warn!(target: "seawall::policy", "{warning}"));
         }
-        Outcome::Unchanged { generation, .. } if cause >= Cause::Signal => {
+        ReloadOutcome::Unchanged { generation, .. } if cause >= ReloadCause::Signal => {
             log::info!(
                 target: "seawall::policy",
                 "nothing changed: generation {generation} goes on",
             );
         }
-        Outcome::Unchanged { .. } => {}
-        Outcome::Refused { generation, refusal } => {
-            for complaint in &refusal.complaints {
+        ReloadOutcome::Unchanged { .. } => {}
+        ReloadOutcome::Rejected { generation, refusal } => {
+            for complaint in &refusal.errors {
                 log::error!(target: "seawall::policy", "{complaint}");
             }
             log::error!(

@@ -13,21 +13,21 @@ use std::sync::Arc;
 use seawall_model::Tick;
 
 use super::Reloader;
-use super::backend::{Beside, Forge, Lift};
-use crate::admin::api::{Back, Cause, Outcome};
-use crate::generations::contents::Occasion;
-use crate::generations::record::{Aside, Past};
+use super::backend::{Beside, ClearPenalties, PolicyBackend};
+use crate::admin::api::{Back, ReloadCause, ReloadOutcome};
+use crate::generations::contents::PublishContext;
+use crate::generations::record::{Past, RollbackPin};
 use crate::policy_source::loader::{AGAIN_MS, READS_MAX};
-use crate::reload::trigger::{Pause, Wish};
+use crate::reload::trigger::{ReloadKind, WaitResult};
 
-impl<F: Forge> Reloader<F> {
+impl<F: PolicyBackend> Reloader<F> {
     /// Puts the files of an earlier generation in force.
-    pub(super) fn roll_back(&mut self, wish: &Wish, by_uid: Option<u32>) -> Outcome {
-        let Wish::RollBack { to, back, lift } = wish else { return self.unchanged() };
+    pub(super) fn roll_back(&mut self, wish: &ReloadKind, by_uid: Option<u32>) -> ReloadOutcome {
+        let ReloadKind::RollBack { to, back, lift } = wish else { return self.unchanged() };
         let began = (self.now)();
         let posted = self.board.read();
         let history = &posted.history;
-        let cause = Cause::Rollback;
+        let cause = ReloadCause::Rollback;
         let outcome = match chosen(history, posted.aside.as_ref(), (*to, back)) {
             Err(why) => self.refuse_with(&why),
             Ok(_) if *lift && matches!(back, Back::Member(_)) => self.refuse_with(
@@ -38,7 +38,7 @@ impl<F: Forge> Reloader<F> {
                 let restores = Some(past.generation);
                 let is_host = !matches!(back, Back::Member(_));
                 let host_since = is_host.then_some(past.host_since);
-                let occasion = Occasion { cause, by_uid, restores, host_since, began };
+                let occasion = PublishContext { cause, by_uid, restores, host_since, began };
                 let outcome = self.restore((past, back), occasion);
                 match mistakes(history, past).filter(|_| *lift) {
                     Some(mistakes) => self.lift_with(outcome, &mistakes),
@@ -48,8 +48,8 @@ impl<F: Forge> Reloader<F> {
         };
         match &outcome {
             // The files on the disk are no worse for it: what is said of them stays.
-            Outcome::Refused { refusal, .. } => {
-                refusal.complaints.iter().for_each(|complaint| {
+            ReloadOutcome::Rejected { refusal, .. } => {
+                refusal.errors.iter().for_each(|complaint| {
                     log::error!(
                         target: "seawall::policy",
                         "{complaint}",
@@ -59,13 +59,13 @@ impl<F: Forge> Reloader<F> {
             }
             outcome => {
                 let (restores, host_since) = (None, None);
-                self.tell(Occasion { cause, by_uid, restores, host_since, began }, outcome);
+                self.tell(PublishContext { cause, by_uid, restores, host_since, began }, outcome);
             }
         }
         outcome
     }
 
-    fn restore(&mut self, (past, back): (&Past, &Back), occasion: Occasion) -> Outcome {
+    fn restore(&mut self, (past, back): (&Past, &Back), occasion: PublishContext) -> ReloadOutcome {
         let assembled = self.recalled(past, back).and_then(|draft| {
             let running = self.forge.digest(&draft);
             if running == self.running {
@@ -77,7 +77,9 @@ impl<F: Forge> Reloader<F> {
         match assembled {
             Ok((draft, Some((ready, running)))) => self.publish((ready, &draft), occasion, running),
             Ok((_, None)) => self.unchanged(),
-            Err(refusal) => Outcome::Refused { generation: self.forge.generation(), refusal },
+            Err(refusal) => {
+                ReloadOutcome::Rejected { generation: self.forge.generation(), refusal }
+            }
         }
     }
 
@@ -87,7 +89,7 @@ impl<F: Forge> Reloader<F> {
         &mut self,
         past: &Past,
         back: &Back,
-    ) -> Result<F::Draft, crate::admin::api::Refusal> {
+    ) -> Result<F::Draft, crate::admin::api::PolicyRejection> {
         let aside = self.aside.clone().unwrap_or_default();
         let serves = self.board.newest();
         let beside = Beside { aside: &aside, serves: serves.as_deref().unwrap_or(past) };
@@ -96,7 +98,7 @@ impl<F: Forge> Reloader<F> {
             if !self.forge.is_changing(&draft) {
                 return Ok(draft);
             }
-            if self.bell.pause(AGAIN_MS) == Pause::Stopped {
+            if self.bell.pause(AGAIN_MS) == WaitResult::Stopped {
                 break;
             }
             draft = self.forge.recall(past, back, beside)?;
@@ -114,7 +116,7 @@ impl<F: Forge> Reloader<F> {
 /// forth again.
 fn chosen<'h>(
     history: &'h VecDeque<Arc<Past>>,
-    aside: Option<&Aside>,
+    aside: Option<&RollbackPin>,
     (to, back): (Option<u64>, &Back),
 ) -> Result<&'h Past, String> {
     let running = history.back().ok_or("there is no history yet")?;
@@ -132,7 +134,7 @@ fn chosen<'h>(
             .find(|past| past.generation < running.host_since && past.host != running.host),
         (None, Back::Member(name)) => {
             let left = aside.and_then(|aside| aside.members.get(name));
-            let from = left.map_or(running.generation, |left| left.serves);
+            let from = left.map_or(running.generation, |left| left.active_generation);
             history.iter().rev().find(|past| {
                 let hers = past.parts.get(name);
                 past.generation < from && hers.is_some() && hers != running.parts.get(name)
@@ -165,11 +167,11 @@ pub fn ranges(numbers: impl Iterator<Item = u64>) -> String {
 }
 
 /// The generations after `past` that were made of other files of the host.
-fn mistakes(history: &VecDeque<Arc<Past>>, past: &Past) -> Option<Lift> {
+fn mistakes(history: &VecDeque<Arc<Past>>, past: &Past) -> Option<ClearPenalties> {
     let is_later = |of: &&Arc<Past>| of.generation > past.generation && of.host != past.host;
     let since = history.iter().filter(is_later).map(|of| of.loaded_ms).min()?;
     let numbers = history.iter().filter(is_later).map(|of| of.generation).collect();
-    Some(Lift::Generations(numbers, Tick(since)))
+    Some(ClearPenalties::Generations(numbers, Tick(since)))
 }
 
 #[cfg(test)]
@@ -177,14 +179,14 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::admin::api::FileMark;
+    use crate::admin::api::FileDigest;
     use crate::generations::record::{Left, Marks, MarksOfParts};
 
     /// Generations as number, the host's files, the generation whose edit these are, and what ann
     /// has.
     fn history(of: &[(u64, &str, u64, &str)]) -> VecDeque<Arc<Past>> {
         let past = |(generation, host, host_since, ann): &(u64, &str, u64, &str)| {
-            let marks: Marks = vec![FileMark { path: "m".into(), sha256: (*ann).into() }].into();
+            let marks: Marks = vec![FileDigest { path: "m".into(), sha256: (*ann).into() }].into();
             let parts: MarksOfParts =
                 (!ann.is_empty()).then(|| (Box::from("ann"), marks)).into_iter().collect();
             Arc::new(Past {
@@ -192,7 +194,7 @@ mod tests {
                 host_since: *host_since,
                 parts,
                 loaded_ms: *generation * 1_000,
-                ..Past::test(*generation, Cause::Change)
+                ..Past::test(*generation, ReloadCause::Change)
             })
         };
         of.iter().map(past).collect()
@@ -230,12 +232,12 @@ mod tests {
     fn a_member_goes_back_by_her_own_files() {
         let all = history(&[(1, "a", 1, ""), (2, "a", 1, "x"), (3, "a", 1, "y"), (4, "b", 4, "y")]);
         let ann = Back::Member("ann".into());
-        let to = |all: &VecDeque<Arc<Past>>, aside: Option<&Aside>| {
+        let to = |all: &VecDeque<Arc<Past>>, aside: Option<&RollbackPin>| {
             chosen(all, aside, (None, &ann)).map(|past| past.generation)
         };
         assert_eq!(to(&all, None), Ok(2));
-        let left = Left { content: String::new(), serves: 2 };
-        let aside = Aside { host: None, members: BTreeMap::from([("ann".into(), left)]) };
+        let left = Left { content: String::new(), active_generation: 2 };
+        let aside = RollbackPin { host: None, members: BTreeMap::from([("ann".into(), left)]) };
         let back = history(&[(2, "a", 1, "x"), (3, "a", 1, "y"), (4, "b", 4, "x")]);
         assert!(to(&back, Some(&aside)).is_err(), "not forth again");
         let bob = Back::Member("bob".into());
@@ -257,7 +259,7 @@ mod tests {
         let all = [(1, "a", 1, ""), (2, "a", 1, "x"), (3, "b", 3, "x"), (4, "c", 4, "x")];
         let all = history(&all);
         let lift = mistakes(&all, all.front().unwrap());
-        assert_eq!(lift, Some(Lift::Generations([3, 4].into(), Tick(3_000))));
+        assert_eq!(lift, Some(ClearPenalties::Generations([3, 4].into(), Tick(3_000))));
         assert_eq!(mistakes(&all, all.back().unwrap()), None);
     }
 }

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use seawall_model::Tick;
 use serde::Serialize;
 
-use crate::admin::api::{Cause, Complaint, Outcome};
-use crate::generations::record::{Aside, Past};
+use crate::admin::api::{PolicyError, ReloadCause, ReloadOutcome};
+use crate::generations::record::{Past, RollbackPin};
 use crate::generations::retention::trim;
-use crate::reload::counter_report::Carried;
+use crate::reload::counter_report::CounterReport;
 
 /// The last reload that changed something or was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,14 +20,14 @@ pub struct LastReload {
     /// Milliseconds from the first look at the files to the end.
     pub took_ms: u64,
     /// What led to it.
-    pub cause: Cause,
+    pub cause: ReloadCause,
     /// What became of the counters; absent where it was refused.
-    pub report: Option<Carried>,
+    pub report: Option<CounterReport>,
 }
 
 /// How often reloads ended how, since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Reloads {
+pub struct ReloadCounts {
     /// With a new generation.
     pub published: u64,
     /// With what is running already.
@@ -38,35 +38,38 @@ pub struct Reloads {
 
 /// What is on the board.
 #[derive(Debug, Clone, Default)]
-pub struct Posted {
+pub struct ReloadStatusSnapshot {
     /// Why the files as they stand are not what is running.
-    pub last_error: Option<Complaint>,
+    pub last_error: Option<PolicyError>,
     /// The last reload that did something.
     pub last_reload: Option<LastReload>,
     /// When the running generation was published.
     pub loaded: Tick,
     /// Counts of outcomes.
-    pub reloads: Reloads,
+    pub reloads: ReloadCounts,
     /// What is on the disk and not in force, since somebody went back.
-    pub aside: Option<Aside>,
+    pub aside: Option<RollbackPin>,
     /// The newest last.
     pub history: VecDeque<Arc<Past>>,
 }
 
 /// Shared by the reloader, which writes, and the admin socket, which reads.
 #[derive(Debug, Default)]
-pub struct Board(Mutex<Posted>);
+pub struct ReloadStatus(Mutex<ReloadStatusSnapshot>);
 
-impl Board {
+impl ReloadStatus {
     /// What is on it now.
     #[must_use]
-    pub fn read(&self) -> Posted {
+    pub fn read(&self) -> ReloadStatusSnapshot {
         self.lock().clone()
     }
 
     /// With the generations of an earlier process, the newest last.
     pub(crate) fn remembering(history: Vec<Arc<Past>>) -> Self {
-        Self(Mutex::new(Posted { history: history.into(), ..Posted::default() }))
+        Self(Mutex::new(ReloadStatusSnapshot {
+            history: history.into(),
+            ..ReloadStatusSnapshot::default()
+        }))
     }
 
     pub(crate) fn published(&self, what: Past) {
@@ -83,32 +86,32 @@ impl Board {
     }
 
     /// Notes which files are on the disk and not in force.
-    pub(crate) fn aside(&self, aside: Option<Aside>) {
+    pub(crate) fn aside(&self, aside: Option<RollbackPin>) {
         self.lock().aside = aside;
     }
 
     /// Notes how a reload ended.
-    pub(crate) fn ended(&self, cause: Cause, took_ms: u64, outcome: &Outcome) {
+    pub(crate) fn ended(&self, cause: ReloadCause, took_ms: u64, outcome: &ReloadOutcome) {
         let mut posted = self.lock();
         match outcome {
-            Outcome::Published { carried, .. } => {
+            ReloadOutcome::Published { carried, .. } => {
                 posted.reloads.published = posted.reloads.published.saturating_add(1);
                 let report = Some(carried.clone());
                 posted.last_reload = Some(LastReload { took_ms, cause, report });
             }
-            Outcome::Unchanged { .. } => {
+            ReloadOutcome::Unchanged { .. } => {
                 posted.reloads.unchanged = posted.reloads.unchanged.saturating_add(1);
                 posted.last_error = None;
             }
-            Outcome::Refused { refusal, .. } => {
+            ReloadOutcome::Rejected { refusal, .. } => {
                 posted.reloads.refused = posted.reloads.refused.saturating_add(1);
-                posted.last_error = refusal.complaints.first().cloned();
+                posted.last_error = refusal.errors.first().cloned();
                 posted.last_reload = Some(LastReload { took_ms, cause, report: None });
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Posted> {
+    fn lock(&self) -> MutexGuard<'_, ReloadStatusSnapshot> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

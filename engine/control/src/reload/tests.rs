@@ -10,14 +10,14 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::admin::api::{Back, FileMark, Lifted, MembersRefused, Tests};
+use crate::admin::api::{Back, ClearedPenalties, FileDigest, MembersRefused, TestCounts};
 use crate::generations::contents::Made;
 use crate::generations::record::Left;
-use crate::policy_source::read_file::{self, DiskError};
-use crate::reload::counter_report::Carried;
-use crate::reload::status::Posted;
-use crate::reload::trigger::{Change, DEBOUNCE_MS, SETTLE_MS_MAX};
-use crate::reload::watcher::Watch;
+use crate::policy_source::read_file::{self, FileReadError};
+use crate::reload::counter_report::CounterReport;
+use crate::reload::status::ReloadStatusSnapshot;
+use crate::reload::trigger::{DEBOUNCE_MS, FileChange, SETTLE_MS_MAX};
+use crate::reload::watcher::PolicyWatcher;
 use crate::storage::digest::hexadecimal;
 use crate::util::clock::clock;
 
@@ -37,7 +37,7 @@ struct Toy {
 /// What a file holds, and what of the disk is not in it.
 struct Read {
     text: String,
-    aside: Option<Aside>,
+    aside: Option<RollbackPin>,
 }
 
 fn digest_of(text: &str) -> [u8; 32] {
@@ -52,7 +52,7 @@ impl Toy {
     fn on_disk(&self) -> Result<String, NotRead> {
         match read_file::read(&self.file, 1 << 20) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(DiskError::Changing) => Err(NotRead::Unsettled),
+            Err(FileReadError::Changing) => Err(NotRead::Unsettled),
             Err(error) => Ok(error.to_string()),
         }
     }
@@ -63,7 +63,7 @@ fn made(text: &str) -> Made {
     let digest = hexadecimal(&digest_of(text));
     Made {
         root: "a".into(),
-        files: vec![FileMark { path: "a".into(), sha256: text.into() }].into(),
+        files: vec![FileDigest { path: "a".into(), sha256: text.into() }].into(),
         content: digest.clone(),
         host: digest.clone(),
         policies: digest,
@@ -71,7 +71,7 @@ fn made(text: &str) -> Made {
     }
 }
 
-impl Forge for Toy {
+impl PolicyBackend for Toy {
     type Draft = Read;
     type Ready = String;
 
@@ -90,7 +90,7 @@ impl Forge for Toy {
         }
     }
 
-    fn aside(&self, draft: &Read) -> Option<Aside> {
+    fn aside(&self, draft: &Read) -> Option<RollbackPin> {
         draft.aside.clone()
     }
 
@@ -98,15 +98,15 @@ impl Forge for Toy {
         digest_of(&draft.text)
     }
 
-    fn recall(&mut self, past: &Past, _: &Back, _: Beside<'_>) -> Result<Read, Refusal> {
+    fn recall(&mut self, past: &Past, _: &Back, _: Beside<'_>) -> Result<Read, PolicyRejection> {
         let text = past.files[0].sha256.clone();
         let content = self.on_disk().map(|text| hexadecimal(&digest_of(&text)));
         let content = content.ok().filter(|content| *content != hexadecimal(&digest_of(&text)));
-        let host = content.map(|content| Left { content, serves: past.generation });
-        Ok(Read { text, aside: Aside { host, ..Aside::default() }.or_none() })
+        let host = content.map(|content| Left { content, active_generation: past.generation });
+        Ok(Read { text, aside: RollbackPin { host, ..RollbackPin::default() }.or_none() })
     }
 
-    fn assemble(&mut self, draft: &Read) -> Result<String, Refusal> {
+    fn assemble(&mut self, draft: &Read) -> Result<String, PolicyRejection> {
         let draft = &draft.text;
         self.assembled.fetch_add(1, Ordering::Relaxed);
         assert!(draft != "panic", "asked to");
@@ -122,17 +122,19 @@ impl Forge for Toy {
         self.published.lock().unwrap().push(ready.clone());
         Published {
             generation: self.generation,
-            carried: Carried::default(),
+            carried: CounterReport::default(),
             warnings: vec![],
-            tests: Tests::default(),
+            tests: TestCounts::default(),
             made: made(&ready),
         }
     }
 
-    fn lift(&mut self, lift: &Lift) -> Lifted {
+    fn lift(&mut self, lift: &ClearPenalties) -> ClearedPenalties {
         match lift {
-            Lift::Rule(_) => Lifted { bans: 1, holds: 0 },
-            Lift::Generations(numbers, _) => Lifted { bans: 0, holds: numbers.len() },
+            ClearPenalties::Rule(_) => ClearedPenalties { bans: 1, holds: 0 },
+            ClearPenalties::Generations(numbers, _) => {
+                ClearedPenalties { bans: 0, holds: numbers.len() }
+            }
         }
     }
 
@@ -143,11 +145,11 @@ impl Forge for Toy {
 
 struct Bench {
     dir: tempfile::TempDir,
-    bell: Arc<Bell>,
-    board: Arc<Board>,
+    bell: Arc<ReloadTrigger>,
+    board: Arc<ReloadStatus>,
     published: Arc<Mutex<Vec<String>>>,
     assembled: Arc<AtomicU64>,
-    still: Arc<Still>,
+    still: Arc<WriteGate>,
     let_go: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -163,7 +165,7 @@ impl Bench {
     }
 
     fn over(dir: tempfile::TempDir, root: PathBuf) -> Self {
-        let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
+        let (bell, board) = (Arc::new(ReloadTrigger::default()), Arc::new(ReloadStatus::default()));
         let published = Arc::new(Mutex::new(Vec::new()));
         let assembled = Arc::new(AtomicU64::new(0));
         let (let_go, hold) = mpsc::channel();
@@ -176,13 +178,13 @@ impl Bench {
         };
         let running = digest_of("first end");
         let Made { files, content, host, policies, .. } = made("first end");
-        let past = Past { files, content, host, policies, ..Past::test(1, Cause::Start) };
+        let past = Past { files, content, host, policies, ..Past::test(1, ReloadCause::Start) };
         board.published(past);
         let first = (running, None);
-        let still = Arc::new(Still::default());
+        let still = Arc::new(WriteGate::default());
         let both = (bell.clone(), board.clone());
         let reloader = Reloader::new(toy, both, still.clone(), clock(), first);
-        let mut watch = Watch::new(&root, bell.clone());
+        let mut watch = PolicyWatcher::new(&root, bell.clone());
         let poll = Duration::from_millis(POLL_MS);
         let thread = std::thread::spawn(move || reloader.run(poll, || watch.renew()));
         let (let_go, thread) = (Some(let_go), Some(thread));
@@ -195,7 +197,11 @@ impl Bench {
 
     /// Waits until the board shows what is wanted.
     #[track_caller]
-    fn until(&self, what: &str, wanted: impl Fn(&Posted) -> bool) -> Posted {
+    fn until(
+        &self,
+        what: &str,
+        wanted: impl Fn(&ReloadStatusSnapshot) -> bool,
+    ) -> ReloadStatusSnapshot {
         let now = clock();
         let began = now();
         while now().since_ms(began) < LONG_MS {
@@ -208,19 +214,19 @@ impl Bench {
         panic!("never came: {what}: {:?}", self.board.read());
     }
 
-    fn ask(&self) -> Outcome {
-        self.wish(Wish::RELOAD)
+    fn ask(&self) -> ReloadOutcome {
+        self.wish(ReloadKind::RELOAD)
     }
 
-    fn wish(&self, wish: Wish) -> Outcome {
-        self.bell.ask(wish, Some(1_000)).unwrap().blocking_recv().unwrap()
+    fn wish(&self, wish: ReloadKind) -> ReloadOutcome {
+        self.bell.request(wish, Some(1_000)).unwrap().blocking_recv().unwrap()
     }
 
     /// Has a reload assemble something that takes as long as nobody lets it go.
-    fn hold(&self) -> oneshot::Receiver<Outcome> {
+    fn hold(&self) -> oneshot::Receiver<ReloadOutcome> {
         let before = self.assembled.load(Ordering::Relaxed);
         rename_save(&self.file(), "hold end");
-        let waiting = self.bell.ask(Wish::RELOAD, None).unwrap();
+        let waiting = self.bell.request(ReloadKind::RELOAD, None).unwrap();
         while self.assembled.load(Ordering::Relaxed) == before {
             std::thread::yield_now();
         }
@@ -246,7 +252,7 @@ impl Drop for Bench {
     }
 }
 
-fn newest(posted: &Posted, content: &str) -> bool {
+fn newest(posted: &ReloadStatusSnapshot, content: &str) -> bool {
     posted.history.back().is_some_and(|past| past.files[0].sha256 == content)
 }
 
@@ -261,7 +267,7 @@ fn a_save_is_enough() {
     let bench = Bench::new();
     fs::write(bench.file(), "second end").unwrap();
     let posted = bench.until("the save", |p| newest(p, "second end"));
-    assert_eq!(posted.history.back().unwrap().cause, Cause::Change);
+    assert_eq!(posted.history.back().unwrap().cause, ReloadCause::Change);
     rename_save(&bench.file(), "third end");
     bench.until("the rename-save", |p| newest(p, "third end"));
     assert_eq!(bench.published(), ["second end", "third end"]);
@@ -276,7 +282,7 @@ fn a_broken_save_leaves_the_old_generation_and_one_error() {
     // The same content again, and a look that nobody asked for, add nothing.
     rename_save(&bench.file(), "broken");
     rename_save(&bench.file().with_file_name("marker"), "x");
-    assert!(matches!(bench.ask(), Outcome::Refused { generation: 1, .. }));
+    assert!(matches!(bench.ask(), ReloadOutcome::Rejected { generation: 1, .. }));
     assert_eq!(bench.board.read().reloads.refused, 2, "the save and the command");
     fs::write(bench.file(), "good end").unwrap();
     let posted = bench.until("the mended save", |p| newest(p, "good end"));
@@ -292,7 +298,11 @@ fn going_back_to_what_runs_is_no_new_generation_and_ends_the_error() {
     bench.until("the error's end", |p| p.last_error.is_none());
     assert_eq!(
         bench.ask(),
-        Outcome::Unchanged { generation: 1, lifted: None, members: MembersRefused::default() }
+        ReloadOutcome::Unchanged {
+            generation: 1,
+            lifted: None,
+            members: MembersRefused::default()
+        }
     );
     assert!(bench.published().is_empty());
 }
@@ -364,9 +374,13 @@ fn a_command_and_a_signal_reload_without_a_change_event() {
     let bench = Bench::new();
     assert_eq!(
         bench.ask(),
-        Outcome::Unchanged { generation: 1, lifted: None, members: MembersRefused::default() }
+        ReloadOutcome::Unchanged {
+            generation: 1,
+            lifted: None,
+            members: MembersRefused::default()
+        }
     );
-    bench.bell.hang_up();
+    bench.bell.on_sighup();
     bench.until("the signal", |p| p.reloads.unchanged >= 2);
 }
 
@@ -374,7 +388,7 @@ fn a_command_and_a_signal_reload_without_a_change_event() {
 fn a_panic_while_building_is_a_refusal_and_reloading_goes_on() {
     let bench = Bench::new();
     rename_save(&bench.file(), "panic");
-    assert!(matches!(bench.ask(), Outcome::Refused { generation: 1, .. }));
+    assert!(matches!(bench.ask(), ReloadOutcome::Rejected { generation: 1, .. }));
     rename_save(&bench.file(), "after end");
     bench.until("the next save", |p| newest(p, "after end"));
 }
@@ -391,7 +405,7 @@ fn a_file_that_goes_away_is_an_error_and_comes_back() {
 /// A forge whose files never read the same twice.
 struct Restless(u8);
 
-impl Forge for Restless {
+impl PolicyBackend for Restless {
     type Draft = u8;
     type Ready = ();
 
@@ -399,19 +413,19 @@ impl Forge for Restless {
         self.0 = self.0.wrapping_add(1);
         if self.0.is_multiple_of(3) { Err(NotRead::Unsettled) } else { Ok(self.0) }
     }
-    fn aside(&self, _: &u8) -> Option<Aside> {
+    fn aside(&self, _: &u8) -> Option<RollbackPin> {
         None
     }
     fn digest(&self, draft: &u8) -> [u8; 32] {
         [*draft; 32]
     }
-    fn recall(&mut self, _: &Past, _: &Back, _: Beside<'_>) -> Result<u8, Refusal> {
+    fn recall(&mut self, _: &Past, _: &Back, _: Beside<'_>) -> Result<u8, PolicyRejection> {
         panic!("nobody goes back");
     }
-    fn lift(&mut self, _: &Lift) -> Lifted {
+    fn lift(&mut self, _: &ClearPenalties) -> ClearedPenalties {
         panic!("nothing is lifted");
     }
-    fn assemble(&mut self, _: &u8) -> Result<(), Refusal> {
+    fn assemble(&mut self, _: &u8) -> Result<(), PolicyRejection> {
         panic!("nothing that changes is assembled");
     }
     fn publish(&mut self, (): (), _: &u8) -> Published {
@@ -424,12 +438,15 @@ impl Forge for Restless {
 
 #[test]
 fn files_that_never_rest_are_refused_in_the_end() {
-    let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
+    let (bell, board) = (Arc::new(ReloadTrigger::default()), Arc::new(ReloadStatus::default()));
     let both = (bell.clone(), board.clone());
     let mut reloader = Reloader::new(Restless(0), both, Arc::default(), clock(), ([0; 32], None));
-    bell.changed(Change::Closed);
+    bell.on_file_change(FileChange::Closed);
     let call = bell.wait(Duration::from_millis(1)).unwrap();
-    assert!(matches!(reloader.reload(call.cause, None), Outcome::Refused { generation: 4, .. }));
+    assert!(matches!(
+        reloader.reload(call.cause, None),
+        ReloadOutcome::Rejected { generation: 4, .. }
+    ));
     assert!(board.read().last_error.unwrap().message.contains("keep changing"));
 }
 
@@ -443,7 +460,7 @@ fn bench_of(saves: &[&str]) -> Bench {
     bench
 }
 
-const BACK: Wish = Wish::RollBack { to: None, back: Back::Host, lift: false };
+const BACK: ReloadKind = ReloadKind::RollBack { to: None, back: Back::Host, lift: false };
 
 #[test]
 fn going_back_puts_old_files_in_force_and_leaves_the_disk_alone() {
@@ -452,7 +469,7 @@ fn going_back_puts_old_files_in_force_and_leaves_the_disk_alone() {
     assert!(
         matches!(
             outcome,
-            Outcome::Published { generation: 4, restores: Some(2), lifted: None, .. }
+            ReloadOutcome::Published { generation: 4, restores: Some(2), lifted: None, .. }
         ),
         "{outcome:?}"
     );
@@ -460,14 +477,17 @@ fn going_back_puts_old_files_in_force_and_leaves_the_disk_alone() {
     assert_eq!(fs::read_to_string(bench.file()).unwrap(), "third end");
     let posted = bench.board.read();
     let past = posted.history.back().unwrap();
-    assert_eq!((past.cause, past.by_uid, past.restores), (Cause::Rollback, Some(1_000), Some(2)));
-    assert_eq!(posted.aside.unwrap().host.unwrap().serves, 2);
+    assert_eq!(
+        (past.cause, past.by_uid, past.restores),
+        (ReloadCause::Rollback, Some(1_000), Some(2))
+    );
+    assert_eq!(posted.aside.unwrap().host.unwrap().active_generation, 2);
     // Any look at the disk that nobody asked for leaves it at that, and once more goes one further.
-    bench.bell.changed(Change::Closed);
-    assert!(matches!(bench.wish(BACK), Outcome::Published { restores: Some(1), .. }));
+    bench.bell.on_file_change(FileChange::Closed);
+    assert!(matches!(bench.wish(BACK), ReloadOutcome::Published { restores: Some(1), .. }));
     assert_eq!(bench.published().last().unwrap(), "first end");
     let outcome = bench.wish(BACK);
-    assert!(matches!(outcome, Outcome::Refused { generation: 5, .. }), "{outcome:?}");
+    assert!(matches!(outcome, ReloadOutcome::Rejected { generation: 5, .. }), "{outcome:?}");
     assert_eq!(bench.board.read().last_error, None, "the files are no worse for it");
 }
 
@@ -480,7 +500,10 @@ fn what_was_put_aside_comes_back_when_it_changes_or_is_asked_for() {
     assert_eq!(posted.aside, None);
     bench.wish(BACK);
     assert_eq!(bench.published().last().unwrap(), "first end", "4 restores 1, so 5 is made of it");
-    assert!(matches!(bench.wish(Wish::RELOAD), Outcome::Published { restores: None, .. }));
+    assert!(matches!(
+        bench.wish(ReloadKind::RELOAD),
+        ReloadOutcome::Published { restores: None, .. }
+    ));
     assert_eq!(bench.published().last().unwrap(), "third end");
     assert_eq!(bench.board.read().aside, None);
 }
@@ -488,25 +511,25 @@ fn what_was_put_aside_comes_back_when_it_changes_or_is_asked_for() {
 #[test]
 fn mistakes_are_lifted_only_where_that_is_asked_for() {
     let bench = bench_of(&["second end", "third end"]);
-    let to_first = |lift| bench.wish(Wish::RollBack { to: Some(1), back: Back::Host, lift });
+    let to_first = |lift| bench.wish(ReloadKind::RollBack { to: Some(1), back: Back::Host, lift });
     let holds = |outcome| match outcome {
-        Outcome::Published { lifted, .. } | Outcome::Unchanged { lifted, .. } => {
+        ReloadOutcome::Published { lifted, .. } | ReloadOutcome::Unchanged { lifted, .. } => {
             lifted.map(|lifted| lifted.holds)
         }
-        Outcome::Refused { .. } => panic!("refused"),
+        ReloadOutcome::Rejected { .. } => panic!("refused"),
     };
     assert_eq!(holds(to_first(false)), None);
     // What is in force already is not published again, and its mistakes can still be ended.
     let again = to_first(true);
-    assert!(matches!(again, Outcome::Unchanged { generation: 4, .. }), "{again:?}");
+    assert!(matches!(again, ReloadOutcome::Unchanged { generation: 4, .. }), "{again:?}");
     assert_eq!(holds(again), Some(2), "those of generations 2 and 3");
-    let rule = |rule: &str| bench.wish(Wish::Reload { lift: Some(rule.to_owned()) });
+    let rule = |rule: &str| bench.wish(ReloadKind::Reload { lift: Some(rule.to_owned()) });
     assert!(matches!(
         rule("floor.a"),
-        Outcome::Published { lifted: Some(Lifted { bans: 1, .. }), .. }
+        ReloadOutcome::Published { lifted: Some(ClearedPenalties { bans: 1, .. }), .. }
     ));
     fs::write(bench.file(), "bad").unwrap();
-    assert!(matches!(rule("floor.a"), Outcome::Refused { .. }));
+    assert!(matches!(rule("floor.a"), ReloadOutcome::Rejected { .. }));
 }
 
 #[test]
@@ -514,8 +537,8 @@ fn a_refused_save_can_be_gone_back_from_and_stays_refused() {
     let bench = bench_of(&["second end"]);
     fs::write(bench.file(), "bad").unwrap();
     bench.until("the refusal", |p| p.last_error.is_some());
-    assert!(matches!(bench.wish(BACK), Outcome::Published { restores: Some(1), .. }));
-    assert!(matches!(bench.wish(Wish::RELOAD), Outcome::Refused { .. }));
+    assert!(matches!(bench.wish(BACK), ReloadOutcome::Published { restores: Some(1), .. }));
+    assert!(matches!(bench.wish(ReloadKind::RELOAD), ReloadOutcome::Rejected { .. }));
     fs::write(bench.file(), "good end").unwrap();
     bench.until("the mended file", |p| newest(p, "good end") && p.last_error.is_none());
 }
@@ -527,7 +550,10 @@ fn nobody_who_changes_something_waits_for_a_reload() {
     // A ban, a level and a snapshot, at once.
     let _changing = [(); 3].map(|()| bench.still.enter_within(0).unwrap());
     bench.let_go();
-    assert!(matches!(waiting.blocking_recv().unwrap(), Outcome::Published { generation: 2, .. }));
+    assert!(matches!(
+        waiting.blocking_recv().unwrap(),
+        ReloadOutcome::Published { generation: 2, .. }
+    ));
 }
 
 #[test]
@@ -537,7 +563,7 @@ fn a_hand_over_waits_for_no_reload_and_it_publishes_nothing_after() {
     bench.still.give_away();
     bench.let_go();
     let refused = |outcome| match outcome {
-        Outcome::Refused { generation: 1, refusal } => refusal.complaints[0].message.clone(),
+        ReloadOutcome::Rejected { generation: 1, refusal } => refusal.errors[0].message.clone(),
         other => panic!("{other:?}"),
     };
     assert!(refused(waiting.blocking_recv().unwrap()).contains("a successor serves now"));
@@ -552,7 +578,7 @@ fn a_reload_that_is_stopped_publishes_nothing() {
     let waiting = bench.hold();
     bench.bell.stop();
     bench.let_go();
-    assert!(!matches!(waiting.blocking_recv(), Ok(Outcome::Published { .. })));
+    assert!(!matches!(waiting.blocking_recv(), Ok(ReloadOutcome::Published { .. })));
     assert!(bench.published().is_empty());
 }
 
@@ -575,11 +601,11 @@ struct Crowd(Arc<Mutex<Doings>>);
 /// The host's file, and the member's; nothing where nobody waits for her.
 type Two = (u8, Option<u32>);
 
-impl Forge for Crowd {
+impl PolicyBackend for Crowd {
     type Draft = Two;
     type Ready = Two;
 
-    fn aside(&self, _: &Two) -> Option<Aside> {
+    fn aside(&self, _: &Two) -> Option<RollbackPin> {
         None
     }
     fn gather(&mut self, patience: Patience, _: Option<Beside<'_>>) -> Result<Two, NotRead> {
@@ -604,13 +630,13 @@ impl Forge for Crowd {
         digest[2] = draft.1.unwrap_or(0) as u8;
         digest
     }
-    fn recall(&mut self, _: &Past, _: &Back, _: Beside<'_>) -> Result<Two, Refusal> {
+    fn recall(&mut self, _: &Past, _: &Back, _: Beside<'_>) -> Result<Two, PolicyRejection> {
         panic!("nobody goes back");
     }
-    fn lift(&mut self, _: &Lift) -> Lifted {
+    fn lift(&mut self, _: &ClearPenalties) -> ClearedPenalties {
         panic!("nothing is lifted");
     }
-    fn assemble(&mut self, draft: &Two) -> Result<Two, Refusal> {
+    fn assemble(&mut self, draft: &Two) -> Result<Two, PolicyRejection> {
         let mut doings = self.0.lock().unwrap();
         doings.unfinished = doings.unfinished.saturating_sub(1);
         Ok(*draft)
@@ -620,9 +646,9 @@ impl Forge for Crowd {
         doings.published.push((ready.0, ready.1.is_some()));
         Published {
             generation: doings.published.len() as u64,
-            carried: Carried::default(),
+            carried: CounterReport::default(),
             warnings: vec![],
-            tests: Tests::default(),
+            tests: TestCounts::default(),
             made: Made::default(),
         }
     }
@@ -632,11 +658,11 @@ impl Forge for Crowd {
 }
 
 /// Does what it says in another thread, with a poll that never comes, and stops when told.
-fn crowd(doings: Doings, then: impl FnOnce(&Bell, &Board, &Mutex<Doings>)) {
+fn crowd(doings: Doings, then: impl FnOnce(&ReloadTrigger, &ReloadStatus, &Mutex<Doings>)) {
     let doings = Arc::new(Mutex::new(doings));
-    let (bell, board) = (Arc::new(Bell::default()), Arc::new(Board::default()));
+    let (bell, board) = (Arc::new(ReloadTrigger::default()), Arc::new(ReloadStatus::default()));
     let running = Crowd(doings.clone()).digest(&(0, Some(0)));
-    let (first, still) = ((running, None), Arc::new(Still::default()));
+    let (first, still) = ((running, None), Arc::new(WriteGate::default()));
     let reloader =
         Reloader::new(Crowd(doings.clone()), (bell.clone(), board.clone()), still, clock(), first);
     let poll = Duration::from_millis(LONG_MS * 100);
@@ -661,8 +687,8 @@ fn a_member_who_saves_all_the_time_does_not_keep_the_hosts_edit_waiting() {
     crowd(Doings { churns: true, ..Doings::default() }, |bell, board, doings| {
         for edit in 1..=5 {
             doings.lock().unwrap().host = edit;
-            let outcome = bell.ask(Wish::RELOAD, None).unwrap().blocking_recv().unwrap();
-            assert!(matches!(outcome, Outcome::Published { .. }), "{outcome:?}");
+            let outcome = bell.request(ReloadKind::RELOAD, None).unwrap().blocking_recv().unwrap();
+            assert!(matches!(outcome, ReloadOutcome::Published { .. }), "{outcome:?}");
             assert_eq!(doings.lock().unwrap().published.last(), Some(&(edit, false)));
         }
         assert_eq!(board.read().reloads.refused, 0);
@@ -676,7 +702,7 @@ fn a_member_who_saves_all_the_time_does_not_keep_the_hosts_edit_waiting() {
 #[test]
 fn a_member_whose_files_come_to_rest_is_looked_at_soon() {
     crowd(Doings { churns: true, host: 1, ..Doings::default() }, |bell, _, doings| {
-        bell.changed(Change::Closed);
+        bell.on_file_change(FileChange::Closed);
         comes("the host's edit", doings, |doings| doings.published == [(1, false)]);
         // Nobody asks any more, and no event is seen.
         doings.lock().unwrap().churns = false;
@@ -687,7 +713,7 @@ fn a_member_whose_files_come_to_rest_is_looked_at_soon() {
 #[test]
 fn what_was_left_for_the_next_time_is_done_without_being_asked_for() {
     crowd(Doings { unfinished: 4, host: 1, ..Doings::default() }, |bell, _, doings| {
-        bell.changed(Change::Closed);
+        bell.on_file_change(FileChange::Closed);
         comes("all of it", doings, |doings| doings.unfinished == 0 && doings.published.len() == 4);
     });
 }

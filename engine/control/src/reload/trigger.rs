@@ -10,7 +10,7 @@ use std::time::Duration;
 use seawall_model::Now;
 use tokio::sync::oneshot;
 
-use crate::admin::api::{Back, Cause, Outcome};
+use crate::admin::api::{Back, ReloadCause, ReloadOutcome};
 use crate::util::stop_flag::StopFlag;
 
 /// Quiet that a change must be followed by, in milliseconds. An editor's save is a handful of
@@ -29,17 +29,17 @@ pub const WAITERS_MAX: usize = 64;
 
 /// What the watcher saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum FileChange {
     /// Every file that was written to has been closed, or was never open to our knowledge.
     Closed,
     /// Somebody wrote to a file and still has it open.
-    Writing,
+    StillOpen,
 }
 
 /// Why nobody can be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Busy {
+pub enum TooManyWaiters {
     /// There are [`WAITERS_MAX`] callers already.
     #[error("too many callers wait for a reload already")]
     Waiters,
@@ -50,7 +50,7 @@ pub enum Busy {
 
 /// The place where reloads are asked for.
 #[derive(Debug, Default)]
-pub struct Bell {
+pub struct ReloadTrigger {
     pending: Mutex<Pending>,
     rung: Condvar,
     stop: StopFlag,
@@ -58,8 +58,8 @@ pub struct Bell {
 
 #[derive(Debug, Default)]
 struct Pending {
-    cause: Option<Cause>,
-    change: Option<Change>,
+    cause: Option<ReloadCause>,
+    change: Option<FileChange>,
     waiters: Vec<Waiter>,
     /// Another look is due after [`LOOK_SOON_MS`].
     soon: bool,
@@ -68,16 +68,16 @@ struct Pending {
 
 /// One reload to do, and who waits for it.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct PendingReload {
     /// The strongest of what asked.
-    pub(crate) cause: Cause,
+    pub(crate) cause: ReloadCause,
     /// Who waits.
     pub(crate) waiters: Vec<Waiter>,
 }
 
 /// What somebody wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wish {
+pub enum ReloadKind {
     /// That the files are read again; and that what this rule set is ended then.
     Reload {
         /// The rule's full name.
@@ -94,7 +94,7 @@ pub enum Wish {
     },
 }
 
-impl Wish {
+impl ReloadKind {
     /// That the files are read again, and no more.
     pub const RELOAD: Self = Self::Reload { lift: None };
 }
@@ -102,44 +102,44 @@ impl Wish {
 /// Somebody who waits for what comes of it.
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    pub(crate) wish: Wish,
+    pub(crate) wish: ReloadKind,
     /// The user, by number.
     pub(crate) by_uid: Option<u32>,
-    sender: oneshot::Sender<Outcome>,
+    sender: oneshot::Sender<ReloadOutcome>,
 }
 
 impl Waiter {
     /// Tells them. One who has gone meanwhile is no concern of ours.
-    pub(crate) fn answer(self, outcome: Outcome) {
+    pub(crate) fn answer(self, outcome: ReloadOutcome) {
         drop(self.sender.send(outcome));
     }
 }
 
 /// Whether to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pause {
+pub(crate) enum WaitResult {
     Over,
     Stopped,
 }
 
-impl Bell {
+impl ReloadTrigger {
     /// A bell that raises `stop` where the reloading is to end.
     pub(crate) fn stopping_with(stop: StopFlag) -> Self {
         Self { stop, ..Self::default() }
     }
 
     /// Files may have changed.
-    pub fn changed(&self, change: Change) {
+    pub fn on_file_change(&self, change: FileChange) {
         let mut pending = self.lock();
-        pending.cause = pending.cause.max(Some(Cause::Change));
+        pending.cause = pending.cause.max(Some(ReloadCause::Change));
         pending.change = Some(change);
         self.rung.notify_all();
     }
 
     /// Asks for a reload without waiting for it, as SIGHUP does.
-    pub fn hang_up(&self) {
+    pub fn on_sighup(&self) {
         let mut pending = self.lock();
-        pending.cause = pending.cause.max(Some(Cause::Signal));
+        pending.cause = pending.cause.max(Some(ReloadCause::Signal));
         self.rung.notify_all();
     }
 
@@ -147,35 +147,41 @@ impl Bell {
     ///
     /// # Errors
     /// Too many wait already; it is asked for all the same.
-    pub fn hang_up_and_hear(&self) -> Result<oneshot::Receiver<Outcome>, Busy> {
-        let waiting = self.wait_for(Wish::RELOAD, None, Cause::Signal);
-        waiting.inspect_err(|_| self.hang_up())
+    pub fn on_sighup_with_result(
+        &self,
+    ) -> Result<oneshot::Receiver<ReloadOutcome>, TooManyWaiters> {
+        let waiting = self.wait_for(ReloadKind::RELOAD, None, ReloadCause::Signal);
+        waiting.inspect_err(|_| self.on_sighup())
     }
 
     /// Asks for something and hands back where its outcome will arrive.
     ///
     /// # Errors
     /// Too many wait already.
-    pub fn ask(&self, wish: Wish, by_uid: Option<u32>) -> Result<oneshot::Receiver<Outcome>, Busy> {
+    pub fn request(
+        &self,
+        wish: ReloadKind,
+        by_uid: Option<u32>,
+    ) -> Result<oneshot::Receiver<ReloadOutcome>, TooManyWaiters> {
         let cause = match wish {
-            Wish::Reload { .. } => Cause::Command,
-            Wish::RollBack { .. } => Cause::Rollback,
+            ReloadKind::Reload { .. } => ReloadCause::Command,
+            ReloadKind::RollBack { .. } => ReloadCause::Rollback,
         };
         self.wait_for(wish, by_uid, cause)
     }
 
     fn wait_for(
         &self,
-        wish: Wish,
+        wish: ReloadKind,
         by_uid: Option<u32>,
-        cause: Cause,
-    ) -> Result<oneshot::Receiver<Outcome>, Busy> {
+        cause: ReloadCause,
+    ) -> Result<oneshot::Receiver<ReloadOutcome>, TooManyWaiters> {
         let mut pending = self.lock();
         if pending.stopped {
-            return Err(Busy::Stopping);
+            return Err(TooManyWaiters::Stopping);
         }
         if pending.waiters.len() >= WAITERS_MAX {
-            return Err(Busy::Waiters);
+            return Err(TooManyWaiters::Waiters);
         }
         let (sender, receiver) = oneshot::channel();
         pending.waiters.push(Waiter { wish, by_uid, sender });
@@ -208,7 +214,7 @@ impl Bell {
 
     /// Waits for something to do, at most `poll`, after which looking is the thing to do. Nothing
     /// once stopped.
-    pub(crate) fn wait(&self, poll: Duration) -> Option<Call> {
+    pub(crate) fn wait(&self, poll: Duration) -> Option<PendingReload> {
         let idle = |p: &mut Pending| p.cause.is_none() && !p.stopped;
         let mut pending = self.lock();
         let poll = patience(poll, std::mem::take(&mut pending.soon));
@@ -216,18 +222,18 @@ impl Bell {
             .rung
             .wait_timeout_while(pending, poll, idle)
             .unwrap_or_else(PoisonError::into_inner);
-        (!pending.stopped).then(|| pending.take(Cause::Poll))
+        (!pending.stopped).then(|| pending.take(ReloadCause::Poll))
     }
 
     /// Lets changes come to rest, and adds what is asked for meanwhile to `call`. Who waits for an
     /// answer, or sent a signal, is not made to wait.
-    pub(crate) fn settle(&self, mut call: Call, now: &Now) -> Call {
+    pub(crate) fn settle(&self, mut call: PendingReload, now: &Now) -> PendingReload {
         let began = now();
-        while call.cause == Cause::Change && now().since_ms(began) < SETTLE_MS_MAX {
+        while call.cause == ReloadCause::Change && now().since_ms(began) < SETTLE_MS_MAX {
             let mut pending = self.lock();
             let quiet_ms = match pending.change {
-                Some(Change::Writing) => WRITING_QUIET_MS,
-                Some(Change::Closed) | None => DEBOUNCE_MS,
+                Some(FileChange::StillOpen) => WRITING_QUIET_MS,
+                Some(FileChange::Closed) | None => DEBOUNCE_MS,
             };
             let idle = |p: &mut Pending| p.cause.is_none() && !p.stopped;
             pending.change = None;
@@ -238,7 +244,7 @@ impl Bell {
             if timeout.timed_out() || pending.stopped {
                 return call;
             }
-            let more = pending.take(Cause::Change);
+            let more = pending.take(ReloadCause::Change);
             call.cause = call.cause.max(more.cause);
             call.waiters.extend(more.waiters);
         }
@@ -246,12 +252,12 @@ impl Bell {
     }
 
     /// Waits for `ms`, or less when stopped.
-    pub(crate) fn pause(&self, ms: u64) -> Pause {
+    pub(crate) fn pause(&self, ms: u64) -> WaitResult {
         let (pending, _) = self
             .rung
             .wait_timeout_while(self.lock(), Duration::from_millis(ms), |p| !p.stopped)
             .unwrap_or_else(PoisonError::into_inner);
-        if pending.stopped { Pause::Stopped } else { Pause::Over }
+        if pending.stopped { WaitResult::Stopped } else { WaitResult::Over }
     }
 
     /// A poisoned lock holds flags that are valid one by one, so it is used on.
@@ -266,9 +272,9 @@ fn patience(poll: Duration, soon: bool) -> Duration {
 }
 
 impl Pending {
-    /// What is pending as one call. The kind of the last change stays for [`Bell::settle`].
-    fn take(&mut self, otherwise: Cause) -> Call {
-        Call {
+    /// What is pending as one call. The kind of the last change stays for [`ReloadTrigger::settle`].
+    fn take(&mut self, otherwise: ReloadCause) -> PendingReload {
+        PendingReload {
             cause: self.cause.take().unwrap_or(otherwise),
             waiters: std::mem::take(&mut self.waiters),
         }
@@ -284,25 +290,25 @@ mod tests {
 
     #[test]
     fn whatever_asks_before_a_reload_is_one_call_with_the_strongest_cause() {
-        let bell = Bell::default();
-        (0..1_000).for_each(|_| bell.changed(Change::Closed));
-        bell.hang_up();
-        bell.changed(Change::Closed);
-        assert_eq!(bell.wait(SHORT).unwrap().cause, Cause::Signal);
-        assert_eq!(bell.wait(SHORT).unwrap().cause, Cause::Poll);
+        let bell = ReloadTrigger::default();
+        (0..1_000).for_each(|_| bell.on_file_change(FileChange::Closed));
+        bell.on_sighup();
+        bell.on_file_change(FileChange::Closed);
+        assert_eq!(bell.wait(SHORT).unwrap().cause, ReloadCause::Signal);
+        assert_eq!(bell.wait(SHORT).unwrap().cause, ReloadCause::Poll);
     }
 
     #[test]
     fn waiters_are_taken_up_to_their_limit_and_refused_past_it() {
-        let bell = Bell::default();
+        let bell = ReloadTrigger::default();
         let mut waiting: Vec<_> =
-            (0..WAITERS_MAX).map(|_| bell.ask(Wish::RELOAD, None).unwrap()).collect();
-        assert_eq!(bell.ask(Wish::RELOAD, None).unwrap_err(), Busy::Waiters);
+            (0..WAITERS_MAX).map(|_| bell.request(ReloadKind::RELOAD, None).unwrap()).collect();
+        assert_eq!(bell.request(ReloadKind::RELOAD, None).unwrap_err(), TooManyWaiters::Waiters);
         let call = bell.wait(SHORT).unwrap();
-        assert_eq!(call.cause, Cause::Command);
-        bell.ask(Wish::RELOAD, None).unwrap();
+        assert_eq!(call.cause, ReloadCause::Command);
+        bell.request(ReloadKind::RELOAD, None).unwrap();
         let unchanged =
-            Outcome::Unchanged { generation: 7, lifted: None, members: Default::default() };
+            ReloadOutcome::Unchanged { generation: 7, lifted: None, members: Default::default() };
         call.waiters.into_iter().for_each(|waiter| waiter.answer(unchanged.clone()));
         for receiver in &mut waiting {
             assert_eq!(receiver.try_recv().unwrap(), unchanged);
@@ -311,28 +317,28 @@ mod tests {
 
     #[test]
     fn a_command_is_not_made_to_wait_for_quiet() {
-        let bell = Bell::default();
-        bell.changed(Change::Writing);
-        let _receiver = bell.ask(Wish::RELOAD, None).unwrap();
+        let bell = ReloadTrigger::default();
+        bell.on_file_change(FileChange::StillOpen);
+        let _receiver = bell.request(ReloadKind::RELOAD, None).unwrap();
         let call = bell.wait(SHORT).unwrap();
         let stuck: Now = std::sync::Arc::new(|| seawall_model::Tick(0));
-        assert_eq!(bell.settle(call, &stuck).cause, Cause::Command);
+        assert_eq!(bell.settle(call, &stuck).cause, ReloadCause::Command);
     }
 
     #[test]
     fn settling_ends_even_if_changes_do_not() {
-        let bell = std::sync::Arc::new(Bell::default());
-        bell.changed(Change::Closed);
+        let bell = std::sync::Arc::new(ReloadTrigger::default());
+        bell.on_file_change(FileChange::Closed);
         let call = bell.wait(SHORT).unwrap();
         let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let (ringer, stop) = (bell.clone(), done.clone());
         let thread = std::thread::spawn(move || {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                ringer.changed(Change::Writing);
+                ringer.on_file_change(FileChange::StillOpen);
                 std::thread::yield_now();
             }
         });
-        assert_eq!(bell.settle(call, &clock()).cause, Cause::Change);
+        assert_eq!(bell.settle(call, &clock()).cause, ReloadCause::Change);
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         thread.join().unwrap();
     }
@@ -345,32 +351,32 @@ mod tests {
         assert_eq!(patience(soon, true), soon, "at it");
         assert_eq!(patience(soon - second, true), soon - second, "what comes by itself is sooner");
         assert_eq!(patience(soon + second, false), soon + second);
-        let bell = Bell::default();
+        let bell = ReloadTrigger::default();
         bell.look_soon();
         assert!(bell.lock().soon);
         // Far from any poll: that it comes at all is what is tested.
-        assert_eq!(bell.wait(Duration::from_secs(3_600)).unwrap().cause, Cause::Poll);
+        assert_eq!(bell.wait(Duration::from_secs(3_600)).unwrap().cause, ReloadCause::Poll);
         assert!(!bell.lock().soon, "once");
     }
 
     #[test]
     fn a_stopped_bell_ends_every_wait() {
         let stop = StopFlag::default();
-        let bell = Bell::stopping_with(stop.clone());
+        let bell = ReloadTrigger::stopping_with(stop.clone());
         bell.stop();
-        bell.changed(Change::Closed);
+        bell.on_file_change(FileChange::Closed);
         assert!(bell.wait(Duration::from_secs(600)).is_none());
-        assert_eq!(bell.pause(600_000), Pause::Stopped);
+        assert_eq!(bell.pause(600_000), WaitResult::Stopped);
         assert!(bell.is_stopped() && stop.is_stopped());
     }
 
     #[test]
     fn who_waits_for_a_bell_that_is_stopped_hears_that_nothing_comes() {
-        let bell = Bell::default();
-        let waiting = bell.ask(Wish::RELOAD, None).unwrap();
+        let bell = ReloadTrigger::default();
+        let waiting = bell.request(ReloadKind::RELOAD, None).unwrap();
         bell.stop();
         assert!(waiting.blocking_recv().is_err());
-        assert_eq!(bell.ask(Wish::RELOAD, None).unwrap_err(), Busy::Stopping);
-        assert!(bell.hang_up_and_hear().is_err());
+        assert_eq!(bell.request(ReloadKind::RELOAD, None).unwrap_err(), TooManyWaiters::Stopping);
+        assert!(bell.on_sighup_with_result().is_err());
     }
 }

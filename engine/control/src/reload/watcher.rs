@@ -17,7 +17,7 @@ use std::sync::Arc;
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use crate::reload::trigger::{Bell, Change};
+use crate::reload::trigger::{FileChange, ReloadTrigger};
 
 /// Most files whose writers are remembered; past it all are taken for closed, which costs at most
 /// a reload of a half-written file that is then reloaded again.
@@ -25,7 +25,7 @@ const WRITERS_MAX: usize = 1_024;
 
 /// Which directory a path led to when it was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Real {
+struct ResolvedDir {
     path: PathBuf,
     device: u64,
     inode: u64,
@@ -42,20 +42,20 @@ fn watchable<'f>(root: &Path, folders: &'f [PathBuf]) -> impl Iterator<Item = &'
 
 /// A watch over one folder, by the path that leads to it, and over folders below it.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct PolicyWatcher {
     root: PathBuf,
-    real: Option<Real>,
+    real: Option<ResolvedDir>,
     /// The folders that are watched, with what tells whether another has their place.
-    followed: BTreeMap<PathBuf, Real>,
+    followed: BTreeMap<PathBuf, ResolvedDir>,
     /// It was told that there is no watch for some.
     told: bool,
     watcher: Option<RecommendedWatcher>,
-    bell: Arc<Bell>,
+    bell: Arc<ReloadTrigger>,
 }
 
-impl Watch {
+impl PolicyWatcher {
     /// Watches `root`, which may be a link and may be missing for a while.
-    pub(crate) fn new(root: &Path, bell: Arc<Bell>) -> Self {
+    pub(crate) fn new(root: &Path, bell: Arc<ReloadTrigger>) -> Self {
         let root = root.to_owned();
         let followed = BTreeMap::new();
         let mut watch = Self { root, real: None, followed, told: false, watcher: None, bell };
@@ -89,10 +89,10 @@ impl Watch {
     /// not watched before.
     pub(crate) fn follow(&mut self, folders: &[PathBuf]) -> bool {
         let (Some(root), Some(watcher)) = (&self.real, &mut self.watcher) else { return false };
-        let wanted: BTreeMap<PathBuf, Real> = watchable(&root.path, folders)
+        let wanted: BTreeMap<PathBuf, ResolvedDir> = watchable(&root.path, folders)
             .filter_map(|folder| Some((folder.clone(), real(folder)?)))
             .collect();
-        let gone = |(path, was): &(&PathBuf, &Real)| wanted.get(*path) != Some(*was);
+        let gone = |(path, was): &(&PathBuf, &ResolvedDir)| wanted.get(*path) != Some(*was);
         let gone: Vec<PathBuf> =
             self.followed.iter().filter(gone).map(|(path, _)| path.clone()).collect();
         for path in gone {
@@ -123,8 +123,9 @@ impl Watch {
         is_new
     }
 
-    fn make(&self, real: Option<&Real>) -> notify::Result<RecommendedWatcher> {
-        let mut filter = Filter { bell: self.bell.clone(), ..Filter::of(&self.root, real) };
+    fn make(&self, real: Option<&ResolvedDir>) -> notify::Result<RecommendedWatcher> {
+        let mut filter =
+            EventFilter { bell: self.bell.clone(), ..EventFilter::of(&self.root, real) };
         // Links are not followed: one that points out of the root would have us watch what no
         // policy may read.
         let config = Config::default().with_follow_symlinks(false);
@@ -146,10 +147,10 @@ impl Watch {
     }
 }
 
-fn real(root: &Path) -> Option<Real> {
+fn real(root: &Path) -> Option<ResolvedDir> {
     let path = std::fs::canonicalize(root).ok()?;
     let data = std::fs::metadata(&path).ok()?;
-    Some(Real { path, device: data.dev(), inode: data.ino() })
+    Some(ResolvedDir { path, device: data.dev(), inode: data.ino() })
 }
 
 fn above(root: &Path) -> Option<PathBuf> {
@@ -161,8 +162,8 @@ fn above(root: &Path) -> Option<PathBuf> {
 }
 
 /// Tells the bell about events that matter.
-struct Filter {
-    bell: Arc<Bell>,
+struct EventFilter {
+    bell: Arc<ReloadTrigger>,
     /// The real folder: whatever happens below it matters.
     inside: Option<PathBuf>,
     /// The root's own name in the folder above.
@@ -170,8 +171,8 @@ struct Filter {
     writers: HashSet<PathBuf>,
 }
 
-impl Filter {
-    fn of(root: &Path, real: Option<&Real>) -> Self {
+impl EventFilter {
+    fn of(root: &Path, real: Option<&ResolvedDir>) -> Self {
         Self {
             bell: Arc::default(),
             inside: real.map(|real| real.path.clone()),
@@ -182,9 +183,11 @@ impl Filter {
 
     fn take(&mut self, event: notify::Result<Event>) {
         let event = match event {
-            Ok(event) if event.need_rescan() => return self.bell.changed(Change::Closed),
+            Ok(event) if event.need_rescan() => {
+                return self.bell.on_file_change(FileChange::Closed);
+            }
             Ok(event) => event,
-            Err(_) => return self.bell.changed(Change::Closed),
+            Err(_) => return self.bell.on_file_change(FileChange::Closed),
         };
         let closed = event.kind == EventKind::Access(AccessKind::Close(AccessMode::Write));
         // Reading is no change, and we read ourselves.
@@ -205,9 +208,9 @@ impl Filter {
                 }
             }
         }
-        self.bell.changed(match self.writers.is_empty() {
-            true => Change::Closed,
-            false => Change::Writing,
+        self.bell.on_file_change(match self.writers.is_empty() {
+            true => FileChange::Closed,
+            false => FileChange::StillOpen,
         });
     }
 
@@ -224,18 +227,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::admin::api::Cause;
+    use crate::admin::api::ReloadCause;
 
     /// Far beyond what a notification takes; a test that waits this long has failed.
     const LONG: Duration = Duration::from_secs(20);
 
-    fn quiet(bell: &Bell) {
-        while bell.wait(Duration::from_millis(30)).unwrap().cause != Cause::Poll {}
+    fn quiet(bell: &ReloadTrigger) {
+        while bell.wait(Duration::from_millis(30)).unwrap().cause != ReloadCause::Poll {}
     }
 
     #[track_caller]
-    fn noticed(bell: &Bell, what: &str) {
-        assert_eq!(bell.wait(LONG).unwrap().cause, Cause::Change, "{what}");
+    fn noticed(bell: &ReloadTrigger, what: &str) {
+        assert_eq!(bell.wait(LONG).unwrap().cause, ReloadCause::Change, "{what}");
         quiet(bell);
     }
 
@@ -245,13 +248,13 @@ mod tests {
         let root = dir.path().join("policies");
         fs::create_dir_all(root.join("lists")).unwrap();
         fs::write(root.join("a.wall"), "1").unwrap();
-        let bell = Arc::new(Bell::default());
-        let mut watch = Watch::new(&root, bell.clone());
+        let bell = Arc::new(ReloadTrigger::default());
+        let mut watch = PolicyWatcher::new(&root, bell.clone());
         assert!(watch.follow(&[root.clone(), root.join("lists")]));
         assert!(!watch.follow(&[root.join("lists")]));
         quiet(&bell);
         fs::read(root.join("a.wall")).unwrap();
-        assert_eq!(bell.wait(Duration::from_millis(100)).unwrap().cause, Cause::Poll);
+        assert_eq!(bell.wait(Duration::from_millis(100)).unwrap().cause, ReloadCause::Poll);
         fs::write(root.join("a.wall"), "2").unwrap();
         noticed(&bell, "a write in place");
         fs::write(root.join("a.tmp"), "3").unwrap();
@@ -292,14 +295,14 @@ mod tests {
         for name in ["a", "b"] {
             fs::create_dir_all(root.join(name)).unwrap();
         }
-        let bell = Arc::new(Bell::default());
-        let mut watch = Watch::new(&root, bell.clone());
+        let bell = Arc::new(ReloadTrigger::default());
+        let mut watch = PolicyWatcher::new(&root, bell.clone());
         let outside = dir.path().to_owned();
         assert!(watch.follow(&[root.join("a"), root.join("none"), outside]));
         assert_eq!(watch.followed.keys().collect::<Vec<_>>(), [&root.join("a")]);
         quiet(&bell);
         fs::write(root.join("b/x"), "1").unwrap();
-        assert_eq!(bell.wait(Duration::from_millis(100)).unwrap().cause, Cause::Poll);
+        assert_eq!(bell.wait(Duration::from_millis(100)).unwrap().cause, ReloadCause::Poll);
         // One that is no longer looked into, and one that took another's place.
         assert!(watch.follow(&[root.join("b")]));
         fs::write(root.join("a/x"), "1").unwrap();
@@ -320,8 +323,8 @@ mod tests {
         }
         let root = dir.path().join("root");
         symlink("one", &root).unwrap();
-        let bell = Arc::new(Bell::default());
-        let mut watch = Watch::new(&root, bell.clone());
+        let bell = Arc::new(ReloadTrigger::default());
+        let mut watch = PolicyWatcher::new(&root, bell.clone());
         quiet(&bell);
         symlink("two", dir.path().join("next")).unwrap();
         fs::rename(dir.path().join("next"), &root).unwrap();
@@ -335,8 +338,8 @@ mod tests {
     fn a_root_that_comes_back_is_watched_again() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
-        let bell = Arc::new(Bell::default());
-        let mut watch = Watch::new(&root, bell.clone());
+        let bell = Arc::new(ReloadTrigger::default());
+        let mut watch = PolicyWatcher::new(&root, bell.clone());
         fs::create_dir(&root).unwrap();
         noticed(&bell, "the root is made");
         watch.renew();
@@ -346,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_still_written_is_told_apart_from_one_that_is_closed() {
-        let mut filter = Filter::of(Path::new("/p"), None);
+        let mut filter = EventFilter::of(Path::new("/p"), None);
         filter.inside = Some("/p".into());
         let event = |kind| Ok(Event::new(kind).add_path("/p/a".into()));
         let data = EventKind::Modify(ModifyKind::Data(notify::event::DataChange::Any));
@@ -362,15 +365,15 @@ mod tests {
 
     #[test]
     fn an_overflow_and_an_error_ask_for_a_look() {
-        let mut filter = Filter::of(Path::new("/p"), None);
+        let mut filter = EventFilter::of(Path::new("/p"), None);
         let short = Duration::from_millis(1);
         filter.take(Ok(Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan)));
-        assert_eq!(filter.bell.wait(short).unwrap().cause, Cause::Change);
+        assert_eq!(filter.bell.wait(short).unwrap().cause, ReloadCause::Change);
         filter.take(Err(notify::Error::generic("gone")));
-        assert_eq!(filter.bell.wait(short).unwrap().cause, Cause::Change);
+        assert_eq!(filter.bell.wait(short).unwrap().cause, ReloadCause::Change);
         filter
             .take(Ok(Event::new(EventKind::Create(notify::event::CreateKind::File))
                 .add_path("/q/x".into())));
-        assert_eq!(filter.bell.wait(short).unwrap().cause, Cause::Poll);
+        assert_eq!(filter.bell.wait(short).unwrap().cause, ReloadCause::Poll);
     }
 }

@@ -5,77 +5,77 @@ use std::path::Path;
 use std::sync::Arc;
 
 use seawall_model::Generation;
-use seawall_ruleset::{Effort, Handle, Live, Sources, Terms};
-use seawall_state::{Seed, Tally};
+use seawall_ruleset::{ActiveGeneration, Effort, RuleSetHandle, Sources, Terms};
+use seawall_state::{DecisionCounters, Seed};
 
-use crate::admin::api::{Cause, Complaint, Refusal, stopped};
+use crate::admin::api::{PolicyError, PolicyRejection, ReloadCause, stopped};
 use crate::compile::START_COMPILE_WAIT_MS;
-use crate::generations::Archive;
-use crate::generations::contents::{Known, Occasion};
-use crate::generations::index::Index;
-use crate::generations::record::{Aside, Blob, Past};
+use crate::generations::GenerationStore;
+use crate::generations::contents::{Known, PublishContext};
+use crate::generations::index::GenerationIndex;
+use crate::generations::record::{FileBlob, Past, RollbackPin};
 use crate::members::{Coming, Members};
-use crate::policy_source::list_cache::Stock;
-use crate::policy_source::loader::{Loader, Ready};
+use crate::policy_source::list_cache::PublishedLists;
+use crate::policy_source::loader::{PolicyLoader, Ready};
 use crate::policy_source::rollback_pin::{Draft, Standing};
-use crate::reload::status::Board;
-use crate::snapshot::Keeper;
-use crate::storage::background_writer::Scribe;
-use crate::upgrade::HandOverError;
+use crate::reload::status::ReloadStatus;
+use crate::snapshot::SnapshotStore;
+use crate::storage::background_writer::BackgroundWriter;
+use crate::upgrade::UpgradeError;
 
 /// The first generation, before anything serves.
-pub struct First {
+pub struct Bootstrap {
     /// Where it is found, and the next ones will be.
-    pub handle: Arc<Handle>,
+    pub handle: Arc<RuleSetHandle>,
     /// What is probably not what was meant.
     pub warnings: Vec<String>,
-    pub(super) loader: Loader,
-    pub(super) keeper: Keeper,
+    pub(super) loader: PolicyLoader,
+    pub(super) keeper: SnapshotStore,
     pub(super) digest: [u8; 32],
-    pub(super) archive: Archive,
+    pub(super) archive: GenerationStore,
     /// The generations of earlier processes.
     pub(super) history: Vec<Arc<Past>>,
     /// This one.
     pub(super) past: Past,
-    pub(super) blobs: Vec<Blob>,
+    pub(super) blobs: Vec<FileBlob>,
     pub(super) known: Known,
-    pub(super) aside: Option<Aside>,
+    pub(super) aside: Option<RollbackPin>,
     /// What the history said of that, before it was held against the disk.
-    pub(super) read_aside: Option<Aside>,
-    pub(super) stock: Stock,
+    pub(super) read_aside: Option<RollbackPin>,
+    pub(super) stock: PublishedLists,
     pub(super) members: Arc<Members>,
 }
 
-impl std::fmt::Debug for First {
+impl std::fmt::Debug for Bootstrap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("First").field("loader", &self.loader).finish_non_exhaustive()
+        f.debug_struct("Bootstrap").field("loader", &self.loader).finish_non_exhaustive()
     }
 }
 
-impl First {
+impl Bootstrap {
     /// Loads the policy as a reload would, with the state that `keeper` has of it; an empty one
     /// is hashed under `seed`. The generations of earlier processes lie in `state_dir`.
     ///
     /// # Errors
     /// Why the policy cannot be taken.
     pub fn load(
-        loader: Loader,
+        loader: PolicyLoader,
         seed: Seed,
-        keeper: Keeper,
+        keeper: SnapshotStore,
         state_dir: &Path,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, PolicyRejection> {
         let loader = if keeper.inherits() { loader.taking_over() } else { loader };
         let began = loader.now();
-        let archive = Archive::new(state_dir);
+        let archive = GenerationStore::new(state_dir);
         let index = archive.load();
         let members = Arc::new(Members::open(state_dir));
         let beginning = begin(&loader, &archive, &index, &members)?;
-        let Beginning { sources, digest, aside, ready } = beginning;
+        let InitialSources { sources, digest, aside, ready } = beginning;
         let Ready { rules, mut warnings, tests, stock, members: states } = ready;
         let before = index.generations.last().cloned();
         let last = before.as_ref().map_or(0, |past| past.generation);
         let state = keeper.restore(seed, rules.counter_specs()).numbered_after(Generation(last));
-        let tally = Arc::new(Tally::new(rules.rule_names().len()));
+        let tally = Arc::new(DecisionCounters::new(rules.rule_names().len()));
         let generation = state.generation();
         let mut known = Known::of(before.as_deref());
         let (made, blobs) = known.made(&sources, &rules);
@@ -87,20 +87,21 @@ impl First {
             generation: generation.0,
             now: loaded,
         }));
-        let occasion = Occasion {
-            cause: Cause::Start,
+        let occasion = PublishContext {
+            cause: ReloadCause::Start,
             by_uid: None,
-            restores: aside.as_ref().and_then(|aside| Some(aside.host.as_ref()?.serves)),
+            restores: aside.as_ref().and_then(|aside| Some(aside.host.as_ref()?.active_generation)),
             host_since: None,
             began,
         };
         let past = made.past((generation.0, loaded), occasion, before.as_deref());
         let past = Past { tests, warnings: warnings.len(), ..past };
-        let live = Live { generation, rules: Arc::new(rules), state: Arc::new(state), tally };
+        let live =
+            ActiveGeneration { generation, rules: Arc::new(rules), state: Arc::new(state), tally };
         // Where a member's turn has yet to come, nothing that is read is the same as what runs.
         let is_whole = live.rules.postponed().is_empty();
         let digest = if is_whole { digest } else { [0; 32] };
-        let handle = Arc::new(Handle::new(live));
+        let handle = Arc::new(RuleSetHandle::new(live));
         let (history, read_aside) = (index.generations, index.aside);
         Ok(Self {
             handle,
@@ -121,21 +122,21 @@ impl First {
     }
 }
 
-impl First {
+impl Bootstrap {
     /// Takes over what the process before remembers, as one that was restarted would.
     ///
     /// # Errors
     /// It cannot be taken, or somebody went back to another generation meanwhile.
-    pub fn inherit(&mut self, content: &[u8]) -> Result<(), HandOverError> {
+    pub fn inherit(&mut self, content: &[u8]) -> Result<(), UpgradeError> {
         // It may have published since this process looked.
         let index = self.archive.load();
         if index.aside != self.read_aside {
             let why = "somebody went back to another generation meanwhile; try again";
-            return Err(HandOverError::State(why.to_owned()));
+            return Err(UpgradeError::State(why.to_owned()));
         }
         let live = self.handle.load();
         let specs = live.rules.counter_specs();
-        let state = self.keeper.inherit(content, specs).map_err(HandOverError::State)?;
+        let state = self.keeper.inherit(content, specs).map_err(UpgradeError::State)?;
         let last = index.generations.last().map_or(0, |past| past.generation);
         let state = state.numbered_after(Generation(last));
         let generation = state.generation();
@@ -144,22 +145,22 @@ impl First {
             self.past.host_since = generation.0;
         }
         self.past.generation = generation.0;
-        self.past.cause = Cause::Upgrade;
+        self.past.cause = ReloadCause::Upgrade;
         self.history = index.generations;
         let (rules, tally) = (live.rules.clone(), live.tally.clone());
-        self.handle.publish(Live { generation, rules, state: Arc::new(state), tally });
+        self.handle.publish(ActiveGeneration { generation, rules, state: Arc::new(state), tally });
         Ok(())
     }
 }
 
-impl First {
+impl Bootstrap {
     /// The board with what serves on it, and the one that writes down what that is made of.
-    pub(super) fn posted(&self) -> io::Result<(Arc<Board>, Scribe)> {
+    pub(super) fn posted(&self) -> io::Result<(Arc<ReloadStatus>, BackgroundWriter)> {
         self.loader.put_away(&self.stock);
-        let board = Arc::new(Board::remembering(self.history.clone()));
+        let board = Arc::new(ReloadStatus::remembering(self.history.clone()));
         board.published(self.past.clone());
         board.aside(self.aside.clone());
-        let scribe = Scribe::start()?;
+        let scribe = BackgroundWriter::start()?;
         self.archive.hold(&self.blobs);
         let (kept, posted, blobs) = (self.archive.clone(), board.read(), self.blobs.clone());
         scribe.later(move || kept.remember(posted, &blobs));
@@ -170,22 +171,22 @@ impl First {
 }
 
 /// The files that are loaded at start: those on the disk, or those that somebody went back to.
-pub(super) struct Beginning {
+pub(super) struct InitialSources {
     pub(super) sources: Sources,
     /// Of the sources as a reload sees them, taken before anything was made of them.
     pub(super) digest: [u8; 32],
-    pub(super) aside: Option<Aside>,
+    pub(super) aside: Option<RollbackPin>,
     pub(super) ready: Ready,
 }
 
 /// What is on the disk, unless somebody went back from just that before the restart: then what
 /// served, as long as it can be made again.
 pub(super) fn begin(
-    loader: &Loader,
-    archive: &Archive,
-    index: &Index,
+    loader: &PolicyLoader,
+    archive: &GenerationStore,
+    index: &GenerationIndex,
     members: &Members,
-) -> Result<Beginning, Refusal> {
+) -> Result<InitialSources, PolicyRejection> {
     let sources = loader.gather_settled();
     let build = |sources: &Sources| {
         if loader.is_stopped() {
@@ -208,7 +209,9 @@ pub(super) fn begin(
                     let Draft { sources, aside, .. } = draft;
                     let host = aside.as_ref().and_then(|aside| aside.host.as_ref());
                     let what = match host {
-                        Some(left) => format!("the host's files of generation {}", left.serves),
+                        Some(left) => {
+                            format!("the host's files of generation {}", left.active_generation)
+                        }
                         None => "members' files of an earlier generation".to_owned(),
                     };
                     log::warn!(
@@ -216,7 +219,7 @@ pub(super) fn begin(
                         "{what} are in force, since somebody went back to it; what is on the disk \
                          comes into force when it changes, or with `seawall reload`"
                     );
-                    return Ok(Beginning { sources, digest, aside, ready });
+                    return Ok(InitialSources { sources, digest, aside, ready });
                 }
                 if loader.is_stopped() {
                     return Err(stopped());
@@ -229,17 +232,17 @@ pub(super) fn begin(
             // All of it has changed since.
             Ok(_) => {}
             Err(refusal) => {
-                let why = refusal.complaints.first().map(Complaint::to_string).unwrap_or_default();
+                let why = refusal.errors.first().map(PolicyError::to_string).unwrap_or_default();
                 log::error!(target: "seawall::server", "{why}: the files on the disk are loaded");
             }
         }
     }
     let (digest, ready) = build(&sources)?;
-    Ok(Beginning { sources, digest, aside: None, ready })
+    Ok(InitialSources { sources, digest, aside: None, ready })
 }
 
 /// What is to be said where a start is refused while components are being compiled.
-fn still_compiling(loader: &Loader, mut refusal: Refusal) -> Refusal {
+fn still_compiling(loader: &PolicyLoader, mut refusal: PolicyRejection) -> PolicyRejection {
     if loader.is_compiling() && !loader.is_stopped() {
         let wait_s = START_COMPILE_WAIT_MS / 1_000;
         refusal.rendered.push_str(&format!(

@@ -5,30 +5,30 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::admin::api::Upgraded;
-use crate::level_ticker::LevelInputs;
-use crate::observe::metrics::EdgeMetric;
+use crate::admin::api::UpgradeOutcome;
+use crate::level_ticker::LevelInputsFn;
+use crate::observe::metrics::ProxyMetric;
 
 /// Has a successor started, and says what came of it.
-pub type Upgrade = Arc<dyn Fn() -> oneshot::Receiver<Upgraded> + Send + Sync>;
+pub type StartUpgradeFn = Arc<dyn Fn() -> oneshot::Receiver<UpgradeOutcome> + Send + Sync>;
 
 /// What the control plane asks of others.
-pub struct Outside {
+pub struct ControlDeps {
     /// The numbers of the data plane.
-    pub edge: EdgeReport,
+    pub edge: ProxyReportFn,
     /// What levels look at besides counters.
-    pub level_inputs: LevelInputs,
+    pub level_inputs: LevelInputsFn,
     /// Which of them are metrics, with what each says.
-    pub described: Vec<EdgeMetric>,
+    pub described: Vec<ProxyMetric>,
     /// Has a successor started.
-    pub upgrade: Upgrade,
+    pub upgrade: StartUpgradeFn,
 }
 
-impl std::fmt::Debug for Outside {
+impl std::fmt::Debug for ControlDeps {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outside").finish_non_exhaustive()
+        f.debug_struct("ControlDeps").finish_non_exhaustive()
     }
 }
 
 /// Where the numbers of the data plane come from.
-pub type EdgeReport = Arc<dyn Fn() -> Value + Send + Sync>;
+pub type ProxyReportFn = Arc<dyn Fn() -> Value + Send + Sync>;

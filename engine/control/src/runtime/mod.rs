@@ -15,28 +15,28 @@ use std::time::Duration;
 use seawall_model::Now;
 use tokio::sync::oneshot;
 
-use self::bootstrap::First;
-use self::deps::Outside;
+use self::bootstrap::Bootstrap;
+use self::deps::ControlDeps;
 use crate::admin;
-use crate::admin::bans::BanDesk;
-use crate::admin::history::HistoryDesk;
-use crate::admin::levels::LevelDesk;
+use crate::admin::bans::BanAdmin;
+use crate::admin::history::HistoryAdmin;
+use crate::admin::levels::LevelAdmin;
 use crate::admin::socket::{AdminSocket, SocketError, SocketFile};
 use crate::config::Config;
-use crate::generations::Archive;
+use crate::generations::GenerationStore;
 use crate::level_ticker;
-use crate::observe::decision_totals::Totals;
-use crate::observe::status::Sight;
+use crate::observe::decision_totals::DecisionTotals;
+use crate::observe::status::StatusReporter;
 use crate::policy_source::rollback_pin::Standing;
-use crate::reload::backend::PolicyForge;
-use crate::reload::trigger::Bell;
-use crate::reload::watcher::Watch;
+use crate::reload::backend::LivePolicyBackend;
+use crate::reload::trigger::ReloadTrigger;
+use crate::reload::watcher::PolicyWatcher;
 use crate::reload::{POLL_MS, Reloader};
-use crate::snapshot::{Keeper, Keeping};
-use crate::storage::write_gate::Still;
-use crate::upgrade::Estate;
+use crate::snapshot::{SnapshotStore, SnapshotTask};
+use crate::storage::write_gate::WriteGate;
+use crate::upgrade::TransferableState;
 use crate::util::join_timeout::Ending;
-use crate::util::periodic_task::Ticker;
+use crate::util::periodic_task::PeriodicTask;
 
 /// Milliseconds between two beats of the admin thread.
 const BEAT_MS: u64 = 250;
@@ -59,13 +59,13 @@ pub enum ControlError {
 /// The running control plane; it stops when dropped.
 #[derive(Debug)]
 pub struct ControlPlane {
-    bell: Arc<Bell>,
+    bell: Arc<ReloadTrigger>,
     reloading: Option<Ending>,
     admin: Option<(oneshot::Sender<()>, Ending)>,
-    keeping: Option<Keeping>,
-    _ticker: Arc<Ticker>,
-    _levels: Ticker,
-    estate: Estate,
+    keeping: Option<SnapshotTask>,
+    _ticker: Arc<PeriodicTask>,
+    _levels: PeriodicTask,
+    estate: TransferableState,
     file: SocketFile,
     /// What the admin thread and the one that looks at levels count.
     beats: [Arc<AtomicU64>; 2],
@@ -79,19 +79,20 @@ impl ControlPlane {
     /// What could not be had.
     pub fn start(
         config: &Config,
-        first: First,
-        outside: Outside,
+        first: Bootstrap,
+        outside: ControlDeps,
         now: Now,
     ) -> Result<Self, ControlError> {
         let AdminSocket { listener, file } = admin_socket(&config.socket, &first.keeper)?;
         let (board, scribe) = first.posted()?;
-        let First { handle, loader, keeper, digest, archive, aside, members, known, .. } = first;
-        let bell = Arc::new(Bell::stopping_with(loader.stop_flag()));
+        let Bootstrap { handle, loader, keeper, digest, archive, aside, members, known, .. } =
+            first;
+        let bell = Arc::new(ReloadTrigger::stopping_with(loader.stop_flag()));
         loader.ring(bell.clone());
-        let totals = Arc::new(Totals::default());
-        let estate = Estate::new(handle.clone(), now.clone(), scribe.settle());
+        let totals = Arc::new(DecisionTotals::default());
+        let estate = TransferableState::new(handle.clone(), now.clone(), scribe.settle());
         let keeping = keeper.keep(handle.clone(), estate.still.clone())?;
-        let sight = Sight {
+        let sight = StatusReporter {
             handle: handle.clone(),
             board: board.clone(),
             members: members.clone(),
@@ -116,8 +117,9 @@ impl ControlPlane {
         let watching = level_ticker::watch(handle.clone(), levels.clone(), beats[1].clone())?;
         // Watched before this returns, so that no save after "ready" is missed; what was saved
         // between the first load and now, the look that is asked for finds.
-        let watch = Arc::new(Mutex::new(Watch::new(&folder_of(&config.root), bell.clone())));
-        let forge = PolicyForge {
+        let watch =
+            Arc::new(Mutex::new(PolicyWatcher::new(&folder_of(&config.root), bell.clone())));
+        let forge = LivePolicyBackend {
             loader,
             handle,
             totals,
@@ -160,7 +162,7 @@ impl ControlPlane {
 
     /// What a successor inherits.
     #[must_use]
-    pub fn estate(&self) -> Estate {
+    pub fn estate(&self) -> TransferableState {
         self.estate.clone()
     }
 
@@ -188,7 +190,7 @@ impl ControlPlane {
 
     /// Where reloads are asked for.
     #[must_use]
-    pub fn bell(&self) -> Arc<Bell> {
+    pub fn bell(&self) -> Arc<ReloadTrigger> {
         self.bell.clone()
     }
 }
@@ -234,11 +236,11 @@ impl Drop for ControlPlane {
 }
 
 fn reload(
-    reloader: Reloader<PolicyForge>,
-    watch: Arc<Mutex<Watch>>,
-    bell: Arc<Bell>,
+    reloader: Reloader<LivePolicyBackend>,
+    watch: Arc<Mutex<PolicyWatcher>>,
+    bell: Arc<ReloadTrigger>,
 ) -> io::Result<Ending> {
-    bell.changed(crate::reload::trigger::Change::Closed);
+    bell.on_file_change(crate::reload::trigger::FileChange::Closed);
     let poll = Duration::from_millis(POLL_MS);
     let before = move || watch.lock().unwrap_or_else(PoisonError::into_inner).renew();
     Ending::of("seawall-reload", move || reloader.run(poll, before))
@@ -253,25 +255,30 @@ fn folder_of(root: &Path) -> PathBuf {
 }
 
 /// The admin socket; where another process still answers on it, beside that.
-fn admin_socket(path: &Path, keeper: &Keeper) -> Result<AdminSocket, SocketError> {
+fn admin_socket(path: &Path, keeper: &SnapshotStore) -> Result<AdminSocket, SocketError> {
     if keeper.inherits() { AdminSocket::bind_beside(path) } else { AdminSocket::bind(path) }
 }
 
 /// All that the admin socket gives access to.
-fn desk(bell: Arc<Bell>, sight: Sight, archive: Archive, still: Arc<Still>) -> admin::Desk {
+fn desk(
+    bell: Arc<ReloadTrigger>,
+    sight: StatusReporter,
+    archive: GenerationStore,
+    still: Arc<WriteGate>,
+) -> admin::AdminState {
     let (handle, sight) = (sight.handle.clone(), Arc::new(sight));
-    admin::Desk {
+    admin::AdminState {
         bell,
         still,
         upgrade: sight.outside.upgrade.clone(),
         enable: Arc::new(move |name| handle.load().rules.enable_extern(name)),
-        levels: Arc::new(LevelDesk { handle: sight.handle.clone(), levels: sight.levels() }),
-        bans: Arc::new(BanDesk {
+        levels: Arc::new(LevelAdmin { handle: sight.handle.clone(), levels: sight.levels() }),
+        bans: Arc::new(BanAdmin {
             handle: sight.handle.clone(),
             units: sight.units,
             now: sight.now.clone(),
         }),
-        history: Arc::new(HistoryDesk { board: sight.board.clone(), archive }),
+        history: Arc::new(HistoryAdmin { board: sight.board.clone(), archive }),
         metrics: Arc::new({
             let sight = sight.clone();
             move || sight.metrics()
@@ -282,7 +289,7 @@ fn desk(bell: Arc<Bell>, sight: Sight, archive: Archive, still: Arc<Still>) -> a
 
 fn serve_admin(
     listener: std::os::unix::net::UnixListener,
-    desk: admin::Desk,
+    desk: admin::AdminState,
     beats: Arc<AtomicU64>,
 ) -> io::Result<(oneshot::Sender<()>, Ending)> {
     // As many as ask at a time may wait for a disk, and nobody else for them.

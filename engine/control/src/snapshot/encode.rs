@@ -3,18 +3,22 @@
 use seawall_model::Tick;
 use seawall_state::{SNAPSHOT_BYTES_MAX, State};
 
-use super::timestamp::Stamp;
+use super::timestamp::SnapshotTimestamp;
 
 /// What a snapshot of `state` holds, for a process that takes over.
 ///
 /// # Errors
 /// It would be too large.
 pub(crate) fn content_of(state: &State, now: Tick) -> Result<Vec<u8>, String> {
-    content(state, now, &Stamp::now()).map(|(content, _)| content)
+    content(state, now, &SnapshotTimestamp::now()).map(|(content, _)| content)
 }
 
 /// What a snapshot of `state` holds, and how many entries are left out of it.
-pub(super) fn content(state: &State, now: Tick, made: &Stamp) -> Result<(Vec<u8>, usize), String> {
+pub(super) fn content(
+    state: &State,
+    now: Tick,
+    made: &SnapshotTimestamp,
+) -> Result<(Vec<u8>, usize), String> {
     let snapshot = state.snapshot(now);
     let mut content = snapshot.bytes;
     if content.len() > SNAPSHOT_BYTES_MAX {

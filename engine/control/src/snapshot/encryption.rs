@@ -40,7 +40,7 @@ impl std::fmt::Debug for SnapshotKey {
 /// Why a file is no snapshot of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum EnvelopeError {
+pub(crate) enum DecryptError {
     #[error("it is no snapshot")]
     Strange,
     #[error("it is of version {0}")]
@@ -73,25 +73,25 @@ pub(crate) fn seal(
 ///
 /// # Errors
 /// It is none that [`seal`] has made with this key, byte for byte.
-pub(crate) fn open(key: &SnapshotKey, mut file: Vec<u8>) -> Result<Vec<u8>, EnvelopeError> {
+pub(crate) fn open(key: &SnapshotKey, mut file: Vec<u8>) -> Result<Vec<u8>, DecryptError> {
     let mut content = file.split_off(HEADER_BYTES.min(file.len()));
-    let (magic, rest) = file.split_first_chunk::<8>().ok_or(EnvelopeError::Strange)?;
+    let (magic, rest) = file.split_first_chunk::<8>().ok_or(DecryptError::Strange)?;
     if *magic != MAGIC {
-        return Err(EnvelopeError::Strange);
+        return Err(DecryptError::Strange);
     }
-    let (version, rest) = rest.split_first_chunk().ok_or(EnvelopeError::Length)?;
+    let (version, rest) = rest.split_first_chunk().ok_or(DecryptError::Length)?;
     match u16::from_le_bytes(*version) {
         VERSION => {}
-        version => return Err(EnvelopeError::Version(version)),
+        version => return Err(DecryptError::Version(version)),
     }
-    let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(EnvelopeError::Length)?;
-    let length = rest.try_into().map_err(|_| EnvelopeError::Length)?;
+    let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(DecryptError::Length)?;
+    let length = rest.try_into().map_err(|_| DecryptError::Length)?;
     if u64::from_le_bytes(length) != content.len() as u64 {
-        return Err(EnvelopeError::Length);
+        return Err(DecryptError::Length);
     }
     let cipher = XChaCha20Poly1305::new(&key.0.into());
     let opened = cipher.decrypt_in_place(&XNonce::from(*nonce), &file, &mut content);
-    opened.map_err(|_| EnvelopeError::Damaged)?;
+    opened.map_err(|_| DecryptError::Damaged)?;
     Ok(content)
 }
 
@@ -112,7 +112,7 @@ mod tests {
     fn what_is_sealed_opens_with_its_key_only() {
         let file = sealed(b"all of it");
         assert_eq!(open(&KEY, file.clone()).unwrap(), b"all of it");
-        assert_eq!(open(&SnapshotKey([4; KEY_BYTES]), file), Err(EnvelopeError::Damaged));
+        assert_eq!(open(&SnapshotKey([4; KEY_BYTES]), file), Err(DecryptError::Damaged));
         assert_eq!(open(&KEY, sealed(b"")).unwrap(), b"");
     }
 
@@ -131,14 +131,14 @@ mod tests {
             }
         }
         let longer = [&file[..], b"x"].concat();
-        assert_eq!(open(&KEY, longer), Err(EnvelopeError::Length));
+        assert_eq!(open(&KEY, longer), Err(DecryptError::Length));
     }
 
     #[test]
     fn another_version_says_which() {
         let mut file = sealed(b"x");
         file[8] = 2;
-        assert_eq!(open(&KEY, file), Err(EnvelopeError::Version(2)));
-        assert_eq!(open(&KEY, b"not a snapshot at all".to_vec()), Err(EnvelopeError::Strange));
+        assert_eq!(open(&KEY, file), Err(DecryptError::Version(2)));
+        assert_eq!(open(&KEY, b"not a snapshot at all".to_vec()), Err(DecryptError::Strange));
     }
 }

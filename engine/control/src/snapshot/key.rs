@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use super::encryption::{KEY_BYTES, SnapshotKey};
-use crate::policy_source::read_file::{self, DiskError};
-use crate::storage::atomic_write::{Medium, put};
+use crate::policy_source::read_file::{self, FileReadError};
+use crate::storage::atomic_write::{FileSystem, put};
 use crate::storage::damaged::set_aside;
 use crate::util::random::random_bytes;
 
@@ -19,7 +19,7 @@ const LOOK_BYTES: u64 = 4_096;
 
 /// Where the key is.
 #[derive(Debug, Clone)]
-pub(crate) struct Secret {
+pub(crate) struct KeySource {
     path: PathBuf,
     origin: Origin,
 }
@@ -47,7 +47,7 @@ pub(crate) enum KeyError {
     Unmade(PathBuf, io::Error),
 }
 
-impl Secret {
+impl KeySource {
     /// The credential, where the folder of credentials has one, else the file in `folder`.
     pub(crate) fn find(folder: &Path, credentials: Option<&Path>) -> Self {
         let credential = credentials.map(|folder| folder.join(CREDENTIAL));
@@ -63,8 +63,8 @@ impl Secret {
     /// There is none that can be used.
     pub(crate) fn read(&self) -> Result<SnapshotKey, KeyError> {
         let bytes = read_file::read(&self.path, LOOK_BYTES).map_err(|error| match error {
-            DiskError::Missing => KeyError::Missing(self.path.clone()),
-            DiskError::TooLarge { .. } => KeyError::Length(self.path.clone()),
+            FileReadError::Missing => KeyError::Missing(self.path.clone()),
+            FileReadError::TooLarge { .. } => KeyError::Length(self.path.clone()),
             other => KeyError::Unreadable(self.path.clone(), other.to_string()),
         })?;
         let key = bytes.try_into().map_err(|_| KeyError::Length(self.path.clone()))?;
@@ -78,7 +78,7 @@ impl Secret {
     ///
     /// # Errors
     /// There is none, and none can be made.
-    pub(crate) fn read_or_make(&self, medium: &dyn Medium) -> Result<SnapshotKey, KeyError> {
+    pub(crate) fn read_or_make(&self, medium: &dyn FileSystem) -> Result<SnapshotKey, KeyError> {
         match (self.read(), self.origin) {
             (Err(KeyError::Missing(_)), Origin::Ours) => self.make(medium),
             (Err(KeyError::Length(_)), Origin::Ours) => {
@@ -91,7 +91,7 @@ impl Secret {
         }
     }
 
-    fn make(&self, medium: &dyn Medium) -> Result<SnapshotKey, KeyError> {
+    fn make(&self, medium: &dyn FileSystem) -> Result<SnapshotKey, KeyError> {
         let unmade = |error| KeyError::Unmade(self.path.clone(), error);
         let key = random_bytes().map_err(unmade)?;
         put(medium, &self.path, &[&key]).map_err(unmade)?;

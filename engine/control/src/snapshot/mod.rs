@@ -23,17 +23,19 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use encode::content;
-use key::Secret;
+use key::KeySource;
 use seawall_model::{Now, Tick};
-use seawall_ruleset::Handle;
-use seawall_state::{CounterSpec, Mark, Reading, Restored, Seed, State, StateLimits};
+use seawall_ruleset::RuleSetHandle;
+use seawall_state::{
+    ChangeMark, CounterSpec, RestoreClock, RestoreReport, Seed, State, StateLimits,
+};
 use serde_json::{Value, json};
-use timestamp::Stamp;
+use timestamp::SnapshotTimestamp;
 
-use crate::policy_source::read_file::{self, DiskError};
-use crate::storage::atomic_write::{self, Disk, Medium};
+use crate::policy_source::read_file::{self, FileReadError};
+use crate::storage::atomic_write::{self, FileSystem, RealFileSystem};
 use crate::storage::damaged;
-use crate::storage::write_gate::Still;
+use crate::storage::write_gate::WriteGate;
 use crate::util::join_timeout::Ending;
 use crate::util::random::random_bytes;
 
@@ -47,11 +49,11 @@ const FILE: &str = "snapshot";
 
 /// Where snapshots are kept.
 #[derive(Debug, Clone)]
-pub struct Keeper {
+pub struct SnapshotStore {
     folder: PathBuf,
-    secret: Secret,
-    medium: Arc<dyn Medium>,
-    stamp: fn() -> Stamp,
+    secret: KeySource,
+    medium: Arc<dyn FileSystem>,
+    stamp: fn() -> SnapshotTimestamp,
     now: NowClock,
     /// What a state may hold.
     limits: StateLimits,
@@ -69,7 +71,7 @@ impl std::fmt::Debug for NowClock {
     }
 }
 
-impl Keeper {
+impl SnapshotStore {
     /// Snapshots in the folder `state_dir`, which need not be there yet, of a state that may hold
     /// so much.
     #[must_use]
@@ -77,9 +79,9 @@ impl Keeper {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         Self {
             folder: state_dir.to_owned(),
-            secret: Secret::find(state_dir, credentials.as_deref()),
-            medium: Arc::new(Disk),
-            stamp: Stamp::now,
+            secret: KeySource::find(state_dir, credentials.as_deref()),
+            medium: Arc::new(RealFileSystem),
+            stamp: SnapshotTimestamp::now,
             now: NowClock(now),
             limits,
             inherits: false,
@@ -148,10 +150,10 @@ impl Keeper {
         }
     }
 
-    fn read(&self, specs: &[CounterSpec]) -> Result<Option<(State, Restored, u64)>, String> {
+    fn read(&self, specs: &[CounterSpec]) -> Result<Option<(State, RestoreReport, u64)>, String> {
         let file = match read_file::read(&self.place(), encryption::FILE_BYTES_MAX) {
             Ok(file) => file,
-            Err(DiskError::Missing) => return Ok(None),
+            Err(FileReadError::Missing) => return Ok(None),
             Err(error) => return Err(error.to_string()),
         };
         let key = self.secret.read().map_err(text)?;
@@ -163,10 +165,10 @@ impl Keeper {
         &self,
         content: &[u8],
         specs: &[CounterSpec],
-    ) -> Result<(State, Restored, u64), String> {
-        let (bytes, made) = Stamp::split(content).ok_or("it is too short")?;
+    ) -> Result<(State, RestoreReport, u64), String> {
+        let (bytes, made) = SnapshotTimestamp::split(content).ok_or("it is too short")?;
         let elapsed_ms = (self.stamp)().since_ms(&made);
-        let when = Reading { now: (self.now.0)(), elapsed_ms };
+        let when = RestoreClock { now: (self.now.0)(), elapsed_ms };
         let (state, restored) =
             State::restore(bytes, specs, self.limits.clone(), when).map_err(text)?;
         Ok((state, restored, elapsed_ms))
@@ -190,10 +192,14 @@ impl Keeper {
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub(crate) fn keep(self, handle: Arc<Handle>, still: Arc<Still>) -> io::Result<Keeping> {
-        let (stop, ledger) = (Arc::new(Stop::default()), Arc::new(Ledger::default()));
+    pub(crate) fn keep(
+        self,
+        handle: Arc<RuleSetHandle>,
+        still: Arc<WriteGate>,
+    ) -> io::Result<SnapshotTask> {
+        let (stop, ledger) = (Arc::new(StopSignal::default()), Arc::new(SnapshotStatus::default()));
         let now = self.now.0.clone();
-        let mut writer = Writer { keeper: self, ledger: ledger.clone(), last: None };
+        let mut writer = SnapshotWriter { keeper: self, ledger: ledger.clone(), last: None };
         let stopped = stop.clone();
         let run = move || {
             let mut wait_ms = SNAPSHOT_EVERY_MS;
@@ -209,7 +215,7 @@ impl Keeper {
             }
         };
         let thread = Ending::of("seawall-snapshot", run)?;
-        Ok(Keeping { thread, stop, ledger, now })
+        Ok(SnapshotTask { thread, stop, ledger, now })
     }
 }
 
@@ -217,7 +223,7 @@ fn text(error: impl Display) -> String {
     error.to_string()
 }
 
-fn tell(restored: &Restored, elapsed_ms: u64) {
+fn tell(restored: &RestoreReport, elapsed_ms: u64) {
     let counters = &restored.counters;
     let kept = counters.kept.len().saturating_add(counters.rescaled.len());
     let seconds = elapsed_ms / 1_000;
@@ -226,23 +232,23 @@ fn tell(restored: &Restored, elapsed_ms: u64) {
         target: "seawall::state",
         "restored {kept} counters and {bans} bans from a snapshot {seconds} s old",
     );
-    if !counters.gone.is_empty() {
+    if !counters.removed.is_empty() {
         log::warn!(
             target: "seawall::state",
             "the policy has no more: {}; their counts end",
-            counters.gone.join(", "),
+            counters.removed.join(", "),
         );
     }
 }
 
 /// Whoever writes, and what it remembers between two snapshots.
-struct Writer {
-    keeper: Keeper,
-    ledger: Arc<Ledger>,
-    last: Option<Mark>,
+struct SnapshotWriter {
+    keeper: SnapshotStore,
+    ledger: Arc<SnapshotStatus>,
+    last: Option<ChangeMark>,
 }
 
-impl Writer {
+impl SnapshotWriter {
     /// Writes a snapshot if anything changed since the last, and says how long that took.
     fn look(&mut self, state: &State) -> u64 {
         let now = || (self.keeper.now.0)();
@@ -263,17 +269,17 @@ impl Writer {
 
 /// What became of the snapshots, for the status.
 #[derive(Debug, Default)]
-struct Ledger(Mutex<Report>);
+struct SnapshotStatus(Mutex<SnapshotReport>);
 
 #[derive(Debug, Default)]
-struct Report {
+struct SnapshotReport {
     /// When the last good one was begun, its bytes, and how long it took.
     last: Option<(Tick, usize, u64)>,
     error: Option<String>,
     left_out: usize,
 }
 
-impl Ledger {
+impl SnapshotStatus {
     /// Notes how a snapshot went; the log hears of what is new.
     fn enter(&self, written: Result<(usize, usize), String>, took_ms: u64, began: Tick) {
         let mut report = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -306,7 +312,7 @@ impl Ledger {
 
 /// Tells the writer what is wanted of it.
 #[derive(Debug, Default)]
-struct Stop {
+struct StopSignal {
     wanted: Mutex<Wanted>,
     changed: Condvar,
 }
@@ -323,7 +329,7 @@ enum Wanted {
     Last,
 }
 
-impl Stop {
+impl StopSignal {
     fn want(&self, what: Wanted) {
         let mut wanted = self.lock();
         *wanted = what.max(*wanted);
@@ -350,20 +356,20 @@ impl Stop {
 }
 
 /// The thread that writes; told to end, it writes once more before.
-pub(crate) struct Keeping {
+pub(crate) struct SnapshotTask {
     thread: Ending,
-    stop: Arc<Stop>,
-    ledger: Arc<Ledger>,
+    stop: Arc<StopSignal>,
+    ledger: Arc<SnapshotStatus>,
     now: Now,
 }
 
-impl std::fmt::Debug for Keeping {
+impl std::fmt::Debug for SnapshotTask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keeping").field("ledger", &self.ledger).finish_non_exhaustive()
+        f.debug_struct("SnapshotTask").field("ledger", &self.ledger).finish_non_exhaustive()
     }
 }
 
-impl Keeping {
+impl SnapshotTask {
     /// Has a snapshot written now, and waits for nothing.
     pub(crate) fn at_once(&self) {
         self.stop.want(Wanted::One);

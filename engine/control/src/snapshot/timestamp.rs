@@ -18,13 +18,13 @@ const UNKNOWN: [u8; 16] = [0; 16];
 
 /// A moment on both clocks, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct SnapshotTimestamp {
     pub(crate) boot: [u8; 16],
     pub(crate) boot_ms: u64,
     pub(crate) wall_ms: u64,
 }
 
-impl Stamp {
+impl SnapshotTimestamp {
     /// Now.
     #[expect(clippy::disallowed_methods, reason = "the one place that compares with the wall")]
     pub(crate) fn now() -> Self {
@@ -69,23 +69,24 @@ mod tests {
     use super::*;
 
     const DAY_MS: u64 = 86_400_000;
-    const THEN: Stamp = Stamp { boot: [1; 16], boot_ms: 5_000, wall_ms: 100 * DAY_MS };
+    const THEN: SnapshotTimestamp =
+        SnapshotTimestamp { boot: [1; 16], boot_ms: 5_000, wall_ms: 100 * DAY_MS };
 
     #[test]
     fn within_one_boot_the_wall_clock_does_not_count() {
         for wall_ms in [0, 99 * DAY_MS, 101 * DAY_MS] {
-            let now = Stamp { boot_ms: 6_000, wall_ms, ..THEN };
+            let now = SnapshotTimestamp { boot_ms: 6_000, wall_ms, ..THEN };
             assert_eq!(now.since_ms(&THEN), 1_000);
         }
     }
 
     #[test]
     fn across_a_reboot_the_wall_clock_counts_within_bounds() {
-        let now = |wall_ms| Stamp { boot: [2; 16], boot_ms: 10, wall_ms };
+        let now = |wall_ms| SnapshotTimestamp { boot: [2; 16], boot_ms: 10, wall_ms };
         assert_eq!(now(100 * DAY_MS + 7).since_ms(&THEN), 7);
         assert_eq!(now(99 * DAY_MS).since_ms(&THEN), 0);
         assert_eq!(now(500 * DAY_MS).since_ms(&THEN), 30 * DAY_MS);
-        let unknown = |wall_ms| Stamp { boot: UNKNOWN, boot_ms: 0, wall_ms };
+        let unknown = |wall_ms| SnapshotTimestamp { boot: UNKNOWN, boot_ms: 0, wall_ms };
         assert_eq!(unknown(9).since_ms(&unknown(2)), 7);
     }
 
@@ -93,9 +94,9 @@ mod tests {
     fn a_stamp_stands_at_the_end() {
         let mut content = b"before".to_vec();
         THEN.write(&mut content);
-        assert_eq!(Stamp::split(&content), Some((&b"before"[..], THEN)));
-        assert_eq!(Stamp::split(&content[..STAMP_BYTES - 1]), None);
-        let (first, second) = (Stamp::now(), Stamp::now());
+        assert_eq!(SnapshotTimestamp::split(&content), Some((&b"before"[..], THEN)));
+        assert_eq!(SnapshotTimestamp::split(&content[..STAMP_BYTES - 1]), None);
+        let (first, second) = (SnapshotTimestamp::now(), SnapshotTimestamp::now());
         assert!(second.since_ms(&first) < DAY_MS && first.boot != UNKNOWN);
     }
 }

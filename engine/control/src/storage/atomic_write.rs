@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// A place for files.
-pub(crate) trait Medium: Send + Sync + std::fmt::Debug {
+pub(crate) trait FileSystem: Send + Sync + std::fmt::Debug {
     /// Makes a file that only we can read, in place of one that was left behind.
     fn create(&self, path: &Path) -> io::Result<File> {
         match fs::remove_file(path) {
@@ -39,12 +39,12 @@ pub(crate) trait Medium: Send + Sync + std::fmt::Debug {
 
 /// The disk.
 #[derive(Debug)]
-pub(crate) struct Disk;
+pub(crate) struct RealFileSystem;
 
-impl Medium for Disk {}
+impl FileSystem for RealFileSystem {}
 
 /// Puts `parts` at `place`, whole or not at all: beside it first, then over it.
-pub(crate) fn put(medium: &dyn Medium, place: &Path, parts: &[&[u8]]) -> io::Result<()> {
+pub(crate) fn put(medium: &dyn FileSystem, place: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let new = place.with_extension("new");
     let written = write_beside(medium, &new, parts).and_then(|()| medium.rename(&new, place));
     if written.is_err() {
@@ -55,7 +55,7 @@ pub(crate) fn put(medium: &dyn Medium, place: &Path, parts: &[&[u8]]) -> io::Res
     medium.sync_folder(place.parent().unwrap_or(Path::new(".")))
 }
 
-fn write_beside(medium: &dyn Medium, new: &Path, parts: &[&[u8]]) -> io::Result<()> {
+fn write_beside(medium: &dyn FileSystem, new: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let mut file = medium.create(new)?;
     for part in parts {
         medium.write(&mut file, part)?;

@@ -16,7 +16,7 @@ pub(crate) const SCRIBE_JOBS_MAX: usize = 64;
 type Job = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
-struct Queue {
+struct JobQueue {
     pending: Mutex<Pending>,
     changed: Condvar,
 }
@@ -28,16 +28,16 @@ struct Pending {
 }
 
 /// The thread; dropped, it does what is left and ends.
-pub(crate) struct Scribe {
-    queue: Arc<Queue>,
+pub(crate) struct BackgroundWriter {
+    queue: Arc<JobQueue>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Scribe {
+impl BackgroundWriter {
     /// # Errors
     /// The system has no thread to give.
     pub(crate) fn start() -> io::Result<Self> {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(JobQueue::default());
         let of_thread = queue.clone();
         let work = move || {
             while let Some(job) = of_thread.next() {
@@ -49,8 +49,8 @@ impl Scribe {
     }
 
     /// What waits for it.
-    pub(crate) fn settle(&self) -> Settle {
-        Settle(self.queue.clone())
+    pub(crate) fn settle(&self) -> FlushHandle {
+        FlushHandle(self.queue.clone())
     }
 
     /// Has `job` done after those before it.
@@ -71,9 +71,9 @@ impl Scribe {
 
 /// Waits for a scribe, for whoever has none of its own.
 #[derive(Clone)]
-pub(crate) struct Settle(Arc<Queue>);
+pub(crate) struct FlushHandle(Arc<JobQueue>);
 
-impl Settle {
+impl FlushHandle {
     /// Waits until all that is there now is done, for so long at most.
     pub(crate) fn wait(&self, ms: u64) {
         let (done, is_done) = mpsc::channel();
@@ -91,7 +91,7 @@ impl Settle {
     }
 }
 
-impl Queue {
+impl JobQueue {
     fn next(&self) -> Option<Job> {
         let idle = |pending: &mut Pending| pending.jobs.is_empty() && !pending.stopped;
         let waited = self.changed.wait_while(self.lock(), idle);
@@ -103,7 +103,7 @@ impl Queue {
     }
 }
 
-impl Drop for Scribe {
+impl Drop for BackgroundWriter {
     fn drop(&mut self) {
         self.queue.lock().stopped = true;
         self.queue.changed.notify_one();
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_a_job_that_takes_long_and_all_are_done_in_the_end() {
-        let scribe = Scribe::start().unwrap();
+        let scribe = BackgroundWriter::start().unwrap();
         let (open, gate) = mpsc::channel::<()>();
         let (done, seen) = mpsc::channel();
         scribe.later(move || gate.recv().unwrap());
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn whoever_waits_for_it_waits_for_what_was_there_and_not_for_ever() {
-        let scribe = Scribe::start().unwrap();
+        let scribe = BackgroundWriter::start().unwrap();
         let (open, gate) = mpsc::channel::<()>();
         let (done, seen) = mpsc::channel();
         scribe.later(move || gate.recv().unwrap());
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_waits_has_a_limit_and_the_oldest_goes() {
-        let scribe = Scribe::start().unwrap();
+        let scribe = BackgroundWriter::start().unwrap();
         let (open, gate) = mpsc::channel::<()>();
         let (started, begun) = mpsc::channel();
         let (done, seen) = mpsc::channel();

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// reload assembles and while a snapshot is written. They come in while somebody waits to freeze it
 /// too, since what they do inside is short; so whoever freezes has a limit on that wait.
 #[derive(Debug, Default)]
-pub(crate) struct Still {
+pub(crate) struct WriteGate {
     now: Mutex<Standing>,
     changed: Condvar,
 }
@@ -46,7 +46,7 @@ pub(crate) enum Unfrozen {
 
 /// Somebody changes something; until it is dropped nothing is given away.
 #[derive(Debug)]
-pub(crate) struct Changing<'s>(&'s Still);
+pub(crate) struct Changing<'s>(&'s WriteGate);
 
 impl Drop for Changing<'_> {
     fn drop(&mut self) {
@@ -59,7 +59,7 @@ impl Drop for Changing<'_> {
 
 /// Nobody changes anything; dropped, all goes on.
 #[derive(Debug)]
-pub(crate) struct Rest<'s>(&'s Still);
+pub(crate) struct Rest<'s>(&'s WriteGate);
 
 impl Rest<'_> {
     /// From now on nothing is changed here.
@@ -75,7 +75,7 @@ impl Drop for Rest<'_> {
     }
 }
 
-impl Still {
+impl WriteGate {
     /// Waits until nothing is frozen, which takes seconds at most.
     ///
     /// # Errors
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn nothing_is_changed_while_it_is_still_nor_after_it_is_gone() {
-        let still = Arc::new(Still::default());
+        let still = Arc::new(WriteGate::default());
         let rest = still.freeze(0).unwrap();
         assert_eq!(still.enter_within(1).unwrap_err(), Closed::Frozen);
         assert!(matches!(still.freeze(1), Err(Unfrozen::Busy)), "two do not hand over at once");
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn those_who_change_something_wait_for_nobody_and_a_hand_over_waits_for_them() {
-        let still = Still::default();
+        let still = WriteGate::default();
         let (first, second) = (still.enter_within(0).unwrap(), still.enter_within(0).unwrap());
         assert!(matches!(still.freeze(0), Err(Unfrozen::Busy)));
         drop(first);

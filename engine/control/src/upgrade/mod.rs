@@ -14,13 +14,13 @@ mod state;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-pub use channel::Socket;
-pub use child::Taker;
-pub use parent::Giver;
+pub use channel::HandedSocket;
+pub use child::UpgradeChild;
+pub use parent::UpgradeParent;
 use seawall_state::SNAPSHOT_BYTES_MAX;
-pub use state::{Estate, Frozen};
+pub use state::{FrozenState, TransferableState};
 
-use crate::admin::api::Upgraded;
+use crate::admin::api::UpgradeOutcome;
 use crate::storage::write_gate::Unfrozen;
 
 /// The form of all this; another one's is refused.
@@ -49,7 +49,7 @@ const DONE: u8 = 5;
 /// Why a hand-over came to nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum HandOverError {
+pub enum UpgradeError {
     /// The other side ended, or the channel broke.
     #[error("the other process is gone")]
     Gone,
@@ -73,7 +73,7 @@ pub enum HandOverError {
     State(String),
 }
 
-impl From<io::Error> for HandOverError {
+impl From<io::Error> for UpgradeError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Late,
@@ -83,7 +83,7 @@ impl From<io::Error> for HandOverError {
     }
 }
 
-impl From<Unfrozen> for HandOverError {
+impl From<Unfrozen> for UpgradeError {
     fn from(why: Unfrozen) -> Self {
         match why {
             Unfrozen::Gone => Self::Gone,
@@ -94,10 +94,10 @@ impl From<Unfrozen> for HandOverError {
 
 /// What came of the last attempt to hand over, for the status.
 #[derive(Debug, Default)]
-pub(crate) struct LastUpgrade(Mutex<Option<Upgraded>>);
+pub(crate) struct LastUpgrade(Mutex<Option<UpgradeOutcome>>);
 
 impl LastUpgrade {
-    pub(crate) fn read(&self) -> Option<Upgraded> {
+    pub(crate) fn read(&self) -> Option<UpgradeOutcome> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -107,12 +107,12 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::thread;
 
-    use super::channel::Channel;
+    use super::channel::UpgradeChannel;
     use super::*;
 
-    fn pair() -> (Giver, Taker) {
+    fn pair() -> (UpgradeParent, UpgradeChild) {
         let (here, there) = UnixStream::pair().unwrap();
-        (Giver::new(here), Taker(Channel(there)))
+        (UpgradeParent::new(here), UpgradeChild(UpgradeChannel(there)))
     }
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
             taker.done();
             state
         });
-        giver.0.hear(READY, 0, HAND_OVER_LOAD_MS).unwrap();
+        giver.0.receive(READY, 0, HAND_OVER_LOAD_MS).unwrap();
         giver.give(b"all that was counted").unwrap();
         giver.wait_done();
         assert_eq!(taking.join().unwrap(), b"all that was counted");
@@ -133,14 +133,14 @@ mod tests {
     #[test]
     fn who_ends_who_is_late_and_who_talks_nonsense_is_told_apart() {
         let (mut giver, taker) = pair();
-        assert!(matches!(giver.0.hear(READY, 0, 10), Err(HandOverError::Late)));
+        assert!(matches!(giver.0.receive(READY, 0, 10), Err(UpgradeError::Late)));
         drop(taker);
-        assert!(matches!(giver.0.hear(READY, 0, 10_000), Err(HandOverError::Gone)));
-        assert!(matches!(giver.give(b"x"), Err(HandOverError::Gone)));
+        assert!(matches!(giver.0.receive(READY, 0, 10_000), Err(UpgradeError::Gone)));
+        assert!(matches!(giver.give(b"x"), Err(UpgradeError::Gone)));
         let (mut giver, mut taker) = pair();
-        taker.0.say(STATE, b"").unwrap();
-        assert!(matches!(giver.0.hear(READY, 0, 10_000), Err(HandOverError::Strange)));
-        taker.0.say(READY, b"too much").unwrap();
-        assert!(matches!(giver.0.hear(READY, 0, 10_000), Err(HandOverError::Strange)));
+        taker.0.send(STATE, b"").unwrap();
+        assert!(matches!(giver.0.receive(READY, 0, 10_000), Err(UpgradeError::Strange)));
+        taker.0.send(READY, b"too much").unwrap();
+        assert!(matches!(giver.0.receive(READY, 0, 10_000), Err(UpgradeError::Strange)));
     }
 }

@@ -3,44 +3,44 @@
 use std::sync::{Arc, PoisonError};
 
 use seawall_model::Now;
-use seawall_ruleset::Handle;
+use seawall_ruleset::RuleSetHandle;
 
-use super::{HAND_OVER_REST_MS, HAND_OVER_SHUT_MS, HandOverError, LastUpgrade};
-use crate::admin::api::Upgraded;
+use super::{HAND_OVER_REST_MS, HAND_OVER_SHUT_MS, LastUpgrade, UpgradeError};
+use crate::admin::api::UpgradeOutcome;
 use crate::snapshot::encode;
-use crate::storage::background_writer::Settle;
-use crate::storage::write_gate::{Rest, Still};
+use crate::storage::background_writer::FlushHandle;
+use crate::storage::write_gate::{Rest, WriteGate};
 
 /// What a successor inherits.
 #[derive(Clone)]
-pub struct Estate {
-    pub(crate) still: Arc<Still>,
-    pub(crate) handle: Arc<Handle>,
+pub struct TransferableState {
+    pub(crate) still: Arc<WriteGate>,
+    pub(crate) handle: Arc<RuleSetHandle>,
     pub(crate) now: Now,
-    pub(crate) settle: Settle,
+    pub(crate) settle: FlushHandle,
     pub(crate) last: Arc<LastUpgrade>,
 }
 
-impl std::fmt::Debug for Estate {
+impl std::fmt::Debug for TransferableState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Estate").field("still", &self.still).finish_non_exhaustive()
+        f.debug_struct("TransferableState").field("still", &self.still).finish_non_exhaustive()
     }
 }
 
 /// What a successor inherits, at rest. Dropped, all goes on as before.
 #[derive(Debug)]
-pub struct Frozen<'e> {
-    estate: &'e Estate,
+pub struct FrozenState<'e> {
+    estate: &'e TransferableState,
     rest: Rest<'e>,
 }
 
-impl Estate {
-    pub(crate) fn new(handle: Arc<Handle>, now: Now, settle: Settle) -> Self {
+impl TransferableState {
+    pub(crate) fn new(handle: Arc<RuleSetHandle>, now: Now, settle: FlushHandle) -> Self {
         Self { still: Arc::default(), handle, now, settle, last: Arc::default() }
     }
 
     /// Notes what came of an attempt, for the status.
-    pub fn note(&self, upgraded: &Upgraded) {
+    pub fn note(&self, upgraded: &UpgradeOutcome) {
         *self.last.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgraded.clone());
     }
 
@@ -49,24 +49,24 @@ impl Estate {
     ///
     /// # Errors
     /// Something is being written for longer than [`HAND_OVER_REST_MS`], or all was given away before.
-    pub fn freeze(&self) -> Result<Frozen<'_>, HandOverError> {
+    pub fn freeze(&self) -> Result<FrozenState<'_>, UpgradeError> {
         // The successor reads the history from the disk. Most of that wait is over before anybody who
         // wants to change something is made to wait too.
         self.settle.wait(HAND_OVER_REST_MS);
         let rest = self.still.freeze(HAND_OVER_REST_MS)?;
         self.settle.wait(HAND_OVER_SHUT_MS);
-        Ok(Frozen { estate: self, rest })
+        Ok(FrozenState { estate: self, rest })
     }
 }
 
-impl Frozen<'_> {
+impl FrozenState<'_> {
     /// What is remembered at this moment.
     ///
     /// # Errors
     /// It is more than a snapshot may hold.
-    pub fn state(&self) -> Result<Vec<u8>, HandOverError> {
+    pub fn state(&self) -> Result<Vec<u8>, UpgradeError> {
         let live = self.estate.handle.load();
-        encode::content_of(&live.state, (self.estate.now)()).map_err(HandOverError::State)
+        encode::content_of(&live.state, (self.estate.now)()).map_err(UpgradeError::State)
     }
 
     /// The successor serves: nothing that is remembered here is written from now on.

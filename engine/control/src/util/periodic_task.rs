@@ -12,7 +12,7 @@ use seawall_ruleset::EPOCH_TICK_MS;
 
 /// The thread that ticks, until dropped.
 #[derive(Debug)]
-pub(crate) struct Ticker {
+pub(crate) struct PeriodicTask {
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
 }
@@ -23,7 +23,7 @@ struct Shared {
     wanted: AtomicBool,
 }
 
-impl Ticker {
+impl PeriodicTask {
     /// Calls `tick` every [`EPOCH_TICK_MS`] while that is wanted; at first it is.
     pub(crate) fn start(tick: impl FnMut() + Send + 'static) -> std::io::Result<Self> {
         Self::every(EPOCH_TICK_MS, tick)
@@ -59,7 +59,7 @@ impl Ticker {
     }
 }
 
-impl Drop for Ticker {
+impl Drop for PeriodicTask {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn it_ticks_while_wanted_and_ends_when_dropped() {
         let (sender, ticks) = mpsc::sync_channel(0);
-        let ticker = Ticker::start(move || {
+        let ticker = PeriodicTask::start(move || {
             let _full = sender.try_send(());
         })
         .unwrap();

@@ -6,7 +6,9 @@ use super::build::Builder;
 use super::layer::Where;
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
-use crate::program::{BanUnit, Counter, Counts, Effect, Final, Operand as Built, Scope, Then};
+use crate::program::{
+    BanUnit, Counter, Counts, Effect, Final, Operand as Built, RuleEffect, Scope,
+};
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{Action, LayerKind, Rate};
 
@@ -28,7 +30,7 @@ impl Builder<'_> {
         actions: &[Spanned<Action>],
         at: Where,
         name: &str,
-    ) -> Option<Then> {
+    ) -> Option<RuleEffect> {
         let mut effects = Vec::new();
         let mut last = None;
         for action in actions {
@@ -52,7 +54,7 @@ impl Builder<'_> {
                 _ => last = Some(self.last(action, at, name)?),
             }
         }
-        Some(Then { effects: effects.into(), last })
+        Some(RuleEffect { effects: effects.into(), last })
     }
 
     /// What `log` writes.

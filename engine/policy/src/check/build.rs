@@ -49,7 +49,7 @@ pub(super) struct Builder<'g> {
     /// What members there are, and what they may.
     pub(super) tenants: Vec<Tenant>,
     /// What regular expressions have taken so far.
-    pub(super) regexes: super::regexes::Spent,
+    pub(super) regexes: super::regexes::RegexBudget,
     /// How much of what members and the host may write is used.
     pub(super) usage: super::quota::Usage,
     atoms: Layered<String, AtomId>,
@@ -110,7 +110,7 @@ impl<'g> Builder<'g> {
             place: Place::Walk,
             member: None,
             tenants,
-            regexes: super::regexes::Spent::default(),
+            regexes: super::regexes::RegexBudget::default(),
             usage: super::quota::Usage::default(),
             atoms,
             operands,

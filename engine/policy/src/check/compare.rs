@@ -4,7 +4,7 @@ use super::build::Builder;
 use super::expr::constant_key;
 use super::habits::Written;
 use super::names::Constant;
-use super::operand::Typed;
+use super::operand::TypedOperand;
 use super::search::{needle, search_of};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, nearest};
@@ -108,7 +108,7 @@ impl Builder<'_> {
 
     fn equality(
         &mut self,
-        left: Typed,
+        left: TypedOperand,
         right: &Spanned<Operand>,
         subject: &str,
     ) -> Option<(Check, String)> {
@@ -132,7 +132,7 @@ impl Builder<'_> {
     }
 
     /// Host names are compared in lower case, whatever the author writes.
-    fn fold_case(&self, left: Typed, constant: Const) -> Const {
+    fn fold_case(&self, left: TypedOperand, constant: Const) -> Const {
         let lower = match self.program.operands.get(left.id.0 as usize) {
             Some(Built::Field(id)) => {
                 let name = self.given.schema.spec(*id).map_or("", |spec| spec.name);
@@ -149,10 +149,10 @@ impl Builder<'_> {
     /// Another value of the request, of the same type.
     fn other_side(
         &mut self,
-        left: Typed,
+        left: TypedOperand,
         right: &Spanned<Operand>,
         subject: &str,
-    ) -> Option<Typed> {
+    ) -> Option<TypedOperand> {
         let other = match left.ty {
             Type::Str => self.beside_string(right)?,
             _ => self.operand(right)?,
@@ -174,7 +174,7 @@ impl Builder<'_> {
     fn order(
         &mut self,
         order: Order,
-        left: Typed,
+        left: TypedOperand,
         right: &Spanned<Operand>,
         subject: &str,
     ) -> Option<(Check, String)> {
@@ -212,7 +212,12 @@ impl Builder<'_> {
     }
 
     /// A rate is compared in its track's own window, or it would mean something else than it says.
-    fn rate_window(&mut self, left: Typed, right: &Spanned<Operand>, subject: &str) -> Option<()> {
+    fn rate_window(
+        &mut self,
+        left: TypedOperand,
+        right: &Spanned<Operand>,
+        subject: &str,
+    ) -> Option<()> {
         let window_ms = left.window_ms?;
         match self.constant_of(&right.node) {
             Some(Literal::Rate(rate)) if rate.window.ms() == window_ms => Some(()),
@@ -249,7 +254,7 @@ impl Builder<'_> {
 
     fn membership(
         &mut self,
-        left: Typed,
+        left: TypedOperand,
         right: &Spanned<Operand>,
         subject: &str,
     ) -> Option<(Check, String)> {
@@ -291,7 +296,7 @@ impl Builder<'_> {
 
     fn in_set(
         &mut self,
-        left: Typed,
+        left: TypedOperand,
         elements: &[Spanned<Literal>],
         subject: &str,
     ) -> Option<(Check, String)> {
@@ -312,7 +317,7 @@ impl Builder<'_> {
 
     fn in_list(
         &mut self,
-        left: Typed,
+        left: TypedOperand,
         name: &str,
         span: Span,
         subject: &str,
@@ -356,7 +361,7 @@ impl Builder<'_> {
     /// Complains that a value is never an element of a list, nor has one in it.
     pub(super) fn elements_differ(
         &mut self,
-        (left, subject): (Typed, &str),
+        (left, subject): (TypedOperand, &str),
         (name, element): (&str, Type),
         span: Span,
     ) {
@@ -373,7 +378,7 @@ impl Builder<'_> {
     fn text_test(
         &mut self,
         op: &Spanned<CompareOp>,
-        left: Typed,
+        left: TypedOperand,
         right: &Spanned<Operand>,
         subject: &str,
     ) -> Option<(Check, String)> {

@@ -3,7 +3,7 @@
 use super::build::{Builder, Place, number};
 use super::literal::own_type;
 use super::names::{TrackCounts, TrackName, TrackPer};
-use super::operand::Typed;
+use super::operand::TypedOperand;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::program::{
@@ -243,7 +243,7 @@ impl Builder<'_> {
         let mut good = true;
         for operand in per {
             match self.operand(operand) {
-                Some(Typed { constant: true, .. }) => {
+                Some(TypedOperand { constant: true, .. }) => {
                     self.error(
                         Code::OperatorType,
                         operand.span,
@@ -468,7 +468,7 @@ impl Builder<'_> {
         name: &Name,
         args: &[Spanned<Operand>],
         span: Span,
-    ) -> Option<Typed> {
+    ) -> Option<TypedOperand> {
         let full = self.resolve(&self.names.externs, &name.node)?;
         let id = *self.names.externs.get(&full)?;
         let item = self.program.externs.get(id.0 as usize)?;
@@ -514,7 +514,7 @@ impl Builder<'_> {
     }
 
     /// A value that a rule may be given but a policy may not look into.
-    pub(super) fn refuse_headers(&mut self, typed: Typed, span: Span) -> bool {
+    pub(super) fn refuse_headers(&mut self, typed: TypedOperand, span: Span) -> bool {
         if typed.ty == Type::Headers {
             self.error(
                 Code::OperatorType,

@@ -13,7 +13,7 @@ use super::build::Builder;
 use super::names::Tagging;
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
-use crate::program::{Final, Order, Then};
+use crate::program::{Final, Order, RuleEffect};
 use crate::schema::{FieldSpec, Presence, Type};
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{self, Action, Expr, Literal, OpKind, Operand};
@@ -126,7 +126,12 @@ impl Builder<'_> {
     }
 
     /// The same for the `unless` that a member adds to what the host wrote.
-    pub(super) fn adjusts_by_absence(&mut self, name: &str, unless: &Spanned<Expr>, then: &Then) {
+    pub(super) fn adjusts_by_absence(
+        &mut self,
+        name: &str,
+        unless: &Spanned<Expr>,
+        then: &RuleEffect,
+    ) {
         if refuses_by(then)
             && self.outcomes(&unless.node).ft
             && let Some(culprit) = self.culprit(unless, false)
@@ -452,7 +457,7 @@ impl Builder<'_> {
 }
 
 /// Whether what a step does may refuse.
-fn refuses_by(then: &Then) -> bool {
+fn refuses_by(then: &RuleEffect) -> bool {
     let scores = |effect: &crate::program::Effect| matches!(effect, crate::program::Effect::Score(n) if *n > 0);
     then.effects.iter().any(scores)
         || then.last.as_ref().is_some_and(|last| !matches!(last, Final::Allow))

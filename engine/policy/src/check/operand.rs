@@ -16,7 +16,7 @@ use crate::syntax::ast::{Literal, Name, Operand};
 
 /// A built value with what is known of it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Typed {
+pub(super) struct TypedOperand {
     pub(super) id: OperandId,
     pub(super) ty: Type,
     /// The window of the track that a rate was read from.
@@ -26,12 +26,12 @@ pub(super) struct Typed {
 }
 
 impl Builder<'_> {
-    pub(super) fn typed(&mut self, operand: Built, ty: Type) -> Typed {
-        Typed { id: self.operand_id(operand), ty, window_ms: None, constant: false }
+    pub(super) fn typed(&mut self, operand: Built, ty: Type) -> TypedOperand {
+        TypedOperand { id: self.operand_id(operand), ty, window_ms: None, constant: false }
     }
 
     /// Builds a value whose type is its own.
-    pub(super) fn operand(&mut self, operand: &Spanned<Operand>) -> Option<Typed> {
+    pub(super) fn operand(&mut self, operand: &Spanned<Operand>) -> Option<TypedOperand> {
         match &operand.node {
             Operand::Literal(literal) => self.literal_operand(literal, operand.span),
             Operand::Word(word) => self.word_operand(word, operand.span),
@@ -53,7 +53,7 @@ impl Builder<'_> {
         }
     }
 
-    fn literal_operand(&mut self, literal: &Literal, span: Span) -> Option<Typed> {
+    fn literal_operand(&mut self, literal: &Literal, span: Span) -> Option<TypedOperand> {
         let ty = own_type(literal)?;
         let constant = self.constant(literal, ty, span, "this")?;
         let mut typed = self.typed(Built::Const(constant), ty);
@@ -61,7 +61,7 @@ impl Builder<'_> {
         Some(typed)
     }
 
-    fn word_operand(&mut self, word: &str, span: Span) -> Option<Typed> {
+    fn word_operand(&mut self, word: &str, span: Span) -> Option<TypedOperand> {
         if let Some((id, spec)) = self.given.schema.field(word) {
             let spec = *spec;
             if spec.form == Form::Named {
@@ -98,7 +98,7 @@ impl Builder<'_> {
 
     /// The right side of a comparison with a string: a word that is nothing else was probably meant
     /// to stand in quotes.
-    pub(super) fn beside_string(&mut self, operand: &Spanned<Operand>) -> Option<Typed> {
+    pub(super) fn beside_string(&mut self, operand: &Spanned<Operand>) -> Option<TypedOperand> {
         match &operand.node {
             Operand::Word(word)
                 if self.given.schema.field(word).is_none() && self.let_value(word).is_none() =>
@@ -109,7 +109,7 @@ impl Builder<'_> {
         }
     }
 
-    fn unknown_field(&mut self, word: &str, span: Span, quotable: bool) -> Option<Typed> {
+    fn unknown_field(&mut self, word: &str, span: Span, quotable: bool) -> Option<TypedOperand> {
         let schema = self.given.schema;
         let alias = schema.aliases.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(word));
         let near = alias.map(|(_, ours)| (*ours).to_owned()).or_else(|| {
@@ -178,7 +178,7 @@ impl Builder<'_> {
         );
     }
 
-    fn call(&mut self, name: &Name, args: &[Spanned<Operand>], span: Span) -> Option<Typed> {
+    fn call(&mut self, name: &Name, args: &[Spanned<Operand>], span: Span) -> Option<TypedOperand> {
         if args.iter().any(|arg| is_error(&arg.node)) {
             return None;
         }
@@ -218,7 +218,7 @@ impl Builder<'_> {
         }
     }
 
-    fn unknown_function(&mut self, name: &Name) -> Option<Typed> {
+    fn unknown_function(&mut self, name: &Name) -> Option<TypedOperand> {
         if self.is_declared("extern", &name.node) {
             return None;
         }
@@ -243,7 +243,12 @@ impl Builder<'_> {
     }
 
     /// Complains about the arguments of a function.
-    pub(super) fn arguments(&mut self, name: &Name, wants: &str, span: Span) -> Option<Typed> {
+    pub(super) fn arguments(
+        &mut self,
+        name: &Name,
+        wants: &str,
+        span: Span,
+    ) -> Option<TypedOperand> {
         self.error(Code::Arguments, span, format!("`{}` takes {wants}", name.node));
         None
     }
@@ -264,7 +269,12 @@ impl Builder<'_> {
         None
     }
 
-    fn named_field(&mut self, name: &Name, args: &[Spanned<Operand>], span: Span) -> Option<Typed> {
+    fn named_field(
+        &mut self,
+        name: &Name,
+        args: &[Spanned<Operand>],
+        span: Span,
+    ) -> Option<TypedOperand> {
         let (id, spec) = self.given.schema.field(&name.node)?;
         let spec = *spec;
         self.may_read(&spec, span)?;
@@ -285,7 +295,7 @@ impl Builder<'_> {
         args: &[Spanned<Operand>],
         span: Span,
         (make, ty): (fn(OperandId) -> Built, Type),
-    ) -> Option<Typed> {
+    ) -> Option<TypedOperand> {
         let [arg] = args else { return self.arguments(name, "one string", span) };
         let of = self.operand(arg)?;
         if of.ty != Type::Str {
@@ -294,7 +304,12 @@ impl Builder<'_> {
         Some(self.typed(make(of.id), ty))
     }
 
-    fn segment(&mut self, name: &Name, args: &[Spanned<Operand>], span: Span) -> Option<Typed> {
+    fn segment(
+        &mut self,
+        name: &Name,
+        args: &[Spanned<Operand>],
+        span: Span,
+    ) -> Option<TypedOperand> {
         const WANTS: &str = "a string and the number of a segment, from 1 to 64";
         let [of, n] = args else { return self.arguments(name, WANTS, span) };
         let of = self.operand(of)?;
@@ -307,7 +322,7 @@ impl Builder<'_> {
         }
     }
 
-    fn net(&mut self, name: &Name, args: &[Spanned<Operand>], span: Span) -> Option<Typed> {
+    fn net(&mut self, name: &Name, args: &[Spanned<Operand>], span: Span) -> Option<TypedOperand> {
         const WANTS: &str = "an address and two prefix lengths, as in `net(client.ip, 24, 56)`";
         let [of, v4, v6] = args else { return self.arguments(name, WANTS, span) };
         let of = self.operand(of)?;
@@ -323,7 +338,12 @@ impl Builder<'_> {
         }
     }
 
-    fn sample(&mut self, name: &Name, args: &[Spanned<Operand>], span: Span) -> Option<Typed> {
+    fn sample(
+        &mut self,
+        name: &Name,
+        args: &[Spanned<Operand>],
+        span: Span,
+    ) -> Option<TypedOperand> {
         const WANTS: &str = "a percentage from 0% to 100% and a key, as in `sample(10%, client)`";
         let [percent, key] = args else { return self.arguments(name, WANTS, span) };
         let key = self.operand(key)?;
@@ -341,7 +361,7 @@ impl Builder<'_> {
         name: &Name,
         args: &[Spanned<Operand>],
         span: Span,
-    ) -> Option<Typed> {
+    ) -> Option<TypedOperand> {
         if matches!(self.place, Place::Track | Place::Answer) {
             self.error(
                 Code::Forbidden,
@@ -459,7 +479,7 @@ impl Builder<'_> {
         None
     }
 
-    fn unknown_track(&mut self, track: &str, span: Span) -> Option<Typed> {
+    fn unknown_track(&mut self, track: &str, span: Span) -> Option<TypedOperand> {
         if self.is_declared("track", track) {
             return None;
         }

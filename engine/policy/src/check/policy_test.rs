@@ -9,7 +9,7 @@ use super::declaration::text_of;
 use super::layer::is_final;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::policy_test::{Case, CaseRequest, CaseStep, Expected, GivenClient, GivenPass};
+use crate::policy_test::{Expected, PolicyTest, TestClient, TestPass, TestRequest, TestStep};
 use crate::program::ListId;
 use crate::schema::Type;
 use crate::set::Set;
@@ -33,7 +33,7 @@ impl Builder<'_> {
         if !self.claim_full("test", &self.qualified(&test.name.node), test.name.span) {
             return;
         }
-        let mut case = Case {
+        let mut case = PolicyTest {
             name: test.name.node.clone(),
             file: self.file,
             span: test.name.span,
@@ -70,7 +70,7 @@ impl Builder<'_> {
         self.weigh();
     }
 
-    fn case_step(&mut self, step: &Spanned<Step>, case: &mut Case) {
+    fn case_step(&mut self, step: &Spanned<Step>, case: &mut PolicyTest) {
         match &step.node {
             Step::GivenLevel(name) => case.level = self.level_id(&name.node, name.span),
             Step::GivenClient { ip, props } => {
@@ -83,10 +83,10 @@ impl Builder<'_> {
             }
             Step::Request(request) => {
                 if let Some(request) = self.request(request, step.span) {
-                    case.steps.push(CaseStep::Request(Box::new(request)));
+                    case.steps.push(TestStep::Request(Box::new(request)));
                 }
             }
-            Step::Wait(duration) => case.steps.push(CaseStep::Wait { ms: duration.node.ms() }),
+            Step::Wait(duration) => case.steps.push(TestStep::Wait { ms: duration.node.ms() }),
             Step::Expect { action, by } => {
                 let expected = match action {
                     None => Some(Expected::Pass),
@@ -97,7 +97,7 @@ impl Builder<'_> {
                     Some(name) => self.rule_by_name(name).map(Some),
                 };
                 if let (Some(expected), Some(by)) = (expected, by) {
-                    case.steps.push(CaseStep::Expect { expected, by, span: step.span });
+                    case.steps.push(TestStep::Expect { expected, by, span: step.span });
                 }
             }
         }
@@ -190,7 +190,7 @@ impl Builder<'_> {
         Some(Expected::Verdict { kind, status, proof, for_ms })
     }
 
-    fn request(&mut self, request: &Request, span: Span) -> Option<CaseRequest> {
+    fn request(&mut self, request: &Request, span: Span) -> Option<TestRequest> {
         let url = &request.url;
         let split = url.node.split_once("://").and_then(|(scheme, rest)| {
             let at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -217,7 +217,7 @@ impl Builder<'_> {
         };
         let target =
             if target.starts_with('/') { target.into() } else { format!("/{target}").into() };
-        let mut built = CaseRequest {
+        let mut built = TestRequest {
             method: self.case_method(&request.method)?,
             encrypted,
             authority: authority.into(),
@@ -267,7 +267,7 @@ impl Builder<'_> {
         }
     }
 
-    fn props(&mut self, props: &[Spanned<Prop>], request: &mut CaseRequest) {
+    fn props(&mut self, props: &[Spanned<Prop>], request: &mut TestRequest) {
         let mut cookies: Vec<u8> = Vec::new();
         for prop in props {
             match &prop.node {
@@ -300,9 +300,9 @@ impl Builder<'_> {
                 },
                 Prop::Connections(n) => request.connections = self.gauge("connections", n),
                 Prop::InFlight(n) => request.in_flight = self.gauge("in_flight", n),
-                Prop::PassValid => request.pass = GivenPass::Fresh,
-                Prop::PassNone => request.pass = GivenPass::None,
-                Prop::PassAge(age) => request.pass = GivenPass::Aged(age.ms()),
+                Prop::PassValid => request.pass = TestPass::Fresh,
+                Prop::PassNone => request.pass = TestPass::None,
+                Prop::PassAge(age) => request.pass = TestPass::Aged(age.ms()),
                 Prop::Answered { status, after } => {
                     if let Some(n) = self.in_range("answered", status, 100, 599) {
                         request.status = u16::try_from(n).unwrap_or(200);
@@ -354,20 +354,20 @@ fn written(ms: u64) -> Option<u64> {
     (ms > 0).then_some(ms)
 }
 
-fn blank_request(span: Span) -> CaseRequest {
-    CaseRequest {
+fn blank_request(span: Span) -> TestRequest {
+    TestRequest {
         method: "GET".into(),
         encrypted: false,
         authority: Box::default(),
         target: "/".into(),
         from: CLIENT_DEFAULT,
         headers: Vec::new(),
-        client: GivenClient::default(),
+        client: TestClient::default(),
         ja4: None,
         proto: Proto::H1,
         connections: None,
         in_flight: None,
-        pass: GivenPass::None,
+        pass: TestPass::None,
         status: 200,
         answered_after_ms: 0,
         answer_bytes: ANSWER_BYTES_DEFAULT,

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::build::Builder;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId};
-use crate::policy_test::{Case, CaseRequest, CaseStep};
+use crate::policy_test::{PolicyTest, TestRequest, TestStep};
 use crate::program::{
     Atom, Check, Const, Counter, Extern, List, ListSource, Operand, RuleInfo, SiteLayer, Step,
 };
@@ -177,7 +177,7 @@ impl Builder<'_> {
     }
 
     /// Counts a test that was built; whether it may stay.
-    pub(super) fn note_case(&mut self, built: &Case) -> bool {
+    pub(super) fn note_case(&mut self, built: &PolicyTest) -> bool {
         let used = self.used();
         used.tests = used.tests.saturating_add(1);
         let before = used.test_requests;
@@ -296,10 +296,10 @@ fn site(site: &SiteLayer) -> usize {
         .saturating_add(FILED_BYTES)
 }
 
-fn case(case: &Case) -> usize {
+fn case(case: &PolicyTest) -> usize {
     let lists = case.lists.iter().map(|(_, set)| set.bytes());
     let steps = case.steps.iter().map(|step| match step {
-        CaseStep::Request(request) => request_bytes(request),
+        TestStep::Request(request) => request_bytes(request),
         _ => 0,
     });
     lists
@@ -310,7 +310,7 @@ fn case(case: &Case) -> usize {
         .saturating_add(size_of_val(&*case.clients))
 }
 
-fn request_bytes(request: &CaseRequest) -> usize {
+fn request_bytes(request: &TestRequest) -> usize {
     let headers = request.headers.iter().map(|(name, value)| {
         size_of::<(Box<str>, Box<[u8]>)>().saturating_add(name.len()).saturating_add(value.len())
     });

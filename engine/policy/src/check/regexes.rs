@@ -22,7 +22,7 @@ pub const REGEX_BYTES_HOST_MAX: usize = 16 << 20;
 pub const REGEX_BYTES_MEMBER_MAX: usize = 2 << 20;
 
 /// What is spent, by member; the host's is filed under none.
-pub(super) type Spent = HashMap<Option<Box<str>>, usize>;
+pub(super) type RegexBudget = HashMap<Option<Box<str>>, usize>;
 
 impl Builder<'_> {
     /// Compiles an expression, or complains about it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::build::Builder;
 use super::names::Constant;
-use super::operand::Typed;
+use super::operand::TypedOperand;
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::program::{Check, ListId, ListSource, Needle};
@@ -43,7 +43,7 @@ impl Builder<'_> {
     pub(super) fn several(
         &mut self,
         (search, op): (Search, Span),
-        left: Typed,
+        left: TypedOperand,
         right: &Spanned<Operand>,
         subject: &str,
     ) -> Option<Option<(Check, String)>> {
@@ -117,7 +117,7 @@ impl Builder<'_> {
     fn listed(
         &mut self,
         (search, op): (Search, Span),
-        left: Typed,
+        left: TypedOperand,
         name: Spanned<&str>,
         subject: &str,
     ) -> Option<(Check, String)> {

@@ -62,7 +62,7 @@ impl Builder<'_> {
 }
 
 /// A rule that ends the walk for all that pass its tests.
-struct Ending<'p> {
+struct Termination<'p> {
     step: &'p Step,
     tests: Vec<AtomId>,
 }
@@ -71,7 +71,7 @@ struct Ending<'p> {
 /// against each other one by one: whatever implies all tests of a rule implies that one.
 struct Earlier<'p> {
     program: &'p Program,
-    endings: Vec<Ending<'p>>,
+    endings: Vec<Termination<'p>>,
     /// Those that take every request.
     all: Vec<usize>,
     same: HashMap<AtomId, Vec<usize>>,
@@ -103,7 +103,7 @@ impl<'p> Earlier<'p> {
         let Some(tests) = tests.filter(|_| always_ends(step)) else { return };
         let at = self.endings.len();
         let rarest = tests.iter().copied().min_by_key(|test| commonness(self.program, *test));
-        self.endings.push(Ending { step, tests });
+        self.endings.push(Termination { step, tests });
         let Some(rarest) = rarest else { return self.all.push(at) };
         self.same.entry(rarest).or_default().push(at);
         let Some(atom) = self.program.atoms.get(rarest.0 as usize) else { return };

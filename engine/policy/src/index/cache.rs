@@ -52,13 +52,13 @@ struct Slot {
 }
 
 /// The values of one worker.
-struct Memo {
+struct IndexCache {
     hasher: DefaultHashBuilder,
     slots: Vec<Slot>,
 }
 
 thread_local! {
-    static MEMO: RefCell<Memo> = RefCell::new(Memo {
+    static MEMO: RefCell<IndexCache> = RefCell::new(IndexCache {
         hasher: DefaultHashBuilder::default(),
         slots: Vec::new(),
     });
@@ -81,7 +81,7 @@ pub(super) fn find(
     });
 }
 
-impl Memo {
+impl IndexCache {
     fn find(
         &mut self,
         place: Place,

@@ -31,7 +31,7 @@ pub(super) enum Origin {
 
 /// A value, and what is filed under what it may be.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct FieldIndex {
     /// The first step that it can find.
     pub(super) first: u32,
     /// The lowest level at which it finds one.
@@ -59,14 +59,14 @@ struct Listed {
 }
 
 /// Steps filed under strings.
-type Filed = BTreeMap<Box<[u8]>, Vec<u32>>;
+type FieldIndexEntry = BTreeMap<Box<[u8]>, Vec<u32>>;
 
 /// What is filed, before it is made ready to be looked up.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    plain: [Filed; 3],
-    folded: [Filed; 3],
-    needles: Filed,
+    plain: [FieldIndexEntry; 3],
+    folded: [FieldIndexEntry; 3],
+    needles: FieldIndexEntry,
     numbers: BTreeMap<i64, Vec<u32>>,
     nets: BTreeMap<Prefix, Vec<u32>>,
     lists: BTreeMap<Listed, Vec<u32>>,
@@ -180,7 +180,7 @@ impl Draft {
         origin: Origin,
         levels: &[LevelId],
         postings: &mut Postings,
-    ) -> Source {
+    ) -> FieldIndex {
         let (mut first, mut level) = (u32::MAX, LevelId(u16::MAX));
         let mut file = |steps: Vec<u32>| {
             for step in &steps {
@@ -189,7 +189,7 @@ impl Draft {
             }
             postings.file(steps)
         };
-        let mut strings = |maps: [Filed; 3]| {
+        let mut strings = |maps: [FieldIndexEntry; 3]| {
             let [exact, beginnings, ends] = maps.map(|map| {
                 map.into_iter().map(|(key, steps)| (key, file(steps))).collect::<Vec<_>>()
             });
@@ -202,7 +202,7 @@ impl Draft {
         let nets = self.nets.into_iter().map(|(net, steps)| (net, file(steps)));
         let nets = Nets::new(nets.collect());
         let lists = self.lists.into_iter().map(|(list, steps)| (list, file(steps))).collect();
-        Source {
+        FieldIndex {
             first,
             level,
             remembers: false,
@@ -251,7 +251,7 @@ impl Listed {
     }
 }
 
-impl Source {
+impl FieldIndex {
     /// Calls `visit` with each value that this request has.
     #[inline]
     pub(super) fn values<C: Context>(

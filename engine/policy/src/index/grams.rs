@@ -30,7 +30,7 @@ struct Needle {
 
 /// Needles whose grams have `N` bytes.
 #[derive(Debug, Default)]
-struct Pass<const N: usize> {
+struct GramScan<const N: usize> {
     bits: Box<[u64]>,
     shift: u32,
     buckets: HashMap<[u8; N], SmallVec<[u32; 2]>>,
@@ -40,8 +40,8 @@ struct Pass<const N: usize> {
 /// All needles that are searched for in one value.
 #[derive(Debug, Default)]
 pub(super) struct Grams {
-    three: Pass<3>,
-    four: Pass<4>,
+    three: GramScan<3>,
+    four: GramScan<4>,
 }
 
 impl Grams {
@@ -49,7 +49,7 @@ impl Grams {
     pub(super) fn new(needles: Vec<(Box<[u8]>, Posting)>) -> Self {
         let (long, short): (Vec<_>, Vec<_>) =
             needles.into_iter().partition(|(bytes, _)| bytes.len() >= 4);
-        Self { three: Pass::new(short), four: Pass::new(long) }
+        Self { three: GramScan::new(short), four: GramScan::new(long) }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -68,7 +68,7 @@ impl Grams {
     }
 }
 
-impl<const N: usize> Pass<N> {
+impl<const N: usize> GramScan<N> {
     fn new(needles: Vec<(Box<[u8]>, Posting)>) -> Self {
         let mut common: HashMap<[u8; N], u32> = HashMap::new();
         for gram in needles.iter().flat_map(|(bytes, _)| bytes.array_windows::<N>()) {

@@ -13,7 +13,7 @@ const LITERALS_MAX: usize = 64;
 
 /// What a part of an expression needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Need {
+enum RequiredLiteral {
     /// It matches without any literal that is known.
     Nothing,
     /// One of these, letters of ASCII in lower case.
@@ -26,30 +26,32 @@ enum Need {
 pub fn must_contain(pattern: &str) -> Option<Vec<Vec<u8>>> {
     let mut parser = regex_syntax::ParserBuilder::new().utf8(false).build();
     match need(&parser.parse(pattern).ok()?) {
-        Need::OneOf(all) if all.iter().all(|one| one.len() >= SUBSTRING_BYTES_MIN) => Some(all),
+        RequiredLiteral::OneOf(all) if all.iter().all(|one| one.len() >= SUBSTRING_BYTES_MIN) => {
+            Some(all)
+        }
         _ => None,
     }
 }
 
 /// The parser bounds how deep an expression nests, and so this recursion.
-fn need(hir: &Hir) -> Need {
+fn need(hir: &Hir) -> RequiredLiteral {
     match hir.kind() {
-        HirKind::Literal(literal) => Need::OneOf(vec![literal.0.to_ascii_lowercase()]),
+        HirKind::Literal(literal) => RequiredLiteral::OneOf(vec![literal.0.to_ascii_lowercase()]),
         HirKind::Class(class) => match one_letter(class) {
-            Some(letter) => Need::OneOf(vec![vec![letter]]),
-            None => Need::Nothing,
+            Some(letter) => RequiredLiteral::OneOf(vec![vec![letter]]),
+            None => RequiredLiteral::Nothing,
         },
         HirKind::Capture(capture) => need(&capture.sub),
         HirKind::Repetition(repetition) if repetition.min > 0 => need(&repetition.sub),
         HirKind::Concat(parts) => of_all(parts),
         HirKind::Alternation(parts) => of_any(parts),
-        HirKind::Empty | HirKind::Look(_) | HirKind::Repetition(_) => Need::Nothing,
+        HirKind::Empty | HirKind::Look(_) | HirKind::Repetition(_) => RequiredLiteral::Nothing,
     }
 }
 
 /// All parts must match: the best of their needs, neighbouring literals joined.
-fn of_all(parts: &[Hir]) -> Need {
-    let mut best = Need::Nothing;
+fn of_all(parts: &[Hir]) -> RequiredLiteral {
+    let mut best = RequiredLiteral::Nothing;
     let mut run: Vec<u8> = Vec::new();
     for part in parts {
         let piece = match part.kind() {
@@ -62,33 +64,33 @@ fn of_all(parts: &[Hir]) -> Need {
         match piece {
             Some(piece) => run.extend(piece),
             None => {
-                best = better(best, Need::OneOf(vec![std::mem::take(&mut run)]));
+                best = better(best, RequiredLiteral::OneOf(vec![std::mem::take(&mut run)]));
                 best = better(best, need(part));
             }
         }
     }
-    better(best, Need::OneOf(vec![run]))
+    better(best, RequiredLiteral::OneOf(vec![run]))
 }
 
 /// Any part may match: all of their needs together.
-fn of_any(parts: &[Hir]) -> Need {
+fn of_any(parts: &[Hir]) -> RequiredLiteral {
     let mut all = Vec::new();
     for part in parts {
         match need(part) {
-            Need::Nothing => return Need::Nothing,
-            Need::OneOf(more) => all.extend(more),
+            RequiredLiteral::Nothing => return RequiredLiteral::Nothing,
+            RequiredLiteral::OneOf(more) => all.extend(more),
         }
     }
     all.sort_unstable();
     all.dedup();
-    if all.len() > LITERALS_MAX { Need::Nothing } else { Need::OneOf(all) }
+    if all.len() > LITERALS_MAX { RequiredLiteral::Nothing } else { RequiredLiteral::OneOf(all) }
 }
 
 /// The need whose shortest literal is longest.
-fn better(a: Need, b: Need) -> Need {
-    let shortest = |need: &Need| match need {
-        Need::Nothing => 0,
-        Need::OneOf(all) => all.iter().map(Vec::len).min().unwrap_or(0),
+fn better(a: RequiredLiteral, b: RequiredLiteral) -> RequiredLiteral {
+    let shortest = |need: &RequiredLiteral| match need {
+        RequiredLiteral::Nothing => 0,
+        RequiredLiteral::OneOf(all) => all.iter().map(Vec::len).min().unwrap_or(0),
     };
     if shortest(&b) > shortest(&a) { b } else { a }
 }

@@ -28,7 +28,7 @@ use crate::fuel::price;
 use crate::program::{LevelId, Program, Step};
 use crate::schema::Schema;
 use cache::Place;
-use field_index::{Draft, Origin, Source};
+use field_index::{Draft, FieldIndex, Origin};
 use postings::{Found, Postings};
 
 /// The most values, networks and substrings that an index holds.
@@ -56,7 +56,7 @@ pub struct TooLarge {
 pub struct Index {
     number: u64,
     /// In the order of the first step that each can find.
-    sources: Box<[Source]>,
+    sources: Box<[FieldIndex]>,
     postings: Postings,
     /// Steps that no source finds: for each level those that stand at it or below.
     always: Box<[Box<[u32]>]>,
@@ -90,7 +90,7 @@ impl Index {
         }
         let mut postings = Postings::default();
         let drafts = filing.drafts.into_iter();
-        let mut sources: Vec<Source> =
+        let mut sources: Vec<FieldIndex> =
             drafts.map(|(origin, draft)| draft.finish(origin, &levels, &mut postings)).collect();
         for source in &mut sources {
             let repeats = |(field, name)| schema.repeats(field, name);
@@ -109,7 +109,7 @@ impl Index {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let always: usize = self.always.iter().map(|steps| steps.len().saturating_mul(4)).sum();
-        let sources: usize = self.sources.iter().map(Source::bytes).sum();
+        let sources: usize = self.sources.iter().map(FieldIndex::bytes).sum();
         always.saturating_add(sources).saturating_add(self.postings.bytes())
     }
 
@@ -164,7 +164,7 @@ pub struct Walk<'i> {
     level: LevelId,
     always: &'i [u32],
     /// Sources that were not asked yet.
-    sources: &'i [Source],
+    sources: &'i [FieldIndex],
     /// Steps that sources found, the next one last.
     found: Found,
 }
@@ -202,7 +202,7 @@ impl<'i> Walk<'i> {
         }
     }
 
-    fn ask<C: Context>(&mut self, source: &'i Source, program: &Program, ctx: &C) {
+    fn ask<C: Context>(&mut self, source: &'i FieldIndex, program: &Program, ctx: &C) {
         if source.level > self.level {
             self.sources = self.sources.get(1..).unwrap_or_default();
             return;

@@ -13,7 +13,7 @@ use crate::syntax::ast::{
 
 /// What stands around the statements that are being read.
 #[derive(Clone, Copy)]
-struct Around<'a> {
+struct OutlineScope<'a> {
     file: FileId,
     member: Option<&'a str>,
     /// A layer's word or the member's name.
@@ -99,7 +99,7 @@ impl Draft<'_> {
         self.add("expires", meta.expires.as_ref()).add("note", meta.note.as_ref())
     }
 
-    fn around(&mut self, around: Around<'_>) -> &mut Self {
+    fn around(&mut self, around: OutlineScope<'_>) -> &mut Self {
         self.span("hosts", around.hosts).span("under", around.under)
     }
 }
@@ -129,7 +129,7 @@ impl Reader<'_> {
     fn file(
         &mut self,
         (kind, name): (&'static str, Box<str>),
-        around: Around<'_>,
+        around: OutlineScope<'_>,
         order: Option<&str>,
         fill: impl FnOnce(&mut Draft<'_>),
     ) {
@@ -141,7 +141,7 @@ impl Reader<'_> {
 
     fn item(&mut self, page: &Page) {
         let member = page.member.as_deref();
-        let around = Around {
+        let around = OutlineScope {
             file: page.file,
             member,
             layer: member.unwrap_or_default(),
@@ -152,14 +152,14 @@ impl Reader<'_> {
             Item::Include(_) => {}
             Item::Decl(decl) => self.decl(decl, around),
             Item::Layer(layer) => {
-                self.stmts(&layer.stmts, Around { layer: layer.kind.word(), ..around });
+                self.stmts(&layer.stmts, OutlineScope { layer: layer.kind.word(), ..around });
             }
             Item::Site(site) => {
                 let hosts = site.hosts.iter().map(|host| host.span).reduce(Span::to);
                 // As everywhere: without a member, names begin with the first host.
                 let first = site.hosts.first().map_or("", |host| &*host.node);
                 let layer = member.unwrap_or(first);
-                self.stmts(&site.stmts, Around { hosts, layer, ..around });
+                self.stmts(&site.stmts, OutlineScope { hosts, layer, ..around });
             }
             Item::Level(level) => {
                 let name = full(member, &level.name.node);
@@ -180,7 +180,7 @@ impl Reader<'_> {
         }
     }
 
-    fn decl(&mut self, decl: &Decl, around: Around<'_>) {
+    fn decl(&mut self, decl: &Decl, around: OutlineScope<'_>) {
         match decl {
             Decl::Let(item) => {
                 let name = full(around.member, &item.name.node);
@@ -193,7 +193,7 @@ impl Reader<'_> {
         }
     }
 
-    fn list(&mut self, list: &List, around: Around<'_>) {
+    fn list(&mut self, list: &List, around: OutlineScope<'_>) {
         let name = full(around.member, &list.name.node);
         self.file(("list", name), around, None, |draft| {
             match &list.source {
@@ -208,7 +208,7 @@ impl Reader<'_> {
         });
     }
 
-    fn track(&mut self, track: &Track, around: Around<'_>) {
+    fn track(&mut self, track: &Track, around: OutlineScope<'_>) {
         let name = full(around.member, &track.name.node);
         self.file(("track", name), around, None, |draft| {
             draft.around(around).add("count", track.count.as_ref());
@@ -218,7 +218,7 @@ impl Reader<'_> {
         });
     }
 
-    fn tenant(&mut self, tenant: &Tenant, around: Around<'_>) {
+    fn tenant(&mut self, tenant: &Tenant, around: OutlineScope<'_>) {
         let name = tenant.name.node.clone();
         self.file(("tenant", name), around, None, |draft| {
             draft.add("hosts", tenant.hosts.as_ref()).add("may", tenant.may.as_ref());
@@ -228,7 +228,7 @@ impl Reader<'_> {
         });
     }
 
-    fn external(&mut self, item: &Extern, around: Around<'_>) {
+    fn external(&mut self, item: &Extern, around: OutlineScope<'_>) {
         let name = full(around.member, &item.name.node);
         let params = item.params.iter().map(|param| param.name.span.to(param.ty.span));
         let params = params.reduce(Span::to);
@@ -241,14 +241,14 @@ impl Reader<'_> {
         });
     }
 
-    fn stmts(&mut self, stmts: &[Stmt], around: Around<'_>) {
+    fn stmts(&mut self, stmts: &[Stmt], around: OutlineScope<'_>) {
         for stmt in stmts {
             match stmt {
                 Stmt::Decl(decl) => self.decl(decl, around),
                 Stmt::Rule(rule) => self.rule(rule, around),
                 Stmt::Limit(limit) => self.limit(limit, around),
                 Stmt::Under(under) => {
-                    let inside = Around { under: Some(under.level.span), ..around };
+                    let inside = OutlineScope { under: Some(under.level.span), ..around };
                     self.stmts(&under.stmts, inside);
                 }
                 Stmt::Decide(_) | Stmt::Adjust(_) | Stmt::Disable(_) => self.other(stmt, around),
@@ -256,7 +256,7 @@ impl Reader<'_> {
         }
     }
 
-    fn rule(&mut self, rule: &Rule, around: Around<'_>) {
+    fn rule(&mut self, rule: &Rule, around: OutlineScope<'_>) {
         let name = full(Some(around.layer), &rule.name.node);
         self.file(("rule", name), around, Some(around.layer), |draft| {
             draft.around(around).shadow(rule.shadow.as_ref()).add("when", rule.when.as_ref());
@@ -265,7 +265,7 @@ impl Reader<'_> {
         });
     }
 
-    fn limit(&mut self, limit: &Limit, around: Around<'_>) {
+    fn limit(&mut self, limit: &Limit, around: OutlineScope<'_>) {
         let name = full(Some(around.layer), &limit.name.node);
         self.file(("limit", name), around, Some(around.layer), |draft| {
             draft.around(around).shadow(limit.shadow.as_ref());
@@ -278,7 +278,7 @@ impl Reader<'_> {
     }
 
     /// What has no name of its own, or only one that it borrows.
-    fn other(&mut self, stmt: &Stmt, around: Around<'_>) {
+    fn other(&mut self, stmt: &Stmt, around: OutlineScope<'_>) {
         match stmt {
             Stmt::Decide(decide) => {
                 let name = full(Some(around.layer), "decide");

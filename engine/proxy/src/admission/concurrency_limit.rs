@@ -194,11 +194,11 @@ impl Drop for ConcurrencyPermit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::EdgeLimits;
-    use seawall_model::ClientUnits;
+    use crate::ProxyLimits;
+    use seawall_model::ClientPrefixes;
 
     fn client(ip: &str) -> Client {
-        Client::of(ip.parse().unwrap(), &ClientUnits::default())
+        Client::of(ip.parse().unwrap(), &ClientPrefixes::default())
     }
 
     fn admission(total: usize, per_client: u32, per_net: u32) -> Arc<ConcurrencyLimiter> {
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn the_defaults_hold_a_hundred_of_one_client_and_four_hundred_of_its_network() {
-        let admission = Arc::new(ConcurrencyLimiter::new(EdgeLimits::default().connection_caps()));
+        let admission = Arc::new(ConcurrencyLimiter::new(ProxyLimits::default().connection_caps()));
         let held: Vec<_> = (0..100).map(|_| enter(&admission, "192.0.2.1")).collect();
         assert!(held.iter().all(Result::is_ok));
         assert_eq!(enter(&admission, "192.0.2.1").err(), Some(LimitReached::Client));

@@ -8,22 +8,22 @@
 //! Where this does not protect you: from many clients, each below its rate.
 
 use seawall_model::{Client, Tick};
-use seawall_state::{LimitTable, Rate, State};
+use seawall_state::{Rate, RateLimitTable, State};
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 
 /// The connections that clients opened in the last second.
 #[derive(Debug)]
 pub(crate) struct ConnectionRateLimiter {
-    counts: LimitTable,
+    counts: RateLimitTable,
     rate: Rate,
 }
 
 impl ConnectionRateLimiter {
-    pub(crate) fn new(limits: &EdgeLimits) -> Self {
+    pub(crate) fn new(limits: &ProxyLimits) -> Self {
         let per_s = u64::from(limits.connections_per_client_per_s_max);
         let rate = Rate { n: per_s, window_ms: 1_000, burst: per_s };
-        Self { counts: LimitTable::alone(limits.arrival_keys_max), rate }
+        Self { counts: RateLimitTable::alone(limits.arrival_keys_max), rate }
     }
 
     /// Counts a connection of `client` and says whether it is one too many. `state` gives the key's
@@ -35,22 +35,22 @@ impl ConnectionRateLimiter {
             std::net::IpAddr::V6(v6) => key.part(&v6.octets()),
         }
         let outcome = self.counts.admit(key.finish(), &self.rate, None, now);
-        outcome != seawall_state::Outcome::Within
+        outcome != seawall_state::RateLimitOutcome::Allowed
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use seawall_model::ClientUnits;
+    use seawall_model::ClientPrefixes;
     use seawall_state::Seed;
 
     #[test]
     fn a_client_has_its_rate_and_its_reserve_and_its_neighbour_too() {
-        let limits = EdgeLimits { connections_per_client_per_s_max: 10, ..EdgeLimits::default() };
+        let limits = ProxyLimits { connections_per_client_per_s_max: 10, ..ProxyLimits::default() };
         let arrivals = ConnectionRateLimiter::new(&limits);
         let state = State::new(Seed([7; 16]), &[]);
-        let client = |ip: &str| Client::of(ip.parse().unwrap(), &ClientUnits::default());
+        let client = |ip: &str| Client::of(ip.parse().unwrap(), &ClientPrefixes::default());
         let start = Tick::TEST_START;
         let come = |ip: &str, times: u32, at: Tick| {
             (0..times).filter(|_| !arrivals.is_over(&state, &client(ip), at)).count()

@@ -10,7 +10,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use seawall_model::{Client, ClientUnits, HeaderView, Prefix, Scheme};
+use seawall_model::{Client, ClientPrefixes, HeaderView, Prefix, Scheme};
 
 /// The field in which hops say whom they forward a request for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl TrustedProxies {
         &self,
         (direct, scheme): (Client, Scheme),
         fields: &dyn HeaderView,
-        units: &ClientUnits,
+        units: &ClientPrefixes,
         hops_max: usize,
     ) -> ResolvedClient {
         if !self.contains(direct.ip) {
@@ -259,7 +259,7 @@ mod tests {
     }
 
     fn client(ip: &str) -> Client {
-        Client::of(ip.parse().unwrap(), &ClientUnits::default())
+        Client::of(ip.parse().unwrap(), &ClientPrefixes::default())
     }
 
     /// Who asks, and with which scheme, in a request from `direct` with these fields.
@@ -268,7 +268,7 @@ mod tests {
             .iter()
             .map(|(name, value)| httparse::Header { name, value: value.as_bytes() })
             .collect();
-        let units = ClientUnits::default();
+        let units = ClientPrefixes::default();
         let direct = (client(direct), Scheme::Http);
         let asker = trusted(header).resolve_client(direct, &HeaderFields(&fields), &units, 4);
         (asker.client.ip.to_string(), asker.scheme)

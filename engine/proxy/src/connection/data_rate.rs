@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 
 /// A body must come at least this fast, counted over the time we waited for it.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl MinBodyRate {
     }
 
     /// Nothing has come; answers when that will have lasted too long.
-    pub(crate) fn waits(&mut self, now: Instant, limits: &EdgeLimits) -> Instant {
+    pub(crate) fn waits(&mut self, now: Instant, limits: &ProxyLimits) -> Instant {
         let since = *self.waiting_since.get_or_insert(now);
         let earned_ms = self.bytes.saturating_mul(1_000) / limits.body_bytes_per_s_min.max(1);
         let allowed = Duration::from_millis(earned_ms.max(limits.body_grace_ms));
@@ -55,7 +55,7 @@ impl WriteStallTimer {
     }
 
     /// Bytes have gone.
-    pub(crate) fn moved(&mut self, bytes: usize, now: Instant, limits: &EdgeLimits) {
+    pub(crate) fn moved(&mut self, bytes: usize, now: Instant, limits: &ProxyLimits) {
         if let Some(since) = self.blocked_since.take() {
             self.blocked += now.saturating_duration_since(since);
         }
@@ -78,7 +78,7 @@ impl WriteStallTimer {
     }
 
     /// Nothing goes; answers when that will have lasted too long.
-    pub(crate) fn waits(&mut self, now: Instant, limits: &EdgeLimits) -> Instant {
+    pub(crate) fn waits(&mut self, now: Instant, limits: &ProxyLimits) -> Instant {
         let since = *self.blocked_since.get_or_insert(now);
         later(since, Duration::from_millis(limits.write_stall_ms).saturating_sub(self.blocked))
     }
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_body_has_its_grace_and_then_its_rate() {
-        let limits = EdgeLimits::default();
+        let limits = ProxyLimits::default();
         let start = Instant::now();
         let mut pace = MinBodyRate::new();
         assert_eq!(pace.waits(start, &limits), start + ms(5_000));
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn time_spent_elsewhere_does_not_count_against_a_body() {
-        let limits = EdgeLimits::default();
+        let limits = ProxyLimits::default();
         let start = Instant::now();
         let mut pace = MinBodyRate::new();
         pace.waits(start, &limits);
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_drip_does_not_refresh_a_stalled_write() {
-        let limits = EdgeLimits::default();
+        let limits = ProxyLimits::default();
         let start = Instant::now();
         let mut pace = WriteStallTimer::new();
         assert_eq!(pace.waits(start, &limits), start + ms(20_000));
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn time_in_which_we_send_nothing_does_not_count_against_a_client() {
-        let limits = EdgeLimits::default();
+        let limits = ProxyLimits::default();
         let start = Instant::now();
         let mut pace = WriteStallTimer::new();
         pace.waits(start, &limits);
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn small_writes_that_go_at_once_never_add_up_to_a_stall() {
-        let limits = EdgeLimits::default();
+        let limits = ProxyLimits::default();
         let start = Instant::now();
         let mut pace = WriteStallTimer::new();
         pace.waits(start, &limits);

@@ -23,7 +23,7 @@ use seawall_model::{Client, Tick};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 use crate::connection::data_rate::later;
 use crate::connection::idle::IdleRank;
 use crate::fairness::accounting::SiteAccounting;
@@ -235,7 +235,7 @@ impl Connection {
     }
 
     /// How long it may wait for a request.
-    pub(crate) fn idle_ms(&self, limits: &EdgeLimits) -> u64 {
+    pub(crate) fn idle_ms(&self, limits: &ProxyLimits) -> u64 {
         let usual_ms = self.idle_ms.unwrap_or(limits.idle_ms);
         self.stake.idle_ms(self, (usual_ms, limits.idle_tight_ms))
     }

@@ -23,7 +23,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use seawall_state::{BanScope, Step};
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 use crate::connection::Connection;
 use crate::connection::idle::IdleRank;
 use crate::context::SharedContext;
@@ -81,7 +81,7 @@ impl ConnectionTable {
     /// its share before all others; `false` where none can.
     pub(crate) fn evict_one(
         &self,
-        limits: &EdgeLimits,
+        limits: &ProxyLimits,
         newcomer: EvictionPriority,
         is_over: impl Fn(&Connection) -> bool,
     ) -> bool {
@@ -109,7 +109,7 @@ impl ConnectionTable {
         &self,
         step: Step,
         idle_ms: impl Fn(&Connection) -> u64,
-        limits: &EdgeLimits,
+        limits: &ProxyLimits,
     ) -> (u64, u64) {
         let live = self.0.lock();
         let open = || live.conns.iter().filter(|conn| !conn.is_aborted());
@@ -163,7 +163,7 @@ impl ConnectionTable {
 fn min_idle_before_eviction(
     (is_over, of): (bool, IdleRank),
     newcomer: EvictionPriority,
-    limits: &EdgeLimits,
+    limits: &ProxyLimits,
 ) -> u64 {
     match newcomer {
         EvictionPriority::High if of.no_request_yet => 0,
@@ -176,17 +176,17 @@ fn min_idle_before_eviction(
 mod tests {
     use super::*;
     use crate::connection::ConnectionPhase;
-    use seawall_model::{Client, ClientUnits, Tick};
+    use seawall_model::{Client, ClientPrefixes, Tick};
 
     fn conn(ip: &str) -> Arc<Connection> {
-        let client = Client::of(ip.parse().unwrap(), &ClientUnits::default());
+        let client = Client::of(ip.parse().unwrap(), &ClientPrefixes::default());
         Arc::new(Connection::new(client, 1, Tick::TEST_START))
     }
 
     #[tokio::test(start_paused = true)]
     async fn room_is_made_by_the_one_that_waits_longest_and_by_who_never_asked_before_others() {
         let limits =
-            EdgeLimits { room_after_ms: 0, room_kept_after_ms: 5, ..EdgeLimits::default() };
+            ProxyLimits { room_after_ms: 0, room_kept_after_ms: 5, ..ProxyLimits::default() };
         let registry = Arc::new(ConnectionTable::default());
         assert!(
             !registry.evict_one(&limits, EvictionPriority::Normal, |_| false),
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn whoever_came_just_now_may_speak_first() {
-        let limits = EdgeLimits { room_after_ms: 60_000, ..EdgeLimits::default() };
+        let limits = ProxyLimits { room_after_ms: 60_000, ..ProxyLimits::default() };
         let registry = Arc::new(ConnectionTable::default());
         let asked = conn("192.0.2.1");
         asked.mark_request_received();
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn each_place_is_looked_at_in_turn() {
-        let limits = EdgeLimits { room_after_ms: 0, room_looks: 4, ..EdgeLimits::default() };
+        let limits = ProxyLimits { room_after_ms: 0, room_looks: 4, ..ProxyLimits::default() };
         let registry = Arc::new(ConnectionTable::default());
         let conns: Vec<_> = (0..64).map(|_| conn("192.0.2.1")).collect();
         let entries: Vec<_> = conns.iter().map(|c| registry.enter(Arc::clone(c))).collect();

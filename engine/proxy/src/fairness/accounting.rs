@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use seawall_model::SiteId;
-use seawall_state::Class;
+use seawall_state::Priority;
 
 use crate::connection::Connection;
 use crate::fairness::egress::WRITE_BYTES_MAX;
@@ -123,8 +123,8 @@ impl SiteAccounting {
     }
 
     /// Where it stands in a line.
-    pub(super) fn class(&self) -> Class {
-        Class::of(self.is_known())
+    pub(super) fn class(&self) -> Priority {
+        Priority::of(self.is_known())
     }
 
     /// Counts something for the site whose flow it uses.

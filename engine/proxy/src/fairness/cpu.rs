@@ -27,10 +27,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use seawall_state::Sheet;
+use seawall_state::TokenBuckets;
 use tokio::time::Instant;
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 use crate::connection::Connection;
 use crate::context::SharedContext;
 use crate::fairness::scheduler::{FairScheduler, Ticket};
@@ -67,9 +67,9 @@ pub(crate) struct CpuScheduler {
 }
 
 impl CpuScheduler {
-    pub(crate) fn new(limits: &EdgeLimits, weights: &[u32]) -> Self {
+    pub(crate) fn new(limits: &ProxyLimits, weights: &[u32]) -> Self {
         let all = weights.iter().copied().chain([ASTRAY_WEIGHT]);
-        let sheet = Sheet::new(PER_S, limits.cpu_depth_us, all);
+        let sheet = TokenBuckets::new(PER_S, limits.cpu_depth_us, all);
         let dealer = FairScheduler::new(sheet, weights.len().saturating_add(1), STEP_NS);
         dealer.set_rate(RATE_MAX);
         let astray = weights.len();
@@ -104,7 +104,7 @@ impl CpuScheduler {
     }
 
     /// A rate for the next moment, from how late the worker came to this one.
-    fn adjust(&self, rate: u8, took: Duration, pause_ms: u64, limits: &EdgeLimits) -> u8 {
+    fn adjust(&self, rate: u8, took: Duration, pause_ms: u64, limits: &ProxyLimits) -> u8 {
         // The timer itself is as coarse as a millisecond.
         let due = Duration::from_millis(pause_ms.saturating_add(1));
         let late = took.saturating_sub(due);
@@ -210,10 +210,10 @@ impl<F: Future + Unpin> Future for CpuAccounted<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use seawall_model::{Client, ClientUnits, SiteId, Tick};
+    use seawall_model::{Client, ClientPrefixes, SiteId, Tick};
 
     fn conn(site: u32) -> Arc<Connection> {
-        let client = Client::of([192, 0, 2, 1].into(), &ClientUnits::default());
+        let client = Client::of([192, 0, 2, 1].into(), &ClientPrefixes::default());
         let conn = Arc::new(Connection::new(client, 1, Tick::TEST_START));
         conn.stake.set_active_site(SiteId(site));
         conn
@@ -221,7 +221,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn requests_of_one_connection_wait_each_for_a_turn_of_their_own() {
-        let processor = Arc::new(CpuScheduler::new(&EdgeLimits::default(), &[1, 1]));
+        let processor = Arc::new(CpuScheduler::new(&ProxyLimits::default(), &[1, 1]));
         let (busy, quiet) = (conn(0), conn(1));
         processor.dealer.spend(0, 20_000_000);
         let request = |of: &Arc<Connection>| {
@@ -242,8 +242,8 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_came_for_nobody_waits_for_a_turn_and_takes_none_of_a_sites() {
-        let processor = Arc::new(CpuScheduler::new(&EdgeLimits::default(), &[1]));
-        let client = Client::of([192, 0, 2, 1].into(), &ClientUnits::default());
+        let processor = Arc::new(CpuScheduler::new(&ProxyLimits::default(), &[1]));
+        let client = Client::of([192, 0, 2, 1].into(), &ClientPrefixes::default());
         let lost = Arc::new(Connection::new(client, 1, Tick::TEST_START));
         let step =
             || CpuAccounted::new(std::future::ready(()), Arc::clone(&lost), Arc::clone(&processor));
@@ -260,7 +260,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_request_does_is_what_its_site_has_less() {
-        let processor = Arc::new(CpuScheduler::new(&EdgeLimits::default(), &[1, 1]));
+        let processor = Arc::new(CpuScheduler::new(&ProxyLimits::default(), &[1, 1]));
         let conn = conn(0);
         let began = Instant::now();
         // More than the 2 ms that a site which was quiet may use at once.

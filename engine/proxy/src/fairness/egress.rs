@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use seawall_state::Sheet;
+use seawall_state::TokenBuckets;
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 use crate::connection::Connection;
 use crate::fairness::scheduler::FairScheduler;
 use crate::metrics::count;
@@ -37,13 +37,13 @@ pub(crate) struct EgressScheduler {
 
 impl EgressScheduler {
     /// None where the limit is 0.
-    pub(super) fn new(limits: &EdgeLimits, weights: impl Iterator<Item = u32>) -> Option<Self> {
+    pub(super) fn new(limits: &ProxyLimits, weights: impl Iterator<Item = u32>) -> Option<Self> {
         let per_s = limits.egress_bytes_per_s;
         if per_s == 0 {
             return None;
         }
         let weights: Vec<u32> = weights.collect();
-        let sheet = Sheet::new(per_s, limits.egress_depth_us, weights.iter().copied());
+        let sheet = TokenBuckets::new(per_s, limits.egress_depth_us, weights.iter().copied());
         let dealer = FairScheduler::new(sheet, weights.len(), WRITE_BYTES_MAX as u64);
         Some(Self { dealer, tick_ms: limits.egress_tick_ms.max(1) })
     }

@@ -24,9 +24,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use seawall_model::{Now, Tick};
-use seawall_state::{Holder, Places};
+use seawall_state::{PoolMember, SharedPool};
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 use crate::connection::Connection;
 use crate::connection::idle::IdleKind;
 use crate::fairness::congestion::CongestionState;
@@ -40,28 +40,28 @@ use egress::EgressScheduler;
 
 /// What all sites share.
 pub(crate) struct FairSharing {
-    pub(crate) connections: Places,
-    pub(crate) forwards: Places,
+    pub(crate) connections: SharedPool,
+    pub(crate) forwards: SharedPool,
     /// Each site's, by number.
     sites: Vec<Arc<SiteResources>>,
     pub(crate) lines: WaitQueues,
     pub(crate) egress: Option<EgressScheduler>,
     pub(crate) overload: Arc<OverloadManager>,
-    pub(crate) limits: Arc<EdgeLimits>,
+    pub(crate) limits: Arc<ProxyLimits>,
     now: Now,
 }
 
 impl fmt::Debug for FairSharing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shares").field("sites", &self.sites.len()).finish_non_exhaustive()
+        f.debug_struct("FairSharing").field("sites", &self.sites.len()).finish_non_exhaustive()
     }
 }
 
 /// One site's part.
 #[derive(Debug)]
 pub(crate) struct SiteResources {
-    pub(crate) connections: Holder,
-    pub(crate) forwards: Holder,
+    pub(crate) connections: PoolMember,
+    pub(crate) forwards: PoolMember,
     trouble: CongestionState,
     pub(crate) counts: SiteMetrics,
 }
@@ -104,8 +104,8 @@ pub(crate) struct SiteMetrics {
 impl SiteResources {
     pub(crate) fn new(weight: u32) -> Self {
         Self {
-            connections: Holder::new(weight),
-            forwards: Holder::new(weight),
+            connections: PoolMember::new(weight),
+            forwards: PoolMember::new(weight),
             trouble: CongestionState::default(),
             counts: SiteMetrics::default(),
         }
@@ -115,11 +115,11 @@ impl SiteResources {
         self.connections.weight()
     }
 
-    pub(crate) fn is_calm(&self, now: Tick, limits: &EdgeLimits) -> bool {
+    pub(crate) fn is_calm(&self, now: Tick, limits: &ProxyLimits) -> bool {
         self.trouble.has_cleared(now, limits.calm_after_ms)
     }
 
-    pub(crate) fn note_trouble(&self, now: Tick, limits: &EdgeLimits) {
+    pub(crate) fn note_trouble(&self, now: Tick, limits: &ProxyLimits) {
         self.trouble.note(now, limits.calm_after_ms);
     }
 }
@@ -128,14 +128,14 @@ impl FairSharing {
     pub(crate) fn new(
         sites: &SiteTable,
         overload: &Arc<OverloadManager>,
-        (limits, now): (&Arc<EdgeLimits>, &Now),
+        (limits, now): (&Arc<ProxyLimits>, &Now),
     ) -> Self {
         let parts: Vec<_> = sites.all().iter().map(|route| Arc::clone(&route.part)).collect();
         let weights = || parts.iter().map(|part| part.weight());
         let most = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Self {
-            connections: Places::new(most(limits.connections_shared()), weights()),
-            forwards: Places::new(most(limits.forwards_max), weights()),
+            connections: SharedPool::new(most(limits.connections_shared()), weights()),
+            forwards: SharedPool::new(most(limits.forwards_max), weights()),
             lines: WaitQueues::default(),
             egress: EgressScheduler::new(limits, weights()),
             overload: Arc::clone(overload),
@@ -171,7 +171,7 @@ impl FairSharing {
         let is_known = conn.stake.is_known();
         if self.connections.charge(&part.connections).is_err() {
             part.note_trouble(visit.now, limits);
-            let stays = is_known && self.connections.charge_kept(&part.connections).is_ok();
+            let stays = is_known && self.connections.charge_reserved(&part.connections).is_ok();
             if !stays {
                 count(&part.counts.connections_shed);
                 return false;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
-use seawall_state::{Class, Line, Sheet};
+use seawall_state::{Line, Priority, TokenBuckets};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -52,7 +52,7 @@ struct SiteQueue {
 
 #[derive(Debug)]
 struct SchedulerState {
-    sheet: Sheet,
+    sheet: TokenBuckets,
     queues: Vec<SiteQueue>,
     /// Sites of whom somebody waits.
     waiting: Vec<usize>,
@@ -71,7 +71,7 @@ pub(crate) struct FairScheduler {
 
 impl FairScheduler {
     /// Deals out from `sheet`; a step is reckoned with at `step` until one was seen.
-    pub(crate) fn new(sheet: Sheet, sites: usize, step: u64) -> Self {
+    pub(crate) fn new(sheet: TokenBuckets, sites: usize, step: u64) -> Self {
         let queue = || SiteQueue { line: Line::new(usize::MAX), step, calls: 0 };
         let queues = std::iter::repeat_with(queue).take(sites).collect();
         let table = SchedulerState { sheet, queues, waiting: Vec::new(), dealt: Instant::now() };
@@ -82,7 +82,7 @@ impl FairScheduler {
     pub(crate) fn poll(
         &self,
         site: usize,
-        (pass, class): (&Arc<Ticket>, impl FnOnce() -> Class),
+        (pass, class): (&Arc<Ticket>, impl FnOnce() -> Priority),
         cx: &Context<'_>,
     ) -> Poll<()> {
         let was = pass.0.load(Relaxed);
@@ -153,7 +153,7 @@ impl SchedulerState {
 
     /// Lets one wait, in front where it was called before. Nobody is refused: there are no more of
     /// them than connections and streams.
-    fn wait(&mut self, site: usize, (class, was_called): (Class, bool), waiter: WaitingTicket) {
+    fn wait(&mut self, site: usize, (class, was_called): (Priority, bool), waiter: WaitingTicket) {
         let Some(queue) = self.queues.get_mut(site) else { return };
         if queue.line.is_empty() {
             self.waiting.push(site);
@@ -197,11 +197,11 @@ mod tests {
 
     fn dealer() -> FairScheduler {
         // A unit a microsecond, and a millisecond of it at once.
-        FairScheduler::new(Sheet::new(1_000_000, 1_000, [1, 1]), 2, 100)
+        FairScheduler::new(TokenBuckets::new(1_000_000, 1_000, [1, 1]), 2, 100)
     }
 
-    fn first() -> Class {
-        Class::First
+    fn first() -> Priority {
+        Priority::High
     }
 
     #[tokio::test(start_paused = true)]
@@ -231,14 +231,14 @@ mod tests {
         let (dealer, cx) = (dealer(), context());
         let [flood, known, late] = std::array::from_fn(|_| Arc::new(Ticket::default()));
         dealer.spend(0, 1_100);
-        assert!(dealer.poll(0, (&flood, || Class::Third), &cx).is_pending());
+        assert!(dealer.poll(0, (&flood, || Priority::Low), &cx).is_pending());
         tokio::time::advance(Duration::from_micros(200)).await;
         // There is something again, but somebody waits for it.
-        assert!(dealer.poll(0, (&late, || Class::Third), &cx).is_pending());
+        assert!(dealer.poll(0, (&late, || Priority::Low), &cx).is_pending());
         assert!(dealer.poll(0, (&known, first), &cx).is_pending());
         dealer.tick();
         assert!(dealer.poll(0, (&known, first), &cx).is_ready());
-        assert!(dealer.poll(0, (&flood, || Class::Third), &cx).is_pending());
+        assert!(dealer.poll(0, (&flood, || Priority::Low), &cx).is_pending());
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use seawall_model::{Client, Tick};
-use seawall_state::{Class, Regulars, State};
+use seawall_state::{KnownClients, Priority, State};
 
-use crate::EdgeLimits;
-use crate::routing::Route;
+use crate::ProxyLimits;
+use crate::routing::Site;
 
 /// A client at a site, for whom the question is whether the site knows it.
 #[derive(Clone, Copy)]
 pub(crate) struct SiteClient<'v> {
-    pub(crate) route: &'v Arc<Route>,
+    pub(crate) route: &'v Arc<Site>,
     pub(crate) client: &'v Client,
     pub(crate) state: &'v State,
     pub(crate) now: Tick,
@@ -19,21 +19,21 @@ pub(crate) struct SiteClient<'v> {
 
 impl SiteClient<'_> {
     /// Whether the site knew the client before it was in trouble.
-    pub(crate) fn is_known(&self, limits: &EdgeLimits) -> bool {
+    pub(crate) fn is_known(&self, limits: &ProxyLimits) -> bool {
         let since = self.route.part.trouble.since(self.now, limits.calm_after_ms);
-        let key = Regulars::key(self.state.key(), &self.route.name, &self.client.key);
+        let key = KnownClients::key(self.state.key(), &self.route.name, &self.client.key);
         self.state.regulars().knows(key, since, limits.regular_after_ms)
     }
 
     /// Notes that the client was served, under a site's name or the host's.
     pub(crate) fn note_served(&self, name: &str) {
-        let key = Regulars::key(self.state.key(), name, &self.client.key);
+        let key = KnownClients::key(self.state.key(), name, &self.client.key);
         self.state.regulars().note(key, self.now);
     }
 
     /// Where it stands in a line.
-    pub(crate) fn queue_priority(&self, under_way: u32, limits: &EdgeLimits) -> Class {
-        let class = Class::of(self.is_known(limits));
-        if under_way > limits.light_client_max { class.heavier() } else { class }
+    pub(crate) fn queue_priority(&self, under_way: u32, limits: &ProxyLimits) -> Priority {
+        let class = Priority::of(self.is_known(limits));
+        if under_way > limits.light_client_max { class.demoted() } else { class }
     }
 }

@@ -38,7 +38,7 @@ impl<S: ResettableIo> Http1Stream<S> {
     ///
     /// # Errors
     /// The client has gone, or broke a limit and is reset. One whose body cannot be read is
-    /// still to be answered (`Connection::take_malformed_body`).
+    /// still to be answered (`ConnectionOptions::take_malformed_body`).
     pub(crate) async fn buffer_body(&mut self) -> io::Result<BodyBuffered> {
         let mut scout = match &self.body {
             BodyProgress::Length(bytes) => {

@@ -6,7 +6,7 @@
 
 use seawall_ruleset::http::is_token_byte;
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 
 /// What makes a body unreadable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(crate) struct ChunkedValidator {
 }
 
 impl ChunkedValidator {
-    pub(crate) const fn new(limits: &EdgeLimits) -> Self {
+    pub(crate) const fn new(limits: &ProxyLimits) -> Self {
         Self {
             place: ParserState::Size { digits: 0, value: 0 },
             trailer_bytes: 0,
@@ -170,9 +170,9 @@ mod tests {
 
     /// How much of `bytes` is the body, and whether it ends there.
     fn check(bytes: &[u8]) -> Result<(usize, bool), ChunkError> {
-        let mut whole = ChunkedValidator::new(&EdgeLimits::default());
+        let mut whole = ChunkedValidator::new(&ProxyLimits::default());
         let at_once = whole.walk(bytes).map(|n| (n, whole.is_done()));
-        let mut chunks = ChunkedValidator::new(&EdgeLimits::default());
+        let mut chunks = ChunkedValidator::new(&ProxyLimits::default());
         let mut taken = 0;
         for byte in bytes {
             if chunks.is_done() {
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn extensions_and_trailers_end_at_their_limits() {
-        let limits = EdgeLimits::default();
+        let limits = ProxyLimits::default();
         let extension = |n: usize| format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(n - 1));
         let at = extension(limits.chunk_extension_bytes_max);
         assert_eq!(check(at.as_bytes()), Ok((at.len(), true)));

@@ -15,7 +15,7 @@ use std::mem::MaybeUninit;
 
 use seawall_ruleset::http::is_token_byte;
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 
 pub(crate) use normalize::{is_left_out, normalize, normalized};
 
@@ -33,7 +33,7 @@ pub(crate) const fn header_slots<'h>() -> HeaderSlots<'h> {
 /// Why a head was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
-pub enum BadHead {
+pub enum HeadError {
     /// More bytes than `head_bytes_max`.
     Bytes,
     /// More fields than `head_fields_max`.
@@ -74,7 +74,7 @@ pub enum BadHead {
     Upgrade,
 }
 
-impl BadHead {
+impl HeadError {
     /// All kinds, by their number.
     pub const ALL: [Self; 19] = [
         Self::Bytes,
@@ -157,13 +157,13 @@ impl HeadScanner {
     pub(crate) fn advance(
         &mut self,
         bytes: &[u8],
-        limits: &EdgeLimits,
-    ) -> Result<Option<usize>, BadHead> {
+        limits: &ProxyLimits,
+    ) -> Result<Option<usize>, HeadError> {
         let mut at = self.seen;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             if self.after_cr {
                 if rest.first() != Some(&b'\n') {
-                    return Err(BadHead::LineEnd);
+                    return Err(HeadError::LineEnd);
                 }
                 self.after_cr = false;
                 if self.end_line(at)? {
@@ -171,14 +171,14 @@ impl HeadScanner {
                 }
                 // The request line is no field.
                 if self.lines > limits.head_fields_max.min(FIELDS_CEILING) + 1 {
-                    return Err(BadHead::Fields);
+                    return Err(HeadError::Fields);
                 }
                 at += 1;
                 continue;
             }
             let Some(end) = memchr::memchr2(b'\r', b'\n', rest) else { break };
             if rest.get(end) == Some(&b'\n') {
-                return Err(BadHead::LineEnd);
+                return Err(HeadError::LineEnd);
             }
             self.after_cr = true;
             at += end + 1;
@@ -188,10 +188,10 @@ impl HeadScanner {
     }
 
     /// Notes a line that ends at `at`, and answers whether it ends the head.
-    fn end_line(&mut self, at: usize) -> Result<bool, BadHead> {
+    fn end_line(&mut self, at: usize) -> Result<bool, HeadError> {
         let is_empty = at == self.line_start + 1;
         if is_empty && self.lines == 0 {
-            return Err(BadHead::Syntax);
+            return Err(HeadError::Syntax);
         }
         self.lines += 1;
         self.line_start = at + 1;
@@ -199,8 +199,8 @@ impl HeadScanner {
     }
 }
 
-fn fits(len: usize, limits: &EdgeLimits) -> Result<usize, BadHead> {
-    if len > limits.head_bytes_max { Err(BadHead::Bytes) } else { Ok(len) }
+fn fits(len: usize, limits: &ProxyLimits) -> Result<usize, HeadError> {
+    if len > limits.head_bytes_max { Err(HeadError::Bytes) } else { Ok(len) }
 }
 
 /// The version of a request.
@@ -267,32 +267,32 @@ pub(crate) struct RequestHead<'h> {
 pub(crate) fn parse_head<'h>(
     bytes: &'h [u8],
     room: &'h mut HeaderSlots<'h>,
-    limits: &EdgeLimits,
-) -> Result<RequestHead<'h>, BadHead> {
+    limits: &ProxyLimits,
+) -> Result<RequestHead<'h>, HeadError> {
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(bytes, room) {
         Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
         Err(httparse::Error::TooManyHeaders) => {
-            return Err(classify_syntax_error(bytes).err().unwrap_or(BadHead::Fields));
+            return Err(classify_syntax_error(bytes).err().unwrap_or(HeadError::Fields));
         }
-        _ => return Err(classify_syntax_error(bytes).err().unwrap_or(BadHead::Syntax)),
+        _ => return Err(classify_syntax_error(bytes).err().unwrap_or(HeadError::Syntax)),
     }
-    let method = request.method.ok_or(BadHead::Syntax)?;
-    let target = request.path.ok_or(BadHead::Syntax)?.as_bytes();
+    let method = request.method.ok_or(HeadError::Syntax)?;
+    let target = request.path.ok_or(HeadError::Syntax)?.as_bytes();
     let version = match request.version {
         Some(0) => Version::Http10,
         Some(1) => Version::Http11,
-        _ => return Err(BadHead::Syntax),
+        _ => return Err(HeadError::Syntax),
     };
     let fields: &'h [httparse::Header<'h>] = request.headers;
     if fields.len() > limits.head_fields_max {
-        return Err(BadHead::Fields);
+        return Err(HeadError::Fields);
     }
     if method == "CONNECT" {
-        return Err(BadHead::Connect);
+        return Err(HeadError::Connect);
     }
     if method.len() > limits.method_bytes_max {
-        return Err(BadHead::Method);
+        return Err(HeadError::Method);
     }
     let named = RoutingHeaders::gather(fields)?;
     let (authority, path, query) = split_target(method, target)?;
@@ -331,19 +331,19 @@ pub(crate) const fn is_continue(value: &[u8]) -> bool {
 }
 
 /// What the parser calls an error, said by its name.
-fn classify_syntax_error(bytes: &[u8]) -> Result<(), BadHead> {
+fn classify_syntax_error(bytes: &[u8]) -> Result<(), HeadError> {
     for line in bytes.split(|b| *b == b'\n').skip(1) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
             continue;
         }
         if line.starts_with(b" ") || line.starts_with(b"\t") {
-            return Err(BadHead::Fold);
+            return Err(HeadError::Fold);
         }
-        let colon = line.iter().position(|b| *b == b':').ok_or(BadHead::Syntax)?;
+        let colon = line.iter().position(|b| *b == b':').ok_or(HeadError::Syntax)?;
         let name = line.get(..colon).unwrap_or_default();
         if name.is_empty() || !name.iter().all(|b| is_token_byte(*b)) {
-            return Err(BadHead::Name);
+            return Err(HeadError::Name);
         }
     }
     Ok(())
@@ -362,12 +362,12 @@ struct RoutingHeaders<'h> {
 }
 
 impl<'h> RoutingHeaders<'h> {
-    fn gather(fields: &[httparse::Header<'h>]) -> Result<Self, BadHead> {
+    fn gather(fields: &[httparse::Header<'h>]) -> Result<Self, HeadError> {
         let mut named = Self::default();
         for field in fields {
             if memchr::memchr(b'_', field.name.as_bytes()).is_some() {
                 if normalize::is_misspelt_framing(field.name) {
-                    return Err(BadHead::Name);
+                    return Err(HeadError::Name);
                 }
                 named.has_left_out = true;
                 continue;
@@ -375,16 +375,16 @@ impl<'h> RoutingHeaders<'h> {
             // One look at the length spares most fields the comparisons.
             let (slot, repeated) = match field.name.len() {
                 4 if field.name.eq_ignore_ascii_case("host") => {
-                    (&mut named.host, BadHead::HostRepeated)
+                    (&mut named.host, HeadError::HostRepeated)
                 }
                 14 if field.name.eq_ignore_ascii_case("content-length") => {
-                    (&mut named.length, BadHead::LengthRepeated)
+                    (&mut named.length, HeadError::LengthRepeated)
                 }
                 17 if field.name.eq_ignore_ascii_case("transfer-encoding") => {
-                    (&mut named.encoding, BadHead::Encoding)
+                    (&mut named.encoding, HeadError::Encoding)
                 }
                 7 if field.name.eq_ignore_ascii_case("upgrade") => {
-                    (&mut named.upgrade, BadHead::Upgrade)
+                    (&mut named.upgrade, HeadError::Upgrade)
                 }
                 6 if field.name.eq_ignore_ascii_case("cookie") => {
                     named.cookies += 1;
@@ -405,18 +405,18 @@ type Target<'h> = (Option<Authority<'h>>, &'h [u8], Option<&'h [u8]>);
 /// An authority, and the port that its scheme means.
 type Authority<'h> = (&'h [u8], &'static [u8]);
 
-fn split_target<'h>(method: &str, target: &'h [u8]) -> Result<Target<'h>, BadHead> {
+fn split_target<'h>(method: &str, target: &'h [u8]) -> Result<Target<'h>, HeadError> {
     if target.contains(&b'#') {
-        return Err(BadHead::Target);
+        return Err(HeadError::Target);
     }
     if target == b"*" {
-        return if method == "OPTIONS" { Ok((None, target, None)) } else { Err(BadHead::Target) };
+        return if method == "OPTIONS" { Ok((None, target, None)) } else { Err(HeadError::Target) };
     }
     let (authority, rest) = match strip_scheme(target) {
         None => (None, target),
         Some((after, port)) => {
             let end = after.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(after.len());
-            let (authority, rest) = after.split_at_checked(end).ok_or(BadHead::Target)?;
+            let (authority, rest) = after.split_at_checked(end).ok_or(HeadError::Target)?;
             (Some((authority, port)), rest)
         }
     };
@@ -428,12 +428,12 @@ fn split_target<'h>(method: &str, target: &'h [u8]) -> Result<Target<'h>, BadHea
     let is_odd = path.iter().any(|b| matches!(b, b'<' | b'>' | b'`'))
         || query.is_some_and(|query| query.iter().any(|b| matches!(b, b'<' | b'>' | b'"')));
     if is_odd {
-        return Err(BadHead::Target);
+        return Err(HeadError::Target);
     }
     match (path.first(), authority) {
         (Some(b'/'), _) => Ok((authority, path, query)),
         (None, Some(_)) => Ok((authority, b"/", query)),
-        _ => Err(BadHead::Target),
+        _ => Err(HeadError::Target),
     }
 }
 
@@ -462,29 +462,29 @@ fn parse_host<'h>(
     named: &RoutingHeaders<'h>,
     version: Version,
     authority: Option<Authority<'_>>,
-) -> Result<Option<&'h [u8]>, BadHead> {
+) -> Result<Option<&'h [u8]>, HeadError> {
     if version == Version::Http11 && named.host.is_none_or(<[u8]>::is_empty) {
-        return Err(BadHead::Host);
+        return Err(HeadError::Host);
     }
     match (authority, named.host) {
         (Some((authority, port)), Some(host))
             if plain_authority(authority, port)
                 .eq_ignore_ascii_case(plain_authority(host, port)) => {}
-        (Some(_), _) => return Err(BadHead::HostMismatch),
+        (Some(_), _) => return Err(HeadError::HostMismatch),
         (None, _) => {}
     }
     Ok(named.host)
 }
 
-fn parse_framing(named: &RoutingHeaders<'_>, version: Version) -> Result<Framing, BadHead> {
+fn parse_framing(named: &RoutingHeaders<'_>, version: Version) -> Result<Framing, HeadError> {
     match (named.length, named.encoding) {
         (None, None) => Ok(Framing::Length(0)),
-        (Some(_), Some(_)) => Err(BadHead::LengthAndEncoding),
+        (Some(_), Some(_)) => Err(HeadError::LengthAndEncoding),
         (None, Some(encoding)) => {
             if version == Version::Http11 && encoding.eq_ignore_ascii_case(b"chunked") {
                 Ok(Framing::Chunked)
             } else {
-                Err(BadHead::Encoding)
+                Err(HeadError::Encoding)
             }
         }
         (Some(length), None) => parse_content_length(length).map(Framing::Length),
@@ -493,10 +493,10 @@ fn parse_framing(named: &RoutingHeaders<'_>, version: Version) -> Result<Framing
 
 /// Digits only, at most 18 of them, so that no reader's number overflows, and no zero in front, so
 /// that nobody's is octal.
-fn parse_content_length(text: &[u8]) -> Result<u64, BadHead> {
+fn parse_content_length(text: &[u8]) -> Result<u64, HeadError> {
     let is_padded = text.len() > 1 && text.starts_with(b"0");
     if text.is_empty() || text.len() > 18 || is_padded || !text.iter().all(u8::is_ascii_digit) {
-        return Err(BadHead::Length);
+        return Err(HeadError::Length);
     }
     Ok(text.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
 }
@@ -521,7 +521,7 @@ const FRAMING_FIELDS: [&[u8]; 6] = [
 fn parse_connection_options(
     fields: &[httparse::Header<'_>],
     version: Version,
-) -> Result<ConnectionOptions, BadHead> {
+) -> Result<ConnectionOptions, HeadError> {
     let mut keep = version == Version::Http11;
     let mut close = false;
     let mut names_upgrade = false;
@@ -529,7 +529,7 @@ fn parse_connection_options(
     for option in connections.flat_map(|f| f.value.split(|b| *b == b',')) {
         let option = option.trim_ascii();
         if FRAMING_FIELDS.iter().any(|name| option.eq_ignore_ascii_case(name)) {
-            return Err(BadHead::Nominated);
+            return Err(HeadError::Nominated);
         }
         close |= option.eq_ignore_ascii_case(b"close");
         keep |= option.eq_ignore_ascii_case(b"keep-alive");
@@ -546,13 +546,13 @@ fn parse_upgrade(
     connection: &ConnectionOptions,
     (method, version): (&str, Version),
     framing: Framing,
-) -> Result<RequestKind, BadHead> {
+) -> Result<RequestKind, HeadError> {
     let wants = named.upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
     if !wants || !connection.names_upgrade {
         return Ok(RequestKind::Plain);
     }
     if method != "GET" || version != Version::Http11 || framing != Framing::Length(0) {
-        return Err(BadHead::Upgrade);
+        return Err(HeadError::Upgrade);
     }
     Ok(RequestKind::WebSocket)
 }

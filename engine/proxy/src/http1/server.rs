@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt;
 use crate::connection::Connection;
 use crate::context::SharedContext;
 use crate::fairness::cpu::CpuScheduler;
-use crate::http1::head::{BadHead, Framing};
+use crate::http1::head::{Framing, HeadError};
 use crate::http1::stream::{Http1Stream, NextRequest};
 use crate::http2::Http2App;
 use crate::metrics::count;
@@ -130,7 +130,7 @@ impl Http1Server {
     fn judge(
         &self,
         stream: &Http1Stream,
-        found: Result<usize, BadHead>,
+        found: Result<usize, HeadError>,
         requests: u32,
     ) -> (usize, RequestPlan) {
         let now = (self.edge.now)();
@@ -158,7 +158,7 @@ impl Http1Server {
         &self,
         stream: &mut Http1Stream,
         mut closing: Pin<&mut impl Future<Output = ()>>,
-    ) -> Option<Result<usize, BadHead>> {
+    ) -> Option<Result<usize, HeadError>> {
         loop {
             let is_closing = self.stop.is_closing();
             if is_closing && !stream.has_begun() {

@@ -22,7 +22,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 use crate::connection::data_rate::{MinBodyRate, WriteStallTimer, later};
 use crate::connection::io::DownstreamIo;
 use crate::connection::io::ResettableIo;
@@ -32,8 +32,8 @@ use crate::http1::timer::DeadlineTimer;
 
 pub(crate) use crate::http1::body_buffer::BodyBuffered;
 use crate::http1::chunked::ChunkedValidator;
-use crate::http1::head::{BadHead, Framing, HeadScanner, Persistence};
-use crate::metrics::{EdgeCounters, count};
+use crate::http1::head::{Framing, HeadError, HeadScanner, Persistence};
+use crate::metrics::{ProxyMetrics, count};
 use crate::request::local_response;
 
 /// Bytes taken from the kernel at once while reading into our own buffer.
@@ -57,7 +57,7 @@ pub(crate) enum NextRequest {
     /// A complete head of so many bytes stands at the front.
     Complete(usize),
     /// What came is no head.
-    Invalid(BadHead),
+    Invalid(HeadError),
     /// The client is gone, or was silent for too long, or was reset.
     Closed,
 }
@@ -93,8 +93,8 @@ pub(crate) struct Http1Stream<S: ResettableIo = DownstreamIo> {
     io: S,
     pub(crate) conn: Arc<Connection>,
     digest: Option<Arc<pingora_core::protocols::raw_connect::ProxyDigest>>,
-    pub(crate) limits: Arc<EdgeLimits>,
-    counters: Arc<EdgeCounters>,
+    pub(crate) limits: Arc<ProxyLimits>,
+    counters: Arc<ProxyMetrics>,
     /// Bytes that came and were not handed over.
     pub(crate) ahead: BytesMut,
     /// Bytes of the head at the front of `ahead` that pingora has yet to read.
@@ -116,8 +116,8 @@ impl<S: ResettableIo> Http1Stream<S> {
     pub(crate) fn new(
         io: S,
         conn: Arc<Connection>,
-        limits: Arc<EdgeLimits>,
-        counters: Arc<EdgeCounters>,
+        limits: Arc<ProxyLimits>,
+        counters: Arc<ProxyMetrics>,
     ) -> Self {
         Self {
             io,
@@ -187,7 +187,7 @@ impl<S: ResettableIo> Http1Stream<S> {
             match scan.advance(&self.ahead, &self.limits) {
                 Ok(Some(len)) => return NextRequest::Complete(len),
                 Ok(None) if reads >= self.limits.head_reads_max => {
-                    return NextRequest::Invalid(BadHead::Drip);
+                    return NextRequest::Invalid(HeadError::Drip);
                 }
                 Ok(None) => {}
                 Err(why) => return NextRequest::Invalid(why),
@@ -250,7 +250,7 @@ impl<S: ResettableIo> Http1Stream<S> {
         io::ErrorKind::InvalidData.into()
     }
 
-    fn violation(&mut self, counter: fn(&EdgeCounters) -> &AtomicU64) -> io::Error {
+    fn violation(&mut self, counter: fn(&ProxyMetrics) -> &AtomicU64) -> io::Error {
         count(counter(&self.counters));
         self.abort();
         io::ErrorKind::TimedOut.into()
@@ -336,7 +336,7 @@ impl<S: ResettableIo> Http1Stream<S> {
         let slow = self.body_pace.waits(now, &self.limits);
         let total = self.total_deadline();
         ready!(self.read_alarm.poll(cx, slow.min(total), now));
-        let counter: fn(&EdgeCounters) -> &AtomicU64 =
+        let counter: fn(&ProxyMetrics) -> &AtomicU64 =
             if slow <= total { |c| &c.body_slow } else { |c| &c.request_late };
         Poll::Ready(Err(self.violation(counter)))
     }

@@ -137,10 +137,10 @@ impl Drop for ForwardSlot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use seawall_model::{Client, ClientUnits, Tick};
+    use seawall_model::{Client, ClientPrefixes, Tick};
 
     fn conn(first: u32) -> Arc<Connection> {
-        let client = Client::of("192.0.2.1".parse().unwrap(), &ClientUnits::default());
+        let client = Client::of("192.0.2.1".parse().unwrap(), &ClientPrefixes::default());
         let conn = Arc::new(Connection::new(client, 1, Tick::TEST_START));
         conn.turns.open(first);
         conn

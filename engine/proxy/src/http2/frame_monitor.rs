@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 use crate::http2::frames::{Frame, FrameKind, FrameReader};
 
 /// The window of a stream before anybody says otherwise, and that of a connection (RFC 9113 §6.9.2).
@@ -158,7 +158,7 @@ impl FrameMonitor {
         &mut self,
         bytes: &[u8],
         now_ms: u64,
-        limits: &EdgeLimits,
+        limits: &ProxyLimits,
     ) -> Result<(), H2Violation> {
         let mut frames = std::mem::replace(&mut self.inbound, FrameReader::of(false));
         let mut fault = None;
@@ -175,7 +175,11 @@ impl FrameMonitor {
     ///
     /// # Errors
     /// We were made to send too much of it.
-    pub(crate) fn on_sent(&mut self, bytes: &[u8], limits: &EdgeLimits) -> Result<(), H2Violation> {
+    pub(crate) fn on_sent(
+        &mut self,
+        bytes: &[u8],
+        limits: &ProxyLimits,
+    ) -> Result<(), H2Violation> {
         let mut frames = std::mem::replace(&mut self.outbound, FrameReader::of(false));
         frames.read(bytes, |frame| self.outbound_frame(frame));
         self.outbound = frames;
@@ -190,7 +194,7 @@ impl FrameMonitor {
         &mut self,
         frame: Frame,
         now_ms: u64,
-        limits: &EdgeLimits,
+        limits: &ProxyLimits,
     ) -> Result<(), H2Violation> {
         let is_flood = match frame.kind {
             FrameKind::Headers => return self.headers(frame, now_ms, limits),
@@ -225,7 +229,7 @@ impl FrameMonitor {
         &mut self,
         frame: Frame,
         now_ms: u64,
-        limits: &EdgeLimits,
+        limits: &ProxyLimits,
     ) -> Result<(), H2Violation> {
         self.block_open = !frame.ends_headers();
         self.pieces = 0;
@@ -257,13 +261,13 @@ impl FrameMonitor {
         Ok(())
     }
 
-    fn continuation(&mut self, frame: Frame, limits: &EdgeLimits) -> Result<(), H2Violation> {
+    fn continuation(&mut self, frame: Frame, limits: &ProxyLimits) -> Result<(), H2Violation> {
         self.block_open = !frame.ends_headers();
         self.pieces = self.pieces.saturating_add(1);
         if self.pieces > limits.h2_continuations_max { Err(H2Violation::Pieces) } else { Ok(()) }
     }
 
-    fn data(&mut self, frame: Frame, now_ms: u64, limits: &EdgeLimits) -> Result<(), H2Violation> {
+    fn data(&mut self, frame: Frame, now_ms: u64, limits: &ProxyLimits) -> Result<(), H2Violation> {
         let len = i64::from(frame.len);
         self.window = self.window.saturating_sub(len);
         if let Some(stream) = self.streams.get_mut(&frame.stream) {
@@ -319,13 +323,13 @@ mod tests {
 
     fn begun() -> FrameMonitor {
         let mut meter = FrameMonitor::new();
-        meter.on_received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, &EdgeLimits::default()).unwrap();
+        meter.on_received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, &ProxyLimits::default()).unwrap();
         meter
     }
 
     /// How many of `bytes`, with streams numbered through, are taken before a fault, and which.
     fn until(mut make: impl FnMut(u32) -> Vec<u8>) -> (u32, Option<H2Violation>) {
-        let (mut meter, limits) = (begun(), EdgeLimits::default());
+        let (mut meter, limits) = (begun(), ProxyLimits::default());
         for n in 0..5_000 {
             if let Err(fault) = meter.on_received(&make(n), 0, &limits) {
                 return (n, Some(fault));
@@ -340,7 +344,7 @@ mod tests {
 
     #[test]
     fn each_flood_ends_at_its_limit_and_not_before() {
-        let limits = EdgeLimits::default();
+        let limits = ProxyLimits::default();
         let rapid = |n| [open(n, 1), frame(3, 0, 2 * n + 1, &[0, 0, 0, 8])].concat();
         assert_eq!(until(rapid), (limits.h2_resets_max, Some(H2Violation::Resets)));
         let ping = |_| frame(6, 0, 0, &[0; 8]);
@@ -368,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_second_later_frames_are_counted_anew() {
-        let (mut meter, limits) = (begun(), EdgeLimits::default());
+        let (mut meter, limits) = (begun(), ProxyLimits::default());
         for second in 0..20 {
             for _ in 0..limits.h2_pings_per_s_max {
                 assert_eq!(
@@ -381,7 +385,7 @@ mod tests {
 
     #[test]
     fn resets_that_we_are_made_to_send_count_and_those_after_an_answer_do_not() {
-        let (mut meter, limits) = (begun(), EdgeLimits::default());
+        let (mut meter, limits) = (begun(), ProxyLimits::default());
         let mut sent = 0;
         let fault = (0..500).find_map(|n| {
             meter.on_received(&open(n, 0), 0, &limits).unwrap();
@@ -406,7 +410,7 @@ mod tests {
 
     #[test]
     fn streams_are_remembered_while_they_live_and_no_more_than_may_be_open() {
-        let (mut meter, limits) = (begun(), EdgeLimits::default());
+        let (mut meter, limits) = (begun(), ProxyLimits::default());
         for n in 0..900 {
             meter.on_received(&open(n, 1), 0, &limits).unwrap();
             meter.on_sent(&frame(1, 5, 2 * n + 1, b"h"), &limits).unwrap();
@@ -420,7 +424,7 @@ mod tests {
 
     #[test]
     fn a_client_is_awaited_only_where_it_may_send() {
-        let (mut meter, limits) = (begun(), EdgeLimits::default());
+        let (mut meter, limits) = (begun(), ProxyLimits::default());
         meter.on_sent(&frame(8, 0, 0, &[0, 0x10, 0, 0]), &limits).unwrap();
         meter.on_received(&open(0, 0), 0, &limits).unwrap();
         assert_eq!(meter.expects_client_data(), 1);
@@ -439,7 +443,7 @@ mod tests {
 
     #[test]
     fn what_has_begun_is_open_until_it_ends() {
-        let (mut meter, limits) = (FrameMonitor::new(), EdgeLimits::default());
+        let (mut meter, limits) = (FrameMonitor::new(), ProxyLimits::default());
         assert!(meter.is_head_open(), "the preface");
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
         meter.on_received(&preface[..23], 0, &limits).unwrap();
@@ -457,7 +461,7 @@ mod tests {
 
     #[test]
     fn a_head_that_stops_within_a_frame_is_open_and_no_request() {
-        let (mut meter, limits) = (begun(), EdgeLimits::default());
+        let (mut meter, limits) = (begun(), ProxyLimits::default());
         let whole = frame(1, 5, 1, &[0; 100]);
         meter.on_received(&whole[..13], 0, &limits).unwrap();
         assert!(meter.is_head_open());

@@ -24,7 +24,7 @@ use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use tokio::sync::watch;
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 use crate::connection::Connection;
 use crate::context::SharedContext;
 use crate::http1::server::Http1Server;
@@ -43,7 +43,7 @@ const CRUMBS_MAX: usize = 512;
 const CRUMB_BYTES: usize = 32 + "cookie".len();
 
 /// What the library is told.
-pub(crate) fn options(limits: &EdgeLimits) -> H2Options {
+pub(crate) fn options(limits: &ProxyLimits) -> H2Options {
     // From the defaults: made anew, they would be without bounds.
     let mut options = default_h2_options();
     options.max_concurrent_streams(limits.h2_streams_max);
@@ -59,7 +59,7 @@ pub(crate) fn options(limits: &EdgeLimits) -> H2Options {
 }
 
 /// What pingora is told about connections.
-pub(crate) fn server_options(limits: &EdgeLimits) -> HttpServerOptions {
+pub(crate) fn server_options(limits: &ProxyLimits) -> HttpServerOptions {
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(Duration::from_millis(limits.h2_idle_ms));
     options

@@ -5,7 +5,7 @@
 //! have the processor for the price of frames.
 //!
 //! Where this does not protect you: a request for nobody, on a connection whose name is nobody's, is
-//! no site's. Such a connection is told to end with the first of them (`Connection::count_unroutable_request`).
+//! no site's. Such a connection is told to end with the first of them (`ConnectionOptions::count_unroutable_request`).
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;

@@ -24,10 +24,10 @@ use crate::connection::pingora_stream::told_to_pingora;
 use crate::http1::timer::DeadlineTimer;
 use crate::http2::frame_monitor::{FrameMonitor, H2Violation};
 use crate::metrics::count;
-use crate::{EdgeCounters, EdgeLimits};
+use crate::{ProxyLimits, ProxyMetrics};
 
 /// Which of the counters.
-type MetricSelector = fn(&EdgeCounters) -> &AtomicU64;
+type MetricSelector = fn(&ProxyMetrics) -> &AtomicU64;
 
 /// Uploads that we wait for.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +44,8 @@ pub(crate) struct Http2Stream<S: ResettableIo = DownstreamIo> {
     io: S,
     pub(super) conn: Arc<Connection>,
     pub(super) digest: Option<Arc<pingora_core::protocols::raw_connect::ProxyDigest>>,
-    limits: Arc<EdgeLimits>,
-    counters: Arc<EdgeCounters>,
+    limits: Arc<ProxyLimits>,
+    counters: Arc<ProxyMetrics>,
     meter: FrameMonitor,
     born: Instant,
     /// When what is open now began.
@@ -69,8 +69,8 @@ impl<S: ResettableIo> Http2Stream<S> {
     pub(crate) fn new(
         io: S,
         conn: Arc<Connection>,
-        limits: Arc<EdgeLimits>,
-        counters: Arc<EdgeCounters>,
+        limits: Arc<ProxyLimits>,
+        counters: Arc<ProxyMetrics>,
     ) -> Self {
         let digest = crate::connection::pingora_stream::digest_of(&conn);
         let now = Instant::now();

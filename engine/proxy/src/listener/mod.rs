@@ -19,30 +19,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_model::{Now, Prefix};
-use seawall_ruleset::Handle;
-use seawall_ruleset::Pulse;
+use seawall_ruleset::LevelInputs;
+use seawall_ruleset::RuleSetHandle;
 
 use crate::admission::concurrency_limit::ConcurrencyLimiter;
 use crate::admission::connection_rate::ConnectionRateLimiter;
 use crate::context::SharedContext;
 use crate::fairness::FairSharing;
-use crate::listener::socket::Listening;
+use crate::listener::socket::ListeningSocket;
 use crate::listener::socket::{inherit_socket_options, listen};
 use crate::listener::worker::Worker;
 use crate::overload::OverloadManager;
 use crate::request::policy_log::PolicyLog;
-use crate::routing::{Route, SiteTable};
+use crate::routing::{Site, SiteTable};
 use crate::shutdown::ShutdownController;
-use crate::shutdown::handle::Running;
+use crate::shutdown::handle::ProxyHandle;
 use crate::tls::TlsTerminator;
 use crate::upstream::HealthChecker;
 use crate::upstream::Sums;
-use crate::{BindError, EdgeConfig, EdgeCounters, OriginSnapshot, SiteViews};
+use crate::{BindError, OriginSnapshot, ProxyConfig, ProxyMetrics, SiteReporter};
 
 /// Where is listened, and whether over TLS.
 #[derive(Debug)]
 struct Listener {
-    at: Listening,
+    at: ListeningSocket,
     is_tls: bool,
 }
 
@@ -61,7 +61,11 @@ impl DataPlane {
     ///
     /// # Errors
     /// The first address or origin that cannot be had, in words for whoever configured it.
-    pub fn bind(config: EdgeConfig, handle: Arc<Handle>, now: Now) -> Result<Self, BindError> {
+    pub fn bind(
+        config: ProxyConfig,
+        handle: Arc<RuleSetHandle>,
+        now: Now,
+    ) -> Result<Self, BindError> {
         let sites = SiteTable::resolve(&config.sites, &config.limits)?;
         let listeners = listeners(&config)?;
         let overload = Arc::new(OverloadManager::new(config.memory));
@@ -91,7 +95,7 @@ impl DataPlane {
             forwarding: Arc::new(ConcurrencyLimiter::new(limits.forward_caps()).exempt(&exempt)),
             policy_log: PolicyLog::new(limits.policy_log_lines_per_s),
             limits,
-            counters: Arc::new(EdgeCounters::default()),
+            counters: Arc::new(ProxyMetrics::default()),
         });
         Ok(Self { listeners, workers: config.workers.max(1), secrecy, edge })
     }
@@ -101,20 +105,20 @@ impl DataPlane {
     #[must_use]
     pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
         let scheme = |is_tls| if is_tls { "https" } else { "http" };
-        let bound = |at: &Listening| at.socket.local_addr().unwrap_or(at.address);
+        let bound = |at: &ListeningSocket| at.socket.local_addr().unwrap_or(at.address);
         self.listeners.iter().map(|l| (scheme(l.is_tls), bound(&l.at))).collect()
     }
 
     /// The counters, which count from [`DataPlane::start`] on.
     #[must_use]
-    pub fn live_counters(&self) -> Arc<EdgeCounters> {
+    pub fn live_counters(&self) -> Arc<ProxyMetrics> {
         Arc::clone(&self.edge.counters)
     }
 
     /// What each site has of what all share, for whoever reports it.
     #[must_use]
-    pub fn sites(&self) -> SiteViews {
-        SiteViews::new(Arc::clone(&self.edge))
+    pub fn sites(&self) -> SiteReporter {
+        SiteReporter::new(Arc::clone(&self.edge))
     }
 
     /// What says of each origin how it is.
@@ -122,27 +126,27 @@ impl DataPlane {
         let edge = Arc::clone(&self.edge);
         move || {
             let now = (edge.now)();
-            let of = |route: &Arc<Route>| route.origins.snapshot(&route.name, now);
+            let of = |route: &Arc<Site>| route.origins.snapshot(&route.name, now);
             edge.sites.all().iter().flat_map(of).collect()
         }
     }
 
     /// What levels look at, of the site of this name, or of the whole server without one.
-    pub fn level_inputs(&self) -> impl Fn(Option<&str>) -> Pulse + Send + Sync + use<> {
+    pub fn level_inputs(&self) -> impl Fn(Option<&str>) -> LevelInputs + Send + Sync + use<> {
         let edge = Arc::clone(&self.edge);
         move |site| {
             let cpu_percent = Some(edge.overload.cpu_percent());
             if let Some(site) = site {
                 let route = edge.sites.all().iter().find(|route| *route.name == *site);
                 let origin = route.map(|route| route.origins.health(route.in_flight()));
-                return Pulse { origin: origin.unwrap_or_default(), cpu_percent };
+                return LevelInputs { origin: origin.unwrap_or_default(), cpu_percent };
             }
             let (mut sums, mut in_flight) = (Sums::default(), 0_u32);
             for route in edge.sites.all() {
                 sums.add(&route.origins.sums());
                 in_flight = in_flight.saturating_add(route.in_flight());
             }
-            Pulse { origin: sums.health(in_flight), cpu_percent }
+            LevelInputs { origin: sums.health(in_flight), cpu_percent }
         }
     }
 
@@ -150,12 +154,12 @@ impl DataPlane {
     ///
     /// # Errors
     /// The system gives no thread, or no second handle of a socket.
-    pub fn start(self) -> Result<Running, BindError> {
+    pub fn start(self) -> Result<ProxyHandle, BindError> {
         let (stopper, stop) = ShutdownController::new();
         self.edge.handle.load().state.regulars().prepare();
         let admission = &self.edge.connections;
         let sockets = self.listeners.iter().map(|listener| listener.at.clone()).collect();
-        let mut running = Running::new(stopper, sockets, Arc::clone(&self.edge));
+        let mut running = ProxyHandle::new(stopper, sockets, Arc::clone(&self.edge));
         let registries: Arc<[_]> = (0..self.workers).map(|_| Arc::default()).collect();
         for own in registries.iter() {
             let mut listeners = Vec::new();
@@ -181,8 +185,8 @@ impl DataPlane {
 }
 
 /// A socket for each address: what was handed over under it, and a new one where nothing was.
-fn listeners(config: &EdgeConfig) -> Result<Vec<Listener>, BindError> {
-    let mut handed: Vec<&Listening> = config.handed.iter().collect();
+fn listeners(config: &ProxyConfig) -> Result<Vec<Listener>, BindError> {
+    let mut handed: Vec<&ListeningSocket> = config.handed.iter().collect();
     let plain = config.listen.iter().map(|address| (*address, false));
     let tls = config.listen_tls.iter().map(|address| (*address, true));
     let mut listeners = Vec::new();
@@ -192,7 +196,7 @@ fn listeners(config: &EdgeConfig) -> Result<Vec<Listener>, BindError> {
         let at = match handed.iter().position(|listening| listening.address == address) {
             Some(place) => inherit_socket_options(handed.remove(place), &config.limits),
             None => listen(address, &config.limits)
-                .map(|socket| Listening { address, socket: Arc::new(socket) }),
+                .map(|socket| ListeningSocket { address, socket: Arc::new(socket) }),
         };
         let at = at.map_err(|error| BindError::listen(address, &error))?;
         listeners.push(Listener { at, is_tls });
@@ -203,12 +207,12 @@ fn listeners(config: &EdgeConfig) -> Result<Vec<Listener>, BindError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::EdgeLimits;
+    use crate::ProxyLimits;
     use socket2::SockRef;
 
     #[test]
     fn what_is_accepted_takes_on_the_options_of_its_listener() {
-        let limits = EdgeLimits::default();
+        let limits = ProxyLimits::default();
         let listener = listen("127.0.0.1:0".parse().unwrap(), &limits).unwrap();
         listener.set_nonblocking(false).unwrap();
         let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();

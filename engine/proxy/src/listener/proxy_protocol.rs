@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 
 /// The longest header of version 1, its CRLF included.
 const TEXT_BYTES_MAX: usize = 107;
@@ -62,7 +62,7 @@ pub(crate) struct ProxyHeaderSyntaxError;
 /// There is none; the connection is of no use then.
 pub(crate) async fn read_proxy_header(
     stream: &mut TcpStream,
-    limits: &EdgeLimits,
+    limits: &ProxyLimits,
 ) -> Result<ProxyHeader, ProxyHeaderError> {
     let within = Duration::from_millis(limits.proxy_header_ms);
     let read = read(stream, limits.proxy_header_bytes_max);

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 
 /// A socket that listens already, under our limits.
 pub(crate) fn inherit_socket_options(
-    handed: &Listening,
-    limits: &EdgeLimits,
-) -> io::Result<Listening> {
+    handed: &ListeningSocket,
+    limits: &ProxyLimits,
+) -> io::Result<ListeningSocket> {
     let socket = socket2::SockRef::from(&*handed.socket);
     socket.set_nonblocking(true)?;
     configure_socket(&socket, limits);
@@ -20,7 +20,7 @@ pub(crate) fn inherit_socket_options(
     Ok(handed.clone())
 }
 
-pub(crate) fn listen(address: SocketAddr, limits: &EdgeLimits) -> io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr, limits: &ProxyLimits) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for old connections' last minute; on Linux this never shares a port.
     socket.set_reuse_address(true)?;
@@ -37,7 +37,7 @@ pub(crate) fn listen(address: SocketAddr, limits: &EdgeLimits) -> io::Result<Tcp
 
 /// Socket options that every accepted connection takes on from its listener (Linux copies them); one
 /// that the system refuses is done without.
-fn configure_socket(listener: &socket2::SockRef<'_>, limits: &EdgeLimits) {
+fn configure_socket(listener: &socket2::SockRef<'_>, limits: &ProxyLimits) {
     // Head and body leave in one write of ours, so waiting to fill a packet only costs time.
     let _ = listener.set_tcp_nodelay(true);
     let _ = listener.set_tcp_notsent_lowat(limits.unsent_bytes_max);
@@ -46,7 +46,7 @@ fn configure_socket(listener: &socket2::SockRef<'_>, limits: &EdgeLimits) {
 /// A listening socket, and the address that it was configured as: its port may have been left to
 /// the kernel.
 #[derive(Debug, Clone)]
-pub struct Listening {
+pub struct ListeningSocket {
     /// As configured.
     pub address: SocketAddr,
     /// The socket.

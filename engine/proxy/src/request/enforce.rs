@@ -20,7 +20,7 @@ use crate::http1::stream::BodyBuffered;
 use crate::metrics::count;
 use crate::request::local_response::{BodyMode, LocalResponse, RejectionCode};
 use crate::request::record::RequestRecord;
-use crate::routing::{Route, Timeouts};
+use crate::routing::{Site, Timeouts};
 use crate::upstream::queue::OriginSlot;
 use crate::upstream::slot_kind::SlotKind;
 
@@ -28,7 +28,7 @@ use crate::upstream::slot_kind::SlotKind;
 #[derive(Debug)]
 pub(crate) struct AllowedRequest {
     case: RequestRecord,
-    route: Arc<Route>,
+    route: Arc<Site>,
     manner: ResponseParams,
 }
 
@@ -126,7 +126,7 @@ impl Drop for Stand {
 }
 
 impl AdmittedRequest {
-    pub(crate) fn route(&self) -> &Arc<Route> {
+    pub(crate) fn route(&self) -> &Arc<Site> {
         self.stand.seat.route()
     }
 
@@ -216,7 +216,7 @@ impl Drop for TarpitGuard {
 }
 
 /// Carries out a decision.
-pub(crate) fn enforce(case: RequestRecord, route: &Arc<Route>, manner: ResponseParams) -> Action {
+pub(crate) fn enforce(case: RequestRecord, route: &Arc<Site>, manner: ResponseParams) -> Action {
     match case.decision.verdict {
         Verdict::Allow if is_shed(&case, route, &manner) => reject(case, manner, 503, Some(1_000)),
         Verdict::Allow => {
@@ -246,7 +246,7 @@ pub(crate) fn enforce(case: RequestRecord, route: &Arc<Route>, manner: ResponseP
 }
 
 /// Whether the host has too little of something to serve a client whom the site does not know.
-fn is_shed(case: &RequestRecord, route: &Arc<Route>, manner: &ResponseParams) -> bool {
+fn is_shed(case: &RequestRecord, route: &Arc<Site>, manner: &ResponseParams) -> bool {
     let edge = case.edge();
     if !edge.overload.is_shedding() {
         return false;

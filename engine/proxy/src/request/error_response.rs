@@ -7,13 +7,13 @@ use bytes::Bytes;
 use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_proxy::Session;
 
-use crate::EdgeCounters;
+use crate::ProxyMetrics;
 use crate::connection::Connection;
 use crate::metrics::count;
 use crate::request::local_response::LocalResponse;
 
 /// The status for a failure, counted; 0 where nobody is left to be told.
-pub(crate) fn status_of(counters: &EdgeCounters, conn: Option<&Connection>, error: &Error) -> u16 {
+pub(crate) fn status_of(counters: &ProxyMetrics, conn: Option<&Connection>, error: &Error) -> u16 {
     let is_late = conn.is_some_and(Connection::take_origin_timeout)
         || (*error.esource() == ErrorSource::Upstream && is_timeout(error.etype()));
     if is_late {

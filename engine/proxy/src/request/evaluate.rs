@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use seawall_model::{RuleId, Scheme, Tick};
-use seawall_ruleset::{Judged, Live, Observer};
+use seawall_ruleset::{ActiveGeneration, Judged, Observer};
 
 use crate::admission::trusted_proxies::ConnectionOwnership;
 use crate::connection::Connection;
 use crate::context::SharedContext;
 use crate::fairness::site_client::SiteClient;
 use crate::http1::head::{
-    BadHead, Framing, Persistence, RequestHead, header_slots, is_left_out, normalized, parse_head,
+    Framing, HeadError, Persistence, RequestHead, header_slots, is_left_out, normalized, parse_head,
 };
 use crate::metrics::count;
 use crate::request::enforce::{Action, ResponseParams, enforce};
@@ -24,7 +24,7 @@ use crate::request::facts::{
 };
 use crate::request::local_response::{BodyMode, LocalResponse};
 use crate::request::record::{RequestRecord, RetainedHead};
-use crate::routing::Route;
+use crate::routing::Site;
 
 /// Requests of a connection, of which the first is asked whether its client is known from then on.
 const NOTED_EVERY: u32 = 64;
@@ -70,7 +70,7 @@ pub(crate) struct RequestOrdinal {
 /// Counts what rules do for one request, and writes the lines that they ask for.
 struct Watching<'w> {
     edge: &'w SharedContext,
-    live: &'w Live,
+    live: &'w ActiveGeneration,
     site: &'w str,
     now: Tick,
 }
@@ -101,7 +101,7 @@ pub(crate) fn evaluate(
     let bytes = ahead.get(..head_bytes).unwrap_or_default();
     let after = ahead.len() - bytes.len();
     if bytes.len() > edge.limits.head_bytes_max {
-        return invalid_request(edge, BadHead::Bytes);
+        return invalid_request(edge, HeadError::Bytes);
     }
     let mut room = header_slots();
     let head = match parse_head(bytes, &mut room, &edge.limits) {
@@ -153,7 +153,7 @@ fn judge_head(
 ) -> RequestPlan {
     if head.says_https && conn.tls_info().is_none() {
         // It means two things: what the target says, and what the connection is.
-        return invalid_request(edge, BadHead::Target);
+        return invalid_request(edge, HeadError::Target);
     }
     let folded = match NormalizedTarget::of(&head) {
         Ok(folded) => folded,
@@ -226,7 +226,7 @@ fn judge_head(
 /// the site of its name, and another site's requests may not travel on that account (RFC 9110
 /// §15.5.20). One that named nobody is for any site, over HTTP/2 for that of its first request:
 /// whose bytes come out of many streams nobody can tell.
-fn matches_sni(edge: &SharedContext, conn: &Connection, route: &Route) -> bool {
+fn matches_sni(edge: &SharedContext, conn: &Connection, route: &Site) -> bool {
     if conn.is_h2() && conn.stake.is_bound_elsewhere(route.id) {
         return false;
     }
@@ -252,7 +252,7 @@ fn charge_site(
 }
 
 /// The answer to what is no head, or means two things.
-pub(crate) fn invalid_request(edge: &SharedContext, why: BadHead) -> RequestPlan {
+pub(crate) fn invalid_request(edge: &SharedContext, why: HeadError) -> RequestPlan {
     edge.counters.refuse_head(why);
     RequestPlan::last(why.status(), Framing::Length(0))
 }

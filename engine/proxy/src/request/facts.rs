@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use seawall_model::{
-    Client, Conn as ConnFacts, Facts, Gauges, Geo, HeaderView, Proto, Scheme, Tick,
+    Client, ConnectionInfo as ConnFacts, Facts, Gauges, Geo, HeaderView, Proto, Scheme, Tick,
 };
 use seawall_ruleset::http::{fold_host, fold_path};
 
 use crate::admission::trusted_proxies::ConnectionOwnership;
 use crate::context::SharedContext;
-use crate::http1::head::{BadHead, RequestHead};
-use crate::routing::Route;
+use crate::http1::head::{HeadError, RequestHead};
+use crate::routing::Site;
 use crate::tls::TlsInfo;
 
 /// The fields of a head, as they lie in the buffer.
@@ -53,13 +53,13 @@ impl NormalizedTarget {
     ///
     /// # Errors
     /// A host that is none, or a path that cannot be decoded.
-    pub(crate) fn of(head: &RequestHead<'_>) -> Result<Self, BadHead> {
-        let host = head.host.map(fold_host).transpose().map_err(|_| BadHead::Host)?;
+    pub(crate) fn of(head: &RequestHead<'_>) -> Result<Self, HeadError> {
+        let host = head.host.map(fold_host).transpose().map_err(|_| HeadError::Host)?;
         let mut path = Vec::with_capacity(head.path.len());
         if head.path == b"*" {
             path.push(b'*');
         } else {
-            fold_path(head.path, &mut path).map_err(|_| BadHead::Target)?;
+            fold_path(head.path, &mut path).map_err(|_| HeadError::Target)?;
         }
         Ok(Self { host, path })
     }
@@ -86,7 +86,7 @@ pub(crate) struct ConnectionFacts {
 /// The facts of one request.
 pub(crate) fn build_facts<'r>(
     (head, fields, folded): (&RequestHead<'r>, &'r HeaderFields<'r>, &'r NormalizedTarget),
-    route: &'r Route,
+    route: &'r Site,
     gauges: &'r ClientGauges<'r>,
 ) -> Facts<'r> {
     let through = gauges.through;

@@ -8,9 +8,9 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use seawall_model::{Reason, RuleId, Tick};
-use seawall_ruleset::Live;
+use seawall_ruleset::ActiveGeneration;
 
-use crate::metrics::{EdgeCounters, count};
+use crate::metrics::{ProxyMetrics, count};
 
 /// Most characters of a rule's name in a line.
 const NAME_CHARS_MAX: usize = 100;
@@ -48,7 +48,7 @@ impl PolicyLog {
     /// Writes the line that a rule asks for, where one may be written now.
     pub(crate) fn write(
         &self,
-        of: (&Live, &EdgeCounters),
+        of: (&ActiveGeneration, &ProxyMetrics),
         site: &str,
         asked: (RuleId, Option<&str>),
         now: Tick,
@@ -60,7 +60,7 @@ impl PolicyLog {
 
     fn line(
         &self,
-        (live, counters): (&Live, &EdgeCounters),
+        (live, counters): (&ActiveGeneration, &ProxyMetrics),
         site: &str,
         (rule, text): (RuleId, Option<&str>),
         now: Tick,
@@ -93,9 +93,9 @@ mod tests {
     use std::sync::Arc;
 
     use seawall_model::Generation;
-    use seawall_ruleset::Workshop;
-    use seawall_ruleset::{HostSettings, MemoryStore, Purpose, Sandbox, SandboxLimits, Sources};
-    use seawall_state::{Seed, State, Tally};
+    use seawall_ruleset::RuleSetBuilder;
+    use seawall_ruleset::{MemoryStore, Purpose, Sandbox, SandboxLimits, ServerSettings, Sources};
+    use seawall_state::{DecisionCounters, Seed, State};
 
     use super::*;
 
@@ -110,28 +110,28 @@ floor {
 site \"a.example\" { rule own { when path == \"/3\" then log \"hers\" } }
 ";
 
-    fn live() -> Live {
+    fn live() -> ActiveGeneration {
         let store = MemoryStore::default().with("root.wall", POLICY).with("ann/a.wall", HERS);
         let sandbox = Sandbox::new(SandboxLimits::default());
-        let workshop = Workshop::new(HostSettings::default(), sandbox);
-        let made = workshop.assemble(&Sources::gather("root.wall", &store), Purpose::Run, None);
+        let workshop = RuleSetBuilder::new(ServerSettings::default(), sandbox);
+        let made = workshop.build(&Sources::gather("root.wall", &store), Purpose::Run, None);
         let rules = Arc::new(made.rules.unwrap());
         let state = Arc::new(State::new(Seed([7; 16]), rules.counter_specs()));
-        let tally = Arc::new(Tally::new(rules.rule_names().len()));
-        Live { generation: Generation(3), rules, state, tally }
+        let tally = Arc::new(DecisionCounters::new(rules.rule_names().len()));
+        ActiveGeneration { generation: Generation(3), rules, state, tally }
     }
 
     /// What a rule writes at a moment.
     fn said(
         log: &PolicyLog,
-        live: &Live,
+        live: &ActiveGeneration,
         rule: &str,
         text: Option<&str>,
         ms: u64,
     ) -> Option<String> {
         let at = live.rules.rule_names().iter().position(|name| **name == *rule).unwrap();
         let rule = RuleId(u32::try_from(at).unwrap());
-        log.line((live, &EdgeCounters::default()), "a.example", (rule, text), Tick(ms))
+        log.line((live, &ProxyMetrics::default()), "a.example", (rule, text), Tick(ms))
     }
 
     #[test]

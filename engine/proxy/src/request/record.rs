@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use seawall_model::{Answered, Decision, Tick};
-use seawall_ruleset::{Live, Units};
+use seawall_model::{Decision, ResponseInfo, Tick};
+use seawall_ruleset::{ActiveGeneration, Units};
 
 use crate::context::SharedContext;
 use crate::http1::head::{header_slots, parse_head};
@@ -19,7 +19,7 @@ use crate::request::facts::{
 #[derive(Debug)]
 pub(crate) struct RequestRecord {
     edge: Arc<SharedContext>,
-    pub(crate) live: Arc<Live>,
+    pub(crate) live: Arc<ActiveGeneration>,
     pub(crate) decision: Decision,
     began: Tick,
     /// What was answered; 0 for nothing.
@@ -45,7 +45,7 @@ pub(crate) struct RetainedHead {
 impl RequestRecord {
     pub(crate) fn new(
         edge: &Arc<SharedContext>,
-        live: Arc<Live>,
+        live: Arc<ActiveGeneration>,
         decision: Decision,
         began: Tick,
     ) -> Self {
@@ -64,7 +64,7 @@ impl RequestRecord {
     }
 
     /// Tells the policy how the request was answered.
-    fn feed_on_response(&self, kept: &RetainedHead, answered: Answered) {
+    fn feed_on_response(&self, kept: &RetainedHead, answered: ResponseInfo) {
         let mut room = header_slots();
         let Ok(head) = parse_head(&kept.head, &mut room, &self.edge.limits) else { return };
         let Ok(folded) = NormalizedTarget::of(&head) else { return };
@@ -88,7 +88,7 @@ impl Drop for RequestRecord {
         let took_ms = if self.is_over { 0 } else { (self.edge.now)().since_ms(self.began) };
         if let (Some(kept), 1..) = (self.kept.take(), self.status) {
             let (status, bytes_out) = (self.status, self.bytes_out);
-            self.feed_on_response(&kept, Answered { status, bytes_out, latency_ms: took_ms });
+            self.feed_on_response(&kept, ResponseInfo { status, bytes_out, latency_ms: took_ms });
         }
     }
 }

@@ -9,38 +9,38 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::context::SharedContext;
-use crate::listener::socket::Listening;
+use crate::listener::socket::ListeningSocket;
 use crate::shutdown::ShutdownController;
-use crate::shutdown::gate::Door;
+use crate::shutdown::gate::ListenerGate;
 use crate::shutdown::heartbeat::Heartbeat;
-use crate::{EdgeCounters, EdgeSnapshot};
+use crate::{ProxyMetrics, ProxyMetricsSnapshot};
 
 /// How a stop went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Drained {
+pub struct DrainReport {
     /// Requests that were in flight and ended by themselves.
-    pub finished: u64,
+    pub completed: u64,
     /// Requests that were still in flight when the time was up.
-    pub cut: u64,
+    pub aborted: u64,
 }
 
 /// The data plane at work. Dropping it stops it at once.
 #[derive(Debug)]
-pub struct Running {
-    door: Door,
+pub struct ProxyHandle {
+    door: ListenerGate,
     workers: Vec<JoinHandle<()>>,
     beats: Vec<Heartbeat>,
     edge: Arc<SharedContext>,
 }
 
-impl Running {
+impl ProxyHandle {
     /// Nothing that works yet.
     pub(crate) fn new(
         stopper: ShutdownController,
-        sockets: Vec<Listening>,
+        sockets: Vec<ListeningSocket>,
         edge: Arc<SharedContext>,
     ) -> Self {
-        let door = Door { stopper, sockets: Arc::new(Mutex::new(sockets)) };
+        let door = ListenerGate { stopper, sockets: Arc::new(Mutex::new(sockets)) };
         Self { door, workers: Vec::new(), beats: Vec::new(), edge }
     }
 
@@ -53,7 +53,7 @@ impl Running {
 
     /// What each worker has counted: one whose number stands still for seconds is stuck.
     #[must_use]
-    pub fn pulse(&self) -> Vec<u64> {
+    pub fn heartbeats(&self) -> Vec<u64> {
         self.beats.iter().map(|beats| beats.load(Relaxed)).collect()
     }
 
@@ -65,26 +65,26 @@ impl Running {
 
     /// What new connections come in through.
     #[must_use]
-    pub fn door(&self) -> Door {
+    pub fn door(&self) -> ListenerGate {
         self.door.clone()
     }
 
     /// What has been counted so far.
     #[must_use]
-    pub fn counters(&self) -> EdgeSnapshot {
+    pub fn counters(&self) -> ProxyMetricsSnapshot {
         self.edge.counters.snapshot()
     }
 
     /// The live counters, for whoever reports them while this is draining.
     #[must_use]
-    pub fn live_counters(&self) -> Arc<EdgeCounters> {
+    pub fn live_counters(&self) -> Arc<ProxyMetrics> {
         Arc::clone(&self.edge.counters)
     }
 
     /// Stops: no more connections, idle ones are closed, requests in flight get `within` to end,
     /// what is left is cut. Waits until all of it is done.
     #[must_use]
-    pub fn drain(mut self, within: Duration) -> Drained {
+    pub fn shutdown(mut self, within: Duration) -> DrainReport {
         self.end(within);
         self.drained()
     }
@@ -93,15 +93,15 @@ impl Running {
     /// there gets an answer to its next request, which says that it is the last. What is left after
     /// `within` is cut. Waits until all of it is done.
     #[must_use]
-    pub fn leave(mut self, within: Duration) -> Drained {
+    pub fn drain(mut self, within: Duration) -> DrainReport {
         self.door.stopper.leave(within);
         self.wait();
         self.drained()
     }
 
-    fn drained(&self) -> Drained {
+    fn drained(&self) -> DrainReport {
         let tally = &self.door.stopper.tally;
-        Drained { finished: tally.finished.load(Relaxed), cut: tally.cut.load(Relaxed) }
+        DrainReport { completed: tally.finished.load(Relaxed), aborted: tally.cut.load(Relaxed) }
     }
 
     fn end(&mut self, within: Duration) {
@@ -119,7 +119,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ProxyHandle {
     fn drop(&mut self) {
         self.end(Duration::ZERO);
     }

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_proxy::http_proxy;
-use seawall_model::{Client, ClientUnits, Generation, Tick, VerdictKind};
+use seawall_model::{Client, ClientPrefixes, Generation, Tick, VerdictKind};
 use seawall_ruleset::{
-    Entry, Handle, HostSettings, Live, Purpose, ReadError, Sandbox, SandboxLimits, Sources, Store,
-    Workshop,
+    ActiveGeneration, Entry, Purpose, ReadError, RuleSetBuilder, RuleSetHandle, Sandbox,
+    SandboxLimits, ServerSettings, SourceStore, Sources,
 };
-use seawall_state::{Seed, State, Tally};
+use seawall_state::{DecisionCounters, Seed, State};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -24,7 +24,10 @@ use crate::connection::Connection;
 use crate::http1::head::Framing;
 use crate::http1::stream::{Http1Stream, NextRequest};
 use crate::upstream::pingora_service::PingoraService;
-use crate::{BadHead, BindError, DataPlane, EdgeConfig, EdgeLimits, Running, Site, TrustedProxies};
+use crate::{
+    BindError, DataPlane, HeadError, ProxyConfig, ProxyHandle, ProxyLimits, SiteConfig,
+    TrustedProxies,
+};
 
 const POLICY: &str = r#"
 policy 1
@@ -38,7 +41,7 @@ floor {
 
 struct OnePage(&'static str);
 
-impl Store for OnePage {
+impl SourceStore for OnePage {
     fn read(&self, _: &str, _: u64, _: &str) -> Result<Arc<[u8]>, ReadError> {
         Ok(self.0.as_bytes().into())
     }
@@ -52,38 +55,38 @@ impl Store for OnePage {
     }
 }
 
-fn live(policy: &'static str, generation: u64) -> Live {
+fn live(policy: &'static str, generation: u64) -> ActiveGeneration {
     let sandbox = Sandbox::new(SandboxLimits::default());
-    let workshop = Workshop::new(HostSettings::default(), sandbox);
+    let workshop = RuleSetBuilder::new(ServerSettings::default(), sandbox);
     let sources = Sources::gather("root.wall", &OnePage(policy));
-    let assembly = workshop.assemble(&sources, Purpose::Run, None);
+    let assembly = workshop.build(&sources, Purpose::Run, None);
     let rules = assembly.rules.unwrap_or_else(|| panic!("{:?}", assembly.diagnostics));
-    Live {
+    ActiveGeneration {
         generation: Generation(generation),
         state: Arc::new(State::new(Seed([7; 16]), rules.counter_specs())),
-        tally: Arc::new(Tally::new(rules.rule_names().len())),
+        tally: Arc::new(DecisionCounters::new(rules.rule_names().len())),
         rules: Arc::new(rules),
     }
 }
 
 struct World {
     origin: Origin,
-    handle: Arc<Handle>,
+    handle: Arc<RuleSetHandle>,
     address: SocketAddr,
-    running: Running,
+    running: ProxyHandle,
 }
 
-fn config(origin: SocketAddr, limits: EdgeLimits) -> EdgeConfig {
-    EdgeConfig {
+fn config(origin: SocketAddr, limits: ProxyLimits) -> ProxyConfig {
+    ProxyConfig {
         listen_tls: Vec::new(),
         handed: Vec::new(),
         shown: None,
         listen: vec![([127, 0, 0, 1], 0).into()],
         workers: 1,
-        units: ClientUnits::default(),
+        units: ClientPrefixes::default(),
         trusted: TrustedProxies::default(),
         exempt: Vec::new(),
-        sites: vec![Site::test("a.example", &origin.to_string())],
+        sites: vec![SiteConfig::test("a.example", &origin.to_string())],
         limits,
         memory: None,
     }
@@ -95,16 +98,16 @@ fn now() -> seawall_model::Now {
     Arc::new(move || Tick::TEST_START.plus_ms(start.elapsed().as_millis() as u64))
 }
 
-type Bound = (DataPlane, Arc<Handle>);
+type Bound = (DataPlane, Arc<RuleSetHandle>);
 
-fn bind(config: EdgeConfig) -> Result<Bound, BindError> {
-    let handle = Arc::new(Handle::new(live(POLICY, 1)));
+fn bind(config: ProxyConfig) -> Result<Bound, BindError> {
+    let handle = Arc::new(RuleSetHandle::new(live(POLICY, 1)));
     let plane = DataPlane::bind(config, Arc::clone(&handle), now())?;
     Ok((plane, handle))
 }
 
 impl World {
-    fn with(limits: EdgeLimits) -> Self {
+    fn with(limits: ProxyLimits) -> Self {
         let origin = Origin::start();
         let (plane, handle) = bind(config(origin.address, limits)).unwrap();
         let address = plane.addresses()[0].1;
@@ -112,7 +115,7 @@ impl World {
     }
 
     fn new() -> Self {
-        Self::with(EdgeLimits::default())
+        Self::with(ProxyLimits::default())
     }
 
     fn connect(&self) -> TcpStream {
@@ -197,7 +200,7 @@ fn a_reload_reaches_the_next_request_of_an_open_connection() {
 
 #[test]
 fn a_tarpit_holds_so_many_and_drops_the_rest() {
-    let limits = EdgeLimits { tarpits_max: 1, ..EdgeLimits::default() };
+    let limits = ProxyLimits { tarpits_max: 1, ..ProxyLimits::default() };
     let world = World::with(limits);
     let mut first = world.connect();
     first.write_all(get("/hold").as_bytes()).unwrap();
@@ -254,7 +257,7 @@ fn what_could_smuggle_is_refused_and_its_rest_is_no_request() {
     assert!(world.origin.paths().is_empty());
     let refused = world.running.counters().heads_refused;
     assert_eq!(refused.iter().sum::<u64>(), 4);
-    assert_eq!(refused[BadHead::LengthAndEncoding as usize], 1);
+    assert_eq!(refused[HeadError::LengthAndEncoding as usize], 1);
 }
 
 #[test]
@@ -299,7 +302,7 @@ fn the_origin_learns_the_client_from_us_only() {
 
 #[test]
 fn an_origin_that_is_down_or_hangs_is_told_in_time() {
-    let limits = EdgeLimits { origin_head_ms: 300, ..EdgeLimits::default() };
+    let limits = ProxyLimits { origin_head_ms: 300, ..ProxyLimits::default() };
     let world = World::with(limits.clone());
     let answer = world.ask(get("/hang"));
     assert_eq!(statuses(&answer), ["504"], "{answer}");
@@ -318,7 +321,7 @@ fn an_origin_that_is_down_or_hangs_is_told_in_time() {
 
 #[test]
 fn an_origin_with_enough_to_do_gets_no_more() {
-    let world = World::with(EdgeLimits { origin_inflight_max: 1, ..EdgeLimits::default() });
+    let world = World::with(ProxyLimits { origin_inflight_max: 1, ..ProxyLimits::default() });
     let mut first = world.connect();
     first.write_all(get("/wait").as_bytes()).unwrap();
     wait_until(|| !world.origin.paths().is_empty());
@@ -336,7 +339,8 @@ fn an_origin_with_enough_to_do_gets_no_more() {
 
 #[test]
 fn a_client_that_holds_its_places_is_reset() {
-    let world = World::with(EdgeLimits { connections_per_client_max: 2, ..EdgeLimits::default() });
+    let world =
+        World::with(ProxyLimits { connections_per_client_max: 2, ..ProxyLimits::default() });
     let held = [world.connect(), world.connect()];
     wait_until(|| world.running.counters().open == 2);
     assert_eq!(world.ask(get("/")), "");
@@ -349,9 +353,9 @@ fn a_client_that_holds_its_places_is_reset() {
 #[test]
 fn a_port_in_use_is_told_in_plain_words() {
     let world = World::new();
-    let taken = EdgeConfig {
+    let taken = ProxyConfig {
         listen: vec![world.address],
-        ..config(world.origin.address, EdgeLimits::default())
+        ..config(world.origin.address, ProxyLimits::default())
     };
     let error = bind(taken).err().unwrap().to_string();
     assert!(error.contains(&world.address.to_string()) && error.contains("is in use"), "{error}");
@@ -396,7 +400,7 @@ fn a_stop_lets_requests_end_and_cuts_those_that_do_not() {
     waits.write_all(get("/wait").as_bytes()).unwrap();
     wait_until(|| world.origin.paths().len() == 2 && world.running.counters().open == 3);
     let World { origin, running, .. } = world;
-    let drain = std::thread::spawn(move || running.drain(Duration::from_secs(5)));
+    let drain = std::thread::spawn(move || running.shutdown(Duration::from_secs(5)));
     // The idle one is closed at once, which also says that the stop has begun.
     assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0);
     origin.release();
@@ -404,17 +408,17 @@ fn a_stop_lets_requests_end_and_cuts_those_that_do_not() {
     waits.read_to_end(&mut answer).unwrap();
     assert_eq!(statuses(&String::from_utf8(answer).unwrap()), ["200"]);
     let drained = drain.join().unwrap();
-    assert_eq!((drained.finished, drained.cut), (1, 1));
+    assert_eq!((drained.completed, drained.aborted), (1, 1));
     let _ = hangs.read(&mut [0; 1]);
 }
 
 #[tokio::test]
 async fn what_nobody_admitted_is_refused_by_the_hooks_too() {
     let origin = Origin::start();
-    let (plane, ..) = bind(config(origin.address, EdgeLimits::default())).unwrap();
+    let (plane, ..) = bind(config(origin.address, ProxyLimits::default())).unwrap();
     let edge = plane.edge;
     let (mut client, server) = tokio::io::duplex(4096);
-    let who = Client::of([192, 0, 2, 1].into(), &ClientUnits::default());
+    let who = Client::of([192, 0, 2, 1].into(), &ClientPrefixes::default());
     let conn = Arc::new(Connection::new(who, 1, Tick(0)));
     let (limits, counters) = (Arc::clone(&edge.limits), Arc::clone(&edge.counters));
     let mut stream = Http1Stream::new(server, conn, limits, counters);

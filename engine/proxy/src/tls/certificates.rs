@@ -13,28 +13,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-
-/// A certificate chain and its key, as PEM.
-#[derive(Clone)]
-pub struct PemPair {
-    /// What it is called where it is complained about.
-    pub name: String,
-    /// The chain, the server's own certificate first.
-    pub cert: Vec<u8>,
-    /// The private key: PKCS #8, PKCS #1 or SEC 1.
-    pub key: Vec<u8>,
-}
-
-impl std::fmt::Debug for PemPair {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PemPair").field("name", &self.name).finish_non_exhaustive()
-    }
-}
+use seawall_model::CertificatePem;
 
 /// Why certificates cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum IdentityError {
+pub enum CertificateError {
     /// The chain is no PEM certificate.
     #[error("{0}: there is no certificate in it")]
     NoCertificate(String),
@@ -54,17 +38,17 @@ pub enum IdentityError {
 
 /// All certificates.
 #[derive(Debug)]
-pub struct Identities {
+pub struct CertificateSet {
     first: Arc<CertifiedKey>,
     named: HashMap<String, Vec<Arc<CertifiedKey>>>,
 }
 
-impl Identities {
+impl CertificateSet {
     /// Reads certificates.
     ///
     /// # Errors
     /// The first that cannot be used.
-    pub fn read(pairs: &[PemPair]) -> Result<Self, IdentityError> {
+    pub fn read(pairs: &[CertificatePem]) -> Result<Self, CertificateError> {
         let mut first = None;
         let mut named: HashMap<String, Vec<Arc<CertifiedKey>>> = HashMap::new();
         for pair in pairs {
@@ -74,19 +58,19 @@ impl Identities {
             }
             first.get_or_insert(certified);
         }
-        Ok(Self { first: first.ok_or(IdentityError::Nobody)?, named })
+        Ok(Self { first: first.ok_or(CertificateError::Nobody)?, named })
     }
 
     /// One that is made now and that no visitor's program believes, for trying things out.
     ///
     /// # Errors
     /// The names cannot stand in a certificate.
-    pub fn self_signed(names: Vec<String>) -> Result<Self, IdentityError> {
+    pub fn self_signed(names: Vec<String>) -> Result<Self, CertificateError> {
         let name = "self-signed".to_owned();
         let made = rcgen::generate_simple_self_signed(names)
-            .map_err(|_| IdentityError::NoName(name.clone()))?;
+            .map_err(|_| CertificateError::NoName(name.clone()))?;
         let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-        Self::read(&[PemPair { name, cert: cert.into_bytes(), key: key.into_bytes() }])
+        Self::read(&[CertificatePem { name, cert: cert.into_bytes(), key: key.into_bytes() }])
     }
 
     /// Those for a name: its own before those of a wildcard.
@@ -107,34 +91,34 @@ impl Identities {
     }
 }
 
-impl ResolvesServerCert for Identities {
+impl ResolvesServerCert for CertificateSet {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.for_client(hello.server_name(), &hello))
     }
 }
 
-fn certified(pair: &PemPair) -> Result<CertifiedKey, IdentityError> {
+fn certified(pair: &CertificatePem) -> Result<CertifiedKey, CertificateError> {
     let name = || pair.name.clone();
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pair.cert).collect();
     let chain = chain.ok().filter(|chain| !chain.is_empty());
-    let chain = chain.ok_or_else(|| IdentityError::NoCertificate(name()))?;
+    let chain = chain.ok_or_else(|| CertificateError::NoCertificate(name()))?;
     let key = PrivateKeyDer::from_pem_slice(&pair.key)
         .ok()
         .and_then(|key| any_supported_type(&key).ok())
-        .ok_or_else(|| IdentityError::NoKey(name()))?;
+        .ok_or_else(|| CertificateError::NoKey(name()))?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
         // A kind of key that cannot say its public part is believed.
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
             Ok(certified)
         }
-        Err(_) => Err(IdentityError::Mismatch(name())),
+        Err(_) => Err(CertificateError::Mismatch(name())),
     }
 }
 
 /// The host names of a certificate, in lower case.
-fn names(certified: &CertifiedKey, name: &str) -> Result<Vec<String>, IdentityError> {
-    let none = || IdentityError::NoName(name.to_owned());
+fn names(certified: &CertifiedKey, name: &str) -> Result<Vec<String>, CertificateError> {
+    let none = || CertificateError::NoName(name.to_owned());
     let own = certified.cert.first().ok_or_else(none)?;
     let parsed = webpki::EndEntityCert::try_from(own).map_err(|_| none())?;
     let names: Vec<String> = parsed.valid_dns_names().map(str::to_ascii_lowercase).collect();
@@ -145,18 +129,18 @@ fn names(certified: &CertifiedKey, name: &str) -> Result<Vec<String>, IdentityEr
 mod tests {
     use super::*;
 
-    fn pair(names: &[&str]) -> PemPair {
+    fn pair(names: &[&str]) -> CertificatePem {
         let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let made = rcgen::generate_simple_self_signed(names).unwrap();
         let (cert, key) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem());
-        PemPair { name: "pair".into(), cert, key: key.into_bytes() }
+        CertificatePem { name: "pair".into(), cert, key: key.into_bytes() }
     }
 
     #[test]
     fn a_name_gets_its_own_certificate_before_a_wildcards() {
         let pairs =
             [pair(&["first.example"]), pair(&["*.a.example"]), pair(&["b.a.example", "x.example"])];
-        let all = Identities::read(&pairs).unwrap();
+        let all = CertificateSet::read(&pairs).unwrap();
         let ders: Vec<_> =
             pairs.iter().map(|pair| certified(pair).unwrap().cert[0].clone()).collect();
         let shown = |name| {
@@ -177,20 +161,24 @@ mod tests {
     fn what_cannot_be_used_says_why() {
         let (one, two) = (pair(&["a.example"]), pair(&["b.example"]));
         let with = |cert: &[u8], key: &[u8]| {
-            Identities::read(&[PemPair { name: "x".into(), cert: cert.into(), key: key.into() }])
-                .unwrap_err()
+            CertificateSet::read(&[CertificatePem {
+                name: "x".into(),
+                cert: cert.into(),
+                key: key.into(),
+            }])
+            .unwrap_err()
         };
-        assert_eq!(with(b"", &one.key), IdentityError::NoCertificate("x".into()));
-        assert_eq!(with(&one.key, &one.key), IdentityError::NoCertificate("x".into()));
-        assert_eq!(with(&one.cert, b"junk"), IdentityError::NoKey("x".into()));
-        assert_eq!(with(&one.cert, &two.key), IdentityError::Mismatch("x".into()));
-        assert_eq!(Identities::read(&[]).unwrap_err(), IdentityError::Nobody);
+        assert_eq!(with(b"", &one.key), CertificateError::NoCertificate("x".into()));
+        assert_eq!(with(&one.key, &one.key), CertificateError::NoCertificate("x".into()));
+        assert_eq!(with(&one.cert, b"junk"), CertificateError::NoKey("x".into()));
+        assert_eq!(with(&one.cert, &two.key), CertificateError::Mismatch("x".into()));
+        assert_eq!(CertificateSet::read(&[]).unwrap_err(), CertificateError::Nobody);
         assert!(!format!("{one:?}").contains("PRIVATE"));
     }
 
     #[test]
     fn a_self_signed_one_is_for_the_names_that_are_asked() {
-        let all = Identities::self_signed(vec!["a.localhost".into(), "*.b.localhost".into()]);
+        let all = CertificateSet::self_signed(vec!["a.localhost".into(), "*.b.localhost".into()]);
         let all = all.unwrap();
         assert_eq!(all.of("a.localhost").count() + all.of("x.b.localhost").count(), 2);
     }

@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-pub use certificates::{Identities, IdentityError, PemPair};
+pub use certificates::{CertificateError, CertificateSet};
 
 use crate::connection::io::DownstreamTls;
 use crate::connection::rewind::Rewind;
@@ -66,22 +66,22 @@ pub(crate) enum HandshakeError {
 
 /// The certificates that are shown now; swapped in one step.
 #[derive(Debug)]
-pub struct Shown(ArcSwap<Identities>);
+pub struct CertificateStore(ArcSwap<CertificateSet>);
 
-impl Shown {
+impl CertificateStore {
     /// Begins with these.
     #[must_use]
-    pub fn new(identities: Identities) -> Self {
+    pub fn new(identities: CertificateSet) -> Self {
         Self(ArcSwap::from_pointee(identities))
     }
 
     /// From the next handshake on, these.
-    pub fn set_certificates(&self, identities: Identities) {
+    pub fn set_certificates(&self, identities: CertificateSet) {
         self.0.store(Arc::new(identities));
     }
 }
 
-impl ResolvesServerCert for Shown {
+impl ResolvesServerCert for CertificateStore {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.0.load().resolve(hello)
     }
@@ -97,7 +97,7 @@ pub(crate) struct TlsTerminator {
 
 impl std::fmt::Debug for TlsTerminator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Secrecy").field("within", &self.within).finish_non_exhaustive()
+        f.debug_struct("TlsTerminator").field("within", &self.within).finish_non_exhaustive()
     }
 }
 
@@ -107,7 +107,11 @@ impl TlsTerminator {
     ///
     /// # Errors
     /// The system gives no chance for the keys of tickets.
-    pub(crate) fn new(shown: Arc<Shown>, within: Duration, reads_max: u32) -> io::Result<Self> {
+    pub(crate) fn new(
+        shown: Arc<CertificateStore>,
+        within: Duration,
+        reads_max: u32,
+    ) -> io::Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&VERSIONS)

@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use seawall_model::Tick;
-use seawall_state::{BreakerChange, BreakerFault, BreakerPass};
-use seawall_sys::SocketName;
+use seawall_state::{CircuitPermit, CircuitTransition, FailureKind};
+use seawall_sys::SocketId;
 
-use crate::EdgeCounters;
+use crate::ProxyMetrics;
 use crate::metrics::count;
 use crate::upstream::origin::OriginServer;
 use crate::upstream::slot_kind::SlotKind;
@@ -69,14 +69,14 @@ pub(crate) struct Attempt {
     origin: Arc<OriginServer>,
     pulse: Arc<OriginStats>,
     stay: SlotKind,
-    pass: Option<BreakerPass>,
+    pass: Option<CircuitPermit>,
     began: Tick,
     awaited: AwaitedEvent,
     has_answered: bool,
     /// Whether the connection had served a request before.
     is_on_kept: bool,
     /// The connection, where a health check may end it.
-    on: Option<SocketName>,
+    on: Option<SocketId>,
 }
 
 impl Attempt {
@@ -84,7 +84,7 @@ impl Attempt {
         (at, origin): (usize, Arc<OriginServer>),
         pulse: Arc<OriginStats>,
         stay: SlotKind,
-        pass: BreakerPass,
+        pass: CircuitPermit,
         began: Tick,
     ) -> Self {
         let (pass, awaited) = (Some(pass), AwaitedEvent::Head);
@@ -132,7 +132,7 @@ impl Attempt {
     }
 
     /// The head of the answer is here.
-    pub(crate) fn answered(&mut self, status: u16, now: Tick, counters: &EdgeCounters) {
+    pub(crate) fn answered(&mut self, status: u16, now: Tick, counters: &ProxyMetrics) {
         if self.awaited == AwaitedEvent::Nothing {
             return;
         }
@@ -145,28 +145,28 @@ impl Attempt {
     }
 
     /// No connection could be made.
-    pub(crate) fn unreached(&mut self, now: Tick, counters: &EdgeCounters) {
-        self.failed(BreakerFault::Absent, now, counters);
+    pub(crate) fn unreached(&mut self, now: Tick, counters: &ProxyMetrics) {
+        self.failed(FailureKind::ConnectFailed, now, counters);
     }
 
     /// The origin took the request and broke off. Only of one that was all here: who sends
     /// slowly, or more than is wanted, brings that about.
-    pub(crate) fn unanswered(&mut self, now: Tick, counters: &EdgeCounters) {
+    pub(crate) fn unanswered(&mut self, now: Tick, counters: &ProxyMetrics) {
         if self.stay == SlotKind::Request {
-            self.failed(BreakerFault::Silent, now, counters);
+            self.failed(FailureKind::NoResponse, now, counters);
         }
     }
 
     /// The origin kept silent for longer than is waited. One that has answered others meanwhile is at
     /// work: what it kept waiting was a long poll, or one slow page.
-    pub(crate) fn late(&mut self, now: Tick, counters: &EdgeCounters) {
+    pub(crate) fn late(&mut self, now: Tick, counters: &ProxyMetrics) {
         if !self.origin.has_answered_since(self.began) {
             self.unanswered(now, counters);
         }
         self.ends();
     }
 
-    fn failed(&mut self, fault: BreakerFault, now: Tick, counters: &EdgeCounters) {
+    fn failed(&mut self, fault: FailureKind, now: Tick, counters: &ProxyMetrics) {
         if self.awaited == AwaitedEvent::Nothing {
             return;
         }
@@ -207,10 +207,10 @@ impl Drop for Attempt {
 }
 
 /// Counts what became of an origin.
-pub(super) fn note(change: Option<BreakerChange>, counters: &EdgeCounters) {
+pub(super) fn note(change: Option<CircuitTransition>, counters: &ProxyMetrics) {
     match change {
-        Some(BreakerChange::Opened) => count(&counters.origin_falls),
-        Some(BreakerChange::Closed) => count(&counters.origin_rises),
+        Some(CircuitTransition::Opened) => count(&counters.origin_falls),
+        Some(CircuitTransition::Closed) => count(&counters.origin_rises),
         None => {}
     }
 }

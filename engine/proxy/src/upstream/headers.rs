@@ -14,13 +14,13 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 use crate::admission::trusted_proxies::ResolvedClient;
 use crate::connection::{Connection, ConnectionPhase};
 use crate::http1::head::{RequestKind, is_continue};
 use crate::metrics::count;
 use crate::request::enforce::AdmittedRequest;
-use crate::routing::Route;
+use crate::routing::Site;
 
 /// Fields by which hops before us tell who asked, how and for what. What a listed hop says in the
 /// one field that is believed has been read before; none of them is passed on.
@@ -74,7 +74,11 @@ pub(crate) fn peer(admitted: &AdmittedRequest, origin: SocketAddr, is_h2: bool) 
     peer
 }
 
-fn set_deadlines(peer: &mut HttpPeer, limits: &EdgeLimits, (purpose, read_ms): (RequestKind, u32)) {
+fn set_deadlines(
+    peer: &mut HttpPeer,
+    limits: &ProxyLimits,
+    (purpose, read_ms): (RequestKind, u32),
+) {
     let read_timeout = match purpose {
         RequestKind::Plain => Some(Duration::from_millis(read_ms.into())),
         // A quiet WebSocket is no fault, nor one on which only the client speaks. The guard keeps
@@ -175,7 +179,7 @@ pub(crate) fn set_phase_from_status(
 }
 
 /// Makes an answer presentable to a client: a redirect to the origin's own address becomes a path.
-pub(crate) fn rewrite_response_headers(response: &mut ResponseHeader, route: &Route) -> Result<()> {
+pub(crate) fn rewrite_response_headers(response: &mut ResponseHeader, route: &Site) -> Result<()> {
     for name in ["location", "content-location"] {
         let Some(value) = response.headers.get(name) else { continue };
         if let Some(path) = path_at_origin(value.as_bytes(), route) {
@@ -196,7 +200,7 @@ pub(crate) fn unchunk(response: &mut ResponseHeader) -> bool {
 }
 
 /// The path of a URI whose authority is one of the site's origins.
-fn path_at_origin(uri: &[u8], route: &Route) -> Option<String> {
+fn path_at_origin(uri: &[u8], route: &Site) -> Option<String> {
     let uri = std::str::from_utf8(uri).ok()?;
     let rest = uri.strip_prefix("http://").or_else(|| uri.strip_prefix("//"))?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

@@ -19,10 +19,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 use crate::context::SharedContext;
 use crate::metrics::count;
-use crate::routing::Route;
+use crate::routing::Site;
 use crate::shutdown::ShutdownSignal;
 use crate::upstream::attempt::note;
 use crate::upstream::origin::{OriginServer, OriginState};
@@ -70,7 +70,7 @@ enum CheckResult {
 /// One origin under watch.
 #[derive(Debug)]
 struct CheckTarget {
-    route: Arc<Route>,
+    route: Arc<Site>,
     origin: Arc<OriginServer>,
     question: Option<Arc<str>>,
     is_asked: bool,
@@ -233,7 +233,7 @@ impl HealthChecker {
 async fn check(
     address: SocketAddr,
     question: Option<Arc<str>>,
-    limits: &EdgeLimits,
+    limits: &ProxyLimits,
 ) -> CheckResult {
     let within = Duration::from_millis(limits.health_timeout_ms);
     let began = Instant::now();

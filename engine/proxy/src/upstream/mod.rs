@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use seawall_model::{OriginHealth, Tick};
-use seawall_state::{RetryBudget, RetryTerms};
+use seawall_state::{RetryBudget, RetryBudgetConfig};
 
 pub(crate) use attempt::{Attempt, AttemptHistory};
 pub(crate) use health_check::HealthChecker;
@@ -37,7 +37,7 @@ use stats::OriginStats;
 pub(crate) use stats::Sums;
 
 use crate::upstream::slot_kind::SlotKind;
-use crate::{BindError, EdgeLimits, Site};
+use crate::{BindError, ProxyLimits, SiteConfig};
 
 /// Where a site is served from; at least one address.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl OriginSet {
     ///
     /// # Errors
     /// The first that cannot be found, or none is configured.
-    pub(crate) fn resolve(site: &Site, limits: &EdgeLimits) -> Result<Self, BindError> {
+    pub(crate) fn resolve(site: &SiteConfig, limits: &ProxyLimits) -> Result<Self, BindError> {
         let mut addresses = Vec::with_capacity(site.origins.len());
         for origin in &site.origins {
             let found = origin.to_socket_addrs().map_err(|error| BindError::Origin {
@@ -72,7 +72,7 @@ impl OriginSet {
         let question =
             site.health.as_deref().map(|path| health_check::check_request(path, &site.hosts));
         let one = |address: &SocketAddr| Arc::new(OriginServer::new(*address, site, limits));
-        let terms = RetryTerms {
+        let terms = RetryBudgetConfig {
             percent: limits.origin_retry_percent,
             per_s: limits.origin_retries_per_s,
             saved_max: limits.origin_retries_saved_max,
@@ -115,7 +115,7 @@ impl OriginSet {
         now: Tick,
     ) -> Option<Attempt> {
         if tries.is_first() {
-            self.retries.earn();
+            self.retries.deposit();
         }
         let mut left = tries.clone();
         // Two requests may see the same last place; who comes second looks again.
@@ -160,7 +160,7 @@ impl OriginSet {
         &self,
         stay: SlotKind,
         tries: &AttemptHistory,
-        limits: &EdgeLimits,
+        limits: &ProxyLimits,
         now: Tick,
     ) -> RetryDecision {
         if tries.count() >= limits.origin_attempts_max {
@@ -172,7 +172,11 @@ impl OriginSet {
         if !self.all.iter().enumerate().any(has_room) {
             return RetryDecision::NoCandidate;
         }
-        if self.retries.take(now) { RetryDecision::Allowed } else { RetryDecision::BudgetExhausted }
+        if self.retries.withdraw(now) {
+            RetryDecision::Allowed
+        } else {
+            RetryDecision::BudgetExhausted
+        }
     }
 
     /// Whether none of them is asked.

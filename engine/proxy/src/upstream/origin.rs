@@ -6,17 +6,19 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use seawall_model::Tick;
-use seawall_state::{Breaker, BreakerChange, BreakerPass, BreakerPhase, BreakerTerms};
-use seawall_sys::SocketName;
+use seawall_state::{
+    CircuitBreaker, CircuitBreakerConfig, CircuitPermit, CircuitState, CircuitTransition,
+};
+use seawall_sys::SocketId;
 
 use crate::upstream::slot_kind::SlotKind;
-use crate::{EdgeLimits, Site};
+use crate::{ProxyLimits, SiteConfig};
 
 /// One origin of a site.
 #[derive(Debug)]
 pub(super) struct OriginServer {
     pub(super) address: SocketAddr,
-    pub(super) breaker: Breaker,
+    pub(super) breaker: CircuitBreaker,
     counts: [AtomicU32; 3],
     /// How many there may be of each.
     places: [u32; 3],
@@ -27,7 +29,7 @@ pub(super) struct OriginServer {
     answered: AtomicU64,
     /// Connections on which the head of an answer is awaited, by descriptor; kept where a health
     /// check may have to end them.
-    waiting: Option<Mutex<HashMap<i32, SocketName>>>,
+    waiting: Option<Mutex<HashMap<i32, SocketId>>>,
 }
 
 /// Whether an origin is asked.
@@ -75,9 +77,9 @@ pub struct OriginSnapshot {
 }
 
 impl OriginServer {
-    pub(super) fn new(address: SocketAddr, site: &Site, limits: &EdgeLimits) -> Self {
+    pub(super) fn new(address: SocketAddr, site: &SiteConfig, limits: &ProxyLimits) -> Self {
         let exchanges = site.inflight_max.unwrap_or(limits.origin_inflight_max);
-        let breaker = Breaker::new(BreakerTerms {
+        let breaker = CircuitBreaker::new(CircuitBreakerConfig {
             failures_max: limits.origin_failures_max,
             failures_percent: limits.origin_failures_percent,
             results_min: limits.origin_results_min,
@@ -129,11 +131,11 @@ impl OriginServer {
     }
 
     /// Takes a place, if there is one and it is asked.
-    pub(super) fn enter(&self, stay: SlotKind, now: Tick) -> Option<BreakerPass> {
+    pub(super) fn enter(&self, stay: SlotKind, now: Tick) -> Option<CircuitPermit> {
         let max = self.most(stay);
         let more = |n: u32| if n < max { n.checked_add(1) } else { None };
         self.count(stay).fetch_update(Relaxed, Relaxed, more).ok()?;
-        let pass = self.breaker.enter(now);
+        let pass = self.breaker.try_acquire(now);
         if pass.is_none() {
             self.leave(stay);
         } else {
@@ -165,15 +167,15 @@ impl OriginServer {
     }
 
     /// The connection `fd` awaits the head of its answer.
-    pub(super) fn await_on(&self, fd: i32) -> Option<SocketName> {
+    pub(super) fn await_on(&self, fd: i32) -> Option<SocketId> {
         let waiting = self.waiting.as_ref()?;
-        let name = SocketName::of(fd)?;
+        let name = SocketId::of(fd)?;
         waiting.lock().insert(fd, name);
         Some(name)
     }
 
     /// It awaits it no more; says whether it still did, or was ended.
-    pub(super) fn await_no_more(&self, name: SocketName) -> bool {
+    pub(super) fn await_no_more(&self, name: SocketId) -> bool {
         let Some(waiting) = &self.waiting else { return true };
         let mut waiting = waiting.lock();
         let is_there = waiting.get(&name.fd()) == Some(&name);
@@ -184,7 +186,7 @@ impl OriginServer {
     }
 
     /// A health check failed: nobody is sent there for `ms`, and those who wait need not.
-    pub(super) fn fall(&self, now: Tick, ms: u64) -> Option<BreakerChange> {
+    pub(super) fn fall(&self, now: Tick, ms: u64) -> Option<CircuitTransition> {
         let change = self.breaker.hold(now, ms);
         if let Some(waiting) = &self.waiting {
             let ended = std::mem::take(&mut *waiting.lock());
@@ -198,9 +200,9 @@ impl OriginServer {
 
     pub(super) fn state(&self, now: Tick) -> OriginState {
         match self.breaker.phase(now).0 {
-            BreakerPhase::Closed => OriginState::Up,
-            BreakerPhase::Open => OriginState::Down,
-            BreakerPhase::HalfOpen => OriginState::Trial,
+            CircuitState::Closed => OriginState::Up,
+            CircuitState::Open => OriginState::Down,
+            CircuitState::HalfOpen => OriginState::Trial,
         }
     }
 

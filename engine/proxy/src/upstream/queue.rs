@@ -15,20 +15,20 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use seawall_model::SiteId;
-use seawall_state::{Class, Line, Offer};
+use seawall_state::{Line, Priority, PushResult};
 use tokio::sync::oneshot;
 
 use crate::fairness::FairSharing;
 use crate::fairness::site_client::SiteClient;
 use crate::metrics::count;
-use crate::routing::Route;
+use crate::routing::Site;
 use crate::upstream::slot_kind::SlotKind;
 
 /// One request's place among those in flight to a site, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct OriginSlot {
     shares: Arc<FairSharing>,
-    route: Arc<Route>,
+    route: Arc<Site>,
     stay: SlotKind,
     /// Whether others are told that it is free.
     is_told: bool,
@@ -46,7 +46,7 @@ struct QueuedRequest {
 
 #[derive(Debug)]
 struct OriginQueue {
-    route: Arc<Route>,
+    route: Arc<Site>,
     line: Line<QueuedRequest>,
 }
 
@@ -69,7 +69,7 @@ impl WaitQueues {
 }
 
 impl OriginSlot {
-    pub(crate) fn route(&self) -> &Arc<Route> {
+    pub(crate) fn route(&self) -> &Arc<Site> {
         &self.route
     }
 
@@ -89,10 +89,10 @@ impl Drop for OriginSlot {
 }
 
 /// A request in a line, counted while it waits.
-struct QueueGuard<'w>(&'w Route);
+struct QueueGuard<'w>(&'w Site);
 
 impl<'w> QueueGuard<'w> {
-    fn new(route: &'w Route) -> Self {
+    fn new(route: &'w Site) -> Self {
         route.part.counts.queued.fetch_add(1, Relaxed);
         Self(route)
     }
@@ -153,7 +153,7 @@ impl FairSharing {
     }
 
     /// Takes a place, if there is one.
-    fn take(self: &Arc<Self>, route: &Arc<Route>, stay: SlotKind) -> Option<OriginSlot> {
+    fn take(self: &Arc<Self>, route: &Arc<Site>, stay: SlotKind) -> Option<OriginSlot> {
         if !route.enter(stay) {
             return None;
         }
@@ -167,7 +167,7 @@ impl FairSharing {
     }
 
     /// Puts one into its site's line, and says whether there was room.
-    fn offer(&self, route: &Arc<Route>, class: Class, waiter: QueuedRequest) -> bool {
+    fn offer(&self, route: &Arc<Site>, class: Priority, waiter: QueuedRequest) -> bool {
         let mut queues = self.lines.queues.lock();
         let queue = queues.entry(route.id).or_insert_with(|| OriginQueue {
             route: Arc::clone(route),
@@ -179,7 +179,7 @@ impl FairSharing {
         }
         let offer = queue.line.offer(class, waiter);
         // One that lost its place is told by its end of the channel.
-        let is_in = !matches!(offer, Offer::Full(_));
+        let is_in = !matches!(offer, PushResult::Rejected(_));
         self.lines.settle(&mut queues);
         is_in
     }
@@ -187,7 +187,7 @@ impl FairSharing {
     /// Gives the places that are free to those who wait for them. While only a site's own origins are
     /// short of places, the next in its line is all that can have one of `route`'s; where the host is
     /// short of them, the site that holds the least for its weight goes first.
-    pub(crate) fn wake_waiters(self: &Arc<Self>, route: &Route) {
+    pub(crate) fn wake_waiters(self: &Arc<Self>, route: &Site) {
         fence(SeqCst);
         if self.lines.sites.load(SeqCst) == 0 {
             return;

@@ -1,17 +1,17 @@
 //! Which origin is asked, how often, and when none is.
 
 use super::*;
-use crate::EdgeCounters;
+use crate::ProxyMetrics;
 
 const NOW: Tick = Tick::TEST_START;
 
-fn site(origins: &[&str]) -> Site {
+fn site(origins: &[&str]) -> SiteConfig {
     let origins = origins.iter().map(|origin| (*origin).into()).collect();
-    Site { origins, ..Site::test("a.example", "127.0.0.1:9") }
+    SiteConfig { origins, ..SiteConfig::test("a.example", "127.0.0.1:9") }
 }
 
-fn limits() -> EdgeLimits {
-    EdgeLimits { origin_inflight_max: 3, origin_uploads_max: 2, ..EdgeLimits::default() }
+fn limits() -> ProxyLimits {
+    ProxyLimits { origin_inflight_max: 3, origin_uploads_max: 2, ..ProxyLimits::default() }
 }
 
 fn origins(count: u16) -> OriginSet {
@@ -68,7 +68,7 @@ fn each_origin_has_its_places_and_not_one_more() {
 
 #[test]
 fn one_that_fails_is_left_alone_and_the_other_serves_all() {
-    let (origins, counters) = (origins(2), EdgeCounters::default());
+    let (origins, counters) = (origins(2), ProxyMetrics::default());
     let mut failed = 0;
     for _ in 0..200 {
         let mut attempt = choose(&origins, &AttemptHistory::default()).unwrap();
@@ -96,7 +96,7 @@ fn one_that_fails_is_left_alone_and_the_other_serves_all() {
 
 #[test]
 fn what_a_request_can_bring_about_does_not_fell_an_origin_by_a_few() {
-    let (origins, counters) = (origins(1), EdgeCounters::default());
+    let (origins, counters) = (origins(1), ProxyMetrics::default());
     let unanswered = |stay| {
         let attempt = origins.choose(stay, &AttemptHistory::default(), NOW);
         attempt.map(|mut attempt| attempt.unanswered(NOW, &counters))
@@ -113,7 +113,7 @@ fn what_a_request_can_bring_about_does_not_fell_an_origin_by_a_few() {
 
 #[test]
 fn a_retry_goes_to_another_origin_while_it_is_earned() {
-    let few = EdgeLimits { origin_retries_saved_max: 1, origin_retries_per_s: 0, ..limits() };
+    let few = ProxyLimits { origin_retries_saved_max: 1, origin_retries_per_s: 0, ..limits() };
     let site = site(&["127.0.0.1:1", "127.0.0.1:2"]);
     let origins = OriginSet::resolve(&site, &few).unwrap();
     let mut tries = AttemptHistory::default();

@@ -2,7 +2,7 @@
 
 use super::project::{Script, installed, note_installed, version};
 use crate::describe::{Function, Kind};
-use crate::rust_toolchain::{NO_COMPILE, Talk, run};
+use crate::rust_toolchain::{BuildOutputMode, NO_COMPILE, run};
 use crate::scaffold::camel;
 use anyhow::{Context, Result, bail};
 use std::fmt::Write as _;
@@ -29,7 +29,7 @@ pub(super) fn build(script: &Script<'_>, say: &mut dyn FnMut(&str)) -> Result<()
     say(&format!("seawall: building {source}"));
     let mut node = Command::new("node");
     node.arg("target/build.mjs").current_dir(folder);
-    run(&mut node, Talk::Aloud(say), NO_COMPILE)
+    run(&mut node, BuildOutputMode::Aloud(say), NO_COMPILE)
 }
 
 /// The file that the rule is written in.
@@ -69,8 +69,12 @@ fn install(folder: &Path, say: &mut dyn FnMut(&str)) -> Result<()> {
     // No package's own program runs but the builders, and those when they build.
     npm.args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(folder);
-    run(&mut npm, Talk::Aloud(say), "npm could not install them: see what it says above")
-        .context("package.json lists what builds the rule")?;
+    run(
+        &mut npm,
+        BuildOutputMode::Aloud(say),
+        "npm could not install them: see what it says above",
+    )
+    .context("package.json lists what builds the rule")?;
     // Without a list of exact versions before, there is one now.
     let hash = if pinned { hash } else { installed(&place, folder, &LISTS)?.unwrap_or(hash) };
     note_installed(&place, &hash)

@@ -27,11 +27,11 @@ const MARK: &str = "built";
 
 /// Whether a build would change anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum BuildState {
     /// The component is the one of these sources; what its build said.
     Current(String),
     /// It is to be built; the hash of what it would be built from.
-    Behind(String),
+    OutOfDate(String),
 }
 
 impl Script<'_> {
@@ -39,17 +39,17 @@ impl Script<'_> {
     ///
     /// # Errors
     /// A source cannot be read.
-    pub fn standing(&self) -> Result<Standing> {
+    pub fn standing(&self) -> Result<BuildState> {
         let hash = self.hash()?;
         let (mark, component) = (self.target().join(MARK), self.project.component());
         let (Ok(mark), Ok(component)) = (std::fs::read_to_string(mark), std::fs::read(component))
         else {
-            return Ok(Standing::Behind(hash));
+            return Ok(BuildState::OutOfDate(hash));
         };
         let begins = format!("{hash} {}\n", sha256(&component));
         Ok(mark
             .strip_prefix(&begins)
-            .map_or(Standing::Behind(hash), |said| Standing::Current(said.to_owned())))
+            .map_or(BuildState::OutOfDate(hash), |said| BuildState::Current(said.to_owned())))
     }
 
     /// Makes the component. Progress and complaints go to `say`, line by line.
@@ -128,13 +128,13 @@ mod tests {
             let folder = parent.path().join("hello");
             let project = Project::open(&folder).unwrap();
             let script = Script::open(&project).unwrap();
-            let Standing::Behind(hash) = script.standing().unwrap() else {
+            let BuildState::OutOfDate(hash) = script.standing().unwrap() else {
                 panic!("not built yet")
             };
             std::fs::write(project.component(), b"built").unwrap();
             script.write("x", "").unwrap();
             script.note(&hash, b"built", "all is well\n").unwrap();
-            let current = Standing::Current("all is well\n".to_owned());
+            let current = BuildState::Current("all is well\n".to_owned());
             assert_eq!(script.standing().unwrap(), current);
             std::fs::write(folder.join("README.md"), "mine").unwrap();
             assert_eq!(script.standing().unwrap(), current, "a page is no source");

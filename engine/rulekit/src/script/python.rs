@@ -2,7 +2,7 @@
 
 use super::project::{RAW, Script, WORLD, installed, note_installed, version};
 use crate::describe::{Function, Kind};
-use crate::rust_toolchain::{NO_COMPILE, Talk, run};
+use crate::rust_toolchain::{BuildOutputMode, NO_COMPILE, run};
 use anyhow::{Context, Result, bail, ensure};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(super) fn build(script: &Script<'_>, say: &mut dyn FnMut(&str)) -> Result<()
     let mut lines = Vec::new();
     let built = run(
         &mut command(script),
-        Talk::Aloud(&mut |line: &str| lines.push(line.to_owned())),
+        BuildOutputMode::Aloud(&mut |line: &str| lines.push(line.to_owned())),
         NO_COMPILE,
     );
     if built.is_err() {
@@ -89,13 +89,21 @@ fn install(folder: &Path, say: &mut dyn FnMut(&str)) -> Result<()> {
     say("seawall: installing the packages of requirements.txt into .venv/, 70 MB the first time");
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv", "--clear", ".venv"]).current_dir(folder);
-    run(&mut venv, Talk::Aloud(say), "python3 could not make .venv: see what it says above")
-        .context("on Debian, `apt-get install python3-venv`")?;
+    run(
+        &mut venv,
+        BuildOutputMode::Aloud(say),
+        "python3 could not make .venv: see what it says above",
+    )
+    .context("on Debian, `apt-get install python3-venv`")?;
     let mut pip = Command::new(place.join("bin/pip"));
     pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
     pip.args(["--requirement", "requirements.txt"]).current_dir(folder);
-    run(&mut pip, Talk::Aloud(say), "pip could not install them: see what it says above")
-        .context("requirements.txt lists what builds the rule")?;
+    run(
+        &mut pip,
+        BuildOutputMode::Aloud(say),
+        "pip could not install them: see what it says above",
+    )
+    .context("requirements.txt lists what builds the rule")?;
     note_installed(&place, &hash)
 }
 

@@ -7,7 +7,7 @@ use seawall_wasm::{Component, LoadError, Sandbox};
 
 /// A component to be compiled.
 #[derive(Debug, Clone, Copy)]
-pub struct Job<'j> {
+pub struct CompileJob<'j> {
     /// Its bytes.
     pub bytes: &'j [u8],
     /// Their SHA-256.
@@ -22,16 +22,16 @@ pub struct Job<'j> {
 pub trait Compiler: Send + Sync {
     /// # Errors
     /// Why there is none. [`LoadError::Compiling`] where it was not waited for.
-    fn compile(&self, sandbox: &Sandbox, job: Job<'_>) -> Result<Component, LoadError>;
+    fn compile(&self, sandbox: &Sandbox, job: CompileJob<'_>) -> Result<Component, LoadError>;
 }
 
 /// Compiles at once and within this process, without a limit on time: for tests and for bytes of one's
 /// own.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct InProcess;
+pub struct InProcessCompiler;
 
-impl Compiler for InProcess {
-    fn compile(&self, sandbox: &Sandbox, job: Job<'_>) -> Result<Component, LoadError> {
+impl Compiler for InProcessCompiler {
+    fn compile(&self, sandbox: &Sandbox, job: CompileJob<'_>) -> Result<Component, LoadError> {
         sandbox.compile(job.bytes)
     }
 }

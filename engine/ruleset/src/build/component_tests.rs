@@ -5,7 +5,7 @@
 //! finding: that is the machine's doing, and an edit under attack must not be refused for it.
 
 use seawall_wasm::{
-    Answer, CallLimits, Case, CaseCall, Component, Failure, ParamKind, Signature, cases_inside,
+    CallLimits, CallValue, Case, CaseCall, Component, Failure, ParamKind, Signature, cases_inside,
     parse_cases,
 };
 
@@ -69,7 +69,7 @@ fn finding(
     case: &Case,
     params: &[(String, ParamKind)],
     signature: &Signature,
-    answer: impl Fn(&CaseCall) -> Result<Answer, Failure>,
+    answer: impl Fn(&CaseCall) -> Result<CallValue, Failure>,
 ) -> Option<String> {
     let call = match case.call(params, signature.result) {
         Ok(call) => call,

@@ -1,7 +1,7 @@
 //! What the state must know of the counters that a policy declares.
 
 use seawall_policy::program::Counts;
-use seawall_state::{Counted, CounterShape, CounterSpec};
+use seawall_state::{CounterShape, CounterSpec, TrackKind};
 
 /// What the state must know of a counter.
 pub(crate) fn spec(counter: &seawall_policy::program::Counter) -> CounterSpec {
@@ -13,9 +13,9 @@ pub(crate) fn spec(counter: &seawall_policy::program::Counter) -> CounterSpec {
     let shape = match counter.counts {
         Counts::Limit => CounterShape::Limit,
         Counts::Concurrent => CounterShape::Concurrent,
-        Counts::Requests => track(Counted::Requests),
-        Counts::Bytes(_) => track(Counted::Bytes),
-        Counts::Distinct(_) => track(Counted::Distinct),
+        Counts::Requests => track(TrackKind::Requests),
+        Counts::Bytes(_) => track(TrackKind::Bytes),
+        Counts::Distinct(_) => track(TrackKind::Distinct),
     };
     CounterSpec {
         identity: counter.identity.clone(),

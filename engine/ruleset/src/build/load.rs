@@ -7,19 +7,19 @@ use seawall_policy::diagnostic::Diagnostic;
 use seawall_policy::program::{Extern, ExternType, Program};
 use seawall_wasm::{CallLimits, Component, Function, Isolation, ParamKind, ResultKind, Signature};
 
-use super::Workshop;
-use crate::build::compiler::Job;
+use super::RuleSetBuilder;
+use crate::build::compiler::CompileJob;
 use crate::build::component_tests::rehearse;
 use crate::build::lists::load_lists;
-use crate::build::load_context::Loading;
+use crate::build::load_context::LoadContext;
 use crate::build::parts::{Components, FunctionKey, Loaded};
 use crate::build::signatures::{SIGNATURE_ENDING, TrustedKey, vouched};
 use crate::build::sources::resolve;
 
-impl Loading<'_> {
+impl LoadContext<'_> {
     /// Loads everything. What failed is in the diagnostics, and then fewer functions come out than
     /// the program has.
-    pub(crate) fn load(&mut self, program: &Program, workshop: &Workshop) -> Loaded {
+    pub(crate) fn load(&mut self, program: &Program, workshop: &RuleSetBuilder) -> Loaded {
         let lists = load_lists(self, program, &workshop.settings.guarded);
         let mut loaded = Loaded { lists, ..Loaded::default() };
         for item in &program.externs {
@@ -32,7 +32,7 @@ impl Loading<'_> {
     fn function(
         &mut self,
         item: &Extern,
-        workshop: &Workshop,
+        workshop: &RuleSetBuilder,
         components: &mut Components,
     ) -> Option<(FunctionKey, Function)> {
         let bytes = self.named(item.file, item.span, &item.module)?;
@@ -81,12 +81,12 @@ impl Loading<'_> {
         item: &Extern,
         bytes: &[u8],
         digest: [u8; 32],
-        workshop: &Workshop,
+        workshop: &RuleSetBuilder,
     ) -> Option<Component> {
         if let Some(known) = self.previous.and_then(|previous| previous.components.get(&digest)) {
             return Some(known.clone());
         }
-        let job = Job { bytes, digest, path: &item.module, member: self.member };
+        let job = CompileJob { bytes, digest, path: &item.module, member: self.member };
         match workshop.compiler.compile(&workshop.sandbox, job) {
             Ok(component) => Some(component),
             Err(why) => {

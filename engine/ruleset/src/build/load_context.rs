@@ -11,7 +11,7 @@ use crate::build::sources::{Reached, ReadError, resolve};
 use crate::ruleset::RuleSet;
 
 /// Loads what one owner's program needs.
-pub(crate) struct Loading<'l> {
+pub(crate) struct LoadContext<'l> {
     pub(crate) reached: &'l Reached,
     /// The policy files; lists that are complained about are put behind them.
     pub(crate) files: &'l mut Files,
@@ -32,7 +32,7 @@ pub(crate) struct Loading<'l> {
     pub(crate) go_on: &'l dyn Fn() -> bool,
 }
 
-impl Loading<'_> {
+impl LoadContext<'_> {
     /// The bytes of a file that a policy names at a place.
     pub(crate) fn named(&mut self, file: FileId, span: Span, path: &str) -> Option<Arc<[u8]>> {
         let full = resolve(self.files.name(file), path);

@@ -11,11 +11,11 @@ use seawall_policy::span::Span;
 use seawall_policy::syntax::ast::Item;
 
 use super::budget::MEMBER_CASES_MS_MAX;
-use super::load_context::Loading;
+use super::load_context::LoadContext;
 use super::member_part::{Made, Member, Wrong};
-use super::pages::Reading;
+use super::pages::PageReader;
 use super::parts::{Components, ListsBefore};
-use super::{HostRead, Workshop};
+use super::{HostRead, RuleSetBuilder};
 use crate::build::member_hosts::Served;
 use crate::build::sources::MemberSources;
 use crate::http::foreign_syntax;
@@ -43,7 +43,7 @@ pub(crate) fn entries(pages: &[Page]) -> Entries<'_> {
 
 /// What members' parts are made with.
 pub(crate) struct Bench<'b> {
-    pub(crate) workshop: &'b Workshop,
+    pub(crate) workshop: &'b RuleSetBuilder,
     pub(crate) host: &'b HostRead,
     pub(crate) entries: Entries<'b>,
     pub(crate) served: &'b Served<'b>,
@@ -65,13 +65,13 @@ impl Bench<'_> {
         sources: &MemberSources,
         (path, entry): (&str, (FileId, Span)),
     ) -> (HostPolicy, Result<Member, Vec<diagnostics::Diagnostic>>) {
-        let reading = Reading::member(
+        let reading = PageReader::member(
             sources.reached(),
             self.host.files.clone(),
             (sources.name(), path),
             entry,
         );
-        let Reading { mut files, pages, mut diagnostics, .. } = reading;
+        let PageReader { mut files, pages, mut diagnostics, .. } = reading;
         let own_files = files.from(self.host.files.count());
         let outline = Outline::of_member(&self.host.pages, &pages, &files);
         let given = self.workshop.given(&files, self.purpose);
@@ -81,7 +81,7 @@ impl Bench<'_> {
         diagnostics.extend(self.served.complaints(&pages, told));
         let before = before(self.previous, sources.name());
         let loaded = checked.part.as_ref().map(|part| {
-            let mut loading = Loading {
+            let mut loading = LoadContext {
                 reached: sources.reached(),
                 files: &mut files,
                 diagnostics: &mut diagnostics,

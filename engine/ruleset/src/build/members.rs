@@ -11,18 +11,18 @@ use seawall_model::HostPattern;
 use seawall_policy::check::HostPolicy;
 use seawall_policy::code::Code;
 use seawall_policy::diagnostic::{Diagnostic, FileId};
-use seawall_policy::policy_test::Case;
+use seawall_policy::policy_test::PolicyTest;
 use seawall_policy::span::Span;
 
 use super::budget::{Left, policy_bytes};
 use super::member::Bench;
 use super::member_part::{Made as Of, Member, Waiting, Wrong};
-use super::{Assembly, Terms};
+use super::{BuildOutput, Terms};
 use crate::build::sources::{MemberSources, Sources};
 use crate::http::SCHEMA;
 use crate::inspect::diagnostics;
 use crate::policy_tests::budget::Whose;
-use crate::policy_tests::result::{Rehearsed, TestOutcome};
+use crate::policy_tests::result::{PolicyTestResult, Rehearsed};
 use crate::ruleset::RuleSet;
 
 /// What serves for a member whose files are wrong.
@@ -73,7 +73,7 @@ pub(super) struct Joining<'b> {
     parts: Vec<Arc<Member>>,
     states: Vec<MemberState>,
     remarks: Vec<diagnostics::Diagnostic>,
-    tests: Vec<TestOutcome>,
+    tests: Vec<PolicyTestResult>,
     waiting: Waiting,
     wrong: BTreeMap<Box<str>, Arc<Wrong>>,
     room: Room,
@@ -243,7 +243,7 @@ impl<'b> Joining<'b> {
     }
 
     /// How her tests end, behind the host's part alone.
-    fn tested(&mut self, part: &Member) -> Vec<TestOutcome> {
+    fn tested(&mut self, part: &Member) -> Vec<PolicyTestResult> {
         let Some(rules) = &mut self.rules else { return Vec::new() };
         let mark = rules.mark();
         let whose = Whose { host: false, member: &|name| name == part.name() };
@@ -253,7 +253,7 @@ impl<'b> Joining<'b> {
             Err(_) => Rehearsed::default(),
         };
         rules.take_off(&mark);
-        self.left.test(part.part.own().cases.iter().map(Case::requests).sum());
+        self.left.test(part.part.own().cases.iter().map(PolicyTest::requests).sum());
         rehearsed.outcomes
     }
 
@@ -333,7 +333,7 @@ impl<'b> Joining<'b> {
     }
 
     /// Puts the parts behind the host's.
-    pub(super) fn finish(self, mut tests: Vec<TestOutcome>) -> Assembly {
+    pub(super) fn finish(self, mut tests: Vec<PolicyTestResult>) -> BuildOutput {
         let Self { terms, rules, parts, states, remarks, tests: hers, waiting, wrong, .. } = self;
         let (postponed, waiting) = (waiting.names.len(), self.room.beside(waiting));
         let mut states = states;
@@ -352,6 +352,6 @@ impl<'b> Joining<'b> {
             rules
         });
         tests.extend(hers);
-        Assembly { rules, diagnostics: remarks, members: states, tests, postponed }
+        BuildOutput { rules, diagnostics: remarks, members: states, tests, postponed }
     }
 }

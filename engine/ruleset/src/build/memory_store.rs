@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::build::sources::{Entry, KeptList, ReadError, Store, entries_of};
+use crate::build::sources::{CachedList, Entry, ReadError, SourceStore, entries_of};
 
 /// A policy root that is no folder.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     files: BTreeMap<String, Arc<[u8]>>,
-    kept: BTreeMap<String, Result<KeptList, String>>,
+    kept: BTreeMap<String, Result<CachedList, String>>,
     /// Where a path really leads, from the root; nowhere in it where it leads out.
     links: BTreeMap<String, Option<String>>,
 }
@@ -24,7 +24,7 @@ impl MemoryStore {
 
     /// With what is kept of the list `name`, whatever its file.
     #[must_use]
-    pub fn keeping(mut self, name: &str, kept: Result<KeptList, String>) -> Self {
+    pub fn keeping(mut self, name: &str, kept: Result<CachedList, String>) -> Self {
         self.kept.insert(name.to_owned(), kept);
         self
     }
@@ -46,7 +46,7 @@ impl MemoryStore {
     }
 }
 
-impl Store for MemoryStore {
+impl SourceStore for MemoryStore {
     fn read(&self, path: &str, bytes_max: u64, within: &str) -> Result<Arc<[u8]>, ReadError> {
         let place = self.place(path, within)?;
         let bytes = self.files.get(&place).ok_or(ReadError::Missing)?;
@@ -69,7 +69,7 @@ impl Store for MemoryStore {
         self.place(path, within)
     }
 
-    fn kept_list(&self, name: &str, _path: &str) -> Result<Option<KeptList>, String> {
+    fn kept_list(&self, name: &str, _path: &str) -> Result<Option<CachedList>, String> {
         self.kept.get(name).cloned().transpose()
     }
 }

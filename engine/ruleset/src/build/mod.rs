@@ -46,32 +46,32 @@ pub use member::MEMBER_COMPLAINTS_KEPT_MAX;
 pub(crate) use member::entries;
 pub use members::{MemberPart, MemberState};
 pub use pages::INCLUDE_DEPTH_MAX;
-pub(crate) use pages::Reading;
+pub(crate) use pages::PageReader;
 
-use crate::build::compiler::{Compiler, InProcess};
+use crate::build::compiler::{Compiler, InProcessCompiler};
 use crate::build::counter_spec::spec;
-use crate::build::load_context::Loading;
+use crate::build::load_context::LoadContext;
 use crate::build::member_hosts::Served;
 use crate::build::parts::ListsBefore;
-use crate::build::settings::HostSettings;
+use crate::build::settings::ServerSettings;
 use crate::build::sources::{MemberSources, Sources};
-use crate::eval::index_plan::{Plan, too_large};
+use crate::eval::index_plan::{IndexPlan, too_large};
 use crate::http::{SCHEMA, foreign_syntax};
 use crate::inspect::diagnostics::{self, COMPLAINTS_MAX};
 use crate::policy_tests::budget::Whose;
-use crate::policy_tests::result::{Rehearsed, TestOutcome};
+use crate::policy_tests::result::{PolicyTestResult, Rehearsed};
 use crate::ruleset::{Parts, RuleSet};
 
 /// Makes rulesets.
-pub struct Workshop {
-    settings: HostSettings,
+pub struct RuleSetBuilder {
+    settings: ServerSettings,
     sandbox: Sandbox,
     compiler: Arc<dyn Compiler>,
 }
 
-impl std::fmt::Debug for Workshop {
+impl std::fmt::Debug for RuleSetBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Workshop").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("RuleSetBuilder").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
@@ -106,7 +106,7 @@ impl std::fmt::Debug for Terms<'_> {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Assembly {
+pub struct BuildOutput {
     /// The ruleset, where nothing of the host's was an error: with the part in force of each member.
     pub rules: Option<RuleSet>,
     /// Every complaint about the host's files, in reading order, and what is to be said of members'
@@ -115,13 +115,13 @@ pub struct Assembly {
     /// Members whose files are wrong, which refuses nothing but their parts.
     pub members: Vec<MemberState>,
     /// How the tests ended: the host's, and those of each member's files that are new.
-    pub tests: Vec<TestOutcome>,
+    pub tests: Vec<PolicyTestResult>,
     /// Members whose files have yet to be looked at, or whose last good part has: there was too
     /// much to do at once.
     pub postponed: usize,
 }
 
-impl Assembly {
+impl BuildOutput {
     /// All that is to be said, members' files included. That a test fails is said by its outcome.
     #[must_use]
     pub fn everything(&self) -> Vec<diagnostics::Diagnostic> {
@@ -138,11 +138,11 @@ pub(crate) struct HostRead {
     pub(crate) revision: Option<Box<str>>,
 }
 
-impl Workshop {
+impl RuleSetBuilder {
     /// A workshop for one host, which compiles components by itself.
     #[must_use]
-    pub fn new(settings: HostSettings, sandbox: Sandbox) -> Self {
-        Self { settings, sandbox, compiler: Arc::new(InProcess) }
+    pub fn new(settings: ServerSettings, sandbox: Sandbox) -> Self {
+        Self { settings, sandbox, compiler: Arc::new(InProcessCompiler) }
     }
 
     /// The same with another compiler.
@@ -153,12 +153,12 @@ impl Workshop {
 
     /// Makes a ruleset of sources, with no bound on the work.
     #[must_use]
-    pub fn assemble(
+    pub fn build(
         &self,
         sources: &Sources,
         purpose: Purpose,
         previous: Option<&RuleSet>,
-    ) -> Assembly {
+    ) -> BuildOutput {
         self.assemble_within(sources, purpose, Terms::new(previous, Effort::Unbounded))
     }
 
@@ -170,9 +170,9 @@ impl Workshop {
         sources: &Sources,
         purpose: Purpose,
         terms: Terms<'_>,
-    ) -> Assembly {
-        let reading = Reading::host(sources.host(), sources.root());
-        let Reading { files, pages, mut diagnostics, revision, .. } = reading;
+    ) -> BuildOutput {
+        let reading = PageReader::host(sources.host(), sources.root());
+        let PageReader { files, pages, mut diagnostics, revision, .. } = reading;
         let HostChecked { policy, diagnostics: checked } =
             check_host(&pages, self.given(&files, purpose));
         let served = Served::new(&self.settings.sites);
@@ -220,7 +220,7 @@ impl Workshop {
     ) -> Option<RuleSet> {
         let (program, host) = (policy.program(), bench.host);
         let before = bench.previous.map_or(ListsBefore::default(), RuleSet::host_lists);
-        let mut loading = Loading {
+        let mut loading = LoadContext {
             reached: sources.host(),
             files,
             diagnostics,
@@ -234,7 +234,8 @@ impl Workshop {
             go_on: bench.go_on,
         };
         let loaded = loading.load(program, self);
-        let plan = Plan::new(program).map_err(|why| diagnostics.extend(too_large(program, &why)));
+        let plan =
+            IndexPlan::new(program).map_err(|why| diagnostics.extend(too_large(program, &why)));
         let complete = loaded.externs.len() == program.externs.len();
         let failed = diagnostics.iter().any(Diagnostic::is_error);
         let (Ok(plan), true, false) = (plan, complete, failed) else { return None };
@@ -269,8 +270,8 @@ impl Workshop {
     /// the host's files are wrong. Nothing but the policy files is looked at.
     #[must_use]
     pub fn counter_specs(&self, sources: &Sources) -> Option<Vec<CounterSpec>> {
-        let reading = Reading::host(sources.host(), sources.root());
-        let Reading { files, pages, diagnostics, .. } = reading;
+        let reading = PageReader::host(sources.host(), sources.root());
+        let PageReader { files, pages, diagnostics, .. } = reading;
         let is_wrong = |all: &[Diagnostic]| all.iter().any(Diagnostic::is_error);
         let checked = check_host(&pages, self.given(&files, Purpose::Check));
         if is_wrong(&diagnostics) || is_wrong(&checked.diagnostics) {
@@ -285,7 +286,7 @@ impl Workshop {
             let Some((_, entry)) = entries.get(member.name()).copied() else { continue };
             let Ok(path) = member.file() else { continue };
             let (reached, files) = (member.reached(), host.files.clone());
-            let reading = Reading::member(reached, files, (member.name(), path), entry);
+            let reading = PageReader::member(reached, files, (member.name(), path), entry);
             let given = self.given(&reading.files, Purpose::Check);
             let (same, checked) = policy.check_member(&reading.pages, given, host.files.count());
             policy = same;

@@ -15,7 +15,7 @@ use crate::build::sources::{Reached, ReadError};
 pub const INCLUDE_DEPTH_MAX: usize = 16;
 
 /// What is read of the host's files, or of one member's.
-pub(crate) struct Reading<'s> {
+pub(crate) struct PageReader<'s> {
     reached: &'s Reached,
     pub(crate) files: Files,
     pub(crate) pages: Vec<Page>,
@@ -30,7 +30,7 @@ pub(crate) struct Reading<'s> {
     member: Option<Box<str>>,
 }
 
-impl<'s> Reading<'s> {
+impl<'s> PageReader<'s> {
     /// Reads the host's files from its root policy on.
     pub(crate) fn host(reached: &'s Reached, root: &str) -> Self {
         let mut reading = Self::begin(reached, Files::default(), None);

@@ -1,6 +1,6 @@
 //! The settings of the host that policies are held against.
 
-use seawall_model::{ClientUnits, HostPattern};
+use seawall_model::{ClientPrefixes, HostPattern};
 
 use crate::build::lists::protected::Guarded;
 use crate::build::signatures::TrustedKey;
@@ -19,9 +19,9 @@ pub struct SiteHosts {
 
 /// What the host's configuration says that policies are held against.
 #[derive(Debug, Clone, Default)]
-pub struct HostSettings {
+pub struct ServerSettings {
     /// The units that clients are counted by.
-    pub units: ClientUnits,
+    pub units: ClientPrefixes,
     /// The sites.
     pub sites: Vec<SiteHosts>,
     /// Who may bring components; where it is empty, everybody.

@@ -7,7 +7,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 
-use seawall_model::{Answered, CounterId, Facts, Gauges, Prefix, Tick};
+use seawall_model::{CounterId, Facts, Gauges, Prefix, ResponseInfo, Tick};
 use seawall_policy::eval::{Context, Value, in_set};
 use seawall_policy::fuel::{Fuel, price};
 use seawall_policy::program::{
@@ -17,12 +17,12 @@ use seawall_policy::schema::FieldId;
 use seawall_policy::set::Set;
 use seawall_policy::texts::{Search, Searches};
 use seawall_state::{Key, State, Unit};
-use seawall_wasm::{Answer, Arg, Args, Budget};
+use seawall_wasm::{Arg, Args, Budget, CallValue};
 use smallvec::SmallVec;
 
 use crate::eval::fuel::{FuelLimits, Part};
 use crate::eval::pairs::{Pairs, price_of};
-use crate::eval::trace::Trace;
+use crate::eval::trace::TestTrace;
 use crate::http::{Field, country, crawler, method};
 use crate::ruleset::RuleSet;
 
@@ -31,11 +31,11 @@ use crate::ruleset::RuleSet;
 pub const EXTERN_CALLS_MAX: usize = 32;
 
 /// A call of a rule that was answered: the function, the arguments as a key, the answer.
-type Asked = (ExternId, Key, Value<'static>);
+type CallRecord = (ExternId, Key, Value<'static>);
 
 /// A key that was hashed.
 #[derive(Debug, Clone, Copy)]
-struct Hashed {
+struct HashedKey {
     key: Key,
     /// Whether none of its parts was absent.
     whole: bool,
@@ -49,7 +49,7 @@ const KEYS_EXPECTED: usize = 6;
 
 /// What differs between the server and a test.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Given<'g> {
+pub(crate) struct EvalOptions<'g> {
     /// How bad it is.
     pub(crate) level: LevelId,
     /// Lists replaced by a test.
@@ -83,7 +83,7 @@ impl<'g> GivenList<'g> {
     }
 }
 
-impl Given<'_> {
+impl EvalOptions<'_> {
     /// What the server gives.
     pub(crate) fn at(level: LevelId) -> Self {
         Self { level, ..Self::default() }
@@ -98,19 +98,19 @@ mod once {
 }
 
 /// A request that is being judged.
-pub(crate) struct Judging<'j> {
+pub(crate) struct EvalContext<'j> {
     pub(crate) rules: &'j RuleSet,
     pub(crate) facts: &'j Facts<'j>,
     pub(crate) state: &'j State,
     pub(crate) now: Tick,
-    pub(crate) given: Given<'j>,
+    pub(crate) given: EvalOptions<'j>,
     pub(crate) tenant: Option<&'j str>,
     /// The member layer that the host belongs to.
     pub(crate) site: Option<usize>,
     /// How it was answered, once the answer has ended.
-    pub(crate) answered: Option<Answered>,
+    pub(crate) answered: Option<ResponseInfo>,
     /// Where tests are written down, for `explain`.
-    pub(crate) trace: Option<&'j Trace>,
+    pub(crate) trace: Option<&'j TestTrace>,
     /// Of the limits that let it in, what it counts as under way.
     pub(crate) units: RefCell<Units>,
     score: Cell<i64>,
@@ -119,9 +119,9 @@ pub(crate) struct Judging<'j> {
     query: OnceCell<Box<Pairs<'j>>>,
     cookies: OnceCell<Box<Pairs<'j>>>,
     /// Of the calls that host and member made; the first says whose.
-    answers: RefCell<Vec<(bool, Asked)>>,
-    keys: RefCell<SmallVec<[(u32, Hashed); KEYS_EXPECTED]>>,
-    /// The fuel of who is running: the host's, but for what [`Judging::for_site`] runs.
+    answers: RefCell<Vec<(bool, CallRecord)>>,
+    keys: RefCell<SmallVec<[(u32, HashedKey); KEYS_EXPECTED]>>,
+    /// The fuel of who is running: the host's, but for what [`EvalContext::for_site`] runs.
     pub(crate) fuel: Fuel,
     /// The other's.
     pub(crate) others_fuel: Fuel,
@@ -135,14 +135,14 @@ pub(crate) struct Judging<'j> {
     part: Cell<Option<&'j Part>>,
 }
 
-impl<'j> Judging<'j> {
+impl<'j> EvalContext<'j> {
     #[inline]
     pub(crate) fn new(
         rules: &'j RuleSet,
         facts: &'j Facts<'j>,
         state: &'j State,
         now: Tick,
-        given: Given<'j>,
+        given: EvalOptions<'j>,
     ) -> Self {
         let fuel = if given.plain { &FuelLimits::UNBOUNDED } else { &rules.fuel };
         Self {
@@ -235,7 +235,7 @@ impl<'j> Judging<'j> {
         self.fuel.is_empty()
     }
 
-    /// Score and tags so far, for [`Judging::forget`].
+    /// Score and tags so far, for [`EvalContext::forget`].
     pub(crate) fn said(&self) -> (i64, usize) {
         (self.score.get(), self.tags.borrow().len())
     }
@@ -293,13 +293,13 @@ impl<'j> Judging<'j> {
     /// What looking through many keys costs, the other's left out: what they are must cost nobody
     /// else.
     #[cold]
-    fn own_keys(&self, keys: &[(u32, Hashed)]) -> u64 {
+    fn own_keys(&self, keys: &[(u32, HashedKey)]) -> u64 {
         let whose = self.whose(0);
         let own = keys.iter().filter(|(shape, _)| shape >> 16 == whose >> 16).count();
         own.saturating_sub(KEYS_EXPECTED) as u64
     }
 
-    fn hashed(&self, counter: &Counter) -> Hashed {
+    fn hashed(&self, counter: &Counter) -> HashedKey {
         let mut builder = self.state.key();
         let mut whole = true;
         if counter.scope == Scope::PerSite {
@@ -318,7 +318,7 @@ impl<'j> Judging<'j> {
                 }),
             }
         }
-        Hashed { key: builder.finish(), whole }
+        HashedKey { key: builder.finish(), whole }
     }
 
     /// A value as a key of its own, for `distinct`.
@@ -549,9 +549,9 @@ impl<'j> Judging<'j> {
         let answer = loaded.call_with(&given, self.now, &mut left);
         calls.set(left);
         match answer.ok()? {
-            Answer::Bool(value) => Some(Value::Bool(value)),
-            Answer::Int(n) => Some(Value::Int(n)),
-            Answer::Text(bytes) => Some(Value::Bytes(bytes.into())),
+            CallValue::Bool(value) => Some(Value::Bool(value)),
+            CallValue::Int(n) => Some(Value::Int(n)),
+            CallValue::Text(bytes) => Some(Value::Bytes(bytes.into())),
         }
     }
 
@@ -593,7 +593,7 @@ impl<'j> Judging<'j> {
     }
 }
 
-impl Context for Judging<'_> {
+impl Context for EvalContext<'_> {
     #[inline]
     fn fuel(&self) -> &Fuel {
         &self.fuel
@@ -691,7 +691,7 @@ impl Context for Judging<'_> {
         }
         let key = builder.finish();
         let is_known =
-            |(whose, of): &&(bool, Asked)| *whose == is_member && of.0 == id && of.1 == key;
+            |(whose, of): &&(bool, CallRecord)| *whose == is_member && of.0 == id && of.1 == key;
         let known = self.answers.borrow().iter().find(is_known).map(|(_, of)| of.2.clone());
         if let Some(answer) = known {
             return answer;

@@ -11,19 +11,20 @@ use seawall_policy::eval::{Context, Value};
 use seawall_policy::fuel::price;
 use seawall_policy::program::{
     Adjusted, BanUnit as Unit, CondId, Counter, Counts, Effect, Feed, Final, LevelId, LimitStep,
-    LimitTerms, RateTerms, Step, Then,
+    LimitTerms, RateTerms, RuleEffect, Step,
 };
 use seawall_state::{
-    BanOrigin, BanScope, BanUnit, Entered, Hold, Key, Outcome, Rate, State, Tally, Terms,
+    BanOrigin, BanScope, BanTarget, DecisionCounters, Entered, Key, Penalty, Rate, RateLimitConfig,
+    RateLimitOutcome, State,
 };
 
-use crate::eval::context::{Given, Judging, Units};
-use crate::eval::index_plan::{HostLayer, HostWalk};
+use crate::eval::context::{EvalContext, EvalOptions, Units};
+use crate::eval::index_plan::{HostIndexWalk, ServerLayer};
 use crate::ruleset::RuleSet;
 
 /// What became of a rule or limit that the walk came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum RuleOutcome {
     /// It stands under a level that is not reached.
     BelowLevel,
     /// Its `expires` is over.
@@ -44,7 +45,7 @@ pub enum Fate {
 pub trait Observer {
     /// The walk came to a rule, limit or decision table, and this became of it. Told before what it
     /// does is done.
-    fn considered(&self, _rule: RuleId, _fate: Fate) {}
+    fn considered(&self, _rule: RuleId, _fate: RuleOutcome) {}
 
     /// A rule or limit in `shadow` would have acted.
     fn shadowed(&self, _rule: RuleId) {}
@@ -58,7 +59,7 @@ pub trait Observer {
 
 impl Observer for () {}
 
-impl Observer for Tally {
+impl Observer for DecisionCounters {
     fn shadowed(&self, rule: RuleId) {
         Self::shadowed(self, rule);
     }
@@ -80,7 +81,7 @@ pub struct Spent {
 }
 
 /// What the walk says of one layer.
-type Walked = Option<Decision>;
+type LayerResult = Option<Decision>;
 
 /// A decision, and what counts as under way until its request has ended.
 #[derive(Debug)]
@@ -102,14 +103,14 @@ const OUT_OF_FUEL: Decision = Decision {
 };
 
 /// A request on its way through the layers.
-struct Layers<'l, 'j> {
-    judging: &'l Judging<'j>,
+struct LayerWalk<'l, 'j> {
+    judging: &'l EvalContext<'j>,
     /// None where rule after rule is asked.
-    indexed: Option<HostWalk<'l>>,
+    indexed: Option<HostIndexWalk<'l>>,
 }
 
-impl<'l, 'j> Layers<'l, 'j> {
-    fn new(rules: &'l RuleSet, judging: &'l Judging<'j>) -> Self {
+impl<'l, 'j> LayerWalk<'l, 'j> {
+    fn new(rules: &'l RuleSet, judging: &'l EvalContext<'j>) -> Self {
         let plain = judging.given.plain || judging.trace.is_some();
         let indexed = (!plain).then(|| rules.plan.host(judging.given.level));
         Self { judging, indexed }
@@ -143,8 +144,8 @@ impl RuleSet {
         now: Tick,
         observer: &O,
     ) -> Judged {
-        let given = Given::at(LevelId(state.level(facts.site)));
-        let mut judging = Judging::new(self, facts, state, now, given);
+        let given = EvalOptions::at(LevelId(state.level(facts.site)));
+        let mut judging = EvalContext::new(self, facts, state, now, given);
         let decision = self.decide_given(&mut judging, observer);
         Judged { decision, units: judging.units.into_inner() }
     }
@@ -152,8 +153,8 @@ impl RuleSet {
     /// The same, and says how much fuel the host's rules took, and the member's.
     #[must_use]
     pub fn decide_metered(&self, facts: &Facts<'_>, state: &State, now: Tick) -> (Decision, Spent) {
-        let given = Given::at(LevelId(state.level(facts.site)));
-        let mut judging = Judging::new(self, facts, state, now, given);
+        let given = EvalOptions::at(LevelId(state.level(facts.site)));
+        let mut judging = EvalContext::new(self, facts, state, now, given);
         let decision = self.decide_given(&mut judging, &());
         let (host, member) = (&judging.fuel, &judging.others_fuel);
         let spent = Spent {
@@ -173,13 +174,14 @@ impl RuleSet {
         now: Tick,
         observer: &O,
     ) -> Decision {
-        let given = Given { plain: true, ..Given::at(LevelId(state.level(facts.site))) };
-        self.decide_given(&mut Judging::new(self, facts, state, now, given), observer)
+        let given =
+            EvalOptions { plain: true, ..EvalOptions::at(LevelId(state.level(facts.site))) };
+        self.decide_given(&mut EvalContext::new(self, facts, state, now, given), observer)
     }
 
     pub(crate) fn decide_given<'j, O: Observer>(
         &'j self,
-        judging: &mut Judging<'j>,
+        judging: &mut EvalContext<'j>,
         observer: &O,
     ) -> Decision {
         let banned = Decision { verdict: Verdict::Drop, reason: Reason::Banned };
@@ -207,13 +209,13 @@ impl RuleSet {
         OUT_OF_FUEL
     }
 
-    fn layers<'j, O: Observer>(&'j self, judging: &Judging<'j>, observer: &O) -> Decision {
+    fn layers<'j, O: Observer>(&'j self, judging: &EvalContext<'j>, observer: &O) -> Decision {
         let banned = Decision { verdict: Verdict::Drop, reason: Reason::Banned };
         let site = judging.site.and_then(|at| self.program.sites.get(at));
         let own = site.map_or(&[][..], |site| &site.steps);
-        let mut layers = Layers::new(self, judging);
-        self.walk(&self.program.guarantee, HostLayer::Guarantee, &mut layers, observer)
-            .or_else(|| self.walk(&self.program.floor, HostLayer::Floor, &mut layers, observer))
+        let mut layers = LayerWalk::new(self, judging);
+        self.walk(&self.program.guarantee, ServerLayer::Guarantee, &mut layers, observer)
+            .or_else(|| self.walk(&self.program.floor, ServerLayer::Floor, &mut layers, observer))
             .or_else(|| {
                 let member = BanScope::Member(&site?.space);
                 self.banned(judging, member).then_some(banned)
@@ -223,14 +225,14 @@ impl RuleSet {
             .unwrap_or_else(|| self.table(judging, observer))
     }
 
-    fn banned(&self, judging: &Judging<'_>, scope: BanScope<'_>) -> bool {
+    fn banned(&self, judging: &EvalContext<'_>, scope: BanScope<'_>) -> bool {
         let facts = judging.facts;
         judging.state.bans().covers(&facts.client, facts.geo.asn, scope, judging.now).is_some()
     }
 
     /// Feeds tracks: before the layers run with every request that no ban refused, and when an
     /// answer has ended.
-    pub(crate) fn feed_when(&self, judging: &Judging<'_>, on_response: bool) {
+    pub(crate) fn feed_when(&self, judging: &EvalContext<'_>, on_response: bool) {
         let site = judging.site.and_then(|at| self.program.sites.get(at));
         let counted = |feed: &&Feed| feed.on_response == on_response;
         for feed in self.program.feeds.iter().filter(counted) {
@@ -244,7 +246,7 @@ impl RuleSet {
 
     /// Feeds one track; `None` where there is nothing to feed it, or no fuel left.
     #[inline]
-    fn feed(&self, feed: &Feed, judging: &Judging<'_>) -> Option<()> {
+    fn feed(&self, feed: &Feed, judging: &EvalContext<'_>) -> Option<()> {
         let counter: &Counter = self.program.counters.get(feed.counter.0 as usize)?;
         let price = match counter.counts {
             Counts::Distinct(_) => price::COUNTER_HEAVY,
@@ -281,10 +283,10 @@ impl RuleSet {
     fn walk<'j, O: Observer>(
         &'j self,
         steps: &'j [Step],
-        layer: HostLayer,
-        layers: &mut Layers<'_, 'j>,
+        layer: ServerLayer,
+        layers: &mut LayerWalk<'_, 'j>,
         observer: &O,
-    ) -> Walked {
+    ) -> LayerResult {
         let judging = layers.judging;
         let Some(walk) = &mut layers.indexed else {
             return self.first_of(steps.iter(), judging, observer);
@@ -297,9 +299,9 @@ impl RuleSet {
     fn walk_own<'j, O: Observer>(
         &'j self,
         steps: &'j [Step],
-        layers: &Layers<'_, 'j>,
+        layers: &LayerWalk<'_, 'j>,
         observer: &O,
-    ) -> Walked {
+    ) -> LayerResult {
         let judging = layers.judging;
         if steps.is_empty() || judging.fuel.is_empty() {
             return None;
@@ -323,9 +325,9 @@ impl RuleSet {
     /// The host's defaults, as the site has adjusted them.
     fn walk_defaults<'j, O: Observer>(
         &'j self,
-        layers: &mut Layers<'_, 'j>,
+        layers: &mut LayerWalk<'_, 'j>,
         observer: &O,
-    ) -> Walked {
+    ) -> LayerResult {
         let judging = layers.judging;
         let steps = &self.program.defaults;
         let site = judging.site.and_then(|at| self.program.sites.get(at));
@@ -333,7 +335,7 @@ impl RuleSet {
         let mut at = 0_usize;
         loop {
             let found = match &mut layers.indexed {
-                Some(walk) => walk.next(HostLayer::Defaults, &self.program, judging)?,
+                Some(walk) => walk.next(ServerLayer::Defaults, &self.program, judging)?,
                 None => at,
             };
             let hosts = steps.get(found)?;
@@ -354,9 +356,9 @@ impl RuleSet {
         &'j self,
         (adjusted, at): (&'j Adjusted, usize),
         hosts: &'j Step,
-        judging: &Judging<'j>,
+        judging: &EvalContext<'j>,
         observer: &O,
-    ) -> Walked {
+    ) -> LayerResult {
         if !judging.hears_site() {
             return self.step(hosts, None, judging, observer);
         }
@@ -377,9 +379,9 @@ impl RuleSet {
     fn first_of<'j, O: Observer>(
         &'j self,
         mut steps: impl Iterator<Item = &'j Step>,
-        judging: &Judging<'j>,
+        judging: &EvalContext<'j>,
         observer: &O,
-    ) -> Walked {
+    ) -> LayerResult {
         steps.find_map(|step| self.step(step, None, judging, observer))
     }
 
@@ -388,17 +390,17 @@ impl RuleSet {
         &'j self,
         step: &'j Step,
         hosts: Option<&'j Step>,
-        judging: &Judging<'j>,
+        judging: &EvalContext<'j>,
         observer: &O,
-    ) -> Walked {
+    ) -> LayerResult {
         if !judging.fuel().take(price::STEP) {
             return None;
         }
         let (fate, retry_after_ms) = self.fate(step, hosts, judging)?;
         observer.considered(step.rule, fate);
         match fate {
-            Fate::Applied => {}
-            Fate::Shadowed => {
+            RuleOutcome::Applied => {}
+            RuleOutcome::Shadowed => {
                 observer.shadowed(step.rule);
                 return None;
             }
@@ -424,14 +426,14 @@ impl RuleSet {
     }
 
     /// Sets a ban: host-wide from `floor`, on the member's hosts from a `site`.
-    fn ban(&self, rule: RuleId, for_ms: u64, unit: Unit, judging: &Judging<'_>) {
+    fn ban(&self, rule: RuleId, for_ms: u64, unit: Unit, judging: &EvalContext<'_>) {
         let client = &judging.facts.client;
         let unit = match unit {
-            Unit::Client => BanUnit::Net(client.key.0),
-            Unit::Ip => BanUnit::Net(Prefix::host(client.ip)),
-            Unit::Net => BanUnit::Net(client.net),
+            Unit::Client => BanTarget::Net(client.key.0),
+            Unit::Ip => BanTarget::Net(Prefix::host(client.ip)),
+            Unit::Net => BanTarget::Net(client.net),
             Unit::Asn => match judging.facts.geo.asn {
-                Some(asn) => BanUnit::Asn(asn),
+                Some(asn) => BanTarget::Asn(asn),
                 None => return,
             },
         };
@@ -452,19 +454,19 @@ impl RuleSet {
         &self,
         step: &Step,
         hosts: Option<&Step>,
-        judging: &Judging<'_>,
-    ) -> Option<(Fate, Option<u64>)> {
+        judging: &EvalContext<'_>,
+    ) -> Option<(RuleOutcome, Option<u64>)> {
         if judging.given.level < step.level {
-            return Some((Fate::BelowLevel, None));
+            return Some((RuleOutcome::BelowLevel, None));
         }
         if step.expires.is_some_and(|end| end <= judging.now) {
-            return Some((Fate::Expired, None));
+            return Some((RuleOutcome::Expired, None));
         }
         if !self.program.holds(step.when, judging) {
-            return Some((Fate::Unmet, None));
+            return Some((RuleOutcome::Unmet, None));
         }
         if step.unless.is_some() && self.is_excused(step, hosts, judging)? {
-            return Some((Fate::Excused, None));
+            return Some((RuleOutcome::Excused, None));
         }
         // What could not be paid for is not true.
         if judging.has_stopped() {
@@ -475,15 +477,23 @@ impl RuleSet {
             Some(limit) => match self.admit(limit, &step.then, judging) {
                 _ if judging.has_stopped() => return None,
                 Some(retry_after_ms) => Some(retry_after_ms),
-                None => return Some((Fate::Within, None)),
+                None => return Some((RuleOutcome::Within, None)),
             },
         };
-        Some((if step.shadow { Fate::Shadowed } else { Fate::Applied }, retry_after_ms))
+        Some((
+            if step.shadow { RuleOutcome::Shadowed } else { RuleOutcome::Applied },
+            retry_after_ms,
+        ))
     }
 
     /// Whether an `unless` holds; `None` where it costs more than there is. What a member has added
     /// to the host's runs on her fuel.
-    fn is_excused(&self, step: &Step, hosts: Option<&Step>, judging: &Judging<'_>) -> Option<bool> {
+    fn is_excused(
+        &self,
+        step: &Step,
+        hosts: Option<&Step>,
+        judging: &EvalContext<'_>,
+    ) -> Option<bool> {
         let holds =
             |unless: Option<CondId>| unless.is_some() && self.program.holds(unless, judging);
         let by_host = hosts.map_or(step.unless, |hosts| hosts.unless);
@@ -499,7 +509,12 @@ impl RuleSet {
 
     /// Asks a limit; beyond it, the milliseconds until it may be tried again. `None` also where the
     /// state has no such limit, which a state made for this ruleset never has.
-    fn admit(&self, limit: &LimitStep, then: &Then, judging: &Judging<'_>) -> Option<u64> {
+    fn admit(
+        &self,
+        limit: &LimitStep,
+        then: &RuleEffect,
+        judging: &EvalContext<'_>,
+    ) -> Option<u64> {
         if !judging.fuel().take(price::COUNTER) {
             return None;
         }
@@ -507,8 +522,8 @@ impl RuleSet {
         match &limit.terms {
             LimitTerms::Rate(rate) => {
                 match self.within_rate(limit.counter, (key, rate), then, judging)? {
-                    Outcome::Over { retry_after_ms, .. } => Some(retry_after_ms),
-                    Outcome::Within => None,
+                    RateLimitOutcome::Exceeded { retry_after_ms, .. } => Some(retry_after_ms),
+                    RateLimitOutcome::Allowed => None,
                 }
             }
             LimitTerms::Concurrent { n } => {
@@ -527,19 +542,19 @@ impl RuleSet {
         &self,
         counter: CounterId,
         (key, terms): (Key, &RateTerms),
-        then: &Then,
-        judging: &Judging<'_>,
-    ) -> Option<Outcome> {
+        then: &RuleEffect,
+        judging: &EvalContext<'_>,
+    ) -> Option<RateLimitOutcome> {
         let rate = Rate { n: terms.n, window_ms: terms.window_ms, burst: terms.burst };
         let hold =
-            terms.hold_ms.map(|for_ms| Hold { for_ms, doubling_to_ms: terms.doubling_to_ms });
+            terms.hold_ms.map(|for_ms| Penalty { for_ms, doubling_to_ms: terms.doubling_to_ms });
         let pass = match (&then.last, judging.facts.pass) {
             (Some(Final::Challenge { kind, .. }), Some(pass)) if pass.kind >= *kind => {
                 Some(pass.issued)
             }
             _ => None,
         };
-        let terms = Terms { rate: &rate, hold: hold.as_ref(), pass };
+        let terms = RateLimitConfig { rate: &rate, hold: hold.as_ref(), pass };
         Some(judging.state.limit(counter)?.admit_on(key, &terms, judging.now))
     }
 
@@ -548,7 +563,7 @@ impl RuleSet {
         &self,
         last: &Final,
         retry_after_ms: Option<u64>,
-        judging: &Judging<'_>,
+        judging: &EvalContext<'_>,
     ) -> Option<Verdict> {
         let satisfied = |kind: PassKind| judging.facts.pass.is_some_and(|pass| pass.kind >= kind);
         Some(match last {
@@ -570,8 +585,10 @@ impl RuleSet {
                 let key = judging.key(*counter, true)?;
                 let rate = Rate { n: *n, window_ms: *window_ms, burst: 0 };
                 match judging.state.limit(*counter)?.admit(key, &rate, None, judging.now) {
-                    Outcome::Within => return None,
-                    Outcome::Over { retry_after_ms, .. } => Verdict::Throttle { retry_after_ms },
+                    RateLimitOutcome::Allowed => return None,
+                    RateLimitOutcome::Exceeded { retry_after_ms, .. } => {
+                        Verdict::Throttle { retry_after_ms }
+                    }
                 }
             }
             Final::Tarpit { hold_ms } => Verdict::Tarpit { hold_ms: *hold_ms },
@@ -579,7 +596,7 @@ impl RuleSet {
     }
 
     /// The decision table: the first line that holds, else `otherwise`, else the origin.
-    fn table<O: Observer>(&self, judging: &Judging<'_>, observer: &O) -> Decision {
+    fn table<O: Observer>(&self, judging: &EvalContext<'_>, observer: &O) -> Decision {
         let unopposed = Decision { verdict: Verdict::Allow, reason: Reason::Unopposed };
         let Some(table) = &self.program.decide else { return unopposed };
         let lines = table.thresholds.iter();
@@ -588,7 +605,7 @@ impl RuleSet {
             .map(|(_, last)| last)
             .chain(std::iter::once(&table.otherwise))
             .find_map(|last| self.verdict(last, None, judging));
-        observer.considered(table.rule, Fate::Applied);
+        observer.considered(table.rule, RuleOutcome::Applied);
         observer.applied(table.rule);
         match verdict {
             Some(verdict) => Decision { verdict, reason: Reason::Rule(table.rule) },

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use seawall_model::Tick;
 use seawall_policy::program::Program;
-use seawall_wasm::{Breaker, SandboxLimits};
+use seawall_wasm::{Quarantine, SandboxLimits};
 
 /// What one request may cost. One unit of fuel is about a nanosecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl FuelLimits {
 #[derive(Debug)]
 pub(crate) struct Part {
     name: Box<str>,
-    breaker: Breaker,
+    breaker: Quarantine,
     passed_over: AtomicU64,
 }
 
@@ -67,7 +67,7 @@ impl Part {
     fn new(name: &str) -> Self {
         Self {
             name: name.into(),
-            breaker: Breaker::new(&SandboxLimits::default()),
+            breaker: Quarantine::new(&SandboxLimits::default()),
             passed_over: AtomicU64::new(0),
         }
     }

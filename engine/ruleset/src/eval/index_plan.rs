@@ -13,7 +13,7 @@ use crate::http::SCHEMA;
 
 /// The steps of the host's layers are numbered through: guarantee, floor, defaults.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct IndexPlan {
     host: Index,
     guarantee_end: u32,
     floor_end: u32,
@@ -34,7 +34,7 @@ fn count(steps: &[Step]) -> u32 {
     u32::try_from(steps.len()).unwrap_or(u32::MAX)
 }
 
-impl Plan {
+impl IndexPlan {
     pub(crate) fn new(program: &Program) -> Result<Self, TooLarge> {
         let layers = program.guarantee.iter().chain(&program.floor).chain(&program.defaults);
         let host = Index::new(program, &SCHEMA, layers)?;
@@ -72,8 +72,8 @@ impl Plan {
     }
 
     /// A way through the host's layers, for one request.
-    pub(crate) fn host(&self, level: LevelId) -> HostWalk<'_> {
-        HostWalk { plan: self, walk: Walk::new(&self.host, level) }
+    pub(crate) fn host(&self, level: LevelId) -> HostIndexWalk<'_> {
+        HostIndexWalk { plan: self, walk: Walk::new(&self.host, level) }
     }
 
     /// A way through a member's own steps.
@@ -91,33 +91,33 @@ fn own(program: &Program, site: &SiteLayer) -> Result<Option<Index>, TooLarge> {
 
 /// A way through the host's layers in their order. It remembers what it has looked up from one
 /// layer to the next.
-pub(crate) struct HostWalk<'p> {
-    plan: &'p Plan,
+pub(crate) struct HostIndexWalk<'p> {
+    plan: &'p IndexPlan,
     walk: Walk<'p>,
 }
 
 /// A layer of the host.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum HostLayer {
+pub(crate) enum ServerLayer {
     Guarantee,
     Floor,
     /// As the host wrote it.
     Defaults,
 }
 
-impl HostWalk<'_> {
+impl HostIndexWalk<'_> {
     /// The place in the layer's steps of the next one that may apply.
     pub(crate) fn next<C: seawall_policy::eval::Context>(
         &mut self,
-        layer: HostLayer,
+        layer: ServerLayer,
         program: &Program,
         ctx: &C,
     ) -> Option<usize> {
         let plan = self.plan;
         let (begin, end) = match layer {
-            HostLayer::Guarantee => (0, plan.guarantee_end),
-            HostLayer::Floor => (plan.guarantee_end, plan.floor_end),
-            HostLayer::Defaults => (plan.floor_end, u32::MAX),
+            ServerLayer::Guarantee => (0, plan.guarantee_end),
+            ServerLayer::Floor => (plan.guarantee_end, plan.floor_end),
+            ServerLayer::Defaults => (plan.floor_end, u32::MAX),
         };
         Some(self.walk.next(end, program, ctx)?.saturating_sub(begin) as usize)
     }

@@ -7,7 +7,7 @@ pub const LEVEL_TICK_MS: u64 = 1_000;
 
 /// What a level looks at besides counters.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Pulse {
+pub struct LevelInputs {
     /// The origins, over the last ten seconds.
     pub origin: OriginHealth,
     /// Load of the machine, in percent of all processors.

@@ -3,12 +3,12 @@
 //! Pure like a decision: same state, same time, same answer. The server, tests and replay call it
 //! every second of their own clock.
 
-use seawall_model::{Client, ClientUnits, Conn, Facts, Geo, HeaderView, Tick};
+use seawall_model::{Client, ClientPrefixes, ConnectionInfo, Facts, Geo, HeaderView, Tick};
 use seawall_policy::program::{Level, LevelId};
-use seawall_state::{LevelChange, LevelTerms, State};
+use seawall_state::{LevelChange, LevelTiming, State};
 
-use crate::eval::context::{Given, Judging};
-use crate::eval::level_inputs::Pulse;
+use crate::eval::context::{EvalContext, EvalOptions};
+use crate::eval::level_inputs::LevelInputs;
 use crate::ruleset::RuleSet;
 
 /// A level that was entered or left.
@@ -35,17 +35,17 @@ pub enum LevelCause {
 
 /// One look at the levels of the host, or of one site.
 #[derive(Clone, Copy)]
-struct Look<'l> {
+struct LevelEvaluation<'l> {
     state: &'l State,
     site: Option<&'l str>,
-    pulse: Pulse,
+    pulse: LevelInputs,
     now: Tick,
 }
 
 /// A request that is none: what a level looks at has no headers.
-struct Nobody;
+struct NoRequest;
 
-impl HeaderView for Nobody {
+impl HeaderView for NoRequest {
     fn any_value<'s>(&'s self, _: &str, _: &mut dyn FnMut(&'s [u8]) -> bool) -> bool {
         false
     }
@@ -64,7 +64,7 @@ impl RuleSet {
         &self,
         state: &State,
         sites: &[&str],
-        pulse: &dyn Fn(Option<&str>) -> Pulse,
+        pulse: &dyn Fn(Option<&str>) -> LevelInputs,
         now: Tick,
     ) -> Vec<LevelEvent> {
         let mut events = Vec::new();
@@ -79,24 +79,24 @@ impl RuleSet {
         if self.program.levels.is_empty() {
             return events;
         }
-        self.look(Look { state, site: None, pulse: pulse(None), now }, &mut events);
+        self.look(LevelEvaluation { state, site: None, pulse: pulse(None), now }, &mut events);
         let has_sites = self.program.levels.iter().any(|level| level.per_site);
         for site in sites.iter().filter(|site| has_sites || held.iter().any(|h| **h == ***site)) {
-            let look = Look { state, site: Some(site), pulse: pulse(Some(site)), now };
+            let look = LevelEvaluation { state, site: Some(site), pulse: pulse(Some(site)), now };
             self.look(look, &mut events);
         }
         events
     }
 
-    fn look(&self, look: Look<'_>, events: &mut Vec<LevelEvent>) {
-        let Look { state, site, now, .. } = look;
+    fn look(&self, look: LevelEvaluation<'_>, events: &mut Vec<LevelEvent>) {
+        let LevelEvaluation { state, site, now, .. } = look;
         let mut worst = 0;
         for (at, level) in self.program.levels.iter().enumerate() {
             if level.per_site != site.is_some() {
                 continue;
             }
             let holds = self.level_holds(level, look);
-            let terms = LevelTerms {
+            let terms = LevelTiming {
                 sustained_ms: level.sustained_ms,
                 leave_after_ms: level.leave_after_ms,
             };
@@ -117,13 +117,13 @@ impl RuleSet {
         state.set_level(site, by_hand.unwrap_or(worst));
     }
 
-    fn level_holds(&self, level: &Level, look: Look<'_>) -> bool {
-        let Look { state, site, pulse, now } = look;
+    fn level_holds(&self, level: &Level, look: LevelEvaluation<'_>) -> bool {
+        let LevelEvaluation { state, site, pulse, now } = look;
         let nobody = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         let facts = Facts {
-            client: Client::of(nobody, &ClientUnits::default()),
+            client: Client::of(nobody, &ClientPrefixes::default()),
             geo: Geo::default(),
-            conn: Conn::default(),
+            conn: ConnectionInfo::default(),
             method: "",
             host: "",
             site: site.unwrap_or_default(),
@@ -131,13 +131,13 @@ impl RuleSet {
             script: None,
             raw_path: b"",
             query: None,
-            headers: &Nobody,
+            headers: &NoRequest,
             pass: None,
             pass_failures: 0,
             origin: pulse.origin,
             cpu_percent: pulse.cpu_percent,
         };
-        let judging = Judging::new(self, &facts, state, now, Given::default());
+        let judging = EvalContext::new(self, &facts, state, now, EvalOptions::default());
         let holds = self.program.holds(Some(level.enter), &judging);
         if judging.has_stopped() {
             self.parts.note_refused();

@@ -1,10 +1,10 @@
 //! What happens to the counters when an answer has ended.
 
-use seawall_model::{Answered, Facts, Tick};
+use seawall_model::{Facts, ResponseInfo, Tick};
 use seawall_policy::program::LevelId;
 use seawall_state::State;
 
-use crate::eval::context::{Given, Judging};
+use crate::eval::context::{EvalContext, EvalOptions};
 use crate::ruleset::RuleSet;
 
 impl RuleSet {
@@ -17,12 +17,16 @@ impl RuleSet {
     }
 
     /// Feeds the tracks that count `on response`.
-    pub fn answered(&self, facts: &Facts<'_>, answered: Answered, state: &State, now: Tick) {
-        let given = Given::at(LevelId(state.level(facts.site)));
-        self.answered_given(Judging::new(self, facts, state, now, given), answered);
+    pub fn answered(&self, facts: &Facts<'_>, answered: ResponseInfo, state: &State, now: Tick) {
+        let given = EvalOptions::at(LevelId(state.level(facts.site)));
+        self.answered_given(EvalContext::new(self, facts, state, now, given), answered);
     }
 
-    pub(crate) fn answered_given<'j>(&'j self, mut judging: Judging<'j>, answered: Answered) {
+    pub(crate) fn answered_given<'j>(
+        &'j self,
+        mut judging: EvalContext<'j>,
+        answered: ResponseInfo,
+    ) {
         judging.answered = Some(answered);
         judging.find_site();
         self.feed_when(&judging, true);

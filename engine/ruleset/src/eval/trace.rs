@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 /// A test that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MadeTest {
+pub struct EvaluatedTest {
     /// As the policy writes it.
     pub text: String,
     /// Whether it holds.
@@ -15,18 +15,18 @@ pub struct MadeTest {
 
 /// The tests made since the last rule.
 #[derive(Debug, Default)]
-pub(crate) struct Trace {
-    pub(crate) tests: RefCell<Vec<MadeTest>>,
+pub(crate) struct TestTrace {
+    pub(crate) tests: RefCell<Vec<EvaluatedTest>>,
     /// A value is being looked up for the trace, which may make tests of its own.
     pub(crate) busy: Cell<bool>,
 }
 
-impl Trace {
+impl TestTrace {
     pub(crate) fn forget(&self) {
         self.tests.borrow_mut().clear();
     }
 
-    pub(crate) fn take(&self) -> Vec<MadeTest> {
+    pub(crate) fn take(&self) -> Vec<EvaluatedTest> {
         self.tests.take()
     }
 }

@@ -22,7 +22,7 @@ pub const COUNTER_MEMORY_MAX: usize = 1 << 30;
 
 /// Why a path is refused before any rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BadPath {
+pub enum PathError {
     /// It does not begin with `/`.
     NotAbsolute,
     /// A `%` without two hexadecimal digits behind it.
@@ -37,7 +37,7 @@ pub enum BadPath {
 
 /// Why a Host is refused before any rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BadHost;
+pub struct HostError;
 
 /// A byte of a token (RFC 9110 §5.6.2).
 #[must_use]
@@ -67,13 +67,13 @@ pub const fn is_token_byte(byte: u8) -> bool {
 ///
 /// # Errors
 /// What makes the path ambiguous or hostile; the answer is 400.
-pub fn fold_path(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadPath> {
+pub fn fold_path(raw: &[u8], out: &mut Vec<u8>) -> Result<(), PathError> {
     out.clear();
     if raw.len() > TARGET_BYTES_MAX {
-        return Err(BadPath::TooLong);
+        return Err(PathError::TooLong);
     }
     if raw.first() != Some(&b'/') {
-        return Err(BadPath::NotAbsolute);
+        return Err(PathError::NotAbsolute);
     }
     decode(raw, out)?;
     remove_dots(out)
@@ -120,13 +120,13 @@ fn is_script(segment: &[u8], extensions: &[Box<str>]) -> bool {
 }
 
 /// Decodes escapes; an escaped `/` stays as it came, since it is no separator.
-fn decode(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadPath> {
+fn decode(raw: &[u8], out: &mut Vec<u8>) -> Result<(), PathError> {
     let mut rest = raw.iter().copied();
     while let Some(byte) = rest.next() {
         let byte = match byte {
             b'%' => {
-                let high = rest.next().and_then(hex).ok_or(BadPath::Escape)?;
-                let low = rest.next().and_then(hex).ok_or(BadPath::Escape)?;
+                let high = rest.next().and_then(hex).ok_or(PathError::Escape)?;
+                let low = rest.next().and_then(hex).ok_or(PathError::Escape)?;
                 let decoded = (high << 4) | low;
                 if decoded == b'/' {
                     out.extend_from_slice(b"%2F");
@@ -137,7 +137,7 @@ fn decode(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadPath> {
             byte => byte,
         };
         if byte == 0 {
-            return Err(BadPath::Nul);
+            return Err(PathError::Nul);
         }
         out.push(byte);
     }
@@ -154,7 +154,7 @@ const fn hex(byte: u8) -> Option<u8> {
 }
 
 /// Merges separators and resolves `.` and `..`, in place in one pass over the segments.
-fn remove_dots(path: &mut Vec<u8>) -> Result<(), BadPath> {
+fn remove_dots(path: &mut Vec<u8>) -> Result<(), PathError> {
     let plain = !path.windows(2).any(|pair| pair == b"//" || pair == b"/.");
     if plain {
         return Ok(());
@@ -167,7 +167,7 @@ fn remove_dots(path: &mut Vec<u8>) -> Result<(), BadPath> {
         match segment {
             b"" | b"." => {}
             b".." => {
-                segments.pop().ok_or(BadPath::AboveRoot)?;
+                segments.pop().ok_or(PathError::AboveRoot)?;
             }
             segment => segments.push(segment),
         }
@@ -186,19 +186,19 @@ fn remove_dots(path: &mut Vec<u8>) -> Result<(), BadPath> {
 ///
 /// # Errors
 /// It is empty, longer than 255 bytes, or holds a byte that no host has.
-pub fn fold_host(raw: &[u8]) -> Result<String, BadHost> {
-    let text = std::str::from_utf8(raw).map_err(|_| BadHost)?;
+pub fn fold_host(raw: &[u8]) -> Result<String, HostError> {
+    let text = std::str::from_utf8(raw).map_err(|_| HostError)?;
     if is_folded(raw) {
         return Ok(text.to_owned());
     }
     let name = if let Some(inner) = text.strip_prefix('[') {
-        let (address, port) = inner.split_once(']').ok_or(BadHost)?;
+        let (address, port) = inner.split_once(']').ok_or(HostError)?;
         good_port(port)?;
-        let address = address.parse::<std::net::Ipv6Addr>().map_err(|_| BadHost)?;
+        let address = address.parse::<std::net::Ipv6Addr>().map_err(|_| HostError)?;
         return Ok(format!("[{address}]"));
     } else {
         let at = text.find(':').unwrap_or(text.len());
-        let (name, port) = text.split_at_checked(at).ok_or(BadHost)?;
+        let (name, port) = text.split_at_checked(at).ok_or(HostError)?;
         good_port(port)?;
         name
     };
@@ -207,7 +207,7 @@ pub fn fold_host(raw: &[u8]) -> Result<String, BadHost> {
     // No label is empty (RFC 1035 §2.3.1), or `a..` would be read once as `a.` and then as `a`.
     let whole = name.split('.').all(|label| !label.is_empty());
     if !whole || name.len() > 255 || !name.bytes().all(good) {
-        return Err(BadHost);
+        return Err(HostError);
     }
     Ok(name.to_ascii_lowercase())
 }
@@ -224,13 +224,13 @@ fn is_folded(raw: &[u8]) -> bool {
 }
 
 /// Nothing, or `:` and a port number.
-fn good_port(text: &str) -> Result<(), BadHost> {
+fn good_port(text: &str) -> Result<(), HostError> {
     match text.strip_prefix(':') {
         None if text.is_empty() => Ok(()),
         Some(port) if port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok() => {
             Ok(())
         }
-        _ => Err(BadHost),
+        _ => Err(HostError),
     }
 }
 
@@ -238,7 +238,7 @@ fn good_port(text: &str) -> Result<(), BadHost> {
 mod tests {
     use super::*;
 
-    fn folded(raw: &str) -> Result<String, BadPath> {
+    fn folded(raw: &str) -> Result<String, PathError> {
         let mut out = Vec::new();
         fold_path(raw.as_bytes(), &mut out).map(|()| String::from_utf8_lossy(&out).into_owned())
     }
@@ -288,7 +288,7 @@ mod tests {
             ("/...", "/..."),
         ] {
             let expected =
-                if path.is_empty() { Err(BadPath::AboveRoot) } else { Ok(path.to_owned()) };
+                if path.is_empty() { Err(PathError::AboveRoot) } else { Ok(path.to_owned()) };
             assert_eq!(folded(raw), expected, "{raw}");
         }
     }
@@ -296,20 +296,20 @@ mod tests {
     #[test]
     fn what_is_hostile_is_refused() {
         for (raw, error) in [
-            ("", BadPath::NotAbsolute),
-            ("a", BadPath::NotAbsolute),
-            ("/%", BadPath::Escape),
-            ("/%4", BadPath::Escape),
-            ("/%zz", BadPath::Escape),
-            ("/%00", BadPath::Nul),
-            ("/..", BadPath::AboveRoot),
-            ("/a/../../b", BadPath::AboveRoot),
+            ("", PathError::NotAbsolute),
+            ("a", PathError::NotAbsolute),
+            ("/%", PathError::Escape),
+            ("/%4", PathError::Escape),
+            ("/%zz", PathError::Escape),
+            ("/%00", PathError::Nul),
+            ("/..", PathError::AboveRoot),
+            ("/a/../../b", PathError::AboveRoot),
         ] {
             assert_eq!(folded(raw), Err(error), "{raw}");
         }
         let longest = format!("/{}", "a".repeat(TARGET_BYTES_MAX - 1));
         assert!(folded(&longest).is_ok());
-        assert_eq!(folded(&format!("{longest}a")), Err(BadPath::TooLong));
+        assert_eq!(folded(&format!("{longest}a")), Err(PathError::TooLong));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use seawall_policy::diagnostic::{self, FileId, Files, SHOWN_MAX};
 pub use seawall_policy::diagnostic::Severity;
 
 use crate::build::sources::Sources;
-use crate::policy_tests::result::TestOutcome;
+use crate::policy_tests::result::PolicyTestResult;
 
 /// The code under which a failing test of a policy is reported.
 pub const TEST_FAILED: &str = "test";
@@ -68,7 +68,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// With its place.
-    fn located(from: &diagnostic::Diagnostic, places: &mut Places<'_>) -> Self {
+    fn located(from: &diagnostic::Diagnostic, places: &mut LineIndex<'_>) -> Self {
         let files = places.files;
         let (line, column) = places.go_to(from.file, from.span.start);
         let (end_line, end_column) = places.near(from.file, from.span.end);
@@ -99,7 +99,7 @@ impl Diagnostic {
 
     /// A test of a policy that failed, as an error at its place.
     #[must_use]
-    pub fn failed_test(outcome: &TestOutcome) -> Self {
+    pub fn failed_test(outcome: &PolicyTestResult) -> Self {
         Self {
             code: TEST_FAILED,
             severity: Severity::Error,
@@ -138,7 +138,7 @@ pub(crate) fn located(
 ) -> Vec<Diagnostic> {
     let errors = all.iter().filter(|of| of.is_error()).count();
     let mut room = [errors.min(most), most.saturating_sub(errors)];
-    let mut places = Places { files, here: None };
+    let mut places = LineIndex { files, here: None };
     let mut kept = Vec::with_capacity(all.len().min(most));
     for of in all {
         let [for_errors, for_others] = &mut room;
@@ -153,17 +153,17 @@ pub(crate) fn located(
 
 /// One complaint, with its place.
 pub(crate) fn one(of: &diagnostic::Diagnostic, files: &Files) -> Diagnostic {
-    Diagnostic::located(of, &mut Places { files, here: None })
+    Diagnostic::located(of, &mut LineIndex { files, here: None })
 }
 
 /// Finds lines and columns from the place before on: many complaints about one long line would
 /// otherwise each count it from its beginning.
-struct Places<'f> {
+struct LineIndex<'f> {
     files: &'f Files,
     here: Option<(FileId, u32, (u32, u32))>,
 }
 
-impl Places<'_> {
+impl LineIndex<'_> {
     fn go_to(&mut self, file: FileId, offset: u32) -> (u32, u32) {
         let place = self.near(file, offset);
         self.here = Some((file, offset, place));
@@ -293,7 +293,7 @@ mod tests {
         let mut files = Files::default();
         let text = "one\nzw\u{f6} lf\r\n\n\u{20ac}\u{20ac}x\n".repeat(4);
         let file = files.add("a", &text);
-        let mut places = Places { files: &files, here: None };
+        let mut places = LineIndex { files: &files, here: None };
         for offset in (0..70).step_by(3).chain([5, 4, 60, 1_000, 2]) {
             assert_eq!(places.go_to(file, offset), files.place(file, offset), "{offset}");
             for other in [offset + 2, offset.saturating_sub(4)] {

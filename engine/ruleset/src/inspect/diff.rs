@@ -6,14 +6,14 @@ use seawall_policy::outline::{Change, Outline};
 
 use crate::build::lists::bare_lines;
 use crate::build::sources::Sources;
-use crate::build::{Reading, entries};
+use crate::build::{PageReader, entries};
 
 /// Lines of each kind that a changed list is shown with.
 pub const LIST_EXAMPLES_MAX: usize = 5;
 
 /// What differs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Difference {
+pub struct PolicyDiff {
     /// In what is written in policy files.
     pub changes: Vec<Change>,
     /// In files that both reach and that are no policy.
@@ -43,7 +43,7 @@ pub enum LineChange {
     Bytes,
 }
 
-impl Difference {
+impl PolicyDiff {
     /// What `new` says differently from `old`. Neither needs to be right.
     #[must_use]
     pub fn between(old: &Sources, new: &Sources) -> Self {
@@ -67,14 +67,14 @@ impl Sources {
     /// What its policy files say, as far as they can be read.
     #[must_use]
     pub fn outline(&self) -> Outline {
-        let Reading { files, pages, .. } = Reading::host(self.host(), self.root());
+        let PageReader { files, pages, .. } = PageReader::host(self.host(), self.root());
         let mut outline = Outline::of(&pages, &files);
         let entries = entries(&pages);
         for member in self.members() {
             let Some((_, entry)) = entries.get(member.name()).copied() else { continue };
             let Ok(path) = member.file() else { continue };
             let (reached, whose) = (member.reached(), (member.name(), path));
-            let hers = Reading::member(reached, files.clone(), whose, entry);
+            let hers = PageReader::member(reached, files.clone(), whose, entry);
             outline.add(&Outline::of_member(&pages, &hers.pages, &hers.files));
         }
         outline
@@ -121,14 +121,14 @@ mod tests {
     fn comments_in_policies_and_lists_are_no_difference() {
         let old = sources(ROOT, MORE, b"192.0.2.0/24 # a\n\n");
         let new = sources(&format!("{ROOT}# more\n"), MORE, b"# b\n 192.0.2.0/24\n");
-        assert!(Difference::between(&old, &new).is_empty());
+        assert!(PolicyDiff::between(&old, &new).is_empty());
     }
 
     #[test]
     fn a_list_is_compared_by_its_elements_and_an_include_by_what_it_holds() {
         let old = sources(ROOT, MORE, b"192.0.2.0/24\n198.51.100.0/24\n");
         let new = sources(ROOT, &MORE.replace("block", "drop"), b"192.0.2.0/24\n203.0.113.0/24\n");
-        let Difference { changes, files } = Difference::between(&old, &new);
+        let PolicyDiff { changes, files } = PolicyDiff::between(&old, &new);
         assert_eq!((changes.len(), &*changes[0].name), (1, "floor.a"));
         assert!(matches!(&changes[0].how, How::Changed(clauses) if clauses[0].word == "then"));
         let one = |line: &str| (1, vec![Box::from(line)]);

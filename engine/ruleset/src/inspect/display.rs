@@ -8,8 +8,8 @@ use seawall_policy::program::{Atom, AtomId, Check, Operand, OperandId, Read};
 use seawall_policy::schema::{FieldId, Type};
 use seawall_policy::text::duration_ms;
 
-use crate::eval::context::Judging;
-use crate::eval::trace::{MadeTest, Trace};
+use crate::eval::context::EvalContext;
+use crate::eval::trace::{EvaluatedTest, TestTrace};
 use crate::http::SCHEMA;
 
 /// The most characters of a value, or of a test's text, that are shown: 120.
@@ -18,8 +18,8 @@ pub const VALUE_CHARS_MAX: usize = 120;
 /// The most values of one header field that are shown: 4.
 const VALUES_MAX: usize = 4;
 
-impl Trace {
-    pub(crate) fn made(&self, judging: &Judging<'_>, id: AtomId, holds: bool) {
+impl TestTrace {
+    pub(crate) fn made(&self, judging: &EvalContext<'_>, id: AtomId, holds: bool) {
         let program = &judging.rules.program;
         let Some(atom) = program.atoms.get(id.0 as usize) else { return };
         let operand = program.operands.get(atom.operand.0 as usize);
@@ -28,14 +28,14 @@ impl Trace {
             return;
         }
         let made =
-            MadeTest { text: one_line(&atom.text), holds, value: value(judging, atom, holds) };
+            EvaluatedTest { text: one_line(&atom.text), holds, value: value(judging, atom, holds) };
         self.busy.set(false);
         self.tests.borrow_mut().push(made);
     }
 }
 
 /// What a test looked at and how that stands to what it asks: `203.0.113.7 is not in it`.
-pub(super) fn value(judging: &Judging<'_>, atom: &Atom, holds: bool) -> String {
+pub(super) fn value(judging: &EvalContext<'_>, atom: &Atom, holds: bool) -> String {
     let Some(shown) = looked_at(judging, atom.operand) else { return "it is absent".to_owned() };
     shorten(&match &atom.check {
         Check::InSet(_) | Check::InList(_) | Check::InNet(_) => {
@@ -54,7 +54,7 @@ pub(super) fn value(judging: &Judging<'_>, atom: &Atom, holds: bool) -> String {
 }
 
 /// The value of an operand; `None` where there is none.
-fn looked_at(judging: &Judging<'_>, id: OperandId) -> Option<String> {
+fn looked_at(judging: &EvalContext<'_>, id: OperandId) -> Option<String> {
     let program = &judging.rules.program;
     let operand = program.operands.get(id.0 as usize)?;
     if let Operand::Values(field, name) = operand {
@@ -77,7 +77,7 @@ fn looked_at(judging: &Judging<'_>, id: OperandId) -> Option<String> {
     })
 }
 
-fn all_values(judging: &Judging<'_>, field: FieldId, name: &str) -> Option<String> {
+fn all_values(judging: &EvalContext<'_>, field: FieldId, name: &str) -> Option<String> {
     let (mut shown, mut more) = (Vec::new(), 0_usize);
     judging.any_value(field, name, &mut |bytes| {
         if shown.len() < VALUES_MAX {
@@ -96,7 +96,7 @@ fn all_values(judging: &Judging<'_>, field: FieldId, name: &str) -> Option<Strin
 }
 
 /// A number in the words of its type.
-fn number(judging: &Judging<'_>, n: i64, ty: Type) -> String {
+fn number(judging: &EvalContext<'_>, n: i64, ty: Type) -> String {
     match ty {
         Type::Percent => format!("{n}%"),
         Type::Size => format!("{n}B"),

@@ -9,22 +9,22 @@ use std::net::IpAddr;
 
 use seawall_model::{PassKind, Proto, Reason, RuleId, Tick};
 use seawall_policy::diagnostic::FileId;
-use seawall_policy::policy_test::{Case, CaseRequest, GivenClient, GivenPass};
+use seawall_policy::policy_test::{PolicyTest, TestClient, TestPass, TestRequest};
 use seawall_policy::program::{Effect, LevelId, Step};
 use seawall_policy::span::Span;
 
 use super::display;
 pub use super::display::VALUE_CHARS_MAX;
-use crate::eval::decide::{Fate, Observer};
-use crate::eval::trace::{MadeTest, Trace};
+use crate::eval::decide::{Observer, RuleOutcome};
+use crate::eval::trace::{EvaluatedTest, TestTrace};
 use crate::http::fold_host;
 use crate::policy_tests::budget::Budget;
-use crate::policy_tests::{Run, verdict_words};
+use crate::policy_tests::{TestRun, verdict_words};
 use crate::ruleset::RuleSet;
 
 /// A request to be explained.
 #[derive(Debug, Clone)]
-pub struct Question {
+pub struct ExplainRequest {
     /// As written.
     pub method: Box<str>,
     /// Over TLS.
@@ -40,12 +40,12 @@ pub struct Question {
     /// The level that holds; `None` is the calm one.
     pub level: Option<Box<str>>,
     /// What is known of the client beside its address.
-    pub known: Known,
+    pub known: ClientHints,
 }
 
 /// What a request's text does not say.
 #[derive(Debug, Clone, Default)]
-pub struct Known {
+pub struct ClientHints {
     /// The autonomous system.
     pub asn: Option<u32>,
     /// The country, in capital letters.
@@ -60,20 +60,20 @@ pub struct Known {
 
 /// The policy declares no level of this name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoSuchLevel {
+pub struct UnknownLevel {
     /// The levels that there are.
     pub known: Vec<Box<str>>,
 }
 
 /// A rule, limit or decision table that the walk came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Considered {
+pub struct RuleTrace {
     /// Its full name.
     pub rule: Box<str>,
     /// What became of it.
-    pub fate: Fate,
+    pub fate: RuleOutcome,
     /// The tests that were made, the one that settled it last.
-    pub tests: Vec<MadeTest>,
+    pub tests: Vec<EvaluatedTest>,
     /// What it did without ending the walk, as the policy writes it.
     pub effects: Vec<String>,
     /// The score after it.
@@ -88,7 +88,7 @@ pub struct Explanation {
     /// The rule that decided, or what else did.
     pub by: String,
     /// In the order of the walk.
-    pub considered: Vec<Considered>,
+    pub considered: Vec<RuleTrace>,
     /// Rules that the walk did not come to.
     pub unreached: usize,
     /// The score at the end.
@@ -98,13 +98,13 @@ pub struct Explanation {
 }
 
 /// Writes down what the walk tells.
-struct Watcher<'t> {
-    trace: &'t Trace,
-    seen: RefCell<Vec<(RuleId, Fate, Vec<MadeTest>)>>,
+struct TraceRecorder<'t> {
+    trace: &'t TestTrace,
+    seen: RefCell<Vec<(RuleId, RuleOutcome, Vec<EvaluatedTest>)>>,
 }
 
-impl Observer for Watcher<'_> {
-    fn considered(&self, rule: RuleId, fate: Fate) {
+impl Observer for TraceRecorder<'_> {
+    fn considered(&self, rule: RuleId, fate: RuleOutcome) {
         self.seen.borrow_mut().push((rule, fate, self.trace.take()));
     }
 }
@@ -114,13 +114,17 @@ impl RuleSet {
     ///
     /// # Errors
     /// The level that is asked for is not declared.
-    pub fn explain(&self, question: &Question, now: Tick) -> Result<Explanation, NoSuchLevel> {
+    pub fn explain(
+        &self,
+        question: &ExplainRequest,
+        now: Tick,
+    ) -> Result<Explanation, UnknownLevel> {
         let level = question.level.as_deref().map(|name| self.level_named(name)).transpose()?;
-        let trace = Trace::default();
-        let watcher = Watcher { trace: &trace, seen: RefCell::default() };
+        let trace = TestTrace::default();
+        let watcher = TraceRecorder { trace: &trace, seen: RefCell::default() };
         let case = bare_case(level);
         let budget = Budget::host(&|| true);
-        let mut run = Run::new(self, &case, &watcher, &budget);
+        let mut run = TestRun::new(self, &case, &watcher, &budget);
         run.now = now;
         run.trace = Some(&trace);
         let decision = run.judge(&request(question));
@@ -133,11 +137,12 @@ impl RuleSet {
         let considered = seen
             .into_iter()
             .map(|(rule, fate, tests)| {
-                let step = steps.iter().find(|step| step.rule == rule && fate == Fate::Applied);
+                let step =
+                    steps.iter().find(|step| step.rule == rule && fate == RuleOutcome::Applied);
                 let effects = step.map_or(&[][..], |step| &step.then.effects);
                 let effects = effects.iter().map(|effect| told(effect, &mut score, &mut tags));
                 let effects = effects.collect();
-                Considered {
+                RuleTrace {
                     rule: self.name(Reason::Rule(rule)).into(),
                     fate,
                     tests,
@@ -151,14 +156,14 @@ impl RuleSet {
         Ok(Explanation { verdict, by, considered, unreached, score, tags })
     }
 
-    fn level_named(&self, name: &str) -> Result<LevelId, NoSuchLevel> {
+    fn level_named(&self, name: &str) -> Result<LevelId, UnknownLevel> {
         let words =
             || std::iter::once("normal").chain(self.program.levels.iter().map(|l| &*l.name));
         words()
             .position(|word| word == name)
             .and_then(|at| u16::try_from(at).ok())
             .map(LevelId)
-            .ok_or_else(|| NoSuchLevel { known: words().map(Into::into).collect() })
+            .ok_or_else(|| UnknownLevel { known: words().map(Into::into).collect() })
     }
 
     /// The steps that a request for this host may come to, in order.
@@ -200,8 +205,8 @@ fn told(effect: &Effect, score: &mut i64, tags: &mut Vec<Box<str>>) -> String {
 }
 
 /// A test of one request, without anything given but the level.
-fn bare_case(level: Option<LevelId>) -> Case {
-    Case {
+fn bare_case(level: Option<LevelId>) -> PolicyTest {
+    PolicyTest {
         name: "explain".into(),
         file: FileId::default(),
         span: Span::default(),
@@ -213,21 +218,21 @@ fn bare_case(level: Option<LevelId>) -> Case {
     }
 }
 
-fn request(question: &Question) -> CaseRequest {
+fn request(question: &ExplainRequest) -> TestRequest {
     let known = &question.known;
-    CaseRequest {
+    TestRequest {
         method: question.method.clone(),
         encrypted: question.encrypted,
         authority: question.authority.clone(),
         target: question.target.clone(),
         from: question.from.to_canonical(),
         headers: question.headers.clone(),
-        client: GivenClient { asn: known.asn, country: known.country, crawler: None },
+        client: TestClient { asn: known.asn, country: known.country, crawler: None },
         ja4: known.ja4.clone(),
         proto: if known.h2 { Proto::H2 } else { Proto::H1 },
         connections: None,
         in_flight: None,
-        pass: known.pass.map_or(GivenPass::None, |(kind, ms)| GivenPass::Of(kind, ms)),
+        pass: known.pass.map_or(TestPass::None, |(kind, ms)| TestPass::Of(kind, ms)),
         status: 200,
         answered_after_ms: 0,
         answer_bytes: 0,
@@ -240,7 +245,9 @@ fn request(question: &Question) -> CaseRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HostSettings, MemoryStore, Purpose, Sandbox, SandboxLimits, Sources, Workshop};
+    use crate::{
+        MemoryStore, Purpose, RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings, Sources,
+    };
 
     const POLICY: &str = r#"policy 1
 list bad_nets: cidr = { 192.0.2.128/25 }
@@ -267,14 +274,14 @@ defaults {
 
     fn rules(text: &str) -> RuleSet {
         let sandbox = Sandbox::new(SandboxLimits::default());
-        let workshop = Workshop::new(HostSettings::default(), sandbox);
+        let workshop = RuleSetBuilder::new(ServerSettings::default(), sandbox);
         let store = MemoryStore::default().with("root.wall", text);
-        let made = workshop.assemble(&Sources::gather("root.wall", &store), Purpose::Check, None);
+        let made = workshop.build(&Sources::gather("root.wall", &store), Purpose::Check, None);
         made.rules.unwrap_or_else(|| panic!("{:#?}", made.diagnostics))
     }
 
-    fn get(target: &str, headers: &[(&str, &str)]) -> Question {
-        Question {
+    fn get(target: &str, headers: &[(&str, &str)]) -> ExplainRequest {
+        ExplainRequest {
             method: "GET".into(),
             encrypted: false,
             authority: "x.example".into(),
@@ -282,17 +289,17 @@ defaults {
             from: "203.0.113.7".parse().unwrap(),
             headers: headers.iter().map(|(k, v)| ((*k).into(), v.as_bytes().into())).collect(),
             level: None,
-            known: Known::default(),
+            known: ClientHints::default(),
         }
     }
 
-    fn explain(question: &Question) -> Explanation {
+    fn explain(question: &ExplainRequest) -> Explanation {
         rules(POLICY).explain(question, Tick::TEST_START).unwrap()
     }
 
     /// `rule fate` of each rule, with the last test and its value.
     fn lines(of: &Explanation) -> Vec<String> {
-        let line = |c: &Considered| {
+        let line = |c: &RuleTrace| {
             let last = c.tests.last();
             let last = last.map(|t| format!(" | {} | {} | {}", t.text, t.holds, t.value));
             format!("{} {:?}{}", c.rule, c.fate, last.unwrap_or_default())
@@ -353,7 +360,7 @@ defaults {
         assert_eq!(last.value, "it is POST");
         question.level = Some("panic".into());
         let refused = rules(POLICY).explain(&question, Tick::TEST_START);
-        assert_eq!(refused, Err(NoSuchLevel { known: vec!["normal".into(), "attack".into()] }));
+        assert_eq!(refused, Err(UnknownLevel { known: vec!["normal".into(), "attack".into()] }));
     }
 
     #[test]

@@ -123,7 +123,9 @@ fn short(name: &'static str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HostSettings, MemoryStore, Purpose, Sandbox, SandboxLimits, Sources, Workshop};
+    use crate::{
+        MemoryStore, Purpose, RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings, Sources,
+    };
 
     fn loads(condition: &str) -> Result<(), Vec<String>> {
         let text = format!(
@@ -136,8 +138,8 @@ mod tests {
         let sandbox = Sandbox::new(SandboxLimits::default());
         let store = MemoryStore::default().with("root.wall", &*text);
         let sources = Sources::gather("root.wall", &store);
-        let workshop = Workshop::new(HostSettings::default(), sandbox);
-        let made = workshop.assemble(&sources, Purpose::Check, None);
+        let workshop = RuleSetBuilder::new(ServerSettings::default(), sandbox);
+        let made = workshop.build(&sources, Purpose::Check, None);
         let said = made.diagnostics.iter().map(crate::Diagnostic::one_line).collect();
         made.rules.map(|_| ()).ok_or(said)
     }

@@ -2,7 +2,7 @@
 
 /// How a test ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TestOutcome {
+pub struct PolicyTestResult {
     /// What the test says.
     pub name: Box<str>,
     /// The file where it stands.
@@ -23,7 +23,7 @@ pub struct TestOutcome {
 #[derive(Debug, Default)]
 pub struct Rehearsed {
     /// Those that came to their end, in the order of the policy.
-    pub outcomes: Vec<TestOutcome>,
+    pub outcomes: Vec<PolicyTestResult>,
     /// Whose tests did not all come to their end, because no more was wanted; the host is `None`.
     pub unfinished: Vec<Option<Box<str>>>,
 }

@@ -42,7 +42,7 @@ fn loaded(params: &str, limits: &str, cases: &str) -> Vec<String> {
              floor {{ rule r {{ when f({first}, path) == 1 then block 410 }} }}\n"),
         )
         .with("f.wasm", guest(cases));
-    let assembly = workshop().assemble(&Sources::gather("root.wall", &store), Purpose::Check, None);
+    let assembly = workshop().build(&Sources::gather("root.wall", &store), Purpose::Check, None);
     let errors = assembly.diagnostics.iter().filter(|d| d.severity == Severity::Error);
     errors.map(|d| format!("{} {}", d.code, d.message)).collect()
 }
@@ -154,7 +154,7 @@ tenant b { hosts { \"b.example\" } may { extern, block } file \"b/b.wall\" }
     let workshop = workshop();
     let sources = Sources::gather("root.wall", &store);
     let assembled = |previous: Option<&RuleSet>| {
-        let assembly = workshop.assemble(&sources, Purpose::Run, previous);
+        let assembly = workshop.build(&sources, Purpose::Run, previous);
         assembly.rules.unwrap_or_else(|| panic!("{:#?}", assembly.diagnostics))
     };
     let rules = assembled(Some(&assembled(Some(&assembled(None)))));
@@ -199,8 +199,8 @@ fn a_member_with_many_functions_leaves_the_others_and_the_host_theirs() {
         .with("bob/f.wasm", guest(CASE))
         .with("f.wasm", guest(CASE));
     let limits = SandboxLimits { instances_per_member_max: 2, ..SandboxLimits::default() };
-    let workshop = Workshop::new(HostSettings::default(), Sandbox::new(limits));
-    let all = workshop.assemble(&Sources::gather("root.wall", &store), Purpose::Run, None);
+    let workshop = RuleSetBuilder::new(ServerSettings::default(), Sandbox::new(limits));
+    let all = workshop.build(&Sources::gather("root.wall", &store), Purpose::Run, None);
     assert!(all.everything().is_empty(), "no edit is refused for it: {:?}", all.everything());
     let rules = all.rules.unwrap();
     let state = State::new(Seed([7; 16]), rules.counter_specs());

@@ -22,18 +22,20 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use seawall_model::{
-    Client, ClientUnits, CounterId, Decision, Facts, Generation, Prefix, Reason, Tick, Verdict,
+    Client, ClientPrefixes, CounterId, Decision, Facts, Generation, Prefix, Reason, Tick, Verdict,
     VerdictKind,
 };
 use seawall_state::{
-    BanUnit, CarryReport, CounterSpec, ListedBan, Rate, Reading, Seed, State, StateLimits, Tally,
+    BanTarget, CarryOverReport, CounterSpec, DecisionCounters, ListedBan, Rate, RestoreClock, Seed,
+    State, StateLimits,
 };
 
 use self::draft::{ATTACKED, Counters, Dice, Draft, Kind, spoil};
 use self::model::{Read, counted, drained, held_until, key, limits};
 use super::workshop;
 use crate::{
-    Effort, Handle, Live, MemoryStore, Pulse, Purpose, RuleSet, Severity, Sources, Workshop,
+    ActiveGeneration, Effort, LevelInputs, MemoryStore, Purpose, RuleSet, RuleSetBuilder,
+    RuleSetHandle, Severity, Sources,
 };
 
 /// Storms of the test command, and edits in each: three seconds together.
@@ -75,7 +77,7 @@ impl Request {
     }
 
     fn facts(&self) -> Facts<'static> {
-        let client = Client::of(self.ip.into(), &ClientUnits::default());
+        let client = Client::of(self.ip.into(), &ClientPrefixes::default());
         Facts { client, method: self.method, ..super::get("192.0.2.1", self.host, self.path) }
     }
 
@@ -114,7 +116,7 @@ impl World {
     /// A deep copy of a state, for a ruleset.
     fn copied(of: &State, rules: &Arc<RuleSet>, now: Tick) -> Self {
         let bytes = of.snapshot(now).bytes;
-        let when = Reading { now, elapsed_ms: 0 };
+        let when = RestoreClock { now, elapsed_ms: 0 };
         let restored = State::restore(&bytes, rules.counter_specs(), StateLimits::default(), when);
         let (state, _) = restored.expect("a snapshot is read");
         let world = Self { rules: Arc::clone(rules), state: Arc::new(state) };
@@ -123,7 +125,7 @@ impl World {
     }
 
     fn tick(&self, now: Tick) {
-        self.rules.tick(&self.state, &SITES, &|_| Pulse::default(), now);
+        self.rules.tick(&self.state, &SITES, &|_| LevelInputs::default(), now);
     }
 
     /// The name of the level in force.
@@ -200,9 +202,9 @@ impl Seen {
 /// A running storm.
 struct Storm {
     dice: Dice,
-    workshop: Workshop,
+    workshop: RuleSetBuilder,
     draft: Draft,
-    handle: Handle,
+    handle: RuleSetHandle,
     now: Tick,
     /// The end of each ban that a verdict announced, by client, and by whether it is the member's.
     bans: HashMap<([u8; 4], bool), Tick>,
@@ -214,7 +216,7 @@ struct Storm {
 
 /// Makes a ruleset as a reload does, or says why the reload would be refused.
 fn made(
-    workshop: &Workshop,
+    workshop: &RuleSetBuilder,
     store: &MemoryStore,
     previous: Option<&RuleSet>,
 ) -> Result<RuleSet, Vec<String>> {
@@ -232,9 +234,9 @@ fn made(
     assembly.rules.filter(|_| complaints.is_empty()).ok_or(complaints)
 }
 
-fn live(generation: Generation, rules: Arc<RuleSet>, state: Arc<State>) -> Live {
-    let tally = Arc::new(Tally::new(rules.rule_names().len()));
-    Live { generation, rules, state, tally }
+fn live(generation: Generation, rules: Arc<RuleSet>, state: Arc<State>) -> ActiveGeneration {
+    let tally = Arc::new(DecisionCounters::new(rules.rule_names().len()));
+    ActiveGeneration { generation, rules, state, tally }
 }
 
 impl Storm {
@@ -250,7 +252,7 @@ impl Storm {
             dice,
             workshop,
             draft,
-            handle: Handle::new(live(state.generation(), rules, state)),
+            handle: RuleSetHandle::new(live(state.generation(), rules, state)),
             now: Tick::TEST_START,
             bans: HashMap::new(),
             seen: Seen::default(),
@@ -571,7 +573,7 @@ impl Storm {
             assert!(lives, "{was:?} ended early, {}", self.place());
         }
         for ((ip, members), until) in self.bans.iter().filter(|(_, until)| self.now < **until) {
-            let unit = BanUnit::Net(Prefix::host((*ip).into()));
+            let unit = BanTarget::Net(Prefix::host((*ip).into()));
             let lives = are
                 .iter()
                 .any(|is| is.unit == unit && is.member.is_some() == *members && is.until >= *until);
@@ -583,8 +585,8 @@ impl Storm {
 /// What became of the counters, by what happened.
 type Became = BTreeMap<&'static str, Vec<String>>;
 
-fn told(report: CarryReport) -> Became {
-    let CarryReport { kept, rescaled, new, gone } = report;
+fn told(report: CarryOverReport) -> Became {
+    let CarryOverReport { kept, rescaled, new, removed: gone } = report;
     let all = [("kept", kept), ("rescaled", rescaled), ("new", new), ("gone", gone)];
     let sorted = |names: Vec<Box<str>>| {
         let mut names: Vec<String> = names.into_iter().map(String::from).collect();
@@ -683,7 +685,7 @@ fn weekly(n: usize, keys: usize, edit: usize) -> String {
 }
 
 /// The next generation, published as the server does it.
-fn publish(handle: &Handle, rules: RuleSet) {
+fn publish(handle: &RuleSetHandle, rules: RuleSet) {
     let old = handle.load();
     let (state, _) = old.state.carry(rules.counter_specs());
     let (rules, state) = (Arc::new(rules), Arc::new(state));
@@ -693,7 +695,7 @@ fn publish(handle: &Handle, rules: RuleSet) {
 
 /// Asks for what the generation's own rule refuses, and says whether the limit then admits; nothing
 /// where rule, action and number are not of one generation.
-fn admitted(handle: &Handle, ip: [u8; 4]) -> Option<bool> {
+fn admitted(handle: &RuleSetHandle, ip: [u8; 4]) -> Option<bool> {
     let live = handle.load();
     let request = |path| Request { ip, host: "a.example", path, method: "GET" };
     let judge = |path| live.rules.decide(&request(path).facts(), &live.state, Tick::TEST_START);
@@ -711,7 +713,7 @@ fn threads_that_ask_while_generations_change_get_no_more_than_the_limit() {
     let rules = |edit| super::rules(&weekly(N, 400, edit));
     let first = rules(0);
     let state = Arc::new(State::new(Seed([3; 16]), first.counter_specs()));
-    let handle = Handle::new(live(state.generation(), Arc::new(first), state));
+    let handle = RuleSetHandle::new(live(state.generation(), Arc::new(first), state));
     // For each of two attackers how often it asked, was let in, and saw parts of two generations.
     let counts: [[AtomicUsize; 3]; 2] = Default::default();
     let stop = AtomicBool::new(false);
@@ -750,7 +752,7 @@ fn a_table_that_shrinks_below_what_is_live_keeps_the_held_keys() {
     let rules = |keys| super::rules(&weekly(1, keys, 0));
     let first = rules(1_000);
     let state = Arc::new(State::new(Seed([3; 16]), first.counter_specs()));
-    let handle = Handle::new(live(state.generation(), Arc::new(first), state));
+    let handle = RuleSetHandle::new(live(state.generation(), Arc::new(first), state));
     let ask = |n: u16, now: Tick| {
         let [high, low] = n.to_be_bytes();
         let request =

@@ -54,7 +54,7 @@ fn hosted_with(fuel: FuelLimits, hosts: &str, hers: &str) -> RuleSet {
     made.rules.unwrap_or_else(|| panic!("{:?}", made.diagnostics))
 }
 
-fn assembled(fuel: FuelLimits, hosts: &str, hers: &str) -> Assembly {
+fn assembled(fuel: FuelLimits, hosts: &str, hers: &str) -> BuildOutput {
     let store = MemoryStore::default()
         .with(
             "root.wall",
@@ -65,9 +65,9 @@ fn assembled(fuel: FuelLimits, hosts: &str, hers: &str) -> Assembly {
             ),
         )
         .with("members/alice.wall", format!("policy 1\n{hers}\n"));
-    let settings = HostSettings { fuel, ..HostSettings::default() };
-    let workshop = Workshop::new(settings, Sandbox::new(SandboxLimits::default()));
-    workshop.assemble(&Sources::gather("root.wall", &store), Purpose::Run, None)
+    let settings = ServerSettings { fuel, ..ServerSettings::default() };
+    let workshop = RuleSetBuilder::new(settings, Sandbox::new(SandboxLimits::default()));
+    workshop.build(&Sources::gather("root.wall", &store), Purpose::Run, None)
 }
 
 fn hers(rules: &str) -> String {
@@ -364,7 +364,7 @@ fn an_edit_of_hers_begins_anew_and_one_of_anothers_does_not() {
         Sources::gather("root.wall", &store)
     };
     let make = |sources: &Sources, before: Option<&RuleSet>| {
-        workshop().assemble(sources, Purpose::Run, before).rules.unwrap()
+        workshop().build(sources, Purpose::Run, before).rules.unwrap()
     };
     let first = make(&sources("", ""), None);
     let request = Heavy::field("x", noise(31_000));
@@ -467,7 +467,7 @@ fn a_condition_and_a_member_have_only_so_many_tests() {
         let store = MemoryStore::default()
             .with("root.wall", "policy 1\ntenant alice { hosts { \"alice.example\" } may { block } rules 2 file \"a/a.wall\" }\n")
             .with("a/a.wall", format!("policy 1\n{}\n", hers(&many(2, n, |n| format!("ua == \"{n}\"")))));
-        workshop().assemble(&Sources::gather("root.wall", &store), Purpose::Run, None)
+        workshop().build(&Sources::gather("root.wall", &store), Purpose::Run, None)
     };
     assert!(member(20).members.is_empty());
     let over = member(21);

@@ -1,10 +1,10 @@
 //! Policies held against the sites and the units of a configuration.
 
-use seawall_model::{ClientUnits, HostPattern};
+use seawall_model::{ClientPrefixes, HostPattern};
 
 use crate::{
-    Assembly, HostSettings, MemoryStore, Purpose, Sandbox, SandboxLimits, Severity, SiteHosts,
-    Sources, Workshop,
+    BuildOutput, MemoryStore, Purpose, RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings,
+    Severity, SiteHosts, Sources,
 };
 
 fn site(host: &str, member: Option<&str>) -> SiteHosts {
@@ -12,9 +12,9 @@ fn site(host: &str, member: Option<&str>) -> SiteHosts {
     SiteHosts { name: host.into(), hosts, member: member.map(Into::into) }
 }
 
-fn assemble(settings: HostSettings, store: &MemoryStore) -> Assembly {
-    let workshop = Workshop::new(settings, Sandbox::new(SandboxLimits::default()));
-    workshop.assemble(&Sources::gather("root.wall", store), Purpose::Check, None)
+fn assemble(settings: ServerSettings, store: &MemoryStore) -> BuildOutput {
+    let workshop = RuleSetBuilder::new(settings, Sandbox::new(SandboxLimits::default()));
+    workshop.build(&Sources::gather("root.wall", store), Purpose::Check, None)
 }
 
 fn sites() -> Vec<SiteHosts> {
@@ -27,7 +27,7 @@ fn sites() -> Vec<SiteHosts> {
 
 /// What is said about hosts, as `file:line:column severity help`.
 fn said(store: &MemoryStore, sites: Vec<SiteHosts>) -> Vec<String> {
-    let made = assemble(HostSettings { sites, ..HostSettings::default() }, store);
+    let made = assemble(ServerSettings { sites, ..ServerSettings::default() }, store);
     assert!(made.rules.is_some(), "{:?}", made.diagnostics);
     let about = made.diagnostics.iter().filter(|d| d.code == "M005");
     about
@@ -93,8 +93,8 @@ fn tests_count_clients_in_the_units_of_the_configuration() {
         request GET \"http://a.example/\" from 2001:db8:0:1::1\n  expect block 429\n}\n";
     let store = MemoryStore::default().with("root.wall", policy);
     for (v6_client_bits, passed) in [(56, true), (64, false)] {
-        let units = ClientUnits { v6_client_bits, ..ClientUnits::default() };
-        let made = assemble(HostSettings { units, ..HostSettings::default() }, &store);
+        let units = ClientPrefixes { v6_client_bits, ..ClientPrefixes::default() };
+        let made = assemble(ServerSettings { units, ..ServerSettings::default() }, &store);
         assert!(made.diagnostics.iter().all(|d| d.severity != Severity::Error));
         assert_eq!(made.rules.unwrap().rehearse()[0].passed, passed, "/{v6_client_bits}");
     }

@@ -8,15 +8,15 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 
 use seawall_model::{
-    Client, ClientUnits, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Pass, PassKind,
-    RuleId, Tick,
+    Client, ClientPrefixes, ConnectionInfo, Decision, Facts, Geo, HeaderView, OriginHealth, Pass,
+    PassKind, RuleId, Tick,
 };
 use seawall_policy::program::LevelId;
 use seawall_state::{Seed, State};
 
 use super::workshop;
-use crate::eval::context::{Given, Judging};
-use crate::{MemoryStore, Observer, Purpose, RuleSet, Sources, Workshop};
+use crate::eval::context::{EvalContext, EvalOptions};
+use crate::{MemoryStore, Observer, Purpose, RuleSet, RuleSetBuilder, Sources};
 
 /// Policies of a run, and requests to each: together at least 100,000 pairs.
 const POLICIES: u64 = 700;
@@ -261,10 +261,11 @@ fn judge(
     facts: &Facts<'_>,
     state: &State,
     now: Tick,
-    given: Given<'_>,
+    given: EvalOptions<'_>,
 ) -> (Decision, Vec<(RuleId, bool)>) {
     let told = Told::default();
-    let decision = rules.decide_given(&mut Judging::new(rules, facts, state, now, given), &told);
+    let decision =
+        rules.decide_given(&mut EvalContext::new(rules, facts, state, now, given), &told);
     (decision, told.0.take())
 }
 
@@ -282,13 +283,13 @@ fn request<'r>(dice: &mut Dice, fields: &'r Fields) -> Facts<'r> {
     let path = dice.one(&["/a", "/a/b", "/A/b", "/b.php", "/x/B.PHP", "/c", "/", "/a/c"]);
     let pass = Pass { kind: PassKind::Pow, issued: Tick(1) };
     Facts {
-        client: Client::of(ip, &ClientUnits::default()),
+        client: Client::of(ip, &ClientPrefixes::default()),
         geo: Geo {
             asn: dice.one(&[None, Some(64_500), Some(64_501), Some(7)]),
             country: dice.one(&[None, Some(*b"DE"), Some(*b"US")]),
             crawler: None,
         },
-        conn: Conn { requests: dice.roll(6) as u32, ..Conn::default() },
+        conn: ConnectionInfo { requests: dice.roll(6) as u32, ..ConnectionInfo::default() },
         method: dice.one(&["GET", "POST", "HEAD", "BREW"]),
         host: dice.one(&["m.example", "o.example"]),
         site: "any",
@@ -304,9 +305,9 @@ fn request<'r>(dice: &mut Dice, fields: &'r Fields) -> Facts<'r> {
     }
 }
 
-fn assembled(workshop: &Workshop, text: &str) -> RuleSet {
+fn assembled(workshop: &RuleSetBuilder, text: &str) -> RuleSet {
     let store = MemoryStore::default().with("root.wall", text);
-    let assembly = workshop.assemble(&Sources::gather("root.wall", &store), Purpose::Check, None);
+    let assembly = workshop.build(&Sources::gather("root.wall", &store), Purpose::Check, None);
     assembly.rules.unwrap_or_else(|| panic!("{:#?}\n{text}", assembly.diagnostics))
 }
 
@@ -324,9 +325,10 @@ fn the_indexed_walk_is_the_plain_one() {
             now = now.plus_ms(dice.roll(3_000));
             let fields = fields(&mut dice);
             let facts = request(&mut dice, &fields);
-            let given = Given::at(LevelId(dice.roll(3) as u16));
+            let given = EvalOptions::at(LevelId(dice.roll(3) as u16));
             let indexed = judge(&rules, &facts, &states[0], now, given);
-            let plain = judge(&rules, &facts, &states[1], now, Given { plain: true, ..given });
+            let plain =
+                judge(&rules, &facts, &states[1], now, EvalOptions { plain: true, ..given });
             assert_eq!(
                 indexed,
                 plain,
@@ -358,7 +360,7 @@ fn an_index_that_would_grow_without_bound_is_refused_by_the_rule_that_was_too_mu
         store = store.with(&format!("more/{n}.wall"), file(n));
     }
     let assemble = |store: &MemoryStore| {
-        workshop().assemble(&Sources::gather("root.wall", store), Purpose::Check, None)
+        workshop().build(&Sources::gather("root.wall", store), Purpose::Check, None)
     };
     assert!(assemble(&store).rules.is_some(), "440,000 are fewer than may be");
     store = store.with("more/4.wall", file(4));
@@ -421,7 +423,7 @@ fn one_members_expressions_take_nothing_from_the_next_one() {
         .with("root.wall", root)
         .with("m1/a.wall", member(1, 2_000))
         .with("m2/a.wall", member(2, 30));
-    let assembly = workshop().assemble(&Sources::gather("root.wall", &store), Purpose::Check, None);
+    let assembly = workshop().build(&Sources::gather("root.wall", &store), Purpose::Check, None);
     let everything = assembly.everything();
     let errors: Vec<_> =
         everything.iter().filter(|d| d.severity == crate::Severity::Error).collect();

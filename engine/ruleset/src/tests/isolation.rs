@@ -48,8 +48,8 @@ use seawall_state::{Seed, State};
 use super::edit_storm::draft::Dice;
 use super::get;
 use crate::{
-    Assembly, Effort, FuelLimits, HostSettings, MemoryStore, Purpose, RuleSet, Sandbox,
-    SandboxLimits, Severity, Sources, TestOutcome, Workshop,
+    BuildOutput, Effort, FuelLimits, MemoryStore, PolicyTestResult, Purpose, RuleSet,
+    RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings, Severity, Sources,
 };
 
 /// Texts that are tried where nobody says how many.
@@ -299,12 +299,12 @@ fn hostile(dice: &mut Dice) -> MemoryStore {
     store
 }
 
-fn workshop() -> Workshop {
-    let settings = HostSettings { today: 20_700, fuel: FUEL, ..HostSettings::default() };
-    Workshop::new(settings, Sandbox::new(SandboxLimits::default()))
+fn workshop() -> RuleSetBuilder {
+    let settings = ServerSettings { today: 20_700, fuel: FUEL, ..ServerSettings::default() };
+    RuleSetBuilder::new(settings, Sandbox::new(SandboxLimits::default()))
 }
 
-fn made(workshop: &Workshop, store: &MemoryStore, previous: Option<&RuleSet>) -> Assembly {
+fn made(workshop: &RuleSetBuilder, store: &MemoryStore, previous: Option<&RuleSet>) -> BuildOutput {
     let sources = Sources::gather("root.wall", store);
     workshop.assemble_within(&sources, Purpose::Run, crate::Terms::new(previous, Effort::Reload))
 }
@@ -422,7 +422,7 @@ fn starved(rules: &RuleSet) -> (u64, Vec<String>) {
 }
 
 /// All that she is told.
-fn told(assembly: &Assembly) -> Vec<String> {
+fn told(assembly: &BuildOutput) -> Vec<String> {
     let states = assembly.members.iter().filter(|state| &*state.name == "mallory");
     let mut all: Vec<String> = states.map(|state| format!("{state:?}")).collect();
     let of_hers = |file: &str| file.starts_with("members/mallory/");
@@ -433,7 +433,7 @@ fn told(assembly: &Assembly) -> Vec<String> {
     all
 }
 
-fn tests(assembly: &Assembly) -> Vec<TestOutcome> {
+fn tests(assembly: &BuildOutput) -> Vec<PolicyTestResult> {
     let theirs = assembly.tests.iter().filter(|test| !test.file.contains("mallory"));
     theirs.cloned().collect()
 }
@@ -496,7 +496,7 @@ fn everything_acts(verdicts: &Verdicts) {
 
 /// The host and the others without a text of hers.
 struct Without {
-    outcomes: Vec<TestOutcome>,
+    outcomes: Vec<PolicyTestResult>,
     said: Vec<String>,
     /// With her hosts visited by the others' visitors, and by nobody.
     theirs: Verdicts,
@@ -504,7 +504,7 @@ struct Without {
 }
 
 impl Without {
-    fn new(workshop: &Workshop) -> Self {
+    fn new(workshop: &RuleSetBuilder) -> Self {
         let plain = made(workshop, &base().with("members/mallory/m.wall", "policy 1\n"), None);
         assert!(plain.members.is_empty() && plain.rules.is_some(), "{:#?}", plain.everything());
         let outcomes = tests(&plain);
@@ -529,7 +529,7 @@ impl Without {
     }
 
     /// That nothing is otherwise with `assembly`.
-    fn holds(&self, seed: u64, assembly: Assembly, previous: Option<&RuleSet>) -> RuleSet {
+    fn holds(&self, seed: u64, assembly: BuildOutput, previous: Option<&RuleSet>) -> RuleSet {
         let errors = assembly.diagnostics.iter().filter(|d| d.severity == Severity::Error);
         let wrong: Vec<_> = errors.collect();
         assert!(wrong.is_empty(), "{seed}: {wrong:#?}");

@@ -4,7 +4,7 @@ use seawall_model::{Tick, Verdict};
 use seawall_state::{Seed, State};
 
 use super::{assemble_all, get};
-use crate::{KeptList, MemoryStore, Purpose, RuleSet, Severity};
+use crate::{CachedList, MemoryStore, Purpose, RuleSet, Severity};
 
 #[test]
 fn a_list_file_keeps_its_last_good_copy() {
@@ -43,7 +43,7 @@ fn a_list_that_fails_at_start_is_taken_from_the_kept_copy() {
              floor {{ rule a {{ when client.ip in @bad then drop }} }}"
         )
     };
-    let kept = |text: &str| Ok(KeptList { bytes: text.as_bytes().into(), age_ms: 7_200_000 });
+    let kept = |text: &str| Ok(CachedList { bytes: text.as_bytes().into(), age_ms: 7_200_000 });
     let start = |on_error: &str, file: Option<&str>, kept| {
         let store = MemoryStore::default().with("root.wall", root(on_error)).keeping("bad", kept);
         let store = file.map_or(store.clone(), |file| store.with("bad.txt", file));
@@ -218,7 +218,7 @@ fn a_file_that_lost_more_than_half_of_its_elements_is_told() {
         assert_eq!(again.unwrap().summary().lists[0].shrank_from, shrank, "{n}");
     }
     // A start has what was good last.
-    let kept = Ok(KeptList { bytes: lines(5).into_bytes().into(), age_ms: 1 });
+    let kept = Ok(CachedList { bytes: lines(5).into_bytes().into(), age_ms: 1 });
     let store = MemoryStore::default().with("root.wall", &*root).keeping("bad", kept);
     let made = assemble_all(&store.with("lists/l.txt", lines(1)), Purpose::Run, None);
     assert_eq!(made.diagnostics[0].code, "S014");
@@ -237,12 +237,12 @@ fn a_list_that_locks_out_whom_it_should_not_is_told_with_the_rule_that_does() {
             own: vec![seawall_model::Prefix::new([198, 51, 100, 0].into(), 24)],
             server: vec![seawall_model::Prefix::new([192, 0, 2, 1].into(), 32)],
         };
-        let settings = crate::HostSettings { guarded, ..crate::HostSettings::default() };
+        let settings = crate::ServerSettings { guarded, ..crate::ServerSettings::default() };
         let sandbox = crate::Sandbox::new(crate::SandboxLimits::default());
         let store = MemoryStore::default().with("root.wall", root).with("lists/l.txt", list);
         let sources = crate::Sources::gather("root.wall", &store);
-        let made = crate::Workshop::new(settings, sandbox).assemble(&sources, Purpose::Run, None);
-        assert!(made.rules.is_some(), "{:?}", made.diagnostics);
+        let builder = crate::RuleSetBuilder::new(settings, sandbox);
+        let made = builder.build(&sources, Purpose::Run, None);
         made.diagnostics.into_iter().filter(|said| said.code == "S015").collect::<Vec<_>>()
     };
     let drop = "when client.ip in @bad then drop";

@@ -31,7 +31,7 @@ fn store(alice: &str, bob: &str) -> MemoryStore {
 }
 
 /// What a server makes of it that serves `previous`.
-fn reloaded(store: &MemoryStore, previous: Option<&RuleSet>) -> Assembly {
+fn reloaded(store: &MemoryStore, previous: Option<&RuleSet>) -> BuildOutput {
     let sources = Sources::gather("root.wall", store);
     workshop().assemble_within(&sources, Purpose::Run, Terms::new(previous, Effort::Reload))
 }
@@ -50,7 +50,7 @@ fn by(rules: &RuleSet, host: &str, path: &str) -> String {
 }
 
 /// The members whose files are wrong, with what serves instead.
-fn wrong(assembly: &Assembly) -> Vec<(&str, MemberPart)> {
+fn wrong(assembly: &BuildOutput) -> Vec<(&str, MemberPart)> {
     assembly.members.iter().map(|member| (&*member.name, member.part)).collect()
 }
 
@@ -375,6 +375,6 @@ fn at_the_bound_of_a_host_edit_nobody_waits_and_a_wrong_file_loses_no_last_good_
     assert_eq!(wrong_names(&after), [("m0".to_owned(), MemberPart::Kept)]);
 }
 
-fn wrong_names(assembly: &Assembly) -> Vec<(String, MemberPart)> {
+fn wrong_names(assembly: &BuildOutput) -> Vec<(String, MemberPart)> {
     wrong(assembly).into_iter().map(|(name, part)| (name.to_owned(), part)).collect()
 }

@@ -18,26 +18,26 @@ mod quotas;
 mod searches;
 
 use seawall_model::{
-    Client, ClientUnits, Conn, Decision, Facts, Geo, HeaderView, OriginHealth, Reason, Tick,
-    Verdict,
+    Client, ClientPrefixes, ConnectionInfo, Decision, Facts, Geo, HeaderView, OriginHealth, Reason,
+    Tick, Verdict,
 };
 use seawall_state::{Seed, State};
 
 use crate::{
-    Assembly, Effort, HostSettings, MemoryStore, Purpose, RuleSet, Sandbox, SandboxLimits,
-    Severity, Sources, Workshop,
+    BuildOutput, Effort, MemoryStore, Purpose, RuleSet, RuleSetBuilder, Sandbox, SandboxLimits,
+    ServerSettings, Severity, Sources,
 };
 
-fn workshop() -> Workshop {
+fn workshop() -> RuleSetBuilder {
     let sandbox = Sandbox::new(SandboxLimits::default());
-    Workshop::new(HostSettings { today: 20_700, ..HostSettings::default() }, sandbox)
+    RuleSetBuilder::new(ServerSettings { today: 20_700, ..ServerSettings::default() }, sandbox)
 }
 
-fn assemble_all(store: &MemoryStore, purpose: Purpose, previous: Option<&RuleSet>) -> Assembly {
-    workshop().assemble(&Sources::gather("root.wall", store), purpose, previous)
+fn assemble_all(store: &MemoryStore, purpose: Purpose, previous: Option<&RuleSet>) -> BuildOutput {
+    workshop().build(&Sources::gather("root.wall", store), purpose, previous)
 }
 
-fn assemble(text: &str) -> Assembly {
+fn assemble(text: &str) -> BuildOutput {
     assemble_all(&MemoryStore::default().with("root.wall", text), Purpose::Check, None)
 }
 
@@ -75,9 +75,9 @@ impl HeaderView for NoHeaders {
 
 fn get<'r>(ip: &str, host: &'r str, path: &'r str) -> Facts<'r> {
     Facts {
-        client: Client::of(ip.parse().unwrap(), &ClientUnits::default()),
+        client: Client::of(ip.parse().unwrap(), &ClientPrefixes::default()),
         geo: Geo::default(),
-        conn: Conn::default(),
+        conn: ConnectionInfo::default(),
         method: "GET",
         host,
         site: host,
@@ -204,7 +204,7 @@ fn an_expired_rule_stops_acting_at_its_hour() {
 fn shadow_never_acts_and_is_told() {
     let rules = rules("floor { shadow rule a { when true then drop } }");
     let state = State::new(Seed([7; 16]), rules.counter_specs());
-    let tally = seawall_state::Tally::new(rules.rule_names().len());
+    let tally = seawall_state::DecisionCounters::new(rules.rule_names().len());
     let decision = rules.decide_observed(&get("192.0.2.1", "x", "/"), &state, Tick(1), &tally);
     assert_eq!(decision, Decision { verdict: Verdict::Allow, reason: Reason::Unopposed });
     assert_eq!(
@@ -402,7 +402,7 @@ fn drawn_complaints_show_the_line_and_the_fix() {
     let store = MemoryStore::default()
         .with("root.wall", "policy 1\nfloor { rule a { when client.asn == 64500 then drop } }\n");
     let sources = Sources::gather("root.wall", &store);
-    let assembly = workshop().assemble(&sources, Purpose::Check, None);
+    let assembly = workshop().build(&sources, Purpose::Check, None);
     let text = crate::render(&assembly.diagnostics, &sources, crate::Style::Plain);
     assert!(text.contains("error[T001]") && text.contains("root.wall:2:37"), "{text}");
     assert!(text.contains("AS64500"), "{text}");
@@ -730,7 +730,7 @@ fn bytes_that_are_no_text_are_drawn_too() {
         let text = [&b"policy 1\nfloor { rule a { when true then drop } }\n"[..], tail].concat();
         let store = MemoryStore::default().with("root.wall", text);
         let sources = Sources::gather("root.wall", &store);
-        let assembly = workshop().assemble(&sources, Purpose::Check, None);
+        let assembly = workshop().build(&sources, Purpose::Check, None);
         assert_eq!(assembly.diagnostics[0].code, "P007");
         let drawn = crate::render(&assembly.diagnostics, &sources, crate::Style::Plain);
         assert!(drawn.contains("root.wall:3:"), "{drawn}");

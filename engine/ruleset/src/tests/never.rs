@@ -339,7 +339,7 @@ fn a_tag_of_a_member_may_be_given_where_the_host_cannot_see_it() {
     let hers = "policy 1\nsite \"a.example\" { rule y { when path == \"/y\" then tag \"hers\" }\n\
         rule z { when tagged(\"none\") then block } }\n";
     let store = crate::MemoryStore::default().with("root.wall", policy).with("ann/a.wall", hers);
-    let made = workshop().assemble(&Sources::gather("root.wall", &store), Purpose::Check, None);
+    let made = workshop().build(&Sources::gather("root.wall", &store), Purpose::Check, None);
     let everything = made.everything();
     let told: Vec<String> =
         everything.iter().map(|d| format!("{}:{} {}", d.file, d.line, d.code)).collect();

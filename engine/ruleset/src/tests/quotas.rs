@@ -31,7 +31,7 @@ defaults {
 "#;
 
 /// The policy with these texts in alice's and bob's files, and more in the host's.
-fn made(alice: &str, bob: &str, host: &str) -> Assembly {
+fn made(alice: &str, bob: &str, host: &str) -> BuildOutput {
     let store = MemoryStore::default()
         .with("root.wall", format!("{HOST}{host}"))
         .with("m/alice.wall", format!("policy 1\n{alice}"))
@@ -40,7 +40,7 @@ fn made(alice: &str, bob: &str, host: &str) -> Assembly {
 }
 
 /// The errors, as `file code`, each once, and the messages.
-fn errors(assembly: &Assembly) -> (Vec<String>, String) {
+fn errors(assembly: &BuildOutput) -> (Vec<String>, String) {
     let everything = assembly.everything();
     let errors = everything.iter().filter(|d| d.severity == Severity::Error);
     let mut places: Vec<String> =

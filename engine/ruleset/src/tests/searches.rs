@@ -27,7 +27,7 @@ fn refuses(rules: &RuleSet, host: &str, agent: &str) -> bool {
     indexed.verdict != Verdict::Allow
 }
 
-fn with_list(test: &str, list: &str) -> Assembly {
+fn with_list(test: &str, list: &str) -> BuildOutput {
     let root = format!(
         "policy 1\nlist bots: string = file \"bots.txt\" max 1k\n\
          defaults {{ rule bots {{ when {test} then block }} }}\n"

@@ -1,11 +1,11 @@
 //! `seawall bans`: who is refused everywhere, and until when.
 
 use clap::{Args, Subcommand};
-use seawall_control::{BanDone, BanLine, BanList, BanOrder};
+use seawall_control::{BanEntry, BanList, BanRequest, BanResponse};
 
-use super::common::Server;
+use super::common::ServerArgs;
 use super::duration::duration_ms;
-use crate::cli::exit::{Exit, fail, say, say_json};
+use crate::cli::exit::{ExitStatus, fail, say, say_json};
 
 /// List, set and end bans of the running server.
 #[derive(Debug, Subcommand)]
@@ -27,7 +27,7 @@ pub(crate) struct List {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
+    server: ServerArgs,
 }
 
 /// Ban somebody.
@@ -39,7 +39,7 @@ pub(crate) struct Add {
     #[arg(long = "for", value_name = "DURATION", value_parser = duration_ms)]
     for_ms: u64,
     #[command(flatten)]
-    server: Server,
+    server: ServerArgs,
 }
 
 /// End a ban.
@@ -51,7 +51,7 @@ pub(crate) struct Remove {
     #[arg(long)]
     member: Option<String>,
     #[command(flatten)]
-    server: Server,
+    server: ServerArgs,
 }
 
 /// End many bans.
@@ -64,11 +64,11 @@ pub(crate) struct Clear {
     #[arg(long, value_name = "NUMBER")]
     generation: Option<u64>,
     #[command(flatten)]
-    server: Server,
+    server: ServerArgs,
 }
 
 impl Bans {
-    pub(crate) fn obey(&self) -> Exit {
+    pub(crate) fn obey(&self) -> ExitStatus {
         match self {
             Self::List(list) => list.server.ask(|client| {
                 let bans = client.bans()?;
@@ -77,39 +77,39 @@ impl Bans {
                 } else {
                     human(&bans).iter().for_each(say);
                 }
-                Ok(Exit::Fine)
+                Ok(ExitStatus::Success)
             }),
             Self::Add(Add { unit, for_ms, server }) => {
-                order(server, BanOrder::Add { unit: unit.clone(), for_ms: *for_ms })
+                order(server, BanRequest::Add { unit: unit.clone(), for_ms: *for_ms })
             }
             Self::Remove(Remove { unit, member, server }) => {
-                order(server, BanOrder::Remove { unit: unit.clone(), member: member.clone() })
+                order(server, BanRequest::Remove { unit: unit.clone(), member: member.clone() })
             }
             Self::Clear(Clear { rule, generation, server }) => {
-                order(server, BanOrder::Clear { rule: rule.clone(), generation: *generation })
+                order(server, BanRequest::Clear { rule: rule.clone(), generation: *generation })
             }
         }
     }
 }
 
-fn order(server: &Server, order: BanOrder) -> Exit {
+fn order(server: &ServerArgs, order: BanRequest) -> ExitStatus {
     server.ask(|client| {
         Ok(match client.order_ban(&order)? {
-            BanDone::Added { unit, left_ms } => {
+            BanResponse::Added { unit, left_ms } => {
                 say(format!("{unit} is banned for {}", span(left_ms)));
-                Exit::Fine
+                ExitStatus::Success
             }
-            BanDone::Ended { bans } => {
+            BanResponse::Ended { bans } => {
                 say(format!("ended: {bans}"));
-                Exit::Fine
+                ExitStatus::Success
             }
-            BanDone::Refused { why } => fail(Exit::Wrong, why),
+            BanResponse::Refused { why } => fail(ExitStatus::Failure, why),
         })
     })
 }
 
 fn human(list: &BanList) -> Vec<String> {
-    let line = |ban: &BanLine| {
+    let line = |ban: &BanEntry| {
         let whose = ban.member.as_ref().map(|member| format!(" on {member}'s sites"));
         format!(
             "{:<24} {:>8} left{}  by {} of generation {}",
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn bans_are_listed_with_what_set_them() {
-        let ban = |unit: &str, member: Option<&str>| BanLine {
+        let ban = |unit: &str, member: Option<&str>| BanEntry {
             unit: unit.into(),
             member: member.map(str::to_owned),
             left_ms: 59_001,

@@ -6,17 +6,19 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use seawall_control::{Built, Carried, Client, Loader, Side, TEST_CODE, clock, test_line};
+use seawall_control::{
+    BuildResult, Client, CounterReport, PolicyLoader, PolicyView, TEST_CODE, clock, test_line,
+};
 use seawall_ruleset::{
-    CostLine, Diagnostic, Difference, Fix, Purpose, RuleSet, Severity, Sources, Style, bytes_text,
+    CostLine, Diagnostic, Fix, PolicyDiff, Purpose, RuleSet, Severity, Sources, Style, bytes_text,
     render,
 };
 use serde_json::{Value, json};
 
-use super::common::{ForHost, Format};
+use super::common::{Format, PolicyHostArgs};
 use super::{diff, history};
-use crate::cli::exit::{Exit, fail, say, say_json, tell};
-use crate::policy_loader::{self, Host};
+use crate::cli::exit::{ExitStatus, fail, say, say_json, tell};
+use crate::policy_loader::{self, PolicyHost};
 
 /// Check root policies and all that they reach; failing tests are errors.
 #[derive(Debug, Args)]
@@ -25,13 +27,13 @@ pub(crate) struct Check {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
-    host: ForHost,
+    host: PolicyHostArgs,
     /// Take warnings for errors
     #[arg(long)]
     strict: bool,
     /// Hold them against what a running server can do, too
     #[arg(long = "for", value_name = "WHAT")]
-    aim: Option<Aim>,
+    aim: Option<CheckTarget>,
     /// How to print what is found
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -53,12 +55,12 @@ pub(crate) struct Check {
 const RUNNING: &str = "running";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Aim {
+enum CheckTarget {
     Run,
 }
 
 impl Check {
-    pub(crate) fn obey(&self) -> Exit {
+    pub(crate) fn obey(&self) -> ExitStatus {
         let host = match self.host.load() {
             Ok(host) => host,
             Err(exit) => return exit,
@@ -68,14 +70,15 @@ impl Check {
         for file in &self.files {
             let loader = match policy_loader::loader(file, &host, clock()) {
                 Ok(loader) => loader,
-                Err(error) => return fail(Exit::Ours, error),
+                Err(error) => return fail(ExitStatus::InternalError, error),
             };
-            let purpose = if self.aim == Some(Aim::Run) { Purpose::Run } else { Purpose::Check };
+            let purpose =
+                if self.aim == Some(CheckTarget::Run) { Purpose::Run } else { Purpose::Check };
             if self.fix {
                 // The changes are told beside, so that `--format json` stays one array.
                 match fix::mend(file, &loader, purpose) {
                     Ok(changes) => changes.iter().for_each(tell),
-                    Err(why) => return fail(Exit::Wrong, why),
+                    Err(why) => return fail(ExitStatus::Failure, why),
                 }
             }
             let sources = loader.gather_settled();
@@ -95,63 +98,63 @@ impl Check {
         if self.format == Format::Json {
             say_json(Value::Array(found));
         }
-        if wrong { Exit::Wrong } else { Exit::Fine }
+        if wrong { ExitStatus::Failure } else { ExitStatus::Success }
     }
 
     /// Says what would change if this came after what it is held against.
     fn compare(
         &self,
-        loader: &Loader,
-        built: &Built,
+        loader: &PolicyLoader,
+        built: &BuildResult,
         sources: &Sources,
-        host: &Host,
-    ) -> Result<(), Exit> {
+        host: &PolicyHost,
+    ) -> Result<(), ExitStatus> {
         let (Some(against), Some(rules)) = (&self.against, &built.rules) else { return Ok(()) };
         let old = if against.as_os_str() == RUNNING {
             self.running()?
         } else {
             let other = policy_loader::loader(against, host, clock());
-            other.map_err(|error| fail(Exit::Ours, error))?.gather_settled()
+            other.map_err(|error| fail(ExitStatus::InternalError, error))?.gather_settled()
         };
         let Some(counters) = loader.counter_specs(&old) else {
             let why = "it cannot be compared with a policy that is wrong";
-            return Err(fail(Exit::Wrong, format!("{}: {why}", against.display())));
+            return Err(fail(ExitStatus::Failure, format!("{}: {why}", against.display())));
         };
-        let difference = Difference::between(&old, sources);
+        let difference = PolicyDiff::between(&old, sources);
         if difference.is_empty() {
             say("nothing differs but how it is written");
             return Ok(());
         }
         diff::lines(&difference).iter().for_each(say);
-        let before = Side { counters: &counters, outline: &old.outline() };
-        let after = Side { counters: rules.counter_specs(), outline: rules.outline() };
-        Carried::foreseen(before, after).lines().iter().for_each(say);
+        let before = PolicyView { counters: &counters, outline: &old.outline() };
+        let after = PolicyView { counters: rules.counter_specs(), outline: rules.outline() };
+        CounterReport::foreseen(before, after).lines().iter().for_each(say);
         Ok(())
     }
 
     /// What the running server was made of.
-    fn running(&self) -> Result<Sources, Exit> {
+    fn running(&self) -> Result<Sources, ExitStatus> {
         let client = match &self.socket {
             Some(socket) => Client::new(socket),
             None => Client::new(&self.host.config_file().load()?.socket),
         };
-        let unreachable = |error| fail(Exit::Unreachable, error);
+        let unreachable = |error| fail(ExitStatus::Unreachable, error);
         let history = client.history().map_err(unreachable)?;
         let newest = history.last().map(|past| client.generation(past.past.generation));
         let Some(now) = newest.transpose().map_err(unreachable)?.flatten() else {
-            return Err(fail(Exit::Wrong, "the server does not say what it runs"));
+            return Err(fail(ExitStatus::Failure, "the server does not say what it runs"));
         };
         history::sources(&client, &now.past).map_err(unreachable)
     }
 
-    fn is_wrong(&self, built: &Built) -> bool {
+    fn is_wrong(&self, built: &BuildResult) -> bool {
         let counts = |d: &Diagnostic| match d.severity {
             Severity::Error => true,
             Severity::Warning => self.strict,
             Severity::Note => false,
         };
         // A server would load it all the same: a member's mistake refuses her part alone.
-        let hers = self.strict || self.aim != Some(Aim::Run);
+        let hers = self.strict || self.aim != Some(CheckTarget::Run);
         built.rules.is_none()
             || (hers && !built.members.is_empty())
             || built.diagnostics.iter().any(counts)
@@ -159,7 +162,7 @@ impl Check {
     }
 }
 
-fn human(file: &Path, built: &Built, sources: &Sources) {
+fn human(file: &Path, built: &BuildResult, sources: &Sources) {
     let mut err = std::io::stderr();
     let style = if err.is_terminal() { Style::Colour } else { Style::Plain };
     let everything = built.everything();
@@ -198,7 +201,7 @@ fn costs(rules: &RuleSet) -> Vec<String> {
 }
 
 /// What is found, with paths as seen from where the command was typed.
-fn as_json(file: &Path, built: &Built) -> Vec<Value> {
+fn as_json(file: &Path, built: &BuildResult) -> Vec<Value> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut found: Vec<Value> = built
         .everything()

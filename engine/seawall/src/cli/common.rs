@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use seawall_control::{Client, ClientError, Config, load_config};
+use seawall_control::{AdminClientError, Client, Config, load_config};
 
-use crate::cli::exit::{Exit, fail};
-use crate::policy_loader::Host;
+use crate::cli::exit::{ExitStatus, fail};
+use crate::policy_loader::PolicyHost;
 
 /// The configuration of this folder.
 const CONFIG_HERE: &str = "seawall.toml";
@@ -33,7 +33,7 @@ pub(crate) struct ConfigFile {
 
 impl ConfigFile {
     /// Reads it, or tells everything that is wrong with it.
-    pub(crate) fn load(&self) -> Result<Config, Exit> {
+    pub(crate) fn load(&self) -> Result<Config, ExitStatus> {
         let path = match &self.config {
             Some(path) => path.as_path(),
             None if !Path::new(CONFIG_HERE).exists() && Path::new(CONFIG_SYSTEM).exists() => {
@@ -41,35 +41,36 @@ impl ConfigFile {
             }
             None => Path::new(CONFIG_HERE),
         };
-        load_config(path).map_err(|error| fail(Exit::Wrong, format!("configuration\n{error}")))
+        load_config(path)
+            .map_err(|error| fail(ExitStatus::Failure, format!("configuration\n{error}")))
     }
 }
 
 /// For which host policies are looked at.
 #[derive(Debug, Args)]
-pub(crate) struct ForHost {
+pub(crate) struct PolicyHostArgs {
     /// The configuration of the host they are for: its sites, units and kept lists [default: none]
     #[arg(short, long = "config", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
 
-impl ForHost {
+impl PolicyHostArgs {
     /// The configuration that is meant where one must be.
     pub(crate) fn config_file(&self) -> ConfigFile {
         ConfigFile { config: self.config.clone() }
     }
 
     /// That host, or everything that is wrong with its configuration.
-    pub(crate) fn load(&self) -> Result<Host, Exit> {
-        let Some(path) = &self.config else { return Ok(Host::default().of_a_person()) };
+    pub(crate) fn load(&self) -> Result<PolicyHost, ExitStatus> {
+        let Some(path) = &self.config else { return Ok(PolicyHost::default().of_a_person()) };
         let config = ConfigFile { config: Some(path.clone()) }.load()?;
-        Ok(Host::of(&config).of_a_person())
+        Ok(PolicyHost::of(&config).of_a_person())
     }
 }
 
 /// Which running server.
 #[derive(Debug, Args)]
-pub(crate) struct Server {
+pub(crate) struct ServerArgs {
     #[command(flatten)]
     config: ConfigFile,
     /// The admin socket [default: the configuration's]
@@ -77,8 +78,8 @@ pub(crate) struct Server {
     socket: Option<PathBuf>,
 }
 
-impl Server {
-    pub(crate) fn client(&self) -> Result<Client, Exit> {
+impl ServerArgs {
+    pub(crate) fn client(&self) -> Result<Client, ExitStatus> {
         match &self.socket {
             Some(path) => Ok(Client::new(path)),
             None => self.config.load().map(|config| Client::new(&config.socket)),
@@ -86,9 +87,14 @@ impl Server {
     }
 
     /// Asks it, where it can be reached.
-    pub(crate) fn ask(&self, with: impl Fn(&Client) -> Result<Exit, ClientError>) -> Exit {
+    pub(crate) fn ask(
+        &self,
+        with: impl Fn(&Client) -> Result<ExitStatus, AdminClientError>,
+    ) -> ExitStatus {
         match self.client() {
-            Ok(client) => with(&client).unwrap_or_else(|error| fail(Exit::Unreachable, error)),
+            Ok(client) => {
+                with(&client).unwrap_or_else(|error| fail(ExitStatus::Unreachable, error))
+            }
             Err(exit) => exit,
         }
     }

@@ -6,7 +6,7 @@ use clap::Args;
 use seawall_control::compile_confined;
 use seawall_ruleset::LoadError;
 
-use crate::cli::exit::Exit;
+use crate::cli::exit::ExitStatus;
 
 /// Compile what comes on standard input, within limits.
 #[derive(Debug, Args)]
@@ -18,13 +18,17 @@ pub(crate) struct Compile {
 }
 
 impl Compile {
-    pub(crate) fn obey(&self) -> Exit {
+    pub(crate) fn obey(&self) -> ExitStatus {
         match compile_confined(self.cpu_s, self.address_space_bytes) {
-            Ok(()) => Exit::Fine,
+            Ok(()) => ExitStatus::Success,
             Err(why) => {
                 // For the server's ears: bare, on one line.
                 let _unwritten = writeln!(std::io::stderr(), "{why}");
-                if matches!(why, LoadError::Engine(_)) { Exit::Ours } else { Exit::Wrong }
+                if matches!(why, LoadError::Engine(_)) {
+                    ExitStatus::InternalError
+                } else {
+                    ExitStatus::Failure
+                }
             }
         }
     }

@@ -1,11 +1,11 @@
 //! What two policies say differently, for people and for tools.
 
 use seawall_model::shown;
-use seawall_ruleset::{Change, ClauseChange, Difference, FileChange, How, LineChange};
+use seawall_ruleset::{Change, ClauseChange, FileChange, How, LineChange, PolicyDiff};
 use serde_json::{Value, json};
 
 /// One or more lines for each difference. What members write, such as the name of a test, ends none.
-pub(super) fn lines(of: &Difference) -> Vec<String> {
+pub(super) fn lines(of: &PolicyDiff) -> Vec<String> {
     let changes = of.changes.iter().flat_map(change_lines);
     let all = changes.chain(of.files.iter().flat_map(file_lines));
     all.map(|line| shown::one_line(&line).into_owned()).collect()
@@ -52,7 +52,7 @@ fn file_lines(FileChange { path, lines }: &FileChange) -> Vec<String> {
 }
 
 /// The same as JSON.
-pub(super) fn as_json(of: &Difference) -> Value {
+pub(super) fn as_json(of: &PolicyDiff) -> Value {
     json!({
         "changes": of.changes.iter().map(change_json).collect::<Vec<_>>(),
         "files": of.files.iter().map(file_json).collect::<Vec<_>>(),
@@ -103,7 +103,7 @@ mod tests {
         };
         let list =
             LineChange::List { added: (7, vec!["192.0.2.0/24".into()]), removed: (0, Vec::new()) };
-        let of = Difference {
+        let of = PolicyDiff {
             changes: vec![
                 change(How::Removed("when true then drop".into())),
                 change(How::Changed(vec![

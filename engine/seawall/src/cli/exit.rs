@@ -8,19 +8,19 @@ use seawall_model::shown;
 
 /// How a command ended. 2, a mistake on the command line, is clap's to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
+pub(crate) enum ExitStatus {
     /// Fine.
-    Fine = 0,
+    Success = 0,
     /// The thing checked is wrong, or what was asked for could not be had.
-    Wrong = 1,
+    Failure = 1,
     /// There is no running server to talk to.
     Unreachable = 3,
     /// Our own fault.
-    Ours = 70,
+    InternalError = 70,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
+impl From<ExitStatus> for ExitCode {
+    fn from(exit: ExitStatus) -> Self {
         Self::from(exit as u8)
     }
 }
@@ -49,7 +49,7 @@ pub(crate) fn tell_drawn(text: &str) {
 }
 
 /// Says what went wrong and hands on the code.
-pub(crate) fn fail(exit: Exit, text: impl Display) -> Exit {
+pub(crate) fn fail(exit: ExitStatus, text: impl Display) -> ExitStatus {
     tell(text);
     exit
 }

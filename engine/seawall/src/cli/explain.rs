@@ -14,12 +14,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use seawall_control::clock;
 use seawall_ruleset::{
-    Considered, Explanation, Fate, MadeTest, Purpose, Question, RuleSet, Severity, Style, render,
+    EvaluatedTest, ExplainRequest, Explanation, Purpose, RuleOutcome, RuleSet, RuleTrace, Severity,
+    Style, render,
 };
 use serde_json::{Value, json};
 
-use super::common::{ForHost, Format};
-use crate::cli::exit::{Exit, fail, say, say_json, tell};
+use super::common::{Format, PolicyHostArgs};
+use crate::cli::exit::{ExitStatus, fail, say, say_json, tell};
 use crate::policy_loader;
 
 /// The most bytes of a request file: 64 KiB. A server takes no longer head either.
@@ -47,12 +48,12 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "IP", default_value = "192.0.2.1")]
     from: IpAddr,
     #[command(flatten)]
-    known: client_flags::Flags,
+    known: client_flags::ClientFlags,
     /// The level that holds
     #[arg(long, value_name = "NAME")]
     level: Option<String>,
     #[command(flatten)]
-    host: ForHost,
+    host: PolicyHostArgs,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -60,7 +61,7 @@ pub(crate) struct Explain {
 
 /// A request as far as its text says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Asked {
+struct ParsedRequest {
     method: String,
     encrypted: bool,
     authority: String,
@@ -70,10 +71,10 @@ struct Asked {
 }
 
 impl Explain {
-    pub(crate) fn obey(&self) -> Exit {
+    pub(crate) fn obey(&self) -> ExitStatus {
         let question = match self.question() {
             Ok(question) => question,
-            Err(why) => return fail(Exit::Wrong, why),
+            Err(why) => return fail(ExitStatus::Failure, why),
         };
         let host = match self.host.load() {
             Ok(host) => host,
@@ -82,7 +83,7 @@ impl Explain {
         let now = clock();
         let loader = match policy_loader::loader(&self.policy, &host, now.clone()) {
             Ok(loader) => loader,
-            Err(error) => return fail(Exit::Ours, error),
+            Err(error) => return fail(ExitStatus::InternalError, error),
         };
         let sources = loader.gather_settled();
         let built = loader.build(&sources, Purpose::Check, None);
@@ -90,7 +91,7 @@ impl Explain {
             let errors = built.diagnostics.iter().filter(|d| d.severity == Severity::Error);
             let errors: Vec<_> = errors.cloned().collect();
             tell(render(&errors, &sources, Style::Plain).trim_end());
-            return fail(Exit::Wrong, format!("{}: it has errors", self.policy.display()));
+            return fail(ExitStatus::Failure, format!("{}: it has errors", self.policy.display()));
         };
         for member in &built.members {
             tell(format!("the files of {} have errors: explained without them", member.name));
@@ -98,32 +99,40 @@ impl Explain {
         self.tell(rules, &question, now())
     }
 
-    fn tell(&self, rules: &RuleSet, question: &Question, now: seawall_model::Tick) -> Exit {
+    fn tell(
+        &self,
+        rules: &RuleSet,
+        question: &ExplainRequest,
+        now: seawall_model::Tick,
+    ) -> ExitStatus {
         match rules.explain(question, now) {
             Err(wrong) => {
                 let level = self.level.as_deref().unwrap_or_default().escape_debug().to_string();
                 let known = wrong.known.join(", ");
-                return fail(Exit::Wrong, format!("there is no level `{level}`, only {known}"));
+                return fail(
+                    ExitStatus::Failure,
+                    format!("there is no level `{level}`, only {known}"),
+                );
             }
             Ok(told) => match self.format {
                 Format::Human => human(&told).iter().for_each(say),
                 Format::Json => say_json(as_json(&told)),
             },
         }
-        Exit::Fine
+        ExitStatus::Success
     }
 
-    fn question(&self) -> Result<Question, String> {
+    fn question(&self) -> Result<ExplainRequest, String> {
         let mut asked = match (&self.request, &self.curl, self.typed.as_slice()) {
             (Some(file), ..) => raw_request::read(&bytes(file)?)?,
             (_, Some(command), _) => curl::read(command)?,
-            (_, _, [method, url]) => Asked::new(method, url)?,
+            (_, _, [method, url]) => ParsedRequest::new(method, url)?,
             _ => return Err("say METHOD and URL, --request or --curl".to_owned()),
         };
         for line in &self.headers {
             asked.header(line)?;
         }
-        Ok(Question {
+        Ok(ExplainRequest {
             method: asked.method.into(),
             encrypted: asked.encrypted,
             authority: asked.authority.into(),
@@ -136,7 +145,7 @@ impl Explain {
     }
 }
 
-impl Asked {
+impl ParsedRequest {
     /// A request without header fields.
     fn new(method: &str, url: &str) -> Result<Self, String> {
         let (encrypted, rest) = match url.split_once("://") {
@@ -215,21 +224,21 @@ fn bytes(file: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// What became of a rule, in a word.
-const fn word(fate: Fate) -> &'static str {
+const fn word(fate: RuleOutcome) -> &'static str {
     match fate {
-        Fate::BelowLevel => "level",
-        Fate::Expired => "expired",
-        Fate::Unmet => "no",
-        Fate::Excused => "unless",
-        Fate::Within => "within",
-        Fate::Shadowed => "shadow",
-        Fate::Applied => "yes",
+        RuleOutcome::BelowLevel => "level",
+        RuleOutcome::Expired => "expired",
+        RuleOutcome::Unmet => "no",
+        RuleOutcome::Excused => "unless",
+        RuleOutcome::Within => "within",
+        RuleOutcome::Shadowed => "shadow",
+        RuleOutcome::Applied => "yes",
     }
 }
 
 /// A test of a rule in words. Where a `not` or an `or` turns it round, it says what it is itself.
-fn test_line(test: &MadeTest, expected: bool) -> String {
-    let MadeTest { text, holds, value } = test;
+fn test_line(test: &EvaluatedTest, expected: bool) -> String {
+    let EvaluatedTest { text, holds, value } = test;
     let turned = match (*holds == expected, holds) {
         (true, _) => "",
         (false, true) => " (true)",
@@ -239,25 +248,28 @@ fn test_line(test: &MadeTest, expected: bool) -> String {
 }
 
 /// Where no test settled it, what did.
-const fn reason(fate: Fate) -> &'static str {
+const fn reason(fate: RuleOutcome) -> &'static str {
     match fate {
-        Fate::BelowLevel => "its level is not reached",
-        Fate::Expired => "its `expires` is over",
-        Fate::Within => "the limit is not exceeded",
-        Fate::Unmet | Fate::Excused | Fate::Shadowed | Fate::Applied => "it asks for nothing",
+        RuleOutcome::BelowLevel => "its level is not reached",
+        RuleOutcome::Expired => "its `expires` is over",
+        RuleOutcome::Within => "the limit is not exceeded",
+        RuleOutcome::Unmet
+        | RuleOutcome::Excused
+        | RuleOutcome::Shadowed
+        | RuleOutcome::Applied => "it asks for nothing",
     }
 }
 
-fn rule_lines(rule: &Considered, wide: usize) -> Vec<String> {
-    let expected = rule.fate != Fate::Unmet;
+fn rule_lines(rule: &RuleTrace, wide: usize) -> Vec<String> {
+    let expected = rule.fate != RuleOutcome::Unmet;
     let told: Vec<String> = match rule.fate {
-        Fate::Unmet | Fate::Excused => {
+        RuleOutcome::Unmet | RuleOutcome::Excused => {
             rule.tests.last().map(|test| test_line(test, expected)).into_iter().collect()
         }
-        Fate::Applied | Fate::Shadowed => {
+        RuleOutcome::Applied | RuleOutcome::Shadowed => {
             rule.tests.iter().map(|test| test_line(test, expected)).collect()
         }
-        Fate::BelowLevel | Fate::Expired | Fate::Within => Vec::new(),
+        RuleOutcome::BelowLevel | RuleOutcome::Expired | RuleOutcome::Within => Vec::new(),
     };
     let mut told = told.into_iter();
     let first = told.next().unwrap_or_else(|| reason(rule.fate).to_owned());
@@ -285,12 +297,12 @@ fn human(told: &Explanation) -> Vec<String> {
 }
 
 fn as_json(told: &Explanation) -> Value {
-    let test = |t: &MadeTest| json!({ "text": t.text, "holds": t.holds, "value": t.value });
-    let rule = |c: &Considered| {
+    let test = |t: &EvaluatedTest| json!({ "text": t.text, "holds": t.holds, "value": t.value });
+    let rule = |c: &RuleTrace| {
         json!({
             "rule": c.rule,
             "outcome": word(c.fate),
-            "applied": c.fate == Fate::Applied,
+            "applied": c.fate == RuleOutcome::Applied,
             "tests": c.tests.iter().map(test).collect::<Vec<_>>(),
             "effects": c.effects,
             "score": c.score,

@@ -7,7 +7,7 @@ use seawall_ruleset::{
 use serde_json::{Value, json};
 
 use super::common::Format;
-use crate::cli::exit::{Exit, fail, say, say_json};
+use crate::cli::exit::{ExitStatus, fail, say, say_json};
 
 /// List the fields, functions and enumerations of the language.
 #[derive(Debug, Args)]
@@ -28,11 +28,11 @@ struct Found {
 }
 
 impl Fields {
-    pub(crate) fn obey(&self) -> Exit {
+    pub(crate) fn obey(&self) -> ExitStatus {
         let Some(found) = find(self.name.as_deref()) else {
             let name = self.name.as_deref().unwrap_or_default().escape_debug();
             return fail(
-                Exit::Wrong,
+                ExitStatus::Failure,
                 format!("nothing is called `{name}`; `seawall fields` lists all there is"),
             );
         };
@@ -40,7 +40,7 @@ impl Fields {
             Format::Human => human(&found, self.name.is_some()).iter().for_each(say),
             Format::Json => say_json(as_json(&found)),
         }
-        Exit::Fine
+        ExitStatus::Success
     }
 }
 

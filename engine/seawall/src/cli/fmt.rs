@@ -14,7 +14,7 @@ use seawall_policy::span::line_column;
 use seawall_policy::syntax::parse::{FILE_BYTES_MAX, parse};
 use seawall_policy::syntax::print::{format, is_same};
 
-use crate::cli::exit::{Exit, fail, say, tell};
+use crate::cli::exit::{ExitStatus, fail, say, tell};
 
 /// The name of standard input and output.
 const STDIN: &str = "-";
@@ -48,41 +48,42 @@ enum Outcome {
 }
 
 impl Fmt {
-    pub(crate) fn obey(&self) -> Exit {
+    pub(crate) fn obey(&self) -> ExitStatus {
         let exits = self.files.iter().map(|file| self.one(file));
         // Each file is done whatever became of the others; the worst decides.
-        exits.max_by_key(|exit| *exit as u8).unwrap_or(Exit::Fine)
+        exits.max_by_key(|exit| *exit as u8).unwrap_or(ExitStatus::Success)
     }
 
-    fn one(&self, file: &Path) -> Exit {
+    fn one(&self, file: &Path) -> ExitStatus {
         let name = file.display();
         let bytes = match read(file) {
             Ok(bytes) => bytes,
-            Err(error) => return fail(Exit::Wrong, format!("{name}: {error}")),
+            Err(error) => return fail(ExitStatus::Failure, format!("{name}: {error}")),
         };
         let outcome = judge(&name.to_string(), &bytes);
         match outcome {
             Outcome::Refused(said) => {
                 said.iter().for_each(tell);
-                Exit::Wrong
+                ExitStatus::Failure
             }
-            Outcome::Broken => {
-                fail(Exit::Ours, format!("{name}: left alone, its formatted text says otherwise"))
-            }
+            Outcome::Broken => fail(
+                ExitStatus::InternalError,
+                format!("{name}: left alone, its formatted text says otherwise"),
+            ),
             Outcome::Changes { before, after } if self.check => {
                 say(format!("{name}{}", difference(&before, &after)));
-                Exit::Wrong
+                ExitStatus::Failure
             }
-            Outcome::Kept if self.check => Exit::Fine,
+            Outcome::Kept if self.check => ExitStatus::Success,
             Outcome::Kept if is_stdin(file) => pass_on(&bytes),
-            Outcome::Kept => Exit::Fine,
+            Outcome::Kept => ExitStatus::Success,
             Outcome::Changes { after, .. } if is_stdin(file) => pass_on(after.as_bytes()),
             Outcome::Changes { after, .. } => match replace(file, after.as_bytes()) {
                 Ok(()) => {
                     say(name);
-                    Exit::Fine
+                    ExitStatus::Success
                 }
-                Err(error) => fail(Exit::Wrong, format!("{name}: not written: {error}")),
+                Err(error) => fail(ExitStatus::Failure, format!("{name}: not written: {error}")),
             },
         }
     }
@@ -92,11 +93,11 @@ fn is_stdin(file: &Path) -> bool {
     file == Path::new(STDIN)
 }
 
-fn pass_on(text: &[u8]) -> Exit {
+fn pass_on(text: &[u8]) -> ExitStatus {
     let mut out = io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {
-        Ok(()) => Exit::Fine,
-        Err(error) => fail(Exit::Wrong, format!("standard output: {error}")),
+        Ok(()) => ExitStatus::Success,
+        Err(error) => fail(ExitStatus::Failure, format!("standard output: {error}")),
     }
 }
 
@@ -218,7 +219,7 @@ mod tests {
     const UGLY: &str = "policy 1\nfloor { # why\nrule a{when true then drop}}\n";
     const TIDY: &str = "policy 1\nfloor {  # why\n  rule a { when true then drop }\n}\n";
 
-    fn fmt(file: &Path, check: bool) -> Exit {
+    fn fmt(file: &Path, check: bool) -> ExitStatus {
         Fmt { files: vec![file.to_owned()], check }.obey()
     }
 
@@ -237,7 +238,7 @@ mod tests {
         fs::write(&file, UGLY).unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         symlink("a.wall", &link).unwrap();
-        assert_eq!(fmt(&link, false), Exit::Fine);
+        assert_eq!(fmt(&link, false), ExitStatus::Success);
         assert_eq!(fs::read_to_string(&file).unwrap(), TIDY);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
@@ -250,8 +251,8 @@ mod tests {
         let file = dir.path().join("a.wall");
         fs::write(&file, TIDY).unwrap();
         let before = fs::metadata(&file).unwrap();
-        assert_eq!(fmt(&file, false), Exit::Fine);
-        assert_eq!(fmt(&file, true), Exit::Fine);
+        assert_eq!(fmt(&file, false), ExitStatus::Success);
+        assert_eq!(fmt(&file, true), ExitStatus::Success);
         let after = fs::metadata(&file).unwrap();
         assert_eq!(before.ino(), after.ino());
     }
@@ -261,7 +262,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.wall");
         fs::write(&file, UGLY).unwrap();
-        assert_eq!(fmt(&file, true), Exit::Wrong);
+        assert_eq!(fmt(&file, true), ExitStatus::Failure);
         assert_eq!(fs::read_to_string(&file).unwrap(), UGLY);
     }
 
@@ -273,7 +274,7 @@ mod tests {
         fs::write(&bad, "policy 1\nfloor{").unwrap();
         fs::write(&good, UGLY).unwrap();
         let all = Fmt { files: vec![missing, bad.clone(), good.clone()], check: false };
-        assert_eq!(all.obey(), Exit::Wrong);
+        assert_eq!(all.obey(), ExitStatus::Failure);
         assert_eq!(fs::read_to_string(&bad).unwrap(), "policy 1\nfloor{");
         assert_eq!(fs::read_to_string(&good).unwrap(), TIDY);
     }
@@ -285,7 +286,7 @@ mod tests {
         fs::write(&file, UGLY).unwrap();
         let left = dir.path().join(format!(".a.wall.{}-0.new", std::process::id()));
         fs::write(&left, "old").unwrap();
-        assert_eq!(fmt(&file, false), Exit::Fine);
+        assert_eq!(fmt(&file, false), ExitStatus::Success);
         assert_eq!(fs::read_to_string(&left).unwrap(), "old");
         assert_eq!(fs::read_to_string(&file).unwrap(), TIDY);
     }
@@ -313,7 +314,7 @@ mod tests {
         let file = dir.path().join("a.wall");
         fs::write(&file, format!("{text}\n\n\n")).unwrap();
         assert_eq!(read(&file).unwrap().len(), FILE_BYTES_MAX + 1);
-        assert_eq!(fmt(&file, false), Exit::Wrong);
+        assert_eq!(fmt(&file, false), ExitStatus::Failure);
 
         let mut rules = String::from("policy 1\nfloor{");
         rules.push_str(&"let a=1\n".repeat(FILE_BYTES_MAX / 8 - 8));

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use seawall_control::{
-    Back, Client, ClientError, FileMark, HostChange, Outcome, Past, PastLine, RollbackOrder,
-    past_sources, ranges,
+    AdminClientError, Back, Client, FileDigest, GenerationEntry, HostChange, Past, ReloadOutcome,
+    RollbackRequest, past_sources, ranges,
 };
-use seawall_ruleset::{Difference, Sources};
+use seawall_ruleset::{PolicyDiff, Sources};
 use serde_json::json;
 
-use super::common::Server;
+use super::common::ServerArgs;
 use super::diff;
 use super::reload::{told, told_json};
-use crate::cli::exit::{Exit, fail, say, say_json};
+use crate::cli::exit::{ExitStatus, fail, say, say_json};
 
 /// Members that are named as those whose files differ in a generation.
 const CHANGED_TOLD: usize = 3;
@@ -31,7 +31,7 @@ pub(crate) struct History {
     #[arg(long, value_name = "FOLDER", requires = "generation")]
     write: Option<PathBuf>,
     #[command(flatten)]
-    server: Server,
+    server: ServerArgs,
 }
 
 /// Say what two generations say differently.
@@ -45,7 +45,7 @@ pub(crate) struct Diff {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
+    server: ServerArgs,
 }
 
 /// Put the host's files of an earlier generation in force again, in one step.
@@ -68,11 +68,11 @@ pub(crate) struct Rollback {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
+    server: ServerArgs,
 }
 
 impl History {
-    pub(crate) fn obey(&self) -> Exit {
+    pub(crate) fn obey(&self) -> ExitStatus {
         self.server.ask(|client| {
             let history = client.history()?;
             let Some(number) = self.generation else {
@@ -81,7 +81,7 @@ impl History {
                 } else {
                     history.iter().for_each(|past| say(line(past)));
                 }
-                return Ok(Exit::Fine);
+                return Ok(ExitStatus::Success);
             };
             let Some(past) = &client.generation(number)? else {
                 return Ok(unknown(&history, number));
@@ -94,7 +94,7 @@ impl History {
                     } else {
                         whole(past).iter().for_each(say);
                     }
-                    Ok(Exit::Fine)
+                    Ok(ExitStatus::Success)
                 }
             }
         })
@@ -102,7 +102,7 @@ impl History {
 }
 
 impl Diff {
-    pub(crate) fn obey(&self) -> Exit {
+    pub(crate) fn obey(&self) -> ExitStatus {
         self.server.ask(|client| {
             let history = client.history()?;
             let newest = history.last().map_or(0, |past| past.past.generation);
@@ -112,12 +112,12 @@ impl Diff {
                     return Ok(unknown(&history, number));
                 };
                 if !(past.files_kept && past.members_kept) {
-                    return Ok(fail(Exit::Wrong, not_kept(number)));
+                    return Ok(fail(ExitStatus::Failure, not_kept(number)));
                 }
                 sides.push(sources(client, &past.past)?);
             }
-            let [old, new] = sides.as_slice() else { return Ok(Exit::Ours) };
-            let difference = Difference::between(old, new);
+            let [old, new] = sides.as_slice() else { return Ok(ExitStatus::InternalError) };
+            let difference = PolicyDiff::between(old, new);
             if self.json {
                 say_json(format!("{:#}", diff::as_json(&difference)));
             } else if difference.is_empty() {
@@ -125,27 +125,27 @@ impl Diff {
             } else {
                 diff::lines(&difference).iter().for_each(say);
             }
-            Ok(Exit::Fine)
+            Ok(ExitStatus::Success)
         })
     }
 }
 
 impl Rollback {
-    pub(crate) fn obey(&self) -> Exit {
+    pub(crate) fn obey(&self) -> ExitStatus {
         self.server.ask(|client| {
             let back = match (&self.member, self.all) {
                 (Some(name), _) => Back::Member(name.as_str().into()),
                 (None, true) => Back::All,
                 (None, false) => Back::Host,
             };
-            let order = RollbackOrder { to: self.generation, back, lift: self.lift };
+            let order = RollbackRequest { to: self.generation, back, lift: self.lift };
             let outcome = client.roll_back(&order)?;
             if self.json {
                 return Ok(told_json(&outcome));
             }
             let exit = told(&outcome);
             match (&outcome, &order.back) {
-                (Outcome::Published { restores: Some(restored), .. }, back) => {
+                (ReloadOutcome::Published { restores: Some(restored), .. }, back) => {
                     let whose = match back {
                         Back::Host => "the host's files on the disk stay",
                         Back::Member(_) => "the member's files on the disk stay",
@@ -157,7 +157,7 @@ impl Rollback {
                          those of generation {restored}"
                     ));
                 }
-                (Outcome::Unchanged { .. }, Back::Host) => say(
+                (ReloadOutcome::Unchanged { .. }, Back::Host) => say(
                     "the host's files of that generation are in force already; `--member NAME` \
                      goes back with a member's files, `--all` with everybody's",
                 ),
@@ -168,14 +168,14 @@ impl Rollback {
     }
 }
 
-fn unknown(history: &[PastLine], number: u64) -> Exit {
+fn unknown(history: &[GenerationEntry], number: u64) -> ExitStatus {
     let known = match history {
         [] => String::new(),
         all => {
             format!("; history goes from {}", ranges(all.iter().map(|past| past.past.generation)))
         }
     };
-    fail(Exit::Wrong, format!("there is no generation {number}{known}"))
+    fail(ExitStatus::Failure, format!("there is no generation {number}{known}"))
 }
 
 fn not_kept(number: u64) -> String {
@@ -183,12 +183,12 @@ fn not_kept(number: u64) -> String {
 }
 
 /// All files of a generation, the host's first.
-fn files(past: &Past) -> impl Iterator<Item = &FileMark> {
+fn files(past: &Past) -> impl Iterator<Item = &FileDigest> {
     past.files.iter().chain(past.parts.values().flat_map(|marks| marks.iter()))
 }
 
 /// What a generation was made of.
-pub(super) fn sources(client: &Client, past: &Past) -> Result<Sources, ClientError> {
+pub(super) fn sources(client: &Client, past: &Past) -> Result<Sources, AdminClientError> {
     let mut contents = std::collections::BTreeMap::new();
     for file in files(past) {
         if !contents.contains_key(&file.sha256)
@@ -201,8 +201,8 @@ pub(super) fn sources(client: &Client, past: &Past) -> Result<Sources, ClientErr
 }
 
 /// A generation on one line.
-fn line(of: &PastLine) -> String {
-    let PastLine { past, files_kept, members, members_kept } = of;
+fn line(of: &GenerationEntry) -> String {
+    let GenerationEntry { past, files_kept, members, members_kept } = of;
     let restores = past.restores.map(|from| format!(" to {from}")).unwrap_or_default();
     let who = past.by_uid.map(|uid| format!(" by user {uid}")).unwrap_or_default();
     let kept = match (files_kept, members_kept) {
@@ -250,10 +250,10 @@ fn changed(past: &Past) -> String {
 }
 
 /// A generation with its report and its files.
-fn whole(of: &PastLine) -> Vec<String> {
+fn whole(of: &GenerationEntry) -> Vec<String> {
     let mut lines = vec![line(of)];
     lines.extend(of.past.report.lines().iter().map(|line| format!("        {line}")));
-    let file = |file: &FileMark| {
+    let file = |file: &FileDigest| {
         format!("        {}  {}", file.sha256.get(..12).unwrap_or_default(), file.path)
     };
     lines.extend(files(&of.past).map(file));
@@ -261,8 +261,12 @@ fn whole(of: &PastLine) -> Vec<String> {
 }
 
 /// Writes the files of a generation where nothing is in the way.
-fn write_out(client: &Client, of: &PastLine, folder: &Path) -> Result<Exit, ClientError> {
-    let wrong = |why: String| Ok(fail(Exit::Wrong, why));
+fn write_out(
+    client: &Client,
+    of: &GenerationEntry,
+    folder: &Path,
+) -> Result<ExitStatus, AdminClientError> {
+    let wrong = |why: String| Ok(fail(ExitStatus::Failure, why));
     if !(of.files_kept && of.members_kept) {
         return wrong(not_kept(of.past.generation));
     }
@@ -296,5 +300,5 @@ fn write_out(client: &Client, of: &PastLine, folder: &Path) -> Result<Exit, Clie
         }
     }
     say(format!("{} files written to {}", written.len(), folder.display()));
-    Ok(Exit::Fine)
+    Ok(ExitStatus::Success)
 }

@@ -1,11 +1,11 @@
 //! `seawall level`: puts a level in force by hand, for a while.
 
 use clap::Args;
-use seawall_control::{LevelDone, LevelOrder};
+use seawall_control::{LevelRequest, LevelResponse};
 
-use super::common::Server;
+use super::common::ServerArgs;
 use super::duration::duration_ms;
-use crate::cli::exit::{Exit, fail, say};
+use crate::cli::exit::{ExitStatus, fail, say};
 
 /// Put a level in force by hand, for a while; `normal` is one too.
 #[derive(Debug, Args)]
@@ -29,12 +29,12 @@ pub(crate) struct Level {
     #[arg(long, value_name = "HOST")]
     site: Option<String>,
     #[command(flatten)]
-    server: Server,
+    server: ServerArgs,
 }
 
 impl Level {
-    pub(crate) fn obey(&self) -> Exit {
-        let order = LevelOrder {
+    pub(crate) fn obey(&self) -> ExitStatus {
+        let order = LevelRequest {
             level: self.name.clone(),
             for_ms: self.for_ms.unwrap_or_default(),
             site: self.site.clone(),
@@ -42,17 +42,17 @@ impl Level {
         let whose = self.site.as_ref().map(|site| format!(" of {site}")).unwrap_or_default();
         self.server.ask(|client| {
             Ok(match client.order_level(&order)? {
-                LevelDone::Set => {
+                LevelResponse::Set => {
                     let name = self.name.as_deref().unwrap_or_default();
                     let span = seawall_ruleset::duration_text(order.for_ms);
                     say(format!("level{whose}: {name} for {span}"));
-                    Exit::Fine
+                    ExitStatus::Success
                 }
-                LevelDone::Ended => {
+                LevelResponse::Ended => {
                     say(format!("level{whose}: the conditions decide"));
-                    Exit::Fine
+                    ExitStatus::Success
                 }
-                LevelDone::Refused { why } => fail(Exit::Wrong, why),
+                LevelResponse::Refused { why } => fail(ExitStatus::Failure, why),
             })
         })
     }

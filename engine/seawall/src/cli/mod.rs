@@ -21,19 +21,19 @@ mod upgrade;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::exit::Exit;
+use crate::cli::exit::ExitStatus;
 
 /// Stands in front of your sites and refuses what is hostile.
 #[derive(Debug, Parser)]
 #[command(name = "seawall", version, arg_required_else_help = true)]
-pub(crate) struct Line {
+pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) word: Word,
+    pub(crate) word: Command,
 }
 
 /// The words.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Word {
+pub(crate) enum Command {
     /// Defend the sites of a configuration
     Run(run::Run),
     /// Say what is wrong with policies
@@ -71,9 +71,9 @@ pub(crate) enum Word {
     Compile(compile::Compile),
 }
 
-impl Word {
+impl Command {
     /// Does it.
-    pub(crate) fn obey(&self) -> Exit {
+    pub(crate) fn run(&self) -> ExitStatus {
         match self {
             Self::Run(run) => run.obey(),
             Self::Check(check) => check.obey(),
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        Line::command().debug_assert();
+        Cli::command().debug_assert();
     }
 
     #[test]
@@ -125,7 +125,7 @@ mod tests {
             &["seawall", "rule", "new", "--lang", "cobol", "hello"],
             &["seawall", "rule", "inspect"],
         ] {
-            assert_eq!(Line::try_parse_from(line).unwrap_err().exit_code(), 2, "{line:?}");
+            assert_eq!(Cli::try_parse_from(line).unwrap_err().exit_code(), 2, "{line:?}");
         }
     }
 }

@@ -1,10 +1,10 @@
 //! `seawall reload`: have the running server read its policy again, and say what came of it.
 
 use clap::Args;
-use seawall_control::{Lifted, Outcome, ReloadOrder};
+use seawall_control::{ClearedPenalties, ReloadOutcome, ReloadRequest};
 
-use super::common::Server;
-use crate::cli::exit::{Exit, fail, say, say_json, tell_drawn};
+use super::common::ServerArgs;
+use crate::cli::exit::{ExitStatus, fail, say, say_json, tell_drawn};
 
 /// Ask the running server to reload, and wait for the outcome.
 #[derive(Debug, Args)]
@@ -16,53 +16,53 @@ pub(crate) struct Reload {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
+    server: ServerArgs,
 }
 
 impl Reload {
-    pub(crate) fn obey(&self) -> Exit {
-        let order = ReloadOrder { lift: self.lift.clone() };
+    pub(crate) fn obey(&self) -> ExitStatus {
+        let order = ReloadRequest { lift: self.lift.clone() };
         let tell = if self.json { told_json } else { told };
         self.server.ask(|client| Ok(tell(&client.reload(&order)?)))
     }
 }
 
 /// Says how a reload or a rollback ended.
-pub(super) fn told(outcome: &Outcome) -> Exit {
+pub(super) fn told(outcome: &ReloadOutcome) -> ExitStatus {
     match outcome {
-        Outcome::Published { generation, took_ms, carried, warnings, restores, lifted } => {
+        ReloadOutcome::Published { generation, took_ms, carried, warnings, restores, lifted } => {
             warnings.iter().for_each(say);
             let from = restores.map(|past| format!(", made of the files of generation {past}"));
             let from = from.unwrap_or_default();
             say(format!("generation {generation} judges now ({took_ms} ms){from}"));
             carried.lines().iter().for_each(say);
             ended(lifted.as_ref());
-            Exit::Fine
+            ExitStatus::Success
         }
-        Outcome::Unchanged { generation, lifted, members } => {
+        ReloadOutcome::Unchanged { generation, lifted, members } => {
             members.lines().iter().for_each(say);
             say(format!("nothing changed: generation {generation} goes on"));
             ended(lifted.as_ref());
-            Exit::Fine
+            ExitStatus::Success
         }
-        Outcome::Refused { generation, refusal } => {
+        ReloadOutcome::Rejected { generation, refusal } => {
             tell_drawn(&refusal.rendered);
-            fail(Exit::Wrong, format!("refused: generation {generation} goes on"))
+            fail(ExitStatus::Failure, format!("refused: generation {generation} goes on"))
         }
     }
 }
 
 /// The same for tools. The exit code is the same, too.
-pub(super) fn told_json(outcome: &Outcome) -> Exit {
+pub(super) fn told_json(outcome: &ReloadOutcome) -> ExitStatus {
     say_json(format!("{:#}", serde_json::json!(outcome)));
     match outcome {
-        Outcome::Published { .. } | Outcome::Unchanged { .. } => Exit::Fine,
-        Outcome::Refused { .. } => Exit::Wrong,
+        ReloadOutcome::Published { .. } | ReloadOutcome::Unchanged { .. } => ExitStatus::Success,
+        ReloadOutcome::Rejected { .. } => ExitStatus::Failure,
     }
 }
 
-fn ended(lifted: Option<&Lifted>) {
-    if let Some(Lifted { bans, holds }) = lifted {
+fn ended(lifted: Option<&ClearedPenalties>) {
+    if let Some(ClearedPenalties { bans, holds }) = lifted {
         say(format!("ended: {bans} bans, {holds} holds"));
     }
 }

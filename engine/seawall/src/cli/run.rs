@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::common::ConfigFile;
-use crate::cli::exit::Exit;
+use crate::cli::exit::ExitStatus;
 use crate::server;
 
 /// Defend the sites of a configuration.
@@ -17,7 +17,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn obey(&self) -> Exit {
+    pub(crate) fn obey(&self) -> ExitStatus {
         server::run(&self.config, self.take_over)
     }
 }

@@ -5,13 +5,13 @@ mod sites;
 use std::time::Duration;
 
 use clap::Args;
-use seawall_control::{Carried, Complaint};
+use seawall_control::{CounterReport, PolicyError};
 use seawall_model::shown;
 use seawall_ruleset::age_words;
 use serde_json::Value;
 
-use super::common::Server;
-use crate::cli::exit::{Exit, say, say_json};
+use super::common::ServerArgs;
+use crate::cli::exit::{ExitStatus, say, say_json};
 
 /// Places taken from which on a counter is shown.
 const NEARLY_FULL_PERCENT: u64 = 90;
@@ -20,7 +20,7 @@ const NEARLY_FULL_PERCENT: u64 = 90;
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     #[command(flatten)]
-    server: Server,
+    server: ServerArgs,
     /// Print all of it, as JSON
     #[arg(long)]
     json: bool,
@@ -30,7 +30,7 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    pub(crate) fn obey(&self) -> Exit {
+    pub(crate) fn obey(&self) -> ExitStatus {
         self.server.ask(|client| {
             let status = client.status()?;
             if self.json {
@@ -39,7 +39,7 @@ impl Status {
                 human(&status).iter().for_each(say);
                 sites::lines(&status, self.all).iter().for_each(say);
             }
-            Ok(Exit::Fine)
+            Ok(ExitStatus::Success)
         })
     }
 }
@@ -106,7 +106,7 @@ fn human(status: &Value) -> Vec<String> {
 /// What the last reload did to the counters.
 fn report_lines(status: &Value) -> Vec<String> {
     let report = status.pointer("/last_reload/report").cloned().unwrap_or_default();
-    let report: Carried = serde_json::from_value(report).unwrap_or_default();
+    let report: CounterReport = serde_json::from_value(report).unwrap_or_default();
     report.lines().iter().map(|line| format!("reload     {line}")).collect()
 }
 
@@ -140,7 +140,7 @@ fn member_line(of: &Value) -> Option<String> {
     let problems = of.get("problems").and_then(Value::as_array).map(Vec::as_slice);
     let problems = problems.unwrap_or_default();
     let first = problems.first().cloned().unwrap_or_default();
-    let first = serde_json::from_value::<Complaint>(first);
+    let first = serde_json::from_value::<PolicyError>(first);
     let first = first.map(|first| first.to_string()).unwrap_or_default();
     let more = of.get("more").and_then(Value::as_u64).unwrap_or(0);
     let more = more.saturating_add(problems.len().saturating_sub(1) as u64);

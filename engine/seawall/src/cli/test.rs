@@ -7,11 +7,11 @@ use clap::Args;
 use seawall_control::{clock, test_line};
 use seawall_model::RuleId;
 use seawall_ruleset::{Diagnostic, MemberState, Purpose, RuleSet, Style, TEST_FAILED, render};
-use seawall_state::Tally;
+use seawall_state::DecisionCounters;
 
-use super::common::ForHost;
-use crate::cli::exit::{Exit, fail, say};
-use crate::policy_loader::{self, Host};
+use super::common::PolicyHostArgs;
+use crate::cli::exit::{ExitStatus, fail, say};
+use crate::policy_loader::{self, PolicyHost};
 
 /// Run the `test` blocks of root policies.
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ pub(crate) struct Test {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
-    host: ForHost,
+    host: PolicyHostArgs,
     /// Say how many of the tests' requests each rule applied to
     #[arg(long)]
     coverage: bool,
@@ -35,7 +35,7 @@ struct Count {
 }
 
 impl Test {
-    pub(crate) fn obey(&self) -> Exit {
+    pub(crate) fn obey(&self) -> ExitStatus {
         let host = match self.host.load() {
             Ok(host) => host,
             Err(exit) => return exit,
@@ -47,12 +47,12 @@ impl Test {
             }
         }
         say(format!("{} passed, {} failed", count.passed, count.failed));
-        if count.failed + count.unusable > 0 { Exit::Wrong } else { Exit::Fine }
+        if count.failed + count.unusable > 0 { ExitStatus::Failure } else { ExitStatus::Success }
     }
 
-    fn run(&self, file: &Path, host: &Host, count: &mut Count) -> Result<(), Exit> {
-        let loader =
-            policy_loader::loader(file, host, clock()).map_err(|error| fail(Exit::Ours, error))?;
+    fn run(&self, file: &Path, host: &PolicyHost, count: &mut Count) -> Result<(), ExitStatus> {
+        let loader = policy_loader::loader(file, host, clock())
+            .map_err(|error| fail(ExitStatus::InternalError, error))?;
         let sources = loader.gather_settled();
         let built = loader.build(&sources, Purpose::Check, None);
         let is_wrong = |said: &Diagnostic| said.code != TEST_FAILED;
@@ -92,7 +92,7 @@ impl Test {
 /// Each rule with how many of the tests' requests it applied to, and those without any once more.
 fn coverage(rules: &RuleSet) -> Vec<String> {
     let names = rules.rule_names();
-    let tally = Tally::new(names.len());
+    let tally = DecisionCounters::new(names.len());
     let _known = rules.rehearse_observed(&tally);
     let hits = |at: usize| {
         let rule = RuleId(u32::try_from(at).unwrap_or(u32::MAX));
@@ -134,21 +134,22 @@ test "one" {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.wall");
         std::fs::write(&file, POLICY).unwrap();
-        let loader = policy_loader::loader(&file, &Host::default(), clock()).unwrap();
+        let loader = policy_loader::loader(&file, &PolicyHost::default(), clock()).unwrap();
         let built = loader.build(&loader.gather_settled(), Purpose::Check, None);
         assert_eq!(
             coverage(&built.rules.unwrap()),
             ["floor.a  3", "floor.b  1", "floor.c  0", "1 of 3 rules never applied: floor.c"]
         );
         for coverage in [false, true] {
-            let host = ForHost { config: None };
+            let host = PolicyHostArgs { config: None };
             let test = Test { files: vec![file.clone()], host, coverage };
-            assert_eq!(test.obey(), Exit::Fine);
+            assert_eq!(test.obey(), ExitStatus::Success);
         }
         std::fs::write(&file, POLICY.replace("expect pass", "expect drop")).unwrap();
         assert_eq!(
-            Test { files: vec![file], host: ForHost { config: None }, coverage: true }.obey(),
-            Exit::Wrong
+            Test { files: vec![file], host: PolicyHostArgs { config: None }, coverage: true }
+                .obey(),
+            ExitStatus::Failure
         );
     }
 }

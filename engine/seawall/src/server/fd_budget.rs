@@ -4,7 +4,7 @@
 //! accept, cannot ask an origin, and cannot read a policy either; so the caps are lowered until all
 //! of them together fit, with some kept for the rest of us, and the host is told.
 
-use seawall_proxy::EdgeLimits;
+use seawall_proxy::ProxyLimits;
 
 /// Files that are not the data plane's: the admin socket and its clients, policies, lists, history,
 /// the state, the log, and the connections that are accepted a moment before others have ended.
@@ -18,7 +18,7 @@ const LEAST: u64 = 16;
 
 /// Lowers the caps until `open_files` are enough for `workers`; says what there can be now where
 /// that is less than was asked for.
-pub(crate) fn fit(limits: &mut EdgeLimits, open_files: u64, workers: usize) -> Option<String> {
+pub(crate) fn fit(limits: &mut ProxyLimits, open_files: u64, workers: usize) -> Option<String> {
     let workers = workers.max(1) as u64;
     let ours = open_files.saturating_sub(FILES_RESERVE);
     let idle_wanted = limits.origin_idle_connections_max as u64;
@@ -49,8 +49,8 @@ pub(crate) fn fit(limits: &mut EdgeLimits, open_files: u64, workers: usize) -> O
 mod tests {
     use super::*;
 
-    fn fitted(open_files: u64, workers: usize) -> (EdgeLimits, Option<String>) {
-        let mut limits = EdgeLimits::default();
+    fn fitted(open_files: u64, workers: usize) -> (ProxyLimits, Option<String>) {
+        let mut limits = ProxyLimits::default();
         let said = fit(&mut limits, open_files, workers);
         (limits, said)
     }
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn with_enough_files_nothing_changes_and_nothing_is_said() {
         for open_files in [30_000, 1 << 20, u64::MAX] {
-            assert_eq!(fitted(open_files, 4), (EdgeLimits::default(), None), "{open_files}");
+            assert_eq!(fitted(open_files, 4), (ProxyLimits::default(), None), "{open_files}");
         }
     }
 
@@ -82,7 +82,7 @@ mod tests {
         let named = said.split("has to be ").nth(1).and_then(|rest| rest.split(' ').next());
         let (limits, again) = fitted(named.unwrap().parse().unwrap(), 2);
         assert_eq!(again, None, "{said}");
-        assert_eq!(limits, EdgeLimits::default());
+        assert_eq!(limits, ProxyLimits::default());
     }
 
     #[test]

@@ -15,24 +15,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_control::{
-    CertificateWatch, Config, ControlPlane, EdgeReport, Estate, First, Keeper, Outside, Socket,
-    StopFlag, Taker, Upgrade, Upgraded, check_wall_clock, clock, keep_to_ourselves,
-    raise_open_files, random_seed,
+    Bootstrap, CertificateWatcher, Config, ControlDeps, ControlPlane, HandedSocket, ProxyReportFn,
+    SnapshotStore, StartUpgradeFn, StopFlag, TransferableState, UpgradeChild, UpgradeOutcome,
+    check_wall_clock, clock, keep_to_ourselves, raise_open_files, random_seed,
 };
 use seawall_model::Now;
-use seawall_proxy::{DataPlane, Door, Drained, EdgeConfig, Running};
+use seawall_proxy::{DataPlane, DrainReport, ListenerGate, ProxyConfig, ProxyHandle};
 use seawall_state::StateLimits;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::cli::common::ConfigFile;
-use crate::cli::exit::{Exit, fail, tell, tell_drawn};
+use crate::cli::exit::{ExitStatus, fail, tell, tell_drawn};
 use crate::logger;
-use crate::policy_loader::{self, Host};
+use crate::policy_loader::{self, PolicyHost};
 use fd_budget::fit;
-use signals::{Signals, Wanted};
+use signals::{SignalAction, Signals};
 use status_report::{described, edge_report};
-use systemd::Service;
+use systemd::SystemdNotifier;
 use upgrade::hand_over;
 use wiring::{certificates, limits, listening, memory, site, trusted};
 
@@ -53,21 +53,25 @@ const STOP_LEAST_MS: u64 = 800;
 const LEAVE_MS: u64 = 600_000;
 
 /// Who waits to hear what came of an upgrade; a signal's sender reads the log.
-type Waiting = Option<oneshot::Sender<Upgraded>>;
+type UpgradeWaiter = Option<oneshot::Sender<UpgradeOutcome>>;
 
 /// Serves until told to stop. With `take_over`, in the place of the server that started this one.
-pub(crate) fn run(config: &ConfigFile, take_over: bool) -> Exit {
+pub(crate) fn run(config: &ConfigFile, take_over: bool) -> ExitStatus {
     if let Err(error) = keep_to_ourselves() {
         tell(format!("what is in memory is not kept from others: {error}"));
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(Exit::Ours, format!("cannot wait for signals: {error}")),
+        Err(error) => {
+            return fail(ExitStatus::InternalError, format!("cannot wait for signals: {error}"));
+        }
     };
     runtime.block_on(async {
         let signals = match Signals::take() {
             Ok(signals) => signals,
-            Err(error) => return fail(Exit::Ours, format!("cannot take signals: {error}")),
+            Err(error) => {
+                return fail(ExitStatus::InternalError, format!("cannot take signals: {error}"));
+            }
         };
         let (ask, asked) = mpsc::channel(UPGRADES_ASKED_MAX);
         begin((config.clone(), take_over), signals, (ask, asked)).await
@@ -77,14 +81,14 @@ pub(crate) fn run(config: &ConfigFile, take_over: bool) -> Exit {
 /// Reads what a start needs, and starts.
 fn load(
     (config, take_over): &(ConfigFile, bool),
-    ask: mpsc::Sender<oneshot::Sender<Upgraded>>,
+    ask: mpsc::Sender<oneshot::Sender<UpgradeOutcome>>,
     stop: &StopFlag,
-) -> Result<Started, Exit> {
-    check_wall_clock().map_err(|error| fail(Exit::Wrong, error))?;
-    let taken = take_over.then(Taker::begin).transpose();
-    let taken = taken.map_err(|error| fail(Exit::Wrong, error))?;
+) -> Result<RunningServer, ExitStatus> {
+    check_wall_clock().map_err(|error| fail(ExitStatus::Failure, error))?;
+    let taken = take_over.then(UpgradeChild::begin).transpose();
+    let taken = taken.map_err(|error| fail(ExitStatus::Failure, error))?;
     let config = config.load()?;
-    let upgrade: Upgrade = Arc::new(move || {
+    let upgrade: StartUpgradeFn = Arc::new(move || {
         let (tell, told) = oneshot::channel();
         // Where as many have asked already, this one hears that nobody answers.
         let _full = ask.try_send(tell);
@@ -94,10 +98,13 @@ fn load(
 }
 
 /// Those who ask for an upgrade, and where they are heard.
-type Asking = (mpsc::Sender<oneshot::Sender<Upgraded>>, mpsc::Receiver<oneshot::Sender<Upgraded>>);
+type Asking = (
+    mpsc::Sender<oneshot::Sender<UpgradeOutcome>>,
+    mpsc::Receiver<oneshot::Sender<UpgradeOutcome>>,
+);
 
 /// Starts on a thread of its own, and serves once that is done; told to stop before, ends.
-async fn begin(run: (ConfigFile, bool), mut signals: Signals, (ask, asked): Asking) -> Exit {
+async fn begin(run: (ConfigFile, bool), mut signals: Signals, (ask, asked): Asking) -> ExitStatus {
     let stop_flag = StopFlag::default();
     let (done, mut outcome) = oneshot::channel();
     let begun = std::thread::Builder::new().name("seawall-start".into()).spawn({
@@ -106,9 +113,9 @@ async fn begin(run: (ConfigFile, bool), mut signals: Signals, (ask, asked): Aski
         move || drop(done.send(load(&run, ask, &stop_flag)))
     });
     if let Err(error) = begun {
-        return fail(Exit::Ours, format!("cannot start: {error}"));
+        return fail(ExitStatus::InternalError, format!("cannot start: {error}"));
     }
-    let failed = || fail(Exit::Ours, "starting failed inside Seawall");
+    let failed = || fail(ExitStatus::InternalError, "starting failed inside Seawall");
     tokio::select! {
         started = &mut outcome => match started {
             Ok(Ok(started)) => serve(signals, started, asked).await,
@@ -126,7 +133,7 @@ async fn begin(run: (ConfigFile, bool), mut signals: Signals, (ask, asked): Aski
                 Ok(Err(_)) => failed(),
                 Err(_) => {
                     tell("what the start is at does not end in time and is left");
-                    Exit::Fine
+                    ExitStatus::Success
                 }
             }
         }
@@ -137,26 +144,26 @@ async fn begin(run: (ConfigFile, bool), mut signals: Signals, (ask, asked): Aski
 const UPGRADES_ASKED_MAX: usize = 8;
 
 /// What runs until it is stopped.
-struct Started {
+struct RunningServer {
     control: ControlPlane,
-    running: Running,
-    certificates: Option<CertificateWatch>,
+    running: ProxyHandle,
+    certificates: Option<CertificateWatcher>,
 }
 
-impl Started {
+impl RunningServer {
     /// What the threads count that visitors and operators depend on.
     fn pulse(&self) -> Vec<u64> {
-        [self.running.pulse(), self.control.pulse()].concat()
+        [self.running.heartbeats(), self.control.pulse()].concat()
     }
 }
 
 /// Loads, binds and serves; with what was taken over, in the place of whoever gave it.
 fn start(
     config: &Config,
-    taken: Option<(Taker, Vec<Socket>)>,
-    upgrade: Upgrade,
+    taken: Option<(UpgradeChild, Vec<HandedSocket>)>,
+    upgrade: StartUpgradeFn,
     stop: &StopFlag,
-) -> Result<Started, Exit> {
+) -> Result<RunningServer, ExitStatus> {
     let now = clock();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let mut limits = limits(config);
@@ -167,7 +174,7 @@ fn start(
     let handle = first.handle.clone();
     let (mut taker, handed) = taken.unzip();
     let (shown, certificates) = certificates(config)?;
-    let edge = EdgeConfig {
+    let edge = ProxyConfig {
         listen: config.listen.clone(),
         listen_tls: config.listen_tls.clone(),
         handed: handed.into_iter().flatten().map(listening).collect(),
@@ -180,7 +187,7 @@ fn start(
         limits,
         memory: memory(config),
     };
-    let wrong = |error: &dyn std::fmt::Display| fail(Exit::Wrong, error);
+    let wrong = |error: &dyn std::fmt::Display| fail(ExitStatus::Failure, error);
     let bound = DataPlane::bind(edge, handle.clone(), now.clone());
     let data = bound.map_err(|e| wrong(&e))?;
     for (scheme, address) in data.addresses() {
@@ -194,10 +201,10 @@ fn start(
     let generation = handle.load().generation;
     let counters = data.live_counters();
     let (sites, origins) = (data.sites(), data.origins());
-    let edge: EdgeReport =
+    let edge: ProxyReportFn =
         Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &origins()));
     let level_inputs = Arc::new(data.level_inputs());
-    let outside = Outside { edge, described: described(), level_inputs, upgrade };
+    let outside = ControlDeps { edge, described: described(), level_inputs, upgrade };
     let control = ControlPlane::start(config, first, outside, now);
     let mut control = control.map_err(|e| wrong(&e))?;
     let running = data.start().map_err(|e| wrong(&e))?;
@@ -205,11 +212,11 @@ fn start(
         succeed(taker, &mut control);
     }
     tell(format!("ready, generation {generation}"));
-    Ok(Started { control, running, certificates })
+    Ok(RunningServer { control, running, certificates })
 }
 
 /// Says that this process serves, and has whoever asks find it.
-fn succeed(mut taker: Taker, control: &mut ControlPlane) {
+fn succeed(mut taker: UpgradeChild, control: &mut ControlPlane) {
     // Unheard where the older process gave up, which ends this one; or where it is gone, and then
     // somebody must serve.
     let _unheard = taker.serving();
@@ -219,9 +226,14 @@ fn succeed(mut taker: Taker, control: &mut ControlPlane) {
     taker.done();
 }
 
-fn first(config: &Config, now: &Now, inherits: bool, stop: &StopFlag) -> Result<First, Exit> {
-    let ours = |error: &dyn std::fmt::Display| fail(Exit::Ours, error);
-    let loader = policy_loader::loader(&config.root, &Host::of(config), now.clone())
+fn first(
+    config: &Config,
+    now: &Now,
+    inherits: bool,
+    stop: &StopFlag,
+) -> Result<Bootstrap, ExitStatus> {
+    let ours = |error: &dyn std::fmt::Display| fail(ExitStatus::InternalError, error);
+    let loader = policy_loader::loader(&config.root, &PolicyHost::of(config), now.clone())
         .map_err(|e| ours(&e))?;
     let loader = loader.with_stop(stop.clone());
     let seed = random_seed().map_err(|e| ours(&e))?;
@@ -229,15 +241,15 @@ fn first(config: &Config, now: &Now, inherits: bool, stop: &StopFlag) -> Result<
     limits.bans.never.extend(&config.never_ban);
     // A ban on a hop would be one on everybody behind it.
     limits.bans.never.extend(&config.trusted_proxies.nets);
-    let keeper = Keeper::new(&config.state_dir, limits, now.clone());
+    let keeper = SnapshotStore::new(&config.state_dir, limits, now.clone());
     let keeper = if inherits { keeper.inheriting() } else { keeper };
-    First::load(loader, seed, keeper, &config.state_dir).map_err(|refusal| {
+    Bootstrap::load(loader, seed, keeper, &config.state_dir).map_err(|refusal| {
         if stop.is_stopped() {
-            return Exit::Fine;
+            return ExitStatus::Success;
         }
         tell_drawn(&refusal.rendered);
-        refusal.complaints.iter().for_each(tell);
-        fail(Exit::Wrong, format!("the policy {} is refused", config.root.display()))
+        refusal.errors.iter().for_each(tell);
+        fail(ExitStatus::Failure, format!("the policy {} is refused", config.root.display()))
     })
 }
 
@@ -245,11 +257,11 @@ fn first(config: &Config, now: &Now, inherits: bool, stop: &StopFlag) -> Result<
 /// successor took over, ends when the last of its connections does.
 async fn serve(
     mut signals: Signals,
-    started: Started,
-    mut asked: mpsc::Receiver<oneshot::Sender<Upgraded>>,
-) -> Exit {
-    let mut service = Service::new();
-    let (mut upgrade, mut reload) = (Pending::default(), Pending::default());
+    started: RunningServer,
+    mut asked: mpsc::Receiver<oneshot::Sender<UpgradeOutcome>>,
+) -> ExitStatus {
+    let mut service = SystemdNotifier::new();
+    let (mut upgrade, mut reload) = (PendingResult::default(), PendingResult::default());
     systemd::ready();
     loop {
         let waiting = tokio::select! {
@@ -268,11 +280,11 @@ async fn serve(
                 continue;
             }
             wanted = signals.next() => match wanted {
-                Wanted::Stop => break stop(signals, started).await,
-                Wanted::Upgrade => None,
-                Wanted::Reload => {
+                SignalAction::Stop => break stop(signals, started).await,
+                SignalAction::Upgrade => None,
+                SignalAction::Reload => {
                     systemd::reloading();
-                    reload = Pending::new((), started.control.bell().hang_up_and_hear().ok());
+                    reload = PendingResult::new((), started.control.bell().on_sighup_with_result().ok());
                     continue;
                 }
             },
@@ -284,22 +296,22 @@ async fn serve(
         }
         tell("starting a successor");
         match begin_upgrade(started.running.door(), started.control.estate()) {
-            Ok(outcome) => upgrade = Pending::new(waiting, Some(outcome)),
+            Ok(outcome) => upgrade = PendingResult::new(waiting, Some(outcome)),
             Err(error) => refuse(waiting, &error.to_string()),
         }
     }
 }
 
 /// Something whose outcome will come, and what is kept until it does.
-struct Pending<K, T>(Option<(K, oneshot::Receiver<T>)>);
+struct PendingResult<K, T>(Option<(K, oneshot::Receiver<T>)>);
 
-impl<K, T> Default for Pending<K, T> {
+impl<K, T> Default for PendingResult<K, T> {
     fn default() -> Self {
         Self(None)
     }
 }
 
-impl<K, T> Pending<K, T> {
+impl<K, T> PendingResult<K, T> {
     /// Without a receiver its outcome is known: there is none to come.
     fn new(kept: K, outcome: Option<oneshot::Receiver<T>>) -> Self {
         let none = || oneshot::channel().1;
@@ -321,14 +333,18 @@ impl<K, T> Pending<K, T> {
     }
 }
 
-fn refuse(waiting: Waiting, why: &str) {
+fn refuse(waiting: UpgradeWaiter, why: &str) {
     tell(format!("no successor is started: {why}"));
     // A signal's sender has nobody waiting.
-    let _unheard = waiting.map(|waiting| waiting.send(Upgraded::Refused { why: why.to_owned() }));
+    let _unheard =
+        waiting.map(|waiting| waiting.send(UpgradeOutcome::Rejected { why: why.to_owned() }));
 }
 
 /// Hands over on a thread of its own.
-fn begin_upgrade(door: Door, estate: Estate) -> std::io::Result<oneshot::Receiver<Upgraded>> {
+fn begin_upgrade(
+    door: ListenerGate,
+    estate: TransferableState,
+) -> std::io::Result<oneshot::Receiver<UpgradeOutcome>> {
     systemd::reloading();
     let (done, outcome) = oneshot::channel();
     std::thread::Builder::new().name("seawall-upgrade".into()).spawn(move || {
@@ -339,36 +355,41 @@ fn begin_upgrade(door: Door, estate: Estate) -> std::io::Result<oneshot::Receive
 }
 
 /// Tells what came of an upgrade, and says whether a successor serves.
-fn conclude(outcome: Option<Upgraded>, waiting: Waiting, estate: &Estate) -> bool {
-    let failed = || Upgraded::Refused { why: "handing over failed inside Seawall".to_owned() };
+fn conclude(
+    outcome: Option<UpgradeOutcome>,
+    waiting: UpgradeWaiter,
+    estate: &TransferableState,
+) -> bool {
+    let failed =
+        || UpgradeOutcome::Rejected { why: "handing over failed inside Seawall".to_owned() };
     let upgraded = outcome.unwrap_or_else(failed);
     estate.note(&upgraded);
     systemd::upgraded(&upgraded);
     match &upgraded {
-        Upgraded::Done { pid, took_ms, shut_ms } => tell(format!(
+        UpgradeOutcome::Done { pid, took_ms, accept_paused_ms: shut_ms } => tell(format!(
             "process {pid} serves now ({took_ms} ms; newcomers waited {shut_ms} ms); \
              this one ends with its connections"
         )),
-        Upgraded::Refused { why } => {
+        UpgradeOutcome::Rejected { why } => {
             tell(format!("the upgrade is refused, this one goes on: {why}"))
         }
     }
-    let is_done = matches!(upgraded, Upgraded::Done { .. });
+    let is_done = matches!(upgraded, UpgradeOutcome::Done { .. });
     let _unheard = waiting.map(|waiting| waiting.send(upgraded));
     is_done
 }
 
 /// Stops within the time that SIGTERM gives.
-async fn stop(signals: Signals, started: Started) -> Exit {
+async fn stop(signals: Signals, started: RunningServer) -> ExitStatus {
     systemd::stopping();
     tell("stopping; requests in flight may end");
-    end(signals, started, |running| running.drain(Duration::from_millis(DRAIN_MS)), None).await
+    end(signals, started, |running| running.shutdown(Duration::from_millis(DRAIN_MS)), None).await
 }
 
 /// Ends when the last connection does, since a successor serves; told to stop, as ever.
-async fn leave(signals: Signals, started: Started) -> Exit {
+async fn leave(signals: Signals, started: RunningServer) -> ExitStatus {
     let door = started.running.door();
-    end(signals, started, |running| running.leave(Duration::from_millis(LEAVE_MS)), Some(door))
+    end(signals, started, |running| running.drain(Duration::from_millis(LEAVE_MS)), Some(door))
         .await
 }
 
@@ -376,11 +397,11 @@ async fn leave(signals: Signals, started: Started) -> Exit {
 /// hurried, and the next ends at once.
 async fn end(
     mut signals: Signals,
-    started: Started,
-    how: impl FnOnce(Running) -> Drained + Send + 'static,
-    mut hurried: Option<Door>,
-) -> Exit {
-    let Started { control, running, certificates } = started;
+    started: RunningServer,
+    how: impl FnOnce(ProxyHandle) -> DrainReport + Send + 'static,
+    mut hurried: Option<ListenerGate>,
+) -> ExitStatus {
+    let RunningServer { control, running, certificates } = started;
     let (done, mut drained) = oneshot::channel();
     // Before anybody is waited for: what ends us may not wait for us.
     control.stopping();
@@ -394,25 +415,25 @@ async fn end(
         let _unheard = done.send(ended);
     };
     if let Err(error) = std::thread::Builder::new().name("seawall-drain".into()).spawn(draining) {
-        return fail(Exit::Ours, format!("cannot stop in order: {error}"));
+        return fail(ExitStatus::InternalError, format!("cannot stop in order: {error}"));
     }
     loop {
         tokio::select! {
             ended = &mut drained => match ended {
                 Ok(ended) => {
-                    tell(format!("stopped; {} ended, {} cut", ended.finished, ended.cut));
-                    return Exit::Fine;
+                    tell(format!("stopped; {} ended, {} cut", ended.completed, ended.aborted));
+                    return ExitStatus::Success;
                 }
-                Err(_) => return fail(Exit::Ours, "stopping failed"),
+                Err(_) => return fail(ExitStatus::InternalError, "stopping failed"),
             },
             () = signals.stop() => match hurried.take() {
                 Some(door) => {
                     tell("stopping; requests in flight may end");
-                    door.hurry(Duration::from_millis(DRAIN_MS));
+                    door.expedite(Duration::from_millis(DRAIN_MS));
                 }
                 None => {
                     tell("stopped at once");
-                    return Exit::Fine;
+                    return ExitStatus::Success;
                 }
             },
         }

@@ -13,7 +13,7 @@ pub(super) struct Signals {
 }
 
 /// What a person wants of it.
-pub(super) enum Wanted {
+pub(super) enum SignalAction {
     Stop,
     Reload,
     Upgrade,
@@ -29,12 +29,12 @@ impl Signals {
         })
     }
 
-    pub(super) async fn next(&mut self) -> Wanted {
+    pub(super) async fn next(&mut self) -> SignalAction {
         tokio::select! {
-            _ = self.hang_up.recv() => Wanted::Reload,
-            _ = self.terminate.recv() => Wanted::Stop,
-            _ = self.interrupt.recv() => Wanted::Stop,
-            _ = self.upgrade.recv() => Wanted::Upgrade,
+            _ = self.hang_up.recv() => SignalAction::Reload,
+            _ = self.terminate.recv() => SignalAction::Stop,
+            _ = self.interrupt.recv() => SignalAction::Stop,
+            _ = self.upgrade.recv() => SignalAction::Upgrade,
         }
     }
 
@@ -48,7 +48,7 @@ impl Signals {
 
     /// Waits for a signal to stop; whoever stops takes up nothing else.
     pub(super) async fn stop(&mut self) {
-        while !matches!(self.next().await, Wanted::Stop) {
+        while !matches!(self.next().await, SignalAction::Stop) {
             tell("stopping: nothing else is begun");
         }
     }

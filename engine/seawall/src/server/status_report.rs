@@ -1,18 +1,20 @@
 //! What the data plane says of itself, as the status and the metrics have it.
 
-use seawall_control::{EdgeMetric, Kind};
-use seawall_proxy::{BadAnswer, BadHead, Described, EdgeSnapshot, OriginSnapshot, SiteSnapshot};
+use seawall_control::{MetricKind, ProxyMetric};
+use seawall_proxy::{
+    BadAnswer, HeadError, MetricDescription, OriginSnapshot, ProxyMetricsSnapshot, SiteSnapshot,
+};
 use serde_json::{Value, json};
 
 use crate::logger;
 
 /// The data plane's counters and its origins, for the status.
 pub(super) fn edge_report(
-    counters: &EdgeSnapshot,
+    counters: &ProxyMetricsSnapshot,
     sites: &[SiteSnapshot],
     origins: &[OriginSnapshot],
 ) -> Value {
-    let refused = BadHead::ALL.iter().zip(counters.heads_refused);
+    let refused = HeadError::ALL.iter().zip(counters.heads_refused);
     let refused: Value = refused.map(|(why, count)| (why.word(), count)).collect();
     let answers = BadAnswer::ALL.iter().zip(counters.answers_refused);
     let answers: Value = answers.map(|(why, count)| (why.word(), count)).collect();
@@ -25,11 +27,14 @@ pub(super) fn edge_report(
 }
 
 /// What the data plane's counters are, for the metrics.
-pub(super) fn described() -> Vec<EdgeMetric> {
-    let kind = |is_gauge| if is_gauge { Kind::Gauge } else { Kind::Counter };
-    let metric =
-        |of: Described| EdgeMetric { name: of.name, help: of.says, kind: kind(of.is_gauge) };
-    EdgeSnapshot::described().into_iter().map(metric).collect()
+pub(super) fn described() -> Vec<ProxyMetric> {
+    let kind = |is_gauge| if is_gauge { MetricKind::Gauge } else { MetricKind::Counter };
+    let metric = |of: MetricDescription| ProxyMetric {
+        name: of.name,
+        help: of.says,
+        kind: kind(of.is_gauge),
+    };
+    ProxyMetricsSnapshot::described().into_iter().map(metric).collect()
 }
 
 fn origin(of: &OriginSnapshot) -> Value {

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use seawall_control::Upgraded;
+use seawall_control::UpgradeOutcome;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::cli::exit::tell;
@@ -21,22 +21,22 @@ const LOOK: Duration = Duration::from_millis(1_000);
 const LOOKS_PER_INTERVAL: u32 = 4;
 
 /// Our end of the conversation.
-pub(super) struct Service {
+pub(super) struct SystemdNotifier {
     looks: Interval,
     /// How long a thread may count nothing; `None` where nobody asks.
     patience: Option<Duration>,
-    pulses: Vec<Pulse>,
+    pulses: Vec<ThreadProgress>,
     headline: String,
     is_stuck: bool,
 }
 
 /// What one thread counted, and when that was last more than before.
-struct Pulse {
+struct ThreadProgress {
     beats: u64,
     since: Instant,
 }
 
-impl Service {
+impl SystemdNotifier {
     /// As the environment says.
     pub(super) fn new() -> Self {
         let watchdog = sd_notify::watchdog_enabled();
@@ -78,10 +78,10 @@ impl Service {
     /// The first thread that has counted nothing for so long.
     fn stuck(&mut self, beats: &[u64], patience: Duration) -> Option<usize> {
         let now = Instant::now();
-        self.pulses.resize_with(beats.len(), || Pulse { beats: u64::MAX, since: now });
+        self.pulses.resize_with(beats.len(), || ThreadProgress { beats: u64::MAX, since: now });
         for (pulse, beats) in self.pulses.iter_mut().zip(beats) {
             if pulse.beats != *beats {
-                *pulse = Pulse { beats: *beats, since: now };
+                *pulse = ThreadProgress { beats: *beats, since: now };
             }
         }
         self.pulses.iter().position(|pulse| now.duration_since(pulse.since) > patience)
@@ -102,10 +102,10 @@ pub(super) fn reloading() {
 }
 
 /// What came of that. From here on the manager hears the successor, and not us.
-pub(super) fn upgraded(upgraded: &Upgraded) {
+pub(super) fn upgraded(upgraded: &UpgradeOutcome) {
     match upgraded {
-        Upgraded::Done { pid, .. } => say(&[NotifyState::MainPid(*pid), NotifyState::Ready]),
-        Upgraded::Refused { .. } => say(&[NotifyState::Ready]),
+        UpgradeOutcome::Done { pid, .. } => say(&[NotifyState::MainPid(*pid), NotifyState::Ready]),
+        UpgradeOutcome::Rejected { .. } => say(&[NotifyState::Ready]),
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_thread_that_counts_nothing_is_found_and_forgiven_when_it_counts_again() {
         let second = Duration::from_secs(1);
-        let mut service = Service::with(second, Some(5 * second));
+        let mut service = SystemdNotifier::with(second, Some(5 * second));
         assert_eq!(service.stuck(&[1, 1], 5 * second), None);
         for round in 2..8 {
             tokio::time::advance(second).await;

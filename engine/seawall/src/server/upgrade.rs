@@ -13,15 +13,15 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use seawall_control::{Estate, Giver, HandOverError, Upgraded};
-use seawall_proxy::Door;
+use seawall_control::{TransferableState, UpgradeError, UpgradeOutcome, UpgradeParent};
+use seawall_proxy::ListenerGate;
 
 /// What a successor is started with, besides what this process was.
 pub(super) const TAKE_OVER: &str = "--take-over";
 
 /// Starts a successor and hands over to it. Takes as long as the successor does to load.
-pub(super) fn hand_over(door: &Door, estate: &Estate) -> Upgraded {
-    let refused = |why: String| Upgraded::Refused { why };
+pub(super) fn hand_over(door: &ListenerGate, estate: &TransferableState) -> UpgradeOutcome {
+    let refused = |why: String| UpgradeOutcome::Rejected { why };
     if std::process::id() == 1 {
         // The end of process 1 is the end of all in its container.
         let why = "this is process 1 of a container, which a successor could not outlive; \
@@ -37,18 +37,18 @@ pub(super) fn hand_over(door: &Door, estate: &Estate) -> Upgraded {
         Ok(shut_ms) => {
             let took_ms = watch.ms();
             giver.wait_done();
-            Upgraded::Done { pid: child.id(), took_ms, shut_ms }
+            UpgradeOutcome::Done { pid: child.id(), took_ms, accept_paused_ms: shut_ms }
         }
         Err(error) => {
             let ended = end(&mut child);
-            door.open();
+            door.resume();
             refused(format!("{error}{ended}"))
         }
     }
 }
 
 /// The same program with the same words, and the other end of a channel.
-fn start() -> std::io::Result<(Child, Giver)> {
+fn start() -> std::io::Result<(Child, UpgradeParent)> {
     let (ours, theirs) = UnixStream::pair()?;
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_else(|| "seawall".into());
@@ -60,16 +60,20 @@ fn start() -> std::io::Result<(Child, Giver)> {
         .env_remove("WATCHDOG_PID")
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .spawn()?;
-    Ok((child, Giver::new(ours)))
+    Ok((child, UpgradeParent::new(ours)))
 }
 
 /// Gives everything away, and says for how many milliseconds newcomers waited.
-fn give(giver: &mut Giver, door: &Door, estate: &Estate) -> Result<u64, HandOverError> {
+fn give(
+    giver: &mut UpgradeParent,
+    door: &ListenerGate,
+    estate: &TransferableState,
+) -> Result<u64, UpgradeError> {
     let sockets = door.sockets().into_iter().map(|at| (at.address, at.socket));
     giver.prepare(&sockets.collect::<Vec<_>>())?;
     let frozen = estate.freeze()?;
     let watch = Stopwatch::start();
-    door.shut();
+    door.pause();
     giver.give(&frozen.state()?)?;
     frozen.give_away();
     Ok(watch.ms())

@@ -4,61 +4,60 @@
 use std::sync::Arc;
 
 use seawall_control::{
-    CertificateText, CertificateWatch, Certificates, Config, MemoryWatch, Socket, read_certificates,
+    CertificateSource, CertificateWatcher, Config, HandedSocket, MemoryMonitor, read_certificates,
 };
 use seawall_proxy::{
-    ClientHeader, EdgeLimits, Identities, IdentityError, Listening, MemoryGauge, MemoryUsed,
-    PathTimeouts, PemPair, Shown, Site, TrustedProxies,
+    CertificateSet, CertificateStore, ClientHeader, ListeningSocket, MemoryReader, MemoryUsage,
+    PathTimeouts, ProxyLimits, SiteConfig, TrustedProxies,
 };
 
-use crate::cli::exit::{Exit, fail, tell};
+use seawall_model::CertificatePem;
+
+use crate::cli::exit::{ExitStatus, fail, tell};
 
 /// How much memory is used, where there is a limit to hold it against.
-pub(super) fn memory(config: &Config) -> Option<MemoryGauge> {
-    let watch = MemoryWatch::find(config.limits.memory_bytes_max);
+pub(super) fn memory(config: &Config) -> Option<MemoryReader> {
+    let watch = MemoryMonitor::find(config.limits.memory_bytes_max);
     let is_bounded = watch.is_bounded();
-    let gauge = move || watch.used_of().map(|(bytes, most)| MemoryUsed { bytes, most });
-    is_bounded.then(|| -> MemoryGauge { Arc::new(gauge) })
+    let gauge =
+        move || watch.used_of().map(|(bytes, most)| MemoryUsage { bytes, limit_bytes: most });
+    is_bounded.then(|| -> MemoryReader { Arc::new(gauge) })
 }
 
-pub(super) fn listening((address, socket): Socket) -> Listening {
-    Listening { address, socket }
+pub(super) fn listening((address, socket): HandedSocket) -> ListeningSocket {
+    ListeningSocket { address, socket }
 }
 
 /// What is shown to clients of TLS, and what looks whether it changes.
-pub(super) type ShownAndWatched = (Option<Arc<Shown>>, Option<CertificateWatch>);
+pub(super) type CertificatesAndWatcher =
+    (Option<Arc<CertificateStore>>, Option<CertificateWatcher>);
 
-pub(super) fn certificates(config: &Config) -> Result<ShownAndWatched, Exit> {
-    let wrong = |why: &dyn std::fmt::Display| fail(Exit::Wrong, why);
+pub(super) fn certificates(config: &Config) -> Result<CertificatesAndWatcher, ExitStatus> {
+    let wrong = |why: &dyn std::fmt::Display| fail(ExitStatus::Failure, why);
     match &config.certificates {
-        Certificates::None => Ok((None, None)),
-        Certificates::SelfSigned => {
+        CertificateSource::None => Ok((None, None)),
+        CertificateSource::SelfSigned => {
             let hosts = config.sites.iter().flat_map(|site| &site.hosts).map(ToString::to_string);
-            let identities = Identities::self_signed(hosts.collect()).map_err(|e| wrong(&e))?;
+            let identities = CertificateSet::self_signed(hosts.collect()).map_err(|e| wrong(&e))?;
             tell("the certificate is self-signed: no visitor's program will believe it");
-            Ok((Some(Arc::new(Shown::new(identities))), None))
+            Ok((Some(Arc::new(CertificateStore::new(identities))), None))
         }
-        Certificates::Files(files) => {
+        CertificateSource::Files(files) => {
             let texts = read_certificates(files).map_err(|e| wrong(&e))?;
-            let shown = Arc::new(Shown::new(identities(&texts).map_err(|e| wrong(&e))?));
+            let shown = Arc::new(CertificateStore::new(
+                CertificateSet::read(&texts).map_err(|e| wrong(&e))?,
+            ));
             let showing = shown.clone();
-            let show = move |texts: Vec<CertificateText>| {
-                showing.set_certificates(identities(&texts).map_err(|error| error.to_string())?);
+            let show = move |texts: Vec<CertificatePem>| {
+                showing.set_certificates(
+                    CertificateSet::read(&texts).map_err(|error| error.to_string())?,
+                );
                 Ok(())
             };
-            let watch = CertificateWatch::start(files.clone(), &texts, show);
-            Ok((Some(shown), Some(watch.map_err(|error| fail(Exit::Ours, error))?)))
+            let watch = CertificateWatcher::start(files.clone(), &texts, show);
+            Ok((Some(shown), Some(watch.map_err(|error| fail(ExitStatus::InternalError, error))?)))
         }
     }
-}
-
-fn identities(texts: &[CertificateText]) -> Result<Identities, IdentityError> {
-    let pair = |of: &CertificateText| PemPair {
-        name: of.name.clone(),
-        cert: of.cert.clone(),
-        key: of.key.clone(),
-    };
-    Identities::read(&texts.iter().map(pair).collect::<Vec<_>>())
 }
 
 pub(super) fn trusted(of: &seawall_control::TrustedProxies) -> TrustedProxies {
@@ -82,13 +81,13 @@ fn millis(time: std::time::Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
-pub(super) fn site(of: &seawall_control::SiteConfig) -> Site {
+pub(super) fn site(of: &seawall_control::SiteConfig) -> SiteConfig {
     let timeouts = of.timeouts.iter().map(|of| PathTimeouts {
         path_prefix: of.path_prefix.clone(),
         response_header_ms: of.response_header.map(millis),
         read_ms: of.read.map(millis),
     });
-    Site {
+    SiteConfig {
         name: of.name.clone(),
         hosts: of.hosts.clone(),
         origins: of.origins.iter().map(|origin| origin.to_string().into()).collect(),
@@ -102,13 +101,13 @@ pub(super) fn site(of: &seawall_control::SiteConfig) -> Site {
 
 /// The data plane's limits with what the configuration changes of them. The ranges that `[limits]`
 /// was held against fit into every type here.
-pub(super) fn limits(config: &Config) -> EdgeLimits {
+pub(super) fn limits(config: &Config) -> ProxyLimits {
     fn set<T: TryFrom<u64>>(to: &mut T, from: Option<u64>) {
         if let Some(value) = from.and_then(|value| T::try_from(value).ok()) {
             *to = value;
         }
     }
-    let (mut to, from) = (EdgeLimits::default(), &config.limits);
+    let (mut to, from) = (ProxyLimits::default(), &config.limits);
     set(&mut to.connections_max, from.connections_max);
     set(&mut to.connections_per_client_max, from.connections_per_client_max);
     set(&mut to.connections_per_net_max, from.connections_per_net_max);

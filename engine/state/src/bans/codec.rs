@@ -10,10 +10,10 @@ use std::sync::atomic::Ordering;
 
 use seawall_model::{Generation, Prefix};
 
-use super::{Added, BanOrigin, Bans, scope_of};
-use crate::bans::target::BanUnit;
-use crate::counters::table::Standing;
-use crate::snapshot::{REMEMBERED_MS_MAX, Reader, Writer};
+use super::{AddBanResult, BanOrigin, Bans, scope_of};
+use crate::bans::target::BanTarget;
+use crate::counters::table::EvictionClass;
+use crate::snapshot::{REMEMBERED_MS_MAX, SnapshotDecoder, SnapshotEncoder};
 
 /// Kinds of units.
 const NET_V4: u8 = 0;
@@ -26,11 +26,11 @@ impl Bans {
         self.edits.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn store(&self, out: &mut Writer) {
+    pub(crate) fn store(&self, out: &mut SnapshotEncoder) {
         let (mut origins, mut members) = (HashMap::new(), HashMap::new());
         for page in self.pages(out.at) {
             for (_, ban) in page {
-                if !out.has_room(Standing::Held) {
+                if !out.has_room(EvictionClass::Held) {
                     continue;
                 }
                 store_unit(&ban.unit, out);
@@ -49,7 +49,7 @@ impl Bans {
     }
 
     /// Takes in what [`store`](Self::store) has written, and says how many bans that were.
-    pub(crate) fn load(&self, mut from: Reader<'_>) -> Option<usize> {
+    pub(crate) fn load(&self, mut from: SnapshotDecoder<'_>) -> Option<usize> {
         let (mut origins, mut members) = (Vec::new(), Vec::<Box<str>>::new());
         let mut taken: usize = 0;
         while !from.is_at_end() {
@@ -60,7 +60,7 @@ impl Bans {
             let member = member(&mut members, &mut from)?;
             let scope = scope_of(Some(&*member).filter(|name| !name.is_empty()));
             if until > from.now
-                && let Added::Until(_) = self.add_until(unit, until, why, scope, from.now)
+                && let AddBanResult::Until(_) = self.add_until(unit, until, why, scope, from.now)
             {
                 taken = taken.saturating_add(1);
             }
@@ -74,7 +74,7 @@ impl Bans {
 fn is_first<T: Eq + std::hash::Hash>(
     known: &mut HashMap<T, u64>,
     thing: T,
-    out: &mut Writer,
+    out: &mut SnapshotEncoder,
 ) -> bool {
     let next = (known.len() as u64).saturating_add(1);
     let number = known.get(&thing).copied();
@@ -85,7 +85,10 @@ fn is_first<T: Eq + std::hash::Hash>(
     number.is_none()
 }
 
-fn origin(known: &mut Vec<Arc<BanOrigin>>, from: &mut Reader<'_>) -> Option<Arc<BanOrigin>> {
+fn origin(
+    known: &mut Vec<Arc<BanOrigin>>,
+    from: &mut SnapshotDecoder<'_>,
+) -> Option<Arc<BanOrigin>> {
     if let Some(place) = from.number()?.checked_sub(1) {
         return known.get(usize::try_from(place).ok()?).cloned();
     }
@@ -98,7 +101,7 @@ fn origin(known: &mut Vec<Arc<BanOrigin>>, from: &mut Reader<'_>) -> Option<Arc<
 /// The longest name of a member: what a host name may have.
 const MEMBER_BYTES_MAX: usize = 253;
 
-fn member(known: &mut Vec<Box<str>>, from: &mut Reader<'_>) -> Option<Box<str>> {
+fn member(known: &mut Vec<Box<str>>, from: &mut SnapshotDecoder<'_>) -> Option<Box<str>> {
     if let Some(place) = from.number()?.checked_sub(1) {
         return known.get(usize::try_from(place).ok()?).cloned();
     }
@@ -107,13 +110,13 @@ fn member(known: &mut Vec<Box<str>>, from: &mut Reader<'_>) -> Option<Box<str>> 
     Some(name)
 }
 
-fn store_unit(unit: &BanUnit, out: &mut Writer) {
+fn store_unit(unit: &BanTarget, out: &mut SnapshotEncoder) {
     match unit {
-        BanUnit::Asn(asn) => {
+        BanTarget::Asn(asn) => {
             out.byte(ASN);
             out.number(u64::from(*asn));
         }
-        BanUnit::Net(net) => match net.addr() {
+        BanTarget::Net(net) => match net.addr() {
             IpAddr::V4(ip) => {
                 out.raw(&[NET_V4, net.len()]);
                 out.raw(&ip.octets());
@@ -126,9 +129,9 @@ fn store_unit(unit: &BanUnit, out: &mut Writer) {
     }
 }
 
-fn load_unit(from: &mut Reader<'_>) -> Option<BanUnit> {
+fn load_unit(from: &mut SnapshotDecoder<'_>) -> Option<BanTarget> {
     let (ip, len, bits) = match from.byte()? {
-        ASN => return u32::try_from(from.number()?).ok().map(BanUnit::Asn),
+        ASN => return u32::try_from(from.number()?).ok().map(BanTarget::Asn),
         NET_V4 => {
             let len = from.byte()?;
             (IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(from.raw(4)?).ok()?)), len, 32)
@@ -139,5 +142,5 @@ fn load_unit(from: &mut Reader<'_>) -> Option<BanUnit> {
         }
         _ => return None,
     };
-    (len <= bits).then(|| BanUnit::Net(Prefix::new(ip, len)))
+    (len <= bits).then(|| BanTarget::Net(Prefix::new(ip, len)))
 }

@@ -25,8 +25,8 @@ use parking_lot::RwLock;
 use seawall_model::{Client, Generation, Prefix, Tick};
 use siphasher::sip::SipHasher13;
 
-use crate::bans::subscription::{BanEvent, Followers, Following};
-use crate::bans::target::{BanScope, BanUnit};
+use crate::bans::subscription::{BanEvent, BanSubscription, Subscribers};
+use crate::bans::target::{BanScope, BanTarget};
 use crate::key::Seed;
 
 /// Bans that the host keeps at most, of all scopes together: about 250 MiB when full.
@@ -77,7 +77,7 @@ impl Default for BanLimits {
 
 /// What became of a ban.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Added {
+pub enum AddBanResult {
     /// It runs until then; a ban that was there and ends later is left as it is.
     Until(Tick),
     /// The unit lies in a network that is never banned.
@@ -99,7 +99,7 @@ pub struct BanHit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedBan {
     /// What is banned.
-    pub unit: BanUnit,
+    pub unit: BanTarget,
     /// The member on whose sites it holds; everywhere if `None`.
     pub member: Option<Box<str>>,
     /// When it ends.
@@ -110,9 +110,9 @@ pub struct ListedBan {
 
 /// Attackers choose what is banned, so the maps hash under the secret.
 #[derive(Debug, Clone, Copy)]
-struct Keyed(u64, u64);
+struct KeyedHasher(u64, u64);
 
-impl BuildHasher for Keyed {
+impl BuildHasher for KeyedHasher {
     type Hasher = SipHasher13;
 
     fn build_hasher(&self) -> SipHasher13 {
@@ -130,8 +130,8 @@ struct Ban {
 
 /// The bans of one scope.
 #[derive(Debug)]
-struct Ledger {
-    bans: HashMap<BanUnit, Ban, Keyed>,
+struct BanTable {
+    bans: HashMap<BanTarget, Ban, KeyedHasher>,
     /// The lengths of banned networks, and how many bans have each.
     lengths: BTreeMap<(Family, u8), usize>,
 }
@@ -146,23 +146,23 @@ fn family(ip: IpAddr) -> Family {
     if ip.is_ipv4() { Family::V4 } else { Family::V6 }
 }
 
-impl Ledger {
-    fn new(keyed: Keyed) -> Self {
+impl BanTable {
+    fn new(keyed: KeyedHasher) -> Self {
         Self { bans: HashMap::with_hasher(keyed), lengths: BTreeMap::new() }
     }
 
-    fn insert(&mut self, unit: BanUnit, ban: Ban) {
+    fn insert(&mut self, unit: BanTarget, ban: Ban) {
         if self.bans.insert(unit, ban).is_none()
-            && let BanUnit::Net(net) = unit
+            && let BanTarget::Net(net) = unit
         {
             let count = self.lengths.entry((family(net.addr()), net.len())).or_default();
             *count = count.saturating_add(1);
         }
     }
 
-    fn remove(&mut self, unit: &BanUnit) -> Option<Ban> {
+    fn remove(&mut self, unit: &BanTarget) -> Option<Ban> {
         let ban = self.bans.remove(unit)?;
-        if let BanUnit::Net(net) = unit {
+        if let BanTarget::Net(net) = unit {
             let length = (family(net.addr()), net.len());
             if let Some(count) = self.lengths.get_mut(&length) {
                 *count = count.saturating_sub(1);
@@ -179,8 +179,8 @@ impl Ledger {
         let family = family(client.ip);
         let lengths = self.lengths.range((family, 0)..=(family, u8::MAX));
         // `client` and `client.net` are prefixes of the address, so the lengths find them too.
-        let nets = lengths.map(|((_, len), _)| BanUnit::Net(Prefix::new(client.ip, *len)));
-        nets.chain(asn.map(BanUnit::Asn))
+        let nets = lengths.map(|((_, len), _)| BanTarget::Net(Prefix::new(client.ip, *len)));
+        nets.chain(asn.map(BanTarget::Asn))
             .filter_map(|unit| self.bans.get(&unit))
             .filter(|ban| now < ban.until)
             .max_by_key(|ban| ban.until)
@@ -189,29 +189,29 @@ impl Ledger {
 }
 
 /// When a ban ends, and its number.
-type End = (Tick, u64);
+type BanExpiry = (Tick, u64);
 
 /// The member on whose sites a ban holds, and what it bans.
-type Place = (Option<Box<str>>, BanUnit);
+type BanLocation = (Option<Box<str>>, BanTarget);
 
 #[derive(Debug)]
-struct Ledgers {
-    host: Ledger,
-    members: HashMap<Box<str>, Ledger, Keyed>,
+struct BanTables {
+    host: BanTable,
+    members: HashMap<Box<str>, BanTable, KeyedHasher>,
     /// Every ban by its end.
-    ends: BTreeMap<End, Place>,
+    ends: BTreeMap<BanExpiry, BanLocation>,
     number: u64,
 }
 
-impl Ledgers {
-    fn ledger(&self, scope: BanScope<'_>) -> Option<&Ledger> {
+impl BanTables {
+    fn ledger(&self, scope: BanScope<'_>) -> Option<&BanTable> {
         match scope {
             BanScope::Host => Some(&self.host),
             BanScope::Member(name) => self.members.get(name),
         }
     }
 
-    fn remove(&mut self, unit: &BanUnit, scope: BanScope<'_>) -> Option<Ban> {
+    fn remove(&mut self, unit: &BanTarget, scope: BanScope<'_>) -> Option<Ban> {
         let ban = match scope {
             BanScope::Host => self.host.remove(unit)?,
             BanScope::Member(name) => {
@@ -227,7 +227,7 @@ impl Ledgers {
         Some(ban)
     }
 
-    fn insert(&mut self, unit: BanUnit, scope: BanScope<'_>, until: Tick, why: Arc<BanOrigin>) {
+    fn insert(&mut self, unit: BanTarget, scope: BanScope<'_>, until: Tick, why: Arc<BanOrigin>) {
         self.number = self.number.saturating_add(1);
         let ban = Ban { until, number: self.number, why };
         let member = match scope {
@@ -239,7 +239,7 @@ impl Ledgers {
             BanScope::Host => self.host.insert(unit, ban),
             BanScope::Member(name) => {
                 let keyed = *self.members.hasher();
-                let ledger = self.members.entry(Box::from(name)).or_insert(Ledger::new(keyed));
+                let ledger = self.members.entry(Box::from(name)).or_insert(BanTable::new(keyed));
                 ledger.insert(unit, ban);
             }
         }
@@ -264,7 +264,7 @@ fn scope_of(member: Option<&str>) -> BanScope<'_> {
 
 /// All bans of the host.
 pub struct Bans {
-    ledgers: RwLock<Ledgers>,
+    ledgers: RwLock<BanTables>,
     limits: BanLimits,
     /// How many there are, ended ones that were not yet dropped too.
     count: AtomicUsize,
@@ -273,7 +273,7 @@ pub struct Bans {
     edits: AtomicU64,
     /// How many were set.
     changes: AtomicU64,
-    followers: Followers,
+    followers: Subscribers,
 }
 
 impl std::fmt::Debug for Bans {
@@ -288,9 +288,9 @@ impl Bans {
     #[must_use]
     pub fn new(seed: &Seed, limits: BanLimits) -> Self {
         let (first, second) = SipHasher13::new_with_key(&seed.0).keys();
-        let keyed = Keyed(first, second);
-        let ledgers = Ledgers {
-            host: Ledger::new(keyed),
+        let keyed = KeyedHasher(first, second);
+        let ledgers = BanTables {
+            host: BanTable::new(keyed),
             members: HashMap::with_hasher(keyed),
             ends: BTreeMap::new(),
             number: 0,
@@ -302,7 +302,7 @@ impl Bans {
             refused: AtomicU64::new(0),
             edits: AtomicU64::new(0),
             changes: AtomicU64::new(0),
-            followers: Followers::default(),
+            followers: Subscribers::default(),
         }
     }
 
@@ -313,51 +313,51 @@ impl Bans {
     )]
     pub fn add(
         &self,
-        unit: BanUnit,
+        unit: BanTarget,
         for_ms: u64,
         why: BanOrigin,
         scope: BanScope<'_>,
         now: Tick,
-    ) -> Added {
+    ) -> AddBanResult {
         self.add_until(unit, now.plus_ms(for_ms), Arc::new(why), scope, now)
     }
 
     #[expect(clippy::too_many_arguments, reason = "as `add`, which it stands behind")]
     fn add_until(
         &self,
-        unit: BanUnit,
+        unit: BanTarget,
         until: Tick,
         why: Arc<BanOrigin>,
         scope: BanScope<'_>,
         now: Tick,
-    ) -> Added {
-        if let BanUnit::Net(net) = unit
+    ) -> AddBanResult {
+        if let BanTarget::Net(net) = unit
             && self.limits.never.iter().any(|never| never.covers(&net))
         {
-            return Added::Exempt;
+            return AddBanResult::Exempt;
         }
         let mut ledgers = self.ledgers.write();
         ledgers.drop_ended(now);
         let there = ledgers.ledger(scope).and_then(|ledger| ledger.bans.get(&unit));
         let added = match there.map(|ban| ban.until) {
-            Some(later) if later >= until => Added::Until(later),
+            Some(later) if later >= until => AddBanResult::Until(later),
             None if self.is_full(&ledgers, scope) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
-                Added::Full
+                AddBanResult::Full
             }
             _ => {
                 ledgers.remove(&unit, scope);
                 self.followers.tell(|| BanEvent::set(unit, scope, until));
                 ledgers.insert(unit, scope, until, why);
                 self.changes.fetch_add(1, Ordering::Release);
-                Added::Until(until)
+                AddBanResult::Until(until)
             }
         };
         self.note_count(&ledgers);
         added
     }
 
-    fn is_full(&self, ledgers: &Ledgers, scope: BanScope<'_>) -> bool {
+    fn is_full(&self, ledgers: &BanTables, scope: BanScope<'_>) -> bool {
         let members = match scope {
             BanScope::Host => 0,
             BanScope::Member(_) => ledgers.ledger(scope).map_or(0, |ledger| ledger.bans.len()),
@@ -366,7 +366,7 @@ impl Bans {
             || (scope != BanScope::Host && members >= self.limits.per_member_max)
     }
 
-    fn note_count(&self, ledgers: &Ledgers) {
+    fn note_count(&self, ledgers: &BanTables) {
         self.count.store(ledgers.ends.len(), Ordering::Release);
         self.edits.fetch_add(1, Ordering::Relaxed);
     }
@@ -390,7 +390,7 @@ impl Bans {
     }
 
     /// Ends one ban, and says whether there was one.
-    pub fn remove(&self, unit: &BanUnit, scope: BanScope<'_>) -> bool {
+    pub fn remove(&self, unit: &BanTarget, scope: BanScope<'_>) -> bool {
         let mut ledgers = self.ledgers.write();
         let removed = ledgers.remove(unit, scope).is_some();
         if removed {
@@ -413,7 +413,7 @@ impl Bans {
     }
 
     /// Ends those of a page that are still there, and says how many.
-    fn end_all(&self, page: &[(End, ListedBan)]) -> usize {
+    fn end_all(&self, page: &[(BanExpiry, ListedBan)]) -> usize {
         if page.is_empty() {
             return 0;
         }
@@ -446,7 +446,7 @@ impl Bans {
     /// Hands on each ban that is set or lifted from now on. What a follower has no room for is
     /// counted and lost to it, and then it reads [`list`](Self::list).
     #[must_use]
-    pub fn follow(&self, room: usize) -> Following {
+    pub fn follow(&self, room: usize) -> BanSubscription {
         self.followers.add(room)
     }
 
@@ -464,7 +464,7 @@ impl Bans {
     }
 
     /// Running bans in the order of their ends, with those.
-    fn pages(&self, now: Tick) -> impl Iterator<Item = Vec<(End, ListedBan)>> {
+    fn pages(&self, now: Tick) -> impl Iterator<Item = Vec<(BanExpiry, ListedBan)>> {
         let mut after = None;
         std::iter::from_fn(move || {
             let (page, last) = self.page(after, now);
@@ -474,7 +474,11 @@ impl Bans {
     }
 
     /// A page of them, and where the next begins.
-    fn page(&self, after: Option<End>, now: Tick) -> (Vec<(End, ListedBan)>, Option<End>) {
+    fn page(
+        &self,
+        after: Option<BanExpiry>,
+        now: Tick,
+    ) -> (Vec<(BanExpiry, ListedBan)>, Option<BanExpiry>) {
         let ledgers = self.ledgers.read();
         let begin = after.map_or(Bound::Included((now.plus_ms(1), 0)), Bound::Excluded);
         let page = ledgers.ends.range((begin, Bound::Unbounded)).take(PAGE);

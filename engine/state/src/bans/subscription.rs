@@ -9,13 +9,13 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use parking_lot::Mutex;
 use seawall_model::Tick;
 
-use crate::bans::target::{BanScope, BanUnit};
+use crate::bans::target::{BanScope, BanTarget};
 
 /// A ban that was set or lifted. Those that end by time end silently: their end was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BanEvent {
     /// What is banned.
-    pub unit: BanUnit,
+    pub unit: BanTarget,
     /// The member on whose sites it holds; everywhere if `None`.
     pub member: Option<Box<str>>,
     /// When it ends; `None` where it was lifted.
@@ -23,11 +23,11 @@ pub struct BanEvent {
 }
 
 impl BanEvent {
-    pub(crate) fn set(unit: BanUnit, scope: BanScope<'_>, until: Tick) -> Self {
+    pub(crate) fn set(unit: BanTarget, scope: BanScope<'_>, until: Tick) -> Self {
         Self { until: Some(until), ..Self::lifted(unit, scope) }
     }
 
-    pub(crate) fn lifted(unit: BanUnit, scope: BanScope<'_>) -> Self {
+    pub(crate) fn lifted(unit: BanTarget, scope: BanScope<'_>) -> Self {
         let member = match scope {
             BanScope::Host => None,
             BanScope::Member(name) => Some(name.into()),
@@ -37,27 +37,27 @@ impl BanEvent {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Followers(Mutex<Vec<Follower>>);
+pub(crate) struct Subscribers(Mutex<Vec<Subscriber>>);
 
 #[derive(Debug)]
-struct Follower {
+struct Subscriber {
     events: SyncSender<BanEvent>,
     lost: Arc<AtomicU64>,
 }
 
 /// One follower's end.
 #[derive(Debug)]
-pub struct Following {
+pub struct BanSubscription {
     events: Receiver<BanEvent>,
     lost: Arc<AtomicU64>,
 }
 
-impl Followers {
-    pub(crate) fn add(&self, room: usize) -> Following {
+impl Subscribers {
+    pub(crate) fn add(&self, room: usize) -> BanSubscription {
         let (sender, events) = sync_channel(room);
         let lost = Arc::new(AtomicU64::new(0));
-        self.0.lock().push(Follower { events: sender, lost: Arc::clone(&lost) });
-        Following { events, lost }
+        self.0.lock().push(Subscriber { events: sender, lost: Arc::clone(&lost) });
+        BanSubscription { events, lost }
     }
 
     /// Hands it to every follower; one that is gone is forgotten.
@@ -73,7 +73,7 @@ impl Followers {
     }
 }
 
-impl Following {
+impl BanSubscription {
     /// The next event, if there is one.
     #[must_use]
     pub fn next(&self) -> Option<BanEvent> {

@@ -4,7 +4,7 @@ use seawall_model::Prefix;
 
 /// What is banned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BanUnit {
+pub enum BanTarget {
     /// A network: a `client`, an address (a network of one), a `client.net`, or any other.
     Net(Prefix),
     /// An autonomous system.

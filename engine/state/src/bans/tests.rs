@@ -3,7 +3,7 @@
 use std::collections::HashMap as Naive;
 
 use proptest::prelude::*;
-use seawall_model::ClientUnits;
+use seawall_model::ClientPrefixes;
 
 use super::*;
 
@@ -15,18 +15,18 @@ fn bans(total_max: usize, per_member_max: usize) -> Bans {
 }
 
 fn client(ip: &str) -> Client {
-    Client::of(ip.parse().unwrap(), &ClientUnits::default())
+    Client::of(ip.parse().unwrap(), &ClientPrefixes::default())
 }
 
-fn net(text: &str) -> BanUnit {
-    BanUnit::Net(Prefix::parse(text).unwrap().0)
+fn net(text: &str) -> BanTarget {
+    BanTarget::Net(Prefix::parse(text).unwrap().0)
 }
 
 fn why(rule: &str, generation: u64) -> BanOrigin {
     BanOrigin { rule: rule.into(), generation: Generation(generation) }
 }
 
-fn ban(bans: &Bans, unit: BanUnit, for_ms: u64) -> Added {
+fn ban(bans: &Bans, unit: BanTarget, for_ms: u64) -> AddBanResult {
     bans.add(unit, for_ms, why("floor.r", 1), BanScope::Host, NOW)
 }
 
@@ -45,15 +45,15 @@ fn each_unit_covers_what_lies_in_it() {
         (net("2001:db8::1"), "2001:db8::1", "2001:db8::2"),
     ] {
         let bans = bans(10, 10);
-        assert_eq!(ban(&bans, unit, 1_000), Added::Until(NOW.plus_ms(1_000)));
+        assert_eq!(ban(&bans, unit, 1_000), AddBanResult::Until(NOW.plus_ms(1_000)));
         assert!(covered(&bans, inside, None, BanScope::Host), "{unit:?}");
         assert!(!covered(&bans, outside, None, BanScope::Host), "{unit:?}");
     }
     let bans = bans(10, 10);
-    let unit = BanUnit::Net(client("2001:db8:0:4201::1").key.0);
+    let unit = BanTarget::Net(client("2001:db8:0:4201::1").key.0);
     ban(&bans, unit, 1_000);
     assert!(covered(&bans, "2001:db8:0:42ff::9", None, BanScope::Host));
-    ban(&bans, BanUnit::Asn(64_666), 1_000);
+    ban(&bans, BanTarget::Asn(64_666), 1_000);
     assert!(covered(&bans, "192.0.2.1", Some(64_666), BanScope::Host));
     assert!(!covered(&bans, "192.0.2.1", Some(64_667), BanScope::Host));
     assert!(!covered(&bans, "192.0.2.1", None, BanScope::Host));
@@ -73,8 +73,8 @@ fn a_members_ban_holds_on_her_sites_only() {
 fn a_ban_ends_by_time_and_never_earlier_for_another() {
     let bans = bans(10, 10);
     ban(&bans, net("192.0.2.7"), 1_000);
-    assert_eq!(ban(&bans, net("192.0.2.7"), 500), Added::Until(NOW.plus_ms(1_000)));
-    assert_eq!(ban(&bans, net("192.0.2.7"), 2_000), Added::Until(NOW.plus_ms(2_000)));
+    assert_eq!(ban(&bans, net("192.0.2.7"), 500), AddBanResult::Until(NOW.plus_ms(1_000)));
+    assert_eq!(ban(&bans, net("192.0.2.7"), 2_000), AddBanResult::Until(NOW.plus_ms(2_000)));
     ban(&bans, net("192.0.2.0/24"), 700);
     let until = |after_ms| {
         let at = NOW.plus_ms(after_ms);
@@ -88,12 +88,12 @@ fn a_ban_ends_by_time_and_never_earlier_for_another() {
 #[test]
 fn the_exempt_are_never_covered() {
     let bans = bans(10, 10);
-    assert_eq!(ban(&bans, net("127.0.0.1"), 1_000), Added::Exempt);
-    assert_eq!(ban(&bans, net("::1"), 1_000), Added::Exempt);
-    assert_eq!(ban(&bans, net("127.0.0.0/8"), 1_000), Added::Until(NOW.plus_ms(1_000)));
+    assert_eq!(ban(&bans, net("127.0.0.1"), 1_000), AddBanResult::Exempt);
+    assert_eq!(ban(&bans, net("::1"), 1_000), AddBanResult::Exempt);
+    assert_eq!(ban(&bans, net("127.0.0.0/8"), 1_000), AddBanResult::Until(NOW.plus_ms(1_000)));
     assert!(!covered(&bans, "127.0.0.1", None, BanScope::Host));
     assert!(covered(&bans, "127.0.0.2", None, BanScope::Host));
-    ban(&bans, BanUnit::Asn(1), 1_000);
+    ban(&bans, BanTarget::Asn(1), 1_000);
     assert!(!covered(&bans, "127.0.0.1", Some(1), BanScope::Host));
 }
 
@@ -101,35 +101,39 @@ fn the_exempt_are_never_covered() {
 fn a_full_table_refuses_the_new_and_keeps_the_old() {
     let bans = bans(3, 2);
     let add = |n: u8, scope, for_ms, now| {
-        let unit = BanUnit::Net(Prefix::host([192, 0, 2, n].into()));
+        let unit = BanTarget::Net(Prefix::host([192, 0, 2, n].into()));
         bans.add(unit, for_ms, why("r", 1), scope, now)
     };
     let member = BanScope::Member("alice");
-    let until = Added::Until(NOW.plus_ms(100));
+    let until = AddBanResult::Until(NOW.plus_ms(100));
     assert_eq!(add(1, member, 100, NOW), until);
     assert_eq!(add(2, member, 100, NOW), until);
-    assert_eq!(add(3, member, 100, NOW), Added::Full, "her share is two");
+    assert_eq!(add(3, member, 100, NOW), AddBanResult::Full, "her share is two");
     assert_eq!(add(3, BanScope::Host, 100, NOW), until);
-    assert_eq!(add(4, BanScope::Host, 100, NOW), Added::Full);
+    assert_eq!(add(4, BanScope::Host, 100, NOW), AddBanResult::Full);
     assert_eq!((bans.len(), bans.refused()), (3, 2));
-    assert_eq!(add(3, BanScope::Host, 200, NOW), Added::Until(NOW.plus_ms(200)), "no new entry");
+    assert_eq!(
+        add(3, BanScope::Host, 200, NOW),
+        AddBanResult::Until(NOW.plus_ms(200)),
+        "no new entry"
+    );
     assert!(covered(&bans, "192.0.2.1", None, member));
     // The ended make room.
     let later = NOW.plus_ms(100);
-    assert_eq!(add(4, BanScope::Host, 100, later), Added::Until(later.plus_ms(100)));
+    assert_eq!(add(4, BanScope::Host, 100, later), AddBanResult::Until(later.plus_ms(100)));
     assert_eq!(bans.len(), 2);
 }
 
 #[test]
 fn the_ended_are_cleared_in_portions_and_never_in_the_way() {
     let (total, bans) = (200, bans(200, 200));
-    let unit = |n| BanUnit::Asn(n);
+    let unit = |n| BanTarget::Asn(n);
     (0..total).for_each(|n| _ = ban(&bans, unit(n), 100));
-    assert_eq!((ban(&bans, unit(total), 100), bans.refused()), (Added::Full, 1));
+    assert_eq!((ban(&bans, unit(total), 100), bans.refused()), (AddBanResult::Full, 1));
     let later = NOW.plus_ms(100);
     for n in 0..total {
         let added = bans.add(unit(1_000 + n), 100, why("r", 1), BanScope::Host, later);
-        assert_eq!(added, Added::Until(later.plus_ms(100)), "{n}");
+        assert_eq!(added, AddBanResult::Until(later.plus_ms(100)), "{n}");
         if n == 0 {
             assert_eq!(bans.len(), 200 - CLEARED_AT_ONCE_MAX + 1);
         }
@@ -165,7 +169,7 @@ fn what_is_banned_is_not_printed() {
 #[test]
 fn the_far_end_of_time_does_not_wrap() {
     let bans = bans(10, 10);
-    assert_eq!(ban(&bans, net("192.0.2.1"), u64::MAX), Added::Until(Tick(u64::MAX)));
+    assert_eq!(ban(&bans, net("192.0.2.1"), u64::MAX), AddBanResult::Until(Tick(u64::MAX)));
     assert!(covered(&bans, "192.0.2.1", None, BanScope::Host));
 }
 
@@ -184,15 +188,15 @@ proptest! {
             let ip: IpAddr = [198, 51, 100, host * 32].into();
             let net = Prefix::new(ip, len);
             if removes == 0 {
-                bans.remove(&BanUnit::Net(net), SCOPES[scope]);
+                bans.remove(&BanTarget::Net(net), SCOPES[scope]);
                 twin.remove(&(net, scope));
             } else {
-                bans.add(BanUnit::Net(net), for_ms, why("r", 1), SCOPES[scope], now);
+                bans.add(BanTarget::Net(net), for_ms, why("r", 1), SCOPES[scope], now);
                 let until = twin.entry((net, scope)).or_default();
                 *until = now.plus_ms(for_ms).max(*until);
             }
             for (i, scope) in SCOPES.iter().enumerate() {
-                let client = Client::of(ip, &ClientUnits::default());
+                let client = Client::of(ip, &ClientPrefixes::default());
                 let hit = bans.covers(&client, None, *scope, now).map(|hit| hit.until);
                 let expected = twin
                     .iter()
@@ -211,11 +215,11 @@ proptest! {
 fn who_follows_sees_what_is_set_and_lifted_and_how_much_was_lost() {
     let bans = Bans::new(&Seed([1; 16]), BanLimits::default());
     let why = || BanOrigin { rule: "floor.x".into(), generation: Generation(1) };
-    let unit = |n: u8| BanUnit::Net(Prefix::host([192, 0, 2, n].into()));
+    let unit = |n: u8| BanTarget::Net(Prefix::host([192, 0, 2, n].into()));
     let now = Tick::TEST_START;
     let following = bans.follow(2);
     let add = |n, ms| bans.add(unit(n), ms, why(), BanScope::Member("ann"), now);
-    assert_eq!((bans.changes(), add(1, 1_000)), (0, Added::Until(now.plus_ms(1_000))));
+    assert_eq!((bans.changes(), add(1, 1_000)), (0, AddBanResult::Until(now.plus_ms(1_000))));
     let _shorter = add(1, 500);
     assert_eq!(bans.changes(), 1, "a shorter one changes nothing");
     assert!(bans.remove(&unit(1), BanScope::Member("ann")));
@@ -223,7 +227,7 @@ fn who_follows_sees_what_is_set_and_lifted_and_how_much_was_lost() {
     assert_eq!(following.next(), Some(event(Some(now.plus_ms(1_000)))));
     assert_eq!(following.next(), Some(event(None)));
     assert_eq!((following.next(), following.lost()), (None, 0));
-    (2..=5).for_each(|n| assert_ne!(add(n, 1_000), Added::Full));
+    (2..=5).for_each(|n| assert_ne!(add(n, 1_000), AddBanResult::Full));
     assert_eq!((following.lost(), following.lost()), (2, 0));
     drop(following);
     let _nobody_listens = add(6, 1_000);
@@ -237,7 +241,7 @@ fn looking_and_lifting_take_a_page_at_a_time() {
     let bans = bans(2 * total, 10);
     for n in 0..total {
         let ip = IpAddr::from(u32::try_from(n).unwrap().wrapping_add(0x0a00_0000).to_be_bytes());
-        let unit = BanUnit::Net(Prefix::host(ip));
+        let unit = BanTarget::Net(Prefix::host(ip));
         let for_ms = 1_000 + n as u64 / 3;
         bans.add(unit, for_ms, why(rules[n % 2], 1), BanScope::Host, NOW);
     }
@@ -252,7 +256,7 @@ fn looking_and_lifting_take_a_page_at_a_time() {
         assert!(bans.ledgers.try_write().is_some(), "nobody waits while it is judged");
         seen.borrow_mut().insert(bans.len());
         // Set while it is at work, it would go on for ever if these were lifted too.
-        let unit = BanUnit::Asn(u32::try_from(seen.borrow().len()).unwrap());
+        let unit = BanTarget::Asn(u32::try_from(seen.borrow().len()).unwrap());
         bans.add(unit, 1_000_000, why(rules[0], 2), BanScope::Host, NOW);
         &*origin.rule == rules[0]
     };

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::counters::table::{Filled, TABLE_KEYS_MAX};
+use crate::counters::table::{TABLE_KEYS_MAX, TableOccupancy};
 use crate::key::Key;
 
 /// Locks of a table; one is held for tens of nanoseconds.
@@ -72,8 +72,8 @@ impl ConcurrentTable {
         Self { shared: Arc::clone(&self.shared), capacity: keys.min(TABLE_KEYS_MAX) }
     }
 
-    pub(crate) fn filled(&self) -> Filled {
-        Filled {
+    pub(crate) fn filled(&self) -> TableOccupancy {
+        TableOccupancy {
             resident: self.shared.keys.load(Ordering::Relaxed),
             capacity: self.capacity,
             evictions: 0,

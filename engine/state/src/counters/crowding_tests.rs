@@ -4,17 +4,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use seawall_model::{Client, ClientUnits, CounterId, Generation, Prefix, Tick};
+use seawall_model::{Client, ClientPrefixes, CounterId, Generation, Prefix, Tick};
 
 use crate::{
-    BANS_MAX, BanLimits, BanOrigin, BanScope, BanUnit, Bans, CounterShape, CounterSpec, Hold, Key,
-    LimitTable, Outcome, Rate, Seed, State,
+    BANS_MAX, BanLimits, BanOrigin, BanScope, BanTarget, Bans, CounterShape, CounterSpec, Key,
+    Penalty, Rate, RateLimitOutcome, RateLimitTable, Seed, State,
 };
 
 const NOW: Tick = Tick::TEST_START;
 const HOUR_MS: u64 = 3_600_000;
 const RATE: Rate = Rate { n: 5, window_ms: 10_000, burst: 2 };
-const HOLD: Hold = Hold { for_ms: HOUR_MS, doubling_to_ms: None };
+const HOLD: Penalty = Penalty { for_ms: HOUR_MS, doubling_to_ms: None };
 /// Keys of a crowd: six seconds of a processor.
 const CROWD: u64 = 10_000_000;
 /// Requests of a crowd in a millisecond.
@@ -34,7 +34,7 @@ fn state(slots: usize) -> (State, CounterSpec) {
     (State::new(Seed([9; 16]), std::slice::from_ref(&spec)), spec)
 }
 
-fn limit(state: &State) -> &LimitTable {
+fn limit(state: &State) -> &RateLimitTable {
     state.limit(CounterId(0)).unwrap()
 }
 
@@ -49,13 +49,13 @@ fn address(n: usize) -> IpAddr {
     IpAddr::from(Ipv4Addr::from(0x0a00_0000 + u32::try_from(n).unwrap()))
 }
 
-fn ban(bans: &Bans, n: usize, for_ms: u64, now: Tick) -> crate::Added {
+fn ban(bans: &Bans, n: usize, for_ms: u64, now: Tick) -> crate::AddBanResult {
     let why = BanOrigin { rule: "flood".into(), generation: Generation(1) };
-    bans.add(BanUnit::Net(Prefix::host(address(n))), for_ms, why, BanScope::Host, now)
+    bans.add(BanTarget::Net(Prefix::host(address(n))), for_ms, why, BanScope::Host, now)
 }
 
 fn is_banned(bans: &Bans, n: usize, now: Tick) -> bool {
-    let client = Client::of(address(n), &ClientUnits::default());
+    let client = Client::of(address(n), &ClientPrefixes::default());
     bans.covers(&client, None, BanScope::Host, now).is_some()
 }
 
@@ -64,13 +64,16 @@ fn a_crowd_of_millions_grows_no_table_and_frees_nobody() {
     let (state, spec) = state(1 << 20);
     let (limit, held, banned) = (limit(&state), 50_000, 1_000);
     for n in 0..held {
-        while limit.admit(key(&state, n), &RATE, Some(&HOLD), NOW) == Outcome::Within {}
+        while limit.admit(key(&state, n), &RATE, Some(&HOLD), NOW) == RateLimitOutcome::Allowed {}
     }
     (0..banned).for_each(|n| _ = ban(state.bans(), n, HOUR_MS, NOW));
     let bytes = limit.bytes();
     let comes = |n: u64| {
         let now = NOW.plus_ms(n / CROWD_PER_MS);
-        assert_eq!(limit.admit(key(&state, STRANGERS + n), &RATE, None, now), Outcome::Within);
+        assert_eq!(
+            limit.admit(key(&state, STRANGERS + n), &RATE, None, now),
+            RateLimitOutcome::Allowed
+        );
     };
     std::thread::scope(|scope| {
         for first in 0..4 {
@@ -86,8 +89,12 @@ fn a_crowd_of_millions_grows_no_table_and_frees_nobody() {
     assert!(fill.evictions > 0 && fill.keys > fill.capacity / 100 * 99, "the crowd fills it");
     for n in 0..held {
         let retry_after_ms = HOUR_MS - end.since_ms(NOW);
-        let outcome = limit.would(key(&state, n), &RATE, None, end);
-        assert_eq!(outcome, Outcome::Over { retry_after_ms, hold_began: Some(NOW) }, "{n}");
+        let outcome = limit.peek(key(&state, n), &RATE, None, end);
+        assert_eq!(
+            outcome,
+            RateLimitOutcome::Exceeded { retry_after_ms, hold_began: Some(NOW) },
+            "{n}"
+        );
     }
     assert!((0..banned).all(|n| is_banned(state.bans(), n, end)));
 }
@@ -97,7 +104,7 @@ fn bans_that_find_no_room_push_no_other_out() {
     let total_max = BANS_MAX / 64;
     let bans = Bans::new(&Seed([9; 16]), BanLimits { total_max, ..BanLimits::default() });
     for n in 0..4 * total_max {
-        let found_room = ban(&bans, n, HOUR_MS, NOW) != crate::Added::Full;
+        let found_room = ban(&bans, n, HOUR_MS, NOW) != crate::AddBanResult::Full;
         assert_eq!(found_room, n < total_max);
     }
     let end = NOW.plus_ms(HOUR_MS);
@@ -117,7 +124,8 @@ fn a_flood_of_random_keys_limits_nobody_who_was_never_seen() {
         }
         for visitor in 0..1_000 {
             let ask = || limit.admit(key(&state, visitor), &RATE, Some(&HOLD), NOW);
-            let admitted = (0..10).take_while(|_| ask() == Outcome::Within).count() as u64;
+            let admitted =
+                (0..10).take_while(|_| ask() == RateLimitOutcome::Allowed).count() as u64;
             assert_eq!(admitted, RATE.n + RATE.burst, "visitor {visitor} of {slots} slots");
         }
     }
@@ -127,7 +135,7 @@ fn a_flood_of_random_keys_limits_nobody_who_was_never_seen() {
 fn the_addresses_of_one_network_are_one_client() {
     let (state, _) = state(1 << 16);
     let network = u128::from(Ipv6Addr::new(0x2001, 0xdb8, 1, 0x4200, 0, 0, 0, 0));
-    let admitted = |first_bit: u32, units: &ClientUnits| {
+    let admitted = |first_bit: u32, units: &ClientPrefixes| {
         let keys = (0..10_000_u128).map(|n| {
             // Spread over the bits that the network leaves, from the highest down.
             let ip = IpAddr::from(Ipv6Addr::from(network | (n << (128 - first_bit - 14))));
@@ -136,13 +144,14 @@ fn the_addresses_of_one_network_are_one_client() {
             builder.part(&Client::of(ip, units).key.0.key_bytes());
             builder.finish()
         });
-        keys.filter(|key| limit(&state).admit(*key, &RATE, None, NOW) == Outcome::Within).count()
+        keys.filter(|key| limit(&state).admit(*key, &RATE, None, NOW) == RateLimitOutcome::Allowed)
+            .count()
     };
     let once = usize::try_from(RATE.n + RATE.burst).unwrap();
-    let units = ClientUnits::default();
+    let units = ClientPrefixes::default();
     assert_eq!(admitted(64, &units), once, "of one /64");
     assert_eq!(admitted(56, &units), once, "of one /56");
     // The same addresses, counted by /64: they are 157 clients.
-    let finer = ClientUnits { v6_client_bits: 64, ..units };
+    let finer = ClientPrefixes { v6_client_bits: 64, ..units };
     assert_eq!(admitted(56, &finer), 157 * once);
 }

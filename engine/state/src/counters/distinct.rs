@@ -12,9 +12,9 @@ mod codec;
 
 use seawall_model::Tick;
 
-use crate::counters::generation_guard::Asked;
+use crate::counters::generation_guard::RequestedWindow;
 use crate::counters::sliding_window::{buckets_passed, elapsed_ms, joined_ms, scale_up};
-use crate::counters::table::{Entry, Filled, Standing, Table, key_bytes};
+use crate::counters::table::{Entry, EvictionClass, Table, TableOccupancy, key_bytes};
 use crate::key::Key;
 
 /// Up to so many, distinct things are counted exactly.
@@ -24,7 +24,7 @@ pub const EXACT_MAX: usize = 16;
 const KEYS_PER_REGISTERS: usize = 4;
 /// Bytes that a track of different things takes for each key it is made for.
 pub const DISTINCT_KEY_BYTES: usize =
-    key_bytes::<Few>() + key_bytes::<Many>().div_ceil(KEYS_PER_REGISTERS);
+    key_bytes::<ExactSet>() + key_bytes::<CardinalitySketch>().div_ceil(KEYS_PER_REGISTERS);
 
 const REGISTERS: usize = 256;
 /// Bits of a hash that choose the register.
@@ -34,7 +34,7 @@ const RANKS: usize = 58;
 
 /// The first few things of a key.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Few {
+pub(crate) struct ExactSet {
     seen: Tick,
     window_ms: u64,
     hashes: [u64; EXACT_MAX],
@@ -46,7 +46,7 @@ pub(crate) struct Few {
     overflowed: Option<Tick>,
 }
 
-impl Few {
+impl ExactSet {
     fn new(window_ms: u64, now: Tick) -> Self {
         Self { seen: now, window_ms: window_ms.max(1), ..Self::default() }
     }
@@ -120,17 +120,17 @@ fn faded(before: u64, window_ms: u64, at: Tick) -> u64 {
     scale_up(before, window_ms.saturating_sub(elapsed_ms(window_ms, at)), window_ms)
 }
 
-impl Entry for Few {
+impl Entry for ExactSet {
     fn seen(&self) -> Tick {
         self.seen
     }
 
-    fn standing(&self, now: Tick) -> Standing {
+    fn standing(&self, now: Tick) -> EvictionClass {
         let passed = buckets_passed(self.window_ms, self.seen, now);
         if passed > 1 || (passed == 1 && self.current == 0) || self.taken == 0 {
-            Standing::Idle
+            EvictionClass::Idle
         } else {
-            Standing::Live
+            EvictionClass::Live
         }
     }
 }
@@ -139,22 +139,22 @@ type Registers = [u8; REGISTERS];
 
 /// The registers of a key that saw more than a few.
 #[derive(Clone)]
-pub(crate) struct Many {
+pub(crate) struct CardinalitySketch {
     seen: Tick,
     window_ms: u64,
     before: Registers,
     current: Registers,
 }
 
-impl Default for Many {
+impl Default for CardinalitySketch {
     fn default() -> Self {
         Self { seen: Tick(0), window_ms: 1, before: [0; REGISTERS], current: [0; REGISTERS] }
     }
 }
 
-impl Many {
+impl CardinalitySketch {
     /// Registers that have seen what `few` remembers.
-    fn of(few: &Few) -> Self {
+    fn of(few: &ExactSet) -> Self {
         let mut many = Self { seen: few.seen, window_ms: few.window_ms, ..Self::default() };
         for (i, hash) in few.hashes.iter().enumerate() {
             if few.current & bit(i) != 0 {
@@ -197,14 +197,14 @@ impl Many {
     }
 }
 
-impl Entry for Many {
+impl Entry for CardinalitySketch {
     fn seen(&self) -> Tick {
         self.seen
     }
 
-    fn standing(&self, now: Tick) -> Standing {
+    fn standing(&self, now: Tick) -> EvictionClass {
         let passed = buckets_passed(self.window_ms, self.seen, now);
-        if passed > 1 { Standing::Idle } else { Standing::Live }
+        if passed > 1 { EvictionClass::Idle } else { EvictionClass::Live }
     }
 }
 
@@ -243,22 +243,22 @@ fn estimate(registers: &Registers) -> u64 {
 
 /// The distinct counts of one track.
 #[derive(Debug)]
-pub(crate) struct Distinct {
-    pub(crate) few: Table<Few>,
-    pub(crate) many: Table<Many>,
+pub(crate) struct DistinctCounter {
+    pub(crate) few: Table<ExactSet>,
+    pub(crate) many: Table<CardinalitySketch>,
 }
 
-impl Distinct {
+impl DistinctCounter {
     pub(crate) fn new(keys: usize) -> Self {
         Self { few: Table::new(keys), many: Table::new(keys.div_ceil(KEYS_PER_REGISTERS)) }
     }
 
     /// Counts that `key` was seen with `thing`.
-    pub(crate) fn feed(&self, key: Key, thing: Key, asked: Asked, now: Tick) {
+    pub(crate) fn feed(&self, key: Key, thing: Key, asked: RequestedWindow, now: Tick) {
         let overflowing = self.few.update(
             key,
             now,
-            || Few::new(asked.window_ms, now),
+            || ExactSet::new(asked.window_ms, now),
             |few| {
                 few.advance(now);
                 few.read_over(asked.for_slot(few.window_ms));
@@ -270,7 +270,7 @@ impl Distinct {
         self.many.update(
             key,
             now,
-            || Many::of(&few),
+            || CardinalitySketch::of(&few),
             |many| {
                 many.advance(now);
                 many.read_over(asked.for_slot(many.window_ms));
@@ -291,7 +291,7 @@ impl Distinct {
         if !few.is_overflowing() {
             return few.sum();
         }
-        let many = self.many.read(key, Many::clone).map(|mut many| {
+        let many = self.many.read(key, CardinalitySketch::clone).map(|mut many| {
             many.advance(now);
             many.read_over(window_ms);
             many.sum()
@@ -331,14 +331,14 @@ impl Distinct {
     }
 
     /// How full it is; evictions and refusals of the registers count as refusals.
-    pub(crate) fn filled(&self) -> Filled {
+    pub(crate) fn filled(&self) -> TableOccupancy {
         let (few, many) = (self.few.filled(), self.many.filled());
         let lost = many.evictions.saturating_add(many.refused);
-        Filled { refused: few.refused.saturating_add(lost), ..few }
+        TableOccupancy { refused: few.refused.saturating_add(lost), ..few }
     }
 }
 
-impl Few {
+impl ExactSet {
     fn remembers(&self, hash: u64) -> bool {
         self.hashes.iter().enumerate().any(|(i, known)| self.taken & bit(i) != 0 && *known == hash)
     }
@@ -351,15 +351,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::counters::generation_guard::Caller;
+    use crate::counters::generation_guard::CallerAge;
     use crate::key::tests::key;
 
     const WINDOW_MS: u64 = 1_000;
-    const ASKED: Asked = Asked { window_ms: WINDOW_MS, by: Caller::Newest };
+    const ASKED: RequestedWindow = RequestedWindow { window_ms: WINDOW_MS, by: CallerAge::Newest };
 
     #[test]
     fn up_to_sixteen_are_exact_and_repeats_do_not_count() {
-        let distinct = Distinct::new(10);
+        let distinct = DistinctCounter::new(10);
         for n in 0..16 {
             for _ in 0..3 {
                 distinct.feed(key(1), key(100 + n), ASKED, Tick(0));
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn many_are_estimated_within_four_standard_errors() {
-        let distinct = Distinct::new(10);
+        let distinct = DistinctCounter::new(10);
         for n in 1..=50_000_u64 {
             distinct.feed(key(1), key(n), ASKED, Tick(0));
             if [17, 50, 100, 300, 1_000, 5_000, 50_000].contains(&n) {
@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn the_window_slides_for_the_few_and_exactness_returns() {
-        let distinct = Distinct::new(10);
+        let distinct = DistinctCounter::new(10);
         for n in 0..40 {
             distinct.feed(key(1), key(100 + n), ASKED, Tick(0));
         }
@@ -404,7 +404,7 @@ mod tests {
 
     #[test]
     fn without_registers_a_key_reads_no_more_than_it_has() {
-        let distinct = Distinct::new(200);
+        let distinct = DistinctCounter::new(200);
         let slots = distinct.many.capacity() as u64;
         let keys = 200;
         assert!(slots < keys);
@@ -420,12 +420,12 @@ mod tests {
 
     #[test]
     fn another_window_keeps_what_was_seen() {
-        let distinct = Distinct::new(10);
+        let distinct = DistinctCounter::new(10);
         for n in 0..100 {
             distinct.feed(key(1), key(n), ASKED, Tick(0));
         }
         let before = distinct.sum_over(key(1), WINDOW_MS, Tick(0));
-        let longer = Asked { window_ms: 60_000, by: Caller::Newest };
+        let longer = RequestedWindow { window_ms: 60_000, by: CallerAge::Newest };
         distinct.feed(key(1), key(1), longer, Tick(10));
         assert_eq!(distinct.sum_over(key(1), 60_000, Tick(10)), before);
         assert_eq!(distinct.sum_over(key(1), 60_000, Tick(59_999)), before);
@@ -433,8 +433,8 @@ mod tests {
 
     #[test]
     fn keys_have_their_bytes() {
-        assert_eq!(size_of::<Few>() + 16, 184);
-        assert_eq!(size_of::<Many>() + 16, 544);
+        assert_eq!(size_of::<ExactSet>() + 16, 184);
+        assert_eq!(size_of::<CardinalitySketch>() + 16, 544);
         assert_eq!(DISTINCT_KEY_BYTES, 428);
     }
 
@@ -443,7 +443,7 @@ mod tests {
         fn few_are_counted_as_a_set_would(
             steps in prop::collection::vec((0_u64..3, 0_u64..16, 0_u64..400), 1..200)
         ) {
-            let distinct = Distinct::new(100);
+            let distinct = DistinctCounter::new(100);
             let mut twin: HashMap<(u64, u64), HashSet<u64>> = HashMap::new();
             let mut now = 0;
             for (n, thing, wait) in steps {

@@ -15,47 +15,47 @@ pub(crate) type Epoch = u64;
 
 /// The mark of the newest generation that has asked.
 #[derive(Debug, Default)]
-pub(crate) struct Newest(AtomicU64);
+pub(crate) struct GenerationGuard(AtomicU64);
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Caller {
+pub(crate) enum CallerAge {
     /// The newest generation.
     Newest,
     /// A request in flight that began under an older one.
     Older,
 }
 
-impl Newest {
+impl GenerationGuard {
     /// Whether `epoch` is the newest, noting it.
-    pub(crate) fn caller(&self, epoch: Epoch) -> Caller {
+    pub(crate) fn caller(&self, epoch: Epoch) -> CallerAge {
         // A plain load first: in the long run the mark does not move and its line stays shared.
         let newest = self.0.load(Ordering::Relaxed);
         if epoch == newest {
-            return Caller::Newest;
+            return CallerAge::Newest;
         }
         if epoch > newest && self.0.fetch_max(epoch, Ordering::Relaxed) <= epoch {
-            return Caller::Newest;
+            return CallerAge::Newest;
         }
-        Caller::Older
+        CallerAge::Older
     }
 }
 
 /// The window that a caller has in mind.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked {
+pub(crate) struct RequestedWindow {
     /// Its length.
     pub(crate) window_ms: u64,
     /// Who asks.
-    pub(crate) by: Caller,
+    pub(crate) by: CallerAge,
 }
 
-impl Asked {
+impl RequestedWindow {
     /// The window that a slot which now has `window_ms` is to have.
     pub(crate) const fn for_slot(self, window_ms: u64) -> u64 {
         match self.by {
-            Caller::Newest => self.window_ms,
-            Caller::Older => window_ms,
+            CallerAge::Newest => self.window_ms,
+            CallerAge::Older => window_ms,
         }
     }
 }
@@ -66,10 +66,10 @@ mod tests {
 
     #[test]
     fn the_mark_moves_with_the_first_question_and_never_back() {
-        let newest = Newest::default();
-        assert_eq!(newest.caller(0), Caller::Newest);
-        assert_eq!(newest.caller(2), Caller::Newest);
-        assert_eq!(newest.caller(1), Caller::Older);
-        assert_eq!(newest.caller(2), Caller::Newest);
+        let newest = GenerationGuard::default();
+        assert_eq!(newest.caller(0), CallerAge::Newest);
+        assert_eq!(newest.caller(2), CallerAge::Newest);
+        assert_eq!(newest.caller(1), CallerAge::Older);
+        assert_eq!(newest.caller(2), CallerAge::Newest);
     }
 }

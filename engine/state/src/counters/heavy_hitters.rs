@@ -16,9 +16,9 @@ use std::collections::HashMap;
 use parking_lot::Mutex;
 use seawall_model::Tick;
 
-use crate::counters::generation_guard::Asked;
+use crate::counters::generation_guard::RequestedWindow;
 use crate::counters::sliding_window::{buckets_passed, elapsed_ms, scale_down, scale_up};
-use crate::key::{HashedAlready, Key};
+use crate::key::{BuildIdentityHasher, Key};
 
 /// Counters of a summary: a key that makes up more than 1 in 128 (0.8 %) of all always has one.
 pub const HEAVY_KEYS_MAX: usize = 128;
@@ -26,13 +26,13 @@ pub const HEAVY_KEYS_MAX: usize = 128;
 /// Bytes that a track takes more where it is asked for `share` or `top`: two summaries of entries
 /// and of an index over them, which is kept half empty.
 pub const HEAVY_BYTES: usize =
-    2 * HEAVY_KEYS_MAX * (size_of::<Heft>() + 2 * (size_of::<(Key, usize)>() + 1));
+    2 * HEAVY_KEYS_MAX * (size_of::<TrackedKey>() + 2 * (size_of::<(Key, usize)>() + 1));
 
 /// Below so much counted in the window every share is 0: a third of three requests is nothing.
 pub const SHARE_COUNTED_MIN: u64 = 100;
 
 #[derive(Debug, Clone, Copy)]
-struct Heft {
+struct TrackedKey {
     key: Key,
     count: u64,
     /// How much of `count` may have been another key's.
@@ -41,24 +41,24 @@ struct Heft {
 
 /// At least and at most so much was counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Bounds {
+struct CountBounds {
     least: u64,
     most: u64,
 }
 
 /// One bucket's heaviest keys.
 #[derive(Debug, Default)]
-struct Summary {
-    hefts: Vec<Heft>,
-    places: HashMap<Key, usize, HashedAlready>,
+struct SpaceSaving {
+    hefts: Vec<TrackedKey>,
+    places: HashMap<Key, usize, BuildIdentityHasher>,
     total: u64,
 }
 
-impl Summary {
+impl SpaceSaving {
     fn new() -> Self {
         Self {
             hefts: Vec::with_capacity(HEAVY_KEYS_MAX),
-            places: HashMap::with_capacity_and_hasher(HEAVY_KEYS_MAX, HashedAlready),
+            places: HashMap::with_capacity_and_hasher(HEAVY_KEYS_MAX, BuildIdentityHasher),
             total: 0,
         }
     }
@@ -71,14 +71,14 @@ impl Summary {
         }
         if self.hefts.len() < HEAVY_KEYS_MAX {
             self.places.insert(key, self.hefts.len());
-            self.hefts.push(Heft { key, count: amount, error: 0 });
+            self.hefts.push(TrackedKey { key, count: amount, error: 0 });
             return;
         }
         let least = self.hefts.iter_mut().enumerate().min_by_key(|(_, heft)| heft.count);
         if let Some((place, heft)) = least {
             self.places.remove(&heft.key);
             self.places.insert(key, place);
-            *heft = Heft { key, count: heft.count.saturating_add(amount), error: heft.count };
+            *heft = TrackedKey { key, count: heft.count.saturating_add(amount), error: heft.count };
         }
     }
 
@@ -90,10 +90,12 @@ impl Summary {
         self.hefts.iter().map(|heft| heft.count).min().unwrap_or(0)
     }
 
-    fn bounds(&self, key: Key, most_unseen: u64) -> Bounds {
+    fn bounds(&self, key: Key, most_unseen: u64) -> CountBounds {
         match self.places.get(&key).and_then(|place| self.hefts.get(*place)) {
-            Some(heft) => Bounds { least: heft.count.saturating_sub(heft.error), most: heft.count },
-            None => Bounds { least: 0, most: most_unseen },
+            Some(heft) => {
+                CountBounds { least: heft.count.saturating_sub(heft.error), most: heft.count }
+            }
+            None => CountBounds { least: 0, most: most_unseen },
         }
     }
 
@@ -105,15 +107,15 @@ impl Summary {
 }
 
 #[derive(Debug)]
-struct Buckets {
+struct WindowBuckets {
     seen: Tick,
     window_ms: u64,
-    before: Summary,
-    current: Summary,
+    before: SpaceSaving,
+    current: SpaceSaving,
 }
 
-impl Buckets {
-    fn advance(&mut self, asked: Asked, now: Tick) {
+impl WindowBuckets {
+    fn advance(&mut self, asked: RequestedWindow, now: Tick) {
         let passed = buckets_passed(self.window_ms, self.seen, now);
         if passed > 0 {
             std::mem::swap(&mut self.before, &mut self.current);
@@ -142,11 +144,11 @@ impl Buckets {
     }
 
     /// The bounds of a key; `most_unseen` are those of the two summaries.
-    fn bounds(&self, key: Key, most_unseen: (u64, u64)) -> Bounds {
+    fn bounds(&self, key: Key, most_unseen: (u64, u64)) -> CountBounds {
         let (covered, whole) = self.covered_ms();
         let before = self.before.bounds(key, most_unseen.0);
         let current = self.current.bounds(key, most_unseen.1);
-        Bounds {
+        CountBounds {
             least: current.least.saturating_add(scale_down(before.least, covered, whole)),
             most: current.most.saturating_add(scale_up(before.most, covered, whole)),
         }
@@ -176,26 +178,26 @@ impl Buckets {
 
 /// The heaviest keys of one track.
 #[derive(Debug)]
-pub(crate) struct Heavy(Mutex<Buckets>);
+pub(crate) struct HeavyHitters(Mutex<WindowBuckets>);
 
-impl Heavy {
+impl HeavyHitters {
     pub(crate) fn new(window_ms: u64) -> Self {
-        Self(Mutex::new(Buckets {
+        Self(Mutex::new(WindowBuckets {
             seen: Tick(0),
             window_ms: window_ms.max(1),
-            before: Summary::new(),
-            current: Summary::new(),
+            before: SpaceSaving::new(),
+            current: SpaceSaving::new(),
         }))
     }
 
-    pub(crate) fn feed(&self, key: Key, amount: u64, asked: Asked, now: Tick) {
+    pub(crate) fn feed(&self, key: Key, amount: u64, asked: RequestedWindow, now: Tick) {
         let mut buckets = self.0.lock();
         buckets.advance(asked, now);
         buckets.current.add(key, amount);
     }
 
     /// The key's guaranteed part of all, in percent, rounded down.
-    pub(crate) fn share_percent(&self, key: Key, asked: Asked, now: Tick) -> u64 {
+    pub(crate) fn share_percent(&self, key: Key, asked: RequestedWindow, now: Tick) -> u64 {
         let mut buckets = self.0.lock();
         buckets.advance(asked, now);
         let total = buckets.total();
@@ -207,7 +209,13 @@ impl Heavy {
     }
 
     /// Whether fewer than `n` others can be heavier than the key is at least.
-    pub(crate) fn is_among_top(&self, key: Key, n: usize, asked: Asked, now: Tick) -> bool {
+    pub(crate) fn is_among_top(
+        &self,
+        key: Key,
+        n: usize,
+        asked: RequestedWindow,
+        now: Tick,
+    ) -> bool {
         let mut buckets = self.0.lock();
         buckets.advance(asked, now);
         buckets.is_among_top(key, n)
@@ -221,13 +229,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::counters::generation_guard::Caller;
+    use crate::counters::generation_guard::CallerAge;
     use crate::key::tests::key;
 
-    const ASKED: Asked = Asked { window_ms: 1_000, by: Caller::Newest };
+    const ASKED: RequestedWindow = RequestedWindow { window_ms: 1_000, by: CallerAge::Newest };
 
-    fn fed(feeds: &[(u64, u64)]) -> Heavy {
-        let heavy = Heavy::new(1_000);
+    fn fed(feeds: &[(u64, u64)]) -> HeavyHitters {
+        let heavy = HeavyHitters::new(1_000);
         for (n, amount) in feeds {
             heavy.feed(key(*n), *amount, ASKED, Tick(0));
         }
@@ -252,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_random_keys_makes_nobody_heavy() {
-        let heavy = Heavy::new(1_000);
+        let heavy = HeavyHitters::new(1_000);
         heavy.feed(key(0), 20, ASKED, Tick(0));
         for n in 1..20_000 {
             heavy.feed(key(n), 1, ASKED, Tick(0));
@@ -265,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_heavy_key_is_found_in_a_flood() {
-        let heavy = Heavy::new(1_000);
+        let heavy = HeavyHitters::new(1_000);
         for n in 1..10_000 {
             heavy.feed(key(n), 1, ASKED, Tick(0));
             heavy.feed(key(0), 1, ASKED, Tick(0));
@@ -286,10 +294,10 @@ mod tests {
     #[test]
     fn another_window_keeps_the_current_bucket() {
         let heavy = fed(&[(1, 200)]);
-        let longer = Asked { window_ms: 60_000, by: Caller::Newest };
+        let longer = RequestedWindow { window_ms: 60_000, by: CallerAge::Newest };
         assert_eq!(heavy.share_percent(key(1), longer, Tick(5)), 100);
         assert_eq!(heavy.share_percent(key(1), longer, Tick(59_000)), 100);
-        let older = Asked { window_ms: 1_000, by: Caller::Older };
+        let older = RequestedWindow { window_ms: 1_000, by: CallerAge::Older };
         assert_eq!(heavy.share_percent(key(1), older, Tick(59_000)), 100);
     }
 
@@ -298,7 +306,7 @@ mod tests {
         fn no_share_is_overstated(
             feeds in prop::collection::vec((0_u64..400, 1_u64..20, 0_u64..3), 100..1_000)
         ) {
-            let heavy = Heavy::new(1_000);
+            let heavy = HeavyHitters::new(1_000);
             let mut twin: HashMap<(u64, u64), u64> = HashMap::new();
             let mut now = 0;
             for (n, amount, wait) in feeds {

@@ -20,9 +20,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use seawall_model::Tick;
 
-use crate::counters::generation_guard::{Caller, Epoch, Newest};
-use crate::counters::sliding_window::{Window, joined_ms, scale_down, scale_up};
-use crate::counters::table::{Entry, Filled, Standing, Table, key_bytes};
+use crate::counters::generation_guard::{CallerAge, Epoch, GenerationGuard};
+use crate::counters::sliding_window::{SlidingWindow, joined_ms, scale_down, scale_up};
+use crate::counters::table::{Entry, EvictionClass, Table, TableOccupancy, key_bytes};
 use crate::key::Key;
 use packed::PackedCount;
 pub use packed::TABLE_HOLD_MS_MAX;
@@ -41,7 +41,7 @@ pub struct Rate {
 
 /// `hold D doubling to M`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hold {
+pub struct Penalty {
     /// How long a key that went over stays over; longer than [`TABLE_HOLD_MS_MAX`] is that long.
     pub for_ms: u64,
     /// The longest hold; each trigger within this time of the last doubles the hold up to it.
@@ -50,11 +50,11 @@ pub struct Hold {
 
 /// What a limit says of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RateLimitOutcome {
     /// Admitted, and counted.
-    Within,
+    Allowed,
     /// Over, and not counted.
-    Over {
+    Exceeded {
         /// Milliseconds after which the next request would be admitted, a hold included, if the
         /// key asks nothing in between; `u64::MAX` if never.
         retry_after_ms: u64,
@@ -65,11 +65,11 @@ pub enum Outcome {
 
 /// All that a limit needs to know to judge a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms<'p> {
+pub struct RateLimitConfig<'p> {
     /// The rate.
     pub rate: &'p Rate,
     /// The hold, if the limit has one.
-    pub hold: Option<&'p Hold>,
+    pub hold: Option<&'p Penalty>,
     /// When the pass that came with the request, and that satisfies the limit's challenge, was
     /// issued.
     pub pass: Option<Tick>,
@@ -83,8 +83,8 @@ pub const LIMIT_KEY_BYTES: usize = key_bytes::<PackedCount>();
 
 /// One key of a limit, as it is reckoned with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Count {
-    window: Window,
+pub(crate) struct RateLimitEntry {
+    window: SlidingWindow,
     /// What is left of the reserve, in parts of which one request takes [`parts`]: each millisecond
     /// refills `burst` of them, so no fraction is lost.
     reserve: u64,
@@ -92,12 +92,12 @@ pub(crate) struct Count {
     hold_began: Tick,
     hold_ms: u64,
     burst: u32,
-    answered: Answered,
+    answered: CheckAnswer,
 }
 
 /// Whether a pass newer than the last hold was shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answered {
+enum CheckAnswer {
     No,
     Yes,
 }
@@ -120,17 +120,17 @@ fn reserve_of(rate: &Rate) -> u32 {
     u32::try_from(rate.burst).unwrap_or(u32::MAX)
 }
 
-impl Count {
+impl RateLimitEntry {
     /// A key that was never seen: nothing counted, the reserve full.
     fn new(rate: &Rate, now: Tick) -> Self {
-        Self::unspent(Window::new(rate.window_ms, now), reserve_of(rate))
+        Self::unspent(SlidingWindow::new(rate.window_ms, now), reserve_of(rate))
     }
 
     /// A full reserve, and no hold.
-    fn unspent(window: Window, burst: u32) -> Self {
+    fn unspent(window: SlidingWindow, burst: u32) -> Self {
         let reserve = u64::from(burst).saturating_mul(parts(window.window_ms()));
         let (hold_began, hold_ms) = (Tick(0), 0);
-        Self { window, reserve, hold_began, hold_ms, burst, answered: Answered::No }
+        Self { window, reserve, hold_began, hold_ms, burst, answered: CheckAnswer::No }
     }
 
     /// Moves on to `now` under `rate`.
@@ -162,7 +162,7 @@ impl Count {
     }
 
     /// Judges a request and counts it if it is admitted.
-    fn judge(&mut self, terms: &Terms<'_>, now: Tick) -> Step {
+    fn judge(&mut self, terms: &RateLimitConfig<'_>, now: Tick) -> Step {
         let now = now.max(self.window.seen());
         self.settle(terms.rate, now);
         if self.is_held(now) {
@@ -189,13 +189,13 @@ impl Count {
     /// Notes that a newer pass was shown during a hold. The first time, the window starts anew:
     /// it is full of what led to the hold, and would at once ask for the next pass.
     fn answer(&mut self) {
-        if self.answered == Answered::No {
-            self.answered = Answered::Yes;
+        if self.answered == CheckAnswer::No {
+            self.answered = CheckAnswer::Yes;
             self.window.clear();
         }
     }
 
-    fn begin_hold(&mut self, hold: &Hold, now: Tick) {
+    fn begin_hold(&mut self, hold: &Penalty, now: Tick) {
         self.hold_ms = match hold.doubling_to_ms {
             Some(most_ms) if self.hold_ms > 0 && now.since_ms(self.hold_began) <= most_ms => {
                 self.hold_ms.saturating_mul(2).min(most_ms).max(hold.for_ms)
@@ -203,7 +203,7 @@ impl Count {
             _ => hold.for_ms,
         };
         self.hold_began = now;
-        self.answered = Answered::No;
+        self.answered = CheckAnswer::No;
     }
 
     /// Milliseconds after which the next request is admitted, if none is in between.
@@ -223,10 +223,10 @@ impl Count {
         by_rate_ms.min(by_reserve_ms).max(self.hold_ends().since_ms(now))
     }
 
-    fn outcome(&self, step: Step, rate: &Rate) -> Outcome {
+    fn outcome(&self, step: Step, rate: &Rate) -> RateLimitOutcome {
         match step {
-            Step::Within | Step::FromReserve => Outcome::Within,
-            Step::Held | Step::Triggered => Outcome::Over {
+            Step::Within | Step::FromReserve => RateLimitOutcome::Allowed,
+            Step::Held | Step::Triggered => RateLimitOutcome::Exceeded {
                 retry_after_ms: self.retry_after_ms(rate),
                 hold_began: self.is_held(self.window.seen()).then_some(self.hold_began),
             },
@@ -235,7 +235,7 @@ impl Count {
 
     /// Judges a request that began under an older generation: by its own terms, on a copy. What
     /// it did is noted here in the terms that are here.
-    fn judge_older(&mut self, terms: &Terms<'_>, now: Tick) -> Outcome {
+    fn judge_older(&mut self, terms: &RateLimitConfig<'_>, now: Tick) -> RateLimitOutcome {
         let mut copy = *self;
         let step = copy.judge(terms, now);
         let window_ms = self.window.window_ms();
@@ -276,21 +276,25 @@ impl Count {
     }
 }
 
-impl Entry for Count {
+impl Entry for RateLimitEntry {
     fn seen(&self) -> Tick {
         self.window.seen()
     }
 
-    fn standing(&self, now: Tick) -> Standing {
+    fn standing(&self, now: Tick) -> EvictionClass {
         if self.is_held(now) {
-            return Standing::Held;
+            return EvictionClass::Held;
         }
-        if self.window.standing(now) == Standing::Live {
-            return Standing::Live;
+        if self.window.standing(now) == EvictionClass::Live {
+            return EvictionClass::Live;
         }
         let full = u64::from(self.burst).saturating_mul(parts(self.window.window_ms()));
         let refill = now.since_ms(self.window.seen()).saturating_mul(u64::from(self.burst));
-        if self.reserve.saturating_add(refill) < full { Standing::Live } else { Standing::Idle }
+        if self.reserve.saturating_add(refill) < full {
+            EvictionClass::Live
+        } else {
+            EvictionClass::Idle
+        }
     }
 }
 
@@ -298,23 +302,23 @@ impl Entry for Count {
 #[derive(Debug)]
 struct Shared {
     counts: Table<PackedCount>,
-    newest: Newest,
+    newest: GenerationGuard,
     /// How often holds were lifted.
     lifts: AtomicU64,
 }
 
 /// The counts of one limit, as one generation sees them.
 #[derive(Debug, Clone)]
-pub struct LimitTable {
+pub struct RateLimitTable {
     shared: Arc<Shared>,
     epoch: Epoch,
 }
 
-impl LimitTable {
+impl RateLimitTable {
     pub(crate) fn new(keys: usize, epoch: Epoch) -> Self {
         let shared = Shared {
             counts: Table::new(keys),
-            newest: Newest::default(),
+            newest: GenerationGuard::default(),
             lifts: AtomicU64::new(0),
         };
         Self { shared: Arc::new(shared), epoch }
@@ -337,11 +341,11 @@ impl LimitTable {
 
     /// Takes over what `older` counts, for a generation that asks over `window_ms`.
     pub(crate) fn absorb(&self, older: &Self, window_ms: u64) {
-        let join = |here: &mut Count, there: &Count| here.join(there, window_ms);
+        let join = |here: &mut RateLimitEntry, there: &RateLimitEntry| here.join(there, window_ms);
         self.shared.counts.absorb(&older.shared.counts, join);
     }
 
-    pub(crate) fn filled(&self) -> Filled {
+    pub(crate) fn filled(&self) -> TableOccupancy {
         self.shared.counts.filled()
     }
 
@@ -349,8 +353,14 @@ impl LimitTable {
     ///
     /// A key that finds no room in the table is within: nobody is condemned for what could not be
     /// counted.
-    pub fn admit(&self, key: Key, rate: &Rate, hold: Option<&Hold>, now: Tick) -> Outcome {
-        self.admit_on(key, &Terms { rate, hold, pass: None }, now)
+    pub fn admit(
+        &self,
+        key: Key,
+        rate: &Rate,
+        hold: Option<&Penalty>,
+        now: Tick,
+    ) -> RateLimitOutcome {
+        self.admit_on(key, &RateLimitConfig { rate, hold, pass: None }, now)
     }
 
     /// [`admit`](Self::admit) for a request that may carry a pass.
@@ -359,28 +369,35 @@ impl LimitTable {
     /// any other, from a window that starts anew with the first of them, and going over again
     /// begins a new hold that asks for a newer pass. The hold runs on for whoever shares the key
     /// and has no such pass.
-    pub fn admit_on(&self, key: Key, terms: &Terms<'_>, now: Tick) -> Outcome {
-        let (rate, hold) = (terms.rate.bounded(), terms.hold.map(Hold::bounded));
-        let terms = &Terms { rate: &rate, hold: hold.as_ref(), pass: terms.pass };
+    pub fn admit_on(&self, key: Key, terms: &RateLimitConfig<'_>, now: Tick) -> RateLimitOutcome {
+        let (rate, hold) = (terms.rate.bounded(), terms.hold.map(Penalty::bounded));
+        let terms = &RateLimitConfig { rate: &rate, hold: hold.as_ref(), pass: terms.pass };
         let caller = self.shared.newest.caller(self.epoch);
-        let judge = |count: &mut Count| match caller {
-            Caller::Newest => {
+        let judge = |count: &mut RateLimitEntry| match caller {
+            CallerAge::Newest => {
                 let step = count.judge(terms, now);
                 count.outcome(step, terms.rate)
             }
-            Caller::Older => count.judge_older(terms, now),
+            CallerAge::Older => count.judge_older(terms, now),
         };
-        let fresh = || Count::new(terms.rate, now);
-        self.shared.counts.update(key, now, fresh, judge).unwrap_or(Outcome::Within)
+        let fresh = || RateLimitEntry::new(terms.rate, now);
+        self.shared.counts.update(key, now, fresh, judge).unwrap_or(RateLimitOutcome::Allowed)
     }
 
     /// What [`admit`](Self::admit) would say; counts nothing and begins no hold.
     #[must_use]
-    pub fn would(&self, key: Key, rate: &Rate, hold: Option<&Hold>, now: Tick) -> Outcome {
-        let (rate, hold) = (rate.bounded(), hold.map(Hold::bounded));
+    pub fn peek(
+        &self,
+        key: Key,
+        rate: &Rate,
+        hold: Option<&Penalty>,
+        now: Tick,
+    ) -> RateLimitOutcome {
+        let (rate, hold) = (rate.bounded(), hold.map(Penalty::bounded));
         let found = self.shared.counts.read(key, |count| *count);
-        let mut count = found.unwrap_or_else(|| Count::new(&rate, now));
-        let step = count.judge(&Terms { rate: &rate, hold: hold.as_ref(), pass: None }, now);
+        let mut count = found.unwrap_or_else(|| RateLimitEntry::new(&rate, now));
+        let step =
+            count.judge(&RateLimitConfig { rate: &rate, hold: hold.as_ref(), pass: None }, now);
         count.outcome(step, &rate)
     }
 

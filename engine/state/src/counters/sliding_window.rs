@@ -16,12 +16,12 @@ pub(crate) use packed::{PackedBytes, PackedRequests};
 pub use packed::{TABLE_COUNT_MAX, TABLE_WINDOW_MS_MAX};
 use seawall_model::Tick;
 
-use crate::counters::generation_guard::Asked;
-use crate::counters::table::{Entry, Standing};
+use crate::counters::generation_guard::RequestedWindow;
+use crate::counters::table::{Entry, EvictionClass};
 
 /// What was counted, in two buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Window {
+pub(crate) struct SlidingWindow {
     /// When it was last moved on; the end of what it knows.
     seen: Tick,
     window_ms: u64,
@@ -29,7 +29,7 @@ pub(crate) struct Window {
     current: u64,
 }
 
-impl Window {
+impl SlidingWindow {
     /// An empty window.
     pub(crate) fn new(window_ms: u64, now: Tick) -> Self {
         Self { seen: now, window_ms: window_ms.max(1), before: 0, current: 0 }
@@ -73,7 +73,7 @@ impl Window {
     }
 
     /// Moves on to `now` and counts `amount`, in the window that `asked` calls for.
-    pub(crate) fn feed(&mut self, amount: u64, asked: Asked, now: Tick) {
+    pub(crate) fn feed(&mut self, amount: u64, asked: RequestedWindow, now: Tick) {
         self.advance(now);
         self.read_over(asked.for_slot(self.window_ms));
         self.add(amount);
@@ -154,19 +154,23 @@ impl Window {
     }
 }
 
-impl Entry for Window {
+impl Entry for SlidingWindow {
     fn seen(&self) -> Tick {
         self.seen
     }
 
-    fn standing(&self, now: Tick) -> Standing {
+    fn standing(&self, now: Tick) -> EvictionClass {
         // Within one window of it at most one bucket has ended, which needs no division to tell.
         if self.current > 0 && now.since_ms(self.seen) < self.window_ms {
-            return Standing::Live;
+            return EvictionClass::Live;
         }
         let mut later = *self;
         later.advance(now);
-        if later.before == 0 && later.current == 0 { Standing::Idle } else { Standing::Live }
+        if later.before == 0 && later.current == 0 {
+            EvictionClass::Idle
+        } else {
+            EvictionClass::Live
+        }
     }
 }
 
@@ -217,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_window_forgets_after_two() {
-        let mut window = Window::new(100, Tick(1000));
+        let mut window = SlidingWindow::new(100, Tick(1000));
         window.add(10);
         assert_eq!(window.sum_over(100, Tick(1099)), 10);
         assert_eq!(window.sum_over(100, Tick(1100)), 10);
@@ -229,7 +233,7 @@ mod tests {
 
     #[test]
     fn time_that_goes_backwards_is_the_present() {
-        let mut window = Window::new(100, Tick(1000));
+        let mut window = SlidingWindow::new(100, Tick(1000));
         window.add(3);
         window.advance(Tick(5));
         assert_eq!((window.sum(), window.seen()), (3, Tick(1000)));
@@ -237,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_far_end_of_time_and_of_counting_does_not_wrap() {
-        let mut window = Window::new(u64::MAX, Tick(u64::MAX - 1));
+        let mut window = SlidingWindow::new(u64::MAX, Tick(u64::MAX - 1));
         window.add(u64::MAX);
         window.add(1);
         assert_eq!(window.sum(), u64::MAX);
@@ -248,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_shorter_window_reads_what_is_known_to_be_recent() {
-        let mut window = Window::new(3_600_000, Tick(3_600_000));
+        let mut window = SlidingWindow::new(3_600_000, Tick(3_600_000));
         window.advance(Tick(3_660_000));
         window.add(100);
         // All 100 came in the last minute; their hourly proportion would be 2.
@@ -257,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_longer_window_reads_all_that_is_known() {
-        let mut window = Window::new(10_000, Tick(0));
+        let mut window = SlidingWindow::new(10_000, Tick(0));
         window.add(50);
         window.advance(Tick(15_000));
         window.add(7);
@@ -268,7 +272,7 @@ mod tests {
     #[test]
     fn a_twin_that_counted_more_is_caught_up_with_in_both_buckets() {
         let window =
-            |at, before, current| Window { seen: Tick(at), window_ms: 100, before, current };
+            |at, before, current| SlidingWindow { seen: Tick(at), window_ms: 100, before, current };
         let mut here = window(250, 1, 7);
         here.raise_to(&window(240, 5, 2), 100);
         assert_eq!(here, window(250, 5, 7));
@@ -284,7 +288,7 @@ mod tests {
             old in 1_u64..5_000, new in 1_u64..5_000, at in 0_u64..100_000,
             feeds in prop::collection::vec((0_u64..3_000, 0_u64..50), 0..20),
         ) {
-            let mut window = Window::new(old, Tick(at));
+            let mut window = SlidingWindow::new(old, Tick(at));
             for (after, amount) in feeds {
                 window.advance(window.seen().plus_ms(after));
                 window.add(amount);
@@ -299,11 +303,11 @@ mod tests {
             length in 1_u64..100, at in 0_u64..1_000, before in 0_u64..2, current in 0_u64..2,
             later in 0_u64..300,
         ) {
-            let window = Window { seen: Tick(at), window_ms: length, before, current };
+            let window = SlidingWindow { seen: Tick(at), window_ms: length, before, current };
             let mut then = window;
             then.advance(Tick(at + later));
             let is_idle = (then.before, then.current) == (0, 0);
-            prop_assert_eq!(window.standing(Tick(at + later)) == Standing::Idle, is_idle);
+            prop_assert_eq!(window.standing(Tick(at + later)) == EvictionClass::Idle, is_idle);
         }
 
         #[test]
@@ -311,7 +315,7 @@ mod tests {
             length in 1_u64..5_000, at in 0_u64..100_000, before in 0_u64..200,
             current in 0_u64..200, sum_max in 0_u64..200,
         ) {
-            let window = Window { seen: Tick(at), window_ms: length, before, current };
+            let window = SlidingWindow { seen: Tick(at), window_ms: length, before, current };
             let wait = window.falls_to_after_ms(sum_max);
             prop_assert!(window.sum_over(length, Tick(at + wait)) <= sum_max);
             if wait > 0 {

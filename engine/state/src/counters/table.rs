@@ -47,11 +47,11 @@ pub(crate) trait Entry: Clone {
     fn seen(&self) -> Tick;
 
     /// What would be lost with it.
-    fn standing(&self, now: Tick) -> Standing;
+    fn standing(&self, now: Tick) -> EvictionClass;
 }
 
 /// The form that an entry has in its slot: smaller than what is reckoned with, and no less.
-pub(crate) trait Packed: Default + Clone {
+pub(crate) trait PackedEntry: Default + Clone {
     /// What is reckoned with.
     type Entry: Entry;
 
@@ -76,7 +76,7 @@ pub(crate) trait Packed: Default + Clone {
 }
 
 /// An entry that is kept as it is.
-impl<V: Entry + Default> Packed for V {
+impl<V: Entry + Default> PackedEntry for V {
     type Entry = V;
 
     fn pack(entry: V) -> V {
@@ -98,7 +98,7 @@ impl<V: Entry + Default> Packed for V {
 
 /// What would be lost with an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum EvictionClass {
     /// Nothing: a new entry would read the same.
     Idle,
     /// Counts.
@@ -162,7 +162,7 @@ impl<P> std::fmt::Debug for Table<P> {
 
 /// How full a table is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Filled {
+pub(crate) struct TableOccupancy {
     /// Keys that have a slot, idle ones too.
     pub(crate) resident: usize,
     /// Slots.
@@ -175,7 +175,7 @@ pub(crate) struct Filled {
 
 /// Where a newcomer may go; the least is taken.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Room {
+enum VictimChoice {
     /// An empty slot of a set with so many others taken.
     Empty(usize),
     /// An idle key, last seen then.
@@ -191,11 +191,11 @@ impl<P> Table<P> {
     }
 
     /// How full it is.
-    pub(crate) fn filled(&self) -> Filled {
-        let empty = Filled { capacity: self.capacity(), ..Filled::default() };
+    pub(crate) fn filled(&self) -> TableOccupancy {
+        let empty = TableOccupancy { capacity: self.capacity(), ..TableOccupancy::default() };
         self.shards.iter().fold(empty, |sum, shard| {
             let sets = shard.0.lock();
-            Filled {
+            TableOccupancy {
                 resident: sum.resident.saturating_add(sets.resident),
                 evictions: sum.evictions.saturating_add(sets.evictions),
                 refused: sum.refused.saturating_add(sets.refused),
@@ -231,7 +231,7 @@ impl<P> Table<P> {
     }
 }
 
-impl<P: Packed> Table<P> {
+impl<P: PackedEntry> Table<P> {
     /// A table with room for `keys` keys, at most [`TABLE_KEYS_MAX`].
     pub(crate) fn new(keys: usize) -> Self {
         let (shards, sets_per_shard) = shape(keys);
@@ -278,9 +278,9 @@ impl<P: Packed> Table<P> {
             return None;
         };
         match room {
-            Room::Empty(_) => sets.resident = sets.resident.saturating_add(1),
-            Room::Idle(_) => {}
-            Room::Live(_) => sets.evictions = sets.evictions.saturating_add(1),
+            VictimChoice::Empty(_) => sets.resident = sets.resident.saturating_add(1),
+            VictimChoice::Idle(_) => {}
+            VictimChoice::Live(_) => sets.evictions = sets.evictions.saturating_add(1),
         }
         let mut entry = fresh();
         let result = change(&mut entry);
@@ -290,18 +290,23 @@ impl<P: Packed> Table<P> {
         Some(result)
     }
 
-    fn room_for(&self, sets: &Sets<P>, tag: Tag, now: Tick) -> Option<(Room, usize, usize)> {
-        let mut best: Option<(Room, usize, usize)> = None;
+    fn room_for(
+        &self,
+        sets: &Sets<P>,
+        tag: Tag,
+        now: Tick,
+    ) -> Option<(VictimChoice, usize, usize)> {
+        let mut best: Option<(VictimChoice, usize, usize)> = None;
         for home in self.homes(tag) {
             let set = sets.sets.get(home)?;
             let taken = set.uppers.iter().filter(|upper| **upper != 0).count();
             for (way, (upper, slot)) in set.uppers.iter().zip(&set.slots).enumerate() {
                 let room = match *upper {
-                    0 => Some(Room::Empty(taken)),
+                    0 => Some(VictimChoice::Empty(taken)),
                     _ => slot.packed.look(|entry| match entry.standing(now) {
-                        Standing::Idle => Some(Room::Idle(entry.seen())),
-                        Standing::Live => Some(Room::Live(entry.seen())),
-                        Standing::Held => None,
+                        EvictionClass::Idle => Some(VictimChoice::Idle(entry.seen())),
+                        EvictionClass::Live => Some(VictimChoice::Live(entry.seen())),
+                        EvictionClass::Held => None,
                     }),
                 };
                 if let Some(room) = room
@@ -364,7 +369,7 @@ fn shape(keys: usize) -> (usize, usize) {
 }
 
 /// A copy of all entries.
-fn entries_of<P: Packed>(sets: &Sets<P>) -> Vec<(Tag, P::Entry)> {
+fn entries_of<P: PackedEntry>(sets: &Sets<P>) -> Vec<(Tag, P::Entry)> {
     let mut entries = Vec::with_capacity(sets.resident);
     let taken = sets.sets.iter().flat_map(Set::taken);
     entries.extend(taken.map(|(tag, packed)| (tag, packed.unpack())));
@@ -392,11 +397,11 @@ mod tests {
             self.seen
         }
 
-        fn standing(&self, now: Tick) -> Standing {
+        fn standing(&self, now: Tick) -> EvictionClass {
             match now {
-                now if now < self.held_until => Standing::Held,
-                now if now < self.idle_after => Standing::Live,
-                _ => Standing::Idle,
+                now if now < self.held_until => EvictionClass::Held,
+                now if now < self.idle_after => EvictionClass::Live,
+                _ => EvictionClass::Idle,
             }
         }
     }

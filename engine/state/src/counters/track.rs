@@ -9,16 +9,18 @@ use std::sync::Arc;
 
 use seawall_model::Tick;
 
-use crate::counters::distinct::Distinct;
-use crate::counters::generation_guard::{Asked, Epoch, Newest};
-use crate::counters::heavy_hitters::Heavy;
-use crate::counters::sliding_window::{PackedBytes, PackedRequests, TABLE_WINDOW_MS_MAX, Window};
-use crate::counters::table::{Filled, Table, key_bytes};
+use crate::counters::distinct::DistinctCounter;
+use crate::counters::generation_guard::{Epoch, GenerationGuard, RequestedWindow};
+use crate::counters::heavy_hitters::HeavyHitters;
+use crate::counters::sliding_window::{
+    PackedBytes, PackedRequests, SlidingWindow, TABLE_WINDOW_MS_MAX,
+};
+use crate::counters::table::{Table, TableOccupancy, key_bytes};
 use crate::key::Key;
 
 /// What a track counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counted {
+pub enum TrackKind {
     /// One for each request.
     Requests,
     /// The bytes of a field.
@@ -37,66 +39,71 @@ pub const BYTES_KEY_BYTES: usize = key_bytes::<PackedBytes>();
 enum Counts {
     Requests(Table<PackedRequests>),
     Bytes(Table<PackedBytes>),
-    Distinct(Distinct),
+    Distinct(DistinctCounter),
 }
 
 /// What the generations of one track share.
 #[derive(Debug)]
 struct Shared {
-    counted: Counted,
+    counted: TrackKind,
     counts: Counts,
-    newest: Newest,
+    newest: GenerationGuard,
 }
 
 /// The counts of one track, as one generation sees them.
 #[derive(Debug, Clone)]
 pub struct TrackTable {
     shared: Arc<Shared>,
-    heavy: Option<Arc<Heavy>>,
+    heavy: Option<Arc<HeavyHitters>>,
     epoch: Epoch,
 }
 
 /// Whether a track is asked for `share` or `top`, and over which window.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Weighed {
-    No,
-    Over(u64),
+pub(crate) enum HeavyHitterMode {
+    Off,
+    Window(u64),
 }
 
-impl Weighed {
-    fn heavy(self) -> Option<Arc<Heavy>> {
+impl HeavyHitterMode {
+    fn heavy(self) -> Option<Arc<HeavyHitters>> {
         match self {
-            Self::No => None,
-            Self::Over(window_ms) => Some(Arc::new(Heavy::new(window_ms))),
+            Self::Off => None,
+            Self::Window(window_ms) => Some(Arc::new(HeavyHitters::new(window_ms))),
         }
     }
 }
 
 impl TrackTable {
-    pub(crate) fn new(counted: Counted, keys: usize, weighed: Weighed, epoch: Epoch) -> Self {
+    pub(crate) fn new(
+        counted: TrackKind,
+        keys: usize,
+        weighed: HeavyHitterMode,
+        epoch: Epoch,
+    ) -> Self {
         let counts = match counted {
-            Counted::Requests => Counts::Requests(Table::new(keys)),
-            Counted::Bytes => Counts::Bytes(Table::new(keys)),
-            Counted::Distinct => Counts::Distinct(Distinct::new(keys)),
+            TrackKind::Requests => Counts::Requests(Table::new(keys)),
+            TrackKind::Bytes => Counts::Bytes(Table::new(keys)),
+            TrackKind::Distinct => Counts::Distinct(DistinctCounter::new(keys)),
         };
-        let shared = Shared { counted, counts, newest: Newest::default() };
+        let shared = Shared { counted, counts, newest: GenerationGuard::default() };
         Self { shared: Arc::new(shared), heavy: weighed.heavy(), epoch }
     }
 
     /// The same counts for a later generation. What is heavy is remembered from the generation on
     /// that first asks.
-    pub(crate) fn shared_with(&self, weighed: Weighed, epoch: Epoch) -> Self {
+    pub(crate) fn shared_with(&self, weighed: HeavyHitterMode, epoch: Epoch) -> Self {
         let heavy = match (weighed, &self.heavy) {
-            (Weighed::Over(_), Some(heavy)) => Some(Arc::clone(heavy)),
+            (HeavyHitterMode::Window(_), Some(heavy)) => Some(Arc::clone(heavy)),
             _ => weighed.heavy(),
         };
         Self { shared: Arc::clone(&self.shared), heavy, epoch }
     }
 
     /// The same counts in a table for `keys`; the window is that of the later generation.
-    pub(crate) fn resized(&self, to: (usize, u64), weighed: Weighed, epoch: Epoch) -> Self {
+    pub(crate) fn resized(&self, to: (usize, u64), weighed: HeavyHitterMode, epoch: Epoch) -> Self {
         let (keys, window_ms) = to;
-        let fresh = Self::new(self.shared.counted, keys, Weighed::No, epoch);
+        let fresh = Self::new(self.shared.counted, keys, HeavyHitterMode::Off, epoch);
         fresh.absorb(self, window_ms);
         Self { shared: fresh.shared, ..self.shared_with(weighed, epoch) }
     }
@@ -105,13 +112,14 @@ impl TrackTable {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    pub(crate) fn counted(&self) -> Counted {
+    pub(crate) fn counted(&self) -> TrackKind {
         self.shared.counted
     }
 
     /// Takes over what `older` counts, for a generation that asks over `window_ms`.
     pub(crate) fn absorb(&self, older: &Self, window_ms: u64) {
-        let raise = |here: &mut Window, there: &Window| here.raise_to(there, window_ms);
+        let raise =
+            |here: &mut SlidingWindow, there: &SlidingWindow| here.raise_to(there, window_ms);
         match (&self.shared.counts, &older.shared.counts) {
             (Counts::Requests(here), Counts::Requests(there)) => here.absorb(there, raise),
             (Counts::Bytes(here), Counts::Bytes(there)) => here.absorb(there, raise),
@@ -120,7 +128,7 @@ impl TrackTable {
         }
     }
 
-    pub(crate) fn filled(&self) -> Filled {
+    pub(crate) fn filled(&self) -> TableOccupancy {
         match &self.shared.counts {
             Counts::Requests(requests) => requests.filled(),
             Counts::Bytes(bytes) => bytes.filled(),
@@ -128,9 +136,9 @@ impl TrackTable {
         }
     }
 
-    fn asked(&self, window_ms: u64) -> Asked {
+    fn asked(&self, window_ms: u64) -> RequestedWindow {
         let window_ms = window_ms.min(TABLE_WINDOW_MS_MAX);
-        Asked { window_ms, by: self.shared.newest.caller(self.epoch) }
+        RequestedWindow { window_ms, by: self.shared.newest.caller(self.epoch) }
     }
 
     /// Counts `amount` (1 for a request, or bytes) under `key`; a track of distinct things counts
@@ -141,8 +149,8 @@ impl TrackTable {
     )]
     pub fn feed(&self, key: Key, amount: u64, distinct: Option<Key>, window_ms: u64, now: Tick) {
         let asked = self.asked(window_ms);
-        let fresh = || Window::new(asked.window_ms, now);
-        let count = |window: &mut Window| window.feed(amount, asked, now);
+        let fresh = || SlidingWindow::new(asked.window_ms, now);
+        let count = |window: &mut SlidingWindow| window.feed(amount, asked, now);
         match (&self.shared.counts, distinct) {
             (Counts::Requests(requests), _) => _ = requests.update(key, now, fresh, count),
             (Counts::Bytes(bytes), _) => _ = bytes.update(key, now, fresh, count),
@@ -154,12 +162,12 @@ impl TrackTable {
         }
     }
 
-    fn sum(&self, of: Counted, key: Key, window_ms: u64, now: Tick) -> u64 {
+    fn sum(&self, of: TrackKind, key: Key, window_ms: u64, now: Tick) -> u64 {
         if of != self.shared.counted {
             return 0;
         }
         let window_ms = window_ms.min(TABLE_WINDOW_MS_MAX);
-        let sum = |window: &Window| window.sum_over(window_ms, now);
+        let sum = |window: &SlidingWindow| window.sum_over(window_ms, now);
         match &self.shared.counts {
             Counts::Requests(requests) => requests.read(key, sum).unwrap_or(0),
             Counts::Bytes(bytes) => bytes.read(key, sum).unwrap_or(0),
@@ -178,20 +186,20 @@ impl TrackTable {
     /// else.
     #[must_use]
     pub fn count(&self, key: Key, window_ms: u64, now: Tick) -> u64 {
-        self.sum(Counted::Requests, key, window_ms, now)
+        self.sum(TrackKind::Requests, key, window_ms, now)
     }
 
     /// Bytes of `key` in the window that ends at `now`; 0 for a track that counts something else.
     #[must_use]
     pub fn bytes(&self, key: Key, window_ms: u64, now: Tick) -> u64 {
-        self.sum(Counted::Bytes, key, window_ms, now)
+        self.sum(TrackKind::Bytes, key, window_ms, now)
     }
 
     /// Distinct things that `key` was seen with in the window that ends at `now`, exact up to
     /// [`EXACT_MAX`](crate::EXACT_MAX); 0 for a track that counts something else.
     #[must_use]
     pub fn distinct(&self, key: Key, window_ms: u64, now: Tick) -> u64 {
-        self.sum(Counted::Distinct, key, window_ms, now)
+        self.sum(TrackKind::Distinct, key, window_ms, now)
     }
 
     /// The guaranteed part of all that `key` makes up, in whole percent; 0 below
@@ -219,13 +227,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::counters::generation_guard::Caller;
+    use crate::counters::generation_guard::CallerAge;
     use crate::key::tests::key;
 
     const WINDOW_MS: u64 = 1_000;
 
-    fn track(counted: Counted) -> TrackTable {
-        TrackTable::new(counted, 100, Weighed::Over(WINDOW_MS), 0)
+    fn track(counted: TrackKind) -> TrackTable {
+        TrackTable::new(counted, 100, HeavyHitterMode::Window(WINDOW_MS), 0)
     }
 
     #[test]
@@ -244,18 +252,18 @@ mod tests {
             track.feed(key(1), amount, None, WINDOW_MS, Tick(0));
             reads(&track)
         };
-        assert_eq!(feed(Counted::Requests, 1), [2, 2, 0, 0]);
-        assert_eq!(feed(Counted::Bytes, 500), [0, 0, 1_000, 0]);
-        assert_eq!(feed(Counted::Distinct, 1), [0, 0, 0, 1], "an absent thing is not counted");
+        assert_eq!(feed(TrackKind::Requests, 1), [2, 2, 0, 0]);
+        assert_eq!(feed(TrackKind::Bytes, 500), [0, 0, 1_000, 0]);
+        assert_eq!(feed(TrackKind::Distinct, 1), [0, 0, 0, 1], "an absent thing is not counted");
     }
 
     #[test]
     fn a_track_that_is_not_weighed_has_no_shares() {
-        let track = TrackTable::new(Counted::Requests, 1, Weighed::No, 0);
+        let track = TrackTable::new(TrackKind::Requests, 1, HeavyHitterMode::Off, 0);
         track.feed(key(1), 1_000, None, WINDOW_MS, Tick(0));
         assert_eq!(track.share_percent(key(1), WINDOW_MS, Tick(0)), 0);
         assert!(!track.top(key(1), 1, WINDOW_MS, Tick(0)));
-        let weighed = track.shared_with(Weighed::Over(WINDOW_MS), 1);
+        let weighed = track.shared_with(HeavyHitterMode::Window(WINDOW_MS), 1);
         weighed.feed(key(1), 1_000, None, WINDOW_MS, Tick(0));
         assert_eq!(weighed.share_percent(key(1), WINDOW_MS, Tick(0)), 100);
         assert!(weighed.top(key(1), 1, WINDOW_MS, Tick(0)));
@@ -264,19 +272,19 @@ mod tests {
 
     #[test]
     fn an_older_generation_feeds_without_converting() {
-        let older = track(Counted::Requests);
-        let newer = older.shared_with(Weighed::No, 1);
+        let older = track(TrackKind::Requests);
+        let newer = older.shared_with(HeavyHitterMode::Off, 1);
         older.feed(key(1), 5, None, 1_000, Tick(10_500));
         newer.feed(key(1), 5, None, 60_000, Tick(10_500));
         older.feed(key(1), 5, None, 1_000, Tick(10_500));
-        assert_eq!(older.asked(1_000).by, Caller::Older);
-        assert_eq!(newer.asked(1_000).by, Caller::Newest);
+        assert_eq!(older.asked(1_000).by, CallerAge::Older);
+        assert_eq!(newer.asked(1_000).by, CallerAge::Newest);
         assert_eq!(newer.count(key(1), 60_000, Tick(59_999)), 15);
     }
 
     #[test]
     fn more_keys_than_room_lose_the_longest_unused_and_never_more_room() {
-        let track = track(Counted::Requests);
+        let track = track(TrackKind::Requests);
         let capacity = track.filled().capacity;
         for n in 0..10_000 {
             track.feed(key(n), 1, None, WINDOW_MS, Tick(n / 100));
@@ -294,7 +302,7 @@ mod tests {
             window_ms in 1_u64..2_000,
             steps in prop::collection::vec((0_u64..3, 1_u64..2_000, 0_u64..600), 1..200),
         ) {
-            let track = track(Counted::Bytes);
+            let track = track(TrackKind::Bytes);
             let mut twin: HashMap<(u64, u64), u64> = HashMap::new();
             let mut now = 0;
             for (n, amount, wait) in steps {

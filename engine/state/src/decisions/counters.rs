@@ -9,7 +9,7 @@ use seawall_model::{RuleId, VerdictKind};
 
 /// The counts of one generation.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct DecisionCounters {
     decisions: [AtomicU64; VerdictKind::ALL.len()],
     hits: Box<[AtomicU64]>,
     shadows: Box<[AtomicU64]>,
@@ -39,7 +39,7 @@ fn value(counter: Option<&AtomicU64>) -> u64 {
     counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
 }
 
-impl Tally {
+impl DecisionCounters {
     /// A tally for rules 0 to `rules` − 1.
     #[must_use]
     pub fn new(rules: usize) -> Self {
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn each_kind_and_each_rule_has_its_own_count() {
-        let tally = Tally::new(2);
+        let tally = DecisionCounters::new(2);
         for (i, kind) in VerdictKind::ALL.into_iter().enumerate() {
             (0..=i).for_each(|_| tally.decided(kind));
         }
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_rule_logs_once_a_second_and_says_what_it_left_out() {
-        let tally = Tally::new(2);
+        let tally = DecisionCounters::new(2);
         let (one, other) = (RuleId(0), RuleId(1));
         assert_eq!(tally.may_log(one, 0), Some(0), "the first second is one, too");
         assert_eq!([tally.may_log(one, 0), tally.may_log(one, 0)], [None, None]);
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_rule_beyond_the_generation_is_not_counted() {
-        let tally = Tally::new(2);
+        let tally = DecisionCounters::new(2);
         tally.hit(RuleId(2));
         assert_eq!(tally.hits(RuleId(2)), 0);
     }

@@ -16,9 +16,9 @@ use std::sync::OnceLock;
 
 use seawall_model::{ClientKey, Tick};
 
-use crate::counters::table::{Entry, Size, Standing, Stored, Table};
+use crate::counters::table::{Entry, EvictionClass, Size, Stored, Table};
 use crate::key::{Key, KeyBuilder};
-use crate::snapshot::{Reader, Writer};
+use crate::snapshot::{SnapshotDecoder, SnapshotEncoder};
 
 /// Clients that are remembered, each of a site, at 27 bytes; beyond it the one longest not seen is
 /// forgotten.
@@ -31,7 +31,7 @@ const CAME_AGAIN_S: u32 = 60;
 
 /// One client of a site, in whole seconds since 1970: they last until 2106.
 #[derive(Debug, Clone, Copy, Default)]
-struct Regular {
+struct KnownClient {
     first_s: u32,
     seen_s: u32,
 }
@@ -40,27 +40,27 @@ fn seconds(at: Tick) -> u32 {
     u32::try_from(at.0 / 1_000).unwrap_or(u32::MAX)
 }
 
-impl Regular {
+impl KnownClient {
     fn is_forgotten(&self, now: Tick) -> bool {
         seconds(now).saturating_sub(self.seen_s) > REGULAR_KEPT_S
     }
 }
 
-impl Entry for Regular {
+impl Entry for KnownClient {
     fn seen(&self) -> Tick {
         Tick(u64::from(self.seen_s).saturating_mul(1_000))
     }
 
     /// One that came again is worth more than one that came once: strangers who each come once, to
     /// whichever site, push out each other.
-    fn standing(&self, now: Tick) -> Standing {
+    fn standing(&self, now: Tick) -> EvictionClass {
         let came_once = self.seen_s.saturating_sub(self.first_s) < CAME_AGAIN_S;
-        if came_once || self.is_forgotten(now) { Standing::Idle } else { Standing::Live }
+        if came_once || self.is_forgotten(now) { EvictionClass::Idle } else { EvictionClass::Live }
     }
 }
 
-impl Stored for Regular {
-    fn store(&self, out: &mut Writer) {
+impl Stored for KnownClient {
+    fn store(&self, out: &mut SnapshotEncoder) {
         out.moment(Tick(u64::from(self.first_s).saturating_mul(1_000)));
         out.moment(self.seen());
     }
@@ -69,7 +69,7 @@ impl Stored for Regular {
         !self.is_forgotten(now)
     }
 
-    fn load(from: &mut Reader<'_>) -> Option<Self> {
+    fn load(from: &mut SnapshotDecoder<'_>) -> Option<Self> {
         let (first, seen) = (from.moment()?, from.moment()?);
         Some(Self { first_s: seconds(first.is), seen_s: seconds(seen.is) })
     }
@@ -78,18 +78,18 @@ impl Stored for Regular {
 /// The clients that sites know. Takes its memory with the first of them, or when it is told to: a
 /// state that is made to try something out needs none.
 #[derive(Debug)]
-pub struct Regulars {
+pub struct KnownClients {
     most: usize,
-    table: OnceLock<Table<Regular>>,
+    table: OnceLock<Table<KnownClient>>,
 }
 
-impl Default for Regulars {
+impl Default for KnownClients {
     fn default() -> Self {
         Self::new(REGULARS_MAX)
     }
 }
 
-impl Regulars {
+impl KnownClients {
     /// Room for so many.
     #[must_use]
     pub const fn new(clients: usize) -> Self {
@@ -101,7 +101,7 @@ impl Regulars {
         self.table();
     }
 
-    fn table(&self) -> &Table<Regular> {
+    fn table(&self) -> &Table<KnownClient> {
         self.table.get_or_init(|| Table::new(self.most))
     }
 
@@ -119,8 +119,8 @@ impl Regulars {
     /// Notes that a client was served while its site was calm.
     pub fn note(&self, key: Key, now: Tick) {
         let now_s = seconds(now);
-        let fresh = || Regular { first_s: now_s, seen_s: now_s };
-        let came = |regular: &mut Regular| {
+        let fresh = || KnownClient { first_s: now_s, seen_s: now_s };
+        let came = |regular: &mut KnownClient| {
             if regular.is_forgotten(now) {
                 regular.first_s = now_s;
             }
@@ -135,7 +135,8 @@ impl Regulars {
     #[must_use]
     pub fn knows(&self, key: Key, since: Tick, after_ms: u64) -> bool {
         let before_s = seconds(Tick(since.0.saturating_sub(after_ms)));
-        let known = |regular: &Regular| regular.first_s <= before_s && !regular.is_forgotten(since);
+        let known =
+            |regular: &KnownClient| regular.first_s <= before_s && !regular.is_forgotten(since);
         self.table.get().and_then(|table| table.read(key, known)).unwrap_or(false)
     }
 
@@ -151,13 +152,13 @@ impl Regulars {
         self.len() == 0
     }
 
-    pub(crate) fn store(&self, out: &mut Writer) {
+    pub(crate) fn store(&self, out: &mut SnapshotEncoder) {
         if let Some(table) = self.table.get() {
             table.store(out);
         }
     }
 
-    pub(crate) fn load(&self, from: Reader<'_>) -> Option<()> {
+    pub(crate) fn load(&self, from: SnapshotDecoder<'_>) -> Option<()> {
         if from.is_at_end() {
             return Some(());
         }
@@ -171,7 +172,7 @@ impl Regulars {
 
 #[cfg(test)]
 mod tests {
-    use seawall_model::{Client, ClientUnits};
+    use seawall_model::{Client, ClientPrefixes};
 
     use super::*;
     use crate::key::Seed;
@@ -179,13 +180,13 @@ mod tests {
     const MINUTE: u64 = 60_000;
 
     fn key(site: &str, ip: &str) -> Key {
-        let client = Client::of(ip.parse().unwrap(), &ClientUnits::default());
-        Regulars::key(KeyBuilder::new(&Seed([3; 16])), site, &client.key)
+        let client = Client::of(ip.parse().unwrap(), &ClientPrefixes::default());
+        KnownClients::key(KeyBuilder::new(&Seed([3; 16])), site, &client.key)
     }
 
     #[test]
     fn who_came_a_while_before_the_trouble_is_known_and_who_came_with_it_is_not() {
-        let regulars = Regulars::new(100);
+        let regulars = KnownClients::new(100);
         let start = Tick::TEST_START;
         regulars.note(key("a", "192.0.2.1"), start);
         regulars.note(key("a", "192.0.2.2"), start.plus_ms(2 * MINUTE));
@@ -199,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_site_knows_its_own_visitors_and_a_household_is_one() {
-        let regulars = Regulars::new(100);
+        let regulars = KnownClients::new(100);
         regulars.note(key("a", "2001:db8::1"), Tick::TEST_START);
         let later = Tick::TEST_START.plus_ms(MINUTE);
         assert!(regulars.knows(key("a", "2001:db8:0:99::2"), later, MINUTE));
@@ -208,7 +209,7 @@ mod tests {
 
     #[test]
     fn after_a_month_a_client_is_new_again() {
-        let regulars = Regulars::new(100);
+        let regulars = KnownClients::new(100);
         let month_ms = u64::from(REGULAR_KEPT_S) * 1_000;
         let (one, start) = (key("a", "192.0.2.1"), Tick::TEST_START);
         regulars.note(one, start);
@@ -222,7 +223,7 @@ mod tests {
 
     #[test]
     fn strangers_who_come_once_push_out_nobody_who_came_again() {
-        let regulars = Regulars::new(64);
+        let regulars = KnownClients::new(64);
         let (one, start) = (key("a", "192.0.2.1"), Tick::TEST_START);
         regulars.note(one, start);
         regulars.note(one, start.plus_ms(2 * MINUTE));
@@ -235,7 +236,7 @@ mod tests {
 
     #[test]
     fn more_clients_than_there_is_room_for_are_no_growth() {
-        let regulars = Regulars::new(64);
+        let regulars = KnownClients::new(64);
         for n in 0..10_000_u32 {
             let ip = std::net::Ipv4Addr::from(n.wrapping_add(0x0a00_0000)).to_string();
             regulars.note(key("a", &ip), Tick::TEST_START.plus_ms(u64::from(n)));

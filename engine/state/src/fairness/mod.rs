@@ -15,11 +15,11 @@ mod priority_queue;
 mod shared_pool;
 mod token_buckets;
 
-pub use known_clients::{REGULAR_KEPT_S, REGULARS_MAX, Regulars};
-pub use overload_stage::{Step, StepTerms};
-pub use priority_queue::{Class, Line, Offer};
-pub use shared_pool::{Holder, NoPlace, Places};
-pub use token_buckets::Sheet;
+pub use known_clients::{KnownClients, REGULAR_KEPT_S, REGULARS_MAX};
+pub use overload_stage::{OverloadThresholds, Step};
+pub use priority_queue::{Line, Priority, PushResult};
+pub use shared_pool::{PoolExhausted, PoolMember, SharedPool};
+pub use token_buckets::TokenBuckets;
 
 /// The most that a site can weigh, where the usual is 1.
 pub const WEIGHT_MAX: u32 = 1_000;

@@ -22,13 +22,13 @@ pub enum Step {
 
 /// From which percentages on the steps are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StepTerms {
+pub struct OverloadThresholds {
     /// To [`Step::Tight`].
-    pub tight: u8,
+    pub warning: u8,
     /// To [`Step::Scarce`].
-    pub scarce: u8,
+    pub shedding: u8,
     /// To [`Step::Last`].
-    pub last: u8,
+    pub critical: u8,
 }
 
 /// Percentage points below a step's beginning at which it is left.
@@ -62,8 +62,8 @@ impl Step {
 
     /// The step after this one where so many percent are used.
     #[must_use]
-    pub fn next(self, percent: u8, terms: &StepTerms) -> Self {
-        let begins = [0, terms.tight, terms.scarce, terms.last];
+    pub fn next(self, percent: u8, terms: &OverloadThresholds) -> Self {
+        let begins = [0, terms.warning, terms.shedding, terms.critical];
         let reached = |percent: u8| {
             let steps = Self::ALL.iter().zip(begins);
             steps.rev().find(|(_, begins)| percent >= *begins).map_or(Self::Calm, |(step, _)| *step)
@@ -79,7 +79,8 @@ mod tests {
 
     use super::*;
 
-    const TERMS: StepTerms = StepTerms { tight: 80, scarce: 90, last: 95 };
+    const TERMS: OverloadThresholds =
+        OverloadThresholds { warning: 80, shedding: 90, critical: 95 };
 
     #[test]
     fn a_step_is_entered_at_its_percentage_and_left_well_below() {

@@ -11,41 +11,41 @@ use std::collections::VecDeque;
 
 /// Who goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
+pub enum Priority {
     /// A known client that has little under way.
-    First,
+    High,
     /// A known client with much under way, or a new one with little.
-    Second,
+    Normal,
     /// A new client with much under way.
-    Third,
+    Low,
 }
 
-impl Class {
+impl Priority {
     /// The class of a client with little under way, by whether its site knows it.
     #[must_use]
     pub const fn of(is_known: bool) -> Self {
-        if is_known { Self::First } else { Self::Second }
+        if is_known { Self::High } else { Self::Normal }
     }
 
     /// The same with much under way.
     #[must_use]
-    pub const fn heavier(self) -> Self {
+    pub const fn demoted(self) -> Self {
         match self {
-            Self::First => Self::Second,
-            Self::Second | Self::Third => Self::Third,
+            Self::High => Self::Normal,
+            Self::Normal | Self::Low => Self::Low,
         }
     }
 }
 
 /// What became of one that wants to wait.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Offer<T> {
+pub enum PushResult<T> {
     /// It waits.
-    Waits,
+    Queued,
     /// It waits in the place of this one.
-    Instead(T),
+    Replaced(T),
     /// There is no place for it.
-    Full(T),
+    Rejected(T),
 }
 
 /// A bounded line.
@@ -77,19 +77,19 @@ impl<T> Line<T> {
     }
 
     /// Lets one wait, if there is a place for it.
-    pub fn offer(&mut self, class: Class, one: T) -> Offer<T> {
+    pub fn offer(&mut self, class: Priority, one: T) -> PushResult<T> {
         let mut instead = None;
         if self.is_full() {
             let below = self.classes.iter_mut().skip((class as usize).saturating_add(1));
             instead = below.rev().find_map(VecDeque::pop_back);
             if instead.is_none() {
-                return Offer::Full(one);
+                return PushResult::Rejected(one);
             }
         }
         if let Some(line) = self.classes.get_mut(class as usize) {
             line.push_back(one);
         }
-        instead.map_or(Offer::Waits, Offer::Instead)
+        instead.map_or(PushResult::Queued, PushResult::Replaced)
     }
 
     /// Whether there is no more room.
@@ -100,7 +100,7 @@ impl<T> Line<T> {
 
     /// Puts one that was called back to where it stood: in front of those who were not called, behind
     /// those who were called before it and are back.
-    pub fn put_back(&mut self, class: Class, one: T) {
+    pub fn put_back(&mut self, class: Priority, one: T) {
         let class = class as usize;
         if let (Some(line), Some(back)) = (self.classes.get_mut(class), self.back.get_mut(class)) {
             line.insert((*back).min(line.len()), one);
@@ -136,9 +136,9 @@ mod tests {
     fn the_better_class_goes_first_and_then_who_came_first() {
         let mut line = Line::new(9);
         for (class, one) in
-            [(Class::Third, 1), (Class::First, 2), (Class::Second, 3), (Class::First, 4)]
+            [(Priority::Low, 1), (Priority::High, 2), (Priority::Normal, 3), (Priority::High, 4)]
         {
-            assert_eq!(line.offer(class, one), Offer::Waits);
+            assert_eq!(line.offer(class, one), PushResult::Queued);
         }
         let order: Vec<_> = std::iter::from_fn(|| line.call()).collect();
         assert_eq!(order, [2, 4, 3, 1]);
@@ -149,26 +149,30 @@ mod tests {
     fn a_full_line_has_room_for_the_better_and_never_grows() {
         let mut line = Line::new(3);
         for one in 0..3 {
-            assert_eq!(line.offer(Class::Third, one), Offer::Waits);
+            assert_eq!(line.offer(Priority::Low, one), PushResult::Queued);
         }
-        assert_eq!(line.offer(Class::Third, 3), Offer::Full(3));
-        assert_eq!(line.offer(Class::Second, 4), Offer::Instead(2), "the last, not the first");
-        assert_eq!(line.offer(Class::First, 5), Offer::Instead(1));
-        assert_eq!(line.offer(Class::First, 6), Offer::Instead(0));
-        assert_eq!(line.offer(Class::First, 7), Offer::Instead(4));
-        assert_eq!(line.offer(Class::First, 8), Offer::Full(8));
-        assert_eq!(line.offer(Class::Second, 9), Offer::Full(9));
+        assert_eq!(line.offer(Priority::Low, 3), PushResult::Rejected(3));
+        assert_eq!(
+            line.offer(Priority::Normal, 4),
+            PushResult::Replaced(2),
+            "the last, not the first"
+        );
+        assert_eq!(line.offer(Priority::High, 5), PushResult::Replaced(1));
+        assert_eq!(line.offer(Priority::High, 6), PushResult::Replaced(0));
+        assert_eq!(line.offer(Priority::High, 7), PushResult::Replaced(4));
+        assert_eq!(line.offer(Priority::High, 8), PushResult::Rejected(8));
+        assert_eq!(line.offer(Priority::Normal, 9), PushResult::Rejected(9));
         assert_eq!(line.len(), 3);
     }
 
     #[test]
     fn one_that_is_put_back_is_the_next_and_the_worst_can_be_called() {
         let mut line = Line::new(9);
-        for (class, one) in [(Class::Second, 1), (Class::Second, 2), (Class::Third, 3)] {
+        for (class, one) in [(Priority::Normal, 1), (Priority::Normal, 2), (Priority::Low, 3)] {
             line.offer(class, one);
         }
         let called = line.call().unwrap();
-        line.put_back(Class::Second, called);
+        line.put_back(Priority::Normal, called);
         assert_eq!((line.call(), line.call_worst(), line.call()), (Some(1), Some(3), Some(2)));
     }
 
@@ -176,10 +180,10 @@ mod tests {
     fn those_who_are_put_back_stand_as_they_stood() {
         let mut line = Line::new(9);
         for one in 1..=4 {
-            assert_eq!(line.offer(Class::First, one), Offer::Waits);
+            assert_eq!(line.offer(Priority::High, one), PushResult::Queued);
         }
         let called: Vec<_> = (0..3).filter_map(|_| line.call()).collect();
-        called.into_iter().for_each(|one| line.put_back(Class::First, one));
+        called.into_iter().for_each(|one| line.put_back(Priority::High, one));
         let order: Vec<_> = std::iter::from_fn(|| line.call()).collect();
         assert_eq!(order, [1, 2, 3, 4]);
     }
@@ -187,23 +191,23 @@ mod tests {
     #[test]
     fn who_has_gone_leaves_room() {
         let mut line = Line::new(2);
-        line.offer(Class::First, 1);
-        line.offer(Class::First, 2);
+        line.offer(Priority::High, 1);
+        line.offer(Priority::High, 2);
         line.retain(|one| *one != 1);
-        assert_eq!(line.offer(Class::Third, 3), Offer::Waits);
+        assert_eq!(line.offer(Priority::Low, 3), PushResult::Queued);
         assert_eq!(line.call(), Some(2));
     }
 
     #[test]
     fn a_line_of_no_places_takes_nobody() {
-        assert_eq!(Line::new(0).offer(Class::First, 1), Offer::Full(1));
+        assert_eq!(Line::new(0).offer(Priority::High, 1), PushResult::Rejected(1));
     }
 
     #[test]
     fn much_under_way_costs_one_class() {
-        let [known, new] = [true, false].map(Class::of);
-        assert!(known < known.heavier());
-        assert_eq!(known.heavier(), new);
-        assert!(new < new.heavier());
+        let [known, new] = [true, false].map(Priority::of);
+        assert!(known < known.demoted());
+        assert_eq!(known.demoted(), new);
+        assert!(new < new.demoted());
     }
 }

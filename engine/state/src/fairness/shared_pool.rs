@@ -21,7 +21,7 @@ const KEPT_PART: u32 = 32;
 
 /// All places of a kind.
 #[derive(Debug)]
-pub struct Places {
+pub struct SharedPool {
     most: u32,
     taken: AtomicU32,
     sites: u32,
@@ -30,21 +30,21 @@ pub struct Places {
 
 /// One site's part in them.
 #[derive(Debug)]
-pub struct Holder {
+pub struct PoolMember {
     weight: u32,
     taken: AtomicU32,
 }
 
 /// Why there is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoPlace {
+pub enum PoolExhausted {
     /// All are taken.
-    All,
+    Total,
     /// The site has its share, and what is left is for others.
-    Share,
+    MemberLimit,
 }
 
-impl Holder {
+impl PoolMember {
     /// A site of this weight (0 counts as 1), holding nothing.
     #[must_use]
     pub fn new(weight: u32) -> Self {
@@ -71,7 +71,7 @@ impl Holder {
     }
 }
 
-impl Places {
+impl SharedPool {
     /// So many places, for sites of these weights.
     #[must_use]
     pub fn new(most: u32, weights: impl IntoIterator<Item = u32>) -> Self {
@@ -97,7 +97,7 @@ impl Places {
 
     /// What a site has where all of them want all; at least one place.
     #[must_use]
-    pub fn fair_share(&self, of: &Holder) -> u32 {
+    pub fn fair_share(&self, of: &PoolMember) -> u32 {
         let weighed = u64::from(self.most).saturating_mul(u64::from(of.weight));
         let share = weighed.checked_div(self.weights).unwrap_or(weighed);
         u32::try_from(share).unwrap_or(u32::MAX).max(1)
@@ -105,7 +105,7 @@ impl Places {
 
     /// Whether a site holds more than its fair share.
     #[must_use]
-    pub fn is_over(&self, of: &Holder) -> bool {
+    pub fn is_over(&self, of: &PoolMember) -> bool {
         of.taken() > self.fair_share(of)
     }
 
@@ -113,7 +113,7 @@ impl Places {
     ///
     /// # Errors
     /// There is none for it.
-    pub fn take(&self, of: &Holder) -> Result<(), NoPlace> {
+    pub fn take(&self, of: &PoolMember) -> Result<(), PoolExhausted> {
         let held = of.taken.fetch_add(1, Relaxed);
         let found = self.take_one(of, held);
         if found.is_err() {
@@ -128,24 +128,24 @@ impl Places {
     ///
     /// # Errors
     /// The site has its share.
-    pub fn charge(&self, of: &Holder) -> Result<(), NoPlace> {
+    pub fn charge(&self, of: &PoolMember) -> Result<(), PoolExhausted> {
         let held = of.taken.fetch_add(1, Relaxed);
         let others = self.taken.fetch_add(1, Relaxed);
         if self.may_have(of, held, others) {
             return Ok(());
         }
         self.give_back(of);
-        Err(NoPlace::Share)
+        Err(PoolExhausted::MemberLimit)
     }
 
     /// Charges a site beyond its share, for somebody whom it knows: from half of what is kept free.
     ///
     /// # Errors
     /// That is used up too.
-    pub fn charge_kept(&self, of: &Holder) -> Result<(), NoPlace> {
+    pub fn charge_reserved(&self, of: &PoolMember) -> Result<(), PoolExhausted> {
         let free = self.most.saturating_sub(self.taken());
         if free <= self.kept() / 2 {
-            return Err(NoPlace::All);
+            return Err(PoolExhausted::Total);
         }
         of.taken.fetch_add(1, Relaxed);
         self.taken.fetch_add(1, Relaxed);
@@ -153,20 +153,20 @@ impl Places {
     }
 
     /// Gives a site's place back.
-    pub fn give_back(&self, of: &Holder) {
+    pub fn give_back(&self, of: &PoolMember) {
         decrease(&of.taken);
         decrease(&self.taken);
     }
 
-    fn take_one(&self, of: &Holder, held: u32) -> Result<(), NoPlace> {
-        let mut why = NoPlace::All;
+    fn take_one(&self, of: &PoolMember, held: u32) -> Result<(), PoolExhausted> {
+        let mut why = PoolExhausted::Total;
         let one_more = |taken: u32| {
             if taken >= self.most {
-                why = NoPlace::All;
+                why = PoolExhausted::Total;
                 return None;
             }
             if !self.may_have(of, held, taken) {
-                why = NoPlace::Share;
+                why = PoolExhausted::MemberLimit;
                 return None;
             }
             taken.checked_add(1)
@@ -180,7 +180,7 @@ impl Places {
     }
 
     /// Whether a site that holds `held` may hold one more where `taken` are taken in all.
-    fn may_have(&self, of: &Holder, held: u32, taken: u32) -> bool {
+    fn may_have(&self, of: &PoolMember, held: u32, taken: u32) -> bool {
         if held < self.fair_share(of) {
             return true;
         }
@@ -203,14 +203,14 @@ mod tests {
     use super::*;
 
     /// Takes as many as there are for `of`.
-    fn take_all(places: &Places, of: &Holder) -> u32 {
+    fn take_all(places: &SharedPool, of: &PoolMember) -> u32 {
         (0..).take_while(|_| places.take(of).is_ok()).count() as u32
     }
 
-    fn equal(most: u32, sites: usize) -> (Places, Vec<Holder>) {
+    fn equal(most: u32, sites: usize) -> (SharedPool, Vec<PoolMember>) {
         let weights = vec![1; sites];
-        let holders = weights.iter().map(|weight| Holder::new(*weight)).collect();
-        (Places::new(most, weights), holders)
+        let holders = weights.iter().map(|weight| PoolMember::new(*weight)).collect();
+        (SharedPool::new(most, weights), holders)
     }
 
     #[test]
@@ -247,14 +247,14 @@ mod tests {
             take_all(&places, &sites[2]);
             take_all(&places, &sites[0]);
         }
-        let held: Vec<_> = sites.iter().map(Holder::taken).collect();
+        let held: Vec<_> = sites.iter().map(PoolMember::taken).collect();
         assert!(held.iter().all(|n| (300..=334).contains(n)), "{held:?}");
     }
 
     #[test]
     fn twice_the_weight_is_twice_the_places() {
-        let holders = [Holder::new(2), Holder::new(1)];
-        let places = Places::new(900, holders.iter().map(Holder::weight));
+        let holders = [PoolMember::new(2), PoolMember::new(1)];
+        let places = SharedPool::new(900, holders.iter().map(PoolMember::weight));
         for of in &holders {
             take_all(&places, of);
         }
@@ -277,9 +277,10 @@ mod tests {
         let charged = (0..64).take_while(|_| places.charge(&sites[0]).is_ok()).count() as u32;
         let (other, others) = equal(64, 2);
         assert_eq!(charged, take_all(&other, &others[0]));
-        assert_eq!(places.charge(&sites[0]), Err(NoPlace::Share));
-        let known = (0..64).take_while(|_| places.charge_kept(&sites[0]).is_ok()).count() as u32;
-        assert_eq!(places.charge_kept(&sites[0]), Err(NoPlace::All));
+        assert_eq!(places.charge(&sites[0]), Err(PoolExhausted::MemberLimit));
+        let known =
+            (0..64).take_while(|_| places.charge_reserved(&sites[0]).is_ok()).count() as u32;
+        assert_eq!(places.charge_reserved(&sites[0]), Err(PoolExhausted::Total));
         assert!(known >= 1 && charged + known < 64, "{charged} and {known}");
         let quiet = (0..64).take_while(|_| places.charge(&sites[1]).is_ok()).count() as u32;
         assert!(quiet >= places.fair_share(&sites[1]), "{quiet}");
@@ -297,8 +298,8 @@ mod tests {
             weights in prop::collection::vec(1_u32..5, 1..8),
             steps in prop::collection::vec((0_usize..8, prop::bool::weighted(0.7)), 0..600),
         ) {
-            let holders: Vec<_> = weights.iter().map(|weight| Holder::new(*weight)).collect();
-            let places = Places::new(most, weights.iter().copied());
+            let holders: Vec<_> = weights.iter().map(|weight| PoolMember::new(*weight)).collect();
+            let places = SharedPool::new(most, weights.iter().copied());
             for (site, takes) in steps {
                 let of = &holders[site % holders.len()];
                 if takes {
@@ -312,7 +313,7 @@ mod tests {
                     places.give_back(of);
                 }
                 prop_assert!(places.taken() <= most);
-                prop_assert_eq!(places.taken(), holders.iter().map(Holder::taken).sum::<u32>());
+                prop_assert_eq!(places.taken(), holders.iter().map(PoolMember::taken).sum::<u32>());
             }
         }
     }

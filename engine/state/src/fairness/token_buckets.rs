@@ -15,7 +15,7 @@
 const DEBT_DEPTHS: i64 = 4;
 
 #[derive(Debug, Clone)]
-struct Account {
+struct TokenBucket {
     weight: i64,
     left: i64,
     is_short: bool,
@@ -23,23 +23,23 @@ struct Account {
 
 /// The accounts of all sites.
 #[derive(Debug)]
-pub struct Sheet {
+pub struct TokenBuckets {
     per_s: u64,
     depth: i64,
-    accounts: Vec<Account>,
+    accounts: Vec<TokenBucket>,
     /// Those that are not full.
     short: Vec<usize>,
     /// Of a unit that was earned and is not dealt out yet, in millionths.
     rest: u64,
 }
 
-impl Sheet {
+impl TokenBuckets {
     /// Accounts of these weights, all full: `per_s` units become available each second, and each
     /// account holds what becomes available in `depth_us`.
     #[must_use]
     pub fn new(per_s: u64, depth_us: u64, weights: impl IntoIterator<Item = u32>) -> Self {
         let depth = signed(per_s.saturating_mul(depth_us) / 1_000_000).max(1);
-        let account = |weight: u32| Account {
+        let account = |weight: u32| TokenBucket {
             weight: i64::from(weight.max(1)),
             left: depth,
             is_short: false,
@@ -86,14 +86,14 @@ impl Sheet {
         let units = u64::try_from(earned / 1_000_000).unwrap_or(u64::MAX);
         let deepest = self.depth.saturating_mul(DEBT_DEPTHS.saturating_add(1));
         let most = deepest.saturating_mul(signed(self.short.len() as u64));
-        self.deal(signed(units).min(most));
+        self.distribute(signed(units).min(most));
     }
 
     /// Gives `units` to those that are short: first to who is filled with the least for its weight,
     /// so that what it does not need is known when the next is reckoned.
-    fn deal(&mut self, mut units: i64) {
+    fn distribute(&mut self, mut units: i64) {
         let Self { accounts, short, depth, .. } = self;
-        let missing = |account: &Account| depth.saturating_sub(account.left).max(0);
+        let missing = |account: &TokenBucket| depth.saturating_sub(account.left).max(0);
         let for_weight = |site: &usize| {
             let Some(of) = accounts.get(*site) else { return 0 };
             let scaled = missing(of).saturating_mul(1_024);
@@ -130,7 +130,7 @@ mod tests {
 
     /// A second in steps of a millisecond, in which each site takes what it wants and may have;
     /// says what each got.
-    fn second(sheet: &mut Sheet, wants_per_ms: &[u64]) -> Vec<u64> {
+    fn second(sheet: &mut TokenBuckets, wants_per_ms: &[u64]) -> Vec<u64> {
         let mut got = vec![0; wants_per_ms.len()];
         let mut unmet = vec![0_u64; wants_per_ms.len()];
         for _ in 0..1_000 {
@@ -146,7 +146,7 @@ mod tests {
         got
     }
 
-    fn empty(sheet: &mut Sheet, sites: usize) {
+    fn empty(sheet: &mut TokenBuckets, sites: usize) {
         for site in 0..sites {
             sheet.spend(site, sheet.left(site));
         }
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn one_alone_gets_all_of_it() {
-        let mut sheet = Sheet::new(1_000_000, 20_000, [1; 850]);
+        let mut sheet = TokenBuckets::new(1_000_000, 20_000, [1; 850]);
         sheet.spend(7, 20_000);
         let mut wants = vec![0; 850];
         wants[7] = 5_000;
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn those_who_want_all_share_by_weight_what_the_modest_leave() {
-        let mut sheet = Sheet::new(1_000_000, 20_000, [1, 2, 1, 1]);
+        let mut sheet = TokenBuckets::new(1_000_000, 20_000, [1, 2, 1, 1]);
         empty(&mut sheet, 4);
         let got = second(&mut sheet, &[5_000, 5_000, 100, 0]);
         assert_eq!(got[2], 100_000, "the modest one gets what it wants");
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn one_that_was_quiet_has_a_full_account_and_debts_are_bounded() {
-        let mut sheet = Sheet::new(1_000_000, 20_000, [1, 1]);
+        let mut sheet = TokenBuckets::new(1_000_000, 20_000, [1, 1]);
         second(&mut sheet, &[5_000, 0]);
         assert_eq!(sheet.left(1), 20_000);
         sheet.spend(1, 10_000_000);
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_rate_of_less_than_a_unit_a_moment_is_not_lost() {
-        let mut sheet = Sheet::new(100, 1_000_000, [1]);
+        let mut sheet = TokenBuckets::new(100, 1_000_000, [1]);
         sheet.spend(0, 100);
         for _ in 0..1_000 {
             sheet.refill(1_000);
@@ -200,14 +200,14 @@ mod tests {
 
     #[test]
     fn time_in_which_nobody_wanted_anything_is_not_saved_up() {
-        let mut sheet = Sheet::new(1_000_000, 20_000, [1]);
+        let mut sheet = TokenBuckets::new(1_000_000, 20_000, [1]);
         sheet.refill(60_000_000);
         assert_eq!(sheet.left(0), 20_000);
     }
 
     #[test]
     fn a_site_that_is_none_has_nothing() {
-        let mut sheet = Sheet::new(1_000, 1_000, [1]);
+        let mut sheet = TokenBuckets::new(1_000, 1_000, [1]);
         sheet.spend(9, 5);
         assert!(!sheet.has_left(9));
     }
@@ -222,7 +222,7 @@ mod tests {
             wants in prop::collection::vec(0_u64..3_000, 12),
         ) {
             let sites = weights.len();
-            let mut sheet = Sheet::new(1_000_000, 10_000, weights.iter().copied());
+            let mut sheet = TokenBuckets::new(1_000_000, 10_000, weights.iter().copied());
             empty(&mut sheet, sites);
             let wants = &wants[..sites];
             let got = second(&mut sheet, wants);

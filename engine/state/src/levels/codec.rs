@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{LEVEL_SITES_MAX, LevelMemory, Memory};
-use crate::snapshot::{Reader, Writer};
+use super::{LEVEL_SITES_MAX, LevelState, LevelStates};
+use crate::snapshot::{SnapshotDecoder, SnapshotEncoder};
 
 /// The most levels that are taken from a snapshot; more than any policy has.
 pub(crate) const LEVELS_RESTORED_MAX: usize = 1_024;
@@ -12,13 +12,13 @@ const IS_ON: u8 = 1;
 const HAS_SINCE: u8 = 2;
 const HOLDS: u8 = 4;
 
-impl LevelMemory {
+impl LevelStates {
     /// How often anything was changed.
     pub(crate) fn edits(&self) -> u64 {
         self.edits.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn store(&self, out: &mut Writer) {
+    pub(crate) fn store(&self, out: &mut SnapshotEncoder) {
         // Only the look once a second waits for this lock, no request.
         for (level, sites) in &*self.all.lock() {
             for (site, memory) in sites {
@@ -38,7 +38,7 @@ impl LevelMemory {
         }
     }
 
-    pub(crate) fn load(&self, mut from: Reader<'_>) -> Option<()> {
+    pub(crate) fn load(&self, mut from: SnapshotDecoder<'_>) -> Option<()> {
         let mut all = self.all.lock();
         while !from.is_at_end() {
             let (level, site, marks) = (from.text()?, from.text()?, from.byte()?);
@@ -51,7 +51,7 @@ impl LevelMemory {
             }
             let sites = all.entry(level.into()).or_default();
             if sites.len() < LEVEL_SITES_MAX {
-                sites.insert(site.into(), Memory { is_on: marks & IS_ON != 0, since });
+                sites.insert(site.into(), LevelState { is_on: marks & IS_ON != 0, since });
             }
         }
         Some(())
@@ -66,15 +66,15 @@ mod tests {
 
     #[test]
     fn no_more_levels_are_taken_than_the_limit() {
-        let levels = LevelMemory::default();
-        let terms = super::super::LevelTerms { sustained_ms: 0, leave_after_ms: 0 };
+        let levels = LevelStates::default();
+        let terms = super::super::LevelTiming { sustained_ms: 0, leave_after_ms: 0 };
         for n in 0..=LEVELS_RESTORED_MAX {
             levels.look((&format!("level-{n}"), ""), true, &terms, Tick(5));
         }
-        let mut out = Writer::new(Tick(5), 1 << 20);
+        let mut out = SnapshotEncoder::new(Tick(5), 1 << 20);
         levels.store(&mut out);
-        let again = LevelMemory::default();
-        again.load(Reader::new(&out.bytes, Tick(5), Tick(5))).unwrap();
+        let again = LevelStates::default();
+        again.load(SnapshotDecoder::new(&out.bytes, Tick(5), Tick(5))).unwrap();
         assert_eq!(again.all.lock().len(), LEVELS_RESTORED_MAX);
     }
 }

@@ -14,7 +14,7 @@ use crate::levels::LEVEL_SITES_MAX;
 
 /// A level that a person set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeldLevel {
+pub struct ManualLevel {
     /// Its name; `normal` is one too.
     pub level: Box<str>,
     /// Until when it holds.
@@ -23,11 +23,11 @@ pub struct HeldLevel {
 
 /// By site; the host's own has the empty name.
 #[derive(Debug, Default)]
-pub(crate) struct ByHand(Mutex<HashMap<Box<str>, HeldLevel>>);
+pub(crate) struct ManualLevels(Mutex<HashMap<Box<str>, ManualLevel>>);
 
-impl ByHand {
+impl ManualLevels {
     /// Whether there was room for it.
-    pub(crate) fn set(&self, site: &str, held: HeldLevel) -> bool {
+    pub(crate) fn set(&self, site: &str, held: ManualLevel) -> bool {
         let mut all = self.0.lock();
         let has_room = all.len() <= LEVEL_SITES_MAX || all.contains_key(site);
         if has_room {
@@ -41,7 +41,7 @@ impl ByHand {
         self.0.lock().remove(site).is_some()
     }
 
-    pub(crate) fn of(&self, site: &str, now: Tick) -> Option<HeldLevel> {
+    pub(crate) fn of(&self, site: &str, now: Tick) -> Option<ManualLevel> {
         self.0.lock().get(site).filter(|held| now < held.until).cloned()
     }
 
@@ -51,7 +51,7 @@ impl ByHand {
     }
 
     /// Forgets those whose time is over, and says whose they were.
-    pub(crate) fn drop_ended(&self, now: Tick) -> Vec<(Box<str>, HeldLevel)> {
+    pub(crate) fn drop_ended(&self, now: Tick) -> Vec<(Box<str>, ManualLevel)> {
         let mut all = self.0.lock();
         let ended: Vec<_> = all
             .iter()
@@ -67,13 +67,13 @@ impl ByHand {
 mod tests {
     use super::*;
 
-    fn held(level: &str, ms: u64) -> HeldLevel {
-        HeldLevel { level: level.into(), until: Tick(ms) }
+    fn held(level: &str, ms: u64) -> ManualLevel {
+        ManualLevel { level: level.into(), until: Tick(ms) }
     }
 
     #[test]
     fn what_is_set_holds_until_its_time_and_is_told_once() {
-        let by_hand = ByHand::default();
+        let by_hand = ManualLevels::default();
         assert!(by_hand.set("", held("attack", 100)) && by_hand.set("a", held("normal", 50)));
         assert_eq!(by_hand.of("a", Tick(49)), Some(held("normal", 50)));
         assert_eq!(by_hand.of("a", Tick(50)), None);

@@ -23,7 +23,7 @@ pub const LEVEL_SITES_MAX: usize = 100_000;
 
 /// What makes a level of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LevelTerms {
+pub struct LevelTiming {
     /// For how long the condition must hold before the level is entered.
     pub sustained_ms: u64,
     /// For how long it must not hold before the level is left.
@@ -40,14 +40,14 @@ pub enum LevelChange {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Memory {
+struct LevelState {
     is_on: bool,
     /// Since when the condition has been as it is.
     since: Option<(bool, Tick)>,
 }
 
-impl Memory {
-    fn look(&mut self, holds: bool, terms: &LevelTerms, now: Tick) -> Option<LevelChange> {
+impl LevelState {
+    fn look(&mut self, holds: bool, terms: &LevelTiming, now: Tick) -> Option<LevelChange> {
         let since = match self.since {
             Some((same, since)) if same == holds => since,
             _ => now,
@@ -66,24 +66,24 @@ impl Memory {
 }
 
 /// The memory of one level.
-type BySite = HashMap<Box<str>, Memory>;
+type LevelStateBySite = HashMap<Box<str>, LevelState>;
 
 /// The memory of all levels: by level, then by site; the host's own has the empty site.
 #[derive(Debug, Default)]
-pub(crate) struct LevelMemory {
-    all: Mutex<HashMap<Box<str>, BySite>>,
+pub(crate) struct LevelStates {
+    all: Mutex<HashMap<Box<str>, LevelStateBySite>>,
     /// How often anything was changed.
     edits: AtomicU64,
 }
 
-impl LevelMemory {
+impl LevelStates {
     /// Takes in whether a level's condition holds for a site, and says whether the level is on and
     /// what that changed.
     pub(crate) fn look(
         &self,
         (level, site): (&str, &str),
         holds: bool,
-        terms: &LevelTerms,
+        terms: &LevelTiming,
         now: Tick,
     ) -> (bool, Option<LevelChange>) {
         let mut all = self.all.lock();
@@ -103,13 +103,13 @@ impl LevelMemory {
 
 /// The levels in force, as numbers of one generation.
 #[derive(Debug, Default)]
-pub(crate) struct LevelsNow {
+pub(crate) struct ActiveLevels {
     host: AtomicU16,
     sites: RwLock<HashMap<Box<str>, u16>>,
     has_sites: AtomicU16,
 }
 
-impl LevelsNow {
+impl ActiveLevels {
     pub(crate) fn set_host(&self, level: u16) {
         self.host.store(level, Ordering::Relaxed);
     }
@@ -138,15 +138,15 @@ impl LevelsNow {
 mod tests {
     use super::*;
 
-    const TERMS: LevelTerms = LevelTerms { sustained_ms: 20_000, leave_after_ms: 600_000 };
+    const TERMS: LevelTiming = LevelTiming { sustained_ms: 20_000, leave_after_ms: 600_000 };
 
-    fn look(memory: &mut Memory, holds: bool, second: u64) -> Option<LevelChange> {
+    fn look(memory: &mut LevelState, holds: bool, second: u64) -> Option<LevelChange> {
         memory.look(holds, &TERMS, Tick(second * 1_000))
     }
 
     #[test]
     fn a_level_is_entered_when_its_condition_lasts() {
-        let mut memory = Memory::default();
+        let mut memory = LevelState::default();
         assert_eq!(look(&mut memory, true, 0), None);
         assert_eq!(look(&mut memory, true, 19), None);
         assert_eq!(look(&mut memory, true, 20), Some(LevelChange::Entered));
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_break_starts_the_waiting_over() {
-        let mut memory = Memory::default();
+        let mut memory = LevelState::default();
         look(&mut memory, true, 0);
         look(&mut memory, false, 19);
         assert_eq!(look(&mut memory, true, 20), None);
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_pause_for_breath_does_not_end_it() {
-        let mut memory = Memory::default();
+        let mut memory = LevelState::default();
         look(&mut memory, true, 0);
         look(&mut memory, true, 20);
         assert_eq!(look(&mut memory, false, 30), None);
@@ -176,15 +176,15 @@ mod tests {
 
     #[test]
     fn without_terms_a_level_follows_its_condition() {
-        let terms = LevelTerms { sustained_ms: 0, leave_after_ms: 0 };
-        let mut memory = Memory::default();
+        let terms = LevelTiming { sustained_ms: 0, leave_after_ms: 0 };
+        let mut memory = LevelState::default();
         assert_eq!(memory.look(true, &terms, Tick(1)), Some(LevelChange::Entered));
         assert_eq!(memory.look(false, &terms, Tick(2)), Some(LevelChange::Left));
     }
 
     #[test]
     fn the_worse_of_host_and_site_holds() {
-        let now = LevelsNow::default();
+        let now = ActiveLevels::default();
         now.set_host(1);
         now.set_site("a", 2);
         assert_eq!((now.of("a"), now.of("b")), (2, 1));

@@ -19,7 +19,7 @@ use seawall_model::Tick;
 
 /// When a breaker opens and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BreakerTerms {
+pub struct CircuitBreakerConfig {
     /// So many failures to reach the server, in a row, open it; at least 1.
     pub failures_max: u32,
     /// So large a share of failures opens it, in percent; over 100 means never.
@@ -39,7 +39,7 @@ pub struct BreakerTerms {
 
 /// What a breaker does with requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BreakerPhase {
+pub enum CircuitState {
     /// It lets all through.
     Closed,
     /// It lets none through.
@@ -51,24 +51,24 @@ pub enum BreakerPhase {
 /// Leave to send one request. Its outcome is told with it, or it is given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub struct BreakerPass {
+pub struct CircuitPermit {
     epoch: u64,
     is_trial: bool,
 }
 
 /// How a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BreakerFault {
+pub enum FailureKind {
     /// The server was not there: no request can bring that about.
-    Absent,
+    ConnectFailed,
     /// It took the request and did not answer. A request may bring that about, so it counts in the
     /// share of failures and not in a row of them.
-    Silent,
+    NoResponse,
 }
 
 /// What one outcome changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BreakerChange {
+pub enum CircuitTransition {
     /// It opened.
     Opened,
     /// It closed.
@@ -77,7 +77,7 @@ pub enum BreakerChange {
 
 #[derive(Debug)]
 struct Inner {
-    phase: BreakerPhase,
+    phase: CircuitState,
     /// The tick of the last change of phase.
     changed: Tick,
     /// Open until then by its own time.
@@ -95,8 +95,8 @@ struct Inner {
 
 /// A circuit breaker, shared by all who send.
 #[derive(Debug)]
-pub struct Breaker {
-    terms: BreakerTerms,
+pub struct CircuitBreaker {
+    terms: CircuitBreakerConfig,
     /// The number of phases so far, shifted by one, and whether this one is closed: the common
     /// question is answered without the lock.
     sign: AtomicU64,
@@ -107,12 +107,12 @@ pub struct Breaker {
     inner: Mutex<Inner>,
 }
 
-impl Breaker {
+impl CircuitBreaker {
     /// A closed one.
     #[must_use]
-    pub fn new(terms: BreakerTerms) -> Self {
+    pub fn new(terms: CircuitBreakerConfig) -> Self {
         let inner = Inner {
-            phase: BreakerPhase::Closed,
+            phase: CircuitState::Closed,
             changed: Tick(0),
             until: Tick(0),
             held_until: Tick(0),
@@ -132,20 +132,20 @@ impl Breaker {
     }
 
     /// Leave to send one request, if there is any.
-    pub fn enter(&self, now: Tick) -> Option<BreakerPass> {
+    pub fn try_acquire(&self, now: Tick) -> Option<CircuitPermit> {
         let sign = self.sign.load(Relaxed);
         if sign & 1 == 1 {
-            return Some(BreakerPass { epoch: sign >> 1, is_trial: false });
+            return Some(CircuitPermit { epoch: sign >> 1, is_trial: false });
         }
         let mut inner = self.inner.lock();
         self.ripen(&mut inner, now);
         match inner.phase {
-            BreakerPhase::Closed => Some(BreakerPass { epoch: self.epoch(), is_trial: false }),
-            BreakerPhase::HalfOpen if inner.trials < self.terms.trials_max.max(1) => {
+            CircuitState::Closed => Some(CircuitPermit { epoch: self.epoch(), is_trial: false }),
+            CircuitState::HalfOpen if inner.trials < self.terms.trials_max.max(1) => {
                 inner.trials = inner.trials.saturating_add(1);
-                Some(BreakerPass { epoch: self.epoch(), is_trial: true })
+                Some(CircuitPermit { epoch: self.epoch(), is_trial: true })
             }
-            BreakerPhase::HalfOpen | BreakerPhase::Open => None,
+            CircuitState::HalfOpen | CircuitState::Open => None,
         }
     }
 
@@ -158,15 +158,15 @@ impl Breaker {
         let inner = self.inner.lock();
         let trials_max = self.terms.trials_max.max(1);
         match inner.phase {
-            BreakerPhase::Closed => u32::MAX,
-            BreakerPhase::HalfOpen => trials_max.saturating_sub(inner.trials),
-            BreakerPhase::Open if inner.is_ripe(now) => trials_max,
-            BreakerPhase::Open => 0,
+            CircuitState::Closed => u32::MAX,
+            CircuitState::HalfOpen => trials_max.saturating_sub(inner.trials),
+            CircuitState::Open if inner.is_ripe(now) => trials_max,
+            CircuitState::Open => 0,
         }
     }
 
     /// The request was answered.
-    pub fn succeed(&self, pass: BreakerPass, now: Tick) -> Option<BreakerChange> {
+    pub fn succeed(&self, pass: CircuitPermit, now: Tick) -> Option<CircuitTransition> {
         if !pass.is_trial {
             if self.sign.load(Relaxed) == (pass.epoch << 1 | 1) {
                 self.results.fetch_add(1, Relaxed);
@@ -180,18 +180,23 @@ impl Breaker {
         if pass.epoch != self.epoch() {
             return None;
         }
-        self.turn(&mut inner, BreakerPhase::Closed, now);
-        Some(BreakerChange::Closed)
+        self.turn(&mut inner, CircuitState::Closed, now);
+        Some(CircuitTransition::Closed)
     }
 
     /// The request failed, and it was the server's fault.
-    pub fn fail(&self, pass: BreakerPass, fault: BreakerFault, now: Tick) -> Option<BreakerChange> {
+    pub fn fail(
+        &self,
+        pass: CircuitPermit,
+        fault: FailureKind,
+        now: Tick,
+    ) -> Option<CircuitTransition> {
         let mut inner = self.inner.lock();
         if pass.epoch != self.epoch() {
             return None;
         }
         if !pass.is_trial {
-            let is_row_too_long = fault == BreakerFault::Absent
+            let is_row_too_long = fault == FailureKind::ConnectFailed
                 && self.row.fetch_add(1, Relaxed).saturating_add(1)
                     >= self.terms.failures_max.max(1);
             if !self.is_share_too_large(&mut inner, now) && !is_row_too_long {
@@ -199,11 +204,11 @@ impl Breaker {
             }
         }
         self.open(&mut inner, now);
-        Some(BreakerChange::Opened)
+        Some(CircuitTransition::Opened)
     }
 
     /// The request came to nothing, and nobody knows whose fault it was.
-    pub fn release(&self, pass: BreakerPass) {
+    pub fn release(&self, pass: CircuitPermit) {
         if !pass.is_trial {
             return;
         }
@@ -214,14 +219,14 @@ impl Breaker {
     }
 
     /// Holds it open for `ms` from now on, whatever it was: a check failed.
-    pub fn hold(&self, now: Tick, ms: u64) -> Option<BreakerChange> {
+    pub fn hold(&self, now: Tick, ms: u64) -> Option<CircuitTransition> {
         let mut inner = self.inner.lock();
         inner.held_until = now.plus_ms(ms);
-        if inner.phase == BreakerPhase::Open {
+        if inner.phase == CircuitState::Open {
             return None;
         }
         self.open(&mut inner, now);
-        Some(BreakerChange::Opened)
+        Some(CircuitTransition::Opened)
     }
 
     /// Lets go of it: a check went well. What it owes by its own time it still waits for.
@@ -239,10 +244,10 @@ impl Breaker {
 
     /// Its phase, since when, and how often it opened.
     #[must_use]
-    pub fn phase(&self, now: Tick) -> (BreakerPhase, Tick, u64) {
+    pub fn phase(&self, now: Tick) -> (CircuitState, Tick, u64) {
         let inner = self.inner.lock();
-        let ripe = inner.phase == BreakerPhase::Open && inner.is_ripe(now);
-        let phase = if ripe { BreakerPhase::HalfOpen } else { inner.phase };
+        let ripe = inner.phase == CircuitState::Open && inner.is_ripe(now);
+        let phase = if ripe { CircuitState::HalfOpen } else { inner.phase };
         (phase, inner.changed, inner.opened)
     }
 
@@ -271,17 +276,17 @@ impl Breaker {
         inner.open_ms = longer.max(self.terms.open_ms).min(self.terms.open_ms_max);
         inner.until = now.plus_ms(inner.open_ms);
         inner.opened = inner.opened.saturating_add(1);
-        self.turn(inner, BreakerPhase::Open, now);
+        self.turn(inner, CircuitState::Open, now);
     }
 
     /// Half opens when it has been open for long enough.
     fn ripen(&self, inner: &mut Inner, now: Tick) {
-        if inner.phase == BreakerPhase::Open && inner.is_ripe(now) {
-            self.turn(inner, BreakerPhase::HalfOpen, now);
+        if inner.phase == CircuitState::Open && inner.is_ripe(now) {
+            self.turn(inner, CircuitState::HalfOpen, now);
         }
     }
 
-    fn turn(&self, inner: &mut Inner, phase: BreakerPhase, now: Tick) {
+    fn turn(&self, inner: &mut Inner, phase: CircuitState, now: Tick) {
         inner.phase = phase;
         inner.changed = now;
         inner.trials = 0;
@@ -290,7 +295,7 @@ impl Breaker {
         self.row.store(0, Relaxed);
         self.results.store(0, Relaxed);
         let epoch = self.epoch().saturating_add(1);
-        self.sign.store(epoch << 1 | u64::from(phase == BreakerPhase::Closed), Relaxed);
+        self.sign.store(epoch << 1 | u64::from(phase == CircuitState::Closed), Relaxed);
     }
 }
 
@@ -306,7 +311,7 @@ mod tests {
 
     use super::*;
 
-    const TERMS: BreakerTerms = BreakerTerms {
+    const TERMS: CircuitBreakerConfig = CircuitBreakerConfig {
         failures_max: 3,
         failures_percent: 50,
         results_min: 10,
@@ -316,42 +321,42 @@ mod tests {
         trials_max: 2,
     };
 
-    fn pass(breaker: &Breaker, at: u64) -> BreakerPass {
-        breaker.enter(Tick(at)).unwrap()
+    fn pass(breaker: &CircuitBreaker, at: u64) -> CircuitPermit {
+        breaker.try_acquire(Tick(at)).unwrap()
     }
 
-    fn fail(breaker: &Breaker, at: u64) -> Option<BreakerChange> {
-        breaker.fail(pass(breaker, at), BreakerFault::Absent, Tick(at))
+    fn fail(breaker: &CircuitBreaker, at: u64) -> Option<CircuitTransition> {
+        breaker.fail(pass(breaker, at), FailureKind::ConnectFailed, Tick(at))
     }
 
-    fn fell(breaker: &Breaker, at: u64) {
+    fn fell(breaker: &CircuitBreaker, at: u64) {
         assert_eq!((fail(breaker, at), fail(breaker, at)), (None, None));
-        assert_eq!(fail(breaker, at), Some(BreakerChange::Opened));
+        assert_eq!(fail(breaker, at), Some(CircuitTransition::Opened));
     }
 
-    fn opened_at(at: u64) -> Breaker {
-        let breaker = Breaker::new(TERMS);
+    fn opened_at(at: u64) -> CircuitBreaker {
+        let breaker = CircuitBreaker::new(TERMS);
         fell(&breaker, at);
         breaker
     }
 
     #[test]
     fn failures_in_a_row_open_it_and_a_success_between_them_does_not_count_as_one() {
-        let breaker = Breaker::new(TERMS);
+        let breaker = CircuitBreaker::new(TERMS);
         for at in 0..3 {
             assert_eq!((fail(&breaker, at), fail(&breaker, at)), (None, None));
             assert_eq!(breaker.succeed(pass(&breaker, at), Tick(at)), None);
         }
         // 9 results, 6 of them failures: the tenth makes the share count.
-        assert_eq!(fail(&breaker, 3), Some(BreakerChange::Opened));
+        assert_eq!(fail(&breaker, 3), Some(CircuitTransition::Opened));
         let open = opened_at(5);
-        assert!(open.enter(Tick(5)).is_none() && open.enter(Tick(104)).is_none());
-        assert_eq!(open.phase(Tick(104)), (BreakerPhase::Open, Tick(5), 1));
+        assert!(open.try_acquire(Tick(5)).is_none() && open.try_acquire(Tick(104)).is_none());
+        assert_eq!(open.phase(Tick(104)), (CircuitState::Open, Tick(5), 1));
     }
 
     #[test]
     fn a_share_below_the_terms_never_opens_it() {
-        let breaker = Breaker::new(TERMS);
+        let breaker = CircuitBreaker::new(TERMS);
         for at in 0..1_000 {
             assert_eq!(fail(&breaker, at), None);
             for _ in 0..2 {
@@ -363,11 +368,11 @@ mod tests {
 
     #[test]
     fn silence_counts_in_the_share_only_and_fails_a_trial() {
-        let breaker = Breaker::new(TERMS);
-        let silent = |at| breaker.fail(pass(&breaker, at), BreakerFault::Silent, Tick(at));
+        let breaker = CircuitBreaker::new(TERMS);
+        let silent = |at| breaker.fail(pass(&breaker, at), FailureKind::NoResponse, Tick(at));
         assert!((0..9).all(|at| silent(at).is_none()));
-        assert_eq!(silent(9), Some(BreakerChange::Opened), "ten of ten");
-        assert_eq!(silent(109), Some(BreakerChange::Opened));
+        assert_eq!(silent(9), Some(CircuitTransition::Opened), "ten of ten");
+        assert_eq!(silent(109), Some(CircuitTransition::Opened));
     }
 
     #[test]
@@ -376,11 +381,11 @@ mod tests {
         assert_eq!(breaker.room(Tick(99)), 0);
         assert_eq!(breaker.room(Tick(100)), 2);
         let (first, second) = (pass(&breaker, 100), pass(&breaker, 100));
-        assert!(breaker.enter(Tick(1_000)).is_none());
+        assert!(breaker.try_acquire(Tick(1_000)).is_none());
         breaker.release(second);
         assert_eq!(breaker.room(Tick(100)), 1);
-        assert_eq!(breaker.succeed(first, Tick(101)), Some(BreakerChange::Closed));
-        assert!(breaker.enter(Tick(101)).is_some());
+        assert_eq!(breaker.succeed(first, Tick(101)), Some(CircuitTransition::Closed));
+        assert!(breaker.try_acquire(Tick(101)).is_some());
     }
 
     #[test]
@@ -388,35 +393,40 @@ mod tests {
         let breaker = opened_at(0);
         let mut at = 100;
         for open_ms in [200, 400, 400] {
-            assert_eq!(fail(&breaker, at), Some(BreakerChange::Opened));
-            assert!(breaker.enter(Tick(at + open_ms - 1)).is_none());
+            assert_eq!(fail(&breaker, at), Some(CircuitTransition::Opened));
+            assert!(breaker.try_acquire(Tick(at + open_ms - 1)).is_none());
             at += open_ms;
         }
         let trial = pass(&breaker, at);
         breaker.succeed(trial, Tick(at));
         // It falls again at once: what it had earned counts on.
         fell(&breaker, at + 1);
-        assert!(breaker.enter(Tick(at + 400)).is_none() && breaker.enter(Tick(at + 401)).is_some());
+        assert!(
+            breaker.try_acquire(Tick(at + 400)).is_none()
+                && breaker.try_acquire(Tick(at + 401)).is_some()
+        );
         let calm = opened_at(0);
         let trial = pass(&calm, 100);
         calm.succeed(trial, Tick(100));
         fell(&calm, 10_100);
-        assert!(calm.enter(Tick(10_199)).is_none() && calm.enter(Tick(10_200)).is_some());
+        assert!(
+            calm.try_acquire(Tick(10_199)).is_none() && calm.try_acquire(Tick(10_200)).is_some()
+        );
     }
 
     #[test]
     fn what_was_begun_in_an_earlier_phase_changes_nothing() {
-        let breaker = Breaker::new(TERMS);
+        let breaker = CircuitBreaker::new(TERMS);
         let (old, older) = (pass(&breaker, 0), pass(&breaker, 0));
         fell(&breaker, 0);
         assert_eq!(breaker.succeed(old, Tick(50)), None);
         let trial = pass(&breaker, 100);
-        assert_eq!(breaker.fail(older, BreakerFault::Absent, Tick(100)), None);
+        assert_eq!(breaker.fail(older, FailureKind::ConnectFailed, Tick(100)), None);
         breaker.release(old);
         assert_eq!(breaker.room(Tick(100)), 1, "no trial was given back");
-        assert_eq!(breaker.succeed(trial, Tick(100)), Some(BreakerChange::Closed));
+        assert_eq!(breaker.succeed(trial, Tick(100)), Some(CircuitTransition::Closed));
         assert_eq!(
-            breaker.fail(trial, BreakerFault::Absent, Tick(100)),
+            breaker.fail(trial, FailureKind::ConnectFailed, Tick(100)),
             None,
             "it has been told already"
         );
@@ -424,16 +434,16 @@ mod tests {
 
     #[test]
     fn who_checks_holds_it_open_and_lets_it_go() {
-        let breaker = Breaker::new(TERMS);
-        assert_eq!(breaker.hold(Tick(0), 1_000), Some(BreakerChange::Opened));
+        let breaker = CircuitBreaker::new(TERMS);
+        assert_eq!(breaker.hold(Tick(0), 1_000), Some(CircuitTransition::Opened));
         assert_eq!(breaker.hold(Tick(500), 1_000), None);
-        assert!(breaker.enter(Tick(1_499)).is_none());
+        assert!(breaker.try_acquire(Tick(1_499)).is_none());
         breaker.let_go();
-        assert!(breaker.enter(Tick(99)).is_none(), "its own time is not over");
+        assert!(breaker.try_acquire(Tick(99)).is_none(), "its own time is not over");
         let trial = pass(&breaker, 100);
-        assert_eq!(breaker.hold(Tick(101), 1_000), Some(BreakerChange::Opened));
+        assert_eq!(breaker.hold(Tick(101), 1_000), Some(CircuitTransition::Opened));
         assert_eq!(breaker.succeed(trial, Tick(102)), None);
-        assert!(breaker.enter(Tick(1_101)).is_some(), "nobody holds it any more");
+        assert!(breaker.try_acquire(Tick(1_101)).is_some(), "nobody holds it any more");
     }
 
     proptest! {
@@ -441,13 +451,13 @@ mod tests {
         fn while_every_request_fails_few_are_sent(
             gaps in prop::collection::vec(0_u64..40, 1..2_000),
         ) {
-            let breaker = Breaker::new(TERMS);
+            let breaker = CircuitBreaker::new(TERMS);
             let (mut now, mut sent) = (0, 0_u64);
             for gap in gaps {
                 now += gap;
-                if let Some(pass) = breaker.enter(Tick(now)) {
+                if let Some(pass) = breaker.try_acquire(Tick(now)) {
                     sent += 1;
-                    breaker.fail(pass, BreakerFault::Absent, Tick(now));
+                    breaker.fail(pass, FailureKind::ConnectFailed, Tick(now));
                 }
             }
             // Three open it; then one for each time that it has been open: 100, 200, 400, 400 …
@@ -462,7 +472,7 @@ mod tests {
             for step in steps {
                 now += 30;
                 match step {
-                    0 | 1 => out.extend(breaker.enter(Tick(now)).filter(|pass| pass.is_trial)),
+                    0 | 1 => out.extend(breaker.try_acquire(Tick(now)).filter(|pass| pass.is_trial)),
                     2 => {
                         if let Some(pass) = out.pop() {
                             breaker.release(pass);
@@ -470,7 +480,7 @@ mod tests {
                     }
                     _ => {
                         if let Some(pass) = out.pop() {
-                            breaker.fail(pass, BreakerFault::Absent, Tick(now));
+                            breaker.fail(pass, FailureKind::ConnectFailed, Tick(now));
                         }
                     }
                 }

@@ -20,7 +20,7 @@ pub const RETRIES_SAVED_MAX: u32 = 4_000;
 
 /// What retries cost and earn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryTerms {
+pub struct RetryBudgetConfig {
     /// Retries for each hundred requests.
     pub percent: u32,
     /// Retries that a second earns, whoever asks.
@@ -42,14 +42,14 @@ pub struct RetryBudget {
 impl RetryBudget {
     /// A full one.
     #[must_use]
-    pub fn new(terms: RetryTerms, now: Tick) -> Self {
+    pub fn new(terms: RetryBudgetConfig, now: Tick) -> Self {
         let most = u64::from(terms.saved_max.min(RETRIES_SAVED_MAX)).saturating_mul(UNIT);
         let (percent, per_s) = (u64::from(terms.percent), u64::from(terms.per_s));
         Self { percent, per_s, most, packed: AtomicU64::new(pack(now.0, most)) }
     }
 
     /// A request was sent for the first time.
-    pub fn earn(&self) {
+    pub fn deposit(&self) {
         let earned = self.percent.saturating_mul(UNIT / 100);
         let more = |packed: u64| {
             let (at, saved) = unpack(packed);
@@ -61,7 +61,7 @@ impl RetryBudget {
     }
 
     /// Takes one retry, if one is left.
-    pub fn take(&self, now: Tick) -> bool {
+    pub fn withdraw(&self, now: Tick) -> bool {
         let less = |packed: u64| {
             let (at, saved) = unpack(packed);
             // A millisecond earns as many thousandths as a second earns whole ones.
@@ -90,29 +90,29 @@ mod tests {
     const NOW: u64 = Tick::TEST_START.0;
 
     fn taken(budget: &RetryBudget, at: u64) -> usize {
-        (0..10_000).take_while(|_| budget.take(Tick(at))).count()
+        (0..10_000).take_while(|_| budget.withdraw(Tick(at))).count()
     }
 
     #[test]
     fn what_is_saved_is_there_at_once_and_no_more() {
         for saved_max in [0, 1, 100, RETRIES_SAVED_MAX] {
-            let terms = RetryTerms { percent: 20, per_s: 0, saved_max };
+            let terms = RetryBudgetConfig { percent: 20, per_s: 0, saved_max };
             let budget = RetryBudget::new(terms, Tick(NOW));
             assert_eq!(taken(&budget, NOW), saved_max as usize);
         }
-        let terms = RetryTerms { percent: 0, per_s: 0, saved_max: u32::MAX };
+        let terms = RetryBudgetConfig { percent: 0, per_s: 0, saved_max: u32::MAX };
         let most = taken(&RetryBudget::new(terms, Tick(NOW)), NOW);
         assert_eq!(most, RETRIES_SAVED_MAX as usize);
     }
 
     #[test]
     fn five_requests_earn_one_and_a_second_earns_some() {
-        let terms = RetryTerms { percent: 20, per_s: 10, saved_max: 50 };
+        let terms = RetryBudgetConfig { percent: 20, per_s: 10, saved_max: 50 };
         let budget = RetryBudget::new(terms, Tick(NOW));
         assert_eq!(taken(&budget, NOW), 50);
-        (0..14).for_each(|_| budget.earn());
+        (0..14).for_each(|_| budget.deposit());
         assert_eq!(taken(&budget, NOW), 2, "and four fifths are left");
-        budget.earn();
+        budget.deposit();
         assert_eq!(taken(&budget, NOW), 1);
         assert_eq!(taken(&budget, NOW + 99), 0);
         assert_eq!(taken(&budget, NOW + 100), 1);
@@ -125,15 +125,15 @@ mod tests {
         fn retries_stay_within_what_was_saved_and_earned(
             steps in prop::collection::vec((0_u64..200, 0_u8..3), 1..1_000),
         ) {
-            let terms = RetryTerms { percent: 20, per_s: 5, saved_max: 10 };
+            let terms = RetryBudgetConfig { percent: 20, per_s: 5, saved_max: 10 };
             let budget = RetryBudget::new(terms, Tick(NOW));
             let (mut now, mut requests, mut retries) = (NOW, 0_u64, 0_u64);
             for (gap, step) in steps {
                 now += gap;
                 if step == 0 {
-                    budget.earn();
+                    budget.deposit();
                     requests += 1;
-                } else if budget.take(Tick(now)) {
+                } else if budget.withdraw(Tick(now)) {
                     retries += 1;
                 }
                 let earned = requests * 200 + (now - NOW) * 5;

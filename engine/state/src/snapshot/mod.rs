@@ -17,9 +17,9 @@
 mod wire;
 
 use seawall_model::Tick;
-pub(crate) use wire::{Moment, Reader, Writer};
+pub(crate) use wire::{MappedTick, SnapshotDecoder, SnapshotEncoder};
 
-use crate::state::CarryReport;
+use crate::state::CarryOverReport;
 
 /// Bytes of a snapshot at most: nine million keys of limits, at 21 bytes each, and the rest for bans
 /// and what is held. It is made in memory.
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Snapshot {
 
 /// When a snapshot is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reading {
+pub struct RestoreClock {
     /// Now, on the clock that the state is to live by.
     pub now: Tick,
     /// Milliseconds since it was made; more than [`REMEMBERED_MS_MAX`] is that.
@@ -57,16 +57,16 @@ pub struct Reading {
 
 /// What was restored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Restored {
+pub struct RestoreReport {
     /// What became of the counters. In `gone` are those that the policy does not name any more.
-    pub counters: CarryReport,
+    pub counters: CarryOverReport,
     /// Bans that run on.
     pub bans: usize,
 }
 
 /// A mark to hold a state against later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
+pub struct ChangeMark {
     pub(crate) at: Tick,
     pub(crate) edits: u64,
 }

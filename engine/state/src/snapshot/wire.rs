@@ -6,7 +6,7 @@
 
 use seawall_model::Tick;
 
-use crate::counters::table::Standing;
+use crate::counters::table::EvictionClass;
 use crate::key::{Key, Tag};
 
 /// The most bytes that one entry takes, with room to spare: two sets of registers and a key.
@@ -16,7 +16,7 @@ const NUMBER_BYTES_MAX: u32 = 10;
 
 /// A snapshot that is being written.
 #[derive(Debug)]
-pub(crate) struct Writer {
+pub(crate) struct SnapshotEncoder {
     pub(crate) bytes: Vec<u8>,
     /// The snapshot's own tick.
     pub(crate) at: Tick,
@@ -28,16 +28,16 @@ pub(crate) struct Writer {
     bytes_max: usize,
 }
 
-impl Writer {
+impl SnapshotEncoder {
     pub(crate) fn new(at: Tick, bytes_max: usize) -> Self {
         Self { bytes: Vec::new(), at, usual_ms: 0, entries: 0, left_out: 0, bytes_max }
     }
 
     /// Whether there is room for an entry, counting it: what is held may use a quarter more than
     /// what is only counted.
-    pub(crate) fn has_room(&mut self, standing: Standing) -> bool {
+    pub(crate) fn has_room(&mut self, standing: EvictionClass) -> bool {
         let of = |parts: usize| self.bytes_max.saturating_mul(parts) / 16;
-        let end = if standing == Standing::Held { of(15) } else { of(12) };
+        let end = if standing == EvictionClass::Held { of(15) } else { of(12) };
         let fits = self.bytes.len().saturating_add(ENTRY_BYTES_MAX) <= end;
         let count = if fits { &mut self.entries } else { &mut self.left_out };
         *count = count.saturating_add(1);
@@ -106,7 +106,7 @@ impl Writer {
 
 /// A moment on the clock of whoever wrote it, and on that of whoever reads it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment {
+pub(crate) struct MappedTick {
     pub(crate) was: Tick,
     pub(crate) is: Tick,
 }
@@ -114,7 +114,7 @@ pub(crate) struct Moment {
 /// A snapshot, or a section of one, that is being read. Every answer is `None` where the bytes are
 /// none that a writer writes; reading allocates nothing by what they claim.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reader<'b> {
+pub(crate) struct SnapshotDecoder<'b> {
     rest: &'b [u8],
     /// The snapshot's own tick, as its writer's clock had it.
     pub(crate) was: Tick,
@@ -127,7 +127,7 @@ pub(crate) struct Reader<'b> {
     pub(crate) has_whole_keys: bool,
 }
 
-impl<'b> Reader<'b> {
+impl<'b> SnapshotDecoder<'b> {
     pub(crate) fn new(rest: &'b [u8], is: Tick, now: Tick) -> Self {
         Self { rest, was: Tick(0), is, now, usual_ms: 0, has_whole_keys: false }
     }
@@ -182,11 +182,11 @@ impl<'b> Reader<'b> {
     }
 
     /// A moment; none is later than now.
-    pub(crate) fn moment(&mut self) -> Option<Moment> {
+    pub(crate) fn moment(&mut self) -> Option<MappedTick> {
         let before = self.distance()?;
         let was = Tick(self.was.0.saturating_sub_signed(before));
         let is = Tick(self.is.0.saturating_sub_signed(before)).min(self.now);
-        Some(Moment { was, is })
+        Some(MappedTick { was, is })
     }
 
     /// A window, which is never 0.
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_number_too_long_is_none() {
-        let read = |bytes: &[u8]| Reader::new(bytes, Tick(0), Tick(0)).number();
+        let read = |bytes: &[u8]| SnapshotDecoder::new(bytes, Tick(0), Tick(0)).number();
         assert_eq!(read(&[0xff; 9]), None);
         assert_eq!(read(&[0xff; 20]), None);
         assert_eq!(
@@ -244,26 +244,28 @@ mod tests {
 
     #[test]
     fn a_section_claims_no_more_than_there_is() {
-        let mut out = Writer::new(Tick(0), 1 << 20);
+        let mut out = SnapshotEncoder::new(Tick(0), 1 << 20);
         out.section(7, |out| out.text("inside"));
-        let mut whole = Reader::new(&out.bytes, Tick(0), Tick(0));
+        let mut whole = SnapshotDecoder::new(&out.bytes, Tick(0), Tick(0));
         let (kind, mut section) = whole.section().unwrap();
         assert_eq!((kind, section.text(), section.is_at_end()), (7, Some("inside"), true));
         assert!(whole.is_at_end());
         for length in 0..out.bytes.len() {
-            assert!(Reader::new(&out.bytes[..length], Tick(0), Tick(0)).section().is_none());
+            assert!(
+                SnapshotDecoder::new(&out.bytes[..length], Tick(0), Tick(0)).section().is_none()
+            );
         }
     }
 
     #[test]
     fn room_ends_sooner_for_what_is_not_held() {
-        let mut out = Writer::new(Tick(0), 16 * ENTRY_BYTES_MAX);
+        let mut out = SnapshotEncoder::new(Tick(0), 16 * ENTRY_BYTES_MAX);
         out.raw(&[0; 11 * ENTRY_BYTES_MAX]);
-        assert!(out.has_room(Standing::Live));
+        assert!(out.has_room(EvictionClass::Live));
         out.byte(0);
-        assert!(!out.has_room(Standing::Live) && out.has_room(Standing::Held));
+        assert!(!out.has_room(EvictionClass::Live) && out.has_room(EvictionClass::Held));
         out.raw(&[0; 3 * ENTRY_BYTES_MAX]);
-        assert!(!out.has_room(Standing::Held));
+        assert!(!out.has_room(EvictionClass::Held));
         assert_eq!((out.entries, out.left_out), (2, 2));
     }
 
@@ -272,11 +274,11 @@ mod tests {
         fn what_is_written_is_read(
             number in any::<u64>(), other in any::<u64>(), at in any::<u64>(), moment in any::<u64>()
         ) {
-            let mut out = Writer::new(Tick(at), 1 << 20);
+            let mut out = SnapshotEncoder::new(Tick(at), 1 << 20);
             out.number(number);
             out.near(number, other);
             out.moment(Tick(moment));
-            let mut from = Reader::new(&out.bytes, Tick(at), Tick(u64::MAX));
+            let mut from = SnapshotDecoder::new(&out.bytes, Tick(at), Tick(u64::MAX));
             from.was = Tick(at);
             prop_assert_eq!(from.number(), Some(number));
             prop_assert_eq!(from.near(other), Some(number));

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use seawall_model::Tick;
 
-use super::{CarryReport, Counter, CounterShape, State, StateLimits, Table};
+use super::{CarryOverReport, Counter, CounterShape, State, StateLimits, Table};
 use crate::counters::table::Size;
-use crate::counters::track::Counted;
+use crate::counters::track::TrackKind;
 use crate::key::Seed;
 use crate::snapshot::{
-    Mark, REMEMBERED_MS_MAX, Reader, Reading, Restored, SNAPSHOT_BYTES_MAX, Snapshot,
-    SnapshotError, Writer,
+    ChangeMark, REMEMBERED_MS_MAX, RestoreClock, RestoreReport, SNAPSHOT_BYTES_MAX, Snapshot,
+    SnapshotDecoder, SnapshotEncoder, SnapshotError,
 };
 use crate::state::CounterSpec;
 
@@ -33,7 +33,7 @@ impl State {
     /// All that is remembered at `now`, as bytes. Requests go on while it is made.
     #[must_use]
     pub fn snapshot(&self, now: Tick) -> Snapshot {
-        let mut out = Writer::new(now, SNAPSHOT_BYTES_MAX);
+        let mut out = SnapshotEncoder::new(now, SNAPSHOT_BYTES_MAX);
         out.byte(FORMAT);
         out.raw(&now.0.to_le_bytes());
         out.raw(&self.seed.0);
@@ -50,7 +50,7 @@ impl State {
                 out.section(COUNTER, |out| counter.store(out));
             }
         }
-        let Writer { bytes, entries, left_out, .. } = out;
+        let SnapshotEncoder { bytes, entries, left_out, .. } = out;
         Snapshot { bytes, entries, left_out }
     }
 
@@ -62,11 +62,11 @@ impl State {
         bytes: &[u8],
         specs: &[CounterSpec],
         limits: StateLimits,
-        when: Reading,
-    ) -> Result<(Self, Restored), SnapshotError> {
+        when: RestoreClock,
+    ) -> Result<(Self, RestoreReport), SnapshotError> {
         let elapsed_ms = when.elapsed_ms.min(REMEMBERED_MS_MAX);
         let is = Tick(when.now.0.saturating_sub(elapsed_ms));
-        let mut from = Reader::new(bytes, is, when.now);
+        let mut from = SnapshotDecoder::new(bytes, is, when.now);
         match from.byte() {
             Some(FORMAT) => {}
             Some(FORMAT_OF_WHOLE_KEYS) => from.has_whole_keys = true,
@@ -78,13 +78,13 @@ impl State {
 
     /// A mark to ask [`is_changed_since`](Self::is_changed_since) with later.
     #[must_use]
-    pub fn mark(&self, now: Tick) -> Mark {
-        Mark { at: Tick(now.0.saturating_sub(LATE_MS)), edits: self.edits() }
+    pub fn mark(&self, now: Tick) -> ChangeMark {
+        ChangeMark { at: Tick(now.0.saturating_sub(LATE_MS)), edits: self.edits() }
     }
 
     /// Whether anything was counted, banned, lifted or entered since `mark`.
     #[must_use]
-    pub fn is_changed_since(&self, mark: &Mark) -> bool {
+    pub fn is_changed_since(&self, mark: &ChangeMark) -> bool {
         mark.edits != self.edits()
             || self.regulars.is_used_since(mark.at)
             || self.counters.iter().any(|counter| counter.used(mark.at))
@@ -101,14 +101,14 @@ impl State {
 }
 
 fn restore(
-    mut from: Reader<'_>,
+    mut from: SnapshotDecoder<'_>,
     specs: &[CounterSpec],
     limits: StateLimits,
-) -> Option<(State, Restored)> {
+) -> Option<(State, RestoreReport)> {
     from.was = Tick(from.fixed()?);
     let seed = Seed(from.raw(16)?.try_into().ok()?);
     let mut state = State::with_limits(seed, specs, limits);
-    let mut restored = Restored::default();
+    let mut restored = RestoreReport::default();
     let mut missing = places(specs);
     let ours = missing.clone();
     while !from.is_at_end() {
@@ -142,9 +142,9 @@ impl State {
     /// Takes in a counter where it is one of `ours`, and says its identity.
     fn load_counter<'b>(
         &self,
-        mut from: Reader<'b>,
+        mut from: SnapshotDecoder<'b>,
         ours: &HashMap<&str, usize>,
-        report: &mut CarryReport,
+        report: &mut CarryOverReport,
     ) -> Option<&'b str> {
         let (identity, name) = (from.text()?, from.text()?);
         let (shape, keys) = (from.byte()?, from.number()?);
@@ -152,7 +152,7 @@ impl State {
         let found = ours.get(identity).and_then(|place| self.counters.get(*place));
         let same_kind = |counter: &&Counter| shape_byte(counter.spec.shape) == shape;
         let Some(counter) = found.filter(same_kind) else {
-            report.gone.push(name.into());
+            report.removed.push(name.into());
             return Some(identity);
         };
         let size = if counter.spec.keys() as u64 == keys { Size::Same } else { Size::Other };
@@ -169,7 +169,7 @@ impl State {
 }
 
 impl Counter {
-    fn store(&self, out: &mut Writer) {
+    fn store(&self, out: &mut SnapshotEncoder) {
         out.text(&self.spec.identity);
         out.text(&self.spec.name);
         out.byte(shape_byte(self.spec.shape));
@@ -197,9 +197,9 @@ const fn shape_byte(shape: CounterShape) -> u8 {
     match shape {
         CounterShape::Limit => 0,
         CounterShape::Concurrent => 4,
-        CounterShape::Track { counted: Counted::Requests, .. } => 1,
-        CounterShape::Track { counted: Counted::Bytes, .. } => 2,
-        CounterShape::Track { counted: Counted::Distinct, .. } => 3,
+        CounterShape::Track { counted: TrackKind::Requests, .. } => 1,
+        CounterShape::Track { counted: TrackKind::Bytes, .. } => 2,
+        CounterShape::Track { counted: TrackKind::Distinct, .. } => 3,
     }
 }
 

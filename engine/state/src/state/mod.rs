@@ -17,13 +17,15 @@ use crate::counters::concurrent::{CONCURRENT_KEY_BYTES, ConcurrentTable};
 use crate::counters::distinct::DISTINCT_KEY_BYTES;
 use crate::counters::generation_guard::Epoch;
 use crate::counters::heavy_hitters::HEAVY_BYTES;
-use crate::counters::rate_limit::{LIMIT_KEY_BYTES, LimitTable};
-use crate::counters::table::Filled;
-use crate::counters::track::{BYTES_KEY_BYTES, Counted, REQUESTS_KEY_BYTES, TrackTable, Weighed};
-use crate::fairness::Regulars;
+use crate::counters::rate_limit::{LIMIT_KEY_BYTES, RateLimitTable};
+use crate::counters::table::TableOccupancy;
+use crate::counters::track::{
+    BYTES_KEY_BYTES, HeavyHitterMode, REQUESTS_KEY_BYTES, TrackKind, TrackTable,
+};
+use crate::fairness::KnownClients;
 use crate::key::{KeyBuilder, Seed};
-use crate::levels::manual::{ByHand, HeldLevel};
-use crate::levels::{LevelChange, LevelMemory, LevelTerms, LevelsNow};
+use crate::levels::manual::{ManualLevel, ManualLevels};
+use crate::levels::{ActiveLevels, LevelChange, LevelStates, LevelTiming};
 
 /// What kind of counter it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,7 @@ pub enum CounterShape {
     /// A `track`.
     Track {
         /// What it counts.
-        counted: Counted,
+        counted: TrackKind,
         /// Whether it has a `per`; one without has a single key, whatever `keys` says.
         keyed: bool,
         /// Whether `share()` or `top()` is asked of it.
@@ -74,9 +76,9 @@ impl CounterSpec {
             CounterShape::Concurrent => (CONCURRENT_KEY_BYTES, 0),
             CounterShape::Track { counted, heavy, .. } => (
                 match counted {
-                    Counted::Distinct => DISTINCT_KEY_BYTES,
-                    Counted::Requests => REQUESTS_KEY_BYTES,
-                    Counted::Bytes => BYTES_KEY_BYTES,
+                    TrackKind::Distinct => DISTINCT_KEY_BYTES,
+                    TrackKind::Requests => REQUESTS_KEY_BYTES,
+                    TrackKind::Bytes => BYTES_KEY_BYTES,
                 },
                 if heavy { HEAVY_BYTES } else { 0 },
             ),
@@ -96,17 +98,17 @@ impl CounterSpec {
         }
     }
 
-    fn weighed(&self) -> Weighed {
+    fn weighed(&self) -> HeavyHitterMode {
         match self.shape {
-            CounterShape::Track { heavy: true, .. } => Weighed::Over(self.window_ms),
-            _ => Weighed::No,
+            CounterShape::Track { heavy: true, .. } => HeavyHitterMode::Window(self.window_ms),
+            _ => HeavyHitterMode::Off,
         }
     }
 }
 
 #[derive(Debug, Clone)]
 enum Table {
-    Limit(LimitTable),
+    Limit(RateLimitTable),
     Concurrent(ConcurrentTable),
     Track(TrackTable),
 }
@@ -120,7 +122,7 @@ struct Counter {
 impl Counter {
     fn new(spec: &CounterSpec, epoch: Epoch) -> Self {
         let table = match spec.shape {
-            CounterShape::Limit => Table::Limit(LimitTable::new(spec.keys(), epoch)),
+            CounterShape::Limit => Table::Limit(RateLimitTable::new(spec.keys(), epoch)),
             CounterShape::Concurrent => Table::Concurrent(ConcurrentTable::new(spec.keys())),
             CounterShape::Track { counted, .. } => {
                 Table::Track(TrackTable::new(counted, spec.keys(), spec.weighed(), epoch))
@@ -134,7 +136,7 @@ impl Counter {
         let resized = spec.keys() != self.spec.keys();
         let table = match (&self.table, spec.shape) {
             (Table::Limit(old), CounterShape::Limit) if resized => {
-                let new = LimitTable::new(spec.keys(), epoch);
+                let new = RateLimitTable::new(spec.keys(), epoch);
                 new.absorb(old, spec.window_ms);
                 Table::Limit(new)
             }
@@ -156,19 +158,19 @@ impl Counter {
         Some(Self { spec: spec.clone(), table })
     }
 
-    fn fill(&self) -> TableFill {
-        let Filled { resident: keys, capacity, evictions, refused } = match &self.table {
+    fn fill(&self) -> TableStats {
+        let TableOccupancy { resident: keys, capacity, evictions, refused } = match &self.table {
             Table::Limit(limit) => limit.filled(),
             Table::Concurrent(limit) => limit.filled(),
             Table::Track(track) => track.filled(),
         };
-        TableFill { name: self.spec.name.clone(), keys, capacity, evictions, refused }
+        TableStats { name: self.spec.name.clone(), keys, capacity, evictions, refused }
     }
 }
 
 /// How full a counter's table is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableFill {
+pub struct TableStats {
     /// The counter's full name.
     pub name: Box<str>,
     /// Keys that have a slot, idle ones too.
@@ -184,7 +186,7 @@ pub struct TableFill {
 
 /// What became of the counters, by full name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CarryReport {
+pub struct CarryOverReport {
     /// Counts go on.
     pub kept: Vec<Box<str>>,
     /// Counts go on over another window or in a table of another size.
@@ -192,10 +194,10 @@ pub struct CarryReport {
     /// Counts begin.
     pub new: Vec<Box<str>>,
     /// Counts end with the old generation, a limit's holds with them.
-    pub gone: Vec<Box<str>>,
+    pub removed: Vec<Box<str>>,
 }
 
-impl CarryReport {
+impl CarryOverReport {
     /// What becomes of the counters of `old` where those of `new` follow them.
     pub fn between<'s>(
         old: impl IntoIterator<Item = &'s CounterSpec>,
@@ -215,8 +217,8 @@ impl CarryReport {
             names.push(spec.name.clone());
         }
         for spec in old {
-            if !seen.contains(&*spec.identity) && !report.gone.contains(&spec.name) {
-                report.gone.push(spec.name.clone());
+            if !seen.contains(&*spec.identity) && !report.removed.contains(&spec.name) {
+                report.removed.push(spec.name.clone());
             }
         }
         report
@@ -237,10 +239,10 @@ pub struct State {
     epoch: Epoch,
     counters: Vec<Counter>,
     bans: Arc<Bans>,
-    memory: Arc<LevelMemory>,
-    by_hand: Arc<ByHand>,
-    regulars: Arc<Regulars>,
-    levels: LevelsNow,
+    memory: Arc<LevelStates>,
+    by_hand: Arc<ManualLevels>,
+    regulars: Arc<KnownClients>,
+    levels: ActiveLevels,
 }
 
 impl State {
@@ -262,7 +264,7 @@ impl State {
             memory: Arc::default(),
             by_hand: Arc::default(),
             regulars: Arc::default(),
-            levels: LevelsNow::default(),
+            levels: ActiveLevels::default(),
         };
         let (counters, _) = empty.carry_counters(specs, 0);
         Self { counters, ..empty }
@@ -275,7 +277,7 @@ impl State {
     /// [`settle`](Self::settle) on it once the new generation is published. If it shrinks below
     /// what is live, the least recently used are lost, never a held key.
     #[must_use]
-    pub fn carry(&self, specs: &[CounterSpec]) -> (Self, CarryReport) {
+    pub fn carry(&self, specs: &[CounterSpec]) -> (Self, CarryOverReport) {
         let epoch = self.epoch.saturating_add(1);
         let (counters, report) = self.carry_counters(specs, epoch);
         let next = Self {
@@ -286,7 +288,7 @@ impl State {
             memory: Arc::clone(&self.memory),
             by_hand: Arc::clone(&self.by_hand),
             regulars: Arc::clone(&self.regulars),
-            levels: LevelsNow::default(),
+            levels: ActiveLevels::default(),
         };
         (next, report)
     }
@@ -316,7 +318,11 @@ impl State {
         self.counters.iter().map(|counter| (&*counter.spec.identity, counter)).collect()
     }
 
-    fn carry_counters(&self, specs: &[CounterSpec], epoch: Epoch) -> (Vec<Counter>, CarryReport) {
+    fn carry_counters(
+        &self,
+        specs: &[CounterSpec],
+        epoch: Epoch,
+    ) -> (Vec<Counter>, CarryOverReport) {
         let old = self.by_identity();
         let mut counters: Vec<Counter> = Vec::with_capacity(specs.len());
         let mut places: HashMap<&str, usize> = HashMap::new();
@@ -331,7 +337,7 @@ impl State {
             let carried = old.get(&*spec.identity).and_then(|counter| counter.carry(spec, epoch));
             counters.push(carried.unwrap_or_else(|| Counter::new(spec, epoch)));
         }
-        let report = CarryReport::between(self.counters.iter().map(|of| &of.spec), specs);
+        let report = CarryOverReport::between(self.counters.iter().map(|of| &of.spec), specs);
         (counters, report)
     }
 
@@ -356,7 +362,7 @@ impl State {
 
     /// The table of a limit on a rate; `None` if `id` is none.
     #[must_use]
-    pub fn limit(&self, id: CounterId) -> Option<&LimitTable> {
+    pub fn limit(&self, id: CounterId) -> Option<&RateLimitTable> {
         match &self.counters.get(id.0 as usize)?.table {
             Table::Limit(limit) => Some(limit),
             Table::Concurrent(_) | Table::Track(_) => None,
@@ -389,7 +395,7 @@ impl State {
 
     /// The clients that sites know, which all generations share.
     #[must_use]
-    pub fn regulars(&self) -> &Regulars {
+    pub fn regulars(&self) -> &KnownClients {
         &self.regulars
     }
 
@@ -410,7 +416,7 @@ impl State {
         &self,
         (level, site): (&str, Option<&str>),
         holds: bool,
-        terms: &LevelTerms,
+        terms: &LevelTiming,
         now: Tick,
     ) -> (bool, Option<LevelChange>) {
         self.memory.look((level, site.unwrap_or_default()), holds, terms, now)
@@ -418,7 +424,7 @@ impl State {
 
     /// Sets a level by hand, for a site or, with none, for the host; it outlives generations. Says
     /// whether there was room for it.
-    pub fn hold_level(&self, site: Option<&str>, held: HeldLevel) -> bool {
+    pub fn hold_level(&self, site: Option<&str>, held: ManualLevel) -> bool {
         self.by_hand.set(site.unwrap_or_default(), held)
     }
 
@@ -429,7 +435,7 @@ impl State {
 
     /// The level that was set by hand for a site or, with none, for the host, while its time lasts.
     #[must_use]
-    pub fn held_level(&self, site: Option<&str>, now: Tick) -> Option<HeldLevel> {
+    pub fn held_level(&self, site: Option<&str>, now: Tick) -> Option<ManualLevel> {
         self.by_hand.of(site.unwrap_or_default(), now)
     }
 
@@ -442,7 +448,7 @@ impl State {
     /// Forgets levels set by hand whose time is over, and says which they were; the host's has no
     /// site.
     #[must_use]
-    pub fn drop_ended_levels(&self, now: Tick) -> Vec<(Option<Box<str>>, HeldLevel)> {
+    pub fn drop_ended_levels(&self, now: Tick) -> Vec<(Option<Box<str>>, ManualLevel)> {
         let ended = self.by_hand.drop_ended(now);
         ended.into_iter().map(|(site, held)| (Some(site).filter(|s| !s.is_empty()), held)).collect()
     }
@@ -463,7 +469,7 @@ impl State {
 
     /// How full each table is, in the order of the specs.
     #[must_use]
-    pub fn fill(&self) -> Vec<TableFill> {
+    pub fn fill(&self) -> Vec<TableStats> {
         self.counters.iter().map(Counter::fill).collect()
     }
 }

@@ -1,10 +1,10 @@
 //! What an edit keeps, and what it does not.
 
 use proptest::prelude::*;
-use seawall_model::{Client, ClientUnits, Generation, Prefix, Tick};
+use seawall_model::{Client, ClientPrefixes, Generation, Prefix, Tick};
 
 use super::*;
-use crate::{BanOrigin, BanScope, BanUnit, Hold, Key, Outcome, Rate};
+use crate::{BanOrigin, BanScope, BanTarget, Key, Penalty, Rate, RateLimitOutcome};
 
 const NOW: Tick = Tick::TEST_START;
 const LIMIT: CounterId = CounterId(0);
@@ -15,14 +15,14 @@ fn limit(name: &str, window_ms: u64, keys: usize) -> CounterSpec {
     CounterSpec { identity, name: name.into(), shape: CounterShape::Limit, window_ms, keys }
 }
 
-fn track(name: &str, counted: Counted, window_ms: u64, keys: usize) -> CounterSpec {
+fn track(name: &str, counted: TrackKind, window_ms: u64, keys: usize) -> CounterSpec {
     let identity = format!("track {name} per client").into();
     let shape = CounterShape::Track { counted, keyed: true, heavy: true };
     CounterSpec { identity, name: name.into(), shape, window_ms, keys }
 }
 
 fn both(window_ms: u64, keys: usize) -> [CounterSpec; 2] {
-    [limit("login", window_ms, keys), track("seen", Counted::Requests, window_ms, keys)]
+    [limit("login", window_ms, keys), track("seen", TrackKind::Requests, window_ms, keys)]
 }
 
 fn state(specs: &[CounterSpec]) -> State {
@@ -44,9 +44,9 @@ fn ask(state: &State, who: &str, n: u64, window_ms: u64, now: Tick) -> (bool, u6
     let key = key(state, who);
     let track = state.track(TRACK).unwrap();
     track.feed(key, 1, None, window_ms, now);
-    let hold = Hold { for_ms: 5_000, doubling_to_ms: None };
+    let hold = Penalty { for_ms: 5_000, doubling_to_ms: None };
     let outcome = state.limit(LIMIT).unwrap().admit(key, &rate(n, window_ms), Some(&hold), now);
-    (outcome == Outcome::Within, track.count(key, window_ms, now))
+    (outcome == RateLimitOutcome::Allowed, track.count(key, window_ms, now))
 }
 
 fn names(names: &[Box<str>]) -> Vec<&str> {
@@ -74,19 +74,19 @@ fn the_report_names_what_became_of_each() {
         limit("window", 1_000, 10),
         limit("keys", 1_000, 10),
         limit("gone", 1_000, 10),
-        track("other", Counted::Requests, 1_000, 10),
+        track("other", TrackKind::Requests, 1_000, 10),
     ]);
     let (_, report) = old.carry(&[
         limit("fresh", 1_000, 10),
         limit("keys", 1_000, 20),
         limit("same", 1_000, 10),
         limit("window", 2_000, 10),
-        track("other", Counted::Bytes, 1_000, 10),
+        track("other", TrackKind::Bytes, 1_000, 10),
     ]);
     assert_eq!(names(&report.kept), ["same"]);
     assert_eq!(names(&report.rescaled), ["keys", "window"]);
     assert_eq!(names(&report.new), ["fresh", "other"]);
-    assert_eq!(names(&report.gone), ["gone"]);
+    assert_eq!(names(&report.removed), ["gone"]);
 }
 
 #[test]
@@ -127,14 +127,14 @@ fn another_size_loses_no_counts_hold_or_reserve() {
     let admit = |state: &State, who: &str| {
         state.limit(LIMIT).unwrap().admit(key(state, who), &spent, None, NOW)
     };
-    (0..2).for_each(|_| assert_eq!(admit(&old, "spent"), Outcome::Within));
+    (0..2).for_each(|_| assert_eq!(admit(&old, "spent"), RateLimitOutcome::Allowed));
     (0..3).for_each(|_| _ = ask(&old, "held", 2, 60_000, NOW));
     let (new, _) = old.carry(&both(60_000, 5_000));
     // The old generation goes on until the new one is published.
     (0..2).for_each(|_| assert!(ask(&old, "late", 2, 60_000, NOW).0));
     new.settle(&old);
     new.settle(&old);
-    assert!(matches!(admit(&new, "spent"), Outcome::Over { .. }));
+    assert!(matches!(admit(&new, "spent"), RateLimitOutcome::Exceeded { .. }));
     assert_eq!(ask(&new, "held", 9, 60_000, NOW.plus_ms(1)), (false, 4));
     assert_eq!(ask(&new, "late", 2, 60_000, NOW.plus_ms(1)), (false, 3));
     let fill = new.fill();
@@ -155,7 +155,7 @@ fn what_is_counted_while_a_table_grows_is_not_read_over_a_window_of_long_ago() {
 
 #[test]
 fn distinct_things_and_shares_survive_another_size() {
-    let spec = |keys| [track("paths", Counted::Distinct, 60_000, keys)];
+    let spec = |keys| [track("paths", TrackKind::Distinct, 60_000, keys)];
     let old = state(&spec(10));
     let feed = |state: &State, who: &str, things: std::ops::Range<u64>| {
         for n in things {
@@ -198,9 +198,9 @@ fn a_generation_that_is_thrown_away_changes_nothing() {
 fn bans_are_shared_by_all_generations() {
     let old = state(&[]);
     let (new, _) = old.carry(&both(1_000, 10));
-    let client = Client::of([192, 0, 2, 1].into(), &ClientUnits::default());
+    let client = Client::of([192, 0, 2, 1].into(), &ClientPrefixes::default());
     let why = BanOrigin { rule: "floor.r".into(), generation: Generation(1) };
-    let unit = BanUnit::Net(Prefix::host(client.ip));
+    let unit = BanTarget::Net(Prefix::host(client.ip));
     old.bans().add(unit, 100, why, BanScope::Host, NOW);
     assert!(new.bans().covers(&client, None, BanScope::Host, NOW).is_some());
 }
@@ -210,14 +210,14 @@ fn two_specs_of_one_identity_are_one_counter() {
     let state = state(&[limit("x", 1_000, 10), limit("x", 1_000, 10)]);
     let key = key(&state, "a");
     let admit = |id| state.limit(CounterId(id)).unwrap().admit(key, &rate(1, 1_000), None, NOW);
-    assert_eq!(admit(0), Outcome::Within);
-    assert!(matches!(admit(1), Outcome::Over { .. }));
+    assert_eq!(admit(0), RateLimitOutcome::Allowed);
+    assert!(matches!(admit(1), RateLimitOutcome::Exceeded { .. }));
 }
 
 #[test]
 fn a_track_without_per_has_one_key() {
-    let shape = CounterShape::Track { counted: Counted::Requests, keyed: false, heavy: false };
-    let spec = CounterSpec { shape, ..track("all", Counted::Requests, 1_000, 1_000_000) };
+    let shape = CounterShape::Track { counted: TrackKind::Requests, keyed: false, heavy: false };
+    let spec = CounterSpec { shape, ..track("all", TrackKind::Requests, 1_000, 1_000_000) };
     let state = state(&[spec]);
     assert_eq!(state.fill()[0].capacity, 8);
     let table = state.track(CounterId(0)).unwrap();

@@ -19,7 +19,7 @@ fn around(module: &str) -> Vec<u8> {
 fn answers(bytes: &[u8], n: i64) {
     let component = sandbox().compile(bytes).unwrap();
     let limits = CallLimits { fuel: 10_000_000, ..CallLimits::default() };
-    assert_eq!(bound(&component, "f", limits).call(&[], NOW), Ok(Answer::Int(n)));
+    assert_eq!(bound(&component, "f", limits).call(&[], NOW), Ok(CallValue::Int(n)));
 }
 
 #[track_caller]

@@ -28,7 +28,7 @@ fn a_start_that_fails_is_found_when_it_is_bound() {
 fn answers_that_are_not_of_their_kind_do_no_harm() {
     fails("wrapping-answer", CallLimits::default(), Failure::Answer);
     let f = function("false-bool", CallLimits::default());
-    assert_eq!(f.call(&[], NOW), Ok(Answer::Bool(true)));
+    assert_eq!(f.call(&[], NOW), Ok(CallValue::Bool(true)));
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_rule_that_traps_once_in_a_thousand_calls_goes_on() {
     let f = function("trap-sometimes", CallLimits::default());
     for n in 1..=10_000 {
         let answer = f.call(&[Arg::Int(n)], NOW);
-        let meant = if n % 1_000 == 0 { Err(Failure::Trap) } else { Ok(Answer::Int(1)) };
+        let meant = if n % 1_000 == 0 { Err(Failure::Trap) } else { Ok(CallValue::Int(1)) };
         assert_eq!(answer, meant, "call {n}");
     }
     assert_eq!((f.stats().failed(Failure::Trap), f.stats().quarantines), (10, 0));

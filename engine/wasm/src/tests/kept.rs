@@ -13,15 +13,15 @@ fn a_rule_that_keeps_something_between_calls_is_caught() {
     let max = small();
     let f = checking("keeps-state", 10, CallLimits::default());
     for call in 1..=9 {
-        assert_eq!(f.call(&[], NOW), Ok(Answer::Int(call)));
+        assert_eq!(f.call(&[], NOW), Ok(CallValue::Int(call)));
     }
-    assert_eq!(f.call(&[], NOW), Ok(Answer::Int(1)), "the fresh instance's answer stands");
+    assert_eq!(f.call(&[], NOW), Ok(CallValue::Int(1)), "the fresh instance's answer stands");
     assert_eq!((f.stats().failed(Failure::Impure), f.stats().quarantines), (1, 1));
     assert_eq!(f.instances(), (0, 0), "what it kept is gone");
     assert_eq!(f.call(&[], NOW), Err(Failure::Quarantined));
     let back = NOW.plus_ms(max.quarantine_ms);
     for _ in 0..20 {
-        assert_eq!(f.call(&[], back), Ok(Answer::Int(1)), "it is never reused again");
+        assert_eq!(f.call(&[], back), Ok(CallValue::Int(1)), "it is never reused again");
     }
     assert_eq!((f.stats().failed(Failure::Impure), f.instances()), (1, (0, 0)));
 }
@@ -30,14 +30,14 @@ fn a_rule_that_keeps_something_between_calls_is_caught() {
 fn a_pure_rule_passes_its_checks_and_each_call_alone_needs_none() {
     let f = checking("trap-on-demand", 10, CallLimits::default());
     for _ in 0..100 {
-        assert_eq!(f.call(&[Arg::Bool(false)], NOW), Ok(Answer::Int(7)));
+        assert_eq!(f.call(&[Arg::Bool(false)], NOW), Ok(CallValue::Int(7)));
     }
     // The first instance is fresh at its first call, so that one is not repeated.
     assert_eq!((f.stats().instances, f.stats().quarantines), (11, 0));
     let alone = CallLimits { isolation: Isolation::PerCall, ..CallLimits::default() };
     let f = checking("keeps-state", 1, alone);
     for _ in 0..10 {
-        assert_eq!(f.call(&[], NOW), Ok(Answer::Int(1)));
+        assert_eq!(f.call(&[], NOW), Ok(CallValue::Int(1)));
     }
     assert_eq!((f.stats().instances, f.stats().failed(Failure::Impure)), (11, 0));
 }
@@ -48,7 +48,7 @@ fn a_check_that_finds_no_place_is_left_out() {
     let component = Sandbox::new(limits).compile(&guest("trap-on-demand")).unwrap();
     let f = bound(&component, "f", CallLimits::default());
     for _ in 0..5 {
-        assert_eq!(f.call(&[Arg::Bool(false)], NOW), Ok(Answer::Int(7)));
+        assert_eq!(f.call(&[Arg::Bool(false)], NOW), Ok(CallValue::Int(7)));
     }
     assert_eq!((f.stats().instances, f.stats().quarantines), (1, 0));
 }
@@ -59,9 +59,9 @@ fn the_same_arguments_are_answered_from_memory() {
     let f = bound(&sandbox.compile(&guest("honest")).unwrap(), "three", CallLimits::default());
     let ask = |a: &[u8], n: i64| f.call(&[Arg::Bytes(a), Arg::Bytes(b"c"), Arg::Int(n)], NOW);
     for _ in 0..3 {
-        assert_eq!(ask(b"ab", -10), Ok(Answer::Int(-7)));
-        assert_eq!(ask(b"abc", -10), Ok(Answer::Int(-6)));
-        assert_eq!(ask(&[0; 600], 0), Ok(Answer::Int(601)), "too long to be kept");
+        assert_eq!(ask(b"ab", -10), Ok(CallValue::Int(-7)));
+        assert_eq!(ask(b"abc", -10), Ok(CallValue::Int(-6)));
+        assert_eq!(ask(&[0; 600], 0), Ok(CallValue::Int(601)), "too long to be kept");
     }
     assert_eq!((f.stats().calls, f.stats().memo_hits), (9, 4));
     assert_eq!(f.call(&[Arg::Int(1)], NOW), Err(Failure::Argument));
@@ -76,7 +76,7 @@ fn failures_are_not_kept_and_nothing_is_answered_for_a_rule_in_quarantine() {
         "f",
         CallLimits::default(),
     );
-    assert_eq!(f.call(&[Arg::Bool(false)], NOW), Ok(Answer::Int(7)));
+    assert_eq!(f.call(&[Arg::Bool(false)], NOW), Ok(CallValue::Int(7)));
     for _ in 0..2 {
         assert_eq!(f.call(&[Arg::Bool(true)], NOW), Err(Failure::Trap));
     }
@@ -90,12 +90,16 @@ fn what_was_caught_is_not_believed_from_memory() {
     let component = Sandbox::new(limits).compile(&guest("counts-and-adds")).unwrap();
     let f = bound(&component, "f", CallLimits::default());
     let ask = |n, now| f.call(&[Arg::Int(n)], now);
-    assert_eq!(ask(10, NOW), Ok(Answer::Int(11)));
-    assert_eq!(ask(20, NOW), Ok(Answer::Int(21)), "the second call, answered by a fresh instance");
+    assert_eq!(ask(10, NOW), Ok(CallValue::Int(11)));
+    assert_eq!(
+        ask(20, NOW),
+        Ok(CallValue::Int(21)),
+        "the second call, answered by a fresh instance"
+    );
     assert_eq!(f.stats().failed(Failure::Impure), 1);
     let back = NOW.plus_ms(small().quarantine_ms);
-    assert_eq!(ask(20, back), Ok(Answer::Int(21)));
-    assert_eq!(ask(20, back), Ok(Answer::Int(21)));
+    assert_eq!(ask(20, back), Ok(CallValue::Int(21)));
+    assert_eq!(ask(20, back), Ok(CallValue::Int(21)));
     assert_eq!(f.stats().memo_hits, 0);
 }
 
@@ -104,7 +108,7 @@ fn arguments_can_be_gathered_one_by_one() {
     let length = bound(&component("honest"), "length", CallLimits::default());
     let mut args = Args::default();
     args.push_address("192.0.2.1".parse().unwrap());
-    assert_eq!(length.call_with(&args, NOW, &mut Budget::UNBOUNDED.clone()), Ok(Answer::Int(4)));
+    assert_eq!(length.call_with(&args, NOW, &mut Budget::UNBOUNDED.clone()), Ok(CallValue::Int(4)));
     args.push(Arg::Int(1));
     assert_eq!(
         length.call_with(&args, NOW, &mut Budget::UNBOUNDED.clone()),
@@ -116,7 +120,7 @@ fn arguments_can_be_gathered_one_by_one() {
 fn what_is_dropped_is_no_longer_counted() {
     let sandbox = sandbox();
     let alive = |components, functions, instances| {
-        assert_eq!(sandbox.alive(), Alive { components, functions, instances });
+        assert_eq!(sandbox.alive(), LiveCounts { components, functions, instances });
     };
     alive(0, 0, 0);
     let component = sandbox.compile(&guest("honest")).unwrap();

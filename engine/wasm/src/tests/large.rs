@@ -10,9 +10,9 @@ fn tiny() -> SandboxLimits {
 #[test]
 fn memories_end_at_the_limit_of_their_sum() {
     let limits = CallLimits { memory_bytes: 5 << 16, ..CallLimits::default() };
-    assert_eq!(function("memories-apart", limits).call(&[], NOW), Ok(Answer::Int(5)));
+    assert_eq!(function("memories-apart", limits).call(&[], NOW), Ok(CallValue::Int(5)));
     let limits = CallLimits { memory_bytes: (5 << 16) - 1, ..limits };
-    assert_eq!(function("memories-apart", limits).call(&[], NOW), Ok(Answer::Int(4)));
+    assert_eq!(function("memories-apart", limits).call(&[], NOW), Ok(CallValue::Int(4)));
     let max = SandboxLimits { memories_per_component_max: 2, ..small() };
     assert!(Sandbox::new(max).compile(&guest("memories-apart")).is_ok());
     let max = SandboxLimits { memories_per_component_max: 1, ..small() };
@@ -23,7 +23,7 @@ fn memories_end_at_the_limit_of_their_sum() {
 #[test]
 fn components_inside_each_other_may_talk() {
     let f = function("components-inside", CallLimits::default());
-    assert_eq!(f.call(&[], NOW), Ok(Answer::Int(4)));
+    assert_eq!(f.call(&[], NOW), Ok(CallValue::Int(4)));
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_large_component_has_more_memory_and_a_small_one_has_not() {
     let sandbox = Sandbox::new(tiny());
     let component = sandbox.compile(&guest("memory-limit")).unwrap();
     let most = CallLimits { memory_bytes: large, ..CallLimits::default() };
-    assert_eq!(bound(&component, "f", most).call(&[], NOW), Ok(Answer::Int(1_024)));
+    assert_eq!(bound(&component, "f", most).call(&[], NOW), Ok(CallValue::Int(1_024)));
     let bind = |component: &Component, memory_bytes| {
         let want = component.exports()[0].clone();
         component.bind("f", &want, CallLimits { memory_bytes, ..most }).map(|_| ())
@@ -95,7 +95,7 @@ fn large_components_have_few_places_each_and_together() {
     };
     let (one, two) = (bind("keeps-state").unwrap(), bind("memory-limit").unwrap());
     assert_eq!(bind("keeps-state").unwrap().call(&[], NOW), Err(Failure::Busy));
-    assert_eq!(one.call(&[], NOW), Ok(Answer::Int(1)), "its instance is there already");
+    assert_eq!(one.call(&[], NOW), Ok(CallValue::Int(1)), "its instance is there already");
     drop(two);
     let three = bind("keeps-state").unwrap();
     drop((one, three));
@@ -109,5 +109,5 @@ fn small_components_do_not_take_the_places_of_large_ones() {
     let sandbox = Sandbox::new(SandboxLimits { large_instances_max: 0, ..small() });
     let component = sandbox.compile(&guest("keeps-state")).unwrap();
     let f = bound(&component, "f", CallLimits::default());
-    assert_eq!(f.call(&[], NOW), Ok(Answer::Int(1)));
+    assert_eq!(f.call(&[], NOW), Ok(CallValue::Int(1)));
 }

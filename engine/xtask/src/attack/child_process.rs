@@ -23,9 +23,9 @@ impl std::error::Error for Interrupted {}
 
 /// A program that is killed when nobody holds it any more.
 #[derive(Debug)]
-pub(crate) struct Kept(Child);
+pub(crate) struct ChildGuard(Child);
 
-impl Kept {
+impl ChildGuard {
     /// Starts it in a process group of its own, so that Ctrl-C reaches xtask alone; what it says
     /// goes to `log`.
     ///
@@ -77,7 +77,7 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
         // Its group: what it started goes with it, and would stay if only it went. All of these fail
         // when it has ended already, which is what is wanted. The shell has `kill` built in, so this
@@ -94,10 +94,10 @@ mod tests {
     use super::*;
     use std::sync::mpsc::sync_channel;
 
-    fn sleeper(log: &str) -> (Kept, std::path::PathBuf) {
+    fn sleeper(log: &str) -> (ChildGuard, std::path::PathBuf) {
         let log = std::env::temp_dir().join(format!("{log}-{}", std::process::id()));
         let kept =
-            Kept::start(Command::new("sh").args(["-c", "sleep 600 & echo here; wait"]), &log);
+            ChildGuard::start(Command::new("sh").args(["-c", "sleep 600 & echo here; wait"]), &log);
         (kept.unwrap(), log)
     }
 

@@ -4,8 +4,8 @@
 //! generous figure; the others are shown. A figure that is missing breaks the promise: a run that
 //! measured nothing has shown nothing.
 
-use crate::attack::expectation::{Must, Promise};
-use crate::attack::results::{Figures, each};
+use crate::attack::expectation::{Assertion, Expectation};
+use crate::attack::results::{Results, each};
 use serde_json::Value;
 
 /// From the moment in which the last attacker left until a visitor whom nobody has ever seen has his
@@ -14,7 +14,7 @@ pub(crate) const NEW_CLIENT_MS: f64 = 2_000.0;
 
 /// One thing that had to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub(crate) struct CheckResult {
     /// What was measured, and what was allowed.
     pub(crate) text: String,
     /// Whether it held.
@@ -25,14 +25,14 @@ pub(crate) struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Verdict {
     /// What the promise says of itself.
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) findings: Vec<CheckResult>,
     /// What is promised of every run, where it did not hold.
     pub(crate) broken: Vec<String>,
 }
 
 impl Verdict {
     /// Whether everything held.
-    pub(crate) fn kept(&self) -> bool {
+    pub(crate) fn passed(&self) -> bool {
         self.broken.is_empty() && self.findings.iter().all(|finding| finding.kept)
     }
 }
@@ -40,12 +40,12 @@ impl Verdict {
 /// What an honest connection costs the server, in milliseconds of processor time: TCP, a TLS
 /// handshake without resumption, one request that is forwarded, its answer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Honest(pub(crate) f64);
+pub(crate) struct BaselineCost(pub(crate) f64);
 
-impl Honest {
+impl BaselineCost {
     /// From a run of nothing but those.
     pub(crate) fn of(report: &Value) -> Option<Self> {
-        let figures = Figures::of(report);
+        let figures = Results::of(report);
         let answered = figures.number("/attack/answers/200")?;
         // What was refused or failed would make honest connections look cheap. Some are still under
         // way when the attack's time is over.
@@ -56,14 +56,18 @@ impl Honest {
 }
 
 /// Judges.
-pub(crate) fn judge(promise: &Promise, report: &Value, honest: Option<Honest>) -> Verdict {
-    let figures = Figures::of(report);
+pub(crate) fn judge(
+    promise: &Expectation,
+    report: &Value,
+    honest: Option<BaselineCost>,
+) -> Verdict {
+    let figures = Results::of(report);
     let findings = promise.must.iter().map(|must| must.judge(figures, honest)).collect();
     Verdict { findings, broken: of_every_run(figures) }
 }
 
 /// What must hold in every run: somebody came, nobody failed, and there was an attack.
-fn of_every_run(figures: Figures<'_>) -> Vec<String> {
+fn of_every_run(figures: Results<'_>) -> Vec<String> {
     let mut broken = Vec::new();
     match (figures.failed(), figures.asked()) {
         (Some(failed), Some(_)) if failed > 0.0 => broken.push("visitors failed".to_owned()),
@@ -81,7 +85,7 @@ fn of_every_run(figures: Figures<'_>) -> Vec<String> {
 }
 
 /// What is wrong with how soon a new client was served after the attack.
-fn new_client(figures: Figures<'_>) -> Option<String> {
+fn new_client(figures: Results<'_>) -> Option<String> {
     match figures.new_client_ms() {
         Some(ms) if ms <= NEW_CLIENT_MS => None,
         Some(ms) => {
@@ -93,25 +97,27 @@ fn new_client(figures: Figures<'_>) -> Option<String> {
 }
 
 /// The same, as a finding.
-pub(crate) fn new_client_served(figures: Figures<'_>) -> Finding {
+pub(crate) fn new_client_served(figures: Results<'_>) -> CheckResult {
     match (new_client(figures), figures.new_client_ms()) {
         (None, Some(ms)) => {
             let (waited, most) = (shown(ms), shown(NEW_CLIENT_MS));
-            Finding { text: format!("a new client after {waited} of {most} ms"), kept: true }
+            CheckResult { text: format!("a new client after {waited} of {most} ms"), kept: true }
         }
-        (why, _) => Finding { text: why.unwrap_or_default(), kept: false },
+        (why, _) => CheckResult { text: why.unwrap_or_default(), kept: false },
     }
 }
 
-impl Must {
-    fn judge(self, figures: Figures<'_>, honest: Option<Honest>) -> Finding {
-        self.find(figures, honest)
-            .unwrap_or_else(|| Finding { text: format!("{}: no figure", self.what()), kept: false })
+impl Assertion {
+    fn judge(self, figures: Results<'_>, honest: Option<BaselineCost>) -> CheckResult {
+        self.find(figures, honest).unwrap_or_else(|| CheckResult {
+            text: format!("{}: no figure", self.what()),
+            kept: false,
+        })
     }
 
     fn what(self) -> &'static str {
         match self {
-            Self::GoneByMs(_) => "gone",
+            Self::ClosedWithinMs(_) => "gone",
             Self::KibEach(_) => "memory each",
             Self::MibInAll(_) => "memory",
             Self::CpuMsEach(_) | Self::HonestEach(_) => "processor each",
@@ -127,14 +133,14 @@ impl Must {
         }
     }
 
-    fn find(self, figures: Figures<'_>, honest: Option<Honest>) -> Option<Finding> {
+    fn find(self, figures: Results<'_>, honest: Option<BaselineCost>) -> Option<CheckResult> {
         let what = self.what();
         let at_most = |figure: f64, unit: &str, most: u64| {
             let text = format!("{what} {} of {}{unit}", shown(figure), thousands(most));
-            Finding { text, kept: figure <= most as f64 }
+            CheckResult { text, kept: figure <= most as f64 }
         };
         match self {
-            Self::GoneByMs(most) => gone(figures, most),
+            Self::ClosedWithinMs(most) => gone(figures, most),
             Self::KibEach(most) => {
                 let figure = each(figures.gained_kib()?, figures.at_once()?)?;
                 Some(at_most(figure, " KiB", most))
@@ -165,7 +171,7 @@ impl Must {
             Self::Never(start) => {
                 let seen = figures.sum("/attack/events", |name| name.starts_with(start))?;
                 let text = format!("{start}: {}", shown(seen));
-                Some(Finding { text, kept: seen < 1.0 })
+                Some(CheckResult { text, kept: seen < 1.0 })
             }
             Self::P99Ms(most) => p99(figures, (most as f64).max(figures.p99_ms("quiet")? * 3.0)),
             Self::P99Times(times) => {
@@ -176,32 +182,32 @@ impl Must {
     }
 }
 
-fn p99(figures: Figures<'_>, allowed: f64) -> Option<Finding> {
+fn p99(figures: Results<'_>, allowed: f64) -> Option<CheckResult> {
     let figure = figures.p99_ms("attack")?;
     // A visitor that we began late waited for us, and not for the server.
     let allowed = allowed + figures.late_ms()?;
     let text = format!("visitors' p99 {} of {} ms", shown(figure), shown(allowed));
-    Some(Finding { text, kept: figure <= allowed })
+    Some(CheckResult { text, kept: figure <= allowed })
 }
 
-fn gone(figures: Figures<'_>, most: u64) -> Option<Finding> {
+fn gone(figures: Results<'_>, most: u64) -> Option<CheckResult> {
     // An attack that is over before its time would keep every such promise.
     let long_enough = figures.number("/attacked_ms")? >= most as f64;
     let longest = figures.longest_ms().filter(|_| long_enough)?;
     let (was, allowed) = (longest / 1_000.0, most as f64 / 1_000.0);
     let text = format!("gone after {} of {} s", shown(was), shown(allowed));
-    Some(Finding { text, kept: longest <= most as f64 })
+    Some(CheckResult { text, kept: longest <= most as f64 })
 }
 
-fn read(figures: Figures<'_>, least: u64) -> Option<Finding> {
+fn read(figures: Results<'_>, least: u64) -> Option<CheckResult> {
     let read = figures.number("/attack/events/answer read")?;
     let lost = figures.sum("/attack/events", |name| name == "no answer read")?;
     let share = each(read * 100.0, read + lost)?;
     let text = format!("refusals read {} of {least} %", shown(share));
-    Some(Finding { text, kept: share >= least as f64 })
+    Some(CheckResult { text, kept: share >= least as f64 })
 }
 
-fn one_client(figures: Figures<'_>) -> Option<Finding> {
+fn one_client(figures: Results<'_>) -> Option<CheckResult> {
     let (once, otherwise) =
         (figures.number("/origin/named_once")?, figures.number("/origin/named_otherwise")?);
     // The attack has one address, each visitor one.
@@ -217,7 +223,7 @@ fn one_client(figures: Figures<'_>) -> Option<Finding> {
     );
     let all = requests > 0.0 && once >= requests && otherwise < 1.0;
     let kept = all && clients > 0.0 && clients <= visitors + 1.0;
-    Some(Finding { text, kept })
+    Some(CheckResult { text, kept })
 }
 
 /// A figure with as many places as it deserves.

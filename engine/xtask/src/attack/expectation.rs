@@ -8,13 +8,13 @@ pub(crate) const NEW_OVER_TLS: &str = "h1-tls-new";
 /// One promise. That no visitor fails, in any phase, and that a new client is served within two seconds
 /// of the last attacker's leaving, is part of each and so is not said again.
 #[derive(Debug)]
-pub(crate) struct Promise {
+pub(crate) struct Expectation {
     /// The scenario, as `seawall-attack list` has it. One promise for each.
     pub(crate) scenario: &'static str,
     /// Which attack of the catalogue in `tests/attack/README.md`.
     pub(crate) vector: &'static str,
     /// What is attacked.
-    pub(crate) at: At,
+    pub(crate) at: AttackTarget,
     /// Seconds of attack that it takes to show it: more than any time in `must`.
     pub(crate) seconds: u64,
     /// More for `seawall-attack run`; see [`ORIGIN`] and [`POLICY`].
@@ -22,17 +22,17 @@ pub(crate) struct Promise {
     /// Which visitors come meanwhile.
     pub(crate) visitors: &'static str,
     /// What must hold.
-    pub(crate) must: &'static [Must],
+    pub(crate) must: &'static [Assertion],
 }
 
-/// Stands for the origin's address in [`Promise::arguments`].
+/// Stands for the origin's address in [`Expectation::arguments`].
 pub(crate) const ORIGIN: &str = "{origin}";
 /// Stands for the policy's file.
 pub(crate) const POLICY: &str = "{policy}";
 
 /// Where an attack goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum At {
+pub(crate) enum AttackTarget {
     /// The port in the clear.
     Plain,
     /// The port with TLS, over TLS.
@@ -46,10 +46,10 @@ pub(crate) enum At {
 /// What must hold beside the visitors. Each has a figure of its own in the result; where that is
 /// missing, the promise is broken.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Must {
+pub(crate) enum Assertion {
     /// No connection of the attack lives longer, whether the server or the attacker ended it; and
     /// the server ended some.
-    GoneByMs(u64),
+    ClosedWithinMs(u64),
     /// Memory that the server gains, for each connection that was open at once at most.
     KibEach(u64),
     /// Memory that it gains in all.

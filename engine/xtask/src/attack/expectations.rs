@@ -3,12 +3,14 @@
 //!
 //! `seconds` are as few as show it, since all of them are run one after the other.
 
-use crate::attack::expectation::At::{Namespace4, Namespace6, Plain, Tls};
-use crate::attack::expectation::Must::{
-    Answers, CpuMsEach, GoneByMs, HonestEach, KibEach, LogKibPerMinute, MibInAll, Never, OneClient,
-    OriginEach, OriginInAll, P99Ms, P99Times, RefusalsRead, Served,
+use crate::attack::expectation::Assertion::{
+    Answers, ClosedWithinMs, CpuMsEach, HonestEach, KibEach, LogKibPerMinute, MibInAll, Never,
+    OneClient, OriginEach, OriginInAll, P99Ms, P99Times, RefusalsRead, Served,
 };
-use crate::attack::expectation::{ALL_KINDS, At, Must, NEW_OVER_TLS, ORIGIN, POLICY, Promise};
+use crate::attack::expectation::AttackTarget::{Namespace4, Namespace6, Plain, Tls};
+use crate::attack::expectation::{
+    ALL_KINDS, Assertion, AttackTarget, Expectation, NEW_OVER_TLS, ORIGIN, POLICY,
+};
 
 /// Requests that the policy lets one client make in a few seconds, and a twentieth more.
 const OF_ONE_CLIENT: u64 = 840;
@@ -20,44 +22,48 @@ const fn plainly(
     scenario: &'static str,
     vector: &'static str,
     seconds: u64,
-    must: &'static [Must],
-) -> Promise {
+    must: &'static [Assertion],
+) -> Expectation {
     at(Plain, scenario, vector, seconds, must)
 }
 
 /// The same at another place.
 const fn at(
-    at: At,
+    at: AttackTarget,
     scenario: &'static str,
     vector: &'static str,
     seconds: u64,
-    must: &'static [Must],
-) -> Promise {
-    Promise { scenario, vector, at, seconds, arguments: &[], visitors: ALL_KINDS, must }
+    must: &'static [Assertion],
+) -> Expectation {
+    Expectation { scenario, vector, at, seconds, arguments: &[], visitors: ALL_KINDS, must }
 }
 
 /// Against TLS itself: beside it come those who need a handshake too.
-const fn handshakes(scenario: &'static str, seconds: u64, must: &'static [Must]) -> Promise {
+const fn handshakes(
+    scenario: &'static str,
+    seconds: u64,
+    must: &'static [Assertion],
+) -> Expectation {
     let visitors = NEW_OVER_TLS;
-    Promise { scenario, vector: "A10", at: Tls, seconds, arguments: &[], visitors, must }
+    Expectation { scenario, vector: "A10", at: Tls, seconds, arguments: &[], visitors, must }
 }
 
 /// HTTP/2 that no browser speaks: it is cut off, and stays cheap.
-const fn h2(scenario: &'static str, vector: &'static str) -> Promise {
-    at(Tls, scenario, vector, 2, &[GoneByMs(1_500), OriginEach(100), HonestEach(100)])
+const fn h2(scenario: &'static str, vector: &'static str) -> Expectation {
+    at(Tls, scenario, vector, 2, &[ClosedWithinMs(1_500), OriginEach(100), HonestEach(100)])
 }
 
 /// Every promise, in the order in which they are run.
-pub(crate) const PROMISES: &[Promise] = &[
+pub(crate) const PROMISES: &[Expectation] = &[
     // Those who take their time.
-    plainly("slowloris", "A4", 13, &[GoneByMs(11_000), KibEach(16)]),
-    plainly("header-drip", "A5", 3, &[CpuMsEach(300), GoneByMs(2_000)]),
-    plainly("slow-body", "A6", 33, &[GoneByMs(30_000)]),
-    at(Tls, "h2-slow-body", "A6", 33, &[GoneByMs(30_000), KibEach(1_024)]),
-    plainly("slow-read", "A7", 33, &[GoneByMs(30_000), KibEach(256)]),
-    at(Tls, "h2-slow-read", "A7", 33, &[GoneByMs(30_000), KibEach(1_024)]),
+    plainly("slowloris", "A4", 13, &[ClosedWithinMs(11_000), KibEach(16)]),
+    plainly("header-drip", "A5", 3, &[CpuMsEach(300), ClosedWithinMs(2_000)]),
+    plainly("slow-body", "A6", 33, &[ClosedWithinMs(30_000)]),
+    at(Tls, "h2-slow-body", "A6", 33, &[ClosedWithinMs(30_000), KibEach(1_024)]),
+    plainly("slow-read", "A7", 33, &[ClosedWithinMs(30_000), KibEach(256)]),
+    at(Tls, "h2-slow-read", "A7", 33, &[ClosedWithinMs(30_000), KibEach(1_024)]),
     // Those who stay.
-    Promise {
+    Expectation {
         scenario: "idle-many",
         vector: "A8",
         at: Plain,
@@ -68,10 +74,10 @@ pub(crate) const PROMISES: &[Promise] = &[
     },
     plainly("idle-one", "A8", 4, &[]),
     at(Tls, "h2-idle", "A8", 6, &[KibEach(48)]),
-    at(Tls, "h2-preface", "A8", 12, &[GoneByMs(11_000), KibEach(64)]),
+    at(Tls, "h2-preface", "A8", 12, &[ClosedWithinMs(11_000), KibEach(64)]),
     // Two thousand clients with one slow request each fill their site; its neighbour's visitors are
     // served, and there is a file for everybody.
-    Promise {
+    Expectation {
         scenario: "fd-exhaustion",
         vector: "A9",
         at: Plain,
@@ -82,17 +88,17 @@ pub(crate) const PROMISES: &[Promise] = &[
     },
     plainly("websocket-idle", "A19", 8, &[]),
     // TLS.
-    handshakes("tls-silent", 8, &[GoneByMs(6_000), KibEach(48), P99Times(3)]),
-    handshakes("tls-half", 8, &[GoneByMs(6_000), KibEach(48), P99Times(3)]),
-    handshakes("tls-unfinished", 8, &[GoneByMs(6_000), KibEach(48), P99Times(3)]),
+    handshakes("tls-silent", 8, &[ClosedWithinMs(6_000), KibEach(48), P99Times(3)]),
+    handshakes("tls-half", 8, &[ClosedWithinMs(6_000), KibEach(48), P99Times(3)]),
+    handshakes("tls-unfinished", 8, &[ClosedWithinMs(6_000), KibEach(48), P99Times(3)]),
     handshakes("tls-hello-flood", 4, &[HonestEach(100), P99Times(3)]),
     handshakes("tls-handshakes", 4, &[HonestEach(100), P99Times(3)]),
     handshakes(
         "tls-garbage",
         4,
-        &[GoneByMs(1_500), HonestEach(100), LogKibPerMinute(1_024), P99Times(3)],
+        &[ClosedWithinMs(1_500), HonestEach(100), LogKibPerMinute(1_024), P99Times(3)],
     ),
-    at(Tls, "tls-second-hello", "A11", 3, &[GoneByMs(1_500), HonestEach(100)]),
+    at(Tls, "tls-second-hello", "A11", 3, &[ClosedWithinMs(1_500), HonestEach(100)]),
     // HTTP/2.
     h2("h2-rapid-reset", "A12"),
     h2("h2-continuation", "A13"),
@@ -115,7 +121,7 @@ pub(crate) const PROMISES: &[Promise] = &[
     // Requests.
     plainly("get-flood", "A1", 3, &[OriginInAll(OF_ONE_CLIENT)]),
     plainly("pipeline", "A1", 3, &[OriginInAll(OF_TWENTY_CLIENTS)]),
-    Promise {
+    Expectation {
         scenario: "banned-connects",
         vector: "A1",
         at: Namespace4,
@@ -139,7 +145,7 @@ pub(crate) const PROMISES: &[Promise] = &[
     at(Namespace6, "net-rotation", "A25", 5, &[Served(OF_ONE_CLIENT)]),
     plainly("log-flood", "A30", 6, &[LogKibPerMinute(1_024)]),
     plainly("tracker-keys", "A31", 4, &[MibInAll(64)]),
-    Promise {
+    Expectation {
         scenario: "reload-storm",
         vector: "A32",
         at: Plain,
@@ -148,7 +154,7 @@ pub(crate) const PROMISES: &[Promise] = &[
         visitors: ALL_KINDS,
         must: &[],
     },
-    Promise {
+    Expectation {
         scenario: "deny-unread-body",
         vector: "A34",
         at: Plain,
@@ -157,7 +163,7 @@ pub(crate) const PROMISES: &[Promise] = &[
         visitors: ALL_KINDS,
         must: &[RefusalsRead(99), OriginInAll(0)],
     },
-    Promise {
+    Expectation {
         scenario: "origin-leak",
         vector: "A36",
         at: Plain,
@@ -177,7 +183,7 @@ mod tests {
     fn every_promise_is_of_another_scenario_that_exists() {
         let page = include_str!("../../../../tests/attack/README.md");
         let mut seen = HashSet::new();
-        for Promise { scenario, vector, .. } in PROMISES {
+        for Expectation { scenario, vector, .. } in PROMISES {
             assert!(seen.insert(scenario), "{scenario} twice");
             let line = format!("| `{scenario}` | {vector} |");
             assert!(page.contains(&line), "the page has no line that begins {line}");
@@ -189,7 +195,7 @@ mod tests {
     fn every_attack_lasts_longer_than_what_it_is_to_show() {
         for promise in PROMISES {
             for must in promise.must {
-                if let GoneByMs(most) = must {
+                if let ClosedWithinMs(most) = must {
                     assert!(promise.seconds * 1_000 > *most, "{}", promise.scenario);
                 }
             }
@@ -199,9 +205,9 @@ mod tests {
     /// What is measured at the origin is not there where the origin cannot be asked.
     #[test]
     fn in_a_namespace_nothing_is_asked_of_the_origin() {
-        let away = |promise: &&Promise| matches!(promise.at, Namespace4 | Namespace6);
+        let away = |promise: &&Expectation| matches!(promise.at, Namespace4 | Namespace6);
         let musts = PROMISES.iter().filter(away).flat_map(|promise| promise.must);
-        let asks = |must: &Must| matches!(must, OriginEach(_) | OriginInAll(_) | OneClient);
+        let asks = |must: &Assertion| matches!(must, OriginEach(_) | OriginInAll(_) | OneClient);
         assert_eq!(musts.filter(|must| asks(must)).count(), 0);
     }
 }

@@ -1,8 +1,8 @@
 //! The table that a run ends with, for `benches/README.md` as it is.
 
-use crate::attack::evaluate::{Honest, NEW_CLIENT_MS, Verdict, shown, thousands};
-use crate::attack::expectation::Promise;
-use crate::attack::results::Figures;
+use crate::attack::evaluate::{BaselineCost, NEW_CLIENT_MS, Verdict, shown, thousands};
+use crate::attack::expectation::Expectation;
+use crate::attack::results::Results;
 use crate::attack::runner::Outcome;
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ pub(crate) const HEAD: &str = "\
 const LATE_MS: f64 = 20.0;
 
 /// The row of one promise.
-pub(crate) fn row(promise: &Promise, outcome: &Outcome) -> String {
+pub(crate) fn row(promise: &Expectation, outcome: &Outcome) -> String {
     let name = format!("`{}` {}", promise.scenario, promise.vector);
     match outcome {
         Outcome::Skipped(why) => format!("| {name} | | | | | {why} | skipped |"),
@@ -24,7 +24,7 @@ pub(crate) fn row(promise: &Promise, outcome: &Outcome) -> String {
             format!("| {name} | | | | | could not be run: {why} | **broken** |")
         }
         Outcome::Judged(verdict, report) => {
-            let figures = Figures::of(report);
+            let figures = Results::of(report);
             format!(
                 "| {name} | {} | {} | {} | {} | {} | {} |",
                 visitors(figures),
@@ -32,7 +32,7 @@ pub(crate) fn row(promise: &Promise, outcome: &Outcome) -> String {
                 new_client(figures),
                 connections(figures),
                 promised(verdict),
-                if verdict.kept() { "kept" } else { "**broken**" },
+                if verdict.passed() { "kept" } else { "**broken**" },
             )
         }
     }
@@ -42,13 +42,13 @@ fn or_none(figure: Option<f64>) -> String {
     figure.map_or_else(|| "none".to_owned(), shown)
 }
 
-fn visitors(figures: Figures<'_>) -> String {
+fn visitors(figures: Results<'_>) -> String {
     let failed = or_none(figures.failed());
     let failed = if failed == "0" { failed } else { format!("**{failed}**") };
     format!("{failed}, {}", or_none(figures.asked()))
 }
 
-fn latencies(figures: Figures<'_>) -> String {
+fn latencies(figures: Results<'_>) -> String {
     let [quiet, attack] = ["quiet", "attack"].map(|phase| or_none(figures.p99_ms(phase)));
     // A delay of our own is in their figures, and says nothing about the server.
     let late = figures.late_ms().filter(|late| *late > LATE_MS);
@@ -57,7 +57,7 @@ fn latencies(figures: Figures<'_>) -> String {
 }
 
 /// Milliseconds from the end of the attack to the first answer of somebody new.
-fn new_client(figures: Figures<'_>) -> String {
+fn new_client(figures: Results<'_>) -> String {
     match figures.new_client_ms() {
         Some(ms) if ms <= NEW_CLIENT_MS => format!("{} ms", shown(ms)),
         Some(ms) => format!("**{} ms**", shown(ms)),
@@ -65,7 +65,7 @@ fn new_client(figures: Figures<'_>) -> String {
     }
 }
 
-fn connections(figures: Figures<'_>) -> String {
+fn connections(figures: Results<'_>) -> String {
     format!("{} ({})", or_none(figures.tried()), or_none(figures.at_once()))
 }
 
@@ -78,7 +78,7 @@ fn promised(verdict: &Verdict) -> String {
 }
 
 /// What stands below a table: how the figures came to be.
-pub(crate) fn foot(rows: &[(&Promise, Outcome)], honest: Option<Honest>) -> String {
+pub(crate) fn foot(rows: &[(&Expectation, Outcome)], honest: Option<BaselineCost>) -> String {
     let mut text = String::new();
     let mut late = 0.0f64;
     let (mut kept, mut skipped) = (0u64, 0u64);
@@ -87,14 +87,14 @@ pub(crate) fn foot(rows: &[(&Promise, Outcome)], honest: Option<Honest>) -> Stri
             Outcome::Skipped(_) => skipped = skipped.saturating_add(1),
             Outcome::Failed(_) => {}
             Outcome::Judged(verdict, report) => {
-                kept = kept.saturating_add(u64::from(verdict.kept()));
-                late = late.max(Figures::of(report).late_ms().unwrap_or_default());
+                kept = kept.saturating_add(u64::from(verdict.passed()));
+                late = late.max(Results::of(report).late_ms().unwrap_or_default());
             }
         }
     }
     let run = (rows.len() as u64).saturating_sub(skipped);
     let _written = write!(text, "{kept} of {run} promises kept, {skipped} skipped. ");
-    if let Some(Honest(cost)) = honest {
+    if let Some(BaselineCost(cost)) = honest {
         let _written = write!(text, "An honest connection took {} ms of processor. ", shown(cost));
     }
     let _written = write!(
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_delay_of_our_own_is_said() {
         let figures = |late: u64| json!({ "legit": { "attack": { "late_us": { "p99": late } } } });
-        let text = |late| latencies(Figures::of(&figures(late)));
+        let text = |late| latencies(Results::of(&figures(late)));
         assert_eq!(text(20_000), "none, none ms");
         assert_eq!(text(35_000), "none, none ms (begun 35 ms late)");
     }

@@ -4,9 +4,9 @@ use serde_json::Value;
 
 /// The server's share of one run, by phase, and the visitors'.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Figures<'r>(&'r Value);
+pub(crate) struct Results<'r>(&'r Value);
 
-impl<'r> Figures<'r> {
+impl<'r> Results<'r> {
     /// Of this result.
     pub(crate) fn of(report: &'r Value) -> Self {
         Self(report)

@@ -1,8 +1,8 @@
 //! One promise after the other: started, measured, judged.
 
-use crate::attack::child_process::{Interrupted, Kept};
-use crate::attack::evaluate::{Honest, Verdict, judge};
-use crate::attack::expectation::{At, Must, ORIGIN, POLICY, Promise};
+use crate::attack::child_process::{ChildGuard, Interrupted};
+use crate::attack::evaluate::{BaselineCost, Verdict, judge};
+use crate::attack::expectation::{Assertion, AttackTarget, Expectation, ORIGIN, POLICY};
 use crate::attack::testbed::{Open, Programs, Stage};
 use crate::shell;
 use anyhow::{Context, bail};
@@ -44,7 +44,7 @@ impl Outcome {
     /// Whether the promise was not kept.
     pub(crate) fn is_broken(&self) -> bool {
         match self {
-            Self::Judged(verdict, _) => !verdict.kept(),
+            Self::Judged(verdict, _) => !verdict.passed(),
             Self::Skipped(_) => false,
             Self::Failed(_) => true,
         }
@@ -71,8 +71,8 @@ impl Runner<'_> {
     /// Somebody wants all of this to end.
     pub(crate) fn try_one(
         &self,
-        promise: &Promise,
-        honest: Option<Honest>,
+        promise: &Expectation,
+        honest: Option<BaselineCost>,
     ) -> anyhow::Result<Outcome> {
         match self.play(promise, honest) {
             Err(error) if !error.is::<Interrupted>() => Ok(Outcome::Failed(format!("{error:#}"))),
@@ -80,11 +80,11 @@ impl Runner<'_> {
         }
     }
 
-    fn play(&self, promise: &Promise, honest: Option<Honest>) -> anyhow::Result<Outcome> {
+    fn play(&self, promise: &Expectation, honest: Option<BaselineCost>) -> anyhow::Result<Outcome> {
         let open = match promise.at {
-            At::Plain | At::Tls => Open::Loopback,
-            At::Namespace4 => Open::EverywhereV4,
-            At::Namespace6 => Open::EverywhereV6,
+            AttackTarget::Plain | AttackTarget::Tls => Open::Loopback,
+            AttackTarget::Namespace4 => Open::EverywhereV4,
+            AttackTarget::Namespace6 => Open::EverywhereV6,
         };
         if open != Open::Loopback
             && let Some(lack) = namespace_lacks()
@@ -107,7 +107,7 @@ impl Runner<'_> {
     ///
     /// # Errors
     /// Something does not start or end; or nobody can say, because too few were answered.
-    pub(crate) fn honest(&self) -> anyhow::Result<Honest> {
+    pub(crate) fn honest(&self) -> anyhow::Result<BaselineCost> {
         let mut stage = Stage::start(&self.programs, Open::Loopback)?;
         let mut command = Command::new(&self.programs.attack);
         // A connection, a request, and off again: from so many addresses that nobody is limited.
@@ -116,7 +116,7 @@ impl Runner<'_> {
         command.args(["--connections", "200", "--rate", "300", "--addresses", "2000"]);
         let report = self.measure(&mut command, &mut stage, HONEST_S)?;
         self.keep("honest-connections", &report)?;
-        Honest::of(&report).context("honest connections were not all answered")
+        BaselineCost::of(&report).context("honest connections were not all answered")
     }
 
     fn measure(
@@ -151,7 +151,7 @@ impl Runner<'_> {
 
 /// A run of `seawall-attack` under way.
 pub(crate) struct Attacking {
-    kept: Kept,
+    kept: ChildGuard,
     line: String,
     log: PathBuf,
     json: PathBuf,
@@ -168,7 +168,7 @@ impl Attacking {
     ) -> anyhow::Result<Self> {
         command.arg("--json").arg(&json);
         let line = shell::line_of(command);
-        let kept = Kept::start(command, &log)?;
+        let kept = ChildGuard::start(command, &log)?;
         Ok(Self { kept, line, log, json })
     }
 
@@ -201,22 +201,28 @@ pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// Where the attack and the visitors go, and what the promise adds.
-fn words(promise: &Promise, stage: &Stage) -> Vec<String> {
+fn words(promise: &Expectation, stage: &Stage) -> Vec<String> {
     let seen = |address: &str, port: u16| format!("{address}:{port}");
     let (http, https) = match promise.at {
-        At::Plain | At::Tls => (stage.http.to_string(), stage.https.to_string()),
-        At::Namespace4 => (seen(WIRE_V4, stage.http.port()), seen(WIRE_V4, stage.https.port())),
-        At::Namespace6 => (seen(WIRE_V6, stage.http.port()), seen(WIRE_V6, stage.https.port())),
+        AttackTarget::Plain | AttackTarget::Tls => {
+            (stage.http.to_string(), stage.https.to_string())
+        }
+        AttackTarget::Namespace4 => {
+            (seen(WIRE_V4, stage.http.port()), seen(WIRE_V4, stage.https.port()))
+        }
+        AttackTarget::Namespace6 => {
+            (seen(WIRE_V6, stage.http.port()), seen(WIRE_V6, stage.https.port()))
+        }
     };
     let origin = stage.origin.to_string();
-    let target = if promise.at == At::Tls { &https } else { &http };
+    let target = if promise.at == AttackTarget::Tls { &https } else { &http };
     let mut words: Vec<&str> = vec!["--target", target, "--legit-target", &http];
     words.extend(["--legit-tls", &https]);
     match promise.at {
-        At::Plain => words.extend(["--origin", &origin]),
-        At::Tls => words.extend(["--tls", "--origin", &origin]),
+        AttackTarget::Plain => words.extend(["--origin", &origin]),
+        AttackTarget::Tls => words.extend(["--tls", "--origin", &origin]),
         // The origin is on loopback, and that of a namespace is another.
-        At::Namespace4 | At::Namespace6 => words.push("--namespace"),
+        AttackTarget::Namespace4 | AttackTarget::Namespace6 => words.push("--namespace"),
     }
     let policy = stage.policy().display().to_string();
     let filled = promise.arguments.iter().map(|word| match *word {
@@ -238,6 +244,6 @@ fn namespace_lacks() -> Option<String> {
 }
 
 /// Whether the promise needs to know what an honest connection costs.
-pub(crate) fn compares(promise: &Promise) -> bool {
-    promise.must.iter().any(|must| matches!(must, Must::HonestEach(_)))
+pub(crate) fn compares(promise: &Expectation) -> bool {
+    promise.must.iter().any(|must| matches!(must, Assertion::HonestEach(_)))
 }

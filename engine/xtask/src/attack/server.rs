@@ -3,7 +3,7 @@
 //!
 //! What they are configured to do belongs to who compares them.
 
-use crate::attack::child_process::Kept;
+use crate::attack::child_process::ChildGuard;
 use crate::attack::testbed::Folder;
 use crate::pacing;
 use crate::shell;
@@ -25,7 +25,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// A server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Who {
+pub(crate) enum ServerKind {
     /// Ours.
     Seawall,
     /// As it is installed.
@@ -35,7 +35,8 @@ pub(crate) enum Who {
 }
 
 /// All of them, in the order of the tables.
-pub(crate) const WHO: [Who; 3] = [Who::Seawall, Who::Nginx, Who::Haproxy];
+pub(crate) const WHO: [ServerKind; 3] =
+    [ServerKind::Seawall, ServerKind::Nginx, ServerKind::Haproxy];
 
 /// What is written before a server starts, by name: its configuration first.
 pub(crate) type Files = Vec<(String, String)>;
@@ -43,13 +44,13 @@ pub(crate) type Files = Vec<(String, String)>;
 /// A server that runs, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
-    who: Who,
-    kept: Kept,
+    who: ServerKind,
+    kept: ChildGuard,
     config: PathBuf,
     log: PathBuf,
 }
 
-impl Who {
+impl ServerKind {
     /// Its program, and its folder.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -110,7 +111,7 @@ impl Server {
     /// # Errors
     /// It does not start.
     pub(crate) fn start(
-        who: Who,
+        who: ServerKind,
         seawall: &Path,
         folder: &Folder,
         files: impl FnOnce(&Path) -> Files,
@@ -131,7 +132,7 @@ impl Server {
         }
         let config = config.context("a server without configuration")?;
         let log = dir.join("said.log");
-        let kept = Kept::start(&mut who.command(seawall, &config), &log)?;
+        let kept = ChildGuard::start(&mut who.command(seawall, &config), &log)?;
         Ok(Self { who, kept, config, log })
     }
 
@@ -159,7 +160,7 @@ impl Server {
     }
 
     /// Which it is.
-    pub(crate) fn who(&self) -> Who {
+    pub(crate) fn who(&self) -> ServerKind {
         self.who
     }
 

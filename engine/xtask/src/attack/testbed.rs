@@ -1,8 +1,8 @@
 //! What a promise is tried on: a folder, a recording origin, and Seawall in front of it, all new,
 //! so that no attack inherits memory, bans or counts of the one before.
 
-use crate::attack::child_process::Kept;
-use crate::demo::seawall::{Seawall, Voice};
+use crate::attack::child_process::ChildGuard;
+use crate::demo::seawall::{LogOutput, Seawall};
 use crate::pacing;
 use anyhow::{Context, ensure};
 use std::net::SocketAddr;
@@ -52,7 +52,7 @@ pub(crate) enum Open {
 pub(crate) struct Stage {
     // Dropped in this order: who asks before who answers, the folder last.
     seawall: Seawall,
-    _origin: Kept,
+    _origin: ChildGuard,
     folder: Folder,
     /// Where the origin is.
     pub(crate) origin: SocketAddr,
@@ -127,7 +127,7 @@ impl Stage {
         let (kept, origin) = start_origin(&mut Command::new(&programs.attack), &[], &log)?;
         folder.write("root.wall", TEXT)?;
         let config = folder.write("seawall.toml", &configuration(origin, open))?;
-        let voice = Voice::File(folder.join("log/seawall.log"));
+        let voice = LogOutput::File(folder.join("log/seawall.log"));
         let seawall = Seawall::start(&programs.seawall, &config, &voice)?;
         let at = |scheme| seawall.listens(scheme).context("seawall does not say where it listens");
         let (http, https) = (at("http")?, at("https")?);
@@ -187,9 +187,9 @@ pub(crate) fn start_origin(
     program: &mut Command,
     words: &[&str],
     log: &Path,
-) -> anyhow::Result<(Kept, SocketAddr)> {
+) -> anyhow::Result<(ChildGuard, SocketAddr)> {
     let command = program.args(["origin", "--listen", "127.0.0.1:0"]).args(words);
-    let mut kept = Kept::start(command, log)?;
+    let mut kept = ChildGuard::start(command, log)?;
     let found = pacing::poll(ORIGIN_WITHIN, || {
         let text = std::fs::read_to_string(log).unwrap_or_default();
         ensure!(kept.ended()?.is_none(), "the recording origin has ended: {}", text.trim());

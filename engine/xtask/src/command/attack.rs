@@ -4,12 +4,12 @@
 //! It attacks loopback and network namespaces that `seawall-attack` makes itself. For the two
 //! promises about bans Seawall listens on all of the machine's addresses for some ten seconds.
 
-use crate::attack::evaluate::Honest;
-use crate::attack::expectation::Promise;
+use crate::attack::evaluate::BaselineCost;
+use crate::attack::expectation::Expectation;
 use crate::attack::expectations::PROMISES;
 use crate::attack::fault_injection;
-use crate::attack::noisy_neighbour::{self, Neighbours};
-use crate::attack::rejection_throughput::{self, Denial};
+use crate::attack::noisy_neighbour::{self, NoisyNeighbour};
+use crate::attack::rejection_throughput::{self, RejectionThroughput};
 use crate::attack::report_table;
 use crate::attack::runner::{Outcome, Runner, compares, write};
 use crate::attack::testbed::Programs;
@@ -69,8 +69,8 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> anyhow::Result<()> {
         .transpose()?;
     let mut parts = promised(&rows, honest);
     parts.extend(operations.table());
-    parts.extend(neighbours.as_ref().map(Neighbours::table));
-    parts.extend(denial.as_ref().map(Denial::table));
+    parts.extend(neighbours.as_ref().map(NoisyNeighbour::table));
+    parts.extend(denial.as_ref().map(RejectionThroughput::table));
     let text = parts.join("\n\n");
     let text = format!("{text}\n\n{}, profile `{}`.", report_table::machine(), options.profile());
     println!("\n{text}");
@@ -78,8 +78,8 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> anyhow::Result<()> {
         write(path, &text)?;
     }
     let of_promises = (rows.iter().filter(|(_, outcome)| outcome.is_broken()).count(), rows.len());
-    let of_neighbours = neighbours.as_ref().map_or((0, 0), Neighbours::broken);
-    let of_denial = denial.as_ref().map_or((0, 0), Denial::broken);
+    let of_neighbours = neighbours.as_ref().map_or((0, 0), NoisyNeighbour::broken);
+    let of_denial = denial.as_ref().map_or((0, 0), RejectionThroughput::broken);
     let (broken, all) = [of_promises, operations.broken(), of_neighbours, of_denial]
         .into_iter()
         .fold((0usize, 0usize), |sum, of| (sum.0.saturating_add(of.0), sum.1.saturating_add(of.1)));
@@ -88,7 +88,7 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> anyhow::Result<()> {
 }
 
 /// The promises whose name contains `part`; none where only something else was asked for.
-fn chosen(part: &str) -> anyhow::Result<Vec<&'static Promise>> {
+fn chosen(part: &str) -> anyhow::Result<Vec<&'static Expectation>> {
     let chosen: Vec<_> =
         PROMISES.iter().filter(|promise| promise.scenario.contains(part)).collect();
     let others = [DENIAL, NEIGHBOURS].iter().any(|other| other.contains(part));
@@ -116,12 +116,12 @@ fn build(repo: &Repo, profile: &str) -> anyhow::Result<Programs> {
     Ok(Programs { seawall, attack })
 }
 
-type Rows = Vec<(&'static Promise, Outcome)>;
+type Rows = Vec<(&'static Expectation, Outcome)>;
 
 fn try_all(
     runner: &Runner<'_>,
-    chosen: &[&'static Promise],
-) -> anyhow::Result<(Rows, Option<Honest>)> {
+    chosen: &[&'static Expectation],
+) -> anyhow::Result<(Rows, Option<BaselineCost>)> {
     let honest = chosen.iter().any(|promise| compares(promise));
     let honest = honest.then(|| runner.honest()).transpose().context("honest connections")?;
     let mut rows = Vec::new();
@@ -134,7 +134,7 @@ fn try_all(
 }
 
 /// The promises that were tried, as they may stand in a page.
-fn promised(rows: &Rows, honest: Option<Honest>) -> Vec<String> {
+fn promised(rows: &Rows, honest: Option<BaselineCost>) -> Vec<String> {
     if rows.is_empty() {
         return Vec::new();
     }

@@ -4,7 +4,7 @@ use crate::command::{rules, setup};
 use crate::demo::legitimate_traffic::SITES;
 use crate::demo::origin::Origin;
 use crate::demo::scenes;
-use crate::demo::seawall::{STOP_WITHIN, Seawall, Voice};
+use crate::demo::seawall::{LogOutput, STOP_WITHIN, Seawall};
 use crate::demo::workdir::{Earlier, Folder, ORIGIN_PORT};
 use crate::pacing;
 use crate::repo::Repo;
@@ -26,7 +26,7 @@ pub(crate) fn stay(repo: &Repo) -> anyhow::Result<()> {
     let interrupted = interrupts()?;
     let origin = start_origin(repo)?;
     let folder = Folder::prepare(repo, repo.join("demo-run"), origin.addr(), Earlier::Keep)?;
-    let mut seawall = Seawall::start(&binary, &folder.config(), &Voice::Aloud)?;
+    let mut seawall = Seawall::start(&binary, &folder.config(), &LogOutput::Aloud)?;
     explain(repo, &binary, &folder);
     // Ends with Ctrl-C; asks between whether there is still something to wait for.
     while let Err(RecvTimeoutError::Timeout) = interrupted.recv_timeout(ASK_EVERY) {

@@ -6,8 +6,8 @@
 
 use crate::demo::counters::Tally;
 use crate::demo::http_client::Client;
-use crate::demo::legitimate_traffic::{BROWSER, Crowd, SITES};
-use crate::pacing::Pace;
+use crate::demo::legitimate_traffic::{BROWSER, LegitimateClients, SITES};
+use crate::pacing::Pacer;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +31,7 @@ Connection: keep-alive\r\n";
 /// A running attack.
 #[derive(Debug)]
 pub(crate) struct Attack {
-    crowd: Crowd,
+    crowd: LegitimateClients,
     disguised: Arc<AtomicBool>,
 }
 
@@ -44,9 +44,9 @@ impl Attack {
         let tally = Arc::clone(tally);
         let disguised = Arc::new(AtomicBool::new(false));
         let disguise = Arc::clone(&disguised);
-        let crowd = Crowd::start(CONNECTIONS, move |number, stop| {
+        let crowd = LegitimateClients::start(CONNECTIONS, move |number, stop| {
             let mut client = Client::new(Ipv4Addr::new(127, 0, 2, number / 2 + 1), target);
-            let mut pace = Pace::new(INTERVAL, Duration::from_millis(1) * u32::from(number));
+            let mut pace = Pacer::new(INTERVAL, Duration::from_millis(1) * u32::from(number));
             for turn in 0..REQUESTS_MAX {
                 pace.wait();
                 if stop.load(Ordering::Relaxed) {

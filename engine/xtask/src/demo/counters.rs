@@ -42,7 +42,7 @@ pub(crate) struct Counts {
 
 /// How long an edit took to bite.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bite {
+pub(crate) struct EnforcementDelay {
     /// From the save to the first request refused; `None` if none was.
     pub(crate) first: Option<Duration>,
     /// From the save to the last request let through; zero if none was.
@@ -118,10 +118,10 @@ impl Tally {
     }
 
     /// How long after `mark` the edit was enforced.
-    pub(crate) fn bite(&self, mark: u64) -> Bite {
+    pub(crate) fn bite(&self, mark: u64) -> EnforcementDelay {
         let first = self.first_refused_us.load(Ordering::Relaxed);
         let last = self.last_let_through_us.load(Ordering::Relaxed);
-        Bite {
+        EnforcementDelay {
             first: (first != NEVER).then(|| Duration::from_micros(first.saturating_sub(mark))),
             all: Duration::from_micros(last.saturating_sub(mark)),
         }

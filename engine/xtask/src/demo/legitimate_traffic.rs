@@ -6,7 +6,7 @@
 
 use crate::demo::counters::Tally;
 use crate::demo::http_client::Client;
-use crate::pacing::Pace;
+use crate::pacing::Pacer;
 use anyhow::Context;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -43,12 +43,12 @@ Sec-Fetch-User: ?1\r\n";
 
 /// Threads that go on until they are told to stop.
 #[derive(Debug)]
-pub(crate) struct Crowd {
+pub(crate) struct LegitimateClients {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Crowd {
+impl LegitimateClients {
     /// Starts one thread for each of `members`; each is called with its number and the stop sign.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Crowd {
     }
 }
 
-impl Drop for Crowd {
+impl Drop for LegitimateClients {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
@@ -95,11 +95,11 @@ impl Drop for Crowd {
 ///
 /// # Errors
 /// A thread cannot be started.
-pub(crate) fn start(target: SocketAddr, tally: &Arc<Tally>) -> anyhow::Result<Crowd> {
+pub(crate) fn start(target: SocketAddr, tally: &Arc<Tally>) -> anyhow::Result<LegitimateClients> {
     let tally = Arc::clone(tally);
-    Crowd::start(VISITORS, move |number, stop| {
+    LegitimateClients::start(VISITORS, move |number, stop| {
         let mut client = Client::new(Ipv4Addr::new(127, 0, 1, number + 1), target);
-        let mut pace = Pace::new(INTERVAL, Duration::from_millis(6) * u32::from(number));
+        let mut pace = Pacer::new(INTERVAL, Duration::from_millis(6) * u32::from(number));
         for turn in 0..REQUESTS_MAX {
             pace.wait();
             if stop.load(Ordering::Relaxed) {

@@ -12,7 +12,7 @@ const FLOOR: &str = "floor {";
 
 /// How a file gets its new text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Saving {
+pub(crate) enum SaveMethod {
     /// Truncate and write.
     Over,
     /// Write another file beside it and rename that.
@@ -21,7 +21,7 @@ pub(crate) enum Saving {
     Link,
 }
 
-impl Saving {
+impl SaveMethod {
     /// All ways in turn.
     pub(crate) fn turn(number: u32) -> Self {
         match number % 3 {
@@ -41,7 +41,7 @@ pub(crate) struct PolicyFile {
 
 /// What the demo adds to the floor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Defence {
+pub(crate) enum PolicyChange {
     /// Refuse searches whose headers do not fit the browser they claim to be.
     OddHeaders,
     /// Also limit how often one client may search: `searches` in ten seconds.
@@ -67,7 +67,7 @@ impl PolicyFile {
     }
 
     /// The policy with a defence in it. `edit` makes the text differ from every other edit.
-    pub(crate) fn with(&self, defence: Defence, edit: u32) -> String {
+    pub(crate) fn with(&self, defence: PolicyChange, edit: u32) -> String {
         let rules = rules_of(defence, edit);
         self.shipped.replacen(&format!("{FLOOR}\n"), &format!("{FLOOR}\n{rules}"), 1)
     }
@@ -76,29 +76,29 @@ impl PolicyFile {
     ///
     /// # Errors
     /// The file system refuses.
-    pub(crate) fn save(&self, text: &str, saving: Saving) -> anyhow::Result<()> {
+    pub(crate) fn save(&self, text: &str, saving: SaveMethod) -> anyhow::Result<()> {
         let path = &self.path;
         match saving {
-            Saving::Over => std::fs::write(path, text),
-            Saving::Rename => replace(path, text),
-            Saving::Link => relink(path, text),
+            SaveMethod::Over => std::fs::write(path, text),
+            SaveMethod::Rename => replace(path, text),
+            SaveMethod::Link => relink(path, text),
         }
         .with_context(|| format!("saving {} ({saving:?})", path.display()))
     }
 }
 
-fn rules_of(defence: Defence, edit: u32) -> String {
+fn rules_of(defence: PolicyChange, edit: u32) -> String {
     let odd = format!(
         "  rule odd-search {{\n    when path == \"/search\" and header_oddness(ua, headers) >= 50\n    \
          then block 403\n    note \"edit {edit}\"\n  }}\n"
     );
     match defence {
-        Defence::OddHeaders => odd,
-        Defence::SearchLimit { searches } => format!(
+        PolicyChange::OddHeaders => odd,
+        PolicyChange::SearchLimit { searches } => format!(
             "{odd}  limit searches {{\n    where path == \"/search\" per client to {searches}/10s \
              burst 4\n    then block 429 hold 1m\n  }}\n"
         ),
-        Defence::Mistake => odd.replace("block 403", "blokc 403"),
+        PolicyChange::Mistake => odd.replace("block 403", "blokc 403"),
     }
 }
 
@@ -148,7 +148,7 @@ mod tests {
         let policy = policy("saving");
         for turn in 0..12 {
             let text = format!("policy 1\n# turn {turn}\n");
-            policy.save(&text, Saving::turn(turn)).unwrap();
+            policy.save(&text, SaveMethod::turn(turn)).unwrap();
             assert_eq!(std::fs::read_to_string(&policy.path).unwrap(), text);
         }
         std::fs::remove_dir_all(policy.path.parent().unwrap()).unwrap();
@@ -157,13 +157,13 @@ mod tests {
     #[test]
     fn a_defence_goes_into_the_floor_and_edits_differ() {
         let policy = policy("text");
-        let text = policy.with(Defence::SearchLimit { searches: 8 }, 7);
+        let text = policy.with(PolicyChange::SearchLimit { searches: 8 }, 7);
         let (before, after) = text.split_once("floor {\n").unwrap();
         assert_eq!(before, "policy 1\n");
         assert!(after.starts_with("  rule odd-search {"));
         assert!(after.contains("to 8/10s") && after.ends_with("  # here\n}\n"));
-        assert_ne!(text, policy.with(Defence::SearchLimit { searches: 8 }, 8));
-        assert!(policy.with(Defence::Mistake, 1).contains("blokc"));
+        assert_ne!(text, policy.with(PolicyChange::SearchLimit { searches: 8 }, 8));
+        assert!(policy.with(PolicyChange::Mistake, 1).contains("blokc"));
         std::fs::remove_dir_all(policy.path.parent().unwrap()).unwrap();
     }
 }

@@ -7,10 +7,10 @@
 use crate::demo::attack::Attack;
 use crate::demo::counters::{Counts, Tally};
 use crate::demo::http_client::Client;
-use crate::demo::legitimate_traffic::{self, BROWSER, Crowd};
-use crate::demo::policy_edit::{Defence, PolicyFile, Saving};
+use crate::demo::legitimate_traffic::{self, BROWSER, LegitimateClients};
+use crate::demo::policy_edit::{PolicyChange, PolicyFile, SaveMethod};
 use crate::demo::report::Report;
-use crate::demo::seawall::{Complaint, Seawall, Voice};
+use crate::demo::seawall::{Complaint, LogOutput, Seawall};
 use crate::demo::tls_client;
 use crate::demo::workdir::Folder;
 use crate::pacing;
@@ -48,7 +48,7 @@ struct Scene {
 /// # Errors
 /// Something does not start, or a promise is broken.
 pub(crate) fn play(binary: &Path, folder: &Folder) -> anyhow::Result<()> {
-    let seawall = Seawall::start(binary, &folder.config(), &Voice::File(folder.log()))?;
+    let seawall = Seawall::start(binary, &folder.config(), &LogOutput::File(folder.log()))?;
     println!("demo: seawall is ready at {}; its log: {}", folder.listen(), folder.log().display());
     let mut stage = Stage {
         seawall,
@@ -150,10 +150,10 @@ impl Stage {
     }
 
     fn first_edit(&mut self) -> anyhow::Result<()> {
-        let text = self.policy.with(Defence::OddHeaders, 1);
+        let text = self.policy.with(PolicyChange::OddHeaders, 1);
         let title =
             "an edit is saved: refuse searches whose headers are odd (a rule in WebAssembly)";
-        self.defend(title, "first edit: a WebAssembly rule", &text, Saving::Rename)
+        self.defend(title, "first edit: a WebAssembly rule", &text, SaveMethod::Rename)
     }
 
     fn adapted(&mut self, attack: &Attack) -> anyhow::Result<()> {
@@ -169,9 +169,9 @@ impl Stage {
     }
 
     fn second_edit(&mut self) -> anyhow::Result<()> {
-        let text = self.policy.with(Defence::SearchLimit { searches: 8 }, 2);
+        let text = self.policy.with(PolicyChange::SearchLimit { searches: 8 }, 2);
         let title = "an edit is saved: a client may search eight times in ten seconds";
-        self.defend(title, "second edit: a limit", &text, Saving::Over)
+        self.defend(title, "second edit: a limit", &text, SaveMethod::Over)
     }
 
     /// Saves a defence and measures how soon it bites.
@@ -180,7 +180,7 @@ impl Stage {
         title: &str,
         name: &str,
         text: &str,
-        saving: Saving,
+        saving: SaveMethod,
     ) -> anyhow::Result<()> {
         let before = self.seawall.status()?.generation;
         let scene = self.begin(title);
@@ -212,10 +212,10 @@ impl Stage {
         let mut generation = self.seawall.status()?.generation;
         let (first, mut slowest) = (generation, Duration::ZERO);
         for edit in 0..EDITS {
-            let defence = Defence::SearchLimit { searches: 8 + edit % 5 };
+            let defence = PolicyChange::SearchLimit { searches: 8 + edit % 5 };
             let text = self.policy.with(defence, 3 + edit);
             let saved = pacing::now();
-            self.policy.save(&text, Saving::turn(edit))?;
+            self.policy.save(&text, SaveMethod::turn(edit))?;
             generation = self.published(generation).with_context(|| format!("edit {edit}"))?;
             slowest = slowest.max(saved.elapsed());
         }
@@ -235,12 +235,12 @@ impl Stage {
     fn broken_policy(&mut self) -> anyhow::Result<()> {
         let scene = self.begin("a broken edit is saved: `blokc` for `block`");
         let before = self.seawall.status()?.generation;
-        self.policy.save(&self.policy.with(Defence::Mistake, 60), Saving::Over)?;
+        self.policy.save(&self.policy.with(PolicyChange::Mistake, 60), SaveMethod::Over)?;
         let complaint = self.refused()?;
         println!("demo:   seawall says: {complaint}");
         self.unmoved(before)?;
-        let text = self.policy.with(Defence::SearchLimit { searches: 8 }, 61);
-        self.policy.save(&text, Saving::Rename)?;
+        let text = self.policy.with(PolicyChange::SearchLimit { searches: 8 }, 61);
+        self.policy.save(&text, SaveMethod::Rename)?;
         let counts = self.end("a broken edit", &scene);
         self.still_refused(&counts);
         self.repaired(before)
@@ -257,15 +257,15 @@ impl Stage {
         println!("demo:   seawall says: {complaint}");
         self.unmoved(before)?;
         std::fs::write(&self.component, good).with_context(|| format!("repairing {shown}"))?;
-        let text = self.policy.with(Defence::SearchLimit { searches: 8 }, 62);
-        self.policy.save(&text, Saving::Rename)?;
+        let text = self.policy.with(PolicyChange::SearchLimit { searches: 8 }, 62);
+        self.policy.save(&text, SaveMethod::Rename)?;
         let counts = self.end("a broken component", &scene);
         self.still_refused(&counts);
         self.repaired(before)
     }
 
     /// SIGTERM while a request is in flight.
-    fn ending(&mut self, visitors: Crowd, folder: &Folder) -> anyhow::Result<()> {
+    fn ending(&mut self, visitors: LegitimateClients, folder: &Folder) -> anyhow::Result<()> {
         let scene = self.begin("the attack ends; then SIGTERM, with a slow request in flight");
         pacing::pause(Duration::from_millis(500));
         self.end("after the attack", &scene);

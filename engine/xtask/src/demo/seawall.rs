@@ -28,7 +28,7 @@ const LINES_MAX: usize = 30;
 
 /// Where its lines go.
 #[derive(Debug, Clone)]
-pub(crate) enum Voice {
+pub(crate) enum LogOutput {
     /// To the terminal.
     Aloud,
     /// Into this file.
@@ -73,7 +73,7 @@ impl Seawall {
     ///
     /// # Errors
     /// It does not start, ends, or is not ready in time; with its last lines.
-    pub(crate) fn start(binary: &Path, config: &Path, voice: &Voice) -> anyhow::Result<Self> {
+    pub(crate) fn start(binary: &Path, config: &Path, voice: &LogOutput) -> anyhow::Result<Self> {
         let mut child = Command::new(binary)
             .args(["run", "-c"])
             .arg(config)
@@ -169,11 +169,11 @@ impl Drop for Seawall {
 fn listen(
     stderr: ChildStderr,
     said: Arc<Mutex<VecDeque<String>>>,
-    voice: &Voice,
+    voice: &LogOutput,
 ) -> anyhow::Result<Receiver<()>> {
     let mut file = match voice {
-        Voice::Aloud => None,
-        Voice::File(path) => {
+        LogOutput::Aloud => None,
+        LogOutput::File(path) => {
             Some(File::create(path).with_context(|| format!("making {}", path.display()))?)
         }
     };
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn a_program_that_ends_before_it_is_ready_is_shown_with_its_last_words() {
         let config = std::env::temp_dir().join("no-such-config.toml");
-        let error = Seawall::start(Path::new("/bin/cat"), &config, &Voice::Aloud).unwrap_err();
+        let error = Seawall::start(Path::new("/bin/cat"), &config, &LogOutput::Aloud).unwrap_err();
         assert!(error.to_string().contains("did not become ready"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! Whose generations are remembered, whatever the others do.
 
 use super::*;
-use crate::admin::api::{Cause, FileMark};
+use crate::admin::api::{FileDigest, ReloadCause};
 use crate::generations::record::Changed;
 
 /// A history that is published to like a board's.
@@ -16,14 +16,15 @@ impl Published {
     fn push(&mut self, host: HostChange, members: &[&str], files: usize) {
         self.last += 1;
         for name in members.iter().filter(|_| files > 0) {
-            let file = |n| FileMark { path: format!("{name}/{n}"), sha256: self.last.to_string() };
+            let file =
+                |n| FileDigest { path: format!("{name}/{n}"), sha256: self.last.to_string() };
             self.parts.insert((*name).into(), (0..files).map(file).collect::<Vec<_>>().into());
         }
         let members = members.iter().map(|name| Box::from(*name)).collect();
         self.history.push_back(Arc::new(Past {
             changed: Changed { host, members },
             parts: self.parts.clone(),
-            ..Past::test(self.last, Cause::Change)
+            ..Past::test(self.last, ReloadCause::Change)
         }));
         trim(&mut self.history);
     }

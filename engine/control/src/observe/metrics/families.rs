@@ -15,14 +15,14 @@ pub(super) const ORIGINS: &str = "/edge/origins";
 
 /// Whether a number can fall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// It only rises, until the process ends.
     Counter,
     /// It rises and falls.
     Gauge,
 }
 
-impl Kind {
+impl MetricKind {
     /// Prometheus' word.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -35,7 +35,7 @@ impl Kind {
 
 /// What a number of the status is multiplied by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scale {
+pub(super) enum UnitScale {
     AsItIs,
     /// 1 where there is anything.
     IsThere,
@@ -47,7 +47,7 @@ pub(super) enum Scale {
 
 /// Where in the status the samples of a family stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum StatusPath {
     /// One number.
     One(&'static str),
     /// An object of numbers, whose keys are this label.
@@ -66,15 +66,15 @@ pub(super) enum Source {
 
 /// One metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Family {
+pub struct MetricFamily {
     /// Its name without the prefix.
     pub name: &'static str,
     /// Whether it can fall.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// What it says, in one sentence.
     pub help: &'static str,
-    pub(super) source: Source,
-    pub(super) scale: Scale,
+    pub(super) source: StatusPath,
+    pub(super) scale: UnitScale,
 }
 
 /// Whether anything has happened at a site.
@@ -86,441 +86,449 @@ pub(super) fn is_visited(site: &Value) -> bool {
 
 const fn family(
     name: &'static str,
-    kind: Kind,
+    kind: MetricKind,
     help: &'static str,
-    (source, scale): (Source, Scale),
-) -> Family {
-    Family { name, kind, help, source, scale }
+    (source, scale): (StatusPath, UnitScale),
+) -> MetricFamily {
+    MetricFamily { name, kind, help, source, scale }
 }
 
 /// Every metric but those of the data plane and of the process, in the order of the page.
-pub const FAMILIES: &[Family] = &[
+pub const FAMILIES: &[MetricFamily] = &[
     family(
         "build_info",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Always 1; the version that serves is a label.",
-        (Source::Word("/process", &["version"]), Scale::AsItIs),
+        (StatusPath::Word("/process", &["version"]), UnitScale::AsItIs),
     ),
     family(
         "generation",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "The generation that judges.",
-        (Source::One("/generation"), Scale::AsItIs),
+        (StatusPath::One("/generation"), UnitScale::AsItIs),
     ),
     family(
         "generation_age_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "How long it has judged.",
-        (Source::One("/age_ms"), Scale::Milliseconds),
+        (StatusPath::One("/age_ms"), UnitScale::Milliseconds),
     ),
     family(
         "policy_error",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "1 while the files on the disk are refused and an older generation judges.",
-        (Source::One("/last_error"), Scale::IsThere),
+        (StatusPath::One("/last_error"), UnitScale::IsThere),
     ),
     family(
         "policy_aside",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "1 while the files on the disk are not in force since somebody went back.",
-        (Source::One("/aside"), Scale::IsThere),
+        (StatusPath::One("/aside"), UnitScale::IsThere),
     ),
     family(
         "member_parts",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Members by the part that is in force: that of their files (`current`), their last good one (`kept`), or none (`absent`).",
-        (Source::Map("/member_parts", "state"), Scale::AsItIs),
+        (StatusPath::Map("/member_parts", "state"), UnitScale::AsItIs),
     ),
     family(
         "member_problem",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Always 1; a member whose files are not in force, of at most 100 such members.",
-        (Source::List(MEMBERS, "member", "problems"), Scale::IsThere),
+        (StatusPath::List(MEMBERS, "member", "problems"), UnitScale::IsThere),
     ),
     family(
         "reloads_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Reloads, by how they ended.",
-        (Source::Map("/reloads", "result"), Scale::AsItIs),
+        (StatusPath::Map("/reloads", "result"), UnitScale::AsItIs),
     ),
     family(
         "level",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Always 1; the level in force is a label. The empty site is the host; a site stands here where its level is another.",
-        (Source::Levels, Scale::AsItIs),
+        (StatusPath::Levels, UnitScale::AsItIs),
     ),
     family(
         "policy_tests",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Tests that the policy holds.",
-        (Source::One("/tests"), Scale::AsItIs),
+        (StatusPath::One("/tests"), UnitScale::AsItIs),
     ),
-    family("bans", Kind::Gauge, "Bans that run.", (Source::One("/bans/running"), Scale::AsItIs)),
+    family(
+        "bans",
+        MetricKind::Gauge,
+        "Bans that run.",
+        (StatusPath::One("/bans/running"), UnitScale::AsItIs),
+    ),
     family(
         "bans_refused_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Bans that found no room in their table.",
-        (Source::One("/bans/refused"), Scale::AsItIs),
+        (StatusPath::One("/bans/refused"), UnitScale::AsItIs),
     ),
     family(
         "decisions_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Requests that were judged, by verdict.",
-        (Source::Map("/decisions", "verdict"), Scale::AsItIs),
+        (StatusPath::Map("/decisions", "verdict"), UnitScale::AsItIs),
     ),
     family(
         "rule_hits_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "How often a rule or limit of this generation applied.",
-        (Source::List("/rules", "rule", "hits"), Scale::AsItIs),
+        (StatusPath::List("/rules", "rule", "hits"), UnitScale::AsItIs),
     ),
     family(
         "rule_shadow_hits_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "How often one in shadow would have applied.",
-        (Source::List("/rules", "rule", "shadow_hits"), Scale::AsItIs),
+        (StatusPath::List("/rules", "rule", "shadow_hits"), UnitScale::AsItIs),
     ),
     family(
         "table_keys",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Keys that a counter of the policy holds.",
-        (Source::List("/counters", "counter", "keys"), Scale::AsItIs),
+        (StatusPath::List("/counters", "counter", "keys"), UnitScale::AsItIs),
     ),
     family(
         "table_capacity",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Keys that it can hold.",
-        (Source::List("/counters", "counter", "capacity"), Scale::AsItIs),
+        (StatusPath::List("/counters", "counter", "capacity"), UnitScale::AsItIs),
     ),
     family(
         "table_evictions_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Idle keys that made room in it for others.",
-        (Source::List("/counters", "counter", "evictions"), Scale::AsItIs),
+        (StatusPath::List("/counters", "counter", "evictions"), UnitScale::AsItIs),
     ),
     family(
         "table_refused_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Keys that found no room in it.",
-        (Source::List("/counters", "counter", "refused"), Scale::AsItIs),
+        (StatusPath::List("/counters", "counter", "refused"), UnitScale::AsItIs),
     ),
     family(
         "list_entries",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Entries of a list.",
-        (Source::List("/lists", "list", "entries"), Scale::AsItIs),
+        (StatusPath::List("/lists", "list", "entries"), UnitScale::AsItIs),
     ),
     family(
         "list_bad_lines",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Lines of its file that could not be read.",
-        (Source::List("/lists", "list", "bad_lines"), Scale::AsItIs),
+        (StatusPath::List("/lists", "list", "bad_lines"), UnitScale::AsItIs),
     ),
     family(
         "list_age_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "How old it is.",
-        (Source::List("/lists", "list", "age_ms"), Scale::Milliseconds),
+        (StatusPath::List("/lists", "list", "age_ms"), UnitScale::Milliseconds),
     ),
     family(
         "extern_calls_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Calls of a rule in WebAssembly.",
-        (Source::List("/externs", "extern", "calls"), Scale::AsItIs),
+        (StatusPath::List("/externs", "extern", "calls"), UnitScale::AsItIs),
     ),
     family(
         "extern_memo_hits_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Answers of it that were remembered.",
-        (Source::List("/externs", "extern", "memo_hits"), Scale::AsItIs),
+        (StatusPath::List("/externs", "extern", "memo_hits"), UnitScale::AsItIs),
     ),
     family(
         "extern_extended_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Calls of it that got their time once more.",
-        (Source::List("/externs", "extern", "extended"), Scale::AsItIs),
+        (StatusPath::List("/externs", "extern", "extended"), UnitScale::AsItIs),
     ),
     family(
         "extern_failures_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Calls of it that failed, by how.",
-        (Source::ListMap("/externs", ("extern", "failure"), "failures"), Scale::AsItIs),
+        (StatusPath::ListMap("/externs", ("extern", "failure"), "failures"), UnitScale::AsItIs),
     ),
     family(
         "extern_fuel_peak",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "The most fuel that one call of it took.",
-        (Source::List("/externs", "extern", "fuel_peak"), Scale::AsItIs),
+        (StatusPath::List("/externs", "extern", "fuel_peak"), UnitScale::AsItIs),
     ),
     family(
         "extern_quarantines_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "How often it went into quarantine.",
-        (Source::List("/externs", "extern", "quarantines"), Scale::AsItIs),
+        (StatusPath::List("/externs", "extern", "quarantines"), UnitScale::AsItIs),
     ),
     family(
         "extern_quarantine_left_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "How long it stays there; 0 where it is not.",
-        (Source::List("/externs", "extern", "quarantine_left_ms"), Scale::Milliseconds),
+        (StatusPath::List("/externs", "extern", "quarantine_left_ms"), UnitScale::Milliseconds),
     ),
     family(
         "out_of_fuel_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "How often the fuel of the host's rules was empty; a request is answered 503 then.",
-        (Source::One("/fuel/out"), Scale::AsItIs),
+        (StatusPath::One("/fuel/out"), UnitScale::AsItIs),
     ),
     family(
         "member_passed_over_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Requests for which a member's rules were passed over since their fuel was empty.",
-        (Source::List("/fuel/members", "member", "passed_over"), Scale::AsItIs),
+        (StatusPath::List("/fuel/members", "member", "passed_over"), UnitScale::AsItIs),
     ),
     family(
         "member_quarantines_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "How often her rules went into quarantine for that.",
-        (Source::List("/fuel/members", "member", "quarantines"), Scale::AsItIs),
+        (StatusPath::List("/fuel/members", "member", "quarantines"), UnitScale::AsItIs),
     ),
     family(
         "member_quarantine_left_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "How long they stay there; 0 where they are not.",
-        (Source::List("/fuel/members", "member", "quarantine_left_ms"), Scale::Milliseconds),
+        (
+            StatusPath::List("/fuel/members", "member", "quarantine_left_ms"),
+            UnitScale::Milliseconds,
+        ),
     ),
     family(
         "sandbox_components",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Components that are alive.",
-        (Source::One("/sandbox/components"), Scale::AsItIs),
+        (StatusPath::One("/sandbox/components"), UnitScale::AsItIs),
     ),
     family(
         "sandbox_functions",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Functions of them that are bound.",
-        (Source::One("/sandbox/functions"), Scale::AsItIs),
+        (StatusPath::One("/sandbox/functions"), UnitScale::AsItIs),
     ),
     family(
         "sandbox_instances",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Instances that are alive.",
-        (Source::One("/sandbox/instances"), Scale::AsItIs),
+        (StatusPath::One("/sandbox/instances"), UnitScale::AsItIs),
     ),
     family(
         "snapshot_age_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "How old the last good snapshot of the state is.",
-        (Source::One("/snapshot/age_ms"), Scale::Milliseconds),
+        (StatusPath::One("/snapshot/age_ms"), UnitScale::Milliseconds),
     ),
     family(
         "snapshot_bytes",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Its bytes.",
-        (Source::One("/snapshot/bytes"), Scale::AsItIs),
+        (StatusPath::One("/snapshot/bytes"), UnitScale::AsItIs),
     ),
     family(
         "snapshot_took_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "How long it took.",
-        (Source::One("/snapshot/took_ms"), Scale::Milliseconds),
+        (StatusPath::One("/snapshot/took_ms"), UnitScale::Milliseconds),
     ),
     family(
         "snapshot_left_out",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Keys that did not fit into it.",
-        (Source::One("/snapshot/left_out"), Scale::AsItIs),
+        (StatusPath::One("/snapshot/left_out"), UnitScale::AsItIs),
     ),
     family(
         "snapshot_error",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "1 while no snapshot can be written.",
-        (Source::One("/snapshot/last_error"), Scale::IsThere),
+        (StatusPath::One("/snapshot/last_error"), UnitScale::IsThere),
     ),
     family(
         "log_lines_left_out_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Log lines that were not written, by class.",
-        (Source::Map("/edge/log_lines_left_out", "class"), Scale::AsItIs),
+        (StatusPath::Map("/edge/log_lines_left_out", "class"), UnitScale::AsItIs),
     ),
     family(
         "heads_refused_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Requests whose head was refused, by why.",
-        (Source::Map("/edge/heads_refused", "reason"), Scale::AsItIs),
+        (StatusPath::Map("/edge/heads_refused", "reason"), UnitScale::AsItIs),
     ),
     family(
         "answers_refused_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Answers of origins that were not passed on for their heads, by why.",
-        (Source::Map("/edge/answers_refused", "reason"), Scale::AsItIs),
+        (StatusPath::Map("/edge/answers_refused", "reason"), UnitScale::AsItIs),
     ),
     family(
         "site_share",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "What a site weighs.",
-        (Source::List(SITES, "site", "share"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "share"), UnitScale::AsItIs),
     ),
     family(
         "site_calm",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "1 while nobody has waited or was refused there for a while for want of something.",
-        (Source::List(SITES, "site", "is_calm"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "is_calm"), UnitScale::AsItIs),
     ),
     family(
         "site_connections",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Connections that a site has.",
-        (Source::List(SITES, "site", "connections"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "connections"), UnitScale::AsItIs),
     ),
     family(
         "site_connections_share",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Connections that are its share where all want theirs.",
-        (Source::List(SITES, "site", "connections_share"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "connections_share"), UnitScale::AsItIs),
     ),
     family(
         "site_in_flight",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Requests of it that are at its origin.",
-        (Source::List(SITES, "site", "in_flight"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "in_flight"), UnitScale::AsItIs),
     ),
     family(
         "site_in_flight_max",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Requests of it that may be there.",
-        (Source::List(SITES, "site", "in_flight_max"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "in_flight_max"), UnitScale::AsItIs),
     ),
     family(
         "site_uploads",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Uploads to it that are under way.",
-        (Source::List(SITES, "site", "uploads"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "uploads"), UnitScale::AsItIs),
     ),
     family(
         "site_tunnels",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "WebSockets to it that are open.",
-        (Source::List(SITES, "site", "tunnels"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "tunnels"), UnitScale::AsItIs),
     ),
     family(
         "site_queued",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Requests that wait for a place at its origin.",
-        (Source::List(SITES, "site", "queued"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "queued"), UnitScale::AsItIs),
     ),
     family(
         "site_requests_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Requests to it that were judged.",
-        (Source::List(SITES, "site", "requests"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "requests"), UnitScale::AsItIs),
     ),
     family(
         "site_admitted_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Requests that went to its origin.",
-        (Source::List(SITES, "site", "admitted"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "admitted"), UnitScale::AsItIs),
     ),
     family(
         "site_waited_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Requests that waited for a place there and got one.",
-        (Source::List(SITES, "site", "waited"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "waited"), UnitScale::AsItIs),
     ),
     family(
         "site_queue_full_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Requests answered 503 since its queue was full.",
-        (Source::List(SITES, "site", "queue_full"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "queue_full"), UnitScale::AsItIs),
     ),
     family(
         "site_queue_displaced_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Requests answered 503 since a known client took their place in it.",
-        (Source::List(SITES, "site", "queue_displaced"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "queue_displaced"), UnitScale::AsItIs),
     ),
     family(
         "site_queue_late_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Requests answered 503 since they waited too long.",
-        (Source::List(SITES, "site", "queue_late"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "queue_late"), UnitScale::AsItIs),
     ),
     family(
         "site_stays_full_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Uploads and WebSockets answered 503 since their places were taken.",
-        (Source::List(SITES, "site", "stays_full"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "stays_full"), UnitScale::AsItIs),
     ),
     family(
         "site_given_up_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Requests whose client left while an origin was at work for them.",
-        (Source::List(SITES, "site", "given_up"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "given_up"), UnitScale::AsItIs),
     ),
     family(
         "site_connections_shed_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Connections that ended since it had more than its share.",
-        (Source::List(SITES, "site", "connections_shed"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "connections_shed"), UnitScale::AsItIs),
     ),
     family(
         "site_overload_shed_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Requests of new clients answered 503 since the host had too little of something.",
-        (Source::List(SITES, "site", "overload_shed"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "overload_shed"), UnitScale::AsItIs),
     ),
     family(
         "site_cpu_seconds_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Processor time that its connections took.",
-        (Source::List(SITES, "site", "cpu_us"), Scale::Microseconds),
+        (StatusPath::List(SITES, "site", "cpu_us"), UnitScale::Microseconds),
     ),
     family(
         "site_cpu_waits_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Times that one of them waited for the processor.",
-        (Source::List(SITES, "site", "cpu_waits"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "cpu_waits"), UnitScale::AsItIs),
     ),
     family(
         "site_egress_bytes_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Bytes sent to its visitors.",
-        (Source::List(SITES, "site", "egress_bytes"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "egress_bytes"), UnitScale::AsItIs),
     ),
     family(
         "site_egress_waits_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Times that sending waited for its share of the pipe.",
-        (Source::List(SITES, "site", "egress_waits"), Scale::AsItIs),
+        (StatusPath::List(SITES, "site", "egress_waits"), UnitScale::AsItIs),
     ),
     family(
         "origin_up",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "1 while requests are sent to an origin; 0 while it is left alone, or tried.",
-        (Source::Origins("state"), Scale::IsUp),
+        (StatusPath::Origins("state"), UnitScale::IsUp),
     ),
     family(
         "origin_in_flight",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Requests that are at it.",
-        (Source::Origins("in_flight"), Scale::AsItIs),
+        (StatusPath::Origins("in_flight"), UnitScale::AsItIs),
     ),
     family(
         "origin_sent_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Requests that were sent to it, each attempt for itself.",
-        (Source::Origins("sent"), Scale::AsItIs),
+        (StatusPath::Origins("sent"), UnitScale::AsItIs),
     ),
     family(
         "origin_failed_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Those that came to nothing by its fault.",
-        (Source::Origins("failed"), Scale::AsItIs),
+        (StatusPath::Origins("failed"), UnitScale::AsItIs),
     ),
     family(
         "origin_falls_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "How often it went down.",
-        (Source::Origins("falls"), Scale::AsItIs),
+        (StatusPath::Origins("falls"), UnitScale::AsItIs),
     ),
 ];
 
@@ -534,7 +542,7 @@ mod tests {
             let name = family.name;
             let known = |c: char| c.is_ascii_lowercase() || c == '_';
             assert!(name.chars().all(known), "{name}");
-            assert_eq!(name.ends_with("_total"), family.kind == Kind::Counter, "{name}");
+            assert_eq!(name.ends_with("_total"), family.kind == MetricKind::Counter, "{name}");
             assert!(family.help.ends_with('.'), "{name}");
             let same = FAMILIES.iter().filter(|other| other.name == name).count();
             assert_eq!(same, 1, "{name}");

@@ -14,8 +14,8 @@ mod process;
 use std::fmt::Write;
 
 use crate::members::MEMBERS_TOLD_MAX;
-pub use families::{FAMILIES, Family, Kind};
-use families::{Scale, Source};
+pub use families::{FAMILIES, MetricFamily, MetricKind};
+use families::{StatusPath, UnitScale};
 use serde_json::Value;
 
 /// What Prometheus is told that this is.
@@ -27,18 +27,18 @@ pub const METRICS_BYTES_MAX: usize = 32 << 20;
 
 /// A metric of the data plane: a name in the status under `edge`, and what it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EdgeMetric {
+pub struct ProxyMetric {
     /// Its name there.
     pub name: &'static str,
     /// What it says, in one sentence.
     pub help: &'static str,
     /// Whether it can fall.
-    pub kind: Kind,
+    pub kind: MetricKind,
 }
 
 /// The page, from a status.
-pub(crate) fn page(status: &Value, edge: &[EdgeMetric]) -> String {
-    let mut page = Page { text: String::with_capacity(64 << 10), left_out: 0 };
+pub(crate) fn page(status: &Value, edge: &[ProxyMetric]) -> String {
+    let mut page = MetricsPage { text: String::with_capacity(64 << 10), omitted: 0 };
     for family in FAMILIES {
         page.family(family, status);
     }
@@ -55,40 +55,46 @@ pub(crate) fn page(status: &Value, edge: &[EdgeMetric]) -> String {
         page.write(&name, kind, help, |out| sample(out, &name, &[], value));
     }
     let name = format!("{PREFIX}metrics_families_left_out");
-    let left_out = f64::from(page.left_out);
+    let left_out = f64::from(page.omitted);
     let help = "Families that are left out since the page would be too large.";
-    page.write(&name, Kind::Gauge, help, |out| sample(out, &name, &[], left_out));
+    page.write(&name, MetricKind::Gauge, help, |out| sample(out, &name, &[], left_out));
     page.text
 }
 
 /// The name that a metric of the data plane has on the page.
 #[must_use]
-pub fn edge_name(of: &EdgeMetric) -> String {
-    let total = if of.kind == Kind::Counter { "_total" } else { "" };
+pub fn edge_name(of: &ProxyMetric) -> String {
+    let total = if of.kind == MetricKind::Counter { "_total" } else { "" };
     format!("{PREFIX}edge_{}{total}", of.name)
 }
 
 /// The text so far.
-struct Page {
+struct MetricsPage {
     text: String,
-    left_out: u32,
+    omitted: u32,
 }
 
-impl Page {
-    fn family(&mut self, of: &Family, status: &Value) {
+impl MetricsPage {
+    fn family(&mut self, of: &MetricFamily, status: &Value) {
         let name = format!("{PREFIX}{}", of.name);
         self.write(&name, of.kind, of.help, |out| samples(out, &name, of, status));
     }
 
     /// One family with its head; nothing where there is no sample of it.
-    fn write(&mut self, name: &str, kind: Kind, help: &str, samples: impl FnOnce(&mut String)) {
+    fn write(
+        &mut self,
+        name: &str,
+        kind: MetricKind,
+        help: &str,
+        samples: impl FnOnce(&mut String),
+    ) {
         let mut out = String::new();
         samples(&mut out);
         if out.is_empty() {
             return;
         }
         if self.text.len().saturating_add(out.len()) > METRICS_BYTES_MAX {
-            self.left_out = self.left_out.saturating_add(1);
+            self.omitted = self.omitted.saturating_add(1);
             return;
         }
         let help = help.replace('\\', "\\\\").replace('\n', " ");
@@ -98,28 +104,28 @@ impl Page {
 }
 
 /// The samples of one family.
-fn samples(out: &mut String, name: &str, of: &Family, status: &Value) {
+fn samples(out: &mut String, name: &str, of: &MetricFamily, status: &Value) {
     match of.source {
-        Source::One(place) => {
+        StatusPath::One(place) => {
             if let Some(value) = status.pointer(place).and_then(|found| number(found, of.scale)) {
                 sample(out, name, &[], value);
             }
         }
-        Source::Map(place, label) => {
+        StatusPath::Map(place, label) => {
             let entries = status.pointer(place).and_then(Value::as_object);
             for (word, found) in entries.into_iter().flatten() {
                 let value = number(found, of.scale).unwrap_or_default();
                 sample(out, name, &[(label, word)], value);
             }
         }
-        Source::List(place, label, field) => {
+        StatusPath::List(place, label, field) => {
             for entry in entries(status, place) {
                 if let Some(value) = entry.get(field).and_then(|found| number(found, of.scale)) {
                     sample(out, name, &[(label, word(entry, "name"))], value);
                 }
             }
         }
-        Source::ListMap(place, (label, inner), field) => {
+        StatusPath::ListMap(place, (label, inner), field) => {
             for entry in entries(status, place) {
                 let map = entry.get(field).and_then(Value::as_object);
                 for (key, found) in map.into_iter().flatten() {
@@ -128,7 +134,7 @@ fn samples(out: &mut String, name: &str, of: &Family, status: &Value) {
                 }
             }
         }
-        Source::Origins(field) => {
+        StatusPath::Origins(field) => {
             for entry in entries(status, families::ORIGINS) {
                 if let Some(value) = entry.get(field).and_then(|found| number(found, of.scale)) {
                     let labels =
@@ -137,14 +143,14 @@ fn samples(out: &mut String, name: &str, of: &Family, status: &Value) {
                 }
             }
         }
-        Source::Word(place, labels) => {
+        StatusPath::Word(place, labels) => {
             let told = |label: &&'static str| {
                 (*label, status.pointer(place).map_or("", |at| word(at, label)))
             };
             let labels: Vec<_> = labels.iter().map(told).collect();
             sample(out, name, &labels, 1.0);
         }
-        Source::Levels => {
+        StatusPath::Levels => {
             sample(out, name, &[("site", ""), ("level", word(status, "level"))], 1.0);
             for site in entries(status, "/sites") {
                 let labels = [("site", word(site, "name")), ("level", word(site, "level"))];
@@ -170,19 +176,19 @@ fn word<'v>(of: &'v Value, field: &str) -> &'v str {
 }
 
 /// What is there as a number: of words and complaints whether there are any.
-fn number(found: &Value, scale: Scale) -> Option<f64> {
+fn number(found: &Value, scale: UnitScale) -> Option<f64> {
     let plain = match found {
         Value::Number(number) => number.as_f64()?,
         Value::Bool(is_so) => f64::from(u8::from(*is_so)),
-        Value::Null => return (scale == Scale::IsThere).then_some(0.0),
-        Value::String(word) if scale == Scale::IsUp => f64::from(u8::from(word == "up")),
+        Value::Null => return (scale == UnitScale::IsThere).then_some(0.0),
+        Value::String(word) if scale == UnitScale::IsUp => f64::from(u8::from(word == "up")),
         Value::String(_) | Value::Object(_) | Value::Array(_) => 1.0,
     };
     Some(match scale {
-        Scale::AsItIs | Scale::IsUp => plain,
-        Scale::IsThere => f64::from(u8::from(plain != 0.0)),
-        Scale::Milliseconds => plain / 1e3,
-        Scale::Microseconds => plain / 1e6,
+        UnitScale::AsItIs | UnitScale::IsUp => plain,
+        UnitScale::IsThere => f64::from(u8::from(plain != 0.0)),
+        UnitScale::Milliseconds => plain / 1e3,
+        UnitScale::Microseconds => plain / 1e6,
     })
 }
 
@@ -220,7 +226,7 @@ mod tests {
                 { "name": "b.example", "requests": 0, "cpu_us": 0 },
             ], "open": 4 },
         });
-        let edge = [EdgeMetric { name: "open", help: "Open now.", kind: Kind::Gauge }];
+        let edge = [ProxyMetric { name: "open", help: "Open now.", kind: MetricKind::Gauge }];
         let page = page(&status, &edge);
         let has = |line: &str| assert!(page.lines().any(|l| l == line), "{line} not in\n{page}");
         has("seawall_generation 7");

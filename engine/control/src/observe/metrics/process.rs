@@ -2,16 +2,16 @@
 
 use std::fs;
 
-use super::families::Kind;
+use super::families::MetricKind;
 use crate::observe::memory_monitor::{number_of, resident_in};
 
 /// Ticks in a second of the kernel's accounts: `USER_HZ` is 100 on every Linux.
 const TICKS_PER_S: f64 = 100.0;
 
-type Line = (&'static str, Kind, &'static str, f64);
+type ProcessSample = (&'static str, MetricKind, &'static str, f64);
 
 /// What the kernel tells; what it does not is left out.
-pub(super) fn read() -> Vec<Line> {
+pub(super) fn read() -> Vec<ProcessSample> {
     let mut lines = Vec::new();
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let resident = resident_in(&status).map(|bytes| bytes as f64);
@@ -19,14 +19,14 @@ pub(super) fn read() -> Vec<Line> {
     let mut tell = |name, kind, help, value: Option<f64>| {
         lines.extend(value.map(|value| (name, kind, help, value)));
     };
-    tell("process_resident_memory_bytes", Kind::Gauge, "Memory of the process.", resident);
-    tell("process_threads", Kind::Gauge, "Threads of the process.", threads);
+    tell("process_resident_memory_bytes", MetricKind::Gauge, "Memory of the process.", resident);
+    tell("process_threads", MetricKind::Gauge, "Threads of the process.", threads);
     // The folder that is being read is one of them.
     let open = fs::read_dir("/proc/self/fd").ok().map(|files| files.count().saturating_sub(1));
     let open = open.and_then(|open| u32::try_from(open).ok()).map(f64::from);
-    tell("process_open_fds", Kind::Gauge, "Files that are open.", open);
-    tell("process_max_fds", Kind::Gauge, "Files that may be open.", files_max());
-    tell("process_cpu_seconds_total", Kind::Counter, "Processor time.", cpu_seconds());
+    tell("process_open_fds", MetricKind::Gauge, "Files that are open.", open);
+    tell("process_max_fds", MetricKind::Gauge, "Files that may be open.", files_max());
+    tell("process_cpu_seconds_total", MetricKind::Counter, "Processor time.", cpu_seconds());
     lines
 }
 

@@ -8,7 +8,7 @@ use super::*;
 struct Bench {
     dir: tempfile::TempDir,
     clock: Arc<AtomicU64>,
-    shelf: Shelf,
+    shelf: ListCache,
 }
 
 fn bench() -> Bench {
@@ -18,9 +18,9 @@ fn bench() -> Bench {
 }
 
 /// A shelf as another start of the program has it.
-fn shelf(dir: &tempfile::TempDir, clock: &Arc<AtomicU64>) -> Shelf {
+fn shelf(dir: &tempfile::TempDir, clock: &Arc<AtomicU64>) -> ListCache {
     let clock = clock.clone();
-    Shelf::new(&dir.path().join("state"), Arc::new(move || Tick(clock.load(Ordering::Relaxed))))
+    ListCache::new(&dir.path().join("state"), Arc::new(move || Tick(clock.load(Ordering::Relaxed))))
 }
 
 fn good(name: &str, bytes: &str) -> Good {
@@ -28,8 +28,8 @@ fn good(name: &str, bytes: &str) -> Good {
     Good { name: name.into(), path: "l.txt".into(), digest, bytes: Some(bytes.as_bytes().into()) }
 }
 
-fn stock(lists: Vec<Good>) -> Stock {
-    Stock { lists, whole: true }
+fn stock(lists: Vec<Good>) -> PublishedLists {
+    PublishedLists { lists, whole: true }
 }
 
 impl Bench {
@@ -65,7 +65,7 @@ fn the_same_content_keeps_its_age_over_a_restart_and_another_starts_anew() {
     bench.clock.store(3_000, Ordering::Relaxed);
     bench.shelf = shelf(&bench.dir, &bench.clock);
     bench.shelf.put_away(&stock(vec![good("a", "one")]));
-    let from = ListOrigin::File;
+    let from = ListSource::File;
     assert_eq!(bench.shelf.age("a", "l.txt"), Some(ListAge { age_ms: 2_000, from }));
     bench.shelf.put_away(&stock(vec![good("a", "two")]));
     assert_eq!(bench.shelf.age("a", "l.txt"), Some(ListAge { age_ms: 0, from }));
@@ -79,12 +79,12 @@ fn a_list_in_trouble_is_told_and_leaves_all_copies() {
     bench.shelf.put_away(&stock(vec![good("a", "one"), good("b", "one")]));
     bench.clock.store(2_000, Ordering::Relaxed);
     bench.shelf.put_away(&stock(vec![Good { bytes: None, ..good("a", "one") }]));
-    let from = ListOrigin::Kept;
+    let from = ListSource::Cached;
     assert_eq!(bench.shelf.age("a", "l.txt"), Some(ListAge { age_ms: 1_000, from }));
     assert_eq!(bench.files().len(), 2);
     let nothing = Good { digest: [0; 32], bytes: None, ..good("a", "") };
     bench.shelf.put_away(&stock(vec![nothing]));
-    assert_eq!(bench.shelf.age("a", "l.txt").unwrap().from, ListOrigin::Nothing);
+    assert_eq!(bench.shelf.age("a", "l.txt").unwrap().from, ListSource::Empty);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn copies_of_lists_that_are_named_no_more_go() {
     let other = bench.dir.path().join("state/lists/README");
     fs::write(&other, "mine").unwrap();
     fs::write(bench.files()[0].with_extension("new"), "half").unwrap();
-    bench.shelf.put_away(&Stock { lists: vec![good("a", "one")], whole: false });
+    bench.shelf.put_away(&PublishedLists { lists: vec![good("a", "one")], whole: false });
     assert_eq!(bench.files().len(), 4, "where a member is left out, all stays");
     bench.shelf.put_away(&stock(vec![good("a", "one")]));
     assert_eq!(bench.files().len(), 2);
@@ -143,7 +143,7 @@ fn what_cannot_be_written_is_tried_again() {
     let state = bench.dir.path().join("state");
     fs::write(&state, "").unwrap();
     bench.shelf.put_away(&stock(vec![good("a", "one")]));
-    assert_eq!(bench.shelf.age("a", "l.txt").unwrap().from, ListOrigin::File);
+    assert_eq!(bench.shelf.age("a", "l.txt").unwrap().from, ListSource::File);
     fs::remove_file(&state).unwrap();
     bench.shelf.put_away(&stock(vec![good("a", "one")]));
     assert!(bench.taken("a").unwrap().is_some());

@@ -36,40 +36,40 @@ impl Faulty {
     }
 }
 
-impl Medium for Faulty {
+impl FileSystem for Faulty {
     fn create(&self, path: &Path) -> io::Result<File> {
         self.pass(Step::Create)?;
-        Disk.create(path)
+        RealFileSystem.create(path)
     }
 
     /// A full disk takes the first half.
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
         if let Err(error) = self.pass(Step::Write) {
-            Disk.write(file, &bytes[..bytes.len() / 2])?;
+            RealFileSystem.write(file, &bytes[..bytes.len() / 2])?;
             return Err(error);
         }
-        Disk.write(file, bytes)
+        RealFileSystem.write(file, bytes)
     }
 
     fn sync(&self, file: &File) -> io::Result<()> {
         self.pass(Step::Sync)?;
-        Disk.sync(file)
+        RealFileSystem.sync(file)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.pass(Step::Rename)?;
-        Disk.rename(from, to)
+        RealFileSystem.rename(from, to)
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.pass(Step::SyncFolder)?;
-        Disk.sync_folder(folder)
+        RealFileSystem.sync_folder(folder)
     }
 }
 
-fn faulty(folder: &Path, step: Step, errno: i32, after: usize) -> Keeper {
+fn faulty(folder: &Path, step: Step, errno: i32, after: usize) -> SnapshotStore {
     let medium = Arc::new(Faulty { step, errno, after, seen: AtomicUsize::new(0) });
-    Keeper { medium, ..at_start(folder) }
+    SnapshotStore { medium, ..at_start(folder) }
 }
 
 #[test]
@@ -114,9 +114,9 @@ fn a_disk_that_fails_from_the_start_leaves_nothing_half() {
 #[test]
 fn a_failure_is_told_once_and_its_end_too() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = Arc::new(Ledger::default());
+    let ledger = Arc::new(SnapshotStatus::default());
     let keeper = faulty(folder.path(), Step::Sync, libc::ENOSPC, 0);
-    let mut writer = Writer { keeper, ledger: ledger.clone(), last: None };
+    let mut writer = SnapshotWriter { keeper, ledger: ledger.clone(), last: None };
     let state = busy();
     (0..3).for_each(|_| _ = writer.look(&state));
     let error = || ledger.0.lock().unwrap().error.clone();

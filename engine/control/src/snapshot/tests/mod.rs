@@ -6,8 +6,10 @@ mod killed;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use seawall_model::{Client, ClientUnits, Generation, Prefix};
-use seawall_state::{BanOrigin, BanScope, BanUnit, CounterShape, Hold, Outcome, Rate};
+use seawall_model::{Client, ClientPrefixes, Generation, Prefix};
+use seawall_state::{
+    BanOrigin, BanScope, BanTarget, CounterShape, Penalty, Rate, RateLimitOutcome,
+};
 use tempfile::TempDir;
 
 use super::*;
@@ -15,7 +17,8 @@ use crate::storage::damaged::DAMAGED_FILES_MAX;
 
 const DAY_MS: u64 = 86_400_000;
 const NOW: Tick = Tick::TEST_START;
-const BOOT: Stamp = Stamp { boot: [1; 16], boot_ms: 1_000_000, wall_ms: NOW.0 };
+const BOOT: SnapshotTimestamp =
+    SnapshotTimestamp { boot: [1; 16], boot_ms: 1_000_000, wall_ms: NOW.0 };
 const BANNED: &str = "203.0.113.77";
 
 fn specs() -> [CounterSpec; 1] {
@@ -24,13 +27,13 @@ fn specs() -> [CounterSpec; 1] {
 }
 
 /// A keeper in a folder, with a clock that stands at `wall`.
-fn keeper(folder: &Path, wall: Tick, stamp: fn() -> Stamp) -> Keeper {
-    let secret = Secret::find(folder, None);
+fn keeper(folder: &Path, wall: Tick, stamp: fn() -> SnapshotTimestamp) -> SnapshotStore {
+    let secret = KeySource::find(folder, None);
     let now = NowClock(Arc::new(move || wall));
-    Keeper {
+    SnapshotStore {
         folder: folder.to_owned(),
         secret,
-        medium: Arc::new(Disk),
+        medium: Arc::new(RealFileSystem),
         stamp,
         now,
         limits: StateLimits::default(),
@@ -38,7 +41,7 @@ fn keeper(folder: &Path, wall: Tick, stamp: fn() -> Stamp) -> Keeper {
     }
 }
 
-fn at_start(folder: &Path) -> Keeper {
+fn at_start(folder: &Path) -> SnapshotStore {
     keeper(folder, NOW, || BOOT)
 }
 
@@ -47,7 +50,7 @@ fn empty() -> State {
 }
 
 fn ban(state: &State, n: u32) {
-    let unit = BanUnit::Asn(n);
+    let unit = BanTarget::Asn(n);
     let why = BanOrigin { rule: "floor.flood".into(), generation: Generation(1) };
     state.bans().add(unit, 3_600_000, why, BanScope::Host, NOW);
 }
@@ -55,17 +58,17 @@ fn ban(state: &State, n: u32) {
 /// One address banned for an hour, and one held.
 fn busy() -> State {
     let state = empty();
-    let unit = BanUnit::Net(Prefix::parse(BANNED).unwrap().0);
+    let unit = BanTarget::Net(Prefix::parse(BANNED).unwrap().0);
     let why = BanOrigin { rule: "floor.flood".into(), generation: Generation(3) };
     state.bans().add(unit, 3_600_000, why, BanScope::Host, NOW);
     (0..2).for_each(|_| _ = ask(&state, NOW));
     state
 }
 
-fn ask(state: &State, now: Tick) -> Outcome {
+fn ask(state: &State, now: Tick) -> RateLimitOutcome {
     let (rate, hold) = (
         Rate { n: 1, window_ms: 60_000, burst: 0 },
-        Hold { for_ms: 600_000, doubling_to_ms: None },
+        Penalty { for_ms: 600_000, doubling_to_ms: None },
     );
     let mut key = state.key();
     key.part(b"192.0.2.1");
@@ -73,11 +76,11 @@ fn ask(state: &State, now: Tick) -> Outcome {
 }
 
 fn banned_for_ms(state: &State, now: Tick) -> Option<u64> {
-    let client = Client::of(BANNED.parse().unwrap(), &ClientUnits::default());
+    let client = Client::of(BANNED.parse().unwrap(), &ClientPrefixes::default());
     Some(state.bans().covers(&client, None, BanScope::Host, now)?.until.since_ms(now))
 }
 
-fn restore(keeper: &Keeper) -> State {
+fn restore(keeper: &SnapshotStore) -> State {
     keeper.restore(Seed([6; 16]), &specs())
 }
 
@@ -103,7 +106,9 @@ fn a_snapshot_is_read_again_and_is_ours_alone() {
     }
     let state = restore(&keeper);
     assert_eq!(banned_for_ms(&state, NOW), Some(3_600_000));
-    let Outcome::Over { hold_began, .. } = ask(&state, NOW.plus_ms(599_999)) else { panic!() };
+    let RateLimitOutcome::Exceeded { hold_began, .. } = ask(&state, NOW.plus_ms(599_999)) else {
+        panic!()
+    };
     assert_eq!(hold_began, Some(NOW));
 }
 
@@ -142,22 +147,34 @@ fn a_wall_clock_that_is_put_frees_and_lengthens_nothing() {
     let folder = tempfile::tempdir().unwrap();
     at_start(folder.path()).write(&busy()).unwrap();
     // Five seconds of the boot clock, whatever the wall says.
-    let later: [(u64, fn() -> Stamp); 3] = [
-        (NOW.0 - DAY_MS, || Stamp { boot_ms: 1_005_000, wall_ms: NOW.0 - DAY_MS, ..BOOT }),
-        (NOW.0 + 5_000, || Stamp { boot_ms: 1_005_000, wall_ms: NOW.0 + 5_000, ..BOOT }),
-        (NOW.0 + DAY_MS, || Stamp { boot_ms: 1_005_000, wall_ms: NOW.0 + DAY_MS, ..BOOT }),
+    let later: [(u64, fn() -> SnapshotTimestamp); 3] = [
+        (NOW.0 - DAY_MS, || SnapshotTimestamp {
+            boot_ms: 1_005_000,
+            wall_ms: NOW.0 - DAY_MS,
+            ..BOOT
+        }),
+        (NOW.0 + 5_000, || SnapshotTimestamp {
+            boot_ms: 1_005_000,
+            wall_ms: NOW.0 + 5_000,
+            ..BOOT
+        }),
+        (NOW.0 + DAY_MS, || SnapshotTimestamp {
+            boot_ms: 1_005_000,
+            wall_ms: NOW.0 + DAY_MS,
+            ..BOOT
+        }),
     ];
     for (wall, stamp) in later {
         let state = restore(&keeper(folder.path(), Tick(wall), stamp));
         assert_eq!(banned_for_ms(&state, Tick(wall)), Some(3_595_000));
-        assert!(ask(&state, Tick(wall + 594_999)) != Outcome::Within);
-        assert_eq!(ask(&state, Tick(wall + 595_000)), Outcome::Within);
+        assert!(ask(&state, Tick(wall + 594_999)) != RateLimitOutcome::Allowed);
+        assert_eq!(ask(&state, Tick(wall + 595_000)), RateLimitOutcome::Allowed);
     }
     // Across a reboot only the wall knows how long it was.
-    let rebooted = || Stamp { boot: [2; 16], boot_ms: 3_000, wall_ms: NOW.0 + 60_000 };
+    let rebooted = || SnapshotTimestamp { boot: [2; 16], boot_ms: 3_000, wall_ms: NOW.0 + 60_000 };
     let state = restore(&keeper(folder.path(), NOW.plus_ms(60_000), rebooted));
     assert_eq!(banned_for_ms(&state, NOW.plus_ms(60_000)), Some(3_540_000));
-    let back = || Stamp { boot: [2; 16], boot_ms: 3_000, wall_ms: NOW.0 - DAY_MS };
+    let back = || SnapshotTimestamp { boot: [2; 16], boot_ms: 3_000, wall_ms: NOW.0 - DAY_MS };
     let state = restore(&keeper(folder.path(), Tick(NOW.0 - DAY_MS), back));
     assert_eq!(banned_for_ms(&state, Tick(NOW.0 - DAY_MS)), Some(3_600_000));
 }
@@ -206,8 +223,8 @@ fn a_credential_is_used_and_never_touched() {
     let (folder, credentials) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let credential = credentials.path().join("seawall-snapshot.key");
     fs::write(&credential, [8; 32]).unwrap();
-    let secret = Secret::find(folder.path(), Some(credentials.path()));
-    let keeper = Keeper { secret, ..at_start(folder.path()) };
+    let secret = KeySource::find(folder.path(), Some(credentials.path()));
+    let keeper = SnapshotStore { secret, ..at_start(folder.path()) };
     keeper.write(&busy()).unwrap();
     assert_eq!(names(&folder), ["snapshot"], "no key of our own is made");
     assert_eq!(restore(&keeper).bans().len(), 1);
@@ -233,9 +250,9 @@ fn a_key_that_others_could_read_is_closed() {
 #[test]
 fn what_did_not_change_is_not_written_again() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = Arc::new(Ledger::default());
+    let ledger = Arc::new(SnapshotStatus::default());
     let keeper = keeper(folder.path(), NOW.plus_ms(5_000), || BOOT);
-    let mut writer = Writer { keeper: keeper.clone(), ledger, last: None };
+    let mut writer = SnapshotWriter { keeper: keeper.clone(), ledger, last: None };
     let state = busy();
     writer.look(&state);
     fs::remove_file(keeper.place()).unwrap();

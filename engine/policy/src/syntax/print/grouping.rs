@@ -3,7 +3,7 @@
 //! A reader of the grammar that asks only what it must to find the ends of clauses. It takes one
 //! token after the other and hands each on exactly once, so whatever it misjudges it cannot lose.
 
-use super::layout::{Doc, Fate};
+use super::layout::{BreakDecision, Doc};
 use super::tokens::Piece;
 use crate::syntax::lex::{Kind, Punct};
 
@@ -116,7 +116,10 @@ impl<'t> Shaper<'_, 't> {
             .split_last()
             .is_some_and(|(_, most)| most.iter().any(|piece| piece.behind.is_some()));
         let above = pieces.iter().skip(1).any(|piece| !piece.above.is_empty());
-        Doc::Group(inside, if behind || above { Fate::Broken } else { Fate::Open })
+        Doc::Group(
+            inside,
+            if behind || above { BreakDecision::Broken } else { BreakDecision::Open },
+        )
     }
 
     fn item(&mut self) -> Doc {

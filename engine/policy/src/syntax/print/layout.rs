@@ -35,12 +35,12 @@ pub(super) enum Doc {
     /// A step further to the right.
     Indent(Vec<Doc>),
     /// On one line, if it fits.
-    Group(Vec<Doc>, Fate),
+    Group(Vec<Doc>, BreakDecision),
 }
 
 /// What is known about a group beforehand.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum BreakDecision {
     /// A comment inside ends a line.
     Broken,
     /// Its length decides.
@@ -64,12 +64,12 @@ enum Gap {
     Forced,
 }
 
-type Todo<'d> = Vec<(usize, Mode, &'d Doc)>;
+type LayoutTask<'d> = Vec<(usize, Mode, &'d Doc)>;
 
 /// The text.
 pub(super) fn lay_out(pieces: &[Piece<'_>], doc: &Doc) -> String {
     let mut page = Page { pieces, out: String::new(), column: 0, gap: Gap::Line };
-    let mut todo: Todo<'_> = vec![(0, Mode::Broken, doc)];
+    let mut todo: LayoutTask<'_> = vec![(0, Mode::Broken, doc)];
     while let Some((indent, mode, doc)) = todo.pop() {
         match doc {
             Doc::Piece(n) => {
@@ -88,8 +88,8 @@ pub(super) fn lay_out(pieces: &[Piece<'_>], doc: &Doc) -> String {
                 todo.extend(inside.iter().rev().map(|d| (indent.saturating_add(STEP), mode, d)));
             }
             Doc::Group(inside, fate) => {
-                let flat =
-                    *fate == Fate::Open && (mode == Mode::Flat || page.fits(indent, inside, &todo));
+                let flat = *fate == BreakDecision::Open
+                    && (mode == Mode::Flat || page.fits(indent, inside, &todo));
                 let mode = if flat { Mode::Flat } else { Mode::Broken };
                 todo.extend(inside.iter().rev().map(|d| (indent, mode, d)));
             }
@@ -184,7 +184,7 @@ impl Page<'_, '_> {
     }
 
     /// Whether `inside`, on one line, and what must follow it there end in time.
-    fn fits(&self, indent: usize, inside: &[Doc], todo: &Todo<'_>) -> bool {
+    fn fits(&self, indent: usize, inside: &[Doc], todo: &LayoutTask<'_>) -> bool {
         let mut column = self.start(indent);
         let mut flat: Vec<(Mode, &Doc)> = inside.iter().rev().map(|d| (Mode::Flat, d)).collect();
         let mut behind = todo.iter().rev().map(|(_, mode, doc)| (*mode, doc));

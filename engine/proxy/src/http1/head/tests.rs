@@ -3,8 +3,8 @@
 use super::*;
 
 /// What a head means, or why it was refused; the answer must not depend on how its bytes arrive.
-fn read(bytes: &[u8]) -> Result<(Framing, Persistence, RequestKind), BadHead> {
-    let limits = EdgeLimits::default();
+fn read(bytes: &[u8]) -> Result<(Framing, Persistence, RequestKind), HeadError> {
+    let limits = ProxyLimits::default();
     let whole = HeadScanner::default().advance(bytes, &limits);
     let mut dripped = HeadScanner::default();
     let mut found = Ok(None);
@@ -64,7 +64,7 @@ fn what_means_one_thing_is_read() {
 }
 
 /// Each head is refused, for its reason.
-fn check_refused(cases: &[(String, BadHead)]) {
+fn check_refused(cases: &[(String, HeadError)]) {
     for (head, why) in cases {
         assert_eq!(read(head.as_bytes()), Err(*why), "{}", head.escape_debug());
         assert_eq!(why.status(), 400);
@@ -73,7 +73,7 @@ fn check_refused(cases: &[(String, BadHead)]) {
 
 #[test]
 fn two_lengths_are_refused() {
-    use BadHead::*;
+    use HeadError::*;
     check_refused(&[
         // Two lengths, or none that all readers agree on.
         (with("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), LengthAndEncoding),
@@ -108,7 +108,7 @@ fn two_lengths_are_refused() {
 
 #[test]
 fn lines_and_names_that_readers_mend_are_refused() {
-    use BadHead::*;
+    use HeadError::*;
     check_refused(&[
         // Line ends and folds.
         ("GET / HTTP/1.1\nHost: a\n\n".into(), LineEnd),
@@ -137,7 +137,7 @@ fn lines_and_names_that_readers_mend_are_refused() {
 
 #[test]
 fn two_hosts_are_refused() {
-    use BadHead::*;
+    use HeadError::*;
     check_refused(&[
         // Hosts.
         ("GET / HTTP/1.1\r\n\r\n".into(), Host),
@@ -166,7 +166,7 @@ fn two_hosts_are_refused() {
 
 #[test]
 fn what_is_no_request_and_what_would_become_another_is_refused() {
-    use BadHead::*;
+    use HeadError::*;
     check_refused(&[
         // Request lines.
         ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n".into(), Syntax),
@@ -205,7 +205,7 @@ fn what_is_no_request_and_what_would_become_another_is_refused() {
 
 #[test]
 fn a_head_has_its_bytes_and_not_one_more() {
-    let limits = EdgeLimits::default();
+    let limits = ProxyLimits::default();
     let of_len = |len: usize| {
         let bare = with("X: \r\n").len();
         with(&format!("X: {}\r\n", "a".repeat(len - bare)))
@@ -213,25 +213,25 @@ fn a_head_has_its_bytes_and_not_one_more() {
     let at = of_len(limits.head_bytes_max);
     assert_eq!(at.len(), limits.head_bytes_max);
     assert!(read(at.as_bytes()).is_ok());
-    assert_eq!(read(of_len(limits.head_bytes_max + 1).as_bytes()), Err(BadHead::Bytes));
+    assert_eq!(read(of_len(limits.head_bytes_max + 1).as_bytes()), Err(HeadError::Bytes));
     // One that never ends is refused as soon as it is too long.
     let endless = "GET /".to_owned() + &"a".repeat(limits.head_bytes_max);
-    assert_eq!(HeadScanner::default().advance(endless.as_bytes(), &limits), Err(BadHead::Bytes));
-    assert_eq!(BadHead::Bytes.status(), 431);
+    assert_eq!(HeadScanner::default().advance(endless.as_bytes(), &limits), Err(HeadError::Bytes));
+    assert_eq!(HeadError::Bytes.status(), 431);
 }
 
 #[test]
 fn a_head_has_its_fields_and_not_one_more() {
-    let most = EdgeLimits::default().head_fields_max;
+    let most = ProxyLimits::default().head_fields_max;
     // `Host` is one of them.
     assert!(read(with(&"X: y\r\n".repeat(most - 1)).as_bytes()).is_ok());
-    assert_eq!(read(with(&"X: y\r\n".repeat(most)).as_bytes()), Err(BadHead::Fields));
-    assert_eq!(BadHead::Fields.status(), 431);
+    assert_eq!(read(with(&"X: y\r\n".repeat(most)).as_bytes()), Err(HeadError::Fields));
+    assert_eq!(HeadError::Fields.status(), 431);
 }
 
 #[test]
 fn what_follows_a_head_is_not_looked_at() {
-    let limits = EdgeLimits::default();
+    let limits = ProxyLimits::default();
     let mut bytes = with("").into_bytes();
     let len = bytes.len();
     bytes.extend_from_slice(b"\n\n\0\0");
@@ -240,7 +240,7 @@ fn what_follows_a_head_is_not_looked_at() {
 
 #[test]
 fn a_target_is_split_where_its_parts_meet() {
-    let limits = EdgeLimits::default();
+    let limits = ProxyLimits::default();
     for (target, path, query) in [
         ("/a/b?c=d", "/a/b", Some("c=d")),
         ("/", "/", None),
@@ -271,7 +271,7 @@ proptest::proptest! {
             String::new(), |all, line| all + line + "\r\n",
         ));
         let mut room = header_slots();
-        if parse_head(head.as_bytes(), &mut room, &EdgeLimits::default()).is_ok() {
+        if parse_head(head.as_bytes(), &mut room, &ProxyLimits::default()).is_ok() {
             proptest::prop_assert_eq!(classify_syntax_error(head.as_bytes()), Ok(()));
         }
     }
@@ -281,7 +281,7 @@ proptest::proptest! {
     fn a_head_in_pieces_is_scanned_as_at_once(
         bytes in "[a-c:\r\n]{0,30}", cut in 0_usize..30,
     ) {
-        let limits = EdgeLimits::default();
+        let limits = ProxyLimits::default();
         let whole = HeadScanner::default().advance(bytes.as_bytes(), &limits);
         let mut scan = HeadScanner::default();
         let first = scan.advance(bytes.as_bytes().get(..cut).unwrap_or_default(), &limits);

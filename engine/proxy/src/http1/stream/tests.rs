@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use seawall_model::{Client, ClientUnits, Tick};
+use seawall_model::{Client, ClientPrefixes, Tick};
 use tokio::io::DuplexStream;
 
 use super::*;
@@ -16,21 +16,21 @@ const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 struct Both {
     client: DuplexStream,
     guarded: Http1Stream<DuplexStream>,
-    counters: Arc<EdgeCounters>,
+    counters: Arc<ProxyMetrics>,
 }
 
 /// A client and our end of it, with a pipe of so many bytes between them.
-fn pipe(bytes: usize, limits: EdgeLimits) -> Both {
+fn pipe(bytes: usize, limits: ProxyLimits) -> Both {
     let (client, server) = tokio::io::duplex(bytes);
-    let who = Client::of([192, 0, 2, 1].into(), &ClientUnits::default());
+    let who = Client::of([192, 0, 2, 1].into(), &ClientPrefixes::default());
     let conn = Arc::new(Connection::new(who, 1234, Tick(0)));
-    let counters = Arc::new(EdgeCounters::default());
+    let counters = Arc::new(ProxyMetrics::default());
     let guarded = Http1Stream::new(server, conn, Arc::new(limits), Arc::clone(&counters));
     Both { client, guarded, counters }
 }
 
 fn plain() -> Both {
-    pipe(1 << 20, EdgeLimits::default())
+    pipe(1 << 20, ProxyLimits::default())
 }
 
 /// Milliseconds that `wait` takes on the paused clock.
@@ -68,7 +68,7 @@ async fn a_dripped_head_ends_ten_seconds_after_its_first_byte() {
 #[tokio::test(start_paused = true)]
 async fn a_head_may_take_its_reads_and_not_one_more() {
     for (pieces, expected) in
-        [(100, NextRequest::Complete(126)), (101, NextRequest::Invalid(BadHead::Drip))]
+        [(100, NextRequest::Complete(126)), (101, NextRequest::Invalid(HeadError::Drip))]
     {
         let mut both = plain();
         let head = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(99));
@@ -93,7 +93,7 @@ async fn one_empty_line_before_a_head_is_skipped_and_a_second_is_not() {
     assert_eq!(both.guarded.next_head().await, NextRequest::Complete(HEAD.len()));
     let mut both = plain();
     both.client.write_all(&[b"\r\n\r\n", HEAD].concat()).await.unwrap();
-    assert_eq!(both.guarded.next_head().await, NextRequest::Invalid(BadHead::Syntax));
+    assert_eq!(both.guarded.next_head().await, NextRequest::Invalid(HeadError::Syntax));
 }
 
 /// Reads the current request as pingora would, until nothing more comes for a while.
@@ -141,7 +141,7 @@ async fn each_request_ends_where_its_framing_says() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_sent_ahead_is_held_back_within_bounds() {
-    let limit = EdgeLimits::default().hold_back_bytes_max;
+    let limit = ProxyLimits::default().hold_back_bytes_max;
     let mut both = plain();
     both.client.write_all(HEAD).await.unwrap();
     both.client.write_all(&vec![b'a'; 10 * limit]).await.unwrap();
@@ -214,7 +214,8 @@ async fn an_origin_that_says_nothing_is_told_apart_from_a_client_that_does() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_takes_too_long_in_all_resets() {
-    let mut both = pipe(1 << 16, EdgeLimits { request_total_ms: 60_000, ..EdgeLimits::default() });
+    let mut both =
+        pipe(1 << 16, ProxyLimits { request_total_ms: 60_000, ..ProxyLimits::default() });
     both.client.write_all(HEAD).await.unwrap();
     both.guarded.next_head().await;
     both.guarded.start_request(HEAD.len(), Framing::Length(0));
@@ -228,7 +229,7 @@ async fn a_request_that_takes_too_long_in_all_resets() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_reset() {
-    let mut both = pipe(1_024, EdgeLimits::default());
+    let mut both = pipe(1_024, ProxyLimits::default());
     let (wrote, ms) = took_ms(both.guarded.write_all(&[b'x'; 20_000])).await;
     assert!(wrote.is_err() && ms == 20_000, "{ms}");
     assert_eq!(both.counters.write_stalled.load(Relaxed), 1);
@@ -237,7 +238,7 @@ async fn a_client_that_does_not_read_is_reset() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_is_served_as_long_as_enough_goes() {
-    let mut both = pipe(1_024, EdgeLimits::default());
+    let mut both = pipe(1_024, ProxyLimits::default());
     let read = async {
         let mut room = [0; 500];
         let mut seen = 0;
@@ -286,7 +287,7 @@ async fn a_tunnel_opens_only_when_the_origin_agreed() {
 
 #[tokio::test(start_paused = true)]
 async fn closing_lets_the_client_read_and_forgets_what_it_sends_within_limits() {
-    let limits = EdgeLimits { linger_bytes_max: 64 * 1024, ..EdgeLimits::default() };
+    let limits = ProxyLimits { linger_bytes_max: 64 * 1024, ..ProxyLimits::default() };
     let mut both = pipe(256 * 1024, limits);
     both.client.write_all(&vec![b'x'; 200_000]).await.unwrap();
     both.guarded.write_all(b"answer").await.unwrap();

@@ -198,7 +198,7 @@ async fn what_follows_the_header_stays_in_the_connection() {
     ] {
         let (mut hop, mut edge) = pair().await;
         hop.write_all(&[&header[..], b"\x16\x03\x01 what is next"].concat()).await.unwrap();
-        let found = read_proxy_header(&mut edge, &EdgeLimits::default()).await;
+        let found = read_proxy_header(&mut edge, &ProxyLimits::default()).await;
         assert_eq!(found.ok(), client("192.0.2.7:4711"));
         drop(hop);
         let mut rest = Vec::new();
@@ -209,7 +209,7 @@ async fn what_follows_the_header_stays_in_the_connection() {
 
 #[tokio::test]
 async fn half_a_header_is_waited_for_so_long_and_a_hop_that_leaves_is_told_apart() {
-    let limits = EdgeLimits { proxy_header_ms: 50, ..EdgeLimits::default() };
+    let limits = ProxyLimits { proxy_header_ms: 50, ..ProxyLimits::default() };
     let (mut hop, mut edge) = pair().await;
     hop.write_all(b"PROXY TCP4 192.0.2.7").await.unwrap();
     assert_eq!(read_proxy_header(&mut edge, &limits).await, Err(ProxyHeaderError::Timeout));
@@ -217,7 +217,7 @@ async fn half_a_header_is_waited_for_so_long_and_a_hop_that_leaves_is_told_apart
     hop.write_all(b"PROXY TCP4 192.0.2.7").await.unwrap();
     drop(hop);
     assert_eq!(
-        read_proxy_header(&mut edge, &EdgeLimits::default()).await,
+        read_proxy_header(&mut edge, &ProxyLimits::default()).await,
         Err(ProxyHeaderError::Closed)
     );
     let (mut hop, mut edge) = pair().await;

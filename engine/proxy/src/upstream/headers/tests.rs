@@ -1,15 +1,15 @@
 //! What an origin and a client see of each other.
 
-use seawall_model::{Client, ClientUnits};
+use seawall_model::{Client, ClientPrefixes};
 
 use super::*;
-use crate::Site;
+use crate::SiteConfig;
 use crate::admission::trusted_proxies::ConnectionOwnership;
 use crate::routing::SiteTable;
 use seawall_model::Scheme;
 
 fn asker(ip: &str) -> ResolvedClient {
-    let client = Client::of(ip.parse().unwrap(), &ClientUnits::default());
+    let client = Client::of(ip.parse().unwrap(), &ClientPrefixes::default());
     ResolvedClient { client, scheme: Scheme::Http, line: ConnectionOwnership::Own }
 }
 
@@ -67,8 +67,8 @@ fn a_target_that_names_its_host_becomes_a_path() {
 #[test]
 fn a_redirect_to_the_origins_address_becomes_a_path() {
     let origins = vec!["127.0.0.1:9001".into(), "127.0.0.2:80".into()];
-    let site = Site { origins, ..Site::test("a.example", "127.0.0.1:9") };
-    let sites = SiteTable::resolve(&[site], &EdgeLimits::default()).unwrap();
+    let site = SiteConfig { origins, ..SiteConfig::test("a.example", "127.0.0.1:9") };
+    let sites = SiteTable::resolve(&[site], &ProxyLimits::default()).unwrap();
     let route = sites.find("a.example").unwrap();
     for (location, shown) in [
         ("http://127.0.0.1:9001/x?y", "/x?y"),
@@ -88,7 +88,7 @@ fn a_redirect_to_the_origins_address_becomes_a_path() {
 
 #[test]
 fn an_origin_may_keep_silent_on_a_websocket_as_long_as_the_guard_allows() {
-    let limits = EdgeLimits::default();
+    let limits = ProxyLimits::default();
     let mut peer = HttpPeer::new("127.0.0.1:1", false, String::new());
     set_deadlines(&mut peer, &limits, (RequestKind::Plain, 75_000));
     assert_eq!(peer.options.read_timeout, Some(Duration::from_secs(75)));

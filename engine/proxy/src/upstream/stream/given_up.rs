@@ -21,7 +21,7 @@ use pingora_error::{Error, ErrorSource};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 use crate::context::SharedContext;
 use crate::metrics::count;
 use crate::request::enforce::Stand;
@@ -50,7 +50,7 @@ enum Ended {
 
 impl AbandonedResponse {
     /// Reads until the answer or the connection has ended, or enough of it came.
-    async fn discard(&mut self, limits: &EdgeLimits) -> Ended {
+    async fn discard(&mut self, limits: &ProxyLimits) -> Ended {
         let mut left = limits.given_up_bytes_max;
         while left > 0 && self.answer.is_owed() {
             match poll_fn(|cx| self.poll_discard(cx, limits)).await {
@@ -64,7 +64,7 @@ impl AbandonedResponse {
     fn poll_discard(
         &mut self,
         cx: &mut Context<'_>,
-        limits: &EdgeLimits,
+        limits: &ProxyLimits,
     ) -> Poll<io::Result<usize>> {
         let mut room = [MaybeUninit::uninit(); READ_BYTES];
         let mut buf = ReadBuf::uninit(&mut room);

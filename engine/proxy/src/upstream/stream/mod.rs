@@ -32,7 +32,7 @@ use pingora_error::{Error, ErrorType, OrErr, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 use crate::connection::Connection;
 use crate::upstream::pool::{Pool, PoolKey};
 use given_up::AbandonedResponse;
@@ -49,7 +49,7 @@ pub(crate) struct Link {
     me: Weak<Self>,
     pool: Arc<Pool>,
     line: PoolKey,
-    limits: Arc<EdgeLimits>,
+    limits: Arc<ProxyLimits>,
     /// Whose turns are told whether the origin is waited for.
     conn: Option<Arc<Connection>>,
     known: Mutex<Known>,
@@ -70,7 +70,7 @@ impl Link {
     pub(crate) fn new(
         pool: &Arc<Pool>,
         line: PoolKey,
-        limits: &Arc<EdgeLimits>,
+        limits: &Arc<ProxyLimits>,
         conn: Option<&Arc<Connection>>,
     ) -> Arc<Self> {
         let (pool, limits, conn) = (Arc::clone(pool), Arc::clone(limits), conn.cloned());
@@ -120,7 +120,7 @@ impl L4Connect for Link {
 }
 
 /// A new connection.
-async fn connect(address: SocketAddr, limits: &EdgeLimits) -> Result<TcpStream> {
+async fn connect(address: SocketAddr, limits: &ProxyLimits) -> Result<TcpStream> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),

@@ -5,7 +5,7 @@
 
 use memchr::memchr;
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 use crate::http1::chunked::ChunkedValidator;
 
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Request {
     }
 
     /// Something is about to be sent; before all else a whole head.
-    pub(super) fn goes(&mut self, bytes: &[u8], limits: &EdgeLimits) {
+    pub(super) fn goes(&mut self, bytes: &[u8], limits: &ProxyLimits) {
         if matches!(self.left, Left::All) {
             self.is_head = bytes.starts_with(b"HEAD ");
             self.left = begin(bytes, limits);
@@ -71,7 +71,7 @@ impl Request {
 }
 
 /// What there is to send, from the head.
-fn begin(bytes: &[u8], limits: &EdgeLimits) -> Left {
+fn begin(bytes: &[u8], limits: &ProxyLimits) -> Left {
     let mut rest = bytes;
     let mut length: u64 = 0;
     let mut is_chunked = false;
@@ -108,7 +108,7 @@ mod tests {
 
     /// After how many bytes a request counts as whole, sent in pieces of so many bytes.
     fn whole_after(bytes: &str, piece: usize) -> Option<usize> {
-        let (mut request, limits) = (Request::new(), EdgeLimits::default());
+        let (mut request, limits) = (Request::new(), ProxyLimits::default());
         let mut sent = 0;
         let head = bytes.find("\r\n\r\n").map_or(bytes.len(), |at| at + 4);
         request.goes(&bytes.as_bytes()[..head], &limits);

@@ -9,7 +9,7 @@
 
 use memchr::memchr;
 
-use crate::EdgeLimits;
+use crate::ProxyLimits;
 
 /// Bytes of a line that are looked at for what it says.
 const LINE_BYTES: usize = 64;
@@ -132,7 +132,7 @@ impl ResponseHeadReader {
         &mut self,
         bytes: &[u8],
         is_to_head: bool,
-        limits: &EdgeLimits,
+        limits: &ProxyLimits,
     ) -> Result<(), BadAnswer> {
         let mut rest = bytes;
         if self.awaits_head() {
@@ -162,7 +162,7 @@ impl ResponseHeadReader {
         &mut self,
         part: &[u8],
         is_to_head: bool,
-        limits: &EdgeLimits,
+        limits: &ProxyLimits,
     ) -> Result<(), BadAnswer> {
         if !part.ends_with(b"\n") || !self.begun.is_empty() {
             let room = LINE_BYTES.saturating_sub(self.begun.len());
@@ -180,7 +180,7 @@ impl ResponseHeadReader {
         &mut self,
         line: &[u8],
         is_to_head: bool,
-        limits: &EdgeLimits,
+        limits: &ProxyLimits,
     ) -> Result<(), BadAnswer> {
         let is_empty = matches!(line, b"\n" | b"\r\n");
         let Some(status) = self.status else {
@@ -209,7 +209,7 @@ impl ResponseHeadReader {
     }
 
     /// A head that only says that another will come.
-    fn interim(&mut self, limits: &EdgeLimits) -> Result<(), BadAnswer> {
+    fn interim(&mut self, limits: &ProxyLimits) -> Result<(), BadAnswer> {
         self.interims = self.interims.saturating_add(1);
         if self.interims > limits.origin_interim_max {
             return Err(BadAnswer::Interim);
@@ -259,13 +259,13 @@ fn length_of(line: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn limits() -> EdgeLimits {
-        EdgeLimits {
+    fn limits() -> ProxyLimits {
+        ProxyLimits {
             origin_head_bytes_max: 100,
             origin_head_fields_max: 3,
             origin_head_reads_max: 10,
             origin_interim_max: 2,
-            ..EdgeLimits::default()
+            ..ProxyLimits::default()
         }
     }
 

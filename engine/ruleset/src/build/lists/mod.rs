@@ -26,7 +26,7 @@ use seawall_policy::text::bytes as bytes_text;
 use seawall_policy::texts::{Search, Searches};
 use sha2::{Digest, Sha256};
 
-use crate::build::load_context::Loading;
+use crate::build::load_context::LoadContext;
 use crate::build::parts::{
     LIST_SEARCH_BYTES_HOST_MAX, LIST_SEARCH_BYTES_MEMBER_MAX, LoadedList, NO_FILE, ready,
 };
@@ -61,7 +61,7 @@ struct Named<'n> {
 /// The lists of a program, in its order. The number of the first is that of the host's lists, where
 /// the program is a member's.
 pub(crate) fn load_lists(
-    loading: &mut Loading<'_>,
+    loading: &mut LoadContext<'_>,
     program: &Program,
     guarded: &Guarded,
 ) -> Vec<Arc<LoadedList>> {
@@ -89,7 +89,7 @@ fn empty(list: &List) -> Arc<LoadedList> {
     Arc::new(LoadedList::of(empty_set(list.element)))
 }
 
-impl Loading<'_> {
+impl LoadContext<'_> {
     fn list(&mut self, wanted: Wanted<'_>) -> Arc<LoadedList> {
         let list = wanted.list;
         let loaded = match &list.source {

@@ -9,7 +9,7 @@ use super::names::{Memo, Named};
 use super::owners::{Owners, is_below};
 use super::pattern::{fits, is_pattern, natural};
 use super::reached::Reached;
-use super::store::{Entry, Store};
+use super::store::{Entry, SourceStore};
 use super::{
     COMPONENT_BYTES_MAX, FILES_MAX, LIST_BYTES_MAX, MEMBERS_BYTES_MAX, MemberSources,
     POLICY_BYTES_MAX, Sources, State, folder_of, resolve,
@@ -21,14 +21,14 @@ type Listings = HashMap<(Box<str>, String), Arc<[Entry]>>;
 
 /// What a file is wanted for, which says how large it may be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Want {
+enum FileKind {
     Policy,
     List,
     Component,
     Signature,
 }
 
-impl Want {
+impl FileKind {
     const fn bytes_max(self) -> u64 {
         match self {
             Self::Policy => POLICY_BYTES_MAX,
@@ -56,7 +56,7 @@ struct Member<'t> {
 
 /// The reading of what one owner has.
 struct Walk<'w> {
-    store: &'w dyn Store,
+    store: &'w dyn SourceStore,
     memo: &'w mut Memo,
     listings: &'w mut Listings,
     owners: &'w mut Owners,
@@ -90,7 +90,7 @@ struct Begun {
     listings: Listings,
 }
 
-fn begin(root: &str, store: &dyn Store, memo: &mut Memo) -> Begun {
+fn begin(root: &str, store: &dyn SourceStore, memo: &mut Memo) -> Begun {
     let (mut owners, mut listings) = (Owners::default(), Listings::default());
     let mut walk = Walk::new(store, memo, (&mut listings, &mut owners), None, Budget::host());
     walk.policies(root.to_owned());
@@ -110,7 +110,7 @@ fn begin(root: &str, store: &dyn Store, memo: &mut Memo) -> Begun {
 /// Reads one member's files, of which all members have `left` bytes.
 fn member(
     tenant: &Tenant,
-    (store, memo): (&dyn Store, &mut Memo),
+    (store, memo): (&dyn SourceStore, &mut Memo),
     (listings, owners): (&mut Listings, &mut Owners),
     left: &mut u64,
 ) -> MemberSources {
@@ -134,7 +134,7 @@ fn member(
     }
 }
 
-pub(super) fn gather(root: &str, store: &dyn Store, memo: &mut Memo) -> Sources {
+pub(super) fn gather(root: &str, store: &dyn SourceStore, memo: &mut Memo) -> Sources {
     let Begun { host, tenants, mut owners, mut listings } = begin(root, store, memo);
     let mut left = MEMBERS_BYTES_MAX;
     let read = |tenant: &Tenant| {
@@ -145,7 +145,7 @@ pub(super) fn gather(root: &str, store: &dyn Store, memo: &mut Memo) -> Sources 
 }
 
 /// Reads the host's files alone.
-pub(super) fn gather_host(root: &str, store: &dyn Store, memo: &mut Memo) -> Reached {
+pub(super) fn gather_host(root: &str, store: &dyn SourceStore, memo: &mut Memo) -> Reached {
     begin(root, store, memo).host
 }
 
@@ -154,15 +154,15 @@ pub(super) fn gather_host(root: &str, store: &dyn Store, memo: &mut Memo) -> Rea
 /// taken for the host's.
 pub(super) fn gather_members<'s>(
     (root, only): (&str, Option<&str>),
-    hosts: &dyn Store,
-    hers: &dyn Fn(&str) -> &'s dyn Store,
+    hosts: &dyn SourceStore,
+    hers: &dyn Fn(&str) -> &'s dyn SourceStore,
     memo: &mut Memo,
 ) -> Vec<MemberSources> {
     let Begun { tenants, mut owners, .. } = begin(root, hosts, memo);
     let mut listings = Listings::default();
     let mut left = MEMBERS_BYTES_MAX;
     let wanted = tenants.iter().filter(|tenant| only.is_none_or(|name| *tenant.name == *name));
-    let mut last: Option<&dyn Store> = None;
+    let mut last: Option<&dyn SourceStore> = None;
     let read = |tenant: &Tenant| {
         let store = hers(&tenant.name);
         // What one place has in a folder says nothing of another.
@@ -176,7 +176,7 @@ pub(super) fn gather_members<'s>(
 
 impl<'w> Walk<'w> {
     fn new(
-        store: &'w dyn Store,
+        store: &'w dyn SourceStore,
         memo: &'w mut Memo,
         (listings, owners): (&'w mut Listings, &'w mut Owners),
         member: Option<Member<'w>>,
@@ -212,7 +212,7 @@ impl<'w> Walk<'w> {
                     if !self.followed.insert(path.clone()) {
                         continue;
                     }
-                    self.read(&path, Want::Policy);
+                    self.read(&path, FileKind::Policy);
                     // Naming what is somebody else's does not make it a policy file of hers.
                     let read = self.reached.files.get(&path);
                     if !matches!(
@@ -272,12 +272,12 @@ impl<'w> Walk<'w> {
         for (file, names, at) in std::mem::take(&mut self.others) {
             match names.get(at) {
                 Some(Named::List { name, path })
-                    if self.want(&file, path, Want::List).is_some() =>
+                    if self.want(&file, path, FileKind::List).is_some() =>
                 {
                     self.kept(&file, name, path);
                 }
                 Some(Named::Component(path))
-                    if self.want(&file, path, Want::Component).is_some() =>
+                    if self.want(&file, path, FileKind::Component).is_some() =>
                 {
                     self.signature(&file, path);
                 }
@@ -287,9 +287,9 @@ impl<'w> Walk<'w> {
     }
 
     /// Reads a file unless it is read already; nothing where it may not be asked for.
-    fn want(&mut self, file: &str, path: &str, want: Want) -> Option<String> {
+    fn want(&mut self, file: &str, path: &str, want: FileKind) -> Option<String> {
         let full = resolve(file, path)?;
-        let word = if want == Want::List { "list" } else { "extern" };
+        let word = if want == FileKind::List { "list" } else { "extern" };
         let is_granted =
             |member: &Member<'_>| member.tenant.grants.iter().any(|had| **had == *word);
         if self.member.as_ref().is_some_and(|member| !is_granted(member)) {
@@ -327,7 +327,7 @@ impl<'w> Walk<'w> {
     /// Reads a component's signature, where there is one.
     fn signature(&mut self, file: &str, module: &str) {
         let signature = format!("{module}{SIGNATURE_ENDING}");
-        if let Some(path) = self.want(file, &signature, Want::Signature)
+        if let Some(path) = self.want(file, &signature, FileKind::Signature)
             && self.reached.files.get(&path) == Some(&Err(ReadError::Missing))
         {
             self.reached.files.remove(&path);
@@ -357,7 +357,7 @@ impl<'w> Walk<'w> {
         }
     }
 
-    fn read(&mut self, path: &str, want: Want) {
+    fn read(&mut self, path: &str, want: FileKind) {
         let bytes = self.may_name(path).and_then(|()| self.take(path, want));
         if let Ok(bytes) = &bytes {
             self.reached.digests.insert(path.to_owned(), self.store.digest(path, bytes));
@@ -366,7 +366,7 @@ impl<'w> Walk<'w> {
     }
 
     /// Reads a file out of the budget.
-    fn take(&mut self, path: &str, want: Want) -> Result<Arc<[u8]>, ReadError> {
+    fn take(&mut self, path: &str, want: FileKind) -> Result<Arc<[u8]>, ReadError> {
         self.folder(folder_of(path))?;
         self.budget.files = match self.budget.files.checked_sub(1) {
             Some(left) => left,
@@ -382,9 +382,9 @@ impl<'w> Walk<'w> {
         let is_member = self.member.is_some();
         let total = self.budget.total_bytes;
         let (left, limit) = match want {
-            Want::Policy => (&mut self.budget.policy_bytes, MemberLimit::PolicyBytes),
-            Want::List => (&mut self.budget.list_bytes, MemberLimit::ListBytes),
-            Want::Component | Want::Signature => {
+            FileKind::Policy => (&mut self.budget.policy_bytes, MemberLimit::PolicyBytes),
+            FileKind::List => (&mut self.budget.list_bytes, MemberLimit::ListBytes),
+            FileKind::Component | FileKind::Signature => {
                 (&mut self.budget.component_bytes, MemberLimit::ComponentBytes)
             }
         };
@@ -529,7 +529,7 @@ impl<'w> Walk<'w> {
     }
 }
 
-/// What a store that knows its paths alone answers to [`Store::list`].
+/// What a store that knows its paths alone answers to [`SourceStore::list`].
 pub fn entries_of<'p>(paths: impl Iterator<Item = &'p str>, folder: &str) -> Vec<Entry> {
     let mut entries: BTreeMap<&str, bool> = BTreeMap::new();
     for path in paths.filter(|path| is_below(path, folder)) {

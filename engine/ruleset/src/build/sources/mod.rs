@@ -1,6 +1,6 @@
 //! Everything that a root policy reaches, read into memory, each file for its owner.
 //!
-//! The only step of a reload that touches a disk, and it does so through [`Store`], which the
+//! The only step of a reload that touches a disk, and it does so through [`SourceStore`], which the
 //! control plane implements: here is no I/O. Paths are relative to the policy root, cleaned of `.`
 //! and `..`, and one that leaves the root is never asked for.
 //!
@@ -41,7 +41,7 @@ pub use limits::{
 pub use names::Memo;
 use reached::Parts;
 pub use reached::Reached;
-pub use store::{Entry, KeptList, Store};
+pub use store::{CachedList, Entry, SourceStore};
 pub use stored::{KeptLists, Stored};
 
 /// What the files of one member reach. A copy shares the bytes.
@@ -153,14 +153,14 @@ pub struct Sources {
 impl Sources {
     /// Reads the root policy and all that it reaches.
     #[must_use]
-    pub fn gather(root: &str, store: &dyn Store) -> Self {
+    pub fn gather(root: &str, store: &dyn SourceStore) -> Self {
         Self::gather_again(root, store, &mut Memo::default())
     }
 
     /// The same, where `memo` is that of an earlier reading: what did not change is not parsed
     /// again.
     #[must_use]
-    pub fn gather_again(root: &str, store: &dyn Store, memo: &mut Memo) -> Self {
+    pub fn gather_again(root: &str, store: &dyn SourceStore, memo: &mut Memo) -> Self {
         let sources = gather::gather(root, store, memo);
         memo.settle();
         sources

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::store::Store;
+use super::store::SourceStore;
 use super::{ReadError, folder_of};
 
 /// A member, or nobody where it is the host.
@@ -50,7 +50,7 @@ impl Owners {
         &mut self,
         path: &str,
         (name, folder, is_shared): (&str, &str, bool),
-        store: &dyn Store,
+        store: &dyn SourceStore,
     ) -> Option<Owner> {
         let other = |owner: &&Owner| owner.as_deref() != Some(name);
         if let Some(owner) = self.files.get(path).filter(other) {
@@ -73,7 +73,7 @@ impl Owners {
     }
 
     /// Whose each real place is. A file that is no link has its own place, whatever leads there.
-    fn reals(&mut self, store: &dyn Store) -> &BTreeMap<String, Owner> {
+    fn reals(&mut self, store: &dyn SourceStore) -> &BTreeMap<String, Owner> {
         let files = &self.files;
         self.real.get_or_insert_with(|| {
             let mut reals = files.clone();

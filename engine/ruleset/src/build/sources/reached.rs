@@ -6,12 +6,12 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::error::ReadError;
-use super::store::KeptList;
+use super::store::CachedList;
 
 /// A file's bytes, or why there are none.
 pub(crate) type Bytes = Result<Arc<[u8]>, ReadError>;
 /// A good copy of a list, or why it cannot be used.
-pub(crate) type Kept = Result<KeptList, String>;
+pub(crate) type FetchedSource = Result<CachedList, String>;
 
 /// What the files of one owner reach, read into memory. Paths are those from the policy root.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +24,7 @@ pub struct Reached {
     /// Those that are read as policy, there or not.
     pub(super) policies: BTreeSet<String>,
     /// Good copies of lists, by full name and path.
-    pub(super) kept: BTreeMap<(String, String), Kept>,
+    pub(super) kept: BTreeMap<(String, String), FetchedSource>,
     /// The folders of all that was looked for.
     pub(super) folders: BTreeSet<String>,
 }
@@ -58,7 +58,7 @@ impl Reached {
     }
 
     /// The good copy of a list by its full name and its path, where one is kept.
-    pub(crate) fn kept(&self, name: &str, path: &str) -> Option<&Kept> {
+    pub(crate) fn kept(&self, name: &str, path: &str) -> Option<&FetchedSource> {
         self.kept.get(&(name.to_owned(), path.to_owned()))
     }
 

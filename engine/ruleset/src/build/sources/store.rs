@@ -8,7 +8,7 @@ use super::error::ReadError;
 
 /// A list file as it was when it was good last.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptList {
+pub struct CachedList {
     /// Its bytes.
     pub bytes: Arc<[u8]>,
     /// Milliseconds since it came into force.
@@ -27,7 +27,7 @@ pub struct Entry {
 /// Where files come from. All paths are cleaned and relative to the policy root. `within` is the
 /// folder of whoever asks, empty for the root: what really lies elsewhere, links followed, is
 /// [`ReadError::Outside`] for them.
-pub trait Store {
+pub trait SourceStore {
     /// The bytes of a file.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ pub trait Store {
     ///
     /// # Errors
     /// Why a copy that is there cannot be used.
-    fn kept_list(&self, _name: &str, _path: &str) -> Result<Option<KeptList>, String> {
+    fn kept_list(&self, _name: &str, _path: &str) -> Result<Option<CachedList>, String> {
         Ok(None)
     }
 }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use super::gather::{entries_of, gather_host, gather_members};
 use super::names::Memo;
 use super::reached::Reached;
-use super::store::{Entry, KeptList, Store};
+use super::store::{CachedList, Entry, SourceStore};
 use super::{MemberSources, ReadError, Sources};
 
 /// Where good copies of lists come from, by full name and path.
-pub type KeptLists<'k> = &'k dyn Fn(&str, &str) -> Result<Option<KeptList>, String>;
+pub type KeptLists<'k> = &'k dyn Fn(&str, &str) -> Result<Option<CachedList>, String>;
 
 /// Files by their paths from the policy root.
 pub struct Stored<'s> {
@@ -42,7 +42,7 @@ impl Sources {
     pub fn member_of(
         &self,
         name: &str,
-        stored: &dyn Store,
+        stored: &dyn SourceStore,
         memo: &mut Memo,
     ) -> Option<MemberSources> {
         let from = (&*self.root, Some(name));
@@ -51,7 +51,7 @@ impl Sources {
 
     /// What the host's files alone reach; `memo` is not settled by it.
     #[must_use]
-    pub fn gather_host(root: &str, store: &dyn Store, memo: &mut Memo) -> Self {
+    pub fn gather_host(root: &str, store: &dyn SourceStore, memo: &mut Memo) -> Self {
         let host = Arc::new(gather_host(root, store, memo));
         Self { root: root.to_owned(), host, members: Vec::new() }
     }
@@ -61,7 +61,7 @@ impl Sources {
     #[must_use]
     pub fn with_members_from<'s>(
         &self,
-        hers: &dyn Fn(&str) -> &'s dyn Store,
+        hers: &dyn Fn(&str) -> &'s dyn SourceStore,
         memo: &mut Memo,
     ) -> Self {
         let members = gather_members((&self.root, None), &Hosts(&self.host), hers, memo);
@@ -70,7 +70,7 @@ impl Sources {
     }
 }
 
-impl Store for Stored<'_> {
+impl SourceStore for Stored<'_> {
     fn read(&self, path: &str, bytes_max: u64, _: &str) -> Result<Arc<[u8]>, ReadError> {
         let bytes = self.files.get(path).ok_or(ReadError::Missing)?;
         if bytes.len() as u64 > bytes_max {
@@ -87,7 +87,7 @@ impl Store for Stored<'_> {
         self.files.contains_key(path)
     }
 
-    fn kept_list(&self, name: &str, path: &str) -> Result<Option<KeptList>, String> {
+    fn kept_list(&self, name: &str, path: &str) -> Result<Option<CachedList>, String> {
         (self.kept)(name, path)
     }
 }
@@ -102,7 +102,7 @@ impl Hosts<'_> {
     }
 }
 
-impl Store for Hosts<'_> {
+impl SourceStore for Hosts<'_> {
     fn read(&self, path: &str, _: u64, _: &str) -> Result<Arc<[u8]>, ReadError> {
         self.0.bytes(path).cloned().unwrap_or(Err(ReadError::Missing))
     }

@@ -7,10 +7,13 @@ use super::*;
 use crate::build::memory_store::MemoryStore;
 
 /// A store that notes what it was asked for.
-pub(super) struct Noting<'s>(pub(super) &'s dyn Store, pub(super) RefCell<Vec<(String, String)>>);
+pub(super) struct Noting<'s>(
+    pub(super) &'s dyn SourceStore,
+    pub(super) RefCell<Vec<(String, String)>>,
+);
 
 impl<'s> Noting<'s> {
-    pub(super) fn of(store: &'s dyn Store) -> Self {
+    pub(super) fn of(store: &'s dyn SourceStore) -> Self {
         Self(store, RefCell::default())
     }
 
@@ -19,7 +22,7 @@ impl<'s> Noting<'s> {
     }
 }
 
-impl Store for Noting<'_> {
+impl SourceStore for Noting<'_> {
     fn read(&self, path: &str, bytes_max: u64, within: &str) -> Result<Arc<[u8]>, ReadError> {
         self.note(path, within);
         self.0.read(path, bytes_max, within)

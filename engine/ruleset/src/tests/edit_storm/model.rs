@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use seawall_model::{CounterId, Facts, Tick};
 use seawall_policy::program::LimitTerms;
-use seawall_state::{Hold, Key, Outcome, Rate, State};
+use seawall_state::{Key, Penalty, Rate, RateLimitOutcome, State};
 
 use crate::RuleSet;
-use crate::eval::context::{Given, Judging};
+use crate::eval::context::{EvalContext, EvalOptions};
 
 /// Most requests that one key is found to have made.
 const COUNT_MAX: u64 = 1 << 12;
@@ -40,7 +40,7 @@ pub(super) fn limits(rules: &RuleSet) -> BTreeMap<Box<str>, Read> {
 
 /// The key of a request in a counter.
 pub(super) fn key(rules: &RuleSet, state: &State, id: CounterId, facts: &Facts<'_>) -> Key {
-    let judging = Judging::new(rules, facts, state, Tick::TEST_START, Given::default());
+    let judging = EvalContext::new(rules, facts, state, Tick::TEST_START, EvalOptions::default());
     judging.key(id, true).expect("an absent key counts as one")
 }
 
@@ -48,13 +48,13 @@ pub(super) fn key(rules: &RuleSet, state: &State, id: CounterId, facts: &Facts<'
 pub(super) fn held_until(state: &State, read: Read, key: Key, now: Tick) -> Option<Tick> {
     let endless = Rate { n: u64::MAX, window_ms: read.window_ms, burst: read.burst };
     let table = state.limit(read.id)?;
-    let told = table.would(key, &endless, None, now);
+    let told = table.peek(key, &endless, None, now);
     // A hold runs on, whether the limit has one in its terms by now or none, or a shorter one.
-    let other = Hold { for_ms: 1, doubling_to_ms: None };
-    assert_eq!(told, table.would(key, &endless, Some(&other), now), "a hold under other terms");
+    let other = Penalty { for_ms: 1, doubling_to_ms: None };
+    assert_eq!(told, table.peek(key, &endless, Some(&other), now), "a hold under other terms");
     match told {
-        Outcome::Within => None,
-        Outcome::Over { retry_after_ms, .. } => Some(now.plus_ms(retry_after_ms)),
+        RateLimitOutcome::Allowed => None,
+        RateLimitOutcome::Exceeded { retry_after_ms, .. } => Some(now.plus_ms(retry_after_ms)),
     }
 }
 
@@ -64,7 +64,7 @@ pub(super) fn counted(state: &State, read: Read, key: Key, now: Tick) -> u64 {
     let table = state.limit(read.id).expect("a limit");
     let admits = |n| {
         let rate = Rate { n, window_ms: read.window_ms, burst: 0 };
-        table.would(key, &rate, None, at) == Outcome::Within
+        table.peek(key, &rate, None, at) == RateLimitOutcome::Allowed
     };
     let (mut low, mut high) = (0, COUNT_MAX);
     while low < high {
@@ -80,6 +80,6 @@ pub(super) fn drained(copy: &State, read: Read, key: Key, now: Tick) -> u64 {
     let at = held_until(copy, read, key, now).unwrap_or(now);
     let nothing = Rate { n: 0, window_ms: read.window_ms, burst: read.burst };
     let table = copy.limit(read.id).expect("a limit");
-    let admitted = |_: &u64| table.admit(key, &nothing, None, at) == Outcome::Within;
+    let admitted = |_: &u64| table.admit(key, &nothing, None, at) == RateLimitOutcome::Allowed;
     (0..COUNT_MAX).take_while(admitted).count() as u64
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use seawall_control::Loader;
+use seawall_control::PolicyLoader;
 use seawall_ruleset::{Diagnostic, Fix, Purpose, Severity, Sources};
 
 use crate::cli::fmt::replace;
@@ -19,7 +19,11 @@ const ROUNDS_MAX: usize = 10;
 ///
 /// # Errors
 /// A file that has to change cannot be, or lies outside the policy root.
-pub(super) fn mend(file: &Path, loader: &Loader, purpose: Purpose) -> Result<Vec<String>, String> {
+pub(super) fn mend(
+    file: &Path,
+    loader: &PolicyLoader,
+    purpose: Purpose,
+) -> Result<Vec<String>, String> {
     let folder = match file.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -48,14 +52,14 @@ pub(super) fn mend(file: &Path, loader: &Loader, purpose: Purpose) -> Result<Vec
 
 /// A file as it was and as it will be.
 #[derive(Debug, PartialEq, Eq)]
-struct Change {
+struct FixEdit {
     before: String,
     after: String,
     told: Vec<String>,
 }
 
 /// The files that change, with all fixes of errors and warnings that do not overlap.
-fn apply(diagnostics: &[Diagnostic], sources: &Sources) -> BTreeMap<Box<str>, Change> {
+fn apply(diagnostics: &[Diagnostic], sources: &Sources) -> BTreeMap<Box<str>, FixEdit> {
     let mut fixes: BTreeMap<Box<str>, Vec<(&Diagnostic, &Fix)>> = BTreeMap::new();
     for diagnostic in diagnostics.iter().filter(|d| d.severity != Severity::Note) {
         let mine = diagnostic.fixes.iter().map(|fix| (diagnostic, fix));
@@ -65,7 +69,7 @@ fn apply(diagnostics: &[Diagnostic], sources: &Sources) -> BTreeMap<Box<str>, Ch
         fixes.sort_by_key(|(_, fix)| (fix.bytes.start, fix.bytes.end));
         let before = sources.text(&name).into_owned();
         let (after, told) = patch(&before, &fixes);
-        (after != before).then_some((name, Change { before, after, told }))
+        (after != before).then_some((name, FixEdit { before, after, told }))
     };
     fixes.into_iter().filter_map(change).collect()
 }
@@ -131,9 +135,12 @@ mod tests {
                           block }\n}\n";
 
     fn run(file: &Path) -> Result<Vec<String>, String> {
-        let loader =
-            crate::policy_loader::loader(file, &crate::policy_loader::Host::default(), clock())
-                .unwrap();
+        let loader = crate::policy_loader::loader(
+            file,
+            &crate::policy_loader::PolicyHost::default(),
+            clock(),
+        )
+        .unwrap();
         mend(file, &loader, Purpose::Check)
     }
 
@@ -209,9 +216,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.wall");
         fs::write(&file, WRONG).unwrap();
-        let loader =
-            crate::policy_loader::loader(&file, &crate::policy_loader::Host::default(), clock())
-                .unwrap();
+        let loader = crate::policy_loader::loader(
+            &file,
+            &crate::policy_loader::PolicyHost::default(),
+            clock(),
+        )
+        .unwrap();
         let sources = loader.gather_settled();
         let said = loader.build(&sources, Purpose::Check, None).everything();
         let one = said.first().unwrap();

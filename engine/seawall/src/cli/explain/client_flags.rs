@@ -2,13 +2,13 @@
 
 use clap::Args;
 use seawall_model::PassKind;
-use seawall_ruleset::{Known, enum_lines, nearest};
+use seawall_ruleset::{ClientHints, enum_lines, nearest};
 
 use crate::cli::duration::duration_ms;
 
 /// The flags that say it.
 #[derive(Debug, Args)]
-pub(super) struct Flags {
+pub(super) struct ClientFlags {
     /// The autonomous system it comes from
     #[arg(long, value_name = "NUMBER")]
     asn: Option<String>,
@@ -26,16 +26,16 @@ pub(super) struct Flags {
     h2: bool,
 }
 
-impl Flags {
+impl ClientFlags {
     /// What they say.
-    pub(super) fn known(&self) -> Result<Known, String> {
+    pub(super) fn known(&self) -> Result<ClientHints, String> {
         let ja4 = match self.ja4.as_deref() {
             Some(text) if text.is_empty() || text.contains(char::is_control) => {
                 return Err(format!("`{}` is no fingerprint", text.escape_debug()));
             }
             text => text.map(Into::into),
         };
-        Ok(Known {
+        Ok(ClientHints {
             asn: self.asn.as_deref().map(asn).transpose()?,
             country: self.country.as_deref().map(country).transpose()?,
             ja4,

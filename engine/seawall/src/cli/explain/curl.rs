@@ -3,7 +3,7 @@
 //! Only what changes the request's head is understood. A flag that is not known is an error that
 //! names it: leaving it out would explain another request than the one that was sent.
 
-use super::Asked;
+use super::ParsedRequest;
 
 /// The flags that are understood and what they do.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ enum Flag {
 
 /// What the command says so far.
 #[derive(Default)]
-struct Said {
+struct CurlCommand {
     method: Option<String>,
     url: Option<String>,
     /// Header lines as typed; one that ends right behind its colon takes curl's own away.
@@ -32,12 +32,12 @@ struct Said {
 }
 
 /// Reads a command.
-pub(super) fn read(command: &str) -> Result<Asked, String> {
+pub(super) fn read(command: &str) -> Result<ParsedRequest, String> {
     let mut words = split(command)?.into_iter();
     if words.next().as_deref() != Some("curl") {
         return Err("a curl command begins with `curl`".to_owned());
     }
-    let mut said = Said::default();
+    let mut said = CurlCommand::default();
     while let Some(word) = words.next() {
         if !word.starts_with('-') || word == "-" {
             said.url(word)?;
@@ -108,7 +108,7 @@ fn known(word: &str) -> Result<(Flag, Option<String>), String> {
     Ok((last, None))
 }
 
-impl Said {
+impl CurlCommand {
     fn url(&mut self, url: String) -> Result<(), String> {
         match self.url.replace(url) {
             None => Ok(()),
@@ -136,7 +136,7 @@ impl Said {
         Ok(())
     }
 
-    fn asked(self) -> Result<Asked, String> {
+    fn asked(self) -> Result<ParsedRequest, String> {
         let Some(url) = self.url else { return Err("the curl command names no URL".to_owned()) };
         let method = match (&self.method, self.head, self.data.is_empty()) {
             (Some(method), ..) => method.as_str(),
@@ -144,7 +144,7 @@ impl Said {
             (None, false, false) => "POST",
             (None, false, true) => "GET",
         };
-        let mut asked = Asked::new(method, &url)?;
+        let mut asked = ParsedRequest::new(method, &url)?;
         let mut removed = Vec::new();
         for line in &self.headers {
             match line.split_once(':') {

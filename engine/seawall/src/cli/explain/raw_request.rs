@@ -3,10 +3,10 @@
 //! Strict where a server is: what two readers could read in two ways is refused with its line. Bare
 //! LF is taken for CRLF, since editors write it.
 
-use super::Asked;
+use super::ParsedRequest;
 
 /// Reads the head; a body behind it is not looked at.
-pub(super) fn read(bytes: &[u8]) -> Result<Asked, String> {
+pub(super) fn read(bytes: &[u8]) -> Result<ParsedRequest, String> {
     let mut lines = bytes.split(|byte| *byte == b'\n');
     let first = lines.next().map(end_off).unwrap_or_default();
     let first = std::str::from_utf8(first).map_err(|_| wrong(1, "the request line is no text"))?;
@@ -22,7 +22,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Asked, String> {
     let is_absolute = !target.starts_with('/');
     // A host stands in until the field comes; it cannot stay.
     let url = if is_absolute { target.to_owned() } else { format!("http://-{target}") };
-    let mut asked = Asked::new(method, &url).map_err(|why| wrong(1, &why))?;
+    let mut asked = ParsedRequest::new(method, &url).map_err(|why| wrong(1, &why))?;
     let named = asked.authority.clone();
     let mut hosts = 0_usize;
     for (at, line) in lines.enumerate() {

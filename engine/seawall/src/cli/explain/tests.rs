@@ -3,22 +3,22 @@
 use clap::Parser;
 
 use super::*;
-use crate::cli::{Line, Word};
+use crate::cli::{Cli, Command};
 
-fn field<'a>(asked: &'a Asked, name: &str) -> Option<&'a str> {
+fn field<'a>(asked: &'a ParsedRequest, name: &str) -> Option<&'a str> {
     let found = asked.headers.iter().find(|(known, _)| known == name);
     found.map(|(_, value)| std::str::from_utf8(value).unwrap())
 }
 
 #[test]
 fn urls_come_apart() {
-    let asked = Asked::new("GET", "HTTPS://u:p@a.example:8443/x?y=1#z").unwrap();
+    let asked = ParsedRequest::new("GET", "HTTPS://u:p@a.example:8443/x?y=1#z").unwrap();
     assert!(asked.encrypted);
     assert_eq!((asked.authority.as_str(), asked.target.as_str()), ("a.example:8443", "/x?y=1"));
-    assert_eq!(Asked::new("GET", "a.example?q").unwrap().target, "/?q");
-    assert_eq!(Asked::new("GET", "a.example").unwrap().target, "/");
+    assert_eq!(ParsedRequest::new("GET", "a.example?q").unwrap().target, "/?q");
+    assert_eq!(ParsedRequest::new("GET", "a.example").unwrap().target, "/");
     for (method, url) in [("GET", "ftp://a/"), ("GET", "http:///x"), ("G T", "a"), ("", "a")] {
-        assert!(Asked::new(method, url).is_err(), "{method} {url}");
+        assert!(ParsedRequest::new(method, url).is_err(), "{method} {url}");
     }
 }
 
@@ -111,8 +111,8 @@ defaults {
 "#;
 
 fn typed(args: &[&str]) -> Explain {
-    match Line::try_parse_from(["seawall", "explain"].iter().chain(args)).unwrap().word {
-        Word::Explain(explain) => *explain,
+    match Cli::try_parse_from(["seawall", "explain"].iter().chain(args)).unwrap().word {
+        Command::Explain(explain) => *explain,
         other => panic!("{other:?}"),
     }
 }
@@ -126,7 +126,8 @@ fn explained_by(text: &str, args: &[&str]) -> Explanation {
     let file = dir.path().join("a.wall");
     std::fs::write(&file, text).unwrap();
     let question = typed(args).question().unwrap();
-    let loader = policy_loader::loader(&file, &policy_loader::Host::default(), clock()).unwrap();
+    let loader =
+        policy_loader::loader(&file, &policy_loader::PolicyHost::default(), clock()).unwrap();
     let built = loader.build(&loader.gather_settled(), Purpose::Check, None);
     built.rules.unwrap().explain(&question, seawall_model::Tick::TEST_START).unwrap()
 }
@@ -172,14 +173,14 @@ fn the_command_explains_and_says_what_is_wrong() {
         let file = file.to_str().unwrap();
         typed(&[&[file], rest].concat()).obey()
     };
-    assert_eq!(obey(&good, &["GET", "http://x.example/", "-H", "a: b"]), Exit::Fine);
-    assert_eq!(obey(&good, &["GET", "x.example", "--format", "json"]), Exit::Fine);
-    assert_eq!(obey(&good, &["GET", "x.example", "--level", "attack"]), Exit::Fine);
-    assert_eq!(obey(&good, &["GET", "x.example", "--level", "panic"]), Exit::Wrong);
-    assert_eq!(obey(&good, &["GET", "x.example", "-H", "nonsense"]), Exit::Wrong);
-    assert_eq!(obey(&good, &["--curl", "curl --proxy p a"]), Exit::Wrong);
-    assert_eq!(obey(&good, &["--request", "/nonexistent/file"]), Exit::Wrong);
-    assert_eq!(obey(&bad, &["GET", "x.example"]), Exit::Wrong);
+    assert_eq!(obey(&good, &["GET", "http://x.example/", "-H", "a: b"]), ExitStatus::Success);
+    assert_eq!(obey(&good, &["GET", "x.example", "--format", "json"]), ExitStatus::Success);
+    assert_eq!(obey(&good, &["GET", "x.example", "--level", "attack"]), ExitStatus::Success);
+    assert_eq!(obey(&good, &["GET", "x.example", "--level", "panic"]), ExitStatus::Failure);
+    assert_eq!(obey(&good, &["GET", "x.example", "-H", "nonsense"]), ExitStatus::Failure);
+    assert_eq!(obey(&good, &["--curl", "curl --proxy p a"]), ExitStatus::Failure);
+    assert_eq!(obey(&good, &["--request", "/nonexistent/file"]), ExitStatus::Failure);
+    assert_eq!(obey(&bad, &["GET", "x.example"]), ExitStatus::Failure);
 }
 
 #[test]
@@ -201,7 +202,7 @@ fn one_way_to_give_a_request_at_a_time() {
         &["seawall", "explain", "p", "GET", "u", "--curl", "c"],
         &["seawall", "explain", "p", "--request", "f", "--curl", "c"],
     ] {
-        assert_eq!(Line::try_parse_from(args).unwrap_err().exit_code(), 2, "{args:?}");
+        assert_eq!(Cli::try_parse_from(args).unwrap_err().exit_code(), 2, "{args:?}");
     }
 }
 

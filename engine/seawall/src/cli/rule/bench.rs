@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use seawall_rulekit::Project;
 
-use crate::cli::exit::{Exit, say};
+use crate::cli::exit::{ExitStatus, say};
 
 /// Measure what a call of the built rule costs, case by case.
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn run(&self) -> Result<Exit> {
+    pub(super) fn run(&self) -> Result<ExitStatus> {
         let project = Project::open(Path::new("."))?;
         let paces = super::common::trial(&project, self.file.as_deref())?.bench()?;
         say(format!("{:>10} {:>10}", "fuel/call", "ns/call"));
@@ -27,6 +27,6 @@ impl Bench {
         let fuel = paces.iter().map(|pace| pace.fuel).max().unwrap_or(0);
         let ns = paces.iter().map(|pace| pace.ns).fold(0.0, f64::max);
         say(format!("{fuel:>10} {ns:>10.0}  the most"));
-        Ok(Exit::Fine)
+        Ok(ExitStatus::Success)
     }
 }

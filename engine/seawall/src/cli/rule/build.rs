@@ -7,19 +7,19 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::Args;
 use seawall_rulekit::{
-    Case, Compiler, Language, Project, Script, Standing, TARGET, Talk, Trial, assemble, cases_text,
-    read_cases, save,
+    BuildOutputMode, BuildState, Case, Compiler, Language, Project, Script, TARGET, TestRunner,
+    assemble, cases_text, read_cases, save,
 };
 
 use super::common::kib;
-use crate::cli::exit::{Exit, say, tell};
+use crate::cli::exit::{ExitStatus, say, tell};
 
 /// Build the rule of this folder to a component.
 #[derive(Debug, Args)]
 pub(crate) struct Build {}
 
 impl Build {
-    pub(super) fn run(&self) -> Result<Exit> {
+    pub(super) fn run(&self) -> Result<ExitStatus> {
         let Self {} = self;
         let folder = std::env::current_dir().context("the current folder is gone")?;
         let project = Project::open(&folder)?;
@@ -29,7 +29,7 @@ impl Build {
             Language::Rust => rust(&project, &cases)?,
             Language::JavaScript | Language::Python => script(&project, &cases)?,
         }
-        Ok(Exit::Fine)
+        Ok(ExitStatus::Success)
     }
 }
 
@@ -44,7 +44,7 @@ fn rust(project: &Project, cases: &[Case]) -> Result<()> {
     let name = &project.name;
     tell(format!("compiling {name} for {TARGET}, about 10 s the first time"));
     let target = folder.join("target");
-    let module = compiler.build(folder, name, &target, Talk::Aloud(&mut hand_on))?;
+    let module = compiler.build(folder, name, &target, BuildOutputMode::Aloud(&mut hand_on))?;
     let component = assemble(module, name, &cases_text(folder)?)?;
     keep(project, &component, cases).map(say)
 }
@@ -53,12 +53,12 @@ fn rust(project: &Project, cases: &[Case]) -> Result<()> {
 fn script(project: &Project, cases: &[Case]) -> Result<()> {
     let script = Script::open(project)?;
     let hash = match script.standing()? {
-        Standing::Current(said) => {
+        BuildState::Current(said) => {
             tell(format!("{}.wasm is built from these sources already", project.name));
             say(said);
             return Ok(());
         }
-        Standing::Behind(hash) => hash,
+        BuildState::OutOfDate(hash) => hash,
     };
     let component = script.build(&mut hand_on)?;
     tell("trying it in the sandbox");
@@ -70,13 +70,13 @@ fn script(project: &Project, cases: &[Case]) -> Result<()> {
 
 /// Tries the component, puts it into its place, and says what it is.
 fn keep(project: &Project, component: &[u8], cases: &[Case]) -> Result<String> {
-    let trial = Trial::new(component, cases, |function| project.limits(function))?;
+    let trial = TestRunner::new(component, cases, |function| project.limits(function))?;
     project.hold_against(&trial.description.functions)?;
     save(&project.component(), component)?;
     report(project, &trial)
 }
 
-fn report(project: &Project, trial: &Trial) -> Result<String> {
+fn report(project: &Project, trial: &TestRunner) -> Result<String> {
     let told = &trial.description;
     let file = format!("{}.wasm", project.name);
     let cases = trial.cases();

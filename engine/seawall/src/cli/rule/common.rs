@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use seawall_rulekit::{Project, Trial, files, fitness, read_cases};
+use seawall_rulekit::{Project, TestRunner, files, fitness, read_cases};
 
 use crate::cli::exit::tell;
 
@@ -11,7 +11,7 @@ use crate::cli::exit::tell;
 const FILE_BYTES_MAX: u64 = 32 << 20;
 
 /// The rule of this folder, its component (or the one in `file`) and its cases, ready to be asked.
-pub(super) fn trial(project: &Project, file: Option<&Path>) -> Result<Trial> {
+pub(super) fn trial(project: &Project, file: Option<&Path>) -> Result<TestRunner> {
     let (path, shown) = match file {
         Some(file) => (file.to_owned(), file.display().to_string()),
         None => (built(project)?, format!("{}.wasm", project.name)),
@@ -22,7 +22,7 @@ pub(super) fn trial(project: &Project, file: Option<&Path>) -> Result<Trial> {
         tell(format!("compiling {shown} for the sandbox, about 20 s"));
     }
     let fit = fitness(&wasm).map_err(|why| anyhow!("{shown}: {why}"))?;
-    let trial = Trial::of(fit, &wasm, &cases, |function| project.limits(function))?;
+    let trial = TestRunner::of(fit, &wasm, &cases, |function| project.limits(function))?;
     project.hold_against(&trial.description.functions)?;
     Ok(trial)
 }

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use clap::Args;
 
-use crate::cli::common::Server;
-use crate::cli::exit::{Exit, fail, say};
+use crate::cli::common::ServerArgs;
+use crate::cli::exit::{ExitStatus, fail, say};
 
 /// Let a rule of the running server back out of quarantine.
 #[derive(Debug, Args)]
@@ -13,18 +13,18 @@ pub(crate) struct Enable {
     #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
-    server: Server,
+    server: ServerArgs,
 }
 
 impl Enable {
-    pub(super) fn run(&self) -> Result<Exit> {
+    pub(super) fn run(&self) -> Result<ExitStatus> {
         Ok(self.server.ask(|client| {
             if client.enable_rule(&self.name)? {
                 say(format!("{}: is asked again", self.name));
-                return Ok(Exit::Fine);
+                return Ok(ExitStatus::Success);
             }
             let name = self.name.escape_debug();
-            Ok(fail(Exit::Wrong, format!("the running policy declares no extern `{name}`")))
+            Ok(fail(ExitStatus::Failure, format!("the running policy declares no extern `{name}`")))
         }))
     }
 }

@@ -8,7 +8,7 @@ use seawall_rulekit::{Description, describe, fitness, parse_cases, sha256};
 use serde_json::{Value, json};
 
 use super::common::kib;
-use crate::cli::exit::{Exit, fail, say, say_json};
+use crate::cli::exit::{ExitStatus, fail, say, say_json};
 
 /// Say what a component exports, imports and asks for; fails where no server would take it.
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ struct Seen {
 }
 
 impl Inspect {
-    pub(super) fn run(&self) -> Result<Exit> {
+    pub(super) fn run(&self) -> Result<ExitStatus> {
         let wasm = super::common::read(&self.file)?;
         let seen = look(&wasm);
         if self.json {
@@ -38,8 +38,8 @@ impl Inspect {
         } else {
             human(&seen).iter().for_each(say);
         }
-        let Some(why) = seen.refused else { return Ok(Exit::Fine) };
-        Ok(fail(Exit::Wrong, format!("{}: {why}", self.file.display())))
+        let Some(why) = seen.refused else { return Ok(ExitStatus::Success) };
+        Ok(fail(ExitStatus::Failure, format!("{}: {why}", self.file.display())))
     }
 }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use seawall_rulekit::new_keys;
 
 use super::common::beside;
-use crate::cli::exit::{Exit, say};
+use crate::cli::exit::{ExitStatus, say};
 
 /// Make a pair of keys to sign rules with.
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    pub(super) fn run(&self) -> Result<Exit> {
+    pub(super) fn run(&self) -> Result<ExitStatus> {
         let (secret, public) = (beside(&self.name, ".key"), beside(&self.name, ".pub"));
         for path in [&secret, &public] {
             ensure!(!path.exists(), "{} is there already; no key is overwritten", path.display());
@@ -39,7 +39,7 @@ impl Key {
         say(format!("{}: signs{advice}", secret.display()));
         say(format!("{}: for seawall.toml:\n", public.display()));
         say(format!("[rules]\ntrusted_keys = [\"{}\"]", keys.public));
-        Ok(Exit::Fine)
+        Ok(ExitStatus::Success)
     }
 }
 

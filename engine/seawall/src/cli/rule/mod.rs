@@ -13,7 +13,7 @@ mod verify;
 
 use clap::Subcommand;
 
-use crate::cli::exit::{Exit, fail};
+use crate::cli::exit::{ExitStatus, fail};
 
 /// Begin, build, try and look at rules in WebAssembly.
 #[derive(Debug, Subcommand)]
@@ -39,7 +39,7 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    pub(crate) fn obey(&self) -> Exit {
+    pub(crate) fn obey(&self) -> ExitStatus {
         let done = match self {
             Self::New(new) => new.run(),
             Self::Build(build) => build.run(),
@@ -51,6 +51,6 @@ impl Rule {
             Self::Sign(sign) => sign.run(),
             Self::Verify(verify) => verify.run(),
         };
-        done.unwrap_or_else(|error| fail(Exit::Wrong, format!("{error:#}")))
+        done.unwrap_or_else(|error| fail(ExitStatus::Failure, format!("{error:#}")))
     }
 }

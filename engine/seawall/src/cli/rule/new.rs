@@ -8,7 +8,7 @@ use seawall_policy::syntax::parse::RESERVED;
 use seawall_rulekit::{Language, scaffold};
 use seawall_ruleset::{FUNCTIONS, field_lines};
 
-use crate::cli::exit::{Exit, say};
+use crate::cli::exit::{ExitStatus, say};
 
 /// Begin a rule in a folder of its own.
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ enum Lang {
 }
 
 impl New {
-    pub(super) fn run(&self) -> Result<Exit> {
+    pub(super) fn run(&self) -> Result<ExitStatus> {
         let language = match self.lang {
             Lang::Rust => Language::Rust,
             Lang::Js => Language::JavaScript,
@@ -45,6 +45,6 @@ impl New {
         }
         say(format!("{name}/{}/  the SDK, as it came with this seawall", language.sdk()));
         say(format!("next: cd {name} && seawall rule build && seawall rule test"));
-        Ok(Exit::Fine)
+        Ok(ExitStatus::Success)
     }
 }

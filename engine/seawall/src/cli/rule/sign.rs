@@ -9,7 +9,7 @@ use seawall_ruleset::SIGNATURE_ENDING;
 
 use super::common::beside;
 use super::keygen::password;
-use crate::cli::exit::{Exit, say};
+use crate::cli::exit::{ExitStatus, say};
 
 /// Sign a component: writes FILE.wasm.minisig beside it.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub(crate) struct Sign {
 }
 
 impl Sign {
-    pub(super) fn run(&self) -> Result<Exit> {
+    pub(super) fn run(&self) -> Result<ExitStatus> {
         let wasm = super::common::read(&self.file)?;
         if let Err(why) = fitness(&wasm) {
             bail!("{}: {why}; what no server would take is not signed", self.file.display());
@@ -48,6 +48,6 @@ impl Sign {
         let signature = beside(&self.file, SIGNATURE_ENDING);
         save(&signature, sign(&key, &wasm, &name)?.as_bytes())?;
         say(format!("{}: put it beside the component", signature.display()));
-        Ok(Exit::Fine)
+        Ok(ExitStatus::Success)
     }
 }

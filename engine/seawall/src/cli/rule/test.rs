@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use seawall_rulekit::{Language, Project};
 
-use crate::cli::exit::{Exit, say};
+use crate::cli::exit::{ExitStatus, say};
 
 /// Ask the built rule all of its cases: alone, in order, again and shuffled.
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub(crate) struct Test {
 }
 
 impl Test {
-    pub(super) fn run(&self) -> Result<Exit> {
+    pub(super) fn run(&self) -> Result<ExitStatus> {
         let project = Project::open(Path::new("."))?;
         let trial = super::common::trial(&project, self.file.as_deref())?;
         let findings = trial.run()?;
@@ -28,12 +28,12 @@ impl Test {
         say(format!("{passed} passed, {} failed", findings.len()));
         if findings.is_empty() {
             say("the same alone, in order, again at once and shuffled");
-            return Ok(Exit::Fine);
+            return Ok(ExitStatus::Success);
         }
         let trapped = findings.iter().any(|finding| finding.says.contains("(trap)"));
         if trapped && project.language != Language::Rust {
             say("what an exception says is not seen in here: the function's own test shows it");
         }
-        Ok(Exit::Wrong)
+        Ok(ExitStatus::Failure)
     }
 }

@@ -8,7 +8,7 @@ use seawall_ruleset::{SIGNATURE_ENDING, TrustedKey, vouched};
 
 use super::common::beside;
 use crate::cli::common::ConfigFile;
-use crate::cli::exit::{Exit, fail, say};
+use crate::cli::exit::{ExitStatus, fail, say};
 
 /// Say who vouches for a component.
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(crate) struct Verify {
 }
 
 impl Verify {
-    pub(super) fn run(&self) -> Result<Exit> {
+    pub(super) fn run(&self) -> Result<ExitStatus> {
         let keys = match &self.key {
             Some(text) => vec![key(text)?],
             None => match self.config.load() {
@@ -48,9 +48,9 @@ impl Verify {
         match vouched(&keys, &wasm, signature.as_deref()) {
             Ok(key) => {
                 say(format!("{shown}: signed with {}", key.text()));
-                Ok(Exit::Fine)
+                Ok(ExitStatus::Success)
             }
-            Err(why) => Ok(fail(Exit::Wrong, format!("{shown} {why}"))),
+            Err(why) => Ok(fail(ExitStatus::Failure, format!("{shown} {why}"))),
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Distinct things in a snapshot: hashes one by one, registers without those that are empty.
 
-use super::{EXACT_MAX, Few, Many, RANKS, REGISTERS, Registers, bit, union};
+use super::{CardinalitySketch, EXACT_MAX, ExactSet, RANKS, REGISTERS, Registers, bit, union};
 use crate::counters::sliding_window::cut_stays;
 use crate::counters::table::Stored;
-use crate::snapshot::{Moment, Reader, Writer};
+use crate::snapshot::{MappedTick, SnapshotDecoder, SnapshotEncoder};
 
 /// Registers that share a byte of marks.
 const MARKED: usize = 8;
 
-impl Few {
+impl ExactSet {
     /// The same on another clock; where the cut moves, all that is remembered counts as current.
-    fn moved(mut self, seen: Moment, overflowed: Option<Moment>) -> Self {
+    fn moved(mut self, seen: MappedTick, overflowed: Option<MappedTick>) -> Self {
         self.overflowed = overflowed.map(|at| at.was);
         let overflows = self.is_overflowing();
         if !cut_stays(self.window_ms, seen) {
@@ -25,8 +25,8 @@ impl Few {
     }
 }
 
-impl Stored for Few {
-    fn store(&self, out: &mut Writer) {
+impl Stored for ExactSet {
+    fn store(&self, out: &mut SnapshotEncoder) {
         out.moment(self.seen);
         out.window(self.window_ms);
         out.number(u64::from(self.taken));
@@ -42,7 +42,7 @@ impl Stored for Few {
         }
     }
 
-    fn load(from: &mut Reader<'_>) -> Option<Self> {
+    fn load(from: &mut SnapshotDecoder<'_>) -> Option<Self> {
         let (seen, window_ms) = (from.moment()?, from.window()?);
         let taken = u16::try_from(from.number()?).ok()?;
         let current = u16::try_from(from.number()?).ok()? & taken;
@@ -58,15 +58,15 @@ impl Stored for Few {
     }
 }
 
-impl Stored for Many {
-    fn store(&self, out: &mut Writer) {
+impl Stored for CardinalitySketch {
+    fn store(&self, out: &mut SnapshotEncoder) {
         out.moment(self.seen);
         out.window(self.window_ms);
         store_registers(&self.before, out);
         store_registers(&self.current, out);
     }
 
-    fn load(from: &mut Reader<'_>) -> Option<Self> {
+    fn load(from: &mut SnapshotDecoder<'_>) -> Option<Self> {
         let (seen, window_ms) = (from.moment()?, from.window()?);
         let (before, current) = (load_registers(from)?, load_registers(from)?);
         let mut many = Self { seen: seen.is, window_ms, before, current };
@@ -78,7 +78,7 @@ impl Stored for Many {
     }
 }
 
-fn store_registers(registers: &Registers, out: &mut Writer) {
+fn store_registers(registers: &Registers, out: &mut SnapshotEncoder) {
     for eight in registers.chunks(MARKED) {
         let marks = eight.iter().rev().fold(0, |marks, n| (marks << 1) | u8::from(*n != 0));
         out.byte(marks);
@@ -86,7 +86,7 @@ fn store_registers(registers: &Registers, out: &mut Writer) {
     }
 }
 
-fn load_registers(from: &mut Reader<'_>) -> Option<Registers> {
+fn load_registers(from: &mut SnapshotDecoder<'_>) -> Option<Registers> {
     let mut registers = [0; REGISTERS];
     for eight in registers.chunks_mut(MARKED) {
         let mut marks = from.byte()?;

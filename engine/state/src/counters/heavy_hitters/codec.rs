@@ -1,14 +1,14 @@
 //! The heaviest keys in a snapshot: both summaries.
 
-use super::{Buckets, HEAVY_KEYS_MAX, Heavy, Heft, Summary};
+use super::{HEAVY_KEYS_MAX, HeavyHitters, SpaceSaving, TrackedKey, WindowBuckets};
 use crate::counters::sliding_window::cut_stays;
-use crate::snapshot::{Reader, Writer};
+use crate::snapshot::{SnapshotDecoder, SnapshotEncoder};
 
-impl Heavy {
+impl HeavyHitters {
     /// Writes both summaries, copied under the lock and written without it.
-    pub(crate) fn store(&self, out: &mut Writer) {
+    pub(crate) fn store(&self, out: &mut SnapshotEncoder) {
         let (seen, window_ms, summaries) = {
-            let Buckets { seen, window_ms, before, current } = &*self.0.lock();
+            let WindowBuckets { seen, window_ms, before, current } = &*self.0.lock();
             let copies = [before, current].map(|of| (of.total, of.hefts.clone()));
             (*seen, *window_ms, copies)
         };
@@ -27,17 +27,17 @@ impl Heavy {
 
     /// Takes in what [`store`](Self::store) has written. Where the cut between the buckets moves,
     /// only the current one is known, as after an edit of the window.
-    pub(crate) fn load(&self, mut from: Reader<'_>) -> Option<()> {
+    pub(crate) fn load(&self, mut from: SnapshotDecoder<'_>) -> Option<()> {
         let (seen, window_ms) = (from.moment()?, from.window()?);
         let (before, current) = (load_summary(&mut from)?, load_summary(&mut from)?);
-        let before = if cut_stays(window_ms, seen) { before } else { Summary::new() };
-        *self.0.lock() = Buckets { seen: seen.is, window_ms, before, current };
+        let before = if cut_stays(window_ms, seen) { before } else { SpaceSaving::new() };
+        *self.0.lock() = WindowBuckets { seen: seen.is, window_ms, before, current };
         Some(())
     }
 }
 
-fn load_summary(from: &mut Reader<'_>) -> Option<Summary> {
-    let mut summary = Summary::new();
+fn load_summary(from: &mut SnapshotDecoder<'_>) -> Option<SpaceSaving> {
+    let mut summary = SpaceSaving::new();
     summary.total = from.number()?;
     let hefts = usize::try_from(from.number()?).ok().filter(|n| *n <= HEAVY_KEYS_MAX)?;
     for place in 0..hefts {
@@ -46,7 +46,7 @@ fn load_summary(from: &mut Reader<'_>) -> Option<Summary> {
         if summary.places.insert(key, place).is_some() {
             return None;
         }
-        summary.hefts.push(Heft { key, count, error });
+        summary.hefts.push(TrackedKey { key, count, error });
     }
     Some(summary)
 }

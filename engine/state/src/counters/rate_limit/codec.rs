@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 
 use seawall_model::Tick;
 
-use super::{Answered, Count, LimitTable, parts};
-use crate::counters::sliding_window::Window;
-use crate::counters::table::{Entry, Size, Standing, Stored};
-use crate::snapshot::{REMEMBERED_MS_MAX, Reader, Writer};
+use super::{CheckAnswer, RateLimitEntry, RateLimitTable, parts};
+use crate::counters::sliding_window::SlidingWindow;
+use crate::counters::table::{Entry, EvictionClass, Size, Stored};
+use crate::snapshot::{REMEMBERED_MS_MAX, SnapshotDecoder, SnapshotEncoder};
 
 /// The kind of the one section.
 const ENTRIES: u8 = 1;
@@ -15,16 +15,16 @@ const ENTRIES: u8 = 1;
 const HAS_HOLD: u8 = 1;
 const IS_ANSWERED: u8 = 2;
 
-impl Count {
+impl RateLimitEntry {
     fn full(&self) -> u64 {
         u64::from(self.burst).saturating_mul(parts(self.window.window_ms()))
     }
 }
 
-impl Stored for Count {
-    fn store(&self, out: &mut Writer) {
+impl Stored for RateLimitEntry {
+    fn store(&self, out: &mut SnapshotEncoder) {
         let hold = if self.hold_ms > 0 { HAS_HOLD } else { 0 };
-        let answered = if self.answered == Answered::Yes { IS_ANSWERED } else { 0 };
+        let answered = if self.answered == CheckAnswer::Yes { IS_ANSWERED } else { 0 };
         out.byte(hold | answered);
         self.window.store(out);
         out.number(u64::from(self.burst));
@@ -36,9 +36,9 @@ impl Stored for Count {
         }
     }
 
-    fn load(from: &mut Reader<'_>) -> Option<Self> {
+    fn load(from: &mut SnapshotDecoder<'_>) -> Option<Self> {
         let marks = from.byte()?;
-        let window = Window::load(from)?;
+        let window = SlidingWindow::load(from)?;
         let burst = u32::try_from(from.number()?).ok()?;
         let missing = from.number()?;
         let mut count = Self::unspent(window, burst);
@@ -48,7 +48,7 @@ impl Stored for Count {
             count.hold_ms = from.number()?.min(REMEMBERED_MS_MAX);
         }
         if marks & IS_ANSWERED != 0 {
-            count.answered = Answered::Yes;
+            count.answered = CheckAnswer::Yes;
         }
         Some(count)
     }
@@ -56,21 +56,21 @@ impl Stored for Count {
     /// A hold that has ended still doubles the next one.
     fn is_missed(&self, now: Tick) -> bool {
         let doubles = self.hold_ms > 0 && now.since_ms(self.hold_began) <= REMEMBERED_MS_MAX;
-        doubles || self.standing(now) != Standing::Idle
+        doubles || self.standing(now) != EvictionClass::Idle
     }
 }
 
-impl LimitTable {
+impl RateLimitTable {
     /// How often holds were lifted.
     pub(crate) fn lifts(&self) -> u64 {
         self.shared.lifts.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn store(&self, out: &mut Writer) {
+    pub(crate) fn store(&self, out: &mut SnapshotEncoder) {
         out.section(ENTRIES, |out| self.shared.counts.store(out));
     }
 
-    pub(crate) fn load(&self, mut from: Reader<'_>, size: Size) -> Option<()> {
+    pub(crate) fn load(&self, mut from: SnapshotDecoder<'_>, size: Size) -> Option<()> {
         while !from.is_at_end() {
             let (kind, section) = from.section()?;
             if kind == ENTRIES {

@@ -5,9 +5,9 @@
 
 use seawall_model::Tick;
 
-use super::{Answered, Count, Hold, Rate};
+use super::{CheckAnswer, Penalty, Rate, RateLimitEntry};
 use crate::counters::sliding_window::{PackedRequests, TABLE_COUNT_MAX, TABLE_WINDOW_MS_MAX};
-use crate::counters::table::Packed;
+use crate::counters::table::PackedEntry;
 
 /// The longest hold of a table, in milliseconds; a longer one is that long.
 pub const TABLE_HOLD_MS_MAX: u64 = u32::MAX as u64;
@@ -27,11 +27,11 @@ pub(crate) struct PackedCount {
     burst: u32,
 }
 
-impl Packed for PackedCount {
-    type Entry = Count;
+impl PackedEntry for PackedCount {
+    type Entry = RateLimitEntry;
 
-    fn pack(count: Count) -> Self {
-        let answered = u64::from(count.answered == Answered::Yes);
+    fn pack(count: RateLimitEntry) -> Self {
+        let answered = u64::from(count.answered == CheckAnswer::Yes);
         let began = count.hold_began.0.min(u64::MAX >> ANSWERED_BITS);
         Self {
             window: PackedRequests::of(&count.window),
@@ -42,16 +42,16 @@ impl Packed for PackedCount {
         }
     }
 
-    fn unpack(&self) -> Count {
+    fn unpack(&self) -> RateLimitEntry {
         let both = self.began_and_answered;
         let window = self.window;
-        Count {
+        RateLimitEntry {
             window: window.window(),
             reserve: self.reserve,
             hold_began: Tick(both >> ANSWERED_BITS),
             hold_ms: u64::from(self.hold_ms),
             burst: self.burst,
-            answered: if both & 1 == 0 { Answered::No } else { Answered::Yes },
+            answered: if both & 1 == 0 { CheckAnswer::No } else { CheckAnswer::Yes },
         }
     }
 }
@@ -68,7 +68,7 @@ impl Rate {
     }
 }
 
-impl Hold {
+impl Penalty {
     /// The hold that a table can keep.
     pub(super) fn bounded(&self) -> Self {
         Self {

@@ -5,32 +5,32 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::counters::table::Packed;
+use crate::counters::table::PackedEntry;
 use crate::key::tests::key;
 use crate::snapshot::REMEMBERED_MS_MAX;
-use Outcome::Within;
+use RateLimitOutcome::Allowed;
 
 const START: Tick = Tick::TEST_START;
 const MINUTE_MS: u64 = 60_000;
 /// The longest window of the language.
 const WINDOW_MS_MAX: u64 = 7 * 86_400_000;
 
-fn table() -> LimitTable {
-    LimitTable::new(1_000, 0)
+fn table() -> RateLimitTable {
+    RateLimitTable::new(1_000, 0)
 }
 
 fn per_minute(n: u64, burst: u64) -> Rate {
     Rate { n, window_ms: MINUTE_MS, burst }
 }
 
-fn hold(for_ms: u64, doubling_to_ms: Option<u64>) -> Hold {
-    Hold { for_ms, doubling_to_ms }
+fn hold(for_ms: u64, doubling_to_ms: Option<u64>) -> Penalty {
+    Penalty { for_ms, doubling_to_ms }
 }
 
 /// Sends `times` requests as a `test` block does, the last at `over_ms`; how many were admitted.
-fn send(table: &LimitTable, rate: &Rate, times: u64, over_ms: u64) -> u64 {
+fn send(table: &RateLimitTable, rate: &Rate, times: u64, over_ms: u64) -> u64 {
     let at = |i| START.plus_ms(over_ms * i / (times - 1));
-    (0..times).filter(|i| table.admit(key(1), rate, None, at(*i)) == Within).count() as u64
+    (0..times).filter(|i| table.admit(key(1), rate, None, at(*i)) == Allowed).count() as u64
 }
 
 #[test]
@@ -40,8 +40,8 @@ fn the_reserve_takes_what_the_rate_does_not() {
         // `20/1m burst 10` also lets the 25 of the language page pass: they are fewer than 30.
         assert_eq!(send(&table, &rate, n + burst, 30_000), n + burst);
         let next = table.admit(key(1), &rate, None, START.plus_ms(30_000));
-        assert!(matches!(next, Outcome::Over { hold_began: None, .. }), "{next:?}");
-        assert_eq!(table.admit(key(2), &rate, None, START.plus_ms(30_000)), Within);
+        assert!(matches!(next, RateLimitOutcome::Exceeded { hold_began: None, .. }), "{next:?}");
+        assert_eq!(table.admit(key(2), &rate, None, START.plus_ms(30_000)), Allowed);
     }
     assert_eq!(send(&table(), &per_minute(20, 10), 25, 30_000), 25);
 }
@@ -50,7 +50,7 @@ fn the_reserve_takes_what_the_rate_does_not() {
 fn what_is_refused_counts_nowhere() {
     let (table, rate) = (table(), per_minute(10, 0));
     assert_eq!(send(&table, &rate, 1_000, 30_000), 10);
-    assert_eq!(table.admit(key(1), &rate, None, START.plus_ms(2 * MINUTE_MS)), Within);
+    assert_eq!(table.admit(key(1), &rate, None, START.plus_ms(2 * MINUTE_MS)), Allowed);
 }
 
 #[test]
@@ -59,10 +59,10 @@ fn the_reserve_refills_over_ten_windows() {
     assert_eq!(send(&table, &rate, 12, 11), 11);
     // A tenth of ten is back after one window, but the window is still full of the others.
     let later = START.plus_ms(MINUTE_MS + 11);
-    assert_eq!(table.admit(key(1), &rate, None, later), Within);
-    assert!(matches!(table.admit(key(1), &rate, None, later), Outcome::Over { .. }));
+    assert_eq!(table.admit(key(1), &rate, None, later), Allowed);
+    assert!(matches!(table.admit(key(1), &rate, None, later), RateLimitOutcome::Exceeded { .. }));
     let full = later.plus_ms(10 * MINUTE_MS);
-    let admitted = (0..20).filter(|_| table.admit(key(1), &rate, None, full) == Within).count();
+    let admitted = (0..20).filter(|_| table.admit(key(1), &rate, None, full) == Allowed).count();
     assert_eq!(admitted, 11);
 }
 
@@ -70,13 +70,16 @@ fn the_reserve_refills_over_ten_windows() {
 fn a_hold_runs_from_its_trigger_and_attempts_do_not_extend_it() {
     let (table, rate) = (table(), per_minute(1, 0));
     let hold = hold(300_000, None);
-    assert_eq!(table.admit(key(1), &rate, Some(&hold), START), Within);
+    assert_eq!(table.admit(key(1), &rate, Some(&hold), START), Allowed);
     for after_ms in [0, 1_000, 299_999] {
         let outcome = table.admit(key(1), &rate, Some(&hold), START.plus_ms(after_ms));
-        let over = Outcome::Over { retry_after_ms: 300_000 - after_ms, hold_began: Some(START) };
+        let over = RateLimitOutcome::Exceeded {
+            retry_after_ms: 300_000 - after_ms,
+            hold_began: Some(START),
+        };
         assert_eq!(outcome, over);
     }
-    assert_eq!(table.admit(key(1), &rate, Some(&hold), START.plus_ms(300_000)), Within);
+    assert_eq!(table.admit(key(1), &rate, Some(&hold), START.plus_ms(300_000)), Allowed);
 }
 
 #[test]
@@ -85,14 +88,19 @@ fn each_trigger_within_the_longest_hold_doubles() {
     let hold = hold(1_000, Some(5_000));
     let mut now = START;
     for expected_ms in [1_000, 2_000, 4_000, 5_000] {
-        assert_eq!(table.admit(key(1), &rate, Some(&hold), now), Within);
+        assert_eq!(table.admit(key(1), &rate, Some(&hold), now), Allowed);
         let outcome = table.admit(key(1), &rate, Some(&hold), now);
-        assert_eq!(outcome, Outcome::Over { retry_after_ms: expected_ms, hold_began: Some(now) });
+        assert_eq!(
+            outcome,
+            RateLimitOutcome::Exceeded { retry_after_ms: expected_ms, hold_began: Some(now) }
+        );
         now = now.plus_ms(expected_ms);
     }
     now = now.plus_ms(1);
-    assert_eq!(table.admit(key(1), &rate, Some(&hold), now), Within);
-    let Outcome::Over { retry_after_ms, .. } = table.admit(key(1), &rate, Some(&hold), now) else {
+    assert_eq!(table.admit(key(1), &rate, Some(&hold), now), Allowed);
+    let RateLimitOutcome::Exceeded { retry_after_ms, .. } =
+        table.admit(key(1), &rate, Some(&hold), now)
+    else {
         panic!("one is the rate")
     };
     assert_eq!(retry_after_ms, 1_000, "5001 ms after the last trigger it starts anew");
@@ -103,48 +111,62 @@ fn a_pass_newer_than_the_hold_counts_from_anew_until_the_next_hold() {
     let (table, rate) = (table(), per_minute(3, 0));
     let hold = hold(1_800_000, None);
     let ask = |pass: Option<Tick>, at: Tick| {
-        table.admit_on(key(1), &Terms { rate: &rate, hold: Some(&hold), pass }, at)
+        table.admit_on(key(1), &RateLimitConfig { rate: &rate, hold: Some(&hold), pass }, at)
     };
     let older = Some(START);
     let triggered = START.plus_ms(10);
-    (0..3).for_each(|_| assert_eq!(ask(older, START), Within));
-    assert!(matches!(ask(older, triggered), Outcome::Over { .. }));
+    (0..3).for_each(|_| assert_eq!(ask(older, START), Allowed));
+    assert!(matches!(ask(older, triggered), RateLimitOutcome::Exceeded { .. }));
     let newer = Some(START.plus_ms(20));
     let later = START.plus_ms(5_000);
-    assert_eq!(ask(newer, later), Within);
-    assert!(matches!(ask(None, later), Outcome::Over { .. }), "the neighbour has no pass");
-    (0..2).for_each(|_| assert_eq!(ask(newer, later), Within));
+    assert_eq!(ask(newer, later), Allowed);
+    assert!(
+        matches!(ask(None, later), RateLimitOutcome::Exceeded { .. }),
+        "the neighbour has no pass"
+    );
+    (0..2).for_each(|_| assert_eq!(ask(newer, later), Allowed));
     let again = ask(newer, later);
-    assert!(matches!(again, Outcome::Over { hold_began: Some(at), .. } if at == later));
-    assert!(matches!(ask(newer, later.plus_ms(1)), Outcome::Over { .. }), "it wants a newer one");
+    assert!(
+        matches!(again, RateLimitOutcome::Exceeded { hold_began: Some(at), .. } if at == later)
+    );
+    assert!(
+        matches!(ask(newer, later.plus_ms(1)), RateLimitOutcome::Exceeded { .. }),
+        "it wants a newer one"
+    );
 }
 
 #[test]
 fn looking_changes_nothing() {
     let (table, rate) = (table(), per_minute(1, 0));
     let hold = hold(1_000_000, None);
-    assert_eq!(table.would(key(1), &rate, Some(&hold), START), Within);
+    assert_eq!(table.peek(key(1), &rate, Some(&hold), START), Allowed);
     assert_eq!(table.filled().resident, 0);
-    assert_eq!(table.admit(key(1), &rate, Some(&hold), START), Within);
-    assert!(matches!(table.would(key(1), &rate, Some(&hold), START), Outcome::Over { .. }));
+    assert_eq!(table.admit(key(1), &rate, Some(&hold), START), Allowed);
+    assert!(matches!(
+        table.peek(key(1), &rate, Some(&hold), START),
+        RateLimitOutcome::Exceeded { .. }
+    ));
     let later = START.plus_ms(2 * MINUTE_MS);
-    assert_eq!(table.admit(key(1), &rate, Some(&hold), later), Within, "no hold had begun");
+    assert_eq!(table.admit(key(1), &rate, Some(&hold), later), Allowed, "no hold had begun");
 }
 
 #[test]
 fn a_full_table_of_held_keys_lets_newcomers_in() {
-    let table = LimitTable::new(1, 0);
+    let table = RateLimitTable::new(1, 0);
     let rate = Rate { n: 0, window_ms: 1_000, burst: 0 };
     let hold = hold(10_000, None);
     let capacity = table.filled().capacity;
     let outcomes: Vec<_> =
         (0..100).map(|n| table.admit(key(n), &rate, Some(&hold), START)).collect();
-    assert_eq!(outcomes.iter().filter(|o| **o != Within).count(), capacity);
+    assert_eq!(outcomes.iter().filter(|o| **o != Allowed).count(), capacity);
     let refused = 100 - capacity as u64;
-    assert_eq!(table.filled(), Filled { resident: capacity, capacity, evictions: 0, refused });
+    assert_eq!(
+        table.filled(),
+        TableOccupancy { resident: capacity, capacity, evictions: 0, refused }
+    );
     // The ends of the holds are the ends of the refusals.
     let later = START.plus_ms(10_000);
-    assert_ne!(table.admit(key(99), &rate, Some(&hold), later), Within);
+    assert_ne!(table.admit(key(99), &rate, Some(&hold), later), Allowed);
 }
 
 #[test]
@@ -155,15 +177,15 @@ fn lifting_ends_the_holds_since_a_moment() {
     began(1, START);
     began(2, START.plus_ms(50));
     assert_eq!(table.lift_holds(START.plus_ms(50), START.plus_ms(60)), 1);
-    let held = |n| table.would(key(n), &rate, None, START.plus_ms(60));
-    assert!(matches!(held(1), Outcome::Over { hold_began: Some(_), .. }));
-    assert!(matches!(held(2), Outcome::Over { hold_began: None, .. }));
+    let held = |n| table.peek(key(n), &rate, None, START.plus_ms(60));
+    assert!(matches!(held(1), RateLimitOutcome::Exceeded { hold_began: Some(_), .. }));
+    assert!(matches!(held(2), RateLimitOutcome::Exceeded { hold_began: None, .. }));
 }
 
 #[test]
 fn a_key_has_its_bytes() {
     assert_eq!(size_of::<PackedCount>(), 44);
-    let made = LimitTable::new(90_000, 0).filled().capacity * (size_of::<PackedCount>() + 12);
+    let made = RateLimitTable::new(90_000, 0).filled().capacity * (size_of::<PackedCount>() + 12);
     let told = 90_000 * LIMIT_KEY_BYTES;
     assert!(told.abs_diff(made) < made / 100, "{told} is said, {made} is taken");
 }
@@ -172,14 +194,14 @@ fn a_key_has_its_bytes() {
 fn a_limit_to_more_than_can_be_counted_is_met_all_the_same() {
     let table = table();
     let rate = Rate { n: u64::MAX, window_ms: MINUTE_MS, burst: 0 };
-    assert_eq!(table.admit(key(1), &rate, None, START), Within);
+    assert_eq!(table.admit(key(1), &rate, None, START), Allowed);
     let left = 3;
-    let almost = |count: &mut Count| count.window.add(crate::TABLE_COUNT_MAX - 1 - left);
+    let almost = |count: &mut RateLimitEntry| count.window.add(crate::TABLE_COUNT_MAX - 1 - left);
     let made = || panic!("it is there");
     table.shared.counts.update(key(1), START, made, almost);
-    let admitted = (0..100).filter(|_| table.admit(key(1), &rate, None, START) == Within).count();
+    let admitted = (0..100).filter(|_| table.admit(key(1), &rate, None, START) == Allowed).count();
     assert_eq!(admitted as u64, left);
-    assert!(matches!(table.would(key(1), &rate, None, START), Outcome::Over { .. }));
+    assert!(matches!(table.peek(key(1), &rate, None, START), RateLimitOutcome::Exceeded { .. }));
 }
 
 #[test]
@@ -196,8 +218,8 @@ fn extremes_do_not_wrap() {
             table.admit(key(2), &rate, None, now);
         }
     }
-    let never = table.would(key(3), &Rate { n: 0, window_ms: 10, burst: 0 }, None, START);
-    assert_eq!(never, Outcome::Over { retry_after_ms: u64::MAX, hold_began: None });
+    let never = table.peek(key(3), &Rate { n: 0, window_ms: 10, burst: 0 }, None, START);
+    assert_eq!(never, RateLimitOutcome::Exceeded { retry_after_ms: u64::MAX, hold_began: None });
 }
 
 #[test]
@@ -207,7 +229,9 @@ fn threads_admit_exactly_the_rate_together() {
         let threads: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
-                    (0..1_000).filter(|_| table.admit(key(1), &rate, None, START) == Within).count()
+                    (0..1_000)
+                        .filter(|_| table.admit(key(1), &rate, None, START) == Allowed)
+                        .count()
                 })
             })
             .collect();
@@ -223,20 +247,20 @@ fn a_request_of_an_older_generation_counts_and_converts_nothing() {
     let (hourly, minutely) = (Rate { n: 100, window_ms: 3_600_000, burst: 0 }, per_minute(5, 0));
     let now = START.plus_ms(1_800_000);
     // Six in the thirty minutes since the hour are one in the last minute.
-    (0..6).for_each(|_| assert_eq!(older.admit(key(1), &hourly, None, now), Within));
-    (0..2).for_each(|_| assert_eq!(newer.admit(key(1), &minutely, None, now), Within));
+    (0..6).for_each(|_| assert_eq!(older.admit(key(1), &hourly, None, now), Allowed));
+    (0..2).for_each(|_| assert_eq!(newer.admit(key(1), &minutely, None, now), Allowed));
     // In flight since before the edit: judged by the hourly rate, counted by the minute.
-    assert_eq!(older.admit(key(1), &hourly, None, now), Within);
-    assert_eq!(newer.admit(key(1), &minutely, None, now), Within);
-    assert!(matches!(newer.admit(key(1), &minutely, None, now), Outcome::Over { .. }));
+    assert_eq!(older.admit(key(1), &hourly, None, now), Allowed);
+    assert_eq!(newer.admit(key(1), &minutely, None, now), Allowed);
+    assert!(matches!(newer.admit(key(1), &minutely, None, now), RateLimitOutcome::Exceeded { .. }));
 }
 
 /// What a spent reserve admits `after_ms` later under other terms, seen then for the first time.
 fn refilled(old: Rate, new: Rate, after_ms: u64) -> usize {
     let table = table();
-    while table.admit(key(1), &old, None, START) == Within {}
+    while table.admit(key(1), &old, None, START) == Allowed {}
     let later = START.plus_ms(after_ms);
-    (0..100).take_while(|_| table.admit(key(1), &new, None, later) == Within).count()
+    (0..100).take_while(|_| table.admit(key(1), &new, None, later) == Allowed).count()
 }
 
 #[test]
@@ -255,32 +279,39 @@ fn a_request_of_an_older_generation_spends_the_same_reserve() {
     let older = table();
     let newer = older.shared_with(1);
     let rate = |window_ms| Rate { n: 0, window_ms, burst: 3 };
-    assert_eq!(newer.admit(key(1), &rate(1_000), None, START), Within);
-    assert_eq!(older.admit(key(1), &rate(7_000), None, START), Within);
-    assert_eq!(newer.admit(key(1), &rate(1_000), None, START), Within);
-    assert!(matches!(newer.admit(key(1), &rate(1_000), None, START), Outcome::Over { .. }));
+    assert_eq!(newer.admit(key(1), &rate(1_000), None, START), Allowed);
+    assert_eq!(older.admit(key(1), &rate(7_000), None, START), Allowed);
+    assert_eq!(newer.admit(key(1), &rate(1_000), None, START), Allowed);
+    assert!(matches!(
+        newer.admit(key(1), &rate(1_000), None, START),
+        RateLimitOutcome::Exceeded { .. }
+    ));
     let hold = hold(500, None);
     let over = older.admit(key(1), &rate(7_000), Some(&hold), START);
-    assert!(matches!(over, Outcome::Over { hold_began: Some(START), .. }));
+    assert!(matches!(over, RateLimitOutcome::Exceeded { hold_began: Some(START), .. }));
     let over = newer.admit(key(1), &rate(1_000), None, START);
-    assert!(matches!(over, Outcome::Over { hold_began: Some(START), .. }), "the hold is for all");
+    assert!(
+        matches!(over, RateLimitOutcome::Exceeded { hold_began: Some(START), .. }),
+        "the hold is for all"
+    );
 }
 
 #[test]
 fn twins_join_to_the_stricter_of_both() {
-    let (older, newer) = (table(), LimitTable::new(2_000, 1));
+    let (older, newer) = (table(), RateLimitTable::new(2_000, 1));
     let rate = Rate { n: 0, window_ms: 1_000, burst: 3 };
     let hold = hold(500, None);
-    let spend = |table: &LimitTable, n| table.admit(key(n), &rate, Some(&hold), START) == Within;
+    let spend =
+        |table: &RateLimitTable, n| table.admit(key(n), &rate, Some(&hold), START) == Allowed;
     assert!(spend(&older, 1) && spend(&older, 2));
     newer.absorb(&older, 1_000);
     assert!(spend(&older, 1) && spend(&older, 1) && spend(&newer, 1) && spend(&newer, 2));
     while spend(&older, 2) {}
     newer.absorb(&older, 1_000);
     assert!(!spend(&newer, 1), "none of three is left there, though one is here");
-    let held = newer.would(key(2), &rate, None, START);
-    assert_eq!(held, newer.would(key(2), &rate, Some(&hold), START));
-    assert!(matches!(held, Outcome::Over { hold_began: Some(START), .. }));
+    let held = newer.peek(key(2), &rate, None, START);
+    assert_eq!(held, newer.peek(key(2), &rate, Some(&hold), START));
+    assert!(matches!(held, RateLimitOutcome::Exceeded { hold_began: Some(START), .. }));
     // What is stricter here stays: the other way round nothing is given back.
     older.absorb(&newer, 1_000);
     assert!(!spend(&older, 1));
@@ -297,7 +328,7 @@ struct Twin {
 }
 
 impl Twin {
-    fn ask(&mut self, rate: &Rate, hold: Option<&Hold>, now: u64) -> bool {
+    fn ask(&mut self, rate: &Rate, hold: Option<&Penalty>, now: u64) -> bool {
         let now = now.max(self.at);
         // Counted as what is missing from a full reserve, in requests times 10·W.
         self.spent_parts =
@@ -343,9 +374,9 @@ fn rates() -> impl Strategy<Value = Rate> {
     })
 }
 
-fn holds() -> impl Strategy<Value = Option<Hold>> {
+fn holds() -> impl Strategy<Value = Option<Penalty>> {
     let some = (1_u64..3_000, prop::option::of(1_u64..10_000))
-        .prop_map(|(for_ms, doubling_to_ms)| Hold { for_ms, doubling_to_ms });
+        .prop_map(|(for_ms, doubling_to_ms)| Penalty { for_ms, doubling_to_ms });
     prop::option::of(some)
 }
 
@@ -361,14 +392,14 @@ fn up_to(most: u64) -> impl Strategy<Value = u64> {
 }
 
 /// Every rate that the language has words for, and every hold.
-fn any_terms() -> impl Strategy<Value = (Rate, Option<Hold>)> {
+fn any_terms() -> impl Strategy<Value = (Rate, Option<Penalty>)> {
     let window = prop_oneof![3 => 1_u64..2_000, 1 => 1..=WINDOW_MS_MAX, 1 => Just(WINDOW_MS_MAX)];
     let small = |most| prop_oneof![3 => 0_u64..8, 1 => up_to(most)];
     let rate = (small(crate::TABLE_COUNT_MAX), window, small(u64::from(u32::MAX)))
         .prop_map(|(n, window_ms, burst)| Rate { n, window_ms, burst });
     let lasting = || prop_oneof![3 => 1_u64..3_000, 1 => up_to(REMEMBERED_MS_MAX)];
     let hold = (lasting(), prop::option::of(lasting()))
-        .prop_map(|(for_ms, doubling_to_ms)| Hold { for_ms, doubling_to_ms });
+        .prop_map(|(for_ms, doubling_to_ms)| Penalty { for_ms, doubling_to_ms });
     (rate, prop::option::of(hold))
 }
 
@@ -388,11 +419,11 @@ proptest! {
         hold in (up_to(u64::MAX >> 1), up_to(TABLE_HOLD_MS_MAX), any::<bool>()),
         reserve in up_to(u64::MAX), burst in up_to(u64::from(u32::MAX)),
     ) {
-        let window = Window::holding(Tick(seen), window_ms, counts);
+        let window = SlidingWindow::holding(Tick(seen), window_ms, counts);
         let burst = u32::try_from(burst).unwrap();
-        let answered = if hold.2 { Answered::Yes } else { Answered::No };
+        let answered = if hold.2 { CheckAnswer::Yes } else { CheckAnswer::No };
         let (hold_began, hold_ms) = (Tick(hold.0), hold.1);
-        let count = Count { window, reserve, hold_began, hold_ms, burst, answered };
+        let count = RateLimitEntry { window, reserve, hold_began, hold_ms, burst, answered };
         prop_assert_eq!(PackedCount::pack(count).unpack(), count);
     }
 
@@ -404,15 +435,15 @@ proptest! {
         let older = table();
         let newer = older.shared_with(1);
         newer.shared.newest.caller(1);
-        let mut plain: Option<Count> = None;
+        let mut plain: Option<RateLimitEntry> = None;
         let mut now = Tick(start);
         for (is_older, wait, pass) in asks {
             now = now.plus_ms(wait).min(Tick((1 << 48) - 1));
             let (table, (rate, hold)) =
                 if is_older { (&older, &terms[0]) } else { (&newer, &terms[1]) };
             let pass = pass.map(|before| Tick(now.0.saturating_sub(before)));
-            let terms = Terms { rate, hold: hold.as_ref(), pass };
-            let count = plain.get_or_insert_with(|| Count::new(rate, now));
+            let terms = RateLimitConfig { rate, hold: hold.as_ref(), pass };
+            let count = plain.get_or_insert_with(|| RateLimitEntry::new(rate, now));
             let expected = if is_older {
                 count.judge_older(&terms, now)
             } else {
@@ -436,7 +467,7 @@ proptest! {
                 .entry(n)
                 .or_insert_with(|| Twin { at: now, ..Twin::default() })
                 .ask(&rate, hold.as_ref(), now);
-            prop_assert_eq!(outcome == Within, expected);
+            prop_assert_eq!(outcome == Allowed, expected);
         }
         prop_assert_eq!(table.evictions(), 0);
     }
@@ -448,15 +479,15 @@ proptest! {
         for (_, wait) in steps {
             now = now.plus_ms(wait.unsigned_abs());
             let outcome = table.admit(key(1), &rate, hold.as_ref(), now);
-            let Outcome::Over { retry_after_ms, .. } = outcome else { continue };
+            let RateLimitOutcome::Exceeded { retry_after_ms, .. } = outcome else { continue };
             if retry_after_ms == u64::MAX {
                 prop_assert!(rate.n == 0 && rate.burst == 0);
                 continue;
             }
             prop_assert!(retry_after_ms > 0);
-            let at = |after| table.would(key(1), &rate, hold.as_ref(), now.plus_ms(after));
-            prop_assert_eq!(at(retry_after_ms), Within);
-            prop_assert_ne!(at(retry_after_ms - 1), Within);
+            let at = |after| table.peek(key(1), &rate, hold.as_ref(), now.plus_ms(after));
+            prop_assert_eq!(at(retry_after_ms), Allowed);
+            prop_assert_ne!(at(retry_after_ms - 1), Allowed);
         }
     }
 
@@ -470,14 +501,14 @@ proptest! {
         let rate = |burst| Rate { n: 0, window_ms, burst };
         let first = 10;
         for _ in 0..spent {
-            prop_assert_eq!(table.admit(key(1), &rate(first), None, START), Within);
+            prop_assert_eq!(table.admit(key(1), &rate(first), None, START), Allowed);
         }
         let mut left = first - spent;
         for burst in bursts {
             left = left.min(burst);
-            let found = table.would(key(1), &rate(burst), None, START) == Within;
+            let found = table.peek(key(1), &rate(burst), None, START) == Allowed;
             prop_assert_eq!(found, left > 0);
-            if table.admit(key(1), &rate(burst), None, START) == Within {
+            if table.admit(key(1), &rate(burst), None, START) == Allowed {
                 left -= 1;
             }
         }
@@ -491,7 +522,7 @@ proptest! {
         let mut admitted = 0;
         for window_ms in windows {
             let rate = Rate { n: 0, window_ms, burst };
-            admitted += u64::from(table.admit(key(1), &rate, None, START) == Within);
+            admitted += u64::from(table.admit(key(1), &rate, None, START) == Allowed);
         }
         prop_assert!(admitted <= burst);
     }
@@ -502,7 +533,7 @@ proptest! {
     ) {
         // A table moved to another size in the middle answers as one that was not moved.
         let (stays, first) = (table(), table());
-        let second = LimitTable::new(2_000, 1);
+        let second = RateLimitTable::new(2_000, 1);
         let mut now = START;
         let half = steps.len() / 2;
         for (i, (n, wait)) in steps.into_iter().enumerate() {

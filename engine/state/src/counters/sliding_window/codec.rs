@@ -5,22 +5,22 @@
 //! buckets; a larger one puts all that the window holds into the current bucket, which remembers it
 //! a little longer. Either way the window holds no less at the moment it is read.
 
-use super::{Window, elapsed_ms, scale_up};
+use super::{SlidingWindow, elapsed_ms, scale_up};
 use crate::counters::table::Stored;
-use crate::snapshot::{Moment, Reader, Writer};
+use crate::snapshot::{MappedTick, SnapshotDecoder, SnapshotEncoder};
 
 /// The part of a window by which its cut may move and its buckets stay.
 const DRIFT_PARTS: u64 = 16;
 
 /// Whether buckets can stay as they are: the cut has hardly moved.
-pub(crate) fn cut_stays(window_ms: u64, seen: Moment) -> bool {
+pub(crate) fn cut_stays(window_ms: u64, seen: MappedTick) -> bool {
     let [was, is] = [seen.was, seen.is].map(|at| elapsed_ms(window_ms, at));
     was.abs_diff(is) <= window_ms / DRIFT_PARTS
 }
 
-impl Window {
+impl SlidingWindow {
     /// The same on another clock.
-    fn moved(self, seen: Moment) -> Self {
+    fn moved(self, seen: MappedTick) -> Self {
         let is = Self { seen: seen.is, ..self };
         if !cut_stays(self.window_ms, seen) {
             return Self { before: 0, current: self.sum(), ..is };
@@ -31,15 +31,15 @@ impl Window {
     }
 }
 
-impl Stored for Window {
-    fn store(&self, out: &mut Writer) {
+impl Stored for SlidingWindow {
+    fn store(&self, out: &mut SnapshotEncoder) {
         out.moment(self.seen);
         out.window(self.window_ms);
         out.number(self.before);
         out.number(self.current);
     }
 
-    fn load(from: &mut Reader<'_>) -> Option<Self> {
+    fn load(from: &mut SnapshotDecoder<'_>) -> Option<Self> {
         let (seen, window_ms) = (from.moment()?, from.window()?);
         let (before, current) = (from.number()?, from.number()?);
         Some(Self { seen: seen.was, window_ms, before, current }.moved(seen))
@@ -59,8 +59,8 @@ mod tests {
             window_ms in 1_u64..100_000, before in 0_u64..10_000, current in 0_u64..10_000,
             was in 0_u64..10_000_000, is in 0_u64..10_000_000,
         ) {
-            let window = Window { seen: Tick(was), window_ms, before, current };
-            let moved = window.moved(Moment { was: Tick(was), is: Tick(is) });
+            let window = SlidingWindow { seen: Tick(was), window_ms, before, current };
+            let moved = window.moved(MappedTick { was: Tick(was), is: Tick(is) });
             prop_assert_eq!(moved.seen, Tick(is));
             prop_assert!(moved.sum() >= window.sum());
             prop_assert!(moved.sum() <= window.sum() + before / DRIFT_PARTS + 2);
@@ -71,10 +71,10 @@ mod tests {
             window_ms in 1_u64..100_000, before in any::<u64>(), current in any::<u64>(),
             was in 0_u64..10_000_000, windows in 0_u64..100,
         ) {
-            let window = Window { seen: Tick(was), window_ms, before, current };
+            let window = SlidingWindow { seen: Tick(was), window_ms, before, current };
             let is = Tick(was + windows * window_ms);
-            let moved = window.moved(Moment { was: Tick(was), is });
-            prop_assert_eq!(moved, Window { seen: is, ..window });
+            let moved = window.moved(MappedTick { was: Tick(was), is });
+            prop_assert_eq!(moved, SlidingWindow { seen: is, ..window });
         }
     }
 }

@@ -7,8 +7,8 @@
 
 use seawall_model::Tick;
 
-use super::Window;
-use crate::counters::table::Packed;
+use super::SlidingWindow;
+use crate::counters::table::PackedEntry;
 
 const TICK_BITS: u32 = 48;
 const WINDOW_BITS: u32 = 30;
@@ -65,7 +65,7 @@ const fn at_most(value: u64, most: u64) -> u64 {
 }
 
 /// The tick beside the low bits of the window, and the window's high bits.
-const fn pack_time(window: &Window) -> (u64, u64) {
+const fn pack_time(window: &SlidingWindow) -> (u64, u64) {
     let seen = at_most(window.seen.0, TICK_MAX.0);
     let length = at_most(window.window_ms, TABLE_WINDOW_MS_MAX);
     let low = (seen << WINDOW_LOW_BITS) | (length & mask(WINDOW_LOW_BITS));
@@ -80,7 +80,7 @@ const fn unpack_time(low: u64, high: u64) -> (Tick, u64) {
 }
 
 impl PackedRequests {
-    pub(crate) const fn of(window: &Window) -> Self {
+    pub(crate) const fn of(window: &SlidingWindow) -> Self {
         let (seen_and_window, window_high) = pack_time(window);
         let before = at_most(window.before, TABLE_COUNT_MAX);
         let current = at_most(window.current, TABLE_COUNT_MAX);
@@ -92,41 +92,41 @@ impl PackedRequests {
         }
     }
 
-    pub(crate) const fn window(self) -> Window {
+    pub(crate) const fn window(self) -> SlidingWindow {
         let rest = self.rest as u64;
         let (seen, window_ms) = unpack_time(self.seen_and_window, rest >> CURRENT_HIGH_BITS);
         let both = self.before_and_current;
         let high = rest & mask(CURRENT_HIGH_BITS);
         let current = (high << CURRENT_LOW_BITS) | (both & mask(CURRENT_LOW_BITS));
-        Window { seen, window_ms, before: both >> CURRENT_LOW_BITS, current }
+        SlidingWindow { seen, window_ms, before: both >> CURRENT_LOW_BITS, current }
     }
 }
 
-impl Packed for PackedRequests {
-    type Entry = Window;
+impl PackedEntry for PackedRequests {
+    type Entry = SlidingWindow;
 
-    fn pack(window: Window) -> Self {
+    fn pack(window: SlidingWindow) -> Self {
         Self::of(&window)
     }
 
-    fn unpack(&self) -> Window {
+    fn unpack(&self) -> SlidingWindow {
         self.window()
     }
 }
 
-impl Packed for PackedBytes {
-    type Entry = Window;
+impl PackedEntry for PackedBytes {
+    type Entry = SlidingWindow;
 
-    fn pack(window: Window) -> Self {
+    fn pack(window: SlidingWindow) -> Self {
         let (seen_and_window, window_high) = pack_time(&window);
-        let Window { before, current, .. } = window;
+        let SlidingWindow { before, current, .. } = window;
         // INVARIANT: the high bits of a window are fewer than 32.
         Self { seen_and_window, before, current, window_high: window_high as u32 }
     }
 
-    fn unpack(&self) -> Window {
+    fn unpack(&self) -> SlidingWindow {
         let (seen, window_ms) = unpack_time(self.seen_and_window, u64::from(self.window_high));
-        Window { seen, window_ms, before: self.before, current: self.current }
+        SlidingWindow { seen, window_ms, before: self.before, current: self.current }
     }
 }
 
@@ -158,14 +158,16 @@ mod tests {
     #[test]
     fn what_is_beyond_its_room_fills_it_and_nothing_else() {
         let most = u64::MAX;
-        let window = Window { seen: Tick(most), window_ms: most, before: most, current: most };
+        let window =
+            SlidingWindow { seen: Tick(most), window_ms: most, before: most, current: most };
         let (seen, window_ms) = (TICK_MAX, TABLE_WINDOW_MS_MAX);
-        let full = Window { seen, window_ms, before: TABLE_COUNT_MAX, current: TABLE_COUNT_MAX };
+        let full =
+            SlidingWindow { seen, window_ms, before: TABLE_COUNT_MAX, current: TABLE_COUNT_MAX };
         assert_eq!(PackedRequests::pack(window).unpack(), full);
-        let full = Window { before: most, current: most, ..full };
+        let full = SlidingWindow { before: most, current: most, ..full };
         assert_eq!(PackedBytes::pack(window).unpack(), full);
-        let window = Window { seen: Tick(0), window_ms: 1, before: 0, current: most };
-        let full = Window { current: TABLE_COUNT_MAX, ..window };
+        let window = SlidingWindow { seen: Tick(0), window_ms: 1, before: 0, current: most };
+        let full = SlidingWindow { current: TABLE_COUNT_MAX, ..window };
         assert_eq!(PackedRequests::pack(window).unpack(), full);
     }
 
@@ -175,7 +177,7 @@ mod tests {
             (seen, window_ms) in times(), before in up_to(TABLE_COUNT_MAX),
             current in up_to(TABLE_COUNT_MAX),
         ) {
-            let window = Window { seen, window_ms, before, current };
+            let window = SlidingWindow { seen, window_ms, before, current };
             prop_assert_eq!(PackedRequests::pack(window).unpack(), window);
         }
 
@@ -183,7 +185,7 @@ mod tests {
         fn bytes_are_packed_without_loss(
             (seen, window_ms) in times(), before in up_to(u64::MAX), current in up_to(u64::MAX),
         ) {
-            let window = Window { seen, window_ms, before, current };
+            let window = SlidingWindow { seen, window_ms, before, current };
             prop_assert_eq!(PackedBytes::pack(window).unpack(), window);
         }
     }

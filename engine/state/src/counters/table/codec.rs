@@ -7,9 +7,9 @@
 
 use seawall_model::Tick;
 
-use super::{Entry, Packed, SETS_AT_ONCE, Set, Slot, Standing, Table};
+use super::{Entry, EvictionClass, PackedEntry, SETS_AT_ONCE, Set, Slot, Table};
 use crate::key::Tag;
-use crate::snapshot::{Reader, Writer};
+use crate::snapshot::{SnapshotDecoder, SnapshotEncoder};
 
 /// Entries that are put into order of use at once where a table has another size now.
 const SORTED_AT_ONCE: usize = 65_536;
@@ -17,14 +17,14 @@ const SORTED_AT_ONCE: usize = 65_536;
 /// An entry that can be in a snapshot.
 pub(crate) trait Stored: Entry {
     /// Writes it.
-    fn store(&self, out: &mut Writer);
+    fn store(&self, out: &mut SnapshotEncoder);
 
     /// Reads one, moved to the reader's clock.
-    fn load(from: &mut Reader<'_>) -> Option<Self>;
+    fn load(from: &mut SnapshotDecoder<'_>) -> Option<Self>;
 
     /// Whether anything would be missed without it.
     fn is_missed(&self, now: Tick) -> bool {
-        self.standing(now) != Standing::Idle
+        self.standing(now) != EvictionClass::Idle
     }
 }
 
@@ -35,9 +35,9 @@ pub(crate) enum Size {
     Other,
 }
 
-impl<P: Packed<Entry: Stored>> Table<P> {
+impl<P: PackedEntry<Entry: Stored>> Table<P> {
     /// Writes every entry that would be missed.
-    pub(crate) fn store(&self, out: &mut Writer) {
+    pub(crate) fn store(&self, out: &mut SnapshotEncoder) {
         let now = out.at;
         let mut copies: Vec<(Tag, u8, P::Entry)> = Vec::new();
         for shard in &self.shards {
@@ -66,7 +66,7 @@ impl<P: Packed<Entry: Stored>> Table<P> {
     }
 
     /// Takes in what [`store`](Self::store) has written, up to the end of the section.
-    pub(crate) fn load(&self, mut from: Reader<'_>, size: Size) -> Option<()> {
+    pub(crate) fn load(&self, mut from: SnapshotDecoder<'_>, size: Size) -> Option<()> {
         let now = from.now;
         let mut unsorted = Vec::new();
         while !from.is_at_end() {

@@ -4,7 +4,7 @@ use seawall_model::Tick;
 
 use super::{Counts, TrackTable};
 use crate::counters::table::Size;
-use crate::snapshot::{Reader, Writer};
+use crate::snapshot::{SnapshotDecoder, SnapshotEncoder};
 
 /// Kinds of sections.
 const ENTRIES: u8 = 1;
@@ -12,7 +12,7 @@ const REGISTERS: u8 = 2;
 const HEAVY: u8 = 3;
 
 impl TrackTable {
-    pub(crate) fn store(&self, out: &mut Writer) {
+    pub(crate) fn store(&self, out: &mut SnapshotEncoder) {
         match &self.shared.counts {
             Counts::Requests(requests) => out.section(ENTRIES, |out| requests.store(out)),
             Counts::Bytes(bytes) => out.section(ENTRIES, |out| bytes.store(out)),
@@ -26,7 +26,7 @@ impl TrackTable {
         }
     }
 
-    pub(crate) fn load(&self, mut from: Reader<'_>, size: Size) -> Option<()> {
+    pub(crate) fn load(&self, mut from: SnapshotDecoder<'_>, size: Size) -> Option<()> {
         while !from.is_at_end() {
             let (kind, section) = from.section()?;
             match (kind, &self.shared.counts, &self.heavy) {

@@ -1,17 +1,17 @@
 //! Levels set by hand in a snapshot.
 
-use super::{ByHand, HeldLevel};
-use crate::snapshot::{REMEMBERED_MS_MAX, Reader, Writer};
+use super::{ManualLevel, ManualLevels};
+use crate::snapshot::{REMEMBERED_MS_MAX, SnapshotDecoder, SnapshotEncoder};
 
-impl ByHand {
+impl ManualLevels {
     /// What differs once one was set or ended.
     pub(crate) fn edits(&self) -> u64 {
         let all = self.0.lock();
         all.values().fold(all.len() as u64, |sum, held| sum.wrapping_add(held.until.0))
     }
 
-    pub(crate) fn store(&self, out: &mut Writer) {
-        for (site, HeldLevel { level, until }) in &*self.0.lock() {
+    pub(crate) fn store(&self, out: &mut SnapshotEncoder) {
+        for (site, ManualLevel { level, until }) in &*self.0.lock() {
             out.text(site);
             out.text(level);
             out.near(until.0, out.at.0);
@@ -19,14 +19,14 @@ impl ByHand {
     }
 
     /// Takes in those whose time is not over.
-    pub(crate) fn load(&self, mut from: Reader<'_>) -> Option<()> {
+    pub(crate) fn load(&self, mut from: SnapshotDecoder<'_>) -> Option<()> {
         while !from.is_at_end() {
             let (site, level) = (from.text()?, from.text()?);
             let left_ms = from.near(from.was.0)?.saturating_sub(from.was.0).min(REMEMBERED_MS_MAX);
             let until = from.is.plus_ms(left_ms);
             if until > from.now {
                 // One that finds no room is as if it had not been set.
-                let _set = self.set(site, HeldLevel { level: level.into(), until });
+                let _set = self.set(site, ManualLevel { level: level.into(), until });
             }
         }
         Some(())

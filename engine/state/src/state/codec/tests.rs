@@ -3,21 +3,22 @@
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use seawall_model::{Client, ClientUnits, CounterId, Generation, Prefix};
+use seawall_model::{Client, ClientPrefixes, CounterId, Generation, Prefix};
 
 use super::*;
 use crate::{
-    Added, BanOrigin, BanScope, BanUnit, HeldLevel, Hold, Key, LevelTerms, Outcome, Rate, Terms,
+    AddBanResult, BanOrigin, BanScope, BanTarget, Key, LevelTiming, ManualLevel, Penalty, Rate,
+    RateLimitConfig, RateLimitOutcome,
 };
 
 const NOW: Tick = Tick::TEST_START;
 const DAY_MS: u64 = 86_400_000;
 const LIMIT: CounterId = CounterId(0);
-const TRACKS: [(Counted, u32); 3] =
-    [(Counted::Requests, 1), (Counted::Bytes, 2), (Counted::Distinct, 3)];
+const TRACKS: [(TrackKind, u32); 3] =
+    [(TrackKind::Requests, 1), (TrackKind::Bytes, 2), (TrackKind::Distinct, 3)];
 const RATE: Rate = Rate { n: 3, window_ms: 10_000, burst: 2 };
-const HOLD: Hold = Hold { for_ms: 5_000, doubling_to_ms: Some(60_000) };
-const TERMS: LevelTerms = LevelTerms { sustained_ms: 20_000, leave_after_ms: 60_000 };
+const HOLD: Penalty = Penalty { for_ms: 5_000, doubling_to_ms: Some(60_000) };
+const TERMS: LevelTiming = LevelTiming { sustained_ms: 20_000, leave_after_ms: 60_000 };
 
 fn specs(window_ms: u64, keys: usize) -> Vec<CounterSpec> {
     let tracks =
@@ -40,29 +41,29 @@ fn key(state: &State, n: u64) -> Key {
     builder.finish()
 }
 
-fn at_once(now: Tick) -> Reading {
-    Reading { now, elapsed_ms: 0 }
+fn at_once(now: Tick) -> RestoreClock {
+    RestoreClock { now, elapsed_ms: 0 }
 }
 
-fn restored(bytes: &[u8], specs: &[CounterSpec], when: Reading) -> (State, Restored) {
+fn restored(bytes: &[u8], specs: &[CounterSpec], when: RestoreClock) -> (State, RestoreReport) {
     State::restore(bytes, specs, StateLimits::default(), when).unwrap()
 }
 
 /// A request of client `n` for thing `thing`: fed to every track and asked of the limit.
-fn request(state: &State, n: u64, thing: u64, now: Tick) -> Outcome {
+fn request(state: &State, n: u64, thing: u64, now: Tick) -> RateLimitOutcome {
     let (key, thing) = (key(state, n), key(state, thing));
     for (_, id) in TRACKS {
         let track = state.track(CounterId(id)).unwrap();
         track.feed(key, 1 + n, Some(thing), RATE.window_ms, now);
     }
-    let terms = Terms { rate: &RATE, hold: Some(&HOLD), pass: None };
+    let terms = RateLimitConfig { rate: &RATE, hold: Some(&HOLD), pass: None };
     state.limit(LIMIT).unwrap().admit_on(key, &terms, now)
 }
 
 /// All that a policy can read of a client.
-fn reads(state: &State, n: u64, now: Tick) -> (Outcome, Vec<u64>) {
+fn reads(state: &State, n: u64, now: Tick) -> (RateLimitOutcome, Vec<u64>) {
     let key = key(state, n);
-    let would = state.limit(LIMIT).unwrap().would(key, &RATE, Some(&HOLD), now);
+    let would = state.limit(LIMIT).unwrap().peek(key, &RATE, Some(&HOLD), now);
     let track = |id| state.track(CounterId(id)).unwrap();
     let mut numbers = vec![
         track(1).count(key, RATE.window_ms, now),
@@ -76,14 +77,14 @@ fn reads(state: &State, n: u64, now: Tick) -> (Outcome, Vec<u64>) {
     (would, numbers)
 }
 
-fn ban(state: &State, net: &str, for_ms: u64, scope: BanScope<'_>, now: Tick) -> Added {
-    let unit = BanUnit::Net(Prefix::parse(net).unwrap().0);
+fn ban(state: &State, net: &str, for_ms: u64, scope: BanScope<'_>, now: Tick) -> AddBanResult {
+    let unit = BanTarget::Net(Prefix::parse(net).unwrap().0);
     let why = BanOrigin { rule: "floor.flood".into(), generation: Generation(7) };
     state.bans().add(unit, for_ms, why, scope, now)
 }
 
 fn covers(state: &State, ip: &str, scope: BanScope<'_>, now: Tick) -> Option<(u64, String)> {
-    let client = Client::of(ip.parse::<IpAddr>().unwrap(), &ClientUnits::default());
+    let client = Client::of(ip.parse::<IpAddr>().unwrap(), &ClientPrefixes::default());
     let hit = state.bans().covers(&client, Some(64_500), scope, now)?;
     Some((hit.until.since_ms(now), format!("{} {}", hit.why.rule, hit.why.generation)))
 }
@@ -100,7 +101,7 @@ fn busy() -> State {
     ban(&state, "2001:db8:0:4200::/56", 90_000, BanScope::Host, NOW);
     ban(&state, "198.51.100.0/24", 90_000, BanScope::Member("alice"), NOW);
     let why = BanOrigin { rule: "by hand".into(), generation: Generation(8) };
-    state.bans().add(BanUnit::Asn(64_500), 90_000, why, BanScope::Host, NOW);
+    state.bans().add(BanTarget::Asn(64_500), 90_000, why, BanScope::Host, NOW);
     state.look_at_level(("attack", None), true, &TERMS, NOW);
     state.look_at_level(("attack", Some("a.example")), true, &TERMS, NOW);
     state
@@ -122,15 +123,15 @@ fn bans_come_back_with_unit_scope_end_and_origin() {
 fn levels_go_on_with_their_waiting() {
     let state = busy();
     let later = NOW.plus_ms(1_000_000);
-    let when = Reading { now: later, elapsed_ms: 19_000 };
+    let when = RestoreClock { now: later, elapsed_ms: 19_000 };
     let (again, _) = restored(&state.snapshot(NOW).bytes, &specs(10_000, 100), when);
     let look = |ms| again.look_at_level(("attack", None), true, &TERMS, later.plus_ms(ms)).0;
     assert!(!look(999));
     assert!(look(1_000), "it has held for 19 s before");
 }
 
-fn held(now: Tick) -> HeldLevel {
-    HeldLevel { level: "attack".into(), until: now.plus_ms(60_000) }
+fn held(now: Tick) -> ManualLevel {
+    ManualLevel { level: "attack".into(), until: now.plus_ms(60_000) }
 }
 
 #[test]
@@ -138,14 +139,14 @@ fn a_level_set_by_hand_holds_for_the_rest_of_its_time() {
     let state = state(10);
     assert!(state.hold_level(None, held(NOW)) && state.hold_level(Some("a.example"), held(NOW)));
     let later = NOW.plus_ms(1_000_000);
-    let when = Reading { now: later, elapsed_ms: 20_000 };
+    let when = RestoreClock { now: later, elapsed_ms: 20_000 };
     let (again, _) = restored(&state.snapshot(NOW).bytes, &specs(10_000, 10), when);
     let left = |site| again.held_level(site, later).map(|held| held.until.since_ms(later));
     assert_eq!(
         [left(None), left(Some("a.example")), left(Some("b"))],
         [Some(40_000), Some(40_000), None]
     );
-    let when = Reading { now: later, elapsed_ms: 60_000 };
+    let when = RestoreClock { now: later, elapsed_ms: 60_000 };
     let (again, _) = restored(&state.snapshot(NOW).bytes, &specs(10_000, 10), when);
     assert_eq!((again.held_level(None, later), again.sites_with_held_levels().len()), (None, 0));
 }
@@ -157,7 +158,7 @@ fn more_pages_of_bans_than_one_come_back() {
         let why = BanOrigin { rule: format!("r{}", n % 7).into(), generation: Generation(1) };
         // All end at one of three moments.
         let for_ms = 1_000 + u64::from(n % 3);
-        state.bans().add(BanUnit::Asn(n), for_ms, why, BanScope::Host, NOW);
+        state.bans().add(BanTarget::Asn(n), for_ms, why, BanScope::Host, NOW);
     }
     let (again, report) = restored(&state.snapshot(NOW).bytes, &specs(10_000, 10), at_once(NOW));
     assert_eq!(report.bans, 3_000);
@@ -178,16 +179,18 @@ fn a_clock_that_was_put_frees_and_lengthens_no_ban_and_no_hold() {
     let bytes = state.snapshot(NOW).bytes;
     for wall in [NOW.0 - DAY_MS, NOW.0 - 1, NOW.0, NOW.0 + 12_345, NOW.0 + DAY_MS, 4_000] {
         // Four seconds pass, whatever the clock on the wall says now.
-        let when = Reading { now: Tick(wall), elapsed_ms: 4_000 };
+        let when = RestoreClock { now: Tick(wall), elapsed_ms: 4_000 };
         let (again, _) = restored(&bytes, &specs(10_000, 100), when);
         let left = covers(&again, "2001:db8:0:4200::1", BanScope::Host, when.now);
         assert_eq!(left.map(|(left_ms, _)| left_ms), Some(86_000), "{wall}");
         let outcome = |ms| reads(&again, 99, when.now.plus_ms(ms)).0;
-        let Outcome::Over { hold_began, .. } = outcome(999) else {
+        let RateLimitOutcome::Exceeded { hold_began, .. } = outcome(999) else {
             panic!("the hold ended: {wall}")
         };
         assert_eq!(hold_began, Some(Tick(wall.saturating_sub(4_000))), "{wall}");
-        let Outcome::Over { hold_began, .. } = outcome(1_000) else { panic!("{wall}") };
+        let RateLimitOutcome::Exceeded { hold_began, .. } = outcome(1_000) else {
+            panic!("{wall}")
+        };
         assert_eq!(hold_began.map(|at| at.since_ms(when.now)), Some(1_000), "a new hold: {wall}");
     }
 }
@@ -196,12 +199,12 @@ fn a_clock_that_was_put_frees_and_lengthens_no_ban_and_no_hold() {
 fn what_ends_while_nothing_runs_has_ended() {
     let state = busy();
     let later = NOW.plus_ms(60_000);
-    let when = Reading { now: later, elapsed_ms: 60_000 };
+    let when = RestoreClock { now: later, elapsed_ms: 60_000 };
     let (again, report) = restored(&state.snapshot(NOW).bytes, &specs(10_000, 100), when);
     assert_eq!(report.bans, 3, "one ended on the way");
     assert_eq!(reads(&again, 5, later).1, [0; 9]);
     // Nothing lasts for longer than 30 days, so a clock that says more is not believed.
-    let far = Reading { now: NOW.plus_ms(1 << 60), elapsed_ms: 1 << 60 };
+    let far = RestoreClock { now: NOW.plus_ms(1 << 60), elapsed_ms: 1 << 60 };
     assert_eq!(restored(&state.snapshot(NOW).bytes, &specs(10_000, 100), far).1.bans, 0);
 }
 
@@ -210,7 +213,9 @@ fn a_hold_doubles_the_next_one_over_a_restart() {
     let state = state(10);
     let over = |state: &State, now| (0..6).fold(None, |_, n| Some(request(state, 1, n, now)));
     let held = |outcome| match outcome {
-        Some(Outcome::Over { hold_began, retry_after_ms }) => hold_began.map(|_| retry_after_ms),
+        Some(RateLimitOutcome::Exceeded { hold_began, retry_after_ms }) => {
+            hold_began.map(|_| retry_after_ms)
+        }
         _ => None,
     };
     over(&state, NOW);
@@ -247,7 +252,7 @@ fn counters_of_other_names_are_dropped_and_told() {
     edited[1].name = "another".into();
     let (again, report) = restored(&state.snapshot(NOW).bytes, &edited, at_once(NOW));
     let names = |names: &[Box<str>]| names.join(" ");
-    let CarryReport { kept, rescaled, new, gone } = &report.counters;
+    let CarryOverReport { kept, rescaled, new, removed: gone } = &report.counters;
     assert_eq!(names(kept), "counter-0 counter-2 counter-3");
     assert_eq!((names(new), names(gone)), ("another".to_owned(), "counter-1".to_owned()));
     assert!(rescaled.is_empty());
@@ -307,7 +312,7 @@ fn a_change_is_seen_and_quiet_is_too() {
 
 /// What the first form wrote: a limit with one key, of which all 128 bits stand there.
 fn first_form(state: &State, n: u64, window: (u64, u64), hold_ms: u64) -> Vec<u8> {
-    let mut out = Writer::new(NOW, SNAPSHOT_BYTES_MAX);
+    let mut out = SnapshotEncoder::new(NOW, SNAPSHOT_BYTES_MAX);
     out.byte(1);
     out.raw(&NOW.0.to_le_bytes());
     out.raw(&state.seed.0);
@@ -339,13 +344,13 @@ fn the_first_form_is_read_still() {
     let bytes = first_form(&old, 7, (0, 2), 5_000);
     let (again, report) = restored(&bytes, &specs(10_000, 100), at_once(NOW));
     assert_eq!((report.counters.kept.len(), again.fill()[0].keys), (1, 1));
-    let held = Outcome::Over { retry_after_ms: 5_000, hold_began: Some(NOW) };
+    let held = RateLimitOutcome::Exceeded { retry_after_ms: 5_000, hold_began: Some(NOW) };
     assert_eq!(request(&again, 7, 0, NOW), held);
     let limit = again.limit(LIMIT).unwrap();
     limit.lift_holds(NOW, NOW);
     // Two of three are counted, and the reserve of two is full.
-    let admitted =
-        (0..9).filter(|_| limit.admit(key(&again, 7), &RATE, None, NOW) == Outcome::Within);
+    let admitted = (0..9)
+        .filter(|_| limit.admit(key(&again, 7), &RATE, None, NOW) == RateLimitOutcome::Allowed);
     assert_eq!(admitted.count(), 3);
 }
 
@@ -398,7 +403,7 @@ proptest! {
         now = now.plus_ms(down_ms);
         // The wall clock says another day; whole days are whole windows.
         let ahead_ms = days * DAY_MS;
-        let when = Reading { now: now.plus_ms(ahead_ms), elapsed_ms: down_ms };
+        let when = RestoreClock { now: now.plus_ms(ahead_ms), elapsed_ms: down_ms };
         let (again, _) = restored(&bytes, &specs(10_000, 40), when);
         for (n, thing, wait_ms) in after {
             now = now.plus_ms(wait_ms);
@@ -421,12 +426,13 @@ proptest! {
 }
 
 /// The same outcome on a clock that is ahead.
-fn moved(outcome: Outcome, ahead_ms: u64) -> Outcome {
+fn moved(outcome: RateLimitOutcome, ahead_ms: u64) -> RateLimitOutcome {
     match outcome {
-        Outcome::Over { retry_after_ms, hold_began } => {
-            Outcome::Over { retry_after_ms, hold_began: hold_began.map(|at| at.plus_ms(ahead_ms)) }
-        }
-        Outcome::Within => outcome,
+        RateLimitOutcome::Exceeded { retry_after_ms, hold_began } => RateLimitOutcome::Exceeded {
+            retry_after_ms,
+            hold_began: hold_began.map(|at| at.plus_ms(ahead_ms)),
+        },
+        RateLimitOutcome::Allowed => outcome,
     }
 }
 
@@ -435,7 +441,7 @@ fn generations_are_counted_on() {
     let specs = [];
     let (state, _) = State::new(Seed([1; 16]), &specs).carry(&specs);
     let bytes = state.snapshot(Tick::TEST_START).bytes;
-    let when = Reading { now: Tick::TEST_START, elapsed_ms: 0 };
+    let when = RestoreClock { now: Tick::TEST_START, elapsed_ms: 0 };
     let (again, _) = State::restore(&bytes, &specs, StateLimits::default(), when).unwrap();
     assert_eq!((state.generation().0, again.generation().0), (2, 2));
     assert_eq!(again.carry(&specs).0.generation().0, 3);

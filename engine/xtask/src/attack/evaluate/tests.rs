@@ -1,13 +1,13 @@
 //! Promises that are kept, broken by each of their figures, and without figures.
 
 use super::*;
-use crate::attack::expectation::{ALL_KINDS, At};
+use crate::attack::expectation::{ALL_KINDS, AttackTarget};
 use crate::attack::expectations::PROMISES;
 use serde_json::json;
 
-fn promise(must: &'static [Must]) -> Promise {
-    let (scenario, vector, at) = ("x", "A0", At::Plain);
-    Promise { scenario, vector, at, seconds: 10, arguments: &[], visitors: ALL_KINDS, must }
+fn promise(must: &'static [Assertion]) -> Expectation {
+    let (scenario, vector, at) = ("x", "A0", AttackTarget::Plain);
+    Expectation { scenario, vector, at, seconds: 10, arguments: &[], visitors: ALL_KINDS, must }
 }
 
 /// A run in which everything went well: 100 connections of 500 at once.
@@ -53,13 +53,13 @@ fn without(pointer: &str) -> Value {
     report
 }
 
-fn kept(must: &'static [Must], report: &Value) -> bool {
-    judge(&promise(must), report, Some(Honest(0.5))).kept()
+fn kept(must: &'static [Assertion], report: &Value) -> bool {
+    judge(&promise(must), report, Some(BaselineCost(0.5))).passed()
 }
 
 /// What must hold, with a figure that breaks it, and figures without which nobody knows.
 struct Case {
-    must: &'static [Must],
+    must: &'static [Assertion],
     breaks: (&'static str, u64),
     needs: &'static [&'static str],
 }
@@ -67,81 +67,85 @@ struct Case {
 /// Each is kept by `fine`, most of them by a hair.
 const CASES: &[Case] = &[
     Case {
-        must: &[Must::GoneByMs(5_000)],
+        must: &[Assertion::ClosedWithinMs(5_000)],
         breaks: ("/attack/held_ms/max", 5_001),
         needs: &["/attack/held_ms", "/attack/left_ms", "/attack/left_by_us", "/attacked_ms"],
     },
-    Case { must: &[Must::GoneByMs(5_000)], breaks: ("/attack/left_ms/max", 5_001), needs: &[] },
-    // Over before its time: nothing is shown.
-    Case { must: &[Must::GoneByMs(5_000)], breaks: ("/attacked_ms", 4_999), needs: &[] },
     Case {
-        must: &[Must::KibEach(20)],
+        must: &[Assertion::ClosedWithinMs(5_000)],
+        breaks: ("/attack/left_ms/max", 5_001),
+        needs: &[],
+    },
+    // Over before its time: nothing is shown.
+    Case { must: &[Assertion::ClosedWithinMs(5_000)], breaks: ("/attacked_ms", 4_999), needs: &[] },
+    Case {
+        must: &[Assertion::KibEach(20)],
         breaks: ("/server/attack/rss_kib_max", 52_100),
         needs: &["/server", "/server/quiet/rss_kib_last", "/attack/open_at_most"],
     },
     Case {
-        must: &[Must::MibInAll(2)],
+        must: &[Assertion::MibInAll(2)],
         breaks: ("/server/attack/rss_kib_max", 52_100),
         needs: &["/server/attack/rss_kib_max"],
     },
     // 900 ms less 40 looks of 10 ms are 500, for 500 connections.
     Case {
-        must: &[Must::CpuMsEach(1)],
+        must: &[Assertion::CpuMsEach(1)],
         breaks: ("/server/attack/cpu_ms", 910),
         needs: &["/server/quiet/cpu_ms", "/attack/opened", "/server/quiet/samples"],
     },
     Case {
-        must: &[Must::HonestEach(2)],
+        must: &[Assertion::HonestEach(2)],
         breaks: ("/server/attack/cpu_ms", 910),
         needs: &["/server/attack/cpu_ms"],
     },
     Case {
-        must: &[Must::OriginEach(1)],
+        must: &[Assertion::OriginEach(1)],
         breaks: ("/origin/requests", 1_501),
         needs: &["/origin", "/origin/visits"],
     },
     Case {
-        must: &[Must::OriginInAll(40)],
+        must: &[Assertion::OriginInAll(40)],
         breaks: ("/origin/requests", 1_041),
         needs: &["/origin/requests"],
     },
     // 10 KiB in 10 s.
     Case {
-        must: &[Must::LogKibPerMinute(60)],
+        must: &[Assertion::LogKibPerMinute(60)],
         breaks: ("/server/attack/watched_bytes_last", 11_300),
         needs: &["/server/attack/watched_bytes_first", "/attacked_ms"],
     },
     Case {
-        must: &[Must::Answers(50)],
+        must: &[Assertion::Answers(50)],
         breaks: ("/attack/answers/403", 11),
         needs: &["/attack/answers"],
     },
     Case {
-        must: &[Must::Served(40)],
+        must: &[Assertion::Served(40)],
         breaks: ("/attack/answers/200", 41),
         needs: &["/attack/answers"],
     },
     Case {
-        must: &[Must::RefusalsRead(99)],
+        must: &[Assertion::RefusalsRead(99)],
         breaks: ("/attack/events/no answer read", 11),
         needs: &["/attack/events", "/attack/events/answer read"],
     },
     Case {
-        must: &[Must::OneClient],
+        must: &[Assertion::OneClient],
         breaks: ("/origin/named_otherwise", 1),
         needs: &["/origin", "/origin/named_once", "/origin/clients", "/legit/visitors"],
     },
-    Case { must: &[Must::OneClient], breaks: ("/origin/clients", 102), needs: &[] },
-    Case { must: &[Must::OneClient], breaks: ("/origin/named_once", 1_039), needs: &[] },
+    Case { must: &[Assertion::OneClient], breaks: ("/origin/clients", 102), needs: &[] },
+    Case { must: &[Assertion::OneClient], breaks: ("/origin/named_once", 1_039), needs: &[] },
     // Three times 4 ms, and 1 that was our own.
     Case {
-        must: &[Must::P99Ms(9)],
+        must: &[Assertion::P99Ms(9)],
         breaks: ("/legit/attack/latency_us/p99", 13_001),
         needs: &["/legit/quiet/latency_us", "/legit/attack/latency_us", "/legit/attack/late_us"],
     },
     // Or 20 ms more.
     Case {
-        must: &[Must::P99Times(3)],
+        must: &[Assertion::P99Times(3)],
         breaks: ("/legit/attack/latency_us/p99", 25_001),
         needs: &["/legit/quiet/latency_us"],
     },
@@ -163,10 +167,10 @@ fn a_figure_that_is_missing_breaks_the_promise() {
             assert!(!kept(must, &with(pointer, Value::Null)), "{must:?} with null {pointer}");
         }
     }
-    let must = &[Must::HonestEach(2)];
+    let must = &[Assertion::HonestEach(2)];
     let verdict = judge(&promise(must), &fine(), None);
     assert_eq!(verdict.findings[0].text, "processor each: no figure");
-    assert!(!verdict.kept());
+    assert!(!verdict.passed());
 }
 
 /// Where the attacker left nobody behind there is no age of those, and that is no lack.
@@ -174,16 +178,16 @@ fn a_figure_that_is_missing_breaks_the_promise() {
 fn nobody_left_behind_needs_no_age() {
     let mut report = with("/attack/left_by_us", 0);
     report["attack"]["left_ms"] = Value::Null;
-    assert!(kept(&[Must::GoneByMs(5_000)], &report));
+    assert!(kept(&[Assertion::ClosedWithinMs(5_000)], &report));
 }
 
 #[test]
 fn an_event_that_must_not_be_is_found_by_its_beginning() {
-    assert!(kept(&[Must::Never("LEAK")], &fine()));
+    assert!(kept(&[Assertion::Never("LEAK")], &fine()));
     let mut report = fine();
     report["attack"]["events"]["LEAK not found: 127.0.0.1"] = 1.into();
-    assert!(!kept(&[Must::Never("LEAK")], &report));
-    assert!(!kept(&[Must::Never("LEAK")], &without("/attack/events")));
+    assert!(!kept(&[Assertion::Never("LEAK")], &report));
+    assert!(!kept(&[Assertion::Never("LEAK")], &without("/attack/events")));
 }
 
 #[test]
@@ -210,9 +214,9 @@ fn a_new_client_is_served_two_seconds_after_the_attack_or_the_promise_is_broken(
     for report in [with(first, Value::Null), without("/new_client")] {
         let verdict = judge(&promise(&[]), &report, None);
         assert_eq!(verdict.broken, ["no new client was served"]);
-        assert!(!new_client_served(Figures::of(&report)).kept);
+        assert!(!new_client_served(Results::of(&report)).kept);
     }
-    assert!(new_client_served(Figures::of(&fine())).kept);
+    assert!(new_client_served(Results::of(&fine())).kept);
 }
 
 #[test]
@@ -230,8 +234,8 @@ fn without_an_attack_nothing_is_kept() {
 #[test]
 fn an_empty_result_keeps_no_promise_at_all() {
     for promise in PROMISES {
-        let verdict = judge(promise, &json!({}), Some(Honest(1.0)));
-        assert!(!verdict.kept(), "{}", promise.scenario);
+        let verdict = judge(promise, &json!({}), Some(BaselineCost(1.0)));
+        assert!(!verdict.passed(), "{}", promise.scenario);
         assert!(verdict.findings.iter().all(|finding| !finding.kept), "{}", promise.scenario);
     }
 }
@@ -242,10 +246,10 @@ fn an_honest_connection_is_one_that_was_answered() {
         "attack": { "opened": 1_000, "answers": { "200": 995 } },
         "server": { "attack": { "cpu_ms": 398 } },
     });
-    assert_eq!(Honest::of(&report).unwrap().0, 0.4);
+    assert_eq!(BaselineCost::of(&report).unwrap().0, 0.4);
     report["attack"]["answers"]["200"] = 899.into();
-    assert!(Honest::of(&report).is_none());
-    assert!(Honest::of(&json!({})).is_none());
+    assert!(BaselineCost::of(&report).is_none());
+    assert!(BaselineCost::of(&json!({})).is_none());
 }
 
 #[test]

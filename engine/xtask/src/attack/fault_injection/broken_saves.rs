@@ -3,18 +3,18 @@
 //! and carol's visitors notice nothing.
 
 use super::admin_client;
-use super::case::{Tried, at_least, at_most};
-use crate::attack::evaluate::Finding;
+use super::case::{CaseOutcome, at_least, at_most};
+use crate::attack::evaluate::CheckResult;
 use crate::attack::noisy_neighbour::constants::CAROL;
-use crate::attack::noisy_neighbour::environment::Ground;
+use crate::attack::noisy_neighbour::environment::Environment;
 use crate::attack::noisy_neighbour::evaluate::{Seen, nobody_failed, p99};
-use crate::attack::noisy_neighbour::load::{Attack, On, play};
-use crate::attack::noisy_neighbour::server_configs::{Told, hosts};
+use crate::attack::noisy_neighbour::load::{Attack, AttackedSites, play};
+use crate::attack::noisy_neighbour::server_configs::{SeawallExtras, hosts};
 use crate::attack::runner::{Runner, write};
-use crate::attack::server::Who;
+use crate::attack::server::ServerKind;
 use crate::attack::testbed::TEXT;
 use crate::demo::http_client::Client;
-use crate::pacing::{self, Pace};
+use crate::pacing::{self, Pacer};
 use crate::shell;
 use anyhow::{Context, anyhow};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -108,12 +108,12 @@ struct Saved {
 ///
 /// # Errors
 /// Something does not start or end, or somebody wants all of this to end.
-pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
+pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     let all: Vec<String> = names().collect();
     let files: Vec<_> = all.iter().map(|name| (file(name), whole(name, 0))).collect();
     let entries = entries();
-    let told = Told { policy: &entries, members: &files, ..Told::default() };
-    let mut ground = Ground::start(&runner.programs, Who::Seawall, told)?;
+    let told = SeawallExtras { policy: &entries, members: &files, ..SeawallExtras::default() };
+    let mut ground = Environment::start(&runner.programs, ServerKind::Seawall, told)?;
     let host = Host {
         folder: ground.file("seawall"),
         seawall: runner.programs.seawall.clone(),
@@ -127,7 +127,7 @@ pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
     let (played, saved, edited) = std::thread::scope(|scope| {
         let saving = scope.spawn(|| host.save_all(&over));
         let editing = scope.spawn(|| host.edit_all(&over));
-        let played = play(runner, &ground, CALM, On::Alice);
+        let played = play(runner, &ground, CALM, AttackedSites::Alice);
         over.store(true, Relaxed);
         (played, saving.join(), editing.join())
     });
@@ -137,7 +137,7 @@ pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
     ground.is_up()?;
     runner.keep("operations-members-save", &reports.alice)?;
     let (by_saving, by_reload) = edited;
-    Ok(Tried::Judged(judge(Seen::of(&reports), &Saved { by_saving, by_reload, ..saved })))
+    Ok(CaseOutcome::Judged(judge(Seen::of(&reports), &Saved { by_saving, by_reload, ..saved })))
 }
 
 /// The server as its operator and its members reach it.
@@ -168,7 +168,7 @@ impl Host<'_> {
     fn save_all(&self, over: &AtomicBool) -> anyhow::Result<Saved> {
         pacing::pause(BEFORE);
         let per_s = u64::try_from(BROKEN.saturating_add(MENDED_PER_S))?;
-        let mut pace = Pace::new(Duration::from_micros(1_000_000 / per_s), Duration::ZERO);
+        let mut pace = Pacer::new(Duration::from_micros(1_000_000 / per_s), Duration::ZERO);
         let mut saved = Saved::default();
         let mut first = 0_usize;
         for edition in 1..=SAVING_S {
@@ -246,7 +246,7 @@ impl Host<'_> {
     }
 }
 
-fn judge(seen: Seen<'_>, saved: &Saved) -> Vec<Finding> {
+fn judge(seen: Seen<'_>, saved: &Saved) -> Vec<CheckResult> {
     let due = SAVED_PERCENT / 100.0 * BROKEN as f64;
     let most = |all: &[f64]| all.iter().copied().reduce(f64::max);
     let (by_saving, by_reload) = (&saved.by_saving, &saved.by_reload);

@@ -1,28 +1,30 @@
 //! What comes of one case, and the figures that it is held against.
 
-use crate::attack::evaluate::{Finding, shown};
+use crate::attack::evaluate::{CheckResult, shown};
 use crate::attack::noisy_neighbour::evaluate::finding;
 
 /// What came of one that could be begun.
 #[derive(Debug)]
-pub(super) enum Tried {
-    Judged(Vec<Finding>),
+pub(super) enum CaseOutcome {
+    Judged(Vec<CheckResult>),
     /// This machine lacks something.
     Skipped(String),
 }
 
 /// A figure, and what it may be at most.
-pub(super) fn at_most(what: &str, figure: Option<f64>, (most, unit): (f64, &str)) -> Finding {
+pub(super) fn at_most(what: &str, figure: Option<f64>, (most, unit): (f64, &str)) -> CheckResult {
     let found = figure.map(|figure| {
         let text = format!("{what}: {} of {}{unit}", shown(figure), shown(most));
-        Finding { text, kept: figure <= most }
+        CheckResult { text, kept: figure <= most }
     });
     finding(what, found)
 }
 
 /// The same of something that there is to be some of.
-pub(super) fn at_least(what: &str, figure: Option<f64>, least: f64) -> Finding {
-    let found = figure
-        .map(|figure| Finding { text: format!("{} {what}", shown(figure)), kept: figure >= least });
+pub(super) fn at_least(what: &str, figure: Option<f64>, least: f64) -> CheckResult {
+    let found = figure.map(|figure| CheckResult {
+        text: format!("{} {what}", shown(figure)),
+        kept: figure >= least,
+    });
     finding(what, found)
 }

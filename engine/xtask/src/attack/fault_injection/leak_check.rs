@@ -2,15 +2,15 @@
 //! connection, no request, no file, no thread and no memory is left of them.
 
 use super::admin_client;
-use super::case::{Tried, at_least, at_most};
-use crate::attack::evaluate::Finding;
-use crate::attack::expectation::{At, ORIGIN, POLICY, Promise};
+use super::case::{CaseOutcome, at_least, at_most};
+use crate::attack::evaluate::CheckResult;
+use crate::attack::expectation::{AttackTarget, Expectation, ORIGIN, POLICY};
 use crate::attack::expectations::PROMISES;
 use crate::attack::noisy_neighbour::constants::ALICE;
-use crate::attack::noisy_neighbour::environment::Ground;
-use crate::attack::noisy_neighbour::server_configs::Told;
+use crate::attack::noisy_neighbour::environment::Environment;
+use crate::attack::noisy_neighbour::server_configs::SeawallExtras;
 use crate::attack::runner::{Attacking, Runner};
-use crate::attack::server::{Who, aside};
+use crate::attack::server::{ServerKind, aside};
 use crate::pacing;
 use anyhow::Context;
 use serde_json::Value;
@@ -34,7 +34,7 @@ const LIMITS: &str = "origin_idle_ms = 1\nconnections_per_client_per_s_max = 100
 
 /// What the server has while nobody is there.
 #[derive(Debug, Clone, Copy)]
-struct Has {
+struct ResourceUsage {
     files: f64,
     threads: f64,
     bytes: f64,
@@ -44,9 +44,9 @@ struct Has {
 ///
 /// # Errors
 /// Something does not start or end, or somebody wants all of this to end.
-pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
-    let told = Told { limits: LIMITS, ..Told::default() };
-    let mut ground = Ground::start(&runner.programs, Who::Seawall, told)?;
+pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
+    let told = SeawallExtras { limits: LIMITS, ..SeawallExtras::default() };
+    let mut ground = Environment::start(&runner.programs, ServerKind::Seawall, told)?;
     let socket = ground.socket();
     // What is made once, such as buffers, is made by the first round.
     let (_, before) = (round(runner, &ground)?, at_rest(&socket)?);
@@ -55,7 +55,7 @@ pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
     ground.is_up()?;
     let panics = admin_client::number(&admin_client::status(&socket)?, "/edge/panics");
     let mib = (after.bytes - before.bytes).max(0.0) / f64::from(1u32 << 20);
-    Ok(Tried::Judged(vec![
+    Ok(CaseOutcome::Judged(vec![
         at_least("connections, and none left of them", Some(made), MADE),
         left("files", before.files, after.files),
         left("threads", before.threads, after.threads),
@@ -64,17 +64,18 @@ pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
     ]))
 }
 
-fn left(what: &str, before: f64, after: f64) -> Finding {
-    Finding { text: format!("{what}: {before} before, {after} after"), kept: after <= before }
+fn left(what: &str, before: f64, after: f64) -> CheckResult {
+    CheckResult { text: format!("{what}: {before} before, {after} after"), kept: after <= before }
 }
 
 /// Every attack once; how many connections that were.
-fn round(runner: &Runner<'_>, ground: &Ground) -> anyhow::Result<f64> {
-    let here = |promise: &&Promise| matches!(promise.at, At::Plain | At::Tls);
+fn round(runner: &Runner<'_>, ground: &Environment) -> anyhow::Result<f64> {
+    let here =
+        |promise: &&Expectation| matches!(promise.at, AttackTarget::Plain | AttackTarget::Tls);
     PROMISES.iter().filter(here).map(|promise| one(runner, ground, promise)).sum()
 }
 
-fn one(runner: &Runner<'_>, ground: &Ground, promise: &Promise) -> anyhow::Result<f64> {
+fn one(runner: &Runner<'_>, ground: &Environment, promise: &Expectation) -> anyhow::Result<f64> {
     let mut command = aside(&runner.programs.attack);
     command.args(["run", promise.scenario, "--host", ALICE, "--legit", "0"]);
     command.args(["--quiet", "1", "--recovery", "1", "--for", SECONDS]);
@@ -82,8 +83,10 @@ fn one(runner: &Runner<'_>, ground: &Ground, promise: &Promise) -> anyhow::Resul
     let origin = ground.origin(ALICE).to_string();
     command.args(["--origin", &origin]);
     let (at, tls) = match promise.at {
-        At::Tls => (ground.at.https, Some("--tls")),
-        At::Plain | At::Namespace4 | At::Namespace6 => (ground.at.http, None),
+        AttackTarget::Tls => (ground.at.https, Some("--tls")),
+        AttackTarget::Plain | AttackTarget::Namespace4 | AttackTarget::Namespace6 => {
+            (ground.at.http, None)
+        }
     };
     command.args(["--target", &at.to_string()]).args(tls);
     command.args(more(promise, &ground.file("seawall/root.wall"), &origin));
@@ -93,7 +96,7 @@ fn one(runner: &Runner<'_>, ground: &Ground, promise: &Promise) -> anyhow::Resul
 }
 
 /// What the promise tells its attack besides; of visitors there are none.
-fn more(promise: &Promise, policy: &Path, origin: &str) -> Vec<PathBuf> {
+fn more(promise: &Expectation, policy: &Path, origin: &str) -> Vec<PathBuf> {
     let mut words = promise.arguments.iter();
     let mut more = Vec::new();
     while let Some(word) = words.next() {
@@ -108,7 +111,7 @@ fn more(promise: &Promise, policy: &Path, origin: &str) -> Vec<PathBuf> {
 }
 
 /// Waits until nobody is there, and says what the server has then.
-fn at_rest(socket: &Path) -> anyhow::Result<Has> {
+fn at_rest(socket: &Path) -> anyhow::Result<ResourceUsage> {
     let mut there = Vec::new();
     let rests = pacing::poll(REST_WITHIN, || {
         there = busy(&admin_client::status(socket)?);
@@ -122,11 +125,11 @@ fn at_rest(socket: &Path) -> anyhow::Result<Has> {
             admin_client::metric(&page, &name).with_context(|| format!("no {name}"))
         };
         let bytes = of("resident_memory_bytes")?;
-        anyhow::Ok(Has { files: of("open_fds")?, threads: of("threads")?, bytes })
+        anyhow::Ok(ResourceUsage { files: of("open_fds")?, threads: of("threads")?, bytes })
     };
     (1..LOOKS).try_fold(look()?, |least, _| {
         let now = look()?;
-        Ok(Has {
+        Ok(ResourceUsage {
             files: least.files.min(now.files),
             threads: least.threads.min(now.threads),
             bytes: least.bytes.min(now.bytes),

@@ -20,7 +20,7 @@ use crate::attack::noisy_neighbour::report_table::{flat, promised};
 use crate::attack::noisy_neighbour::row::{all_kept, could_not};
 use crate::attack::runner::Runner;
 use crate::attack::server::lacks;
-use case::Tried;
+use case::CaseOutcome;
 
 /// What it takes, with the Debian packages that have it.
 const TOOLS: [(&str, &str); 1] = [("taskset", "util-linux")];
@@ -33,7 +33,7 @@ const ALL: &str = "operations";
 pub(crate) struct Case {
     name: &'static str,
     what: &'static str,
-    run: fn(&Runner<'_>) -> anyhow::Result<Tried>,
+    run: fn(&Runner<'_>) -> anyhow::Result<CaseOutcome>,
 }
 
 const CASES: [Case; 14] = [
@@ -110,11 +110,11 @@ const CASES: [Case; 14] = [
 ];
 
 /// One that was tried.
-type Row = (&'static Case, Tried);
+type Row = (&'static Case, CaseOutcome);
 
 /// What came of all of it.
 #[derive(Debug)]
-pub(crate) struct Operations(Vec<Row>);
+pub(crate) struct FaultInjection(Vec<Row>);
 
 /// Those whose name contains `part`.
 pub(crate) fn chosen(part: &str) -> Vec<&'static Case> {
@@ -131,20 +131,20 @@ pub(crate) fn names() -> Vec<&'static str> {
 ///
 /// # Errors
 /// Somebody wants all of this to end.
-pub(crate) fn run(runner: &Runner<'_>, cases: &[&'static Case]) -> anyhow::Result<Operations> {
+pub(crate) fn run(runner: &Runner<'_>, cases: &[&'static Case]) -> anyhow::Result<FaultInjection> {
     let mut rows = Vec::new();
     let lack = lacks(&TOOLS);
     for case in cases {
         let tried = match &lack {
-            Some(lack) => Ok(Tried::Skipped(lack.clone())),
+            Some(lack) => Ok(CaseOutcome::Skipped(lack.clone())),
             None => excused((case.run)(runner))?,
         };
-        let tried = tried.unwrap_or_else(|why| Tried::Judged(vec![could_not(&why)]));
+        let tried = tried.unwrap_or_else(|why| CaseOutcome::Judged(vec![could_not(&why)]));
         let row = (*case, tried);
         println!("attack: {}", line(&row));
         rows.push(row);
     }
-    Ok(Operations(rows))
+    Ok(FaultInjection(rows))
 }
 
 const HEAD: &str = "\
@@ -154,13 +154,13 @@ const HEAD: &str = "\
 fn line((case, tried): &Row) -> String {
     let Case { name, what, .. } = case;
     let (text, verdict) = match tried {
-        Tried::Judged(findings) => promised(findings),
-        Tried::Skipped(why) => (flat(why), "skipped"),
+        CaseOutcome::Judged(findings) => promised(findings),
+        CaseOutcome::Skipped(why) => (flat(why), "skipped"),
     };
     format!("| `{name}` | {what} | {text} | {verdict} |")
 }
 
-impl Operations {
+impl FaultInjection {
     /// The table; nothing where nothing was tried.
     pub(crate) fn table(&self) -> Option<String> {
         let lines: Vec<_> = self.0.iter().map(line).collect();
@@ -170,8 +170,8 @@ impl Operations {
     /// Promises that were broken, and all of them.
     pub(crate) fn broken(&self) -> (usize, usize) {
         let judged = self.0.iter().filter_map(|(_, tried)| match tried {
-            Tried::Judged(findings) => Some(all_kept(findings)),
-            Tried::Skipped(_) => None,
+            CaseOutcome::Judged(findings) => Some(all_kept(findings)),
+            CaseOutcome::Skipped(_) => None,
         });
         let kept: Vec<bool> = judged.collect();
         (kept.iter().filter(|kept| !**kept).count(), kept.len())
@@ -197,10 +197,10 @@ mod tests {
     fn lines_have_as_many_cells_as_their_head_and_what_was_skipped_is_not_broken() {
         let cells = |line: &str| line.matches('|').count();
         let tried = [
-            Tried::Skipped("no | cgroup".to_owned()),
-            Tried::Judged(vec![at_most("answers", Some(3.0), (2.0, " ms"))]),
-            Tried::Judged(vec![at_most("answers", None, (2.0, " ms"))]),
-            Tried::Judged(vec![at_least("told", Some(1.0), 1.0)]),
+            CaseOutcome::Skipped("no | cgroup".to_owned()),
+            CaseOutcome::Judged(vec![at_most("answers", Some(3.0), (2.0, " ms"))]),
+            CaseOutcome::Judged(vec![at_most("answers", None, (2.0, " ms"))]),
+            CaseOutcome::Judged(vec![at_least("told", Some(1.0), 1.0)]),
         ];
         let rows: Vec<Row> = CASES.iter().zip(tried).collect();
         let head = HEAD.lines().next().unwrap();
@@ -208,7 +208,7 @@ mod tests {
             assert_eq!(cells(&line(row)), cells(head), "{}", line(row));
         }
         assert!(line(&rows[1]).contains("**answers: 3 of 2 ms** | **broken**"));
-        assert_eq!(Operations(rows).broken(), (2, 3));
-        assert_eq!(Operations(Vec::new()).table(), None);
+        assert_eq!(FaultInjection(rows).broken(), (2, 3));
+        assert_eq!(FaultInjection(Vec::new()).table(), None);
     }
 }

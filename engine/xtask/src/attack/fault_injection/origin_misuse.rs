@@ -2,16 +2,16 @@
 //! works on. It never has more at work than it was said to bear, the server holds no more memory than
 //! it should, and carol does not notice.
 
-use super::case::{Tried, at_least, at_most};
-use crate::attack::evaluate::{Finding, new_client_served};
+use super::case::{CaseOutcome, at_least, at_most};
+use crate::attack::evaluate::{CheckResult, new_client_served};
 use crate::attack::noisy_neighbour::constants::AT_ONCE;
-use crate::attack::noisy_neighbour::environment::Ground;
+use crate::attack::noisy_neighbour::environment::Environment;
 use crate::attack::noisy_neighbour::evaluate::{Seen, attack, nobody_failed, p99};
-use crate::attack::noisy_neighbour::load::{ATTACK_S, Attack, On, play};
-use crate::attack::noisy_neighbour::server_configs::Told;
-use crate::attack::results::Figures;
+use crate::attack::noisy_neighbour::load::{ATTACK_S, Attack, AttackedSites, play};
+use crate::attack::noisy_neighbour::server_configs::SeawallExtras;
+use crate::attack::results::Results;
 use crate::attack::runner::Runner;
-use crate::attack::server::Who;
+use crate::attack::server::ServerKind;
 
 const HEADS: Attack<'_> = Attack { scenario: "origin-heads", words: &[], seconds: ATTACK_S };
 const GIVEN_UP: Attack<'_> = Attack { scenario: "given-up", words: &[], seconds: ATTACK_S };
@@ -26,30 +26,31 @@ const GIVEN_UP_LEAST: f64 = 200.0 * ATTACK_S as f64;
 ///
 /// # Errors
 /// Something does not start or end, or somebody wants all of this to end.
-pub(super) fn heads(runner: &Runner<'_>) -> anyhow::Result<Tried> {
-    let told = Told { limits: MEMORY, ..Told::default() };
-    let mut ground = Ground::start(&runner.programs, Who::Seawall, told)?;
+pub(super) fn heads(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
+    let told = SeawallExtras { limits: MEMORY, ..SeawallExtras::default() };
+    let mut ground = Environment::start(&runner.programs, ServerKind::Seawall, told)?;
     let before = ground.memory_kib_at_most();
-    let reports = play(runner, &ground, HEADS, On::Alice)?;
+    let reports = play(runner, &ground, HEADS, AttackedSites::Alice)?;
     ground.is_up()?;
     let gained = ground.memory_kib_at_most().zip(before).map(|(after, before)| after - before);
     runner.keep("operations-origin-heads", &reports.alice)?;
-    Ok(Tried::Judged(judge_heads(Seen::of(&reports), gained)))
+    Ok(CaseOutcome::Judged(judge_heads(Seen::of(&reports), gained)))
 }
 
 /// Requests that are given up.
 ///
 /// # Errors
 /// Something does not start or end, or somebody wants all of this to end.
-pub(super) fn given_up(runner: &Runner<'_>) -> anyhow::Result<Tried> {
-    let mut ground = Ground::start(&runner.programs, Who::Seawall, Told::default())?;
-    let reports = play(runner, &ground, GIVEN_UP, On::Alice)?;
+pub(super) fn given_up(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
+    let mut ground =
+        Environment::start(&runner.programs, ServerKind::Seawall, SeawallExtras::default())?;
+    let reports = play(runner, &ground, GIVEN_UP, AttackedSites::Alice)?;
     ground.is_up()?;
     runner.keep("operations-given-up", &reports.alice)?;
-    Ok(Tried::Judged(judge_given_up(Seen::of(&reports))))
+    Ok(CaseOutcome::Judged(judge_given_up(Seen::of(&reports))))
 }
 
-fn judge_heads(seen: Seen<'_>, gained_kib: Option<f64>) -> Vec<Finding> {
+fn judge_heads(seen: Seen<'_>, gained_kib: Option<f64>) -> Vec<CheckResult> {
     let alice = seen.alice;
     let told = |wanted: bool| {
         let is_told = move |status: &str| ["502", "503"].contains(&status) == wanted;
@@ -68,8 +69,8 @@ fn judge_heads(seen: Seen<'_>, gained_kib: Option<f64>) -> Vec<Finding> {
     ]
 }
 
-fn judge_given_up(seen: Seen<'_>) -> Vec<Finding> {
-    let alice: Figures<'_> = seen.alice;
+fn judge_given_up(seen: Seen<'_>) -> Vec<CheckResult> {
+    let alice: Results<'_> = seen.alice;
     let at_once = alice.number("/origin/requests_at_once_max");
     vec![
         attack(seen),
@@ -105,7 +106,7 @@ mod tests {
         })
     }
 
-    fn all_kept(judge: impl Fn(Seen<'_>) -> Vec<Finding>, report: Value) -> bool {
+    fn all_kept(judge: impl Fn(Seen<'_>) -> Vec<CheckResult>, report: Value) -> bool {
         let reports = Reports { alice: report, bob: None };
         judge(Seen::of(&reports)).iter().all(|finding| finding.kept)
     }

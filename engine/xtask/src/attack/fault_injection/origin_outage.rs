@@ -3,15 +3,15 @@
 //! not notice.
 
 use super::admin_client;
-use super::case::{Tried, at_least, at_most};
-use crate::attack::evaluate::Finding;
+use super::case::{CaseOutcome, at_least, at_most};
+use crate::attack::evaluate::CheckResult;
 use crate::attack::noisy_neighbour::constants::{ALICE, AT_ONCE};
-use crate::attack::noisy_neighbour::environment::Ground;
+use crate::attack::noisy_neighbour::environment::Environment;
 use crate::attack::noisy_neighbour::evaluate::{Seen, attack, nobody_failed, p99};
-use crate::attack::noisy_neighbour::load::{ATTACK_S, Attack, On, play};
-use crate::attack::noisy_neighbour::server_configs::Told;
+use crate::attack::noisy_neighbour::load::{ATTACK_S, Attack, AttackedSites, play};
+use crate::attack::noisy_neighbour::server_configs::SeawallExtras;
 use crate::attack::runner::Runner;
-use crate::attack::server::Who;
+use crate::attack::server::ServerKind;
 use serde_json::Value;
 
 /// Within this everybody is told, and within this the site is back.
@@ -50,20 +50,20 @@ fn sent(status: &Value) -> Option<f64> {
 ///
 /// # Errors
 /// Something does not start or end, or somebody wants all of this to end.
-pub(super) fn judged(runner: &Runner<'_>, outage: &Outage) -> anyhow::Result<Tried> {
-    let told = Told { alice: outage.alice, ..Told::default() };
-    let mut ground = Ground::start(&runner.programs, Who::Seawall, told)?;
-    let look = |ground: &Ground| anyhow::Ok(sent(&admin_client::status(&ground.socket())?));
+pub(super) fn judged(runner: &Runner<'_>, outage: &Outage) -> anyhow::Result<CaseOutcome> {
+    let told = SeawallExtras { alice: outage.alice, ..SeawallExtras::default() };
+    let mut ground = Environment::start(&runner.programs, ServerKind::Seawall, told)?;
+    let look = |ground: &Environment| anyhow::Ok(sent(&admin_client::status(&ground.socket())?));
     let before = look(&ground)?;
     let attack = Attack { scenario: outage.scenario, words: &[], seconds: ATTACK_S };
-    let reports = play(runner, &ground, attack, On::Alice)?;
+    let reports = play(runner, &ground, attack, AttackedSites::Alice)?;
     ground.is_up()?;
     let sent = look(&ground)?.zip(before).map(|(after, before)| after - before);
     runner.keep(&format!("operations-{}", outage.scenario), &reports.alice)?;
-    Ok(Tried::Judged(judge(Seen::of(&reports), sent, outage.is_one)))
+    Ok(CaseOutcome::Judged(judge(Seen::of(&reports), sent, outage.is_one)))
 }
 
-fn judge(seen: Seen<'_>, sent: Option<f64>, is_one: bool) -> Vec<Finding> {
+fn judge(seen: Seen<'_>, sent: Option<f64>, is_one: bool) -> Vec<CheckResult> {
     let alice = seen.alice;
     let told = ["502", "503"].map(|status| {
         let answers = alice.sum("/attack/outage/answers", |name| name == status);

@@ -3,15 +3,15 @@
 //! served.
 
 use super::admin_client;
-use super::case::{Tried, at_least, at_most};
-use crate::attack::evaluate::Finding;
-use crate::attack::noisy_neighbour::environment::Ground;
+use super::case::{CaseOutcome, at_least, at_most};
+use crate::attack::evaluate::CheckResult;
+use crate::attack::noisy_neighbour::environment::Environment;
 use crate::attack::noisy_neighbour::evaluate::{Seen, judge, nobody_failed};
-use crate::attack::noisy_neighbour::load::{ATTACK_S, Attack, On, play};
-use crate::attack::noisy_neighbour::server_configs::Told;
-use crate::attack::results::Figures;
+use crate::attack::noisy_neighbour::load::{ATTACK_S, Attack, AttackedSites, play};
+use crate::attack::noisy_neighbour::server_configs::SeawallExtras;
+use crate::attack::results::Results;
 use crate::attack::runner::Runner;
-use crate::attack::server::Who;
+use crate::attack::server::ServerKind;
 use crate::attack::testbed::{Folder, Programs};
 use crate::pacing;
 use anyhow::{Context, anyhow};
@@ -70,7 +70,7 @@ fn scarce(runner: &Runner<'_>, folder: &Folder, first: &str) -> anyhow::Result<P
 ///
 /// # Errors
 /// Something does not start or end, or somebody wants all of this to end.
-pub(super) fn files(runner: &Runner<'_>) -> anyhow::Result<Tried> {
+pub(super) fn files(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     let folder = Folder::new("scarce")?;
     let programs = scarce(runner, &folder, &format!("ulimit -n {FILES}"))?;
     silent(runner, &programs, (SILENT, "operations-few-files"))
@@ -80,7 +80,7 @@ pub(super) fn files(runner: &Runner<'_>) -> anyhow::Result<Tried> {
 ///
 /// # Errors
 /// Something does not start or end, or somebody wants all of this to end.
-pub(super) fn places(runner: &Runner<'_>) -> anyhow::Result<Tried> {
+pub(super) fn places(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     silent(runner, &runner.programs, (MANY_SILENT, "operations-all-places"))
 }
 
@@ -88,15 +88,16 @@ pub(super) fn places(runner: &Runner<'_>) -> anyhow::Result<Tried> {
 ///
 /// # Errors
 /// Something does not start or end, or somebody wants all of this to end.
-pub(super) fn botnets(runner: &Runner<'_>) -> anyhow::Result<Tried> {
-    let mut ground = Ground::start(&runner.programs, Who::Seawall, Told::default())?;
-    let reports = play(runner, &ground, BOTNET, On::Both)?;
+pub(super) fn botnets(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
+    let mut ground =
+        Environment::start(&runner.programs, ServerKind::Seawall, SeawallExtras::default())?;
+    let reports = play(runner, &ground, BOTNET, AttackedSites::Both)?;
     ground.is_up()?;
     for (name, report) in [("alice", Some(&reports.alice)), ("bob", reports.bob.as_ref())] {
         let keep = |report| runner.keep(&format!("operations-two-botnets-{name}"), report);
         report.map(keep).transpose()?;
     }
-    Ok(Tried::Judged(judge(Seen::of(&reports), false)))
+    Ok(CaseOutcome::Judged(judge(Seen::of(&reports), false)))
 }
 
 /// Connections that say nothing take all the places.
@@ -104,13 +105,13 @@ fn silent(
     runner: &Runner<'_>,
     programs: &Programs,
     (attack, name): (Attack<'_>, &str),
-) -> anyhow::Result<Tried> {
-    let mut ground = Ground::start(programs, Who::Seawall, Told::default())?;
+) -> anyhow::Result<CaseOutcome> {
+    let mut ground = Environment::start(programs, ServerKind::Seawall, SeawallExtras::default())?;
     let socket = ground.socket();
     let over = AtomicBool::new(false);
     let (played, heard) = std::thread::scope(|scope| {
         let asking = scope.spawn(|| ask_on(&socket, &over));
-        let played = play(runner, &ground, attack, On::Alice);
+        let played = play(runner, &ground, attack, AttackedSites::Alice);
         over.store(true, Relaxed);
         (played, asking.join())
     });
@@ -124,7 +125,7 @@ fn silent(
     let full = admin_client::number(&status, "/edge/refused_by_total")
         .zip(admin_client::number(&status, "/edge/made_room"))
         .map(|(refused, made)| refused + made);
-    Ok(Tried::Judged(vec![
+    Ok(CaseOutcome::Judged(vec![
         held(seen.alice),
         at_least("times that there was no place", full, 1.0),
         nobody_failed(seen.alice),
@@ -145,7 +146,7 @@ fn ask_on(socket: &Path, over: &AtomicBool) -> anyhow::Result<Vec<Duration>> {
 }
 
 /// That there was an attack, and nothing lacking on this side of it.
-fn held(alice: Figures<'_>) -> Finding {
+fn held(alice: Results<'_>) -> CheckResult {
     let here = alice.number("/attack/failed_here");
     let opened = alice.opened().filter(|_| here.is_some_and(|here| here < 1.0));
     at_least("connections of the attack", opened, HELD)
@@ -155,23 +156,25 @@ fn held(alice: Figures<'_>) -> Finding {
 ///
 /// # Errors
 /// Something does not start or end, or somebody wants all of this to end.
-pub(super) fn memory(runner: &Runner<'_>, with: &Attack<'_>) -> anyhow::Result<Tried> {
+pub(super) fn memory(runner: &Runner<'_>, with: &Attack<'_>) -> anyhow::Result<CaseOutcome> {
     let group = match Group::new() {
         Ok(group) => group,
-        Err(why) => return Ok(Tried::Skipped(format!("no control group of memory: {why:#}"))),
+        Err(why) => {
+            return Ok(CaseOutcome::Skipped(format!("no control group of memory: {why:#}")));
+        }
     };
     let folder = Folder::new("scarce")?;
     let enter = format!("echo $$ > {}", group.0.join("tasks").display());
     let programs = scarce(runner, &folder, &enter)?;
-    let mut ground = Ground::start(&programs, Who::Seawall, Told::default())?;
-    let reports = play(runner, &ground, *with, On::Alice)?;
+    let mut ground = Environment::start(&programs, ServerKind::Seawall, SeawallExtras::default())?;
+    let reports = play(runner, &ground, *with, AttackedSites::Alice)?;
     ground.is_up()?;
     let status = admin_client::status(&ground.socket())?;
     runner.keep(&format!("operations-little-memory-{}", with.scenario), &reports.alice)?;
     let most = group.number("memory.max_usage_in_bytes");
     let most = most.map(|most| most * 100.0 / MEMORY_BYTES as f64);
     let seen = Seen::of(&reports);
-    Ok(Tried::Judged(vec![
+    Ok(CaseOutcome::Judged(vec![
         held(seen.alice),
         nobody_failed(seen.alice),
         given_up(&status),
@@ -181,7 +184,7 @@ pub(super) fn memory(runner: &Runner<'_>, with: &Attack<'_>) -> anyhow::Result<T
 }
 
 /// Connections that were not let in, or ended, to have memory.
-fn given_up(status: &serde_json::Value) -> Finding {
+fn given_up(status: &serde_json::Value) -> CheckResult {
     let of = ["refused", "idle_closed", "stalled_closed"];
     let of = of.map(|name| admin_client::number(status, &format!("/edge/overload_{name}")));
     at_least("connections given up", of.into_iter().sum::<Option<f64>>(), 1.0)

@@ -2,15 +2,15 @@
 //! nothing is forgotten.
 
 use super::admin_client;
-use super::case::{Tried, at_least, at_most};
-use crate::attack::evaluate::Finding;
+use super::case::{CaseOutcome, at_least, at_most};
+use crate::attack::evaluate::CheckResult;
 use crate::attack::noisy_neighbour::constants::ALICE;
-use crate::attack::noisy_neighbour::environment::Ground;
+use crate::attack::noisy_neighbour::environment::Environment;
 use crate::attack::noisy_neighbour::evaluate::{Seen, attack, nobody_failed};
-use crate::attack::noisy_neighbour::load::{Attack, On, play};
-use crate::attack::noisy_neighbour::server_configs::Told;
+use crate::attack::noisy_neighbour::load::{Attack, AttackedSites, play};
+use crate::attack::noisy_neighbour::server_configs::SeawallExtras;
 use crate::attack::runner::Runner;
-use crate::attack::server::Who;
+use crate::attack::server::ServerKind;
 use crate::demo::http_client::Client;
 use crate::pacing;
 use crate::shell;
@@ -52,13 +52,13 @@ struct Upgraded {
 ///
 /// # Errors
 /// Something does not start or end, or somebody wants all of this to end.
-pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
+pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     let policy = format!(
         "floor {{ limit few {{ per client where path == \"/few\" to {UPGRADES}/7d then block 429 }} }}\n"
     );
-    let told = Told { policy: &policy, ..Told::default() };
-    let ground = Ground::start(&runner.programs, Who::Seawall, told)?;
-    let town = Town {
+    let told = SeawallExtras { policy: &policy, ..SeawallExtras::default() };
+    let ground = Environment::start(&runner.programs, ServerKind::Seawall, told)?;
+    let town = ServerAddress {
         seawall: runner.programs.seawall.clone(),
         config: ground.config().to_path_buf(),
         http: ground.at.http,
@@ -67,7 +67,7 @@ pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
     let over = AtomicBool::new(false);
     let (played, upgraded) = std::thread::scope(|scope| {
         let upgrading = scope.spawn(|| town.upgrade_all(&over));
-        let played = play(runner, &ground, FLOOD, On::Alice);
+        let played = play(runner, &ground, FLOOD, AttackedSites::Alice);
         // Those that are left are no upgrades under load.
         over.store(true, Relaxed);
         (played, upgrading.join())
@@ -77,17 +77,17 @@ pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
     let status = admin_client::status(&ground.socket())?;
     runner.keep("operations-upgrades", &reports.alice)?;
     let generation = admin_client::number(&status, "/generation");
-    Ok(Tried::Judged(judge(Seen::of(&reports), &upgraded, generation)))
+    Ok(CaseOutcome::Judged(judge(Seen::of(&reports), &upgraded, generation)))
 }
 
 /// The server as it is reached from outside.
-struct Town {
+struct ServerAddress {
     seawall: PathBuf,
     config: PathBuf,
     http: SocketAddr,
 }
 
-impl Town {
+impl ServerAddress {
     fn word(&self, words: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::new(&self.seawall);
         shell::quiet(command.args(words).arg("-c").arg(&self.config))
@@ -123,7 +123,7 @@ fn waited(said: &str) -> Option<f64> {
     rest.split(' ').next()?.parse().ok()
 }
 
-fn judge(seen: Seen<'_>, upgraded: &Upgraded, generation: Option<f64>) -> Vec<Finding> {
+fn judge(seen: Seen<'_>, upgraded: &Upgraded, generation: Option<f64>) -> Vec<CheckResult> {
     let alice = seen.alice;
     let sum = |names: &[&str]| {
         names.iter().map(|name| alice.number(&format!("/attack/{name}"))).sum::<Option<f64>>()
@@ -147,7 +147,7 @@ fn judge(seen: Seen<'_>, upgraded: &Upgraded, generation: Option<f64>) -> Vec<Fi
             all,
         ),
         at_least("generations since the start", generation.map(|last| last - 1.0), all),
-        Finding {
+        CheckResult {
             text: format!("the ban {}", if upgraded.is_banned { "holds" } else { "is gone" }),
             kept: upgraded.is_banned,
         },

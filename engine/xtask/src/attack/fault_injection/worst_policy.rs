@@ -3,14 +3,14 @@
 //!
 //! The search is `benches/micro/worst_decision.rs`, which writes what it found into a folder.
 
-use super::case::{Tried, at_least, at_most};
-use crate::attack::evaluate::{Finding, new_client_served};
-use crate::attack::noisy_neighbour::environment::Ground;
+use super::case::{CaseOutcome, at_least, at_most};
+use crate::attack::evaluate::{CheckResult, new_client_served};
+use crate::attack::noisy_neighbour::environment::Environment;
 use crate::attack::noisy_neighbour::evaluate::{Seen, attack, nobody_failed, p99};
-use crate::attack::noisy_neighbour::load::{ATTACK_S, Attack, On, play};
-use crate::attack::noisy_neighbour::server_configs::Told;
+use crate::attack::noisy_neighbour::load::{ATTACK_S, Attack, AttackedSites, play};
+use crate::attack::noisy_neighbour::server_configs::SeawallExtras;
 use crate::attack::runner::Runner;
-use crate::attack::server::Who;
+use crate::attack::server::ServerKind;
 use anyhow::Context;
 use std::path::Path;
 
@@ -30,12 +30,12 @@ const ANSWERED: f64 = 50.0 * ATTACK_S as f64;
 ///
 /// # Errors
 /// Something does not start or end, or somebody wants all of this to end.
-pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
+pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     let built = runner.programs.seawall.parent().and_then(Path::parent);
     let found = built.context("the programs are in no folder")?.join(FOUND);
     let request = found.join("request");
     if !request.exists() {
-        return Ok(Tried::Skipped(format!("nothing was searched for yet: `{SEARCH}`")));
+        return Ok(CaseOutcome::Skipped(format!("nothing was searched for yet: `{SEARCH}`")));
     }
     let read = |name: &str| {
         let path = found.join(name);
@@ -46,18 +46,18 @@ pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<Tried> {
     let root = root.trim_start_matches("policy 1");
     let members = [("members/alice.wall".to_owned(), hers)];
     let policy = format!("{SPARED}{root}");
-    let told = Told { policy: &policy, members: &members, ..Told::default() };
-    let mut ground = Ground::start(&runner.programs, Who::Seawall, told)?;
+    let told = SeawallExtras { policy: &policy, members: &members, ..SeawallExtras::default() };
+    let mut ground = Environment::start(&runner.programs, ServerKind::Seawall, told)?;
     let request = request.display().to_string();
     let words = ["--request", &request, "--rate", RATE];
     let attack = Attack { scenario: "request-file", words: &words, seconds: ATTACK_S };
-    let reports = play(runner, &ground, attack, On::Alice)?;
+    let reports = play(runner, &ground, attack, AttackedSites::Alice)?;
     ground.is_up()?;
     runner.keep("operations-worst-decision", &reports.alice)?;
-    Ok(Tried::Judged(judge(Seen::of(&reports))))
+    Ok(CaseOutcome::Judged(judge(Seen::of(&reports))))
 }
 
-fn judge(seen: Seen<'_>) -> Vec<Finding> {
+fn judge(seen: Seen<'_>) -> Vec<CheckResult> {
     let alice = seen.alice;
     let answers = alice.sum("/attack/answers", |_| true);
     // A request that is refused before it is judged shows nothing.

@@ -2,14 +2,14 @@
 //! Only Seawall shares it, so nobody is compared with.
 
 use super::constants::{ALICE, BOB};
-use super::environment::Ground;
+use super::environment::Environment;
 use super::evaluate::{Seen, attack, finding, nobody_failed};
-use super::load::{ATTACK_S, Attack, On, keep, play};
-use super::server_configs::Told;
-use crate::attack::evaluate::{Finding, shown};
+use super::load::{ATTACK_S, Attack, AttackedSites, keep, play};
+use super::server_configs::SeawallExtras;
+use crate::attack::evaluate::{CheckResult, shown};
 use crate::attack::results::each;
 use crate::attack::runner::Runner;
-use crate::attack::server::Who;
+use crate::attack::server::ServerKind;
 
 /// Bytes a second that Seawall may send.
 const PIPE_BYTES_PER_S: u64 = 20_000_000;
@@ -37,7 +37,7 @@ const RATIO: std::ops::RangeInclusive<f64> = 1.5..=2.5;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sent {
     /// Who was attacked.
-    pub(super) on: On,
+    pub(super) on: AttackedSites,
     /// Bytes a second, to whoever asked alice.
     pub(super) alice: Option<f64>,
     /// And bob.
@@ -48,18 +48,18 @@ pub(super) struct Sent {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) sent: Sent,
-    pub(super) findings: Vec<Finding>,
+    pub(super) findings: Vec<CheckResult>,
 }
 
 /// Floods.
 ///
 /// # Errors
 /// Something does not start or end, or somebody wants all of this to end.
-pub(super) fn share(runner: &Runner<'_>, on: On) -> anyhow::Result<Shared> {
+pub(super) fn share(runner: &Runner<'_>, on: AttackedSites) -> anyhow::Result<Shared> {
     let limits = format!("egress_bytes_per_s = {PIPE_BYTES_PER_S}\n");
-    let told = Told { limits: &limits, ..Told::default() };
-    let mut ground = Ground::start(&runner.programs, Who::Seawall, told)?;
-    let look = |ground: &Ground| {
+    let told = SeawallExtras { limits: &limits, ..SeawallExtras::default() };
+    let mut ground = Environment::start(&runner.programs, ServerKind::Seawall, told)?;
+    let look = |ground: &Environment| {
         let of = |host| ground.sent(&runner.programs.seawall, host);
         anyhow::Ok((of(ALICE)?, of(BOB)?))
     };
@@ -84,17 +84,17 @@ impl Sent {
     }
 }
 
-fn judge(sent: Sent) -> Vec<Finding> {
+fn judge(sent: Sent) -> Vec<CheckResult> {
     let used = sent.used_percent().map(|used| {
         let text = format!("the pipe: {} of {USED_PERCENT} % used", shown(used));
-        Finding { text, kept: used >= USED_PERCENT }
+        CheckResult { text, kept: used >= USED_PERCENT }
     });
     let mut found = vec![finding("the pipe", used)];
-    if sent.on == On::Both {
+    if sent.on == AttackedSites::Both {
         let ratio = sent.alice.zip(sent.bob).and_then(|(alice, bob)| each(alice, bob));
         let ratio = ratio.map(|ratio| {
             let text = format!("alice {ratio:.2} × bob, of 2");
-            Finding { text, kept: RATIO.contains(&ratio) }
+            CheckResult { text, kept: RATIO.contains(&ratio) }
         });
         found.push(finding("alice and bob", ratio));
     }
@@ -105,31 +105,34 @@ fn judge(sent: Sent) -> Vec<Finding> {
 mod tests {
     use super::*;
 
-    fn kept(on: On, alice: Option<f64>, bob: Option<f64>) -> bool {
+    fn kept(on: AttackedSites, alice: Option<f64>, bob: Option<f64>) -> bool {
         judge(Sent { on, alice, bob }).iter().all(|finding| finding.kept)
     }
 
     #[test]
     fn two_parts_and_one_of_a_full_pipe_are_kept() {
         let m = |figure: f64| Some(figure * 1e6);
-        assert!(kept(On::Both, m(12.0), m(6.0)));
-        assert!(kept(On::Both, m(12.0), m(8.0)) && kept(On::Both, m(12.5), m(5.0)));
-        assert!(!kept(On::Both, m(11.0), m(8.0)), "not twice");
-        assert!(!kept(On::Both, m(14.0), m(5.0)), "more than twice");
-        assert!(!kept(On::Both, m(11.0), m(5.5)), "a sixth of the pipe is idle");
+        assert!(kept(AttackedSites::Both, m(12.0), m(6.0)));
+        assert!(
+            kept(AttackedSites::Both, m(12.0), m(8.0))
+                && kept(AttackedSites::Both, m(12.5), m(5.0))
+        );
+        assert!(!kept(AttackedSites::Both, m(11.0), m(8.0)), "not twice");
+        assert!(!kept(AttackedSites::Both, m(14.0), m(5.0)), "more than twice");
+        assert!(!kept(AttackedSites::Both, m(11.0), m(5.5)), "a sixth of the pipe is idle");
     }
 
     #[test]
     fn one_alone_has_all_of_it() {
-        assert!(kept(On::Alice, Some(17e6), Some(0.0)));
-        assert!(!kept(On::Alice, Some(13e6), Some(0.0)));
+        assert!(kept(AttackedSites::Alice, Some(17e6), Some(0.0)));
+        assert!(!kept(AttackedSites::Alice, Some(13e6), Some(0.0)));
     }
 
     #[test]
     fn bytes_that_nobody_counted_break_it() {
         for (alice, bob) in [(None, Some(6e6)), (Some(12e6), None), (Some(12e6), Some(0.0))] {
-            assert!(!kept(On::Both, alice, bob), "{alice:?} {bob:?}");
+            assert!(!kept(AttackedSites::Both, alice, bob), "{alice:?} {bob:?}");
         }
-        assert!(!kept(On::Alice, None, Some(0.0)));
+        assert!(!kept(AttackedSites::Alice, None, Some(0.0)));
     }
 }

@@ -5,9 +5,9 @@
 //! than that has to wait or be refused by the server in front, or it waits at the origin.
 
 use super::constants::{ALICE, AT_ONCE, BOB, CAROL, VISIT};
-use super::server_configs::{self, Addresses, Origins, Told};
-use crate::attack::child_process::Kept;
-use crate::attack::server::{Server, Who, aside, free};
+use super::server_configs::{self, Addresses, Origins, SeawallExtras};
+use crate::attack::child_process::ChildGuard;
+use crate::attack::server::{Server, ServerKind, aside, free};
 use crate::attack::testbed::{Folder, Programs, start_origin};
 use crate::demo::http_client::Client;
 use crate::shell;
@@ -24,22 +24,26 @@ pub(crate) const CAPACITY_PER_S: u64 = AT_ONCE * 1_000 / WORK_MS;
 
 /// It, running. Everything ends when it is dropped, and the folder goes.
 #[derive(Debug)]
-pub(crate) struct Ground {
+pub(crate) struct Environment {
     // Dropped in this order: who asks before who answers, the folder last.
     server: Server,
-    _origins: Vec<Kept>,
+    _origins: Vec<ChildGuard>,
     folder: Folder,
     /// Where the server listens.
     pub(crate) at: Addresses,
     origins: Origins,
 }
 
-impl Ground {
+impl Environment {
     /// Starts all of it.
     ///
     /// # Errors
     /// Something does not start, or does not serve what it should.
-    pub(crate) fn start(programs: &Programs, who: Who, told: Told<'_>) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        programs: &Programs,
+        who: ServerKind,
+        told: SeawallExtras<'_>,
+    ) -> anyhow::Result<Self> {
         let folder = Folder::new("neighbours")?;
         let mut kept = Vec::new();
         let mut origin = |name: &str| {
@@ -54,7 +58,7 @@ impl Ground {
             Origins { alice: origin("alice")?, bob: origin("bob")?, others: origin("others")? };
         let [http, https] = free()?;
         let at = Addresses { http, https };
-        if who != Who::Seawall {
+        if who != ServerKind::Seawall {
             certificate(&folder)?;
         }
         let files = |dir: &Path| server_configs::files(who, at, origins, (dir, told));

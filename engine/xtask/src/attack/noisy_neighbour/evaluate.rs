@@ -6,8 +6,8 @@
 
 use super::environment::CAPACITY_PER_S;
 use super::load::Reports;
-use crate::attack::evaluate::{Finding, shown};
-use crate::attack::results::{Figures, each};
+use crate::attack::evaluate::{CheckResult, shown};
+use crate::attack::results::{Results, each};
 
 /// Carol's p99 under attack: at most so many times her quiet one, or so many milliseconds more, for
 /// machines that others use too.
@@ -22,16 +22,16 @@ const USED_PERCENT: f64 = 85.0;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen<'r> {
     /// The attack on alice, and carol's visitors.
-    pub(crate) alice: Figures<'r>,
+    pub(crate) alice: Results<'r>,
     /// The attack on bob, and alice's visitors.
-    pub(crate) bob: Option<Figures<'r>>,
+    pub(crate) bob: Option<Results<'r>>,
 }
 
 impl<'r> Seen<'r> {
     /// Of these results.
     pub(crate) fn of(reports: &'r Reports) -> Self {
-        let bob = reports.bob.as_ref().map(Figures::of);
-        Self { alice: Figures::of(&reports.alice), bob }
+        let bob = reports.bob.as_ref().map(Results::of);
+        Self { alice: Results::of(&reports.alice), bob }
     }
 
     /// Per cent of alice's visitors' requests in the attack that went well.
@@ -41,7 +41,7 @@ impl<'r> Seen<'r> {
     }
 
     /// A figure of the attack, of both attackers together.
-    fn of_both(self, of: impl Fn(Figures<'r>) -> Option<f64>) -> Option<f64> {
+    fn of_both(self, of: impl Fn(Results<'r>) -> Option<f64>) -> Option<f64> {
         let bob = self.bob.map(&of).map_or(Some(0.0), |figure| figure)?;
         Some(of(self.alice)? + bob)
     }
@@ -66,7 +66,7 @@ impl<'r> Seen<'r> {
 }
 
 /// Everything that must hold; `exceeds` says that the attack asks for more than alice's origin can do.
-pub(crate) fn judge(seen: Seen<'_>, exceeds: bool) -> Vec<Finding> {
+pub(crate) fn judge(seen: Seen<'_>, exceeds: bool) -> Vec<CheckResult> {
     let mut found = vec![attack(seen), nobody_failed(seen.alice), p99(seen.alice), served(seen)];
     if exceeds {
         found.push(used(seen));
@@ -75,38 +75,39 @@ pub(crate) fn judge(seen: Seen<'_>, exceeds: bool) -> Vec<Finding> {
 }
 
 /// A finding out of a figure that may be missing.
-pub(crate) fn finding(what: &str, found: Option<Finding>) -> Finding {
-    found.unwrap_or_else(|| Finding { text: format!("{what}: no figure"), kept: false })
+pub(crate) fn finding(what: &str, found: Option<CheckResult>) -> CheckResult {
+    found.unwrap_or_else(|| CheckResult { text: format!("{what}: no figure"), kept: false })
 }
 
 /// That there was an attack on each, and nothing lacking on this side of it.
-pub(crate) fn attack(seen: Seen<'_>) -> Finding {
+pub(crate) fn attack(seen: Seen<'_>) -> CheckResult {
     let asked = seen.attacked();
     let here = seen.of_both(|figures| figures.number("/attack/failed_here"));
     let began = asked.zip(here).filter(|(asked, here)| *asked > 0.0 && *here < 1.0);
     let each = [Some(seen.alice), seen.bob].into_iter().flatten();
-    let all = each.map(Figures::tried).all(|tried| tried.is_some_and(|tried| tried >= 1.0));
+    let all = each.map(Results::tried).all(|tried| tried.is_some_and(|tried| tried >= 1.0));
     match began {
         Some((asked, _)) if all => {
-            Finding { text: format!("{} attacking requests", shown(asked)), kept: true }
+            CheckResult { text: format!("{} attacking requests", shown(asked)), kept: true }
         }
-        _ => {
-            Finding { text: "no attack, or no ports or descriptors for it".to_owned(), kept: false }
-        }
+        _ => CheckResult {
+            text: "no attack, or no ports or descriptors for it".to_owned(),
+            kept: false,
+        },
     }
 }
 
 /// That none of carol's visitors failed, in any phase, and that some came.
-pub(crate) fn nobody_failed(carol: Figures<'_>) -> Finding {
+pub(crate) fn nobody_failed(carol: Results<'_>) -> CheckResult {
     let found = carol.failed().zip(carol.asked()).map(|(failed, asked)| {
         let text = format!("carol: {} of {} failed", shown(failed), shown(asked));
-        Finding { text, kept: failed < 1.0 && asked > 0.0 }
+        CheckResult { text, kept: failed < 1.0 && asked > 0.0 }
     });
     finding("carol's visitors", found)
 }
 
 /// Her p99 in the attack, held against that of her quiet phase.
-pub(crate) fn p99(carol: Figures<'_>) -> Finding {
+pub(crate) fn p99(carol: Results<'_>) -> CheckResult {
     let found = carol.p99_ms("quiet").zip(carol.p99_ms("attack")).map(|(quiet, attack)| {
         let times = if quiet > 0.0 { attack / quiet } else { f64::INFINITY };
         let by_times = times <= P99_TIMES;
@@ -116,23 +117,23 @@ pub(crate) fn p99(carol: Figures<'_>) -> Finding {
             (false, true) => format!("over {P99_TIMES}, by less than {P99_MORE_MS} ms"),
             (false, false) => format!("over {P99_TIMES}, and by more than {P99_MORE_MS} ms"),
         };
-        Finding { text: format!("p99 {times:.2} × {how}"), kept: by_times || by_more }
+        CheckResult { text: format!("p99 {times:.2} × {how}"), kept: by_times || by_more }
     });
     finding("carol's p99", found)
 }
 
-fn served(seen: Seen<'_>) -> Finding {
+fn served(seen: Seen<'_>) -> CheckResult {
     let found = seen.served_percent().map(|served| {
         let text = format!("alice's visitors: {} of {SERVED_PERCENT} % served", shown(served));
-        Finding { text, kept: served >= SERVED_PERCENT }
+        CheckResult { text, kept: served >= SERVED_PERCENT }
     });
     finding("alice's visitors", found)
 }
 
-fn used(seen: Seen<'_>) -> Finding {
+fn used(seen: Seen<'_>) -> CheckResult {
     let found = seen.used_percent().map(|used| {
         let text = format!("alice's origin: {} of {USED_PERCENT} % used", shown(used));
-        Finding { text, kept: used >= USED_PERCENT }
+        CheckResult { text, kept: used >= USED_PERCENT }
     });
     finding("alice's origin", found)
 }

@@ -2,7 +2,7 @@
 //! carol's visitors beside it, whoever attacks bob has alice's.
 
 use super::constants::{ALICE, BOB, CAROL, VISIT};
-use super::environment::Ground;
+use super::environment::Environment;
 use crate::attack::runner::{Attacking, Runner};
 use crate::attack::server::aside;
 use crate::attack::testbed::Programs;
@@ -46,7 +46,7 @@ pub(crate) struct Reports {
 
 /// Who is attacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum On {
+pub(crate) enum AttackedSites {
     /// Alice and bob.
     Both,
     /// Alice.
@@ -59,15 +59,15 @@ pub(crate) enum On {
 /// Something does not start or end, or somebody wants all of this to end.
 pub(crate) fn play(
     runner: &Runner<'_>,
-    ground: &Ground,
+    ground: &Environment,
     attack: Attack<'_>,
-    on: On,
+    on: AttackedSites,
 ) -> anyhow::Result<Reports> {
     let start = |host, visited| start(&runner.programs, ground, attack, (host, visited));
     let phases = QUIET_S.saturating_add(attack.seconds).saturating_add(RECOVERY_S);
     let limit = Duration::from_secs(phases).saturating_add(GRACE);
     let end = |attack: Attacking| attack.end(limit, runner.interrupts);
-    let bob = (on == On::Both).then(|| start(BOB, ALICE)).transpose()?;
+    let bob = (on == AttackedSites::Both).then(|| start(BOB, ALICE)).transpose()?;
     let alice = start(ALICE, CAROL)?;
     let alice = end(alice)?;
     let bob = bob.map(end).transpose()?;
@@ -77,7 +77,7 @@ pub(crate) fn play(
 /// Begins the attack on one of them, beside the visitors of another.
 fn start(
     programs: &Programs,
-    ground: &Ground,
+    ground: &Environment,
     attack: Attack<'_>,
     (host, visited): (&str, &str),
 ) -> anyhow::Result<Attacking> {
@@ -91,7 +91,7 @@ fn start(
     Attacking::start(&mut command, papers)
 }
 
-fn words(command: &mut Command, ground: &Ground, (host, visited): (&str, &str)) {
+fn words(command: &mut Command, ground: &Environment, (host, visited): (&str, &str)) {
     let (http, https) = (ground.at.http.to_string(), ground.at.https.to_string());
     let [quiet, recovery] = &[QUIET_S, RECOVERY_S].map(|seconds| seconds.to_string());
     command

@@ -15,11 +15,11 @@ pub(crate) mod server_configs;
 
 use crate::attack::child_process::Interrupted;
 use crate::attack::runner::Runner;
-use crate::attack::server::{WHO, Who, lacks};
-use environment::Ground;
-use load::{ATTACK_S, Attack, On, Reports, keep, play};
-use row::{Case, Pipe, Row, all_kept, findings_of};
-use server_configs::Told;
+use crate::attack::server::{ServerKind, WHO, lacks};
+use environment::Environment;
+use load::{ATTACK_S, Attack, AttackedSites, Reports, keep, play};
+use row::{BandwidthRun, Case, Row, all_kept, findings_of};
+use server_configs::SeawallExtras;
 
 /// What it takes, and what only the others take, with the Debian packages that have it.
 const TOOLS: [(&str, &str); 1] = [("taskset", "util-linux")];
@@ -62,7 +62,7 @@ const CASES: [Case; 4] = [
 
 /// What came of all of it.
 #[derive(Debug)]
-pub(crate) enum Neighbours {
+pub(crate) enum NoisyNeighbour {
     /// It was run.
     Run {
         /// The attacks.
@@ -82,20 +82,20 @@ pub(crate) struct Rows(Vec<Row>);
 
 /// The ways of filling the pipe.
 #[derive(Debug)]
-pub(crate) struct Pipes(Vec<Pipe>);
+pub(crate) struct Pipes(Vec<BandwidthRun>);
 
 /// Lets them be attacked.
 ///
 /// # Errors
 /// Somebody wants all of this to end.
-pub(crate) fn run(runner: &Runner<'_>) -> anyhow::Result<Neighbours> {
+pub(crate) fn run(runner: &Runner<'_>) -> anyhow::Result<NoisyNeighbour> {
     if let Some(lack) = lacks(&TOOLS) {
-        return Ok(Neighbours::Skipped(lack));
+        return Ok(NoisyNeighbour::Skipped(lack));
     }
     let lack = lacks(&OTHERS_TOOLS);
     let mut rows = Vec::new();
     for case in &CASES {
-        for who in WHO.into_iter().filter(|who| *who == Who::Seawall || lack.is_none()) {
+        for who in WHO.into_iter().filter(|who| *who == ServerKind::Seawall || lack.is_none()) {
             let reports = excused(attack_one(runner, case, who))?;
             let row = Row { case, who, reports };
             println!("attack: {}", row.line());
@@ -103,12 +103,12 @@ pub(crate) fn run(runner: &Runner<'_>) -> anyhow::Result<Neighbours> {
         }
     }
     let mut pipes = Vec::new();
-    for on in [On::Both, On::Alice] {
+    for on in [AttackedSites::Both, AttackedSites::Alice] {
         let pipe = (on, excused(bandwidth::share(runner, on))?);
         println!("attack: {}", report_table::pipe_line(&pipe));
         pipes.push(pipe);
     }
-    Ok(Neighbours::Run { rows: Rows(rows), pipes: Pipes(pipes), lack })
+    Ok(NoisyNeighbour::Run { rows: Rows(rows), pipes: Pipes(pipes), lack })
 }
 
 /// What went wrong stays a row of the table; only an interrupt ends everything.
@@ -120,15 +120,15 @@ pub(crate) fn excused<T>(tried: anyhow::Result<T>) -> anyhow::Result<Result<T, S
     }
 }
 
-fn attack_one(runner: &Runner<'_>, case: &Case, who: Who) -> anyhow::Result<Reports> {
-    let mut ground = Ground::start(&runner.programs, who, Told::default())?;
-    let reports = play(runner, &ground, case.attack, On::Both)?;
+fn attack_one(runner: &Runner<'_>, case: &Case, who: ServerKind) -> anyhow::Result<Reports> {
+    let mut ground = Environment::start(&runner.programs, who, SeawallExtras::default())?;
+    let reports = play(runner, &ground, case.attack, AttackedSites::Both)?;
     ground.is_up()?;
     keep(runner, &format!("{}-{}", case.attack.scenario, who.word()), &reports)?;
     Ok(reports)
 }
 
-impl Neighbours {
+impl NoisyNeighbour {
     /// The tables.
     pub(crate) fn table(&self) -> String {
         match self {
@@ -142,7 +142,7 @@ impl Neighbours {
     /// Promises that were broken, and all of them.
     pub(crate) fn broken(&self) -> (usize, usize) {
         let Self::Run { rows, pipes, .. } = self else { return (0, 0) };
-        let of_rows = rows.0.iter().filter(|row| row.who == Who::Seawall).map(Row::findings);
+        let of_rows = rows.0.iter().filter(|row| row.who == ServerKind::Seawall).map(Row::findings);
         let all: Vec<_> = of_rows.chain(pipes.0.iter().map(findings_of)).collect();
         (all.iter().filter(|findings| !all_kept(findings)).count(), all.len())
     }
@@ -153,16 +153,17 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn row(who: Who) -> Row {
+    fn row(who: ServerKind) -> Row {
         Row { case: &CASES[0], who, reports: Err("no port".to_owned()) }
     }
 
     #[test]
     fn only_seawall_has_promises_to_break() {
-        let rows = Rows(vec![row(Who::Seawall), row(Who::Nginx), row(Who::Haproxy)]);
-        let pipes = Pipes(vec![(On::Both, Err("no port".to_owned()))]);
-        assert_eq!(Neighbours::Run { rows, pipes, lack: None }.broken(), (2, 2));
-        assert_eq!(Neighbours::Skipped(String::new()).broken(), (0, 0));
+        let rows =
+            Rows(vec![row(ServerKind::Seawall), row(ServerKind::Nginx), row(ServerKind::Haproxy)]);
+        let pipes = Pipes(vec![(AttackedSites::Both, Err("no port".to_owned()))]);
+        assert_eq!(NoisyNeighbour::Run { rows, pipes, lack: None }.broken(), (2, 2));
+        assert_eq!(NoisyNeighbour::Skipped(String::new()).broken(), (0, 0));
     }
 
     #[test]
@@ -170,7 +171,7 @@ mod tests {
         for case in &CASES {
             for bob in [None, Some(json!({}))] {
                 let reports = Ok(Reports { alice: json!({}), bob });
-                let findings = Row { case, who: Who::Seawall, reports }.findings();
+                let findings = Row { case, who: ServerKind::Seawall, reports }.findings();
                 assert!(findings.iter().all(|finding| !finding.kept), "{findings:?}");
                 assert_eq!(findings.len(), if case.exceeds { 5 } else { 4 });
             }

@@ -1,11 +1,11 @@
 //! The tables that it ends with, for `benches/README.md` as they are.
 
 use super::evaluate::Seen;
-use super::load::On;
-use super::row::{Pipe, Row, all_kept, findings_of};
-use crate::attack::evaluate::{Finding, shown};
-use crate::attack::results::Figures;
-use crate::attack::server::Who;
+use super::load::AttackedSites;
+use super::row::{BandwidthRun, Row, all_kept, findings_of};
+use crate::attack::evaluate::{CheckResult, shown};
+use crate::attack::results::Results;
+use crate::attack::server::ServerKind;
 
 const HEAD: &str = "\
 | attack on alice and bob | server | carol's visitors: failed, of | their p99, quiet and under attack | alice's returning visitors: served, p99 | the attack's requests: asked, answered 200 | what was promised | |
@@ -17,7 +17,7 @@ const PIPE_HEAD: &str = "\
 const LATE_MS: f64 = 20.0;
 
 /// Both tables.
-pub(super) fn table(rows: &[Row], pipes: &[Pipe], lack: Option<&str>) -> String {
+pub(super) fn table(rows: &[Row], pipes: &[BandwidthRun], lack: Option<&str>) -> String {
     let rows: Vec<_> = rows.iter().map(Row::line).collect();
     let pipes: Vec<_> = pipes.iter().map(pipe_line).collect();
     let lack = lack.map(|lack| format!("\n\nnginx and HAProxy: skipped, {lack}."));
@@ -31,11 +31,11 @@ impl Row {
         let name = format!("`{}` {}", self.case.attack.scenario, self.case.vector);
         let server = self.who.name();
         let (promised, verdict) = match self.who {
-            Who::Seawall => promised(&self.findings()),
-            Who::Nginx | Who::Haproxy => (String::new(), "shown"),
+            ServerKind::Seawall => promised(&self.findings()),
+            ServerKind::Nginx | ServerKind::Haproxy => (String::new(), "shown"),
         };
         match &self.reports {
-            Err(why) if self.who != Who::Seawall => {
+            Err(why) if self.who != ServerKind::Seawall => {
                 format!("| {name} | {server} | | | | | could not be run: {} | |", flat(why))
             }
             Err(_) => format!("| {name} | {server} | | | | | {promised} | {verdict} |"),
@@ -48,10 +48,10 @@ impl Row {
 }
 
 /// The line of one way of filling the pipe.
-pub(super) fn pipe_line(pipe: &Pipe) -> String {
+pub(super) fn pipe_line(pipe: &BandwidthRun) -> String {
     let by = match pipe.0 {
-        On::Both => "visitors of both",
-        On::Alice => "visitors of alice, bob idle",
+        AttackedSites::Both => "visitors of both",
+        AttackedSites::Alice => "visitors of alice, bob idle",
     };
     let rate = |bytes: Option<f64>| {
         bytes.map_or_else(|| "none".to_owned(), |bytes| format!("{} MB/s", shown(bytes / 1e6)))
@@ -86,12 +86,12 @@ fn cells(seen: Seen<'_>) -> [String; 4] {
     ]
 }
 
-fn alice_p99(bob: Option<Figures<'_>>) -> String {
+fn alice_p99(bob: Option<Results<'_>>) -> String {
     or_none(bob.and_then(|bob| bob.p99_ms("attack")))
 }
 
 /// What was promised, with what was broken set off, and whether all was kept.
-pub(crate) fn promised(findings: &[Finding]) -> (String, &'static str) {
+pub(crate) fn promised(findings: &[CheckResult]) -> (String, &'static str) {
     let texts = findings.iter().map(|finding| {
         let text = flat(&finding.text);
         if finding.kept { text } else { format!("**{text}**") }
@@ -127,11 +127,11 @@ mod tests {
                 let reports = fine.then(empty).ok_or_else(|| "no | port\nat all".to_owned());
                 let line = Row { case: &CASES[0], who, reports }.line();
                 assert_eq!(cells_of(&line), cells_of(head), "{line}");
-                assert_eq!(line.ends_with("| **broken** |"), who == Who::Seawall, "{line}");
+                assert_eq!(line.ends_with("| **broken** |"), who == ServerKind::Seawall, "{line}");
                 assert_eq!(line.lines().count(), 1);
             }
         }
-        let line = pipe_line(&(On::Both, Err("no port".to_owned())));
+        let line = pipe_line(&(AttackedSites::Both, Err("no port".to_owned())));
         assert!(PIPE_HEAD.lines().all(|head| cells_of(head) == cells_of(&line)), "{line}");
         assert!(line.contains("| none | none | none | **could not be run: no port** |"), "{line}");
     }

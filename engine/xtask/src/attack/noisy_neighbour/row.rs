@@ -2,9 +2,9 @@
 
 use super::bandwidth::Shared;
 use super::evaluate::{Seen, judge};
-use super::load::{Attack, On, Reports};
-use crate::attack::evaluate::Finding;
-use crate::attack::server::Who;
+use super::load::{Attack, AttackedSites, Reports};
+use crate::attack::evaluate::CheckResult;
+use crate::attack::server::ServerKind;
 
 /// One attack.
 #[derive(Debug)]
@@ -19,19 +19,19 @@ pub(super) struct Case {
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) case: &'static Case,
-    pub(super) who: Who,
+    pub(super) who: ServerKind,
     /// Or why there is nothing.
     pub(super) reports: Result<Reports, String>,
 }
 
 /// What came of one way of filling the pipe, or why nothing did.
-pub(super) type Pipe = (On, Result<Shared, String>);
+pub(super) type BandwidthRun = (AttackedSites, Result<Shared, String>);
 
 impl Row {
     /// What must hold: for Seawall.
-    pub(super) fn findings(&self) -> Vec<Finding> {
+    pub(super) fn findings(&self) -> Vec<CheckResult> {
         match &self.reports {
-            _ if self.who != Who::Seawall => Vec::new(),
+            _ if self.who != ServerKind::Seawall => Vec::new(),
             Ok(reports) => judge(Seen::of(reports), self.case.exceeds),
             Err(why) => vec![could_not(why)],
         }
@@ -39,16 +39,16 @@ impl Row {
 }
 
 /// That something could not be run to its end.
-pub(crate) fn could_not(why: &str) -> Finding {
-    Finding { text: format!("could not be run: {why}"), kept: false }
+pub(crate) fn could_not(why: &str) -> CheckResult {
+    CheckResult { text: format!("could not be run: {why}"), kept: false }
 }
 
 /// Whether everything held.
-pub(crate) fn all_kept(findings: &[Finding]) -> bool {
+pub(crate) fn all_kept(findings: &[CheckResult]) -> bool {
     findings.iter().all(|finding| finding.kept)
 }
 
-pub(super) fn findings_of((_, shared): &Pipe) -> Vec<Finding> {
+pub(super) fn findings_of((_, shared): &BandwidthRun) -> Vec<CheckResult> {
     match shared {
         Ok(shared) => shared.findings.clone(),
         Err(why) => vec![could_not(why)],

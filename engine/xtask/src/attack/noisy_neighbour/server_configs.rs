@@ -14,7 +14,7 @@
 //! None has a cache, writes a log, or knows who attacks.
 
 use super::constants::{ALICE, AT_ONCE, BOB, CAROL};
-use crate::attack::server::{Files, Who};
+use crate::attack::server::{Files, ServerKind};
 use crate::attack::testbed::TEXT;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -53,7 +53,7 @@ pub(crate) struct Origins {
 
 /// What Seawall is told beyond what all servers are.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Told<'t> {
+pub(crate) struct SeawallExtras<'t> {
     /// More for the section of limits.
     pub(crate) limits: &'t str,
     /// More for alice's site.
@@ -76,20 +76,20 @@ pub(super) fn other(n: usize) -> String {
 
 /// What is written before `who` starts: into which folder, and what Seawall is told besides.
 pub(super) fn files(
-    who: Who,
+    who: ServerKind,
     at: Addresses,
     origins: Origins,
-    (dir, told): (&Path, Told<'_>),
+    (dir, told): (&Path, SeawallExtras<'_>),
 ) -> Files {
     match who {
-        Who::Seawall => {
+        ServerKind::Seawall => {
             let policy = format!("{TEXT}{}", told.policy);
             let own = [("seawall.toml", seawall(at, origins, told)), ("root.wall", policy)];
             let own = own.map(|(name, text)| (name.to_owned(), text));
             own.into_iter().chain(told.members.iter().cloned()).collect()
         }
-        Who::Nginx => vec![("nginx.conf".to_owned(), nginx(at, origins, dir))],
-        Who::Haproxy => vec![
+        ServerKind::Nginx => vec![("nginx.conf".to_owned(), nginx(at, origins, dir))],
+        ServerKind::Haproxy => vec![
             ("haproxy.cfg".to_owned(), haproxy(at, origins, dir)),
             (
                 "hosts.map".to_owned(),
@@ -106,9 +106,9 @@ fn all_others(before: &str, after: &str) -> String {
     all.map(|host| format!("{before}{host}{after}")).collect()
 }
 
-fn seawall(at: Addresses, origins: Origins, told: Told<'_>) -> String {
+fn seawall(at: Addresses, origins: Origins, told: SeawallExtras<'_>) -> String {
     let Addresses { http, https } = at;
-    let Told { limits, alice, .. } = told;
+    let SeawallExtras { limits, alice, .. } = told;
     let site = |host: &str, origin: SocketAddr, more: &str| {
         format!(
             "[[site]]\nhosts = [\"{host}\"]\norigin = [\"http://{origin}\"]\n\
@@ -196,10 +196,10 @@ mod tests {
     use super::*;
     use crate::attack::server::WHO;
 
-    const MORE: Told<'_> =
-        Told { limits: "more = 9", alice: "her = 8", policy: "# seven", members: &[] };
+    const MORE: SeawallExtras<'_> =
+        SeawallExtras { limits: "more = 9", alice: "her = 8", policy: "# seven", members: &[] };
 
-    fn text(who: Who) -> String {
+    fn text(who: ServerKind) -> String {
         let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         let addresses = Addresses { http: at(1), https: at(2) };
         let origins = Origins { alice: at(3), bob: at(4), others: at(5) };
@@ -220,19 +220,22 @@ mod tests {
             }
         }
         assert_eq!(OTHERS + 3, 850);
-        assert_eq!(text(Who::Seawall).matches("inflight_max = 32\n").count(), 850);
-        assert_eq!(text(Who::Nginx).matches("max_conns=32").count(), 3);
-        assert_eq!(text(Who::Haproxy).matches("maxconn 32\n").count(), 3);
+        assert_eq!(text(ServerKind::Seawall).matches("inflight_max = 32\n").count(), 850);
+        assert_eq!(text(ServerKind::Nginx).matches("max_conns=32").count(), 3);
+        assert_eq!(text(ServerKind::Haproxy).matches("maxconn 32\n").count(), 3);
     }
 
     #[test]
     fn what_seawall_is_told_besides_is_in_its_place_and_nobody_elses() {
-        let told = text(Who::Seawall);
+        let told = text(ServerKind::Seawall);
         assert!(told.contains("[limits]\nregular_after_ms = 3_000\nmore = 9\n"));
         assert!(told.contains("share = 2\nher = 8\ninflight_max = 32\n"));
         assert!(told.ends_with("# seven"));
         for more in [MORE.limits, MORE.alice, MORE.policy] {
-            assert!(!text(Who::Nginx).contains(more) && !text(Who::Haproxy).contains(more));
+            assert!(
+                !text(ServerKind::Nginx).contains(more)
+                    && !text(ServerKind::Haproxy).contains(more)
+            );
         }
     }
 }

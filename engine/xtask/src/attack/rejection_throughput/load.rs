@@ -1,7 +1,7 @@
 //! What is asked: four kinds of request for the same denied path, by `wrk`.
 
 use super::server::DENIED;
-use crate::attack::child_process::Kept;
+use crate::attack::child_process::ChildGuard;
 use crate::attack::server::aside;
 use crate::attack::testbed::Folder;
 use anyhow::{Context, ensure};
@@ -97,7 +97,7 @@ pub(super) fn ask(
     let mut command = aside("wrk");
     command.args(["-t1", "-c", CONNECTIONS, "-d", TURN, "-s"]).arg(script);
     command.arg(format!("http://{server}{DENIED}"));
-    let status = Kept::start(&mut command, &log)?.wait(TURN_LIMIT, interrupts)?;
+    let status = ChildGuard::start(&mut command, &log)?.wait(TURN_LIMIT, interrupts)?;
     let text = std::fs::read_to_string(&log).context("what wrk said")?;
     ensure!(status.success(), "wrk failed ({status}): {}", text.trim());
     read(&text).with_context(|| format!("in `{}` wrk said:\n{}", case.name, text.trim()))

@@ -10,7 +10,7 @@ mod server;
 
 use crate::attack::child_process::Interrupted;
 use crate::attack::evaluate::{shown, thousands};
-use crate::attack::server::{WHO, Who, lacks};
+use crate::attack::server::{ServerKind, WHO, lacks};
 use crate::attack::testbed::Folder;
 use load::{CASES, Case, Said};
 use server::Running;
@@ -27,7 +27,7 @@ const TOOLS: [(&str, &str); 4] =
 
 /// One turn: what a server refused, and what that took.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Turn {
+struct Measurement {
     /// Refused a second.
     rate: f64,
     /// Microseconds of the server's processor time for each.
@@ -38,12 +38,12 @@ struct Turn {
 #[derive(Debug)]
 pub(crate) struct Row {
     case: &'static str,
-    turns: Vec<Vec<Turn>>,
+    turns: Vec<Vec<Measurement>>,
 }
 
 /// What came of it.
 #[derive(Debug)]
-pub(crate) enum Denial {
+pub(crate) enum RejectionThroughput {
     /// It was run.
     Run(Vec<Row>, Vec<String>),
     /// This machine lacks something.
@@ -56,16 +56,21 @@ pub(crate) enum Denial {
 ///
 /// # Errors
 /// Somebody wants all of this to end.
-pub(crate) fn run(seawall: &Path, interrupts: &Receiver<()>) -> anyhow::Result<Denial> {
+pub(crate) fn run(
+    seawall: &Path,
+    interrupts: &Receiver<()>,
+) -> anyhow::Result<RejectionThroughput> {
     match race(seawall, interrupts) {
-        Err(error) if !error.is::<Interrupted>() => Ok(Denial::Failed(format!("{error:#}"))),
+        Err(error) if !error.is::<Interrupted>() => {
+            Ok(RejectionThroughput::Failed(format!("{error:#}")))
+        }
         raced => raced,
     }
 }
 
-fn race(seawall: &Path, interrupts: &Receiver<()>) -> anyhow::Result<Denial> {
+fn race(seawall: &Path, interrupts: &Receiver<()>) -> anyhow::Result<RejectionThroughput> {
     if let Some(lack) = lacks(&TOOLS) {
-        return Ok(Denial::Skipped(lack));
+        return Ok(RejectionThroughput::Skipped(lack));
     }
     let folder = Folder::new("denial")?;
     let servers = WHO
@@ -76,7 +81,7 @@ fn race(seawall: &Path, interrupts: &Receiver<()>) -> anyhow::Result<Denial> {
     for case in &CASES {
         rows.push(measure(case, &servers, &folder, interrupts)?);
     }
-    Ok(Denial::Run(rows, servers.iter().map(Running::name).collect()))
+    Ok(RejectionThroughput::Run(rows, servers.iter().map(Running::name).collect()))
 }
 
 fn measure(
@@ -104,7 +109,7 @@ fn turn(
     server: &Running,
     folder: &Folder,
     interrupts: &Receiver<()>,
-) -> anyhow::Result<Turn> {
+) -> anyhow::Result<Measurement> {
     let mut tries = 0usize;
     loop {
         tries = tries.saturating_add(1);
@@ -113,7 +118,7 @@ fn turn(
             Ok(Said { rate, requests }) => {
                 let spent = server.cpu_ms()?.saturating_sub(before);
                 let cost_us = spent as f64 * 1_000.0 / requests as f64;
-                return Ok(Turn { rate, cost_us });
+                return Ok(Measurement { rate, cost_us });
             }
             Err(error) if tries == TRIES || error.is::<Interrupted>() => {
                 return Err(error.context(format!("asking {}", server.name())));
@@ -130,7 +135,7 @@ fn median(mut figures: Vec<f64>) -> Option<f64> {
 }
 
 impl Row {
-    fn medians(&self, of: impl Fn(&Turn) -> f64) -> Vec<Option<f64>> {
+    fn medians(&self, of: impl Fn(&Measurement) -> f64) -> Vec<Option<f64>> {
         self.turns.iter().map(|turns| median(turns.iter().map(&of).collect())).collect()
     }
 
@@ -144,12 +149,12 @@ impl Row {
         self.ratio(|turn| 1.0 / turn.cost_us)
     }
 
-    fn ratio(&self, of: impl Fn(&Turn) -> f64) -> Option<f64> {
+    fn ratio(&self, of: impl Fn(&Measurement) -> f64) -> Option<f64> {
         let each: Option<Vec<f64>> = self.medians(of).into_iter().collect();
         let each = each?;
-        let of = |who: Who| each.get(WHO.iter().position(|other| *other == who)?).copied();
-        let others = of(Who::Nginx)?.max(of(Who::Haproxy)?);
-        (others > 0.0).then_some(of(Who::Seawall)? / others)
+        let of = |who: ServerKind| each.get(WHO.iter().position(|other| *other == who)?).copied();
+        let others = of(ServerKind::Nginx)?.max(of(ServerKind::Haproxy)?);
+        (others > 0.0).then_some(of(ServerKind::Seawall)? / others)
     }
 
     fn kept(&self) -> bool {
@@ -174,7 +179,7 @@ impl Row {
     }
 }
 
-impl Denial {
+impl RejectionThroughput {
     /// The table.
     pub(crate) fn table(&self) -> String {
         match self {
@@ -207,7 +212,7 @@ mod tests {
     use super::*;
 
     fn row(rates: [&[f64]; 3]) -> Row {
-        let turn = |rate: &f64| Turn { rate: *rate, cost_us: 10.0 };
+        let turn = |rate: &f64| Measurement { rate: *rate, cost_us: 10.0 };
         Row { case: "x", turns: rates.map(|rates| rates.iter().map(turn).collect()).into() }
     }
 
@@ -221,7 +226,7 @@ mod tests {
         assert!(slow.line().contains("| 0.98 ×, 1.00 × | **broken** |"), "{}", slow.line());
         let slow = row([&[4.9; 3], &[1.0; 3], &[5.0; 3]]);
         assert!(!slow.kept());
-        assert_eq!(Denial::Run(vec![fine, slow], Vec::new()).broken(), (1, 2));
+        assert_eq!(RejectionThroughput::Run(vec![fine, slow], Vec::new()).broken(), (1, 2));
     }
 
     #[test]

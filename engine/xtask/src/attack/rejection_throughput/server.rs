@@ -3,7 +3,7 @@
 //! Seawall's limit on a client's connections a second is taken away: `wrk` is one client, and the
 //! others have no such limit.
 
-use crate::attack::server::{Files, Server, Who, free};
+use crate::attack::server::{Files, Server, ServerKind, free};
 use crate::attack::testbed::Folder;
 use crate::demo::http_client::Client;
 use anyhow::{Context, bail};
@@ -18,10 +18,10 @@ pub(super) const DENIED: &str = "/denied";
 pub(super) struct Running(Server, SocketAddr);
 
 /// What is written before it starts.
-fn files(who: Who, at: SocketAddr, dir: &Path) -> Files {
+fn files(who: ServerKind, at: SocketAddr, dir: &Path) -> Files {
     let dir = dir.display();
     match who {
-        Who::Seawall => vec![
+        ServerKind::Seawall => vec![
             (
                 "seawall.toml".to_owned(),
                 format!(
@@ -39,7 +39,7 @@ fn files(who: Who, at: SocketAddr, dir: &Path) -> Files {
                 ),
             ),
         ],
-        Who::Nginx => vec![(
+        ServerKind::Nginx => vec![(
             "nginx.conf".to_owned(),
             format!(
                 "daemon off;\nuser root;\nworker_processes 1;\npid {dir}/nginx.pid;\n\
@@ -50,7 +50,7 @@ fn files(who: Who, at: SocketAddr, dir: &Path) -> Files {
                  server {{ listen {at} backlog=4096; location = {DENIED} {{ return 403; }} }}\n}}\n"
             ),
         )],
-        Who::Haproxy => vec![(
+        ServerKind::Haproxy => vec![(
             "haproxy.cfg".to_owned(),
             format!(
                 "global\n  nbthread 1\n  maxconn 4096\ndefaults\n  mode http\n  \
@@ -68,7 +68,7 @@ impl Running {
     ///
     /// # Errors
     /// It does not start, or does not refuse with 403.
-    pub(super) fn start(who: Who, seawall: &Path, folder: &Folder) -> anyhow::Result<Self> {
+    pub(super) fn start(who: ServerKind, seawall: &Path, folder: &Folder) -> anyhow::Result<Self> {
         let [at] = free()?;
         let mut server = Server::start(who, seawall, folder, |dir| files(who, at, dir))?;
         match server.until(|| refuses(at))? {

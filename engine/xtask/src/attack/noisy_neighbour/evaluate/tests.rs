@@ -115,7 +115,7 @@ fn a_short_quiet_p99_may_become_ten_milliseconds_longer_and_says_so() {
         (15_100, false, "p99 3.02 × over 1.5, and by more than 10 ms"),
     ] {
         reports.alice["legit"]["attack"]["latency_us"]["p99"] = attack.into();
-        let found = p99(Figures::of(&reports.alice));
+        let found = p99(Results::of(&reports.alice));
         assert_eq!((found.kept, found.text.as_str()), (kept, text));
     }
 }
