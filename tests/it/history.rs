@@ -59,7 +59,7 @@ fn a_wrong_edit_is_undone_in_one_step_with_all_that_it_set() {
     assert!(!is_served(&server, "127.5.0.9", "/"), "this ban was none");
     assert_eq!(greedy.status("/page"), 429, "this hold was none");
     assert_eq!(fs::read_to_string(server.setup.policy(ROOT)).unwrap(), policy(MISTAKE));
-    assert_eq!(server.status()["aside"]["serves"], 1);
+    assert_eq!(server.status()["aside"]["active_generation"], 1);
     assert!(fine(&server.setup.run(&["status"])).contains("generation 1 are in force"));
     // The next save is what counts again.
     save(&server, &policy("rule gone { when path == \"/gone\" then block 410 }"), 4);
@@ -251,7 +251,7 @@ fn a_member_who_saves_often_pushes_no_generation_of_the_host_out() {
     // Back to the host's generation: what she has stays.
     fine(&server.setup.run(&["rollback"]));
     assert_eq!(["/one", "/two", "/own"].map(|path| server.answers(path)), [410, 200, 429]);
-    assert_eq!(server.status()["aside"]["serves"], 1);
+    assert_eq!(server.status()["aside"]["active_generation"], 1);
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn what_a_member_saves_after_a_rollback_brings_no_bad_edit_of_the_host_back() {
 
     member_saves(&server, 451);
     assert_eq!(answers(&server), [410, 200, 451], "hers is in force, the bad edit is not");
-    assert_eq!(server.status()["aside"]["serves"], 2);
+    assert_eq!(server.status()["aside"]["active_generation"], 2);
     // What she breaks keeps her part, and brings nothing back either.
     overwrite(&server.setup.policy(HERS), "policy 1\nsite");
     server.wait_line("member ann: refused");
@@ -320,7 +320,7 @@ fn a_member_goes_back_alone_until_her_files_change() {
     let said = run(&["rollback", "--member", "ann"]);
     assert!(fine(&said).contains("made of the files of generation 1"), "{said:?}");
     assert_eq!(answers(), [200, 410, 451], "hers alone");
-    assert_eq!(server.status()["aside"]["members"]["ann"]["serves"], 1);
+    assert_eq!(server.status()["aside"]["members"]["ann"]["active_generation"], 1);
     assert!(fine(&run(&["status"])).contains("member ann: her files of generation 1"));
     refused(
         &run(&["rollback", "--member", "ann"]),
@@ -375,7 +375,8 @@ fn what_a_kept_part_was_made_of_is_what_history_shows_and_all_goes_back_to() {
     assert_eq!(answers, [410, 200, 451, 200], "as it was, her kept part too");
     let aside = server.status()["aside"].clone();
     assert!(
-        aside["serves"].is_number() && aside["members"]["ann"]["serves"].is_number(),
+        aside["active_generation"].is_number()
+            && aside["members"]["ann"]["active_generation"].is_number(),
         "{aside}"
     );
     // What is on the disk of each comes when that one changes.
@@ -436,7 +437,7 @@ fn what_was_put_aside_stays_so_over_an_upgrade_and_none_is_refused_when_it_is_ov
     fine(&server.setup.run(&["rollback"]));
     let answers = || ["/one", "/two", "/own"].map(|path| server.answers(path));
     fine(&server.setup.run(&["upgrade", "-c", "seawall.toml"]));
-    assert_eq!(server.status()["aside"]["serves"], 1);
+    assert_eq!(server.status()["aside"]["active_generation"], 1);
     member_saves(&server, 418);
     assert_eq!(answers(), [410, 200, 418]);
     // The disk holds what serves: that is no new generation, and nothing is aside any more.

@@ -229,7 +229,7 @@ fn comes_to_nothing(server: &Server, parts: &[&str]) {
     assert_eq!(kept.status("/"), 200);
     refused(&upgrade(server), parts);
     assert_eq!(u64::from(pid), server.number("/process/pid"));
-    assert_eq!(server.status()["process"]["last_upgrade"]["upgrade"], "refused");
+    assert_eq!(server.status()["process"]["last_upgrade"]["upgrade"], "rejected");
     assert_eq!((kept.status("/"), server.answers("/no")), (200, 403));
     assert!(server.visitor(BANNED).get("/").is_err());
 }

@@ -112,7 +112,7 @@ fn report_lines(status: &Value) -> Vec<String> {
 
 /// That somebody went back, and the files on the disk are not what is in force.
 fn aside_lines(of: &Value) -> Vec<String> {
-    let serves = |left: &Value| left.get("serves").and_then(Value::as_u64);
+    let serves = |left: &Value| left.get("active_generation").and_then(Value::as_u64);
     let line = |whose: &str, generation: u64| {
         format!(
             "rollback   {whose} files of generation {generation} are in force, not those on the \
@@ -244,7 +244,7 @@ mod tests {
             "last_reload": { "took_ms": 3, "cause": "change", "report": {
                 "kept": ["a", "b"], "reset": [{ "name": "c", "watched_by": ["floor.x"] }],
             } },
-            "aside": { "serves": 2 },
+            "aside": { "active_generation": 2 },
             "members": [
                 { "name": "alice", "part": "kept", "since_generation": 2, "more": 4,
                   "refused_since": "2026-01-01T00:00:00Z", "waiting": false, "problems": [
