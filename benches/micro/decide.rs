@@ -68,7 +68,7 @@ fn plain(c: &mut Criterion) {
         let browser = Browser::new(1);
         let facts = request(&browser, "/blog/2026/a-post", 1);
         group.bench_function(BenchmarkId::new("benign", n), |b| {
-            b.iter(|| rules.decide_plainly(black_box(&facts), &state, Tick(1), &()));
+            b.iter(|| rules.decide_without_index(black_box(&facts), &state, Tick(1), &()));
         });
     }
     group.finish();
@@ -97,7 +97,7 @@ fn baseline(c: &mut Criterion) {
         let facts = request(&browser, "/blog/2026/a-post", 1);
         let answered = ResponseInfo { status: 200, bytes_out: 1_000, latency_ms: 20 };
         group.bench_function("the answer is counted", |b| {
-            b.iter(|| rules.answered(black_box(&facts), answered, &state, Tick(1)));
+            b.iter(|| rules.on_response(black_box(&facts), answered, &state, Tick(1)));
         });
     }
     group.finish();

@@ -8,7 +8,7 @@ use seawall_policy::diagnostic::{Diagnostic, FileId};
 use seawall_policy::syntax::lex::lex as tokens;
 use seawall_policy::syntax::parse::parse as tree;
 use seawall_policy::syntax::print::{format as pretty, is_same};
-use seawall_ruleset::http::{fold_host, fold_path};
+use seawall_ruleset::http::{normalize_host, normalize_path};
 use seawall_ruleset::{
     MemoryStore, Purpose, RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings, Sources, Style,
     render,
@@ -72,13 +72,13 @@ pub(crate) fn format(bytes: &[u8]) {
 /// A request target and a host are folded or refused, and a folded path has no way up.
 pub(crate) fn target(bytes: &[u8]) {
     let mut out = Vec::new();
-    if fold_path(bytes, &mut out).is_ok() {
+    if normalize_path(bytes, &mut out).is_ok() {
         assert!(out.first() == Some(&b'/') && !out.contains(&0));
         assert!(!out.split(|b| *b == b'/').any(|part| part == b".."), "a way up is left");
         assert!(!out.windows(2).any(|pair| pair == b"//"));
     }
-    if let Ok(host) = fold_host(bytes) {
-        assert!(fold_host(host.as_bytes()).as_ref() == Ok(&host), "folding a host twice");
+    if let Ok(host) = normalize_host(bytes) {
+        assert!(normalize_host(host.as_bytes()).as_ref() == Ok(&host), "folding a host twice");
     }
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn walk(bytes: &[u8]) {
     for second in 0..3 {
         let now = Tick(1_000 * second);
         let indexed = rules.decide(&facts, &states[0], now);
-        assert_eq!(indexed, rules.decide_plainly(&facts, &states[1], now, &()));
+        assert_eq!(indexed, rules.decide_without_index(&facts, &states[1], now, &()));
     }
 }
 

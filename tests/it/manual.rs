@@ -113,7 +113,7 @@ fn verdict(workshop: &RuleSetBuilder, block: &Block) -> Option<String> {
     if found(Severity::Error) != codes(&block.info, "error") {
         return Some(format!("{}: `{}`, but found\n  {says}", block.place, block.info));
     }
-    let failed = assembly.rules?.rehearse().into_iter().find(|test| !test.passed)?;
+    let failed = assembly.rules?.run_tests().into_iter().find(|test| !test.passed)?;
     let line = failed.line;
     Some(format!("{}: test `{}`, line {line}: {}", block.place, failed.name, failed.says))
 }

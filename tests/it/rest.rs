@@ -171,7 +171,7 @@ fn after_connections_of_all_kinds_nothing_is_left_of_them() {
 #[test]
 fn with_512_files_and_2000_connections_the_operator_is_answered_at_once() {
     let origin = Origin::start();
-    let _most = seawall_control::raise_open_files();
+    let _most = seawall_control::raise_nofile_limit();
     let server = Setup::new(origin.address, POLICY).open_files(512).start();
     let connect = |n: usize| {
         let mut visitor = server.visitor(&format!("127.41.{}.{}", n / 200, 1 + n % 200));

@@ -121,7 +121,7 @@ fn busy() -> Vec<u8> {
         state.bans().add(BanTarget::Asn(n), 90_000, why, BanScope::Host, now);
     }
     let terms = LevelTiming { sustained_ms: 0, leave_after_ms: 9 };
-    state.look_at_level(("attack", Some("a.example")), true, &terms, now);
+    state.evaluate_level(("attack", Some("a.example")), true, &terms, now);
     state.snapshot(now).bytes
 }
 

@@ -131,7 +131,7 @@ fn passes(workshop: &RuleSetBuilder, policy: &str) -> Result<(), String> {
     let made = assemble(workshop, policy, Purpose::Check);
     let says: Vec<String> = made.everything().iter().map(|said| said.one_line()).collect();
     let Some(rules) = made.rules else { return Err(says.join("; ")) };
-    let tests = rules.rehearse();
+    let tests = rules.run_tests();
     let failed = tests.iter().find(|test| !test.passed);
     match failed {
         Some(test) => Err(test.says.clone()),

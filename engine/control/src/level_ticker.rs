@@ -25,15 +25,15 @@ pub(crate) struct Levels {
 
 impl Levels {
     /// Looks now, for a generation that is in force or is about to be.
-    pub(crate) fn look(&self, live: &ActiveGeneration) {
+    pub(crate) fn evaluate(&self, live: &ActiveGeneration) {
         let sites: Vec<&str> = self.sites.iter().map(|site| &**site).collect();
         for event in live.rules.tick(&live.state, &sites, &*self.inputs, (self.now)()) {
-            log::warn!(target: "seawall::levels", "{}", told(&event));
+            log::warn!(target: "seawall::levels", "{}", describe(&event));
         }
     }
 }
 
-fn told(event: &LevelEvent) -> String {
+fn describe(event: &LevelEvent) -> String {
     let site = event.site.as_ref().map(|site| format!(" of {site}")).unwrap_or_default();
     let verb = match event.change {
         seawall_state::LevelChange::Entered => "entered",
@@ -51,7 +51,7 @@ fn told(event: &LevelEvent) -> String {
 ///
 /// # Errors
 /// The system has no thread to give.
-pub(crate) fn watch(
+pub(crate) fn start(
     handle: Arc<RuleSetHandle>,
     levels: Levels,
     beats: Arc<AtomicU64>,
@@ -60,7 +60,7 @@ pub(crate) fn watch(
     PeriodicTask::every(LEVEL_TICK_MS, move || {
         beats.fetch_add(1, Relaxed);
         let live = handle.load();
-        levels.look(&live);
+        levels.evaluate(&live);
         let at = (levels.now)();
         let mut lines = lookout.look(&live.rules.extern_summaries(), at);
         lines.extend(lookout.look_at_members(&live.rules.part_summaries(), at));
@@ -83,9 +83,9 @@ mod tests {
             change: seawall_state::LevelChange::Entered,
             cause: LevelCause::Condition,
         };
-        assert_eq!(told(&event(None)), "level attack is entered");
-        assert_eq!(told(&event(Some("a.example"))), "level attack of a.example is entered");
+        assert_eq!(describe(&event(None)), "level attack is entered");
+        assert_eq!(describe(&event(Some("a.example"))), "level attack of a.example is entered");
         let over = LevelEvent { cause: LevelCause::HandOver, ..event(None) };
-        assert!(told(&over).contains("set by hand, is over"));
+        assert!(describe(&over).contains("set by hand, is over"));
     }
 }

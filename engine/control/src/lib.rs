@@ -76,7 +76,7 @@ pub use reload::{DOUBT_MS, POLL_MS, ranges};
 pub use runtime::bootstrap::Bootstrap;
 pub use runtime::deps::{ControlDeps, ProxyReportFn, StartUpgradeFn};
 pub use runtime::{ControlError, ControlPlane, STOP_MS};
-pub use seawall_sys::{is_ours_alone, keep_to_ourselves, raise_open_files};
+pub use seawall_sys::{harden_process, is_private_dir, raise_nofile_limit};
 pub use snapshot::{SNAPSHOT_EVERY_MS, SNAPSHOT_TIME_PARTS, SnapshotStore};
 pub use storage::damaged::DAMAGED_FILES_MAX;
 pub use upgrade::{

@@ -206,7 +206,7 @@ impl OverloadManager {
     ) -> bool {
         let key = KnownClients::key(state.key(), HOST, &client.key);
         let since = self.trouble.since(now, limits.calm_after_ms).min(now);
-        state.regulars().knows(key, since, limits.regular_after_ms)
+        state.regulars().is_known_before(key, since, limits.regular_after_ms)
     }
 
     /// Whether it is this worker's turn to look.

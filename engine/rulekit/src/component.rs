@@ -32,7 +32,7 @@ pub fn assemble(module: Vec<u8>, name: &str, cases: &str) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// It imports something, or lacks a function.
-pub fn adopt(component: &[u8], functions: &[Function], cases: &str) -> Result<Vec<u8>> {
+pub fn into_component(component: &[u8], functions: &[Function], cases: &str) -> Result<Vec<u8>> {
     let names: Vec<&str> = functions.iter().map(|function| function.export.as_str()).collect();
     let mut component = expose(component, &names)?;
     append_section(&mut component, CASES, cases.as_bytes());

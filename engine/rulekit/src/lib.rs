@@ -33,7 +33,7 @@ mod wit_world;
 pub use benchmark::CaseCost;
 #[cfg(feature = "trial")]
 pub use case::read_cases;
-pub use component::{CONTRACT, adopt, assemble};
+pub use component::{CONTRACT, assemble, into_component};
 pub use describe::{Description, Function, Kind, describe};
 pub use files::{cases_folder, cases_text, files, hash_of, hex, save, sha256};
 pub use language::Language;

@@ -136,7 +136,8 @@ impl TestRunner {
                 let place = findings.get_mut(at);
                 let (Some(place), Some((_, alone))) = (place, alone.get(at)) else { continue };
                 if place.is_none() && answer != *alone {
-                    *place = self.calls.get(at).map(|call| unsteady(call, alone, &answer, how));
+                    *place =
+                        self.calls.get(at).map(|call| nondeterministic(call, alone, &answer, how));
                 }
             }
         }
@@ -255,7 +256,7 @@ fn wrong(call: &Call, answer: &Result<CallValue, Failure>) -> Option<TestFinding
     Some(TestFinding { place: call.place.clone(), says })
 }
 
-fn unsteady(
+fn nondeterministic(
     call: &Call,
     alone: &Result<CallValue, Failure>,
     other: &Result<CallValue, Failure>,
@@ -265,8 +266,8 @@ fn unsteady(
         "answers {} on a fresh instance, and {} when asked {how} after other calls. A rule keeps \
          nothing between calls: take out what remembers (a `static` that changes, `thread_local!`, a \
          cache)",
-        told(alone),
-        told(other)
+        describe_answer(alone),
+        describe_answer(other)
     );
     TestFinding { place: call.place.clone(), says }
 }
@@ -284,7 +285,7 @@ pub(crate) fn remedy(failure: Failure) -> &'static str {
     }
 }
 
-fn told(answer: &Result<CallValue, Failure>) -> String {
+fn describe_answer(answer: &Result<CallValue, Failure>) -> String {
     answer.as_ref().map_or_else(|failure| format!("nothing ({failure})"), CallValue::to_string)
 }
 

@@ -25,7 +25,7 @@ use crate::eval::context::{EvalContext, EvalOptions, GivenList, Units};
 use crate::eval::decide::{Judged, Observer};
 use crate::eval::level_inputs::{LEVEL_TICK_MS, LevelInputs};
 use crate::eval::trace::TestTrace;
-use crate::http::{fold_host, fold_path, script_of};
+use crate::http::{normalize_host, normalize_path, script_of};
 use crate::policy_tests::budget::{Budget, MEMBER_TEST_LOOKS_MAX, Stop, Whose};
 use crate::policy_tests::result::{PolicyTestResult, Rehearsed};
 use crate::ruleset::RuleSet;
@@ -63,13 +63,13 @@ impl HeaderView for TestHeaders<'_> {
 impl RuleSet {
     /// Runs all tests of the policy.
     #[must_use]
-    pub fn rehearse(&self) -> Vec<PolicyTestResult> {
-        self.rehearse_observed(&())
+    pub fn run_tests(&self) -> Vec<PolicyTestResult> {
+        self.run_tests_observed(&())
     }
 
     /// The same, and tells an observer what happens on the way.
     #[must_use]
-    pub fn rehearse_observed<O: Observer>(&self, observer: &O) -> Vec<PolicyTestResult> {
+    pub fn run_tests_observed<O: Observer>(&self, observer: &O) -> Vec<PolicyTestResult> {
         self.rehearse_cases(Whose::EVERYBODY, &|| true, observer).outcomes
     }
 
@@ -412,9 +412,10 @@ impl<'r, O: Observer> TestRun<'r, O> {
             None => (target, None),
         };
         let mut path = Vec::new();
-        let (Ok(host), Ok(())) =
-            (fold_host(request.authority.as_bytes()), fold_path(raw_path.as_bytes(), &mut path))
-        else {
+        let (Ok(host), Ok(())) = (
+            normalize_host(request.authority.as_bytes()),
+            normalize_path(raw_path.as_bytes(), &mut path),
+        ) else {
             return malformed;
         };
         if !self.sites.contains(&host) {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use seawall_control::is_ours_alone;
+use seawall_control::is_private_dir;
 use seawall_control::{CompilerProcess, ComponentCompiler, Config, MakeBuilderFn, PolicyLoader};
 use seawall_model::{Now, Prefix};
 use seawall_ruleset::{
@@ -58,7 +58,7 @@ impl PolicyHost {
     /// that the server keeps is used where it is theirs, and nothing is put into its folders else.
     pub(crate) fn of_a_person(self) -> Self {
         let servers = match &self.code {
-            CompileMode::Helper(Some(folder)) => is_ours_alone(folder).unwrap_or(false),
+            CompileMode::Helper(Some(folder)) => is_private_dir(folder).unwrap_or(false),
             _ => false,
         };
         if servers { self } else { Self { code: CompileMode::Helper(persons_folder()), ..self } }

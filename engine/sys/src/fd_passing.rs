@@ -70,7 +70,7 @@ fn receive_some(channel: &UnixStream) -> io::Result<Vec<OwnedFd>> {
 ///
 /// # Errors
 /// Standard input is no such channel.
-pub fn take_channel() -> io::Result<UnixStream> {
+pub fn channel_from_stdin() -> io::Result<UnixStream> {
     let channel = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     // Whatever is no socket says so here.
     channel.peer_addr()?;

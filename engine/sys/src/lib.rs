@@ -16,11 +16,11 @@ mod socket_id;
 
 pub use boot_clock::{BootTime, boot_time};
 pub use cpu::cpu_time_us;
-pub use fd_passing::{FILES_PER_MESSAGE, receive_files, send_files, take_channel};
+pub use fd_passing::{FILES_PER_MESSAGE, channel_from_stdin, receive_files, send_files};
 pub use isolate::isolate;
 pub use mac::MAC_BYTES;
 pub use memory::give_back_memory;
-pub use nofile_limit::raise_open_files;
-pub use process_limits::{ProcessLimits, confine, is_ours_alone, keep_to_ourselves};
+pub use nofile_limit::raise_nofile_limit;
+pub use process_limits::{ProcessLimits, confine, harden_process, is_private_dir};
 pub use sealed_code::{CodeError, SEAL_KEY_BYTES, Seal, code_version, compile, load};
 pub use socket_id::SocketId;

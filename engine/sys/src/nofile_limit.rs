@@ -6,7 +6,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 /// it is then; `u64::MAX` for none. A soft limit of 1,024 is a habit from `select` (2), which we do
 /// not call.
 #[must_use]
-pub fn raise_open_files() -> u64 {
+pub fn raise_nofile_limit() -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
     let before = limit.current;
     limit.current = limit.maximum;
@@ -20,10 +20,10 @@ mod tests {
 
     #[test]
     fn what_is_said_is_what_is_in_force() {
-        let said = raise_open_files();
+        let said = raise_nofile_limit();
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current.unwrap_or(u64::MAX), said);
         assert_eq!(limit.current, limit.maximum);
-        assert_eq!(raise_open_files(), said, "raising it again changes nothing");
+        assert_eq!(raise_nofile_limit(), said, "raising it again changes nothing");
     }
 }

@@ -40,7 +40,7 @@ pub fn confine(to: ProcessLimits) -> io::Result<()> {
 ///
 /// # Errors
 /// The system refuses.
-pub fn keep_to_ourselves() -> io::Result<()> {
+pub fn harden_process() -> io::Result<()> {
     nix::sys::prctl::set_dumpable(false)?;
     Ok(nix::sys::prctl::set_no_new_privs()?)
 }
@@ -49,7 +49,7 @@ pub fn keep_to_ourselves() -> io::Result<()> {
 ///
 /// # Errors
 /// It cannot be looked at.
-pub fn is_ours_alone(folder: &Path) -> io::Result<bool> {
+pub fn is_private_dir(folder: &Path) -> io::Result<bool> {
     let seen = std::fs::symlink_metadata(folder)?;
     let closed = seen.mode() & 0o077 == 0;
     Ok(seen.is_dir() && closed && seen.uid() == process::geteuid().as_raw())
@@ -68,11 +68,11 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         for (mode, ours) in [(0o700, true), (0o710, false), (0o701, false), (0o500, true)] {
             std::fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
-            assert_eq!(is_ours_alone(&folder).unwrap(), ours, "{mode:o}");
+            assert_eq!(is_private_dir(&folder).unwrap(), ours, "{mode:o}");
         }
         let link = around.path().join("link");
         symlink(&folder, &link).unwrap();
-        assert!(!is_ours_alone(&link).unwrap(), "a link may come to lead elsewhere");
-        assert!(is_ours_alone(&around.path().join("none")).is_err());
+        assert!(!is_private_dir(&link).unwrap(), "a link may come to lead elsewhere");
+        assert!(is_private_dir(&around.path().join("none")).is_err());
     }
 }

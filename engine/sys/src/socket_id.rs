@@ -34,7 +34,7 @@ impl SocketId {
     /// Ends the connection in both directions, whoever reads from it; says whether it was still
     /// there.
     #[must_use]
-    pub fn end(&self) -> bool {
+    pub fn shutdown(&self) -> bool {
         // Looked at twice: taking and closing a descriptor of a file would release its locks.
         if cookie(self.fd) != Some(self.cookie) {
             return false;
@@ -95,7 +95,7 @@ mod tests {
         let name = SocketId::of(near.as_raw_fd()).unwrap();
         let reader = std::thread::spawn(move || near.read(&mut [0; 8]).map_err(|e| e.kind()));
         // Whether the thread reads already or not, it reads the end.
-        assert!(name.end());
+        assert!(name.shutdown());
         assert_eq!(reader.join().unwrap(), Ok(0));
     }
 
@@ -107,7 +107,7 @@ mod tests {
         drop(near);
         let (other, mut far) = pair();
         let another = SocketId { fd: other.as_raw_fd(), ..name };
-        assert!(!another.end() && !name.end());
+        assert!(!another.shutdown() && !name.shutdown());
         far.set_nonblocking(true).unwrap();
         let still_open = far.read(&mut [0; 8]).unwrap_err().kind();
         assert_eq!(still_open, std::io::ErrorKind::WouldBlock);

@@ -79,7 +79,7 @@ impl Function {
     /// Starts the first instance and keeps it, if instances are kept.
     pub(crate) fn start_first(&self) -> Result<(), Failure> {
         let LeasedInstance { instance, place, .. } = self.0.fresh()?;
-        self.0.put_back(instance, place);
+        self.0.return_instance(instance, place);
         Ok(())
     }
 
@@ -183,7 +183,7 @@ impl Inner {
             return Err(failure);
         }
         let before = *left;
-        let answer = self.run(args, now, left)?;
+        let answer = self.call_instance(args, now, left)?;
         if let Some(spot) = spot {
             self.memo.keep(spot, args, (&answer, before.fuel.saturating_sub(left.fuel)));
         }
@@ -191,15 +191,20 @@ impl Inner {
     }
 
     /// The guest's own answer.
-    fn run(&self, args: &[Arg<'_>], now: Tick, left: &mut Budget) -> Result<CallValue, Failure> {
+    fn call_instance(
+        &self,
+        args: &[Arg<'_>],
+        now: Tick,
+        left: &mut Budget,
+    ) -> Result<CallValue, Failure> {
         let began_ms = self.mould.census.epochs.now_ms();
         let whole = *left;
-        let LeasedInstance { mut instance, place, check } = self.take()?;
-        let (answer, used) = self.ask(&mut instance, args, &whole);
+        let LeasedInstance { mut instance, place, check } = self.lease_instance()?;
+        let (answer, used) = self.invoke(&mut instance, args, &whole);
         // Where each call has an instance of its own, starting it is part of the call.
         let started = if self.reuses() { 0 } else { instance.start_fuel() };
         // After the guest's own failure it must not be entered again.
-        let answer = answer.inspect(|_| self.put_back(instance, place));
+        let answer = answer.inspect(|_| self.return_instance(instance, place));
         let answer = match answer {
             Ok(answer) if check => self.checked(answer, args, now),
             answer => answer,
@@ -210,7 +215,7 @@ impl Inner {
     }
 
     /// The answer of an instance, within what the function may use and what is left for the request.
-    fn ask(
+    fn invoke(
         &self,
         instance: &mut Instance,
         args: &[Arg<'_>],
@@ -239,7 +244,8 @@ impl Inner {
         now: Tick,
     ) -> Result<CallValue, Failure> {
         let own = Budget::UNBOUNDED;
-        let fresh = self.fresh().and_then(|mut fresh| self.ask(&mut fresh.instance, args, &own).0);
+        let fresh =
+            self.fresh().and_then(|mut fresh| self.invoke(&mut fresh.instance, args, &own).0);
         match &fresh {
             // The machine's doing, which says nothing of the rule.
             Err(Failure::Busy | Failure::Time) => return Ok(answer),
@@ -273,7 +279,7 @@ impl Inner {
         self.mould.limits.isolation == Isolation::Reused && !self.is_caught()
     }
 
-    fn take(&self) -> Result<LeasedInstance<'_>, Failure> {
+    fn lease_instance(&self) -> Result<LeasedInstance<'_>, Failure> {
         let mut idle = self.idle.lock();
         let Some(instance) = idle.instances.pop() else {
             drop(idle);
@@ -294,7 +300,7 @@ impl Inner {
     }
 
     /// Keeps the instance for the next call, unless each call gets its own or it has done its share.
-    fn put_back(&self, instance: Instance, place: InstanceSlot<'_>) {
+    fn return_instance(&self, instance: Instance, place: InstanceSlot<'_>) {
         let spent = instance.calls() >= self.mould.max.calls_per_instance_max;
         let mut idle = self.idle.lock();
         // Asked under the lock: whoever catches the rule empties the stack under it.

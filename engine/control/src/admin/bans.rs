@@ -41,7 +41,7 @@ impl BanAdmin {
         BanList { bans, total, refused: live.state.bans().refused() }
     }
 
-    pub(crate) fn obey(&self, order: &BanRequest) -> BanResponse {
+    pub(crate) fn run(&self, order: &BanRequest) -> BanResponse {
         let live = self.handle.load();
         let (bans, now) = (live.state.bans(), (self.now)());
         let refused = |why: &str| BanResponse::Refused { why: why.to_owned() };
@@ -74,7 +74,7 @@ impl BanAdmin {
                     rule.as_ref().is_none_or(|rule| **rule == *why.rule)
                         && generation.is_none_or(|number| number == why.generation.0)
                 };
-                BanResponse::Ended { bans: bans.lift(wrong, now) }
+                BanResponse::Ended { bans: bans.remove_matching(wrong, now) }
             }
         }
     }
@@ -136,7 +136,7 @@ pub(crate) mod tests {
     }
 
     fn add(desk: &BanAdmin, unit: &str) -> BanResponse {
-        desk.obey(&BanRequest::Add { unit: unit.into(), for_ms: 60_000 })
+        desk.run(&BanRequest::Add { unit: unit.into(), for_ms: 60_000 })
     }
 
     #[test]
@@ -154,8 +154,8 @@ pub(crate) mod tests {
             assert_eq!((total, &*bans[0].unit, &*bans[0].rule), (1, is, BY_HAND));
             assert_eq!(bans[0].generation, 3);
             let order = BanRequest::Remove { unit: is.into(), member: None };
-            assert_eq!(desk.obey(&order), BanResponse::Ended { bans: 1 }, "{is}");
-            assert!(matches!(desk.obey(&order), BanResponse::Refused { .. }));
+            assert_eq!(desk.run(&order), BanResponse::Ended { bans: 1 }, "{is}");
+            assert!(matches!(desk.run(&order), BanResponse::Refused { .. }));
         }
     }
 
@@ -169,7 +169,7 @@ pub(crate) mod tests {
         assert!(matches!(exempt, BanResponse::Refused { why } if why.contains("never banned")));
         for for_ms in [0, BAN_MS_MAX + 1] {
             let order = BanRequest::Add { unit: "192.0.2.7".into(), for_ms };
-            assert!(matches!(desk.obey(&order), BanResponse::Refused { .. }), "{for_ms}");
+            assert!(matches!(desk.run(&order), BanResponse::Refused { .. }), "{for_ms}");
         }
     }
 
@@ -183,7 +183,7 @@ pub(crate) mod tests {
             let _ = live.state.bans().add(unit, 1_000, why, BanScope::Host, Tick::TEST_START);
         }
         let clear = |rule: Option<&str>, generation| {
-            desk.obey(&BanRequest::Clear { rule: rule.map(str::to_owned), generation })
+            desk.run(&BanRequest::Clear { rule: rule.map(str::to_owned), generation })
         };
         assert_eq!(clear(Some("floor.a"), Some(2)), BanResponse::Ended { bans: 1 });
         assert_eq!(clear(Some("floor.none"), None), BanResponse::Ended { bans: 0 });

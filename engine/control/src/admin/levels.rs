@@ -22,7 +22,7 @@ impl LevelAdmin {
         match self.carry_out(order) {
             Ok(done) => {
                 // At once, and not at the next look.
-                self.levels.look(&self.handle.load());
+                self.levels.evaluate(&self.handle.load());
                 done
             }
             Err(why) => LevelResponse::Refused { why },
@@ -39,7 +39,7 @@ impl LevelAdmin {
         }
         let whose = site.map(|site| format!(" of {site}")).unwrap_or_default();
         let Some(level) = &order.level else {
-            if !live.state.release_level(site) {
+            if !live.state.clear_manual_level(site) {
                 return Err(format!("no level{whose} was set by hand"));
             }
             log::warn!(
@@ -57,7 +57,7 @@ impl LevelAdmin {
             return Err("a level is set for longer than nothing and at most 7 days".to_owned());
         }
         let until = (self.levels.now)().plus_ms(order.for_ms);
-        if !live.state.hold_level(site, ManualLevel { level: level.as_str().into(), until }) {
+        if !live.state.set_manual_level(site, ManualLevel { level: level.as_str().into(), until }) {
             return Err("too many levels are set by hand already".to_owned());
         }
         let s = order.for_ms.div_ceil(1_000);

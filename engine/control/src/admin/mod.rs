@@ -87,12 +87,12 @@ pub(crate) async fn serve(
     stop: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let routes = Router::new()
-        .route("/status", get(answer_status))
+        .route("/status", get(handle_status))
         .route("/metrics", get(answer_metrics))
-        .route("/reload", post(answer_reload))
+        .route("/reload", post(handle_reload))
         .route("/rules/{name}/enable", post(answer_enable))
         .route("/level", post(answer_level))
-        .route("/bans", get(answer_bans).post(answer_order))
+        .route("/bans", get(answer_bans).post(handle_request))
         .route("/rollback", post(answer_rollback))
         .route("/upgrade", post(answer_upgrade))
         .route("/history", get(answer_history))
@@ -129,7 +129,7 @@ async fn aside<T: Send + 'static>(
     Err(Box::new(problem(StatusCode::SERVICE_UNAVAILABLE, why)))
 }
 
-async fn answer_status(State(desk): State<AdminState>) -> Response {
+async fn handle_status(State(desk): State<AdminState>) -> Response {
     aside(move || (desk.status)()).await.map_or_else(|late| *late, |it| Json(it).into_response())
 }
 
@@ -138,7 +138,7 @@ async fn answer_metrics(State(desk): State<AdminState>) -> Response {
     aside(move || (desk.metrics)()).await.map_or_else(|late| *late, page)
 }
 
-async fn answer_reload(
+async fn handle_reload(
     State(desk): State<AdminState>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     body: Bytes,
@@ -146,7 +146,9 @@ async fn answer_reload(
     // Asked for without a body, as with curl, it is a reload and no more.
     let order = if body.is_empty() { Ok(ReloadRequest::default()) } else { from_slice(&body) };
     match order {
-        Ok(ReloadRequest { lift }) => answer_wish(&desk, ReloadKind::Reload { lift }, peer).await,
+        Ok(ReloadRequest { lift }) => {
+            handle_reload_request(&desk, ReloadKind::Reload { lift }, peer).await
+        }
         Err(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
@@ -156,7 +158,7 @@ async fn answer_rollback(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(RollbackRequest { to, back, lift }): Json<RollbackRequest>,
 ) -> Response {
-    answer_wish(&desk, ReloadKind::RollBack { to, back, lift }, peer).await
+    handle_reload_request(&desk, ReloadKind::RollBack { to, back, lift }, peer).await
 }
 
 async fn answer_upgrade(State(desk): State<AdminState>) -> Response {
@@ -194,7 +196,7 @@ async fn answer_content(State(desk): State<AdminState>, Path(sha256): Path<Strin
     }
 }
 
-async fn answer_wish(desk: &AdminState, wish: ReloadKind, peer: Peer) -> Response {
+async fn handle_reload_request(desk: &AdminState, wish: ReloadKind, peer: Peer) -> Response {
     let waiting = match desk.bell.request(wish, peer.uid) {
         Ok(waiting) => waiting,
         Err(busy) => return problem(StatusCode::SERVICE_UNAVAILABLE, &busy.to_string()),
@@ -225,9 +227,9 @@ async fn answer_bans(State(desk): State<AdminState>) -> Response {
     list.map_or_else(|late| *late, |list| Json(list).into_response())
 }
 
-async fn answer_order(State(desk): State<AdminState>, Json(order): Json<BanRequest>) -> Response {
+async fn handle_request(State(desk): State<AdminState>, Json(order): Json<BanRequest>) -> Response {
     let is_refused = |done: &BanResponse| matches!(done, BanResponse::Refused { .. });
-    change(desk.still, move || desk.bans.obey(&order), is_refused).await
+    change(desk.still, move || desk.bans.run(&order), is_refused).await
 }
 
 /// Changes what is remembered, unless it is being given away: it would be done in a process that ends

@@ -49,7 +49,7 @@ impl CodeCache {
     /// It cannot be used, or not safely.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        if !seawall_sys::is_ours_alone(folder)? {
+        if !seawall_sys::is_private_dir(folder)? {
             let why = format!(
                 "{} must be ours and nobody else's (mode 0700): machine code lies there",
                 folder.display()

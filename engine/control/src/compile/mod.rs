@@ -38,7 +38,7 @@ use seawall_ruleset::{CompileJob, Compiler};
 use seawall_wasm::{Component, LoadError, Sandbox, Seal};
 
 use crate::reload::trigger::{FileChange, ReloadTrigger};
-use crate::storage::digest::hexadecimal;
+use crate::storage::digest::hex;
 use crate::util::random::random_bytes;
 use crate::util::stop_flag::StopFlag;
 
@@ -246,7 +246,7 @@ impl Book {
         }
     }
 
-    fn forget(&mut self, digest: &Digest) {
+    fn evict(&mut self, digest: &Digest) {
         self.results.remove(digest);
         self.order.retain(|kept| kept != digest);
     }
@@ -282,7 +282,7 @@ impl ComponentCompiler {
     }
 
     /// Who is to hear when something is finished that a reload did not wait for.
-    pub(crate) fn ring(&self, bell: Arc<ReloadTrigger>) {
+    pub(crate) fn set_reload_trigger(&self, bell: Arc<ReloadTrigger>) {
         // Set once, by the one control plane there is.
         let _set = self.bell.set(bell);
     }
@@ -294,7 +294,7 @@ impl ComponentCompiler {
 
     /// What changes when something is finished that a reload did not wait for, or is worth another
     /// try.
-    pub(crate) fn edition(&self) -> u64 {
+    pub(crate) fn completion_count(&self) -> u64 {
         self.edition.load(Ordering::Acquire)
     }
 
@@ -313,7 +313,11 @@ impl ComponentCompiler {
 
     /// A compiler for one assembly, which waits so long for everything in it, and no longer once
     /// `stop` is raised.
-    pub(crate) fn visit(self: &Arc<Self>, patience: Patience, stop: StopFlag) -> CompileSession {
+    pub(crate) fn compile_session(
+        self: &Arc<Self>,
+        patience: Patience,
+        stop: StopFlag,
+    ) -> CompileSession {
         let waits = [patience.host_ms, patience.members_ms];
         let waits = waits.map(|ms| ms.map(|ms| Wait { ms, until: OnceLock::new() }));
         CompileSession { foundry: self.clone(), waits, stop, seen: Mutex::default() }
@@ -488,14 +492,14 @@ impl ComponentCompiler {
                 Some(Ok(code)) => {
                     let code = code.clone();
                     // A ruleset that uses it holds it, and the folder does.
-                    book.forget(digest);
+                    book.evict(digest);
                     return Ok(code);
                 }
                 Some(Err(why)) => {
                     let why = why.clone();
                     // The machine may have more to give next time.
                     if matches!(why, LoadError::Engine(_)) {
-                        book.forget(digest);
+                        book.evict(digest);
                     }
                     return Err(why);
                 }
@@ -518,7 +522,7 @@ impl ComponentCompiler {
 }
 
 fn name(sandbox: &Sandbox, digest: &Digest) -> Option<String> {
-    Some(format!("{}-{}", hexadecimal(digest), sandbox.code_version().ok()?))
+    Some(format!("{}-{}", hex(digest), sandbox.code_version().ok()?))
 }
 
 /// A time that everything of one kind is waited for together.

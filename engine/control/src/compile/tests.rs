@@ -118,7 +118,7 @@ fn digest_of(component: &str) -> Digest {
 }
 
 fn visit(foundry: &Arc<ComponentCompiler>, ms: Option<u64>) -> CompileSession {
-    foundry.visit(Patience { host_ms: ms, members_ms: ms }, StopFlag::default())
+    foundry.compile_session(Patience { host_ms: ms, members_ms: ms }, StopFlag::default())
 }
 
 fn until(mut holds: impl FnMut() -> bool) {
@@ -172,13 +172,13 @@ fn what_a_reload_does_not_wait_for_is_there_for_the_next() {
     place.pipe("gate");
     let foundry = place.foundry("read x <gate; cat made");
     let bell = Arc::new(ReloadTrigger::default());
-    foundry.ring(bell.clone());
+    foundry.set_reload_trigger(bell.clone());
     for _ in 0..3 {
         assert_eq!(place.ask(&foundry, Some(0)).unwrap_err(), LoadError::Compiling);
     }
-    assert_eq!(foundry.edition(), 0);
+    assert_eq!(foundry.completion_count(), 0);
     place.let_go("gate");
-    until(|| foundry.edition() == 1);
+    until(|| foundry.completion_count() == 1);
     // It is rung a moment after the edition has changed.
     let rung = bell.wait(Duration::from_secs(20)).unwrap();
     assert_eq!(rung.cause, crate::ReloadCause::Change);
@@ -202,7 +202,7 @@ fn what_one_reload_has_waited_for_the_next_does_not() {
     // The clock stands still: to wait now would be to wait for ever.
     assert_eq!(place.ask(&foundry, Some(COMPILE_WAIT_MS)).unwrap_err(), LoadError::Compiling);
     place.let_go("gate");
-    until(|| foundry.edition() == 1);
+    until(|| foundry.completion_count() == 1);
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn what_was_waited_for_rings_no_bell() {
     let place = Place::new();
     let foundry = place.foundry("cat made");
     place.ask(&foundry, Some(600_000)).unwrap();
-    assert_eq!(foundry.edition(), 0);
+    assert_eq!(foundry.completion_count(), 0);
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn all_of_one_kind_are_waited_for_together_and_the_members_not_at_the_hosts_cost
     let held = place.foundry("until [ -e go ]; do sleep 0.02; done");
     let foundry = Arc::new(ComponentCompiler { now, ..Arc::into_inner(held).unwrap() });
     let patience = Patience { host_ms: Some(1_000), members_ms: Some(2_000) };
-    let visit = foundry.visit(patience, StopFlag::default());
+    let visit = foundry.compile_session(patience, StopFlag::default());
     let asked = |digest: Digest, is_members: bool| {
         let before = time.load(Ordering::Relaxed);
         let why = visit.compile(&place.sandbox, place.job(digest, is_members)).unwrap_err();
@@ -272,7 +272,7 @@ fn all_of_one_kind_are_waited_for_together_and_the_members_not_at_the_hosts_cost
     let (first, second) = (asked([4; 32], false), asked([5; 32], false));
     assert!((1_000..1_900).contains(&first) && second < 900, "{first} {second}");
     place.let_go("go");
-    until(|| foundry.edition() == 4);
+    until(|| foundry.completion_count() == 4);
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn nobody_is_waited_for_and_nothing_is_begun_once_it_is_to_stop() {
     place.pipe("gate");
     let foundry = place.foundry("read x <gate; cat made");
     let stop = StopFlag::default();
-    let visit = foundry.visit(Patience::ENDLESS, stop.clone());
+    let visit = foundry.compile_session(Patience::ENDLESS, stop.clone());
     let waiting = std::thread::scope(|scope| {
         let waits = scope.spawn(|| visit.compile(&place.sandbox, place.job(DIGEST, false)));
         until(|| place.starts() == 1);
@@ -318,9 +318,9 @@ fn no_members_component_stands_before_one_of_the_host() {
     assert_eq!(members.unwrap_err(), LoadError::Compiling);
     until(|| place.around.path().join("first").exists());
     place.ask(&foundry, None).unwrap();
-    assert_eq!(foundry.edition(), 0, "the member's still stands there");
+    assert_eq!(foundry.completion_count(), 0, "the member's still stands there");
     place.let_go("gate");
-    until(|| foundry.edition() == 1);
+    until(|| foundry.completion_count() == 1);
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn who_names_many_components_keeps_no_other_member_from_the_compiler() {
     let place = Place::new();
     let foundry = place.recorder();
     let bell = Arc::new(ReloadTrigger::default());
-    foundry.ring(bell.clone());
+    foundry.set_reload_trigger(bell.clone());
     place.names(&foundry, Some("ann"), "a0");
     until(|| place.order() == ["a0"]);
     for name in ["a1", "a2", "a3", "a4", "a5"] {
@@ -372,7 +372,7 @@ fn who_names_many_components_keeps_no_other_member_from_the_compiler() {
     until(|| foundry.book().underway.is_empty());
     assert_eq!(place.order(), ["a0", "a1", "b0", "a2", "a3", "a4"]);
     // The one for which there was no place is asked for again, since that is rung for.
-    assert!(foundry.edition() >= 6);
+    assert!(foundry.completion_count() >= 6);
     place.names(&foundry, Some("ann"), "a5");
     until(|| place.order().len() == 7);
 }
@@ -420,20 +420,20 @@ fn what_the_machine_is_to_blame_for_is_worth_another_reload_of_the_same_files() 
     let place = Place::new();
     let foundry = place.foundry("kill -KILL $$");
     foundry.try_again(true);
-    assert_eq!(foundry.edition(), 0, "nothing was to blame");
+    assert_eq!(foundry.completion_count(), 0, "nothing was to blame");
     place.ask(&foundry, None).unwrap_err();
     for _ in 0..3 {
         foundry.try_again(true);
     }
-    assert_eq!(foundry.edition(), 1, "once for each failure");
+    assert_eq!(foundry.completion_count(), 1, "once for each failure");
     // Without anybody who asks it ends.
     for round in 0..10 {
         place.ask(&foundry, None).unwrap_err();
         foundry.try_again(false);
-        assert_eq!(foundry.edition(), 1 + u64::from((round + 1).min(COMPILE_TRIES_MAX)));
+        assert_eq!(foundry.completion_count(), 1 + u64::from((round + 1).min(COMPILE_TRIES_MAX)));
     }
     foundry.try_again(true);
-    assert_eq!(foundry.edition(), 2 + u64::from(COMPILE_TRIES_MAX), "who asks is heard");
+    assert_eq!(foundry.completion_count(), 2 + u64::from(COMPILE_TRIES_MAX), "who asks is heard");
 }
 
 #[test]
@@ -442,7 +442,7 @@ fn a_bad_component_is_not_worth_another_reload() {
     let foundry = place.foundry("echo it is bad >&2; exit 1");
     place.ask(&foundry, None).unwrap_err();
     foundry.try_again(true);
-    assert_eq!(foundry.edition(), 0);
+    assert_eq!(foundry.completion_count(), 0);
 }
 
 #[test]

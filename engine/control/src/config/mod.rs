@@ -38,7 +38,8 @@ pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// # Errors
 /// Every mistake in it, each with its place.
 pub fn load_config(path: &Path) -> Result<Config, ConfigError> {
-    let bytes = read_file::read(path, CONFIG_BYTES_MAX).map_err(|error| unread(path, &error))?;
+    let bytes =
+        read_file::read(path, CONFIG_BYTES_MAX).map_err(|error| unreadable(path, &error))?;
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text,
         Err(error) => {
@@ -46,7 +47,7 @@ pub fn load_config(path: &Path) -> Result<Config, ConfigError> {
             let good = std::str::from_utf8(good).unwrap_or_default();
             let mut faults = Diagnostics::new(path, good);
             faults.push(good.len()..good.len(), "a byte here is not UTF-8".into(), None);
-            return faults.or(()).and_then(|()| Err(nothing_but(path)));
+            return faults.or(()).and_then(|()| Err(error_only(path)));
         }
     };
     let mut faults = Diagnostics::new(path, text);
@@ -54,15 +55,15 @@ pub fn load_config(path: &Path) -> Result<Config, ConfigError> {
     let config = raw::read(text, &mut faults)
         .and_then(|typed| validate::config(&typed, folder, &mut faults));
     faults.or(())?;
-    config.ok_or_else(|| nothing_but(path))
+    config.ok_or_else(|| error_only(path))
 }
 
-fn unread(path: &Path, error: &FileReadError) -> ConfigError {
+fn unreadable(path: &Path, error: &FileReadError) -> ConfigError {
     whole(path, format!("cannot be read: {error}"))
 }
 
 /// For the case that cannot be: nothing came of the file and nothing was said.
-fn nothing_but(path: &Path) -> ConfigError {
+fn error_only(path: &Path) -> ConfigError {
     whole(path, "cannot be read".into())
 }
 

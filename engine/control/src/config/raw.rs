@@ -150,10 +150,10 @@ pub(crate) fn read(text: &str, faults: &mut Diagnostics<'_>) -> Option<Typed> {
             Err(error) => error,
         };
         let at = error.span().unwrap_or(0..0);
-        let (message, help) = words(error.message());
+        let (message, help) = humanize_serde_error(error.message());
         faults.push(at.clone(), message, help);
         faults.set_incomplete();
-        if !cut(root.get_mut(), at.start) {
+        if !remove_entry_at(root.get_mut(), at.start) {
             return None;
         }
     }
@@ -161,13 +161,13 @@ pub(crate) fn read(text: &str, faults: &mut Diagnostics<'_>) -> Option<Typed> {
 }
 
 /// Takes the smallest entry that holds the byte `at` out of `table`; says whether there was one.
-fn cut(table: &mut DeTable<'_>, at: usize) -> bool {
+fn remove_entry_at(table: &mut DeTable<'_>, at: usize) -> bool {
     for (key, value) in table.iter_mut() {
         let inside = value.span().contains(&at);
         let deeper = match value.get_mut() {
-            DeValue::Table(inner) => cut(inner, at),
+            DeValue::Table(inner) => remove_entry_at(inner, at),
             DeValue::Array(items) => items.iter_mut().any(|item| match item.get_mut() {
-                DeValue::Table(inner) => cut(inner, at),
+                DeValue::Table(inner) => remove_entry_at(inner, at),
                 _ => false,
             }),
             _ => false,
@@ -184,7 +184,7 @@ fn cut(table: &mut DeTable<'_>, at: usize) -> bool {
 }
 
 /// serde's words as a person's: no Rust names, and the nearest known key.
-fn words(message: &str) -> (String, Option<String>) {
+fn humanize_serde_error(message: &str) -> (String, Option<String>) {
     let mut quoted = message.split('`').skip(1).step_by(2);
     if message.starts_with("unknown field") {
         let typed = quoted.next().unwrap_or_default();

@@ -11,7 +11,7 @@ use super::record::{Changed, FileBlob, HostChange, Marks, MarksOfParts};
 use crate::admin::api::{FileDigest, ReloadCause, TestCounts};
 use crate::generations::record::Past;
 use crate::reload::counter_report::CounterReport;
-use crate::storage::digest::hexadecimal;
+use crate::storage::digest::hex;
 use crate::util::clock::rfc3339;
 
 /// What a generation is made of.
@@ -76,9 +76,9 @@ impl Known {
             root: draft.root().to_owned(),
             files: self.host.clone(),
             parts: parts.collect(),
-            content: hexadecimal(&content.finalize()),
-            host: hexadecimal(&draft.host_digest()),
-            policies: hexadecimal(&draft.host_policy_digest()),
+            content: hex(&content.finalize()),
+            host: hex(&draft.host_digest()),
+            policies: hex(&draft.host_policy_digest()),
         };
         (made, blobs)
     }
@@ -87,7 +87,7 @@ impl Known {
 /// The files that were read, as the row that is known where it is the same.
 fn row(reached: &Reached, known: Option<&Marks>, blobs: &mut Vec<FileBlob>) -> Marks {
     let marks = reached.paths().filter_map(|path| {
-        let (sha256, bytes) = (hexadecimal(&reached.sha256(path)?), reached.held(path)?);
+        let (sha256, bytes) = (hex(&reached.sha256(path)?), reached.held(path)?);
         blobs.push((sha256.clone(), bytes));
         Some(FileDigest { path: path.to_owned(), sha256 })
     });

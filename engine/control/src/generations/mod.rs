@@ -31,8 +31,8 @@ use crate::admin::api::FileDigest;
 use crate::policy_source::read_file::{self, FileReadError};
 use crate::reload::status::ReloadStatusSnapshot;
 use crate::storage::atomic_write::{FileSystem, RealFileSystem, put};
-use crate::storage::damaged::set_aside;
-use crate::storage::digest::{digest, hexadecimal};
+use crate::storage::damaged::keep_damaged;
+use crate::storage::digest::{digest, hex};
 
 /// Most bytes of the host's files that past generations keep; the oldest lose theirs first. Those in
 /// force and those before them are kept whatever their size.
@@ -80,7 +80,7 @@ impl GenerationStore {
                 Err(why) => why,
             },
         };
-        let kept = match set_aside(&place) {
+        let kept = match keep_damaged(&place) {
             Ok(aside) => format!("it is kept as {}", aside.display()),
             Err(error) => format!("it cannot be set aside either: {error}"),
         };
@@ -157,7 +157,7 @@ impl GenerationStore {
             return Some(bytes.to_vec());
         }
         let bytes = read_file::read(&self.folder.join(sha256), LIST_BYTES_MAX).ok()?;
-        (hexadecimal(&digest(&bytes)) == sha256).then_some(bytes)
+        (hex(&digest(&bytes)) == sha256).then_some(bytes)
     }
 
     /// Whether all of these files are kept.

@@ -7,7 +7,7 @@ use crate::generations::record::Left;
 fn marks(files: &[(&str, &str)]) -> Marks {
     let mark = |(path, content): &(&str, &str)| FileDigest {
         path: (*path).to_owned(),
-        sha256: hexadecimal(&digest(content.as_bytes())),
+        sha256: hex(&digest(content.as_bytes())),
     };
     files.iter().map(mark).collect::<Vec<_>>().into()
 }
@@ -24,7 +24,7 @@ fn past_of(generation: u64, host: &str, members: &[(&str, &str)]) -> Arc<Past> {
 }
 
 fn blob(content: &str) -> FileBlob {
-    (hexadecimal(&digest(content.as_bytes())), Arc::from(content.as_bytes()))
+    (hex(&digest(content.as_bytes())), Arc::from(content.as_bytes()))
 }
 
 fn archive() -> (tempfile::TempDir, GenerationStore) {

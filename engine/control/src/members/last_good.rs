@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy_source::read_file::{self, FileReadError};
 use crate::storage::atomic_write::{FileSystem, RealFileSystem, put};
-use crate::storage::damaged::set_aside;
-use crate::storage::digest::{digest, hexadecimal};
+use crate::storage::damaged::keep_damaged;
+use crate::storage::digest::{digest, hex};
 
 /// Most bytes of all members' copies together; of a member whose copy does not fit no new one is
 /// kept. As much as the files of all members may have.
@@ -192,7 +192,7 @@ impl LastGood {
     fn put(&self, name: &str, good: &Good, gone: &[Box<str>]) -> io::Result<()> {
         let (head, bodies) = packed(name, good);
         let text = serde_json::to_string(&head)?;
-        let first = format!("{MAGIC} {}\n", hexadecimal(&digest(text.as_bytes())));
+        let first = format!("{MAGIC} {}\n", hex(&digest(text.as_bytes())));
         let parts: Vec<&[u8]> = [first.as_bytes(), text.as_bytes(), b"\n"]
             .into_iter()
             .chain(bodies.iter().map(|body| &**body))
@@ -240,7 +240,7 @@ impl LastGood {
 }
 
 fn stem(name: &str) -> String {
-    hexadecimal(&digest(name.as_bytes()))
+    hex(&digest(name.as_bytes()))
 }
 
 /// What a file of so many bytes takes.
@@ -249,7 +249,7 @@ const fn room(bytes: u64) -> u64 {
 }
 
 fn damaged(place: &Path, why: &str) {
-    let kept = match set_aside(place) {
+    let kept = match keep_damaged(place) {
         Ok(aside) => format!("it is kept as {}", aside.display()),
         Err(error) => format!("it cannot be set aside either: {error}"),
     };
@@ -307,7 +307,7 @@ fn parsed(bytes: &[u8]) -> Result<(Head, &[u8]), String> {
     let head = cut(&mut rest).ok_or("it ends too soon")?;
     let first = String::from_utf8_lossy(&first).into_owned();
     let sum = first.strip_prefix(MAGIC).ok_or("it is none, or one of another version")?;
-    if sum.trim_start() != hexadecimal(&digest(&head)) {
+    if sum.trim_start() != hex(&digest(&head)) {
         return Err("its head is not what was written".to_owned());
     }
     let head: Head = serde_json::from_slice(&head).map_err(|error| error.to_string())?;
@@ -327,7 +327,7 @@ fn opened(bytes: &[u8]) -> Result<(Head, Contents), String> {
     for Piece { path, sha256, bytes } in &head.files {
         let end = usize::try_from(*bytes).map_err(|error| error.to_string())?;
         let (body, after) = rest.split_at_checked(end).ok_or("it ends too soon")?;
-        if hexadecimal(&digest(body)) != *sha256 {
+        if hex(&digest(body)) != *sha256 {
             return Err(format!("what it has of {path} is not what was written"));
         }
         files.insert(path.clone(), body.into());
@@ -342,7 +342,7 @@ fn packed(name: &str, good: &Good) -> (Head, Vec<Arc<[u8]>>) {
     let files = reached.paths().filter_map(|path| {
         let (body, sha256) = (reached.held(path)?, reached.sha256(path)?);
         let bytes = body.len() as u64;
-        Some((Piece { path: path.to_owned(), sha256: hexadecimal(&sha256), bytes }, body))
+        Some((Piece { path: path.to_owned(), sha256: hex(&sha256), bytes }, body))
     });
     let (files, bodies) = files.unzip();
     let Since { generation, content } = good.since.clone();

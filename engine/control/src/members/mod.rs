@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::admin::api::{MembersRefused, PolicyError};
 use crate::policy_source::loader::PolicyLoader;
-use crate::storage::digest::hexadecimal;
+use crate::storage::digest::hex;
 use crate::util::clock::rfc3339;
 use rejected_since::RefusedSince;
 
@@ -157,7 +157,7 @@ impl Members {
                 in_force.insert(name.into(), known);
                 continue;
             }
-            let content = hexadecimal(&member.sources().content());
+            let content = hex(&member.sources().content());
             // A copy that serves was in force before this process, and is what it was.
             let earlier = self.last_good.since(name);
             let earlier =

@@ -28,7 +28,7 @@ struct Seen {
 }
 
 /// Milliseconds that an extern is still in quarantine.
-pub(crate) fn left_ms(of: &ExternSummary, now: Tick) -> u64 {
+pub(crate) fn remaining_ms(of: &ExternSummary, now: Tick) -> u64 {
     of.quarantined_until.map_or(0, |until| until.since_ms(now))
 }
 
@@ -39,7 +39,7 @@ impl QuarantineLog {
         let mut lines = Vec::new();
         for of in externs {
             let was = before.get(&of.name).copied().unwrap_or_default();
-            let left_ms = left_ms(of, now);
+            let left_ms = remaining_ms(of, now);
             let is = Seen { quarantines: of.quarantines, away: left_ms > 0 };
             if of.quarantines > 0 && of.quarantines != was.quarantines {
                 lines.push(gone(of, left_ms));

@@ -16,7 +16,7 @@ use crate::level_ticker::Levels;
 use crate::members::Members;
 use crate::observe::decision_totals::DecisionTotals;
 use crate::observe::metrics;
-use crate::observe::quarantine_log::left_ms;
+use crate::observe::quarantine_log::remaining_ms;
 use crate::policy_source::loader::PolicyLoader;
 use crate::reload::status::{ReloadStatus, ReloadStatusSnapshot};
 use crate::runtime::deps::{ControlDeps, ProxyReportFn};
@@ -108,7 +108,7 @@ impl StatusReporter {
         let now = (self.now)();
         let sites = live.state.sites_with_held_levels();
         let whose = std::iter::once(None).chain(sites.iter().map(|site| Some(&**site)));
-        let held = whose.filter_map(|site| Some((site, live.state.held_level(site, now)?)));
+        let held = whose.filter_map(|site| Some((site, live.state.manual_level(site, now)?)));
         held.map(|(site, held)| {
             json!({ "site": site, "level": held.level, "left_ms": held.until.since_ms(now) })
         })
@@ -161,7 +161,7 @@ fn externs(summary: &Summary, now: Tick) -> Vec<Value> {
             "failures": function.failures.iter().copied().collect::<BTreeMap<_, _>>(),
             "fuel_peak": function.fuel_peak,
             "quarantines": function.quarantines,
-            "quarantine_left_ms": left_ms(function, now),
+            "quarantine_left_ms": remaining_ms(function, now),
         })
     };
     summary.externs.iter().map(function).collect()

@@ -17,7 +17,7 @@ use seawall_ruleset::{CachedList, LIST_BYTES_MAX, RuleSet, Sources};
 use sha2::{Digest, Sha256};
 
 use crate::policy_source::read_file::{self, FileReadError};
-use crate::storage::digest::{digest, hexadecimal};
+use crate::storage::digest::{digest, hex};
 
 /// What a copy begins with; behind it stand the digest of its content and when that came into
 /// force, in milliseconds since 1970.
@@ -217,7 +217,7 @@ impl ListCache {
         hasher.update(name);
         hasher.update([0]);
         hasher.update(path);
-        self.folder.join(format!("{}.{}", hexadecimal(&hasher.finalize()), ENDINGS[0]))
+        self.folder.join(format!("{}.{}", hex(&hasher.finalize()), ENDINGS[0]))
     }
 
     /// The first line of a copy.
@@ -238,7 +238,7 @@ impl ListCache {
             _ => {}
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        writeln!(file, "{HEADER} {} {}", hexadecimal(&mark.digest), mark.since.0)?;
+        writeln!(file, "{HEADER} {} {}", hex(&mark.digest), mark.since.0)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&new, place)?;

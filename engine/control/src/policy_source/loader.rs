@@ -164,7 +164,7 @@ impl PolicyLoader {
 
     /// What differs where a reload of these sources could come out otherwise.
     pub(crate) fn digest(&self, sources: &Sources) -> [u8; 32] {
-        let edition = self.foundry.as_ref().map_or(0, |foundry| foundry.edition());
+        let edition = self.foundry.as_ref().map_or(0, |foundry| foundry.completion_count());
         match edition.saturating_add(self.rounds.load(Relaxed)) {
             0 => sources.digest(),
             again => digest(&[&sources.digest()[..], &again.to_le_bytes()].concat()),
@@ -182,7 +182,7 @@ impl PolicyLoader {
     /// Lets a bell be rung where a component is compiled that a reload did not wait for.
     pub(crate) fn ring(&self, bell: Arc<ReloadTrigger>) {
         if let Some(foundry) = &self.foundry {
-            foundry.ring(bell);
+            foundry.set_reload_trigger(bell);
         }
     }
 
@@ -270,7 +270,7 @@ impl PolicyLoader {
         let workshop = (self.make)((self.now)().day());
         match &self.foundry {
             Some(foundry) => {
-                let visit = foundry.visit(patience, self.stop_flag());
+                let visit = foundry.compile_session(patience, self.stop_flag());
                 workshop.with_compiler(Arc::new(visit))
             }
             None => workshop,

@@ -43,7 +43,8 @@ impl PolicyDir {
         if path.is_absolute() || within.is_absolute() {
             return Err(ReadError::Outside);
         }
-        let real = |path: &Path| fs::canonicalize(path).map_err(|error| told(error.into()));
+        let real =
+            |path: &Path| fs::canonicalize(path).map_err(|error| describe_error(error.into()));
         let root = real(&self.root)?;
         let inside = |path: &Path, folder: &Path| {
             let place = real(&root.join(path))?;
@@ -63,14 +64,14 @@ impl PolicyDir {
         bytes_max: u64,
         before: Option<Mark>,
     ) -> Result<Read, ReadError> {
-        read_file::read_since(place, bytes_max, before).map_err(told)
+        read_file::read_since(place, bytes_max, before).map_err(describe_error)
     }
 }
 
 impl SourceStore for PolicyDir {
     fn read(&self, path: &str, bytes_max: u64, within: &str) -> Result<Arc<[u8]>, ReadError> {
         let real = self.resolve(path, within)?;
-        read_file::read_resolved(&real, bytes_max).map(Into::into).map_err(told)
+        read_file::read_resolved(&real, bytes_max).map(Into::into).map_err(describe_error)
     }
 
     fn list(
@@ -84,10 +85,10 @@ impl SourceStore for PolicyDir {
             Ok(_) | Err(ReadError::Missing) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let entries = fs::read_dir(place).map_err(|error| told(error.into()))?;
+        let entries = fs::read_dir(place).map_err(|error| describe_error(error.into()))?;
         let mut found = Vec::new();
         for entry in entries.take(entries_max.saturating_add(1)) {
-            let entry = entry.map_err(|error| told(error.into()))?;
+            let entry = entry.map_err(|error| describe_error(error.into()))?;
             let may_be_folder =
                 entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink());
             // A name that is not UTF-8 cannot be written in a policy either, but it was looked at.
@@ -152,7 +153,7 @@ impl<S: SourceStore> SourceStore for Stoppable<'_, S> {
     }
 }
 
-fn told(error: FileReadError) -> ReadError {
+fn describe_error(error: FileReadError) -> ReadError {
     match error {
         FileReadError::Missing => ReadError::Missing,
         FileReadError::Unreadable(why) => ReadError::Unreadable(why),

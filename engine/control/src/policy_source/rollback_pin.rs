@@ -15,7 +15,7 @@ use crate::admin::api::{Back, PolicyRejection, own_refusal};
 use crate::generations::GenerationStore;
 use crate::generations::record::{Left, Marks, Past, RollbackPin};
 use crate::generations::sources::{past_host, past_members};
-use crate::storage::digest::hexadecimal;
+use crate::storage::digest::hex;
 
 /// Files of past generations for whoever reads.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl PolicyLoader {
             None => None,
         };
         let left = |on_disk: &Sources| {
-            let content = hexadecimal(&on_disk.host_digest());
+            let content = hex(&on_disk.host_digest());
             aside.host.as_ref().filter(|left| left.content == content).cloned()
         };
         let mut draft = self.gather_under(host.as_ref(), left);
@@ -151,7 +151,7 @@ impl PolicyLoader {
         draft: &mut Draft,
     ) -> Result<(), PolicyRejection> {
         let is_same = |name: &str, left: &Left| {
-            let on_disk = draft.sources.member(name).map(|hers| hexadecimal(&hers.content()));
+            let on_disk = draft.sources.member(name).map(|hers| hex(&hers.content()));
             on_disk.as_ref() == Some(&left.content)
         };
         let stands = aside.members.iter().filter(|(name, left)| is_same(name, left));
@@ -194,11 +194,11 @@ impl PolicyLoader {
         }
         let host = standing.host(self, past)?;
         let left = |on_disk: &Sources| {
-            let content = hexadecimal(&on_disk.host_digest());
+            let content = hex(&on_disk.host_digest());
             Some(Left { content, active_generation: past.generation })
         };
         let mut draft = self.gather_under(Some(&host), left);
-        let is_same = |left: &Left| left.content == hexadecimal(&host.host_digest());
+        let is_same = |left: &Left| left.content == hex(&host.host_digest());
         if let Some(aside) = &mut draft.aside {
             aside.host = aside.host.take().filter(|left| !is_same(left));
         }
@@ -235,9 +235,8 @@ impl PolicyLoader {
             let name = part.name();
             let mut aside = draft.aside.take().unwrap_or_default();
             let known = aside.members.remove(name).map(|left| left.content);
-            let content =
-                known.or_else(|| Some(hexadecimal(&draft.sources.member(name)?.content())));
-            let content = content.filter(|content| *content != hexadecimal(&part.content()));
+            let content = known.or_else(|| Some(hex(&draft.sources.member(name)?.content())));
+            let content = content.filter(|content| *content != hex(&part.content()));
             let left = content.map(|content| Left { content, active_generation: past.generation });
             aside.members.extend(left.map(|left| (Box::from(name), left)));
             draft.aside = Some(aside);

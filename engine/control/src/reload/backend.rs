@@ -316,7 +316,7 @@ impl PolicyBackend for LivePolicyBackend {
         self.loader.running(&[&rules, &old.rules]);
         let live = ActiveGeneration { generation, rules, state: state.clone(), tally };
         // Levels are numbers of one generation: known before its first request.
-        self.levels.look(&live);
+        self.levels.evaluate(&live);
         self.handle.publish(live);
         state.settle(&old.state);
         self.totals.retire(old.tally.clone());
@@ -338,14 +338,16 @@ impl PolicyBackend for LivePolicyBackend {
         let (bans, state) = (live.state.bans(), &live.state);
         match lift {
             ClearPenalties::Rule(rule) => ClearedPenalties {
-                bans: bans.lift(|why| *why.rule == **rule, now),
-                holds: state.lift_holds(Some(rule), Tick::default(), now),
+                bans: bans.remove_matching(|why| *why.rule == **rule, now),
+                holds: state.clear_penalties(Some(rule), Tick::default(), now),
             },
             // What a person banned meanwhile is no rule's mistake.
             ClearPenalties::Generations(numbers, since) => ClearedPenalties {
-                bans: bans
-                    .lift(|why| *why.rule != *BY_HAND && numbers.contains(&why.generation.0), now),
-                holds: state.lift_holds(None, *since, now),
+                bans: bans.remove_matching(
+                    |why| *why.rule != *BY_HAND && numbers.contains(&why.generation.0),
+                    now,
+                ),
+                holds: state.clear_penalties(None, *since, now),
             },
         }
     }
@@ -354,9 +356,9 @@ impl PolicyBackend for LivePolicyBackend {
         if let Some((stock, blobs)) = self.stock.take() {
             self.archive.hold(&blobs);
             let archive = self.archive.clone();
-            self.scribe.later(move || archive.remember(posted, &blobs));
+            self.scribe.enqueue(move || archive.remember(posted, &blobs));
             let members = self.members.clone();
-            self.scribe.later(move || members.write());
+            self.scribe.enqueue(move || members.write());
             // The next look at a list may need its copy, so this is waited for.
             self.loader.put_away(&stock);
         }

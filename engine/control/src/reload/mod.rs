@@ -105,7 +105,7 @@ impl<F: PolicyBackend> Reloader<F> {
             }
         }
         for waiter in backs {
-            let outcome = self.roll_back(&waiter.wish, waiter.by_uid);
+            let outcome = self.rollback_to(&waiter.wish, waiter.by_uid);
             waiter.answer(outcome);
         }
     }
@@ -113,10 +113,14 @@ impl<F: PolicyBackend> Reloader<F> {
     /// Ends what a rule set, where that was wanted and the reload was not refused.
     fn lifting(&mut self, outcome: ReloadOutcome, wish: &ReloadKind) -> ReloadOutcome {
         let ReloadKind::Reload { lift: Some(rule) } = wish else { return outcome };
-        self.lift_with(outcome, &ClearPenalties::Rule(rule.clone()))
+        self.clear_penalties(outcome, &ClearPenalties::Rule(rule.clone()))
     }
 
-    fn lift_with(&mut self, mut outcome: ReloadOutcome, lift: &ClearPenalties) -> ReloadOutcome {
+    fn clear_penalties(
+        &mut self,
+        mut outcome: ReloadOutcome,
+        lift: &ClearPenalties,
+    ) -> ReloadOutcome {
         if let ReloadOutcome::Published { lifted, .. } | ReloadOutcome::Unchanged { lifted, .. } =
             &mut outcome
             && let Ok(_changing) = self.still.enter()
@@ -227,22 +231,24 @@ impl<F: PolicyBackend> Reloader<F> {
         let running = self.forge.digest(draft);
         if running == self.running {
             self.refused = None;
-            self.put_aside(self.forge.aside(draft));
+            self.pin_rollback(self.forge.aside(draft));
             return Some(ReloadAttempt::Done(self.unchanged()));
         }
-        self.stale(running).filter(|_| cause < ReloadCause::Signal).map(ReloadAttempt::Stale)
+        self.previous_outcome(running)
+            .filter(|_| cause < ReloadCause::Signal)
+            .map(ReloadAttempt::Stale)
     }
 
     /// What was said of this content before, where it was refused.
-    fn stale(&self, running: [u8; 32]) -> Option<ReloadOutcome> {
+    fn previous_outcome(&self, running: [u8; 32]) -> Option<ReloadOutcome> {
         let (refused, refusal) = self.refused.as_ref()?;
         let generation = self.forge.generation();
         (*refused == running)
             .then(|| ReloadOutcome::Rejected { generation, refusal: refusal.clone() })
     }
 
-    fn put_aside(&mut self, aside: Option<RollbackPin>) {
-        self.board.aside(aside.clone());
+    fn pin_rollback(&mut self, aside: Option<RollbackPin>) {
+        self.board.set_rollback_pin(aside.clone());
         self.aside = aside;
     }
 
@@ -279,7 +285,7 @@ impl<F: PolicyBackend> Reloader<F> {
         if self.bell.is_stopped() {
             return self.refuse_with("the server is stopping");
         }
-        self.put_aside(self.forge.aside(draft));
+        self.pin_rollback(self.forge.aside(draft));
         let Published { generation, carried, warnings, tests, made } =
             self.forge.publish(ready, draft);
         self.running = running;
@@ -302,7 +308,7 @@ impl<F: PolicyBackend> Reloader<F> {
     /// Tells how it ended, and then does what could wait until that was known.
     fn tell(&mut self, occasion: PublishContext, outcome: &ReloadOutcome) {
         let PublishContext { cause, began, .. } = occasion;
-        self.board.ended(cause, (self.now)().since_ms(began), outcome);
+        self.board.record_outcome(cause, (self.now)().since_ms(began), outcome);
         log_outcome(cause, outcome);
         if matches!(outcome, ReloadOutcome::Published { .. }) {
             self.forge.afterwards(self.board.read());

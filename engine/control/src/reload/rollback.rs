@@ -22,13 +22,13 @@ use crate::reload::trigger::{ReloadKind, WaitResult};
 
 impl<F: PolicyBackend> Reloader<F> {
     /// Puts the files of an earlier generation in force.
-    pub(super) fn roll_back(&mut self, wish: &ReloadKind, by_uid: Option<u32>) -> ReloadOutcome {
+    pub(super) fn rollback_to(&mut self, wish: &ReloadKind, by_uid: Option<u32>) -> ReloadOutcome {
         let ReloadKind::RollBack { to, back, lift } = wish else { return self.unchanged() };
         let began = (self.now)();
         let posted = self.board.read();
         let history = &posted.history;
         let cause = ReloadCause::Rollback;
-        let outcome = match chosen(history, posted.aside.as_ref(), (*to, back)) {
+        let outcome = match select_generation(history, posted.aside.as_ref(), (*to, back)) {
             Err(why) => self.refuse_with(&why),
             Ok(_) if *lift && matches!(back, Back::Member(_)) => self.refuse_with(
                 "what a member's rules set is not told from what other rules set: \
@@ -40,8 +40,8 @@ impl<F: PolicyBackend> Reloader<F> {
                 let host_since = is_host.then_some(past.host_since);
                 let occasion = PublishContext { cause, by_uid, restores, host_since, began };
                 let outcome = self.restore((past, back), occasion);
-                match mistakes(history, past).filter(|_| *lift) {
-                    Some(mistakes) => self.lift_with(outcome, &mistakes),
+                match generations_to_undo(history, past).filter(|_| *lift) {
+                    Some(mistakes) => self.clear_penalties(outcome, &mistakes),
                     None => outcome,
                 }
             }
@@ -114,7 +114,7 @@ impl<F: PolicyBackend> Reloader<F> {
 /// The generation that is meant: the one with this number, or the newest before what is in force
 /// that was made of other files of whoever goes back. Going back twice goes back two steps, never
 /// forth again.
-fn chosen<'h>(
+fn select_generation<'h>(
     history: &'h VecDeque<Arc<Past>>,
     aside: Option<&RollbackPin>,
     (to, back): (Option<u64>, &Back),
@@ -167,7 +167,7 @@ pub fn ranges(numbers: impl Iterator<Item = u64>) -> String {
 }
 
 /// The generations after `past` that were made of other files of the host.
-fn mistakes(history: &VecDeque<Arc<Past>>, past: &Past) -> Option<ClearPenalties> {
+fn generations_to_undo(history: &VecDeque<Arc<Past>>, past: &Past) -> Option<ClearPenalties> {
     let is_later = |of: &&Arc<Past>| of.generation > past.generation && of.host != past.host;
     let since = history.iter().filter(is_later).map(|of| of.loaded_ms).min()?;
     let numbers = history.iter().filter(is_later).map(|of| of.generation).collect();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     fn host(all: &[(u64, &str, u64, &str)]) -> Result<u64, String> {
-        chosen(&history(all), None, (None, &Back::Host)).map(|past| past.generation)
+        select_generation(&history(all), None, (None, &Back::Host)).map(|past| past.generation)
     }
 
     #[test]
@@ -233,7 +233,7 @@ mod tests {
         let all = history(&[(1, "a", 1, ""), (2, "a", 1, "x"), (3, "a", 1, "y"), (4, "b", 4, "y")]);
         let ann = Back::Member("ann".into());
         let to = |all: &VecDeque<Arc<Past>>, aside: Option<&RollbackPin>| {
-            chosen(all, aside, (None, &ann)).map(|past| past.generation)
+            select_generation(all, aside, (None, &ann)).map(|past| past.generation)
         };
         assert_eq!(to(&all, None), Ok(2));
         let left = Left { content: String::new(), active_generation: 2 };
@@ -241,13 +241,13 @@ mod tests {
         let back = history(&[(2, "a", 1, "x"), (3, "a", 1, "y"), (4, "b", 4, "x")]);
         assert!(to(&back, Some(&aside)).is_err(), "not forth again");
         let bob = Back::Member("bob".into());
-        assert!(chosen(&all, None, (None, &bob)).unwrap_err().contains("of member bob"));
+        assert!(select_generation(&all, None, (None, &bob)).unwrap_err().contains("of member bob"));
     }
 
     #[test]
     fn a_number_that_is_not_there_is_told_with_those_that_are() {
         let all = history(&[(7, "a", 7, ""), (8, "b", 8, ""), (11, "b", 8, "")]);
-        let to = |number| chosen(&all, None, (Some(number), &Back::Host));
+        let to = |number| select_generation(&all, None, (Some(number), &Back::Host));
         assert_eq!(to(7).unwrap().generation, 7);
         let why = to(9).unwrap_err();
         assert_eq!(why, "there is no generation 9; history goes from 7 to 8, 11");
@@ -258,8 +258,8 @@ mod tests {
     fn only_what_other_files_of_the_host_set_since_was_a_mistake() {
         let all = [(1, "a", 1, ""), (2, "a", 1, "x"), (3, "b", 3, "x"), (4, "c", 4, "x")];
         let all = history(&all);
-        let lift = mistakes(&all, all.front().unwrap());
+        let lift = generations_to_undo(&all, all.front().unwrap());
         assert_eq!(lift, Some(ClearPenalties::Generations([3, 4].into(), Tick(3_000))));
-        assert_eq!(mistakes(&all, all.back().unwrap()), None);
+        assert_eq!(generations_to_undo(&all, all.back().unwrap()), None);
     }
 }

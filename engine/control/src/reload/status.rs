@@ -86,12 +86,12 @@ impl ReloadStatus {
     }
 
     /// Notes which files are on the disk and not in force.
-    pub(crate) fn aside(&self, aside: Option<RollbackPin>) {
+    pub(crate) fn set_rollback_pin(&self, aside: Option<RollbackPin>) {
         self.lock().aside = aside;
     }
 
     /// Notes how a reload ended.
-    pub(crate) fn ended(&self, cause: ReloadCause, took_ms: u64, outcome: &ReloadOutcome) {
+    pub(crate) fn record_outcome(&self, cause: ReloadCause, took_ms: u64, outcome: &ReloadOutcome) {
         let mut posted = self.lock();
         match outcome {
             ReloadOutcome::Published { carried, .. } => {

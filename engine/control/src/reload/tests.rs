@@ -18,7 +18,7 @@ use crate::reload::counter_report::CounterReport;
 use crate::reload::status::ReloadStatusSnapshot;
 use crate::reload::trigger::{DEBOUNCE_MS, FileChange, SETTLE_MS_MAX};
 use crate::reload::watcher::PolicyWatcher;
-use crate::storage::digest::hexadecimal;
+use crate::storage::digest::hex;
 use crate::util::clock::clock;
 
 /// Far beyond what a reload takes; a test that waits this long has failed.
@@ -60,7 +60,7 @@ impl Toy {
 
 /// A generation of one file of the host.
 fn made(text: &str) -> Made {
-    let digest = hexadecimal(&digest_of(text));
+    let digest = hex(&digest_of(text));
     Made {
         root: "a".into(),
         files: vec![FileDigest { path: "a".into(), sha256: text.into() }].into(),
@@ -77,7 +77,7 @@ impl PolicyBackend for Toy {
 
     fn gather(&mut self, _: Patience, beside: Option<Beside<'_>>) -> Result<Read, NotRead> {
         let text = self.on_disk()?;
-        let content = hexadecimal(&digest_of(&text));
+        let content = hex(&digest_of(&text));
         let host = |beside: &Beside<'_>| beside.aside.host.clone();
         match beside.filter(|beside| host(beside).is_some_and(|left| left.content == content)) {
             Some(Beside { serves, .. }) if serves.files.is_empty() => {
@@ -100,8 +100,8 @@ impl PolicyBackend for Toy {
 
     fn recall(&mut self, past: &Past, _: &Back, _: Beside<'_>) -> Result<Read, PolicyRejection> {
         let text = past.files[0].sha256.clone();
-        let content = self.on_disk().map(|text| hexadecimal(&digest_of(&text)));
-        let content = content.ok().filter(|content| *content != hexadecimal(&digest_of(&text)));
+        let content = self.on_disk().map(|text| hex(&digest_of(&text)));
+        let content = content.ok().filter(|content| *content != hex(&digest_of(&text)));
         let host = content.map(|content| Left { content, active_generation: past.generation });
         Ok(Read { text, aside: RollbackPin { host, ..RollbackPin::default() }.or_none() })
     }

@@ -191,7 +191,7 @@ impl EventFilter {
         };
         let closed = event.kind == EventKind::Access(AccessKind::Close(AccessMode::Write));
         // Reading is no change, and we read ourselves.
-        if (event.kind.is_access() && !closed) || !event.paths.iter().any(|p| self.matters(p)) {
+        if (event.kind.is_access() && !closed) || !event.paths.iter().any(|p| self.is_relevant(p)) {
             return;
         }
         for path in event.paths {
@@ -214,7 +214,7 @@ impl EventFilter {
         });
     }
 
-    fn matters(&self, path: &Path) -> bool {
+    fn is_relevant(&self, path: &Path) -> bool {
         self.inside.as_ref().is_some_and(|inside| path.starts_with(inside))
             || path.file_name() == self.name.as_deref()
     }
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn noticed(bell: &ReloadTrigger, what: &str) {
+    fn on_event(bell: &ReloadTrigger, what: &str) {
         assert_eq!(bell.wait(LONG).unwrap().cause, ReloadCause::Change, "{what}");
         quiet(bell);
     }
@@ -256,20 +256,20 @@ mod tests {
         fs::read(root.join("a.wall")).unwrap();
         assert_eq!(bell.wait(Duration::from_millis(100)).unwrap().cause, ReloadCause::Poll);
         fs::write(root.join("a.wall"), "2").unwrap();
-        noticed(&bell, "a write in place");
+        on_event(&bell, "a write in place");
         fs::write(root.join("a.tmp"), "3").unwrap();
-        noticed(&bell, "a new file");
+        on_event(&bell, "a new file");
         fs::rename(root.join("a.tmp"), root.join("a.wall")).unwrap();
-        noticed(&bell, "a rename over");
+        on_event(&bell, "a rename over");
         fs::write(root.join("lists/x"), "4").unwrap();
-        noticed(&bell, "a file in a folder below");
+        on_event(&bell, "a file in a folder below");
         fs::remove_file(root.join("lists/x")).unwrap();
-        noticed(&bell, "a removal");
+        on_event(&bell, "a removal");
         fs::create_dir(root.join("new")).unwrap();
-        noticed(&bell, "a new folder");
+        on_event(&bell, "a new folder");
         assert!(watch.follow(&[root.join("new"), root.join("lists")]));
         fs::write(root.join("new/y"), "5").unwrap();
-        noticed(&bell, "a file in a new folder");
+        on_event(&bell, "a file in a new folder");
     }
 
     #[test]
@@ -309,10 +309,10 @@ mod tests {
         quiet(&bell);
         fs::rename(root.join("b"), root.join("c")).unwrap();
         fs::create_dir(root.join("b")).unwrap();
-        noticed(&bell, "another folder in its place");
+        on_event(&bell, "another folder in its place");
         assert!(watch.follow(&[root.join("b")]));
         fs::write(root.join("b/x"), "1").unwrap();
-        noticed(&bell, "a write there");
+        on_event(&bell, "a write there");
     }
 
     #[test]
@@ -328,10 +328,10 @@ mod tests {
         quiet(&bell);
         symlink("two", dir.path().join("next")).unwrap();
         fs::rename(dir.path().join("next"), &root).unwrap();
-        noticed(&bell, "the swap");
+        on_event(&bell, "the swap");
         watch.renew();
         fs::write(dir.path().join("two/a"), "x").unwrap();
-        noticed(&bell, "a write in the new folder");
+        on_event(&bell, "a write in the new folder");
     }
 
     #[test]
@@ -341,10 +341,10 @@ mod tests {
         let bell = Arc::new(ReloadTrigger::default());
         let mut watch = PolicyWatcher::new(&root, bell.clone());
         fs::create_dir(&root).unwrap();
-        noticed(&bell, "the root is made");
+        on_event(&bell, "the root is made");
         watch.renew();
         fs::write(root.join("a"), "x").unwrap();
-        noticed(&bell, "a write");
+        on_event(&bell, "a write");
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Bootstrap {
         let archive = GenerationStore::new(state_dir);
         let index = archive.load();
         let members = Arc::new(Members::open(state_dir));
-        let beginning = begin(&loader, &archive, &index, &members)?;
+        let beginning = initial_sources(&loader, &archive, &index, &members)?;
         let InitialSources { sources, digest, aside, ready } = beginning;
         let Ready { rules, mut warnings, tests, stock, members: states } = ready;
         let before = index.generations.last().cloned();
@@ -159,13 +159,13 @@ impl Bootstrap {
         self.loader.put_away(&self.stock);
         let board = Arc::new(ReloadStatus::remembering(self.history.clone()));
         board.published(self.past.clone());
-        board.aside(self.aside.clone());
+        board.set_rollback_pin(self.aside.clone());
         let scribe = BackgroundWriter::start()?;
         self.archive.hold(&self.blobs);
         let (kept, posted, blobs) = (self.archive.clone(), board.read(), self.blobs.clone());
-        scribe.later(move || kept.remember(posted, &blobs));
+        scribe.enqueue(move || kept.remember(posted, &blobs));
         let copies = self.members.clone();
-        scribe.later(move || copies.write());
+        scribe.enqueue(move || copies.write());
         Ok((board, scribe))
     }
 }
@@ -181,7 +181,7 @@ pub(super) struct InitialSources {
 
 /// What is on the disk, unless somebody went back from just that before the restart: then what
 /// served, as long as it can be made again.
-pub(super) fn begin(
+pub(super) fn initial_sources(
     loader: &PolicyLoader,
     archive: &GenerationStore,
     index: &GenerationIndex,

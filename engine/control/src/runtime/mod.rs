@@ -107,14 +107,14 @@ impl ControlPlane {
             now: now.clone(),
         };
         let levels = sight.levels();
-        let desk = desk(bell.clone(), sight, archive.clone(), estate.still.clone());
+        let desk = admin_state(bell.clone(), sight, archive.clone(), estate.still.clone());
         let beats: [Arc<AtomicU64>; 2] = Default::default();
         let admin = serve_admin(listener, desk, beats[0].clone())?;
         let ticker = loader.ticker();
         loader.running(&[&handle.load().rules]);
         // What was in force before a restart is in force again, before a second has passed.
-        levels.look(&handle.load());
-        let watching = level_ticker::watch(handle.clone(), levels.clone(), beats[1].clone())?;
+        levels.evaluate(&handle.load());
+        let watching = level_ticker::start(handle.clone(), levels.clone(), beats[1].clone())?;
         // Watched before this returns, so that no save after "ready" is missed; what was saved
         // between the first load and now, the look that is asked for finds.
         let watch =
@@ -162,19 +162,19 @@ impl ControlPlane {
 
     /// What a successor inherits.
     #[must_use]
-    pub fn estate(&self) -> TransferableState {
+    pub fn transferable_state(&self) -> TransferableState {
         self.estate.clone()
     }
 
     /// What its threads have counted: one whose number stands still for seconds is stuck.
     #[must_use]
-    pub fn pulse(&self) -> Vec<u64> {
+    pub fn heartbeats(&self) -> Vec<u64> {
         self.beats.iter().map(|beats| beats.load(Relaxed)).collect()
     }
 
     /// How it stands, in one line.
     #[must_use]
-    pub fn headline(&self) -> String {
+    pub fn status_line(&self) -> String {
         let live = self.estate.handle.load();
         let (level, bans) = (live.rules.level_name(&live.state, ""), live.state.bans().len());
         format!("generation {} judges, level {level}, {bans} bans", live.generation.0)
@@ -184,13 +184,13 @@ impl ControlPlane {
     ///
     /// # Errors
     /// The folder of the socket has changed.
-    pub fn take_name(&mut self) -> Result<(), SocketError> {
+    pub fn publish_socket(&mut self) -> Result<(), SocketError> {
         self.file.take_name()
     }
 
     /// Where reloads are asked for.
     #[must_use]
-    pub fn bell(&self) -> Arc<ReloadTrigger> {
+    pub fn reload_trigger(&self) -> Arc<ReloadTrigger> {
         self.bell.clone()
     }
 }
@@ -260,7 +260,7 @@ fn admin_socket(path: &Path, keeper: &SnapshotStore) -> Result<AdminSocket, Sock
 }
 
 /// All that the admin socket gives access to.
-fn desk(
+fn admin_state(
     bell: Arc<ReloadTrigger>,
     sight: StatusReporter,
     archive: GenerationStore,

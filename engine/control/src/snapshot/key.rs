@@ -7,7 +7,7 @@ use std::{fs, io};
 use super::encryption::{KEY_BYTES, SnapshotKey};
 use crate::policy_source::read_file::{self, FileReadError};
 use crate::storage::atomic_write::{FileSystem, put};
-use crate::storage::damaged::set_aside;
+use crate::storage::damaged::keep_damaged;
 use crate::util::random::random_bytes;
 
 /// The name of the credential (systemd: `LoadCredential=`).
@@ -82,7 +82,7 @@ impl KeySource {
         match (self.read(), self.origin) {
             (Err(KeyError::Missing(_)), Origin::Ours) => self.make(medium),
             (Err(KeyError::Length(_)), Origin::Ours) => {
-                if let Err(error) = set_aside(&self.path) {
+                if let Err(error) = keep_damaged(&self.path) {
                     return Err(KeyError::Unmade(self.path.clone(), error));
                 }
                 self.make(medium)

@@ -104,7 +104,7 @@ impl SnapshotStore {
     /// # Errors
     /// It is none.
     pub(crate) fn inherit(&self, content: &[u8], specs: &[CounterSpec]) -> Result<State, String> {
-        let (state, restored, _) = self.understand(content, specs)?;
+        let (state, restored, _) = self.decode(content, specs)?;
         let counters = &restored.counters;
         let kept = counters.kept.len().saturating_add(counters.rescaled.len());
         log::info!(
@@ -127,7 +127,7 @@ impl SnapshotStore {
         }
         match self.read(specs) {
             Ok(Some((state, restored, elapsed_ms))) => {
-                tell(&restored, elapsed_ms);
+                log_failure(&restored, elapsed_ms);
                 // The generation after the one that was remembered: bans of that one are not this
                 // one's.
                 state.carry(specs).0
@@ -135,7 +135,7 @@ impl SnapshotStore {
             Ok(None) => State::with_limits(seed, specs, self.limits.clone()),
             Err(why) => {
                 let place = self.place();
-                let kept = match damaged::set_aside(&place) {
+                let kept = match damaged::keep_damaged(&place) {
                     Ok(aside) => format!("it is kept as {}", aside.display()),
                     Err(error) => format!("it cannot be set aside either: {error}"),
                 };
@@ -158,10 +158,10 @@ impl SnapshotStore {
         };
         let key = self.secret.read().map_err(text)?;
         let content = encryption::open(&key, file).map_err(text)?;
-        self.understand(&content, specs).map(Some)
+        self.decode(&content, specs).map(Some)
     }
 
-    fn understand(
+    fn decode(
         &self,
         content: &[u8],
         specs: &[CounterSpec],
@@ -223,7 +223,7 @@ fn text(error: impl Display) -> String {
     error.to_string()
 }
 
-fn tell(restored: &RestoreReport, elapsed_ms: u64) {
+fn log_failure(restored: &RestoreReport, elapsed_ms: u64) {
     let counters = &restored.counters;
     let kept = counters.kept.len().saturating_add(counters.rescaled.len());
     let seconds = elapsed_ms / 1_000;

@@ -46,7 +46,7 @@ impl FileSystem for RealFileSystem {}
 /// Puts `parts` at `place`, whole or not at all: beside it first, then over it.
 pub(crate) fn put(medium: &dyn FileSystem, place: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let new = place.with_extension("new");
-    let written = write_beside(medium, &new, parts).and_then(|()| medium.rename(&new, place));
+    let written = write_temp(medium, &new, parts).and_then(|()| medium.rename(&new, place));
     if written.is_err() {
         // On a full disk it would be in the way; where it stays, the next one replaces it.
         let _stays = fs::remove_file(&new);
@@ -55,7 +55,7 @@ pub(crate) fn put(medium: &dyn FileSystem, place: &Path, parts: &[&[u8]]) -> io:
     medium.sync_folder(place.parent().unwrap_or(Path::new(".")))
 }
 
-fn write_beside(medium: &dyn FileSystem, new: &Path, parts: &[&[u8]]) -> io::Result<()> {
+fn write_temp(medium: &dyn FileSystem, new: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let mut file = medium.create(new)?;
     for part in parts {
         medium.write(&mut file, part)?;

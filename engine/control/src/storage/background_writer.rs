@@ -54,7 +54,7 @@ impl BackgroundWriter {
     }
 
     /// Has `job` done after those before it.
-    pub(crate) fn later(&self, job: impl FnOnce() + Send + 'static) {
+    pub(crate) fn enqueue(&self, job: impl FnOnce() + Send + 'static) {
         let mut pending = self.queue.lock();
         if pending.jobs.len() >= SCRIBE_JOBS_MAX {
             pending.jobs.pop_front();
@@ -123,10 +123,10 @@ mod tests {
         let scribe = BackgroundWriter::start().unwrap();
         let (open, gate) = mpsc::channel::<()>();
         let (done, seen) = mpsc::channel();
-        scribe.later(move || gate.recv().unwrap());
+        scribe.enqueue(move || gate.recv().unwrap());
         for n in 0..10 {
             let done = done.clone();
-            scribe.later(move || done.send(n).unwrap());
+            scribe.enqueue(move || done.send(n).unwrap());
         }
         assert!(seen.try_recv().is_err(), "the first job still runs");
         open.send(()).unwrap();
@@ -139,8 +139,8 @@ mod tests {
         let scribe = BackgroundWriter::start().unwrap();
         let (open, gate) = mpsc::channel::<()>();
         let (done, seen) = mpsc::channel();
-        scribe.later(move || gate.recv().unwrap());
-        scribe.later(move || done.send(()).unwrap());
+        scribe.enqueue(move || gate.recv().unwrap());
+        scribe.enqueue(move || done.send(()).unwrap());
         let settle = scribe.settle();
         settle.wait(1);
         assert!(seen.try_recv().is_err());
@@ -157,14 +157,14 @@ mod tests {
         let (open, gate) = mpsc::channel::<()>();
         let (started, begun) = mpsc::channel();
         let (done, seen) = mpsc::channel();
-        scribe.later(move || {
+        scribe.enqueue(move || {
             started.send(()).unwrap();
             gate.recv().unwrap();
         });
         begun.recv().unwrap();
         for n in 0..=SCRIBE_JOBS_MAX {
             let done = done.clone();
-            scribe.later(move || done.send(n).unwrap());
+            scribe.enqueue(move || done.send(n).unwrap());
         }
         open.send(()).unwrap();
         drop(scribe);

@@ -8,7 +8,7 @@ use std::{fs, io};
 pub const DAMAGED_FILES_MAX: usize = 3;
 
 /// Moves a file aside as `NAME.damaged-1`, the newest, and says where it is.
-pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn keep_damaged(path: &Path) -> io::Result<PathBuf> {
     let place = |n: usize| {
         let mut name = OsString::from(path.as_os_str());
         name.push(format!(".damaged-{n}"));
@@ -34,11 +34,11 @@ mod tests {
         let path = dir.path().join("snapshot");
         for n in 0..DAMAGED_FILES_MAX + 2 {
             fs::write(&path, n.to_string()).unwrap();
-            assert!(set_aside(&path).unwrap().ends_with("snapshot.damaged-1"));
+            assert!(keep_damaged(&path).unwrap().ends_with("snapshot.damaged-1"));
         }
         let read = |n| fs::read_to_string(dir.path().join(format!("snapshot.damaged-{n}")));
         assert_eq!([1, 2, 3].map(|n| read(n).unwrap()), ["4", "3", "2"]);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), DAMAGED_FILES_MAX);
-        assert!(set_aside(&path).is_err());
+        assert!(keep_damaged(&path).is_err());
     }
 }

@@ -20,7 +20,7 @@ impl UpgradeChild {
     /// # Errors
     /// There is none, or nobody hands over in a way that is known here.
     pub fn begin() -> Result<(Self, Vec<HandedSocket>), UpgradeError> {
-        let channel = seawall_sys::take_channel().map_err(|_| UpgradeError::NoChannel)?;
+        let channel = seawall_sys::channel_from_stdin().map_err(|_| UpgradeError::NoChannel)?;
         let mut channel = UpgradeChannel(channel);
         channel.0.set_write_timeout(Some(Duration::from_millis(HAND_OVER_SHUT_MS)))?;
         let hello = channel.receive(SOCKETS, MESSAGE_BYTES_MAX, HAND_OVER_SHUT_MS)?;
@@ -40,7 +40,7 @@ impl UpgradeChild {
     ///
     /// # Errors
     /// It does not come: then the older process serves on.
-    pub fn ready(&mut self) -> Result<Vec<u8>, UpgradeError> {
+    pub fn receive_state(&mut self) -> Result<Vec<u8>, UpgradeError> {
         self.0.send(READY, &[])?;
         // The older one may wait for its disk first.
         self.0.receive(STATE, STATE_BYTES_MAX, HAND_OVER_LOAD_MS)
@@ -50,12 +50,12 @@ impl UpgradeChild {
     ///
     /// # Errors
     /// Nobody hears it: then the older process serves, and this one must not.
-    pub fn serving(&mut self) -> Result<(), UpgradeError> {
+    pub fn notify_serving(&mut self) -> Result<(), UpgradeError> {
         self.0.send(SERVING, &[])
     }
 
     /// Says that this process can be asked.
-    pub fn done(mut self) {
+    pub fn finish(mut self) {
         // The older one waits for it a moment and no more.
         let _unheard = self.0.send(DONE, &[]);
     }

@@ -119,13 +119,13 @@ mod tests {
     fn each_hears_what_the_other_says_in_order() {
         let (mut giver, mut taker) = pair();
         let taking = thread::spawn(move || {
-            let state = taker.ready().unwrap();
-            taker.serving().unwrap();
-            taker.done();
+            let state = taker.receive_state().unwrap();
+            taker.notify_serving().unwrap();
+            taker.finish();
             state
         });
         giver.0.receive(READY, 0, HAND_OVER_LOAD_MS).unwrap();
-        giver.give(b"all that was counted").unwrap();
+        giver.send_sockets(b"all that was counted").unwrap();
         giver.wait_done();
         assert_eq!(taking.join().unwrap(), b"all that was counted");
     }
@@ -136,7 +136,7 @@ mod tests {
         assert!(matches!(giver.0.receive(READY, 0, 10), Err(UpgradeError::Late)));
         drop(taker);
         assert!(matches!(giver.0.receive(READY, 0, 10_000), Err(UpgradeError::Gone)));
-        assert!(matches!(giver.give(b"x"), Err(UpgradeError::Gone)));
+        assert!(matches!(giver.send_sockets(b"x"), Err(UpgradeError::Gone)));
         let (mut giver, mut taker) = pair();
         taker.0.send(STATE, b"").unwrap();
         assert!(matches!(giver.0.receive(READY, 0, 10_000), Err(UpgradeError::Strange)));

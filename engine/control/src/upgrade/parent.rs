@@ -42,7 +42,7 @@ impl UpgradeParent {
     ///
     /// # Errors
     /// It does not.
-    pub fn give(&mut self, state: &[u8]) -> Result<(), UpgradeError> {
+    pub fn send_sockets(&mut self, state: &[u8]) -> Result<(), UpgradeError> {
         self.0.send(STATE, state)?;
         self.0.receive(SERVING, 0, HAND_OVER_SHUT_MS).map(drop)
     }

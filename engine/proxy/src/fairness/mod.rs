@@ -169,7 +169,7 @@ impl FairSharing {
             return true;
         }
         let is_known = conn.stake.is_known();
-        if self.connections.charge(&part.connections).is_err() {
+        if self.connections.assign(&part.connections).is_err() {
             part.note_trouble(visit.now, limits);
             let stays = is_known && self.connections.charge_reserved(&part.connections).is_ok();
             if !stays {

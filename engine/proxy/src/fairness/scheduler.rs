@@ -106,7 +106,7 @@ impl FairScheduler {
     /// What one of `site` used.
     pub(crate) fn spend(&self, site: usize, units: u64) {
         let mut table = self.table.lock();
-        table.sheet.spend(site, units);
+        table.sheet.consume(site, units);
         if let Some(queue) = table.queues.get_mut(site) {
             let sum = queue.step.saturating_mul(SMOOTHED - 1).saturating_add(units);
             queue.step = sum.div_ceil(SMOOTHED);
@@ -159,7 +159,7 @@ impl SchedulerState {
             self.waiting.push(site);
         }
         if was_called {
-            queue.line.put_back(class, waiter);
+            queue.line.requeue_front(class, waiter);
         } else {
             queue.line.offer(class, waiter);
         }
@@ -173,8 +173,8 @@ impl SchedulerState {
             for _ in 0..steps {
                 queue.calls = queue.calls.wrapping_add(1);
                 let next = match queue.calls % WORST_EVERY {
-                    0 => queue.line.call_worst(),
-                    _ => queue.line.call(),
+                    0 => queue.line.pop_lowest(),
+                    _ => queue.line.pop(),
                 };
                 let Some(WaitingTicket { pass, waker }) = next else { break };
                 pass.0.store(MAY, Relaxed);

@@ -22,13 +22,13 @@ impl SiteClient<'_> {
     pub(crate) fn is_known(&self, limits: &ProxyLimits) -> bool {
         let since = self.route.part.trouble.since(self.now, limits.calm_after_ms);
         let key = KnownClients::key(self.state.key(), &self.route.name, &self.client.key);
-        self.state.regulars().knows(key, since, limits.regular_after_ms)
+        self.state.regulars().is_known_before(key, since, limits.regular_after_ms)
     }
 
     /// Notes that the client was served, under a site's name or the host's.
     pub(crate) fn note_served(&self, name: &str) {
         let key = KnownClients::key(self.state.key(), name, &self.client.key);
-        self.state.regulars().note(key, self.now);
+        self.state.regulars().record(key, self.now);
     }
 
     /// Where it stands in a line.

@@ -200,7 +200,7 @@ fn judge_head(
     let facts = build_facts((&head, &fields, &folded), route, &gauges);
     let watching = Watching { edge, live: &live, site: &route.name, now };
     let Judged { decision, units } = live.rules.judge(&facts, &live.state, now, &watching);
-    let watched = live.rules.watches_answers();
+    let watched = live.rules.has_on_response();
     let kept = watched.then(|| RetainedHead { head: bytes.into(), through: through.clone() });
     let mut case = RequestRecord::new(edge, live, decision, now);
     case.units = units;

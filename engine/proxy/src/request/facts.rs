@@ -8,7 +8,7 @@ use std::sync::Arc;
 use seawall_model::{
     Client, ConnectionInfo as ConnFacts, Facts, Gauges, Geo, HeaderView, Proto, Scheme, Tick,
 };
-use seawall_ruleset::http::{fold_host, fold_path};
+use seawall_ruleset::http::{normalize_host, normalize_path};
 
 use crate::admission::trusted_proxies::ConnectionOwnership;
 use crate::context::SharedContext;
@@ -54,12 +54,12 @@ impl NormalizedTarget {
     /// # Errors
     /// A host that is none, or a path that cannot be decoded.
     pub(crate) fn of(head: &RequestHead<'_>) -> Result<Self, HeadError> {
-        let host = head.host.map(fold_host).transpose().map_err(|_| HeadError::Host)?;
+        let host = head.host.map(normalize_host).transpose().map_err(|_| HeadError::Host)?;
         let mut path = Vec::with_capacity(head.path.len());
         if head.path == b"*" {
             path.push(b'*');
         } else {
-            fold_path(head.path, &mut path).map_err(|_| HeadError::Target)?;
+            normalize_path(head.path, &mut path).map_err(|_| HeadError::Target)?;
         }
         Ok(Self { host, path })
     }

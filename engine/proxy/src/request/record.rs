@@ -74,7 +74,7 @@ impl RequestRecord {
         let gauges = ClientGauges { edge: &self.edge, through: &kept.through };
         let facts = build_facts((&head, &fields, &folded), route, &gauges);
         let ended = self.began.plus_ms(answered.latency_ms);
-        self.live.rules.answered(&facts, answered, &self.live.state, ended);
+        self.live.rules.on_response(&facts, answered, &self.live.state, ended);
     }
 
     pub(crate) fn edge(&self) -> &Arc<SharedContext> {

@@ -140,7 +140,8 @@ impl Attempt {
         self.has_answered = true;
         self.origin.note_answered(now);
         self.pulse.answered(now.since_ms(self.began), status >= 500);
-        let change = self.pass.take().and_then(|pass| self.origin.breaker.succeed(pass, now));
+        let change =
+            self.pass.take().and_then(|pass| self.origin.breaker.record_success(pass, now));
         note(change, counters);
     }
 

@@ -177,7 +177,7 @@ impl HealthChecker {
                 watched.misses = 0;
                 watched.hits = watched.hits.saturating_add(1);
                 if watched.hits >= limits.health_rise {
-                    watched.origin.breaker.let_go();
+                    watched.origin.breaker.end_force_open();
                 }
                 return;
             }

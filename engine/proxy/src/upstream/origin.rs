@@ -187,12 +187,12 @@ impl OriginServer {
 
     /// A health check failed: nobody is sent there for `ms`, and those who wait need not.
     pub(super) fn fall(&self, now: Tick, ms: u64) -> Option<CircuitTransition> {
-        let change = self.breaker.hold(now, ms);
+        let change = self.breaker.force_open(now, ms);
         if let Some(waiting) = &self.waiting {
             let ended = std::mem::take(&mut *waiting.lock());
             // One that was closed in the meantime needs no end.
             for name in ended.values() {
-                let _was_there = name.end();
+                let _was_there = name.shutdown();
             }
         }
         change

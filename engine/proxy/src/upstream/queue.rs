@@ -214,7 +214,7 @@ impl FairSharing {
             return false;
         }
         let Some(mut seat) = self.take(&queue.route, SlotKind::Request) else { return false };
-        while let Some(waiter) = queue.line.call() {
+        while let Some(waiter) = queue.line.pop() {
             seat.is_told = true;
             match waiter.give.send(seat) {
                 Ok(()) => return true,

@@ -13,7 +13,7 @@ pub use self::project::Script;
 use self::project::{RAW, WORLD};
 
 use crate::Language;
-use crate::component::{CONTRACT, adopt};
+use crate::component::{CONTRACT, into_component};
 use crate::files::{cases_folder, cases_text, files, hash_of, save, sha256};
 use crate::wit_world::world_of;
 use anyhow::{Context, Result};
@@ -68,7 +68,7 @@ impl Script<'_> {
         }
         let raw = std::fs::read(&raw)
             .with_context(|| format!("the builder left no {}", raw.display()))?;
-        adopt(&raw, &self.functions, &cases)
+        into_component(&raw, &self.functions, &cases)
     }
 
     /// Remembers what the component was built from, `hash`, and what was said of it.

@@ -13,7 +13,7 @@ use crate::build::component_tests::rehearse;
 use crate::build::lists::load_lists;
 use crate::build::load_context::LoadContext;
 use crate::build::parts::{Components, FunctionKey, Loaded};
-use crate::build::signatures::{SIGNATURE_ENDING, TrustedKey, vouched};
+use crate::build::signatures::{SIGNATURE_ENDING, TrustedKey, verify_signature};
 use crate::build::sources::resolve;
 
 impl LoadContext<'_> {
@@ -121,7 +121,7 @@ impl LoadContext<'_> {
             Some(Ok(bytes)) => Some(Arc::clone(bytes)),
             _ => None,
         };
-        let Err(why) = vouched(keys, bytes, signature.as_deref()) else { return Some(()) };
+        let Err(why) = verify_signature(keys, bytes, signature.as_deref()) else { return Some(()) };
         self.complain(Code::Unsigned, item, format!("`{}` {why}", item.module));
         None
     }

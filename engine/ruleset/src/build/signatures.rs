@@ -49,7 +49,7 @@ impl TrustedKey {
 ///
 /// # Errors
 /// None does; the text says why and what to do.
-pub fn vouched<'k>(
+pub fn verify_signature<'k>(
     keys: &'k [TrustedKey],
     bytes: &[u8],
     signature: Option<&[u8]>,
@@ -96,14 +96,18 @@ mod tests {
     fn the_key_that_vouches_is_named() {
         for order in [[KEY, OTHER], [OTHER, KEY]] {
             let keys = keys(&order);
-            assert_eq!(vouched(&keys, SIGNED, Some(SIGNATURE.as_bytes())).unwrap().text(), KEY);
+            assert_eq!(
+                verify_signature(&keys, SIGNED, Some(SIGNATURE.as_bytes())).unwrap().text(),
+                KEY
+            );
         }
     }
 
     #[test]
     fn what_nobody_vouches_for_says_why() {
         let refused = |trusted: &[&str], bytes: &[u8], signature: Option<&str>, part: &str| {
-            let why = vouched(&keys(trusted), bytes, signature.map(str::as_bytes)).unwrap_err();
+            let why =
+                verify_signature(&keys(trusted), bytes, signature.map(str::as_bytes)).unwrap_err();
             assert!(why.contains(part), "{why}");
         };
         refused(&[KEY], SIGNED, None, "is not signed");
@@ -113,7 +117,7 @@ mod tests {
         refused(&[], SIGNED, Some(SIGNATURE), "not among");
         let forged = SIGNATURE.replace("trusted comment: ", "trusted comment: x");
         refused(&[KEY], SIGNED, Some(&forged), "not what was signed");
-        let bytes = vouched(&keys(&[KEY]), SIGNED, Some(b"\xff")).unwrap_err();
+        let bytes = verify_signature(&keys(&[KEY]), SIGNED, Some(b"\xff")).unwrap_err();
         assert!(bytes.contains("no text"), "{bytes}");
     }
 

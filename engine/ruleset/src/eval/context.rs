@@ -534,12 +534,12 @@ impl<'j> EvalContext<'j> {
     }
 
     /// Asks the rule, with the arguments as the contract wants them.
-    fn ask(&self, id: ExternId, args: &[Value<'_>]) -> Option<Value<'static>> {
+    fn evaluate(&self, id: ExternId, args: &[Value<'_>]) -> Option<Value<'static>> {
         let loaded = self.rules.externs.get(id.0 as usize)?;
         let declared = self.rules.program.externs.get(id.0 as usize)?;
         let mut given = Args::default();
         for (value, param) in args.iter().zip(&declared.params) {
-            self.give(value, *param, &mut given)?;
+            self.resolve_operand(value, *param, &mut given)?;
         }
         let calls = self.own(&self.calls);
         let mut left = calls.get();
@@ -557,7 +557,7 @@ impl<'j> EvalContext<'j> {
 
     /// An absent text is empty, absent headers are none; an absent address has no bytes to give, so
     /// the call is not made (LANGUAGE §10).
-    fn give<'a>(
+    fn resolve_operand<'a>(
         &'a self,
         value: &'a Value<'_>,
         param: ExternType,
@@ -699,7 +699,7 @@ impl Context for EvalContext<'_> {
         if !self.fuel.take(price::CALL) {
             return Value::Absent;
         }
-        let answer = self.ask(id, args).unwrap_or_else(|| self.on_failure(id));
+        let answer = self.evaluate(id, args).unwrap_or_else(|| self.on_failure(id));
         if self.answers_kept() < EXTERN_CALLS_MAX {
             self.answers.borrow_mut().push((is_member, (id, key, answer.clone())));
         }

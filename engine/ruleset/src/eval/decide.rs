@@ -167,7 +167,7 @@ impl RuleSet {
 
     /// The same without an index: rule after rule, as the page reads. It is the reference that the
     /// indexed walk is held against, and tells the observer of every rule on the way.
-    pub fn decide_plainly<O: Observer>(
+    pub fn decide_without_index<O: Observer>(
         &self,
         facts: &Facts<'_>,
         state: &State,

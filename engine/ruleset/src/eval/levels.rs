@@ -100,7 +100,7 @@ impl RuleSet {
                 sustained_ms: level.sustained_ms,
                 leave_after_ms: level.leave_after_ms,
             };
-            let (is_on, change) = state.look_at_level((&level.name, site), holds, &terms, now);
+            let (is_on, change) = state.evaluate_level((&level.name, site), holds, &terms, now);
             if is_on {
                 worst = u16::try_from(at.saturating_add(1)).unwrap_or(u16::MAX);
             }
@@ -113,7 +113,7 @@ impl RuleSet {
         }
         // What a person set holds in the place of what the conditions say; a name that this policy
         // does not know says nothing.
-        let by_hand = state.held_level(site, now).and_then(|held| self.level_number(&held.level));
+        let by_hand = state.manual_level(site, now).and_then(|held| self.level_number(&held.level));
         state.set_level(site, by_hand.unwrap_or(worst));
     }
 

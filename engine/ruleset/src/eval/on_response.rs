@@ -11,13 +11,13 @@ impl RuleSet {
     /// Whether any track counts `on response`. Where none does, nobody needs to keep a request's
     /// facts until its answer ends.
     #[must_use]
-    pub fn watches_answers(&self) -> bool {
+    pub fn has_on_response(&self) -> bool {
         let of_sites = self.program.sites.iter().flat_map(|site| &site.feeds);
         self.program.feeds.iter().chain(of_sites).any(|feed| feed.on_response)
     }
 
     /// Feeds the tracks that count `on response`.
-    pub fn answered(&self, facts: &Facts<'_>, answered: ResponseInfo, state: &State, now: Tick) {
+    pub fn on_response(&self, facts: &Facts<'_>, answered: ResponseInfo, state: &State, now: Tick) {
         let given = EvalOptions::at(LevelId(state.level(facts.site)));
         self.answered_given(EvalContext::new(self, facts, state, now, given), answered);
     }

@@ -67,7 +67,7 @@ pub const fn is_token_byte(byte: u8) -> bool {
 ///
 /// # Errors
 /// What makes the path ambiguous or hostile; the answer is 400.
-pub fn fold_path(raw: &[u8], out: &mut Vec<u8>) -> Result<(), PathError> {
+pub fn normalize_path(raw: &[u8], out: &mut Vec<u8>) -> Result<(), PathError> {
     out.clear();
     if raw.len() > TARGET_BYTES_MAX {
         return Err(PathError::TooLong);
@@ -186,7 +186,7 @@ fn remove_dots(path: &mut Vec<u8>) -> Result<(), PathError> {
 ///
 /// # Errors
 /// It is empty, longer than 255 bytes, or holds a byte that no host has.
-pub fn fold_host(raw: &[u8]) -> Result<String, HostError> {
+pub fn normalize_host(raw: &[u8]) -> Result<String, HostError> {
     let text = std::str::from_utf8(raw).map_err(|_| HostError)?;
     if is_folded(raw) {
         return Ok(text.to_owned());
@@ -240,7 +240,8 @@ mod tests {
 
     fn folded(raw: &str) -> Result<String, PathError> {
         let mut out = Vec::new();
-        fold_path(raw.as_bytes(), &mut out).map(|()| String::from_utf8_lossy(&out).into_owned())
+        normalize_path(raw.as_bytes(), &mut out)
+            .map(|()| String::from_utf8_lossy(&out).into_owned())
     }
 
     #[test]
@@ -333,7 +334,7 @@ mod tests {
             ("[::1", None),
             ("[x]", None),
         ] {
-            assert_eq!(fold_host(raw.as_bytes()).ok().as_deref(), host, "{raw}");
+            assert_eq!(normalize_host(raw.as_bytes()).ok().as_deref(), host, "{raw}");
         }
     }
 
@@ -341,9 +342,9 @@ mod tests {
         #[test]
         fn folding_twice_changes_nothing_where_nothing_was_escaped(raw in "/[a-c./;]{0,40}") {
             let mut once = Vec::new();
-            if fold_path(raw.as_bytes(), &mut once).is_ok() {
+            if normalize_path(raw.as_bytes(), &mut once).is_ok() {
                 let mut twice = Vec::new();
-                proptest::prop_assert!(fold_path(&once, &mut twice).is_ok());
+                proptest::prop_assert!(normalize_path(&once, &mut twice).is_ok());
                 proptest::prop_assert_eq!(&once, &twice);
                 proptest::prop_assert!(!once.windows(2).any(|pair| pair == b"//"));
             }
@@ -354,18 +355,18 @@ mod tests {
             raw in "[a-zA-Z0-9.:_-]{0,12}",
         ) {
             // A port changes nothing about the name and keeps the short way from being taken.
-            let with_port = fold_host(format!("{raw}:80").as_bytes());
+            let with_port = normalize_host(format!("{raw}:80").as_bytes());
             if is_folded(raw.as_bytes()) {
                 proptest::prop_assert_eq!(&with_port, &Ok(raw.clone()));
-                proptest::prop_assert_eq!(with_port, fold_host(raw.as_bytes()));
+                proptest::prop_assert_eq!(with_port, normalize_host(raw.as_bytes()));
             }
         }
 
         #[test]
         fn no_bytes_make_it_panic(raw in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
             let mut out = Vec::new();
-            let _ = fold_path(&raw, &mut out);
-            let _ = fold_host(&raw);
+            let _ = normalize_path(&raw, &mut out);
+            let _ = normalize_host(&raw);
         }
     }
 }

@@ -17,7 +17,7 @@ use super::display;
 pub use super::display::VALUE_CHARS_MAX;
 use crate::eval::decide::{Observer, RuleOutcome};
 use crate::eval::trace::{EvaluatedTest, TestTrace};
-use crate::http::fold_host;
+use crate::http::normalize_host;
 use crate::policy_tests::budget::Budget;
 use crate::policy_tests::{TestRun, verdict_words};
 use crate::ruleset::RuleSet;
@@ -168,7 +168,7 @@ impl RuleSet {
 
     /// The steps that a request for this host may come to, in order.
     fn steps_of(&self, authority: &str) -> Vec<&Step> {
-        let host = fold_host(authority.as_bytes()).ok();
+        let host = normalize_host(authority.as_bytes()).ok();
         let at = host.and_then(|host| self.sites.find(&host).copied());
         let site = at.and_then(|at| self.program.sites.get(at));
         let shared = &self.program.defaults;

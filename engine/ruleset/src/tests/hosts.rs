@@ -96,6 +96,6 @@ fn tests_count_clients_in_the_units_of_the_configuration() {
         let units = ClientPrefixes { v6_client_bits, ..ClientPrefixes::default() };
         let made = assemble(ServerSettings { units, ..ServerSettings::default() }, &store);
         assert!(made.diagnostics.iter().all(|d| d.severity != Severity::Error));
-        assert_eq!(made.rules.unwrap().rehearse()[0].passed, passed, "/{v6_client_bits}");
+        assert_eq!(made.rules.unwrap().run_tests()[0].passed, passed, "/{v6_client_bits}");
     }
 }

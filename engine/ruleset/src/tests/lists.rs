@@ -193,7 +193,7 @@ fn what_a_test_puts_in_the_place_of_a_list_obeys_what_the_list_says() {
     let root = refusing("{ 192.0.2.1 }") + test;
     let (rules, loud) = said(&[("root.wall", &root)], None);
     assert_eq!(loud, ["root.wall:4:27 S012", "root.wall:4:40 C018"]);
-    let outcomes = rules.unwrap().rehearse();
+    let outcomes = rules.unwrap().run_tests();
     assert!(outcomes[0].passed, "{}", outcomes[0].says);
 }
 

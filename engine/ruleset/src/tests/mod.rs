@@ -54,7 +54,7 @@ fn rules(text: &str) -> RuleSet {
 
 /// The messages of tests that failed.
 fn failures(text: &str) -> Vec<String> {
-    let outcomes = rules(text).rehearse();
+    let outcomes = rules(text).run_tests();
     assert!(!outcomes.is_empty());
     outcomes.into_iter().filter(|o| !o.passed).map(|o| format!("{}: {}", o.line, o.says)).collect()
 }
@@ -379,7 +379,7 @@ fn a_rule_answers_and_fails_to_its_declared_value() {
         .with("odd.wasm", wat::parse_str(ODD).unwrap());
     let assembly = assemble_all(&store, Purpose::Run, None);
     let rules = assembly.rules.unwrap_or_else(|| panic!("{:#?}", assembly.diagnostics));
-    let outcomes = rules.rehearse();
+    let outcomes = rules.run_tests();
     assert!(outcomes.iter().all(|o| o.passed), "{outcomes:#?}");
     let summary = rules.summary();
     // The tests ran once to make it, and once here.
@@ -429,7 +429,7 @@ fn the_examples_of_the_language_load_and_pass() {
     let loud: Vec<_> =
         assembly.diagnostics.iter().filter(|d| d.severity != Severity::Note).collect();
     assert!(loud.is_empty(), "{loud:#?}");
-    let outcomes = assembly.rules.unwrap().rehearse();
+    let outcomes = assembly.rules.unwrap().run_tests();
     let failed: Vec<_> = outcomes.iter().filter(|o| !o.passed).collect();
     assert!(failed.is_empty(), "{failed:#?}");
     assert_eq!(outcomes.len(), 10);
@@ -454,7 +454,7 @@ fn member(text: &str) -> Vec<String> {
         .filter(|d| d.severity != Severity::Note)
         .map(|d| format!("{}:{}:{} {}", d.file, d.line, d.column, d.code))
         .collect();
-    for outcome in assembly.rules.iter().flat_map(RuleSet::rehearse).filter(|o| !o.passed) {
+    for outcome in assembly.rules.iter().flat_map(RuleSet::run_tests).filter(|o| !o.passed) {
         found.push(outcome.says);
     }
     found

@@ -133,7 +133,7 @@ fn names_of_one_member_are_nothing_to_others() {
     let host = r#"test "t" { request GET "https://x.example/" from 198.51.100.7 expect allow by partner }"#;
     let assembly = made(hers, his, host);
     assert_eq!(errors(&assembly).0, Vec::<String>::new());
-    assert!(assembly.rules.unwrap().rehearse().iter().all(|test| test.passed));
+    assert!(assembly.rules.unwrap().run_tests().iter().all(|test| test.passed));
     // What another is called is neither found nor told, however near the guess.
     let his = r#"
 list secretive: cidr = { 192.0.2.1 }
@@ -222,7 +222,7 @@ fn a_rehearsal_is_of_whom_is_meant_and_ends_when_it_is_told_to() {
         let names: Vec<_> = done.outcomes.iter().map(|test| test.name.to_string()).collect();
         (names.join(" "), done.unfinished)
     };
-    let all: String = rules.rehearse().iter().map(|test| format!("{} ", test.name)).collect();
+    let all: String = rules.run_tests().iter().map(|test| format!("{} ", test.name)).collect();
     assert_eq!(names(Whose::EVERYBODY, &|| true), (all.trim().to_owned(), vec![]));
     assert_eq!(names(Whose::HOST, &|| true), ("h".to_owned(), vec![]));
     let bobs = Whose { host: false, member: &|name| name == "bob" };
@@ -233,7 +233,7 @@ fn a_rehearsal_is_of_whom_is_meant_and_ends_when_it_is_told_to() {
     let (done, unfinished) = names(Whose::EVERYBODY, &go_on);
     assert_eq!(done, "h");
     assert_eq!(unfinished, [Some("alice".into()), Some("bob".into())]);
-    assert_eq!(rules.rehearse()[1].member.as_deref(), Some("alice"));
+    assert_eq!(rules.run_tests()[1].member.as_deref(), Some("alice"));
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn refuses(rules: &RuleSet, host: &str, agent: &str) -> bool {
     let facts = Facts { headers: &Agent(agent), ..get("192.0.2.1", host, "/") };
     let states = [(); 2].map(|()| State::new(Seed([1; 16]), rules.counter_specs()));
     let indexed = rules.decide(&facts, &states[0], Tick(1));
-    assert_eq!(indexed, rules.decide_plainly(&facts, &states[1], Tick(1), &()));
+    assert_eq!(indexed, rules.decide_without_index(&facts, &states[1], Tick(1), &()));
     indexed.verdict != Verdict::Allow
 }
 

@@ -5,7 +5,7 @@ use seawall_control::{BanEntry, BanList, BanRequest, BanResponse};
 
 use super::common::ServerArgs;
 use super::duration::duration_ms;
-use crate::cli::exit::{ExitStatus, fail, say, say_json};
+use crate::cli::exit::{ExitStatus, fail, print_out, say_json};
 
 /// List, set and end bans of the running server.
 #[derive(Debug, Subcommand)]
@@ -75,7 +75,7 @@ impl Bans {
                 if list.json {
                     say_json(format!("{:#}", serde_json::json!(bans)));
                 } else {
-                    human(&bans).iter().for_each(say);
+                    human(&bans).iter().for_each(print_out);
                 }
                 Ok(ExitStatus::Success)
             }),
@@ -96,11 +96,11 @@ fn order(server: &ServerArgs, order: BanRequest) -> ExitStatus {
     server.ask(|client| {
         Ok(match client.order_ban(&order)? {
             BanResponse::Added { unit, left_ms } => {
-                say(format!("{unit} is banned for {}", span(left_ms)));
+                print_out(format!("{unit} is banned for {}", span(left_ms)));
                 ExitStatus::Success
             }
             BanResponse::Ended { bans } => {
-                say(format!("ended: {bans}"));
+                print_out(format!("ended: {bans}"));
                 ExitStatus::Success
             }
             BanResponse::Refused { why } => fail(ExitStatus::Failure, why),

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::common::{Format, PolicyHostArgs};
 use super::{diff, history};
-use crate::cli::exit::{ExitStatus, fail, say, say_json, tell};
+use crate::cli::exit::{ExitStatus, fail, print_err, print_out, say_json};
 use crate::policy_loader::{self, PolicyHost};
 
 /// Check root policies and all that they reach; failing tests are errors.
@@ -77,7 +77,7 @@ impl Check {
             if self.fix {
                 // The changes are told beside, so that `--format json` stays one array.
                 match fix::mend(file, &loader, purpose) {
-                    Ok(changes) => changes.iter().for_each(tell),
+                    Ok(changes) => changes.iter().for_each(print_err),
                     Err(why) => return fail(ExitStatus::Failure, why),
                 }
             }
@@ -87,7 +87,7 @@ impl Check {
             match self.format {
                 Format::Human => {
                     human(file, &built, &sources);
-                    built.rules.iter().filter(|_| self.cost).flat_map(costs).for_each(say);
+                    built.rules.iter().filter(|_| self.cost).flat_map(costs).for_each(print_out);
                     if let Err(exit) = self.compare(&loader, &built, &sources, &host) {
                         return exit;
                     }
@@ -122,13 +122,13 @@ impl Check {
         };
         let difference = PolicyDiff::between(&old, sources);
         if difference.is_empty() {
-            say("nothing differs but how it is written");
+            print_out("nothing differs but how it is written");
             return Ok(());
         }
-        diff::lines(&difference).iter().for_each(say);
+        diff::lines(&difference).iter().for_each(print_out);
         let before = PolicyView { counters: &counters, outline: &old.outline() };
         let after = PolicyView { counters: rules.counter_specs(), outline: rules.outline() };
-        CounterReport::foreseen(before, after).lines().iter().for_each(say);
+        CounterReport::foreseen(before, after).lines().iter().for_each(print_out);
         Ok(())
     }
 
@@ -168,12 +168,12 @@ fn human(file: &Path, built: &BuildResult, sources: &Sources) {
     let everything = built.everything();
     let _unwritten = write!(err, "{}", render(&everything, sources, style));
     let failed: Vec<_> = built.tests.iter().filter(|test| !test.passed).collect();
-    failed.iter().for_each(|test| tell(test_line(test)));
+    failed.iter().for_each(|test| print_err(test_line(test)));
     let count = |severity| everything.iter().filter(|d| d.severity == severity).count();
     let counters = built.rules.as_ref().map_or(String::new(), |rules| {
         format!(", counters take {}", bytes_text(rules.counter_bytes()))
     });
-    say(format!(
+    print_out(format!(
         "{}: {} errors, {} warnings, {} of {} tests fail{counters}",
         file.display(),
         count(Severity::Error),
@@ -183,7 +183,7 @@ fn human(file: &Path, built: &BuildResult, sources: &Sources) {
     ));
     if let (Some(_), false) = (&built.rules, built.members.is_empty()) {
         let names: Vec<&str> = built.members.iter().map(|member| &*member.name).collect();
-        say(format!("  a server would load it without the files of: {}", names.join(", ")));
+        print_out(format!("  a server would load it without the files of: {}", names.join(", ")));
     }
 }
 

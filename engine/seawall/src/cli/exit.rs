@@ -27,7 +27,7 @@ impl From<ExitStatus> for ExitCode {
 
 /// One line of results. A reader that has gone away is no reason to fail. What members and visitors
 /// wrote is in it, so what a terminal would act on is spelt out.
-pub(crate) fn say(text: impl Display) {
+pub(crate) fn print_out(text: impl Display) {
     let _unwritten = writeln!(std::io::stdout(), "{}", shown::lines(&text.to_string()));
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn say_json(text: impl Display) {
 
 /// One line about us, on standard error. In one piece: while one process takes over from another
 /// both write there.
-pub(crate) fn tell(text: impl Display) {
+pub(crate) fn print_err(text: impl Display) {
     let text = format!("seawall: {text}\n");
     let _unwritten = std::io::stderr().write_all(shown::lines(&text).as_bytes());
 }
@@ -50,6 +50,6 @@ pub(crate) fn tell_drawn(text: &str) {
 
 /// Says what went wrong and hands on the code.
 pub(crate) fn fail(exit: ExitStatus, text: impl Display) -> ExitStatus {
-    tell(text);
+    print_err(text);
     exit
 }

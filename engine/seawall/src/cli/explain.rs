@@ -20,7 +20,7 @@ use seawall_ruleset::{
 use serde_json::{Value, json};
 
 use super::common::{Format, PolicyHostArgs};
-use crate::cli::exit::{ExitStatus, fail, say, say_json, tell};
+use crate::cli::exit::{ExitStatus, fail, print_err, print_out, say_json};
 use crate::policy_loader;
 
 /// The most bytes of a request file: 64 KiB. A server takes no longer head either.
@@ -90,11 +90,11 @@ impl Explain {
         let Some(rules) = &built.rules else {
             let errors = built.diagnostics.iter().filter(|d| d.severity == Severity::Error);
             let errors: Vec<_> = errors.cloned().collect();
-            tell(render(&errors, &sources, Style::Plain).trim_end());
+            print_err(render(&errors, &sources, Style::Plain).trim_end());
             return fail(ExitStatus::Failure, format!("{}: it has errors", self.policy.display()));
         };
         for member in &built.members {
-            tell(format!("the files of {} have errors: explained without them", member.name));
+            print_err(format!("the files of {} have errors: explained without them", member.name));
         }
         self.tell(rules, &question, now())
     }
@@ -115,7 +115,7 @@ impl Explain {
                 );
             }
             Ok(told) => match self.format {
-                Format::Human => human(&told).iter().for_each(say),
+                Format::Human => human(&told).iter().for_each(print_out),
                 Format::Json => say_json(as_json(&told)),
             },
         }

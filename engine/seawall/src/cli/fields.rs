@@ -7,7 +7,7 @@ use seawall_ruleset::{
 use serde_json::{Value, json};
 
 use super::common::Format;
-use crate::cli::exit::{ExitStatus, fail, say, say_json};
+use crate::cli::exit::{ExitStatus, fail, print_out, say_json};
 
 /// List the fields, functions and enumerations of the language.
 #[derive(Debug, Args)]
@@ -37,7 +37,7 @@ impl Fields {
             );
         };
         match self.format {
-            Format::Human => human(&found, self.name.is_some()).iter().for_each(say),
+            Format::Human => human(&found, self.name.is_some()).iter().for_each(print_out),
             Format::Json => say_json(as_json(&found)),
         }
         ExitStatus::Success

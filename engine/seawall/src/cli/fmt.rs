@@ -14,7 +14,7 @@ use seawall_policy::span::line_column;
 use seawall_policy::syntax::parse::{FILE_BYTES_MAX, parse};
 use seawall_policy::syntax::print::{format, is_same};
 
-use crate::cli::exit::{ExitStatus, fail, say, tell};
+use crate::cli::exit::{ExitStatus, fail, print_err, print_out};
 
 /// The name of standard input and output.
 const STDIN: &str = "-";
@@ -63,7 +63,7 @@ impl Fmt {
         let outcome = judge(&name.to_string(), &bytes);
         match outcome {
             Outcome::Refused(said) => {
-                said.iter().for_each(tell);
+                said.iter().for_each(print_err);
                 ExitStatus::Failure
             }
             Outcome::Broken => fail(
@@ -71,7 +71,7 @@ impl Fmt {
                 format!("{name}: left alone, its formatted text says otherwise"),
             ),
             Outcome::Changes { before, after } if self.check => {
-                say(format!("{name}{}", difference(&before, &after)));
+                print_out(format!("{name}{}", difference(&before, &after)));
                 ExitStatus::Failure
             }
             Outcome::Kept if self.check => ExitStatus::Success,
@@ -80,7 +80,7 @@ impl Fmt {
             Outcome::Changes { after, .. } if is_stdin(file) => pass_on(after.as_bytes()),
             Outcome::Changes { after, .. } => match replace(file, after.as_bytes()) {
                 Ok(()) => {
-                    say(name);
+                    print_out(name);
                     ExitStatus::Success
                 }
                 Err(error) => fail(ExitStatus::Failure, format!("{name}: not written: {error}")),

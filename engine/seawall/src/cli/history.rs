@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::common::ServerArgs;
 use super::diff;
-use super::reload::{told, told_json};
-use crate::cli::exit::{ExitStatus, fail, say, say_json};
+use super::reload::{print_outcome, told_json};
+use crate::cli::exit::{ExitStatus, fail, print_out, say_json};
 
 /// Members that are named as those whose files differ in a generation.
 const CHANGED_TOLD: usize = 3;
@@ -79,7 +79,7 @@ impl History {
                 if self.json {
                     say_json(format!("{:#}", json!(history)));
                 } else {
-                    history.iter().for_each(|past| say(line(past)));
+                    history.iter().for_each(|past| print_out(line(past)));
                 }
                 return Ok(ExitStatus::Success);
             };
@@ -92,7 +92,7 @@ impl History {
                     if self.json {
                         say_json(format!("{:#}", json!(past)));
                     } else {
-                        whole(past).iter().for_each(say);
+                        whole(past).iter().for_each(print_out);
                     }
                     Ok(ExitStatus::Success)
                 }
@@ -121,9 +121,9 @@ impl Diff {
             if self.json {
                 say_json(format!("{:#}", diff::as_json(&difference)));
             } else if difference.is_empty() {
-                say("nothing differs but how it is written");
+                print_out("nothing differs but how it is written");
             } else {
-                diff::lines(&difference).iter().for_each(say);
+                diff::lines(&difference).iter().for_each(print_out);
             }
             Ok(ExitStatus::Success)
         })
@@ -143,7 +143,7 @@ impl Rollback {
             if self.json {
                 return Ok(told_json(&outcome));
             }
-            let exit = told(&outcome);
+            let exit = print_outcome(&outcome);
             match (&outcome, &order.back) {
                 (ReloadOutcome::Published { restores: Some(restored), .. }, back) => {
                     let whose = match back {
@@ -151,13 +151,13 @@ impl Rollback {
                         Back::Member(_) => "the member's files on the disk stay",
                         Back::All => "the files on the disk stay",
                     };
-                    say(format!(
+                    print_out(format!(
                         "{whose} as they are: they come into force when they change, or with \
                          `seawall reload`; `seawall history {restored} --write FOLDER` writes \
                          those of generation {restored}"
                     ));
                 }
-                (ReloadOutcome::Unchanged { .. }, Back::Host) => say(
+                (ReloadOutcome::Unchanged { .. }, Back::Host) => print_out(
                     "the host's files of that generation are in force already; `--member NAME` \
                      goes back with a member's files, `--all` with everybody's",
                 ),
@@ -299,6 +299,6 @@ fn write_out(
             return wrong(format!("{}: {error}", place.display()));
         }
     }
-    say(format!("{} files written to {}", written.len(), folder.display()));
+    print_out(format!("{} files written to {}", written.len(), folder.display()));
     Ok(ExitStatus::Success)
 }

@@ -5,7 +5,7 @@ use seawall_control::{LevelRequest, LevelResponse};
 
 use super::common::ServerArgs;
 use super::duration::duration_ms;
-use crate::cli::exit::{ExitStatus, fail, say};
+use crate::cli::exit::{ExitStatus, fail, print_out};
 
 /// Put a level in force by hand, for a while; `normal` is one too.
 #[derive(Debug, Args)]
@@ -45,11 +45,11 @@ impl Level {
                 LevelResponse::Set => {
                     let name = self.name.as_deref().unwrap_or_default();
                     let span = seawall_ruleset::duration_text(order.for_ms);
-                    say(format!("level{whose}: {name} for {span}"));
+                    print_out(format!("level{whose}: {name} for {span}"));
                     ExitStatus::Success
                 }
                 LevelResponse::Ended => {
-                    say(format!("level{whose}: the conditions decide"));
+                    print_out(format!("level{whose}: the conditions decide"));
                     ExitStatus::Success
                 }
                 LevelResponse::Refused { why } => fail(ExitStatus::Failure, why),

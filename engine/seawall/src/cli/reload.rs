@@ -4,7 +4,7 @@ use clap::Args;
 use seawall_control::{ClearedPenalties, ReloadOutcome, ReloadRequest};
 
 use super::common::ServerArgs;
-use crate::cli::exit::{ExitStatus, fail, say, say_json, tell_drawn};
+use crate::cli::exit::{ExitStatus, fail, print_out, say_json, tell_drawn};
 
 /// Ask the running server to reload, and wait for the outcome.
 #[derive(Debug, Args)]
@@ -22,27 +22,27 @@ pub(crate) struct Reload {
 impl Reload {
     pub(crate) fn obey(&self) -> ExitStatus {
         let order = ReloadRequest { lift: self.lift.clone() };
-        let tell = if self.json { told_json } else { told };
+        let tell = if self.json { told_json } else { print_outcome };
         self.server.ask(|client| Ok(tell(&client.reload(&order)?)))
     }
 }
 
 /// Says how a reload or a rollback ended.
-pub(super) fn told(outcome: &ReloadOutcome) -> ExitStatus {
+pub(super) fn print_outcome(outcome: &ReloadOutcome) -> ExitStatus {
     match outcome {
         ReloadOutcome::Published { generation, took_ms, carried, warnings, restores, lifted } => {
-            warnings.iter().for_each(say);
+            warnings.iter().for_each(print_out);
             let from = restores.map(|past| format!(", made of the files of generation {past}"));
             let from = from.unwrap_or_default();
-            say(format!("generation {generation} judges now ({took_ms} ms){from}"));
-            carried.lines().iter().for_each(say);
-            ended(lifted.as_ref());
+            print_out(format!("generation {generation} judges now ({took_ms} ms){from}"));
+            carried.lines().iter().for_each(print_out);
+            print_cleared(lifted.as_ref());
             ExitStatus::Success
         }
         ReloadOutcome::Unchanged { generation, lifted, members } => {
-            members.lines().iter().for_each(say);
-            say(format!("nothing changed: generation {generation} goes on"));
-            ended(lifted.as_ref());
+            members.lines().iter().for_each(print_out);
+            print_out(format!("nothing changed: generation {generation} goes on"));
+            print_cleared(lifted.as_ref());
             ExitStatus::Success
         }
         ReloadOutcome::Rejected { generation, refusal } => {
@@ -61,8 +61,8 @@ pub(super) fn told_json(outcome: &ReloadOutcome) -> ExitStatus {
     }
 }
 
-fn ended(lifted: Option<&ClearedPenalties>) {
+fn print_cleared(lifted: Option<&ClearedPenalties>) {
     if let Some(ClearedPenalties { bans, holds }) = lifted {
-        say(format!("ended: {bans} bans, {holds} holds"));
+        print_out(format!("ended: {bans} bans, {holds} holds"));
     }
 }

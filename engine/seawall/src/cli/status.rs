@@ -11,7 +11,7 @@ use seawall_ruleset::age_words;
 use serde_json::Value;
 
 use super::common::ServerArgs;
-use crate::cli::exit::{ExitStatus, say, say_json};
+use crate::cli::exit::{ExitStatus, print_out, say_json};
 
 /// Places taken from which on a counter is shown.
 const NEARLY_FULL_PERCENT: u64 = 90;
@@ -36,8 +36,8 @@ impl Status {
             if self.json {
                 say_json(format!("{status:#}"));
             } else {
-                human(&status).iter().for_each(say);
-                sites::lines(&status, self.all).iter().for_each(say);
+                human(&status).iter().for_each(print_out);
+                sites::lines(&status, self.all).iter().for_each(print_out);
             }
             Ok(ExitStatus::Success)
         })

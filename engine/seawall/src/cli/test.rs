@@ -10,7 +10,7 @@ use seawall_ruleset::{Diagnostic, MemberState, Purpose, RuleSet, Style, TEST_FAI
 use seawall_state::DecisionCounters;
 
 use super::common::PolicyHostArgs;
-use crate::cli::exit::{ExitStatus, fail, say};
+use crate::cli::exit::{ExitStatus, fail, print_out};
 use crate::policy_loader::{self, PolicyHost};
 
 /// Run the `test` blocks of root policies.
@@ -46,7 +46,7 @@ impl Test {
                 return exit;
             }
         }
-        say(format!("{} passed, {} failed", count.passed, count.failed));
+        print_out(format!("{} passed, {} failed", count.passed, count.failed));
         if count.failed + count.unusable > 0 { ExitStatus::Failure } else { ExitStatus::Success }
     }
 
@@ -65,25 +65,28 @@ impl Test {
         }
         for member in &untested {
             let file = file.display();
-            say(format!("{file}: the files of {} are not tested, they have errors", member.name));
+            print_out(format!(
+                "{file}: the files of {} are not tested, they have errors",
+                member.name
+            ));
         }
         let Some(rules) = &built.rules else {
-            say(format!("{}: not tested, it has errors", file.display()));
+            print_out(format!("{}: not tested, it has errors", file.display()));
             return Ok(());
         };
         if built.tests.is_empty() {
-            say(format!("{}: holds no test", file.display()));
+            print_out(format!("{}: holds no test", file.display()));
         }
         for test in &built.tests {
             if test.passed {
                 count.passed += 1;
             } else {
                 count.failed += 1;
-                say(test_line(test));
+                print_out(test_line(test));
             }
         }
         if self.coverage {
-            coverage(rules).iter().for_each(say);
+            coverage(rules).iter().for_each(print_out);
         }
         Ok(())
     }
@@ -93,7 +96,7 @@ impl Test {
 fn coverage(rules: &RuleSet) -> Vec<String> {
     let names = rules.rule_names();
     let tally = DecisionCounters::new(names.len());
-    let _known = rules.rehearse_observed(&tally);
+    let _known = rules.run_tests_observed(&tally);
     let hits = |at: usize| {
         let rule = RuleId(u32::try_from(at).unwrap_or(u32::MAX));
         // One in `shadow` is covered where it would have acted.

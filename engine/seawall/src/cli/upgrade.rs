@@ -4,7 +4,7 @@ use clap::Args;
 use seawall_control::UpgradeOutcome;
 
 use super::common::ServerArgs;
-use crate::cli::exit::{ExitStatus, fail, say};
+use crate::cli::exit::{ExitStatus, fail, print_out};
 
 /// Ask the running server to hand over to the program on the disk, and wait for the outcome.
 #[derive(Debug, Args)]
@@ -18,7 +18,7 @@ impl Upgrade {
         self.server.ask(|client| {
             Ok(match client.upgrade()? {
                 UpgradeOutcome::Done { pid, took_ms, accept_paused_ms: shut_ms } => {
-                    say(format!(
+                    print_out(format!(
                         "process {pid} serves now, {took_ms} ms after its start; \
                          newcomers waited {shut_ms} ms"
                     ));

@@ -18,7 +18,11 @@ const LEAST: u64 = 16;
 
 /// Lowers the caps until `open_files` are enough for `workers`; says what there can be now where
 /// that is less than was asked for.
-pub(crate) fn fit(limits: &mut ProxyLimits, open_files: u64, workers: usize) -> Option<String> {
+pub(crate) fn fit_to_fd_limit(
+    limits: &mut ProxyLimits,
+    open_files: u64,
+    workers: usize,
+) -> Option<String> {
     let workers = workers.max(1) as u64;
     let ours = open_files.saturating_sub(FILES_RESERVE);
     let idle_wanted = limits.origin_idle_connections_max as u64;
@@ -51,7 +55,7 @@ mod tests {
 
     fn fitted(open_files: u64, workers: usize) -> (ProxyLimits, Option<String>) {
         let mut limits = ProxyLimits::default();
-        let said = fit(&mut limits, open_files, workers);
+        let said = fit_to_fd_limit(&mut limits, open_files, workers);
         (limits, said)
     }
 

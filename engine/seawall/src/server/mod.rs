@@ -17,7 +17,7 @@ use std::time::Duration;
 use seawall_control::{
     Bootstrap, CertificateWatcher, Config, ControlDeps, ControlPlane, HandedSocket, ProxyReportFn,
     SnapshotStore, StartUpgradeFn, StopFlag, TransferableState, UpgradeChild, UpgradeOutcome,
-    check_wall_clock, clock, keep_to_ourselves, raise_open_files, random_seed,
+    check_wall_clock, clock, harden_process, raise_nofile_limit, random_seed,
 };
 use seawall_model::Now;
 use seawall_proxy::{DataPlane, DrainReport, ListenerGate, ProxyConfig, ProxyHandle};
@@ -26,10 +26,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::cli::common::ConfigFile;
-use crate::cli::exit::{ExitStatus, fail, tell, tell_drawn};
+use crate::cli::exit::{ExitStatus, fail, print_err, tell_drawn};
 use crate::logger;
 use crate::policy_loader::{self, PolicyHost};
-use fd_budget::fit;
+use fd_budget::fit_to_fd_limit;
 use signals::{SignalAction, Signals};
 use status_report::{described, edge_report};
 use systemd::SystemdNotifier;
@@ -57,8 +57,8 @@ type UpgradeWaiter = Option<oneshot::Sender<UpgradeOutcome>>;
 
 /// Serves until told to stop. With `take_over`, in the place of the server that started this one.
 pub(crate) fn run(config: &ConfigFile, take_over: bool) -> ExitStatus {
-    if let Err(error) = keep_to_ourselves() {
-        tell(format!("what is in memory is not kept from others: {error}"));
+    if let Err(error) = harden_process() {
+        print_err(format!("what is in memory is not kept from others: {error}"));
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -124,7 +124,7 @@ async fn begin(run: (ConfigFile, bool), mut signals: Signals, (ask, asked): Aski
         },
         () = signals.told_to_stop() => {
             systemd::stopping();
-            tell("stopping before it serves");
+            print_err("stopping before it serves");
             stop_flag.stop();
             match timeout(Duration::from_millis(STOP_STARTING_MS), outcome).await {
                 // It was done at that very moment.
@@ -132,7 +132,7 @@ async fn begin(run: (ConfigFile, bool), mut signals: Signals, (ask, asked): Aski
                 Ok(Ok(Err(exit))) => exit,
                 Ok(Err(_)) => failed(),
                 Err(_) => {
-                    tell("what the start is at does not end in time and is left");
+                    print_err("what the start is at does not end in time and is left");
                     ExitStatus::Success
                 }
             }
@@ -153,7 +153,7 @@ struct RunningServer {
 impl RunningServer {
     /// What the threads count that visitors and operators depend on.
     fn pulse(&self) -> Vec<u64> {
-        [self.running.heartbeats(), self.control.pulse()].concat()
+        [self.running.heartbeats(), self.control.heartbeats()].concat()
     }
 }
 
@@ -167,10 +167,10 @@ fn start(
     let now = clock();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let mut limits = limits(config);
-    fit(&mut limits, raise_open_files(), workers).iter().for_each(tell);
+    fit_to_fd_limit(&mut limits, raise_nofile_limit(), workers).iter().for_each(print_err);
     logger::start(config.log_level, &now, limits.engine_log_lines_per_s);
-    let mut first = first(config, &now, taken.is_some(), stop)?;
-    first.warnings.iter().for_each(tell);
+    let mut first = bootstrap(config, &now, taken.is_some(), stop)?;
+    first.warnings.iter().for_each(print_err);
     let handle = first.handle.clone();
     let (mut taker, handed) = taken.unzip();
     let (shown, certificates) = certificates(config)?;
@@ -191,11 +191,11 @@ fn start(
     let bound = DataPlane::bind(edge, handle.clone(), now.clone());
     let data = bound.map_err(|e| wrong(&e))?;
     for (scheme, address) in data.addresses() {
-        tell(format!("listening on {scheme}://{address}"));
+        print_err(format!("listening on {scheme}://{address}"));
     }
     if let Some(taker) = &mut taker {
         // All that can be wrong is right: from here on it takes milliseconds.
-        let state = taker.ready().map_err(|e| wrong(&e))?;
+        let state = taker.receive_state().map_err(|e| wrong(&e))?;
         first.inherit(&state).map_err(|e| wrong(&e))?;
     }
     let generation = handle.load().generation;
@@ -209,24 +209,24 @@ fn start(
     let mut control = control.map_err(|e| wrong(&e))?;
     let running = data.start().map_err(|e| wrong(&e))?;
     if let Some(taker) = taker {
-        succeed(taker, &mut control);
+        finish_upgrade(taker, &mut control);
     }
-    tell(format!("ready, generation {generation}"));
+    print_err(format!("ready, generation {generation}"));
     Ok(RunningServer { control, running, certificates })
 }
 
 /// Says that this process serves, and has whoever asks find it.
-fn succeed(mut taker: UpgradeChild, control: &mut ControlPlane) {
+fn finish_upgrade(mut taker: UpgradeChild, control: &mut ControlPlane) {
     // Unheard where the older process gave up, which ends this one; or where it is gone, and then
     // somebody must serve.
-    let _unheard = taker.serving();
-    if let Err(error) = control.take_name() {
-        tell(format!("nobody finds the admin socket: {error}"));
+    let _unheard = taker.notify_serving();
+    if let Err(error) = control.publish_socket() {
+        print_err(format!("nobody finds the admin socket: {error}"));
     }
-    taker.done();
+    taker.finish();
 }
 
-fn first(
+fn bootstrap(
     config: &Config,
     now: &Now,
     inherits: bool,
@@ -248,7 +248,7 @@ fn first(
             return ExitStatus::Success;
         }
         tell_drawn(&refusal.rendered);
-        refusal.errors.iter().for_each(tell);
+        refusal.errors.iter().for_each(print_err);
         fail(ExitStatus::Failure, format!("the policy {} is refused", config.root.display()))
     })
 }
@@ -266,7 +266,7 @@ async fn serve(
     loop {
         let waiting = tokio::select! {
             (waiting, outcome) = upgrade.done() => {
-                if conclude(outcome, waiting, &started.control.estate()) {
+                if report_upgrade(outcome, waiting, &started.control.transferable_state()) {
                     break leave(signals, started).await;
                 }
                 continue;
@@ -276,7 +276,7 @@ async fn serve(
                 continue;
             }
             () = service.turn() => {
-                service.look(&started.pulse(), started.control.headline());
+                service.look(&started.pulse(), started.control.status_line());
                 continue;
             }
             wanted = signals.next() => match wanted {
@@ -284,7 +284,7 @@ async fn serve(
                 SignalAction::Upgrade => None,
                 SignalAction::Reload => {
                     systemd::reloading();
-                    reload = PendingResult::new((), started.control.bell().on_sighup_with_result().ok());
+                    reload = PendingResult::new((), started.control.reload_trigger().on_sighup_with_result().ok());
                     continue;
                 }
             },
@@ -294,8 +294,8 @@ async fn serve(
             refuse(waiting, "an upgrade is under way already");
             continue;
         }
-        tell("starting a successor");
-        match begin_upgrade(started.running.door(), started.control.estate()) {
+        print_err("starting a successor");
+        match begin_upgrade(started.running.door(), started.control.transferable_state()) {
             Ok(outcome) => upgrade = PendingResult::new(waiting, Some(outcome)),
             Err(error) => refuse(waiting, &error.to_string()),
         }
@@ -334,7 +334,7 @@ impl<K, T> PendingResult<K, T> {
 }
 
 fn refuse(waiting: UpgradeWaiter, why: &str) {
-    tell(format!("no successor is started: {why}"));
+    print_err(format!("no successor is started: {why}"));
     // A signal's sender has nobody waiting.
     let _unheard =
         waiting.map(|waiting| waiting.send(UpgradeOutcome::Rejected { why: why.to_owned() }));
@@ -355,7 +355,7 @@ fn begin_upgrade(
 }
 
 /// Tells what came of an upgrade, and says whether a successor serves.
-fn conclude(
+fn report_upgrade(
     outcome: Option<UpgradeOutcome>,
     waiting: UpgradeWaiter,
     estate: &TransferableState,
@@ -366,12 +366,12 @@ fn conclude(
     estate.note(&upgraded);
     systemd::upgraded(&upgraded);
     match &upgraded {
-        UpgradeOutcome::Done { pid, took_ms, accept_paused_ms: shut_ms } => tell(format!(
+        UpgradeOutcome::Done { pid, took_ms, accept_paused_ms: shut_ms } => print_err(format!(
             "process {pid} serves now ({took_ms} ms; newcomers waited {shut_ms} ms); \
              this one ends with its connections"
         )),
         UpgradeOutcome::Rejected { why } => {
-            tell(format!("the upgrade is refused, this one goes on: {why}"))
+            print_err(format!("the upgrade is refused, this one goes on: {why}"))
         }
     }
     let is_done = matches!(upgraded, UpgradeOutcome::Done { .. });
@@ -382,7 +382,7 @@ fn conclude(
 /// Stops within the time that SIGTERM gives.
 async fn stop(signals: Signals, started: RunningServer) -> ExitStatus {
     systemd::stopping();
-    tell("stopping; requests in flight may end");
+    print_err("stopping; requests in flight may end");
     end(signals, started, |running| running.shutdown(Duration::from_millis(DRAIN_MS)), None).await
 }
 
@@ -421,18 +421,18 @@ async fn end(
         tokio::select! {
             ended = &mut drained => match ended {
                 Ok(ended) => {
-                    tell(format!("stopped; {} ended, {} cut", ended.completed, ended.aborted));
+                    print_err(format!("stopped; {} ended, {} cut", ended.completed, ended.aborted));
                     return ExitStatus::Success;
                 }
                 Err(_) => return fail(ExitStatus::InternalError, "stopping failed"),
             },
             () = signals.stop() => match hurried.take() {
                 Some(door) => {
-                    tell("stopping; requests in flight may end");
+                    print_err("stopping; requests in flight may end");
                     door.expedite(Duration::from_millis(DRAIN_MS));
                 }
                 None => {
-                    tell("stopped at once");
+                    print_err("stopped at once");
                     return ExitStatus::Success;
                 }
             },

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cli::exit::tell;
+use crate::cli::exit::print_err;
 
 /// What ends or moves a running server.
 pub(super) struct Signals {
@@ -49,7 +49,7 @@ impl Signals {
     /// Waits for a signal to stop; whoever stops takes up nothing else.
     pub(super) async fn stop(&mut self) {
         while !matches!(self.next().await, SignalAction::Stop) {
-            tell("stopping: nothing else is begun");
+            print_err("stopping: nothing else is begun");
         }
     }
 }

@@ -13,7 +13,7 @@ use sd_notify::NotifyState;
 use seawall_control::UpgradeOutcome;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-use crate::cli::exit::tell;
+use crate::cli::exit::print_err;
 
 /// Between two looks, where no watchdog asks for more of them.
 const LOOK: Duration = Duration::from_millis(1_000);
@@ -65,7 +65,7 @@ impl SystemdNotifier {
         let Some(patience) = self.patience else { return };
         let stuck = self.stuck(beats, patience);
         if let (Some(thread), false) = (stuck, self.is_stuck) {
-            tell(format!(
+            print_err(format!(
                 "thread {thread} has not moved for {patience:?}: the watchdog is not fed"
             ));
         }

@@ -74,7 +74,7 @@ fn give(
     let frozen = estate.freeze()?;
     let watch = Stopwatch::start();
     door.pause();
-    giver.give(&frozen.state()?)?;
+    giver.send_sockets(&frozen.state()?)?;
     frozen.give_away();
     Ok(watch.ms())
 }

@@ -13,7 +13,7 @@ use seawall_proxy::{
 
 use seawall_model::CertificatePem;
 
-use crate::cli::exit::{ExitStatus, fail, tell};
+use crate::cli::exit::{ExitStatus, fail, print_err};
 
 /// How much memory is used, where there is a limit to hold it against.
 pub(super) fn memory(config: &Config) -> Option<MemoryReader> {
@@ -39,7 +39,7 @@ pub(super) fn certificates(config: &Config) -> Result<CertificatesAndWatcher, Ex
         CertificateSource::SelfSigned => {
             let hosts = config.sites.iter().flat_map(|site| &site.hosts).map(ToString::to_string);
             let identities = CertificateSet::self_signed(hosts.collect()).map_err(|e| wrong(&e))?;
-            tell("the certificate is self-signed: no visitor's program will believe it");
+            print_err("the certificate is self-signed: no visitor's program will believe it");
             Ok((Some(Arc::new(CertificateStore::new(identities))), None))
         }
         CertificateSource::Files(files) => {

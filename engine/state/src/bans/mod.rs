@@ -402,7 +402,7 @@ impl Bans {
 
     /// Ends every ban that `wrong` says was set wrongly, and says how many: what undoes a rule or
     /// a generation. Bans that are set while it is at work stay.
-    pub fn lift(&self, wrong: impl Fn(&BanOrigin) -> bool, now: Tick) -> usize {
+    pub fn remove_matching(&self, wrong: impl Fn(&BanOrigin) -> bool, now: Tick) -> usize {
         let last_number = self.ledgers.read().number;
         let mut lifted: usize = 0;
         for mut page in self.pages(now) {
@@ -434,7 +434,7 @@ impl Bans {
 
     /// Ends all bans of all scopes, and says how many.
     pub fn clear(&self, now: Tick) -> usize {
-        self.lift(|_| true, now)
+        self.remove_matching(|_| true, now)
     }
 
     /// How many bans were set so far, longer ones in the place of shorter ones included.
@@ -446,7 +446,7 @@ impl Bans {
     /// Hands on each ban that is set or lifted from now on. What a follower has no room for is
     /// counted and lost to it, and then it reads [`list`](Self::list).
     #[must_use]
-    pub fn follow(&self, room: usize) -> BanSubscription {
+    pub fn subscribe(&self, room: usize) -> BanSubscription {
         self.followers.add(room)
     }
 

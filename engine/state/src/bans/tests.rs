@@ -153,8 +153,8 @@ fn bans_are_lifted_by_hand_by_rule_and_by_generation() {
     assert_eq!(bans.list(NOW.plus_ms(100)).len(), 2);
     assert!(bans.remove(&net("192.0.2.1"), BanScope::Host));
     assert!(!bans.remove(&net("192.0.2.1"), BanScope::Host));
-    assert_eq!(bans.lift(|origin| &*origin.rule == "floor.b", NOW), 1);
-    assert_eq!(bans.lift(|origin| origin.generation == Generation(1), NOW), 0);
+    assert_eq!(bans.remove_matching(|origin| &*origin.rule == "floor.b", NOW), 1);
+    assert_eq!(bans.remove_matching(|origin| origin.generation == Generation(1), NOW), 0);
     assert_eq!(bans.clear(NOW), 1);
     assert!(bans.is_empty() && bans.list(NOW).is_empty());
 }
@@ -217,7 +217,7 @@ fn who_follows_sees_what_is_set_and_lifted_and_how_much_was_lost() {
     let why = || BanOrigin { rule: "floor.x".into(), generation: Generation(1) };
     let unit = |n: u8| BanTarget::Net(Prefix::host([192, 0, 2, n].into()));
     let now = Tick::TEST_START;
-    let following = bans.follow(2);
+    let following = bans.subscribe(2);
     let add = |n, ms| bans.add(unit(n), ms, why(), BanScope::Member("ann"), now);
     assert_eq!((bans.changes(), add(1, 1_000)), (0, AddBanResult::Until(now.plus_ms(1_000))));
     let _shorter = add(1, 500);
@@ -260,7 +260,7 @@ fn looking_and_lifting_take_a_page_at_a_time() {
         bans.add(unit, 1_000_000, why(rules[0], 2), BanScope::Host, NOW);
         &*origin.rule == rules[0]
     };
-    assert_eq!(bans.lift(wrong, NOW), total / 2);
+    assert_eq!(bans.remove_matching(wrong, NOW), total / 2);
     assert!(seen.borrow().len() >= pages, "{:?}", seen.borrow());
     let after = bans.list(NOW);
     let stay = |rule: &str| after.iter().filter(|ban| &*ban.why.rule == rule).count();

@@ -162,7 +162,7 @@ impl RateLimitEntry {
     }
 
     /// Judges a request and counts it if it is admitted.
-    fn judge(&mut self, terms: &RateLimitConfig<'_>, now: Tick) -> Step {
+    fn check(&mut self, terms: &RateLimitConfig<'_>, now: Tick) -> Step {
         let now = now.max(self.window.seen());
         self.settle(terms.rate, now);
         if self.is_held(now) {
@@ -235,9 +235,9 @@ impl RateLimitEntry {
 
     /// Judges a request that began under an older generation: by its own terms, on a copy. What
     /// it did is noted here in the terms that are here.
-    fn judge_older(&mut self, terms: &RateLimitConfig<'_>, now: Tick) -> RateLimitOutcome {
+    fn check_older(&mut self, terms: &RateLimitConfig<'_>, now: Tick) -> RateLimitOutcome {
         let mut copy = *self;
-        let step = copy.judge(terms, now);
+        let step = copy.check(terms, now);
         let window_ms = self.window.window_ms();
         let own = Rate { n: 0, window_ms, burst: u64::from(self.burst) };
         self.settle(&own, now.max(self.window.seen()));
@@ -375,10 +375,10 @@ impl RateLimitTable {
         let caller = self.shared.newest.caller(self.epoch);
         let judge = |count: &mut RateLimitEntry| match caller {
             CallerAge::Newest => {
-                let step = count.judge(terms, now);
+                let step = count.check(terms, now);
                 count.outcome(step, terms.rate)
             }
-            CallerAge::Older => count.judge_older(terms, now),
+            CallerAge::Older => count.check_older(terms, now),
         };
         let fresh = || RateLimitEntry::new(terms.rate, now);
         self.shared.counts.update(key, now, fresh, judge).unwrap_or(RateLimitOutcome::Allowed)
@@ -397,7 +397,7 @@ impl RateLimitTable {
         let found = self.shared.counts.read(key, |count| *count);
         let mut count = found.unwrap_or_else(|| RateLimitEntry::new(&rate, now));
         let step =
-            count.judge(&RateLimitConfig { rate: &rate, hold: hold.as_ref(), pass: None }, now);
+            count.check(&RateLimitConfig { rate: &rate, hold: hold.as_ref(), pass: None }, now);
         count.outcome(step, &rate)
     }
 

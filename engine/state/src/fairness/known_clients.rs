@@ -117,7 +117,7 @@ impl KnownClients {
     }
 
     /// Notes that a client was served while its site was calm.
-    pub fn note(&self, key: Key, now: Tick) {
+    pub fn record(&self, key: Key, now: Tick) {
         let now_s = seconds(now);
         let fresh = || KnownClient { first_s: now_s, seen_s: now_s };
         let came = |regular: &mut KnownClient| {
@@ -133,7 +133,7 @@ impl KnownClients {
     /// Whether a client was first seen `after_ms` or more before `since`, the beginning of trouble,
     /// and has come in the last month.
     #[must_use]
-    pub fn knows(&self, key: Key, since: Tick, after_ms: u64) -> bool {
+    pub fn is_known_before(&self, key: Key, since: Tick, after_ms: u64) -> bool {
         let before_s = seconds(Tick(since.0.saturating_sub(after_ms)));
         let known =
             |regular: &KnownClient| regular.first_s <= before_s && !regular.is_forgotten(since);
@@ -188,10 +188,10 @@ mod tests {
     fn who_came_a_while_before_the_trouble_is_known_and_who_came_with_it_is_not() {
         let regulars = KnownClients::new(100);
         let start = Tick::TEST_START;
-        regulars.note(key("a", "192.0.2.1"), start);
-        regulars.note(key("a", "192.0.2.2"), start.plus_ms(2 * MINUTE));
+        regulars.record(key("a", "192.0.2.1"), start);
+        regulars.record(key("a", "192.0.2.2"), start.plus_ms(2 * MINUTE));
         let trouble = start.plus_ms(2 * MINUTE);
-        let knows = |ip: &str, at: Tick| regulars.knows(key("a", ip), at, MINUTE);
+        let knows = |ip: &str, at: Tick| regulars.is_known_before(key("a", ip), at, MINUTE);
         assert!(knows("192.0.2.1", trouble));
         assert!(!knows("192.0.2.2", trouble), "it came with the flood");
         assert!(!knows("192.0.2.3", trouble), "it never came");
@@ -201,10 +201,10 @@ mod tests {
     #[test]
     fn a_site_knows_its_own_visitors_and_a_household_is_one() {
         let regulars = KnownClients::new(100);
-        regulars.note(key("a", "2001:db8::1"), Tick::TEST_START);
+        regulars.record(key("a", "2001:db8::1"), Tick::TEST_START);
         let later = Tick::TEST_START.plus_ms(MINUTE);
-        assert!(regulars.knows(key("a", "2001:db8:0:99::2"), later, MINUTE));
-        assert!(!regulars.knows(key("b", "2001:db8::1"), later, MINUTE));
+        assert!(regulars.is_known_before(key("a", "2001:db8:0:99::2"), later, MINUTE));
+        assert!(!regulars.is_known_before(key("b", "2001:db8::1"), later, MINUTE));
     }
 
     #[test]
@@ -212,26 +212,26 @@ mod tests {
         let regulars = KnownClients::new(100);
         let month_ms = u64::from(REGULAR_KEPT_S) * 1_000;
         let (one, start) = (key("a", "192.0.2.1"), Tick::TEST_START);
-        regulars.note(one, start);
-        assert!(regulars.knows(one, start.plus_ms(month_ms), MINUTE));
+        regulars.record(one, start);
+        assert!(regulars.is_known_before(one, start.plus_ms(month_ms), MINUTE));
         let later = start.plus_ms(month_ms + 2_000);
-        assert!(!regulars.knows(one, later, MINUTE));
-        regulars.note(one, later);
-        assert!(!regulars.knows(one, later, MINUTE), "its first visit is forgotten");
-        assert!(regulars.knows(one, later.plus_ms(MINUTE), MINUTE));
+        assert!(!regulars.is_known_before(one, later, MINUTE));
+        regulars.record(one, later);
+        assert!(!regulars.is_known_before(one, later, MINUTE), "its first visit is forgotten");
+        assert!(regulars.is_known_before(one, later.plus_ms(MINUTE), MINUTE));
     }
 
     #[test]
     fn strangers_who_come_once_push_out_nobody_who_came_again() {
         let regulars = KnownClients::new(64);
         let (one, start) = (key("a", "192.0.2.1"), Tick::TEST_START);
-        regulars.note(one, start);
-        regulars.note(one, start.plus_ms(2 * MINUTE));
+        regulars.record(one, start);
+        regulars.record(one, start.plus_ms(2 * MINUTE));
         for n in 0..10_000_u32 {
             let ip = std::net::Ipv4Addr::from(n.wrapping_add(0x0a00_0000)).to_string();
-            regulars.note(key("b", &ip), start.plus_ms(2 * MINUTE + u64::from(n)));
+            regulars.record(key("b", &ip), start.plus_ms(2 * MINUTE + u64::from(n)));
         }
-        assert!(regulars.knows(one, start.plus_ms(3 * MINUTE), MINUTE));
+        assert!(regulars.is_known_before(one, start.plus_ms(3 * MINUTE), MINUTE));
     }
 
     #[test]
@@ -239,7 +239,7 @@ mod tests {
         let regulars = KnownClients::new(64);
         for n in 0..10_000_u32 {
             let ip = std::net::Ipv4Addr::from(n.wrapping_add(0x0a00_0000)).to_string();
-            regulars.note(key("a", &ip), Tick::TEST_START.plus_ms(u64::from(n)));
+            regulars.record(key("a", &ip), Tick::TEST_START.plus_ms(u64::from(n)));
         }
         assert!(regulars.len() <= 128, "{}", regulars.len());
     }

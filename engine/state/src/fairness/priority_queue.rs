@@ -100,7 +100,7 @@ impl<T> Line<T> {
 
     /// Puts one that was called back to where it stood: in front of those who were not called, behind
     /// those who were called before it and are back.
-    pub fn put_back(&mut self, class: Priority, one: T) {
+    pub fn requeue_front(&mut self, class: Priority, one: T) {
         let class = class as usize;
         if let (Some(line), Some(back)) = (self.classes.get_mut(class), self.back.get_mut(class)) {
             line.insert((*back).min(line.len()), one);
@@ -109,13 +109,13 @@ impl<T> Line<T> {
     }
 
     /// The first of the worst class.
-    pub fn call_worst(&mut self) -> Option<T> {
+    pub fn pop_lowest(&mut self) -> Option<T> {
         self.back = [0; 3];
         self.classes.iter_mut().rev().find_map(VecDeque::pop_front)
     }
 
     /// Whose turn it is.
-    pub fn call(&mut self) -> Option<T> {
+    pub fn pop(&mut self) -> Option<T> {
         self.back = [0; 3];
         self.classes.iter_mut().find_map(VecDeque::pop_front)
     }
@@ -140,7 +140,7 @@ mod tests {
         {
             assert_eq!(line.offer(class, one), PushResult::Queued);
         }
-        let order: Vec<_> = std::iter::from_fn(|| line.call()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| line.pop()).collect();
         assert_eq!(order, [2, 4, 3, 1]);
         assert!(line.is_empty());
     }
@@ -171,9 +171,9 @@ mod tests {
         for (class, one) in [(Priority::Normal, 1), (Priority::Normal, 2), (Priority::Low, 3)] {
             line.offer(class, one);
         }
-        let called = line.call().unwrap();
-        line.put_back(Priority::Normal, called);
-        assert_eq!((line.call(), line.call_worst(), line.call()), (Some(1), Some(3), Some(2)));
+        let called = line.pop().unwrap();
+        line.requeue_front(Priority::Normal, called);
+        assert_eq!((line.pop(), line.pop_lowest(), line.pop()), (Some(1), Some(3), Some(2)));
     }
 
     #[test]
@@ -182,9 +182,9 @@ mod tests {
         for one in 1..=4 {
             assert_eq!(line.offer(Priority::High, one), PushResult::Queued);
         }
-        let called: Vec<_> = (0..3).filter_map(|_| line.call()).collect();
-        called.into_iter().for_each(|one| line.put_back(Priority::High, one));
-        let order: Vec<_> = std::iter::from_fn(|| line.call()).collect();
+        let called: Vec<_> = (0..3).filter_map(|_| line.pop()).collect();
+        called.into_iter().for_each(|one| line.requeue_front(Priority::High, one));
+        let order: Vec<_> = std::iter::from_fn(|| line.pop()).collect();
         assert_eq!(order, [1, 2, 3, 4]);
     }
 
@@ -195,7 +195,7 @@ mod tests {
         line.offer(Priority::High, 2);
         line.retain(|one| *one != 1);
         assert_eq!(line.offer(Priority::Low, 3), PushResult::Queued);
-        assert_eq!(line.call(), Some(2));
+        assert_eq!(line.pop(), Some(2));
     }
 
     #[test]

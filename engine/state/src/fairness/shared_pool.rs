@@ -128,7 +128,7 @@ impl SharedPool {
     ///
     /// # Errors
     /// The site has its share.
-    pub fn charge(&self, of: &PoolMember) -> Result<(), PoolExhausted> {
+    pub fn assign(&self, of: &PoolMember) -> Result<(), PoolExhausted> {
         let held = of.taken.fetch_add(1, Relaxed);
         let others = self.taken.fetch_add(1, Relaxed);
         if self.may_have(of, held, others) {
@@ -274,15 +274,15 @@ mod tests {
     #[test]
     fn who_is_charged_afterwards_has_what_who_takes_has_and_a_known_one_a_little_more() {
         let (places, sites) = equal(64, 2);
-        let charged = (0..64).take_while(|_| places.charge(&sites[0]).is_ok()).count() as u32;
+        let charged = (0..64).take_while(|_| places.assign(&sites[0]).is_ok()).count() as u32;
         let (other, others) = equal(64, 2);
         assert_eq!(charged, take_all(&other, &others[0]));
-        assert_eq!(places.charge(&sites[0]), Err(PoolExhausted::MemberLimit));
+        assert_eq!(places.assign(&sites[0]), Err(PoolExhausted::MemberLimit));
         let known =
             (0..64).take_while(|_| places.charge_reserved(&sites[0]).is_ok()).count() as u32;
         assert_eq!(places.charge_reserved(&sites[0]), Err(PoolExhausted::Total));
         assert!(known >= 1 && charged + known < 64, "{charged} and {known}");
-        let quiet = (0..64).take_while(|_| places.charge(&sites[1]).is_ok()).count() as u32;
+        let quiet = (0..64).take_while(|_| places.assign(&sites[1]).is_ok()).count() as u32;
         assert!(quiet >= places.fair_share(&sites[1]), "{quiet}");
         (0..charged + known).for_each(|_| places.give_back(&sites[0]));
         (0..quiet).for_each(|_| places.give_back(&sites[1]));

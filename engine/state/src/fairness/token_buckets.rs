@@ -49,7 +49,7 @@ impl TokenBuckets {
     }
 
     /// Takes from a site's account what it has used, into debt if need be.
-    pub fn spend(&mut self, site: usize, units: u64) {
+    pub fn consume(&mut self, site: usize, units: u64) {
         let floor = self.depth.saturating_mul(DEBT_DEPTHS).saturating_neg();
         let Some(account) = self.accounts.get_mut(site) else { return };
         account.left = account.left.saturating_sub(signed(units)).max(floor);
@@ -137,7 +137,7 @@ mod tests {
             for (site, wants) in wants_per_ms.iter().enumerate() {
                 unmet[site] += wants;
                 let used = unmet[site].min(sheet.left(site));
-                sheet.spend(site, used);
+                sheet.consume(site, used);
                 got[site] += used;
                 unmet[site] -= used;
             }
@@ -148,14 +148,14 @@ mod tests {
 
     fn empty(sheet: &mut TokenBuckets, sites: usize) {
         for site in 0..sites {
-            sheet.spend(site, sheet.left(site));
+            sheet.consume(site, sheet.left(site));
         }
     }
 
     #[test]
     fn one_alone_gets_all_of_it() {
         let mut sheet = TokenBuckets::new(1_000_000, 20_000, [1; 850]);
-        sheet.spend(7, 20_000);
+        sheet.consume(7, 20_000);
         let mut wants = vec![0; 850];
         wants[7] = 5_000;
         assert!((990_000..=1_000_000).contains(&second(&mut sheet, &wants)[7]));
@@ -179,7 +179,7 @@ mod tests {
         let mut sheet = TokenBuckets::new(1_000_000, 20_000, [1, 1]);
         second(&mut sheet, &[5_000, 0]);
         assert_eq!(sheet.left(1), 20_000);
-        sheet.spend(1, 10_000_000);
+        sheet.consume(1, 10_000_000);
         assert_eq!(sheet.left(1), 0);
         // Four depths of debt, at half the rate.
         sheet.refill(60_000);
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_rate_of_less_than_a_unit_a_moment_is_not_lost() {
         let mut sheet = TokenBuckets::new(100, 1_000_000, [1]);
-        sheet.spend(0, 100);
+        sheet.consume(0, 100);
         for _ in 0..1_000 {
             sheet.refill(1_000);
         }
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_site_that_is_none_has_nothing() {
         let mut sheet = TokenBuckets::new(1_000, 1_000, [1]);
-        sheet.spend(9, 5);
+        sheet.consume(9, 5);
         assert!(!sheet.has_left(9));
     }
 

@@ -138,7 +138,7 @@ impl CircuitBreaker {
             return Some(CircuitPermit { epoch: sign >> 1, is_trial: false });
         }
         let mut inner = self.inner.lock();
-        self.ripen(&mut inner, now);
+        self.try_half_open(&mut inner, now);
         match inner.phase {
             CircuitState::Closed => Some(CircuitPermit { epoch: self.epoch(), is_trial: false }),
             CircuitState::HalfOpen if inner.trials < self.terms.trials_max.max(1) => {
@@ -166,7 +166,7 @@ impl CircuitBreaker {
     }
 
     /// The request was answered.
-    pub fn succeed(&self, pass: CircuitPermit, now: Tick) -> Option<CircuitTransition> {
+    pub fn record_success(&self, pass: CircuitPermit, now: Tick) -> Option<CircuitTransition> {
         if !pass.is_trial {
             if self.sign.load(Relaxed) == (pass.epoch << 1 | 1) {
                 self.results.fetch_add(1, Relaxed);
@@ -219,7 +219,7 @@ impl CircuitBreaker {
     }
 
     /// Holds it open for `ms` from now on, whatever it was: a check failed.
-    pub fn hold(&self, now: Tick, ms: u64) -> Option<CircuitTransition> {
+    pub fn force_open(&self, now: Tick, ms: u64) -> Option<CircuitTransition> {
         let mut inner = self.inner.lock();
         inner.held_until = now.plus_ms(ms);
         if inner.phase == CircuitState::Open {
@@ -230,7 +230,7 @@ impl CircuitBreaker {
     }
 
     /// Lets go of it: a check went well. What it owes by its own time it still waits for.
-    pub fn let_go(&self) {
+    pub fn end_force_open(&self) {
         if !self.is_closed() {
             self.inner.lock().held_until = Tick(0);
         }
@@ -280,7 +280,7 @@ impl CircuitBreaker {
     }
 
     /// Half opens when it has been open for long enough.
-    fn ripen(&self, inner: &mut Inner, now: Tick) {
+    fn try_half_open(&self, inner: &mut Inner, now: Tick) {
         if inner.phase == CircuitState::Open && inner.is_ripe(now) {
             self.turn(inner, CircuitState::HalfOpen, now);
         }
@@ -345,7 +345,7 @@ mod tests {
         let breaker = CircuitBreaker::new(TERMS);
         for at in 0..3 {
             assert_eq!((fail(&breaker, at), fail(&breaker, at)), (None, None));
-            assert_eq!(breaker.succeed(pass(&breaker, at), Tick(at)), None);
+            assert_eq!(breaker.record_success(pass(&breaker, at), Tick(at)), None);
         }
         // 9 results, 6 of them failures: the tenth makes the share count.
         assert_eq!(fail(&breaker, 3), Some(CircuitTransition::Opened));
@@ -360,7 +360,7 @@ mod tests {
         for at in 0..1_000 {
             assert_eq!(fail(&breaker, at), None);
             for _ in 0..2 {
-                breaker.succeed(pass(&breaker, at), Tick(at));
+                breaker.record_success(pass(&breaker, at), Tick(at));
             }
         }
         assert!(breaker.is_closed());
@@ -384,7 +384,7 @@ mod tests {
         assert!(breaker.try_acquire(Tick(1_000)).is_none());
         breaker.release(second);
         assert_eq!(breaker.room(Tick(100)), 1);
-        assert_eq!(breaker.succeed(first, Tick(101)), Some(CircuitTransition::Closed));
+        assert_eq!(breaker.record_success(first, Tick(101)), Some(CircuitTransition::Closed));
         assert!(breaker.try_acquire(Tick(101)).is_some());
     }
 
@@ -398,7 +398,7 @@ mod tests {
             at += open_ms;
         }
         let trial = pass(&breaker, at);
-        breaker.succeed(trial, Tick(at));
+        breaker.record_success(trial, Tick(at));
         // It falls again at once: what it had earned counts on.
         fell(&breaker, at + 1);
         assert!(
@@ -407,7 +407,7 @@ mod tests {
         );
         let calm = opened_at(0);
         let trial = pass(&calm, 100);
-        calm.succeed(trial, Tick(100));
+        calm.record_success(trial, Tick(100));
         fell(&calm, 10_100);
         assert!(
             calm.try_acquire(Tick(10_199)).is_none() && calm.try_acquire(Tick(10_200)).is_some()
@@ -419,12 +419,12 @@ mod tests {
         let breaker = CircuitBreaker::new(TERMS);
         let (old, older) = (pass(&breaker, 0), pass(&breaker, 0));
         fell(&breaker, 0);
-        assert_eq!(breaker.succeed(old, Tick(50)), None);
+        assert_eq!(breaker.record_success(old, Tick(50)), None);
         let trial = pass(&breaker, 100);
         assert_eq!(breaker.fail(older, FailureKind::ConnectFailed, Tick(100)), None);
         breaker.release(old);
         assert_eq!(breaker.room(Tick(100)), 1, "no trial was given back");
-        assert_eq!(breaker.succeed(trial, Tick(100)), Some(CircuitTransition::Closed));
+        assert_eq!(breaker.record_success(trial, Tick(100)), Some(CircuitTransition::Closed));
         assert_eq!(
             breaker.fail(trial, FailureKind::ConnectFailed, Tick(100)),
             None,
@@ -435,14 +435,14 @@ mod tests {
     #[test]
     fn who_checks_holds_it_open_and_lets_it_go() {
         let breaker = CircuitBreaker::new(TERMS);
-        assert_eq!(breaker.hold(Tick(0), 1_000), Some(CircuitTransition::Opened));
-        assert_eq!(breaker.hold(Tick(500), 1_000), None);
+        assert_eq!(breaker.force_open(Tick(0), 1_000), Some(CircuitTransition::Opened));
+        assert_eq!(breaker.force_open(Tick(500), 1_000), None);
         assert!(breaker.try_acquire(Tick(1_499)).is_none());
-        breaker.let_go();
+        breaker.end_force_open();
         assert!(breaker.try_acquire(Tick(99)).is_none(), "its own time is not over");
         let trial = pass(&breaker, 100);
-        assert_eq!(breaker.hold(Tick(101), 1_000), Some(CircuitTransition::Opened));
-        assert_eq!(breaker.succeed(trial, Tick(102)), None);
+        assert_eq!(breaker.force_open(Tick(101), 1_000), Some(CircuitTransition::Opened));
+        assert_eq!(breaker.record_success(trial, Tick(102)), None);
         assert!(breaker.try_acquire(Tick(1_101)).is_some(), "nobody holds it any more");
     }
 

@@ -401,7 +401,7 @@ impl State {
 
     /// Ends the holds of the limit `name`, or of all, that began at `since` or later; says how many
     /// ran.
-    pub fn lift_holds(&self, name: Option<&str>, since: Tick, now: Tick) -> usize {
+    pub fn clear_penalties(&self, name: Option<&str>, since: Tick, now: Tick) -> usize {
         let meant = |counter: &&Counter| name.is_none_or(|name| *counter.spec.name == *name);
         let lift = |counter: &Counter| match &counter.table {
             Table::Limit(limit) => limit.lift_holds(since, now),
@@ -412,7 +412,7 @@ impl State {
 
     /// Takes in whether a level's condition holds now, for a site or, with none, for the host. Says
     /// whether the level is on, and what that changed. The memory is shared by all generations.
-    pub fn look_at_level(
+    pub fn evaluate_level(
         &self,
         (level, site): (&str, Option<&str>),
         holds: bool,
@@ -424,18 +424,18 @@ impl State {
 
     /// Sets a level by hand, for a site or, with none, for the host; it outlives generations. Says
     /// whether there was room for it.
-    pub fn hold_level(&self, site: Option<&str>, held: ManualLevel) -> bool {
+    pub fn set_manual_level(&self, site: Option<&str>, held: ManualLevel) -> bool {
         self.by_hand.set(site.unwrap_or_default(), held)
     }
 
     /// Ends a level that was set by hand, and says whether there was one.
-    pub fn release_level(&self, site: Option<&str>) -> bool {
+    pub fn clear_manual_level(&self, site: Option<&str>) -> bool {
         self.by_hand.end(site.unwrap_or_default())
     }
 
     /// The level that was set by hand for a site or, with none, for the host, while its time lasts.
     #[must_use]
-    pub fn held_level(&self, site: Option<&str>, now: Tick) -> Option<ManualLevel> {
+    pub fn manual_level(&self, site: Option<&str>, now: Tick) -> Option<ManualLevel> {
         self.by_hand.of(site.unwrap_or_default(), now)
     }
 

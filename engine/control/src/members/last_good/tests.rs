@@ -13,7 +13,7 @@ fn good(text: &str, generation: u64) -> Good {
         files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().into())).collect();
     let sources = Sources::gather("r", &Stored::new(&files, &|_, _| Ok(None)));
     let sources = sources.member("ann").unwrap().clone();
-    let since = Since { generation, content: hexadecimal(&sources.content()) };
+    let since = Since { generation, content: hex(&sources.content()) };
     Good { sources, since }
 }
 

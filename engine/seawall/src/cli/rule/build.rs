@@ -12,7 +12,7 @@ use seawall_rulekit::{
 };
 
 use super::common::kib;
-use crate::cli::exit::{ExitStatus, say, tell};
+use crate::cli::exit::{ExitStatus, print_err, print_out};
 
 /// Build the rule of this folder to a component.
 #[derive(Debug, Args)]
@@ -42,11 +42,11 @@ fn rust(project: &Project, cases: &[Case]) -> Result<()> {
     let folder = &project.folder;
     let compiler = Compiler::find(folder)?;
     let name = &project.name;
-    tell(format!("compiling {name} for {TARGET}, about 10 s the first time"));
+    print_err(format!("compiling {name} for {TARGET}, about 10 s the first time"));
     let target = folder.join("target");
     let module = compiler.build(folder, name, &target, BuildOutputMode::Aloud(&mut hand_on))?;
     let component = assemble(module, name, &cases_text(folder)?)?;
-    keep(project, &component, cases).map(say)
+    keep(project, &component, cases).map(print_out)
 }
 
 /// A build takes long, so it is done once for the same sources.
@@ -54,17 +54,17 @@ fn script(project: &Project, cases: &[Case]) -> Result<()> {
     let script = Script::open(project)?;
     let hash = match script.standing()? {
         BuildState::Current(said) => {
-            tell(format!("{}.wasm is built from these sources already", project.name));
-            say(said);
+            print_err(format!("{}.wasm is built from these sources already", project.name));
+            print_out(said);
             return Ok(());
         }
         BuildState::OutOfDate(hash) => hash,
     };
     let component = script.build(&mut hand_on)?;
-    tell("trying it in the sandbox");
+    print_err("trying it in the sandbox");
     let said = keep(project, &component, cases)?;
     script.note(&hash, &component, &said)?;
-    say(said);
+    print_out(said);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, ensure};
 use seawall_rulekit::{Project, TestRunner, files, fitness, read_cases};
 
-use crate::cli::exit::tell;
+use crate::cli::exit::print_err;
 
 /// Bytes of a component that are read at most: what the largest component of any language has.
 const FILE_BYTES_MAX: u64 = 32 << 20;
@@ -19,7 +19,7 @@ pub(super) fn trial(project: &Project, file: Option<&Path>) -> Result<TestRunner
     let wasm = read(&path)?;
     let cases = read_cases(&project.folder)?;
     if is_long(&wasm) {
-        tell(format!("compiling {shown} for the sandbox, about 20 s"));
+        print_err(format!("compiling {shown} for the sandbox, about 20 s"));
     }
     let fit = fitness(&wasm).map_err(|why| anyhow!("{shown}: {why}"))?;
     let trial = TestRunner::of(fit, &wasm, &cases, |function| project.limits(function))?;
@@ -33,7 +33,7 @@ fn built(project: &Project) -> Result<PathBuf> {
     let path = project.component();
     ensure!(path.exists(), "there is no {shown} yet: run `seawall rule build` first");
     if is_behind(project) {
-        tell(format!("{shown} is older than its sources: `seawall rule build` makes it anew"));
+        print_err(format!("{shown} is older than its sources: `seawall rule build` makes it anew"));
     }
     Ok(path)
 }

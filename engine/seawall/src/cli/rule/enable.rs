@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::cli::common::ServerArgs;
-use crate::cli::exit::{ExitStatus, fail, say};
+use crate::cli::exit::{ExitStatus, fail, print_out};
 
 /// Let a rule of the running server back out of quarantine.
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ impl Enable {
     pub(super) fn run(&self) -> Result<ExitStatus> {
         Ok(self.server.ask(|client| {
             if client.enable_rule(&self.name)? {
-                say(format!("{}: is asked again", self.name));
+                print_out(format!("{}: is asked again", self.name));
                 return Ok(ExitStatus::Success);
             }
             let name = self.name.escape_debug();

@@ -8,7 +8,7 @@ use seawall_rulekit::{Description, describe, fitness, parse_cases, sha256};
 use serde_json::{Value, json};
 
 use super::common::kib;
-use crate::cli::exit::{ExitStatus, fail, say, say_json};
+use crate::cli::exit::{ExitStatus, fail, print_out, say_json};
 
 /// Say what a component exports, imports and asks for; fails where no server would take it.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ impl Inspect {
         if self.json {
             say_json(as_json(&wasm, &seen));
         } else {
-            human(&seen).iter().for_each(say);
+            human(&seen).iter().for_each(print_out);
         }
         let Some(why) = seen.refused else { return Ok(ExitStatus::Success) };
         Ok(fail(ExitStatus::Failure, format!("{}: {why}", self.file.display())))

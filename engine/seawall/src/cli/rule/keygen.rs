@@ -9,7 +9,7 @@ use clap::Args;
 use seawall_rulekit::new_keys;
 
 use super::common::beside;
-use crate::cli::exit::{ExitStatus, say};
+use crate::cli::exit::{ExitStatus, print_out};
 
 /// Make a pair of keys to sign rules with.
 #[derive(Debug, Args)]
@@ -36,9 +36,9 @@ impl Key {
         write(&public, 0o644, &format!("{comment}\n{}\n", keys.public))?;
         let advice =
             if protected { "" } else { " (it has no password: keep the file to yourself)" };
-        say(format!("{}: signs{advice}", secret.display()));
-        say(format!("{}: for seawall.toml:\n", public.display()));
-        say(format!("[rules]\ntrusted_keys = [\"{}\"]", keys.public));
+        print_out(format!("{}: signs{advice}", secret.display()));
+        print_out(format!("{}: for seawall.toml:\n", public.display()));
+        print_out(format!("[rules]\ntrusted_keys = [\"{}\"]", keys.public));
         Ok(ExitStatus::Success)
     }
 }

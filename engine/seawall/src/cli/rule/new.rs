@@ -8,7 +8,7 @@ use seawall_policy::syntax::parse::RESERVED;
 use seawall_rulekit::{Language, scaffold};
 use seawall_ruleset::{FUNCTIONS, field_lines};
 
-use crate::cli::exit::{ExitStatus, say};
+use crate::cli::exit::{ExitStatus, print_out};
 
 /// Begin a rule in a folder of its own.
 #[derive(Debug, Args)]
@@ -41,10 +41,10 @@ impl New {
         let name = &self.name;
         let written = scaffold(Path::new(""), name, language, &reserved)?;
         for path in written.iter().filter(|path| !path.starts_with(language.sdk())) {
-            say(format!("{name}/{}", path.display()));
+            print_out(format!("{name}/{}", path.display()));
         }
-        say(format!("{name}/{}/  the SDK, as it came with this seawall", language.sdk()));
-        say(format!("next: cd {name} && seawall rule build && seawall rule test"));
+        print_out(format!("{name}/{}/  the SDK, as it came with this seawall", language.sdk()));
+        print_out(format!("next: cd {name} && seawall rule build && seawall rule test"));
         Ok(ExitStatus::Success)
     }
 }

@@ -9,7 +9,7 @@ use seawall_ruleset::SIGNATURE_ENDING;
 
 use super::common::beside;
 use super::keygen::password;
-use crate::cli::exit::{ExitStatus, say};
+use crate::cli::exit::{ExitStatus, print_out};
 
 /// Sign a component: writes FILE.wasm.minisig beside it.
 #[derive(Debug, Args)]
@@ -47,7 +47,7 @@ impl Sign {
         let name = self.file.file_name().unwrap_or_default().to_string_lossy();
         let signature = beside(&self.file, SIGNATURE_ENDING);
         save(&signature, sign(&key, &wasm, &name)?.as_bytes())?;
-        say(format!("{}: put it beside the component", signature.display()));
+        print_out(format!("{}: put it beside the component", signature.display()));
         Ok(ExitStatus::Success)
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use seawall_rulekit::{Language, Project};
 
-use crate::cli::exit::{ExitStatus, say};
+use crate::cli::exit::{ExitStatus, print_out};
 
 /// Ask the built rule all of its cases: alone, in order, again and shuffled.
 #[derive(Debug, Args)]
@@ -22,17 +22,19 @@ impl Test {
         let trial = super::common::trial(&project, self.file.as_deref())?;
         let findings = trial.run()?;
         for finding in &findings {
-            say(format!("{}: {}", finding.place, finding.says));
+            print_out(format!("{}: {}", finding.place, finding.says));
         }
         let passed = trial.cases().saturating_sub(findings.len());
-        say(format!("{passed} passed, {} failed", findings.len()));
+        print_out(format!("{passed} passed, {} failed", findings.len()));
         if findings.is_empty() {
-            say("the same alone, in order, again at once and shuffled");
+            print_out("the same alone, in order, again at once and shuffled");
             return Ok(ExitStatus::Success);
         }
         let trapped = findings.iter().any(|finding| finding.says.contains("(trap)"));
         if trapped && project.language != Language::Rust {
-            say("what an exception says is not seen in here: the function's own test shows it");
+            print_out(
+                "what an exception says is not seen in here: the function's own test shows it",
+            );
         }
         Ok(ExitStatus::Failure)
     }

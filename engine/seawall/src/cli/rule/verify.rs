@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use seawall_ruleset::{SIGNATURE_ENDING, TrustedKey, vouched};
+use seawall_ruleset::{SIGNATURE_ENDING, TrustedKey, verify_signature};
 
 use super::common::beside;
 use crate::cli::common::ConfigFile;
-use crate::cli::exit::{ExitStatus, fail, say};
+use crate::cli::exit::{ExitStatus, fail, print_out};
 
 /// Say who vouches for a component.
 #[derive(Debug, Args)]
@@ -45,9 +45,9 @@ impl Verify {
             }
         };
         let shown = self.file.display();
-        match vouched(&keys, &wasm, signature.as_deref()) {
+        match verify_signature(&keys, &wasm, signature.as_deref()) {
             Ok(key) => {
-                say(format!("{shown}: signed with {}", key.text()));
+                print_out(format!("{shown}: signed with {}", key.text()));
                 Ok(ExitStatus::Success)
             }
             Err(why) => Ok(fail(ExitStatus::Failure, format!("{shown} {why}"))),

@@ -445,9 +445,9 @@ proptest! {
             let terms = RateLimitConfig { rate, hold: hold.as_ref(), pass };
             let count = plain.get_or_insert_with(|| RateLimitEntry::new(rate, now));
             let expected = if is_older {
-                count.judge_older(&terms, now)
+                count.check_older(&terms, now)
             } else {
-                let step = count.judge(&terms, now);
+                let step = count.check(&terms, now);
                 count.outcome(step, rate)
             };
             prop_assert_eq!(table.admit_on(key(1), &terms, now), expected);

@@ -102,8 +102,8 @@ fn busy() -> State {
     ban(&state, "198.51.100.0/24", 90_000, BanScope::Member("alice"), NOW);
     let why = BanOrigin { rule: "by hand".into(), generation: Generation(8) };
     state.bans().add(BanTarget::Asn(64_500), 90_000, why, BanScope::Host, NOW);
-    state.look_at_level(("attack", None), true, &TERMS, NOW);
-    state.look_at_level(("attack", Some("a.example")), true, &TERMS, NOW);
+    state.evaluate_level(("attack", None), true, &TERMS, NOW);
+    state.evaluate_level(("attack", Some("a.example")), true, &TERMS, NOW);
     state
 }
 
@@ -125,7 +125,7 @@ fn levels_go_on_with_their_waiting() {
     let later = NOW.plus_ms(1_000_000);
     let when = RestoreClock { now: later, elapsed_ms: 19_000 };
     let (again, _) = restored(&state.snapshot(NOW).bytes, &specs(10_000, 100), when);
-    let look = |ms| again.look_at_level(("attack", None), true, &TERMS, later.plus_ms(ms)).0;
+    let look = |ms| again.evaluate_level(("attack", None), true, &TERMS, later.plus_ms(ms)).0;
     assert!(!look(999));
     assert!(look(1_000), "it has held for 19 s before");
 }
@@ -137,18 +137,21 @@ fn held(now: Tick) -> ManualLevel {
 #[test]
 fn a_level_set_by_hand_holds_for_the_rest_of_its_time() {
     let state = state(10);
-    assert!(state.hold_level(None, held(NOW)) && state.hold_level(Some("a.example"), held(NOW)));
+    assert!(
+        state.set_manual_level(None, held(NOW))
+            && state.set_manual_level(Some("a.example"), held(NOW))
+    );
     let later = NOW.plus_ms(1_000_000);
     let when = RestoreClock { now: later, elapsed_ms: 20_000 };
     let (again, _) = restored(&state.snapshot(NOW).bytes, &specs(10_000, 10), when);
-    let left = |site| again.held_level(site, later).map(|held| held.until.since_ms(later));
+    let left = |site| again.manual_level(site, later).map(|held| held.until.since_ms(later));
     assert_eq!(
         [left(None), left(Some("a.example")), left(Some("b"))],
         [Some(40_000), Some(40_000), None]
     );
     let when = RestoreClock { now: later, elapsed_ms: 60_000 };
     let (again, _) = restored(&state.snapshot(NOW).bytes, &specs(10_000, 10), when);
-    assert_eq!((again.held_level(None, later), again.sites_with_held_levels().len()), (None, 0));
+    assert_eq!((again.manual_level(None, later), again.sites_with_held_levels().len()), (None, 0));
 }
 
 #[test]
@@ -295,12 +298,12 @@ fn a_change_is_seen_and_quiet_is_too() {
     request(&state, 1, 1, now);
     assert!(state.is_changed_since(&mark));
     let changes: [&dyn Fn(); 6] = [
-        &|| _ = state.hold_level(Some("a.example"), held(now)),
-        &|| _ = state.release_level(Some("a.example")),
+        &|| _ = state.set_manual_level(Some("a.example"), held(now)),
+        &|| _ = state.clear_manual_level(Some("a.example")),
         &|| _ = ban(&state, "192.0.2.9/32", 1, BanScope::Host, now),
         &|| _ = state.bans().clear(now),
         &|| _ = state.limit(LIMIT).unwrap().lift_holds(NOW, now),
-        &|| _ = state.look_at_level(("attack", None), false, &TERMS, now),
+        &|| _ = state.evaluate_level(("attack", None), false, &TERMS, now),
     ];
     for change in changes {
         let mark = state.mark(now.plus_ms(10_000));
