@@ -7,7 +7,7 @@ use crate::peer::{Peer, Verdict};
 use crate::requests::Request;
 use crate::rules::{Rules, Test, shop_regex};
 use seawall_model::{
-    Client, ClientUnits, Conn, Facts, Geo, HeaderView, OriginHealth, Reason, Tick,
+    Client, ClientPrefixes, ConnectionInfo, Facts, Geo, HeaderView, OriginHealth, Reason, Tick,
 };
 use seawall_ruleset::RuleSet;
 use seawall_state::{Seed, State};
@@ -47,7 +47,7 @@ impl HeaderView for Fields<'_> {
 pub(crate) struct Seawall {
     rules: RuleSet,
     state: State,
-    units: ClientUnits,
+    units: ClientPrefixes,
     /// The number of the rule that each `RuleId` stands for.
     numbers: Vec<usize>,
 }
@@ -62,7 +62,7 @@ impl Seawall {
         let numbers =
             rules.rule_names().iter().map(|name| number(name).unwrap_or(usize::MAX)).collect();
         let state = State::new(Seed([7; 16]), rules.counter_specs());
-        Self { rules, state, units: ClientUnits::default(), numbers }
+        Self { rules, state, units: ClientPrefixes::default(), numbers }
     }
 }
 
@@ -92,7 +92,7 @@ impl Peer for Seawall {
         let facts = Facts {
             client: Client::of(request.ip.into(), &self.units),
             geo: Geo { asn: Some(request.asn), country, crawler: None },
-            conn: Conn { requests: 1, ..Conn::default() },
+            conn: ConnectionInfo { requests: 1, ..ConnectionInfo::default() },
             method: request.method,
             host: "www.example.org",
             site: "www.example.org",
