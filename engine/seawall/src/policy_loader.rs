@@ -107,8 +107,8 @@ pub(crate) fn loader(
     match &host.code {
         CompileMode::InProcess => Ok(loader),
         CompileMode::Helper(folder) => {
-            let foundry = ComponentCompiler::new(folder.clone(), CompilerProcess::default(), now);
-            Ok(loader.with_foundry(Arc::new(foundry)))
+            let compiler = ComponentCompiler::new(folder.clone(), CompilerProcess::default(), now);
+            Ok(loader.with_foundry(Arc::new(compiler)))
         }
     }
 }

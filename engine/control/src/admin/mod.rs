@@ -69,7 +69,7 @@ pub(crate) type EnableRuleFn = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 /// What the socket gives access to.
 #[derive(Clone)]
 pub(crate) struct AdminState {
-    pub(crate) bell: Arc<ReloadTrigger>,
+    pub(crate) trigger: Arc<ReloadTrigger>,
     pub(crate) still: Arc<WriteGate>,
     pub(crate) upgrade: StartUpgradeFn,
     pub(crate) status: StatusFn,
@@ -197,7 +197,7 @@ async fn answer_content(State(desk): State<AdminState>, Path(sha256): Path<Strin
 }
 
 async fn handle_reload_request(desk: &AdminState, wish: ReloadKind, peer: Peer) -> Response {
-    let waiting = match desk.bell.request(wish, peer.uid) {
+    let waiting = match desk.trigger.request(wish, peer.uid) {
         Ok(waiting) => waiting,
         Err(busy) => return problem(StatusCode::SERVICE_UNAVAILABLE, &busy.to_string()),
     };

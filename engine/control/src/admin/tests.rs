@@ -13,7 +13,7 @@ use crate::level_ticker::Levels;
 
 struct Server {
     dir: tempfile::TempDir,
-    bell: Arc<ReloadTrigger>,
+    trigger: Arc<ReloadTrigger>,
     stop: Option<oneshot::Sender<()>>,
     threads: Vec<JoinHandle<()>>,
     _file: crate::admin::socket::SocketFile,
@@ -23,10 +23,10 @@ impl Server {
     /// A socket whose reloads all end with `outcome`.
     fn with(outcome: ReloadOutcome) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let bell = Arc::new(ReloadTrigger::default());
+        let trigger = Arc::new(ReloadTrigger::default());
         let (stop, stopped) = oneshot::channel();
         let AdminSocket { listener, file } = AdminSocket::bind(&dir.path().join("s")).unwrap();
-        let (ringing, answering) = (bell.clone(), bell.clone());
+        let (ringing, answering) = (trigger.clone(), trigger.clone());
         let serving = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let status: StatusFn = Arc::new(|| serde_json::json!({ "generation": 7 }));
@@ -50,7 +50,7 @@ impl Server {
                 let metrics: MetricsFn = Arc::new(String::new);
                 let upgrade: StartUpgradeFn = Arc::new(|| tokio::sync::oneshot::channel().1);
                 let desk = AdminState {
-                    bell: ringing,
+                    trigger: ringing,
                     still,
                     upgrade,
                     metrics,
@@ -69,7 +69,7 @@ impl Server {
             }
         });
         let threads = vec![serving, answering];
-        Self { dir, bell, stop: Some(stop), threads, _file: file }
+        Self { dir, trigger, stop: Some(stop), threads, _file: file }
     }
 
     fn path(&self) -> PathBuf {
@@ -89,7 +89,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stop.take());
-        self.bell.stop();
+        self.trigger.stop();
         for thread in self.threads.drain(..) {
             thread.join().unwrap();
         }

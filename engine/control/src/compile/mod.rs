@@ -4,7 +4,7 @@
 //! so that no member's component stands before one of the host's; members take turns ([`queue`]). The
 //! host's components are waited for together, and so are all members' ([`Patience`]). What takes
 //! longer goes on behind a reload, which is made without it (a member's part stays as it is, a host's
-//! edit stays unpublished), and when it is done the bell is rung. So an edit that comes meanwhile, or
+//! edit stays unpublished), and when it is done the trigger is told. So an edit that comes meanwhile, or
 //! one that takes the component back, waits for nobody. A start does the same with what members bring;
 //! the host's components it needs, and without them it is refused.
 //!
@@ -103,7 +103,7 @@ pub struct ComponentCompiler {
     is_blamed: AtomicBool,
     /// How often that was tried again since it went well, or since somebody asked.
     tries: AtomicU32,
-    bell: OnceLock<Arc<ReloadTrigger>>,
+    trigger: OnceLock<Arc<ReloadTrigger>>,
 }
 
 /// The seal, and the folder whose seal it is.
@@ -259,7 +259,7 @@ impl std::fmt::Debug for ComponentCompiler {
 }
 
 impl ComponentCompiler {
-    /// A foundry that keeps code in `folder`.
+    /// A compiler that keeps code in `folder`.
     #[must_use]
     pub fn new(folder: Option<PathBuf>, helper: CompilerProcess, now: Now) -> Self {
         Self {
@@ -272,7 +272,7 @@ impl ComponentCompiler {
             edition: AtomicU64::new(0),
             is_blamed: AtomicBool::new(false),
             tries: AtomicU32::new(0),
-            bell: OnceLock::new(),
+            trigger: OnceLock::new(),
         }
     }
 
@@ -282,9 +282,9 @@ impl ComponentCompiler {
     }
 
     /// Who is to hear when something is finished that a reload did not wait for.
-    pub(crate) fn set_reload_trigger(&self, bell: Arc<ReloadTrigger>) {
+    pub(crate) fn set_reload_trigger(&self, trigger: Arc<ReloadTrigger>) {
         // Set once, by the one control plane there is.
-        let _set = self.bell.set(bell);
+        let _set = self.trigger.set(trigger);
     }
 
     /// Whether something is being compiled.
@@ -320,7 +320,7 @@ impl ComponentCompiler {
     ) -> CompileSession {
         let waits = [patience.host_ms, patience.members_ms];
         let waits = waits.map(|ms| ms.map(|ms| Wait { ms, until: OnceLock::new() }));
-        CompileSession { foundry: self.clone(), waits, stop, seen: Mutex::default() }
+        CompileSession { compiler: self.clone(), waits, stop, seen: Mutex::default() }
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -384,10 +384,10 @@ impl ComponentCompiler {
 
     /// Starts the thread that compiles what waits in a lane: `first` alone, so far.
     fn open(self: &Arc<Self>, whose: Whose, first: &Digest) -> std::result::Result<(), LoadError> {
-        let foundry = self.clone();
+        let compiler = self.clone();
         let work = move || {
-            while let Some(order) = foundry.next(whose) {
-                foundry.work(&order);
+            while let Some(order) = compiler.next(whose) {
+                compiler.work(&order);
             }
         };
         let started = std::thread::Builder::new().name("seawall-compile".into()).spawn(work);
@@ -447,8 +447,8 @@ impl ComponentCompiler {
         self.done.notify_all();
         if missed {
             self.edition.fetch_add(1, Ordering::AcqRel);
-            if let Some(bell) = self.bell.get() {
-                bell.on_file_change(FileChange::Closed);
+            if let Some(trigger) = self.trigger.get() {
+                trigger.on_file_change(FileChange::Closed);
             }
         }
     }
@@ -532,9 +532,9 @@ struct Wait {
     until: OnceLock<Tick>,
 }
 
-/// The foundry as one assembly sees it.
+/// The compiler as one assembly sees it.
 pub(crate) struct CompileSession {
-    foundry: Arc<ComponentCompiler>,
+    compiler: Arc<ComponentCompiler>,
     /// For the host's and the members'; without one as long as it takes.
     waits: [Option<Wait>; 2],
     stop: StopFlag,
@@ -548,16 +548,16 @@ impl CompileSession {
         sandbox: &Sandbox,
         job: CompileJob<'_>,
     ) -> std::result::Result<Component, LoadError> {
-        if let Some(component) = self.foundry.kept(sandbox, job) {
+        if let Some(component) = self.compiler.kept(sandbox, job) {
             return component;
         }
         if self.stop.is_stopped() {
             return Err(LoadError::Compiling);
         }
-        self.foundry.begin(sandbox, job)?;
+        self.compiler.begin(sandbox, job)?;
         let wait = self.waits.get(usize::from(job.member.is_some()));
-        let code = self.foundry.wait(&job.digest, wait.and_then(Option::as_ref), &self.stop)?;
-        sandbox.load(job.bytes, &code, &self.foundry.vault()?.seal)
+        let code = self.compiler.wait(&job.digest, wait.and_then(Option::as_ref), &self.stop)?;
+        sandbox.load(job.bytes, &code, &self.compiler.vault()?.seal)
     }
 }
 
@@ -573,7 +573,7 @@ impl Compiler for CompileSession {
         }
         let made = self.made(sandbox, job);
         if matches!(made, Err(LoadError::Engine(_))) {
-            self.foundry.is_blamed.store(true, Ordering::Relaxed);
+            self.compiler.is_blamed.store(true, Ordering::Relaxed);
         }
         let component = made?;
         seen.insert(job.digest, component.clone());

@@ -1,4 +1,4 @@
-//! The foundry with a shell in the place of the process that compiles: what it would give lies
+//! The compiler with a shell in the place of the process that compiles: what it would give lies
 //! ready, and a pipe says when it may.
 
 use std::fs;
@@ -43,8 +43,8 @@ impl Place {
         Self { around, sandbox: Sandbox::new(limits), guest }
     }
 
-    /// A foundry whose helper notes that it was started and then does `script`.
-    fn foundry(&self, script: &str) -> Arc<ComponentCompiler> {
+    /// A compiler whose helper notes that it was started and then does `script`.
+    fn compiler(&self, script: &str) -> Arc<ComponentCompiler> {
         let here = self.around.path().display();
         let script = format!("cd {here}; cat >/dev/null; echo started >>starts; {script}");
         let helper = CompilerProcess {
@@ -54,7 +54,7 @@ impl Place {
         Arc::new(ComponentCompiler::new(Some(self.around.path().join("code")), helper, clock()))
     }
 
-    /// A foundry whose helper writes down what it is handed, waits to be let go and refuses it.
+    /// A compiler whose helper writes down what it is handed, waits to be let go and refuses it.
     fn recorder(&self) -> Arc<ComponentCompiler> {
         let here = self.around.path().display();
         let held = "while [ ! -e go ]; do sleep 0.01; done";
@@ -77,10 +77,10 @@ impl Place {
     }
 
     /// Somebody names a component, which is not waited for.
-    fn names(&self, foundry: &Arc<ComponentCompiler>, member: Option<&str>, component: &str) {
+    fn names(&self, compiler: &Arc<ComponentCompiler>, member: Option<&str>, component: &str) {
         let (bytes, digest) = (component.as_bytes(), digest_of(component));
         let job = CompileJob { bytes, digest, path: "a.wasm", member };
-        let told = visit(foundry, Some(0)).compile(&self.sandbox, job).unwrap_err();
+        let told = visit(compiler, Some(0)).compile(&self.sandbox, job).unwrap_err();
         assert_eq!(told, LoadError::Compiling);
     }
 
@@ -104,10 +104,10 @@ impl Place {
 
     fn ask(
         &self,
-        foundry: &Arc<ComponentCompiler>,
+        compiler: &Arc<ComponentCompiler>,
         patience_ms: Option<u64>,
     ) -> std::result::Result<Component, LoadError> {
-        visit(foundry, patience_ms).compile(&self.sandbox, self.job(DIGEST, false))
+        visit(compiler, patience_ms).compile(&self.sandbox, self.job(DIGEST, false))
     }
 }
 
@@ -117,8 +117,8 @@ fn digest_of(component: &str) -> Digest {
     digest
 }
 
-fn visit(foundry: &Arc<ComponentCompiler>, ms: Option<u64>) -> CompileSession {
-    foundry.compile_session(Patience { host_ms: ms, members_ms: ms }, StopFlag::default())
+fn visit(compiler: &Arc<ComponentCompiler>, ms: Option<u64>) -> CompileSession {
+    compiler.compile_session(Patience { host_ms: ms, members_ms: ms }, StopFlag::default())
 }
 
 fn until(mut holds: impl FnMut() -> bool) {
@@ -130,17 +130,17 @@ fn until(mut holds: impl FnMut() -> bool) {
 #[test]
 fn a_component_is_compiled_once_and_kept_over_a_restart() {
     let place = Place::new();
-    let foundry = place.foundry("cat made");
-    assert_eq!(place.ask(&foundry, None).unwrap().exports().len(), 1);
-    place.ask(&foundry, None).unwrap();
-    assert_eq!(place.ask(&place.foundry("exit 1"), None).unwrap().exports().len(), 1);
+    let compiler = place.compiler("cat made");
+    assert_eq!(place.ask(&compiler, None).unwrap().exports().len(), 1);
+    place.ask(&compiler, None).unwrap();
+    assert_eq!(place.ask(&place.compiler("exit 1"), None).unwrap().exports().len(), 1);
     assert_eq!(place.starts(), 1);
 }
 
 #[test]
 fn kept_code_that_is_damaged_is_made_anew() {
     let place = Place::new();
-    place.ask(&place.foundry("cat made"), None).unwrap();
+    place.ask(&place.compiler("cat made"), None).unwrap();
     for entry in fs::read_dir(place.around.path().join("code")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|ending| ending == "code") {
@@ -150,17 +150,17 @@ fn kept_code_that_is_damaged_is_made_anew() {
             fs::write(path, code).unwrap();
         }
     }
-    place.ask(&place.foundry("cat made"), None).unwrap();
+    place.ask(&place.compiler("cat made"), None).unwrap();
     assert_eq!(place.starts(), 2);
-    place.ask(&place.foundry("exit 1"), None).unwrap();
+    place.ask(&place.compiler("exit 1"), None).unwrap();
 }
 
 #[test]
 fn kept_code_of_a_component_that_no_server_takes_is_not_made_anew() {
     let place = Place::with(wat::parse_str("(component (import \"f\" (func)))").unwrap());
-    let foundry = place.foundry("cat made");
+    let compiler = place.compiler("cat made");
     for _ in 0..3 {
-        let why = place.ask(&foundry, None).unwrap_err();
+        let why = place.ask(&compiler, None).unwrap_err();
         assert_eq!(why, LoadError::Imports("f".into()));
     }
     assert_eq!(place.starts(), 1);
@@ -170,19 +170,19 @@ fn kept_code_of_a_component_that_no_server_takes_is_not_made_anew() {
 fn what_a_reload_does_not_wait_for_is_there_for_the_next() {
     let place = Place::new();
     place.pipe("gate");
-    let foundry = place.foundry("read x <gate; cat made");
-    let bell = Arc::new(ReloadTrigger::default());
-    foundry.set_reload_trigger(bell.clone());
+    let compiler = place.compiler("read x <gate; cat made");
+    let trigger = Arc::new(ReloadTrigger::default());
+    compiler.set_reload_trigger(trigger.clone());
     for _ in 0..3 {
-        assert_eq!(place.ask(&foundry, Some(0)).unwrap_err(), LoadError::Compiling);
+        assert_eq!(place.ask(&compiler, Some(0)).unwrap_err(), LoadError::Compiling);
     }
-    assert_eq!(foundry.completion_count(), 0);
+    assert_eq!(compiler.completion_count(), 0);
     place.let_go("gate");
-    until(|| foundry.completion_count() == 1);
+    until(|| compiler.completion_count() == 1);
     // It is rung a moment after the edition has changed.
-    let rung = bell.wait(Duration::from_secs(20)).unwrap();
+    let rung = trigger.wait(Duration::from_secs(20)).unwrap();
     assert_eq!(rung.cause, crate::ReloadCause::Change);
-    place.ask(&foundry, Some(0)).unwrap();
+    place.ask(&compiler, Some(0)).unwrap();
     assert_eq!(place.starts(), 1);
 }
 
@@ -193,32 +193,32 @@ fn what_one_reload_has_waited_for_the_next_does_not() {
     let time = Arc::new(AtomicU64::new(1_000_000));
     let shown = time.clone();
     let now: Now = Arc::new(move || Tick(shown.load(Ordering::Relaxed)));
-    let foundry = Arc::new(ComponentCompiler {
+    let compiler = Arc::new(ComponentCompiler {
         now,
-        ..Arc::into_inner(place.foundry("read x <gate")).unwrap()
+        ..Arc::into_inner(place.compiler("read x <gate")).unwrap()
     });
-    assert_eq!(place.ask(&foundry, Some(0)).unwrap_err(), LoadError::Compiling);
+    assert_eq!(place.ask(&compiler, Some(0)).unwrap_err(), LoadError::Compiling);
     time.fetch_add(COMPILE_WAIT_MS, Ordering::Relaxed);
     // The clock stands still: to wait now would be to wait for ever.
-    assert_eq!(place.ask(&foundry, Some(COMPILE_WAIT_MS)).unwrap_err(), LoadError::Compiling);
+    assert_eq!(place.ask(&compiler, Some(COMPILE_WAIT_MS)).unwrap_err(), LoadError::Compiling);
     place.let_go("gate");
-    until(|| foundry.completion_count() == 1);
+    until(|| compiler.completion_count() == 1);
 }
 
 #[test]
 fn what_was_waited_for_rings_no_bell() {
     let place = Place::new();
-    let foundry = place.foundry("cat made");
-    place.ask(&foundry, Some(600_000)).unwrap();
-    assert_eq!(foundry.completion_count(), 0);
+    let compiler = place.compiler("cat made");
+    place.ask(&compiler, Some(600_000)).unwrap();
+    assert_eq!(compiler.completion_count(), 0);
 }
 
 #[test]
 fn a_component_that_cannot_be_compiled_costs_its_time_once() {
     let place = Place::new();
-    let foundry = place.foundry("echo it is bad >&2; exit 1");
+    let compiler = place.compiler("echo it is bad >&2; exit 1");
     for _ in 0..3 {
-        let why = place.ask(&foundry, None).unwrap_err();
+        let why = place.ask(&compiler, None).unwrap_err();
         assert_eq!(why, LoadError::Told("it is bad".into()));
     }
     assert_eq!(place.starts(), 1);
@@ -230,14 +230,14 @@ fn a_component_that_takes_too_much_costs_its_time_once_over_restarts() {
     let dear = LoadError::TooDear(process::limits_text(place.guest.len()));
     for _ in 0..3 {
         // Each is a process of its own, with an empty memory.
-        let foundry = place.foundry("kill -XCPU $$");
+        let compiler = place.compiler("kill -XCPU $$");
         for _ in 0..2 {
-            assert_eq!(place.ask(&foundry, None).unwrap_err(), dear);
+            assert_eq!(place.ask(&compiler, None).unwrap_err(), dear);
         }
     }
     assert_eq!(place.starts(), 1);
     // What is known of one says nothing of another.
-    let other = visit(&place.foundry("cat made"), None);
+    let other = visit(&place.compiler("cat made"), None);
     other.compile(&place.sandbox, place.job([2; 32], false)).unwrap();
     // A note that is not ours is not believed, and what is found out then is.
     for entry in fs::read_dir(place.around.path().join("code")).unwrap() {
@@ -246,7 +246,7 @@ fn a_component_that_takes_too_much_costs_its_time_once_over_restarts() {
             fs::write(path, "anything").unwrap();
         }
     }
-    place.ask(&place.foundry("cat made"), None).unwrap();
+    place.ask(&place.compiler("cat made"), None).unwrap();
     assert_eq!(place.starts(), 3);
 }
 
@@ -257,10 +257,10 @@ fn all_of_one_kind_are_waited_for_together_and_the_members_not_at_the_hosts_cost
     let shown = time.clone();
     // Each look at the clock takes a tenth of a second.
     let now: Now = Arc::new(move || Tick(shown.fetch_add(100, Ordering::Relaxed)));
-    let held = place.foundry("until [ -e go ]; do sleep 0.02; done");
-    let foundry = Arc::new(ComponentCompiler { now, ..Arc::into_inner(held).unwrap() });
+    let held = place.compiler("until [ -e go ]; do sleep 0.02; done");
+    let compiler = Arc::new(ComponentCompiler { now, ..Arc::into_inner(held).unwrap() });
     let patience = Patience { host_ms: Some(1_000), members_ms: Some(2_000) };
-    let visit = foundry.compile_session(patience, StopFlag::default());
+    let visit = compiler.compile_session(patience, StopFlag::default());
     let asked = |digest: Digest, is_members: bool| {
         let before = time.load(Ordering::Relaxed);
         let why = visit.compile(&place.sandbox, place.job(digest, is_members)).unwrap_err();
@@ -272,16 +272,16 @@ fn all_of_one_kind_are_waited_for_together_and_the_members_not_at_the_hosts_cost
     let (first, second) = (asked([4; 32], false), asked([5; 32], false));
     assert!((1_000..1_900).contains(&first) && second < 900, "{first} {second}");
     place.let_go("go");
-    until(|| foundry.completion_count() == 4);
+    until(|| compiler.completion_count() == 4);
 }
 
 #[test]
 fn nobody_is_waited_for_and_nothing_is_begun_once_it_is_to_stop() {
     let place = Place::new();
     place.pipe("gate");
-    let foundry = place.foundry("read x <gate; cat made");
+    let compiler = place.compiler("read x <gate; cat made");
     let stop = StopFlag::default();
-    let visit = foundry.compile_session(Patience::ENDLESS, stop.clone());
+    let visit = compiler.compile_session(Patience::ENDLESS, stop.clone());
     let waiting = std::thread::scope(|scope| {
         let waits = scope.spawn(|| visit.compile(&place.sandbox, place.job(DIGEST, false)));
         until(|| place.starts() == 1);
@@ -292,7 +292,7 @@ fn nobody_is_waited_for_and_nothing_is_begun_once_it_is_to_stop() {
     let other = visit.compile(&place.sandbox, place.job([2; 32], false));
     assert_eq!(other.unwrap_err(), LoadError::Compiling);
     place.let_go("gate");
-    until(|| !foundry.is_busy());
+    until(|| !compiler.is_busy());
     assert_eq!(place.starts(), 1);
 }
 
@@ -300,9 +300,9 @@ fn nobody_is_waited_for_and_nothing_is_begun_once_it_is_to_stop() {
 fn what_the_machine_is_to_blame_for_is_tried_again() {
     for script in ["exit 70", "kill -KILL $$"] {
         let place = Place::new();
-        let foundry = place.foundry(script);
+        let compiler = place.compiler(script);
         for _ in 0..2 {
-            assert!(matches!(place.ask(&foundry, None).unwrap_err(), LoadError::Engine(_)));
+            assert!(matches!(place.ask(&compiler, None).unwrap_err(), LoadError::Engine(_)));
         }
         assert_eq!(place.starts(), 2, "{script}");
     }
@@ -313,14 +313,14 @@ fn no_members_component_stands_before_one_of_the_host() {
     let place = Place::new();
     place.pipe("gate");
     // The first to be started stands still.
-    let foundry = place.foundry("mkdir first 2>/dev/null && read x <gate; cat made");
-    let members = visit(&foundry, Some(0)).compile(&place.sandbox, place.job([2; 32], true));
+    let compiler = place.compiler("mkdir first 2>/dev/null && read x <gate; cat made");
+    let members = visit(&compiler, Some(0)).compile(&place.sandbox, place.job([2; 32], true));
     assert_eq!(members.unwrap_err(), LoadError::Compiling);
     until(|| place.around.path().join("first").exists());
-    place.ask(&foundry, None).unwrap();
-    assert_eq!(foundry.completion_count(), 0, "the member's still stands there");
+    place.ask(&compiler, None).unwrap();
+    assert_eq!(compiler.completion_count(), 0, "the member's still stands there");
     place.let_go("gate");
-    until(|| foundry.completion_count() == 1);
+    until(|| compiler.completion_count() == 1);
 }
 
 #[test]
@@ -335,8 +335,8 @@ fn results_and_the_queue_are_bounded() {
     assert!(!book.results.contains_key(&[0; 32]), "the oldest went");
 
     let place = Place::new();
-    let foundry = place.recorder();
-    let ask = |member, at: usize| place.names(&foundry, member, &at.to_string());
+    let compiler = place.recorder();
+    let ask = |member, at: usize| place.names(&compiler, member, &at.to_string());
     // The first of each lane stands still, and the others wait for it.
     for member in [None, Some("ann")] {
         ask(member, 1_000 + usize::from(member.is_some()));
@@ -347,113 +347,113 @@ fn results_and_the_queue_are_bounded() {
         ask(Some("ann"), 100 + at);
     }
     {
-        let book = foundry.book();
+        let book = compiler.book();
         assert_eq!(book.hosts.turns.len(), COMPILE_QUEUE_MAX);
         assert_eq!(book.members.turns.len(), COMPILE_QUEUE_MEMBER_MAX);
         assert_eq!(book.underway.len(), COMPILE_QUEUE_MAX + COMPILE_QUEUE_MEMBER_MAX + 2);
     }
     place.let_all_go();
-    until(|| foundry.book().underway.is_empty());
+    until(|| compiler.book().underway.is_empty());
 }
 
 #[test]
 fn who_names_many_components_keeps_no_other_member_from_the_compiler() {
     let place = Place::new();
-    let foundry = place.recorder();
-    let bell = Arc::new(ReloadTrigger::default());
-    foundry.set_reload_trigger(bell.clone());
-    place.names(&foundry, Some("ann"), "a0");
+    let compiler = place.recorder();
+    let trigger = Arc::new(ReloadTrigger::default());
+    compiler.set_reload_trigger(trigger.clone());
+    place.names(&compiler, Some("ann"), "a0");
     until(|| place.order() == ["a0"]);
     for name in ["a1", "a2", "a3", "a4", "a5"] {
-        place.names(&foundry, Some("ann"), name);
+        place.names(&compiler, Some("ann"), name);
     }
-    place.names(&foundry, Some("bob"), "b0");
+    place.names(&compiler, Some("bob"), "b0");
     place.let_all_go();
-    until(|| foundry.book().underway.is_empty());
+    until(|| compiler.book().underway.is_empty());
     assert_eq!(place.order(), ["a0", "a1", "b0", "a2", "a3", "a4"]);
     // The one for which there was no place is asked for again, since that is rung for.
-    assert!(foundry.completion_count() >= 6);
-    place.names(&foundry, Some("ann"), "a5");
+    assert!(compiler.completion_count() >= 6);
+    place.names(&compiler, Some("ann"), "a5");
     until(|| place.order().len() == 7);
 }
 
 #[test]
 fn the_host_waits_for_no_members_turn_though_both_name_the_same() {
     let place = Place::new();
-    let foundry = place.recorder();
-    place.names(&foundry, Some("ann"), "first");
+    let compiler = place.recorder();
+    place.names(&compiler, Some("ann"), "first");
     until(|| place.order() == ["first"]);
-    place.names(&foundry, Some("ann"), "same");
-    place.names(&foundry, None, "same");
+    place.names(&compiler, Some("ann"), "same");
+    place.names(&compiler, None, "same");
     until(|| place.order() == ["first", "same"]);
     place.let_all_go();
-    until(|| foundry.book().underway.is_empty());
+    until(|| compiler.book().underway.is_empty());
     assert_eq!(place.order().len(), 2, "once");
 }
 
 #[test]
 fn who_loses_a_place_is_not_waited_for() {
     let place = Place::new();
-    let foundry = place.recorder();
-    place.names(&foundry, Some("g"), "first");
+    let compiler = place.recorder();
+    place.names(&compiler, Some("g"), "first");
     until(|| place.order() == ["first"]);
     let greedy = COMPILE_QUEUE_MAX / COMPILE_QUEUE_MEMBER_MAX;
     for member in 0..greedy {
         for at in 0..COMPILE_QUEUE_MEMBER_MAX {
-            place.names(&foundry, Some(&format!("g{member}")), &format!("{member}.{at}"));
+            place.names(&compiler, Some(&format!("g{member}")), &format!("{member}.{at}"));
         }
     }
-    assert_eq!(foundry.book().members.turns.len(), COMPILE_QUEUE_MAX);
-    place.names(&foundry, Some("modest"), "m");
+    assert_eq!(compiler.book().members.turns.len(), COMPILE_QUEUE_MAX);
+    place.names(&compiler, Some("modest"), "m");
     let digests: Vec<Digest> = (0..greedy)
         .map(|member| digest_of(&format!("{member}.{}", COMPILE_QUEUE_MEMBER_MAX - 1)))
-        .filter(|digest| !foundry.book().underway.contains_key(digest))
+        .filter(|digest| !compiler.book().underway.contains_key(digest))
         .collect();
     let [lost] = digests[..] else { panic!("{} lost a place", digests.len()) };
-    assert_eq!(foundry.wait(&lost, None, &StopFlag::default()).unwrap_err(), LoadError::Compiling);
+    assert_eq!(compiler.wait(&lost, None, &StopFlag::default()).unwrap_err(), LoadError::Compiling);
     place.let_all_go();
-    until(|| foundry.book().underway.is_empty());
+    until(|| compiler.book().underway.is_empty());
 }
 
 #[test]
 fn what_the_machine_is_to_blame_for_is_worth_another_reload_of_the_same_files() {
     let place = Place::new();
-    let foundry = place.foundry("kill -KILL $$");
-    foundry.try_again(true);
-    assert_eq!(foundry.completion_count(), 0, "nothing was to blame");
-    place.ask(&foundry, None).unwrap_err();
+    let compiler = place.compiler("kill -KILL $$");
+    compiler.try_again(true);
+    assert_eq!(compiler.completion_count(), 0, "nothing was to blame");
+    place.ask(&compiler, None).unwrap_err();
     for _ in 0..3 {
-        foundry.try_again(true);
+        compiler.try_again(true);
     }
-    assert_eq!(foundry.completion_count(), 1, "once for each failure");
+    assert_eq!(compiler.completion_count(), 1, "once for each failure");
     // Without anybody who asks it ends.
     for round in 0..10 {
-        place.ask(&foundry, None).unwrap_err();
-        foundry.try_again(false);
-        assert_eq!(foundry.completion_count(), 1 + u64::from((round + 1).min(COMPILE_TRIES_MAX)));
+        place.ask(&compiler, None).unwrap_err();
+        compiler.try_again(false);
+        assert_eq!(compiler.completion_count(), 1 + u64::from((round + 1).min(COMPILE_TRIES_MAX)));
     }
-    foundry.try_again(true);
-    assert_eq!(foundry.completion_count(), 2 + u64::from(COMPILE_TRIES_MAX), "who asks is heard");
+    compiler.try_again(true);
+    assert_eq!(compiler.completion_count(), 2 + u64::from(COMPILE_TRIES_MAX), "who asks is heard");
 }
 
 #[test]
 fn a_bad_component_is_not_worth_another_reload() {
     let place = Place::new();
-    let foundry = place.foundry("echo it is bad >&2; exit 1");
-    place.ask(&foundry, None).unwrap_err();
-    foundry.try_again(true);
-    assert_eq!(foundry.completion_count(), 0);
+    let compiler = place.compiler("echo it is bad >&2; exit 1");
+    place.ask(&compiler, None).unwrap_err();
+    compiler.try_again(true);
+    assert_eq!(compiler.completion_count(), 0);
 }
 
 #[test]
 fn without_a_folder_that_can_be_used_it_compiles_each_time() {
     let place = Place::new();
-    let foundry =
+    let compiler =
         ComponentCompiler::new(Some("/dev/null/none".into()), CompilerProcess::default(), clock());
-    assert!(foundry.vault().unwrap().cache.is_none());
+    assert!(compiler.vault().unwrap().cache.is_none());
     // Its key is its own, so that code under another is not taken.
     let code = fs::read(place.around.path().join("made")).unwrap();
     let code = Seal::new([5; SEAL_KEY_BYTES]).seal(&place.guest, &code);
-    let loaded = place.sandbox.load(&place.guest, &code, &foundry.vault().unwrap().seal);
+    let loaded = place.sandbox.load(&place.guest, &code, &compiler.vault().unwrap().seal);
     assert_eq!(loaded.unwrap_err(), LoadError::Stale);
 }

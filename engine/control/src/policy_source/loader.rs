@@ -48,7 +48,7 @@ pub struct PolicyLoader {
     make: MakeBuilderFn,
     now: Now,
     ticker: Arc<PeriodicTask>,
-    foundry: Option<Arc<ComponentCompiler>>,
+    compiler: Option<Arc<ComponentCompiler>>,
     /// How often members' files were left for the next time.
     rounds: Arc<AtomicU64>,
     /// Raised where nothing that is loaded is wanted any more.
@@ -122,17 +122,17 @@ impl PolicyLoader {
             make,
             now,
             ticker,
-            foundry: None,
+            compiler: None,
             rounds: Arc::default(),
             stop: StopFlag::default(),
             first: Patience::START,
         })
     }
 
-    /// The same with components compiled by a foundry, not in this process.
+    /// The same with components compiled by a compiler, not in this process.
     #[must_use]
-    pub fn with_foundry(self, foundry: Arc<ComponentCompiler>) -> Self {
-        Self { foundry: Some(foundry), ..self }
+    pub fn with_foundry(self, compiler: Arc<ComponentCompiler>) -> Self {
+        Self { compiler: Some(compiler), ..self }
     }
 
     /// The same where all that takes long ends once `stop` is raised. What came of it then is not
@@ -159,12 +159,12 @@ impl PolicyLoader {
 
     /// Whether some component is being compiled.
     pub(crate) fn is_compiling(&self) -> bool {
-        self.foundry.as_ref().is_some_and(|foundry| foundry.is_busy())
+        self.compiler.as_ref().is_some_and(|compiler| compiler.is_busy())
     }
 
     /// What differs where a reload of these sources could come out otherwise.
     pub(crate) fn digest(&self, sources: &Sources) -> [u8; 32] {
-        let edition = self.foundry.as_ref().map_or(0, |foundry| foundry.completion_count());
+        let edition = self.compiler.as_ref().map_or(0, |compiler| compiler.completion_count());
         match edition.saturating_add(self.rounds.load(Relaxed)) {
             0 => sources.digest(),
             again => digest(&[&sources.digest()[..], &again.to_le_bytes()].concat()),
@@ -174,15 +174,15 @@ impl PolicyLoader {
     /// Makes the same files worth another reload, where the machine was to blame for what came of
     /// them.
     pub(crate) fn try_again(&self, is_asked: bool) {
-        if let Some(foundry) = &self.foundry {
-            foundry.try_again(is_asked);
+        if let Some(compiler) = &self.compiler {
+            compiler.try_again(is_asked);
         }
     }
 
-    /// Lets a bell be rung where a component is compiled that a reload did not wait for.
-    pub(crate) fn ring(&self, bell: Arc<ReloadTrigger>) {
-        if let Some(foundry) = &self.foundry {
-            foundry.set_reload_trigger(bell);
+    /// Asks for a reload by this trigger when a component is compiled that a reload did not wait for.
+    pub(crate) fn ring(&self, trigger: Arc<ReloadTrigger>) {
+        if let Some(compiler) = &self.compiler {
+            compiler.set_reload_trigger(trigger);
         }
     }
 
@@ -268,9 +268,9 @@ impl PolicyLoader {
     fn workshop(&self, patience: Patience) -> RuleSetBuilder {
         self.ticker.want(true);
         let workshop = (self.make)((self.now)().day());
-        match &self.foundry {
-            Some(foundry) => {
-                let visit = foundry.compile_session(patience, self.stop_flag());
+        match &self.compiler {
+            Some(compiler) => {
+                let visit = compiler.compile_session(patience, self.stop_flag());
                 workshop.with_compiler(Arc::new(visit))
             }
             None => workshop,

@@ -41,7 +41,7 @@ pub const DOUBT_MS: u64 = 200;
 /// The one that reloads.
 pub(crate) struct Reloader<F: PolicyBackend> {
     forge: F,
-    bell: Arc<ReloadTrigger>,
+    trigger: Arc<ReloadTrigger>,
     board: Arc<ReloadStatus>,
     now: Now,
     /// Digest of what is running.
@@ -67,19 +67,19 @@ impl<F: PolicyBackend> Reloader<F> {
     /// the disk may be `aside`.
     pub(crate) fn new(
         forge: F,
-        (bell, board): (Arc<ReloadTrigger>, Arc<ReloadStatus>),
+        (trigger, board): (Arc<ReloadTrigger>, Arc<ReloadStatus>),
         still: Arc<WriteGate>,
         now: Now,
         (running, aside): ([u8; 32], Option<RollbackPin>),
     ) -> Self {
-        Self { forge, bell, board, now, running, refused: None, aside, still }
+        Self { forge, trigger, board, now, running, refused: None, aside, still }
     }
 
-    /// Reloads when asked and looks every `poll`, until the bell is stopped. `before` runs ahead
+    /// Reloads when asked and looks every `poll`, until the trigger is stopped. `before` runs ahead
     /// of each reload; where all was given away to a successor, whoever asks is told so.
     pub(crate) fn run(mut self, poll: Duration, mut before: impl FnMut()) {
-        while let Some(call) = self.bell.wait(poll) {
-            let call = self.bell.settle(call, &self.now);
+        while let Some(call) = self.trigger.wait(poll) {
+            let call = self.trigger.settle(call, &self.now);
             if self.still.is_gone() {
                 let gone = self.refuse_with(&Closed::Gone.to_string());
                 call.waiters.into_iter().for_each(|waiter| waiter.answer(gone.clone()));
@@ -151,7 +151,7 @@ impl<F: PolicyBackend> Reloader<F> {
                 }
                 ReloadAttempt::Stale(outcome) => return outcome,
                 ReloadAttempt::FilesChanging
-                    if self.bell.pause(AGAIN_MS) == WaitResult::Stopped =>
+                    if self.trigger.pause(AGAIN_MS) == WaitResult::Stopped =>
                 {
                     return self.unchanged();
                 }
@@ -176,7 +176,7 @@ impl<F: PolicyBackend> Reloader<F> {
             Err(NotRead::Unsettled) => return ReloadAttempt::FilesChanging,
             Err(NotRead::Refused(refusal)) => return self.not_kept(refusal),
         };
-        if self.bell.is_stopped() {
+        if self.trigger.is_stopped() {
             return ReloadAttempt::Stale(self.unchanged());
         }
         if let Some(known) = self.known(&draft, cause) {
@@ -197,7 +197,7 @@ impl<F: PolicyBackend> Reloader<F> {
             Ok(ready) => ReloadAttempt::Done(self.publish((ready, &draft), occasion, running)),
             Err(refusal) => {
                 if cause == ReloadCause::Change
-                    && (self.bell.pause(DOUBT_MS) == WaitResult::Stopped
+                    && (self.trigger.pause(DOUBT_MS) == WaitResult::Stopped
                         || !self.forge.reads_as(&mut draft, patience, beside))
                 {
                     return ReloadAttempt::FilesChanging;
@@ -226,7 +226,7 @@ impl<F: PolicyBackend> Reloader<F> {
     /// How it ends where nothing is to be done for this draft.
     fn known(&mut self, draft: &F::Draft, cause: ReloadCause) -> Option<ReloadAttempt> {
         if self.forge.is_restless(draft) {
-            self.bell.look_soon();
+            self.trigger.look_soon();
         }
         let running = self.forge.digest(draft);
         if running == self.running {
@@ -259,7 +259,7 @@ impl<F: PolicyBackend> Reloader<F> {
 
     /// A panic while building is our fault and must not end the reloading for good.
     fn assemble(&mut self, draft: &F::Draft) -> Result<F::Ready, PolicyRejection> {
-        if self.bell.is_stopped() {
+        if self.trigger.is_stopped() {
             return Err(own_refusal("the server is stopping"));
         }
         let forge = &mut self.forge;
@@ -282,7 +282,7 @@ impl<F: PolicyBackend> Reloader<F> {
             Ok(changing) => changing,
             Err(closed) => return self.refuse_with(&closed.to_string()),
         };
-        if self.bell.is_stopped() {
+        if self.trigger.is_stopped() {
             return self.refuse_with("the server is stopping");
         }
         self.pin_rollback(self.forge.aside(draft));
@@ -313,7 +313,7 @@ impl<F: PolicyBackend> Reloader<F> {
         if matches!(outcome, ReloadOutcome::Published { .. }) {
             self.forge.afterwards(self.board.read());
             if self.forge.is_unfinished() {
-                self.bell.look_soon();
+                self.trigger.look_soon();
             }
         }
     }

@@ -98,7 +98,7 @@ impl<F: PolicyBackend> Reloader<F> {
             if !self.forge.is_changing(&draft) {
                 return Ok(draft);
             }
-            if self.bell.pause(AGAIN_MS) == WaitResult::Stopped {
+            if self.trigger.pause(AGAIN_MS) == WaitResult::Stopped {
                 break;
             }
             draft = self.forge.recall(past, back, beside)?;

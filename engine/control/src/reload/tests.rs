@@ -145,7 +145,7 @@ impl PolicyBackend for Toy {
 
 struct Bench {
     dir: tempfile::TempDir,
-    bell: Arc<ReloadTrigger>,
+    trigger: Arc<ReloadTrigger>,
     board: Arc<ReloadStatus>,
     published: Arc<Mutex<Vec<String>>>,
     assembled: Arc<AtomicU64>,
@@ -165,7 +165,8 @@ impl Bench {
     }
 
     fn over(dir: tempfile::TempDir, root: PathBuf) -> Self {
-        let (bell, board) = (Arc::new(ReloadTrigger::default()), Arc::new(ReloadStatus::default()));
+        let (trigger, board) =
+            (Arc::new(ReloadTrigger::default()), Arc::new(ReloadStatus::default()));
         let published = Arc::new(Mutex::new(Vec::new()));
         let assembled = Arc::new(AtomicU64::new(0));
         let (let_go, hold) = mpsc::channel();
@@ -182,13 +183,13 @@ impl Bench {
         board.published(past);
         let first = (running, None);
         let still = Arc::new(WriteGate::default());
-        let both = (bell.clone(), board.clone());
+        let both = (trigger.clone(), board.clone());
         let reloader = Reloader::new(toy, both, still.clone(), clock(), first);
-        let mut watch = PolicyWatcher::new(&root, bell.clone());
+        let mut watch = PolicyWatcher::new(&root, trigger.clone());
         let poll = Duration::from_millis(POLL_MS);
         let thread = std::thread::spawn(move || reloader.run(poll, || watch.renew()));
         let (let_go, thread) = (Some(let_go), Some(thread));
-        Self { dir, bell, board, published, assembled, still, let_go, thread }
+        Self { dir, trigger, board, published, assembled, still, let_go, thread }
     }
 
     fn file(&self) -> PathBuf {
@@ -219,14 +220,14 @@ impl Bench {
     }
 
     fn wish(&self, wish: ReloadKind) -> ReloadOutcome {
-        self.bell.request(wish, Some(1_000)).unwrap().blocking_recv().unwrap()
+        self.trigger.request(wish, Some(1_000)).unwrap().blocking_recv().unwrap()
     }
 
     /// Has a reload assemble something that takes as long as nobody lets it go.
     fn hold(&self) -> oneshot::Receiver<ReloadOutcome> {
         let before = self.assembled.load(Ordering::Relaxed);
         rename_save(&self.file(), "hold end");
-        let waiting = self.bell.request(ReloadKind::RELOAD, None).unwrap();
+        let waiting = self.trigger.request(ReloadKind::RELOAD, None).unwrap();
         while self.assembled.load(Ordering::Relaxed) == before {
             std::thread::yield_now();
         }
@@ -244,7 +245,7 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        self.bell.stop();
+        self.trigger.stop();
         drop(self.let_go.take());
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
@@ -380,7 +381,7 @@ fn a_command_and_a_signal_reload_without_a_change_event() {
             members: MembersRefused::default()
         }
     );
-    bench.bell.on_sighup();
+    bench.trigger.on_sighup();
     bench.until("the signal", |p| p.reloads.unchanged >= 2);
 }
 
@@ -438,11 +439,11 @@ impl PolicyBackend for Restless {
 
 #[test]
 fn files_that_never_rest_are_refused_in_the_end() {
-    let (bell, board) = (Arc::new(ReloadTrigger::default()), Arc::new(ReloadStatus::default()));
-    let both = (bell.clone(), board.clone());
+    let (trigger, board) = (Arc::new(ReloadTrigger::default()), Arc::new(ReloadStatus::default()));
+    let both = (trigger.clone(), board.clone());
     let mut reloader = Reloader::new(Restless(0), both, Arc::default(), clock(), ([0; 32], None));
-    bell.on_file_change(FileChange::Closed);
-    let call = bell.wait(Duration::from_millis(1)).unwrap();
+    trigger.on_file_change(FileChange::Closed);
+    let call = trigger.wait(Duration::from_millis(1)).unwrap();
     assert!(matches!(
         reloader.reload(call.cause, None),
         ReloadOutcome::Rejected { generation: 4, .. }
@@ -483,7 +484,7 @@ fn going_back_puts_old_files_in_force_and_leaves_the_disk_alone() {
     );
     assert_eq!(posted.aside.unwrap().host.unwrap().active_generation, 2);
     // Any look at the disk that nobody asked for leaves it at that, and once more goes one further.
-    bench.bell.on_file_change(FileChange::Closed);
+    bench.trigger.on_file_change(FileChange::Closed);
     assert!(matches!(bench.wish(BACK), ReloadOutcome::Published { restores: Some(1), .. }));
     assert_eq!(bench.published().last().unwrap(), "first end");
     let outcome = bench.wish(BACK);
@@ -576,7 +577,7 @@ fn a_hand_over_waits_for_no_reload_and_it_publishes_nothing_after() {
 fn a_reload_that_is_stopped_publishes_nothing() {
     let bench = Bench::new();
     let waiting = bench.hold();
-    bench.bell.stop();
+    bench.trigger.stop();
     bench.let_go();
     assert!(!matches!(waiting.blocking_recv(), Ok(ReloadOutcome::Published { .. })));
     assert!(bench.published().is_empty());
@@ -660,15 +661,20 @@ impl PolicyBackend for Crowd {
 /// Does what it says in another thread, with a poll that never comes, and stops when told.
 fn crowd(doings: Doings, then: impl FnOnce(&ReloadTrigger, &ReloadStatus, &Mutex<Doings>)) {
     let doings = Arc::new(Mutex::new(doings));
-    let (bell, board) = (Arc::new(ReloadTrigger::default()), Arc::new(ReloadStatus::default()));
+    let (trigger, board) = (Arc::new(ReloadTrigger::default()), Arc::new(ReloadStatus::default()));
     let running = Crowd(doings.clone()).digest(&(0, Some(0)));
     let (first, still) = ((running, None), Arc::new(WriteGate::default()));
-    let reloader =
-        Reloader::new(Crowd(doings.clone()), (bell.clone(), board.clone()), still, clock(), first);
+    let reloader = Reloader::new(
+        Crowd(doings.clone()),
+        (trigger.clone(), board.clone()),
+        still,
+        clock(),
+        first,
+    );
     let poll = Duration::from_millis(LONG_MS * 100);
     let thread = std::thread::spawn(move || reloader.run(poll, || {}));
-    then(&bell, &board, &doings);
-    bell.stop();
+    then(&trigger, &board, &doings);
+    trigger.stop();
     thread.join().unwrap();
 }
 
@@ -684,10 +690,11 @@ fn comes(what: &str, doings: &Mutex<Doings>, wanted: impl Fn(&Doings) -> bool) {
 
 #[test]
 fn a_member_who_saves_all_the_time_does_not_keep_the_hosts_edit_waiting() {
-    crowd(Doings { churns: true, ..Doings::default() }, |bell, board, doings| {
+    crowd(Doings { churns: true, ..Doings::default() }, |trigger, board, doings| {
         for edit in 1..=5 {
             doings.lock().unwrap().host = edit;
-            let outcome = bell.request(ReloadKind::RELOAD, None).unwrap().blocking_recv().unwrap();
+            let outcome =
+                trigger.request(ReloadKind::RELOAD, None).unwrap().blocking_recv().unwrap();
             assert!(matches!(outcome, ReloadOutcome::Published { .. }), "{outcome:?}");
             assert_eq!(doings.lock().unwrap().published.last(), Some(&(edit, false)));
         }
@@ -701,8 +708,8 @@ fn a_member_who_saves_all_the_time_does_not_keep_the_hosts_edit_waiting() {
 
 #[test]
 fn a_member_whose_files_come_to_rest_is_looked_at_soon() {
-    crowd(Doings { churns: true, host: 1, ..Doings::default() }, |bell, _, doings| {
-        bell.on_file_change(FileChange::Closed);
+    crowd(Doings { churns: true, host: 1, ..Doings::default() }, |trigger, _, doings| {
+        trigger.on_file_change(FileChange::Closed);
         comes("the host's edit", doings, |doings| doings.published == [(1, false)]);
         // Nobody asks any more, and no event is seen.
         doings.lock().unwrap().churns = false;
@@ -712,8 +719,8 @@ fn a_member_whose_files_come_to_rest_is_looked_at_soon() {
 
 #[test]
 fn what_was_left_for_the_next_time_is_done_without_being_asked_for() {
-    crowd(Doings { unfinished: 4, host: 1, ..Doings::default() }, |bell, _, doings| {
-        bell.on_file_change(FileChange::Closed);
+    crowd(Doings { unfinished: 4, host: 1, ..Doings::default() }, |trigger, _, doings| {
+        trigger.on_file_change(FileChange::Closed);
         comes("all of it", doings, |doings| doings.unfinished == 0 && doings.published.len() == 4);
     });
 }

@@ -123,7 +123,7 @@ pub(crate) enum WaitResult {
 }
 
 impl ReloadTrigger {
-    /// A bell that raises `stop` where the reloading is to end.
+    /// A trigger that raises `stop` where the reloading is to end.
     pub(crate) fn stopping_with(stop: StopFlag) -> Self {
         Self { stop, ..Self::default() }
     }
@@ -290,23 +290,23 @@ mod tests {
 
     #[test]
     fn whatever_asks_before_a_reload_is_one_call_with_the_strongest_cause() {
-        let bell = ReloadTrigger::default();
-        (0..1_000).for_each(|_| bell.on_file_change(FileChange::Closed));
-        bell.on_sighup();
-        bell.on_file_change(FileChange::Closed);
-        assert_eq!(bell.wait(SHORT).unwrap().cause, ReloadCause::Signal);
-        assert_eq!(bell.wait(SHORT).unwrap().cause, ReloadCause::Poll);
+        let trigger = ReloadTrigger::default();
+        (0..1_000).for_each(|_| trigger.on_file_change(FileChange::Closed));
+        trigger.on_sighup();
+        trigger.on_file_change(FileChange::Closed);
+        assert_eq!(trigger.wait(SHORT).unwrap().cause, ReloadCause::Signal);
+        assert_eq!(trigger.wait(SHORT).unwrap().cause, ReloadCause::Poll);
     }
 
     #[test]
     fn waiters_are_taken_up_to_their_limit_and_refused_past_it() {
-        let bell = ReloadTrigger::default();
+        let trigger = ReloadTrigger::default();
         let mut waiting: Vec<_> =
-            (0..WAITERS_MAX).map(|_| bell.request(ReloadKind::RELOAD, None).unwrap()).collect();
-        assert_eq!(bell.request(ReloadKind::RELOAD, None).unwrap_err(), TooManyWaiters::Waiters);
-        let call = bell.wait(SHORT).unwrap();
+            (0..WAITERS_MAX).map(|_| trigger.request(ReloadKind::RELOAD, None).unwrap()).collect();
+        assert_eq!(trigger.request(ReloadKind::RELOAD, None).unwrap_err(), TooManyWaiters::Waiters);
+        let call = trigger.wait(SHORT).unwrap();
         assert_eq!(call.cause, ReloadCause::Command);
-        bell.request(ReloadKind::RELOAD, None).unwrap();
+        trigger.request(ReloadKind::RELOAD, None).unwrap();
         let unchanged =
             ReloadOutcome::Unchanged { generation: 7, lifted: None, members: Default::default() };
         call.waiters.into_iter().for_each(|waiter| waiter.answer(unchanged.clone()));
@@ -317,28 +317,28 @@ mod tests {
 
     #[test]
     fn a_command_is_not_made_to_wait_for_quiet() {
-        let bell = ReloadTrigger::default();
-        bell.on_file_change(FileChange::StillOpen);
-        let _receiver = bell.request(ReloadKind::RELOAD, None).unwrap();
-        let call = bell.wait(SHORT).unwrap();
+        let trigger = ReloadTrigger::default();
+        trigger.on_file_change(FileChange::StillOpen);
+        let _receiver = trigger.request(ReloadKind::RELOAD, None).unwrap();
+        let call = trigger.wait(SHORT).unwrap();
         let stuck: Now = std::sync::Arc::new(|| seawall_model::Tick(0));
-        assert_eq!(bell.settle(call, &stuck).cause, ReloadCause::Command);
+        assert_eq!(trigger.settle(call, &stuck).cause, ReloadCause::Command);
     }
 
     #[test]
     fn settling_ends_even_if_changes_do_not() {
-        let bell = std::sync::Arc::new(ReloadTrigger::default());
-        bell.on_file_change(FileChange::Closed);
-        let call = bell.wait(SHORT).unwrap();
+        let trigger = std::sync::Arc::new(ReloadTrigger::default());
+        trigger.on_file_change(FileChange::Closed);
+        let call = trigger.wait(SHORT).unwrap();
         let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let (ringer, stop) = (bell.clone(), done.clone());
+        let (ringer, stop) = (trigger.clone(), done.clone());
         let thread = std::thread::spawn(move || {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                 ringer.on_file_change(FileChange::StillOpen);
                 std::thread::yield_now();
             }
         });
-        assert_eq!(bell.settle(call, &clock()).cause, ReloadCause::Change);
+        assert_eq!(trigger.settle(call, &clock()).cause, ReloadCause::Change);
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         thread.join().unwrap();
     }
@@ -351,32 +351,35 @@ mod tests {
         assert_eq!(patience(soon, true), soon, "at it");
         assert_eq!(patience(soon - second, true), soon - second, "what comes by itself is sooner");
         assert_eq!(patience(soon + second, false), soon + second);
-        let bell = ReloadTrigger::default();
-        bell.look_soon();
-        assert!(bell.lock().soon);
+        let trigger = ReloadTrigger::default();
+        trigger.look_soon();
+        assert!(trigger.lock().soon);
         // Far from any poll: that it comes at all is what is tested.
-        assert_eq!(bell.wait(Duration::from_secs(3_600)).unwrap().cause, ReloadCause::Poll);
-        assert!(!bell.lock().soon, "once");
+        assert_eq!(trigger.wait(Duration::from_secs(3_600)).unwrap().cause, ReloadCause::Poll);
+        assert!(!trigger.lock().soon, "once");
     }
 
     #[test]
     fn a_stopped_bell_ends_every_wait() {
         let stop = StopFlag::default();
-        let bell = ReloadTrigger::stopping_with(stop.clone());
-        bell.stop();
-        bell.on_file_change(FileChange::Closed);
-        assert!(bell.wait(Duration::from_secs(600)).is_none());
-        assert_eq!(bell.pause(600_000), WaitResult::Stopped);
-        assert!(bell.is_stopped() && stop.is_stopped());
+        let trigger = ReloadTrigger::stopping_with(stop.clone());
+        trigger.stop();
+        trigger.on_file_change(FileChange::Closed);
+        assert!(trigger.wait(Duration::from_secs(600)).is_none());
+        assert_eq!(trigger.pause(600_000), WaitResult::Stopped);
+        assert!(trigger.is_stopped() && stop.is_stopped());
     }
 
     #[test]
     fn who_waits_for_a_bell_that_is_stopped_hears_that_nothing_comes() {
-        let bell = ReloadTrigger::default();
-        let waiting = bell.request(ReloadKind::RELOAD, None).unwrap();
-        bell.stop();
+        let trigger = ReloadTrigger::default();
+        let waiting = trigger.request(ReloadKind::RELOAD, None).unwrap();
+        trigger.stop();
         assert!(waiting.blocking_recv().is_err());
-        assert_eq!(bell.request(ReloadKind::RELOAD, None).unwrap_err(), TooManyWaiters::Stopping);
-        assert!(bell.on_sighup_with_result().is_err());
+        assert_eq!(
+            trigger.request(ReloadKind::RELOAD, None).unwrap_err(),
+            TooManyWaiters::Stopping
+        );
+        assert!(trigger.on_sighup_with_result().is_err());
     }
 }

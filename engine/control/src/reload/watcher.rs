@@ -50,15 +50,15 @@ pub(crate) struct PolicyWatcher {
     /// It was told that there is no watch for some.
     told: bool,
     watcher: Option<RecommendedWatcher>,
-    bell: Arc<ReloadTrigger>,
+    trigger: Arc<ReloadTrigger>,
 }
 
 impl PolicyWatcher {
     /// Watches `root`, which may be a link and may be missing for a while.
-    pub(crate) fn new(root: &Path, bell: Arc<ReloadTrigger>) -> Self {
+    pub(crate) fn new(root: &Path, trigger: Arc<ReloadTrigger>) -> Self {
         let root = root.to_owned();
         let followed = BTreeMap::new();
-        let mut watch = Self { root, real: None, followed, told: false, watcher: None, bell };
+        let mut watch = Self { root, real: None, followed, told: false, watcher: None, trigger };
         watch.renew();
         watch
     }
@@ -125,7 +125,7 @@ impl PolicyWatcher {
 
     fn make(&self, real: Option<&ResolvedDir>) -> notify::Result<RecommendedWatcher> {
         let mut filter =
-            EventFilter { bell: self.bell.clone(), ..EventFilter::of(&self.root, real) };
+            EventFilter { trigger: self.trigger.clone(), ..EventFilter::of(&self.root, real) };
         // Links are not followed: one that points out of the root would have us watch what no
         // policy may read.
         let config = Config::default().with_follow_symlinks(false);
@@ -161,9 +161,9 @@ fn above(root: &Path) -> Option<PathBuf> {
     std::fs::canonicalize(parent).ok()
 }
 
-/// Tells the bell about events that matter.
+/// Tells the trigger about events that matter.
 struct EventFilter {
-    bell: Arc<ReloadTrigger>,
+    trigger: Arc<ReloadTrigger>,
     /// The real folder: whatever happens below it matters.
     inside: Option<PathBuf>,
     /// The root's own name in the folder above.
@@ -174,7 +174,7 @@ struct EventFilter {
 impl EventFilter {
     fn of(root: &Path, real: Option<&ResolvedDir>) -> Self {
         Self {
-            bell: Arc::default(),
+            trigger: Arc::default(),
             inside: real.map(|real| real.path.clone()),
             name: root.file_name().map(ToOwned::to_owned),
             writers: HashSet::new(),
@@ -184,10 +184,10 @@ impl EventFilter {
     fn take(&mut self, event: notify::Result<Event>) {
         let event = match event {
             Ok(event) if event.need_rescan() => {
-                return self.bell.on_file_change(FileChange::Closed);
+                return self.trigger.on_file_change(FileChange::Closed);
             }
             Ok(event) => event,
-            Err(_) => return self.bell.on_file_change(FileChange::Closed),
+            Err(_) => return self.trigger.on_file_change(FileChange::Closed),
         };
         let closed = event.kind == EventKind::Access(AccessKind::Close(AccessMode::Write));
         // Reading is no change, and we read ourselves.
@@ -208,7 +208,7 @@ impl EventFilter {
                 }
             }
         }
-        self.bell.on_file_change(match self.writers.is_empty() {
+        self.trigger.on_file_change(match self.writers.is_empty() {
             true => FileChange::Closed,
             false => FileChange::StillOpen,
         });
@@ -232,14 +232,14 @@ mod tests {
     /// Far beyond what a notification takes; a test that waits this long has failed.
     const LONG: Duration = Duration::from_secs(20);
 
-    fn quiet(bell: &ReloadTrigger) {
-        while bell.wait(Duration::from_millis(30)).unwrap().cause != ReloadCause::Poll {}
+    fn quiet(trigger: &ReloadTrigger) {
+        while trigger.wait(Duration::from_millis(30)).unwrap().cause != ReloadCause::Poll {}
     }
 
     #[track_caller]
-    fn on_event(bell: &ReloadTrigger, what: &str) {
-        assert_eq!(bell.wait(LONG).unwrap().cause, ReloadCause::Change, "{what}");
-        quiet(bell);
+    fn on_event(trigger: &ReloadTrigger, what: &str) {
+        assert_eq!(trigger.wait(LONG).unwrap().cause, ReloadCause::Change, "{what}");
+        quiet(trigger);
     }
 
     #[test]
@@ -248,28 +248,28 @@ mod tests {
         let root = dir.path().join("policies");
         fs::create_dir_all(root.join("lists")).unwrap();
         fs::write(root.join("a.wall"), "1").unwrap();
-        let bell = Arc::new(ReloadTrigger::default());
-        let mut watch = PolicyWatcher::new(&root, bell.clone());
+        let trigger = Arc::new(ReloadTrigger::default());
+        let mut watch = PolicyWatcher::new(&root, trigger.clone());
         assert!(watch.follow(&[root.clone(), root.join("lists")]));
         assert!(!watch.follow(&[root.join("lists")]));
-        quiet(&bell);
+        quiet(&trigger);
         fs::read(root.join("a.wall")).unwrap();
-        assert_eq!(bell.wait(Duration::from_millis(100)).unwrap().cause, ReloadCause::Poll);
+        assert_eq!(trigger.wait(Duration::from_millis(100)).unwrap().cause, ReloadCause::Poll);
         fs::write(root.join("a.wall"), "2").unwrap();
-        on_event(&bell, "a write in place");
+        on_event(&trigger, "a write in place");
         fs::write(root.join("a.tmp"), "3").unwrap();
-        on_event(&bell, "a new file");
+        on_event(&trigger, "a new file");
         fs::rename(root.join("a.tmp"), root.join("a.wall")).unwrap();
-        on_event(&bell, "a rename over");
+        on_event(&trigger, "a rename over");
         fs::write(root.join("lists/x"), "4").unwrap();
-        on_event(&bell, "a file in a folder below");
+        on_event(&trigger, "a file in a folder below");
         fs::remove_file(root.join("lists/x")).unwrap();
-        on_event(&bell, "a removal");
+        on_event(&trigger, "a removal");
         fs::create_dir(root.join("new")).unwrap();
-        on_event(&bell, "a new folder");
+        on_event(&trigger, "a new folder");
         assert!(watch.follow(&[root.join("new"), root.join("lists")]));
         fs::write(root.join("new/y"), "5").unwrap();
-        on_event(&bell, "a file in a new folder");
+        on_event(&trigger, "a file in a new folder");
     }
 
     #[test]
@@ -295,24 +295,24 @@ mod tests {
         for name in ["a", "b"] {
             fs::create_dir_all(root.join(name)).unwrap();
         }
-        let bell = Arc::new(ReloadTrigger::default());
-        let mut watch = PolicyWatcher::new(&root, bell.clone());
+        let trigger = Arc::new(ReloadTrigger::default());
+        let mut watch = PolicyWatcher::new(&root, trigger.clone());
         let outside = dir.path().to_owned();
         assert!(watch.follow(&[root.join("a"), root.join("none"), outside]));
         assert_eq!(watch.followed.keys().collect::<Vec<_>>(), [&root.join("a")]);
-        quiet(&bell);
+        quiet(&trigger);
         fs::write(root.join("b/x"), "1").unwrap();
-        assert_eq!(bell.wait(Duration::from_millis(100)).unwrap().cause, ReloadCause::Poll);
+        assert_eq!(trigger.wait(Duration::from_millis(100)).unwrap().cause, ReloadCause::Poll);
         // One that is no longer looked into, and one that took another's place.
         assert!(watch.follow(&[root.join("b")]));
         fs::write(root.join("a/x"), "1").unwrap();
-        quiet(&bell);
+        quiet(&trigger);
         fs::rename(root.join("b"), root.join("c")).unwrap();
         fs::create_dir(root.join("b")).unwrap();
-        on_event(&bell, "another folder in its place");
+        on_event(&trigger, "another folder in its place");
         assert!(watch.follow(&[root.join("b")]));
         fs::write(root.join("b/x"), "1").unwrap();
-        on_event(&bell, "a write there");
+        on_event(&trigger, "a write there");
     }
 
     #[test]
@@ -323,28 +323,28 @@ mod tests {
         }
         let root = dir.path().join("root");
         symlink("one", &root).unwrap();
-        let bell = Arc::new(ReloadTrigger::default());
-        let mut watch = PolicyWatcher::new(&root, bell.clone());
-        quiet(&bell);
+        let trigger = Arc::new(ReloadTrigger::default());
+        let mut watch = PolicyWatcher::new(&root, trigger.clone());
+        quiet(&trigger);
         symlink("two", dir.path().join("next")).unwrap();
         fs::rename(dir.path().join("next"), &root).unwrap();
-        on_event(&bell, "the swap");
+        on_event(&trigger, "the swap");
         watch.renew();
         fs::write(dir.path().join("two/a"), "x").unwrap();
-        on_event(&bell, "a write in the new folder");
+        on_event(&trigger, "a write in the new folder");
     }
 
     #[test]
     fn a_root_that_comes_back_is_watched_again() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
-        let bell = Arc::new(ReloadTrigger::default());
-        let mut watch = PolicyWatcher::new(&root, bell.clone());
+        let trigger = Arc::new(ReloadTrigger::default());
+        let mut watch = PolicyWatcher::new(&root, trigger.clone());
         fs::create_dir(&root).unwrap();
-        on_event(&bell, "the root is made");
+        on_event(&trigger, "the root is made");
         watch.renew();
         fs::write(root.join("a"), "x").unwrap();
-        on_event(&bell, "a write");
+        on_event(&trigger, "a write");
     }
 
     #[test]
@@ -368,12 +368,12 @@ mod tests {
         let mut filter = EventFilter::of(Path::new("/p"), None);
         let short = Duration::from_millis(1);
         filter.take(Ok(Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan)));
-        assert_eq!(filter.bell.wait(short).unwrap().cause, ReloadCause::Change);
+        assert_eq!(filter.trigger.wait(short).unwrap().cause, ReloadCause::Change);
         filter.take(Err(notify::Error::generic("gone")));
-        assert_eq!(filter.bell.wait(short).unwrap().cause, ReloadCause::Change);
+        assert_eq!(filter.trigger.wait(short).unwrap().cause, ReloadCause::Change);
         filter
             .take(Ok(Event::new(EventKind::Create(notify::event::CreateKind::File))
                 .add_path("/q/x".into())));
-        assert_eq!(filter.bell.wait(short).unwrap().cause, ReloadCause::Poll);
+        assert_eq!(filter.trigger.wait(short).unwrap().cause, ReloadCause::Poll);
     }
 }

@@ -59,13 +59,13 @@ pub enum ControlError {
 /// The running control plane; it stops when dropped.
 #[derive(Debug)]
 pub struct ControlPlane {
-    bell: Arc<ReloadTrigger>,
+    trigger: Arc<ReloadTrigger>,
     reloading: Option<Ending>,
     admin: Option<(oneshot::Sender<()>, Ending)>,
     keeping: Option<SnapshotTask>,
     _ticker: Arc<PeriodicTask>,
     _levels: PeriodicTask,
-    estate: TransferableState,
+    transfer: TransferableState,
     file: SocketFile,
     /// What the admin thread and the one that looks at levels count.
     beats: [Arc<AtomicU64>; 2],
@@ -87,11 +87,11 @@ impl ControlPlane {
         let (board, scribe) = first.posted()?;
         let Bootstrap { handle, loader, keeper, digest, archive, aside, members, known, .. } =
             first;
-        let bell = Arc::new(ReloadTrigger::stopping_with(loader.stop_flag()));
-        loader.ring(bell.clone());
+        let trigger = Arc::new(ReloadTrigger::stopping_with(loader.stop_flag()));
+        loader.ring(trigger.clone());
         let totals = Arc::new(DecisionTotals::default());
-        let estate = TransferableState::new(handle.clone(), now.clone(), scribe.settle());
-        let keeping = keeper.keep(handle.clone(), estate.still.clone())?;
+        let transfer = TransferableState::new(handle.clone(), now.clone(), scribe.settle());
+        let keeping = keeper.keep(handle.clone(), transfer.still.clone())?;
         let sight = StatusReporter {
             handle: handle.clone(),
             board: board.clone(),
@@ -102,12 +102,12 @@ impl ControlPlane {
             outside,
             snapshot: Arc::new(keeping.status()),
             units: config.units,
-            last_upgrade: estate.last.clone(),
+            last_upgrade: transfer.last.clone(),
             loader: loader.clone(),
             now: now.clone(),
         };
         let levels = sight.levels();
-        let desk = admin_state(bell.clone(), sight, archive.clone(), estate.still.clone());
+        let desk = admin_state(trigger.clone(), sight, archive.clone(), transfer.still.clone());
         let beats: [Arc<AtomicU64>; 2] = Default::default();
         let admin = serve_admin(listener, desk, beats[0].clone())?;
         let ticker = loader.ticker();
@@ -118,7 +118,7 @@ impl ControlPlane {
         // Watched before this returns, so that no save after "ready" is missed; what was saved
         // between the first load and now, the look that is asked for finds.
         let watch =
-            Arc::new(Mutex::new(PolicyWatcher::new(&folder_of(&config.root), bell.clone())));
+            Arc::new(Mutex::new(PolicyWatcher::new(&folder_of(&config.root), trigger.clone())));
         let forge = LivePolicyBackend {
             loader,
             handle,
@@ -135,17 +135,17 @@ impl ControlPlane {
             members,
             hosts: None,
         };
-        let (both, still) = ((bell.clone(), board), estate.still.clone());
+        let (both, still) = ((trigger.clone(), board), transfer.still.clone());
         let reloader = Reloader::new(forge, both, still, now, (digest, aside));
-        let reloading = Some(reload(reloader, watch, bell.clone())?);
+        let reloading = Some(reload(reloader, watch, trigger.clone())?);
         Ok(Self {
-            bell,
+            trigger,
             reloading,
             admin: Some(admin),
             keeping: Some(keeping),
             _ticker: ticker,
             _levels: watching,
-            estate,
+            transfer,
             file,
             beats,
         })
@@ -157,13 +157,13 @@ impl ControlPlane {
         if let Some(keeping) = &self.keeping {
             keeping.at_once();
         }
-        self.bell.stop();
+        self.trigger.stop();
     }
 
     /// What a successor inherits.
     #[must_use]
     pub fn transferable_state(&self) -> TransferableState {
-        self.estate.clone()
+        self.transfer.clone()
     }
 
     /// What its threads have counted: one whose number stands still for seconds is stuck.
@@ -175,7 +175,7 @@ impl ControlPlane {
     /// How it stands, in one line.
     #[must_use]
     pub fn status_line(&self) -> String {
-        let live = self.estate.handle.load();
+        let live = self.transfer.handle.load();
         let (level, bans) = (live.rules.level_name(&live.state, ""), live.state.bans().len());
         format!("generation {} judges, level {level}, {bans} bans", live.generation.0)
     }
@@ -191,7 +191,7 @@ impl ControlPlane {
     /// Where reloads are asked for.
     #[must_use]
     pub fn reload_trigger(&self) -> Arc<ReloadTrigger> {
-        self.bell.clone()
+        self.trigger.clone()
     }
 }
 
@@ -210,7 +210,7 @@ impl ControlPlane {
         });
         // What was published is written first; a reload that ends takes the writer along.
         if self.reloading.is_some() {
-            self.estate.settle.wait(ms / 4);
+            self.transfer.settle.wait(ms / 4);
         }
         for (what, ending) in [("the reload under way", self.reloading.take()), ("answers", admin)]
         {
@@ -238,9 +238,9 @@ impl Drop for ControlPlane {
 fn reload(
     reloader: Reloader<LivePolicyBackend>,
     watch: Arc<Mutex<PolicyWatcher>>,
-    bell: Arc<ReloadTrigger>,
+    trigger: Arc<ReloadTrigger>,
 ) -> io::Result<Ending> {
-    bell.on_file_change(crate::reload::trigger::FileChange::Closed);
+    trigger.on_file_change(crate::reload::trigger::FileChange::Closed);
     let poll = Duration::from_millis(POLL_MS);
     let before = move || watch.lock().unwrap_or_else(PoisonError::into_inner).renew();
     Ending::of("seawall-reload", move || reloader.run(poll, before))
@@ -261,14 +261,14 @@ fn admin_socket(path: &Path, keeper: &SnapshotStore) -> Result<AdminSocket, Sock
 
 /// All that the admin socket gives access to.
 fn admin_state(
-    bell: Arc<ReloadTrigger>,
+    trigger: Arc<ReloadTrigger>,
     sight: StatusReporter,
     archive: GenerationStore,
     still: Arc<WriteGate>,
 ) -> admin::AdminState {
     let (handle, sight) = (sight.handle.clone(), Arc::new(sight));
     admin::AdminState {
-        bell,
+        trigger,
         still,
         upgrade: sight.outside.upgrade.clone(),
         enable: Arc::new(move |name| handle.load().rules.enable_extern(name)),

@@ -30,7 +30,7 @@ impl std::fmt::Debug for TransferableState {
 /// What a successor inherits, at rest. Dropped, all goes on as before.
 #[derive(Debug)]
 pub struct FrozenState<'e> {
-    estate: &'e TransferableState,
+    transfer: &'e TransferableState,
     rest: Rest<'e>,
 }
 
@@ -55,7 +55,7 @@ impl TransferableState {
         self.settle.wait(HAND_OVER_REST_MS);
         let rest = self.still.freeze(HAND_OVER_REST_MS)?;
         self.settle.wait(HAND_OVER_SHUT_MS);
-        Ok(FrozenState { estate: self, rest })
+        Ok(FrozenState { transfer: self, rest })
     }
 }
 
@@ -65,8 +65,8 @@ impl FrozenState<'_> {
     /// # Errors
     /// It is more than a snapshot may hold.
     pub fn state(&self) -> Result<Vec<u8>, UpgradeError> {
-        let live = self.estate.handle.load();
-        encode::content_of(&live.state, (self.estate.now)()).map_err(UpgradeError::State)
+        let live = self.transfer.handle.load();
+        encode::content_of(&live.state, (self.transfer.now)()).map_err(UpgradeError::State)
     }
 
     /// The successor serves: nothing that is remembered here is written from now on.

@@ -45,14 +45,14 @@ impl Acceptor {
             return;
         };
         let mut stop = self.server.stop.clone();
-        let mut door = stop.door();
+        let mut gate = stop.gate();
         let mut burst: u32 = 0;
         loop {
-            let is_open = *door.borrow_and_update();
+            let is_open = *gate.borrow_and_update();
             tokio::select! {
                 biased;
                 () = stop.asked() => break,
-                Ok(()) = door.changed() => {}
+                Ok(()) = gate.changed() => {}
                 Some(ended) = self.open.join_next(), if !self.open.is_empty() => self.note(ended),
                 accepted = listener.accept(), if is_open => {
                     burst += 1;

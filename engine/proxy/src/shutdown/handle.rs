@@ -27,7 +27,7 @@ pub struct DrainReport {
 /// The data plane at work. Dropping it stops it at once.
 #[derive(Debug)]
 pub struct ProxyHandle {
-    door: ListenerGate,
+    gate: ListenerGate,
     workers: Vec<JoinHandle<()>>,
     beats: Vec<Heartbeat>,
     edge: Arc<SharedContext>,
@@ -40,8 +40,8 @@ impl ProxyHandle {
         sockets: Vec<ListeningSocket>,
         edge: Arc<SharedContext>,
     ) -> Self {
-        let door = ListenerGate { stopper, sockets: Arc::new(Mutex::new(sockets)) };
-        Self { door, workers: Vec::new(), beats: Vec::new(), edge }
+        let gate = ListenerGate { stopper, sockets: Arc::new(Mutex::new(sockets)) };
+        Self { gate, workers: Vec::new(), beats: Vec::new(), edge }
     }
 
     /// For one more worker to count in.
@@ -65,8 +65,8 @@ impl ProxyHandle {
 
     /// What new connections come in through.
     #[must_use]
-    pub fn door(&self) -> ListenerGate {
-        self.door.clone()
+    pub fn gate(&self) -> ListenerGate {
+        self.gate.clone()
     }
 
     /// What has been counted so far.
@@ -94,24 +94,24 @@ impl ProxyHandle {
     /// `within` is cut. Waits until all of it is done.
     #[must_use]
     pub fn drain(mut self, within: Duration) -> DrainReport {
-        self.door.stopper.leave(within);
+        self.gate.stopper.leave(within);
         self.wait();
         self.drained()
     }
 
     fn drained(&self) -> DrainReport {
-        let tally = &self.door.stopper.tally;
+        let tally = &self.gate.stopper.tally;
         DrainReport { completed: tally.finished.load(Relaxed), aborted: tally.cut.load(Relaxed) }
     }
 
     fn end(&mut self, within: Duration) {
-        self.door.stopper.ask(within);
+        self.gate.stopper.ask(within);
         self.wait();
     }
 
     fn wait(&mut self) {
         // A socket that is held by nobody refuses, and does not let people wait for nothing.
-        self.door.sockets.lock().clear();
+        self.gate.sockets.lock().clear();
         for worker in self.workers.drain(..) {
             // A worker that panicked has nothing in flight any more.
             let _ = worker.join();

@@ -66,7 +66,7 @@ impl ShutdownSignal {
     }
 
     /// Whether new connections are taken; whoever is to hear of a change waits for it.
-    pub(crate) fn door(&self) -> watch::Receiver<bool> {
+    pub(crate) fn gate(&self) -> watch::Receiver<bool> {
         self.open.clone()
     }
 
@@ -113,10 +113,10 @@ impl ShutdownController {
     pub(crate) fn new() -> (Self, ShutdownSignal) {
         let (ask, asked) = watch::channel(false);
         let (close, closing) = watch::channel(false);
-        let (door, open) = watch::channel(true);
+        let (gate, open) = watch::channel(true);
         let tally = Arc::new(InFlight::default());
         let stop = ShutdownSignal { asked, closing, open, tally: Arc::clone(&tally) };
-        (Self { ask, close, open: door, tally }, stop)
+        (Self { ask, close, open: gate, tally }, stop)
     }
 
     /// No more connections, and each that is there serves one more request at most.

@@ -295,7 +295,7 @@ async fn serve(
             continue;
         }
         print_err("starting a successor");
-        match begin_upgrade(started.running.door(), started.control.transferable_state()) {
+        match begin_upgrade(started.running.gate(), started.control.transferable_state()) {
             Ok(outcome) => upgrade = PendingResult::new(waiting, Some(outcome)),
             Err(error) => refuse(waiting, &error.to_string()),
         }
@@ -342,14 +342,14 @@ fn refuse(waiting: UpgradeWaiter, why: &str) {
 
 /// Hands over on a thread of its own.
 fn begin_upgrade(
-    door: ListenerGate,
-    estate: TransferableState,
+    gate: ListenerGate,
+    transfer: TransferableState,
 ) -> std::io::Result<oneshot::Receiver<UpgradeOutcome>> {
     systemd::reloading();
     let (done, outcome) = oneshot::channel();
     std::thread::Builder::new().name("seawall-upgrade".into()).spawn(move || {
         // Nobody hears it where this process stops meanwhile.
-        let _unheard = done.send(hand_over(&door, &estate));
+        let _unheard = done.send(hand_over(&gate, &transfer));
     })?;
     Ok(outcome)
 }
@@ -358,12 +358,12 @@ fn begin_upgrade(
 fn report_upgrade(
     outcome: Option<UpgradeOutcome>,
     waiting: UpgradeWaiter,
-    estate: &TransferableState,
+    transfer: &TransferableState,
 ) -> bool {
     let failed =
         || UpgradeOutcome::Rejected { why: "handing over failed inside Seawall".to_owned() };
     let upgraded = outcome.unwrap_or_else(failed);
-    estate.note(&upgraded);
+    transfer.note(&upgraded);
     systemd::upgraded(&upgraded);
     match &upgraded {
         UpgradeOutcome::Done { pid, took_ms, accept_paused_ms: shut_ms } => print_err(format!(
@@ -388,8 +388,8 @@ async fn stop(signals: Signals, started: RunningServer) -> ExitStatus {
 
 /// Ends when the last connection does, since a successor serves; told to stop, as ever.
 async fn leave(signals: Signals, started: RunningServer) -> ExitStatus {
-    let door = started.running.door();
-    end(signals, started, |running| running.drain(Duration::from_millis(LEAVE_MS)), Some(door))
+    let gate = started.running.gate();
+    end(signals, started, |running| running.drain(Duration::from_millis(LEAVE_MS)), Some(gate))
         .await
 }
 
@@ -427,9 +427,9 @@ async fn end(
                 Err(_) => return fail(ExitStatus::InternalError, "stopping failed"),
             },
             () = signals.stop() => match hurried.take() {
-                Some(door) => {
+                Some(gate) => {
                     print_err("stopping; requests in flight may end");
-                    door.expedite(Duration::from_millis(DRAIN_MS));
+                    gate.expedite(Duration::from_millis(DRAIN_MS));
                 }
                 None => {
                     print_err("stopped at once");

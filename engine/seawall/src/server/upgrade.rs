@@ -20,7 +20,7 @@ use seawall_proxy::ListenerGate;
 pub(super) const TAKE_OVER: &str = "--take-over";
 
 /// Starts a successor and hands over to it. Takes as long as the successor does to load.
-pub(super) fn hand_over(door: &ListenerGate, estate: &TransferableState) -> UpgradeOutcome {
+pub(super) fn hand_over(gate: &ListenerGate, transfer: &TransferableState) -> UpgradeOutcome {
     let refused = |why: String| UpgradeOutcome::Rejected { why };
     if std::process::id() == 1 {
         // The end of process 1 is the end of all in its container.
@@ -33,7 +33,7 @@ pub(super) fn hand_over(door: &ListenerGate, estate: &TransferableState) -> Upgr
         Err(error) => return refused(format!("no successor can be started: {error}")),
     };
     let watch = Stopwatch::start();
-    match give(&mut giver, door, estate) {
+    match give(&mut giver, gate, transfer) {
         Ok(shut_ms) => {
             let took_ms = watch.ms();
             giver.wait_done();
@@ -41,7 +41,7 @@ pub(super) fn hand_over(door: &ListenerGate, estate: &TransferableState) -> Upgr
         }
         Err(error) => {
             let ended = end(&mut child);
-            door.resume();
+            gate.resume();
             refused(format!("{error}{ended}"))
         }
     }
@@ -66,14 +66,14 @@ fn start() -> std::io::Result<(Child, UpgradeParent)> {
 /// Gives everything away, and says for how many milliseconds newcomers waited.
 fn give(
     giver: &mut UpgradeParent,
-    door: &ListenerGate,
-    estate: &TransferableState,
+    gate: &ListenerGate,
+    transfer: &TransferableState,
 ) -> Result<u64, UpgradeError> {
-    let sockets = door.sockets().into_iter().map(|at| (at.address, at.socket));
+    let sockets = gate.sockets().into_iter().map(|at| (at.address, at.socket));
     giver.prepare(&sockets.collect::<Vec<_>>())?;
-    let frozen = estate.freeze()?;
+    let frozen = transfer.freeze()?;
     let watch = Stopwatch::start();
-    door.pause();
+    gate.pause();
     giver.send_sockets(&frozen.state()?)?;
     frozen.give_away();
     Ok(watch.ms())
