@@ -122,21 +122,11 @@ impl RuleSet {
     /// `concurrent` from then on.
     #[must_use]
     pub fn decide(&self, facts: &Facts<'_>, state: &State, now: Tick) -> Decision {
-        self.decide_observed(facts, state, now, &())
+        self.judge(facts, state, now, &()).decision
     }
 
-    /// The same, and tells an observer what happens on the way.
-    pub fn decide_observed<O: Observer>(
-        &self,
-        facts: &Facts<'_>,
-        state: &State,
-        now: Tick,
-        observer: &O,
-    ) -> Decision {
-        self.judge(facts, state, now, observer).decision
-    }
-
-    /// Judges one request that counts as under way for as long as what is returned is kept.
+    /// Judges one request that counts as under way for as long as what is returned is kept, and tells
+    /// an observer what happens on the way.
     pub fn judge<O: Observer>(
         &self,
         facts: &Facts<'_>,

@@ -205,7 +205,7 @@ fn shadow_never_acts_and_is_told() {
     let rules = rules("floor { shadow rule a { when true then drop } }");
     let state = State::new(Seed([7; 16]), rules.counter_specs());
     let tally = seawall_state::DecisionCounters::new(rules.rule_names().len());
-    let decision = rules.decide_observed(&get("192.0.2.1", "x", "/"), &state, Tick(1), &tally);
+    let decision = rules.judge(&get("192.0.2.1", "x", "/"), &state, Tick(1), &tally).decision;
     assert_eq!(decision, Decision { verdict: Verdict::Allow, reason: Reason::Unopposed });
     assert_eq!(
         (tally.shadows(seawall_model::RuleId(0)), tally.hits(seawall_model::RuleId(0))),
