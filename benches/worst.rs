@@ -110,7 +110,7 @@ pub fn policies(dice: &mut Dice) -> [String; 2] {
     let of_host: String = (0..hosts).map(|n| rule(dice, n, most)).collect();
     let root = format!(
         "policy 1\nfloor {{ }}\ndefaults {{\n{of_host}}}\n\
-         tenant alice {{ hosts {{ \"alice.example\" }} may {{ block, tag, score, limit }} \
+         member alice {{ hosts {{ \"alice.example\" }} may {{ block, tag, score, limit }} \
          file \"members/alice.wall\" }}\n"
     );
     let rules = dice.below(50) + 1;

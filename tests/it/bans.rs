@@ -121,7 +121,7 @@ fn who_is_never_banned_is_served_on() {
 fn a_members_ban_holds_on_her_hosts_alone() {
     let origin = Origin::start();
     let policy = format!(
-        "policy 1\ntenant ann {{ hosts {{ \"{SITE}\" }} may {{ ban }} file \"ann/ann.wall\" }}\n"
+        "policy 1\nmember ann {{ hosts {{ \"{SITE}\" }} may {{ ban }} file \"ann/ann.wall\" }}\n"
     );
     let setup = Setup::new(origin.address, &policy).site("b.example", origin.address);
     let hers = "rule trap { when path == \"/trap\" then ban 1h }";

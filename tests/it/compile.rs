@@ -191,7 +191,7 @@ fn compilers(server: u32) -> Vec<u32> {
 fn a_members_component_whose_compiler_was_killed_is_compiled_at_the_next_reload() {
     let origin = Origin::start();
     let member = format!(
-        "policy 1\ntenant ann {{ hosts {{ \"{SITE}\" }} may {{ block, extern }} file \"m/ann.wall\" }}\n"
+        "policy 1\nmember ann {{ hosts {{ \"{SITE}\" }} may {{ block, extern }} file \"m/ann.wall\" }}\n"
     );
     let setup = Setup::new(origin.address, &member);
     setup.write("m/ann.wall", format!("policy 1\nsite \"{SITE}\" {{ }}\n"));

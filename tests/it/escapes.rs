@@ -16,7 +16,7 @@ fn evil_word() -> String {
 
 fn host() -> String {
     format!(
-        "policy 1\ntenant ann {{ hosts {{ \"{SITE}\" }} may {{ block, tag, log, list, test }} file \
+        "policy 1\nmember ann {{ hosts {{ \"{SITE}\" }} may {{ block, tag, log, list, test }} file \
          \"members/ann.wall\" }}\nfloor {{ rule gone {{ when path == \"/gone\" then block 410 }} }}\n"
     )
 }

@@ -9,7 +9,7 @@ const OFTEN: usize = 20;
 /// A host with a member. A long value of `x-host` costs the host, one of `x-hers` the member.
 fn start(origin: &Origin) -> Server {
     let host = format!(
-        "policy 1\ntenant ann {{ hosts {{ \"{SITE}\" }} may {{ block }} file \"members/ann.wall\" }}\n\
+        "policy 1\nmember ann {{ hosts {{ \"{SITE}\" }} may {{ block }} file \"members/ann.wall\" }}\n\
          floor {{ rule looks {{ when header(\"x-host\") matches r\"b[0-9]x\" then block 410 }} }}\n\
          defaults {{ rule after {{ when path == \"/after\" then block 418 }} }}\n"
     );

@@ -203,7 +203,7 @@ fn an_edit_is_held_against_what_runs_before_it_is_one() {
 /// A host with one member, whose site is [`SITE`], that refuses one path.
 fn host(refused: &str) -> String {
     format!(
-        "policy 1\ntenant ann {{ hosts {{ \"{SITE}\" }} may {{ block, list }} file \"members/ann.wall\" }}\n\
+        "policy 1\nmember ann {{ hosts {{ \"{SITE}\" }} may {{ block, list }} file \"members/ann.wall\" }}\n\
          floor {{ rule gone {{ when path == \"/{refused}\" then block 410 }} }}\n"
     )
 }

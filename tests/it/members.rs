@@ -10,7 +10,7 @@ use seawall_tests::{
 /// A host with one member, whose site is [`SITE`].
 fn host(refused: &str) -> String {
     format!(
-        "policy 1\ntenant ann {{ hosts {{ \"{SITE}\" }} may {{ block, test }} file \"members/ann.wall\" }}\n\
+        "policy 1\nmember ann {{ hosts {{ \"{SITE}\" }} may {{ block, test }} file \"members/ann.wall\" }}\n\
          floor {{ rule gone {{ when path == \"/{refused}\" then block 410 }} }}\n"
     )
 }

@@ -15,7 +15,7 @@ const SLACK: Duration = Duration::from_secs(10);
 const STARTING: &str = "seawall-start";
 
 /// A host with one member, whose site is [`SITE`].
-const HOST: &str = "tenant ann { hosts { \"SITE\" } may { block, extern } file \"members/ann.wall\" }\n\
+const HOST: &str = "member ann { hosts { \"SITE\" } may { block, extern } file \"members/ann.wall\" }\n\
      floor { rule gone { when path == \"/gone\" then block 410 } }\n";
 
 fn host() -> String {
@@ -43,7 +43,7 @@ fn many_tests(setup: &Setup, members: usize) -> String {
         let host = format!("m{n}.example");
         let _ = writeln!(
             root,
-            "tenant m{n} {{ hosts {{ \"{host}\" }} may {{ block, test }} file \"m{n}/a.wall\" }}"
+            "member m{n} {{ hosts {{ \"{host}\" }} may {{ block, test }} file \"m{n}/a.wall\" }}"
         );
         let text = format!(
             "policy 1\nsite \"{host}\" {{ rule a {{ when path == \"/a\" then block 403 }} }}\n\

@@ -57,7 +57,7 @@ fn main() {
     let mut root = "policy 1\nfloor { rule env { when path == \"/.env\" then drop } }\n".to_owned();
     for n in 0..MEMBERS {
         root.push_str(&format!(
-            "tenant m{n} {{ hosts {{ \"m{n}.example\" }} may {{ block, test }} file \"m{n}/a.wall\" }}\n"
+            "member m{n} {{ hosts {{ \"m{n}.example\" }} may {{ block, test }} file \"m{n}/a.wall\" }}\n"
         ));
         fs::create_dir(dir.path().join(format!("m{n}"))).unwrap();
         save(dir.path(), n, "a");

@@ -228,8 +228,8 @@ impl Move {
             }
         };
         let scope = match counter.scope {
-            Scope::Member(site) => Scope::Member(moved(site, self.host.sites, self.to.sites)),
-            Scope::Host | Scope::PerSite | Scope::Tenant(_) => counter.scope,
+            Scope::SiteBlock(site) => Scope::SiteBlock(moved(site, self.host.sites, self.to.sites)),
+            Scope::Host | Scope::PerSite | Scope::Member(_) => counter.scope,
         };
         Counter { counts, scope, per: self.operand_ids(&counter.per), ..counter.clone() }
     }
@@ -258,7 +258,7 @@ impl Move {
 
     fn site(&self, site: &SiteLayer) -> SiteLayer {
         SiteLayer {
-            tenant: site.tenant.clone(),
+            member: site.member.clone(),
             number: site.number,
             space: site.space.clone(),
             hosts: site.hosts.clone(),

@@ -22,7 +22,7 @@ pub struct PolicyTest {
     /// Its name there.
     pub span: Span,
     /// The member whose file it stands in.
-    pub tenant: Option<Box<str>>,
+    pub member: Option<Box<str>>,
     /// The level that holds for all of it.
     pub level: Option<LevelId>,
     /// Lists replaced for all of it.

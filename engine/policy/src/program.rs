@@ -307,9 +307,9 @@ pub enum Scope {
     /// Those of each site apart.
     PerSite,
     /// Those of one member layer.
+    SiteBlock(u32),
+    /// Those of all layers of one member, by her number among the `member` entries.
     Member(u32),
-    /// Those of all layers of one member, by her number among the `tenant` entries.
-    Tenant(u32),
 }
 
 /// What a counter counts.
@@ -377,9 +377,9 @@ pub struct RuleInfo {
 /// A member's layer.
 #[derive(Debug, Clone)]
 pub struct SiteLayer {
-    /// The member, where it is reached through a `tenant` entry.
-    pub tenant: Option<Box<str>>,
-    /// Her number among the `tenant` entries.
+    /// The member, where it is reached through a `member` entry.
+    pub member: Option<Box<str>>,
+    /// Her number among the `member` entries.
     pub number: Option<u32>,
     /// What its names begin with, and the space of its bans: the member, or the first host.
     pub space: Box<str>,

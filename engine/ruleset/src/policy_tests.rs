@@ -88,8 +88,8 @@ impl RuleSet {
     ) -> Rehearsed {
         let mut groups: BTreeMap<Option<&str>, Vec<(usize, &PolicyTest)>> = BTreeMap::new();
         for (at, case) in self.program.cases.iter().enumerate() {
-            if whose.means(case.tenant.as_deref()) {
-                groups.entry(case.tenant.as_deref()).or_default().push((at, case));
+            if whose.means(case.member.as_deref()) {
+                groups.entry(case.member.as_deref()).or_default().push((at, case));
             }
         }
         let mut ended: Vec<(usize, PolicyTestResult)> = Vec::new();
@@ -163,7 +163,7 @@ impl RuleSet {
             column,
             passed: failure.is_none(),
             says,
-            member: case.tenant.clone(),
+            member: case.member.clone(),
         })
     }
 }
@@ -177,16 +177,16 @@ impl RuleSet {
     fn small_specs(&self, case: &PolicyTest) -> Vec<CounterSpec> {
         let slots = case.requests().saturating_mul(2).saturating_add(TEST_SLOTS_SPARE);
         let slots = usize::try_from(slots).unwrap_or(usize::MAX);
-        let out_of_reach = |scope| match (&case.tenant, scope) {
-            (Some(tenant), Scope::Member(site)) => {
+        let out_of_reach = |scope| match (&case.member, scope) {
+            (Some(member), Scope::SiteBlock(site)) => {
                 let site = self.program.sites.get(site as usize);
-                site.is_none_or(|site| site.tenant.as_ref() != Some(tenant))
+                site.is_none_or(|site| site.member.as_ref() != Some(member))
             }
-            (Some(tenant), Scope::Tenant(_)) => {
+            (Some(member), Scope::Member(_)) => {
                 let mut hers = self.program.sites.iter();
                 !hers.any(|site| {
-                    site.tenant.as_ref() == Some(tenant)
-                        && site.number.map(Scope::Tenant) == Some(scope)
+                    site.member.as_ref() == Some(member)
+                        && site.number.map(Scope::Member) == Some(scope)
                 })
             }
             _ => false,

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// A function of a component under its limits. Cheap to clone; clones share instances, counts and
-/// quarantine. Whoever wants tenants apart binds once for each.
+/// quarantine. Whoever wants members apart binds once for each.
 #[derive(Clone)]
 pub struct Function(Arc<Inner>);
 

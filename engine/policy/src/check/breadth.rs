@@ -55,16 +55,16 @@ impl Builder<'_> {
 
     /// Counts tests against the member's quota.
     fn note_member_tests(&mut self, tests: i64, span: Span) {
-        let Some(tenant) = self.tenant() else { return };
-        let most = tenant.rules.saturating_mul(MEMBER_TESTS_PER_RULE);
-        let before = tenant.tests_used;
-        tenant.tests_used = before.saturating_add(tests);
-        if before > most || tenant.tests_used <= most {
+        let Some(entry) = self.entry() else { return };
+        let most = entry.rules.saturating_mul(MEMBER_TESTS_PER_RULE);
+        let before = entry.tests_used;
+        entry.tests_used = before.saturating_add(tests);
+        if before > most || entry.tests_used <= most {
             return;
         }
         let message = format!(
             "the conditions of `{}` may have {most} tests: {MEMBER_TESTS_PER_RULE} for each of her {} rules",
-            tenant.name, tenant.rules
+            entry.name, entry.rules
         );
         self.complain(
             Diagnostic::error(Code::MemberQuota, self.file, span, message)

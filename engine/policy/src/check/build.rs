@@ -4,7 +4,7 @@ use seawall_model::{CounterId, RuleId};
 
 use super::input::{Given, Page, Purpose};
 use super::layered::Layered;
-use super::member::Tenant;
+use super::member::MemberEntry;
 use super::names::Names;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId};
@@ -47,7 +47,7 @@ pub(super) struct Builder<'g> {
     /// The member whose files are being read.
     pub(super) member: Option<Box<str>>,
     /// What members there are, and what they may.
-    pub(super) tenants: Vec<Tenant>,
+    pub(super) entries: Vec<MemberEntry>,
     /// What regular expressions have taken so far.
     pub(super) regexes: super::regexes::RegexBudget,
     /// How much of what members and the host may write is used.
@@ -66,7 +66,7 @@ pub(super) struct Builder<'g> {
 pub(super) struct Host {
     names: Names,
     program: Program,
-    tenants: Vec<Tenant>,
+    entries: Vec<MemberEntry>,
     atoms: Layered<String, AtomId>,
     operands: Layered<String, OperandId>,
 }
@@ -86,7 +86,7 @@ impl<'g> Builder<'g> {
         let host = Host {
             names: Names::default(),
             program: Program::default(),
-            tenants: Vec::new(),
+            entries: Vec::new(),
             atoms: Layered::default(),
             operands: Layered::default(),
         };
@@ -95,7 +95,7 @@ impl<'g> Builder<'g> {
 
     /// Goes on after the host's pages.
     pub(super) fn resume(given: Given<'g>, host: Host) -> Self {
-        let Host { names, program, tenants, atoms, operands } = host;
+        let Host { names, program, entries, atoms, operands } = host;
         Self {
             given,
             names,
@@ -109,7 +109,7 @@ impl<'g> Builder<'g> {
             level: LevelId::default(),
             place: Place::Walk,
             member: None,
-            tenants,
+            entries,
             regexes: super::regexes::RegexBudget::default(),
             usage: super::quota::Usage::default(),
             atoms,
@@ -119,8 +119,8 @@ impl<'g> Builder<'g> {
 
     /// What was made, and what is to be said about it.
     pub(super) fn finish(self) -> (Host, Vec<Diagnostic>) {
-        let Self { names, program, tenants, atoms, operands, diagnostics, .. } = self;
-        (Host { names, program, tenants, atoms, operands }, diagnostics)
+        let Self { names, program, entries, atoms, operands, diagnostics, .. } = self;
+        (Host { names, program, entries, atoms, operands }, diagnostics)
     }
 
     /// Builds the host's pages; their names are known.
@@ -186,15 +186,15 @@ impl<'g> Builder<'g> {
             let counter = self.program.counters.get(feed.counter.0 as usize);
             let scope = counter.map_or(Scope::Host, |counter| counter.scope);
             match scope {
-                Scope::Member(site) => {
+                Scope::SiteBlock(site) => {
                     let site = self.program.sites.get_mut(site as usize);
                     site.into_iter().for_each(|site| site.feeds.push(feed));
                 }
-                Scope::Host | Scope::PerSite | Scope::Tenant(_) if self.member_pages => {
+                Scope::Host | Scope::PerSite | Scope::Member(_) if self.member_pages => {
                     let hers = self.program.sites.iter_mut().skip(self.host.sites);
                     hers.for_each(|site| site.feeds.push(feed));
                 }
-                Scope::Host | Scope::PerSite | Scope::Tenant(_) => self.program.feeds.push(feed),
+                Scope::Host | Scope::PerSite | Scope::Member(_) => self.program.feeds.push(feed),
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::build::Builder;
-use super::member::Tenant;
+use super::member::MemberEntry;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId};
 use crate::program::{Counter, Counts};
@@ -29,16 +29,16 @@ pub fn counters_memory(counters: &[Counter], per: &CounterMemory) -> usize {
 
 impl Builder<'_> {
     /// Complains where a member's counters take more than her keys would at most.
-    pub(super) fn weigh_members_counters(&mut self, tenant: &Tenant) {
+    pub(super) fn weigh_members_counters(&mut self, entry: &MemberEntry) {
         let per = self.given.schema.counters;
-        let keys = usize::try_from(tenant.keys).unwrap_or(0);
+        let keys = usize::try_from(entry.keys).unwrap_or(0);
         let (limits, tracks) = ([per.limit_key, per.concurrent_key], [per.requests_key]);
         let tracks = tracks.into_iter().chain([per.bytes_key, per.distinct_key]);
         let dearest = limits.into_iter().chain(tracks).max();
         let most =
             keys.saturating_mul(dearest.unwrap_or(0)).saturating_add(MEMBER_COUNTER_BYTES_SPARE);
         let mut sum = 0_usize;
-        let over = tenant.counters.iter().find(|used| {
+        let over = entry.counters.iter().find(|used| {
             let counter = self.program.counters.get(used.counter.0 as usize);
             sum = sum.saturating_add(counter.map_or(0, |counter| weight(counter, &per)));
             sum > most
@@ -46,7 +46,7 @@ impl Builder<'_> {
         let Some((file, span)) = over.map(|used| used.place) else { return };
         let message = format!(
             "the counters of `{}` take {} up to here; with her {keys} keys the most is {}",
-            tenant.name,
+            entry.name,
             bytes(sum),
             bytes(most)
         );
@@ -60,7 +60,7 @@ impl Builder<'_> {
     /// Complains where all counters of the host together take more than they may.
     pub(super) fn weigh_counters(&mut self) {
         let per = self.given.schema.counters;
-        let members = self.tenants.iter().flat_map(|tenant| &tenant.counters);
+        let members = self.entries.iter().flat_map(|entry| &entry.counters);
         let members: HashSet<usize> = members.map(|used| used.counter.0 as usize).collect();
         let mut all: Vec<(usize, Box<str>)> = self
             .program

@@ -198,7 +198,7 @@ impl Builder<'_> {
         };
         // At the top of a member's file it counts for her hosts, not for everybody's.
         let scope = match (self.scope, self.member_number()) {
-            (Scope::Host, Some(number)) => Scope::Tenant(number),
+            (Scope::Host, Some(number)) => Scope::Member(number),
             (scope, _) => scope,
         };
         let identity = format!("{full}|{key_text}|{counts_text}");

@@ -233,7 +233,7 @@ impl Builder<'_> {
     /// Warns of a tag that no rule gives.
     pub(super) fn warn_tag(&mut self, tag: &str, span: Span) {
         // What members give is not known while the host's files are read.
-        let is_whole = self.member.is_some() || self.tenants.is_empty();
+        let is_whole = self.member.is_some() || self.entries.is_empty();
         if !is_whole || self.names.tags.contains_key(tag) {
             return;
         }

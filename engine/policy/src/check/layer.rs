@@ -70,16 +70,16 @@ impl Builder<'_> {
             Some(member) => member.clone(),
             None => first.node.trim_start_matches("*.").into(),
         };
-        self.scope = Scope::Member(number(self.program.sites.len()));
+        self.scope = Scope::SiteBlock(number(self.program.sites.len()));
         self.refuse_overlap(site, &hosts);
         self.own_hosts(site);
         let mut steps = Vec::new();
         self.build_stmts(&site.stmts, Where::Member, &mut steps);
         let defaults = self.adjusted(&site.stmts);
         self.scope = Scope::Host;
-        let (tenant, space) = (self.member.clone(), self.prefix.clone());
+        let (member, space) = (self.member.clone(), self.prefix.clone());
         let (number, feeds) = (self.member_number(), Vec::new());
-        let layer = SiteLayer { tenant, number, space, hosts, steps, defaults, feeds };
+        let layer = SiteLayer { member, number, space, hosts, steps, defaults, feeds };
         self.program.sites.push(layer);
         self.begins(site.span);
         self.weigh();

@@ -1,6 +1,6 @@
 //! Members: what each may, and what their files do with it.
 //!
-//! A member's files are compiled against the `tenant` entry. Her hosts, her actions, her numbers and
+//! A member's files are compiled against the `member` entry. Her hosts, her actions, her numbers and
 //! her paths are held to it here, so that nothing further in knows of members at all. What she
 //! changes of the host's `defaults` lies over them for her hosts alone.
 
@@ -42,7 +42,7 @@ const GRANTED: [&str; 4] = ["rule", "adjust", "disable", "under"];
 
 /// A member, as the host's entry says.
 #[derive(Debug)]
-pub(super) struct Tenant {
+pub(super) struct MemberEntry {
     pub(super) name: Box<str>,
     hosts: Vec<HostPattern>,
     may: Vec<Box<str>>,
@@ -66,7 +66,7 @@ pub(super) struct UsedCounter {
     pub(super) place: (FileId, Span),
 }
 
-impl Tenant {
+impl MemberEntry {
     /// As the host's entry alone makes her.
     fn begin_again(&mut self) {
         self.rules_used = 0;
@@ -78,66 +78,66 @@ impl Tenant {
 impl Builder<'_> {
     /// Forgets what the member used whose pages were compiled.
     pub(super) fn forget_used(&mut self) {
-        if let Some(tenant) = self.tenant() {
-            tenant.begin_again();
+        if let Some(entry) = self.entry() {
+            entry.begin_again();
         }
     }
 
     /// Files a member.
-    pub(super) fn declare_tenant(&mut self, tenant: &ast::Tenant) {
-        let name = &*tenant.name.node;
-        if !self.claim_full("tenant", name, tenant.name.span) {
+    pub(super) fn declare_member(&mut self, entry: &ast::Member) {
+        let name = &*entry.name.node;
+        if !self.claim_full("member", name, entry.name.span) {
             return;
         }
         if LAYERS.contains(&name) {
             let message = format!("`{name}` is a layer, and her rules would look like the host's");
             let diagnostic =
-                Diagnostic::error(Code::ReservedName, self.file, tenant.name.span, message);
+                Diagnostic::error(Code::ReservedName, self.file, entry.name.span, message);
             self.complain(diagnostic.help(format!("choose another name, such as `{name}-1`")));
         }
         for (there, clause, help) in [
             (
-                tenant.hosts.is_some(),
+                entry.hosts.is_some(),
                 "hosts",
                 "say which hosts are hers: `hosts { \"alice.example\" }`",
             ),
             (
-                tenant.may.is_some(),
+                entry.may.is_some(),
                 "may",
                 "say what she may use: `may { block, tag, limit, test }`",
             ),
             (
-                tenant.file.is_some(),
+                entry.file.is_some(),
                 "file",
                 "say where her policy lies: `file \"members/alice.wall\"`",
             ),
         ] {
-            if !there && !tenant.meta.broken {
-                self.missing(tenant.name.span, "a tenant", clause, help);
+            if !there && !entry.meta.broken {
+                self.missing(entry.name.span, "a `member` entry", clause, help);
             }
         }
-        if let Some(cpu) = &tenant.cpu {
+        if let Some(cpu) = &entry.cpu {
             self.does_nothing(
                 cpu.span,
                 "`cpu` bounds nothing yet",
                 "what her rules may cost is bounded by `[limits] member_fuel` and `extern_ms`",
             );
         }
-        self.no_expiry(&tenant.meta, "a tenant");
-        let hosts = self.tenant_hosts(tenant);
-        let may = self.tenant_may(tenant);
+        self.no_expiry(&entry.meta, "a `member` entry");
+        let hosts = self.entry_hosts(entry);
+        let may = self.entry_may(entry);
         let quota = |this: &mut Self, what: &str, n: Option<&Spanned<i64>>, default: i64| match n {
             None => default,
             Some(n) => this.in_range(what, n, 0, super::COUNTER_KEYS_MAX).unwrap_or(default),
         };
-        let rules = quota(self, "rules", tenant.rules.as_ref(), MEMBER_RULES_DEFAULT);
-        let keys = quota(self, "keys", tenant.keys.as_ref(), MEMBER_KEYS_DEFAULT);
-        let path = tenant.file.as_ref().map_or("", |file| &*file.node);
+        let rules = quota(self, "rules", entry.rules.as_ref(), MEMBER_RULES_DEFAULT);
+        let keys = quota(self, "keys", entry.keys.as_ref(), MEMBER_KEYS_DEFAULT);
+        let path = entry.file.as_ref().map_or("", |file| &*file.node);
         let below = self.given.files.name(self.file).rsplit_once('/').map_or("", |(dir, _)| dir);
         let folder = path.rsplit_once('/').map_or("", |(dir, _)| dir);
         let folder = format!("{below}/{folder}").trim_matches('/').to_owned();
-        self.tenants.push(Tenant {
-            name: tenant.name.node.clone(),
+        self.entries.push(MemberEntry {
+            name: entry.name.node.clone(),
             hosts,
             may,
             rules,
@@ -149,9 +149,9 @@ impl Builder<'_> {
         });
     }
 
-    fn tenant_hosts(&mut self, tenant: &ast::Tenant) -> Vec<HostPattern> {
+    fn entry_hosts(&mut self, entry: &ast::Member) -> Vec<HostPattern> {
         let mut hosts = Vec::new();
-        let written = tenant.hosts.iter().flat_map(|hosts| &hosts.node);
+        let written = entry.hosts.iter().flat_map(|hosts| &hosts.node);
         for host in written.filter(|host| host.node != Literal::Error) {
             let text = super::declaration::text_of(&host.node).unwrap_or_default();
             match HostPattern::parse(&text) {
@@ -162,9 +162,9 @@ impl Builder<'_> {
         hosts
     }
 
-    fn tenant_may(&mut self, tenant: &ast::Tenant) -> Vec<Box<str>> {
+    fn entry_may(&mut self, entry: &ast::Member) -> Vec<Box<str>> {
         let mut may = Vec::new();
-        let written = tenant.may.iter().flat_map(|may| &may.node);
+        let written = entry.may.iter().flat_map(|may| &may.node);
         for word in written.filter(|word| word.node != Literal::Error) {
             let text = super::declaration::text_of(&word.node).unwrap_or_default();
             if GRANTS.contains(&&*text) {
@@ -187,25 +187,25 @@ impl Builder<'_> {
         may
     }
 
-    /// The number of the member whose files are read, among the `tenant` entries.
+    /// The number of the member whose files are read, among the `member` entries.
     pub(super) fn member_number(&self) -> Option<u32> {
         let member = self.member.as_deref()?;
-        self.tenants.iter().position(|tenant| *tenant.name == *member).map(number)
+        self.entries.iter().position(|entry| *entry.name == *member).map(number)
     }
 
-    pub(super) fn tenant(&mut self) -> Option<&mut Tenant> {
+    pub(super) fn entry(&mut self) -> Option<&mut MemberEntry> {
         let member = self.member.as_deref()?;
-        self.tenants.iter_mut().find(|tenant| *tenant.name == *member)
+        self.entries.iter_mut().find(|entry| *entry.name == *member)
     }
 
     /// Complains where a member uses what her entry does not grant.
     pub(super) fn may(&mut self, word: &str, span: Span) {
-        let Some(tenant) = self.tenant() else { return };
-        if word.is_empty() || tenant.may.iter().any(|granted| **granted == *word) {
+        let Some(entry) = self.entry() else { return };
+        if word.is_empty() || entry.may.iter().any(|granted| **granted == *word) {
             return;
         }
-        let granted = tenant.may.join(", ");
-        let name = tenant.name.clone();
+        let granted = entry.may.join(", ");
+        let name = entry.name.clone();
         self.complain(
             Diagnostic::error(
                 Code::MemberMay,
@@ -228,7 +228,7 @@ impl Builder<'_> {
     /// Complains where a member's path leaves her folder.
     pub(super) fn own_path(&mut self, path: &Spanned<Box<str>>) {
         let file = self.given.files.name(self.file).to_owned();
-        let Some(tenant) = self.tenant() else { return };
+        let Some(entry) = self.entry() else { return };
         let mut parts: Vec<&str> = file.split('/').collect();
         parts.pop();
         let mut inside = true;
@@ -240,8 +240,8 @@ impl Builder<'_> {
             }
         }
         let whole = parts.join("/");
-        let folder = format!("{}/", tenant.folder);
-        if !inside || !(tenant.folder.is_empty() || whole.starts_with(&folder)) {
+        let folder = format!("{}/", entry.folder);
+        if !inside || !(entry.folder.is_empty() || whole.starts_with(&folder)) {
             self.error(Code::MemberPath, path.span, "a member's files lie in her own folder");
         }
     }
@@ -258,12 +258,12 @@ impl Builder<'_> {
     /// Whether a host, written here as `text`, is one of the member whose files are read; complains
     /// where it is not. Everything is the host's.
     pub(super) fn own_host(&mut self, pattern: &HostPattern, text: &str, span: Span) -> bool {
-        let Some(tenant) = self.tenant() else { return true };
-        if tenant.hosts.iter().any(|own| own.covers(pattern)) {
+        let Some(entry) = self.entry() else { return true };
+        if entry.hosts.iter().any(|own| own.covers(pattern)) {
             return true;
         }
-        let all: Vec<String> = tenant.hosts.iter().map(ToString::to_string).collect();
-        let message = format!("`{text}` is not a host of `{}`", tenant.name);
+        let all: Vec<String> = entry.hosts.iter().map(ToString::to_string).collect();
+        let message = format!("`{text}` is not a host of `{}`", entry.name);
         self.complain(
             Diagnostic::error(Code::MemberHost, self.file, span, message)
                 .help(format!("her hosts are: {}", all.join(", "))),
@@ -273,10 +273,10 @@ impl Builder<'_> {
 
     /// Counts a rule or limit against the member's quota.
     pub(super) fn note_member_rule(&mut self, span: Span) {
-        let Some(tenant) = self.tenant() else { return };
-        tenant.rules_used = tenant.rules_used.saturating_add(1);
-        if tenant.rules_used == tenant.rules.saturating_add(1) {
-            let message = format!("`{}` may have {} rules and limits", tenant.name, tenant.rules);
+        let Some(entry) = self.entry() else { return };
+        entry.rules_used = entry.rules_used.saturating_add(1);
+        if entry.rules_used == entry.rules.saturating_add(1) {
+            let message = format!("`{}` may have {} rules and limits", entry.name, entry.rules);
             self.complain(
                 Diagnostic::error(Code::MemberQuota, self.file, span, message)
                     .label("this is one too many"),
@@ -288,25 +288,25 @@ impl Builder<'_> {
     /// Counts a counter against the member's quota of keys.
     pub(super) fn note_member_counter(&mut self, counter: CounterId, says_keys: bool, span: Span) {
         let file = self.file;
-        let Some(tenant) = self.tenant() else { return };
-        tenant.counters.push(UsedCounter { counter, says_keys, place: (file, span) });
+        let Some(entry) = self.entry() else { return };
+        entry.counters.push(UsedCounter { counter, says_keys, place: (file, span) });
     }
 
     /// Shares each member's quota of keys among the counters that do not say how many they hold, and
     /// complains where hers are more than her quota, in keys or in bytes.
     pub(super) fn settle_quotas(&mut self) {
-        for tenant in std::mem::take(&mut self.tenants) {
-            self.share_keys(&tenant);
-            self.weigh_members_counters(&tenant);
-            self.tenants.push(tenant);
+        for entry in std::mem::take(&mut self.entries) {
+            self.share_keys(&entry);
+            self.weigh_members_counters(&entry);
+            self.entries.push(entry);
         }
     }
 
-    fn share_keys(&mut self, tenant: &Tenant) {
-        let quota = usize::try_from(tenant.keys).unwrap_or(0);
+    fn share_keys(&mut self, entry: &MemberEntry) {
+        let quota = usize::try_from(entry.keys).unwrap_or(0);
         let (mut said, mut silent) = (0_usize, 0_usize);
         let mut over = None;
-        for used in &tenant.counters {
+        for used in &entry.counters {
             let keys = match self.program.counters.get(used.counter.0 as usize) {
                 Some(counter) if used.says_keys => counter.keys,
                 // At least one each.
@@ -323,7 +323,7 @@ impl Builder<'_> {
         if let Some((file, span)) = over {
             let message = format!(
                 "the counters of `{}` ask for more than the {quota} keys of her quota",
-                tenant.name
+                entry.name
             );
             self.complain(
                 Diagnostic::error(Code::MemberQuota, file, span, message)
@@ -332,7 +332,7 @@ impl Builder<'_> {
             );
         }
         let share = quota.saturating_sub(said).checked_div(silent).unwrap_or(0).max(1);
-        for used in tenant.counters.iter().filter(|used| !used.says_keys) {
+        for used in entry.counters.iter().filter(|used| !used.says_keys) {
             if let Some(counter) = self.program.counters.get_mut(used.counter.0 as usize) {
                 counter.keys = share;
             }

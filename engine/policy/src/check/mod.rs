@@ -65,7 +65,7 @@ use crate::part::Part;
 use crate::program::Program;
 
 /// The host's pages, compiled: what each member's pages are compiled against. It knows no member
-/// but by her `tenant` entry, so that nothing that a member writes can change it.
+/// but by her `member` entry, so that nothing that a member writes can change it.
 #[derive(Debug)]
 pub struct HostPolicy(build::Host);
 

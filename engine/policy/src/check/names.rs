@@ -143,10 +143,10 @@ impl Builder<'_> {
     pub(super) fn collect(&mut self, pages: &[Page]) {
         for page in pages {
             self.enter(page);
-            if let Item::Tenant(tenant) = &page.item
-                && self.of_host(tenant.name.span, "a tenant")
+            if let Item::Member(entry) = &page.item
+                && self.of_host(entry.name.span, "a `member` entry")
             {
-                self.declare_tenant(tenant);
+                self.declare_member(entry);
             }
         }
         for page in pages {
@@ -158,7 +158,7 @@ impl Builder<'_> {
                 Item::Extern(item) => self.declare_extern(item),
                 Item::Layer(layer) => self.collect_stmts(&layer.stmts),
                 Item::Site(site) => self.collect_stmts(&site.stmts),
-                Item::Include(_) | Item::Tenant(_) | Item::Level(_) | Item::Test(_) => {}
+                Item::Include(_) | Item::Member(_) | Item::Level(_) | Item::Test(_) => {}
             }
         }
         self.collect_tags(pages);
@@ -222,8 +222,8 @@ impl Builder<'_> {
         let behind = member.len().saturating_add(1);
         let dots = full.match_indices('.').map(|(at, _)| at).filter(|at| *at >= behind);
         let mut spaces = dots.filter_map(|end| full.get(..end));
-        let is_tenant = |space: &&str| self.names.places.contains_key(&("tenant", (*space).into()));
-        let Some(other) = spaces.find(is_tenant) else { return true };
+        let is_member = |space: &&str| self.names.places.contains_key(&("member", (*space).into()));
+        let Some(other) = spaces.find(is_member) else { return true };
         let message = format!("`{full}` is a name of the member `{other}`");
         self.complain(Diagnostic::error(Code::DuplicateName, self.file, name.span, message).help(
             format!("choose a name without a dot, such as `{}`", name.node.replace('.', "-")),

@@ -37,7 +37,7 @@ impl Builder<'_> {
             name: test.name.node.clone(),
             file: self.file,
             span: test.name.span,
-            tenant: self.member.clone(),
+            member: self.member.clone(),
             level: None,
             lists: Vec::new(),
             clients: Vec::new(),

@@ -8,7 +8,7 @@ use crate::check::Page;
 use crate::diagnostic::{FileId, Files};
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{
-    Action, Decl, Extern, Item, Limit, List, ListSource, Meta, Rule, Shadow, Stmt, Tenant, Track,
+    Action, Decl, Extern, Item, Limit, List, ListSource, Meta, Rule, Shadow, Stmt, Member, Track,
 };
 
 /// What stands around the statements that are being read.
@@ -169,7 +169,7 @@ impl Reader<'_> {
                     draft.add("leave after", level.leave_after.as_ref()).meta(&level.meta);
                 });
             }
-            Item::Tenant(tenant) => self.tenant(tenant, around),
+            Item::Member(member) => self.member(member, around),
             Item::Extern(item) => self.external(item, around),
             Item::Test(test) => {
                 let name = full(member, &test.name.node);
@@ -218,13 +218,13 @@ impl Reader<'_> {
         });
     }
 
-    fn tenant(&mut self, tenant: &Tenant, around: OutlineScope<'_>) {
-        let name = tenant.name.node.clone();
-        self.file(("tenant", name), around, None, |draft| {
-            draft.add("hosts", tenant.hosts.as_ref()).add("may", tenant.may.as_ref());
-            draft.add("rules", tenant.rules.as_ref()).add("keys", tenant.keys.as_ref());
-            draft.add("cpu", tenant.cpu.as_ref()).add("file", tenant.file.as_ref());
-            draft.meta(&tenant.meta);
+    fn member(&mut self, member: &Member, around: OutlineScope<'_>) {
+        let name = member.name.node.clone();
+        self.file(("member", name), around, None, |draft| {
+            draft.add("hosts", member.hosts.as_ref()).add("may", member.may.as_ref());
+            draft.add("rules", member.rules.as_ref()).add("keys", member.keys.as_ref());
+            draft.add("cpu", member.cpu.as_ref()).add("file", member.file.as_ref());
+            draft.meta(&member.meta);
         });
     }
 

@@ -29,8 +29,8 @@ pub struct File {
 pub enum Item {
     /// `include "glob"`
     Include(Spanned<Box<str>>),
-    /// `tenant name { … }`
-    Tenant(Tenant),
+    /// `member name { … }`
+    Member(Member),
     /// `level name { … }`
     Level(Level),
     /// `extern name(…) -> type { … }`
@@ -420,9 +420,9 @@ pub struct Level {
     pub meta: Meta,
 }
 
-/// `tenant name { … }`
+/// `member name { … }`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tenant {
+pub struct Member {
     /// The name.
     pub name: Name,
     /// `hosts { … }`

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     const POLICY: &str = "policy 1
-tenant ann { hosts { \"a.example\" } may { log } file \"ann/a.wall\" }
+member ann { hosts { \"a.example\" } may { log } file \"ann/a.wall\" }
 floor {
   rule one { when path == \"/1\" then log \"hello\" }
   rule two { when path == \"/2\" then log }

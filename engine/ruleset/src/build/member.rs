@@ -32,10 +32,10 @@ pub(crate) type Entries<'e> = HashMap<&'e str, (&'e Page, (FileId, Span))>;
 pub(crate) fn entries(pages: &[Page]) -> Entries<'_> {
     let mut entries = HashMap::new();
     for page in pages {
-        if let Item::Tenant(tenant) = &page.item
-            && let Some(file) = &tenant.file
+        if let Item::Member(member) = &page.item
+            && let Some(file) = &member.file
         {
-            entries.entry(&*tenant.name.node).or_insert((page, (page.file, file.span)));
+            entries.entry(&*member.name.node).or_insert((page, (page.file, file.span)));
         }
     }
     entries

@@ -65,10 +65,10 @@ impl<'s> Served<'s> {
 fn named(page: &Page) -> Vec<Named<'_>> {
     let file = page.file;
     match &page.item {
-        Item::Tenant(tenant) => {
-            let member = Some(&*tenant.name.node);
-            let hosts = tenant.hosts.iter().flat_map(|hosts| &hosts.node);
+        Item::Member(member) => {
+            let hosts = member.hosts.iter().flat_map(|hosts| &hosts.node);
             let host = hosts.filter_map(|host| Some((text(&host.node)?, host.span)));
+            let member = Some(&*member.name.node);
             host.map(|(text, span)| Named { text, file, span, member }).collect()
         }
         Item::Site(site) => {

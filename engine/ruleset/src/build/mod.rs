@@ -297,14 +297,14 @@ impl RuleSetBuilder {
     }
 }
 
-/// Complains about `tenant` entries whose file cannot be a member's.
+/// Complains about `member` entries whose file cannot be a member's.
 fn wrong_entries(sources: &Sources, pages: &[Page]) -> Vec<Diagnostic> {
     let members: HashMap<&str, &MemberSources> =
         sources.members().iter().map(|member| (member.name(), member)).collect();
     let wrong = |page: &Page| {
-        let Item::Tenant(tenant) = &page.item else { return None };
-        let file = tenant.file.as_ref()?;
-        let why = members.get(&*tenant.name.node)?.file().err()?;
+        let Item::Member(member) = &page.item else { return None };
+        let file = member.file.as_ref()?;
+        let why = members.get(&*member.name.node)?.file().err()?;
         Some(pages::source_error(page.file, file.span, &file.node, why))
     };
     pages.iter().filter_map(wrong).collect()

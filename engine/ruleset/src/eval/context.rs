@@ -104,7 +104,7 @@ pub(crate) struct EvalContext<'j> {
     pub(crate) state: &'j State,
     pub(crate) now: Tick,
     pub(crate) given: EvalOptions<'j>,
-    pub(crate) tenant: Option<&'j str>,
+    pub(crate) member: Option<&'j str>,
     /// The member layer that the host belongs to.
     pub(crate) site: Option<usize>,
     /// How it was answered, once the answer has ended.
@@ -151,7 +151,7 @@ impl<'j> EvalContext<'j> {
             state,
             now,
             given,
-            tenant: None,
+            member: None,
             site: None,
             answered: None,
             trace: None,
@@ -179,7 +179,7 @@ impl<'j> EvalContext<'j> {
     pub(crate) fn find_site(&mut self) {
         self.site = self.rules.sites.find(self.facts.host).copied();
         let Some(at) = self.site else { return };
-        self.tenant = self.rules.program.sites.get(at).and_then(|site| site.tenant.as_deref());
+        self.member = self.rules.program.sites.get(at).and_then(|site| site.member.as_deref());
         let part = self.rules.parts.of_site(at);
         self.part.set(part.filter(|part| self.given.rehearsed || part.is_heard(self.now)));
     }
@@ -200,7 +200,7 @@ impl<'j> EvalContext<'j> {
 
     /// Whether a member wrote what there is for this site alone.
     fn is_members(&self) -> bool {
-        self.tenant.is_some()
+        self.member.is_some()
     }
 
     /// Whether what there is for this site alone takes part: what the host wrote always does.
@@ -511,7 +511,7 @@ impl<'j> EvalContext<'j> {
             Field::Level => Value::Int(self.given.level.0.into()),
             Field::Score => Value::Int(self.score.get()),
             Field::SiteName => Value::bytes(facts.site.as_bytes()),
-            Field::SiteTenant => Value::text(self.tenant),
+            Field::SiteMember => Value::text(self.member),
             Field::OriginLatency => {
                 Value::number(origin.latency_ms.map(|ms| ms.saturating_mul(1_000)))
             }

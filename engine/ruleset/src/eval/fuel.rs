@@ -111,7 +111,7 @@ impl Parts {
     pub(crate) fn extend(&mut self, program: &Program) {
         let mut parts: HashMap<&str, Arc<Part>> = HashMap::new();
         let new = program.sites.iter().skip(self.by_site.len()).map(|site| {
-            let name = site.tenant.as_deref()?;
+            let name = site.member.as_deref()?;
             Some(Arc::clone(parts.entry(name).or_insert_with(|| Arc::new(Part::new(name)))))
         });
         let new: Vec<_> = new.collect();

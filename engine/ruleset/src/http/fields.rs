@@ -83,7 +83,7 @@ fields! {
     Level "level" Type::Enum(LEVEL), Plain, Always, Request, false, "how bad it is right now";
     Score "score" Type::Int, Plain, Always, Request, false, "what the rules so far have added up";
     SiteName "site.name" Type::Str, Plain, Always, Request, false, "the site's first host";
-    SiteTenant "site.tenant" Type::Str, Plain, Maybe, Request, false, "the member whose site it is";
+    SiteMember "site.member" Type::Str, Plain, Maybe, Request, false, "the member whose site it is";
     OriginLatency "origin.latency" Type::Duration, Plain, Maybe, Request, false, "the origin's median time to the first byte";
     OriginErrors "origin.errors" Type::Percent, Plain, Maybe, Request, false, "the share of requests that the origin failed";
     OriginInflight "origin.inflight" Type::Int, Plain, Maybe, Request, false, "requests that the origin is answering";

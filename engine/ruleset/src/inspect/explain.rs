@@ -210,7 +210,7 @@ fn bare_case(level: Option<LevelId>) -> PolicyTest {
         name: "explain".into(),
         file: FileId::default(),
         span: Span::default(),
-        tenant: None,
+        member: None,
         level,
         lists: Vec::new(),
         clients: Vec::new(),

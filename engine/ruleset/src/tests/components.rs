@@ -106,7 +106,7 @@ fn cases_of_members_take_so_much_time_and_no_more() {
         let (mut store, mut root) = (MemoryStore::default(), "policy 1\n".to_owned());
         for (n, cases) in cases.iter().enumerate() {
             root.push_str(&format!(
-                "tenant m{n} {{ hosts {{ \"m{n}.example\" }} may {{ extern, block }} file \"m{n}/a.wall\" }}\n"
+                "member m{n} {{ hosts {{ \"m{n}.example\" }} may {{ extern, block }} file \"m{n}/a.wall\" }}\n"
             ));
             let policy = format!(
                 "policy 1\nextern f({PARAMS}) -> int {{ module \"f.wasm\" {LIMITS} time 100ms \
@@ -136,8 +136,8 @@ fn cases_of_members_take_so_much_time_and_no_more() {
 #[test]
 fn two_members_of_one_component_share_no_instance() {
     let policy = "policy 1
-tenant a { hosts { \"a.example\" } may { extern, block } file \"a/a.wall\" }
-tenant b { hosts { \"b.example\" } may { extern, block } file \"b/b.wall\" }
+member a { hosts { \"a.example\" } may { extern, block } file \"a/a.wall\" }
+member b { hosts { \"b.example\" } may { extern, block } file \"b/b.wall\" }
 ";
     let member = |name: &str| {
         format!(
@@ -187,7 +187,7 @@ fn a_member_with_many_functions_leaves_the_others_and_the_host_theirs() {
     let (externs, floor) = asking(&["h"]);
     let entry = |name: &str| {
         format!(
-            "tenant {name} {{ hosts {{ \"{name}.x\" }} may {{ block, extern }} file \"{name}/a.wall\" }}\n"
+            "member {name} {{ hosts {{ \"{name}.x\" }} may {{ block, extern }} file \"{name}/a.wall\" }}\n"
         )
     };
     let root = format!("policy 1\n{externs}floor {{ {floor} }}\n{}{}", entry("ann"), entry("bob"));

@@ -59,7 +59,7 @@ fn written(lines: &[Line], prefix: &str, actions: &[&str]) -> String {
 
 fn host(floor: &[Line], defaults: &[Line]) -> String {
     format!(
-        "policy 1\ntenant m {{ hosts {{ \"m.example\" }} may {{ allow, block, drop, challenge, throttle, tag, score, limit }} file \"m/m.wall\" }}\n\
+        "policy 1\nmember m {{ hosts {{ \"m.example\" }} may {{ allow, block, drop, challenge, throttle, tag, score, limit }} file \"m/m.wall\" }}\n\
          guarantee {{ rule g {{ when path == \"/b/g\" then allow }} }}\nfloor {{\n{}}}\ndefaults {{\n{}}}\n",
         written(floor, "f", &FLOOR_ACTIONS),
         written(defaults, "d", &ACTIONS),

@@ -59,7 +59,7 @@ fn assembled(fuel: FuelLimits, hosts: &str, hers: &str) -> BuildOutput {
         .with(
             "root.wall",
             format!(
-                "policy 1\n{hosts}\ntenant alice {{ hosts {{ \"alice.example\" }} \
+                "policy 1\n{hosts}\nmember alice {{ hosts {{ \"alice.example\" }} \
                  may {{ block, drop, tag, score, limit, track }} rules 100k keys 10k \
                  file \"members/alice.wall\" }}\n"
             ),
@@ -359,7 +359,7 @@ fn an_edit_of_hers_begins_anew_and_one_of_anothers_does_not() {
         many(8, 8, |n| format!("header(\"x\") matches r\"[a-m][a-z]{{{}}}[0-9]x\"", n % 8 + 1));
     let sources = |hosts: &str, more: &str| {
         let store = MemoryStore::default()
-            .with("root.wall", format!("policy 1\n{hosts}tenant alice {{ hosts {{ \"alice.example\" }} may {{ block }} file \"members/alice.wall\" }}\n"))
+            .with("root.wall", format!("policy 1\n{hosts}member alice {{ hosts {{ \"alice.example\" }} may {{ block }} file \"members/alice.wall\" }}\n"))
             .with("members/alice.wall", format!("policy 1\nsite \"alice.example\" {{ {costly}{more} }}\n"));
         Sources::gather("root.wall", &store)
     };
@@ -465,7 +465,7 @@ fn a_condition_and_a_member_have_only_so_many_tests() {
     assert!(assemble(&inner).rules.is_none(), "what stands in parentheses counts too");
     let member = |n| {
         let store = MemoryStore::default()
-            .with("root.wall", "policy 1\ntenant alice { hosts { \"alice.example\" } may { block } rules 2 file \"a/a.wall\" }\n")
+            .with("root.wall", "policy 1\nmember alice { hosts { \"alice.example\" } may { block } rules 2 file \"a/a.wall\" }\n")
             .with("a/a.wall", format!("policy 1\n{}\n", hers(&many(2, n, |n| format!("ua == \"{n}\"")))));
         workshop().build(&Sources::gather("root.wall", &store), Purpose::Run, None)
     };

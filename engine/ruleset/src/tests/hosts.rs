@@ -40,7 +40,7 @@ fn said(store: &MemoryStore, sites: Vec<SiteHosts>) -> Vec<String> {
 
 fn entry(hosts: &str) -> MemoryStore {
     let root =
-        format!("policy 1\ntenant alice {{ hosts {{ {hosts} }} may {{ block }} file \"a.wall\" }}");
+        format!("policy 1\nmember alice {{ hosts {{ {hosts} }} may {{ block }} file \"a.wall\" }}");
     MemoryStore::default().with("root.wall", root).with("a.wall", "policy 1\n")
 }
 

@@ -417,8 +417,8 @@ fn one_members_expressions_take_nothing_from_the_next_one() {
     let member =
         |n, rules| format!("policy 1\nsite \"m{n}.example\" {{\n{}}}\n", expressions(rules));
     let root = "policy 1\n\
-        tenant m1 { hosts { \"m1.example\" } may { drop } rules 5000 file \"m1/a.wall\" }\n\
-        tenant m2 { hosts { \"m2.example\" } may { drop } rules 5000 file \"m2/a.wall\" }\n";
+        member m1 { hosts { \"m1.example\" } may { drop } rules 5000 file \"m1/a.wall\" }\n\
+        member m2 { hosts { \"m2.example\" } may { drop } rules 5000 file \"m2/a.wall\" }\n";
     let store = MemoryStore::default()
         .with("root.wall", root)
         .with("m1/a.wall", member(1, 2_000))

@@ -68,16 +68,16 @@ track seen { where path starts_with "/x" count requests per client over 10s keys
 track sites { count requests per site.name over 10s keys 100 }
 track all { count requests over 10s }
 level attack { enter when count(all) > 100000 leave after 1m }
-tenant carol {
+member carol {
   hosts { "carol.example" } may { block, throttle, limit, track }
   file "members/carol/c.wall"
 }
-tenant mallory {
+member mallory {
   hosts { "mallory.example", "*.mallory.example" }
   may { allow, block, drop, ban, throttle, tag, score, log, limit, track, list, test, extern }
   rules 20 keys 2k file "members/mallory/m.wall"
 }
-tenant bob {
+member bob {
   hosts { "bob.example" } may { block, ban, tag, limit, track, list, test }
   keys 5k file "members/bob/b.wall"
 }
@@ -163,8 +163,8 @@ const LINES: [&str; 63] = [
     "track big { count requests per client.ip over 1h keys 190k }",
     "track other { where share(sites) > 10 count distinct path per client over 10s keys 100 }",
     "level attack { enter when true leave after 1s }",
-    "tenant eve { hosts { \"bob.example\" } may { drop } file \"e.wall\" }",
-    "tenant bob { hosts { \"bob.example\" } may { drop } file \"e.wall\" }",
+    "member eve { hosts { \"bob.example\" } may { drop } file \"e.wall\" }",
+    "member bob { hosts { \"bob.example\" } may { drop } file \"e.wall\" }",
     "floor { rule env { when true then allow } }",
     "guarantee { rule all { when true then allow } }",
     "defaults { rule all { when true then drop } decide { otherwise drop } }",
@@ -391,7 +391,7 @@ fn is_hers(name: &str) -> bool {
 /// What a ruleset says, hers left out.
 fn says(rules: &RuleSet) -> Vec<String> {
     let entries = rules.outline().entries();
-    let entries = entries.filter(|entry| entry.kind == "tenant" || !is_hers(&entry.name));
+    let entries = entries.filter(|entry| entry.kind == "member" || !is_hers(&entry.name));
     let mut all: Vec<String> = entries
         // A test says whose it is by its file alone, which its outcome tells.
         .filter(|entry| entry.kind != "test")

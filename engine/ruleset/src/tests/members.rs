@@ -8,8 +8,8 @@ use crate::{
 
 const HOST: &str = r#"policy 1
 include "floor.wall"
-tenant alice { hosts { "alice.example" } may { block, test } file "m/alice.wall" }
-tenant bob { hosts { "bob.example" } may { block, list, test } file "m/bob.wall" }
+member alice { hosts { "alice.example" } may { block, test } file "m/alice.wall" }
+member bob { hosts { "bob.example" } may { block, list, test } file "m/bob.wall" }
 "#;
 const FLOOR: &str = "policy 1\nfloor { rule env { when path == \"/.env\" then drop } }\n\
                      defaults { rule xmlrpc { when path == \"/xmlrpc.php\" then block 403 } }\n";
@@ -153,7 +153,7 @@ fn crowd(members: usize, word: &str, bytes: usize, requests: u64) -> MemoryStore
     let mut all = MemoryStore::default();
     for n in 0..members {
         root.push_str(&format!(
-            "tenant m{n} {{ hosts {{ \"m{n}.example\" }} may {{ block, test }} file \"m{n}/a.wall\" }}\n"
+            "member m{n} {{ hosts {{ \"m{n}.example\" }} may {{ block, test }} file \"m{n}/a.wall\" }}\n"
         ));
         let test = match requests {
             0 => String::new(),
@@ -218,8 +218,8 @@ fn who_has_too_many_requests_before_her_has_her_turn_next() {
 #[test]
 fn names_with_dots_are_nobody_elses() {
     let root = "policy 1\n\
-        tenant a { hosts { \"a.example\" } may { block, limit, list, track } file \"a/a.wall\" }\n\
-        tenant a.b { hosts { \"b.example\" } may { block, limit, list, track } file \"b/b.wall\" }\n";
+        member a { hosts { \"a.example\" } may { block, limit, list, track } file \"a/a.wall\" }\n\
+        member a.b { hosts { \"b.example\" } may { block, limit, list, track } file \"b/b.wall\" }\n";
     let of =
         |host: &str, inside: &str| format!("policy 1\nsite \"{host}.example\" {{ {inside} }}\n");
     let hers = |name: &str| {
@@ -249,7 +249,7 @@ fn names_with_dots_are_nobody_elses() {
         assert!(wrong(&all).is_empty(), "a dot alone is no mistake: {:?}", all.everything());
     }
     for layer in ["floor", "guarantee", "defaults", "decide"] {
-        let root = root.replace("tenant a.b", &format!("tenant {layer}"));
+        let root = root.replace("member a.b", &format!("member {layer}"));
         let all = assemble_all(
             &MemoryStore::default().with("root.wall", root).with("a/a.wall", "policy 1\n"),
             Purpose::Check,
@@ -293,7 +293,7 @@ fn weights(bytes: &[usize], status: u16) -> MemoryStore {
     let mut all = MemoryStore::default();
     for (n, bytes) in bytes.iter().enumerate() {
         root.push_str(&format!(
-            "tenant m{n} {{ hosts {{ \"m{n}.example\" }} may {{ block, limit }} file \"m{n}/a.wall\" }}\n"
+            "member m{n} {{ hosts {{ \"m{n}.example\" }} may {{ block, limit }} file \"m{n}/a.wall\" }}\n"
         ));
         let text = format!(
             "policy 1\nsite \"m{n}.example\" {{ limit own {{ where path == \"/\" per client \

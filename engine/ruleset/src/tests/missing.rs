@@ -195,7 +195,7 @@ fn a_rule_that_waits_for_its_source_loads() {
 #[test]
 fn of_a_member_her_own_part_is_refused() {
     let policy = "policy 1\n\
-        tenant ann { hosts { \"a.example\" } may { block, test } file \"ann/a.wall\" }\n\
+        member ann { hosts { \"a.example\" } may { block, test } file \"ann/a.wall\" }\n\
         defaults { rule old { when path == \"/old\" then block 410 } rule login { when path == \"/login\" then block } }\n";
     let part = |rule: &str| {
         let hers = format!("policy 1\nsite \"a.example\" {{ {rule} }}\n");

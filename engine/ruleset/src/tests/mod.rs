@@ -249,7 +249,7 @@ fn every_mistake_is_complained_about_at_its_place() {
         ("test \"t\" { request GET \"/x\" expect pass }", "2:24 T012"),
         ("test \"t\" { request GET \"http://x/\" expect block by floor.a }", "2:52 N007"),
         ("test \"t\" { request GET \"http://x/\" }", "2:6 C001"),
-        ("tenant alice { hosts { \"alice.example\" } may { block } }", "2:8 C001"),
+        ("member alice { hosts { \"alice.example\" } may { block } }", "2:8 C001"),
         ("level bad { enter when path == \"/\" leave after 1m }", "2:24 T014"),
         ("floor { under bad { rule a { when true then drop } } }", "2:15 N006"),
         ("track t { count requests per client over 1m }", "2:7 C001"),
@@ -436,7 +436,7 @@ fn the_examples_of_the_language_load_and_pass() {
 }
 
 const MEMBER: &str = r#"policy 1
-tenant alice { hosts { "alice.example" } may { allow, block, tag, limit, test } rules 3 keys 1k file "m/a.wall" }
+member alice { hosts { "alice.example" } may { allow, block, tag, limit, test } rules 3 keys 1k file "m/a.wall" }
 floor { rule bad { when path == "/bad" then drop } }
 defaults {
   limit login { where path == "/login" per client to 2/1m then block 429 hold 10m }
@@ -470,7 +470,7 @@ fn a_member_keeps_to_her_entry() {
         ("site \"alice.example\" { list l: ip = { } }", "m/a.wall:2:29 M002"),
         ("floor { rule a { when true then block } }", "m/a.wall:2:1 M002"),
         ("include \"../root.wall\"", "m/a.wall:2:9 M004"),
-        ("tenant eve { hosts { \"x\" } may { block } file \"e.wall\" }", "m/a.wall:2:8 M002"),
+        ("member eve { hosts { \"x\" } may { block } file \"e.wall\" }", "m/a.wall:2:8 M002"),
         (
             "site \"alice.example\" { rule a { when path == \"/1\" then block } rule b { when path == \"/2\" then block } \
              rule c { when path == \"/3\" then block } rule d { when path == \"/4\" then block } }",

@@ -334,7 +334,7 @@ fn a_negated_one_always_holds() {
 #[test]
 fn a_tag_of_a_member_may_be_given_where_the_host_cannot_see_it() {
     let policy = "policy 1\n\
-        tenant ann { hosts { \"a.example\" } may { tag, block } file \"ann/a.wall\" }\n\
+        member ann { hosts { \"a.example\" } may { tag, block } file \"ann/a.wall\" }\n\
         defaults { rule x { when tagged(\"hers\") then block } }\n";
     let hers = "policy 1\nsite \"a.example\" { rule y { when path == \"/y\" then tag \"hers\" }\n\
         rule z { when tagged(\"none\") then block } }\n";

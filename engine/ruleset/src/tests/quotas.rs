@@ -10,12 +10,12 @@ use seawall_policy::check::{
 };
 
 const HOST: &str = r#"policy 1
-tenant alice {
+member alice {
   hosts { "alice.example", "*.alice.example" }
   may { allow, block, throttle, tag, score, limit, track, list, test }
   rules 50 keys 20k file "m/alice.wall"
 }
-tenant bob {
+member bob {
   hosts { "bob.example" }
   may { allow, block, limit, list, test }
   rules 50 keys 20k file "m/bob.wall"

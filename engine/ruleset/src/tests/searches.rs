@@ -187,7 +187,7 @@ fn a_list_with_more_texts_than_can_be_looked_for_is_refused_and_the_good_copy_st
 }
 
 const HOSTED: &str = "policy 1\nlist bots: string = file \"bots.txt\" max 1k\n\
-     tenant alice { hosts { \"alice.example\" } may { block, list, test } file \"m/alice.wall\" }\n";
+     member alice { hosts { \"alice.example\" } may { block, list, test } file \"m/alice.wall\" }\n";
 
 fn hosted(list: &str, hers: &str) -> MemoryStore {
     let store = MemoryStore::default().with("root.wall", HOSTED).with("bots.txt", list);

@@ -7,7 +7,7 @@ use seawall_ruleset::{Sources, Stored};
 use super::*;
 
 fn good(text: &str, generation: u64) -> Good {
-    let host = "policy 1\ntenant ann { hosts { \"a.example\" } file \"m/a.wall\" }\n";
+    let host = "policy 1\nmember ann { hosts { \"a.example\" } file \"m/a.wall\" }\n";
     let files = [("r", host), ("m/a.wall", text)];
     let files =
         files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().into())).collect();

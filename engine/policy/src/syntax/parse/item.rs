@@ -14,7 +14,7 @@ use super::value::{duration, int, literal_or_word, set, size, text};
 use super::words;
 use crate::code::Code;
 use crate::span::Spanned;
-use crate::syntax::ast::{Extern, Item, Layer, LayerKind, Level, Meta, Param, Site, Tenant};
+use crate::syntax::ast::{Extern, Item, Layer, LayerKind, Level, Meta, Param, Site, Member};
 use crate::syntax::lex::Punct;
 
 /// One item. Nothing comes of what may not stand here.
@@ -62,7 +62,7 @@ fn known<'a>(i: Input<'a>, word: &str) -> Read<'a, Item> {
         |kind| map(statements, move |stmts| Item::Layer(Layer { kind, span, stmts })).parse(after);
     match word {
         "include" => map(cut(text("a path in quotes")), Item::Include).parse(after),
-        "tenant" => map(tenant, Item::Tenant).parse(after),
+        "member" => map(member, Item::Member).parse(after),
         "level" => map(level, Item::Level).parse(after),
         "extern" => map(external, Item::Extern).parse(after),
         "guarantee" => layer(LayerKind::Guarantee),
@@ -87,15 +87,15 @@ fn site(i: Input<'_>) -> Read<'_, Site> {
     Ok((i, Site { hosts, span, stmts }))
 }
 
-const TENANT: Shape = Shape {
-    of: "this tenant",
+const MEMBER: Shape = Shape {
+    of: "this member",
     words: &["hosts", "may", "rules", "keys", "cpu", "file", "note", "expires"],
     many: &[],
 };
 
-fn tenant(i: Input<'_>) -> Read<'_, Tenant> {
+fn member(i: Input<'_>) -> Read<'_, Member> {
     let (i, name) = cut(name("a name")).parse(i)?;
-    let mut tenant = Tenant {
+    let mut member = Member {
         name,
         hosts: None,
         may: None,
@@ -105,17 +105,17 @@ fn tenant(i: Input<'_>) -> Read<'_, Tenant> {
         file: None,
         meta: Meta::default(),
     };
-    let (i, broken) = block(i, &TENANT, &mut |i, word| match word {
-        "hosts" => fill(i, &mut tenant.hosts, set),
-        "may" => fill(i, &mut tenant.may, set),
-        "rules" => fill(i, &mut tenant.rules, int),
-        "keys" => fill(i, &mut tenant.keys, int),
-        "cpu" => fill(i, &mut tenant.cpu, duration),
-        "file" => fill(i, &mut tenant.file, text("a path in quotes")),
-        _ => meta(i, word, &mut tenant.meta),
+    let (i, broken) = block(i, &MEMBER, &mut |i, word| match word {
+        "hosts" => fill(i, &mut member.hosts, set),
+        "may" => fill(i, &mut member.may, set),
+        "rules" => fill(i, &mut member.rules, int),
+        "keys" => fill(i, &mut member.keys, int),
+        "cpu" => fill(i, &mut member.cpu, duration),
+        "file" => fill(i, &mut member.file, text("a path in quotes")),
+        _ => meta(i, word, &mut member.meta),
     })?;
-    tenant.meta.broken = broken;
-    Ok((i, tenant))
+    member.meta.broken = broken;
+    Ok((i, member))
 }
 
 const LEVEL: Shape =

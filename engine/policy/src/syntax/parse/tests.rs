@@ -151,9 +151,9 @@ fn every_production_is_read() {
     assert!(external.isolate.is_some() && external.sha256.is_some());
     let Item::Level(level) = &file.items[2] else { panic!() };
     assert!(level.per_site && level.sustained.is_some() && level.leave_after.is_some());
-    let Item::Tenant(tenant) = &file.items[3] else { panic!() };
-    assert_eq!(tenant.may.as_ref().unwrap().node.len(), 12);
-    assert_eq!(tenant.cpu.as_ref().unwrap().node.us, 50_000);
+    let Item::Member(member) = &file.items[3] else { panic!() };
+    assert_eq!(member.may.as_ref().unwrap().node.len(), 12);
+    assert_eq!(member.cpu.as_ref().unwrap().node.us, 50_000);
     let Item::Decl(Decl::Track(track)) = &file.items[4] else { panic!() };
     assert!(track.on_response.as_ref().unwrap().node);
     assert!(
@@ -176,7 +176,7 @@ extern finger-print(h: headers, from: ip) -> string {
   on_failure return false isolate per_call
 }
 level busy per site { enter when origin.errors > 20% sustained 30s leave after 10m note "n" }
-tenant bob { hosts { "b.example" } cpu 50ms rules 9 keys 2k file "b.wall" expires 2036-01-01
+member bob { hosts { "b.example" } cpu 50ms rules 9 keys 2k file "b.wall" expires 2036-01-01
   may { allow block drop challenge, throttle tag score log limit when then test } }
 track out { on response count bytes bytes_out where status == 200 per client, host over 1m keys 10 }
 track paths { count distinct segment(path, 2) per client over 5m keys 10 expires 2036-11-25T04:05Z }
@@ -629,7 +629,7 @@ const SOUP: &[&str] = &[
     "hold",
     "adjust",
     "extern",
-    "tenant",
+    "member",
     "level",
     "enter",
     "shadow",

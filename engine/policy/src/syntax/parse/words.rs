@@ -6,7 +6,7 @@
 /// What stands at the top of a file.
 pub(super) const ITEMS: &[&str] = &[
     "include",
-    "tenant",
+    "member",
     "level",
     "extern",
     "guarantee",

@@ -127,7 +127,7 @@ impl<'t> Shaper<'_, 't> {
             "rule" | "limit" | "track" | "level" | "adjust" | "shadow" => {
                 self.block(Form::Short, Self::clause)
             }
-            "tenant" | "extern" => self.block(Form::Tall, Self::clause),
+            "member" | "extern" => self.block(Form::Tall, Self::clause),
             "guarantee" | "floor" | "defaults" | "site" | "under" => {
                 self.block(Form::Tall, Self::item)
             }

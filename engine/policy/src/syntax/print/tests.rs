@@ -140,8 +140,8 @@ fn sets_have_commas() {
 #[test]
 fn blocks_that_read_better_tall_are_tall() {
     check(
-        "tenant a {hosts{\"a\"} may{allow,block} rules 5 cpu 1s}",
-        "tenant a {\n  hosts { \"a\" }\n  may { allow, block }\n  rules 5\n  cpu 1s\n}\n",
+        "member a {hosts{\"a\"} may{allow,block} rules 5 cpu 1s}",
+        "member a {\n  hosts { \"a\" }\n  may { allow, block }\n  rules 5\n  cpu 1s\n}\n",
     );
     check(
         "extern f (a:string,b :headers)->int{module \"m\" sha256 \"d\" fuel 5k memory 1MiB \

@@ -40,7 +40,7 @@ impl FileKind {
 }
 
 /// An entry of a member.
-struct Tenant {
+struct MemberEntry {
     name: Box<str>,
     grants: Arc<[Box<str>]>,
     /// From the policy root.
@@ -49,7 +49,7 @@ struct Tenant {
 
 /// A member whose files are read.
 struct Member<'t> {
-    tenant: &'t Tenant,
+    entry: &'t MemberEntry,
     folder: &'t str,
     is_shared: bool,
 }
@@ -63,7 +63,7 @@ struct Walk<'w> {
     member: Option<Member<'w>>,
     budget: Budget,
     reached: Reached,
-    tenants: Vec<Tenant>,
+    entries: Vec<MemberEntry>,
     /// Their names.
     named: HashSet<Box<str>>,
     /// Policy files that were come by already.
@@ -85,7 +85,7 @@ enum Step {
 /// What is the host's, and the entries of members.
 struct Begun {
     host: Reached,
-    tenants: Vec<Tenant>,
+    entries: Vec<MemberEntry>,
     owners: Owners,
     listings: Listings,
 }
@@ -95,30 +95,30 @@ fn begin(root: &str, store: &dyn SourceStore, memo: &mut Memo) -> Begun {
     let mut walk = Walk::new(store, memo, (&mut listings, &mut owners), None, Budget::host());
     walk.policies(root.to_owned());
     walk.others();
-    let (host, mut tenants) = (walk.reached, walk.tenants);
+    let (host, mut entries) = (walk.reached, walk.entries);
     host.paths().for_each(|path| owners.host(path));
-    for tenant in &mut tenants {
-        if let Ok(path) = &tenant.file
-            && let Err(why) = owners.member(path, &tenant.name)
+    for entry in &mut entries {
+        if let Ok(path) = &entry.file
+            && let Err(why) = owners.member(path, &entry.name)
         {
-            tenant.file = Err(why);
+            entry.file = Err(why);
         }
     }
-    Begun { host, tenants, owners, listings }
+    Begun { host, entries, owners, listings }
 }
 
 /// Reads one member's files, of which all members have `left` bytes.
 fn member(
-    tenant: &Tenant,
+    entry: &MemberEntry,
     (store, memo): (&dyn SourceStore, &mut Memo),
     (listings, owners): (&mut Listings, &mut Owners),
     left: &mut u64,
 ) -> MemberSources {
-    let folder = tenant.file.as_ref().map_or("", |path| folder_of(path));
+    let folder = entry.file.as_ref().map_or("", |path| folder_of(path));
     let mut reached = Reached::default();
-    if let Ok(path) = &tenant.file {
-        let is_shared = owners.is_shared(folder, &tenant.name);
-        let member = Some(Member { tenant, folder, is_shared });
+    if let Ok(path) = &entry.file {
+        let is_shared = owners.is_shared(folder, &entry.name);
+        let member = Some(Member { entry, folder, is_shared });
         let mut walk = Walk::new(store, memo, (listings, owners), member, Budget::member(*left));
         walk.policies(path.clone());
         walk.others();
@@ -126,8 +126,8 @@ fn member(
         reached = walk.reached;
     }
     MemberSources {
-        name: tenant.name.clone(),
-        file: tenant.file.clone().map(Into::into),
+        name: entry.name.clone(),
+        file: entry.file.clone().map(Into::into),
         folder: folder.into(),
         reached: Arc::new(reached),
         state: State::Read,
@@ -135,12 +135,12 @@ fn member(
 }
 
 pub(super) fn gather(root: &str, store: &dyn SourceStore, memo: &mut Memo) -> Sources {
-    let Begun { host, tenants, mut owners, mut listings } = begin(root, store, memo);
+    let Begun { host, entries, mut owners, mut listings } = begin(root, store, memo);
     let mut left = MEMBERS_BYTES_MAX;
-    let read = |tenant: &Tenant| {
-        member(tenant, (store, &mut *memo), (&mut listings, &mut owners), &mut left)
+    let read = |entry: &MemberEntry| {
+        member(entry, (store, &mut *memo), (&mut listings, &mut owners), &mut left)
     };
-    let members = tenants.iter().map(read).collect();
+    let members = entries.iter().map(read).collect();
     Sources { root: root.to_owned(), host: Arc::new(host), members }
 }
 
@@ -158,18 +158,18 @@ pub(super) fn gather_members<'s>(
     hers: &dyn Fn(&str) -> &'s dyn SourceStore,
     memo: &mut Memo,
 ) -> Vec<MemberSources> {
-    let Begun { tenants, mut owners, .. } = begin(root, hosts, memo);
+    let Begun { entries, mut owners, .. } = begin(root, hosts, memo);
     let mut listings = Listings::default();
     let mut left = MEMBERS_BYTES_MAX;
-    let wanted = tenants.iter().filter(|tenant| only.is_none_or(|name| *tenant.name == *name));
+    let wanted = entries.iter().filter(|entry| only.is_none_or(|name| *entry.name == *name));
     let mut last: Option<&dyn SourceStore> = None;
-    let read = |tenant: &Tenant| {
-        let store = hers(&tenant.name);
+    let read = |entry: &MemberEntry| {
+        let store = hers(&entry.name);
         // What one place has in a folder says nothing of another.
         if last.replace(store).is_none_or(|last| !std::ptr::addr_eq(last, store)) {
             listings.clear();
         }
-        member(tenant, (store, &mut *memo), (&mut listings, &mut owners), &mut left)
+        member(entry, (store, &mut *memo), (&mut listings, &mut owners), &mut left)
     };
     wanted.map(read).collect()
 }
@@ -190,7 +190,7 @@ impl<'w> Walk<'w> {
             member,
             budget,
             reached: Reached::default(),
-            tenants: Vec::new(),
+            entries: Vec::new(),
             named: HashSet::new(),
             followed: BTreeSet::new(),
             listed: BTreeSet::new(),
@@ -232,10 +232,10 @@ impl<'w> Walk<'w> {
                     steps.push(next);
                     match named {
                         Named::Include(pattern) => self.include(&file, pattern, &mut steps),
-                        Named::Tenant { name, grants, file: Some(path) } => {
-                            self.tenant(&file, name, grants, path);
+                        Named::Member { name, grants, file: Some(path) } => {
+                            self.entry(&file, name, grants, path);
                         }
-                        Named::Tenant { .. } => {}
+                        Named::Member { .. } => {}
                         Named::List { .. } | Named::Component(_) => {
                             self.others.push((file, names, at));
                         }
@@ -260,10 +260,10 @@ impl<'w> Walk<'w> {
     }
 
     /// Notes an entry of a member; in a member's own file it is none.
-    fn tenant(&mut self, file: &str, name: &str, grants: &Arc<[Box<str>]>, path: &str) {
+    fn entry(&mut self, file: &str, name: &str, grants: &Arc<[Box<str>]>, path: &str) {
         if self.member.is_none() && self.named.insert(name.into()) {
             let file = resolve(file, path).ok_or(ReadError::Outside);
-            self.tenants.push(Tenant { name: name.into(), grants: Arc::clone(grants), file });
+            self.entries.push(MemberEntry { name: name.into(), grants: Arc::clone(grants), file });
         }
     }
 
@@ -291,7 +291,7 @@ impl<'w> Walk<'w> {
         let full = resolve(file, path)?;
         let word = if want == FileKind::List { "list" } else { "extern" };
         let is_granted =
-            |member: &Member<'_>| member.tenant.grants.iter().any(|had| **had == *word);
+            |member: &Member<'_>| member.entry.grants.iter().any(|had| **had == *word);
         if self.member.as_ref().is_some_and(|member| !is_granted(member)) {
             let why = ReadError::NotGranted { word };
             self.reached.files.entry(full).or_insert(Err(why));
@@ -309,7 +309,7 @@ impl<'w> Walk<'w> {
         let Some(path) = resolve(file, path) else { return };
         // A member's names live in a space of her own.
         let name = match &self.member {
-            Some(member) => format!("{}.{name}", member.tenant.name),
+            Some(member) => format!("{}.{name}", member.entry.name),
             None => name.to_owned(),
         };
         if self.may_name(&path).is_err() || self.reached.kept.len() >= FILES_MAX {
@@ -350,7 +350,7 @@ impl<'w> Walk<'w> {
         if !is_below(path, member.folder) {
             return Err(ReadError::OutsideFolder { folder: member.folder.into() });
         }
-        let hers = (&*member.tenant.name, member.folder, member.is_shared);
+        let hers = (&*member.entry.name, member.folder, member.is_shared);
         match self.owners.other(path, hers, self.store) {
             Some(by) => Err(ReadError::Owned { by }),
             None => Ok(()),

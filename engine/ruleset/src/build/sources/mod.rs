@@ -5,7 +5,7 @@
 //! and `..`, and one that leaves the root is never asked for.
 //!
 //! Who owns a file is decided before it is opened, and never by who names it first: what the
-//! host's files reach is the host's, then the files of all `tenant` entries are their members',
+//! host's files reach is the host's, then the files of all `member` entries are their members',
 //! and a member's file can name only what lies in her own folder and is nobody else's. So nothing
 //! that a member writes changes what the host or another member has.
 //!
@@ -178,7 +178,7 @@ impl Sources {
         &self.host
     }
 
-    /// The members that have a file, in the order of their `tenant` entries. Of two entries of one
+    /// The members that have a file, in the order of their `member` entries. Of two entries of one
     /// name the first counts.
     #[must_use]
     pub fn members(&self) -> &[MemberSources] {

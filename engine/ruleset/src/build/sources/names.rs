@@ -13,7 +13,7 @@ pub(super) enum Named {
     Include(Box<str>),
     List { name: Box<str>, path: Box<str> },
     Component(Box<str>),
-    Tenant { name: Box<str>, grants: Arc<[Box<str>]>, file: Option<Box<str>> },
+    Member { name: Box<str>, grants: Arc<[Box<str>]>, file: Option<Box<str>> },
 }
 
 /// What the policy files of the last reading name: a text that did not change is not parsed again.
@@ -45,12 +45,12 @@ fn names(bytes: &[u8]) -> Arc<[Named]> {
     for item in &tree.items {
         match item {
             Item::Include(pattern) => names.push(Named::Include(pattern.node.clone())),
-            Item::Tenant(tenant) => {
-                let granted = tenant.may.iter().flat_map(|may| &may.node);
-                names.push(Named::Tenant {
-                    name: tenant.name.node.clone(),
+            Item::Member(member) => {
+                let granted = member.may.iter().flat_map(|may| &may.node);
+                names.push(Named::Member {
+                    name: member.name.node.clone(),
                     grants: granted.filter_map(|word| word_of(&word.node)).collect(),
-                    file: tenant.file.as_ref().map(|path| path.node.clone()),
+                    file: member.file.as_ref().map(|path| path.node.clone()),
                 });
             }
             Item::Extern(item) => {

@@ -135,9 +135,9 @@ mod tests {
         Sources::gather("r", &Stored::new(&files(of), &|_, _| Ok(None)))
     }
 
-    fn tenant(may: &str) -> String {
+    fn member(may: &str) -> String {
         format!(
-            "policy 1\ntenant ann {{ hosts {{ \"a.example\" }} may {{ {may} }} file \"../m/a.wall\" }}\n"
+            "policy 1\nmember ann {{ hosts {{ \"a.example\" }} may {{ {may} }} file \"../m/a.wall\" }}\n"
         )
     }
 
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn stored_files_read_as_those_on_the_disk_did() {
-        let entry = tenant("block, list");
+        let entry = member("block, list");
         let hers = [
             (
                 "m/a.wall",
@@ -172,29 +172,29 @@ mod tests {
             ("m/a.wall", "policy 1\nlist l: string = file \"l.txt\" max 10\n"),
             ("m/l.txt", "x\n"),
         ];
-        let good = of(&host(&tenant("block")), &files(&list)).unwrap();
+        let good = of(&host(&member("block")), &files(&list)).unwrap();
         let refused = good.reached().bytes("m/l.txt").unwrap();
         assert_eq!(refused, &Err(ReadError::NotGranted { word: "list" }));
 
         let out = [("m/a.wall", "policy 1\ninclude \"../hosts/e.wall\"\n")];
-        let good = of(&host(&tenant("block")), &files(&out)).unwrap();
+        let good = of(&host(&member("block")), &files(&out)).unwrap();
         assert!(good.reached().held("hosts/e.wall").is_none());
 
         let big = "x".repeat(1 << 20) + "y";
-        let good = of(&host(&tenant("block")), &files(&[("m/a.wall", &*big)])).unwrap();
+        let good = of(&host(&member("block")), &files(&[("m/a.wall", &*big)])).unwrap();
         assert!(matches!(good.reached().bytes("m/a.wall"), Some(Err(_))), "over her budget");
         assert!(of(&host("policy 1\n"), &files(&list)).is_none(), "no entry any more");
     }
 
     #[test]
     fn nothing_that_is_stored_is_taken_for_the_hosts() {
-        let root = "policy 1\ninclude \"*.wall\"\ntenant ann { hosts { \"a.example\" } file \"m/a.wall\" }\n";
+        let root = "policy 1\ninclude \"*.wall\"\nmember ann { hosts { \"a.example\" } file \"m/a.wall\" }\n";
         let sources = read(&[("r", root), ("m/a.wall", "policy 1\n")]);
         let planted = [
             ("m/a.wall", "policy 1\n"),
             (
                 "x.wall",
-                "policy 1\ntenant ann { hosts { \"a.example\" } may { block } file \"m/b.wall\" }\n",
+                "policy 1\nmember ann { hosts { \"a.example\" } may { block } file \"m/b.wall\" }\n",
             ),
         ];
         let good = of(&sources, &files(&planted)).unwrap();

@@ -7,9 +7,9 @@ use super::*;
 use crate::build::memory_store::MemoryStore;
 
 const ROOT: &str = "policy 1\ninclude \"floor.wall\"\n\
-    tenant alice { hosts { \"a.example\" } may { list, extern } file \"m/alice.wall\" }\n\
-    tenant bob { hosts { \"b.example\" } may { list, extern } file \"m/bob.wall\" }\n\
-    tenant carol { hosts { \"c.example\" } may { list } file \"c/carol.wall\" }\n";
+    member alice { hosts { \"a.example\" } may { list, extern } file \"m/alice.wall\" }\n\
+    member bob { hosts { \"b.example\" } may { list, extern } file \"m/bob.wall\" }\n\
+    member carol { hosts { \"c.example\" } may { list } file \"c/carol.wall\" }\n";
 
 fn store(texts: &[String]) -> MemoryStore {
     let list = "policy 1\nlist l: cidr = file \"l.txt\" max 9\ninclude \"own*.wall\"\n";
@@ -65,7 +65,7 @@ fn text() -> impl Strategy<Value = String> {
         0 => format!("include \"{path}\"\n"),
         1 => format!("list l: cidr = file \"{path}\" max 9\n"),
         2 => format!("extern f() -> int {{ module \"{path}\" on_failure return 1 }}\n"),
-        _ => format!("tenant x {{ hosts {{ \"x\" }} may {{ list }} file \"{path}\" }}\n"),
+        _ => format!("member x {{ hosts {{ \"x\" }} may {{ list }} file \"{path}\" }}\n"),
     });
     let whole = prop::collection::vec(item, 0..12)
         .prop_map(|items| format!("policy 1\n{}", items.concat()));

@@ -44,7 +44,7 @@ impl SourceStore for Noting<'_> {
 fn root(entries: &[(&str, &str)]) -> String {
     let entry = |(name, file): &(&str, &str)| {
         format!(
-            "tenant {name} {{ hosts {{ \"{name}.example\" }} may {{ list, extern, block }} file \
+            "member {name} {{ hosts {{ \"{name}.example\" }} may {{ list, extern, block }} file \
              \"{file}\" }}\n"
         )
     };

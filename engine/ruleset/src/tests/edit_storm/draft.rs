@@ -235,7 +235,7 @@ impl Draft {
             .collect();
         format!(
             "policy 1\n# edit {}\n\
-             tenant ann {{ hosts {{ \"a.example\" }} may {{ block, drop, ban, tag, limit }} \
+             member ann {{ hosts {{ \"a.example\" }} may {{ block, drop, ban, tag, limit }} \
              rules 90 keys 90k file \"ann/ann.wall\" }}\n\
              list bad: ip = file \"lists/bad.txt\" max 100\n\
              track all {{ where path starts_with \"{ATTACKED}\" count requests over 10s }}\n\

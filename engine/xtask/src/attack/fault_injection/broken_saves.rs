@@ -58,7 +58,7 @@ fn file(name: &str) -> String {
 fn entries() -> String {
     let entry = |name: String| {
         format!(
-            "tenant {name} {{ hosts {{ \"{name}.example\" }} may {{ block, limit, list, test }} \
+            "member {name} {{ hosts {{ \"{name}.example\" }} may {{ block, limit, list, test }} \
              file \"{}\" }}\n",
             file(&name)
         )
@@ -313,7 +313,7 @@ mod tests {
     fn there_are_850_of_them_and_what_is_broken_differs_from_what_is_whole() {
         assert_eq!(names().count(), 850);
         let entries = entries();
-        assert_eq!(entries.matches("tenant ").count(), 850);
+        assert_eq!(entries.matches("member ").count(), 850);
         assert!(entries.contains("file \"members/member-7.wall\""), "{entries}");
         let all: Vec<String> = (0..4).map(|edition| broken("bob", edition)).collect();
         for (edition, text) in (0..).zip(&all) {
