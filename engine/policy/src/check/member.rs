@@ -101,11 +101,7 @@ impl Builder<'_> {
                 "hosts",
                 "say which hosts are hers: `hosts { \"alice.example\" }`",
             ),
-            (
-                entry.may.is_some(),
-                "may",
-                "say what she may use: `may { block, tag, limit, test }`",
-            ),
+            (entry.may.is_some(), "may", "say what she may use: `may { block, tag, limit, test }`"),
             (
                 entry.file.is_some(),
                 "file",

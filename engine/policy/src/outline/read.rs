@@ -8,7 +8,7 @@ use crate::check::Page;
 use crate::diagnostic::{FileId, Files};
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{
-    Action, Decl, Extern, Item, Limit, List, ListSource, Meta, Rule, Shadow, Stmt, Member, Track,
+    Action, Decl, Extern, Item, Limit, List, ListSource, Member, Meta, Rule, Shadow, Stmt, Track,
 };
 
 /// What stands around the statements that are being read.

@@ -14,7 +14,7 @@ use super::value::{duration, int, literal_or_word, set, size, text};
 use super::words;
 use crate::code::Code;
 use crate::span::Spanned;
-use crate::syntax::ast::{Extern, Item, Layer, LayerKind, Level, Meta, Param, Site, Member};
+use crate::syntax::ast::{Extern, Item, Layer, LayerKind, Level, Member, Meta, Param, Site};
 use crate::syntax::lex::Punct;
 
 /// One item. Nothing comes of what may not stand here.

@@ -290,8 +290,7 @@ impl<'w> Walk<'w> {
     fn want(&mut self, file: &str, path: &str, want: FileKind) -> Option<String> {
         let full = resolve(file, path)?;
         let word = if want == FileKind::List { "list" } else { "extern" };
-        let is_granted =
-            |member: &Member<'_>| member.entry.grants.iter().any(|had| **had == *word);
+        let is_granted = |member: &Member<'_>| member.entry.grants.iter().any(|had| **had == *word);
         if self.member.as_ref().is_some_and(|member| !is_granted(member)) {
             let why = ReadError::NotGranted { word };
             self.reached.files.entry(full).or_insert(Err(why));
