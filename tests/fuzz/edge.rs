@@ -387,6 +387,7 @@ fn small() -> ProxyLimits {
         h2_streams_max: 3,
         h2_resets_max: 2,
         h2_made_resets_max: 2,
+        h2_max_oversized_headers: 2,
         h2_pings_per_s_max: 3,
         h2_settings_per_s_max: 3,
         h2_priorities_per_s_max: 3,
@@ -458,6 +459,10 @@ fn is_broken(fault: &str, inbound: &[Dated], outbound: &[(u8, FrameRead)]) -> bo
         "MadeToReset" => {
             let made = outbound.iter().filter(|(kind, _)| *kind == 3).count();
             above(made, limits.h2_made_resets_max)
+        }
+        "OversizedHeaders" => {
+            let sent = outbound.iter().filter(|(kind, _)| matches!(kind, 0 | 1)).count();
+            above(sent, limits.h2_max_oversized_headers)
         }
         "TooMany" => above(count(1), limits.connection_requests_max * 2),
         "Pieces" => {

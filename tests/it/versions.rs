@@ -571,6 +571,35 @@ fn many_crumbs_are_as_long_as_one_cookie() {
     });
 }
 
+/// A cookie in more fields than its limit, however short they are; and a client that goes on.
+#[test]
+fn too_many_crumbs_are_refused_and_then_the_connection_ends() {
+    let (origin, server) = started();
+    let crumbs = |number: usize| {
+        let uri = format!("https://{SITE}/");
+        let mut request = Request::builder().uri(uri).version(Version::HTTP_2);
+        for _ in 0..number {
+            request = request.header("cookie", "");
+        }
+        request.body(()).unwrap()
+    };
+    within(async {
+        let mut client = client(&server).await;
+        assert_eq!(ask(&mut client, crumbs(512), None).await.unwrap().0, 200);
+        for number in [513, 1_300] {
+            assert_eq!(ask(&mut client, crumbs(number), None).await.unwrap().0, 431, "{number}");
+        }
+        // These are too large for the library. A mistake, and a few more, are answered; the answer
+        // past the limit ends the connection.
+        for nth in 0..8 {
+            assert_eq!(ask(&mut client, crumbs(2_000), None).await.unwrap().0, 431, "{nth}");
+        }
+        let _last = ask(&mut client, crumbs(2_000), None).await;
+        assert!(ask(&mut client, crumbs(2_000), None).await.is_err());
+    });
+    assert_eq!((origin.requests().len(), server.number("/edge/h2_floods")), (1, 1));
+}
+
 /// Two tabs with long polls do not keep a browser's next page waiting.
 #[test]
 fn long_polls_do_not_hold_back_what_comes_on_their_connection() {

@@ -102,6 +102,12 @@ limits! {
     pub h2_resets_max: u32 = 50;
     /// Streams that it makes us take back (MadeYouReset, CVE-2025-8671). Counter: `h2_resets`.
     pub h2_made_resets_max: u32 = 100;
+    /// Request headers that the library answers itself, because they are too large, in the life of a
+    /// connection. HTTP/1 ends with the first. Counter: `h2_floods`.
+    pub h2_max_oversized_headers: u32 = 8;
+    /// `Cookie` fields that one request may have over HTTP/2, where they count as one field of
+    /// `head_fields_max`. Counter: `heads_refused`, kind `fields`.
+    pub h2_max_cookie_fields: usize = 512;
     /// PING frames in a second. Counter: `h2_floods`.
     pub h2_pings_per_s_max: u32 = 100;
     /// SETTINGS frames in a second. Counter: `h2_floods`.

@@ -89,6 +89,8 @@ pub(crate) struct Connection {
     /// nothing.
     pub(crate) streams: AtomicU32,
     pub(crate) resets: AtomicU32,
+    /// Requests that the HTTP/2 library handed on.
+    pub(crate) handed_on: AtomicU32,
     pub(crate) glitches: AtomicU32,
 }
 
@@ -122,6 +124,7 @@ impl Connection {
             stake: SiteAccounting::new(),
             streams: AtomicU32::new(0),
             resets: AtomicU32::new(0),
+            handed_on: AtomicU32::new(0),
             glitches: AtomicU32::new(0),
         }
     }

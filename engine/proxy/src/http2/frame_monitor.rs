@@ -29,6 +29,8 @@ pub(crate) enum H2Violation {
     MadeToReset,
     /// More frames of a kind in a second than any use of them needs.
     Flood,
+    /// More request headers that are too large for the library than a mistake explains.
+    OversizedHeaders,
     /// A header block in too many pieces.
     Pieces,
     /// More requests than were announced as the last.
@@ -86,6 +88,10 @@ pub(crate) struct FrameMonitor {
     /// Streams that the client took back before we had answered.
     pub(crate) resets: u32,
     made_to_reset: u32,
+    /// Streams that were answered.
+    answered: u32,
+    /// Requests that the library handed on. It answers the others itself (431).
+    handed_on: u32,
     /// Frames that mean nothing.
     pub(crate) glitches: u32,
     pings: PerSecondCounter,
@@ -109,6 +115,8 @@ impl FrameMonitor {
             requests: 0,
             resets: 0,
             made_to_reset: 0,
+            answered: 0,
+            handed_on: 0,
             glitches: 0,
             pings: PerSecondCounter::default(),
             settings: PerSecondCounter::default(),
@@ -171,6 +179,11 @@ impl FrameMonitor {
         fault.map_or(Ok(()), Err)
     }
 
+    /// Notes how many requests the library has handed on so far.
+    pub(crate) fn set_handed_on(&mut self, requests: u32) {
+        self.handed_on = requests;
+    }
+
     /// Reads what was sent to the client.
     ///
     /// # Errors
@@ -185,6 +198,8 @@ impl FrameMonitor {
         self.outbound = frames;
         if self.made_to_reset > limits.h2_made_resets_max {
             Err(H2Violation::MadeToReset)
+        } else if self.answered.saturating_sub(self.handed_on) > limits.h2_max_oversized_headers {
+            Err(H2Violation::OversizedHeaders)
         } else {
             Ok(())
         }
@@ -287,6 +302,7 @@ impl FrameMonitor {
         match frame.kind {
             FrameKind::Headers | FrameKind::Data => {
                 if let Some(stream) = self.streams.get_mut(&frame.stream) {
+                    self.answered = self.answered.saturating_add(u32::from(!stream.answered));
                     stream.answered = true;
                     stream.sending &= !frame.ends_stream();
                 }
@@ -323,6 +339,7 @@ mod tests {
 
     fn begun() -> FrameMonitor {
         let mut meter = FrameMonitor::new();
+        meter.set_handed_on(u32::MAX);
         meter.on_received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, &ProxyLimits::default()).unwrap();
         meter
     }
@@ -406,6 +423,26 @@ mod tests {
             meter.on_sent(&frame(1, 4, 2 * n + 1, b"h"), &limits).unwrap();
             assert_eq!(meter.on_received(&frame(3, 0, 2 * n + 1, &[0; 4]), 0, &limits), Ok(()));
         }
+    }
+
+    #[test]
+    fn oversized_headers_end_a_connection_and_answers_to_requests_do_not() {
+        let (mut meter, limits) = (begun(), ProxyLimits::default());
+        let mut answer = |n: u32, handed_on: u32| {
+            meter.set_handed_on(handed_on);
+            meter.on_received(&open(n, 1), 0, &limits).unwrap();
+            // An interim answer is none of its own.
+            meter.on_sent(&frame(1, 4, 2 * n + 1, b"h"), &limits)?;
+            meter.on_sent(&frame(1, 5, 2 * n + 1, b"h"), &limits)
+        };
+        let most = limits.h2_max_oversized_headers;
+        for n in 0..500 {
+            assert_eq!(answer(n, n + 1), Ok(()));
+        }
+        for n in 500..500 + most {
+            assert_eq!(answer(n, 500), Ok(()));
+        }
+        assert_eq!(answer(500 + most, 500), Err(H2Violation::OversizedHeaders));
     }
 
     #[test]

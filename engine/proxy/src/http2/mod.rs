@@ -37,10 +37,8 @@ use forward_window::ForwardSlot;
 pub(crate) use request_task::Http2App;
 pub(crate) use stream::Http2Stream;
 
-/// Crumbs of cookies for which there is room beside a head of full size.
-const CRUMBS_MAX: usize = 512;
-/// What the library counts for one beside its value.
-const CRUMB_BYTES: usize = 32 + "cookie".len();
+/// What the library counts for a `Cookie` field beside its value.
+const COOKIE_FIELD_BYTES: usize = 32 + "cookie".len();
 
 /// What the library is told.
 pub(crate) fn options(limits: &ProxyLimits) -> H2Options {
@@ -50,9 +48,10 @@ pub(crate) fn options(limits: &ProxyLimits) -> H2Options {
     options.initial_window_size(limits.h2_stream_window_bytes);
     options.initial_connection_window_size(limits.h2_connection_window_bytes);
     options.max_send_buffer_size(limits.h2_send_buffer_bytes);
-    // It counts 32 bytes for each field beside its own (RFC 9113 §6.5.2), so a cookie in many crumbs
+    // It counts 32 bytes for each field beside its own (RFC 9113 §6.5.2), so a cookie in many fields
     // would be refused that is taken in one piece. What a head becomes is held to its limit later.
-    let list_bytes = limits.head_bytes_max.saturating_add(CRUMBS_MAX * CRUMB_BYTES);
+    let cookie_fields = limits.h2_max_cookie_fields.saturating_mul(COOKIE_FIELD_BYTES);
+    let list_bytes = limits.head_bytes_max.saturating_add(cookie_fields);
     options.max_header_list_size(u32::try_from(list_bytes).unwrap_or(u32::MAX));
     options.max_local_error_reset_streams(Some(limits.h2_made_resets_max as usize));
     options

@@ -9,6 +9,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 use async_trait::async_trait;
@@ -59,6 +60,7 @@ impl HttpServerApp for Http2App {
             // The hooks refuse what comes over no connection of ours.
             return self.proxy.process_new_http(session, shutdown).await;
         };
+        conn.handed_on.fetch_add(1, Relaxed);
         // From before its first turn on: a stop lets it end.
         let _busy = self.stop.busy();
         let site = self.site(&conn, session.req_header());

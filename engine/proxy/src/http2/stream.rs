@@ -102,7 +102,7 @@ impl<S: ResettableIo> Http2Stream<S> {
     fn fault(&mut self, fault: H2Violation) -> io::Error {
         self.violation(match fault {
             H2Violation::Resets | H2Violation::MadeToReset => |c| &c.h2_resets,
-            H2Violation::Flood => |c| &c.h2_floods,
+            H2Violation::Flood | H2Violation::OversizedHeaders => |c| &c.h2_floods,
             H2Violation::Pieces => |c| &c.h2_pieces,
             H2Violation::TooMany => |c| &c.h2_too_many,
         })
@@ -229,6 +229,7 @@ impl<S: ResettableIo> AsyncWrite for Http2Stream<S> {
                     this.conn.mark_send_progress();
                 }
                 let went = bytes.get(..wrote).unwrap_or_default();
+                this.meter.set_handed_on(this.conn.handed_on.load(Relaxed));
                 let metered = this.meter.on_sent(went, &this.limits);
                 this.conn.note_streams(this.meter.requests_open());
                 match metered {

@@ -106,7 +106,7 @@ impl ProxyHttp for PingoraService {
             return Ok(false);
         }
         if let Some(conn) = ctx.conn.clone().filter(|conn| conn.is_h2()) {
-            let left_out = normalize(session.req_header_mut())?;
+            let left_out = normalize(session.req_header_mut(), &self.edge.limits)?;
             let dropped = &self.edge.counters.dropped_headers_with_underscores;
             dropped.fetch_add(left_out, Relaxed);
             let next = self.judge(&conn, session);
@@ -134,7 +134,7 @@ impl ProxyHttp for PingoraService {
         let admitted = ctx.admitted.as_ref().ok_or_else(missing_decision_error)?;
         if !admitted.is_normal() {
             // What is left out was counted as it was judged.
-            let _left_out = normalize(request)?;
+            let _left_out = normalize(request, &self.edge.limits)?;
         }
         headers::rewrite_request_headers(request, admitted.asker())?;
         if session.is_body_empty() {

@@ -6,11 +6,13 @@
 //!   stand for another one, `X_Forwarded_For` for ours. One that would frame the request is refused:
 //!   who sent it, or stands before us, may have framed it so.
 //!
-//! Where the limits of a head are concerned: cookies over HTTP/2 count as one field. In HTTP/1.1 each
-//! line counts before it is joined.
+//! Cookies over HTTP/2 count as one field of a head; `h2_max_cookie_fields` is their own limit. In
+//! HTTP/1.1 each line counts before it is joined.
 
 use pingora_error::Result;
 use pingora_http::RequestHeader;
+
+use crate::ProxyLimits;
 
 /// Whether a field of this name is left out.
 pub(crate) fn is_left_out(name: &str) -> bool {
@@ -63,13 +65,17 @@ pub(crate) fn normalized(bytes: &[u8], fields: &[httparse::Header<'_>]) -> Vec<u
     head
 }
 
-/// Does the same with a head in the engine's form. Says how many fields were left out.
+/// Does the same with a head in the engine's form. Returns how many fields were left out.
+///
+/// More `Cookie` fields than a head may have stay as they are: the check of the head counts each of
+/// them, and refuses it.
 ///
 /// # Errors
 /// The cookies make no value: cannot happen, since each of them is one.
-pub(crate) fn normalize(request: &mut RequestHeader) -> Result<u64> {
+pub(crate) fn normalize(request: &mut RequestHeader, limits: &ProxyLimits) -> Result<u64> {
     let cookies = request.headers.get_all("cookie");
-    if cookies.iter().nth(1).is_some() {
+    let fields = cookies.iter().count();
+    if fields > 1 && fields <= limits.h2_max_cookie_fields.max(limits.head_fields_max) {
         let all = joined(cookies.iter().map(|value| value.as_bytes()));
         request.insert_header("Cookie", all)?;
     }
@@ -125,7 +131,7 @@ mod tests {
         let lines: String =
             fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let judged = normalized_of(&format!("GET / HTTP/1.1\r\n{lines}\r\n")).unwrap();
-        assert_eq!(normalize(&mut request).unwrap(), 2);
+        assert_eq!(normalize(&mut request, &ProxyLimits::default()).unwrap(), 2);
         let mut forwarded: Vec<_> = request
             .headers
             .iter()
@@ -135,6 +141,6 @@ mod tests {
         judged.sort_unstable();
         forwarded.sort_unstable();
         assert_eq!(forwarded, judged);
-        assert_eq!(normalize(&mut request).unwrap(), 0);
+        assert_eq!(normalize(&mut request, &ProxyLimits::default()).unwrap(), 0);
     }
 }
