@@ -172,6 +172,7 @@ pub const SCHEMA: Schema = Schema {
         ("query_params", "query"),
         ("ja4", "conn.ja4"),
         ("sni", "conn.sni"),
+        ("site.tenant", "site.member"),
     ],
     level: LEVEL,
     level_field: Field::Level.id(),

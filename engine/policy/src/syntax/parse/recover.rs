@@ -14,6 +14,10 @@ use crate::syntax::lex::{Kind, Punct};
 /// How many possibilities a message names before it leaves them to the help.
 const NAMED_MAX: usize = 4;
 
+/// Words that others use for one of ours.
+const OTHER_NAMES: &[(&str, &str)] =
+    &[("tenant", "member"), ("customer", "member"), ("user", "member"), ("account", "member")];
+
 /// Complains about a miss, unless everything was said. Returns the word that was proposed.
 pub(super) fn report(i: Input<'_>, miss: &Miss) -> Option<&'static str> {
     let tokens = i.cx.tokens;
@@ -32,7 +36,7 @@ pub(super) fn report(i: Input<'_>, miss: &Miss) -> Option<&'static str> {
         Expected::Word(word) => Some(*word),
         _ => None,
     });
-    let near = (token.kind == Kind::Word).then(|| nearest(found, words)).flatten();
+    let near = (token.kind == Kind::Word).then(|| proposal(found, words)).flatten();
     if let Some(word) = near {
         misspelt(i, token.span, word);
         return near;
@@ -51,6 +55,18 @@ pub(super) fn report(i: Input<'_>, miss: &Miss) -> Option<&'static str> {
     }
     i.cx.say(said);
     None
+}
+
+/// The word that was probably meant: the language's word for the same thing, or the nearest one.
+fn proposal(
+    found: &str,
+    words: impl Iterator<Item = &'static str> + Clone,
+) -> Option<&'static str> {
+    let other = OTHER_NAMES.iter().find(|(theirs, _)| *theirs == found);
+    match other {
+        Some((_, ours)) if words.clone().any(|word| word == *ours) => Some(ours),
+        _ => nearest(found, words),
+    }
 }
 
 /// Complains about a word that is nearly one of the language.
