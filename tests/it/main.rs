@@ -61,6 +61,8 @@ mod manual;
 mod members;
 /// What Prometheus reads.
 mod metrics;
+/// Which modules a module may import from.
+mod module_order;
 /// Origins that are down, hang or break off.
 mod origins;
 /// What an origin that is away does to the others, and how it comes back.

@@ -97,7 +97,7 @@ fn metadata() -> Metadata {
     MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap()
 }
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
@@ -152,7 +152,7 @@ fn files() -> Vec<PathBuf> {
     found
 }
 
-fn walk(dir: &Path, left_out: &[PathBuf], found: &mut Vec<PathBuf>) {
+pub(crate) fn walk(dir: &Path, left_out: &[PathBuf], found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if left_out.contains(&path) || path.is_symlink() {
@@ -166,7 +166,7 @@ fn walk(dir: &Path, left_out: &[PathBuf], found: &mut Vec<PathBuf>) {
     }
 }
 
-fn has_ending(path: &Path, endings: &[&str]) -> bool {
+pub(crate) fn has_ending(path: &Path, endings: &[&str]) -> bool {
     path.extension().is_some_and(|end| endings.iter().any(|known| end == *known))
 }
 
