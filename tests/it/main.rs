@@ -35,6 +35,8 @@ mod escapes;
 /// Policies that nobody would write.
 mod extremes;
 mod field;
+/// Each field of the language gets a value, or is reported.
+mod field_values;
 /// What one decision may cost, and whose request or rules it ends.
 mod fuel;
 /// Requests whose client left while their origin was at work.
