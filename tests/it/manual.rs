@@ -184,7 +184,7 @@ fn every_code_has_one_section() {
             let Some(code) = code(head) else { continue };
             assert!(seen.insert(code), "{page}:{number}: {head} has a section already");
             let letter = head.chars().next().unwrap();
-            assert_eq!(page, format!("codes-{letter}.md"), "{head} stands on another page");
+            assert_eq!(page, format!("diagnostics-{letter}.md"), "{head} stands on another page");
         }
     }
     let missing: Vec<_> = Code::ALL.iter().filter(|code| !seen.contains(code)).collect();
