@@ -24,6 +24,6 @@ fn main() -> ExitCode {
         let place = place.unwrap_or_default();
         let _unwritten = writeln!(std::io::stderr(), "seawall: internal failure{place}");
     }));
-    let typed = cli::Cli::parse();
-    std::panic::catch_unwind(|| typed.word.run()).unwrap_or(ExitStatus::InternalError).into()
+    let cli = cli::Cli::parse();
+    std::panic::catch_unwind(|| cli.command.run()).unwrap_or(ExitStatus::InternalError).into()
 }

@@ -5,7 +5,7 @@ use seawall_control::{BanEntry, BanList, BanRequest, BanResponse};
 
 use super::common::ServerArgs;
 use super::duration::duration_ms;
-use crate::cli::exit::{ExitStatus, fail, print_out, say_json};
+use crate::cli::exit::{ExitStatus, fail, print_json, print_out};
 
 /// List, set and end bans of the running server.
 #[derive(Debug, Subcommand)]
@@ -68,12 +68,12 @@ pub(crate) struct Clear {
 }
 
 impl Bans {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         match self {
-            Self::List(list) => list.server.ask(|client| {
+            Self::List(list) => list.server.with_client(|client| {
                 let bans = client.bans()?;
                 if list.json {
-                    say_json(format!("{:#}", serde_json::json!(bans)));
+                    print_json(format!("{:#}", serde_json::json!(bans)));
                 } else {
                     human(&bans).iter().for_each(print_out);
                 }
@@ -93,7 +93,7 @@ impl Bans {
 }
 
 fn order(server: &ServerArgs, order: BanRequest) -> ExitStatus {
-    server.ask(|client| {
+    server.with_client(|client| {
         Ok(match client.order_ban(&order)? {
             BanResponse::Added { unit, left_ms } => {
                 print_out(format!("{unit} is banned for {}", span(left_ms)));

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::common::{Format, PolicyHostArgs};
 use super::{diff, history};
-use crate::cli::exit::{ExitStatus, fail, print_err, print_out, say_json};
+use crate::cli::exit::{ExitStatus, fail, print_err, print_json, print_out};
 use crate::policy_loader::{self, PolicyHost};
 
 /// Check root policies and all that they reach; failing tests are errors.
@@ -60,7 +60,7 @@ enum CheckTarget {
 }
 
 impl Check {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         let host = match self.host.load() {
             Ok(host) => host,
             Err(exit) => return exit,
@@ -76,7 +76,7 @@ impl Check {
                 if self.aim == Some(CheckTarget::Run) { Purpose::Run } else { Purpose::Check };
             if self.fix {
                 // The changes are told beside, so that `--format json` stays one array.
-                match fix::mend(file, &loader, purpose) {
+                match fix::apply_fixes(file, &loader, purpose) {
                     Ok(changes) => changes.iter().for_each(print_err),
                     Err(why) => return fail(ExitStatus::Failure, why),
                 }
@@ -96,7 +96,7 @@ impl Check {
             }
         }
         if self.format == Format::Json {
-            say_json(Value::Array(found));
+            print_json(Value::Array(found));
         }
         if wrong { ExitStatus::Failure } else { ExitStatus::Success }
     }

@@ -87,7 +87,7 @@ impl ServerArgs {
     }
 
     /// Asks it, where it can be reached.
-    pub(crate) fn ask(
+    pub(crate) fn with_client(
         &self,
         with: impl Fn(&Client) -> Result<ExitStatus, AdminClientError>,
     ) -> ExitStatus {

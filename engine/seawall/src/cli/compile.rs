@@ -18,7 +18,7 @@ pub(crate) struct Compile {
 }
 
 impl Compile {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         match compile_confined(self.cpu_s, self.address_space_bytes) {
             Ok(()) => ExitStatus::Success,
             Err(why) => {

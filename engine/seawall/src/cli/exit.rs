@@ -32,7 +32,7 @@ pub(crate) fn print_out(text: impl Display) {
 }
 
 /// Results for a tool, as JSON.
-pub(crate) fn say_json(text: impl Display) {
+pub(crate) fn print_json(text: impl Display) {
     let _unwritten = writeln!(std::io::stdout(), "{}", shown::json(&text.to_string()));
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn print_err(text: impl Display) {
 }
 
 /// A drawing of several lines without colours, on standard error.
-pub(crate) fn tell_drawn(text: &str) {
+pub(crate) fn print_rendered(text: &str) {
     let _unwritten = std::io::stderr().write_all(shown::lines(text).as_bytes());
 }
 

@@ -20,7 +20,7 @@ use seawall_ruleset::{
 use serde_json::{Value, json};
 
 use super::common::{Format, PolicyHostArgs};
-use crate::cli::exit::{ExitStatus, fail, print_err, print_out, say_json};
+use crate::cli::exit::{ExitStatus, fail, print_err, print_json, print_out};
 use crate::policy_loader;
 
 /// The most bytes of a request file: 64 KiB. A server takes no longer head either.
@@ -71,7 +71,7 @@ struct ParsedRequest {
 }
 
 impl Explain {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         let question = match self.question() {
             Ok(question) => question,
             Err(why) => return fail(ExitStatus::Failure, why),
@@ -116,7 +116,7 @@ impl Explain {
             }
             Ok(told) => match self.format {
                 Format::Human => human(&told).iter().for_each(print_out),
-                Format::Json => say_json(as_json(&told)),
+                Format::Json => print_json(as_json(&told)),
             },
         }
         ExitStatus::Success

@@ -7,7 +7,7 @@ use seawall_ruleset::{
 use serde_json::{Value, json};
 
 use super::common::Format;
-use crate::cli::exit::{ExitStatus, fail, print_out, say_json};
+use crate::cli::exit::{ExitStatus, fail, print_json, print_out};
 
 /// List the fields, functions and enumerations of the language.
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ struct Found {
 }
 
 impl Fields {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         let Some(found) = find(self.name.as_deref()) else {
             let name = self.name.as_deref().unwrap_or_default().escape_debug();
             return fail(
@@ -38,7 +38,7 @@ impl Fields {
         };
         match self.format {
             Format::Human => human(&found, self.name.is_some()).iter().for_each(print_out),
-            Format::Json => say_json(as_json(&found)),
+            Format::Json => print_json(as_json(&found)),
         }
         ExitStatus::Success
     }

@@ -48,7 +48,7 @@ enum Outcome {
 }
 
 impl Fmt {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         let exits = self.files.iter().map(|file| self.one(file));
         // Each file is done whatever became of the others; the worst decides.
         exits.max_by_key(|exit| *exit as u8).unwrap_or(ExitStatus::Success)
@@ -220,7 +220,7 @@ mod tests {
     const TIDY: &str = "policy 1\nfloor {  # why\n  rule a { when true then drop }\n}\n";
 
     fn fmt(file: &Path, check: bool) -> ExitStatus {
-        Fmt { files: vec![file.to_owned()], check }.obey()
+        Fmt { files: vec![file.to_owned()], check }.run()
     }
 
     fn names(folder: &Path) -> Vec<String> {
@@ -274,7 +274,7 @@ mod tests {
         fs::write(&bad, "policy 1\nfloor{").unwrap();
         fs::write(&good, UGLY).unwrap();
         let all = Fmt { files: vec![missing, bad.clone(), good.clone()], check: false };
-        assert_eq!(all.obey(), ExitStatus::Failure);
+        assert_eq!(all.run(), ExitStatus::Failure);
         assert_eq!(fs::read_to_string(&bad).unwrap(), "policy 1\nfloor{");
         assert_eq!(fs::read_to_string(&good).unwrap(), TIDY);
     }

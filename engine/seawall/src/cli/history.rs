@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::common::ServerArgs;
 use super::diff;
-use super::reload::{print_outcome, told_json};
-use crate::cli::exit::{ExitStatus, fail, print_out, say_json};
+use super::reload::{print_outcome, print_outcome_json};
+use crate::cli::exit::{ExitStatus, fail, print_json, print_out};
 
 /// Members that are named as those whose files differ in a generation.
 const CHANGED_TOLD: usize = 3;
@@ -72,12 +72,12 @@ pub(crate) struct Rollback {
 }
 
 impl History {
-    pub(crate) fn obey(&self) -> ExitStatus {
-        self.server.ask(|client| {
+    pub(crate) fn run(&self) -> ExitStatus {
+        self.server.with_client(|client| {
             let history = client.history()?;
             let Some(number) = self.generation else {
                 if self.json {
-                    say_json(format!("{:#}", json!(history)));
+                    print_json(format!("{:#}", json!(history)));
                 } else {
                     history.iter().for_each(|past| print_out(line(past)));
                 }
@@ -90,7 +90,7 @@ impl History {
                 Some(folder) => write_out(client, past, folder),
                 None => {
                     if self.json {
-                        say_json(format!("{:#}", json!(past)));
+                        print_json(format!("{:#}", json!(past)));
                     } else {
                         whole(past).iter().for_each(print_out);
                     }
@@ -102,8 +102,8 @@ impl History {
 }
 
 impl Diff {
-    pub(crate) fn obey(&self) -> ExitStatus {
-        self.server.ask(|client| {
+    pub(crate) fn run(&self) -> ExitStatus {
+        self.server.with_client(|client| {
             let history = client.history()?;
             let newest = history.last().map_or(0, |past| past.past.generation);
             let mut sides = Vec::new();
@@ -119,7 +119,7 @@ impl Diff {
             let [old, new] = sides.as_slice() else { return Ok(ExitStatus::InternalError) };
             let difference = PolicyDiff::between(old, new);
             if self.json {
-                say_json(format!("{:#}", diff::as_json(&difference)));
+                print_json(format!("{:#}", diff::as_json(&difference)));
             } else if difference.is_empty() {
                 print_out("nothing differs but how it is written");
             } else {
@@ -131,8 +131,8 @@ impl Diff {
 }
 
 impl Rollback {
-    pub(crate) fn obey(&self) -> ExitStatus {
-        self.server.ask(|client| {
+    pub(crate) fn run(&self) -> ExitStatus {
+        self.server.with_client(|client| {
             let back = match (&self.member, self.all) {
                 (Some(name), _) => Back::Member(name.as_str().into()),
                 (None, true) => Back::All,
@@ -141,7 +141,7 @@ impl Rollback {
             let order = RollbackRequest { to: self.generation, back, lift: self.lift };
             let outcome = client.roll_back(&order)?;
             if self.json {
-                return Ok(told_json(&outcome));
+                return Ok(print_outcome_json(&outcome));
             }
             let exit = print_outcome(&outcome);
             match (&outcome, &order.back) {

@@ -33,14 +33,14 @@ pub(crate) struct Level {
 }
 
 impl Level {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         let order = LevelRequest {
             level: self.name.clone(),
             for_ms: self.for_ms.unwrap_or_default(),
             site: self.site.clone(),
         };
         let whose = self.site.as_ref().map(|site| format!(" of {site}")).unwrap_or_default();
-        self.server.ask(|client| {
+        self.server.with_client(|client| {
             Ok(match client.order_level(&order)? {
                 LevelResponse::Set => {
                     let name = self.name.as_deref().unwrap_or_default();

@@ -28,7 +28,7 @@ use crate::cli::exit::ExitStatus;
 #[command(name = "seawall", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) word: Command,
+    pub(crate) command: Command,
 }
 
 /// The words.
@@ -75,22 +75,22 @@ impl Command {
     /// Does it.
     pub(crate) fn run(&self) -> ExitStatus {
         match self {
-            Self::Run(run) => run.obey(),
-            Self::Check(check) => check.obey(),
-            Self::Fmt(fmt) => fmt.obey(),
-            Self::Test(test) => test.obey(),
-            Self::Explain(explain) => explain.obey(),
-            Self::Fields(fields) => fields.obey(),
-            Self::Rule(rule) => rule.obey(),
-            Self::Status(status) => status.obey(),
-            Self::Reload(reload) => reload.obey(),
-            Self::Upgrade(upgrade) => upgrade.obey(),
-            Self::History(history) => history.obey(),
-            Self::Diff(diff) => diff.obey(),
-            Self::Rollback(rollback) => rollback.obey(),
-            Self::Level(level) => level.obey(),
-            Self::Bans(bans) => bans.obey(),
-            Self::Compile(compile) => compile.obey(),
+            Self::Run(run) => run.run(),
+            Self::Check(check) => check.run(),
+            Self::Fmt(fmt) => fmt.run(),
+            Self::Test(test) => test.run(),
+            Self::Explain(explain) => explain.run(),
+            Self::Fields(fields) => fields.run(),
+            Self::Rule(rule) => rule.run(),
+            Self::Status(status) => status.run(),
+            Self::Reload(reload) => reload.run(),
+            Self::Upgrade(upgrade) => upgrade.run(),
+            Self::History(history) => history.run(),
+            Self::Diff(diff) => diff.run(),
+            Self::Rollback(rollback) => rollback.run(),
+            Self::Level(level) => level.run(),
+            Self::Bans(bans) => bans.run(),
+            Self::Compile(compile) => compile.run(),
         }
     }
 }

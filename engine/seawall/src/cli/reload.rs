@@ -4,7 +4,7 @@ use clap::Args;
 use seawall_control::{ClearedPenalties, ReloadOutcome, ReloadRequest};
 
 use super::common::ServerArgs;
-use crate::cli::exit::{ExitStatus, fail, print_out, say_json, tell_drawn};
+use crate::cli::exit::{ExitStatus, fail, print_json, print_out, print_rendered};
 
 /// Ask the running server to reload, and wait for the outcome.
 #[derive(Debug, Args)]
@@ -20,10 +20,10 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         let order = ReloadRequest { lift: self.lift.clone() };
-        let tell = if self.json { told_json } else { print_outcome };
-        self.server.ask(|client| Ok(tell(&client.reload(&order)?)))
+        let tell = if self.json { print_outcome_json } else { print_outcome };
+        self.server.with_client(|client| Ok(tell(&client.reload(&order)?)))
     }
 }
 
@@ -46,15 +46,15 @@ pub(super) fn print_outcome(outcome: &ReloadOutcome) -> ExitStatus {
             ExitStatus::Success
         }
         ReloadOutcome::Rejected { generation, refusal } => {
-            tell_drawn(&refusal.rendered);
+            print_rendered(&refusal.rendered);
             fail(ExitStatus::Failure, format!("refused: generation {generation} goes on"))
         }
     }
 }
 
 /// The same for tools. The exit code is the same, too.
-pub(super) fn told_json(outcome: &ReloadOutcome) -> ExitStatus {
-    say_json(format!("{:#}", serde_json::json!(outcome)));
+pub(super) fn print_outcome_json(outcome: &ReloadOutcome) -> ExitStatus {
+    print_json(format!("{:#}", serde_json::json!(outcome)));
     match outcome {
         ReloadOutcome::Published { .. } | ReloadOutcome::Unchanged { .. } => ExitStatus::Success,
         ReloadOutcome::Rejected { .. } => ExitStatus::Failure,

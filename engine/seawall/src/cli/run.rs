@@ -17,7 +17,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         server::run(&self.config, self.take_over)
     }
 }

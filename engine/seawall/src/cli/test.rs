@@ -35,14 +35,14 @@ struct Count {
 }
 
 impl Test {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         let host = match self.host.load() {
             Ok(host) => host,
             Err(exit) => return exit,
         };
         let mut count = Count::default();
         for file in &self.files {
-            if let Err(exit) = self.run(file, &host, &mut count) {
+            if let Err(exit) = self.run_file(file, &host, &mut count) {
                 return exit;
             }
         }
@@ -50,7 +50,12 @@ impl Test {
         if count.failed + count.unusable > 0 { ExitStatus::Failure } else { ExitStatus::Success }
     }
 
-    fn run(&self, file: &Path, host: &PolicyHost, count: &mut Count) -> Result<(), ExitStatus> {
+    fn run_file(
+        &self,
+        file: &Path,
+        host: &PolicyHost,
+        count: &mut Count,
+    ) -> Result<(), ExitStatus> {
         let loader = policy_loader::loader(file, host, clock())
             .map_err(|error| fail(ExitStatus::InternalError, error))?;
         let sources = loader.gather_settled();
@@ -146,12 +151,11 @@ test "one" {
         for coverage in [false, true] {
             let host = PolicyHostArgs { config: None };
             let test = Test { files: vec![file.clone()], host, coverage };
-            assert_eq!(test.obey(), ExitStatus::Success);
+            assert_eq!(test.run(), ExitStatus::Success);
         }
         std::fs::write(&file, POLICY.replace("expect pass", "expect drop")).unwrap();
         assert_eq!(
-            Test { files: vec![file], host: PolicyHostArgs { config: None }, coverage: true }
-                .obey(),
+            Test { files: vec![file], host: PolicyHostArgs { config: None }, coverage: true }.run(),
             ExitStatus::Failure
         );
     }

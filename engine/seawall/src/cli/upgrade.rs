@@ -14,8 +14,8 @@ pub(crate) struct Upgrade {
 }
 
 impl Upgrade {
-    pub(crate) fn obey(&self) -> ExitStatus {
-        self.server.ask(|client| {
+    pub(crate) fn run(&self) -> ExitStatus {
+        self.server.with_client(|client| {
             Ok(match client.upgrade()? {
                 UpgradeOutcome::Done { pid, took_ms, accept_paused_ms: shut_ms } => {
                     print_out(format!(

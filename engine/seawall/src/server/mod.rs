@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::cli::common::ConfigFile;
-use crate::cli::exit::{ExitStatus, fail, print_err, tell_drawn};
+use crate::cli::exit::{ExitStatus, fail, print_err, print_rendered};
 use crate::logger;
 use crate::policy_loader::{self, PolicyHost};
 use fd_budget::fit_to_fd_limit;
@@ -247,7 +247,7 @@ fn bootstrap(
         if stop.is_stopped() {
             return ExitStatus::Success;
         }
-        tell_drawn(&refusal.rendered);
+        print_rendered(&refusal.rendered);
         refusal.errors.iter().for_each(print_err);
         fail(ExitStatus::Failure, format!("the policy {} is refused", config.root.display()))
     })

@@ -19,7 +19,7 @@ const ROUNDS_MAX: usize = 10;
 ///
 /// # Errors
 /// A file that has to change cannot be, or lies outside the policy root.
-pub(super) fn mend(
+pub(super) fn apply_fixes(
     file: &Path,
     loader: &PolicyLoader,
     purpose: Purpose,
@@ -141,7 +141,7 @@ mod tests {
             clock(),
         )
         .unwrap();
-        mend(file, &loader, Purpose::Check)
+        apply_fixes(file, &loader, Purpose::Check)
     }
 
     #[test]

@@ -111,7 +111,7 @@ defaults {
 "#;
 
 fn typed(args: &[&str]) -> Explain {
-    match Cli::try_parse_from(["seawall", "explain"].iter().chain(args)).unwrap().word {
+    match Cli::try_parse_from(["seawall", "explain"].iter().chain(args)).unwrap().command {
         Command::Explain(explain) => *explain,
         other => panic!("{other:?}"),
     }
@@ -169,18 +169,18 @@ fn the_command_explains_and_says_what_is_wrong() {
     let (good, bad) = (dir.path().join("a.wall"), dir.path().join("b.wall"));
     std::fs::write(&good, POLICY).unwrap();
     std::fs::write(&bad, "policy 1\nfloor { rule x { when pth == \"a\" then drop } }").unwrap();
-    let obey = |file: &Path, rest: &[&str]| {
+    let run = |file: &Path, rest: &[&str]| {
         let file = file.to_str().unwrap();
-        typed(&[&[file], rest].concat()).obey()
+        typed(&[&[file], rest].concat()).run()
     };
-    assert_eq!(obey(&good, &["GET", "http://x.example/", "-H", "a: b"]), ExitStatus::Success);
-    assert_eq!(obey(&good, &["GET", "x.example", "--format", "json"]), ExitStatus::Success);
-    assert_eq!(obey(&good, &["GET", "x.example", "--level", "attack"]), ExitStatus::Success);
-    assert_eq!(obey(&good, &["GET", "x.example", "--level", "panic"]), ExitStatus::Failure);
-    assert_eq!(obey(&good, &["GET", "x.example", "-H", "nonsense"]), ExitStatus::Failure);
-    assert_eq!(obey(&good, &["--curl", "curl --proxy p a"]), ExitStatus::Failure);
-    assert_eq!(obey(&good, &["--request", "/nonexistent/file"]), ExitStatus::Failure);
-    assert_eq!(obey(&bad, &["GET", "x.example"]), ExitStatus::Failure);
+    assert_eq!(run(&good, &["GET", "http://x.example/", "-H", "a: b"]), ExitStatus::Success);
+    assert_eq!(run(&good, &["GET", "x.example", "--format", "json"]), ExitStatus::Success);
+    assert_eq!(run(&good, &["GET", "x.example", "--level", "attack"]), ExitStatus::Success);
+    assert_eq!(run(&good, &["GET", "x.example", "--level", "panic"]), ExitStatus::Failure);
+    assert_eq!(run(&good, &["GET", "x.example", "-H", "nonsense"]), ExitStatus::Failure);
+    assert_eq!(run(&good, &["--curl", "curl --proxy p a"]), ExitStatus::Failure);
+    assert_eq!(run(&good, &["--request", "/nonexistent/file"]), ExitStatus::Failure);
+    assert_eq!(run(&bad, &["GET", "x.example"]), ExitStatus::Failure);
 }
 
 #[test]

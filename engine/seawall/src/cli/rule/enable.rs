@@ -18,7 +18,7 @@ pub(crate) struct Enable {
 
 impl Enable {
     pub(super) fn run(&self) -> Result<ExitStatus> {
-        Ok(self.server.ask(|client| {
+        Ok(self.server.with_client(|client| {
             if client.enable_rule(&self.name)? {
                 print_out(format!("{}: is asked again", self.name));
                 return Ok(ExitStatus::Success);

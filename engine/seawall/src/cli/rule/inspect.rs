@@ -8,7 +8,7 @@ use seawall_rulekit::{Description, describe, fitness, parse_cases, sha256};
 use serde_json::{Value, json};
 
 use super::common::kib;
-use crate::cli::exit::{ExitStatus, fail, print_out, say_json};
+use crate::cli::exit::{ExitStatus, fail, print_json, print_out};
 
 /// Say what a component exports, imports and asks for; fails where no server would take it.
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ impl Inspect {
         let wasm = super::common::read(&self.file)?;
         let seen = look(&wasm);
         if self.json {
-            say_json(as_json(&wasm, &seen));
+            print_json(as_json(&wasm, &seen));
         } else {
             human(&seen).iter().for_each(print_out);
         }

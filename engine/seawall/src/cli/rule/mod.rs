@@ -39,7 +39,7 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         let done = match self {
             Self::New(new) => new.run(),
             Self::Build(build) => build.run(),
