@@ -23,6 +23,9 @@ use super::common::{PolicyHostArgs, count};
 use crate::cli::exit::{ExitStatus, fail, print_err, print_json, print_out};
 use crate::policy_loader;
 
+#[cfg(test)]
+pub(super) use curl::split;
+
 /// The most bytes of a request file: 64 KiB. A server accepts no longer request header either.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 

@@ -179,7 +179,7 @@ impl CurlCommand {
 }
 
 /// Splits arguments as a POSIX shell does, with `$'…'` as browsers write it, without expansion.
-fn split(command: &str) -> Result<Vec<String>, String> {
+pub(in crate::cli) fn split(command: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = command.trim().chars().peekable();
