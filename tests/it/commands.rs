@@ -1,4 +1,4 @@
-//! The commands and their exit codes: 0 fine, 1 wrong, 2 mistyped, 3 nobody answers.
+//! The commands and their exit codes.
 
 use seawall_tests::{Origin, ROOT, Ran, Setup, answering, guest, overwrite};
 
@@ -49,23 +49,24 @@ fn check_shows_what_rules_and_counters_cost() {
     let ran = ends(&setup, &format!("check --cost policies/{ROOT}"), 0);
     assert!(ran.err.contains("note[C015]"), "{}", ran.err);
     let lines: Vec<&str> = ran.out.lines().collect();
-    assert!(lines[0].ends_with("0 tests fail, counters take 732.4 KiB"), "{}", ran.out);
+    assert!(lines[0].ends_with("0 tests failed, counters take 732.4 KiB"), "{}", ran.out);
     assert_eq!(
         lines[1..],
         [
             "  always     90 ns      98359 fuel at worst  floor.dear",
             "  always     60 ns        223 fuel at worst  floor.all",
             "  indexed     5 ns      32798 fuel at worst  floor.cheap",
-            "  one request may take 1000000 fuel of the host's rules, and 500000 of a member's",
+            "  limits of one request: 1000000 fuel for the operator's rules, 500000 for the rules of a \
+             member",
         ]
     );
-    ends(&setup, &format!("check --cost --format json policies/{ROOT}"), 2);
+    ends(&setup, &format!("check --cost --json policies/{ROOT}"), 2);
 }
 
 #[test]
 fn check_says_it_to_tools_as_json() {
     let setup = setup(&POLICY.replace("block", "blokc"));
-    let ran = ends(&setup, &format!("check --format json policies/{ROOT}"), 1);
+    let ran = ends(&setup, &format!("check --json policies/{ROOT}"), 1);
     let found: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(found[0]["file"], format!("policies/{ROOT}"));
     assert_eq!((found[0]["line"].as_u64(), found[0]["column"].as_u64()), (Some(2), Some(43)));
@@ -121,6 +122,23 @@ fn test_says_whether_the_tests_pass() {
 }
 
 #[test]
+fn an_earlier_flag_or_word_is_a_usage_error_that_names_the_new_one() {
+    let setup = setup(POLICY);
+    for (words, tip) in [
+        ("level attack --for 1h", "use `seawall level set attack --for 1h`"),
+        ("level --end", "use `seawall level clear`"),
+        ("rule key ours", "use `seawall rule keygen`"),
+        ("rollback --lift", "use `--clear-penalties`"),
+        ("history 1 --write old", "use `--export old`"),
+        ("check --for run policies/root.wall", "use `--target server`"),
+        ("fields --format json", "use `--json`"),
+    ] {
+        let ran = ends(&setup, words, 2);
+        assert!(ran.err.contains(tip), "{words}: {}", ran.err);
+    }
+}
+
+#[test]
 fn without_a_server_status_and_reload_end_with_3() {
     let setup = setup(POLICY);
     for word in ["status", "status --json", "reload"] {
@@ -146,10 +164,10 @@ fn with_a_server_status_and_reload_say_what_is() {
     );
     assert!(ran.out.contains("floor.no: 1"), "{}", ran.out);
     let ran = ends(setup, "reload", 0);
-    assert!(ran.out.contains("nothing changed: generation 1 goes on"), "{}", ran.out);
+    assert!(ran.out.contains("no change: generation 1 stays active"), "{}", ran.out);
     overwrite(&setup.policy(ROOT), "policy 1\nfloor {");
     let ran = ends(setup, "reload", 1);
-    assert!(ran.err.contains("refused: generation 1 goes on"), "{}", ran.err);
+    assert!(ran.err.contains("rejected: generation 1 stays active"), "{}", ran.err);
     let ran = ends(setup, "status", 0);
     assert!(ran.out.contains(&format!("last error {ROOT}:2:")), "{}", ran.out);
     overwrite(&setup.policy(ROOT), "policy 1\n");

@@ -97,7 +97,7 @@ fn what_a_member_writes_reaches_neither_terminal_nor_log_raw() {
         });
         for words in [
             vec!["check", &root],
-            vec!["check", "--format", "json", &root],
+            vec!["check", "--json", &root],
             vec!["test", &root],
             vec!["explain", "-c", "seawall.toml", &root, "GET", "https://a.example/"],
             vec!["status", "-c", "seawall.toml"],

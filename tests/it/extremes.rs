@@ -22,7 +22,7 @@ fn check(name: &str, bytes: &[u8]) -> Ran {
         .args(["-c", &format!("ulimit -t {ANSWER_S} && ulimit -d {MEMORY_KIB} && exec \"$@\"")])
         .arg("sh")
         .arg(binary())
-        .args(["check", "--format", "json", ROOT])
+        .args(["check", "--json", ROOT])
         .current_dir(dir.path())
         .stdin(Stdio::null())
         .output()

@@ -31,7 +31,7 @@ fn case_09_methods_cannot_be_named() {
     let name = "09-methods-cannot-be-named";
     let origin = Origin::start();
     let setup = Setup::new(origin.address, &case(name, "root.wall"));
-    said(&setup, "check --for run ROOT", 0);
+    said(&setup, "check --target server ROOT", 0);
     let server = setup.start();
     let mut visitor = server.visitor("127.0.0.9");
     let mut status = |method: &str| visitor.ask(asks(method)).unwrap().status;
@@ -67,7 +67,7 @@ fn case_10_negated_test_of_a_missing_source() {
     let setup = Setup::new(Origin::nowhere(), &policy);
     let noted = said(&setup, "check ROOT", 0);
     assert_eq!(noted.err.matches("note[C021]").count(), 3, "{}", noted.err);
-    let refused = said(&setup, "check --for run ROOT", 1);
+    let refused = said(&setup, "check --target server ROOT", 1);
     for place in [":3:56", ":4:42", ":5:55"] {
         assert!(refused.err.contains(&format!("{ROOT}{place}")), "{place}: {}", refused.err);
     }
@@ -82,7 +82,7 @@ fn case_10_negated_test_of_a_missing_source() {
     overwrite(&setup.policy(ROOT), &policy);
     let error = server.wait_error();
     assert_eq!(error["code"], "C021", "{error:#}");
-    said(&setup, "check --fix --for run ROOT", 1);
+    said(&setup, "check --fix --target server ROOT", 1);
     let mended = std::fs::read_to_string(setup.policy(ROOT)).unwrap();
     assert!(mended.contains("client.country is present and client.country not in"), "{mended}");
     let without: Vec<&str> = mended.lines().filter(|line| !line.contains("rule nobots")).collect();

@@ -181,16 +181,16 @@ fn check_tells_a_members_mistake_and_runs_the_hosts_tests() {
         both.err.contains("members/ann.wall:2") && both.err.contains("`shut` fails"),
         "{both:?}"
     );
-    assert!(both.out.contains("1 of 1 tests fail"), "{both:?}");
+    assert!(both.out.contains("1 of 1 test failed"), "{both:?}");
     let hers_alone = check(&right, &[]);
     assert_eq!(hers_alone.code, Some(1), "{hers_alone:?}");
-    assert!(hers_alone.out.contains("0 of 1 tests fail"), "{hers_alone:?}");
+    assert!(hers_alone.out.contains("0 of 1 test failed"), "{hers_alone:?}");
     // A server would load it all the same, without her file.
-    let to_run = check(&right, &["--for", "run"]);
+    let to_run = check(&right, &["--target", "server"]);
     assert_eq!(to_run.code, Some(0), "{to_run:?}");
     assert!(to_run.err.contains("members/ann.wall:2"), "{to_run:?}");
-    assert!(to_run.out.contains("without the files of: ann"), "{to_run:?}");
-    assert_eq!(check(&failing, &["--for", "run"]).code, Some(1));
+    assert!(to_run.out.contains("without the files of ann"), "{to_run:?}");
+    assert_eq!(check(&failing, &["--target", "server"]).code, Some(1));
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_level_is_set_by_hand_and_ended_by_hand_and_by_time() {
     };
     let both = || [ask(SITE), ask("b.example")];
     assert_eq!(both(), [200, 200]);
-    let set = level(&["busy", "--for", "1h"]);
+    let set = level(&["set", "busy", "--for", "1h"]);
     assert!(set.code == Some(0) && set.out.contains("busy for 1h"), "{set:?}");
     assert_eq!(both(), [503, 503], "at once");
     server.wait_line("level busy is set by hand for 3600 s");
@@ -277,15 +277,15 @@ fn a_level_is_set_by_hand_and_ended_by_hand_and_by_time() {
     overwrite(&server.setup.policy(ROOT), policy.replace("/two\"", "/two\" and method == GET"));
     server.wait_generation(2);
     assert_eq!(both(), [503, 503]);
-    assert_eq!(level(&["--end"]).code, Some(0));
+    assert_eq!(level(&["clear"]).code, Some(0));
     assert_eq!(both(), [200, 200]);
-    assert_eq!(level(&["--end"]).code, Some(1));
-    assert_eq!(level(&["bsy", "--for", "1h"]).code, Some(1));
+    assert_eq!(level(&["clear"]).code, Some(1));
+    assert_eq!(level(&["set", "bsy", "--for", "1h"]).code, Some(1));
 
-    assert_eq!(level(&["busy", "--for", "1h", "--site", "b.example"]).code, Some(0));
+    assert_eq!(level(&["set", "busy", "--for", "1h", "--site", "b.example"]).code, Some(0));
     assert_eq!(both(), [200, 503]);
     assert_eq!(server.status()["level_by_hand"][0]["site"], "b.example");
-    assert_eq!(level(&["busy", "--for", "1s", "--site", "b.example"]).code, Some(0));
+    assert_eq!(level(&["set", "busy", "--for", "1s", "--site", "b.example"]).code, Some(0));
     wait_until("the second is over", || both() == [200, 200]);
     server.wait_line("level busy of b.example, set by hand, is over");
 }

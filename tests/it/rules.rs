@@ -71,7 +71,10 @@ fn a_rule_in_quarantine_is_told_and_let_back_by_hand() {
     let status = server.setup.run(&["status"]);
     assert!(status.out.contains("quarantine f: not asked for "), "{status:?}");
     let unknown = server.setup.run(&["rule", "enable", "g"]);
-    assert!(unknown.code == Some(1) && unknown.err.contains("no extern `g`"), "{unknown:?}");
+    assert!(
+        unknown.code == Some(1) && unknown.err.contains("no extern and no member `g`"),
+        "{unknown:?}"
+    );
     assert_eq!(server.setup.run(&["rule", "enable", "f"]).code, Some(0));
     server.wait_line("rule f is asked again");
     assert_eq!(server.answers("/burn"), 410);
@@ -152,15 +155,15 @@ fn a_rule_goes_from_nothing_to_a_live_request() {
     let rule = folder.path().join("hello");
     let built = seawall(&rule, &["rule", "build"]);
     let said = fine(&built);
-    assert!(said.contains("imports nothing, 3 cases inside"), "{said}");
+    assert!(said.contains("no imports, 3 tests"), "{said}");
     assert!(built.err.contains("Compiling hello"), "progress is shown: {}", built.err);
     assert!(fine(&seawall(&rule, &["rule", "test"])).contains("3 passed, 0 failed"));
-    assert!(fine(&seawall(&rule, &["rule", "bench"])).contains("the most"));
+    assert!(fine(&seawall(&rule, &["rule", "bench"])).contains("maximum"));
     let json: Value =
         serde_json::from_str(fine(&seawall(&rule, &["rule", "inspect", "--json", "hello.wasm"])))
             .unwrap();
     assert_eq!(json["functions"][0]["params"][1]["type"], "headers", "{json:#}");
-    assert_eq!((&json["refused"], json["cases"].as_array().unwrap().len()), (&Value::Null, 3));
+    assert_eq!((&json["rejected"], json["cases"].as_array().unwrap().len()), (&Value::Null, 3));
 
     // The extern is the one that `build` printed.
     let (_, declared) = said.split_once("extern ").unwrap();
@@ -272,7 +275,7 @@ fn inspect_says_why_a_component_is_refused() {
     refused(&ran, &["x.wasm: the component imports `wasi:clocks/monotonic-clock@0.2.0`"]);
     let whole = guest("honest");
     let (json, ran) = inspect(&whole);
-    assert_eq!((ran.code, &json["refused"]), (Some(0), &Value::Null), "{json:#}");
+    assert_eq!((ran.code, &json["rejected"]), (Some(0), &Value::Null), "{json:#}");
     let (json, ran) = inspect(&whole[..whole.len() / 2]);
     assert_eq!(json["functions"], Value::Null);
     refused(&ran, &["x.wasm: it is truncated, damaged or no WebAssembly"]);
@@ -300,7 +303,7 @@ fn what_cannot_be_begun_or_built_says_what_to_do() {
     );
     fine(&new("odd"));
     let odd = folder.path().join("odd");
-    refused(&seawall(&odd, &["rule", "test"]), &["no odd.wasm yet", "seawall rule build"]);
+    refused(&seawall(&odd, &["rule", "test"]), &["odd.wasm does not exist", "seawall rule build"]);
     std::fs::write(odd.join("cases/a.toml"), "[[case]]\nname = 1\n").unwrap();
     refused(&seawall(&odd, &["rule", "build"]), &["cases/a.toml", "line 2"]);
 }

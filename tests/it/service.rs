@@ -75,7 +75,7 @@ fn the_manager_hears_that_it_serves_lives_reloads_hands_over_and_stops() {
     server.wait_no_error();
     server.signal(Signal::Upgrade);
     manager.wait("RELOADING=1");
-    server.wait_line("this one ends with its connections");
+    server.wait_line("draining old connections");
     let message = manager.wait(&format!("MAINPID={}", server.pid()));
     assert!(message.contains("READY=1"), "in one message, or there is a moment in between");
     assert_eq!(server.wait_exit().code(), Some(0));

@@ -49,7 +49,7 @@ fn terminate_lets_the_request_in_flight_end() {
     assert_eq!(idle.status("/"), 200);
     server.signal(Signal::Terminate);
     let watch = Stopwatch::start();
-    server.wait_line("stopping; requests in flight may end");
+    server.wait_line("shutting down: waiting up to 14 s for active requests");
     wait_until("nobody is let in", || server.visitor("127.8.0.3").connect().is_err());
     assert!(idle.read_rest().unwrap_or_default().is_empty(), "an idle connection is closed");
     assert!(server.is_running(), "it waits for the request");
@@ -58,7 +58,7 @@ fn terminate_lets_the_request_in_flight_end() {
     assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
     assert_eq!(server.wait_end().code(), Some(0));
     assert!(watch.elapsed() < STOP_WITHIN + SLACK, "{:?}", watch.elapsed());
-    server.wait_line("stopped; 1 ended, 0 cut");
+    server.wait_line("stopped: 1 requests completed, 0 aborted");
     assert!(!server.folder().join("run/admin.sock").exists());
 }
 
@@ -70,7 +70,7 @@ fn terminate_cuts_what_does_not_end_within_its_time() {
     let watch = Stopwatch::start();
     assert_eq!(server.wait_end().code(), Some(0));
     assert!(watch.elapsed() < STOP_WITHIN + SLACK, "{:?}", watch.elapsed());
-    server.wait_line("stopped; 0 ended, 1 cut");
+    server.wait_line("stopped: 0 requests completed, 1 aborted");
     assert!(visitor.read_answer(false).is_err());
 }
 
@@ -79,7 +79,7 @@ fn a_second_terminate_ends_at_once() {
     let origin = Origin::start();
     let (mut server, mut visitor) = in_flight(&origin);
     server.signal(Signal::Terminate);
-    server.wait_line("stopping; requests in flight may end");
+    server.wait_line("shutting down: waiting up to 14 s for active requests");
     server.signal(Signal::Terminate);
     assert_eq!(server.wait_end().code(), Some(0));
     server.wait_line("stopped at once");

@@ -12,7 +12,7 @@ floor { rule r { when path == \"/f\" and f() == 1 then block 410 } }
 fn host(origin: &Origin) -> Setup {
     let setup = Setup::new(origin.address, POLICY);
     for name in ["trusted", "other"] {
-        assert_eq!(setup.run(&["rule", "key", name]).code, Some(0));
+        assert_eq!(setup.run(&["rule", "keygen", name]).code, Some(0));
     }
     let public = std::fs::read_to_string(setup.path("trusted.pub")).unwrap();
     setup.trusted_key(public.lines().last().unwrap())
@@ -88,8 +88,8 @@ fn a_key_is_never_overwritten_and_is_its_owners_only() {
     use std::os::unix::fs::PermissionsExt;
     let origin = Origin::start();
     let setup = host(&origin);
-    let again = setup.run(&["rule", "key", "trusted"]);
-    assert!(again.code == Some(1) && again.err.contains("no key is overwritten"), "{again:?}");
+    let again = setup.run(&["rule", "keygen", "trusted"]);
+    assert!(again.code == Some(1) && again.err.contains("is not overwritten"), "{again:?}");
     let mode = std::fs::metadata(setup.path("trusted.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
@@ -101,7 +101,7 @@ fn a_key_with_a_password_asks_for_it_by_a_file() {
     std::fs::write(setup.path("f.wasm"), answering(1)).unwrap();
     std::fs::write(setup.path("password"), "open sesame\n").unwrap();
     std::fs::write(setup.path("wrong"), "open barley\n").unwrap();
-    assert_eq!(setup.run(&["rule", "key", "k", "--password-file", "password"]).code, Some(0));
+    assert_eq!(setup.run(&["rule", "keygen", "k", "--password-file", "password"]).code, Some(0));
     let sign =
         |more: &[&str]| setup.run(&[&["rule", "sign", "f.wasm", "--key", "k.key"], more].concat());
     assert!(sign(&[]).err.contains("--password-file"));

@@ -141,7 +141,7 @@ fn upgrades_under_load_refuse_nobody_reset_nobody_and_forget_nothing() {
             assert_eq!(server.number("/generation"), nth + 1);
             let pid = server.number("/process/pid");
             // Whoever asked may hear it before the log does.
-            server.wait_line(&format!("process {pid} serves now"));
+            server.wait_line(&format!("upgraded: process {pid} is serving"));
             assert_eq!(u64::from(server.pid()), pid);
             assert!(!processes.contains(&server.pid()));
             processes.push(server.pid());
@@ -184,7 +184,7 @@ fn a_signal_upgrades_too_and_the_older_process_lets_a_request_end() {
     assert_eq!(idle.status("/"), 200);
     wait_until("it is in flight", || origin.gate().came() == 1);
     server.signal(Signal::Upgrade);
-    server.wait_line("this one ends with its connections");
+    server.wait_line("draining old connections");
     assert!(server.is_running() && server.pid() != first);
     // An idle connection is not closed under its client's hands: it is told which answer is the
     // last, and until then each comes.
@@ -251,7 +251,7 @@ fn a_successor_that_cannot_serve_changes_nothing() {
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
     };
     overwrite(&server.setup.policy(ROOT), "policy 1\nfloor {");
-    comes_to_nothing(&server, &["nothing has changed", "exit status: 1"]);
+    comes_to_nothing(&server, &["upgrade failed", "exit status: 1"]);
     server.wait_line("the policy policies/root.wall is refused");
     overwrite(&server.setup.policy(ROOT), policy(1));
     server.wait_no_error();
@@ -260,7 +260,7 @@ fn a_successor_that_cannot_serve_changes_nothing() {
     // The words of the command line need it too, so it is asked by a signal.
     server.signal(Signal::Upgrade);
     server.wait_line("unknown");
-    server.wait_line("the upgrade is refused, this one goes on");
+    server.wait_line("upgrade failed:");
     overwrite(&server.folder().join("seawall.toml"), config);
     put("no program");
     comes_to_nothing(&server, &["no successor can be started"]);
@@ -306,5 +306,5 @@ fn nobody_takes_over_from_nobody() {
     let origin = Origin::start();
     let setup = Setup::new(origin.address, &policy(1));
     setup.write_config();
-    refused(&setup.run(&["run", "-c", "seawall.toml", "--take-over"]), &["SIGUSR2"]);
+    refused(&setup.run(&["run", "-c", "seawall.toml", "--upgrade-child"]), &["SIGUSR2"]);
 }

@@ -511,7 +511,8 @@ impl Server {
     /// The processes that took over, in order.
     fn heirs(&self) -> Vec<u32> {
         let said = self.lines();
-        let serves = said.iter().filter_map(|line| line.strip_prefix("seawall: process "));
+        let serves =
+            said.iter().filter_map(|line| line.strip_prefix("seawall: upgraded: process "));
         serves.filter_map(|line| line.split(' ').next()?.parse().ok()).collect()
     }
 
@@ -601,7 +602,7 @@ impl Drop for Server {
         let _ = self.child.wait();
         let took_over = |pid: &u32| {
             let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            words.ends_with(b"--take-over\0")
+            words.ends_with(b"--upgrade-child\0")
         };
         self.heirs().into_iter().filter(took_over).for_each(|pid| _ = Signal::Kill.send(pid));
         // A test that fails has its own words.

@@ -1,7 +1,7 @@
 //! What is known about one request, borrowed from it.
 //!
 //! The data plane fills `Facts` from a live session, `seawall test` from a `request` line of a
-//! policy, `seawall replay` from a trace. Whatever judges sees no difference between them.
+//! policy. Whatever judges sees no difference between them.
 
 use crate::{Client, Tick};
 

@@ -45,7 +45,7 @@ pub fn secret_key(text: &str) -> Result<Unlocked> {
     let lines = text.lines().count();
     if lines < 2 || !text.starts_with("untrusted comment:") {
         bail!(
-            "this is no secret key: it is the file that `seawall rule key` or `minisign -G` made"
+            "this is no secret key: it is the file that `seawall rule keygen` or `minisign -G` made"
         );
     }
     match SecretKeyBox::from_string(text)?.into_unencrypted_secret_key() {

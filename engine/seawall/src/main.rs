@@ -1,6 +1,6 @@
-//! The binary: words in, exit codes out.
+//! The `seawall` binary.
 //!
-//! `cli/` is what a person types, one file for each word; `server/` is what `seawall run` does.
+//! `cli/` has one file for each command; `server/` is what `seawall run` does.
 
 mod cli;
 mod logger;
@@ -10,20 +10,19 @@ mod server;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use cli::exit::ExitStatus;
 
-/// Frees and takes memory faster than the system's, above all across threads.
+/// Faster than the allocator of the system, mostly across threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
-        // Never the payload: it may hold a piece of somebody's request.
+        // Never the payload: it may contain a piece of a request.
         let place = panic.location().map(|l| format!(" at {}:{}", l.file(), l.line()));
         let place = place.unwrap_or_default();
         let _unwritten = writeln!(std::io::stderr(), "seawall: internal failure{place}");
     }));
-    let typed = cli::Cli::parse();
-    std::panic::catch_unwind(|| typed.word.run()).unwrap_or(ExitStatus::InternalError).into()
+    let cli = cli::Cli::from_args();
+    std::panic::catch_unwind(|| cli.command.run()).unwrap_or(ExitStatus::InternalError).into()
 }

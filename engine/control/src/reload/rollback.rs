@@ -32,7 +32,7 @@ impl<F: PolicyBackend> Reloader<F> {
             Err(why) => self.refuse_with(&why),
             Ok(_) if *lift && matches!(back, Back::Member(_)) => self.refuse_with(
                 "what a member's rules set is not told from what other rules set: \
-                 `seawall reload --lift RULE` ends what one rule set",
+                 `seawall reload --clear-penalties RULE` clears those of one rule",
             ),
             Ok(past) => {
                 let restores = Some(past.generation);

@@ -63,7 +63,9 @@ pub enum UpgradeError {
     #[error("the other process says what cannot be understood")]
     Strange,
     /// Standard input is no channel.
-    #[error("`--take-over` is for a process that a running server starts; send that one SIGUSR2")]
+    #[error(
+        "`--upgrade-child` is for a process that a running server starts: send SIGUSR2 to the server"
+    )]
     NoChannel,
     /// What is remembered does not come to rest.
     #[error("the state is still being written to the disk; try again")]

@@ -82,7 +82,7 @@ pub fn verify_signature<'k>(
 mod tests {
     use super::*;
 
-    // Made with `seawall rule key` and `seawall rule sign`.
+    // Made with `seawall rule keygen` and `seawall rule sign`.
     const KEY: &str = "RWRDJtN4tIDwSSb67Yp5VuUx+6y5vPbQ+kYdV3wurGdro5Dq/G6wPD+z";
     const OTHER: &str = "RWS1ucIwXg4+wphKu7duFBWD0zIYUxmmaNwKgsS95bvRAkXLIC1YfYEC";
     const SIGNED: &[u8] = b"a component\n";

@@ -1,66 +1,71 @@
-//! `seawall bans`: who is refused everywhere, and until when.
+//! `seawall bans`: lists, adds and removes bans of the running server.
 
 use clap::{Args, Subcommand};
 use seawall_control::{BanEntry, BanList, BanRequest, BanResponse};
 
-use super::common::ServerArgs;
+use super::common::{ServerArgs, count};
 use super::duration::duration_ms;
-use crate::cli::exit::{ExitStatus, fail, print_out, say_json};
+use super::help;
+use crate::cli::exit::{ExitStatus, fail, print_json, print_out};
 
-/// List, set and end bans of the running server.
+/// List, add and remove bans.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bans {
-    /// List the bans that run, those that end first first
+    /// List the active bans, the first to expire first
+    #[command(after_long_help = help::BANS_LIST)]
     List(List),
-    /// Ban an address, a network or an autonomous system, everywhere and at once
+    /// Ban an address, a network or an autonomous system on all sites
+    #[command(after_long_help = help::BANS_ADD)]
     Add(Add),
-    /// End a ban
+    /// Remove one ban
+    #[command(after_long_help = help::BANS_REMOVE)]
     Remove(Remove),
-    /// End all bans, or those that a rule or a generation set
+    /// Remove all bans, or those of one rule or one generation
+    #[command(after_long_help = help::BANS_CLEAR)]
     Clear(Clear),
 }
 
-/// List the bans that run.
+/// List the active bans.
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Print them for tools
+    /// Print the bans as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     server: ServerArgs,
 }
 
-/// Ban somebody.
+/// Add a ban.
 #[derive(Debug, Args)]
 pub(crate) struct Add {
-    /// 192.0.2.7 (its client; a /56 in IPv6), 192.0.2.0/24, or AS64500
-    unit: String,
-    /// For how long, as `90s`, `1h30m` or `7d`
+    /// 192.0.2.7 (in IPv6 the /56 of the address), 192.0.2.0/24 or AS64500
+    target: String,
+    /// Ban it for this time, such as 90s, 1h30m or 7d
     #[arg(long = "for", value_name = "DURATION", value_parser = duration_ms)]
     for_ms: u64,
     #[command(flatten)]
     server: ServerArgs,
 }
 
-/// End a ban.
+/// Remove a ban.
 #[derive(Debug, Args)]
 pub(crate) struct Remove {
-    /// As `seawall bans list` shows it
-    unit: String,
-    /// The member on whose sites it holds
-    #[arg(long)]
+    /// Target as `seawall bans list` shows it
+    target: String,
+    /// Remove the ban on the sites of this member [default: the ban on all sites]
+    #[arg(long, value_name = "NAME")]
     member: Option<String>,
     #[command(flatten)]
     server: ServerArgs,
 }
 
-/// End many bans.
+/// Remove many bans.
 #[derive(Debug, Args)]
 pub(crate) struct Clear {
-    /// Only those that this rule set
+    /// Remove only the bans that this rule has set
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
-    /// Only those that this generation's rules set
+    /// Remove only the bans that rules of this generation have set
     #[arg(long, value_name = "NUMBER")]
     generation: Option<u64>,
     #[command(flatten)]
@@ -68,39 +73,46 @@ pub(crate) struct Clear {
 }
 
 impl Bans {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         match self {
-            Self::List(list) => list.server.ask(|client| {
-                let bans = client.bans()?;
-                if list.json {
-                    say_json(format!("{:#}", serde_json::json!(bans)));
-                } else {
-                    human(&bans).iter().for_each(print_out);
-                }
-                Ok(ExitStatus::Success)
-            }),
-            Self::Add(Add { unit, for_ms, server }) => {
-                order(server, BanRequest::Add { unit: unit.clone(), for_ms: *for_ms })
+            Self::List(list) => list.run(),
+            Self::Add(Add { target, for_ms, server }) => {
+                send(server, BanRequest::Add { unit: target.clone(), for_ms: *for_ms })
             }
-            Self::Remove(Remove { unit, member, server }) => {
-                order(server, BanRequest::Remove { unit: unit.clone(), member: member.clone() })
+            Self::Remove(Remove { target, member, server }) => {
+                send(server, BanRequest::Remove { unit: target.clone(), member: member.clone() })
             }
             Self::Clear(Clear { rule, generation, server }) => {
-                order(server, BanRequest::Clear { rule: rule.clone(), generation: *generation })
+                send(server, BanRequest::Clear { rule: rule.clone(), generation: *generation })
             }
         }
     }
 }
 
-fn order(server: &ServerArgs, order: BanRequest) -> ExitStatus {
-    server.ask(|client| {
-        Ok(match client.order_ban(&order)? {
+impl List {
+    fn run(&self) -> ExitStatus {
+        self.server.with_client(|client| {
+            let bans = client.bans()?;
+            if self.json {
+                print_json(format!("{:#}", serde_json::json!(bans)));
+            } else {
+                lines(&bans).iter().for_each(print_out);
+            }
+            Ok(ExitStatus::Success)
+        })
+    }
+}
+
+/// Sends a request and prints the response.
+fn send(server: &ServerArgs, request: BanRequest) -> ExitStatus {
+    server.with_client(|client| {
+        Ok(match client.order_ban(&request)? {
             BanResponse::Added { unit, left_ms } => {
                 print_out(format!("{unit} is banned for {}", span(left_ms)));
                 ExitStatus::Success
             }
             BanResponse::Ended { bans } => {
-                print_out(format!("ended: {bans}"));
+                print_out(format!("removed {}", count(bans, "ban")));
                 ExitStatus::Success
             }
             BanResponse::Refused { why } => fail(ExitStatus::Failure, why),
@@ -108,14 +120,15 @@ fn order(server: &ServerArgs, order: BanRequest) -> ExitStatus {
     })
 }
 
-fn human(list: &BanList) -> Vec<String> {
+/// One line for each ban, and one with their number.
+fn lines(list: &BanList) -> Vec<String> {
     let line = |ban: &BanEntry| {
-        let whose = ban.member.as_ref().map(|member| format!(" on {member}'s sites"));
+        let sites = ban.member.as_ref().map(|member| format!(" on sites of {member}"));
         format!(
-            "{:<24} {:>8} left{}  by {} of generation {}",
+            "{:<24} {:>8} remaining{}  by {} of generation {}",
             ban.unit,
             span(ban.left_ms),
-            whose.unwrap_or_default(),
+            sites.unwrap_or_default(),
             ban.rule,
             ban.generation
         )
@@ -123,16 +136,16 @@ fn human(list: &BanList) -> Vec<String> {
     let mut lines: Vec<String> = list.bans.iter().map(line).collect();
     let more = list.total.saturating_sub(list.bans.len());
     lines.push(match more {
-        0 => format!("{} bans", list.total),
-        _ => format!("{} bans, {more} of them not shown", list.total),
+        0 => count(list.total, "ban"),
+        _ => format!("{}, {more} of them not shown", count(list.total, "ban")),
     });
     if list.refused > 0 {
-        lines.push(format!("{} more found no room: ban networks", list.refused));
+        lines.push(format!("{} more were rejected (table full): ban networks", list.refused));
     }
     lines
 }
 
-/// Milliseconds to the second.
+/// Milliseconds as a duration, rounded up to a second.
 fn span(ms: u64) -> String {
     seawall_ruleset::duration_text(ms.div_ceil(1_000).saturating_mul(1_000))
 }
@@ -152,12 +165,12 @@ mod tests {
         };
         let bans = vec![ban("192.0.2.7", None), ban("AS64500", Some("alice"))];
         assert_eq!(
-            human(&BanList { bans, total: 3, refused: 2 }),
+            lines(&BanList { bans, total: 3, refused: 2 }),
             [
-                "192.0.2.7                      1m left  by floor.trap of generation 7",
-                "AS64500                        1m left on alice's sites  by floor.trap of generation 7",
+                "192.0.2.7                      1m remaining  by floor.trap of generation 7",
+                "AS64500                        1m remaining on sites of alice  by floor.trap of generation 7",
                 "3 bans, 1 of them not shown",
-                "2 more found no room: ban networks",
+                "2 more were rejected (table full): ban networks",
             ]
         );
     }

@@ -1,4 +1,4 @@
-//! `seawall check`: what a reload would say, before it is one.
+//! `seawall check`: reports what a reload would report, without a reload.
 
 mod fix;
 
@@ -15,93 +15,107 @@ use seawall_ruleset::{
 };
 use serde_json::{Value, json};
 
-use super::common::{Format, PolicyHostArgs};
+use super::common::{PolicyHostArgs, count};
 use super::{diff, history};
-use crate::cli::exit::{ExitStatus, fail, print_err, print_out, say_json};
+use crate::cli::exit::{ExitStatus, fail, print_err, print_json, print_out};
 use crate::policy_loader::{self, PolicyHost};
 
-/// Check root policies and all that they reach; failing tests are errors.
+/// Check policies and report errors and warnings.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Root policies
+    /// Root policy files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     host: PolicyHostArgs,
-    /// Take warnings for errors
+    /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
-    /// Hold them against what a running server can do, too
-    #[arg(long = "for", value_name = "WHAT")]
-    aim: Option<CheckTarget>,
-    /// How to print what is found
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
-    /// Mend in place what can be mended by itself, then check
+    /// Report what this target lacks, too
+    ///
+    /// Without it, what no server of this version supports is a note; with it, an error.
+    #[arg(long, value_name = "TARGET")]
+    target: Option<CheckTarget>,
+    /// Print errors, warnings and notes as JSON
+    #[arg(long)]
+    json: bool,
+    /// Apply the suggested fixes to the files, then check them
     #[arg(long)]
     fix: bool,
-    /// Say what it would change: against the policy that is `running`, or another FILE
-    #[arg(long, value_name = "running|FILE", conflicts_with = "format")]
+    /// Show the changes from the policy that is `running`, or from FILE
+    #[arg(long, value_name = "running|FILE", conflicts_with = "json")]
     against: Option<PathBuf>,
-    /// The admin socket of the server that `running` means [default: the configuration's]
+    /// Connect to PATH for `running` [default: the configured socket]
     #[arg(long, value_name = "PATH", requires = "against")]
     socket: Option<PathBuf>,
-    /// Show what each rule costs, usually and at worst
-    #[arg(long, conflicts_with = "format")]
+    /// Show the usual time and the highest fuel of each rule
+    #[arg(long, conflicts_with = "json")]
     cost: bool,
 }
 
-/// What `--against` takes for the running server.
+/// The value of `--against` for the policy of the running server.
 const RUNNING: &str = "running";
 
+/// What a policy is checked for besides the language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum CheckTarget {
-    Run,
+    /// A running server of this version.
+    Server,
 }
 
 impl Check {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         let host = match self.host.load() {
             Ok(host) => host,
             Err(exit) => return exit,
         };
-        let mut found = Vec::new();
-        let mut wrong = false;
+        let mut diagnostics = Vec::new();
+        let mut is_wrong = false;
         for file in &self.files {
-            let loader = match policy_loader::loader(file, &host, clock()) {
-                Ok(loader) => loader,
-                Err(error) => return fail(ExitStatus::InternalError, error),
-            };
-            let purpose =
-                if self.aim == Some(CheckTarget::Run) { Purpose::Run } else { Purpose::Check };
-            if self.fix {
-                // The changes are told beside, so that `--format json` stays one array.
-                match fix::mend(file, &loader, purpose) {
-                    Ok(changes) => changes.iter().for_each(print_err),
-                    Err(why) => return fail(ExitStatus::Failure, why),
-                }
-            }
-            let sources = loader.gather_settled();
-            let built = loader.build(&sources, purpose, None);
-            wrong |= self.is_wrong(&built);
-            match self.format {
-                Format::Human => {
-                    human(file, &built, &sources);
-                    built.rules.iter().filter(|_| self.cost).flat_map(costs).for_each(print_out);
-                    if let Err(exit) = self.compare(&loader, &built, &sources, &host) {
-                        return exit;
-                    }
-                }
-                Format::Json => found.extend(as_json(file, &built)),
+            match self.check_file(file, &host, &mut diagnostics) {
+                Ok(wrong) => is_wrong |= wrong,
+                Err(exit) => return exit,
             }
         }
-        if self.format == Format::Json {
-            say_json(Value::Array(found));
+        if self.json {
+            print_json(Value::Array(diagnostics));
         }
-        if wrong { ExitStatus::Failure } else { ExitStatus::Success }
+        if is_wrong { ExitStatus::Failure } else { ExitStatus::Success }
     }
 
-    /// Says what would change if this came after what it is held against.
+    /// Checks one root policy, prints the result or adds it to `diagnostics`, and returns whether
+    /// the check failed.
+    fn check_file(
+        &self,
+        file: &Path,
+        host: &PolicyHost,
+        diagnostics: &mut Vec<Value>,
+    ) -> Result<bool, ExitStatus> {
+        let loader = policy_loader::loader(file, host, clock())
+            .map_err(|error| fail(ExitStatus::InternalError, error))?;
+        let purpose = match self.target {
+            Some(CheckTarget::Server) => Purpose::Run,
+            None => Purpose::Check,
+        };
+        if self.fix {
+            // On standard error, so that standard output stays one JSON array.
+            let changes = fix::apply_fixes(file, &loader, purpose)
+                .map_err(|why| fail(ExitStatus::Failure, why))?;
+            changes.iter().for_each(print_err);
+        }
+        let sources = loader.gather_settled();
+        let built = loader.build(&sources, purpose, None);
+        if self.json {
+            diagnostics.extend(as_json(file, &built));
+        } else {
+            print_report(file, &built, &sources);
+            built.rules.iter().filter(|_| self.cost).flat_map(cost_lines).for_each(print_out);
+            self.compare(&loader, &built, &sources, host)?;
+        }
+        Ok(self.is_wrong(&built))
+    }
+
+    /// Prints the changes from the policy of `--against`.
     fn compare(
         &self,
         loader: &PolicyLoader,
@@ -117,12 +131,12 @@ impl Check {
             other.map_err(|error| fail(ExitStatus::InternalError, error))?.gather_settled()
         };
         let Some(counters) = loader.counter_specs(&old) else {
-            let why = "it cannot be compared with a policy that is wrong";
+            let why = "cannot compare: the policy has errors";
             return Err(fail(ExitStatus::Failure, format!("{}: {why}", against.display())));
         };
         let difference = PolicyDiff::between(&old, sources);
         if difference.is_empty() {
-            print_out("nothing differs but how it is written");
+            print_out("no differences apart from formatting");
             return Ok(());
         }
         diff::lines(&difference).iter().for_each(print_out);
@@ -132,7 +146,7 @@ impl Check {
         Ok(())
     }
 
-    /// What the running server was made of.
+    /// The files of the active generation of the running server.
     fn running(&self) -> Result<Sources, ExitStatus> {
         let client = match &self.socket {
             Some(socket) => Client::new(socket),
@@ -142,7 +156,10 @@ impl Check {
         let history = client.history().map_err(unreachable)?;
         let newest = history.last().map(|past| client.generation(past.past.generation));
         let Some(now) = newest.transpose().map_err(unreachable)?.flatten() else {
-            return Err(fail(ExitStatus::Failure, "the server does not say what it runs"));
+            return Err(fail(
+                ExitStatus::Failure,
+                "the server does not name its active generation",
+            ));
         };
         history::sources(&client, &now.past).map_err(unreachable)
     }
@@ -153,54 +170,56 @@ impl Check {
             Severity::Warning => self.strict,
             Severity::Note => false,
         };
-        // A server would load it all the same: a member's mistake refuses her part alone.
-        let hers = self.strict || self.aim != Some(CheckTarget::Run);
+        // A server loads the policy anyway: an error of a member rejects the member's files only.
+        let members = self.strict || self.target != Some(CheckTarget::Server);
         built.rules.is_none()
-            || (hers && !built.members.is_empty())
+            || (members && !built.members.is_empty())
             || built.diagnostics.iter().any(counts)
-            || built.tests.iter().any(|test| !test.passed && (hers || test.member.is_none()))
+            || built.tests.iter().any(|test| !test.passed && (members || test.member.is_none()))
     }
 }
 
-fn human(file: &Path, built: &BuildResult, sources: &Sources) {
+/// Prints the diagnostics, the failed tests and a summary.
+fn print_report(file: &Path, built: &BuildResult, sources: &Sources) {
     let mut err = std::io::stderr();
     let style = if err.is_terminal() { Style::Colour } else { Style::Plain };
     let everything = built.everything();
     let _unwritten = write!(err, "{}", render(&everything, sources, style));
     let failed: Vec<_> = built.tests.iter().filter(|test| !test.passed).collect();
     failed.iter().for_each(|test| print_err(test_line(test)));
-    let count = |severity| everything.iter().filter(|d| d.severity == severity).count();
+    let number =
+        |severity, noun| count(everything.iter().filter(|d| d.severity == severity).count(), noun);
     let counters = built.rules.as_ref().map_or(String::new(), |rules| {
         format!(", counters take {}", bytes_text(rules.counter_bytes()))
     });
     print_out(format!(
-        "{}: {} errors, {} warnings, {} of {} tests fail{counters}",
+        "{}: {}, {}, {} of {} failed{counters}",
         file.display(),
-        count(Severity::Error),
-        count(Severity::Warning),
+        number(Severity::Error, "error"),
+        number(Severity::Warning, "warning"),
         failed.len(),
-        built.tests.len(),
+        count(built.tests.len(), "test"),
     ));
     if let (Some(_), false) = (&built.rules, built.members.is_empty()) {
         let names: Vec<&str> = built.members.iter().map(|member| &*member.name).collect();
-        print_out(format!("  a server would load it without the files of: {}", names.join(", ")));
+        print_out(format!("  a server would load it without the files of {}", names.join(", ")));
     }
 }
 
-/// A line for each rule and limit, and one for what all may take.
-fn costs(rules: &RuleSet) -> Vec<String> {
+/// A line for each rule and limit, and one with the limits of all.
+fn cost_lines(rules: &RuleSet) -> Vec<String> {
     let line = |CostLine { name, class, ns, fuel_max }: CostLine| {
         format!("  {class:<7} {ns:>5} ns  {fuel_max:>9} fuel at worst  {name}")
     };
     let fuel = rules.fuel();
     let all = format!(
-        "  one request may take {} fuel of the host's rules, and {} of a member's",
+        "  limits of one request: {} fuel for the operator's rules, {} for the rules of a member",
         fuel.decision, fuel.member
     );
     rules.costs().into_iter().map(line).chain([all]).collect()
 }
 
-/// What is found, with paths as seen from where the command was typed.
+/// The diagnostics and failed tests, with paths relative to the working directory.
 fn as_json(file: &Path, built: &BuildResult) -> Vec<Value> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut found: Vec<Value> = built

@@ -1,38 +1,29 @@
-//! Words that several commands have in common: which configuration, which server, how to print.
+//! What several commands have in common: the configuration, the running server, counted nouns.
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use seawall_control::{AdminClientError, Client, Config, load_config};
 
 use crate::cli::exit::{ExitStatus, fail};
 use crate::policy_loader::PolicyHost;
 
-/// The configuration of this folder.
+/// The configuration in the working directory.
 const CONFIG_HERE: &str = "seawall.toml";
 
-/// The system's, where this folder has none.
+/// The configuration of the system, used where the working directory has none.
 const CONFIG_SYSTEM: &str = "/etc/seawall/seawall.toml";
 
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    Human,
-    /// For tools.
-    Json,
-}
-
-/// Which configuration.
+/// The configuration file.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigFile {
-    /// The configuration [default: seawall.toml here, else in /etc/seawall]
+    /// Read FILE [default: ./seawall.toml, else /etc/seawall/seawall.toml]
     #[arg(short, long = "config", value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 impl ConfigFile {
-    /// Reads it, or tells everything that is wrong with it.
+    /// Loads the configuration, or prints all its errors.
     pub(crate) fn load(&self) -> Result<Config, ExitStatus> {
         let path = match &self.config {
             Some(path) => path.as_path(),
@@ -46,21 +37,21 @@ impl ConfigFile {
     }
 }
 
-/// For which host policies are looked at.
+/// The server that policies are checked for.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyHostArgs {
-    /// The configuration of the host they are for: its sites, units and kept lists [default: none]
+    /// Use the sites and lists of the configuration FILE [default: none]
     #[arg(short, long = "config", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
 
 impl PolicyHostArgs {
-    /// The configuration that is meant where one must be.
+    /// The configuration file, with its default where a server is needed.
     pub(crate) fn config_file(&self) -> ConfigFile {
         ConfigFile { config: self.config.clone() }
     }
 
-    /// That host, or everything that is wrong with its configuration.
+    /// Loads that server's settings, or prints all errors of its configuration.
     pub(crate) fn load(&self) -> Result<PolicyHost, ExitStatus> {
         let Some(path) = &self.config else { return Ok(PolicyHost::default().of_a_person()) };
         let config = ConfigFile { config: Some(path.clone()) }.load()?;
@@ -68,12 +59,12 @@ impl PolicyHostArgs {
     }
 }
 
-/// Which running server.
+/// The running server.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
     #[command(flatten)]
     config: ConfigFile,
-    /// The admin socket [default: the configuration's]
+    /// Connect to the admin socket at PATH [default: the configured one]
     #[arg(long, value_name = "PATH", conflicts_with = "config")]
     socket: Option<PathBuf>,
 }
@@ -86,8 +77,8 @@ impl ServerArgs {
         }
     }
 
-    /// Asks it, where it can be reached.
-    pub(crate) fn ask(
+    /// Runs `with` on a client of the server; prints an error where the server cannot be reached.
+    pub(crate) fn with_client(
         &self,
         with: impl Fn(&Client) -> Result<ExitStatus, AdminClientError>,
     ) -> ExitStatus {
@@ -98,4 +89,10 @@ impl ServerArgs {
             Err(exit) => exit,
         }
     }
+}
+
+/// A number with its noun: `1 ban`, `2 bans`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }

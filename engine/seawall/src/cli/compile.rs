@@ -1,4 +1,4 @@
-//! `seawall compile`: what the server starts to compile a component, and nobody types.
+//! `seawall compile`: the compiler process, which the server starts for each component.
 
 use std::io::Write;
 
@@ -8,21 +8,21 @@ use seawall_ruleset::LoadError;
 
 use crate::cli::exit::ExitStatus;
 
-/// Compile what comes on standard input, within limits.
+/// Compile the component on standard input within limits.
 #[derive(Debug, Args)]
 pub(crate) struct Compile {
-    /// Seconds of processor time
+    /// Limit of CPU time, in seconds
     cpu_s: u64,
-    /// Bytes of address space
+    /// Limit of address space, in bytes
     address_space_bytes: u64,
 }
 
 impl Compile {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         match compile_confined(self.cpu_s, self.address_space_bytes) {
             Ok(()) => ExitStatus::Success,
             Err(why) => {
-                // For the server's ears: bare, on one line.
+                // The server reads this line as it is.
                 let _unwritten = writeln!(std::io::stderr(), "{why}");
                 if matches!(why, LoadError::Engine(_)) {
                     ExitStatus::InternalError

@@ -1,10 +1,10 @@
-//! What two policies say differently, for people and for tools.
+//! The differences of two policies, as text and as JSON.
 
 use seawall_model::shown;
 use seawall_ruleset::{Change, ClauseChange, FileChange, How, LineChange, PolicyDiff};
 use serde_json::{Value, json};
 
-/// One or more lines for each difference. What members write, such as the name of a test, ends none.
+/// One or more lines for each difference. Text of members, such as a test name, adds no line break.
 pub(super) fn lines(of: &PolicyDiff) -> Vec<String> {
     let changes = of.changes.iter().flat_map(change_lines);
     let all = changes.chain(of.files.iter().flat_map(file_lines));
@@ -15,8 +15,8 @@ fn change_lines(Change { kind, name, how }: &Change) -> Vec<String> {
     match how {
         How::Added(text) => vec![format!("+ {kind} {name}: {text}")],
         How::Removed(text) => vec![format!("- {kind} {name}: {text}")],
-        How::Moved(Some(behind)) => vec![format!("> {kind} {name}: now behind {behind}")],
-        How::Moved(None) => vec![format!("> {kind} {name}: now the first")],
+        How::Moved(Some(behind)) => vec![format!("> {kind} {name}: now after {behind}")],
+        How::Moved(None) => vec![format!("> {kind} {name}: now first")],
         How::Changed(clauses) => {
             let head = format!("~ {kind} {name}");
             std::iter::once(head).chain(clauses.iter().flat_map(clause_lines)).collect()
@@ -28,7 +28,7 @@ fn clause_lines(ClauseChange { word, before, after }: &ClauseChange) -> Vec<Stri
     let side = |sign, text: &str| format!("    {sign} {}", format!("{word} {text}").trim());
     if before == after {
         let text = after.as_deref().unwrap_or_default();
-        return vec![format!("{}  (a name in it stands for something else)", side("~", text))];
+        return vec![format!("{}  (a name in it has another meaning)", side("~", text))];
     }
     let side = |sign, text: &Option<Box<str>>| text.as_deref().map(|text| side(sign, text));
     side("-", before).into_iter().chain(side("+", after)).collect()
@@ -38,20 +38,20 @@ fn file_lines(FileChange { path, lines }: &FileChange) -> Vec<String> {
     let LineChange::List { added, removed } = lines else {
         return vec![format!("~ file {path}")];
     };
-    let head = format!("~ file {path}: {} elements more, {} fewer", added.0, removed.0);
+    let head = format!("~ file {path}: {} entries added, {} removed", added.0, removed.0);
     let side = |sign, (count, first): &(usize, Vec<Box<str>>)| {
         let mut lines: Vec<String> =
             first.iter().map(|element| format!("    {sign} {element}")).collect();
         match count.saturating_sub(first.len()) {
             0 => {}
-            more => lines.push(format!("    {sign} and {more} others")),
+            more => lines.push(format!("    {sign} and {more} more")),
         }
         lines
     };
     std::iter::once(head).chain(side('+', added)).chain(side('-', removed)).collect()
 }
 
-/// The same as JSON.
+/// The differences as JSON.
 pub(super) fn as_json(of: &PolicyDiff) -> Value {
     json!({
         "changes": of.changes.iter().map(change_json).collect::<Vec<_>>(),
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_read_as_a_person_would_tell_them() {
+    fn differences_are_listed_rule_by_rule() {
         let change = |how| Change { kind: "rule", name: "floor.a".into(), how };
         let clause = |before: Option<&str>, after: Option<&str>| ClauseChange {
             word: "then",
@@ -123,11 +123,11 @@ mod tests {
                 "    - then block",
                 "    + then drop",
                 "    + then log",
-                "    ~ then block 429  (a name in it stands for something else)",
-                "> rule floor.a: now the first",
-                "~ file lists/a.txt: 7 elements more, 0 fewer",
+                "    ~ then block 429  (a name in it has another meaning)",
+                "> rule floor.a: now first",
+                "~ file lists/a.txt: 7 entries added, 0 removed",
                 "    + 192.0.2.0/24",
-                "    + and 6 others",
+                "    + and 6 more",
             ]
         );
         let json = as_json(&of);

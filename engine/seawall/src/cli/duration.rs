@@ -1,6 +1,6 @@
-//! A duration on the command line, written as in a policy.
+//! Durations on the command line, written as in a policy.
 
-/// Units and their milliseconds.
+/// Units with their milliseconds.
 const UNITS: [(&str, u64); 6] = [
     ("ms", 1),
     ("s", 1_000),
@@ -10,12 +10,13 @@ const UNITS: [(&str, u64); 6] = [
     ("w", 604_800_000),
 ];
 
-/// The milliseconds of `90s` or `1h30m`.
+/// Returns the milliseconds of `90s` or `1h30m`.
 ///
 /// # Errors
-/// It is none; the text says how one is written.
+/// The text is not a duration; the error shows how to write one.
 pub(super) fn duration_ms(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{}` is no duration, as `90s` and `1h30m` are", text.escape_debug());
+    let wrong =
+        || format!("`{}` is not a duration: write it as `90s` or `1h30m`", text.escape_debug());
     if text.is_empty() {
         return Err(wrong());
     }
@@ -44,7 +45,7 @@ mod tests {
         }
         for text in ["", "90", "s", "1x", "-1s", "1 s", "99999999999999999999s", "999999999999999w"]
         {
-            assert!(duration_ms(text).unwrap_err().contains("is no duration"), "{text}");
+            assert!(duration_ms(text).unwrap_err().contains("is not a duration"), "{text}");
         }
     }
 }

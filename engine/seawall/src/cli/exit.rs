@@ -1,4 +1,4 @@
-//! Exit codes: DESIGN §7's, so that scripts can tell a wrong policy from a missing server.
+//! Exit codes and output: scripts tell a wrong policy from a missing server by the code.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -6,16 +6,16 @@ use std::process::ExitCode;
 
 use seawall_model::shown;
 
-/// How a command ended. 2, a mistake on the command line, is clap's to give.
+/// The exit code of a command. clap exits with 2 where the command line is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExitStatus {
-    /// Fine.
+    /// The command did what it says.
     Success = 0,
-    /// The thing checked is wrong, or what was asked for could not be had.
+    /// The checked file has errors, or the request cannot be fulfilled.
     Failure = 1,
-    /// There is no running server to talk to.
+    /// The running server cannot be reached.
     Unreachable = 3,
-    /// Our own fault.
+    /// A fault of Seawall itself.
     InternalError = 70,
 }
 
@@ -25,30 +25,29 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
-/// One line of results. A reader that has gone away is no reason to fail. What members and visitors
-/// wrote is in it, so what a terminal would act on is spelt out.
+/// Prints one line of results to standard output. A closed output is no error. Control characters
+/// are escaped, because the text may come from members and clients.
 pub(crate) fn print_out(text: impl Display) {
     let _unwritten = writeln!(std::io::stdout(), "{}", shown::lines(&text.to_string()));
 }
 
-/// Results for a tool, as JSON.
-pub(crate) fn say_json(text: impl Display) {
+/// Prints results as JSON to standard output.
+pub(crate) fn print_json(text: impl Display) {
     let _unwritten = writeln!(std::io::stdout(), "{}", shown::json(&text.to_string()));
 }
 
-/// One line about us, on standard error. In one piece: while one process takes over from another
-/// both write there.
+/// Prints one line to standard error, in one write: during an upgrade two processes write there.
 pub(crate) fn print_err(text: impl Display) {
     let text = format!("seawall: {text}\n");
     let _unwritten = std::io::stderr().write_all(shown::lines(&text).as_bytes());
 }
 
-/// A drawing of several lines without colours, on standard error.
-pub(crate) fn tell_drawn(text: &str) {
+/// Prints rendered diagnostics without colours to standard error.
+pub(crate) fn print_rendered(text: &str) {
     let _unwritten = std::io::stderr().write_all(shown::lines(text).as_bytes());
 }
 
-/// Says what went wrong and hands on the code.
+/// Prints an error and returns the exit code.
 pub(crate) fn fail(exit: ExitStatus, text: impl Display) -> ExitStatus {
     print_err(text);
     exit

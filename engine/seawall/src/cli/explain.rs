@@ -1,7 +1,7 @@
-//! `seawall explain`: one request, and every rule that it came to.
+//! `seawall explain`: evaluates a policy for one request and shows every rule on the way.
 //!
-//! The request is typed, read from a file or pasted as a curl command. It is judged by the code
-//! that serves, with empty counters; what it would take to fill them is a test's business.
+//! The request comes from the command line, a file or a curl command. It is evaluated by the code
+//! of the server, with empty counters; a policy test can fill them.
 
 mod client_flags;
 mod curl;
@@ -19,61 +19,64 @@ use seawall_ruleset::{
 };
 use serde_json::{Value, json};
 
-use super::common::{Format, PolicyHostArgs};
-use crate::cli::exit::{ExitStatus, fail, print_err, print_out, say_json};
+use super::common::{PolicyHostArgs, count};
+use crate::cli::exit::{ExitStatus, fail, print_err, print_json, print_out};
 use crate::policy_loader;
 
-/// The most bytes of a request file: 64 KiB. A server takes no longer head either.
+#[cfg(test)]
+pub(super) use curl::split;
+
+/// The most bytes of a request file: 64 KiB. A server accepts no longer request header either.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 
-/// Say for one request what every rule did, and why.
+/// Show how a policy evaluates one request, rule by rule.
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The root policy
+    /// Root policy file
     policy: PathBuf,
-    /// The method, then the URL
+    /// Method and URL of the request
     #[arg(num_args = 2, value_names = ["METHOD", "URL"], conflicts_with_all = ["request", "curl"],
         required_unless_present_any = ["request", "curl"])]
-    typed: Vec<String>,
-    /// A file with the head of an HTTP/1.1 request; `-` is standard input
+    method_and_url: Vec<String>,
+    /// Read an HTTP/1.1 request header from FILE; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "curl")]
     request: Option<PathBuf>,
-    /// A curl command, as browsers copy it
+    /// Take the request from a curl command, as browsers copy it
     #[arg(long, value_name = "COMMAND")]
     curl: Option<String>,
-    /// One more header field: `name: value`
-    #[arg(short = 'H', long = "header", value_name = "FIELD")]
+    /// Add a header, such as `accept: text/html`; repeatable
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
     headers: Vec<String>,
-    /// From whom it comes
+    /// Set the address of the client
     #[arg(long, value_name = "IP", default_value = "192.0.2.1")]
     from: IpAddr,
     #[command(flatten)]
-    known: client_flags::ClientFlags,
-    /// The level that holds
+    client: client_flags::ClientFlags,
+    /// Set the level of the policy [default: normal]
     #[arg(long, value_name = "NAME")]
     level: Option<String>,
     #[command(flatten)]
     host: PolicyHostArgs,
-    /// How to print it
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
+    /// Print the evaluation as JSON
+    #[arg(long)]
+    json: bool,
 }
 
-/// A request as far as its text says.
+/// A request without what its connection adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ParsedRequest {
     method: String,
     encrypted: bool,
     authority: String,
     target: String,
-    /// Names in lower case; Host is not among them.
+    /// Names in lower case; without Host.
     headers: Vec<(String, Vec<u8>)>,
 }
 
 impl Explain {
-    pub(crate) fn obey(&self) -> ExitStatus {
-        let question = match self.question() {
-            Ok(question) => question,
+    pub(crate) fn run(&self) -> ExitStatus {
+        let request = match self.request() {
+            Ok(request) => request,
             Err(why) => return fail(ExitStatus::Failure, why),
         };
         let host = match self.host.load() {
@@ -91,62 +94,66 @@ impl Explain {
             let errors = built.diagnostics.iter().filter(|d| d.severity == Severity::Error);
             let errors: Vec<_> = errors.cloned().collect();
             print_err(render(&errors, &sources, Style::Plain).trim_end());
-            return fail(ExitStatus::Failure, format!("{}: it has errors", self.policy.display()));
+            let policy = self.policy.display();
+            return fail(ExitStatus::Failure, format!("{policy}: the policy has errors"));
         };
         for member in &built.members {
-            print_err(format!("the files of {} have errors: explained without them", member.name));
+            print_err(format!(
+                "the files of member {} have errors and are not evaluated",
+                member.name
+            ));
         }
-        self.tell(rules, &question, now())
+        self.print(rules, &request, now())
     }
 
-    fn tell(
+    /// Evaluates the request and prints how.
+    fn print(
         &self,
         rules: &RuleSet,
-        question: &ExplainRequest,
+        request: &ExplainRequest,
         now: seawall_model::Tick,
     ) -> ExitStatus {
-        match rules.explain(question, now) {
-            Err(wrong) => {
+        match rules.explain(request, now) {
+            Err(unknown) => {
                 let level = self.level.as_deref().unwrap_or_default().escape_debug().to_string();
-                let known = wrong.known.join(", ");
+                let known = unknown.known.join(", ");
                 return fail(
                     ExitStatus::Failure,
-                    format!("there is no level `{level}`, only {known}"),
+                    format!("unknown level `{level}`; the policy has {known}"),
                 );
             }
-            Ok(told) => match self.format {
-                Format::Human => human(&told).iter().for_each(print_out),
-                Format::Json => say_json(as_json(&told)),
-            },
+            Ok(explanation) if self.json => print_json(as_json(&explanation)),
+            Ok(explanation) => lines(&explanation).iter().for_each(print_out),
         }
         ExitStatus::Success
     }
 
-    fn question(&self) -> Result<ExplainRequest, String> {
-        let mut asked = match (&self.request, &self.curl, self.typed.as_slice()) {
+    /// The request that the flags describe.
+    fn request(&self) -> Result<ExplainRequest, String> {
+        let mut parsed = match (&self.request, &self.curl, self.method_and_url.as_slice()) {
             (Some(file), ..) => raw_request::read(&bytes(file)?)?,
             (_, Some(command), _) => curl::read(command)?,
             (_, _, [method, url]) => ParsedRequest::new(method, url)?,
-            _ => return Err("say METHOD and URL, --request or --curl".to_owned()),
+            _ => return Err("give METHOD and URL, `--request` or `--curl`".to_owned()),
         };
         for line in &self.headers {
-            asked.header(line)?;
+            parsed.header(line)?;
         }
         Ok(ExplainRequest {
-            method: asked.method.into(),
-            encrypted: asked.encrypted,
-            authority: asked.authority.into(),
-            target: asked.target.into(),
+            method: parsed.method.into(),
+            encrypted: parsed.encrypted,
+            authority: parsed.authority.into(),
+            target: parsed.target.into(),
             from: self.from,
-            headers: asked.headers.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
+            headers: parsed.headers.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
             level: self.level.as_deref().map(Into::into),
-            known: self.known.known()?,
+            known: self.client.hints()?,
         })
     }
 }
 
 impl ParsedRequest {
-    /// A request without header fields.
+    /// A request without headers.
     fn new(method: &str, url: &str) -> Result<Self, String> {
         let (encrypted, rest) = match url.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
@@ -154,7 +161,7 @@ impl ParsedRequest {
             Some((scheme, _)) => {
                 return Err(format!("`{}` is neither http nor https", scheme.escape_debug()));
             }
-            // As curl takes it.
+            // As in curl.
             None => (false, url),
         };
         let rest = rest.split('#').next().unwrap_or_default();
@@ -162,7 +169,7 @@ impl ParsedRequest {
         let (authority, target) = rest.split_at_checked(at).unwrap_or((rest, ""));
         let authority = authority.rsplit('@').next().unwrap_or_default();
         if authority.is_empty() {
-            return Err(format!("`{}` names no host", url.escape_debug()));
+            return Err(format!("`{}` has no host", url.escape_debug()));
         }
         good_method(method)?;
         Ok(Self {
@@ -174,9 +181,9 @@ impl ParsedRequest {
         })
     }
 
-    /// Adds a field written `name: value`; Host takes the URL's place.
+    /// Adds a header written `name: value`; Host replaces the host of the URL.
     fn header(&mut self, line: &str) -> Result<(), String> {
-        let wrong = || format!("`{}` is no header field: `name: value`", line.escape_debug());
+        let wrong = || format!("`{}` is not a header: write `name: value`", line.escape_debug());
         let (name, value) = line.split_once(':').ok_or_else(wrong)?;
         if !is_token(name) || value.contains(['\r', '\n', '\0']) {
             return Err(wrong());
@@ -201,7 +208,7 @@ fn good_method(method: &str) -> Result<(), String> {
     if is_token(method) {
         return Ok(());
     }
-    Err(format!("`{}` is no method", method.escape_debug()))
+    Err(format!("`{}` is not a method", method.escape_debug()))
 }
 
 fn bytes(file: &Path) -> Result<Vec<u8>, String> {
@@ -216,15 +223,15 @@ fn bytes(file: &Path) -> Result<Vec<u8>, String> {
     };
     match bytes {
         Ok(bytes) if bytes.len() as u64 > REQUEST_BYTES_MAX => {
-            Err(format!("{}: a request has at most {REQUEST_BYTES_MAX} bytes", file.display()))
+            Err(format!("{}: longer than {REQUEST_BYTES_MAX} bytes", file.display()))
         }
         Ok(bytes) => Ok(bytes),
         Err(error) => Err(format!("{}: {error}", file.display())),
     }
 }
 
-/// What became of a rule, in a word.
-const fn word(fate: RuleOutcome) -> &'static str {
+/// The name of an outcome.
+const fn outcome_name(fate: RuleOutcome) -> &'static str {
     match fate {
         RuleOutcome::BelowLevel => "level",
         RuleOutcome::Expired => "expired",
@@ -236,33 +243,33 @@ const fn word(fate: RuleOutcome) -> &'static str {
     }
 }
 
-/// A test of a rule in words. Where a `not` or an `or` turns it round, it says what it is itself.
+/// A test of a rule as text, with its own result where a `not` or an `or` inverts it.
 fn test_line(test: &EvaluatedTest, expected: bool) -> String {
     let EvaluatedTest { text, holds, value } = test;
-    let turned = match (*holds == expected, holds) {
+    let inverted = match (*holds == expected, holds) {
         (true, _) => "",
         (false, true) => " (true)",
         (false, false) => " (false)",
     };
-    format!("{text}: {value}{turned}")
+    format!("{text}: {value}{inverted}")
 }
 
-/// Where no test settled it, what did.
+/// The reason for an outcome that depends on no test.
 const fn reason(fate: RuleOutcome) -> &'static str {
     match fate {
-        RuleOutcome::BelowLevel => "its level is not reached",
-        RuleOutcome::Expired => "its `expires` is over",
+        RuleOutcome::BelowLevel => "the active level is below the level of the rule",
+        RuleOutcome::Expired => "its `expires` date is past",
         RuleOutcome::Within => "the limit is not exceeded",
         RuleOutcome::Unmet
         | RuleOutcome::Excused
         | RuleOutcome::Shadowed
-        | RuleOutcome::Applied => "it asks for nothing",
+        | RuleOutcome::Applied => "it has no condition",
     }
 }
 
-fn rule_lines(rule: &RuleTrace, wide: usize) -> Vec<String> {
+fn rule_lines(rule: &RuleTrace, width: usize) -> Vec<String> {
     let expected = rule.fate != RuleOutcome::Unmet;
-    let told: Vec<String> = match rule.fate {
+    let tests: Vec<String> = match rule.fate {
         RuleOutcome::Unmet | RuleOutcome::Excused => {
             rule.tests.last().map(|test| test_line(test, expected)).into_iter().collect()
         }
@@ -271,50 +278,50 @@ fn rule_lines(rule: &RuleTrace, wide: usize) -> Vec<String> {
         }
         RuleOutcome::BelowLevel | RuleOutcome::Expired | RuleOutcome::Within => Vec::new(),
     };
-    let mut told = told.into_iter();
-    let first = told.next().unwrap_or_else(|| reason(rule.fate).to_owned());
+    let mut tests = tests.into_iter();
+    let first = tests.next().unwrap_or_else(|| reason(rule.fate).to_owned());
     let (name, indent) = (&rule.rule, "");
-    let mut lines = vec![format!("{name:<wide$}  {:<7} {first}", word(rule.fate))];
-    lines.extend(told.map(|line| format!("{indent:<wide$}          {line}")));
+    let mut lines = vec![format!("{name:<width$}  {:<7} {first}", outcome_name(rule.fate))];
+    lines.extend(tests.map(|line| format!("{indent:<width$}          {line}")));
     if !rule.effects.is_empty() {
         let effects = rule.effects.join(", ");
-        lines.push(format!("{indent:<wide$}          does {effects}; score {}", rule.score));
+        lines.push(format!("{indent:<width$}          does {effects}; score {}", rule.score));
     }
     lines
 }
 
-fn human(told: &Explanation) -> Vec<String> {
-    let wide = told.considered.iter().map(|rule| rule.rule.chars().count()).max().unwrap_or(0);
-    let mut lines = vec![format!("{} by {}", told.verdict, told.by), String::new()];
-    lines.extend(told.considered.iter().flat_map(|rule| rule_lines(rule, wide)));
-    let rules = if told.unreached == 1 { "rule" } else { "rules" };
-    lines.push(format!("{} {rules} not reached", told.unreached));
-    if !told.tags.is_empty() {
-        lines.push(format!("tags: {}", told.tags.join(", ")));
+fn lines(explanation: &Explanation) -> Vec<String> {
+    let width =
+        explanation.considered.iter().map(|rule| rule.rule.chars().count()).max().unwrap_or(0);
+    let mut lines = vec![format!("{} by {}", explanation.verdict, explanation.by), String::new()];
+    lines.extend(explanation.considered.iter().flat_map(|rule| rule_lines(rule, width)));
+    lines.push(format!("{} not reached", count(explanation.unreached, "rule")));
+    if !explanation.tags.is_empty() {
+        lines.push(format!("tags: {}", explanation.tags.join(", ")));
     }
-    lines.push("counters and bans are taken to be empty".to_owned());
+    lines.push("counters and bans are empty in this evaluation".to_owned());
     lines
 }
 
-fn as_json(told: &Explanation) -> Value {
+fn as_json(explanation: &Explanation) -> Value {
     let test = |t: &EvaluatedTest| json!({ "text": t.text, "holds": t.holds, "value": t.value });
-    let rule = |c: &RuleTrace| {
+    let rule = |rule: &RuleTrace| {
         json!({
-            "rule": c.rule,
-            "outcome": word(c.fate),
-            "applied": c.fate == RuleOutcome::Applied,
-            "tests": c.tests.iter().map(test).collect::<Vec<_>>(),
-            "effects": c.effects,
-            "score": c.score,
+            "rule": rule.rule,
+            "outcome": outcome_name(rule.fate),
+            "applied": rule.fate == RuleOutcome::Applied,
+            "tests": rule.tests.iter().map(test).collect::<Vec<_>>(),
+            "effects": rule.effects,
+            "score": rule.score,
         })
     };
     json!({
-        "verdict": told.verdict,
-        "by": told.by,
-        "rules": told.considered.iter().map(rule).collect::<Vec<_>>(),
-        "not_reached": told.unreached,
-        "score": told.score,
-        "tags": told.tags,
+        "verdict": explanation.verdict,
+        "by": explanation.by,
+        "rules": explanation.considered.iter().map(rule).collect::<Vec<_>>(),
+        "not_reached": explanation.unreached,
+        "score": explanation.score,
+        "tags": explanation.tags,
     })
 }
 

@@ -1,4 +1,4 @@
-//! `seawall fields`: what a condition may look at, from the data that the checker reads.
+//! `seawall fields`: lists the fields, functions and enumerations, from the table of the checker.
 
 use clap::Args;
 use seawall_ruleset::{
@@ -6,20 +6,19 @@ use seawall_ruleset::{
 };
 use serde_json::{Value, json};
 
-use super::common::Format;
-use crate::cli::exit::{ExitStatus, fail, print_out, say_json};
+use crate::cli::exit::{ExitStatus, fail, print_json, print_out};
 
-/// List the fields, functions and enumerations of the language.
+/// List the fields and functions of the policy language.
 #[derive(Debug, Args)]
 pub(crate) struct Fields {
-    /// Only what is called so: a field, a function, an enumeration, or all that begin with `NAME.`
+    /// Show this field, function or enumeration, and all fields that begin with `NAME.`
     name: Option<String>,
-    /// How to print it
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
+    /// Print the list as JSON
+    #[arg(long)]
+    json: bool,
 }
 
-/// What is to be shown.
+/// The entries to show.
 #[derive(Debug, Default)]
 struct Found {
     fields: Vec<FieldLine>,
@@ -28,23 +27,24 @@ struct Found {
 }
 
 impl Fields {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         let Some(found) = find(self.name.as_deref()) else {
             let name = self.name.as_deref().unwrap_or_default().escape_debug();
             return fail(
                 ExitStatus::Failure,
-                format!("nothing is called `{name}`; `seawall fields` lists all there is"),
+                format!("there is no field or function `{name}`; `seawall fields` lists all"),
             );
         };
-        match self.format {
-            Format::Human => human(&found, self.name.is_some()).iter().for_each(print_out),
-            Format::Json => say_json(as_json(&found)),
+        if self.json {
+            print_json(as_json(&found));
+        } else {
+            lines(&found, self.name.is_some()).iter().for_each(print_out);
         }
         ExitStatus::Success
     }
 }
 
-/// All, or what bears the name; names of other tools are understood.
+/// All entries, or those of this name. Names of other tools are accepted, too.
 fn find(name: Option<&str>) -> Option<Found> {
     let Some(name) = name else {
         let (fields, functions) = (field_lines(), FUNCTIONS.to_vec());
@@ -68,7 +68,8 @@ fn find(name: Option<&str>) -> Option<Found> {
     any.then_some(Found { fields, functions, enums })
 }
 
-fn human(found: &Found, in_full: bool) -> Vec<String> {
+/// One line for each entry, with all its values `in_full`.
+fn lines(found: &Found, in_full: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for field in &found.fields {
         let trust = if field.forgeable { "forgeable" } else { "" };
@@ -86,7 +87,7 @@ fn human(found: &Found, in_full: bool) -> Vec<String> {
     for FunctionLine { written, ty, doc, example, .. } in &found.functions {
         lines.push(format!("{written:<22} {ty:<8} {doc}"));
         if in_full {
-            lines.push(format!("  as in: {example}"));
+            lines.push(format!("  example: {example}"));
         }
     }
     if !found.enums.is_empty() {
@@ -105,7 +106,7 @@ fn human(found: &Found, in_full: bool) -> Vec<String> {
     lines
 }
 
-/// The most words of an enumeration that the list of everything shows: 16.
+/// The most values of an enumeration that the list of all entries shows: 16.
 const WORDS_MAX: usize = 16;
 
 fn as_json(found: &Found) -> Value {
@@ -152,9 +153,9 @@ mod tests {
     }
 
     #[test]
-    fn people_and_tools_get_all_of_it() {
+    fn the_list_and_its_json_are_complete() {
         let all = find(None).unwrap();
-        let lines = human(&all, false);
+        let lines = lines(&all, false);
         let wanted = "ua               string         where the request has it         \
                       text   forgeable the User-Agent header";
         assert!(lines.iter().any(|line| line == wanted), "{lines:#?}");

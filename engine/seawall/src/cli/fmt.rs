@@ -1,8 +1,8 @@
-//! `seawall fmt`: policies in the one way of writing them.
+//! `seawall fmt`: formats policy files.
 //!
-//! A file is replaced by a rename, never written over: a policy that a running server watches is
-//! whole at every moment. Before that, what was made of it is held against what it was; a
-//! formatter with a bug may refuse to work, but must not change what a policy says.
+//! A file is replaced by a rename, never overwritten: a running server that watches it reads a
+//! complete policy at any moment. The formatted text is compared with the original first; a bug in
+//! the formatter must not change the meaning of a policy.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -16,69 +16,69 @@ use seawall_policy::syntax::print::{format, is_same};
 
 use crate::cli::exit::{ExitStatus, fail, print_err, print_out};
 
-/// The name of standard input and output.
+/// The file name for standard input and output.
 const STDIN: &str = "-";
-/// The most lines that a difference shows of each side: 3.
+/// The most lines of each side that a difference shows: 3.
 const DIFFERENCE_LINES_MAX: usize = 3;
-/// How many names are tried for the file beside: 16. Others are left over from a crash.
+/// The most names to try for the temporary file: 16. A crash may have left some behind.
 const NAMES_MAX: usize = 16;
 
-/// Format policies in place.
+/// Format policy files in place.
 #[derive(Debug, Args)]
 pub(crate) struct Fmt {
-    /// Policies; `-` reads standard input and writes to standard output
+    /// Policy files; `-` formats standard input to standard output
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Change nothing; say which files are not formatted, and fail if there is one
+    /// Change no file; list the files that are not formatted and exit with 1
     #[arg(long)]
     check: bool,
 }
 
-/// What became of one file.
+/// The result of formatting one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {
-    /// It is as it should be.
-    Kept,
-    /// It is not; this is how it should be.
-    Changes { before: String, after: String },
-    /// It has errors, told one a line.
-    Refused(Vec<String>),
-    /// The formatter has a bug.
+    /// The file is formatted.
+    Unchanged,
+    /// The file is not formatted.
+    Changed { before: String, after: String },
+    /// The file has errors, one on each line.
+    Rejected(Vec<String>),
+    /// The formatter has changed the meaning of the policy: a bug.
     Broken,
 }
 
 impl Fmt {
-    pub(crate) fn obey(&self) -> ExitStatus {
-        let exits = self.files.iter().map(|file| self.one(file));
-        // Each file is done whatever became of the others; the worst decides.
+    pub(crate) fn run(&self) -> ExitStatus {
+        let exits = self.files.iter().map(|file| self.format_file(file));
+        // Every file is formatted; the worst exit code counts.
         exits.max_by_key(|exit| *exit as u8).unwrap_or(ExitStatus::Success)
     }
 
-    fn one(&self, file: &Path) -> ExitStatus {
+    fn format_file(&self, file: &Path) -> ExitStatus {
         let name = file.display();
         let bytes = match read(file) {
             Ok(bytes) => bytes,
             Err(error) => return fail(ExitStatus::Failure, format!("{name}: {error}")),
         };
-        let outcome = judge(&name.to_string(), &bytes);
+        let outcome = format_bytes(&name.to_string(), &bytes);
         match outcome {
-            Outcome::Refused(said) => {
-                said.iter().for_each(print_err);
+            Outcome::Rejected(errors) => {
+                errors.iter().for_each(print_err);
                 ExitStatus::Failure
             }
             Outcome::Broken => fail(
                 ExitStatus::InternalError,
-                format!("{name}: left alone, its formatted text says otherwise"),
+                format!("{name}: not changed: a bug of the formatter would change its meaning"),
             ),
-            Outcome::Changes { before, after } if self.check => {
+            Outcome::Changed { before, after } if self.check => {
                 print_out(format!("{name}{}", difference(&before, &after)));
                 ExitStatus::Failure
             }
-            Outcome::Kept if self.check => ExitStatus::Success,
-            Outcome::Kept if is_stdin(file) => pass_on(&bytes),
-            Outcome::Kept => ExitStatus::Success,
-            Outcome::Changes { after, .. } if is_stdin(file) => pass_on(after.as_bytes()),
-            Outcome::Changes { after, .. } => match replace(file, after.as_bytes()) {
+            Outcome::Unchanged if self.check => ExitStatus::Success,
+            Outcome::Unchanged if is_stdin(file) => write_stdout(&bytes),
+            Outcome::Unchanged => ExitStatus::Success,
+            Outcome::Changed { after, .. } if is_stdin(file) => write_stdout(after.as_bytes()),
+            Outcome::Changed { after, .. } => match replace(file, after.as_bytes()) {
                 Ok(()) => {
                     print_out(name);
                     ExitStatus::Success
@@ -93,7 +93,7 @@ fn is_stdin(file: &Path) -> bool {
     file == Path::new(STDIN)
 }
 
-fn pass_on(text: &[u8]) -> ExitStatus {
+fn write_stdout(text: &[u8]) -> ExitStatus {
     let mut out = io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {
         Ok(()) => ExitStatus::Success,
@@ -101,7 +101,7 @@ fn pass_on(text: &[u8]) -> ExitStatus {
     }
 }
 
-/// At most one byte more than a policy may have, so that what is too long is refused as such.
+/// Reads at most one byte more than a policy may have, so that a longer file is rejected.
 fn read(file: &Path) -> io::Result<Vec<u8>> {
     let most = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
@@ -113,48 +113,49 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn judge(name: &str, bytes: &[u8]) -> Outcome {
+fn format_bytes(name: &str, bytes: &[u8]) -> Outcome {
     let Ok(text) = std::str::from_utf8(bytes) else {
-        let (_, said) = parse(FileId::default(), bytes);
-        return Outcome::Refused(told(name, &String::from_utf8_lossy(bytes), &said));
+        let (_, errors) = parse(FileId::default(), bytes);
+        return Outcome::Rejected(diagnostic_lines(name, &String::from_utf8_lossy(bytes), &errors));
     };
     match format(text) {
-        Err(said) => Outcome::Refused(told(name, text, &said)),
-        Ok(after) if after == text => Outcome::Kept,
+        Err(errors) => Outcome::Rejected(diagnostic_lines(name, text, &errors)),
+        Ok(after) if after == text => Outcome::Unchanged,
         Ok(after) if after.len() > FILE_BYTES_MAX => {
             let (bytes, most) = (after.len(), FILE_BYTES_MAX);
-            let message = format!("formatted it would hold {bytes} bytes; the most is {most}");
-            Outcome::Refused(vec![format!("{name}: {message}")])
+            let message =
+                format!("the formatted file would have {bytes} bytes; the limit is {most}");
+            Outcome::Rejected(vec![format!("{name}: {message}")])
         }
         Ok(after) if is_same(text, &after) && format(&after).as_ref() == Ok(&after) => {
-            Outcome::Changes { before: text.to_owned(), after }
+            Outcome::Changed { before: text.to_owned(), after }
         }
         Ok(_) => Outcome::Broken,
     }
 }
 
-/// Complaints with their places, one a line, and how many more there are.
-fn told(name: &str, text: &str, said: &[Diagnostic]) -> Vec<String> {
+/// One line for each diagnostic, and one for those that are omitted.
+fn diagnostic_lines(name: &str, text: &str, errors: &[Diagnostic]) -> Vec<String> {
     let one = |d: &Diagnostic| {
         let (line, column) = line_column(text, d.span.start);
         let help = d.help.as_deref().map(|help| format!(" ({help})")).unwrap_or_default();
         let (code, word) = (d.code.as_str(), d.severity.word());
         format!("{name}:{line}:{column}: {word}[{code}]: {}{help}", d.message)
     };
-    let mut lines: Vec<String> = said.iter().take(SHOWN_MAX).map(one).collect();
-    if said.len() > SHOWN_MAX {
-        lines.push(format!("{name}: and {} more", said.len() - SHOWN_MAX));
+    let mut lines: Vec<String> = errors.iter().take(SHOWN_MAX).map(one).collect();
+    if errors.len() > SHOWN_MAX {
+        lines.push(format!("{name}: and {} more", errors.len() - SHOWN_MAX));
     }
     lines
 }
 
-/// `:line` and the first lines that differ, as they are and as they should be.
+/// `:line` and the first lines that differ, before and after.
 fn difference(before: &str, after: &str) -> String {
     let (old, new): (Vec<&str>, Vec<&str>) =
         (before.split('\n').collect(), after.split('\n').collect());
     let first = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
     let behind = old.iter().rev().zip(new.iter().rev()).take_while(|(old, new)| old == new);
-    // What is alike at the end is not counted twice where everything is alike.
+    // Common lines at the end must not overlap those at the start.
     let behind = behind.count().min(old.len().min(new.len()) - first);
     let shown = |lines: &[&str], sign: char| {
         let changed = lines.get(first..lines.len() - behind).unwrap_or_default();
@@ -164,7 +165,7 @@ fn difference(before: &str, after: &str) -> String {
     format!(":{}:{}{}", first + 1, shown(&old, '-'), shown(&new, '+'))
 }
 
-/// A line for a terminal: signs that cannot be seen, and those that would act, are spelt out.
+/// A line for a terminal, with control and invisible characters escaped.
 fn visible(line: &str) -> String {
     let spelt = |c: char| match c {
         '\u{feff}' => "\\u{feff}".to_owned(),
@@ -174,12 +175,12 @@ fn visible(line: &str) -> String {
     line.chars().map(spelt).collect()
 }
 
-/// Puts `text` in the place of a file, with the permissions that it had.
+/// Replaces the content of a file and keeps its permissions.
 pub(super) fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
-    // A link stays a link; what it leads to is replaced.
+    // A link stays a link; its target is replaced.
     let file = file.canonicalize()?;
     let permissions = file.metadata()?.permissions();
-    let (mut new, beside) = create_beside(&file)?;
+    let (mut new, beside) = create_temporary(&file)?;
     let written = fill(&mut new, permissions, text).and_then(|()| std::fs::rename(&beside, &file));
     if written.is_err() {
         let _left = std::fs::remove_file(&beside);
@@ -188,14 +189,14 @@ pub(super) fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
 }
 
 fn fill(new: &mut File, permissions: Permissions, text: &[u8]) -> io::Result<()> {
-    // First, so that nobody reads it meanwhile who could not read the old one.
+    // First, so that the new file is never readable for more users than the old one.
     new.set_permissions(permissions)?;
     new.write_all(text)?;
     new.sync_all()
 }
 
-/// A new file in the same folder, whose name no `include` or watcher takes for a policy's.
-fn create_beside(file: &Path) -> io::Result<(File, PathBuf)> {
+/// Creates a file in the same folder, with a name that no `include` or watcher matches.
+fn create_temporary(file: &Path) -> io::Result<(File, PathBuf)> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
     for n in 0..NAMES_MAX {
@@ -220,7 +221,7 @@ mod tests {
     const TIDY: &str = "policy 1\nfloor {  # why\n  rule a { when true then drop }\n}\n";
 
     fn fmt(file: &Path, check: bool) -> ExitStatus {
-        Fmt { files: vec![file.to_owned()], check }.obey()
+        Fmt { files: vec![file.to_owned()], check }.run()
     }
 
     fn names(folder: &Path) -> Vec<String> {
@@ -274,7 +275,7 @@ mod tests {
         fs::write(&bad, "policy 1\nfloor{").unwrap();
         fs::write(&good, UGLY).unwrap();
         let all = Fmt { files: vec![missing, bad.clone(), good.clone()], check: false };
-        assert_eq!(all.obey(), ExitStatus::Failure);
+        assert_eq!(all.run(), ExitStatus::Failure);
         assert_eq!(fs::read_to_string(&bad).unwrap(), "policy 1\nfloor{");
         assert_eq!(fs::read_to_string(&good).unwrap(), TIDY);
     }
@@ -293,15 +294,16 @@ mod tests {
 
     #[test]
     fn complaints_have_their_place() {
-        let Outcome::Refused(said) = judge("a.wall", b"policy 1\n\nfloor { ruel a {} }") else {
+        let Outcome::Rejected(errors) = format_bytes("a.wall", b"policy 1\n\nfloor { ruel a {} }")
+        else {
             panic!("it was not refused");
         };
-        assert_eq!(said.len(), 1, "{said:?}");
-        assert!(said[0].starts_with("a.wall:3:9: error[P"), "{said:?}");
-        let Outcome::Refused(said) = judge("a.wall", b"policy 1\n# \xff") else {
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].starts_with("a.wall:3:9: error[P"), "{errors:?}");
+        let Outcome::Rejected(errors) = format_bytes("a.wall", b"policy 1\n# \xff") else {
             panic!("it was not refused");
         };
-        assert!(said[0].starts_with("a.wall:2:3: error[P"), "{said:?}");
+        assert!(errors[0].starts_with("a.wall:2:3: error[P"), "{errors:?}");
     }
 
     #[test]
@@ -309,7 +311,7 @@ mod tests {
         let mut text = String::from("policy 1\n#");
         text.push_str(&"x".repeat(FILE_BYTES_MAX - text.len() - 1));
         text.push('\n');
-        assert_eq!(judge("a", text.as_bytes()), Outcome::Kept);
+        assert_eq!(format_bytes("a", text.as_bytes()), Outcome::Unchanged);
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.wall");
         fs::write(&file, format!("{text}\n\n\n")).unwrap();
@@ -319,10 +321,10 @@ mod tests {
         let mut rules = String::from("policy 1\nfloor{");
         rules.push_str(&"let a=1\n".repeat(FILE_BYTES_MAX / 8 - 8));
         rules.push('}');
-        let Outcome::Refused(said) = judge("a", rules.as_bytes()) else {
+        let Outcome::Rejected(errors) = format_bytes("a", rules.as_bytes()) else {
             panic!("it was not refused");
         };
-        assert!(said[0].contains("bytes"), "{said:?}");
+        assert!(errors[0].contains("bytes"), "{errors:?}");
     }
 
     #[test]

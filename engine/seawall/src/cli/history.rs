@@ -1,4 +1,4 @@
-//! `seawall history`, `diff` and `rollback`: what was in force, what differs, and the way back.
+//! `seawall history`, `diff` and `rollback`: lists, compares and restores generations.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,60 +11,58 @@ use seawall_control::{
 use seawall_ruleset::{PolicyDiff, Sources};
 use serde_json::json;
 
-use super::common::ServerArgs;
+use super::common::{ServerArgs, count};
 use super::diff;
-use super::reload::{print_outcome, told_json};
-use crate::cli::exit::{ExitStatus, fail, print_out, say_json};
+use super::reload::{print_outcome, print_outcome_json};
+use crate::cli::exit::{ExitStatus, fail, print_json, print_out};
 
-/// Members that are named as those whose files differ in a generation.
-const CHANGED_TOLD: usize = 3;
+/// The most members that the line of a generation names as changed: 3.
+const CHANGED_MEMBERS_MAX: usize = 3;
 
-/// List the last generations, or show one.
+/// List the kept generations, or show or export one.
 #[derive(Debug, Args)]
 pub(crate) struct History {
-    /// The generation to show
+    /// Show this generation [default: list all]
     generation: Option<u64>,
-    /// Print all of it, as JSON
+    /// Print the generations as JSON
     #[arg(long)]
     json: bool,
-    /// Write the generation's files into this folder, which must be new or empty
-    #[arg(long, value_name = "FOLDER", requires = "generation")]
-    write: Option<PathBuf>,
+    /// Write the files of the generation to the new or empty directory DIR
+    #[arg(long, value_name = "DIR", requires = "generation", conflicts_with = "json")]
+    export: Option<PathBuf>,
     #[command(flatten)]
     server: ServerArgs,
 }
 
-/// Say what two generations say differently.
+/// Compare two generations.
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// The older one
+    /// Older generation
     from: u64,
-    /// The newer one [default: the one in force]
+    /// Newer generation [default: the active one]
     to: Option<u64>,
-    /// Print it for tools
+    /// Print the differences as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     server: ServerArgs,
 }
 
-/// Put the host's files of an earlier generation in force again, in one step.
-///
-/// Members keep what they have, also what they saved since.
+/// Roll back to an earlier generation.
 #[derive(Debug, Args)]
 pub(crate) struct Rollback {
-    /// Which [default: the newest before in which these files were other ones]
+    /// Restore this generation [default: the newest one with other files]
     generation: Option<u64>,
-    /// Go back with this member's files instead, and with nothing else
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["all", "lift"])]
+    /// Restore only the files of this member
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["all", "clear_penalties"])]
     member: Option<String>,
-    /// Go back with the host's files and with those of all members
+    /// Restore the files of the operator and of all members
     #[arg(long)]
     all: bool,
-    /// End the bans and holds that the later generations' rules set, too
+    /// Clear the bans and holds that the later generations have set
     #[arg(long)]
-    lift: bool,
-    /// Print what came of it for tools, as JSON
+    clear_penalties: bool,
+    /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -72,38 +70,36 @@ pub(crate) struct Rollback {
 }
 
 impl History {
-    pub(crate) fn obey(&self) -> ExitStatus {
-        self.server.ask(|client| {
+    pub(crate) fn run(&self) -> ExitStatus {
+        self.server.with_client(|client| {
             let history = client.history()?;
             let Some(number) = self.generation else {
                 if self.json {
-                    say_json(format!("{:#}", json!(history)));
+                    print_json(format!("{:#}", json!(history)));
                 } else {
-                    history.iter().for_each(|past| print_out(line(past)));
+                    history.iter().for_each(|past| print_out(summary(past)));
                 }
                 return Ok(ExitStatus::Success);
             };
             let Some(past) = &client.generation(number)? else {
                 return Ok(unknown(&history, number));
             };
-            match &self.write {
-                Some(folder) => write_out(client, past, folder),
-                None => {
-                    if self.json {
-                        say_json(format!("{:#}", json!(past)));
-                    } else {
-                        whole(past).iter().for_each(print_out);
-                    }
-                    Ok(ExitStatus::Success)
-                }
+            if let Some(folder) = &self.export {
+                return export(client, past, folder);
             }
+            if self.json {
+                print_json(format!("{:#}", json!(past)));
+            } else {
+                details(past).iter().for_each(print_out);
+            }
+            Ok(ExitStatus::Success)
         })
     }
 }
 
 impl Diff {
-    pub(crate) fn obey(&self) -> ExitStatus {
-        self.server.ask(|client| {
+    pub(crate) fn run(&self) -> ExitStatus {
+        self.server.with_client(|client| {
             let history = client.history()?;
             let newest = history.last().map_or(0, |past| past.past.generation);
             let mut sides = Vec::new();
@@ -119,9 +115,9 @@ impl Diff {
             let [old, new] = sides.as_slice() else { return Ok(ExitStatus::InternalError) };
             let difference = PolicyDiff::between(old, new);
             if self.json {
-                say_json(format!("{:#}", diff::as_json(&difference)));
+                print_json(format!("{:#}", diff::as_json(&difference)));
             } else if difference.is_empty() {
-                print_out("nothing differs but how it is written");
+                print_out("no differences apart from formatting");
             } else {
                 diff::lines(&difference).iter().for_each(print_out);
             }
@@ -131,40 +127,45 @@ impl Diff {
 }
 
 impl Rollback {
-    pub(crate) fn obey(&self) -> ExitStatus {
-        self.server.ask(|client| {
+    pub(crate) fn run(&self) -> ExitStatus {
+        self.server.with_client(|client| {
             let back = match (&self.member, self.all) {
                 (Some(name), _) => Back::Member(name.as_str().into()),
                 (None, true) => Back::All,
                 (None, false) => Back::Host,
             };
-            let order = RollbackRequest { to: self.generation, back, lift: self.lift };
-            let outcome = client.roll_back(&order)?;
+            let request = RollbackRequest { to: self.generation, back, lift: self.clear_penalties };
+            let outcome = client.roll_back(&request)?;
             if self.json {
-                return Ok(told_json(&outcome));
+                return Ok(print_outcome_json(&outcome));
             }
             let exit = print_outcome(&outcome);
-            match (&outcome, &order.back) {
-                (ReloadOutcome::Published { restores: Some(restored), .. }, back) => {
-                    let whose = match back {
-                        Back::Host => "the host's files on the disk stay",
-                        Back::Member(_) => "the member's files on the disk stay",
-                        Back::All => "the files on the disk stay",
-                    };
-                    print_out(format!(
-                        "{whose} as they are: they come into force when they change, or with \
-                         `seawall reload`; `seawall history {restored} --write FOLDER` writes \
-                         those of generation {restored}"
-                    ));
-                }
-                (ReloadOutcome::Unchanged { .. }, Back::Host) => print_out(
-                    "the host's files of that generation are in force already; `--member NAME` \
-                     goes back with a member's files, `--all` with everybody's",
-                ),
-                _ => {}
-            }
+            advice(&outcome, &request.back).iter().for_each(print_out);
             Ok(exit)
         })
+    }
+}
+
+/// What the operator has to know after a rollback.
+fn advice(outcome: &ReloadOutcome, back: &Back) -> Option<String> {
+    match (outcome, back) {
+        (ReloadOutcome::Published { restores: Some(restored), .. }, back) => {
+            let files = match back {
+                Back::Host => "files on disk".to_owned(),
+                Back::Member(name) => format!("files of member {name} on disk"),
+                Back::All => "files on disk, also those of members,".to_owned(),
+            };
+            Some(format!(
+                "{files} are ignored until they change or `seawall reload`; `seawall history \
+                 {restored} --export DIR` writes the restored files to DIR"
+            ))
+        }
+        (ReloadOutcome::Unchanged { .. }, Back::Host) => Some(
+            "the operator's files of that generation are already active; `--member NAME` restores \
+             the files of a member, `--all` those of all members"
+                .to_owned(),
+        ),
+        _ => None,
     }
 }
 
@@ -179,15 +180,15 @@ fn unknown(history: &[GenerationEntry], number: u64) -> ExitStatus {
 }
 
 fn not_kept(number: u64) -> String {
-    format!("the files of generation {number} are not kept any more")
+    format!("the files of generation {number} are no longer kept")
 }
 
-/// All files of a generation, the host's first.
+/// All files of a generation, the operator's first.
 fn files(past: &Past) -> impl Iterator<Item = &FileDigest> {
     past.files.iter().chain(past.parts.values().flat_map(|marks| marks.iter()))
 }
 
-/// What a generation was made of.
+/// Fetches the files of a generation.
 pub(super) fn sources(client: &Client, past: &Past) -> Result<Sources, AdminClientError> {
     let mut contents = std::collections::BTreeMap::new();
     for file in files(past) {
@@ -201,32 +202,33 @@ pub(super) fn sources(client: &Client, past: &Past) -> Result<Sources, AdminClie
 }
 
 /// A generation on one line.
-fn line(of: &GenerationEntry) -> String {
+fn summary(of: &GenerationEntry) -> String {
     let GenerationEntry { past, files_kept, members, members_kept } = of;
     let restores = past.restores.map(|from| format!(" to {from}")).unwrap_or_default();
-    let who = past.by_uid.map(|uid| format!(" by user {uid}")).unwrap_or_default();
+    let user = past.by_uid.map(|uid| format!(" by user {uid}")).unwrap_or_default();
     let kept = match (files_kept, members_kept) {
         (true, true) => "",
-        (true, false) => ", members' files not kept",
+        (true, false) => ", files of members not kept",
         (false, _) => ", files not kept",
     };
     let tests = match past.tests.failed {
-        0 => format!("{} tests passed", past.tests.passed),
-        failed => format!("{} tests passed, {failed} of members failed", past.tests.passed),
+        0 => format!("{} passed", count(past.tests.passed, "test")),
+        failed => {
+            format!("{} passed, {failed} of members failed", count(past.tests.passed, "test"))
+        }
     };
     let members = match members {
         0 => String::new(),
-        1 => ", 1 member".to_owned(),
-        many => format!(", {many} members"),
+        number => format!(", {}", count(*number, "member")),
     };
     format!(
-        "{:>6}  {}  {}{restores}{who}, {}{tests}, {} warnings, {} files{members}{kept}",
+        "{:>6}  {}  {}{restores}{user}, {}{tests}, {}, {}{members}{kept}",
         past.generation,
         past.loaded_at,
         cause(past),
         changed(past),
-        past.warnings,
-        past.files.len(),
+        count(past.warnings, "warning"),
+        count(past.files.len(), "file"),
     )
 }
 
@@ -234,24 +236,24 @@ fn cause(past: &Past) -> String {
     json!(past.cause).as_str().unwrap_or_default().to_owned()
 }
 
-/// Whose files differ from those of the generation before.
+/// The owners whose files differ from those of the generation before.
 fn changed(past: &Past) -> String {
     let host = match past.changed.host {
         HostChange::None => None,
-        HostChange::Data => Some("the host's lists or components".to_owned()),
-        HostChange::Policy => Some("the host's policy".to_owned()),
+        HostChange::Data => Some("lists or components".to_owned()),
+        HostChange::Policy => Some("policy".to_owned()),
     };
     let members = &past.changed.members;
-    let rest = members.len().saturating_sub(CHANGED_TOLD);
-    let told = members.iter().take(CHANGED_TOLD).map(|name| format!("member {name}"));
-    let all = host.into_iter().chain(told).chain((rest > 0).then(|| format!("{rest} more")));
+    let rest = members.len().saturating_sub(CHANGED_MEMBERS_MAX);
+    let named = members.iter().take(CHANGED_MEMBERS_MAX).map(|name| format!("member {name}"));
+    let all = host.into_iter().chain(named).chain((rest > 0).then(|| format!("{rest} more")));
     let all: Vec<String> = all.collect();
     if all.is_empty() { String::new() } else { format!("changed: {}, ", all.join(" and ")) }
 }
 
 /// A generation with its report and its files.
-fn whole(of: &GenerationEntry) -> Vec<String> {
-    let mut lines = vec![line(of)];
+fn details(of: &GenerationEntry) -> Vec<String> {
+    let mut lines = vec![summary(of)];
     lines.extend(of.past.report.lines().iter().map(|line| format!("        {line}")));
     let file = |file: &FileDigest| {
         format!("        {}  {}", file.sha256.get(..12).unwrap_or_default(), file.path)
@@ -260,8 +262,8 @@ fn whole(of: &GenerationEntry) -> Vec<String> {
     lines
 }
 
-/// Writes the files of a generation where nothing is in the way.
-fn write_out(
+/// Writes the files of a generation to a new or empty directory.
+fn export(
     client: &Client,
     of: &GenerationEntry,
     folder: &Path,
@@ -275,23 +277,20 @@ fn write_out(
     }
     let mut written = std::collections::BTreeMap::new();
     for file in files(&of.past) {
-        // Of two members in one folder each may have had another content of a list.
+        // Two members may share a directory and still have different contents of one list.
         let before = written.insert(&*file.path, &*file.sha256);
         if before.is_some_and(|before| before != file.sha256) {
-            return wrong(format!(
-                "{} has one content for one member and one for another",
-                file.path
-            ));
+            return wrong(format!("{} has different contents for different members", file.path));
         }
         let Some(bytes) = client.content(&file.sha256)? else {
             return wrong(not_kept(of.past.generation));
         };
-        // The server's word for it is not enough: what it names must lie below the folder.
+        // The names come from the server: each must stay below the directory.
         let relative = Path::new(&file.path);
         let below =
             |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
         if !relative.components().all(below) {
-            return wrong(format!("{} does not lie below the policy root", file.path));
+            return wrong(format!("{} is outside the policy root", file.path));
         }
         let place = folder.join(relative);
         let made = place.parent().map_or(Ok(()), fs::create_dir_all);
@@ -299,6 +298,6 @@ fn write_out(
             return wrong(format!("{}: {error}", place.display()));
         }
     }
-    print_out(format!("{} files written to {}", written.len(), folder.display()));
+    print_out(format!("{} written to {}", count(written.len(), "file"), folder.display()));
     Ok(ExitStatus::Success)
 }

@@ -1,31 +1,47 @@
-//! `seawall level`: puts a level in force by hand, for a while.
+//! `seawall level`: sets or clears a policy level manually.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use seawall_control::{LevelRequest, LevelResponse};
 
 use super::common::ServerArgs;
 use super::duration::duration_ms;
+use super::help;
 use crate::cli::exit::{ExitStatus, fail, print_out};
 
-/// Put a level in force by hand, for a while; `normal` is one too.
+/// Set or clear a policy level manually.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Level {
+    /// Set a level for a limited time, whatever its conditions say
+    #[command(after_long_help = help::LEVEL_SET)]
+    Set(Set),
+    /// Clear the level that was set manually; the conditions of the policy apply again
+    #[command(after_long_help = help::LEVEL_CLEAR)]
+    Clear(Clear),
+}
+
+/// Set a level.
 #[derive(Debug, Args)]
-pub(crate) struct Level {
-    /// The level, as the policy names it
-    #[arg(required_unless_present = "end", conflicts_with = "end")]
-    name: Option<String>,
-    /// For how long, as `90s`, `1h30m` or `2d`; at most 7d
-    #[arg(
-        long = "for",
-        value_name = "DURATION",
-        value_parser = duration_ms,
-        required_unless_present = "end",
-        conflicts_with = "end"
-    )]
-    for_ms: Option<u64>,
-    /// End what was set; from then on the conditions decide
-    #[arg(long)]
-    end: bool,
-    /// For this site alone, by its first host
+pub(crate) struct Set {
+    /// Level of the policy, or `normal`
+    name: String,
+    /// Keep it for this time, such as 90s, 1h30m or 2d; at most 7d
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration_ms)]
+    for_ms: u64,
+    #[command(flatten)]
+    scope: Scope,
+}
+
+/// Clear a level.
+#[derive(Debug, Args)]
+pub(crate) struct Clear {
+    #[command(flatten)]
+    scope: Scope,
+}
+
+/// The server and the sites of a level.
+#[derive(Debug, Args)]
+struct Scope {
+    /// Limit it to the site with this first host [default: all sites]
     #[arg(long, value_name = "HOST")]
     site: Option<String>,
     #[command(flatten)]
@@ -33,23 +49,29 @@ pub(crate) struct Level {
 }
 
 impl Level {
-    pub(crate) fn obey(&self) -> ExitStatus {
-        let order = LevelRequest {
-            level: self.name.clone(),
-            for_ms: self.for_ms.unwrap_or_default(),
-            site: self.site.clone(),
-        };
-        let whose = self.site.as_ref().map(|site| format!(" of {site}")).unwrap_or_default();
-        self.server.ask(|client| {
-            Ok(match client.order_level(&order)? {
+    pub(crate) fn run(&self) -> ExitStatus {
+        match self {
+            Self::Set(Set { name, for_ms, scope }) => scope.send(Some(name), *for_ms),
+            Self::Clear(Clear { scope }) => scope.send(None, 0),
+        }
+    }
+}
+
+impl Scope {
+    /// Sets the level for so long; without a level, clears it.
+    fn send(&self, level: Option<&String>, for_ms: u64) -> ExitStatus {
+        let request = LevelRequest { level: level.cloned(), for_ms, site: self.site.clone() };
+        let site = self.site.as_ref().map(|site| format!(" of {site}")).unwrap_or_default();
+        self.server.with_client(|client| {
+            Ok(match client.order_level(&request)? {
                 LevelResponse::Set => {
-                    let name = self.name.as_deref().unwrap_or_default();
-                    let span = seawall_ruleset::duration_text(order.for_ms);
-                    print_out(format!("level{whose}: {name} for {span}"));
+                    let name = level.map(String::as_str).unwrap_or_default();
+                    let span = seawall_ruleset::duration_text(for_ms);
+                    print_out(format!("level{site}: {name} for {span}"));
                     ExitStatus::Success
                 }
                 LevelResponse::Ended => {
-                    print_out(format!("level{whose}: the conditions decide"));
+                    print_out(format!("level{site}: automatic"));
                     ExitStatus::Success
                 }
                 LevelResponse::Refused { why } => fail(ExitStatus::Failure, why),

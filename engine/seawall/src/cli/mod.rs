@@ -1,4 +1,4 @@
-//! What a person may type.
+//! The command line: one file for each command, and how it is dispatched.
 
 mod bans;
 mod check;
@@ -10,9 +10,11 @@ pub(crate) mod exit;
 mod explain;
 mod fields;
 mod fmt;
+mod help;
 mod history;
 mod level;
 mod reload;
+mod renamed;
 mod rule;
 mod run;
 mod status;
@@ -23,109 +25,112 @@ use clap::{Parser, Subcommand};
 
 use crate::cli::exit::ExitStatus;
 
-/// Stands in front of your sites and refuses what is hostile.
+/// Reverse proxy that protects the sites behind it with a policy.
 #[derive(Debug, Parser)]
-#[command(name = "seawall", version, arg_required_else_help = true)]
+#[command(name = "seawall", version, arg_required_else_help = true, after_long_help = help::SEAWALL)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) word: Command,
+    pub(crate) command: Command,
 }
 
-/// The words.
+impl Cli {
+    /// Parses the arguments of this process. Where they are wrong, prints why and exits with 2; an
+    /// argument of an earlier version is answered with the one that replaces it.
+    pub(crate) fn from_args() -> Self {
+        let args: Vec<_> = std::env::args_os().collect();
+        Self::try_parse_from(&args).unwrap_or_else(|error| renamed::explain(error, &args).exit())
+    }
+}
+
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Defend the sites of a configuration
+    /// Run the proxy with a configuration file
+    #[command(after_long_help = help::RUN)]
     Run(run::Run),
-    /// Say what is wrong with policies
+    /// Check policies and report errors and warnings
+    ///
+    /// Checks each root policy with all files that it includes, and the tests in them.
+    #[command(after_long_help = help::CHECK)]
     Check(check::Check),
-    /// Write policies in the one way of writing them
+    /// Format policy files
+    #[command(after_long_help = help::FMT)]
     Fmt(fmt::Fmt),
-    /// Run the tests that stand in policies
+    /// Run the tests in policy files
+    #[command(after_long_help = help::TEST)]
     Test(test::Test),
-    /// Say for one request what every rule did, and why
+    /// Show how a policy evaluates one request, rule by rule
+    ///
+    /// Give the request as METHOD and URL, or with `--request` or `--curl`. Counters and bans are
+    /// empty.
+    #[command(after_long_help = help::EXPLAIN)]
     Explain(Box<explain::Explain>),
-    /// List what a policy may look at
+    /// List the fields and functions of the policy language
+    #[command(after_long_help = help::FIELDS)]
     Fields(fields::Fields),
-    /// Begin, build, try and look at rules in WebAssembly
-    #[command(subcommand)]
+    /// Create, build, test, sign and inspect WASM rules
+    #[command(subcommand, after_long_help = help::RULE)]
     Rule(rule::Rule),
-    /// Say what the running server does
+    /// Show the status of the running server
+    #[command(after_long_help = help::STATUS)]
     Status(status::Status),
-    /// Have the running server read its policy again
+    /// Reload the policy of the running server
+    ///
+    /// Waits for the outcome. A saved file and SIGHUP reload the policy, too.
+    #[command(after_long_help = help::RELOAD)]
     Reload(reload::Reload),
-    /// Have the running server hand over to the program on the disk
+    /// Replace the running server by the installed binary without downtime
+    ///
+    /// Waits for the outcome. The new process takes over sockets, counters, bans and levels.
+    #[command(after_long_help = help::UPGRADE)]
     Upgrade(upgrade::Upgrade),
-    /// List the last generations, or show one
+    /// List the kept generations, or show or export one
+    #[command(after_long_help = help::HISTORY)]
     History(history::History),
-    /// Say what two generations say differently
+    /// Compare two generations
+    #[command(after_long_help = help::DIFF)]
     Diff(history::Diff),
-    /// Put the host's files of an earlier generation in force again
+    /// Roll back to an earlier generation
+    ///
+    /// Restores the files of the operator; members keep theirs.
+    ///
+    /// The files on disk are ignored until they change or the policy is reloaded.
+    #[command(after_long_help = help::ROLLBACK)]
     Rollback(history::Rollback),
-    /// Put a level in force by hand, for a while
+    /// Set or clear a policy level manually
+    #[command(subcommand, after_long_help = help::LEVEL)]
     Level(level::Level),
-    /// List, set and end bans of the running server
-    #[command(subcommand)]
+    /// List, add and remove bans
+    #[command(subcommand, after_long_help = help::BANS)]
     Bans(bans::Bans),
-    /// What `seawall` starts by itself: compiles a component, confined
-    #[command(hide = true)]
+    /// Compile one component in a confined process; started by `seawall` itself
+    #[command(hide = true, after_long_help = help::COMPILE)]
     Compile(compile::Compile),
 }
 
 impl Command {
-    /// Does it.
+    /// Runs the command and returns its exit code.
     pub(crate) fn run(&self) -> ExitStatus {
         match self {
-            Self::Run(run) => run.obey(),
-            Self::Check(check) => check.obey(),
-            Self::Fmt(fmt) => fmt.obey(),
-            Self::Test(test) => test.obey(),
-            Self::Explain(explain) => explain.obey(),
-            Self::Fields(fields) => fields.obey(),
-            Self::Rule(rule) => rule.obey(),
-            Self::Status(status) => status.obey(),
-            Self::Reload(reload) => reload.obey(),
-            Self::Upgrade(upgrade) => upgrade.obey(),
-            Self::History(history) => history.obey(),
-            Self::Diff(diff) => diff.obey(),
-            Self::Rollback(rollback) => rollback.obey(),
-            Self::Level(level) => level.obey(),
-            Self::Bans(bans) => bans.obey(),
-            Self::Compile(compile) => compile.obey(),
+            Self::Run(run) => run.run(),
+            Self::Check(check) => check.run(),
+            Self::Fmt(fmt) => fmt.run(),
+            Self::Test(test) => test.run(),
+            Self::Explain(explain) => explain.run(),
+            Self::Fields(fields) => fields.run(),
+            Self::Rule(rule) => rule.run(),
+            Self::Status(status) => status.run(),
+            Self::Reload(reload) => reload.run(),
+            Self::Upgrade(upgrade) => upgrade.run(),
+            Self::History(history) => history.run(),
+            Self::Diff(diff) => diff.run(),
+            Self::Rollback(rollback) => rollback.run(),
+            Self::Level(level) => level.run(),
+            Self::Bans(bans) => bans.run(),
+            Self::Compile(compile) => compile.run(),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_missing_word_or_file_is_a_usage_error() {
-        for line in [
-            &["seawall", "sail"][..],
-            &["seawall", "check"],
-            &["seawall", "fmt"],
-            &["seawall", "test"],
-            &["seawall", "explain"],
-            &["seawall", "rule"],
-            &["seawall", "level"],
-            &["seawall", "diff"],
-            &["seawall", "rollback", "yesterday"],
-            &["seawall", "history", "--write", "there"],
-            &["seawall", "level", "attack"],
-            &["seawall", "level", "attack", "--end"],
-            &["seawall", "bans", "add", "192.0.2.7"],
-            &["seawall", "rule", "new", "--lang", "cobol", "hello"],
-            &["seawall", "rule", "inspect"],
-        ] {
-            assert_eq!(Cli::try_parse_from(line).unwrap_err().exit_code(), 2, "{line:?}");
-        }
-    }
-}
+mod tests;

@@ -1,18 +1,18 @@
-//! `seawall reload`: have the running server read its policy again, and say what came of it.
+//! `seawall reload`: reloads the policy of the running server and prints the outcome.
 
 use clap::Args;
 use seawall_control::{ClearedPenalties, ReloadOutcome, ReloadRequest};
 
-use super::common::ServerArgs;
-use crate::cli::exit::{ExitStatus, fail, print_out, say_json, tell_drawn};
+use super::common::{ServerArgs, count};
+use crate::cli::exit::{ExitStatus, fail, print_json, print_out, print_rendered};
 
-/// Ask the running server to reload, and wait for the outcome.
+/// Reload the policy of the running server, and wait for the outcome.
 #[derive(Debug, Args)]
 pub(crate) struct Reload {
-    /// End the bans and holds that this rule set, too
+    /// Clear the bans and holds that RULE has set
     #[arg(long, value_name = "RULE")]
-    lift: Option<String>,
-    /// Print what came of it for tools, as JSON
+    clear_penalties: Option<String>,
+    /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -20,49 +20,49 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
-    pub(crate) fn obey(&self) -> ExitStatus {
-        let order = ReloadRequest { lift: self.lift.clone() };
-        let tell = if self.json { told_json } else { print_outcome };
-        self.server.ask(|client| Ok(tell(&client.reload(&order)?)))
+    pub(crate) fn run(&self) -> ExitStatus {
+        let request = ReloadRequest { lift: self.clear_penalties.clone() };
+        let print = if self.json { print_outcome_json } else { print_outcome };
+        self.server.with_client(|client| Ok(print(&client.reload(&request)?)))
     }
 }
 
-/// Says how a reload or a rollback ended.
+/// Prints the outcome of a reload or a rollback.
 pub(super) fn print_outcome(outcome: &ReloadOutcome) -> ExitStatus {
     match outcome {
         ReloadOutcome::Published { generation, took_ms, carried, warnings, restores, lifted } => {
             warnings.iter().for_each(print_out);
             let from = restores.map(|past| format!(", made of the files of generation {past}"));
             let from = from.unwrap_or_default();
-            print_out(format!("generation {generation} judges now ({took_ms} ms){from}"));
+            print_out(format!("generation {generation} is active ({took_ms} ms){from}"));
             carried.lines().iter().for_each(print_out);
             print_cleared(lifted.as_ref());
             ExitStatus::Success
         }
         ReloadOutcome::Unchanged { generation, lifted, members } => {
             members.lines().iter().for_each(print_out);
-            print_out(format!("nothing changed: generation {generation} goes on"));
+            print_out(format!("no change: generation {generation} stays active"));
             print_cleared(lifted.as_ref());
             ExitStatus::Success
         }
         ReloadOutcome::Rejected { generation, refusal } => {
-            tell_drawn(&refusal.rendered);
-            fail(ExitStatus::Failure, format!("refused: generation {generation} goes on"))
+            print_rendered(&refusal.rendered);
+            fail(ExitStatus::Failure, format!("rejected: generation {generation} stays active"))
         }
     }
 }
 
-/// The same for tools. The exit code is the same, too.
-pub(super) fn told_json(outcome: &ReloadOutcome) -> ExitStatus {
-    say_json(format!("{:#}", serde_json::json!(outcome)));
+/// Prints the outcome as JSON, and returns the same exit code.
+pub(super) fn print_outcome_json(outcome: &ReloadOutcome) -> ExitStatus {
+    print_json(format!("{:#}", serde_json::json!(outcome)));
     match outcome {
         ReloadOutcome::Published { .. } | ReloadOutcome::Unchanged { .. } => ExitStatus::Success,
         ReloadOutcome::Rejected { .. } => ExitStatus::Failure,
     }
 }
 
-fn print_cleared(lifted: Option<&ClearedPenalties>) {
-    if let Some(ClearedPenalties { bans, holds }) = lifted {
-        print_out(format!("ended: {bans} bans, {holds} holds"));
+fn print_cleared(cleared: Option<&ClearedPenalties>) {
+    if let Some(ClearedPenalties { bans, holds }) = cleared {
+        print_out(format!("cleared {} and {}", count(*bans, "ban"), count(*holds, "hold")));
     }
 }

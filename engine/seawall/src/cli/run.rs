@@ -1,4 +1,4 @@
-//! `seawall run`: defend the sites of a configuration until told to stop.
+//! `seawall run`: runs the proxy until a signal stops it.
 
 use clap::Args;
 
@@ -6,18 +6,18 @@ use super::common::ConfigFile;
 use crate::cli::exit::ExitStatus;
 use crate::server;
 
-/// Defend the sites of a configuration.
+/// Run the proxy with a configuration file.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Run {
     #[command(flatten)]
     config: ConfigFile,
-    /// What `seawall` starts by itself: takes over from the server that started it
+    /// Take over from the server that started this process; set by `seawall` itself
     #[arg(long, hide = true)]
-    take_over: bool,
+    upgrade_child: bool,
 }
 
 impl Run {
-    pub(crate) fn obey(&self) -> ExitStatus {
-        server::run(&self.config, self.take_over)
+    pub(crate) fn run(&self) -> ExitStatus {
+        server::run(&self.config, self.upgrade_child)
     }
 }

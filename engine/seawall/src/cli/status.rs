@@ -11,7 +11,7 @@ use seawall_ruleset::age_words;
 use serde_json::Value;
 
 use super::common::ServerArgs;
-use crate::cli::exit::{ExitStatus, print_out, say_json};
+use crate::cli::exit::{ExitStatus, print_json, print_out};
 
 /// Places taken from which on a counter is shown.
 const NEARLY_FULL_PERCENT: u64 = 90;
@@ -30,11 +30,11 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    pub(crate) fn obey(&self) -> ExitStatus {
-        self.server.ask(|client| {
+    pub(crate) fn run(&self) -> ExitStatus {
+        self.server.with_client(|client| {
             let status = client.status()?;
             if self.json {
-                say_json(format!("{status:#}"));
+                print_json(format!("{status:#}"));
             } else {
                 human(&status).iter().for_each(print_out);
                 sites::lines(&status, self.all).iter().for_each(print_out);

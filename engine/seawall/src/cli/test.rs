@@ -1,4 +1,4 @@
-//! `seawall test`: run the tests that stand in policies.
+//! `seawall test`: runs the tests in policy files.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,20 +13,20 @@ use super::common::PolicyHostArgs;
 use crate::cli::exit::{ExitStatus, fail, print_out};
 use crate::policy_loader::{self, PolicyHost};
 
-/// Run the `test` blocks of root policies.
+/// Run the tests in policy files.
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// Root policies
+    /// Root policy files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     host: PolicyHostArgs,
-    /// Say how many of the tests' requests each rule applied to
+    /// Show the number of test requests that each rule has applied to
     #[arg(long)]
     coverage: bool,
 }
 
-/// Tests by how they ended, and whether a policy could not be tested at all.
+/// Tests by result, and policies that cannot be tested.
 #[derive(Debug, Default)]
 struct Count {
     passed: usize,
@@ -35,14 +35,14 @@ struct Count {
 }
 
 impl Test {
-    pub(crate) fn obey(&self) -> ExitStatus {
+    pub(crate) fn run(&self) -> ExitStatus {
         let host = match self.host.load() {
             Ok(host) => host,
             Err(exit) => return exit,
         };
         let mut count = Count::default();
         for file in &self.files {
-            if let Err(exit) = self.run(file, &host, &mut count) {
+            if let Err(exit) = self.run_file(file, &host, &mut count) {
                 return exit;
             }
         }
@@ -50,14 +50,19 @@ impl Test {
         if count.failed + count.unusable > 0 { ExitStatus::Failure } else { ExitStatus::Success }
     }
 
-    fn run(&self, file: &Path, host: &PolicyHost, count: &mut Count) -> Result<(), ExitStatus> {
+    fn run_file(
+        &self,
+        file: &Path,
+        host: &PolicyHost,
+        count: &mut Count,
+    ) -> Result<(), ExitStatus> {
         let loader = policy_loader::loader(file, host, clock())
             .map_err(|error| fail(ExitStatus::InternalError, error))?;
         let sources = loader.gather_settled();
         let built = loader.build(&sources, Purpose::Check, None);
         let is_wrong = |said: &Diagnostic| said.code != TEST_FAILED;
         let untested: Vec<&MemberState> =
-            built.members.iter().filter(|hers| hers.diagnostics.iter().any(is_wrong)).collect();
+            built.members.iter().filter(|member| member.diagnostics.iter().any(is_wrong)).collect();
         if built.rules.is_none() || !untested.is_empty() {
             let text = render(&built.everything(), &sources, Style::Plain);
             let _unwritten = write!(std::io::stderr(), "{text}");
@@ -66,16 +71,16 @@ impl Test {
         for member in &untested {
             let file = file.display();
             print_out(format!(
-                "{file}: the files of {} are not tested, they have errors",
+                "{file}: the files of member {} have errors and are not tested",
                 member.name
             ));
         }
         let Some(rules) = &built.rules else {
-            print_out(format!("{}: not tested, it has errors", file.display()));
+            print_out(format!("{}: not tested: the policy has errors", file.display()));
             return Ok(());
         };
         if built.tests.is_empty() {
-            print_out(format!("{}: holds no test", file.display()));
+            print_out(format!("{}: no tests", file.display()));
         }
         for test in &built.tests {
             if test.passed {
@@ -92,14 +97,14 @@ impl Test {
     }
 }
 
-/// Each rule with how many of the tests' requests it applied to, and those without any once more.
+/// One line for each rule with the number of requests it applied to, and one with uncovered rules.
 fn coverage(rules: &RuleSet) -> Vec<String> {
     let names = rules.rule_names();
     let tally = DecisionCounters::new(names.len());
     let _known = rules.run_tests_observed(&tally);
     let hits = |at: usize| {
         let rule = RuleId(u32::try_from(at).unwrap_or(u32::MAX));
-        // One in `shadow` is covered where it would have acted.
+        // A shadow rule is covered where it would have acted.
         tally.hits(rule).saturating_add(tally.shadows(rule))
     };
     let wide = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
@@ -108,7 +113,7 @@ fn coverage(rules: &RuleSet) -> Vec<String> {
     let never = names.iter().enumerate().filter(|(at, _)| hits(*at) == 0);
     let never: Vec<&str> = never.map(|(_, name)| &**name).collect();
     lines.push(match never.len() {
-        0 => format!("every one of {} rules applied in a test", names.len()),
+        0 => format!("all {} rules applied in a test", names.len()),
         n => format!("{n} of {} rules never applied: {}", names.len(), never.join(", ")),
     });
     lines
@@ -133,7 +138,7 @@ test "one" {
 "#;
 
     #[test]
-    fn coverage_counts_requests_and_names_what_no_test_reached() {
+    fn coverage_counts_requests_and_names_uncovered_rules() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.wall");
         std::fs::write(&file, POLICY).unwrap();
@@ -146,12 +151,11 @@ test "one" {
         for coverage in [false, true] {
             let host = PolicyHostArgs { config: None };
             let test = Test { files: vec![file.clone()], host, coverage };
-            assert_eq!(test.obey(), ExitStatus::Success);
+            assert_eq!(test.run(), ExitStatus::Success);
         }
         std::fs::write(&file, POLICY.replace("expect pass", "expect drop")).unwrap();
         assert_eq!(
-            Test { files: vec![file], host: PolicyHostArgs { config: None }, coverage: true }
-                .obey(),
+            Test { files: vec![file], host: PolicyHostArgs { config: None }, coverage: true }.run(),
             ExitStatus::Failure
         );
     }

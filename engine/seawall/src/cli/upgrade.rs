@@ -1,4 +1,4 @@
-//! `seawall upgrade`: have the running server put the program that lies on the disk in its place.
+//! `seawall upgrade`: replaces the running server by the installed binary.
 
 use clap::Args;
 use seawall_control::UpgradeOutcome;
@@ -6,7 +6,7 @@ use seawall_control::UpgradeOutcome;
 use super::common::ServerArgs;
 use crate::cli::exit::{ExitStatus, fail, print_out};
 
-/// Ask the running server to hand over to the program on the disk, and wait for the outcome.
+/// Replace the running server by the installed binary, and wait for the outcome.
 #[derive(Debug, Args)]
 pub(crate) struct Upgrade {
     #[command(flatten)]
@@ -14,19 +14,20 @@ pub(crate) struct Upgrade {
 }
 
 impl Upgrade {
-    pub(crate) fn obey(&self) -> ExitStatus {
-        self.server.ask(|client| {
+    pub(crate) fn run(&self) -> ExitStatus {
+        self.server.with_client(|client| {
             Ok(match client.upgrade()? {
-                UpgradeOutcome::Done { pid, took_ms, accept_paused_ms: shut_ms } => {
+                UpgradeOutcome::Done { pid, took_ms, accept_paused_ms } => {
                     print_out(format!(
-                        "process {pid} serves now, {took_ms} ms after its start; \
-                         newcomers waited {shut_ms} ms"
+                        "upgraded: process {pid} is serving ({took_ms} ms, accepting paused \
+                         {accept_paused_ms} ms)"
                     ));
                     ExitStatus::Success
                 }
-                UpgradeOutcome::Rejected { why } => {
-                    fail(ExitStatus::Failure, format!("nothing has changed: {why}"))
-                }
+                UpgradeOutcome::Rejected { why } => fail(
+                    ExitStatus::Failure,
+                    format!("upgrade failed: {why}; the running process keeps serving"),
+                ),
             })
         })
     }

@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::cli::common::ConfigFile;
-use crate::cli::exit::{ExitStatus, fail, print_err, tell_drawn};
+use crate::cli::exit::{ExitStatus, fail, print_err, print_rendered};
 use crate::logger;
 use crate::policy_loader::{self, PolicyHost};
 use fd_budget::fit_to_fd_limit;
@@ -55,10 +55,10 @@ const LEAVE_MS: u64 = 600_000;
 /// Who waits to hear what came of an upgrade; a signal's sender reads the log.
 type UpgradeWaiter = Option<oneshot::Sender<UpgradeOutcome>>;
 
-/// Serves until told to stop. With `take_over`, in the place of the server that started this one.
-pub(crate) fn run(config: &ConfigFile, take_over: bool) -> ExitStatus {
+/// Serves until told to stop. With `upgrade_child`, takes over from the server that started this one.
+pub(crate) fn run(config: &ConfigFile, upgrade_child: bool) -> ExitStatus {
     if let Err(error) = harden_process() {
-        print_err(format!("what is in memory is not kept from others: {error}"));
+        print_err(format!("cannot harden the process (core dumps, ptrace): {error}"));
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -74,18 +74,18 @@ pub(crate) fn run(config: &ConfigFile, take_over: bool) -> ExitStatus {
             }
         };
         let (ask, asked) = mpsc::channel(UPGRADES_ASKED_MAX);
-        begin((config.clone(), take_over), signals, (ask, asked)).await
+        begin((config.clone(), upgrade_child), signals, (ask, asked)).await
     })
 }
 
 /// Reads what a start needs, and starts.
 fn load(
-    (config, take_over): &(ConfigFile, bool),
+    (config, upgrade_child): &(ConfigFile, bool),
     ask: mpsc::Sender<oneshot::Sender<UpgradeOutcome>>,
     stop: &StopFlag,
 ) -> Result<RunningServer, ExitStatus> {
     check_wall_clock().map_err(|error| fail(ExitStatus::Failure, error))?;
-    let taken = take_over.then(UpgradeChild::begin).transpose();
+    let taken = upgrade_child.then(UpgradeChild::begin).transpose();
     let taken = taken.map_err(|error| fail(ExitStatus::Failure, error))?;
     let config = config.load()?;
     let upgrade: StartUpgradeFn = Arc::new(move || {
@@ -221,7 +221,7 @@ fn finish_upgrade(mut taker: UpgradeChild, control: &mut ControlPlane) {
     // somebody must serve.
     let _unheard = taker.notify_serving();
     if let Err(error) = control.publish_socket() {
-        print_err(format!("nobody finds the admin socket: {error}"));
+        print_err(format!("the admin socket cannot be published: {error}"));
     }
     taker.finish();
 }
@@ -247,7 +247,7 @@ fn bootstrap(
         if stop.is_stopped() {
             return ExitStatus::Success;
         }
-        tell_drawn(&refusal.rendered);
+        print_rendered(&refusal.rendered);
         refusal.errors.iter().for_each(print_err);
         fail(ExitStatus::Failure, format!("the policy {} is refused", config.root.display()))
     })
@@ -366,12 +366,12 @@ fn report_upgrade(
     transfer.note(&upgraded);
     systemd::upgraded(&upgraded);
     match &upgraded {
-        UpgradeOutcome::Done { pid, took_ms, accept_paused_ms: shut_ms } => print_err(format!(
-            "process {pid} serves now ({took_ms} ms; newcomers waited {shut_ms} ms); \
-             this one ends with its connections"
+        UpgradeOutcome::Done { pid, took_ms, accept_paused_ms } => print_err(format!(
+            "upgraded: process {pid} is serving ({took_ms} ms, accepting paused \
+             {accept_paused_ms} ms); draining old connections"
         )),
         UpgradeOutcome::Rejected { why } => {
-            print_err(format!("the upgrade is refused, this one goes on: {why}"))
+            print_err(format!("upgrade failed: {why}; this process keeps serving"))
         }
     }
     let is_done = matches!(upgraded, UpgradeOutcome::Done { .. });
@@ -379,10 +379,15 @@ fn report_upgrade(
     is_done
 }
 
+fn print_shutting_down() {
+    let seconds = DRAIN_MS / 1_000;
+    print_err(format!("shutting down: waiting up to {seconds} s for active requests"));
+}
+
 /// Stops within the time that SIGTERM gives.
 async fn stop(signals: Signals, started: RunningServer) -> ExitStatus {
     systemd::stopping();
-    print_err("stopping; requests in flight may end");
+    print_shutting_down();
     end(signals, started, |running| running.shutdown(Duration::from_millis(DRAIN_MS)), None).await
 }
 
@@ -421,14 +426,15 @@ async fn end(
         tokio::select! {
             ended = &mut drained => match ended {
                 Ok(ended) => {
-                    print_err(format!("stopped; {} ended, {} cut", ended.completed, ended.aborted));
+                    let DrainReport { completed, aborted } = ended;
+                    print_err(format!("stopped: {completed} requests completed, {aborted} aborted"));
                     return ExitStatus::Success;
                 }
                 Err(_) => return fail(ExitStatus::InternalError, "stopping failed"),
             },
             () = signals.stop() => match hurried.take() {
                 Some(gate) => {
-                    print_err("stopping; requests in flight may end");
+                    print_shutting_down();
                     gate.expedite(Duration::from_millis(DRAIN_MS));
                 }
                 None => {

@@ -66,7 +66,7 @@ impl SystemdNotifier {
         let stuck = self.stuck(beats, patience);
         if let (Some(thread), false) = (stuck, self.is_stuck) {
             print_err(format!(
-                "thread {thread} has not moved for {patience:?}: the watchdog is not fed"
+                "thread {thread} is stuck for {patience:?}: watchdog notifications stopped"
             ));
         }
         self.is_stuck = stuck.is_some();

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use seawall_control::{TransferableState, UpgradeError, UpgradeOutcome, UpgradeParent};
 use seawall_proxy::ListenerGate;
 
-/// What a successor is started with, besides what this process was.
-pub(super) const TAKE_OVER: &str = "--take-over";
+/// The flag of a child process, besides the arguments of this process.
+const UPGRADE_CHILD: &str = "--upgrade-child";
 
 /// Starts a successor and hands over to it. Takes as long as the successor does to load.
 pub(super) fn hand_over(gate: &ListenerGate, transfer: &TransferableState) -> UpgradeOutcome {
@@ -52,10 +52,10 @@ fn start() -> std::io::Result<(Child, UpgradeParent)> {
     let (ours, theirs) = UnixStream::pair()?;
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_else(|| "seawall".into());
-    let words: Vec<_> = words.filter(|word| word != TAKE_OVER).collect();
+    let words: Vec<_> = words.filter(|word| word != UPGRADE_CHILD).collect();
     let child = Command::new(program)
         .args(words)
-        .arg(TAKE_OVER)
+        .arg(UPGRADE_CHILD)
         // It is told to one process by its number.
         .env_remove("WATCHDOG_PID")
         .stdin(Stdio::from(OwnedFd::from(theirs)))

@@ -1,8 +1,8 @@
-//! `seawall check --fix`: what can be mended by itself, mended in place.
+//! `seawall check --fix`: applies the fixes that diagnostics suggest.
 //!
-//! Mending one thing may bring up another, so the policy is checked again after each round until
-//! nothing is left to mend. A file is replaced by a rename, so that a running server never reads
-//! half of one, and nothing outside the policy root is touched.
+//! A fix may bring up another diagnostic, so the policy is checked again after each round until no
+//! fix remains. A file is replaced by a rename, so that a running server never reads half of it.
+//! Files outside the policy root are not changed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use seawall_ruleset::{Diagnostic, Fix, Purpose, Severity, Sources};
 
 use crate::cli::fmt::replace;
 
-/// The most rounds of checking and mending: 10. Fixes that undo each other end there.
+/// The most rounds of checking and fixing: 10. They bound fixes that undo each other.
 const ROUNDS_MAX: usize = 10;
 
-/// Mends all that `file` reaches and says what was changed, a change a line.
+/// Applies all fixes in `file` and the files that it includes, and returns one line for each.
 ///
 /// # Errors
-/// A file that has to change cannot be, or lies outside the policy root.
-pub(super) fn mend(
+/// A file cannot be changed, or is outside the policy root.
+pub(super) fn apply_fixes(
     file: &Path,
     loader: &PolicyLoader,
     purpose: Purpose,
@@ -28,7 +28,7 @@ pub(super) fn mend(
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    let mut told = Vec::new();
+    let mut applied = Vec::new();
     for _ in 0..ROUNDS_MAX {
         let sources = loader.gather_settled();
         let built = loader.build(&sources, purpose, None);
@@ -36,26 +36,27 @@ pub(super) fn mend(
         if changes.is_empty() {
             break;
         }
-        // All are looked at before the first is written.
-        let mut places = Vec::with_capacity(changes.len());
+        // Every file is checked before the first one is written.
+        let mut paths = Vec::with_capacity(changes.len());
         for (name, change) in &changes {
-            places.push((place(folder, name, &change.before)?, change));
+            paths.push((resolve(folder, name, &change.before)?, change));
         }
-        for (path, change) in places {
+        for (path, change) in paths {
             replace(&path, change.after.as_bytes())
                 .map_err(|why| format!("{}: {why}", path.display()))?;
-            told.extend(change.told.iter().cloned());
+            applied.extend(change.applied.iter().cloned());
         }
     }
-    Ok(told)
+    Ok(applied)
 }
 
-/// A file as it was and as it will be.
+/// The text of a file before and after its fixes.
 #[derive(Debug, PartialEq, Eq)]
 struct FixEdit {
     before: String,
     after: String,
-    told: Vec<String>,
+    /// One line for each fix.
+    applied: Vec<String>,
 }
 
 /// The files that change, with all fixes of errors and warnings that do not overlap.
@@ -68,19 +69,19 @@ fn apply(diagnostics: &[Diagnostic], sources: &Sources) -> BTreeMap<Box<str>, Fi
     let change = |(name, mut fixes): (Box<str>, Vec<(&Diagnostic, &Fix)>)| {
         fixes.sort_by_key(|(_, fix)| (fix.bytes.start, fix.bytes.end));
         let before = sources.text(&name).into_owned();
-        let (after, told) = patch(&before, &fixes);
-        (after != before).then_some((name, FixEdit { before, after, told }))
+        let (after, applied) = patch(&before, &fixes);
+        (after != before).then_some((name, FixEdit { before, after, applied }))
     };
     fixes.into_iter().filter_map(change).collect()
 }
 
-/// The text with the fixes made, which stand in order; one that overlaps the one before is left
-/// for the next round.
+/// Returns the text with the sorted fixes applied, and one line for each. A fix that overlaps the
+/// one before waits for the next round.
 fn patch(text: &str, fixes: &[(&Diagnostic, &Fix)]) -> (String, Vec<String>) {
-    let (mut out, mut told) = (String::with_capacity(text.len()), Vec::new());
+    let (mut out, mut applied) = (String::with_capacity(text.len()), Vec::new());
     let (mut at, mut last) = (0_usize, None);
     for (diagnostic, fix) in fixes {
-        // Two insertions at one place would depend on their order.
+        // The result of two insertions at one position would depend on their order.
         if fix.bytes.start < at || last.as_ref() == Some(&fix.bytes) {
             continue;
         }
@@ -94,28 +95,34 @@ fn patch(text: &str, fixes: &[(&Diagnostic, &Fix)]) -> (String, Vec<String>) {
         last = Some(fix.bytes.clone());
         let (old, new) = (old.escape_debug(), fix.replacement.escape_debug());
         let Diagnostic { file, code, .. } = diagnostic;
-        told.push(format!("{file}:{}:{}: `{old}` became `{new}` ({code})", fix.line, fix.column));
+        applied.push(format!(
+            "{file}:{}:{}: replaced `{old}` by `{new}` ({code})",
+            fix.line, fix.column
+        ));
     }
     out.push_str(text.get(at..).unwrap_or_default());
-    (out, told)
+    (out, applied)
 }
 
-/// Where a file of the policy really is, if it may be changed.
-fn place(folder: &Path, name: &str, before: &str) -> Result<PathBuf, String> {
-    let told = |why: &dyn std::fmt::Display| format!("{}: {why}", folder.join(name).display());
-    let root = folder.canonicalize().map_err(|why| told(&why))?;
-    // A link stays a link; what it leads to is replaced.
-    let path = folder.join(name).canonicalize().map_err(|why| told(&why))?;
+/// Returns the path of a policy file with links resolved.
+///
+/// # Errors
+/// The file may not be changed.
+fn resolve(folder: &Path, name: &str, before: &str) -> Result<PathBuf, String> {
+    let error = |why: &dyn std::fmt::Display| format!("{}: {why}", folder.join(name).display());
+    let root = folder.canonicalize().map_err(|why| error(&why))?;
+    // A link stays a link; its target is replaced.
+    let path = folder.join(name).canonicalize().map_err(|why| error(&why))?;
     if !path.starts_with(&root) {
-        return Err(told(&"lies outside the policy's folder and is not changed"));
+        return Err(error(&"is outside the folder of the policy and is not changed"));
     }
-    let metadata = path.metadata().map_err(|why| told(&why))?;
+    let metadata = path.metadata().map_err(|why| error(&why))?;
     if metadata.permissions().readonly() {
-        return Err(told(&"is read-only and is not changed"));
+        return Err(error(&"is read-only and is not changed"));
     }
-    let now = std::fs::read(&path).map_err(|why| told(&why))?;
+    let now = std::fs::read(&path).map_err(|why| error(&why))?;
     if now != before.as_bytes() {
-        return Err(told(&"has changed meanwhile, or is no UTF-8, and is not changed"));
+        return Err(error(&"has changed since it was read, or is not UTF-8, and is not changed"));
     }
     Ok(path)
 }
@@ -131,7 +138,7 @@ mod tests {
 
     const WRONG: &str = "policy 1\nfloor {\n  rule a { when pth == \"/a\" and metod == GET then \
                          blok }\n}\n";
-    const MENDED: &str = "policy 1\nfloor {\n  rule a { when path == \"/a\" and method == GET then \
+    const FIXED: &str = "policy 1\nfloor {\n  rule a { when path == \"/a\" and method == GET then \
                           block }\n}\n";
 
     fn run(file: &Path) -> Result<Vec<String>, String> {
@@ -141,21 +148,21 @@ mod tests {
             clock(),
         )
         .unwrap();
-        mend(file, &loader, Purpose::Check)
+        apply_fixes(file, &loader, Purpose::Check)
     }
 
     #[test]
-    fn all_that_can_be_mended_is_and_is_told() {
+    fn all_fixes_are_applied_and_reported() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.wall");
         fs::write(&file, WRONG).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        let told = run(&file).unwrap();
-        assert_eq!(fs::read_to_string(&file).unwrap(), MENDED);
-        assert_eq!(told.len(), 3, "{told:#?}");
+        let applied = run(&file).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), FIXED);
+        assert_eq!(applied.len(), 3, "{applied:#?}");
         assert!(
-            told.iter().any(|t| t.starts_with("a.wall:3:17: `pth` became `path` (")),
-            "{told:?}"
+            applied.iter().any(|t| t.starts_with("a.wall:3:17: replaced `pth` by `path` (")),
+            "{applied:?}"
         );
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
@@ -163,19 +170,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_included_is_mended_where_it_is() {
+    fn an_included_file_is_fixed_in_place() {
         let dir = tempfile::tempdir().unwrap();
         let (root, part) = (dir.path().join("a.wall"), dir.path().join("b.wall"));
         let text = "policy 1\ninclude \"b.wall\"\n";
         fs::write(&root, text).unwrap();
         fs::write(&part, WRONG).unwrap();
         assert_eq!(run(&root).unwrap().len(), 3);
-        assert_eq!(fs::read_to_string(&part).unwrap(), MENDED);
+        assert_eq!(fs::read_to_string(&part).unwrap(), FIXED);
         assert_eq!(fs::read_to_string(&root).unwrap(), text);
     }
 
     #[test]
-    fn a_read_only_file_is_left_alone_and_named() {
+    fn a_read_only_file_is_not_changed() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.wall");
         fs::write(&file, WRONG).unwrap();
@@ -186,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_outside_the_root_or_has_changed_is_left_alone() {
+    fn a_file_outside_the_root_or_changed_meanwhile_is_not_changed() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
         fs::create_dir(&root).unwrap();
@@ -195,12 +202,12 @@ mod tests {
         symlink("../out.wall", root.join("link.wall")).unwrap();
         symlink("in.wall", root.join("near.wall")).unwrap();
         for name in ["link.wall", "../out.wall"] {
-            let said = place(&root, name, WRONG).unwrap_err();
+            let said = resolve(&root, name, WRONG).unwrap_err();
             assert!(said.contains("outside"), "{said}");
         }
         let real = root.canonicalize().unwrap().join("in.wall");
-        assert_eq!(place(&root, "near.wall", WRONG), Ok(real));
-        assert!(place(&root, "in.wall", "other").unwrap_err().contains("meanwhile"));
+        assert_eq!(resolve(&root, "near.wall", WRONG), Ok(real));
+        assert!(resolve(&root, "in.wall", "other").unwrap_err().contains("has changed"));
     }
 
     #[test]
@@ -227,8 +234,8 @@ mod tests {
         let one = said.first().unwrap();
         let patched = |fixes: &[Fix]| {
             let all: Vec<_> = fixes.iter().map(|fix| (one, fix)).collect();
-            let (text, told) = patch("abcdef", &all);
-            (text, told.len())
+            let (text, applied) = patch("abcdef", &all);
+            (text, applied.len())
         };
         assert_eq!(patched(&[of(0, 2, "X"), of(1, 3, "Y"), of(3, 4, "")]), ("Xcef".into(), 2));
         assert_eq!(patched(&[of(2, 2, "1"), of(2, 2, "2")]), ("ab1cdef".into(), 1));

@@ -1,4 +1,4 @@
-//! What the text of a request does not say: who sends it, how, and with which pass.
+//! The client of a request: its network, TLS fingerprint, protocol and pass.
 
 use clap::Args;
 use seawall_model::PassKind;
@@ -6,32 +6,32 @@ use seawall_ruleset::{ClientHints, enum_lines, nearest};
 
 use crate::cli::duration::duration_ms;
 
-/// The flags that say it.
+/// Flags for what the text of a request does not contain.
 #[derive(Debug, Args)]
 pub(super) struct ClientFlags {
-    /// The autonomous system it comes from
+    /// Set the autonomous system of the client
     #[arg(long, value_name = "NUMBER")]
     asn: Option<String>,
-    /// The country it comes from, in two letters
+    /// Set the country of the client, as a code of two letters
     #[arg(long, value_name = "CODE")]
     country: Option<String>,
-    /// The JA4 fingerprint of its TLS client
+    /// Set the JA4 fingerprint of the client
     #[arg(long, value_name = "TEXT")]
     ja4: Option<String>,
-    /// The pass it carries: cookie, pow or page, and its age, as in `page:10m`
+    /// Add a pass: cookie, pow or page, with its age, such as page:10m
     #[arg(long, value_name = "KIND[:AGE]")]
     pass: Option<String>,
-    /// It comes over HTTP/2
+    /// Send the request over HTTP/2
     #[arg(long)]
     h2: bool,
 }
 
 impl ClientFlags {
-    /// What they say.
-    pub(super) fn known(&self) -> Result<ClientHints, String> {
+    /// The values of the flags.
+    pub(super) fn hints(&self) -> Result<ClientHints, String> {
         let ja4 = match self.ja4.as_deref() {
             Some(text) if text.is_empty() || text.contains(char::is_control) => {
-                return Err(format!("`{}` is no fingerprint", text.escape_debug()));
+                return Err(format!("`{}` is not a fingerprint", text.escape_debug()));
             }
             text => text.map(Into::into),
         };
@@ -48,7 +48,9 @@ impl ClientFlags {
 fn asn(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix("AS").unwrap_or(text);
     let number = digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()));
-    number.ok_or_else(|| format!("`{}` is no AS number, as `64500` is", text.escape_debug()))
+    number.ok_or_else(|| {
+        format!("`{}` is not an AS number: write it as `64500`", text.escape_debug())
+    })
 }
 
 fn country(text: &str) -> Result<[u8; 2], String> {
@@ -60,7 +62,7 @@ fn country(text: &str) -> Result<[u8; 2], String> {
     }
     let near = nearest(&code, words.iter().copied());
     let near = near.map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
-    Err(format!("`{}` is no country{near}", text.escape_debug()))
+    Err(format!("`{}` is not a country code{near}", text.escape_debug()))
 }
 
 fn pass(text: &str) -> Result<(PassKind, u64), String> {
@@ -74,7 +76,7 @@ fn pass(text: &str) -> Result<(PassKind, u64), String> {
         "page" => PassKind::Page,
         _ => {
             let kind = kind.escape_debug();
-            return Err(format!("`{kind}` is no kind of pass, only cookie, pow and page"));
+            return Err(format!("`{kind}` is not a kind of pass: use cookie, pow or page"));
         }
     };
     Ok((kind, after.map_or(Ok(0), duration_ms)?))

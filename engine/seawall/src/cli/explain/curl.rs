@@ -1,11 +1,11 @@
-//! A curl command line, as browsers' tools copy it ("copy as cURL", POSIX quoting).
+//! A curl command line as browsers copy it ("copy as cURL", POSIX quoting).
 //!
-//! Only what changes the request's head is understood. A flag that is not known is an error that
-//! names it: leaving it out would explain another request than the one that was sent.
+//! Supports the flags that change the request header. Another flag is an error that names it:
+//! without the flag, another request would be explained than the one that was sent.
 
 use super::ParsedRequest;
 
-/// The flags that are understood and what they do.
+/// The supported flags.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flag {
     Method,
@@ -16,45 +16,45 @@ enum Flag {
     Data,
     Head,
     Url,
-    /// Changes nothing that a policy sees.
+    /// Changes nothing that a policy evaluates.
     Nothing,
 }
 
-/// What the command says so far.
+/// The command as far as it is parsed.
 #[derive(Default)]
 struct CurlCommand {
     method: Option<String>,
     url: Option<String>,
-    /// Header lines as typed; one that ends right behind its colon takes curl's own away.
+    /// Headers as typed. One that ends with its colon removes the header that curl adds.
     headers: Vec<String>,
     data: Vec<String>,
     head: bool,
 }
 
-/// Reads a command.
+/// Parses a command.
 pub(super) fn read(command: &str) -> Result<ParsedRequest, String> {
     let mut words = split(command)?.into_iter();
     if words.next().as_deref() != Some("curl") {
-        return Err("a curl command begins with `curl`".to_owned());
+        return Err("a curl command must begin with `curl`".to_owned());
     }
-    let mut said = CurlCommand::default();
+    let mut parsed = CurlCommand::default();
     while let Some(word) = words.next() {
         if !word.starts_with('-') || word == "-" {
-            said.url(word)?;
+            parsed.url(word)?;
             continue;
         }
         let (flag, attached) = known(&word)?;
         if matches!(flag, Flag::Head | Flag::Nothing) {
-            said.head |= flag == Flag::Head;
+            parsed.head |= flag == Flag::Head;
             continue;
         }
         let value = attached.or_else(|| words.next());
-        said.take(flag, value.ok_or_else(|| format!("`{word}` needs a value"))?)?;
+        parsed.set(flag, value.ok_or_else(|| format!("`{word}` needs a value"))?)?;
     }
-    said.asked()
+    parsed.request()
 }
 
-/// The flag of a word, and the value that is attached to it: `-XPOST`.
+/// The flag of an argument, and the value that is attached to it: `-XPOST`.
 fn known(word: &str) -> Result<(Flag, Option<String>), String> {
     let long = |name: &str| {
         Some(match name {
@@ -86,11 +86,11 @@ fn known(word: &str) -> Result<(Flag, Option<String>), String> {
             _ => return None,
         })
     };
-    let unknown = |flag: &str| format!("`{}` is not understood here", flag.escape_debug());
+    let unknown = |flag: &str| format!("`{}` is not supported", flag.escape_debug());
     if word.starts_with("--") {
         return long(word).map(|flag| (flag, None)).ok_or_else(|| unknown(word));
     }
-    // Letters without a value may stand together: `-sk`, `-skXPOST`.
+    // Letters without a value may be combined: `-sk`, `-skXPOST`.
     let mut letters = word.chars();
     letters.next();
     let mut last = Flag::Nothing;
@@ -112,21 +112,21 @@ impl CurlCommand {
     fn url(&mut self, url: String) -> Result<(), String> {
         match self.url.replace(url) {
             None => Ok(()),
-            Some(_) => Err("one URL at a time".to_owned()),
+            Some(_) => Err("only one URL is supported".to_owned()),
         }
     }
 
-    fn take(&mut self, flag: Flag, value: String) -> Result<(), String> {
+    fn set(&mut self, flag: Flag, value: String) -> Result<(), String> {
         match flag {
             Flag::Method => self.method = Some(value),
             Flag::Header if value.starts_with('@') => {
-                return Err("header fields from a file are not read".to_owned());
+                return Err("headers from a file are not supported".to_owned());
             }
             Flag::Header => self.headers.push(value),
             Flag::UserAgent => self.headers.push(format!("user-agent: {value}")),
             Flag::Referer => self.headers.push(format!("referer: {value}")),
             Flag::Cookie if !value.contains('=') => {
-                return Err("cookies from a file are not read".to_owned());
+                return Err("cookies from a file are not supported".to_owned());
             }
             Flag::Cookie => self.headers.push(format!("cookie: {value}")),
             Flag::Data => self.data.push(value),
@@ -136,31 +136,31 @@ impl CurlCommand {
         Ok(())
     }
 
-    fn asked(self) -> Result<ParsedRequest, String> {
-        let Some(url) = self.url else { return Err("the curl command names no URL".to_owned()) };
+    fn request(self) -> Result<ParsedRequest, String> {
+        let Some(url) = self.url else { return Err("the curl command has no URL".to_owned()) };
         let method = match (&self.method, self.head, self.data.is_empty()) {
             (Some(method), ..) => method.as_str(),
             (None, true, _) => "HEAD",
             (None, false, false) => "POST",
             (None, false, true) => "GET",
         };
-        let mut asked = ParsedRequest::new(method, &url)?;
+        let mut request = ParsedRequest::new(method, &url)?;
         let mut removed = Vec::new();
         for line in &self.headers {
             match line.split_once(':') {
                 Some((name, "")) => removed.push(name.to_ascii_lowercase()),
-                // curl writes an empty field with a semicolon.
+                // curl writes an empty header with a semicolon.
                 None => match line.strip_suffix(';') {
-                    Some(name) => asked.header(&format!("{name}:"))?,
-                    None => asked.header(line)?,
+                    Some(name) => request.header(&format!("{name}:"))?,
+                    None => request.header(line)?,
                 },
-                Some(_) => asked.header(line)?,
+                Some(_) => request.header(line)?,
             }
         }
-        // Its version is not in the command; rules about curl look at what stands before.
+        // The command does not name the version of curl; rules about curl test the name before it.
         let mut own = vec![("accept", "*/*".to_owned()), ("user-agent", "curl/8.0.0".to_owned())];
         if !self.data.is_empty() {
-            // From a file the length is not known, and nothing is said of it.
+            // The length of a file is not known.
             if !self.data.iter().any(|data| data.starts_with('@')) {
                 let bytes = self.data.iter().map(String::len).sum::<usize>();
                 let joints = self.data.len().saturating_sub(1);
@@ -169,17 +169,17 @@ impl CurlCommand {
             own.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
         }
         for (name, value) in own {
-            let typed = asked.headers.iter().any(|(known, _)| known == name);
+            let typed = request.headers.iter().any(|(known, _)| known == name);
             if !typed && !removed.iter().any(|gone| gone == name) {
-                asked.headers.push((name.to_owned(), value.into_bytes()));
+                request.headers.push((name.to_owned(), value.into_bytes()));
             }
         }
-        Ok(asked)
+        Ok(request)
     }
 }
 
-/// Words as a POSIX shell splits them, with `$'…'` as browsers write it. Nothing is expanded.
-fn split(command: &str) -> Result<Vec<String>, String> {
+/// Splits arguments as a POSIX shell does, with `$'…'` as browsers write it, without expansion.
+pub(in crate::cli) fn split(command: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = command.trim().chars().peekable();
@@ -187,7 +187,7 @@ fn split(command: &str) -> Result<Vec<String>, String> {
         match c {
             ' ' | '\t' | '\n' | '\r' => words.extend(word.take()),
             '\\' => match chars.next() {
-                // A line that goes on.
+                // A continued line.
                 Some('\n') | None => {}
                 Some('\r') if chars.peek() == Some(&'\n') => {
                     chars.next();
@@ -207,7 +207,7 @@ fn split(command: &str) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
-/// How a piece is quoted.
+/// The kind of a quote.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Quote {
     Single,
@@ -236,7 +236,7 @@ fn quoted(
                 Some('t') => word.push('\t'),
                 Some(c @ ('\'' | '"' | '\\' | '!')) => word.push(c),
                 Some('u') => word.push(code_point(chars)?),
-                Some(c) => return Err(format!("`\\{}` is not understood here", c.escape_debug())),
+                Some(c) => return Err(format!("`\\{}` is not supported", c.escape_debug())),
                 None => break,
             },
             (c, _) => word.push(c),
@@ -245,7 +245,7 @@ fn quoted(
     Err(format!("a quote `{end}` is not closed"))
 }
 
-/// The four digits behind `\u`.
+/// Parses the four digits after `\u`.
 fn code_point(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<char, String> {
     let digits: String = chars.by_ref().take(4).collect();
     let number = u32::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 4);

@@ -1,4 +1,4 @@
-//! Requests as people paste them, and what they are told.
+//! Parsed requests and their explanations.
 
 use clap::Parser;
 
@@ -37,8 +37,8 @@ fn a_head_is_read_as_a_server_reads_it() {
         (b"GET /", "line 1:"),
         (b"GET  / HTTP/1.1\n", "line 1:"),
         (b"GET / HTTP/2\n", "line 1: the version"),
-        (b"GET / HTTP/1.1\n\n", "one Host field, this one has 0"),
-        (b"GET / HTTP/1.1\nHost: a\nHost: b\n", "this one has 2"),
+        (b"GET / HTTP/1.1\n\n", "has 0 Host headers"),
+        (b"GET / HTTP/1.1\nHost: a\nHost: b\n", "has 2 Host headers"),
         (b"GET / HTTP/1.1\nHost: a\nfolded\n", "line 3:"),
         (b"GET / HTTP/1.1\nHost : a\n", "line 2:"),
         (b"\xff / HTTP/1.1\n", "line 1:"),
@@ -81,8 +81,8 @@ fn curl_chooses_the_method_and_its_own_fields() {
 fn what_curl_says_and_we_do_not_know_is_named() {
     for (command, named) in [
         ("wget a", "`curl`"),
-        ("curl", "names no URL"),
-        ("curl a b", "one URL"),
+        ("curl", "has no URL"),
+        ("curl a b", "only one URL"),
         ("curl --proxy x a", "`--proxy`"),
         ("curl -sx y a", "`-x`"),
         ("curl a -H", "`-H` needs a value"),
@@ -111,7 +111,7 @@ defaults {
 "#;
 
 fn typed(args: &[&str]) -> Explain {
-    match Cli::try_parse_from(["seawall", "explain"].iter().chain(args)).unwrap().word {
+    match Cli::try_parse_from(["seawall", "explain"].iter().chain(args)).unwrap().command {
         Command::Explain(explain) => *explain,
         other => panic!("{other:?}"),
     }
@@ -125,18 +125,18 @@ fn explained_by(text: &str, args: &[&str]) -> Explanation {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a.wall");
     std::fs::write(&file, text).unwrap();
-    let question = typed(args).question().unwrap();
+    let request = typed(args).request().unwrap();
     let loader =
         policy_loader::loader(&file, &policy_loader::PolicyHost::default(), clock()).unwrap();
     let built = loader.build(&loader.gather_settled(), Purpose::Check, None);
-    built.rules.unwrap().explain(&question, seawall_model::Tick::TEST_START).unwrap()
+    built.rules.unwrap().explain(&request, seawall_model::Tick::TEST_START).unwrap()
 }
 
 #[test]
 fn people_are_told_the_verdict_and_every_rule() {
     let told = explained(&["p", "POST", "http://x.example/a", "--from", "203.0.113.7"]);
     assert_eq!(
-        human(&told),
+        lines(&told),
         [
             "block 418 by defaults.last",
             "",
@@ -148,7 +148,7 @@ fn people_are_told_the_verdict_and_every_rule() {
             "defaults.last    yes     tagged(\"tool\"): it is true",
             "1 rule not reached",
             "tags: tool",
-            "counters and bans are taken to be empty",
+            "counters and bans are empty in this evaluation",
         ]
     );
 }
@@ -169,18 +169,18 @@ fn the_command_explains_and_says_what_is_wrong() {
     let (good, bad) = (dir.path().join("a.wall"), dir.path().join("b.wall"));
     std::fs::write(&good, POLICY).unwrap();
     std::fs::write(&bad, "policy 1\nfloor { rule x { when pth == \"a\" then drop } }").unwrap();
-    let obey = |file: &Path, rest: &[&str]| {
+    let run = |file: &Path, rest: &[&str]| {
         let file = file.to_str().unwrap();
-        typed(&[&[file], rest].concat()).obey()
+        typed(&[&[file], rest].concat()).run()
     };
-    assert_eq!(obey(&good, &["GET", "http://x.example/", "-H", "a: b"]), ExitStatus::Success);
-    assert_eq!(obey(&good, &["GET", "x.example", "--format", "json"]), ExitStatus::Success);
-    assert_eq!(obey(&good, &["GET", "x.example", "--level", "attack"]), ExitStatus::Success);
-    assert_eq!(obey(&good, &["GET", "x.example", "--level", "panic"]), ExitStatus::Failure);
-    assert_eq!(obey(&good, &["GET", "x.example", "-H", "nonsense"]), ExitStatus::Failure);
-    assert_eq!(obey(&good, &["--curl", "curl --proxy p a"]), ExitStatus::Failure);
-    assert_eq!(obey(&good, &["--request", "/nonexistent/file"]), ExitStatus::Failure);
-    assert_eq!(obey(&bad, &["GET", "x.example"]), ExitStatus::Failure);
+    assert_eq!(run(&good, &["GET", "http://x.example/", "-H", "a: b"]), ExitStatus::Success);
+    assert_eq!(run(&good, &["GET", "x.example", "--json"]), ExitStatus::Success);
+    assert_eq!(run(&good, &["GET", "x.example", "--level", "attack"]), ExitStatus::Success);
+    assert_eq!(run(&good, &["GET", "x.example", "--level", "panic"]), ExitStatus::Failure);
+    assert_eq!(run(&good, &["GET", "x.example", "-H", "nonsense"]), ExitStatus::Failure);
+    assert_eq!(run(&good, &["--curl", "curl --proxy p a"]), ExitStatus::Failure);
+    assert_eq!(run(&good, &["--request", "/nonexistent/file"]), ExitStatus::Failure);
+    assert_eq!(run(&bad, &["GET", "x.example"]), ExitStatus::Failure);
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn a_request_file_has_a_limit() {
     std::fs::write(&file, vec![b'a'; most]).unwrap();
     assert_eq!(bytes(&file).map(|all| all.len()), Ok(most));
     std::fs::write(&file, vec![b'a'; most + 1]).unwrap();
-    assert!(bytes(&file).unwrap_err().contains("at most"));
+    assert!(bytes(&file).unwrap_err().contains("longer than"));
 }
 
 #[test]
@@ -243,17 +243,17 @@ fn what_the_text_of_a_request_does_not_say_can_be_given() {
 #[test]
 fn what_is_wrong_with_a_flag_is_said() {
     for (flag, value, says) in [
-        ("--asn", "DE", "no AS number"),
-        ("--asn", "4294967296", "no AS number"),
-        ("--asn", "+1", "no AS number"),
-        ("--country", "XQ", "no country"),
-        ("--country", "DEU", "no country"),
-        ("--ja4", "", "no fingerprint"),
-        ("--pass", "captcha", "only cookie, pow and page"),
-        ("--pass", "page:", "no duration"),
-        ("--pass", "page:soon", "no duration"),
+        ("--asn", "DE", "not an AS number"),
+        ("--asn", "4294967296", "not an AS number"),
+        ("--asn", "+1", "not an AS number"),
+        ("--country", "XQ", "not a country code"),
+        ("--country", "DEU", "not a country code"),
+        ("--ja4", "", "not a fingerprint"),
+        ("--pass", "captcha", "use cookie, pow or page"),
+        ("--pass", "page:", "not a duration"),
+        ("--pass", "page:soon", "not a duration"),
     ] {
-        let said = typed(&["p", "GET", "http://x.example/", flag, value]).question().unwrap_err();
+        let said = typed(&["p", "GET", "http://x.example/", flag, value]).request().unwrap_err();
         assert!(said.contains(says), "{flag} {value}: {said}");
     }
 }

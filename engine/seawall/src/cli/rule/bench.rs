@@ -1,4 +1,4 @@
-//! `seawall rule bench`: what a call costs, in fuel and in nanoseconds of this machine.
+//! `seawall rule bench`: measures calls in fuel and in nanoseconds on this machine.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use seawall_rulekit::Project;
 
 use crate::cli::exit::{ExitStatus, print_out};
 
-/// Measure what a call of the built rule costs, case by case.
+/// Measure the fuel and time of the calls in the component tests.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// The component, where it is not the one beside rule.toml
+    /// Component to measure [default: the one beside rule.toml]
     #[arg(value_name = "FILE.wasm")]
     file: Option<PathBuf>,
 }
@@ -19,14 +19,14 @@ pub(crate) struct Bench {
 impl Bench {
     pub(super) fn run(&self) -> Result<ExitStatus> {
         let project = Project::open(Path::new("."))?;
-        let paces = super::common::trial(&project, self.file.as_deref())?.bench()?;
+        let measurements = super::common::trial(&project, self.file.as_deref())?.bench()?;
         print_out(format!("{:>10} {:>10}", "fuel/call", "ns/call"));
-        for pace in &paces {
-            print_out(format!("{:>10} {:>10.0}  {}", pace.fuel, pace.ns, pace.place));
+        for m in &measurements {
+            print_out(format!("{:>10} {:>10.0}  {}", m.fuel, m.ns, m.place));
         }
-        let fuel = paces.iter().map(|pace| pace.fuel).max().unwrap_or(0);
-        let ns = paces.iter().map(|pace| pace.ns).fold(0.0, f64::max);
-        print_out(format!("{fuel:>10} {ns:>10.0}  the most"));
+        let fuel = measurements.iter().map(|m| m.fuel).max().unwrap_or(0);
+        let ns = measurements.iter().map(|m| m.ns).fold(0.0, f64::max);
+        print_out(format!("{fuel:>10} {ns:>10.0}  maximum"));
         Ok(ExitStatus::Success)
     }
 }

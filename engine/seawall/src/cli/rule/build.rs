@@ -1,4 +1,4 @@
-//! `seawall rule build`: from source to a component that a server would take.
+//! `seawall rule build`: builds a component that a server accepts.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -12,18 +12,19 @@ use seawall_rulekit::{
 };
 
 use super::common::kib;
+use crate::cli::common::count;
 use crate::cli::exit::{ExitStatus, print_err, print_out};
 
-/// Build the rule of this folder to a component.
+/// Build the rule in the working directory to a component.
 #[derive(Debug, Args)]
 pub(crate) struct Build {}
 
 impl Build {
     pub(super) fn run(&self) -> Result<ExitStatus> {
         let Self {} = self;
-        let folder = std::env::current_dir().context("the current folder is gone")?;
+        let folder = std::env::current_dir().context("the working directory does not exist")?;
         let project = Project::open(&folder)?;
-        // Read first: a mistake in a case need not wait for the compiler.
+        // Read first: an error in a test is reported without waiting for the compiler.
         let cases = read_cases(&folder)?;
         match project.language {
             Language::Rust => rust(&project, &cases)?,
@@ -33,7 +34,7 @@ impl Build {
     }
 }
 
-fn hand_on(line: &str) {
+fn print_compiler_line(line: &str) {
     let _unwritten = writeln!(std::io::stderr(), "{line}");
 }
 
@@ -44,12 +45,13 @@ fn rust(project: &Project, cases: &[Case]) -> Result<()> {
     let name = &project.name;
     print_err(format!("compiling {name} for {TARGET}, about 10 s the first time"));
     let target = folder.join("target");
-    let module = compiler.build(folder, name, &target, BuildOutputMode::Aloud(&mut hand_on))?;
+    let module =
+        compiler.build(folder, name, &target, BuildOutputMode::Aloud(&mut print_compiler_line))?;
     let component = assemble(module, name, &cases_text(folder)?)?;
-    keep(project, &component, cases).map(print_out)
+    test_and_save(project, &component, cases).map(print_out)
 }
 
-/// A build takes long, so it is done once for the same sources.
+/// Builds a script, unless its component is built from the same sources already.
 fn script(project: &Project, cases: &[Case]) -> Result<()> {
     let script = Script::open(project)?;
     let hash = match script.standing()? {
@@ -60,16 +62,16 @@ fn script(project: &Project, cases: &[Case]) -> Result<()> {
         }
         BuildState::OutOfDate(hash) => hash,
     };
-    let component = script.build(&mut hand_on)?;
-    print_err("trying it in the sandbox");
-    let said = keep(project, &component, cases)?;
+    let component = script.build(&mut print_compiler_line)?;
+    print_err("running the component tests");
+    let said = test_and_save(project, &component, cases)?;
     script.note(&hash, &component, &said)?;
     print_out(said);
     Ok(())
 }
 
-/// Tries the component, puts it into its place, and says what it is.
-fn keep(project: &Project, component: &[u8], cases: &[Case]) -> Result<String> {
+/// Tests the component, saves it, and returns a report.
+fn test_and_save(project: &Project, component: &[u8], cases: &[Case]) -> Result<String> {
     let trial = TestRunner::new(component, cases, |function| project.limits(function))?;
     project.hold_against(&trial.description.functions)?;
     save(&project.component(), component)?;
@@ -77,26 +79,27 @@ fn keep(project: &Project, component: &[u8], cases: &[Case]) -> Result<String> {
 }
 
 fn report(project: &Project, trial: &TestRunner) -> Result<String> {
-    let told = &trial.description;
+    let description = &trial.description;
     let file = format!("{}.wasm", project.name);
     let cases = trial.cases();
-    let mut text = format!("{file}: {}, imports nothing, {cases} cases inside\n", kib(told.bytes));
-    for (function, worst) in told.functions.iter().zip(trial.fuel()?) {
+    let mut text =
+        format!("{file}: {}, no imports, {}\n", kib(description.bytes), count(cases, "test"));
+    for (function, worst) in description.functions.iter().zip(trial.fuel()?) {
         let limits = project.limits(function);
         let fuel = match worst {
             Some(fuel) if fuel > limits.fuel => format!(
-                "the cases take up to {fuel} fuel, MORE than the {} of rule.toml: raise it",
+                "the tests use up to {fuel} fuel, MORE than the {} in rule.toml: raise it",
                 limits.fuel
             ),
-            Some(fuel) => format!("the cases take up to {fuel} of {} fuel", limits.fuel),
-            None => "no case of it is answered".to_owned(),
+            Some(fuel) => format!("the tests use up to {fuel} of {} fuel", limits.fuel),
+            None => "no test calls it".to_owned(),
         };
         // Writing into a string cannot fail.
         let _ = writeln!(text, "  {function}: {fuel}");
     }
-    text.push_str("in a policy, with the file in `wasm/` beside it:");
+    text.push_str("declare it in a policy, with the file in `wasm/` beside the policy:");
     let module = Path::new("wasm").join(&file).display().to_string();
-    for function in &told.functions {
+    for function in &description.functions {
         text.push('\n');
         text.push_str(&project.limits(function).declaration(function, &module));
     }

@@ -1,4 +1,4 @@
-//! What several words of `seawall rule` do: read a component, ready it to be tried.
+//! What several commands of `seawall rule` do: read a component and prepare its tests.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use seawall_rulekit::{Project, TestRunner, files, fitness, read_cases};
 
 use crate::cli::exit::print_err;
 
-/// Bytes of a component that are read at most: what the largest component of any language has.
+/// The most bytes of a component to read: above the largest component of any language.
 const FILE_BYTES_MAX: u64 = 32 << 20;
 
-/// The rule of this folder, its component (or the one in `file`) and its cases, ready to be asked.
+/// The component of the rule, or the one in `file`, with the tests of the rule.
 pub(super) fn trial(project: &Project, file: Option<&Path>) -> Result<TestRunner> {
     let (path, shown) = match file {
         Some(file) => (file.to_owned(), file.display().to_string()),
@@ -31,41 +31,41 @@ pub(super) fn trial(project: &Project, file: Option<&Path>) -> Result<TestRunner
 fn built(project: &Project) -> Result<PathBuf> {
     let shown = format!("{}.wasm", project.name);
     let path = project.component();
-    ensure!(path.exists(), "there is no {shown} yet: run `seawall rule build` first");
-    if is_behind(project) {
-        print_err(format!("{shown} is older than its sources: `seawall rule build` makes it anew"));
+    ensure!(path.exists(), "{shown} does not exist: run `seawall rule build` first");
+    if is_outdated(project) {
+        print_err(format!("{shown} is older than its sources: run `seawall rule build`"));
     }
     Ok(path)
 }
 
-/// The file that has this ending behind another's name.
+/// The path with an ending added to its name.
 pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
-/// A file that may be a component.
+/// Reads a component.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     let length = std::fs::metadata(path).with_context(|| format!("{}", path.display()))?.len();
     ensure!(
         length <= FILE_BYTES_MAX,
-        "{} has {length} bytes, and no component may have more than {FILE_BYTES_MAX}",
+        "{} has {length} bytes; a component may have {FILE_BYTES_MAX}",
         path.display()
     );
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Whether it carries a language's runtime along.
+/// Whether the component contains the runtime of its language.
 const fn is_long(wasm: &[u8]) -> bool {
     wasm.len() > 4 << 20
 }
 
-/// Endings of what a rule is written in.
+/// Endings of source files.
 const SOURCES: [&str; 4] = ["rs", "js", "ts", "py"];
 
 /// Whether a source was saved after the component was built.
-fn is_behind(project: &Project) -> bool {
+fn is_outdated(project: &Project) -> bool {
     let saved = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified()).ok();
     let mut sources = files(&project.folder).unwrap_or_default();
     sources.retain(|path| path.extension().is_some_and(|ext| SOURCES.iter().any(|of| ext == *of)));
@@ -73,7 +73,7 @@ fn is_behind(project: &Project) -> bool {
     newest > saved(&project.component())
 }
 
-/// Bytes as people read them.
+/// Bytes as KiB, rounded up to a tenth.
 pub(super) fn kib(bytes: usize) -> String {
     let tenths = bytes.saturating_mul(10).div_ceil(1 << 10);
     format!("{}.{} KiB", tenths / 10, tenths % 10)

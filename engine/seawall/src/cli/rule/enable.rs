@@ -1,4 +1,4 @@
-//! `seawall rule enable`: lets a rule back out of quarantine before its time.
+//! `seawall rule enable`: clears a quarantine early.
 
 use anyhow::Result;
 use clap::Args;
@@ -6,10 +6,10 @@ use clap::Args;
 use crate::cli::common::ServerArgs;
 use crate::cli::exit::{ExitStatus, fail, print_out};
 
-/// Let a rule of the running server back out of quarantine.
+/// Clear the quarantine of a rule or a member in the running server.
 #[derive(Debug, Args)]
 pub(crate) struct Enable {
-    /// The extern, as `seawall status` calls it
+    /// Name of the `extern` or the member, as `seawall status` shows it
     #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
@@ -18,13 +18,16 @@ pub(crate) struct Enable {
 
 impl Enable {
     pub(super) fn run(&self) -> Result<ExitStatus> {
-        Ok(self.server.ask(|client| {
+        Ok(self.server.with_client(|client| {
             if client.enable_rule(&self.name)? {
-                print_out(format!("{}: is asked again", self.name));
+                print_out(format!("{}: quarantine cleared", self.name));
                 return Ok(ExitStatus::Success);
             }
             let name = self.name.escape_debug();
-            Ok(fail(ExitStatus::Failure, format!("the running policy declares no extern `{name}`")))
+            Ok(fail(
+                ExitStatus::Failure,
+                format!("the active policy has no extern and no member `{name}`"),
+            ))
         }))
     }
 }

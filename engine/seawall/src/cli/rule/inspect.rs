@@ -1,4 +1,4 @@
-//! `seawall rule inspect`: what a component is, before anybody lets it in. It is not run.
+//! `seawall rule inspect`: describes a component without running it.
 
 use std::path::PathBuf;
 
@@ -8,83 +8,89 @@ use seawall_rulekit::{Description, describe, fitness, parse_cases, sha256};
 use serde_json::{Value, json};
 
 use super::common::kib;
-use crate::cli::exit::{ExitStatus, fail, print_out, say_json};
+use crate::cli::exit::{ExitStatus, fail, print_json, print_out};
 
-/// Say what a component exports, imports and asks for; fails where no server would take it.
+/// Show the exports, imports, memory and tests of a component.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// The component
+    /// Component to inspect
     #[arg(value_name = "FILE.wasm")]
     file: PathBuf,
-    /// Print it for tools
+    /// Print the description as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// What is known of a file: what it says of itself, if it can be read, and why it is refused, if it
-/// is.
-struct Seen {
-    told: Option<Description>,
-    cases: Vec<String>,
-    refused: Option<String>,
+/// The description of a component, if it can be read, and why a server would reject it, if so.
+struct Inspection {
+    description: Option<Description>,
+    tests: Vec<String>,
+    rejected: Option<String>,
 }
 
 impl Inspect {
     pub(super) fn run(&self) -> Result<ExitStatus> {
         let wasm = super::common::read(&self.file)?;
-        let seen = look(&wasm);
+        let inspection = inspect(&wasm);
         if self.json {
-            say_json(as_json(&wasm, &seen));
+            print_json(as_json(&wasm, &inspection));
         } else {
-            human(&seen).iter().for_each(print_out);
+            lines(&inspection).iter().for_each(print_out);
         }
-        let Some(why) = seen.refused else { return Ok(ExitStatus::Success) };
+        let Some(why) = inspection.rejected else { return Ok(ExitStatus::Success) };
         Ok(fail(ExitStatus::Failure, format!("{}: {why}", self.file.display())))
     }
 }
 
-fn look(wasm: &[u8]) -> Seen {
-    let told = match describe(wasm) {
-        Ok(told) => told,
+fn inspect(wasm: &[u8]) -> Inspection {
+    let description = match describe(wasm) {
+        Ok(description) => description,
         Err(why) => {
-            return Seen { told: None, cases: Vec::new(), refused: Some(format!("{why:#}")) };
+            return Inspection {
+                description: None,
+                tests: Vec::new(),
+                rejected: Some(format!("{why:#}")),
+            };
         }
     };
     let unfit = fitness(wasm).err().map(|why| why.to_string());
-    match parse_cases("its cases", &told.cases) {
+    match parse_cases("component tests", &description.cases) {
         Ok(cases) => {
-            let cases = cases.into_iter().map(|case| case.name).collect();
-            Seen { told: Some(told), cases, refused: unfit }
+            let tests = cases.into_iter().map(|case| case.name).collect();
+            Inspection { description: Some(description), tests, rejected: unfit }
         }
         Err(why) => {
-            let refused = Some(unfit.unwrap_or_else(|| format!("{why:#}")));
-            Seen { told: Some(told), cases: Vec::new(), refused }
+            let rejected = Some(unfit.unwrap_or_else(|| format!("{why:#}")));
+            Inspection { description: Some(description), tests: Vec::new(), rejected }
         }
     }
 }
 
-fn human(seen: &Seen) -> Vec<String> {
-    let Some(told) = &seen.told else { return Vec::new() };
-    let most = told
+fn lines(inspection: &Inspection) -> Vec<String> {
+    let Some(description) = &inspection.description else { return Vec::new() };
+    let most = description
         .memory_bytes_max
-        .map_or("no bound of its own".to_owned(), |most| format!("at most {} KiB", most >> 10));
+        .map_or("no maximum".to_owned(), |most| format!("at most {} KiB", most >> 10));
     let mut lines = vec![
-        format!("size     {}", kib(told.bytes)),
-        format!("sha256   {}", told.sha256),
-        format!("memory   begins with {} KiB, {most}", told.memory_bytes >> 10),
+        format!("size     {}", kib(description.bytes)),
+        format!("sha256   {}", description.sha256),
+        format!("memory   {} KiB at start, {most}", description.memory_bytes >> 10),
     ];
-    let imports =
-        if told.imports.is_empty() { "nothing".to_owned() } else { told.imports.join(", ") };
+    let imports = if description.imports.is_empty() {
+        "nothing".to_owned()
+    } else {
+        description.imports.join(", ")
+    };
     lines.push(format!("imports  {}", imports.escape_debug()));
-    lines.extend(told.functions.iter().map(|function| format!("exports  {function}")));
-    lines.push(format!("cases    {}", seen.cases.len()));
-    lines.extend(seen.cases.iter().map(|name| format!("         {}", name.escape_debug())));
+    lines.extend(description.functions.iter().map(|function| format!("exports  {function}")));
+    lines.push(format!("tests    {}", inspection.tests.len()));
+    lines.extend(inspection.tests.iter().map(|name| format!("         {}", name.escape_debug())));
     lines
 }
 
-fn as_json(wasm: &[u8], seen: &Seen) -> Value {
-    let told = seen.told.as_ref();
-    let functions = told.map(|told| {
+fn as_json(wasm: &[u8], inspection: &Inspection) -> Value {
+    let description = inspection.description.as_ref();
+    let functions = description.map(|description| {
         let function = |f: &seawall_rulekit::Function| {
             let param = |(name, kind): &(String, seawall_rulekit::Kind)| {
                 json!({ "name": name, "type": kind.word() })
@@ -92,16 +98,16 @@ fn as_json(wasm: &[u8], seen: &Seen) -> Value {
             let params: Vec<Value> = f.params.iter().map(param).collect();
             json!({ "name": f.name(), "export": f.export, "params": params, "result": f.result.word() })
         };
-        told.functions.iter().map(function).collect::<Vec<_>>()
+        description.functions.iter().map(function).collect::<Vec<_>>()
     });
     json!({
         "bytes": wasm.len(),
         "sha256": sha256(wasm),
-        "memory_bytes": told.map(|told| told.memory_bytes),
-        "memory_bytes_max": told.and_then(|told| told.memory_bytes_max),
-        "imports": told.map(|told| &told.imports),
+        "memory_bytes": description.map(|description| description.memory_bytes),
+        "memory_bytes_max": description.and_then(|description| description.memory_bytes_max),
+        "imports": description.map(|description| &description.imports),
         "functions": functions,
-        "cases": seen.cases,
-        "refused": seen.refused,
+        "cases": inspection.tests,
+        "rejected": inspection.rejected,
     })
 }

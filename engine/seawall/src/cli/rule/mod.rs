@@ -1,4 +1,4 @@
-//! `seawall rule`: from nothing to a rule that a policy can declare.
+//! `seawall rule`: creates, builds, tests, signs and inspects WASM rules.
 
 mod bench;
 mod build;
@@ -13,44 +13,60 @@ mod verify;
 
 use clap::Subcommand;
 
+use super::help;
 use crate::cli::exit::{ExitStatus, fail};
 
-/// Begin, build, try and look at rules in WebAssembly.
+/// Create, build, test, sign and inspect WASM rules.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Rule {
-    /// Begin a rule in a folder of its own
+    /// Create a rule in a new folder
+    #[command(after_long_help = help::RULE_NEW)]
     New(new::New),
-    /// Build the rule of this folder to a component
+    /// Build the rule in the working directory to a component
+    #[command(after_long_help = help::RULE_BUILD)]
     Build(build::Build),
-    /// Ask the built rule all of its cases, in every order that could show a memory
+    /// Run the component tests of the rule, in several orders
+    ///
+    /// Tests the component with each test alone, and with all in order, repeated and shuffled.
+    #[command(after_long_help = help::RULE_TEST)]
     Test(test::Test),
-    /// Say what a component exports, imports and asks for
+    /// Show the exports, imports, memory and tests of a component
+    #[command(after_long_help = help::RULE_INSPECT)]
     Inspect(inspect::Inspect),
-    /// Measure what a call of the built rule costs
+    /// Measure the fuel and time of the calls in the component tests
+    #[command(after_long_help = help::RULE_BENCH)]
     Bench(bench::Bench),
-    /// Let a rule of the running server back out of quarantine
+    /// Clear the quarantine of a rule or a member in the running server
+    #[command(after_long_help = help::RULE_ENABLE)]
     Enable(enable::Enable),
-    /// Make a pair of keys to sign rules with
-    Key(keygen::Key),
+    /// Generate a key pair to sign components
+    #[command(after_long_help = help::RULE_KEYGEN)]
+    Keygen(keygen::Keygen),
     /// Sign a component
+    ///
+    /// Writes the signature to FILE.wasm.minisig beside the component.
+    #[command(after_long_help = help::RULE_SIGN)]
     Sign(sign::Sign),
-    /// Say who vouches for a component
+    /// Verify the signature of a component
+    ///
+    /// Reads the signature from FILE.wasm.minisig beside the component.
+    #[command(after_long_help = help::RULE_VERIFY)]
     Verify(verify::Verify),
 }
 
 impl Rule {
-    pub(crate) fn obey(&self) -> ExitStatus {
-        let done = match self {
+    pub(crate) fn run(&self) -> ExitStatus {
+        let result = match self {
             Self::New(new) => new.run(),
             Self::Build(build) => build.run(),
             Self::Test(test) => test.run(),
             Self::Inspect(inspect) => inspect.run(),
             Self::Bench(bench) => bench.run(),
             Self::Enable(enable) => enable.run(),
-            Self::Key(key) => key.run(),
+            Self::Keygen(keygen) => keygen.run(),
             Self::Sign(sign) => sign.run(),
             Self::Verify(verify) => verify.run(),
         };
-        done.unwrap_or_else(|error| fail(ExitStatus::Failure, format!("{error:#}")))
+        result.unwrap_or_else(|error| fail(ExitStatus::Failure, format!("{error:#}")))
     }
 }

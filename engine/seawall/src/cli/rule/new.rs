@@ -1,4 +1,4 @@
-//! `seawall rule new`: a folder with a rule that builds and passes its cases.
+//! `seawall rule new`: creates a folder with a rule that builds and passes its tests.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use seawall_ruleset::{FUNCTIONS, field_lines};
 
 use crate::cli::exit::{ExitStatus, print_out};
 
-/// Begin a rule in a folder of its own.
+/// Create a rule in a new folder.
 #[derive(Debug, Args)]
 pub(crate) struct New {
-    /// The language that it is written in
+    /// Language of the source
     #[arg(long, value_enum)]
     lang: Lang,
-    /// Its name: lower-case words joined by `-`
+    /// Name of the rule and its folder: lowercase words joined by `-`
     name: String,
 }
 
@@ -43,7 +43,7 @@ impl New {
         for path in written.iter().filter(|path| !path.starts_with(language.sdk())) {
             print_out(format!("{name}/{}", path.display()));
         }
-        print_out(format!("{name}/{}/  the SDK, as it came with this seawall", language.sdk()));
+        print_out(format!("{name}/{}/  the SDK of this version", language.sdk()));
         print_out(format!("next: cd {name} && seawall rule build && seawall rule test"));
         Ok(ExitStatus::Success)
     }

@@ -1,4 +1,4 @@
-//! `seawall rule test`: the cases, asked of the component as a server would ask.
+//! `seawall rule test`: runs the component tests as a server calls the component.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use seawall_rulekit::{Language, Project};
 
 use crate::cli::exit::{ExitStatus, print_out};
 
-/// Ask the built rule all of its cases: alone, in order, again and shuffled.
+/// Run the component tests of the rule, in several orders.
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// The component, where it is not the one beside rule.toml
+    /// Component to test [default: the one beside rule.toml]
     #[arg(value_name = "FILE.wasm")]
     file: Option<PathBuf>,
 }
@@ -27,13 +27,14 @@ impl Test {
         let passed = trial.cases().saturating_sub(findings.len());
         print_out(format!("{passed} passed, {} failed", findings.len()));
         if findings.is_empty() {
-            print_out("the same alone, in order, again at once and shuffled");
+            print_out("same results alone, in order, repeated and shuffled");
             return Ok(ExitStatus::Success);
         }
         let trapped = findings.iter().any(|finding| finding.says.contains("(trap)"));
         if trapped && project.language != Language::Rust {
             print_out(
-                "what an exception says is not seen in here: the function's own test shows it",
+                "the text of an exception is not visible here: call the function in a test of its \
+                 language",
             );
         }
         Ok(ExitStatus::Failure)

@@ -1,4 +1,4 @@
-//! `seawall rule verify`: whether a host would take a component's signature, as the host judges it.
+//! `seawall rule verify`: verifies the signature of a component as a server does.
 
 use std::path::PathBuf;
 
@@ -10,13 +10,13 @@ use super::common::beside;
 use crate::cli::common::ConfigFile;
 use crate::cli::exit::{ExitStatus, fail, print_out};
 
-/// Say who vouches for a component.
+/// Verify the signature of a component.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// The component; its signature lies beside it
+    /// Component to verify
     #[arg(value_name = "FILE.wasm")]
     file: PathBuf,
-    /// A public key, or its .pub file, instead of those of a configuration
+    /// Use this public key or .pub file [default: the configured `trusted_keys`]
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     #[command(flatten)]
@@ -33,7 +33,9 @@ impl Verify {
             },
         };
         if keys.is_empty() {
-            bail!("the configuration names no `[rules] trusted_keys`: it takes every component");
+            bail!(
+                "no keys to verify with: set `[rules] trusted_keys` in the configuration or give `--key`"
+            );
         }
         let wasm = super::common::read(&self.file)?;
         let place = beside(&self.file, SIGNATURE_ENDING);
@@ -55,13 +57,13 @@ impl Verify {
     }
 }
 
-/// The key of a line, or of a `.pub` file, whose second line it is.
+/// Parses a public key, or the second line of a `.pub` file.
 fn key(text: &str) -> Result<TrustedKey> {
     if let Some(key) = TrustedKey::parse(text) {
         return Ok(key);
     }
     let file = std::fs::read_to_string(text)
-        .with_context(|| format!("`{text}` is no public key, and no file that can be read"))?;
+        .with_context(|| format!("`{text}` is neither a public key nor a readable file"))?;
     let key = file.lines().find_map(|line| TrustedKey::parse(line.trim()));
-    key.with_context(|| format!("{text} holds no public key: it is the `.pub` file"))
+    key.with_context(|| format!("{text} contains no public key: give the `.pub` file"))
 }

@@ -117,9 +117,9 @@ impl ServerAddress {
     }
 }
 
-/// How long newcomers waited, of what `seawall upgrade` says.
+/// The milliseconds for which accepting was paused, as `seawall upgrade` prints them.
 fn waited(said: &str) -> Option<f64> {
-    let (_, rest) = said.split_once("newcomers waited ")?;
+    let (_, rest) = said.split_once("accepting paused ")?;
     rest.split(' ').next()?.parse().ok()
 }
 
