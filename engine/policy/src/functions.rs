@@ -1,26 +1,26 @@
 //! The functions of the language, as data.
 //!
-//! They have types of their own that the checker knows by name; what people read about them, and
-//! what a misspelt one is held against, is this table.
+//! The checker knows the exact types of each function by name. This table contains the texts for
+//! readers and the names for suggestions.
 
 /// A function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FunctionLine {
     /// Its name.
     pub name: &'static str,
-    /// As it is written.
+    /// The syntax of a call.
     pub written: &'static str,
-    /// The type of what it gives.
+    /// The result type.
     pub ty: &'static str,
-    /// What it gives.
+    /// What the function returns.
     pub doc: &'static str,
-    /// A condition that uses it. `t` is a track.
+    /// A condition with a call. `t` is a track.
     pub example: &'static str,
 }
 
 macro_rules! functions {
     ($($name:literal $written:literal $ty:literal $doc:literal, $example:literal;)*) => {
-        /// The functions of the language; a policy's own externs come on top.
+        /// The functions of the language, without the externs of a policy.
         pub const FUNCTIONS: &[FunctionLine] = &[$(FunctionLine {
             name: $name, written: $written, ty: $ty, doc: $doc, example: $example,
         },)*];
