@@ -48,8 +48,8 @@ pub(super) struct FieldIndex {
     lists: Box<[(Listed, Posting)]>,
 }
 
-/// A list that the value is held against: whether it is an element, or whether an element stands in
-/// it.
+/// A list that the value is tested against: whether the value is an element, or whether it contains
+/// an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Listed {
     list: ListId,

@@ -1,8 +1,8 @@
-//! Everything that begins with a digit, and addresses, which may begin with a letter.
+//! Literals that begin with a digit, and addresses, which can begin with a letter.
 //!
-//! The readings overlap (`10/1m` and `10.0.0.0/8`, `5M` and `5m`, `1:2` and `a: b`), so each one
-//! must end where the run of characters ends, and what no reading takes whole is one bad token:
-//! half a number followed by half a word would be two complaints about one slip.
+//! The forms overlap (`10/1m` and `10.0.0.0/8`, `5M` and `5m`, `1:2` and `a: b`). Each form must
+//! therefore end where the run of characters ends. Text that matches no form is one invalid token:
+//! half a number and half a word would give two diagnostics for one error.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ use crate::syntax::ast::{Date, Duration, Rate};
 
 type Value = Result<Kind, Problem>;
 
-/// An address, a date, a number with or without a unit, or an AS number.
+/// Reads an address, a date, a number with or without a unit, or an AS number.
 pub(super) fn value(i: &str) -> Read<'_, Value> {
     alt((asn, address, number)).parse(i)
 }
@@ -46,8 +46,8 @@ fn too_long(what: &str) -> Problem {
     Problem::new(Code::NumberRange, format!("{what} does not fit"), "too large")
 }
 
-/// A text counts as an address only with two `:` or three `.`: one `:` alone is the mark between
-/// a name and its type, and `1.5` is a slip of another kind.
+/// Reads an address. The text must have two `:` or three `.`. A single `:` separates a name from
+/// its type, and `1.5` is another kind of error.
 fn address(i: &str) -> Read<'_, Value> {
     let hex = |c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '.');
     let (_, run) = take_while1(hex).parse(i)?;
@@ -84,7 +84,7 @@ fn bad_address(text: &str) -> Problem {
         .help("for example `192.0.2.1`, `2001:db8::1`, `192.0.2.0/24`")
 }
 
-/// What belongs to one run: a slip inside it is one slip.
+/// Returns whether the character belongs to the same run, so that an error in it is reported once.
 fn in_run(c: char) -> bool {
     super::token::in_word(c) || matches!(c, ':' | '/' | '%')
 }
@@ -130,7 +130,7 @@ fn digits_value(digits: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// `k` is a thousand, `M` a million.
+/// Returns a number with its suffix: `k` is 1,000 and `M` is 1,000,000.
 fn scaled(digits: &str, suffix: Option<char>) -> Option<u64> {
     let factor = match suffix {
         Some('k') => 1_000,
@@ -144,7 +144,7 @@ fn suffix(i: &str) -> Read<'_, Option<char>> {
     opt(alt((char('k'), char('M')))).parse(i)
 }
 
-/// Microseconds in a unit.
+/// Reads a unit and returns its microseconds.
 fn unit(i: &str) -> Read<'_, u64> {
     const SECOND: u64 = 1_000_000;
     alt((
@@ -247,10 +247,10 @@ fn date(i: &str) -> Read<'_, Value> {
     Ok((after, value))
 }
 
-/// Days since 1970-01-01 in the Gregorian calendar, for years from 0 to 9999.
+/// Returns the days since 1970-01-01 in the Gregorian calendar, for the years from 0 to 9999.
 ///
-/// The year is counted from March, so that the leap day is the last of it; a cycle of 400 years
-/// has 146,097 days, and 719,468 of them lie between 0000-03-01 and 1970-01-01.
+/// The year is counted from March, so that the leap day is its last day. A cycle of 400 years has
+/// 146,097 days, and 719,468 days lie between 0000-03-01 and 1970-01-01.
 fn unix_days(year: i64, month: i64, day: i64) -> Option<i64> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let last = match month {

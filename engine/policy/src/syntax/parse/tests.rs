@@ -1,4 +1,4 @@
-//! Trees and complaints: what is read, what is said, and how it goes on after a mistake.
+//! Tests of the parser: trees, diagnostics, and recovery after errors.
 
 use proptest::prelude::*;
 
@@ -26,7 +26,7 @@ fn good(text: &str) -> File {
     file
 }
 
-/// The numbers and places of what is wrong with a text.
+/// Returns the codes and positions of the diagnostics of a text.
 fn complaints(text: &str) -> String {
     let shown: Vec<String> = read(text)
         .1
@@ -39,7 +39,7 @@ fn complaints(text: &str) -> String {
     shown.join(", ")
 }
 
-/// What is wrong with the inside of a rule.
+/// Checks the diagnostics of the clauses of a rule.
 fn check_rule(clauses: &str, expected: &str) {
     let text = format!("policy 1\nfloor {{\nrule a {{ {clauses} }}\nrule b {{ then block }} }}");
     let shown: Vec<String> = read(&text)
@@ -66,7 +66,7 @@ fn condition(text: &str) -> Expr {
     }
 }
 
-/// Applies the first change that a text's complaints propose, and says for which number.
+/// Applies the first correction in the diagnostics of a text, and returns it with its code.
 fn mended(text: &str) -> Option<(Code, String)> {
     let said = read(text).1;
     let (code, fix) = said.into_iter().find_map(|said| Some((said.code, said.fix?)))?;
@@ -526,7 +526,7 @@ fn messages_are_lower_case_without_a_stop() {
     }
 }
 
-/// Large inputs that would take minutes if any step looked at them once for each of their parts.
+/// Large inputs that would take minutes in quadratic time.
 #[test]
 fn large_nonsense_is_read_to_its_end() {
     let parts = [
