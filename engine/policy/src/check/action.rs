@@ -1,4 +1,4 @@
-//! Actions: what a rule does, and where it may.
+//! Actions: their effects, and the layers that allow them.
 
 use seawall_model::PassKind;
 
@@ -12,19 +12,19 @@ use crate::program::{
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{Action, LayerKind, Rate};
 
-/// How long a pass is valid where a challenge does not say.
+/// Validity of a pass if a challenge does not set one.
 pub const PASS_VALID_DEFAULT_MS: u64 = 2 * 3_600_000;
-/// The longest ban, hold or pass: thirty days.
+/// Longest ban, hold or pass: thirty days.
 pub const LASTING_MAX_MS: u64 = 30 * 86_400_000;
-/// The longest tarpit.
+/// Longest tarpit.
 pub const TARPIT_MAX_MS: u64 = 60_000;
-/// The most bytes of a text that `log` writes.
+/// Most bytes of a text that `log` writes.
 pub const LOG_TEXT_BYTES_MAX: usize = 200;
-/// The most that one effect may add to the score.
+/// Most that one effect can add to the score.
 pub const SCORE_STEP_MAX: i64 = 1_000_000;
 
 impl Builder<'_> {
-    /// Builds `then …`. `name` is the full name of what acts.
+    /// Builds `then …`. `name` is the full name of the rule or limit.
     pub(super) fn then(
         &mut self,
         actions: &[Spanned<Action>],
@@ -57,7 +57,7 @@ impl Builder<'_> {
         Some(RuleEffect { effects: effects.into(), last })
     }
 
-    /// What `log` writes.
+    /// Returns the text of `log`.
     fn log_text(&mut self, text: Option<&Spanned<Box<str>>>) -> Option<Option<Box<str>>> {
         let Some(text) = text else { return Some(None) };
         if text.node.len() > LOG_TEXT_BYTES_MAX {
@@ -163,7 +163,7 @@ impl Builder<'_> {
         })
     }
 
-    /// A span of time that something lasts.
+    /// Returns a duration if it is within the limit.
     pub(super) fn lasting(&mut self, ms: u64, span: Span) -> Option<u64> {
         if ms == 0 || ms > LASTING_MAX_MS {
             self.error(Code::OutOfRange, span, "this lasts from 1ms to 30d");
@@ -202,7 +202,7 @@ impl Builder<'_> {
     }
 }
 
-/// The word of an action, as `may` lists it.
+/// Returns the word of an action as in `may`.
 fn word_of(action: &Action) -> &'static str {
     match action {
         Action::Allow => "allow",

@@ -1,4 +1,4 @@
-//! Comparisons: what may be held against what, and the test that comes of it.
+//! Comparisons: the allowed combinations of types, and the resulting tests.
 
 use super::build::Builder;
 use super::expr::constant_key;
@@ -56,7 +56,7 @@ impl Builder<'_> {
         ))
     }
 
-    /// `10 < score` is `score > 10`: the value known at load moves to the right.
+    /// Turns `10 < score` into `score > 10`: the constant moves to the right.
     fn value_on_the_right(
         &self,
         left: &Spanned<Operand>,
@@ -81,7 +81,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The right side as a value known at load, of the type of the left side.
+    /// Returns the right side as a constant of the type of the left side.
     fn known_right(
         &mut self,
         ty: Type,
@@ -131,7 +131,7 @@ impl Builder<'_> {
         Some((Check::SameAs(other.id), format!("#{}", other.id.0)))
     }
 
-    /// Host names are compared in lower case, whatever the author writes.
+    /// Returns a host name in lower case, because hosts are compared in lower case.
     fn fold_case(&self, left: TypedOperand, constant: Const) -> Const {
         let lower = match self.program.operands.get(left.id.0 as usize) {
             Some(Built::Field(id)) => {
@@ -146,7 +146,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Another value of the request, of the same type.
+    /// Returns another value of the request, of the same type.
     fn other_side(
         &mut self,
         left: TypedOperand,
@@ -211,7 +211,8 @@ impl Builder<'_> {
         }
     }
 
-    /// A rate is compared in its track's own window, or it would mean something else than it says.
+    /// Checks that a rate is compared in the window of its track. Another window would change the
+    /// meaning.
     fn rate_window(
         &mut self,
         left: TypedOperand,
@@ -331,7 +332,7 @@ impl Builder<'_> {
         Some((Check::InList(list), format!("@{}", list.0)))
     }
 
-    /// A list and the type of its elements; complains where there is none of this name.
+    /// Returns a list and the type of its elements. Reports an unknown name.
     pub(super) fn list_named(&mut self, name: &str, span: Span) -> Option<(ListId, Type)> {
         let full = self.resolve(&self.names.lists, name);
         if let Some(found) = full.and_then(|full| self.names.lists.get(&full).copied()) {
@@ -358,7 +359,7 @@ impl Builder<'_> {
         None
     }
 
-    /// Complains that a value is never an element of a list, nor has one in it.
+    /// Reports that a value is never an element of a list, or never contains one.
     pub(super) fn elements_differ(
         &mut self,
         (left, subject): (TypedOperand, &str),
@@ -374,7 +375,7 @@ impl Builder<'_> {
         self.error(Code::Mismatch, span, message);
     }
 
-    /// `contains`, `starts_with`, `ends_with`, `like`, `matches`.
+    /// Builds `contains`, `starts_with`, `ends_with`, `like` or `matches`.
     fn text_test(
         &mut self,
         op: &Spanned<CompareOp>,
@@ -429,7 +430,7 @@ impl Builder<'_> {
         Some((check, key))
     }
 
-    /// What to write where somebody looks into what is no string.
+    /// Returns the correction of a text test on a value that is not a string.
     fn instead_of_text_test(&self, ty: Type, subject: &str) -> Option<String> {
         Some(match ty {
             Type::Enum(id) => {
@@ -451,8 +452,7 @@ impl Builder<'_> {
         })
     }
 
-    /// Complains about what stands where only a string can, or a set or a list where texts are
-    /// looked for.
+    /// Reports a right side that must be a string, or a set or list of texts.
     fn not_written_out(&mut self, is_search: bool, right: &Spanned<Operand>) {
         let message = if is_search {
             "behind this stands what is known when the policy is loaded: a string, a set or a list"
@@ -475,7 +475,7 @@ impl Builder<'_> {
         self.complain(said);
     }
 
-    /// Agents write `Bot`, `bot` and `BOT`; whoever wants to be missed chooses.
+    /// Warns about case: user agents are `Bot`, `bot` or `BOT`, and the client chooses the case.
     pub(super) fn warn_case(&mut self, written: &str, op: Span, value: Span) {
         let word = self.text(op).to_owned();
         self.complain(
@@ -492,7 +492,7 @@ impl Builder<'_> {
     }
 }
 
-/// Whether the parser has complained about an operand already.
+/// Returns whether the parser has already reported an operand.
 pub(super) fn is_error(operand: &Operand) -> bool {
     match operand {
         Operand::Error | Operand::Literal(Literal::Error) => true,
@@ -501,7 +501,7 @@ pub(super) fn is_error(operand: &Operand) -> bool {
     }
 }
 
-/// A glob as an anchored pattern over bytes.
+/// Returns a glob as an anchored regular expression over bytes.
 fn like_pattern(glob: &[u8], nocase: bool) -> String {
     let mut pattern = String::from(if nocase { "(?is-u)^(?:" } else { "(?s-u)^(?:" });
     for byte in glob {

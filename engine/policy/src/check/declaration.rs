@@ -14,25 +14,25 @@ use crate::schema::Type;
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{self, Counted, Decl, Literal, Name, Operand};
 
-/// The most keys of one counter.
+/// Most keys of one counter.
 pub const COUNTER_KEYS_MAX: i64 = 10_000_000;
-/// Keys of a host's limit that does not say how many.
+/// Keys of a limit of the operator that does not set a number.
 pub const LIMIT_KEYS_DEFAULT: usize = 100_000;
-/// The longest window of a counter: a week. Counters live in memory.
+/// Longest window of a counter: a week, because counters are in memory.
 pub const WINDOW_MAX_MS: u64 = 604_800_000;
-/// The most parameters of an extern.
+/// Most parameters of an extern.
 pub const EXTERN_PARAMS_MAX: usize = 6;
-/// The most fuel of one call of an extern.
+/// Most fuel of one call of an extern.
 pub const FUEL_MAX: i64 = 1_000_000_000;
-/// The most memory of one instance of an extern.
+/// Most memory of one instance of an extern.
 pub const EXTERN_MEMORY_BYTES_MAX: u64 = 64 << 20;
-/// Wall time of a call of an extern that does not say how much.
+/// Wall time of a call of an extern that does not set one.
 pub const EXTERN_TIME_DEFAULT_MS: u64 = 5;
-/// The most wall time of one call of an extern.
+/// Most wall time of one call of an extern.
 pub const EXTERN_TIME_MAX_MS: u64 = 100;
 
 impl Builder<'_> {
-    /// Complains that a word is none of a few.
+    /// Reports a word that is not one of the known words.
     pub(super) fn one_of(&mut self, word: &str, span: Span, what: &str, known: &[&'static str]) {
         let mut diagnostic = Diagnostic::error(
             Code::UnknownWord,
@@ -47,7 +47,7 @@ impl Builder<'_> {
         self.complain(diagnostic);
     }
 
-    /// A number between two bounds.
+    /// Returns a number if it is between two bounds.
     pub(super) fn in_range(
         &mut self,
         what: &str,
@@ -62,7 +62,7 @@ impl Builder<'_> {
         None
     }
 
-    /// The milliseconds of a window.
+    /// Returns the milliseconds of a window.
     pub(super) fn window_ms(&mut self, window: &Spanned<ast::Duration>) -> Option<u64> {
         let ms = window.node.ms();
         if ms == 0 || ms > WINDOW_MAX_MS || !window.node.us.is_multiple_of(1_000) {
@@ -76,7 +76,8 @@ impl Builder<'_> {
         Some(ms)
     }
 
-    /// Files a track by its name and what it counts, so that conditions anywhere may read it.
+    /// Declares a track with its name and its counted value, so that conditions anywhere can read
+    /// it.
     pub(super) fn declare_track(&mut self, track: &ast::Track) {
         if !self.begins(track.name.span) {
             return;
@@ -156,7 +157,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Builds what a declaration says.
+    /// Builds a declaration.
     pub(super) fn build_decl(&mut self, decl: &Decl) {
         if !self.begins(decl.name().span) {
             return;
@@ -196,7 +197,7 @@ impl Builder<'_> {
         else {
             return;
         };
-        // At the top of a member's file it counts for her hosts, not for everybody's.
+        // At the top level of a member's file, a track counts requests to that member's hosts only.
         let scope = match (self.scope, self.member_number()) {
             (Scope::Host, Some(number)) => Scope::Member(number),
             (scope, _) => scope,
@@ -236,7 +237,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The operands of `per` and the text that identifies them.
+    /// Returns the operands of `per` and the text that identifies them.
     pub(super) fn key(&mut self, per: &[Spanned<Operand>]) -> Option<(Box<[OperandId]>, String)> {
         let mut ids = Vec::with_capacity(per.len());
         let mut texts = Vec::with_capacity(per.len());
@@ -260,7 +261,7 @@ impl Builder<'_> {
         good.then(|| (ids.into(), texts.join(",")))
     }
 
-    /// Files a level; levels are ordered as they are declared.
+    /// Declares a level. Levels are ordered by declaration.
     pub(super) fn declare_level(&mut self, level: &ast::Level) {
         if &*level.name.node == "normal" {
             return self.error(
@@ -276,7 +277,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A level by its name.
+    /// Returns the level with this name.
     pub(super) fn level_id(&mut self, word: &str, span: Span) -> Option<LevelId> {
         if word == "normal" {
             return Some(LevelId::default());
@@ -300,7 +301,7 @@ impl Builder<'_> {
         None
     }
 
-    /// Builds what a level watches.
+    /// Builds the conditions of a level.
     pub(super) fn build_level(&mut self, level: &ast::Level) {
         if level.meta.broken && (level.enter.is_none() || level.leave_after.is_none()) {
             return;
@@ -336,7 +337,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Files an extern.
+    /// Declares an extern.
     pub(super) fn declare_extern(&mut self, item: &ast::Extern) {
         if !self.begins(item.name.span) {
             return;
@@ -462,7 +463,7 @@ impl Builder<'_> {
         ty.map(|(_, ty)| *ty)
     }
 
-    /// A call of an extern.
+    /// Builds a call of an extern.
     pub(super) fn extern_call(
         &mut self,
         name: &Name,
@@ -513,7 +514,7 @@ impl Builder<'_> {
         None
     }
 
-    /// A value that a rule may be given but a policy may not look into.
+    /// Rejects a value that is valid only as an argument of a WASM rule.
     pub(super) fn refuse_headers(&mut self, typed: TypedOperand, span: Span) -> bool {
         if typed.ty == Type::Headers {
             self.error(
@@ -526,7 +527,7 @@ impl Builder<'_> {
     }
 }
 
-/// What stands in a literal, as bytes, where it is a string.
+/// Returns the text of a literal if it is a string.
 pub(super) fn text_of(literal: &Literal) -> Option<String> {
     match literal {
         Literal::Str(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),

@@ -1,4 +1,4 @@
-//! Layers and what stands in them: rules, limits and the decision table.
+//! Layers and their statements: rules, limits and the decision table.
 
 use seawall_model::{HostPattern, RuleId, Tick};
 
@@ -16,26 +16,27 @@ use crate::syntax::ast::{
     Shadow, Stmt, To,
 };
 
-/// The most rules and limits of a policy.
+/// Most rules and limits of a policy.
 pub const RULES_MAX: usize = 10_000;
-/// The most requests that a limit may allow in a window, reserve included.
+/// Most requests that a limit can allow in a window, with its burst.
 pub const RATE_MAX: u64 = 1_000_000_000;
 
-/// Where an action stands.
+/// The context of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Where {
-    /// In a layer of the host.
+    /// A layer of the operator.
     Layer(LayerKind),
-    /// In a limit of `guarantee`, which may refuse beyond its rate.
+    /// A limit in `guarantee`, which can reject requests above its rate.
     GuaranteeLimit,
-    /// In a member's `site`.
+    /// A `site` block of a member.
     Member,
-    /// In the decision table.
+    /// The decision table.
     Decide,
 }
 
 impl Builder<'_> {
-    /// Builds a layer of the host; several blocks of one layer join in reading order.
+    /// Builds a layer of the operator. Several blocks of one layer are concatenated in source
+    /// order.
     pub(super) fn build_layer(&mut self, layer: &ast::Layer) {
         self.prefix = layer.kind.word().into();
         self.scope = match layer.kind {
@@ -85,7 +86,7 @@ impl Builder<'_> {
         self.weigh();
     }
 
-    /// Two `site` blocks for one host would leave open which of them holds.
+    /// Rejects two `site` blocks for one host, because it is not clear which of them applies.
     fn refuse_overlap(&mut self, site: &ast::Site, hosts: &[HostPattern]) {
         let taken = |pattern: &HostPattern| {
             self.program.sites.iter().any(|other| other.hosts.contains(pattern))
@@ -136,7 +137,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The number of a rule or limit, under its full name.
+    /// Assigns a number to a rule or limit, under its full name.
     fn name_rule(&mut self, name: &Name, meta: &Meta) -> Option<(RuleId, String)> {
         let full = format!("{}.{}", self.prefix, name.node);
         let free = self.claim_full("rule or limit", &full, name.span);
@@ -197,7 +198,7 @@ impl Builder<'_> {
         })
     }
 
-    /// A condition that may be missing; `None` where it is there and wrong.
+    /// Builds an optional condition. Returns `None` if it is present and wrong.
     fn optional(&mut self, expr: Option<&Spanned<Expr>>) -> Option<Option<CondId>> {
         match expr {
             None => Some(None),
@@ -263,7 +264,7 @@ impl Builder<'_> {
         })
     }
 
-    /// The numbers of a limit: a rate, or how many requests may be under way.
+    /// Returns the numbers of a limit: a rate, or a maximum of requests in flight.
     fn limit_terms(&mut self, limit: &Limit) -> Option<LimitTerms> {
         let hold = self.hold(limit.hold.as_ref());
         match (&limit.to, &limit.concurrent) {
@@ -296,21 +297,21 @@ impl Builder<'_> {
         }
     }
 
-    /// How many requests may be under way at once.
+    /// Returns the maximum of requests in flight.
     pub(super) fn concurrent(&mut self, n: &Spanned<i64>) -> Option<LimitTerms> {
         let most = i64::try_from(RATE_MAX).unwrap_or(i64::MAX);
         let n = self.in_range("concurrent", n, 1, most)?;
         Some(LimitTerms::Concurrent { n: u64::try_from(n).unwrap_or(0) })
     }
 
-    /// `hold` in a limit that has nothing to hold.
+    /// Reports `hold` in a limit that cannot have it.
     pub(super) fn no_hold(&mut self, span: Span) {
         let message = "a limit of requests under way has no `hold`";
         let said = Diagnostic::error(Code::Misplaced, self.file, span, message);
         self.complain(said.help("there is room again as soon as one of them ends"));
     }
 
-    /// How many, the reserve, and the window in milliseconds.
+    /// Returns the number, the burst, and the window in milliseconds.
     pub(super) fn to(&mut self, to: &Spanned<To>) -> Option<(u64, u64, u64)> {
         let rate = match &to.node.rate.node {
             RateOrName::Rate(rate) => *rate,
@@ -389,7 +390,7 @@ impl Builder<'_> {
         Some(Tick(u64::try_from(date.node.unix_s).unwrap_or(0).saturating_mul(1_000)))
     }
 
-    /// Complains about `expires` where nothing ends by it.
+    /// Reports `expires` in a block in which it has no effect.
     pub(super) fn no_expiry(&mut self, meta: &Meta, what: &str) {
         if let Some(date) = &meta.expires {
             self.does_nothing(
@@ -452,7 +453,8 @@ impl Builder<'_> {
         self.program.decide = Some(Decide { rule, thresholds, otherwise });
     }
 
-    /// `score >= n` lines must come in falling order, or a later one never holds.
+    /// Checks that `score >= n` lines are in descending order; otherwise a later line never
+    /// applies.
     fn descending(&mut self, thresholds: &[ast::Threshold]) {
         let mut last: Option<(i64, Span)> = None;
         for threshold in thresholds {
@@ -476,7 +478,7 @@ impl Builder<'_> {
     }
 }
 
-/// The n of `score >= n` or `score > n`.
+/// Returns n from `score >= n` or `score > n`.
 fn score_at_least(expr: &Expr) -> Option<i64> {
     let Expr::Compare { left, op, right } = expr else { return None };
     let (ast::Operand::Word(word), ast::Operand::Literal(Literal::Int(n))) =
@@ -491,7 +493,7 @@ fn score_at_least(expr: &Expr) -> Option<i64> {
     }
 }
 
-/// Whether an action ends the walk.
+/// Returns whether an action is final.
 #[must_use]
 pub(super) fn is_final(action: &Action) -> bool {
     !matches!(action, Action::Tag(_) | Action::Score(_) | Action::Log(_) | Action::Error)

@@ -1,8 +1,8 @@
-//! What loads and is probably not what was meant, or is worth knowing.
+//! Lints: a policy that loads, but probably does not do what its author intended.
 //!
-//! Each of these has hurt somebody: a refusal that also hits everyone without the header, an
-//! `allow` that anybody can claim, a limit that a whole neighbourhood shares. They never refuse a
-//! policy, and they say what to write instead.
+//! Each lint prevents a known kind of outage or bypass: a rejection that also applies to all
+//! requests without the header, an `allow` that any client can claim, a limit that many households
+//! share. Lints never reject a policy, and they name the correction.
 
 use super::build::Builder;
 use crate::code::Code;
@@ -14,7 +14,7 @@ use crate::syntax::ast::{Action, Expr, LayerKind, Level, Limit, Operand, Rule, T
 use super::layer::Where;
 use super::missing::{may_refuse, refuses};
 
-/// A limit by `client.net` of at most so many requests is one that 256 households share.
+/// Up to this number, a limit by `client.net` is too small for the 256 addresses that share it.
 const NET_KEY_SMALL: u64 = 256;
 
 impl Builder<'_> {
@@ -116,7 +116,7 @@ impl Builder<'_> {
         );
     }
 
-    /// A rule that rests on something that no source gives is quietly dead: say so.
+    /// Reports a rule that depends on a missing source and therefore never acts.
     fn note_sources(&mut self, when: &Spanned<Expr>) {
         let mut fields = Vec::new();
         self.fields(&when.node, when.span, &mut fields);
@@ -150,7 +150,7 @@ impl Builder<'_> {
         }
     }
 
-    /// `header("x") != "a"` is true for everyone who sends no `x` at all.
+    /// Reports `header("x") != "a"`: it is true for every request without `x`.
     fn note_absent_trap(&mut self, when: &Spanned<Expr>) {
         let parts: Vec<&Spanned<Expr>> = match &when.node {
             Expr::And(parts) => parts.iter().collect(),
@@ -180,7 +180,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The field that an operand is.
+    /// Returns the field of an operand.
     pub(super) fn field_of(&self, operand: &Operand) -> Option<FieldSpec> {
         let (name, form) = match operand {
             Operand::Word(word) => (word, Form::Plain),
@@ -191,7 +191,7 @@ impl Builder<'_> {
         (spec.form == form).then_some(*spec)
     }
 
-    /// Every field that a condition reads.
+    /// Collects every field that a condition reads.
     pub(super) fn fields(&self, expr: &Expr, span: Span, found: &mut Vec<(FieldSpec, Span)>) {
         match expr {
             Expr::And(parts) | Expr::Or(parts) => {
@@ -224,7 +224,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Whether a condition names a place, a client or a proof: something that few requests have.
+    /// Returns whether a condition is narrow: it names a path, a client or a proof, which few
+    /// requests have.
     fn is_narrow(&self, expr: &Expr) -> bool {
         match expr {
             Expr::And(parts) => parts.iter().any(|part| self.is_narrow(&part.node)),

@@ -1,4 +1,4 @@
-//! Lists: their type, where their elements come from, and which networks are elements.
+//! Lists: their type, the source of their elements, and the networks that are valid elements.
 
 use std::net::IpAddr;
 
@@ -14,13 +14,13 @@ use crate::set::{NetSet, Set};
 use crate::span::Spanned;
 use crate::syntax::ast::{self, Literal, Name};
 
-/// The most elements of one list.
+/// Most elements of one list.
 pub const LIST_MAX: i64 = 10_000_000;
-/// The shortest `reload` of a list: how often the server looks at every file.
+/// Shortest `reload` of a list: the polling interval of the server for all files.
 pub const LIST_RELOAD_MS_MIN: u64 = 30_000;
 
 impl Builder<'_> {
-    /// Files a list; its elements are of one type.
+    /// Declares a list.
     pub(super) fn declare_list(&mut self, list: &ast::List) {
         if !self.begins(list.name.span) {
             return;
@@ -52,7 +52,7 @@ impl Builder<'_> {
         self.weigh();
     }
 
-    /// The type that a list's word means.
+    /// Returns the type of a list's keyword.
     fn element_type(&self, word: &str) -> Type {
         let country = || self.given.schema.enums.iter().position(|spec| spec.name == "a country");
         match word {
@@ -109,8 +109,8 @@ impl Builder<'_> {
         }
     }
 
-    /// The elements of a list as they stand in a policy. A network in it is an element only where it
-    /// says without doubt which addresses are meant.
+    /// Returns the elements of a list in a policy. A network is a valid element only if its
+    /// addresses are clear.
     pub(super) fn list_elements(
         &mut self,
         elements: &[Spanned<Literal>],
@@ -136,7 +136,7 @@ impl Builder<'_> {
         if kept.is_empty() { Some(empty_set(element)) } else { self.set(&kept, element, subject) }
     }
 
-    /// What an element stands for: the name of a `let` for what that holds.
+    /// Returns the literals of an element: a `let` name gives its values.
     fn literals_of(&self, element: &Spanned<Literal>) -> Vec<Literal> {
         let Literal::Word(word) = &element.node else { return vec![element.node.clone()] };
         match self.let_value(word) {
@@ -146,8 +146,8 @@ impl Builder<'_> {
         }
     }
 
-    /// An element of a list of networks. One with bits behind its prefix is its address alone, and
-    /// one that is too wide is left out.
+    /// Returns an element of a list of networks. A network with bits behind its prefix becomes its
+    /// single address, and a network that is too wide is omitted.
     fn sure_network(
         &mut self,
         literal: Spanned<Literal>,
@@ -181,7 +181,7 @@ impl Builder<'_> {
         Some(Spanned::new(Literal::Ip(address), literal.span))
     }
 
-    /// A list that a test replaces obeys what is declared.
+    /// Returns the elements of a list in a test. The declaration of the list applies to them.
     pub(super) fn given_elements(
         &mut self,
         (list, element): (ListId, Type),
@@ -197,12 +197,12 @@ impl Builder<'_> {
     }
 }
 
-/// A network as somebody wrote it.
+/// Returns a network as its author wrote it.
 fn written_network(net: &Prefix, written: Option<IpAddr>) -> String {
     format!("{}/{}", written.unwrap_or(net.addr()), net.len())
 }
 
-/// Says that an entry of a list is wider than any network of one owner.
+/// Returns the message that a list entry is wider than any network of one owner.
 #[must_use]
 pub fn wide_words(entry: &str) -> String {
     format!(
@@ -211,7 +211,7 @@ pub fn wide_words(entry: &str) -> String {
     )
 }
 
-/// Says that an entry of a list has bits behind its prefix.
+/// Returns the message that a list entry has bits behind its prefix.
 #[must_use]
 pub fn host_bits_words(net: &Prefix, written: IpAddr) -> String {
     format!(
@@ -220,13 +220,13 @@ pub fn host_bits_words(net: &Prefix, written: IpAddr) -> String {
     )
 }
 
-/// How to write what was meant.
+/// Returns the help with the intended notation.
 #[must_use]
 pub fn host_bits_help(net: &Prefix, written: IpAddr) -> String {
     format!("write `{net}` for the network, or `{written}` for the address")
 }
 
-/// The empty set of a type: which kind it is matters to nobody but the reader of a dump.
+/// Returns the empty set of a type. Its kind is visible only in a dump.
 #[must_use]
 pub fn empty_set(element: Type) -> Set {
     match element {

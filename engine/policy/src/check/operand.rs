@@ -14,14 +14,14 @@ use crate::schema::{FieldSpec, Form, Phase, Type};
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{Literal, Name, Operand};
 
-/// A built value with what is known of it.
+/// A built value with its properties.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TypedOperand {
     pub(super) id: OperandId,
     pub(super) ty: Type,
-    /// The window of the track that a rate was read from.
+    /// The window of the track from which a rate was read.
     pub(super) window_ms: Option<u64>,
-    /// Known at load.
+    /// Whether it is a constant.
     pub(super) constant: bool,
 }
 
@@ -30,7 +30,7 @@ impl Builder<'_> {
         TypedOperand { id: self.operand_id(operand), ty, window_ms: None, constant: false }
     }
 
-    /// Builds a value whose type is its own.
+    /// Builds a value that has its own type.
     pub(super) fn operand(&mut self, operand: &Spanned<Operand>) -> Option<TypedOperand> {
         match &operand.node {
             Operand::Literal(literal) => self.literal_operand(literal, operand.span),
@@ -96,8 +96,8 @@ impl Builder<'_> {
         self.unknown_field(word, span, false)
     }
 
-    /// The right side of a comparison with a string: a word that is nothing else was probably meant
-    /// to stand in quotes.
+    /// Builds the right side of a comparison with a string. An unknown word probably lacks its
+    /// quotes.
     pub(super) fn beside_string(&mut self, operand: &Spanned<Operand>) -> Option<TypedOperand> {
         match &operand.node {
             Operand::Word(word)
@@ -131,7 +131,7 @@ impl Builder<'_> {
         None
     }
 
-    /// Whether a condition that stands here may read the field.
+    /// Checks that the current condition may read the field.
     fn may_read(&mut self, spec: &FieldSpec, span: Span) -> Option<()> {
         if spec.phase == Phase::Response && self.place != Place::Answer {
             self.complain(
@@ -242,7 +242,7 @@ impl Builder<'_> {
         None
     }
 
-    /// Complains about the arguments of a function.
+    /// Reports wrong arguments of a function.
     pub(super) fn arguments(
         &mut self,
         name: &Name,
@@ -412,8 +412,8 @@ impl Builder<'_> {
         Some(typed)
     }
 
-    /// `share` and `top` need their own sketch in the counter. The host's counters are as the host
-    /// wrote them: a member may ask one for a sketch that it has, and cannot give it one.
+    /// Adds the sketch that `share` and `top` need to a counter. A member can read the sketch of an
+    /// operator's counter, but cannot add one.
     fn note_heavy(&mut self, read: Read, counter: CounterId, span: Span) -> Option<()> {
         let asks = matches!(read, Read::Share | Read::Top(_));
         let is_hosts = (counter.0 as usize) < self.host.counters;
@@ -499,7 +499,7 @@ impl Builder<'_> {
         None
     }
 
-    /// The value of a `let` that is one value.
+    /// Returns the value of a `let` with a single value.
     pub(super) fn constant_of(&self, operand: &Operand) -> Option<Literal> {
         match operand {
             Operand::Literal(literal) => Some(literal.clone()),
@@ -511,7 +511,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The names of the constants that may be used here, as they are written here.
+    /// Returns the names of the constants that can be used here, in their form here.
     pub(super) fn known_lets(&self) -> impl Iterator<Item = &str> {
         let own = self.member.as_deref().map(|member| format!("{member}."));
         self.names
@@ -520,13 +520,13 @@ impl Builder<'_> {
             .map(move |name| own.as_deref().and_then(|own| name.strip_prefix(own)).unwrap_or(name))
     }
 
-    /// What a `let` stands for here.
+    /// Returns the value of a `let` here.
     pub(super) fn let_value(&self, word: &str) -> Option<Constant> {
         let full = self.resolve(&self.names.lets, word)?;
         self.names.lets.get(&full).cloned()
     }
 
-    /// The bytes of a constant, where it is a string.
+    /// Returns the bytes of a constant if it is a string.
     pub(super) fn const_bytes(constant: Const) -> Option<Box<[u8]>> {
         match constant {
             Const::Bytes(bytes) => Some(bytes),
