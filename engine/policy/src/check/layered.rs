@@ -22,7 +22,7 @@ impl<K, V> Default for Layered<K, V> {
 }
 
 impl<K: Eq + Hash, V> Layered<K, V> {
-    /// From here on, what is filed is a member's.
+    /// From here on, new entries belong to a member.
     pub(super) fn begin_member(&mut self) {
         self.member = Some(HashMap::new());
     }

@@ -474,7 +474,7 @@ pub struct Extern {
     pub on_failure: Option<Spanned<Literal>>,
     /// `isolate per_call`
     pub isolate: Option<Span>,
-    /// A clause could not be read; said already, so nothing is missing here.
+    /// Whether a clause was not readable; if so, no missing clause is reported.
     pub broken: bool,
 }
 

@@ -1,26 +1,26 @@
-//! Whose components are taken: minisign signatures (Ed25519 over BLAKE2b, `X.wasm.minisig` beside
-//! `X.wasm`) against the keys that the host's configuration names.
+//! Signatures of components: minisign (Ed25519 over BLAKE2b, `X.wasm.minisig` beside `X.wasm`),
+//! verified with the keys in the configuration.
 //!
-//! Where this does not protect: a signature vouches for bytes, not for their age or their name. An
-//! old component that was signed once is taken for ever; the `sha256` of an `extern` pins one.
+//! Limitation: a signature covers bytes, not their age or name. An old component with a signature
+//! stays valid; the `sha256` of an `extern` pins one version.
 
 use minisign_verify::{Error, PublicKey, Signature};
 
-/// What a signature's file is called, behind the component's name.
+/// The suffix of a signature file.
 pub const SIGNATURE_ENDING: &str = ".minisig";
-/// The most bytes of a signature's file; minisign's have some 300.
+/// Most bytes of a signature file; those of minisign have about 300.
 pub const SIGNATURE_BYTES_MAX: u64 = 4 << 10;
-/// The most keys that a configuration may name.
+/// Most keys in a configuration.
 pub const TRUSTED_KEYS_MAX: usize = 64;
 
-/// A key whose holder may bring components.
+/// A key whose owner can sign components.
 #[derive(Debug, Clone)]
 pub struct TrustedKey {
     text: Box<str>,
     key: PublicKey,
 }
 
-/// The same text is the same key.
+/// Equal texts are equal keys.
 impl PartialEq for TrustedKey {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
@@ -30,25 +30,25 @@ impl PartialEq for TrustedKey {
 impl Eq for TrustedKey {}
 
 impl TrustedKey {
-    /// The key of a line such as `RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3`, as it
-    /// stands in minisign's `.pub` files.
+    /// Parses a line such as `RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3`, the format
+    /// of minisign's `.pub` files.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let key = PublicKey::from_base64(text).ok()?;
         Some(Self { text: text.into(), key })
     }
 
-    /// The line.
+    /// Returns the line.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 }
 
-/// Which key vouches for `bytes`.
+/// Returns the key with a valid signature of `bytes`.
 ///
 /// # Errors
-/// None does; the text says why and what to do.
+/// No key has one; the text contains the reason and the correction.
 pub fn verify_signature<'k>(
     keys: &'k [TrustedKey],
     bytes: &[u8],

@@ -1,4 +1,4 @@
-//! What is said about lists, with places.
+//! Diagnostics about lists, with positions.
 
 use seawall_policy::check::{host_bits_help, host_bits_words, wide_words};
 use seawall_policy::code::Code;
@@ -9,12 +9,12 @@ use seawall_policy::span::Span;
 use super::elements::{Cut, Elements, Report};
 use super::protected::Locked;
 
-/// What is to be said of the lines of a file.
+/// Returns the diagnostics about the lines of a file.
 pub(super) fn of_lines(file: FileId, read: &Elements) -> Vec<Diagnostic> {
     let mut all: Vec<Diagnostic> = Vec::new();
     for (span, report) in &read.reports {
         let said = of_line(file, *span, report);
-        // The first of its kind says how many there are.
+        // The first diagnostic of each kind contains the number of all.
         let is_first = all.iter().all(|other| other.code != said.code);
         let count = read.count(report);
         let many = (is_first && count > super::elements::LINES_SHOWN_MAX)
@@ -59,7 +59,7 @@ fn of_cut(file: FileId, cut: Cut) -> Diagnostic {
     )
 }
 
-/// A file that has lost more than half of its elements.
+/// Returns the warning about a file that lost more than half of its elements.
 pub(super) fn shrank(list: &List, path: &str, (before, now): (usize, usize)) -> Diagnostic {
     let message = format!("`{path}` has {now} elements and had {before} before");
     Diagnostic::error(Code::ShrunkList, list.file, list.span, message).warning().help(
@@ -68,7 +68,7 @@ pub(super) fn shrank(list: &List, path: &str, (before, now): (usize, usize)) -> 
     )
 }
 
-/// A list of clients to refuse that holds those who must stay let in.
+/// Returns the warning about a list of clients to reject that contains protected addresses.
 pub(super) fn locks_out(list: &List, locked: &Locked<'_>) -> Diagnostic {
     let message = format!(
         "`@{}` holds addresses of {}, and `{}` refuses who is in it",

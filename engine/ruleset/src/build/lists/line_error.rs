@@ -1,6 +1,6 @@
-//! Why a line of a list file is no element, in words that say what to do.
+//! The reasons why a line of a list file is not an element, and their corrections.
 
-/// Why a line is no element.
+/// Why a line is not an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     NotText,
@@ -30,7 +30,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// What is wrong, behind `this line`.
+    /// Returns the problem, as continuation of `this line`.
     pub(super) const fn what(self) -> &'static str {
         match self {
             Self::NotText => "is no text in UTF-8",
@@ -60,7 +60,7 @@ impl Fault {
         }
     }
 
-    /// What to do.
+    /// Returns the correction.
     pub(super) const fn help(self) -> Option<&'static str> {
         Some(match self {
             Self::Address | Self::Json | Self::Empty | Self::Word => return None,
