@@ -94,20 +94,20 @@ fields! {
 }
 
 impl Field {
-    /// The field of a number of the table.
+    /// Returns the field with this number.
     #[must_use]
     pub fn of(id: FieldId) -> Option<Self> {
         Self::ALL.get(usize::from(id.0)).copied()
     }
 
-    /// The number in the table.
+    /// Returns its number in the table.
     #[must_use]
     pub const fn id(self) -> FieldId {
         FieldId(self as u16)
     }
 }
 
-/// An enumeration that has no values but its words, which have no order and mind case.
+/// An enumeration without values other than its words; the words have no order, and case matters.
 const CLOSED: EnumSpec = EnumSpec {
     name: "a word",
     words: &[],
@@ -139,7 +139,7 @@ const ENUMS: &[EnumSpec] = &[
     EnumSpec { name: "a scheme", words: enums::SCHEMES, ..CLOSED },
 ];
 
-/// What policies may look at.
+/// The fields that policies can read.
 pub const SCHEMA: Schema = Schema {
     fields: FIELDS,
     enums: ENUMS,
@@ -196,24 +196,24 @@ pub const SCHEMA: Schema = Schema {
     habits: HABITS,
 };
 
-/// The number of a word of an enumeration.
+/// Returns the number of a word of an enumeration.
 pub(crate) fn word(id: EnumId, word: &str) -> Option<i64> {
     SCHEMA.words(id)?.code(word)
 }
 
-/// The number of a method that is registered.
+/// Returns the number of a registered method.
 pub(crate) fn method(name: &str) -> Option<i64> {
     // Methods are case-sensitive (RFC 9110 §9.1): `get` is not GET.
     let known = enums::METHODS.iter().position(|known| *known == name);
     known.and_then(|at| i64::try_from(at).ok())
 }
 
-/// The number of a crawler.
+/// Returns the number of a crawler.
 pub(crate) fn crawler(name: &str) -> Option<i64> {
     word(CRAWLER, name)
 }
 
-/// The number of a country.
+/// Returns the number of a country.
 pub(crate) fn country(code: [u8; 2]) -> Option<i64> {
     let code = std::str::from_utf8(&code).ok()?;
     let at = enums::COUNTRIES.binary_search(&code).ok()?;

@@ -1,31 +1,32 @@
-//! What words of other tools are called here.
+//! Words of other tools, and their equivalents here.
 //!
-//! People bring lines from nginx, HAProxy, Apache, Cloudflare, Anubis, CrowdSec, fail2ban and Varnish.
-//! None of them is read, and each is refused with a complaint about the place where reading stopped.
-//! Where such a word stands there, this says what to write in its place: one table, by their word.
+//! Authors paste lines from nginx, HAProxy, Apache, Cloudflare, Anubis, CrowdSec, fail2ban and
+//! Varnish. None of them is valid; each is rejected with a diagnostic at the position of the parse
+//! error. If a word of another tool is near this position, the help names the equivalent. One table
+//! lists the words.
 
 use seawall_policy::code::Code;
 use seawall_policy::diagnostic::{Diagnostic, FileId, Files};
 
-/// How near to a complaint a word must stand.
+/// How near to a diagnostic a word must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Near {
-    /// Anywhere on its line: nobody writes it but who comes from there.
+    /// Anywhere in the line: the word occurs in other tools only.
     Line,
-    /// At the very place: elsewhere it may be a word of ours, or of the author's.
+    /// At the exact position: elsewhere it can be a word of the language or of the author.
     Here,
-    /// At the beginning of its line.
+    /// At the start of the line.
     Begins,
 }
 
 use Near::{Begins, Here, Line};
 
-/// The longest line that is looked through, in bytes.
+/// Longest line that is searched, in bytes.
 const LINE_BYTES_MAX: usize = 1_000;
 
-/// Their word, how near it must stand, and what to write here. One that ends in `_`, `.` or `(` is a
-/// beginning: `{}` stands for what follows, as a header or cookie is called. Of two that fit, the
-/// longer one holds.
+/// The foreign word, its required position, and the equivalent. A word that ends in `_`, `.` or `(`
+/// is a prefix: `{}` stands for the text after it, such as the name of a header or cookie. If two
+/// match, the longer one counts.
 const TABLE: &[(&str, Near, &str)] = &[
     // nginx
     (
@@ -329,7 +330,7 @@ const TABLE: &[(&str, Near, &str)] = &[
     ("client.identity", Line, "`client`"),
     ("vcl", Here, "`policy 1`, the first line of a policy"),
     ("sub", Here, "`floor { rule NAME { when … then block } }`"),
-    // Words that several of them have
+    // Words of several tools.
     ("if", Here, "`rule NAME { when … then … }`; and for an exception `unless`"),
     ("deny", Here, "`rule NAME { when client.ip in { 192.0.2.0/24 } then block }`"),
     ("allow", Here, "`rule NAME { when client.ip in { 192.0.2.0/24 } then allow }`, in `defaults`"),
@@ -346,19 +347,19 @@ const TABLE: &[(&str, Near, &str)] = &[
     ("for", Here, "`hold 10m` behind a limit's action, or `ban 1h`"),
 ];
 
-/// The most words of one line that are told.
+/// Most words reported for one line.
 const WORDS_MAX: usize = 3;
-/// The most lines whose words are looked for: as many as complaints are shown.
+/// Most lines that are searched: as many as diagnostics are shown.
 const LINES_MAX: usize = seawall_policy::diagnostic::SHOWN_MAX;
 
-/// A word of another tool on a line.
+/// A word of another tool in a line.
 struct Found {
     at: usize,
     end: usize,
     ours: &'static str,
 }
 
-/// Adds to the first error about a line what the words of other tools on it are called here.
+/// Adds the equivalents of foreign words to the first error of each line.
 pub(crate) fn help(diagnostics: &mut [Diagnostic], files: &Files) {
     let mut lines: Vec<(usize, Place)> = Vec::new();
     for (at, said) in diagnostics.iter().enumerate().filter(|(_, said)| said.is_error()) {
@@ -380,7 +381,7 @@ pub(crate) fn help(diagnostics: &mut [Diagnostic], files: &Files) {
     }
 }
 
-/// A line with errors, where they stand in it, and which words they offer a change for.
+/// A line with errors: their positions, and the words for which they already have a correction.
 struct Place {
     file: FileId,
     begins: usize,
@@ -430,7 +431,7 @@ impl Place {
         (!words.is_empty()).then(|| format!("here {}", words.join("; ")))
     }
 
-    /// The words of the table on a line, from its beginning on, the longest of those that overlap.
+    /// Returns the words of the table in a line, from its start; the longest of overlapping ones.
     fn found(&self, line: &str) -> Vec<Found> {
         let quoted = quoted(line);
         let overlaps = |all: &[(usize, usize)], at: usize, end: usize| {
@@ -461,7 +462,7 @@ impl Place {
     }
 }
 
-/// Where a word stands in a line, not as a part of another one.
+/// Returns the positions of a word in a line, where it is not a part of another word.
 fn matches<'l>(line: &'l str, theirs: &'l str) -> impl Iterator<Item = usize> + 'l {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let is_open = theirs.ends_with(['_', '.', '(', '[']);
@@ -474,10 +475,10 @@ fn matches<'l>(line: &'l str, theirs: &'l str) -> impl Iterator<Item = usize> + 
         let after = line.get(at.saturating_add(theirs.len())..);
         let mut rest = after.into_iter().flat_map(str::chars);
         let (next, second) = (rest.next(), rest.next());
-        // A word of ours may hold hyphens.
+        // A word of the policy language can contain hyphens.
         let goes_on = |c: char| is_word(c) || (c == '-' && second.is_some_and(is_word));
         match theirs {
-            // A name of theirs must follow.
+            // The name of a variable must follow.
             "$" => next.is_some_and(|c| c.is_ascii_alphabetic()),
             _ => is_open || !next.is_some_and(goes_on),
         }
@@ -489,7 +490,7 @@ fn matches<'l>(line: &'l str, theirs: &'l str) -> impl Iterator<Item = usize> + 
     found.filter(move |at| begins(*at) && ends(*at))
 }
 
-/// The strings of a line, quotes and all; one that is never closed ends with its line.
+/// Returns the strings of a line, with quotes. An unclosed string ends with its line.
 fn quoted(line: &str) -> Vec<(usize, usize)> {
     let quotes: Vec<usize> = line.match_indices('"').map(|(at, _)| at).collect();
     let pair = |pair: &[usize]| {
@@ -500,7 +501,7 @@ fn quoted(line: &str) -> Vec<(usize, usize)> {
     quotes.chunks(2).map(pair).collect()
 }
 
-/// The name that continues behind a word of theirs, and where it ends, with the bracket behind it.
+/// Returns the name that follows a foreign word, and its end, with the bracket after it.
 fn named(line: &str, end: usize) -> (&str, usize) {
     let after = line.get(end..).unwrap_or_default();
     let before = line.get(..end).and_then(|before| before.chars().next_back());
@@ -514,7 +515,7 @@ fn named(line: &str, end: usize) -> (&str, usize) {
     (after.get(..len).unwrap_or_default(), end)
 }
 
-/// The hint with that name, as a header or a cookie is called.
+/// Returns the help with that name, in the notation of a header or a cookie.
 fn filled(ours: &str, name: &str) -> String {
     let name = name.to_ascii_lowercase();
     let name = if ours.contains("header(") { name.replace('_', "-") } else { name };
@@ -527,7 +528,7 @@ mod tests {
 
     use super::*;
 
-    /// The help of an error at a part of a line.
+    /// Returns the help for an error at a part of a line.
     fn told(line: &str, part: &str) -> Option<String> {
         let mut files = Files::default();
         let text = format!("policy 1\n{line}\n");

@@ -1,9 +1,9 @@
-//! What no value of a field is.
+//! Values that a field never has.
 //!
-//! The path is decoded and folded and ends before the `?`, the host has no port, an ending no dot.
-//! People who come from `$request_uri`, `http.request.uri` or `QUERY_STRING` write otherwise. What is
-//! here speaks only where no request, or none that was meant, could be as asked: a warning that is
-//! wrong costs more than one that is missing.
+//! The path is decoded and normalized and ends before the `?`. The host has no port, and an
+//! extension no dot. Authors who know `$request_uri`, `http.request.uri` or `QUERY_STRING` expect
+//! otherwise. The module reports only comparisons that no request, or no intended request, can
+//! meet: a false warning is worse than a missing one.
 
 mod path;
 mod pieces;
@@ -15,11 +15,11 @@ use seawall_policy::syntax::ast::OpKind;
 use super::Field;
 use pieces::{Pieces, is_escape, pieces};
 
-/// What is known of the values of fields.
+/// Knowledge about the values of fields.
 pub(super) const HABITS: Habits =
     Habits { text, name, range, len_min, values_max, network, empty_is_absent };
 
-/// The most fields that a head may have, whatever the configuration says.
+/// Most header fields of a request, for any configuration.
 const FIELDS_MAX: i64 = 256;
 
 /// Names of fields as CGI and nginx write them.
@@ -36,12 +36,12 @@ const UNDERSCORED: [&str; 10] = [
     "cf_connecting_ip",
 ];
 
-/// A comparison that is never met.
+/// Returns a comparison that is never met.
 fn never(why: &'static str, help: &'static str, mend: Mend) -> Option<Never> {
     Some(Never { why, help, mend })
 }
 
-/// Why no value is as asked.
+/// Returns why no value meets a comparison.
 fn text(asked: &Asked<'_>) -> Option<Never> {
     let of = pieces(asked.op, asked.text)?;
     match asked.made {
@@ -66,7 +66,7 @@ fn text(asked: &Asked<'_>) -> Option<Never> {
     }
 }
 
-/// Letters in capitals in what is in small ones.
+/// Returns the problem of upper-case letters in a lower-case value.
 fn lower(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     if asked.op == OpKind::Matches || asked.nocase || !of.has(has_capitals) {
         return None;
@@ -102,7 +102,7 @@ fn segment(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     })
 }
 
-/// `path.ext` is what stands behind the last dot.
+/// Returns the problem for `path.ext`, the text after the last dot.
 fn ext(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     if of.is_whole("") {
         return never(
@@ -178,7 +178,7 @@ fn host(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     host_as_pattern(asked, of, name)
 }
 
-/// `alice.example/admin` as two comparisons.
+/// Returns `alice.example/admin` as two comparisons.
 fn host_and_path(asked: &Asked<'_>, name: &str) -> Mend {
     match (asked.op, asked.text.split_once('/')) {
         (OpKind::Eq, Some((host, path))) if !host.is_empty() => Mend::Whole(format!(
@@ -190,7 +190,8 @@ fn host_and_path(asked: &Asked<'_>, name: &str) -> Mend {
     }
 }
 
-/// What other tools mean by `*.example.org` and `.example.org`, and capitals that no host has.
+/// Returns the problem of `*.example.org` and `.example.org`, which are patterns in other tools,
+/// and of upper-case letters, which no host has.
 fn host_as_pattern(asked: &Asked<'_>, of: &Pieces<'_>, name: &str) -> Option<Never> {
     let text = asked.text;
     let shown = escaped(text);
@@ -225,7 +226,7 @@ fn query_string(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     if of.head.as_deref().is_some_and(|head| head.starts_with('?')) {
         let mend = match asked.op {
             OpKind::Eq | OpKind::StartsWith => match text.trim_start_matches('?') {
-                // `is present` asks for so much more that its author must say it.
+                // `is present` matches many more requests, so its author must decide.
                 "" => Mend::Nothing,
                 rest => Mend::Text(rest.to_owned()),
             },
@@ -245,7 +246,7 @@ fn query_string(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     })
 }
 
-/// Parameters are decoded.
+/// Returns the problem of an escape: parameters are decoded.
 fn decoded(of: &Pieces<'_>) -> Option<Never> {
     of.has(|part| is_escape(part).is_some()).then_some(Never {
         why: "a parameter is decoded: it is found only where it was escaped twice",
@@ -254,7 +255,7 @@ fn decoded(of: &Pieces<'_>) -> Option<Never> {
     })
 }
 
-/// Logs write `-` for what is not there.
+/// Returns the problem of `-`, which logs write for an absent value.
 fn dash(of: &Pieces<'_>) -> Option<Never> {
     of.is_whole("-").then_some(Never {
         why: "logs write `-` where there is none, and here it is absent",
@@ -302,7 +303,7 @@ fn ja4(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     )
 }
 
-/// Why no request has a field of this name.
+/// Returns why no request has a field with this name.
 fn name(field: FieldId, name: &str) -> Option<Never> {
     match Field::of(field)? {
         Field::Header => header_name(name),
@@ -346,7 +347,7 @@ fn header_name(name: &str) -> Option<Never> {
     )
 }
 
-/// The least and the most that a number can be.
+/// Returns the least and the greatest value of a number.
 fn range(field: FieldId) -> Option<(i64, i64)> {
     Some(match Field::of(field)? {
         Field::Status => (100, 599),
@@ -368,7 +369,7 @@ fn range(field: FieldId) -> Option<(i64, i64)> {
     })
 }
 
-/// The fewest bytes of a text.
+/// Returns the fewest bytes of a text.
 fn len_min(field: FieldId) -> i64 {
     let has_one = matches!(
         Field::of(field),
@@ -377,7 +378,7 @@ fn len_min(field: FieldId) -> i64 {
     i64::from(has_one)
 }
 
-/// The most values of a named field.
+/// Returns the most values of a named field.
 fn values_max(field: FieldId) -> i64 {
     match Field::of(field) {
         Some(Field::Header) => FIELDS_MAX,
@@ -385,7 +386,7 @@ fn values_max(field: FieldId) -> i64 {
     }
 }
 
-/// A client of IPv4 is one address, whatever the host's units.
+/// Returns the problem of a network for an IPv4 client, which is always one address.
 fn network(field: FieldId, net: &Prefix) -> Option<Never> {
     let is_wide = net.addr().is_ipv4() && net.len() < 32;
     (Field::of(field)? == Field::Client && is_wide).then_some(Never {
@@ -395,7 +396,7 @@ fn network(field: FieldId, net: &Prefix) -> Option<Never> {
     })
 }
 
-/// Whether an empty value is as good as none.
+/// Returns whether an empty value means the same as an absent one.
 fn empty_is_absent(field: FieldId) -> bool {
     matches!(
         Field::of(field),
@@ -403,7 +404,7 @@ fn empty_is_absent(field: FieldId) -> bool {
     )
 }
 
-/// A text as it stands between quotes.
+/// Returns a text as written between quotes.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }

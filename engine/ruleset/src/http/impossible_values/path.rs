@@ -1,4 +1,4 @@
-//! What no path is: it is decoded once, folded, and ends before the `?`.
+//! Values that a path never has: it is decoded once, normalized, and ends before the `?`.
 
 use seawall_policy::schema::{Asked, Mend, Never};
 use seawall_policy::syntax::ast::OpKind;
@@ -6,7 +6,7 @@ use seawall_policy::syntax::ast::OpKind;
 use super::pieces::{Pieces, is_escape};
 use super::{escaped, never};
 
-/// Endings of scripts and pages, which hosts do not have.
+/// Endings of scripts and pages, which no host has.
 const ENDINGS: [&str; 10] =
     [".php", ".html", ".htm", ".cgi", ".asp", ".aspx", ".jsp", ".xml", ".txt", ".js"];
 
@@ -58,7 +58,7 @@ pub(super) fn raw_path(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     })
 }
 
-/// What holds for the path as it came, too: no scheme, no host, no query, a `/` at its beginning.
+/// Checks what is valid for the raw path too: no scheme, no host, no query, and a `/` at the start.
 fn of_target(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     let has_scheme = of.has(|part| part.contains("://"));
     if has_scheme {
@@ -87,7 +87,7 @@ fn of_target(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     )
 }
 
-/// `https://alice.example/a` as two comparisons.
+/// Returns `https://alice.example/a` as two comparisons.
 fn from_url(asked: &Asked<'_>) -> Mend {
     let is_plain = matches!(asked.op, OpKind::Eq | OpKind::StartsWith);
     let Some((_, after)) = asked.text.split_once("://").filter(|_| is_plain) else {
@@ -115,11 +115,11 @@ const fn compares(op: OpKind) -> &'static str {
     }
 }
 
-/// `/search?q=x` as two comparisons.
+/// Returns `/search?q=x` as two comparisons.
 fn from_target(asked: &Asked<'_>) -> Mend {
     let Some((path, query)) = asked.text.split_once('?') else { return Mend::Nothing };
     let (path, query) = (escaped(path), escaped(query));
-    // Where the text continues behind the `?`, the path ends there.
+    // If text follows the `?`, the path ends there.
     let before = match asked.op {
         OpKind::Eq | OpKind::StartsWith => format!("path == \"{path}\""),
         OpKind::EndsWith | OpKind::Contains => format!("path ends_with \"{path}\""),
@@ -134,13 +134,13 @@ fn from_target(asked: &Asked<'_>) -> Mend {
     match (path.is_empty(), asked.op) {
         _ if with_scheme => Mend::Nothing,
         (true, OpKind::Contains | OpKind::EndsWith) if !query.is_empty() => Mend::Whole(behind),
-        // `is present` alone asks for so much more that its author must say it.
+        // `is present` alone matches many more requests, so its author must decide.
         (true, _) => Mend::Nothing,
         (false, _) => Mend::Whole(format!("{before} and {behind}")),
     }
 }
 
-/// The same with a `/`, unless it looks like a host.
+/// Returns the text with a `/` unless it looks like a host.
 fn rooted(asked: &Asked<'_>, head: &str) -> Mend {
     let text = asked.text;
     if text.is_empty() {
@@ -164,7 +164,7 @@ fn rooted(asked: &Asked<'_>, head: &str) -> Mend {
     }
 }
 
-/// Whether a segment is `.` or `..`.
+/// Returns whether a segment is `.` or `..`.
 fn has_dots(of: &Pieces<'_>) -> bool {
     let inside = |part: &str| {
         ["/../", "/./"].iter().any(|dots| part.contains(dots)) || part.starts_with("../")
@@ -174,7 +174,7 @@ fn has_dots(of: &Pieces<'_>) -> bool {
     of.has(inside) || at_end
 }
 
-/// An escape in a text; `%2F` is what stays of an escaped `/`.
+/// Returns an escape in a text. `%2F` is excluded, because an escaped `/` stays as it is.
 fn escape_in(text: &str) -> Option<String> {
     let rest = text.replace("%2F", "");
     is_escape(&rest).map(str::to_owned)
