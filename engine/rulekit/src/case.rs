@@ -1,4 +1,4 @@
-//! A rule's cases, read from its folder and held against its functions.
+//! Reads the test vectors of a rule from its folder, and compares them with its functions.
 
 use crate::describe::{Function, Kind};
 use crate::files::case_files;
@@ -6,10 +6,10 @@ use anyhow::{Context, Result, anyhow, ensure};
 use seawall_wasm::{Case, CaseCall, ParamKind, ResultKind, parse_cases};
 use std::path::Path;
 
-/// The cases in `cases/*.toml` of a rule's folder.
+/// Returns the test vectors in `cases/*.toml` of a rule's folder.
 ///
 /// # Errors
-/// There are none, or one cannot be read; the message names file and line.
+/// There are none, or one cannot be read; the message contains file and line.
 pub fn read_cases(rule: &Path) -> Result<Vec<Case>> {
     let mut all = Vec::new();
     for (file, text) in case_files(rule)? {
@@ -19,17 +19,17 @@ pub fn read_cases(rule: &Path) -> Result<Vec<Case>> {
     Ok(all)
 }
 
-/// A case that fits its component.
+/// A test vector that matches its component.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) place: String,
-    /// Which of the component's functions.
+    /// The number of the function in the component.
     pub(crate) function: usize,
     pub(crate) asked: CaseCall,
 }
 
 impl Call {
-    /// A case made ready for these functions.
+    /// Converts a test vector to a call of one of these functions.
     pub(crate) fn new(case: &Case, functions: &[Function]) -> Result<Self> {
         let found = functions.iter().enumerate().find(|(_, have)| have.name() == case.function);
         let (at, function) = found.with_context(|| {
@@ -50,7 +50,7 @@ impl Call {
     }
 }
 
-/// The kind in the sandbox's words, where a policy can hand it over.
+/// Returns the kind of a parameter for the sandbox; `None` if a policy cannot pass it.
 pub(crate) const fn param(kind: Kind) -> Option<ParamKind> {
     Some(match kind {
         Kind::Bool => ParamKind::Bool,
@@ -63,7 +63,7 @@ pub(crate) const fn param(kind: Kind) -> Option<ParamKind> {
     })
 }
 
-/// The same for a result.
+/// Returns the kind of a result for the sandbox; `None` if a policy cannot use it.
 pub(crate) const fn result(kind: Kind) -> Option<ResultKind> {
     match kind {
         Kind::Bool => Some(ResultKind::Bool),

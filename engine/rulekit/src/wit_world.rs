@@ -1,20 +1,20 @@
-//! The functions that `rule.toml` declares, read for the world that is made of them.
+//! Builds a world from the functions that `rule.toml` declares.
 //!
-//! Decision: for languages whose functions do not carry the contract's types, `rule.toml` is where the
-//! types come from, in one way for all of them. It names them anyway for whoever writes the `extern`.
+//! Decision: some languages cannot express the types of the contract, so `rule.toml` declares the
+//! types in one way for all of them. The author of the `extern` needs them there anyway.
 
 use crate::Language;
 use crate::component::world;
 use crate::describe::{Function, Kind};
 use anyhow::{Context, Result, bail, ensure};
 
-/// Parameters of a function at most. 6, as in the contract.
+/// Most parameters of a function. 6, as in the contract.
 const PARAMS_MAX: usize = 6;
 
-/// Functions of a rule at most. 32, as in the sandbox.
+/// Most functions of a rule. 32, as in the sandbox.
 const FUNCTIONS_MAX: usize = 32;
 
-/// A function as `rule.toml` writes it.
+/// A function as written in `rule.toml`.
 pub(crate) struct Written<'m> {
     pub(crate) name: &'m str,
     /// Each as `name: type`.
@@ -22,7 +22,7 @@ pub(crate) struct Written<'m> {
     pub(crate) result: Option<&'m str>,
 }
 
-/// The functions with their types.
+/// Returns the functions with their types.
 pub(crate) fn functions<'m>(
     written: impl Iterator<Item = Written<'m>>,
     language: Language,
@@ -92,7 +92,7 @@ fn param(text: &str) -> Result<(String, Kind)> {
     Ok((param.trim().to_owned(), kind))
 }
 
-/// The name in the component: `-` for `_`.
+/// Returns the name in the component: `-` for `_`.
 fn name(name: &str) -> Result<String> {
     let is_word = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_lowercase())
@@ -106,7 +106,7 @@ fn name(name: &str) -> Result<String> {
     Ok(name.replace('_', "-"))
 }
 
-/// The world of a rule whose functions are these.
+/// Returns the world of a rule with these functions.
 pub(crate) fn world_of(name: &str, functions: &[Function]) -> String {
     world(name, &functions.iter().map(export_line).collect::<String>())
 }

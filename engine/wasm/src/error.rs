@@ -200,7 +200,7 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The last and most telling sentence of an engine's error, on one line.
+/// Returns the last and most specific sentence of an error of the engine, on one line.
 pub(crate) fn told(error: &wasmtime::Error) -> String {
     let text = error.root_cause().to_string();
     text.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -1,7 +1,7 @@
 //! Checks the nesting of a component before it is compiled.
 //!
 //! The memory for compiling grows with the square of the depth: 120 KB of nested empty components
-//! need
+//! need 2 GB. One pass over the bytes checks it, with memory for the allowed depth only.
 
 use crate::{LoadError, SandboxLimits};
 use wasmparser::{

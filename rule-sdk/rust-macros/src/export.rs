@@ -1,4 +1,4 @@
-//! From a function to the function and its export.
+//! Expands the attribute to the function and its export.
 
 use crate::kinds::{Answer, Param};
 use proc_macro2::{Literal, TokenStream};
@@ -6,7 +6,7 @@ use quote::{format_ident, quote};
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, Ident, ItemFn, Pat, Result};
 
-/// The most parameters that the contract has.
+/// Most parameters in the contract.
 const PARAMS_MAX: usize = 6;
 
 struct Parameter {
@@ -90,7 +90,7 @@ fn param(input: &FnArg) -> Result<Parameter> {
     Ok(Parameter { wit: wit_name(&pat.ident)?, kind: Param::of(&typed.ty)? })
 }
 
-/// `header_oddness` as `header-oddness`. WIT wants each word to begin with a letter.
+/// Returns `header_oddness` as `header-oddness`. In WIT each word must begin with a letter.
 fn wit_name(ident: &Ident) -> Result<String> {
     let text = ident.to_string();
     let text = text.trim_start_matches("r#").trim_start_matches('_');
@@ -105,8 +105,8 @@ fn wit_name(ident: &Ident) -> Result<String> {
     Err(Error::new_spanned(ident, fix))
 }
 
-/// `export %name: func(%a: text) -> s64;` as the builder puts it into the rule's world. The `%`
-/// lets a name be a word of WIT.
+/// Returns `export %name: func(%a: text) -> s64;`, which the builder adds to the rule's world. With
+/// the `%`, a name can be a keyword of WIT.
 fn wit_line(name: &str, params: &[Parameter], answer: Answer) -> String {
     let params: Vec<String> =
         params.iter().map(|param| format!("%{}: {}", param.wit, param.kind.wit().0)).collect();
@@ -126,7 +126,7 @@ fn glue(ident: &Ident, name: &str, params: &[Parameter], answer: Answer) -> Toke
         quote! {
             #[unsafe(export_name = #post)]
             unsafe extern "C" fn after(text: *mut ::seawall_rule::guest::Text) {
-                // SAFETY: the host hands back once what `call` gave it.
+                // SAFETY: the server returns each value of `call` once.
                 unsafe { ::seawall_rule::guest::Text::take_back(text) }
             }
         }
@@ -154,7 +154,7 @@ mod tests {
         expand(TokenStream::new(), item.parse().unwrap()).unwrap_err().to_string()
     }
 
-    /// The WIT line of an expansion.
+    /// Returns the WIT line of an expansion.
     fn line(item: &str) -> String {
         let text = expanded(item);
         let start = text.find("* b\"").unwrap() + 4;

@@ -1,13 +1,13 @@
-//! Which Rust types stand for which kinds of the contract.
+//! The Rust types of the types in the contract.
 //!
-//! Decision: types are read by their spelling, since a macro sees no more. A type that merely
-//! shares a name (`my::Headers`) compiles to a mismatch in the generated call, not to a wrong rule.
+//! Decision: types are recognised by their spelling, because a macro sees no more. Another type
+//! with the same name (`my::Headers`) gives a type error in the generated call, not a wrong rule.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Error, Ident, Result, ReturnType, Type};
 
-/// What a parameter is in the contract.
+/// The type of a parameter in the contract.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Param {
     Bool,
@@ -17,7 +17,7 @@ pub(crate) enum Param {
     Headers,
 }
 
-/// What a result is in the contract.
+/// The type of a result in the contract.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Answer {
     Bool,
@@ -48,7 +48,7 @@ impl Param {
         Err(Error::new_spanned(ty, fix))
     }
 
-    /// The name in WIT, and whether it is one of the interface `types`.
+    /// Returns the name in WIT, and whether it belongs to the interface `types`.
     pub(crate) const fn wit(self) -> (&'static str, bool) {
         match self {
             Self::Bool => ("bool", false),
@@ -59,7 +59,7 @@ impl Param {
         }
     }
 
-    /// The raw parameters of the canonical ABI.
+    /// Returns the raw parameters of the canonical ABI.
     pub(crate) fn raw(self, name: &Ident) -> TokenStream {
         let len = format_ident!("{name}_len");
         match self {
@@ -69,19 +69,20 @@ impl Param {
         }
     }
 
-    /// The statement that takes over what the host wrote into memory.
+    /// Returns the statement that takes ownership of the bytes that the server wrote to memory.
     pub(crate) fn taken(self, name: &Ident) -> TokenStream {
         let len = format_ident!("{name}_len");
         match self {
             Self::Bool | Self::Int => TokenStream::new(),
             Self::Text | Self::Address | Self::Headers => quote! {
-                // SAFETY: the host made these bytes through `cabi_realloc` and gave them away.
+                // SAFETY: the server allocated these bytes through `cabi_realloc` and gave up
+                // ownership.
                 let #name = unsafe { ::seawall_rule::guest::taken(#name, #len) };
             },
         }
     }
 
-    /// The argument that the author's function gets.
+    /// Returns the argument for the author's function.
     pub(crate) fn passed(self, name: &Ident) -> TokenStream {
         match self {
             Self::Bool => quote!(#name != 0),
@@ -124,7 +125,7 @@ impl Answer {
         }
     }
 
-    /// The raw result of the canonical ABI.
+    /// Returns the raw result of the canonical ABI.
     pub(crate) fn raw(self) -> TokenStream {
         match self {
             Self::Bool => quote!(u32),
@@ -142,7 +143,7 @@ impl Answer {
     }
 }
 
-/// The type as it is written, without the path before its last name and without needless spaces.
+/// Returns the type as written, without its path and without unnecessary spaces.
 fn spelled(ty: &Type) -> String {
     let bare = match ty {
         Type::Path(path) => match path.path.segments.last() {

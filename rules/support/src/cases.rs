@@ -1,12 +1,12 @@
-//! Holds a rule's cases against the function itself: they are shared by all languages that the rule
-//! exists in, and `seawall rule test` asks them of the component.
+//! Runs a rule's test vectors against the Rust function. All languages of the rule share them, and
+//! `seawall rule test` runs them against the component.
 //!
-//! What is wrong ends the test, so it panics; it is compiled for tests alone.
+//! A failure ends the test, so the code panics; it is compiled for tests only.
 #![expect(clippy::panic, reason = "for tests alone")]
 
 use toml::{Table, Value};
 
-/// The arguments of a case.
+/// The arguments of a test vector.
 #[derive(Debug, Clone, Copy)]
 pub struct Args<'c> {
     place: &'c str,
@@ -14,14 +14,14 @@ pub struct Args<'c> {
 }
 
 impl<'c> Args<'c> {
-    /// The argument of this name, a text.
+    /// Returns the argument with this name as text.
     #[must_use]
     pub fn text(&self, name: &str) -> &'c [u8] {
         let value = self.table.get(name).and_then(Value::as_str);
         value.unwrap_or_else(|| panic!("{}: `{name}` is no text", self.place)).as_bytes()
     }
 
-    /// The argument of this name, header fields, packed as the host does.
+    /// Returns the argument with this name as header fields, packed as the server does.
     #[must_use]
     pub fn headers(&self, name: &str) -> Vec<u8> {
         let fields = self.table.get(name).and_then(Value::as_array);
@@ -38,10 +38,10 @@ impl<'c> Args<'c> {
     }
 }
 
-/// Asks `answer` every case in the `cases` beside `manifest_dir`, all of them of `function`.
+/// Runs every test vector in the `cases` beside `manifest_dir`. All must be of `function`.
 ///
 /// # Panics
-/// A case does not hold, or cannot be read, or there are fewer than `least`.
+/// A test vector fails or cannot be read, or there are fewer than `least`.
 pub fn hold(manifest_dir: &str, function: &str, least: usize, answer: impl Fn(Args<'_>) -> Value) {
     let folder = format!("{manifest_dir}/../cases");
     let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder}: {error}"));

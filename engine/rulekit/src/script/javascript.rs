@@ -1,4 +1,4 @@
-//! JavaScript and TypeScript: bundled by esbuild, made a component by componentize-qjs.
+//! JavaScript and TypeScript: bundled by esbuild, built by componentize-qjs.
 
 use super::project::{Script, installed, note_installed, version};
 use crate::describe::{Function, Kind};
@@ -9,13 +9,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-/// What drives both builders.
+/// The script that runs both builders.
 const DRIVER: &str = include_str!("build.mjs");
 
-/// The least version of Node.js that both run on.
+/// Lowest version of Node.js for both.
 const NODE_MAJOR_MIN: u32 = 18;
 
-/// Where the packages are listed, and pinned.
+/// The files with the pinned packages.
 const LISTS: [&str; 2] = ["package.json", "package-lock.json"];
 
 pub(super) fn build(script: &Script<'_>, say: &mut dyn FnMut(&str)) -> Result<()> {
@@ -32,7 +32,7 @@ pub(super) fn build(script: &Script<'_>, say: &mut dyn FnMut(&str)) -> Result<()
     run(&mut node, BuildOutputMode::Aloud(say), NO_COMPILE)
 }
 
-/// The file that the rule is written in.
+/// Returns the source file of the rule.
 fn source(folder: &Path) -> Result<&'static str> {
     match (folder.join("rule.js").is_file(), folder.join("rule.ts").is_file()) {
         (true, false) => Ok("rule.js"),
@@ -56,7 +56,7 @@ fn find_node() -> Result<()> {
     )
 }
 
-/// Puts the packages into the rule's folder, unless they are there.
+/// Installs the packages in the rule's folder, unless they are present.
 fn install(folder: &Path, say: &mut dyn FnMut(&str)) -> Result<()> {
     let place = folder.join("node_modules");
     let Some(hash) = installed(&place, folder, &LISTS)? else { return Ok(()) };
@@ -66,7 +66,7 @@ fn install(folder: &Path, say: &mut dyn FnMut(&str)) -> Result<()> {
     );
     let mut npm = Command::new("npm");
     npm.arg(if pinned { "ci" } else { "install" });
-    // No package's own program runs but the builders, and those when they build.
+    // Only the builders run, and only at a build; no install script of a package does.
     npm.args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(folder);
     run(
@@ -75,12 +75,12 @@ fn install(folder: &Path, say: &mut dyn FnMut(&str)) -> Result<()> {
         "npm could not install them: see what it says above",
     )
     .context("package.json lists what builds the rule")?;
-    // Without a list of exact versions before, there is one now.
+    // Without a previous list of exact versions, the installation has written one.
     let hash = if pinned { hash } else { installed(&place, folder, &LISTS)?.unwrap_or(hash) };
     note_installed(&place, &hash)
 }
 
-/// What stands between the rule's functions and the component's.
+/// Returns the code between the rule's functions and those of the component.
 fn entry(functions: &[Function], source: &str, sdk: &str) -> String {
     let mut text = format!(
         "// Written by `seawall rule build` from rule.toml.\nimport \"../{sdk}/guard.js\";\nimport {{ \
@@ -95,7 +95,7 @@ fn entry(functions: &[Function], source: &str, sdk: &str) -> String {
             .zip(&names)
             .map(|((_, kind), name)| format!("taken.{}({name})", word(*kind)))
             .collect();
-        // Writing into a string cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(
             text,
             "import {{ {name} as rule{n} }} from \"../{source}\";\nexport function {name}({}) {{\n  \
@@ -110,7 +110,7 @@ fn entry(functions: &[Function], source: &str, sdk: &str) -> String {
 
 const fn word(kind: Kind) -> &'static str {
     match kind {
-        // What rule.toml declares is of none of the last two.
+        // `rule.toml` cannot declare the last two.
         Kind::Bytes | Kind::Foreign => Kind::Text.word(),
         kind => kind.word(),
     }
