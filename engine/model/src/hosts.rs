@@ -34,12 +34,12 @@ impl std::fmt::Display for HostPatternError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Length => "a host name has 1 to 253 bytes",
-            Self::Wildcard => "`*` may only be the whole first label, as in `*.example.org`",
+            Self::Wildcard => "`*` is valid only as the whole first label, as in `*.example.org`",
             Self::Byte => {
-                "a host name holds letters, digits, `-`, `_` and `.` only; a name with other letters is \
-                 written as DNS has it, `xn--…`"
+                "a host name can contain letters, digits, `-`, `_` and `.` only; write other \
+                 letters in the DNS form `xn--…`"
             }
-            Self::Address => "in brackets stands an IPv6 address, as in `[2001:db8::1]`",
+            Self::Address => "only an IPv6 address is valid in brackets, as in `[2001:db8::1]`",
             Self::Label => "a label of a host name has 1 to 63 bytes",
         })
     }

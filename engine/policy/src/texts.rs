@@ -74,9 +74,9 @@ impl std::fmt::Display for NoSearch {
         match self {
             Self::TooLarge { bytes } => write!(
                 f,
-                "has texts of {bytes} bytes to look for; the most is {SEARCH_TEXT_BYTES_MAX}"
+                "has search texts of {bytes} bytes; the maximum is {SEARCH_TEXT_BYTES_MAX}"
             ),
-            Self::Empty => f.write_str("has an empty text to look for, which is in every text"),
+            Self::Empty => f.write_str("has an empty search text, which every text contains"),
         }
     }
 }

@@ -41,7 +41,7 @@ impl TestRunner {
             let Some(function) = bound.get(call.function) else { continue };
             let args = call.asked.args();
             if let Err(failure) = function.call(&args, Tick::TEST_START) {
-                bail!("{}: gives no answer ({failure}): {}", call.place, remedy(failure));
+                bail!("{}: the call fails ({failure}): {}", call.place, remedy(failure));
             }
             let ns = fastest(function, &args);
             paces.push(CaseCost {
@@ -64,7 +64,7 @@ fn fastest(function: &Function, args: &[Arg<'_>]) -> f64 {
     least.as_secs_f64() * 1e9 / f64::from(calls)
 }
 
-#[expect(clippy::disallowed_methods, reason = "time is what is measured here")]
+#[expect(clippy::disallowed_methods, reason = "the benchmark measures time")]
 fn batch(function: &Function, args: &[Arg<'_>], calls: u32) -> Duration {
     let start = Instant::now();
     for _ in 0..calls {

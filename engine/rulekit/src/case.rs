@@ -15,7 +15,7 @@ pub fn read_cases(rule: &Path) -> Result<Vec<Case>> {
     for (file, text) in case_files(rule)? {
         all.extend(parse_cases(&file, &text).map_err(|why| anyhow!(why))?);
     }
-    ensure!(!all.is_empty(), "there are no cases: write some into `cases/*.toml`");
+    ensure!(!all.is_empty(), "there are no component tests: add some in `cases/*.toml`");
     Ok(all)
 }
 
@@ -43,7 +43,10 @@ impl Call {
         let handed = |(name, kind): &(String, Kind)| Some((name.clone(), param(*kind)?));
         let params: Option<Vec<_>> = function.params.iter().map(handed).collect();
         let (Some(params), Some(result)) = (params, result(function.result)) else {
-            return Err(anyhow!("{}: {function} has a type that no policy knows", case.place));
+            return Err(anyhow!(
+                "{}: {function} has a type that policies do not support",
+                case.place
+            ));
         };
         let asked = case.call(&params, result).map_err(|why| anyhow!(why))?;
         Ok(Self { place: case.place.clone(), function: at, asked })

@@ -20,9 +20,9 @@ pub const CONTRACT: &str = include_str!("../../../rule-sdk/wit/seawall-rule.wit"
 pub fn assemble(module: Vec<u8>, name: &str, cases: &str) -> Result<Vec<u8>> {
     let mut component = encode(module, name)?;
     append_section(&mut component, CASES, cases.as_bytes());
-    Validator::new().validate_all(&component).context("the component is not valid")?;
+    Validator::new().validate_all(&component).context("the component is invalid")?;
     if let Some(import) = imports(&component)?.first() {
-        bail!("it imports `{import}`; a rule imports nothing");
+        bail!("the component imports `{import}`; a rule cannot have imports");
     }
     Ok(component)
 }
@@ -37,13 +37,13 @@ pub fn into_component(component: &[u8], functions: &[Function], cases: &str) -> 
     let mut component = expose(component, &names)?;
     append_section(&mut component, CASES, cases.as_bytes());
     if let Some(import) = imports(&component)?.first() {
-        bail!("it imports `{import}`; a rule imports nothing");
+        bail!("the component imports `{import}`; a rule cannot have imports");
     }
     let told = describe(&component)?;
     for function in functions {
         ensure!(
             told.functions.contains(function),
-            "the component has no {function}, which rule.toml declares"
+            "the component has no function {function}, which rule.toml declares"
         );
     }
     Ok(component)
@@ -52,16 +52,19 @@ pub fn into_component(component: &[u8], functions: &[Function], cases: &str) -> 
 fn encode(mut module: Vec<u8>, name: &str) -> Result<Vec<u8>> {
     if let Some(import) = core_imports(&module)?.first() {
         bail!(
-            "it imports `{import}`; a rule imports nothing: it has no clock, files, network or \
-             chance, so remove what asks for them, in the rule or in a library that it uses"
+            "the rule imports `{import}`; a rule cannot have imports: remove uses of clock, files, \
+             network and random numbers, also in libraries"
         );
     }
     let exports = section(&module, "seawall:exports")?;
     ensure!(
         !exports.is_empty(),
-        "it exports nothing: write `#[seawall_rule::export]` before a `fn`"
+        "the rule exports no function: write `#[seawall_rule::export]` before a `fn`"
     );
-    let exports = String::from_utf8(exports).context("the section `seawall:exports` is no text")?;
+    let exports = String::from_utf8(exports).context(
+        "the section `seawall:exports` is not valid \
+        UTF-8",
+    )?;
     let mut resolve = Resolve::default();
     resolve.push_str("seawall-rule.wit", CONTRACT).context("rule-sdk/wit/seawall-rule.wit")?;
     let world = world(name, &exports);

@@ -104,9 +104,11 @@ pub struct Description {
 /// # Errors
 /// It is invalid: truncated, damaged, or not a component.
 pub fn describe(wasm: &[u8]) -> Result<Description> {
-    Validator::new().validate_all(wasm).context("it is truncated, damaged or no WebAssembly")?;
+    Validator::new()
+        .validate_all(wasm)
+        .context("the file is truncated, damaged or not WebAssembly")?;
     if Parser::is_core_wasm(wasm) {
-        bail!("it is a core module, not a component: build it with `seawall rule build`");
+        bail!("the file is a core module, not a component: build it with `seawall rule build`");
     }
     let (memory_bytes, memory_bytes_max) = memory(wasm)?;
     Ok(Description {
@@ -116,7 +118,10 @@ pub fn describe(wasm: &[u8]) -> Result<Description> {
         imports: imports(wasm)?,
         memory_bytes,
         memory_bytes_max,
-        cases: String::from_utf8(section(wasm, CASES)?).context("its cases are no text")?,
+        cases: String::from_utf8(section(wasm, CASES)?).context(
+            "the component tests are not valid \
+            UTF-8",
+        )?,
     })
 }
 
@@ -138,7 +143,7 @@ fn memory(wasm: &[u8]) -> Result<(u64, Option<u64>)> {
 
 fn functions(wasm: &[u8]) -> Result<Vec<Function>> {
     let DecodedWasm::Component(resolve, world) = decode(wasm).context("its types")? else {
-        bail!("it is a package of WIT, not a component");
+        bail!("the file is a WIT package, not a component");
     };
     let world = resolve.worlds.get(world).context("its world")?;
     let items = world.exports.values();

@@ -70,7 +70,10 @@ pub fn cases_text(rule: &Path) -> Result<String> {
         // Writing to a string cannot fail.
         let _ = writeln!(all, "# {name}\n{}\n", text.trim_end());
     }
-    ensure!(all.contains("[[case]]"), "it has no cases: write some into `cases/*.toml`");
+    ensure!(
+        all.contains("[[case]]"),
+        "the rule has no component tests: add some in `cases/*.toml`"
+    );
     Ok(all)
 }
 

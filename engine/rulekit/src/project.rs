@@ -80,8 +80,8 @@ impl Project {
         let path = folder.join("rule.toml");
         ensure!(
             path.exists(),
-            "there is no rule.toml here: go into a rule's folder, or begin one with \
-             `seawall rule new --lang rust NAME` (or `js`, or `python`)"
+            "there is no rule.toml in this folder: change to the folder of a rule, or create one \
+             with `seawall rule new --lang rust NAME` (or `js`, or `python`)"
         );
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
@@ -109,7 +109,7 @@ impl Project {
         let package = package.unwrap_or_default();
         ensure!(
             package == self.name,
-            "rule.toml calls the rule `{}`, and Cargo.toml `{}`: give both the same name",
+            "the rule is `{}` in rule.toml and `{}` in Cargo.toml: use the same name",
             self.name,
             package.escape_debug()
         );
@@ -159,7 +159,7 @@ impl Project {
                 let names: Vec<String> =
                     functions.iter().map(|f| format!("`{}`", f.name())).collect();
                 bail!(
-                    "rule.toml speaks of a function `{name}`, and the component has {}: mend the \
+                    "rule.toml names a function `{name}`, but the component has {}: correct the \
                      `name` below `[[function]]`",
                     names.join(", ")
                 );
@@ -169,13 +169,13 @@ impl Project {
             let result = declared.result.as_ref().is_none_or(|said| said == have.result.word());
             ensure!(
                 params && result,
-                "rule.toml gives `{name}` other `params` or another `result` than the component: it \
-                 is {have}"
+                "rule.toml has other `params` or another `result` for `{name}` than the component: \
+                 the function is {have}"
             );
             if let Some(value) = &declared.on_failure {
                 ensure!(
                     stands_for(have.result, value),
-                    "rule.toml: `on_failure` of `{name}` must be of its result's type, {}",
+                    "rule.toml: `on_failure` of `{name}` must have the type of its result, {}",
                     have.result.word()
                 );
             }
@@ -189,7 +189,7 @@ impl Manifest {
         let Some(language) = Language::of(&self.language) else {
             let words = Language::ALL.map(|language| format!("`{}`", language.word()));
             bail!(
-                "`language` is `{}`: this version builds {}",
+                "`language` is `{}`: this version supports {}",
                 self.language.escape_debug(),
                 words.join(", ")
             );
@@ -197,7 +197,7 @@ impl Manifest {
         check_name(&self.name, language, &[])?;
         ensure!(
             !self.version.is_empty() && !self.about.is_empty(),
-            "`version` and `about` say something"
+            "`version` and `about` must not be empty"
         );
         ensure!(self.abi == ABI, "`abi` is `{}`: this version builds for `{ABI}`", self.abi);
         Ok(language)

@@ -74,8 +74,8 @@ impl Compiler {
         let _ = std::fs::remove_file(&module);
         run(&mut self.command(folder, name, target_dir), talk, NO_COMPILE)?;
         std::fs::read(&module)
-            .with_context(|| format!("the compiler left no {}", module.display()))
-            .context("Cargo.toml must say `[lib] crate-type = [\"cdylib\", \"lib\"]`")
+            .with_context(|| format!("the compiler produced no {}", module.display()))
+            .context("Cargo.toml must contain `[lib] crate-type = [\"cdylib\", \"lib\"]`")
     }
 
     fn command(self, folder: &Path, name: &str, target_dir: &Path) -> Command {
@@ -112,7 +112,8 @@ impl Compiler {
 }
 
 /// The error after the output of the compiler was shown.
-pub(crate) const NO_COMPILE: &str = "it does not compile: mend what the compiler says above";
+pub(crate) const NO_COMPILE: &str = "the rule does not compile: see the errors of the compiler \
+    above";
 
 /// Runs a command. On failure, the error contains the command and its output. If the output was
 /// already passed on, the error is `aloud`.

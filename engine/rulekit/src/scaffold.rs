@@ -79,7 +79,7 @@ pub fn scaffold(
     let folder = parent.join(name);
     ensure!(
         !folder.exists() && !folder.is_symlink(),
-        "{} is there already: choose another name, or take it away first",
+        "{} already exists: choose another name, or remove it first",
         folder.display()
     );
     write(&folder, name, language).inspect_err(|_| {
@@ -131,17 +131,20 @@ pub(crate) fn check_name(name: &str, language: Language, reserved: &[&str]) -> R
     };
     ensure!(
         name.len() <= NAME_BYTES_MAX && name.split('-').all(is_word),
-        "`{}` cannot be a rule's name: take lower-case words joined by `-`, each beginning with a \
-         letter, at most {NAME_BYTES_MAX} characters in all, such as `header-oddness`",
+        "`{}` is not a valid rule name: use lower-case words joined by `-`, each beginning with a \
+         letter, at most {NAME_BYTES_MAX} characters in total, such as `header-oddness`",
         name.escape_debug()
     );
     let function = name.replace('-', "_");
     if language.taken().contains(&name) {
         let language = language.name();
-        bail!("`{name}` is a word of {language} and cannot be a rule's name: `{name}-rule` can");
+        bail!("`{name}` is a keyword of {language} and not a valid rule name: use `{name}-rule`");
     }
     if reserved.contains(&function.as_str()) {
-        bail!("`{function}` is a word of the policy language: `{name}-rule` can be a rule's name");
+        bail!(
+            "`{function}` is a keyword of the policy language and not a valid rule name: use \
+            `{name}-rule`"
+        );
     }
     Ok(())
 }

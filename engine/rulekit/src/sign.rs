@@ -22,7 +22,7 @@ pub fn new_keys(password: Option<String>) -> Result<NewKeys> {
         None => KeyPair::generate_unencrypted_keypair()?,
         Some(password) => KeyPair::generate_encrypted_keypair(Some(password))?,
     };
-    let comment = "secret key for Seawall's rules; give it to nobody";
+    let comment = "secret key for Seawall rules; keep it secret";
     Ok(NewKeys { secret: sk.to_box(Some(comment))?.into_string(), public: pk.to_base64() })
 }
 
@@ -42,9 +42,7 @@ pub enum Unlocked {
 pub fn secret_key(text: &str) -> Result<Unlocked> {
     let lines = text.lines().count();
     if lines < 2 || !text.starts_with("untrusted comment:") {
-        bail!(
-            "this is no secret key: it is the file that `seawall rule key` or `minisign -G` made"
-        );
+        bail!("the file is not a secret key: use a file of `seawall rule key` or `minisign -G`");
     }
     match SecretKeyBox::from_string(text)?.into_unencrypted_secret_key() {
         Ok(key) => Ok(Unlocked::Key(Box::new(key))),
@@ -58,7 +56,7 @@ pub fn secret_key(text: &str) -> Result<Unlocked> {
 /// The password is wrong, or the file is damaged.
 pub fn unlock(locked: SecretKeyBox, password: String) -> Result<SecretKey> {
     let unlocked = locked.into_secret_key(Some(password));
-    unlocked.map_err(|_| anyhow!("the password is not this key's, or its file is damaged"))
+    unlocked.map_err(|_| anyhow!("the password is wrong, or the file of the key is damaged"))
 }
 
 /// Returns the text of a signature file for `bytes`. `name` is written to the signed comment.
@@ -67,7 +65,7 @@ pub fn unlock(locked: SecretKeyBox, password: String) -> Result<SecretKey> {
 /// The key is locked.
 pub fn sign(key: &SecretKey, bytes: &[u8], name: &str) -> Result<String> {
     let trusted = format!("file:{name}");
-    let comment = "signature of a rule for Seawall";
+    let comment = "signature of a Seawall rule";
     let signed = minisign::sign(None, key, Cursor::new(bytes), Some(&trusted), Some(comment));
     Ok(signed.context("cannot sign")?.into_string())
 }

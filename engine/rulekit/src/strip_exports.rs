@@ -25,11 +25,14 @@ pub(crate) fn expose(component: &[u8], names: &[&str]) -> Result<Vec<u8>> {
     let mut out = Component::new();
     writer
         .parse_component(&mut out, Parser::new(0), component)
-        .map_err(|error| anyhow!("the component cannot be written anew: {error}"))?;
+        .map_err(|error| anyhow!("the component cannot be rewritten: {error}"))?;
     let out = out.finish();
-    Validator::new()
-        .validate_all(&out)
-        .map_err(|error| anyhow!("what the rule does not export cannot be taken out: {error}"))?;
+    Validator::new().validate_all(&out).map_err(|error| {
+        anyhow!(
+            "the additional exports of the component cannot be removed: \
+            {error}"
+        )
+    })?;
     Ok(out)
 }
 
@@ -55,7 +58,12 @@ impl Writer<'_> {
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::ComponentExportSection(exports) if depth == 0 => {
-                    let types = validator.types(0).ok_or_else(|| anyhow!("it is no component"))?;
+                    let types = validator.types(0).ok_or_else(|| {
+                        anyhow!(
+                            "the file is not a \
+                        component"
+                        )
+                    })?;
                     let counts =
                         (types.component_function_count(), types.component_instance_count());
                     self.note(exports.clone(), counts)?;
@@ -80,7 +88,11 @@ impl Writer<'_> {
                 ComponentExternalKind::Type => continue,
                 _ => {
                     let name = export.name.name;
-                    ensure!(!self.hides(&export), "it exports `{name}`, which is no function");
+                    ensure!(
+                        !self.hides(&export),
+                        "the component exports `{name}`, which is not a \
+                        function"
+                    );
                     continue;
                 }
             };

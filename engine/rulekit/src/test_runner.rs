@@ -109,7 +109,7 @@ impl TestRunner {
             .iter()
             .map(|case| Call::new(case, &description.functions))
             .collect::<Result<Vec<Call>>>()?;
-        ensure!(!calls.is_empty(), "there are no cases: write some into `cases/*.toml`");
+        ensure!(!calls.is_empty(), "there are no component tests: add some in `cases/*.toml`");
         let limits = description.functions.iter().map(limits).collect();
         Ok(Self { sandbox, component, description, limits, calls })
     }
@@ -178,7 +178,7 @@ impl TestRunner {
         });
         vec![
             ("in order", cases.to_vec()),
-            ("again at once", again),
+            ("immediately again", again),
             ("shuffled", shuffled.collect()),
         ]
     }
@@ -221,7 +221,7 @@ impl TestRunner {
             let Limits { fuel, memory_bytes, .. } = *limits;
             let limits = adjust(&CallLimits { fuel, time_ms: most, memory_bytes, isolation });
             let wanted = signature(function)
-                .with_context(|| format!("{function} has a type that no policy knows"))?;
+                .with_context(|| format!("{function} has a type that policies do not support"))?;
             self.component
                 .bind(&function.export, &wanted, limits)
                 .with_context(|| format!("function `{}`", function.name()))
@@ -249,9 +249,9 @@ fn wrong(call: &Call, answer: &Result<CallValue, Failure>) -> Option<TestFinding
     }
     let says = match answer {
         Ok(answer) => {
-            format!("answers {answer}, and {} was expected", call.asked.expect)
+            format!("the result is {answer}, but {} was expected", call.asked.expect)
         }
-        Err(failure) => format!("gives no answer ({failure}): {}", remedy(*failure)),
+        Err(failure) => format!("the call fails ({failure}): {}", remedy(*failure)),
     };
     Some(TestFinding { place: call.place.clone(), says })
 }
@@ -263,9 +263,8 @@ fn nondeterministic(
     how: &str,
 ) -> TestFinding {
     let says = format!(
-        "answers {} on a fresh instance, and {} when asked {how} after other calls. A rule keeps \
-         nothing between calls: take out what remembers (a `static` that changes, `thread_local!`, a \
-         cache)",
+        "the result is {} on a fresh instance, and {} when called {how} after other calls. A rule \
+         cannot keep state between calls: remove it (a mutable `static`, `thread_local!`, a cache)",
         describe_answer(alone),
         describe_answer(other)
     );
@@ -274,14 +273,20 @@ fn nondeterministic(
 
 pub(crate) fn remedy(failure: Failure) -> &'static str {
     match failure {
-        Failure::Fuel => "it used up its fuel; bound what it reads, or raise `fuel` in rule.toml",
-        Failure::Time => "it took longer than any call may; bound what it does",
-        Failure::Memory => "it wanted more memory; raise `memory_bytes` in rule.toml",
-        Failure::Trap => "it trapped: a panic, an overflow, too deep a recursion",
-        Failure::Answer => "its answer is not valid, or a text of more than 4 KiB",
-        Failure::Argument => "an argument of the case is longer than 64 KiB",
-        Failure::Busy | Failure::Quarantined | Failure::Budget => "the sandbox had no room",
-        Failure::Impure => "it answers otherwise when it is asked again",
+        Failure::Fuel => {
+            "the fuel is exhausted; limit the input that the rule reads, or raise \
+            `fuel` in rule.toml"
+        }
+        Failure::Time => "the call exceeded the time limit; reduce its work",
+        Failure::Memory => "the memory is exhausted; raise `memory_bytes` in rule.toml",
+        Failure::Trap => "the call trapped: a panic, an overflow, or too deep a recursion",
+        Failure::Answer => "the result is invalid, or a text of more than 4 KiB",
+        Failure::Argument => "an argument of the component test is longer than 64 KiB",
+        Failure::Busy | Failure::Quarantined | Failure::Budget => {
+            "the sandbox had no free \
+            instance"
+        }
+        Failure::Impure => "the result differs when the call is repeated",
     }
 }
 
@@ -328,7 +333,10 @@ impl EpochTicker {
                 sandbox.raise_epoch();
             }
         };
-        let thread = std::thread::Builder::new().spawn(tick).context("no thread for the clock")?;
+        let thread = std::thread::Builder::new().spawn(tick).context(
+            "the thread of the clock \
+            cannot be started",
+        )?;
         Ok(Self { stop, thread: Some(thread) })
     }
 }

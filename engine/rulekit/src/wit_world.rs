@@ -31,13 +31,17 @@ pub(crate) fn functions<'m>(
     for function in written {
         let name = function.name;
         let read = read(&function, language).with_context(|| format!("function `{name}`"))?;
-        ensure!(!found.iter().any(|have| have.export == read.export), "there are two `{name}`");
+        ensure!(
+            !found.iter().any(|have| have.export == read.export),
+            "there are two functions \
+            `{name}`"
+        );
         found.push(read);
     }
     ensure!(
         (1..=FUNCTIONS_MAX).contains(&found.len()),
-        "it declares {} functions, and a rule in {} has 1 to {FUNCTIONS_MAX} of them below \
-         `[[function]]`, with `params` and `result`",
+        "rule.toml declares {} functions; a rule in {} needs 1 to {FUNCTIONS_MAX}, each below \
+         `[[function]]` with `params` and `result`",
         found.len(),
         language.name()
     );
@@ -48,7 +52,7 @@ fn read(written: &Written<'_>, language: Language) -> Result<Function> {
     let export = name(written.name)?;
     ensure!(
         !language.taken().contains(&written.name),
-        "it is a word of {}: call it `{}_rule`",
+        "the name is a keyword of {}: use `{}_rule`",
         language.name(),
         written.name
     );
@@ -57,25 +61,32 @@ fn read(written: &Written<'_>, language: Language) -> Result<Function> {
             "`params` and `result` are missing, such as `params = [\"ua: string\"]` and `result = \"int\"`"
         );
     };
-    ensure!(params.len() <= PARAMS_MAX, "it has more than {PARAMS_MAX} parameters");
+    ensure!(params.len() <= PARAMS_MAX, "the function has more than {PARAMS_MAX} parameters");
     let mut kinds: Vec<(String, Kind)> = Vec::new();
     for param in params {
         let read = self::param(param)?;
-        ensure!(!kinds.iter().any(|(have, _)| *have == read.0), "it has two `{}`", read.0);
+        ensure!(
+            !kinds.iter().any(|(have, _)| *have == read.0),
+            "there are two parameters `{}`",
+            read.0
+        );
         kinds.push(read);
     }
     let result = match result {
         "bool" => Kind::Bool,
         "int" => Kind::Int,
         "string" => Kind::Text,
-        other => bail!("`result` is `{}`: write bool, int or string", other.escape_debug()),
+        other => bail!("`result` is `{}`: use bool, int or string", other.escape_debug()),
     };
     Ok(Function { export, params: kinds, result })
 }
 
 fn param(text: &str) -> Result<(String, Kind)> {
     let Some((param, kind)) = text.split_once(':') else {
-        bail!("`{}` is no parameter: write one such as \"ua: string\"", text.escape_debug());
+        bail!(
+            "`{}` is not a valid parameter: write one such as \"ua: string\"",
+            text.escape_debug()
+        );
     };
     let kind = match kind.trim() {
         "bool" => Kind::Bool,
@@ -84,7 +95,7 @@ fn param(text: &str) -> Result<(String, Kind)> {
         "ip" => Kind::Address,
         "headers" => Kind::Headers,
         other => bail!(
-            "`{param}` is of type `{}`: write bool, int, string, ip or headers",
+            "`{param}` has the type `{}`: use bool, int, string, ip or headers",
             other.escape_debug()
         ),
     };
@@ -100,7 +111,8 @@ fn name(name: &str) -> Result<String> {
     };
     ensure!(
         name.split('_').all(is_word),
-        "`{}` cannot be a name here: take lower-case words joined by `_`, each beginning with a letter",
+        "`{}` is not a valid name: use lower-case words joined by `_`, each beginning with a \
+         letter",
         name.escape_debug()
     );
     Ok(name.replace('_', "-"))

@@ -84,7 +84,7 @@ impl NoRoom {
             Self::Search(list, why) => {
                 let list = program.lists.get(list.0 as usize)?;
                 let message = format!(
-                    "a member looks for the elements of `@{}` in texts, and that {why}",
+                    "a member searches texts for the elements of `@{}`, and the list {why}",
                     list.name
                 );
                 Some(Diagnostic::error(Code::SearchTooLarge, list.file, list.span, message))
@@ -274,7 +274,7 @@ impl RuleSet {
             None => Ok(()),
             Some(list) => {
                 let most = bytes_text(LIST_SEARCH_BYTES_HOST_MAX);
-                let why = format!("takes, with the host's other lists, more than {most}");
+                let why = format!("needs, with the operator's other lists, more than {most}");
                 Err(NoRoom::Search(list, why))
             }
         }

@@ -63,7 +63,7 @@ fn give_up_files() -> Result<(), String> {
         Ok(ruleset.create()?.restrict_self()?.ruleset)
     };
     match restrict() {
-        Ok(RulesetStatus::NotEnforced) => Err("the kernel does not have it".to_owned()),
+        Ok(RulesetStatus::NotEnforced) => Err("not supported by the kernel".to_owned()),
         Ok(_) => Ok(()),
         Err(why) => Err(why.to_string()),
     }

@@ -77,9 +77,9 @@ pub fn cases_inside(component: &[u8]) -> Result<String, CaseError> {
         rest = rest.get(passed..).unwrap_or_default();
     }
     if found.len() > CASES_BYTES_MAX {
-        return Err(format!("its cases have more than {CASES_BYTES_MAX} bytes"));
+        return Err(format!("the component tests have more than {CASES_BYTES_MAX} bytes"));
     }
-    String::from_utf8(found).map_err(|_| "its cases are no text".to_owned())
+    String::from_utf8(found).map_err(|_| "the component tests are not valid UTF-8".to_owned())
 }
 
 /// Parses the test vectors in a text from `file`.
@@ -163,7 +163,7 @@ impl Case {
         let args = params.iter().map(arg).collect::<Result<_, CaseError>>()?;
         let expect = expected(result, &self.expect).ok_or_else(|| {
             let is = result.word();
-            format!("`expect` is of another type than the function's answer, {is}")
+            format!("`expect` has another type than the result of the function, {is}")
         })?;
         Ok(CaseCall { args, expect })
     }
@@ -177,18 +177,18 @@ fn given(kind: ParamKind, value: &Value) -> Result<Given, CaseError> {
         (Text | Bytes, Value::String(text)) => return Ok(Given::Bytes(text.clone().into_bytes())),
         (Address, Value::String(text)) => return address(text).map(Given::Bytes),
         (Headers | Bytes, Value::Array(fields)) => return headers(fields).map(Given::Bytes),
-        (Bool, _) => "it is a bool: write `true` or `false`",
-        (Int, _) => "it is an int: write a whole number",
-        (Text | Bytes, _) => "it is a text: write it between quotes",
-        (Address, _) => "it is an address: write it between quotes",
-        (Headers, _) => "they are headers: write [[\"name\", \"value\"], …]",
+        (Bool, _) => "the type is bool: write `true` or `false`",
+        (Int, _) => "the type is int: write a whole number",
+        (Text | Bytes, _) => "the type is text: write it in quotes",
+        (Address, _) => "the type is address: write it in quotes",
+        (Headers, _) => "the type is headers: write [[\"name\", \"value\"], …]",
     };
     Err(why.to_owned())
 }
 
 fn address(text: &str) -> Result<Vec<u8>, CaseError> {
     let address: IpAddr = text.parse().map_err(|_| {
-        format!("`{}` is no address: write one such as \"192.0.2.1\"", text.escape_debug())
+        format!("`{}` is not an IP address: write one such as \"192.0.2.1\"", text.escape_debug())
     })?;
     // As the server passes it: an IPv4-mapped address is an IPv4 address.
     Ok(match address.to_canonical() {
@@ -216,7 +216,7 @@ impl HeaderView for Fields<'_> {
 fn headers(fields: &[Value]) -> Result<Vec<u8>, CaseError> {
     let field = |value| match Value::as_array(value).map(Vec::as_slice) {
         Some([Value::String(name), Value::String(value)]) => Ok((name.as_str(), value.as_str())),
-        _ => Err("a field is a pair of texts: [\"name\", \"value\"]".to_owned()),
+        _ => Err("a header must be a pair of texts: [\"name\", \"value\"]".to_owned()),
     };
     let fields = Fields(fields.iter().map(field).collect::<Result<_, CaseError>>()?);
     let mut packed = Vec::new();

@@ -239,7 +239,7 @@ fn signatures(
                 found.push((signature(name, &func).map_err(refused)?, names));
             }
             ComponentItem::Type(_) => {}
-            _ => return Err(refused("is no function".to_owned())),
+            _ => return Err(refused("is not a function".to_owned())),
         }
     }
     let max = sandbox.limits().exports_max;
@@ -252,23 +252,23 @@ fn signatures(
 
 fn signature(name: &str, func: &ComponentFunc) -> Result<Signature, String> {
     if func.async_() {
-        return Err("is asynchronous; a rule answers at once".to_owned());
+        return Err("is asynchronous, which is not supported".to_owned());
     }
     let mut params = Vec::new();
     for (param, ty) in func.params() {
         params.push(param_kind(&ty).ok_or_else(|| {
-            format!("takes `{param}` of a kind that is none of bool, s64 and list<u8>")
+            format!("has the parameter `{param}` of another type than bool, s64 and list<u8>")
         })?);
     }
     if params.len() > Signature::PARAMS_MAX {
-        return Err(format!("takes more than {} parameters", Signature::PARAMS_MAX));
+        return Err(format!("has more than {} parameters", Signature::PARAMS_MAX));
     }
     let results: Vec<Type> = func.results().collect();
     let result = match results.as_slice() {
         [ty] => result_kind(ty),
         _ => None,
     };
-    let result = result.ok_or("gives none of bool, s64 and list<u8>")?;
+    let result = result.ok_or("has another result than bool, s64 or list<u8>")?;
     Ok(Signature { name: name.into(), params, result })
 }
 

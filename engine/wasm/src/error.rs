@@ -10,10 +10,10 @@ use crate::Signature;
 #[non_exhaustive]
 pub enum LoadError {
     /// The machine lacks resources for the limits, mostly address space.
-    #[error("the sandbox cannot be set up: {0}")]
+    #[error("the sandbox cannot be created: {0}")]
     Engine(String),
     /// More bytes than `component_bytes_max`.
-    #[error("the component has {bytes} bytes, which is more than {max}")]
+    #[error("the component has {bytes} bytes; the maximum is {max}")]
     TooLong {
         /// The number of bytes.
         bytes: usize,
@@ -21,14 +21,14 @@ pub enum LoadError {
         max: usize,
     },
     /// A core module, which has no typed exports.
-    #[error("this is a core module, not a component; build it with the rule builder")]
+    #[error("the file is a core module, not a component; build it with `seawall rule build`")]
     CoreModule,
     /// The bytes are truncated, damaged, not WebAssembly, or need a feature that the sandbox does
     /// not allow.
-    #[error("the component is not valid: {0}")]
+    #[error("the component is invalid: {0}")]
     Invalid(String),
     /// It is nested so deeply that compiling it would exhaust the machine.
-    #[error("the component has more than {max} {what} inside each other")]
+    #[error("the component has more than {max} nested {what}")]
     Nested {
         /// What is nested.
         what: &'static str,
@@ -42,13 +42,13 @@ pub enum LoadError {
         max: usize,
     },
     /// More core modules are put together in it than `core_instances_per_component_max`.
-    #[error("the component puts together more than {max} core modules")]
+    #[error("the component instantiates more than {max} core modules")]
     CoreInstances {
         /// The limit.
         max: u32,
     },
     /// It imports something. A rule has only its arguments.
-    #[error("the component imports `{0}`, and a rule imports nothing")]
+    #[error("the component imports `{0}`; a rule cannot have imports")]
     Imports(String),
     /// It exports something that no policy can call.
     #[error("the component exports `{name}`, which {why}")]
@@ -59,13 +59,13 @@ pub enum LoadError {
         why: String,
     },
     /// The stored code is of another component, version or machine.
-    #[error("the stored machine code is not this component's")]
+    #[error("the stored machine code is of another component or version")]
     Stale,
     /// Compiling it exceeded the limits of the compiler process.
-    #[error("compiling the component takes more than {0}")]
+    #[error("compiling the component needs more than {0}")]
     TooDear(String),
     /// The compiler process is still compiling it.
-    #[error("the component is still being compiled; it takes effect when that is done")]
+    #[error("the component is still being compiled; the policy is reloaded afterwards")]
     Compiling,
     /// The error of the compiler process.
     #[error("{0}")]

@@ -9,7 +9,7 @@ use seawall_model::HeaderView;
 
 /// The packed headers exceed the limit, or a name is longer than 65,535 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the header fields are too long to be handed to a rule")]
+#[error("the header fields are too long for a WASM rule")]
 pub struct TooLong;
 
 /// Replaces the content of `out` with all fields of `headers`, packed.

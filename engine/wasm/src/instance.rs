@@ -82,7 +82,7 @@ impl Instance {
             .and_then(|instance| {
                 let func = instance
                     .get_func(&mut store, export)
-                    .ok_or_else(|| wasmtime::format_err!("the export is gone"))?;
+                    .ok_or_else(|| wasmtime::format_err!("the export is missing"))?;
                 typed_call::call_of(func, &store, signature)
             });
         match started {

@@ -75,7 +75,7 @@ fn beginnings(memories: MemorySectionReader<'_>, limits: &SandboxLimits) -> Resu
             1_u64.checked_shl(memory.page_size_log2.unwrap_or(PAGE_LOG2)).unwrap_or(u64::MAX);
         let bytes = memory.initial.saturating_mul(page);
         if bytes > max {
-            let why = format!("a memory begins with {bytes} bytes, and {max} are allowed");
+            let why = format!("a memory begins with {bytes} bytes; the maximum is {max}");
             return Err(LoadError::Invalid(why));
         }
     }

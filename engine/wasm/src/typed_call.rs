@@ -75,7 +75,7 @@ macro_rules! shapes {
                 let (answer,) = typed.call(store, ($(*$name,)*))?;
                 Ok(CallValue::$answer(answer))
             }
-            _ => Err(format_err!("the arguments are not the parameters")),
+            _ => Err(format_err!("the arguments do not match the parameters")),
         }))
     }};
 }
@@ -110,7 +110,7 @@ fn dynamic(func: Func, result: ResultKind) -> TypedCall {
         let mut answers = [Val::Bool(false)];
         func.call(store, &args, &mut answers)?;
         let [answer] = answers;
-        from_val(answer, result).ok_or_else(|| format_err!("the answer is of another kind"))
+        from_val(answer, result).ok_or_else(|| format_err!("the result has another type"))
     })
 }
 

@@ -17,13 +17,10 @@ struct Parameter {
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     if !args.is_empty() {
-        return Err(Error::new(
-            args.span(),
-            "`export` takes no arguments: limits are the policy's",
-        ));
+        return Err(Error::new(args.span(), "`export` takes no arguments: the policy sets limits"));
     }
     let item: ItemFn = syn::parse2(item.clone()).map_err(|_| {
-        Error::new(item.span(), "`export` stands before a function: `fn name(…) -> …`")
+        Error::new(item.span(), "`export` is valid only before a function: `fn name(…) -> …`")
     })?;
     check_plain(&item)?;
     let name = wit_name(&item.sig.ident)?;
@@ -52,25 +49,22 @@ fn check_plain(item: &ItemFn) -> Result<()> {
     let sig = &item.sig;
     let refuse = |at: &dyn quote::ToTokens, fix: &str| Err(Error::new_spanned(at, fix));
     if let Some(word) = &sig.asyncness {
-        return refuse(word, "a rule answers at once: remove `async`");
+        return refuse(word, "a rule cannot be asynchronous: remove `async`");
     }
     if let Some(word) = &sig.unsafety {
-        return refuse(
-            word,
-            "a rule is called by the host, which promises nothing: remove `unsafe`",
-        );
+        return refuse(word, "the server calls the rule without guarantees: remove `unsafe`");
     }
     if let Some(word) = &sig.abi {
-        return refuse(word, "remove `extern`: the attribute writes the exported function");
+        return refuse(word, "remove `extern`: the attribute generates the exported function");
     }
     if !sig.generics.params.is_empty() {
         return refuse(
             &sig.generics,
-            "a rule's types are fixed: remove the generics, and write `Headers<'_>`",
+            "a rule cannot be generic: remove the generics, and write `Headers<'_>`",
         );
     }
     if sig.inputs.len() > PARAMS_MAX {
-        return refuse(&sig.inputs, "a rule takes at most 6 parameters");
+        return refuse(&sig.inputs, "a rule has at most 6 parameters");
     }
     Ok(())
 }
@@ -81,10 +75,10 @@ fn params(item: &ItemFn) -> Result<Vec<Parameter>> {
 
 fn param(input: &FnArg) -> Result<Parameter> {
     let FnArg::Typed(typed) = input else {
-        return Err(Error::new_spanned(input, "a rule holds no state: remove `self`"));
+        return Err(Error::new_spanned(input, "a rule has no state: remove `self`"));
     };
     let Pat::Ident(pat) = &*typed.pat else {
-        let fix = "give the parameter a plain name: the policy's author reads it";
+        let fix = "use a plain parameter name, because authors of policies read it";
         return Err(Error::new_spanned(&typed.pat, fix));
     };
     Ok(Parameter { wit: wit_name(&pat.ident)?, kind: Param::of(&typed.ty)? })

@@ -35,15 +35,15 @@ impl Param {
             "IpAddr" => return Ok(Self::Address),
             "Headers<'_>" | "Headers" => return Ok(Self::Headers),
             "&str" | "String" | "&String" | "Vec<u8>" | "&Vec<u8>" => {
-                "a text arrives as `&[u8]`: header values and paths are not always UTF-8"
+                "use `&[u8]` for a text: header values and paths are not always UTF-8"
             }
             "i8" | "i16" | "i32" | "isize" | "u8" | "u16" | "u32" | "u64" | "usize" | "i128"
-            | "u128" => "an `int` of the policy is `i64`",
+            | "u128" => "use `i64` for an `int` of the policy",
             "&Headers<'_>" | "&Headers" | "&mut Headers<'_>" | "&mut Headers" => {
-                "take `Headers<'_>` by value"
+                "use `Headers<'_>` by value"
             }
-            "Ipv4Addr" | "Ipv6Addr" | "&IpAddr" => "an address is `IpAddr`, by value",
-            _ => "a rule takes `bool`, `i64`, `&[u8]`, `IpAddr` and `Headers<'_>`",
+            "Ipv4Addr" | "Ipv6Addr" | "&IpAddr" => "use `IpAddr` by value for an address",
+            _ => "a parameter must be `bool`, `i64`, `&[u8]`, `IpAddr` or `Headers<'_>`",
         };
         Err(Error::new_spanned(ty, fix))
     }
@@ -98,7 +98,7 @@ impl Answer {
     pub(crate) fn of(output: &ReturnType, name: &Ident) -> Result<Self> {
         let ReturnType::Type(_, ty) = output else {
             let fix = format!(
-                "a rule gives an answer: write `fn {name}(…) -> bool`, `i64`, `String` or `Vec<u8>`"
+                "a rule needs a result: write `fn {name}(…) -> bool`, `i64`, `String` or `Vec<u8>`"
             );
             return Err(Error::new_spanned(name, fix));
         };
@@ -107,12 +107,12 @@ impl Answer {
             "i64" => return Ok(Self::Int),
             "Vec<u8>" | "String" => return Ok(Self::Text),
             "&str" | "&'static str" | "&[u8]" | "&'static [u8]" => {
-                "give the text away: return `String` or `Vec<u8>`"
+                "return an owned text: `String` or `Vec<u8>`"
             }
             text if text.starts_with("Option<") || text.starts_with("Result<") => {
-                "a rule always answers: return the value that stands for `none` in your policy"
+                "a rule always has a result: return the value that means `none` in your policy"
             }
-            _ => "a rule gives `bool`, `i64`, `String` or `Vec<u8>`",
+            _ => "a result must be `bool`, `i64`, `String` or `Vec<u8>`",
         };
         Err(Error::new_spanned(ty, fix))
     }

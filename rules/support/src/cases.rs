@@ -18,14 +18,14 @@ impl<'c> Args<'c> {
     #[must_use]
     pub fn text(&self, name: &str) -> &'c [u8] {
         let value = self.table.get(name).and_then(Value::as_str);
-        value.unwrap_or_else(|| panic!("{}: `{name}` is no text", self.place)).as_bytes()
+        value.unwrap_or_else(|| panic!("{}: `{name}` is not a text", self.place)).as_bytes()
     }
 
     /// Returns the argument with this name as header fields, packed as the server does.
     #[must_use]
     pub fn headers(&self, name: &str) -> Vec<u8> {
         let fields = self.table.get(name).and_then(Value::as_array);
-        let fields = fields.unwrap_or_else(|| panic!("{}: `{name}` is no list", self.place));
+        let fields = fields.unwrap_or_else(|| panic!("{}: `{name}` is not a list", self.place));
         let pairs: Vec<(&str, &str)> = fields.iter().map(|field| self.pair(field)).collect();
         seawall_rule::pack(&pairs)
     }
@@ -33,7 +33,7 @@ impl<'c> Args<'c> {
     fn pair(&self, field: &'c Value) -> (&'c str, &'c str) {
         match field.as_array().map(Vec::as_slice) {
             Some([Value::String(name), Value::String(value)]) => (name, value),
-            _ => panic!("{}: a field is a pair of texts", self.place),
+            _ => panic!("{}: a header must be a pair of texts", self.place),
         }
     }
 }
@@ -56,7 +56,7 @@ pub fn hold(manifest_dir: &str, function: &str, least: usize, answer: impl Fn(Ar
             held += 1;
         }
     }
-    assert!(held >= least, "{held} cases, and {least} are wanted");
+    assert!(held >= least, "{held} test vectors, but at least {least} are needed");
 }
 
 fn hold_one(file: &str, function: &str, case: &Value, answer: &impl Fn(Args<'_>) -> Value) {

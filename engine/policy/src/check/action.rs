@@ -42,7 +42,7 @@ impl Builder<'_> {
                         self.error(
                             Code::WrongAction,
                             action.span,
-                            "a member may not lower the score: that would weaken `decide`",
+                            "a member cannot lower the score, because that would weaken `decide`",
                         );
                         return None;
                     }
@@ -89,8 +89,8 @@ impl Builder<'_> {
                 if let Some(per) = per.as_ref().filter(|per| per.node == BanUnit::Asn) {
                     self.does_nothing(
                         per.span,
-                        "`ban … per client.asn` bans nobody: no source `geo.asn` is configured",
-                        "ban `per client.net`, or the client",
+                        "`ban … per client.asn` has no effect: no source `geo.asn` is configured",
+                        "use `per client.net`, or ban the client",
                     );
                 }
                 Final::Ban { for_ms: self.lasting(duration.node.ms(), duration.span)?, unit }
@@ -108,13 +108,18 @@ impl Builder<'_> {
             Action::Tarpit(hold) => {
                 let hold_ms = hold.node.ms();
                 if hold_ms == 0 || hold_ms > TARPIT_MAX_MS {
-                    self.error(Code::OutOfRange, hold.span, "a tarpit holds from 1ms to 1m");
+                    self.error(
+                        Code::OutOfRange,
+                        hold.span,
+                        "the duration of `tarpit` must be \
+                        between 1ms and 1m",
+                    );
                     return None;
                 }
                 Final::Tarpit { hold_ms }
             }
             Action::Tag(_) | Action::Score(_) | Action::Log(_) | Action::Error => {
-                self.error(Code::WrongAction, span, "here stands an action that ends the walk");
+                self.error(Code::WrongAction, span, "a final action is expected here");
                 return None;
             }
         })
@@ -123,19 +128,21 @@ impl Builder<'_> {
     fn may_stand(&mut self, action: &Spanned<Action>, at: Where) -> Option<()> {
         let (wrong, help) = match (at, &action.node) {
             (Where::Layer(LayerKind::Floor), Action::Allow) => (
-                "`floor` never lets in: nothing after it could undo that",
-                "leave the request alone, or write the rule in `defaults`",
+                "`allow` is not valid in `floor`, because later rules could not reject the request",
+                "remove the rule, or move it to `defaults`",
             ),
             (Where::Layer(LayerKind::Guarantee), other) if !matches!(other, Action::Allow) => {
-                ("`guarantee` only lets in", "write `allow`, or write the rule in `floor`")
+                ("only `allow` is valid in `guarantee`", "use `allow`, or move the rule to `floor`")
             }
             (Where::Layer(LayerKind::Defaults) | Where::Decide, Action::Ban { .. }) => (
-                "`ban` stands in `floor` or, where granted, in a member's `site`",
-                "use `block`, or write the rule in `floor`",
+                "`ban` is valid only in `floor` or, if granted, in a member's `site`",
+                "use `block`, or move the rule to `floor`",
             ),
-            (Where::Member, Action::Tarpit(_)) => {
-                ("a member may not use `tarpit`: held connections are the host's", "use `block`")
-            }
+            (Where::Member, Action::Tarpit(_)) => (
+                "a member cannot use `tarpit`, because delayed connections use resources of the \
+                    server",
+                "use `block`",
+            ),
             _ => return Some(()),
         };
         self.complain(
@@ -166,7 +173,7 @@ impl Builder<'_> {
     /// Returns a duration if it is within the limit.
     pub(super) fn lasting(&mut self, ms: u64, span: Span) -> Option<u64> {
         if ms == 0 || ms > LASTING_MAX_MS {
-            self.error(Code::OutOfRange, span, "this lasts from 1ms to 30d");
+            self.error(Code::OutOfRange, span, "the duration must be between 1ms and 30d");
             return None;
         }
         Some(ms)

@@ -31,7 +31,7 @@ impl Builder<'_> {
                 break;
             }
             if let Some(first) = seen.insert(name.node.clone(), name.span) {
-                let message = format!("`{}` is adjusted twice", name.node);
+                let message = format!("there are two changes to `{}`", name.node);
                 let file = self.file;
                 self.complain(
                     Diagnostic::error(Code::DuplicateName, file, name.span, message).related(
@@ -65,7 +65,7 @@ impl Builder<'_> {
                 self.error(
                     Code::Misplaced,
                     name.span,
-                    "`adjust` and `disable` hold at every level; write them outside `under`",
+                    "`adjust` and `disable` apply at every level; move them out of `under`",
                 );
             }
         }
@@ -95,9 +95,9 @@ impl Builder<'_> {
             Code::UnknownRule,
             self.file,
             name.span,
-            format!("`defaults` has no rule or limit called `{}`", name.node),
+            format!("`defaults` has no rule or limit `{}`", name.node),
         )
-        .help("only what stands in `defaults` can be adjusted");
+        .help("only rules and limits in `defaults` can be adjusted");
         if let Some(near) = nearest(&wanted, known.iter().map(|known| &**known)) {
             diagnostic = diagnostic.label(format!("did you mean `{near}`?")).fix(name.span, near);
         }
@@ -167,9 +167,9 @@ impl Builder<'_> {
 
     /// Reports a clause of the other kind of limit.
     fn other_limit(&mut self, span: Span, clause: &str, instead: &str) {
-        let message = format!("the host's limit has no `{clause}`");
+        let message = format!("the limit in `defaults` has no `{clause}`");
         let said = Diagnostic::error(Code::Misplaced, self.file, span, message);
-        self.complain(said.help(format!("it can be adjusted with `{instead}`")));
+        self.complain(said.help(format!("use `{instead}` to adjust this limit")));
     }
 
     fn no_limit(&mut self, span: Span, clause: &str) {

@@ -42,9 +42,9 @@ impl Builder<'_> {
     pub(super) fn is_of_bounded_breadth(&mut self, ops: &[Op], span: Span) -> bool {
         let all = tests_of(&self.program, ops);
         if all > TESTS_MAX {
-            let message = format!("this condition has {all} tests; {TESTS_MAX} may be");
+            let message = format!("this condition has {all} tests, the maximum is {TESTS_MAX}");
             self.complain(Diagnostic::error(Code::TooMany, self.file, span, message).help(
-                "values that one field is held against are one test as a set: `path in { … }`, or \
+                "write the values for one field as a set, which is one test: `path in { … }`; or \
                  as a list",
             ));
             return false;
@@ -64,14 +64,15 @@ impl Builder<'_> {
             return;
         }
         let message = format!(
-            "the conditions of `{}` may have {most} tests: {MEMBER_TESTS_PER_RULE} for each of her {} rules",
+            "the conditions of the member `{}` have more than {most} tests: \
+             {MEMBER_TESTS_PER_RULE} for each of {} rules",
             entry.name, entry.rules
         );
         self.complain(
             Diagnostic::error(Code::MemberQuota, self.file, span, message)
-                .label("with this one there are too many")
+                .label("this condition exceeds the limit")
                 .help(
-                    "values that one field is held against are one test as a set: `path in { … }`",
+                    "write the values for one field as a set, which is one test: `path in { … }`",
                 ),
         );
     }

@@ -163,7 +163,7 @@ impl<'g> Builder<'g> {
                 Item::Level(level) if self.of_host(level.name.span, "a level") => {
                     self.build_level(level);
                 }
-                Item::Layer(layer) if self.of_host(layer.span, "a layer of the host") => {
+                Item::Layer(layer) if self.of_host(layer.span, "a layer of the operator") => {
                     self.build_layer(layer);
                 }
                 _ => {}
@@ -226,16 +226,16 @@ impl<'g> Builder<'g> {
     /// Reports an action that cannot be enforced yet: an error at load, else a note.
     pub(super) fn not_enforced(&mut self, span: Span, what: &str) {
         let message =
-            format!("`{what}` is judged in tests, but this version cannot enforce it yet");
+            format!("this version evaluates `{what}` in tests, but cannot enforce `{what}` yet");
         let said = Diagnostic::error(Code::NotEnforced, self.file, span, message)
-            .help("a server refuses to load this policy; use `block` until then");
+            .help("a server rejects this policy; use `block` until then");
         self.complain(self.at_load(said));
     }
 
     /// Reports a word without an effect yet: an error at load, else a note.
     pub(super) fn does_nothing(&mut self, span: Span, message: &str, help: &str) {
         let said = Diagnostic::error(Code::NotEnforced, self.file, span, message);
-        let help = format!("a server refuses to load this policy; {help}");
+        let help = format!("a server rejects this policy; {help}");
         self.complain(self.at_load(said.help(help)));
     }
 

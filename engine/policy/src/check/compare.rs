@@ -31,7 +31,7 @@ impl Builder<'_> {
             self.error(
                 Code::OperatorType,
                 whole,
-                "both sides are known already, so this never changes",
+                "both sides are constants, so the result never changes",
             );
             return None;
         }
@@ -117,7 +117,7 @@ impl Builder<'_> {
                 self.error(
                     Code::OperatorType,
                     right.span,
-                    "a rate is rarely exactly anything; use `>` or `<`",
+                    "a rate rarely equals a value exactly; use `>` or `<`",
                 );
                 None
             });
@@ -229,9 +229,12 @@ impl Builder<'_> {
                         Code::Window,
                         self.file,
                         right.span,
-                        format!("`{subject}` is counted over {window}, not over another window"),
+                        format!(
+                            "`{subject}` is counted over {window}, and the comparison has \
+                            another window"
+                        ),
                     )
-                    .label(format!("its track says `over {window}`"))
+                    .label(format!("write the window of the track: `over {window}`"))
                     .fix(right.span, format!("{}/{window}", rate.n)),
                 );
                 None
@@ -288,9 +291,9 @@ impl Builder<'_> {
                 Code::OperatorType,
                 self.file,
                 right.span,
-                format!("`{text}` is no set that `{subject}` could be in"),
+                format!("`{text}` is not a set of values for `{subject}`"),
             )
-            .help("behind `in` stands a set `{ … }`, a list `@name` or, for addresses, a network"),
+            .help("write a set `{ … }`, a list `@name` or, for addresses, a network after `in`"),
         );
         None
     }
@@ -347,7 +350,7 @@ impl Builder<'_> {
             Code::UnknownList,
             self.file,
             span,
-            format!("there is no list called `@{name}`"),
+            format!("there is no list `@{name}`"),
         );
         diagnostic = match near {
             Some(near) => {
@@ -368,7 +371,7 @@ impl Builder<'_> {
     ) {
         let schema = self.given.schema;
         let message = format!(
-            "`{subject}` is {}, and the elements of `@{name}` are {} each",
+            "`{subject}` is {}, and each element of `@{name}` is {}",
             schema.type_name(left.ty),
             schema.type_name(element)
         );
@@ -385,7 +388,7 @@ impl Builder<'_> {
     ) -> Option<(Check, String)> {
         if left.ty != Type::Str {
             let is = self.given.schema.type_name(left.ty);
-            let message = format!("`{subject}` is {is}; this looks into strings only");
+            let message = format!("`{subject}` is {is}; this operator needs a string");
             let said = Diagnostic::error(Code::OperatorType, self.file, op.span, message);
             let help = self.instead_of_text_test(left.ty, subject);
             self.complain(match help {
@@ -437,16 +440,21 @@ impl Builder<'_> {
                 let spec = self.given.schema.words(id)?;
                 let mut words = spec.words.iter();
                 let (one, two) = (words.next()?, words.nth(1).or(words.next())?);
-                let others =
-                    if spec.others.is_some() { ", and what is no word in quotes" } else { "" };
-                format!("write them out: `{subject} in {{ {one}, {two} }}`{others}")
+                let others = if spec.others.is_some() {
+                    ", and a value that is not a word in quotes"
+                } else {
+                    ""
+                };
+                format!("write the values as a set: `{subject} in {{ {one}, {two} }}`{others}")
             }
             Type::Ip | Type::Cidr => {
-                format!("ask for networks: `{subject} in {{ 192.0.2.0/24, 2001:db8::/32 }}`")
+                format!("compare networks: `{subject} in {{ 192.0.2.0/24, 2001:db8::/32 }}`")
             }
-            Type::Asn => format!("write them out: `{subject} in {{ AS64496, AS64511 }}`"),
+            Type::Asn => {
+                format!("write the values as a set: `{subject} in {{ AS64496, AS64511 }}`")
+            }
             Type::Int | Type::Percent | Type::Duration | Type::Size | Type::Rate | Type::Date => {
-                format!("compare it: `{subject} > …`")
+                format!("compare the value: `{subject} > …`")
             }
             Type::Str | Type::Bool | Type::Headers => return None,
         })
@@ -455,15 +463,15 @@ impl Builder<'_> {
     /// Reports a right side that must be a string, or a set or list of texts.
     fn not_written_out(&mut self, is_search: bool, right: &Spanned<Operand>) {
         let message = if is_search {
-            "behind this stands what is known when the policy is loaded: a string, a set or a list"
+            "this operator needs a constant on its right side: a string, a set or a list"
         } else {
-            "behind this stands one string that is written out"
+            "this operator needs one constant string on its right side"
         };
         let mut said = Diagnostic::error(Code::OperatorType, self.file, right.span, message);
         if matches!(right.node, Operand::Set(_) | Operand::ListRef(_)) || self.is_set(&right.node) {
             said = said.help(
-                "`contains`, `starts_with` and `ends_with` take a set or a list; several patterns \
-                 are one expression: `matches nocase r\"(a|b)\"`",
+                "use `contains`, `starts_with` or `ends_with` for a set or a list; join several \
+                 patterns to one expression: `matches nocase r\"(a|b)\"`",
             );
         } else if let Operand::Word(word) = &right.node
             && self.given.schema.field(word).is_none()
@@ -483,10 +491,10 @@ impl Builder<'_> {
                 Code::CaseTrap,
                 self.file,
                 value,
-                format!("this looks for {written} in exactly this case"),
+                format!("this test matches {written} in exactly this case"),
             )
             .warning()
-            .help("agents and types are written in any case; `nocase` finds them all")
+            .help("user agents and types can have any case; use `nocase` to match all of them")
             .fix(op, format!("{word} nocase")),
         );
     }

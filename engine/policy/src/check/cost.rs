@@ -200,17 +200,16 @@ impl Builder<'_> {
         let name = &rule.name.node;
         let message = match vague {
             Some(atom) => format!(
-                "`{}` holds no {SUBSTRING_BYTES_MIN} letters in a row to look for, so `{name}` is \
-                 evaluated on every request",
+                "`{}` has no run of {SUBSTRING_BYTES_MIN} letters for the index, so `{name}` is \
+                 evaluated for every request",
                 atom.text
             ),
             None => format!(
-                "`{name}` is evaluated on every request: nothing can be looked up before `{}`",
+                "`{name}` is evaluated for every request: no indexed test precedes `{}`",
                 first.text
             ),
         };
-        let help =
-            "ask for something that can be looked up as well: a path, a host, a header's text";
+        let help = "add a test that the index covers: a path, a host, the text of a header";
         let said = Diagnostic::error(Code::EveryRequest, self.file, written.span, message);
         self.complain(said.note().help(help));
     }

@@ -45,15 +45,18 @@ impl Builder<'_> {
         });
         let Some((file, span)) = over.map(|used| used.place) else { return };
         let message = format!(
-            "the counters of `{}` take {} up to here; with her {keys} keys the most is {}",
+            "the counters of the member `{}` need {} up to here; the maximum for {keys} keys is {}",
             entry.name,
             bytes(sum),
             bytes(most)
         );
         self.complain(
             Diagnostic::error(Code::MemberQuota, file, span, message)
-                .label("with this it is too much")
-                .help("ask fewer tracks for `share` and `top`, or the host for a larger quota"),
+                .label("this exceeds the limit")
+                .help(
+                    "use `share` and `top` for fewer tracks, or ask the operator for a larger \
+                    quota",
+                ),
         );
     }
 
@@ -83,14 +86,14 @@ impl Builder<'_> {
             .map(|(weight, name)| format!("`{name}` ({})", bytes(*weight)))
             .collect();
         let message = format!(
-            "the counters of this policy take {}; the most is {}",
+            "the counters of this policy need {}; the maximum is {}",
             bytes(sum),
             bytes(per.most)
         );
         self.complain(
             Diagnostic::error(Code::Memory, file, span, message)
                 .label("the largest")
-                .help(format!("give fewer `keys` to the largest: {}", largest.join(", "))),
+                .help(format!("reduce `keys` of the largest counters: {}", largest.join(", "))),
         );
     }
 

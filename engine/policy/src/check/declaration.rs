@@ -38,7 +38,7 @@ impl Builder<'_> {
             Code::UnknownWord,
             self.file,
             span,
-            format!("`{word}` is not {what} here"),
+            format!("`{word}` is not {what} in this context"),
         )
         .help(format!("possible here: {}", known.join(", ")));
         if let Some(near) = nearest(word, known.iter().copied()) {
@@ -58,7 +58,11 @@ impl Builder<'_> {
         if (least..=most).contains(&n.node) {
             return Some(n.node);
         }
-        self.error(Code::OutOfRange, n.span, format!("`{what}` goes from {least} to {most}"));
+        self.error(
+            Code::OutOfRange,
+            n.span,
+            format!("`{what}` must be between {least} and {most}"),
+        );
         None
     }
 
@@ -69,7 +73,7 @@ impl Builder<'_> {
             self.error(
                 Code::OutOfRange,
                 window.span,
-                "a window goes from 1ms to 1w, in whole milliseconds",
+                "a window must be between 1ms and 1w, in whole milliseconds",
             );
             return None;
         }
@@ -92,7 +96,8 @@ impl Builder<'_> {
                 track.name.span,
                 "a track",
                 "count",
-                "say what it counts: `count requests`, `count bytes bytes_out`, `count distinct path`",
+                "add what the track counts: `count requests`, `count bytes bytes_out` or `count \
+                 distinct path`",
             );
         };
         let counted = match &count.node {
@@ -102,12 +107,7 @@ impl Builder<'_> {
         };
         self.no_expiry(&track.meta, "a track");
         let Some(over) = &track.over else {
-            return self.missing(
-                track.name.span,
-                "a track",
-                "over",
-                "say over which window it counts: `over 1m`",
-            );
+            return self.missing(track.name.span, "a track", "over", "add the window: `over 1m`");
         };
         let Some(window_ms) = self.window_ms(over) else { return };
         let Some(keys) = self.track_keys(track) else { return };
@@ -146,7 +146,7 @@ impl Builder<'_> {
                     track.name.span,
                     "a track with `per`",
                     "keys",
-                    "say how many keys it may hold: `keys 50k`",
+                    "add the maximum number of keys: `keys 50k`",
                 );
                 None
             }
@@ -223,7 +223,7 @@ impl Builder<'_> {
                         Some((Counts::Bytes(*id), format!("bytes {}", field.node)))
                     }
                     _ => {
-                        let text = format!("`{}` does not say a number of bytes", field.node);
+                        let text = format!("`{}` is not a number of bytes", field.node);
                         self.error(Code::Mismatch, field.span, text);
                         None
                     }
@@ -248,7 +248,7 @@ impl Builder<'_> {
                     self.error(
                         Code::OperatorType,
                         operand.span,
-                        "a key differs between requests, and this is always the same",
+                        "a key must differ between requests, but this value is constant",
                     );
                     good = false;
                 }
@@ -267,7 +267,7 @@ impl Builder<'_> {
             return self.error(
                 Code::ReservedName,
                 level.name.span,
-                "`normal` is always there, below all other levels",
+                "the level `normal` always exists, below all other levels",
             );
         }
         if self.claim("level", &level.name).is_some() {
@@ -290,7 +290,7 @@ impl Builder<'_> {
             Code::UnknownLevel,
             self.file,
             span,
-            format!("there is no level called `{word}`"),
+            format!("there is no level `{word}`"),
         );
         diagnostic = match nearest(word, known.iter().map(|name| &**name)) {
             Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(span, near),
@@ -311,7 +311,7 @@ impl Builder<'_> {
                 level.name.span,
                 "a level",
                 "enter when",
-                "say when it is entered: `enter when rate(all) > 20k/10s sustained 20s`",
+                "add when the level is entered: `enter when rate(all) > 20k/10s sustained 20s`",
             );
         };
         let Some(leave) = &level.leave_after else {
@@ -319,7 +319,7 @@ impl Builder<'_> {
                 level.name.span,
                 "a level",
                 "leave after",
-                "say how long it must be calm before it is left: `leave after 10m`",
+                "add after which time without the condition the level is left: `leave after 10m`",
             );
         };
         self.place = Place::Level;
@@ -357,7 +357,7 @@ impl Builder<'_> {
         let time_ms = item.time.as_ref().map_or(EXTERN_TIME_DEFAULT_MS, |time| time.node.ms());
         if time_ms == 0 || time_ms > EXTERN_TIME_MAX_MS {
             let span = item.time.as_ref().map_or(item.name.span, |time| time.span);
-            return self.error(Code::OutOfRange, span, "`time` goes from 1ms to 100ms");
+            return self.error(Code::OutOfRange, span, "`time` must be between 1ms and 100ms");
         }
         let function = item.function.as_ref().map_or_else(
             || item.name.node.replace('_', "-").into(),
@@ -402,26 +402,27 @@ impl Builder<'_> {
             return None;
         }
         if item.module.is_none() {
-            self.missing(span, need, "module", "name the component: `module \"wasm/name.wasm\"`");
+            self.missing(span, need, "module", "add the component: `module \"wasm/name.wasm\"`");
         }
         if item.fuel.is_none() {
-            self.missing(span, need, "fuel", "bound the work of one call: `fuel 50k`");
+            self.missing(span, need, "fuel", "add a limit on the work of one call: `fuel 50k`");
         }
         if item.memory.is_none() {
-            self.missing(span, need, "memory", "bound its memory: `memory 1MiB`");
+            self.missing(span, need, "memory", "add a limit on the memory: `memory 1MiB`");
         }
         if item.on_failure.is_none() {
             self.missing(
                 span,
                 need,
                 "on_failure return",
-                "say what a failed call answers, which is whether it fails open or closed",
+                "add the result of a failed call, which determines whether the rule fails open or \
+                 closed",
             );
         }
         let fuel = self.in_range("fuel", item.fuel.as_ref()?, 1, FUEL_MAX)?;
         let memory = item.memory.as_ref()?;
         if memory.node < 65_536 || memory.node > EXTERN_MEMORY_BYTES_MAX {
-            self.error(Code::OutOfRange, memory.span, "`memory` goes from 64KiB to 64MiB");
+            self.error(Code::OutOfRange, memory.span, "`memory` must be between 64KiB and 64MiB");
             return None;
         }
         let failure = item.on_failure.as_ref()?;
@@ -440,7 +441,7 @@ impl Builder<'_> {
             self.error(
                 Code::TooMany,
                 item.name.span,
-                format!("an extern takes at most {EXTERN_PARAMS_MAX} values"),
+                format!("an extern has at most {EXTERN_PARAMS_MAX} parameters"),
             );
             return None;
         }
@@ -509,7 +510,7 @@ impl Builder<'_> {
         self.error(
             Code::Arguments,
             arg.span,
-            format!("`{text}` is {is}, which this parameter does not take"),
+            format!("`{text}` is {is}, but the parameter has another type"),
         );
         None
     }
@@ -520,7 +521,8 @@ impl Builder<'_> {
             self.error(
                 Code::OperatorType,
                 span,
-                "`headers` is only an argument of an extern; ask for one with `header(\"…\")`",
+                "`headers` is valid only as an argument of an extern; use `header(\"…\")` for a \
+                 single header",
             );
         }
         typed.ty == Type::Headers

@@ -95,9 +95,9 @@ impl Builder<'_> {
                 Code::NotBool,
                 self.file,
                 span,
-                format!("`{text}` is {is}, and a condition is true or false"),
+                format!("`{text}` is {is}, but a condition must be true or false"),
             )
-            .help("compare it with something, or ask `is present`"),
+            .help("compare the value, or use `is present`"),
         );
         false
     }

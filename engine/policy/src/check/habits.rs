@@ -181,14 +181,14 @@ impl Builder<'_> {
         let (shown, subject) = (self.text(whole), self.text(left.span));
         let when = if op.node.negated { "always" } else { "never" };
         let bounds = match most {
-            i64::MAX => format!("is {least} at least"),
-            most => format!("goes from {least} to {most}"),
+            i64::MAX => format!("is at least {least}"),
+            most => format!("is between {least} and {most}"),
         };
         let message = format!("`{shown}` {when} holds: `{subject}` {bounds}");
         self.complain(
             Diagnostic::error(Code::NeverHolds, self.file, whole, message)
                 .warning()
-                .help("compare it with a number that it can be, or leave the rule out"),
+                .help("compare it with a possible number, or remove the rule"),
         );
     }
 
@@ -237,7 +237,7 @@ impl Builder<'_> {
         if !is_whole || self.names.tags.contains_key(tag) {
             return;
         }
-        let message = format!("`tagged(\"{tag}\")` never holds: no rule gives this tag");
+        let message = format!("`tagged(\"{tag}\")` never holds: no rule sets this tag");
         let said = Diagnostic::error(Code::NeverHolds, self.file, span, message).warning();
         let known = self.names.tags.keys().map(|tag| &**tag);
         let near = nearest(tag, known).map(str::to_owned);
@@ -246,7 +246,7 @@ impl Builder<'_> {
                 let fix = self.quoted(span, &near);
                 said.label(format!("did you mean `{near}`?")).fix(span, fix)
             }
-            None => said.help("a rule gives it with `then tag \"…\"`"),
+            None => said.help("set the tag in a rule with `then tag \"…\"`"),
         });
     }
 
@@ -312,12 +312,12 @@ impl Builder<'_> {
         let whole = left.span.to(right.span);
         let shown = self.text(whole).to_owned();
         let message = format!(
-            "`{shown}` holds only where it was sent without a value: what is absent equals nothing"
+            "`{shown}` holds only for a value that was sent empty: an absent value equals nothing"
         );
         self.complain(
             Diagnostic::error(Code::NeverHolds, self.file, whole, message)
                 .warning()
-                .help("to ask whether it is missing, write `is absent`")
+                .help("to test whether the value is missing, use `is absent`")
                 .fix(whole, format!("({text} is absent or {shown})")),
         );
     }

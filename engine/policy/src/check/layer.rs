@@ -129,7 +129,7 @@ impl Builder<'_> {
                     self.error(
                         Code::Misplaced,
                         name.span,
-                        "`adjust` and `disable` stand in `site` only",
+                        "`adjust` and `disable` are valid only in `site`",
                     );
                 }
             }
@@ -171,14 +171,14 @@ impl Builder<'_> {
                 rule.name.span,
                 "a rule",
                 "when",
-                "say when it applies; a rule for every request says `when true`",
+                "add when the rule applies; use `when true` for every request",
             );
         }
         let when = self.optional(rule.when.as_ref());
         let unless = self.optional(rule.unless.as_ref());
         let Some(then) = &rule.then else {
             if !rule.meta.broken {
-                self.missing(rule.name.span, "a rule", "then", "say what it does: `then block`");
+                self.missing(rule.name.span, "a rule", "then", "add an action: `then block`");
             }
             return None;
         };
@@ -221,7 +221,7 @@ impl Builder<'_> {
                 limit.name.span,
                 "a limit",
                 "then",
-                "say what is beyond it: `then block 429`",
+                "add the action above the limit: `then block 429`",
             );
         }
         let terms = self.limit_terms(limit);
@@ -281,14 +281,15 @@ impl Builder<'_> {
                 self.concurrent(n)
             }
             (Some(_), Some(n)) => {
-                let message = "a limit counts a rate (`to`) or what is under way (`concurrent`)";
+                let message = "a limit counts either a rate (`to`) or requests in flight \
+                    (`concurrent`)";
                 let said = Diagnostic::error(Code::Misplaced, self.file, n.span, message);
-                self.complain(said.help("write two limits: each has its own `then`"));
+                self.complain(said.help("write two limits, each with its own `then`"));
                 None
             }
             (None, None) => {
-                let help = "say how many: `to 10/1m burst 5`, or `concurrent 20` for requests \
-                            under way at once";
+                let help = "add the maximum: `to 10/1m burst 5`, or `concurrent 20` for requests \
+                    in flight";
                 if !limit.meta.broken {
                     self.missing(limit.name.span, "a limit", "to", help);
                 }
@@ -306,9 +307,12 @@ impl Builder<'_> {
 
     /// Reports `hold` in a limit that cannot have it.
     pub(super) fn no_hold(&mut self, span: Span) {
-        let message = "a limit of requests under way has no `hold`";
+        let message = "a limit on requests in flight cannot have `hold`";
         let said = Diagnostic::error(Code::Misplaced, self.file, span, message);
-        self.complain(said.help("there is room again as soon as one of them ends"));
+        self.complain(said.help(
+            "remove `hold`: the next request is accepted as soon as one of \
+            them ends",
+        ));
     }
 
     /// Returns the number, the burst, and the window in milliseconds.
@@ -339,7 +343,7 @@ impl Builder<'_> {
         match self.constant_of(&operand) {
             Some(Literal::Rate(rate)) => Some(rate),
             Some(_) => {
-                self.error(Code::Mismatch, span, format!("`{name}` is no rate such as `10/1m`"));
+                self.error(Code::Mismatch, span, format!("`{name}` is not a rate such as `10/1m`"));
                 None
             }
             None => {
@@ -348,9 +352,9 @@ impl Builder<'_> {
                         Code::UnknownLet,
                         self.file,
                         span,
-                        format!("there is no `let` called `{name}`"),
+                        format!("there is no `let` named `{name}`"),
                     )
-                    .help("write the rate out, as in `10/1m`, or declare it with `let`"),
+                    .help("write the rate directly, as in `10/1m`, or declare it with `let`"),
                 );
                 None
             }
@@ -370,7 +374,7 @@ impl Builder<'_> {
             self.error(
                 Code::OutOfRange,
                 doubling.span,
-                "`doubling to` is longer than the hold it doubles",
+                "`doubling to` must be longer than the hold",
             );
             return None;
         }
@@ -379,14 +383,14 @@ impl Builder<'_> {
 
     fn shadow(&mut self, shadow: Option<&Shadow>) -> bool {
         if let Some(until) = shadow.and_then(|shadow| shadow.until.as_ref()) {
-            self.warn_passed(until, "this rule was to be in shadow only until then");
+            self.warn_passed(until, "the end date of this shadow rule has passed");
         }
         shadow.is_some()
     }
 
     fn expires(&mut self, meta: &Meta) -> Option<Tick> {
         let date = meta.expires.as_ref()?;
-        self.warn_passed(date, "this rule has stopped acting");
+        self.warn_passed(date, "this rule no longer acts");
         Some(Tick(u64::try_from(date.node.unix_s).unwrap_or(0).saturating_mul(1_000)))
     }
 
@@ -395,8 +399,8 @@ impl Builder<'_> {
         if let Some(date) = &meta.expires {
             self.does_nothing(
                 date.span,
-                &format!("{what} does not expire: only rules and limits do"),
-                "leave `expires` out, or write it into the rules",
+                &format!("{what} cannot expire: only rules and limits can"),
+                "remove `expires`, or move it to the rules",
             );
         }
     }
@@ -415,7 +419,11 @@ impl Builder<'_> {
 
     fn decide(&mut self, decide: &ast::Decide, at: Where) {
         if at != Where::Layer(LayerKind::Defaults) {
-            return self.error(Code::Misplaced, decide.span, "`decide` stands in `defaults` only");
+            return self.error(
+                Code::Misplaced,
+                decide.span,
+                "`decide` is valid only in `defaults`",
+            );
         }
         if !self.claim_full("decision table", "decide", decide.span) {
             return;
@@ -436,7 +444,7 @@ impl Builder<'_> {
                 decide.span,
                 "`decide`",
                 "otherwise",
-                "say what happens where no line holds: `otherwise allow`",
+                "add the action if no line applies: `otherwise allow`",
             );
         };
         let Some(otherwise) = self.last(otherwise, Where::Decide, "defaults.decide") else {
@@ -467,9 +475,12 @@ impl Builder<'_> {
                         Code::Thresholds,
                         self.file,
                         threshold.when.span,
-                        format!("this line never holds: a score of {n} or more was taken by an earlier line"),
+                        format!(
+                            "this line never applies: an earlier line applies to a score of \
+                            {n} or more"
+                        ),
                     )
-                    .related(self.file, first, "by this one")
+                    .related(self.file, first, "the earlier line")
                     .help("put the highest threshold first"),
                 );
             }

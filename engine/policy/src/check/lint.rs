@@ -81,8 +81,8 @@ impl Builder<'_> {
                 self.note(
                     Code::NetKey,
                     key.span,
-                    "an IPv4 `client.net` holds 256 addresses, which share this limit",
-                    "count by `client`, or allow as many as a neighbourhood needs",
+                    "an IPv4 `client.net` contains 256 addresses, which share this limit",
+                    "count by `client`, or raise the limit for a whole network",
                 );
             }
             if spec.presence != Presence::Always {
@@ -90,8 +90,8 @@ impl Builder<'_> {
                 self.note(
                     Code::AbsentKey,
                     key.span,
-                    &format!("requests without `{text}` are all counted as one"),
-                    "add `client` to the key, or ask for the value in `where`",
+                    &format!("all requests without `{text}` share one counter"),
+                    "add `client` to the key, or test for the value in `where`",
                 );
             }
         }
@@ -109,10 +109,10 @@ impl Builder<'_> {
                 Code::BroadGuarantee,
                 file,
                 span,
-                "this guarantee is broad: what it lets in, nothing can refuse",
+                "this guarantee is broad: no rule can reject a request that it allows",
             )
             .warning()
-            .help("narrow it by a path, a network or a header"),
+            .help("add a path, a network or a header to the condition"),
         );
     }
 
@@ -128,8 +128,8 @@ impl Builder<'_> {
             self.note(
                 Code::NoSource,
                 span,
-                &format!("nothing gives `{name}`: no source `{source}` is configured"),
-                "until there is one, what is asked of it is false, and what is asked with a `not` true",
+                &format!("`{name}` is always absent: no source `{source}` is configured"),
+                "without the source, plain tests of the field are false and negated tests are true",
             );
         }
     }
@@ -144,8 +144,8 @@ impl Builder<'_> {
             self.note(
                 Code::ForgeableAllow,
                 when.span,
-                "anybody can send what this `allow` asks for",
-                "add something that cannot be claimed, such as `client.ip in @office`",
+                "any client can meet the condition of this `allow`",
+                "add a test that a client cannot forge, such as `client.ip in @office`",
             );
         }
     }
@@ -173,8 +173,8 @@ impl Builder<'_> {
                 self.note(
                     Code::AbsentTrap,
                     part.span,
-                    &format!("this also refuses every request without `{text}`"),
-                    &format!("if that is not meant, add `{text} is present and …`"),
+                    &format!("this rule also rejects every request without `{text}`"),
+                    &format!("if this is not intended, add `{text} is present and …`"),
                 );
             }
         }

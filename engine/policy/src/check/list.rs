@@ -30,7 +30,7 @@ impl Builder<'_> {
         let Some(full) = self.claim("list", &list.name) else { return };
         let is_nets = matches!(element, Type::Ip | Type::Cidr);
         if let Some(span) = list.allow_wide.filter(|_| !is_nets) {
-            let message = "`allow wide` is about networks, and this list has none";
+            let message = "`allow wide` is valid only for a list of networks";
             return self.error(Code::OperatorType, span, message);
         }
         let Some(source) = self.list_source(list, element) else { return };
@@ -84,10 +84,9 @@ impl Builder<'_> {
                             Code::OutOfRange,
                             self.file,
                             reload.span,
-                            "every file is looked at every 30s, and when the system says that it \
-                             has changed",
+                            "every file is checked every 30s, and when the system reports a change",
                         )
-                        .help("write `reload 30s` or more, or leave it out"),
+                        .help("use `reload 30s` or more, or remove `reload`"),
                     );
                 }
                 let Some(max) = max else {
@@ -95,7 +94,7 @@ impl Builder<'_> {
                         path.span,
                         "a list from a file",
                         "max",
-                        "say how many elements it may hold: `max 5k`",
+                        "add the maximum number of elements: `max 5k`",
                     );
                     return None;
                 };
@@ -162,8 +161,8 @@ impl Builder<'_> {
                 literal.span,
                 wide_words(&written_network(&net, written)),
             );
-            let help = format!("if `{subject}` is to hold it, write `allow wide` behind the list");
-            self.complain(said.warning().label("this is no element").help(help));
+            let help = format!("to accept it in `{subject}`, write `allow wide` after the list");
+            self.complain(said.warning().label("not a valid element").help(help));
             return None;
         }
         let Some(address) = written else { return Some(literal) };
@@ -207,7 +206,7 @@ fn written_network(net: &Prefix, written: Option<IpAddr>) -> String {
 pub fn wide_words(entry: &str) -> String {
     format!(
         "`{entry}` is wider than any network of one owner (/{OWNED_V4_BITS_MIN} of IPv4, \
-         /{OWNED_V6_BITS_MIN} of IPv6); it is skipped"
+         /{OWNED_V6_BITS_MIN} of IPv6), and is skipped"
     )
 }
 
@@ -215,7 +214,7 @@ pub fn wide_words(entry: &str) -> String {
 #[must_use]
 pub fn host_bits_words(net: &Prefix, written: IpAddr) -> String {
     format!(
-        "`{written}/{}` has bits behind its prefix; the address `{written}` alone is taken",
+        "`{written}/{}` has bits behind its prefix; only the address `{written}` is used",
         net.len()
     )
 }

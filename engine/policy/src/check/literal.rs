@@ -136,7 +136,7 @@ impl Builder<'_> {
         )
         .label(format!("this is {this}"));
         if code == Code::AddressNetwork {
-            diagnostic = diagnostic.help("to ask whether the address lies inside, write `in`");
+            diagnostic = diagnostic.help("to test whether the address is in the network, use `in`");
         }
         if let Some(fix) = fix {
             diagnostic = diagnostic.fix(span, fix);
@@ -182,7 +182,7 @@ impl Builder<'_> {
                 )
                 .warning()
                 .label("small letters")
-                .help("clients write methods in capitals, and servers know no others")
+                .help("methods are upper case, for clients and servers")
                 .fix(span, meant),
             );
         }
@@ -206,7 +206,7 @@ impl Builder<'_> {
             Code::UnknownWord,
             self.file,
             span,
-            format!("`{word}` is not {} that this language knows", spec.name),
+            format!("`{word}` is not {} of the policy language", spec.name),
         );
         diagnostic = match near {
             Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(span, near),
@@ -214,9 +214,9 @@ impl Builder<'_> {
                 diagnostic.help(format!("possible here: {}", spec.words.join(", ")))
             }
             None if spec.others.is_some() => diagnostic.help(format!(
-                "`seawall fields` lists them all; another stands in quotes: `\"{word}\"`"
+                "run `seawall fields` for all words; write another value in quotes: `\"{word}\"`"
             )),
-            None => diagnostic.help("`seawall fields` lists them all"),
+            None => diagnostic.help("run `seawall fields` for the complete list"),
         };
         self.complain(diagnostic);
         None

@@ -90,7 +90,10 @@ impl Builder<'_> {
             return;
         }
         if LAYERS.contains(&name) {
-            let message = format!("`{name}` is a layer, and her rules would look like the host's");
+            let message = format!(
+                "`{name}` is the name of a layer and cannot be the name of a \
+                member"
+            );
             let diagnostic =
                 Diagnostic::error(Code::ReservedName, self.file, entry.name.span, message);
             self.complain(diagnostic.help(format!("choose another name, such as `{name}-1`")));
@@ -99,13 +102,18 @@ impl Builder<'_> {
             (
                 entry.hosts.is_some(),
                 "hosts",
-                "say which hosts are hers: `hosts { \"alice.example\" }`",
+                "add the member's hosts: `hosts { \"alice.example\" }`",
             ),
-            (entry.may.is_some(), "may", "say what she may use: `may { block, tag, limit, test }`"),
+            (
+                entry.may.is_some(),
+                "may",
+                "add the permissions of the member: `may { block, tag, \
+                limit, test }`",
+            ),
             (
                 entry.file.is_some(),
                 "file",
-                "say where her policy lies: `file \"members/alice.wall\"`",
+                "add the policy file of the member: `file \"members/alice.wall\"`",
             ),
         ] {
             if !there && !entry.meta.broken {
@@ -115,8 +123,8 @@ impl Builder<'_> {
         if let Some(cpu) = &entry.cpu {
             self.does_nothing(
                 cpu.span,
-                "`cpu` bounds nothing yet",
-                "what her rules may cost is bounded by `[limits] member_fuel` and `extern_ms`",
+                "`cpu` has no effect yet",
+                "use `[limits] member_fuel` and `extern_ms` to limit the cost of members' rules",
             );
         }
         self.no_expiry(&entry.meta, "a `member` entry");
@@ -168,8 +176,8 @@ impl Builder<'_> {
                 continue;
             }
             let message = match GRANTED.contains(&&*text) {
-                true => format!("`{text}` needs no grant: every member may use it"),
-                false => format!("`{text}` is nothing that a member can be granted"),
+                true => format!("`{text}` needs no grant: every member can use it"),
+                false => format!("`{text}` cannot be granted to a member"),
             };
             let mut diagnostic =
                 Diagnostic::error(Code::UnknownWord, self.file, word.span, message)
@@ -207,16 +215,23 @@ impl Builder<'_> {
                 Code::MemberMay,
                 self.file,
                 span,
-                format!("`{name}` may not use `{word}`"),
+                format!("the member `{name}` has no grant for `{word}`"),
             )
-            .help(format!("her entry grants: {granted}")),
+            .help(format!("the member's entry grants: {granted}")),
         );
     }
 
     /// Returns whether the current file belongs to the operator; reports the feature otherwise.
     pub(super) fn of_host(&mut self, span: Span, what: &str) -> bool {
         if self.member.is_some() {
-            self.error(Code::MemberMay, span, format!("{what} stands in the host's files only"));
+            self.error(
+                Code::MemberMay,
+                span,
+                format!(
+                    "{what} is valid only in the operator's \
+                files"
+                ),
+            );
         }
         self.member.is_none()
     }
@@ -238,7 +253,12 @@ impl Builder<'_> {
         let whole = parts.join("/");
         let folder = format!("{}/", entry.folder);
         if !inside || !(entry.folder.is_empty() || whole.starts_with(&folder)) {
-            self.error(Code::MemberPath, path.span, "a member's files lie in her own folder");
+            self.error(
+                Code::MemberPath,
+                path.span,
+                "keep the files of a member in the member's \
+                own folder",
+            );
         }
     }
 
@@ -259,10 +279,10 @@ impl Builder<'_> {
             return true;
         }
         let all: Vec<String> = entry.hosts.iter().map(ToString::to_string).collect();
-        let message = format!("`{text}` is not a host of `{}`", entry.name);
+        let message = format!("`{text}` is not a host of the member `{}`", entry.name);
         self.complain(
             Diagnostic::error(Code::MemberHost, self.file, span, message)
-                .help(format!("her hosts are: {}", all.join(", "))),
+                .help(format!("the member's hosts are: {}", all.join(", "))),
         );
         false
     }
@@ -272,10 +292,13 @@ impl Builder<'_> {
         let Some(entry) = self.entry() else { return };
         entry.rules_used = entry.rules_used.saturating_add(1);
         if entry.rules_used == entry.rules.saturating_add(1) {
-            let message = format!("`{}` may have {} rules and limits", entry.name, entry.rules);
+            let message = format!(
+                "the member `{}` has more than {} rules and limits",
+                entry.name, entry.rules
+            );
             self.complain(
                 Diagnostic::error(Code::MemberQuota, self.file, span, message)
-                    .label("this is one too many"),
+                    .label("this exceeds the limit"),
             );
             self.spend();
         }
@@ -318,13 +341,13 @@ impl Builder<'_> {
         }
         if let Some((file, span)) = over {
             let message = format!(
-                "the counters of `{}` ask for more than the {quota} keys of her quota",
+                "the counters of the member `{}` need more keys than the quota of {quota}",
                 entry.name
             );
             self.complain(
                 Diagnostic::error(Code::MemberQuota, file, span, message)
-                    .label("with this it is too much")
-                    .help("give them fewer `keys`, or ask the host for a larger quota"),
+                    .label("this exceeds the limit")
+                    .help("reduce their `keys`, or ask the operator for a larger quota"),
             );
         }
         let share = quota.saturating_sub(said).checked_div(silent).unwrap_or(0).max(1);

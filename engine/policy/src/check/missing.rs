@@ -165,10 +165,10 @@ impl Builder<'_> {
                 Code::RestsOnMissing,
                 self.file,
                 key.span,
-                format!("{what} counts everybody as one while nothing gives `{text}`"),
+                format!("{what} counts all clients together while `{text}` is absent"),
             )
-            .label("absent for everybody")
-            .help("a server refuses to load this; count `per client` until there is a source"),
+            .label("absent for all clients")
+            .help("a server rejects this policy; count `per client` until there is a source"),
         );
         true
     }
@@ -410,18 +410,21 @@ impl Builder<'_> {
         let fix = field.and_then(|(spec, _)| self.asks_presence(spec, culprit, is_when));
         let (label, help) = match field {
             Some((spec, _)) => (
-                format!("so it is while nothing gives `{}`", spec.name),
+                format!("always the same while `{}` is absent", spec.name),
                 match fix {
                     Some(_) => {
-                        "a server refuses to load this; ask for presence as well, and the \
-                                rule waits for the source"
+                        "a server rejects this policy; add a test for presence, so that the rule \
+                         needs the source"
                     }
-                    None => "a server refuses to load this; leave it out until there is a source",
+                    None => {
+                        "a server rejects this policy; remove the condition until there is a \
+                        source"
+                    }
                 },
             ),
             None => (
-                "this rests on what a source should give".to_owned(),
-                "a server refuses to load this; mend the track or the rule that gives the tag",
+                "this depends on a missing source".to_owned(),
+                "a server rejects this policy; correct the track or the rule that sets the tag",
             ),
         };
         let mut said = said.label(label).help(help);

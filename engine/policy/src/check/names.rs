@@ -243,7 +243,7 @@ impl Builder<'_> {
                 Code::ReservedName,
                 self.file,
                 name.span,
-                format!("`{word}` is a word of the language and cannot be a name"),
+                format!("`{word}` is a keyword and cannot be a name"),
             )
             .help(format!("choose another name, such as `{word}-{kind}`")),
         );
@@ -289,11 +289,11 @@ impl Builder<'_> {
                     Code::DuplicateName,
                     self.file,
                     span,
-                    format!("there are two {}s called `{name}`", key.0),
+                    format!("there are two {}s named `{name}`", key.0),
                 )
                 .label("the second")
                 .related(file, first, "the first")
-                .help("give one of them another name"),
+                .help("rename one of them"),
             );
             return false;
         }

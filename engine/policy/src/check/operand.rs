@@ -44,7 +44,7 @@ impl Builder<'_> {
                 self.error(
                     Code::OperatorType,
                     operand.span,
-                    "a list or set stands only behind `in`, `contains`, `starts_with` and \
+                    "a list or set is valid only after `in`, `contains`, `starts_with` and \
                      `ends_with`",
                 );
                 None
@@ -87,7 +87,7 @@ impl Builder<'_> {
                     self.error(
                         Code::OperatorType,
                         span,
-                        format!("`{word}` is a set, which stands only behind `in` or `not in`"),
+                        format!("`{word}` is a set, which is valid only after `in` or `not in`"),
                     );
                     None
                 }
@@ -121,11 +121,11 @@ impl Builder<'_> {
             Code::UnknownField,
             self.file,
             span,
-            format!("there is no field called `{word}`"),
+            format!("there is no field `{word}`"),
         );
         diagnostic = match near {
             Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(span, near),
-            None => diagnostic.help("`seawall fields` lists them all"),
+            None => diagnostic.help("run `seawall fields` for the complete list"),
         };
         self.complain(diagnostic);
         None
@@ -139,9 +139,11 @@ impl Builder<'_> {
                     Code::ResponseOnly,
                     self.file,
                     span,
-                    format!("`{}` is known only when the answer has ended", spec.name),
+                    format!("`{}` is known only at the end of the response", spec.name),
                 )
-                .help("it may stand in a `track` with `on response`, and rules read that track"),
+                .help(
+                    "use the field in a `track` with `on response`, and read the track in a rule",
+                ),
             );
             return None;
         }
@@ -153,11 +155,11 @@ impl Builder<'_> {
                     self.file,
                     span,
                     format!(
-                        "a `level` may not read `{}`: it looks at no single request",
+                        "a `level` cannot read `{}`, because a level has no request",
                         spec.name
                     ),
                 )
-                .help("it reads tracks, `origin.…` and `cpu.load`"),
+                .help("use tracks, `origin.…` or `cpu.load`"),
             );
             return None;
         }
@@ -174,7 +176,10 @@ impl Builder<'_> {
         self.error(
             Code::Forbidden,
             span,
-            format!("{place} may not read `{what}`: it is known only while rules are walked"),
+            format!(
+                "{place} cannot read `{what}`, which is known only during the evaluation of \
+                rules"
+            ),
         );
     }
 
@@ -232,7 +237,7 @@ impl Builder<'_> {
             Code::UnknownFunction,
             self.file,
             name.span,
-            format!("there is no function called `{}`", name.node),
+            format!("there is no function `{}`", name.node),
         );
         diagnostic = match nearest(&name.node, known) {
             Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(name.span, near),
@@ -249,7 +254,7 @@ impl Builder<'_> {
         wants: &str,
         span: Span,
     ) -> Option<TypedOperand> {
-        self.error(Code::Arguments, span, format!("`{}` takes {wants}", name.node));
+        self.error(Code::Arguments, span, format!("`{}` needs {wants}", name.node));
         None
     }
 
@@ -366,7 +371,8 @@ impl Builder<'_> {
             self.error(
                 Code::Forbidden,
                 span,
-                "the `where` of a track may not read tracks: they are fed in one go",
+                "the `where` of a track cannot read tracks, because all tracks are updated \
+                 together",
             );
             return None;
         }
@@ -385,12 +391,13 @@ impl Builder<'_> {
                     self.file,
                     track.1,
                     format!(
-                        "a `level` may not read `{}`, which counts per something of a request",
+                        "a `level` cannot read `{}`, whose key is a value of the request",
                         track.0
                     ),
                 )
                 .help(
-                    "it reads tracks without `per`; a level `per site` also those `per site.name`",
+                    "use tracks without `per`; a level `per site` can also read tracks `per \
+                     site.name`",
                 ),
             );
             return None;
@@ -425,10 +432,10 @@ impl Builder<'_> {
                             Code::MemberMay,
                             self.file,
                             span,
-                            "no rule of the host asks `share` or `top` of this track, so it keeps \
-                             nothing to answer with",
+                            "no rule of the operator reads `share` or `top` of this track, so the \
+                             track does not count heavy hitters",
                         )
-                        .help("declare a track of your own, or ask the host for it"),
+                        .help("declare your own track, or ask the operator"),
                     );
                     return None;
                 }
@@ -469,10 +476,7 @@ impl Builder<'_> {
                 Code::NotCounted,
                 self.file,
                 span,
-                format!(
-                    "`{}({track})` asks for something that `{track}` does not count",
-                    name.node
-                ),
+                format!("`{}({track})` reads a value that `{track}` does not count", name.node),
             )
             .label(format!("`{track}` counts {counts}")),
         );
@@ -489,7 +493,7 @@ impl Builder<'_> {
             Code::UnknownTrack,
             self.file,
             span,
-            format!("there is no track called `{track}`"),
+            format!("there is no track `{track}`"),
         );
         diagnostic = match near {
             Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(span, near),

@@ -49,11 +49,7 @@ impl Builder<'_> {
             match &step.node {
                 Step::Request(_) => asked = true,
                 Step::Expect { .. } if !asked => {
-                    self.error(
-                        Code::Misplaced,
-                        step.span,
-                        "`expect` judges a request, and none came before it",
-                    );
+                    self.error(Code::Misplaced, step.span, "`expect` needs a request before it");
                 }
                 Step::Expect { .. } => expects = true,
                 _ => {}
@@ -61,7 +57,13 @@ impl Builder<'_> {
             self.case_step(step, &mut case);
         }
         if !expects {
-            self.missing(test.name.span, "a test", "expect", "say what must happen: `expect pass`");
+            self.missing(
+                test.name.span,
+                "a test",
+                "expect",
+                "add the expected result: `expect \
+                pass`",
+            );
         }
         self.begins(test.name.span);
         if self.note_case(&case) {
@@ -116,7 +118,7 @@ impl Builder<'_> {
             let help = near.map_or("declare it with `list`".to_owned(), |near| {
                 format!("did you mean `@{near}`?")
             });
-            let message = format!("there is no list called `@{}`", name.node);
+            let message = format!("there is no list `@{}`", name.node);
             self.complain(
                 Diagnostic::error(Code::UnknownList, self.file, name.span, message).help(help),
             );
@@ -145,11 +147,11 @@ impl Builder<'_> {
             Code::UnknownRule,
             self.file,
             name.span,
-            format!("there is no rule or limit called `{}`", name.node),
+            format!("there is no rule or limit `{}`", name.node),
         );
         diagnostic = match near {
             Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(name.span, near),
-            None => diagnostic.help("name it with its layer, as in `defaults.login`"),
+            None => diagnostic.help("add its layer to the name, as in `defaults.login`"),
         };
         self.complain(diagnostic);
         None
@@ -163,7 +165,7 @@ impl Builder<'_> {
             self.error(
                 Code::WrongAction,
                 action.span,
-                "a test expects `pass` or an action that ends the walk",
+                "a test must expect `pass` or a final action",
             );
             return None;
         }
@@ -205,7 +207,7 @@ impl Builder<'_> {
                     Code::OutOfRange,
                     self.file,
                     url.span,
-                    "a test asks for a whole URL",
+                    "a test needs a complete URL",
                 )
                 .help("as in `\"https://alice.example/\"`"),
             );
@@ -262,7 +264,7 @@ impl Builder<'_> {
         match HostPattern::parse(host) {
             Ok(pattern) => self.own_host(&pattern, host, span).then_some(()),
             Err(why) => {
-                self.error(Code::MemberHost, span, format!("`{host}` is no host: {why}"));
+                self.error(Code::MemberHost, span, format!("`{host}` is not a valid host: {why}"));
                 None
             }
         }

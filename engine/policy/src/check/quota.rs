@@ -105,10 +105,10 @@ impl Builder<'_> {
         if is_heavy && !before {
             self.too_much(
                 format!(
-                    "what `{member}` writes takes more than the {} of a member",
+                    "the policy of the member `{member}` needs more memory than the limit of {}",
                     bytes(MEMBER_PROGRAM_BYTES_MAX)
                 ),
-                "write less of it, or put long sets into a list file: `list … = file \"…\"`",
+                "shorten the policy, or move long sets to a list file: `list … = file \"…\"`",
             );
         }
     }
@@ -156,8 +156,8 @@ impl Builder<'_> {
         let most = MEMBER_PROGRAM_BYTES_MAX.checked_div(size_of::<Const>()).unwrap_or(0);
         if elements > most {
             self.too_much(
-                format!("a set of `{member}` has more than {most} elements"),
-                "put long sets into a list file: `list … = file \"…\"`",
+                format!("a set of the member `{member}` has more than {most} elements"),
+                "move long sets to a list file: `list … = file \"…\"`",
             );
         }
         elements <= most
@@ -170,8 +170,8 @@ impl Builder<'_> {
         used.sites = used.sites.saturating_add(1);
         if used.sites > MEMBER_SITES_MAX {
             self.too_much(
-                format!("`{member}` may have {MEMBER_SITES_MAX} `site` blocks"),
-                "one block may be for several hosts: `site \"a.example\", \"b.example\" { … }`",
+                format!("the member `{member}` has more than {MEMBER_SITES_MAX} `site` blocks"),
+                "use one block for several hosts: `site \"a.example\", \"b.example\" { … }`",
             );
         }
     }
@@ -184,21 +184,25 @@ impl Builder<'_> {
         used.test_requests = before.saturating_add(built.requests());
         let (tests, sent) = (used.tests, used.test_requests);
         let (whose, most) = match self.member.clone() {
-            None => ("the host".to_owned(), HOST_TEST_REQUESTS_MAX),
-            Some(member) => (format!("`{member}`"), MEMBER_TEST_REQUESTS_MAX),
+            None => ("the operator".to_owned(), HOST_TEST_REQUESTS_MAX),
+            Some(member) => (format!("the member `{member}`"), MEMBER_TEST_REQUESTS_MAX),
         };
         if self.member.is_some() && tests > MEMBER_TESTS_MAX {
             self.too_much(
-                format!("{whose} may have {MEMBER_TESTS_MAX} tests"),
-                "put what belongs together into one test: it may ask and expect several times",
+                format!("{whose} has more than {MEMBER_TESTS_MAX} tests"),
+                "combine related tests: one test can have several requests and expectations",
             );
             return false;
         }
         // Reported once, at the test that exceeds the quota.
         if sent > most && before <= most {
             self.too_much(
-                format!("the tests of {whose} send {sent} requests up to here; the most is {most}"),
-                "lower the numbers behind `times`: a limit is tested by a few more than it allows",
+                format!(
+                    "the tests of {whose} send {sent} requests up to here; the maximum is \
+                    {most}"
+                ),
+                "reduce the numbers after `times`: a few requests above a limit are enough to test \
+                 it",
             );
         }
         sent <= most
@@ -210,9 +214,7 @@ impl Builder<'_> {
         let code = if self.member.is_some() { Code::MemberQuota } else { Code::TooMany };
         self.spend();
         self.complain(
-            Diagnostic::error(code, file, span, message)
-                .label("with this it is too much")
-                .help(help),
+            Diagnostic::error(code, file, span, message).label("this exceeds the limit").help(help),
         );
     }
 }

@@ -74,17 +74,18 @@ impl Builder<'_> {
             BadExpression::Syntax(text) => {
                 let why = text.lines().last().unwrap_or("").trim_start_matches("error: ");
                 (
-                    format!("this regular expression does not compile: {why}"),
-                    "look-around and back-references do not exist here, so that no input is slow",
+                    format!("the regular expression does not compile: {why}"),
+                    "look-around and back-references are not supported, so that matching is always \
+                     fast",
                 )
             }
             BadExpression::TooLarge => (
                 format!(
-                    "the automaton of this regular expression has more than {REGEX_BYTES_MAX} bytes"
+                    "the automaton of the regular expression has more than {REGEX_BYTES_MAX} bytes"
                 ),
-                "a counted repetition that something else may come before is what makes it large: \
-                 write `*` or `+` in the place of `{1,100}`, begin the expression with `^`, or \
-                 write `(?-u)` before it where the text is ASCII",
+                "a counted repetition after other text makes the automaton large: use `*` or `+` \
+                 instead of `{1,100}`, begin the expression with `^`, or write `(?-u)` before it \
+                 for ASCII text",
             ),
         };
         self.complain(Diagnostic::error(Code::Regex, self.file, span, message).help(help));
@@ -92,14 +93,13 @@ impl Builder<'_> {
 
     fn too_many(&mut self, span: Span, most: usize) {
         let message = format!(
-            "with this one the regular expressions and searches for several texts take more than \
-             {} MiB when compiled",
+            "the regular expressions and searches for several texts need more than {} MiB with \
+             this one",
             most >> 20
         );
         self.complain(Diagnostic::error(Code::TooMany, self.file, span, message).help(
-            "`contains`, `starts_with` and sets are cheaper, and often say the same; counted \
-                 repetitions such as `{1,1000}` are what costs, and many texts belong into a list \
-                 file",
+            "use `contains`, `starts_with` and sets where possible; avoid counted repetitions such \
+             as `{1,1000}`, and move many texts to a list file",
         ));
     }
 }

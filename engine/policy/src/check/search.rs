@@ -107,7 +107,7 @@ impl Builder<'_> {
             }
             Err(why @ NoSearch::TooLarge { .. }) => {
                 let said = Diagnostic::error(Code::TooMany, self.file, span, format!("this {why}"));
-                self.complain(said.help("put the texts into a list file, and fewer of them"));
+                self.complain(said.help("reduce the texts, or move them to a list file"));
                 None
             }
         }
@@ -157,9 +157,9 @@ impl Builder<'_> {
 
     /// Reports the empty text, because every text contains it.
     pub(super) fn refuse_empty(&mut self, span: Span, subject: &str) {
-        let message = "the empty text stands in every text, so this is always true";
+        let message = "every text contains the empty text, so this is always true";
         let said = Diagnostic::error(Code::OperatorType, self.file, span, message);
-        let help = format!("`{subject} is present` asks whether there is one");
+        let help = format!("use `{subject} is present` to test whether there is a value");
         self.complain(said.help(help));
     }
 

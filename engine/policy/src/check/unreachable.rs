@@ -51,11 +51,11 @@ impl Builder<'_> {
                 Code::Unreachable,
                 rule.file,
                 rule.span,
-                format!("`{}` never acts: `{}` takes every request before it", rule.name, by.name),
+                format!("`{}` never acts: `{}` applies first to every request", rule.name, by.name),
             )
             .label("this is never reached")
-            .related(by.file, by.span, "this one always acts first")
-            .help("put the narrower rule first, or remove one of them"),
+            .related(by.file, by.span, "this rule always acts first")
+            .help("move the narrower rule first, or remove one of them"),
         );
     }
 }

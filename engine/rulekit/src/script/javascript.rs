@@ -37,9 +37,12 @@ fn source(folder: &Path) -> Result<&'static str> {
     match (folder.join("rule.js").is_file(), folder.join("rule.ts").is_file()) {
         (true, false) => Ok("rule.js"),
         (false, true) => Ok("rule.ts"),
-        (true, true) => bail!("there are rule.js and rule.ts: keep one of them"),
+        (true, true) => bail!("both rule.js and rule.ts exist: keep one of them"),
         (false, false) => {
-            bail!("there is no rule.js here, and no rule.ts: one of them is the rule")
+            bail!(
+                "there is no rule.js and no rule.ts in this folder: one of them must contain the \
+                rule"
+            )
         }
     }
 }
@@ -50,9 +53,9 @@ fn find_node() -> Result<()> {
         return Ok(());
     }
     bail!(
-        "no Node.js {NODE_MAJOR_MIN} or later with npm, which build a rule in JavaScript: install it \
-         from https://nodejs.org, or on Debian with `apt-get install nodejs npm`. The builders \
-         themselves (componentize-qjs and esbuild, 50 MB) then go into node_modules/ of this folder"
+        "Node.js {NODE_MAJOR_MIN} or later with npm is missing: install it from \
+         https://nodejs.org, or on Debian with `apt-get install nodejs npm`. The builders \
+         (componentize-qjs and esbuild, 50 MB) are then installed in node_modules/ of this folder"
     )
 }
 
@@ -61,9 +64,7 @@ fn install(folder: &Path, say: &mut dyn FnMut(&str)) -> Result<()> {
     let place = folder.join("node_modules");
     let Some(hash) = installed(&place, folder, &LISTS)? else { return Ok(()) };
     let pinned = folder.join("package-lock.json").is_file();
-    say(
-        "seawall: installing the packages of package.json into node_modules/, 50 MB the first time",
-    );
+    say("seawall: installing the packages of package.json in node_modules/, 50 MB the first time");
     let mut npm = Command::new("npm");
     npm.arg(if pinned { "ci" } else { "install" });
     // Only the builders run, and only at a build; no install script of a package does.
@@ -72,9 +73,9 @@ fn install(folder: &Path, say: &mut dyn FnMut(&str)) -> Result<()> {
     run(
         &mut npm,
         BuildOutputMode::Aloud(say),
-        "npm could not install them: see what it says above",
+        "npm could not install the packages: see its output above",
     )
-    .context("package.json lists what builds the rule")?;
+    .context("package.json must list the packages that build the rule")?;
     // Without a previous list of exact versions, the installation has written one.
     let hash = if pinned { hash } else { installed(&place, folder, &LISTS)?.unwrap_or(hash) };
     note_installed(&place, &hash)

@@ -66,7 +66,7 @@ impl Script<'_> {
             Language::JavaScript | Language::Rust => javascript::build(self, say)?,
         }
         let raw = std::fs::read(&raw)
-            .with_context(|| format!("the builder left no {}", raw.display()))?;
+            .with_context(|| format!("the builder produced no {}", raw.display()))?;
         into_component(&raw, &self.functions, &cases)
     }
 

@@ -19,7 +19,11 @@ const ENTRY: &str = "seawall_entry";
 
 pub(super) fn build(script: &Script<'_>, say: &mut dyn FnMut(&str)) -> Result<()> {
     let folder = &script.folder;
-    ensure!(folder.join("rule.py").is_file(), "there is no rule.py here: it is the rule");
+    ensure!(
+        folder.join("rule.py").is_file(),
+        "there is no rule.py in this folder: it must contain \
+        the rule"
+    );
     script.write(&format!("python/{ENTRY}.py"), &entry(&script.functions))?;
     find_python()?;
     install(folder, say)?;
@@ -73,9 +77,9 @@ fn find_python() -> Result<()> {
     }
     let (major, minor) = PYTHON_MIN;
     bail!(
-        "no Python {major}.{minor} or later, which builds a rule in Python: install it from \
-         https://python.org, or on Debian with `apt-get install python3 python3-venv`. The builder \
-         itself (componentize-py, 70 MB) then goes into .venv/ of this folder"
+        "Python {major}.{minor} or later is missing: install it from https://python.org, or on \
+         Debian with `apt-get install python3 python3-venv`. The builder (componentize-py, 70 MB) \
+         is then installed in .venv/ of this folder"
     )
 }
 
@@ -85,26 +89,27 @@ fn install(folder: &Path, say: &mut dyn FnMut(&str)) -> Result<()> {
     let Some(hash) = installed(&place, folder, &LISTS)? else { return Ok(()) };
     ensure!(
         folder.join("requirements.txt").is_file(),
-        "there is no requirements.txt here: it names the builder, `componentize-py==0.25.1`"
+        "there is no requirements.txt in this folder: it must list the builder, \
+         `componentize-py==0.25.1`"
     );
-    say("seawall: installing the packages of requirements.txt into .venv/, 70 MB the first time");
+    say("seawall: installing the packages of requirements.txt in .venv/, 70 MB the first time");
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv", "--clear", ".venv"]).current_dir(folder);
     run(
         &mut venv,
         BuildOutputMode::Aloud(say),
-        "python3 could not make .venv: see what it says above",
+        "python3 could not create .venv: see its output above",
     )
-    .context("on Debian, `apt-get install python3-venv`")?;
+    .context("on Debian, run `apt-get install python3-venv`")?;
     let mut pip = Command::new(place.join("bin/pip"));
     pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
     pip.args(["--requirement", "requirements.txt"]).current_dir(folder);
     run(
         &mut pip,
         BuildOutputMode::Aloud(say),
-        "pip could not install them: see what it says above",
+        "pip could not install the packages: see its output above",
     )
-    .context("requirements.txt lists what builds the rule")?;
+    .context("requirements.txt must list the packages that build the rule")?;
     note_installed(&place, &hash)
 }
 

@@ -103,7 +103,7 @@ impl LoadContext<'_> {
             return Some(());
         }
         let message =
-            format!("`{}` has the digest {is}, not the one that is written here", item.module);
+            format!("`{}` has the digest {is}, but the policy has another one", item.module);
         self.complain(Code::Digest, item, message);
         None
     }

@@ -124,7 +124,7 @@ fn not_there(text: &str, file: FileId, span: Span, sites: &[SiteHosts]) -> Diagn
             format!("the configuration has {}{more}", listed.join(", "))
         }
     };
-    let message = format!("no `[[site]]` of the configuration serves `{text}`");
+    let message = format!("no `[[site]]` of the configuration has the host `{text}`");
     Diagnostic::error(Code::UnservedHost, file, span, message).help(help)
 }
 
@@ -132,6 +132,9 @@ fn not_there(text: &str, file: FileId, span: Span, sites: &[SiteHosts]) -> Diagn
 fn of_another(site: &SiteHosts, text: &str, member: Option<&str>) -> Option<String> {
     let (hers, configured) = (member?, site.member.as_deref()?);
     (hers != configured).then(|| {
-        format!("`{text}` is a host of `{hers}` here and of `{configured}` in the configuration")
+        format!(
+            "`{text}` is a host of `{hers}` in the policy and of `{configured}` in the \
+            configuration"
+        )
     })
 }

@@ -174,7 +174,7 @@ impl<'b> Joining<'b> {
             Made::Wrong(wrong) => wrong,
             Made::Postponed => {
                 self.waiting.add(sources.name(), None);
-                let why = "it is looked at as soon as those before it are";
+                let why = "the file is compiled after those of earlier members";
                 vec![self.at_entry(Code::MemberQuota, entry, why)]
             }
         };
@@ -198,7 +198,7 @@ impl<'b> Joining<'b> {
             return (policy, Made::Wrong(diagnostics));
         }
         if sources.is_unsettled() {
-            let why = "her files keep changing while they are read";
+            let why = "the member's files change while they are read";
             return (policy, Made::Wrong(vec![self.at_entry(Code::SourceMissing, entry, why)]));
         }
         let may = if hers { self.left.compile(sources) } else { self.left.rebuild(sources) };
@@ -263,14 +263,14 @@ impl<'b> Joining<'b> {
         let most = SCHEMA.counters.most;
         if bytes > most {
             let why = format!(
-                "the counters of the host and of the members before her leave no room for hers: \
-                 {bytes} of {most} bytes"
+                "the counters of the member do not fit: with those of the operator and of earlier \
+                 members they need {bytes} of {most} bytes"
             );
             return Err(vec![self.at_entry(Code::Memory, self.entry(&part), &why)]);
         }
         let hosts = || part.part.own().sites.iter().flat_map(|site| &site.hosts);
         if let Some(twice) = hosts().find(|host| self.room.hosts.contains(*host)) {
-            let why = format!("`{twice}` has a `site` block of another member already");
+            let why = format!("`{twice}` already has a `site` block of another member");
             return Err(vec![self.at_entry(Code::DuplicateName, self.entry(&part), &why)]);
         }
         self.room.hosts.extend(hosts().cloned());

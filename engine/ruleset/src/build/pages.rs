@@ -99,16 +99,19 @@ impl<'s> PageReader<'s> {
         };
         if found.is_empty() {
             self.diagnostics.push(
-                Diagnostic::error(Code::SourceMissing, file, span, "this names no file")
+                Diagnostic::error(Code::SourceMissing, file, span, "no file matches")
                     .warning()
-                    .help("it stands for the files that match, and none does"),
+                    .help("correct the pattern, or add a file"),
             );
         }
         for path in found {
             let message = if self.open.contains(&path) || self.open.len() >= INCLUDE_DEPTH_MAX {
-                format!("`{path}` is included by itself, or more than {INCLUDE_DEPTH_MAX} deep")
+                format!(
+                    "`{path}` includes itself, or is nested more than {INCLUDE_DEPTH_MAX} \
+                    levels deep"
+                )
             } else if self.done.contains(&path) {
-                format!("`{path}` is included twice, which would give everything in it twice")
+                format!("`{path}` is included twice, so all its declarations would occur twice")
             } else {
                 self.file(&path, Some((file, span)));
                 continue;
@@ -135,10 +138,10 @@ pub(crate) fn source_error(file: FileId, span: Span, path: &str, why: &ReadError
     let diagnostic = Diagnostic::error(code, file, span, format!("`{path}`: {why}"));
     match why {
         ReadError::Outside => {
-            diagnostic.help("all files of a policy lie below the root policy's folder")
+            diagnostic.help("keep all files of a policy below the folder of the root policy")
         }
         ReadError::OutsideFolder { .. } | ReadError::Owned { .. } => {
-            diagnostic.help("a member's files lie in her own folder, and are nobody else's")
+            diagnostic.help("use files in the member's own folder that belong to no other owner")
         }
         ReadError::Missing => diagnostic.help("paths are relative to the file that names them"),
         _ => diagnostic,

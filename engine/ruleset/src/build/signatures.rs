@@ -55,23 +55,24 @@ pub fn verify_signature<'k>(
     signature: Option<&[u8]>,
 ) -> Result<&'k TrustedKey, &'static str> {
     let Some(text) = signature else {
-        return Err("is not signed, and the configuration names the keys that may sign: \
-                    `seawall rule sign` makes its `.minisig`");
+        return Err(
+            "has no signature, but the configuration requires one: run `seawall rule sign`",
+        );
     };
-    let text = str::from_utf8(text).map_err(|_| "has a `.minisig` that is no text")?;
+    let text = str::from_utf8(text).map_err(|_| "has a `.minisig` that is not valid UTF-8")?;
     let signature =
-        Signature::decode(text).map_err(|_| "has a `.minisig` that is no minisign signature")?;
+        Signature::decode(text).map_err(|_| "has a `.minisig` that is not a minisign signature")?;
     let mut why = "is signed with a key that is not among `[rules] trusted_keys`";
     for key in keys {
         match key.key.verify(bytes, &signature, false) {
             Ok(()) => return Ok(key),
             Err(Error::UnexpectedKeyId) => {}
             Err(Error::UnexpectedAlgorithm | Error::UnsupportedLegacyMode) => {
-                why = "has a signature of an old kind: sign it anew";
+                why = "has a signature in an old format: sign it again";
             }
             Err(_) => {
-                why = "is not what was signed: it or its `.minisig` has changed since. Sign it \
-                       anew, or bring back the file that was signed";
+                why = "does not match its signature: the component or its `.minisig` has changed. \
+                    Sign it again, or restore the signed file";
             }
         }
     }

@@ -125,10 +125,10 @@ impl HostIndexWalk<'_> {
 pub(crate) fn too_large(program: &Program, why: &TooLarge) -> Option<Diagnostic> {
     let rule = program.rules.get(why.rule.0 as usize)?;
     let message = format!(
-        "with `{}` the rules hold {} values of {} bytes; {INDEX_ENTRIES_MAX} of \
-         {INDEX_TEXT_BYTES_MAX} may be",
+        "with `{}` the rules contain {} values of {} bytes; the maximum is {INDEX_ENTRIES_MAX} \
+         values of {INDEX_TEXT_BYTES_MAX} bytes",
         rule.name, why.entries, why.bytes
     );
     let diagnostic = Diagnostic::error(Code::IndexTooLarge, rule.file, rule.span, message);
-    Some(diagnostic.help("a large set belongs into a list file: `list … from \"file\"`"))
+    Some(diagnostic.help("move a large set to a list file: `list … = file \"…\"`"))
 }

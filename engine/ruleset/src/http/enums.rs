@@ -52,7 +52,7 @@ pub(super) fn is_method(text: &[u8]) -> Result<(), &'static str> {
     match text {
         [] => Err("is empty"),
         text if text.iter().all(|byte| is_token_byte(*byte)) => Ok(()),
-        _ => Err("holds a sign that no method has"),
+        _ => Err("contains a character that is not valid in a method"),
     }
 }
 

@@ -72,8 +72,8 @@ fn lower(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
         return None;
     }
     never(
-        "`lower` leaves no capital letter",
-        "write it in small letters",
+        "the result of `lower` has no upper-case letter",
+        "write it in lower case",
         Mend::Text(asked.text.to_ascii_lowercase()),
     )
 }
@@ -86,7 +86,7 @@ fn segment(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     if of.is_whole("") {
         return never(
             "a segment is never empty",
-            "to ask whether there is one, write `is absent`",
+            "to test whether there is one, use `is absent`",
             Mend::Absent,
         );
     }
@@ -96,8 +96,8 @@ fn segment(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
         false => Mend::Text(mended.to_owned()),
     };
     of.has(|part| part.contains('/')).then_some(Never {
-        why: "a segment stands between two `/` and holds none",
-        help: "write it without the `/`, or ask the whole `path`",
+        why: "a segment is the text between two `/`",
+        help: "write it without the `/`, or test the whole `path`",
         mend,
     })
 }
@@ -106,15 +106,15 @@ fn segment(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
 fn ext(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     if of.is_whole("") {
         return never(
-            "an ending is never empty",
-            "to ask whether there is one, write `is absent`",
+            "an extension is never empty",
+            "to test whether there is one, use `is absent`",
             Mend::Absent,
         );
     }
     if of.has(|part| part.contains('/')) {
         return never(
-            "an ending is of the last segment and holds no `/`",
-            "ask the whole path: `path ends_with \"…\"`",
+            "an extension is a part of the last segment and has no `/`",
+            "test the whole path: `path ends_with \"…\"`",
             Mend::Nothing,
         );
     }
@@ -136,7 +136,7 @@ fn ext(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
         other => other,
     };
     never(
-        "`path.ext` is what stands behind the last dot, without it",
+        "`path.ext` is the text after the last dot, without the dot",
         "write it without the dot: `path.ext == \"php\"`",
         mend,
     )
@@ -150,12 +150,12 @@ fn host(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     if let Some(after) = text.split_once("://").map(|(_, after)| after).filter(|_| plain) {
         let host = after.split(['/', ':', '?']).next().unwrap_or_default();
         let mend = if asked.op == OpKind::Eq { Mend::Text(host.to_owned()) } else { Mend::Nothing };
-        return never("a host has no scheme", "write the name of the host alone", mend);
+        return never("a host has no scheme", "write only the name of the host", mend);
     }
     if of.has(|part| part.contains('/')) {
         return never(
             "a host has no path",
-            "ask for both: `host == \"…\" and path starts_with \"/…\"`",
+            "test both: `host == \"…\" and path starts_with \"/…\"`",
             host_and_path(asked, name),
         );
     }
@@ -173,7 +173,7 @@ fn host(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
             true => Mend::Text(mended.to_owned()),
             false => Mend::Nothing,
         };
-        return never("the dot at its end is taken off", "write it without the last dot", mend);
+        return never("the dot at the end is removed", "write it without the last dot", mend);
     }
     host_as_pattern(asked, of, name)
 }
@@ -197,25 +197,25 @@ fn host_as_pattern(asked: &Asked<'_>, of: &Pieces<'_>, name: &str) -> Option<Nev
     let shown = escaped(text);
     match asked.op {
         OpKind::Eq if text.is_empty() => never(
-            "a request without one comes to no rule: it is answered 421",
-            "leave the rule out",
+            "a request without a host reaches no rule: the response is 421",
+            "remove the rule",
             Mend::Nothing,
         ),
         OpKind::Eq if text.contains('*') => never(
-            "`==` compares the whole name, and none holds a `*`",
-            "`like` knows `*`; or write `ends_with \".example.org\"`",
+            "`==` compares the whole name, and no name contains `*`",
+            "use `like` for `*`, or `ends_with \".example.org\"`",
             Mend::Whole(format!("{name} like \"{shown}\"")),
         ),
         OpKind::Eq if text.starts_with('.') => never(
             "no name begins with a dot",
-            "for all hosts below it, write `ends_with`",
+            "use `ends_with` for all hosts below it",
             Mend::Whole(format!("{name} ends_with \"{shown}\"")),
         ),
         OpKind::Eq | OpKind::Matches => None,
         _ if asked.nocase || !of.has(has_capitals) => None,
         _ => never(
-            "a host is in small letters",
-            "write it in small letters",
+            "a host is in lower case",
+            "write it in lower case",
             Mend::Text(text.to_ascii_lowercase()),
         ),
     }
@@ -234,13 +234,13 @@ fn query_string(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
             _ => Mend::Nothing,
         };
         return never(
-            "`query_string` begins behind the `?`",
-            "write it without the `?`; whether there is one at all is `query_string is present`",
+            "`query_string` begins after the `?`",
+            "write it without the `?`, or use `query_string is present`",
             mend,
         );
     }
     of.has(|part| part.contains(['<', '>', '"', ' ', '#'])).then_some(Never {
-        why: "these signs come escaped: a request with a bare one is answered 400",
+        why: "these characters must be escaped: the response to an unescaped one is 400",
         help: "write it escaped, as in `%3Cscript`, or ask `query(\"NAME\")`, which is decoded",
         mend: Mend::Nothing,
     })
@@ -249,8 +249,8 @@ fn query_string(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
 /// Returns the problem of an escape: parameters are decoded.
 fn decoded(of: &Pieces<'_>) -> Option<Never> {
     of.has(|part| is_escape(part).is_some()).then_some(Never {
-        why: "a parameter is decoded: it is found only where it was escaped twice",
-        help: "write the character itself, or ask `query_string`, which is as it came",
+        why: "a parameter is decoded: an escape occurs only if it was escaped twice",
+        help: "write the character itself, or use `query_string`, which is as received",
         mend: Mend::Left("query_string".to_owned()),
     })
 }
@@ -258,8 +258,8 @@ fn decoded(of: &Pieces<'_>) -> Option<Never> {
 /// Returns the problem of `-`, which logs write for an absent value.
 fn dash(of: &Pieces<'_>) -> Option<Never> {
     of.is_whole("-").then_some(Never {
-        why: "logs write `-` where there is none, and here it is absent",
-        help: "to ask whether it is missing, write `is absent`",
+        why: "logs write `-` for an absent value, but here the value is absent",
+        help: "to test whether the value is missing, use `is absent`",
         mend: Mend::Absent,
     })
 }
@@ -275,8 +275,8 @@ fn tls(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     }
     let meant = KNOWN.iter().find(|known| asked.text.ends_with(known.trim_start_matches("TLSv")));
     never(
-        "`conn.tls` is `TLSv1.2` or `TLSv1.3`, and nothing older is spoken",
-        "write one of the two",
+        "`conn.tls` is `TLSv1.2` or `TLSv1.3`; older versions are not supported",
+        "use one of the two",
         match meant {
             Some(meant) if asked.op == OpKind::Eq => Mend::Text((*meant).to_owned()),
             _ => Mend::Nothing,
@@ -288,8 +288,9 @@ fn ja4(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     let is_hex = |text: &str| text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
     if of.whole.is_some_and(is_hex) {
         return never(
-            "this is the digest of a JA3, and a JA4 reads like `t13d1516h2_8daaf6152771_02713d6af862`",
-            "`seawall explain` and the access logs of other tools show a client's JA4",
+            "the value is a JA3 digest; a JA4 fingerprint looks like \
+             `t13d1516h2_8daaf6152771_02713d6af862`",
+            "find the JA4 of a client with `seawall explain`, or in access logs of other tools",
             Mend::Nothing,
         );
     }
@@ -297,8 +298,8 @@ fn ja4(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
         return None;
     }
     never(
-        "a JA4 is in small letters",
-        "write it in small letters",
+        "a JA4 is in lower case",
+        "write it in lower case",
         Mend::Text(asked.text.to_ascii_lowercase()),
     )
 }
@@ -311,15 +312,15 @@ fn name(field: FieldId, name: &str) -> Option<Never> {
             let bare = name.split(['=', ';']).next().unwrap_or_default().trim();
             (bare != name || name.is_empty()).then(|| Never {
                 why: "the name of a cookie ends before the `=`",
-                help: "write the name alone, and compare the value: `cookie(\"session\") == \"…\"`",
+                help: "write only the name, and compare the value: `cookie(\"session\") == \"…\"`",
                 mend: if bare.is_empty() { Mend::Nothing } else { Mend::Text(bare.to_owned()) },
             })
         }
         Field::Query => {
             let bare = name.trim_start_matches(['?', '&']).trim_end_matches('=');
             (bare != name || name.is_empty()).then(|| Never {
-                why: "the name of a parameter stands between `?` or `&` and `=`",
-                help: "write the name alone, and compare the value: `query(\"id\") == \"…\"`",
+                why: "the name of a parameter is the text between `?` or `&` and `=`",
+                help: "write only the name, and compare the value: `query(\"id\") == \"…\"`",
                 mend: if bare.is_empty() { Mend::Nothing } else { Mend::Text(bare.to_owned()) },
             })
         }
@@ -332,8 +333,8 @@ fn header_name(name: &str) -> Option<Never> {
     if bare != name || name.is_empty() {
         let is_name = !bare.is_empty() && !bare.contains([':', ' ']);
         return never(
-            "the name of a field ends before the `:`",
-            "write the name alone: `header(\"accept-language\")`",
+            "the name of a header ends before the `:`",
+            "write only the name: `header(\"accept-language\")`",
             if is_name { Mend::Text(bare.to_owned()) } else { Mend::Nothing },
         );
     }
@@ -341,8 +342,8 @@ fn header_name(name: &str) -> Option<Never> {
     let cgi = low.strip_prefix("http_").filter(|_| name.starts_with("HTTP_"));
     let field = cgi.or(UNDERSCORED.contains(&&*low).then_some(&*low))?;
     never(
-        "the names of fields have hyphens",
-        "write it as it is sent: `header(\"x-forwarded-for\")`",
+        "the names of headers have hyphens",
+        "write it as sent: `header(\"x-forwarded-for\")`",
         Mend::Text(field.replace('_', "-")),
     )
 }
@@ -390,8 +391,8 @@ fn values_max(field: FieldId) -> i64 {
 fn network(field: FieldId, net: &Prefix) -> Option<Never> {
     let is_wide = net.addr().is_ipv4() && net.len() < 32;
     (Field::of(field)? == Field::Client && is_wide).then_some(Never {
-        why: "a client of IPv4 is one address",
-        help: "to ask whether it lies inside, write `in`",
+        why: "an IPv4 client is one address",
+        help: "to test whether it is in the network, use `in`",
         mend: Mend::Nothing,
     })
 }

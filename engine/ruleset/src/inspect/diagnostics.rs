@@ -269,7 +269,7 @@ fn draw(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Stri
         let patch =
             Patch::new(within(&text, &fix.bytes), drawable(fix.replacement.as_str().into()));
         groups.push(
-            Group::with_title(Level::HELP.secondary_title("a change that mends it"))
+            Group::with_title(Level::HELP.secondary_title("a change that corrects it"))
                 .element(Snippet::source(&*text).path(&*path).patch(patch)),
         );
     }

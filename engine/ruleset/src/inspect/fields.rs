@@ -76,8 +76,8 @@ fn field_line(spec: &'static FieldSpec) -> FieldLine {
     let present = match (spec.phase, spec.presence) {
         (Phase::Response, _) => "in tracks `on response`".to_owned(),
         (_, Presence::Always) => "always".to_owned(),
-        (_, Presence::Maybe) => "where the request has it".to_owned(),
-        (_, Presence::Source(source)) => format!("where `{source}` is configured"),
+        (_, Presence::Maybe) => "if the request has it".to_owned(),
+        (_, Presence::Source(source)) => format!("if `{source}` is configured"),
     };
     FieldLine {
         written: match spec.form {

@@ -78,7 +78,7 @@ fn an_extern_that_grants_too_little_is_found() {
 #[test]
 fn an_extern_that_swaps_kinds_is_found() {
     let found = loaded("long_one: ip, b: string", LIMITS, CASE);
-    assert!(found.iter().any(|text| text.contains("`four` is no address")), "{found:?}");
+    assert!(found.iter().any(|text| text.contains("`four` is not an IP address")), "{found:?}");
 }
 
 #[test]

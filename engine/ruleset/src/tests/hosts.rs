@@ -79,7 +79,8 @@ fn a_site_layer_is_held_against_the_sites_too_and_told_once() {
 #[test]
 fn a_host_of_another_member_is_a_warning() {
     let other = vec![site("alice.example", Some("bob"))];
-    let words = "`alice.example` is a host of `alice` here and of `bob` in the configuration";
+    let words =
+        "`alice.example` is a host of `alice` in the policy and of `bob` in the configuration";
     assert_eq!(
         said(&entry("\"alice.example\""), other),
         [format!("root.wall:2:24 warning {words}")]

@@ -81,8 +81,10 @@ pub enum SnapshotError {
 impl std::fmt::Display for SnapshotError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Version(version) => write!(f, "its content is of version {version}"),
-            Self::Damaged => f.write_str("its content is damaged"),
+            Self::Version(version) => {
+                write!(f, "the content has the unsupported version {version}")
+            }
+            Self::Damaged => f.write_str("the content is damaged"),
         }
     }
 }

@@ -31,8 +31,8 @@ pub(super) fn sign(i: &str) -> Read<'_, Piece> {
 }
 
 fn foreign(sign: &str, ours: &str) -> Problem {
-    let message = format!("`{sign}` is not of this language; write `{ours}`");
-    Problem::new(Code::ForeignSign, message, "a sign of another language")
+    let message = format!("`{sign}` is not valid in a policy; use `{ours}`");
+    Problem::new(Code::ForeignSign, message, "syntax of another language")
 }
 
 /// Returns a word that replaces a sign, with a blank before the text that follows. (Text before a
@@ -84,7 +84,7 @@ fn comment(i: &str) -> Read<'_, Problem> {
         return Ok((after, problem.counts_as(None)));
     }
     if let Some(after) = i.strip_prefix(';') {
-        let message = "`;` is not of this language; a clause ends where the next one begins";
+        let message = "`;` is not valid in a policy; a clause ends where the next one begins";
         let problem = Problem::new(Code::ForeignSign, message, "not needed").fix("");
         return Ok((after, problem.counts_as(None)));
     }

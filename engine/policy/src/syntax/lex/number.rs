@@ -71,7 +71,7 @@ fn network(text: &str) -> Value {
         |wrong| match wrong {
             seawall_model::PrefixError::Address => bad_address(text),
             seawall_model::PrefixError::Length => {
-                let what = format!("`{text}` has no possible prefix length");
+                let what = format!("`{text}` has an invalid prefix length");
                 Problem::new(Code::NumberRange, what, "out of range")
                     .help("from 0 to 32 for IPv4, from 0 to 128 for IPv6")
             }
@@ -80,7 +80,7 @@ fn network(text: &str) -> Value {
 }
 
 fn bad_address(text: &str) -> Problem {
-    Problem::new(Code::BadToken, format!("`{text}` is no address"), "not an address")
+    Problem::new(Code::BadToken, format!("`{text}` is not an IP address"), "not an address")
         .help("for example `192.0.2.1`, `2001:db8::1`, `192.0.2.0/24`")
 }
 
@@ -101,7 +101,8 @@ fn number(i: &str) -> Read<'_, Value> {
 }
 
 fn no_number(run: &str) -> Problem {
-    let problem = Problem::new(Code::BadToken, format!("`{run}` is no value"), "cannot be read");
+    let problem =
+        Problem::new(Code::BadToken, format!("`{run}` is not a valid value"), "invalid value");
     let digits = run.bytes().take_while(u8::is_ascii_digit).count();
     let (head, unit) = run.split_at_checked(digits).unwrap_or((run, ""));
     let better = match unit {
@@ -116,9 +117,7 @@ fn no_number(run: &str) -> Problem {
         _ => "",
     };
     if !better.is_empty() {
-        return problem
-            .help(format!("this unit is written `{better}`"))
-            .fix(format!("{head}{better}"));
+        return problem.help(format!("use the unit `{better}`")).fix(format!("{head}{better}"));
     }
     problem.help(
         "numbers are written `10`, `20k`, `30%`, `1h30m`, `10/1m`, `1MiB`, `2036-11-25`; \
@@ -202,7 +201,7 @@ fn rate(i: &str) -> Read<'_, Value> {
         None => Err(too_long("this rate")),
         Some((_, 0)) => Err(Problem::new(
             Code::NumberRange,
-            "a rate over no time at all counts nothing",
+            "a rate needs a window longer than 0",
             "the window is zero",
         )),
         Some((n, us)) => Ok(Kind::Rate(Rate { n, window: Duration { us } })),
@@ -231,17 +230,13 @@ fn date(i: &str) -> Read<'_, Value> {
         .filter(|_| hour < 24 && minute < 60)
         .map(|days| days * 86_400 + hour * 3_600 + minute * 60);
     let value = match read {
-        None => Err(Problem::new(
-            Code::BadDate,
-            format!("`{i}` is in no calendar"),
-            "there is no such date",
-        )),
-        Some(_) if !zone => Err(Problem::new(
-            Code::BadToken,
-            format!("`{i}` does not say its time zone"),
-            "the `Z` of UTC is missing",
-        )
-        .fix(format!("{i}Z"))),
+        None => {
+            Err(Problem::new(Code::BadDate, format!("`{i}` is not a valid date"), "invalid date"))
+        }
+        Some(_) if !zone => {
+            Err(Problem::new(Code::BadToken, format!("`{i}` has no time zone"), "add `Z` for UTC")
+                .fix(format!("{i}Z")))
+        }
         Some(unix_s) => Ok(Kind::Date(Date { unix_s })),
     };
     Ok((after, value))

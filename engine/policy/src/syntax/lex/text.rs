@@ -51,9 +51,12 @@ fn unclosed(i: &str) -> (&str, Result<Kind, Problem>) {
     let line = i.split('\n').next().unwrap_or(i);
     let kept = line.trim_end_matches([' ', '\t', '\r', '}']).len();
     let (_, after) = i.split_at_checked(kept).unwrap_or((i, ""));
-    let problem =
-        Problem::new(Code::BadToken, "this string is never closed", "the closing `\"` is missing")
-            .help("a string ends on the line where it begins");
+    let problem = Problem::new(
+        Code::BadToken,
+        "the string has no closing quote",
+        "the closing `\"` is missing",
+    )
+    .help("a string ends on the line where it begins");
     (after, Err(problem))
 }
 
@@ -71,9 +74,9 @@ fn within_limit(len: usize) -> Result<(), Problem> {
     if len <= STRING_BYTES_MAX {
         return Ok(());
     }
-    let message = format!("this string holds {len} bytes; the most is {STRING_BYTES_MAX}");
+    let message = format!("the string has {len} bytes; the maximum is {STRING_BYTES_MAX}");
     Err(Problem::new(Code::TooLarge, message, "too long")
-        .help("keep long data in a list file: `list name: string = file \"…\" max …`"))
+        .help("move long data to a list file: `list name: string = file \"…\" max …`"))
 }
 
 fn bad_escape(inside: &str) -> Problem {
@@ -95,8 +98,11 @@ fn bad_escape(inside: &str) -> Problem {
     }
     fixed.push_str(rest);
     let shown: String = first.into_iter().collect();
-    Problem::new(Code::BadToken, format!("`\\{shown}` is no escape"), "in this string")
-        .help("known are `\\\\`, `\\\"`, `\\n`, `\\t`, `\\r` and `\\xHH`; a raw string `r\"…\"` has none")
+    Problem::new(Code::BadToken, format!("`\\{shown}` is not a valid escape"), "in this string")
+        .help(
+            "use `\\\\`, `\\\"`, `\\n`, `\\t`, `\\r` or `\\xHH`; a raw string `r\"…\"` has no \
+            escapes",
+        )
         .fix(format!("\"{fixed}\""))
 }
 

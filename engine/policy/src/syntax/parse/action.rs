@@ -40,12 +40,12 @@ pub(super) fn actions(i: Input<'_>) -> Read<'_, Spanned<Vec<Spanned<Action>>>> {
 fn complain_late(i: Input<'_>, end: Span, next: &Spanned<Action>) {
     let message = match &next.node {
         Action::Error => return,
-        action if is_final(action) => "two final actions: the first one ends the walk",
-        _ => "an effect stands behind the final action and would never happen",
+        action if is_final(action) => "two final actions: the first one ends the evaluation",
+        _ => "an effect after the final action has no effect",
     };
     let said = i.cx.error(Code::ActionOrder, next.span, message).label("never reached");
     let said = said.related(i.cx.file, end, "the final action");
-    i.cx.say(said.help("effects (`tag`, `score`, `log`) first, one final action last"));
+    i.cx.say(said.help("write effects (`tag`, `score`, `log`) first, and one final action last"));
 }
 
 const fn is_final(action: &Action) -> bool {
@@ -156,12 +156,12 @@ fn unknown<'a>(i: Input<'a>, found: &'a str) -> Read<'a, Spanned<Action>> {
     }
     let elsewhere = words::action_elsewhere(found);
     let ours = elsewhere.or_else(|| nearest(found, words::ACTIONS.iter().copied()));
-    let mut said = i.cx.error(Code::UnknownAction, span, format!("there is no action `{found}`"));
+    let mut said = i.cx.error(Code::UnknownAction, span, format!("`{found}` is not an action"));
     said = match ours {
         Some(word) => said.label(format!("did you mean `{word}`?")).fix(span, word),
-        None => {
-            said.label("no action").help(format!("actions are `{}`", words::ACTIONS.join("`, `")))
-        }
+        None => said
+            .label("no action")
+            .help(format!("the actions are `{}`", words::ACTIONS.join("`, `"))),
     };
     i.cx.say(said);
     Ok((swallow(i.next()), Spanned::new(Action::Error, span)))

@@ -48,7 +48,7 @@ fn opened<'a>(i: Input<'a>, shape: &Shape) -> Read<'a, Span> {
     }
     let (before, next) = (i.behind(), i.peek().span);
     let message = format!("the `{{` of {} is missing", shape.of);
-    let said = i.cx.error(Code::Unexpected, next, message).label("the `{` stands before this");
+    let said = i.cx.error(Code::Unexpected, next, message).label("add `{` before this");
     i.cx.say(said.fix(Span { start: next.start, end: next.start }, "{ "));
     Ok((i, before))
 }
@@ -152,7 +152,7 @@ fn complain_if_twice(
         seen.push((word, span));
         return;
     };
-    let message = format!("`{word}` stands twice in {}", shape.of);
+    let message = format!("`{word}` occurs twice in {}", shape.of);
     let mut said = i.cx.error(Code::ClauseTwice, span, message).label("the second one");
     said = said.related(i.cx.file, *first, "the first one");
     if matches!(word, "when" | "unless" | "where") {

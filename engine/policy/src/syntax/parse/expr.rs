@@ -51,9 +51,9 @@ fn complain_if_mixed(i: Input<'_>, span: Span, joints: &[(&str, Span)]) {
         return;
     }
     let message = "`and` and `or` are mixed without parentheses";
-    let said = i.cx.error(Code::MixedLogic, span, message).label("which one is meant?");
-    let said = said.related(i.cx.file, *place, format!("`{first}` stands here first"));
-    i.cx.say(said.help("put parentheses around the part that belongs together"));
+    let said = i.cx.error(Code::MixedLogic, span, message).label("ambiguous");
+    let said = said.related(i.cx.file, *place, format!("`{first}` is used first here"));
+    i.cx.say(said.help("add parentheses around one part"));
 }
 
 fn joined(any: Vec<Vec<Spanned<Expr>>>, span: Span) -> Spanned<Expr> {
@@ -131,9 +131,9 @@ fn operator(i: Input<'_>) -> Read<'_, Spanned<CompareOp>> {
         Kind::Punct(Punct::Greater) => plain(OpKind::Greater, false),
         Kind::Punct(Punct::GreaterEqual) => plain(OpKind::GreaterEq, false),
         Kind::Punct(Punct::Assign) => {
-            let message = "`=` does not compare; use `==`";
+            let message = "`=` is not a comparison; use `==`";
             let said = i.cx.error(Code::SingleEquals, token.span, message);
-            i.cx.say(said.label("comparison is written `==`").fix(token.span, "=="));
+            i.cx.say(said.label("use `==` to compare").fix(token.span, "=="));
             plain(OpKind::Eq, false)
         }
         Kind::Word | Kind::Stands(_) => word_operator(i),
@@ -201,7 +201,7 @@ fn other_word(i: Input<'_>) -> Read<'_, Spanned<CompareOp>> {
         return nothing;
     };
     let said =
-        i.cx.error(Code::ForeignSign, span, format!("`{found}` does not compare; use `{word}`"))
+        i.cx.error(Code::ForeignSign, span, format!("`{found}` is not a comparison; use `{word}`"))
             .label(format!("did you mean `{word}`?"))
             .fix(span, word);
     i.cx.say(said);
@@ -251,8 +251,8 @@ fn closed(i: Input<'_>, open: Span) -> Read<'_, Span> {
     if i.is_swallowed() {
         return Ok((i, i.behind()));
     }
-    let said = i.cx.error(Code::Unexpected, open, "this `(` is never closed");
-    let said = said.related(i.cx.file, i.peek().span, "it must be closed before this");
+    let said = i.cx.error(Code::Unexpected, open, "the `(` is not closed");
+    let said = said.related(i.cx.file, i.peek().span, "add `)` before this");
     i.cx.say(said.label("the `)` for this `(` is missing"));
     Ok((i, i.behind()))
 }
@@ -272,7 +272,7 @@ fn word_operand(i: Input<'_>) -> Read<'_, Spanned<Operand>> {
         if i.cx.slice(gap).chars().all(|c| matches!(c, ' ' | '\t')) {
             let message = format!("there is a blank between `{found}` and its arguments");
             let said = i.cx.error(Code::Unexpected, gap.to(next.span), message);
-            i.cx.say(said.label("a call has none").fix(gap, ""));
+            i.cx.say(said.label("remove the blank").fix(gap, ""));
             return call(i);
         }
     }

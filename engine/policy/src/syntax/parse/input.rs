@@ -396,9 +396,9 @@ pub(super) fn nested<'a, T>(
     let depth = i.cx.depth.get();
     if depth >= NESTING_MAX {
         if !i.cx.too_deep_said.replace(true) {
-            let message = format!("this stands more than {NESTING_MAX} levels deep");
+            let message = format!("the nesting is deeper than {NESTING_MAX} levels");
             let said = i.cx.error(Code::TooLarge, i.peek().span, message).label("too deep");
-            i.cx.say(said.help("let a rule of its own set a tag, and ask for the tag here"));
+            i.cx.say(said.help("set a tag in another rule, and test the tag here"));
         }
         return i.give_up();
     }

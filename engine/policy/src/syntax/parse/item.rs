@@ -45,11 +45,9 @@ fn is_statement_only(word: &str) -> bool {
 /// such statements in a row.
 fn outside<'a>(i: Input<'a>, found: &'a str) -> Read<'a, Option<Item>> {
     if !i.cx.outside_said.replace(true) {
-        let message = format!("`{found}` may not stand outside a layer");
+        let message = format!("`{found}` is not valid outside a layer");
         let said = i.cx.error(Code::Misplaced, i.peek().span, message).label("not here");
-        i.cx.say(said.help(
-            "it stands inside `guarantee`, `floor`, `defaults` or `site`, between `{` and `}`",
-        ));
+        i.cx.say(said.help("move it into `guarantee`, `floor`, `defaults` or `site`"));
     }
     let (i, _) = statement(i, found)?;
     Ok((i, None))

@@ -75,19 +75,19 @@ pub fn parse(file: FileId, bytes: &[u8]) -> (File, Vec<Diagnostic>) {
 fn text_of(file: FileId, bytes: &[u8]) -> Result<&str, Box<Diagnostic>> {
     if bytes.len() > FILE_BYTES_MAX {
         let message =
-            format!("this file holds {} bytes; the most is {FILE_BYTES_MAX}", bytes.len());
+            format!("the file has {} bytes; the maximum is {FILE_BYTES_MAX}", bytes.len());
         let said = Diagnostic::error(Code::TooLarge, file, Span::default(), message);
-        return Err(Box::new(said.label("too large").help("keep data in list files")));
+        return Err(Box::new(said.label("too large").help("move data to list files")));
     }
     let not_text = |at: usize, message, label| {
         let span = Span::new(at, at.saturating_add(1));
         Box::new(Diagnostic::error(Code::NotText, file, span, message).label(label))
     };
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        not_text(error.valid_up_to(), "this file is not valid UTF-8", "the first bad byte")
+        not_text(error.valid_up_to(), "the file is not valid UTF-8", "the first invalid byte")
     })?;
     match memchr::memchr(0, bytes) {
-        Some(at) => Err(not_text(at, "this file holds a NUL byte", "here")),
+        Some(at) => Err(not_text(at, "the file contains a NUL byte", "here")),
         None => Ok(text),
     }
 }
@@ -118,7 +118,7 @@ fn stray_close(i: Input<'_>) {
         return;
     }
     let span = i.peek().span;
-    let said = i.cx.error(Code::Unexpected, span, "this `}` closes nothing");
+    let said = i.cx.error(Code::Unexpected, span, "`}` has no matching `{`");
     i.cx.say(said.label("one too many").fix(span, ""));
 }
 
@@ -127,8 +127,9 @@ fn first_line<'a>(i: Input<'a>, tree: &mut File) -> Result<Input<'a>, Box<Diagno
         Ok((rest, FirstLine { version, revision })) => {
             if version.node != VERSION {
                 let needed = version.node;
-                let message =
-                    format!("this file needs version {needed}; this program knows {VERSION}");
+                let message = format!(
+                    "the file needs language version {needed}; this program supports {VERSION}"
+                );
                 let said = i.cx.error(Code::OtherVersion, version.span, message);
                 return Err(Box::new(said.label("another version")));
             }
@@ -142,7 +143,7 @@ fn first_line<'a>(i: Input<'a>, tree: &mut File) -> Result<Input<'a>, Box<Diagno
 
 fn no_version(i: Input<'_>, at: u32) -> Input<'_> {
     let (cx, token) = (i.cx, i.peek());
-    let message = "the first line must say which version of the language the file uses";
+    let message = "the first line must contain the language version";
     let said = cx.error(Code::NoVersion, token.span, message).label("`policy 1` is missing");
     if i.word() == Some("policy") {
         // The keyword is present, but no number follows.

@@ -43,7 +43,7 @@ pub(super) fn report(i: Input<'_>, miss: &Miss) -> Option<&'static str> {
     let message = if few {
         format!("found {shown} where {list} was expected")
     } else {
-        format!("{shown} does not fit here")
+        format!("{shown} is not valid here")
     };
     let mut said = i.cx.error(Code::Unexpected, token.span, message).label("not expected here");
     if !few && !possible.is_empty() {
@@ -57,7 +57,7 @@ pub(super) fn report(i: Input<'_>, miss: &Miss) -> Option<&'static str> {
 pub(super) fn misspelt(i: Input<'_>, span: Span, word: &'static str) {
     let found = i.cx.slice(span);
     let said =
-        i.cx.error(Code::Unexpected, span, format!("`{found}` is no word of the language here"))
+        i.cx.error(Code::Unexpected, span, format!("`{found}` is not a keyword here"))
             .label(format!("did you mean `{word}`?"))
             .fix(span, word);
     i.cx.say(said);
@@ -102,7 +102,7 @@ pub(super) fn never_closed(i: Input<'_>, open: Span) {
     if cx.braces_lost {
         return;
     }
-    let said = cx.error(Code::UnclosedBlock, open, "this block is never closed");
+    let said = cx.error(Code::UnclosedBlock, open, "the block is not closed");
     cx.say(said.label("the `}` for this `{` is missing"));
 }
 

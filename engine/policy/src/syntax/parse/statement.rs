@@ -61,9 +61,9 @@ pub(super) fn recovered<'a, T>(
 
 fn inside(i: Input<'_>) -> Read<'_, Option<Stmt>> {
     if let Some(found) = i.word().filter(|found| words::begins_item_only(found)) {
-        let message = format!("`{found}` may not stand inside a layer");
+        let message = format!("`{found}` is not valid inside a layer");
         let said = i.cx.error(Code::Misplaced, i.peek().span, message).label("not here");
-        i.cx.say(said.help("it stands at the top of a file, outside every block"));
+        i.cx.say(said.help("move it to the top level of a file, outside every block"));
         return i.give_up();
     }
     match keyword(i, words::STATEMENTS) {
@@ -163,7 +163,7 @@ fn file(mut i: Input<'_>, path: Spanned<Box<str>>) -> Read<'_, (ListSource, Opti
         }
         let clause = at.word().unwrap_or_default();
         if let Some((_, first)) = seen.iter().find(|(known, _)| *known == clause) {
-            let message = format!("`{clause}` stands twice in this list");
+            let message = format!("`{clause}` occurs twice in this list");
             let said = i.cx.error(Code::ClauseTwice, span, message).label("the second one");
             i.cx.say(said.related(i.cx.file, *first, "the first one"));
         }
@@ -241,9 +241,9 @@ fn counts(i: Input<'_>, name: &Name) -> bool {
     let read = i.cx.rules.get().saturating_add(1);
     i.cx.rules.set(read);
     if read == RULES_MAX.saturating_add(1) {
-        let message = format!("a file holds at most {RULES_MAX} rules and limits");
+        let message = format!("a file can have at most {RULES_MAX} rules and limits");
         let said = i.cx.error(Code::TooMany, name.span, message).label("one too many");
-        i.cx.say(said.help("put what differs into a list: `client.ip in @list`"));
+        i.cx.say(said.help("use a list for the values that differ: `client.ip in @list`"));
     }
     read <= RULES_MAX
 }

@@ -24,7 +24,7 @@ const TEST: Shape = Shape {
 
 /// Reads `test "…" { … }` after the keyword.
 pub(super) fn test(i: Input<'_>) -> Read<'_, Test> {
-    let (i, name) = cut(text("what the test says, in quotes")).parse(i)?;
+    let (i, name) = cut(text("the name of the test in quotes")).parse(i)?;
     let mut steps = Vec::new();
     let (i, _) = block(i, &TEST, &mut |i, word| {
         let start = i.behind();

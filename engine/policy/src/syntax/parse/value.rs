@@ -21,8 +21,8 @@ pub(super) fn text<'a>(what: &'static str) -> impl Fn(Input<'a>) -> Read<'a, Spa
         match String::from_utf8(bytes.node.into_vec()) {
             Ok(text) => Ok((rest, Spanned::new(text.into(), bytes.span))),
             Err(_) => {
-                let said = i.cx.error(Code::BadToken, bytes.span, "this text is not valid UTF-8");
-                i.cx.say(said.label("has escapes that make no character"));
+                let said = i.cx.error(Code::BadToken, bytes.span, "the text is not valid UTF-8");
+                i.cx.say(said.label("contains escapes that are not UTF-8"));
                 i.give_up()
             }
         }

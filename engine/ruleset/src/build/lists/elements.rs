@@ -213,7 +213,7 @@ impl Elements {
     /// file with lines. An error page saved in place of the list must not empty the list.
     pub(super) fn fault(&self, what: &str, max: usize) -> Option<(String, Option<String>)> {
         if let Some((why, help)) = self.no_list {
-            return Some((format!("{what} holds no element: it {why}"), Some(help.to_owned())));
+            return Some((format!("{what} has no element: the file {why}"), Some(help.to_owned())));
         }
         if self.len() > max {
             let count = self.len();
@@ -226,18 +226,23 @@ impl Elements {
         match first {
             Some((_, Report::Fault(fault))) => {
                 let why = fault.what();
-                let why = format!("{what} holds no element: the first of its lines {why}");
+                let why = format!("{what} has no element: its first line {why}");
                 Some((why, fault.help().map(str::to_owned)))
             }
             Some((_, Report::Wide(entry))) => {
                 let why = format!(
-                    "{what} holds no element: `{entry}` is wider than any network of one owner"
+                    "{what} has no element: `{entry}` is wider than any network of one owner"
                 );
-                Some((why, Some("write `allow wide` behind the list if it is meant".to_owned())))
+                Some((
+                    why,
+                    Some("if this is intended, write `allow wide` after the list".to_owned()),
+                ))
             }
             _ if self.cut.is_some() => Some((
-                format!("{what} holds no element and ends within a line"),
-                Some("a download may have broken off; end the last line".to_owned()),
+                format!("{what} has no element and ends within a line"),
+                Some(
+                    "the download may be incomplete; add a line end after the last line".to_owned(),
+                ),
             )),
             _ => None,
         }

@@ -99,7 +99,7 @@ const BEGINNINGS: [(&[u8], NoList); 8] = [
     (b"BZh", ("is compressed (bzip2)", "unpack it first: `bunzip2 FILE`")),
     (b"\xFF\xFE", ("is UTF-16", "save it as UTF-8: `iconv -f UTF-16 -t UTF-8 FILE`")),
     (b"\xFE\xFF", ("is UTF-16", "save it as UTF-8: `iconv -f UTF-16 -t UTF-8 FILE`")),
-    (b"%PDF", ("is a PDF document", "lists are plain text, one element on each line")),
+    (b"%PDF", ("is a PDF document", "use plain text with one element in each line")),
 ];
 
 /// The beginnings of pages that servers send instead of a list, in lower case.
@@ -120,18 +120,16 @@ pub(super) fn no_list(bytes: &[u8], kind: Kind) -> Option<NoList> {
     if PAGES.iter().any(is_page) {
         return Some((
             "is a page of HTML or XML",
-            "it may be the error of a download: see what its address answers",
+            "the download may have failed: check the response of its address",
         ));
     }
     is_json_document(first).then(|| {
         let help = match kind {
             Kind::Nets => {
-                "make a list of its networks: `jq -r '.. | strings | \
-                 select(test(\"^[0-9a-fA-F:.]+/[0-9]+$\"))' FILE`"
+                "extract the networks: `jq -r '.. | strings | select(test(\"^[0-9a-fA-F:.]+/[0-9]+$\"))' FILE`"
             }
             _ => {
-                "make a list of its texts: `jq -r '.. | strings' FILE`, or name the key: \
-                  `jq -r '.[].KEY' FILE`"
+                "extract the texts: `jq -r '.. | strings' FILE`, or one key: `jq -r '.[].KEY' FILE`"
             }
         };
         ("is one JSON document, not a line for each element", help)

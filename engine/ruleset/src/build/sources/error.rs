@@ -42,22 +42,26 @@ pub enum ReadError {
 impl std::fmt::Display for ReadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Missing => f.write_str("there is no such file"),
-            Self::Unreadable(why) => write!(f, "it cannot be read: {why}"),
-            Self::TooLarge { bytes_max } => write!(f, "it has more than {bytes_max} bytes"),
-            Self::Outside => f.write_str("it lies outside the policy root"),
+            Self::Missing => f.write_str("the file does not exist"),
+            Self::Unreadable(why) => write!(f, "the file cannot be read: {why}"),
+            Self::TooLarge { bytes_max } => write!(f, "the file has more than {bytes_max} bytes"),
+            Self::Outside => f.write_str("the file is outside the policy root"),
             Self::OutsideFolder { folder } if folder.is_empty() => {
-                f.write_str("it lies outside the member's own folder, the policy root")
+                f.write_str("the file is outside the member's folder, the policy root")
             }
             Self::OutsideFolder { folder } => {
-                write!(f, "it lies outside the member's own folder, `{folder}/`")
+                write!(f, "the file is outside the member's folder `{folder}/`")
             }
-            Self::Owned { by: None } => f.write_str("it is a file of the host"),
-            Self::Owned { by: Some(member) } => write!(f, "it is a file of the member `{member}`"),
+            Self::Owned { by: None } => f.write_str("the file belongs to the operator"),
+            Self::Owned { by: Some(member) } => write!(
+                f,
+                "the file belongs to the member \
+                `{member}`"
+            ),
             Self::NotGranted { word } => write!(f, "the member's entry does not grant `{word}`"),
             Self::OverBudget(limit) => write!(f, "{limit}"),
-            Self::NotAFile => f.write_str("it is not a regular file"),
-            Self::Changing => f.write_str("it is being written"),
+            Self::NotAFile => f.write_str("the file is not a regular file"),
+            Self::Changing => f.write_str("the file is being written"),
         }
     }
 }

@@ -374,7 +374,7 @@ impl<'w> Walk<'w> {
                 return Err(ReadError::OverBudget(MemberLimit::Files));
             }
             None => {
-                let why = format!("a policy reaches at most {FILES_MAX} files");
+                let why = format!("a policy can use at most {FILES_MAX} files");
                 return Err(ReadError::Unreadable(why));
             }
         };

@@ -62,31 +62,40 @@ pub enum MemberLimit {
 impl std::fmt::Display for MemberLimit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Files => write!(f, "a member's files name at most {MEMBER_FILES_MAX} files"),
+            Self::Files => write!(f, "a member can use at most {MEMBER_FILES_MAX} files"),
             Self::PolicyBytes => {
-                write!(f, "a member's policy files have at most {MEMBER_POLICY_BYTES_MAX} bytes")
+                write!(
+                    f,
+                    "the policy files of a member can have at most {MEMBER_POLICY_BYTES_MAX} \
+                    bytes"
+                )
             }
             Self::ListBytes => {
-                write!(f, "a member's list files have at most {MEMBER_LIST_BYTES_MAX} bytes")
+                write!(
+                    f,
+                    "the list files of a member can have at most {MEMBER_LIST_BYTES_MAX} \
+                    bytes"
+                )
             }
             Self::ComponentBytes => {
-                write!(f, "a member's components have at most {MEMBER_COMPONENT_BYTES_MAX} bytes")
+                write!(
+                    f,
+                    "the components of a member can have at most \
+                    {MEMBER_COMPONENT_BYTES_MAX} bytes"
+                )
             }
             Self::Entries => write!(
                 f,
-                "at most {MEMBER_ENTRIES_MAX} entries of folders are looked at for a member's \
-                 patterns"
+                "the patterns of a member can examine at most {MEMBER_ENTRIES_MAX} folder entries"
             ),
             Self::Folders => {
-                write!(f, "a member's files lie in at most {MEMBER_FOLDERS_MAX} folders")
+                write!(f, "the files of a member can be in at most {MEMBER_FOLDERS_MAX} folders")
             }
-            Self::MatchSteps => {
-                f.write_str("a member's patterns take too long to compare with the names of files")
-            }
+            Self::MatchSteps => f.write_str("the patterns of the member take too long to match"),
             Self::AllMembersBytes => write!(
                 f,
-                "the files of all members have at most {MEMBERS_BYTES_MAX} bytes, and those before \
-                 have them"
+                "the files of all members can have at most {MEMBERS_BYTES_MAX} bytes, and earlier \
+                 members use them"
             ),
         }
     }

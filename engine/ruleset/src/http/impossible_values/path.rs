@@ -17,15 +17,16 @@ pub(super) fn path(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     let raw = || Mend::Left("raw_path".to_owned());
     if of.has(|part| part.contains("//")) {
         return never(
-            "`//` in a path is merged before",
-            "write one `/`, or ask `raw_path`, which is as it came",
+            "`//` in a path is merged before evaluation",
+            "write one `/`, or use `raw_path`, which is as received",
             raw(),
         );
     }
     if has_dots(of) {
         return never(
-            "`.` and `..` in a path are resolved before, and a `..` above the root is answered 400",
-            "ask `raw_path`, which is as it came",
+            "`.` and `..` in a path are resolved before evaluation; the response to `..` above the \
+             root is 400",
+            "use `raw_path`, which is as received",
             raw(),
         );
     }
@@ -35,14 +36,14 @@ pub(super) fn path(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
             return None;
         }
         return never(
-            "an escaped `/` is kept as `%2F`, with a capital letter",
+            "an escaped `/` is kept as `%2F`, in upper case",
             "write `%2F`",
             Mend::Text(asked.text.replace("%2f", "%2F")),
         );
     }
     never(
-        "`path` is decoded: an escape is in it only where it came escaped twice",
-        "write the character itself, or ask `raw_path`, which is as it came",
+        "`path` is decoded: an escape occurs only if it was escaped twice",
+        "write the character itself, or use `raw_path`, which is as received",
         raw(),
     )
 }
@@ -52,8 +53,8 @@ pub(super) fn raw_path(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
         return Some(said);
     }
     of.has(|part| part.contains(['<', '>', '`', ' ', '#'])).then_some(Never {
-        why: "these signs come escaped: a request with a bare one is answered 400",
-        help: "write it escaped, as in `%3C`, or ask `path`, which is decoded",
+        why: "these characters must be escaped: the response to an unescaped one is 400",
+        help: "write it escaped, as in `%3C`, or use `path`, which is decoded",
         mend: Mend::Left("path".to_owned()),
     })
 }
@@ -64,15 +65,15 @@ fn of_target(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     if has_scheme {
         return never(
             "a path has neither scheme nor host",
-            "ask for both: `host == \"…\" and path starts_with \"/…\"`",
+            "test both: `host == \"…\" and path starts_with \"/…\"`",
             from_url(asked),
         );
     }
     if of.has(|part| part.contains('?')) {
         return never(
             "a path ends before the `?`",
-            "ask `query_string` or `query(\"NAME\")` for what stands behind it, or whether \
-             `query_string is present`",
+            "use `query_string` or `query(\"NAME\")` for the text after it, or `query_string is \
+             present`",
             from_target(asked),
         );
     }
@@ -82,7 +83,7 @@ fn of_target(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     }
     never(
         "a path begins with a `/`",
-        "write the `/`, and the host beside it: `host == \"…\"`",
+        "write the `/`, and test the host separately: `host == \"…\"`",
         rooted(asked, head),
     )
 }
