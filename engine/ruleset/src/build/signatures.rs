@@ -111,15 +111,15 @@ mod tests {
                 verify_signature(&keys(trusted), bytes, signature.map(str::as_bytes)).unwrap_err();
             assert!(why.contains(part), "{why}");
         };
-        refused(&[KEY], SIGNED, None, "is not signed");
+        refused(&[KEY], SIGNED, None, "has no signature");
         refused(&[OTHER], SIGNED, Some(SIGNATURE), "not among");
-        refused(&[KEY, OTHER], b"a c0mponent\n", Some(SIGNATURE), "not what was signed");
-        refused(&[KEY], SIGNED, Some("x"), "no minisign signature");
+        refused(&[KEY, OTHER], b"a c0mponent\n", Some(SIGNATURE), "does not match its signature");
+        refused(&[KEY], SIGNED, Some("x"), "not a minisign signature");
         refused(&[], SIGNED, Some(SIGNATURE), "not among");
         let forged = SIGNATURE.replace("trusted comment: ", "trusted comment: x");
-        refused(&[KEY], SIGNED, Some(&forged), "not what was signed");
+        refused(&[KEY], SIGNED, Some(&forged), "does not match its signature");
         let bytes = verify_signature(&keys(&[KEY]), SIGNED, Some(b"\xff")).unwrap_err();
-        assert!(bytes.contains("no text"), "{bytes}");
+        assert!(bytes.contains("not valid UTF-8"), "{bytes}");
     }
 
     #[test]

@@ -556,7 +556,7 @@ mod tests {
         assert_eq!(
             say("when hdr(User-Agent) -i -m sub bot", "-i"),
             "here `hdr(User-Agent)` is `header(\"user-agent\")`, as in `header(\"accept\") contains \
-             nocase \"text/html\"`; `-i` is `nocase` behind the comparison: `ua contains nocase \
+             nocase \"text/html\"`; `-i` is `nocase` after the comparison: `ua contains nocase \
              \"bot\"`"
         );
         assert_eq!(

@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(of("header").ty, "multi<string>");
         assert_eq!(of("method").of, Some("method"));
         assert_eq!(of("pass.kind").ty, "pass");
-        assert_eq!(of("client.asn").present, "where `geo.asn` is configured");
+        assert_eq!(of("client.asn").present, "if `geo.asn` is configured");
         assert!(of("ua").forgeable && !of("client.ip").forgeable);
         assert_eq!(alias("User_Agent"), Some("ua"));
         assert_eq!(alias("nothing"), None);

@@ -62,8 +62,8 @@ fn a_list_that_fails_at_start_is_taken_from_the_kept_copy() {
         assert_eq!(decision.verdict, Verdict::Drop);
         assert!(start("reject", file, kept("192.0.2.7")).rules.is_none());
         let useless = [
-            (kept("192.0.2.1\n192.0.2.2\n192.0.2.3"), "it has 3 elements"),
-            (kept("<html>"), "it holds no element"),
+            (kept("192.0.2.1\n192.0.2.2\n192.0.2.3"), "the copy has 3 elements"),
+            (kept("<html>"), "has no element"),
             (Err("it is damaged".to_owned()), "it is damaged"),
         ];
         for (useless, why) in useless {
@@ -222,7 +222,11 @@ fn a_file_that_lost_more_than_half_of_its_elements_is_told() {
     let store = MemoryStore::default().with("root.wall", &*root).keeping("bad", kept);
     let made = assemble_all(&store.with("lists/l.txt", lines(1)), Purpose::Run, None);
     assert_eq!(made.diagnostics[0].code, "S014");
-    assert!(made.diagnostics[0].message.contains("1 elements and had 5"), "{:?}", made.diagnostics);
+    assert!(
+        made.diagnostics[0].message.contains("1 elements, before it had 5"),
+        "{:?}",
+        made.diagnostics
+    );
 }
 
 #[test]

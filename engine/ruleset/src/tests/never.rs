@@ -16,21 +16,21 @@ use Mended::{ByHand, Offered};
 /// The condition, what the warning says, and the condition that was meant.
 const NEVER: &[(&str, &str, Mended)] = &[
     // The ending of a path has no dot.
-    (r#"path.ext == ".php""#, "without it", Offered(r#"path.ext == "php""#)),
+    (r#"path.ext == ".php""#, "without the dot", Offered(r#"path.ext == "php""#)),
     (
         r#"path.ext in { "php", ".phtml" }"#,
-        "without it",
+        "without the dot",
         Offered(r#"path.ext in { "php", "phtml" }"#),
     ),
-    (r#"path.ext ends_with ".php""#, "without it", Offered(r#"path.ext ends_with "php""#)),
+    (r#"path.ext ends_with ".php""#, "without the dot", Offered(r#"path.ext ends_with "php""#)),
     (
         r#"path.ext matches r"^\.php[0-9]$""#,
-        "without it",
+        "without the dot",
         Offered(r#"path.ext matches r"^php[0-9]$""#),
     ),
-    (r#"path.ext == "tar.gz""#, "without it", Offered(r#"path ends_with ".tar.gz""#)),
+    (r#"path.ext == "tar.gz""#, "without the dot", Offered(r#"path ends_with ".tar.gz""#)),
     (r#"path.ext == """#, "never empty", Offered("path.ext is absent")),
-    (r#"path.ext == "a/b""#, "holds no `/`", ByHand(r#"path ends_with "a/b""#)),
+    (r#"path.ext == "a/b""#, "has no `/`", ByHand(r#"path ends_with "a/b""#)),
     // A path has no query.
     (
         r#"path == "/search?q=x""#,
@@ -98,35 +98,35 @@ const NEVER: &[(&str, &str, Mended)] = &[
     (r#"path contains "/./""#, "resolved before", Offered(r#"raw_path contains "/./""#)),
     (r#"path contains "%41""#, "is decoded", Offered(r#"raw_path contains "%41""#)),
     (r#"path contains "%2e%2e""#, "is decoded", Offered(r#"raw_path contains "%2e%2e""#)),
-    (r#"path contains "%2f""#, "capital letter", Offered(r#"path contains "%2F""#)),
+    (r#"path contains "%2f""#, "upper case", Offered(r#"path contains "%2F""#)),
     (r#"query("q") contains "%27""#, "is decoded", Offered(r#"query_string contains "%27""#)),
-    (r#"raw_path contains "<script""#, "come escaped", Offered(r#"path contains "<script""#)),
+    (r#"raw_path contains "<script""#, "must be escaped", Offered(r#"path contains "<script""#)),
     // A host is a name in small letters.
     (r#"host == "alice.example:8080""#, "no port", Offered(r#"host == "alice.example""#)),
     (r#"conn.sni == "alice.example:443""#, "no port", Offered(r#"conn.sni == "alice.example""#)),
-    (r#"host == "alice.example.""#, "dot at its end", Offered(r#"host == "alice.example""#)),
+    (r#"host == "alice.example.""#, "dot at the end", Offered(r#"host == "alice.example""#)),
     (r#"host == "https://alice.example/""#, "no scheme", Offered(r#"host == "alice.example""#)),
     (
         r#"host == "alice.example/admin""#,
         "no path",
         Offered(r#"(host == "alice.example" and path == "/admin")"#),
     ),
-    (r#"host like "*.Example.org""#, "small letters", Offered(r#"host like "*.example.org""#)),
-    (r#"host ends_with ".Example""#, "small letters", Offered(r#"host ends_with ".example""#)),
-    (r#"host == "*.alice.example""#, "holds a `*`", Offered(r#"host like "*.alice.example""#)),
+    (r#"host like "*.Example.org""#, "lower case", Offered(r#"host like "*.example.org""#)),
+    (r#"host ends_with ".Example""#, "lower case", Offered(r#"host ends_with ".example""#)),
+    (r#"host == "*.alice.example""#, "contains `*`", Offered(r#"host like "*.alice.example""#)),
     (
         r#"host == ".alice.example""#,
         "begins with a dot",
         Offered(r#"host ends_with ".alice.example""#),
     ),
-    (r#"host == """#, "answered 421", ByHand("true")),
+    (r#"host == """#, "response is 421", ByHand("true")),
     // The query begins behind the `?`.
-    (r#"query_string starts_with "?""#, "behind the `?`", ByHand("query_string is present")),
-    (r#"query_string == "?a=1""#, "behind the `?`", Offered(r#"query_string == "a=1""#)),
-    (r#"query_string matches r"^\?a""#, "behind the `?`", Offered(r#"query_string matches r"^a""#)),
+    (r#"query_string starts_with "?""#, "after the `?`", ByHand("query_string is present")),
+    (r#"query_string == "?a=1""#, "after the `?`", Offered(r#"query_string == "a=1""#)),
+    (r#"query_string matches r"^\?a""#, "after the `?`", Offered(r#"query_string matches r"^a""#)),
     (
         r#"query_string contains "<script""#,
-        "come escaped",
+        "must be escaped",
         ByHand(r#"query("q") contains "<script""#),
     ),
     // Names end before their sign.
@@ -155,14 +155,18 @@ const NEVER: &[(&str, &str, Mended)] = &[
         Offered(r#"(header("accept-language") is absent or header("accept-language") == "")"#),
     ),
     // Numbers out of their range.
-    ("len(path) < 1", "is 1 at least", ByHand(r#"path == "/""#)),
-    ("len(path) == 0", "is 1 at least", ByHand(r#"path == "/""#)),
-    ("conn.requests < 1", "is 1 at least", ByHand("conn.requests == 1")),
-    (r#"count_of(header("x")) > 256"#, "from 0 to 256", ByHand(r#"count_of(header("x")) > 100"#)),
-    ("count_of(ua) > 1", "from 0 to 1", ByHand(r#"count_of(header("user-agent")) > 1"#)),
-    ("client.port > 65535", "from 0 to 65535", ByHand("client.port > 60000")),
-    ("share(t) > 100%", "from 0 to 100", ByHand("share(t) > 90%")),
-    ("content_length < 0", "is 0 at least", ByHand("content_length is absent")),
+    ("len(path) < 1", "is at least 1", ByHand(r#"path == "/""#)),
+    ("len(path) == 0", "is at least 1", ByHand(r#"path == "/""#)),
+    ("conn.requests < 1", "is at least 1", ByHand("conn.requests == 1")),
+    (
+        r#"count_of(header("x")) > 256"#,
+        "between 0 and 256",
+        ByHand(r#"count_of(header("x")) > 100"#),
+    ),
+    ("count_of(ua) > 1", "between 0 and 1", ByHand(r#"count_of(header("user-agent")) > 1"#)),
+    ("client.port > 65535", "between 0 and 65535", ByHand("client.port > 60000")),
+    ("share(t) > 100%", "between 0 and 100", ByHand("share(t) > 90%")),
+    ("content_length < 0", "is at least 0", ByHand("content_length is absent")),
     // A client of IPv4 is one address.
     ("client == 192.0.2.0/24", "one address", Offered("client in 192.0.2.0/24")),
     ("client != 192.0.2.0/24", "one address", Offered("client not in 192.0.2.0/24")),
@@ -174,14 +178,18 @@ const NEVER: &[(&str, &str, Mended)] = &[
         "a JA3",
         ByHand(r#"conn.ja4 == "t13d1516h2_8daaf6152771_02713d6af862""#),
     ),
-    (r#"conn.ja4 starts_with "T13D""#, "small letters", Offered(r#"conn.ja4 starts_with "t13d""#)),
+    (r#"conn.ja4 starts_with "T13D""#, "lower case", Offered(r#"conn.ja4 starts_with "t13d""#)),
     // What the functions make of a text.
-    (r#"lower(ua) contains "Bot""#, "no capital letter", Offered(r#"lower(ua) contains "bot""#)),
-    (r#"segment(path, 1) == "/admin""#, "holds none", Offered(r#"segment(path, 1) == "admin""#)),
+    (r#"lower(ua) contains "Bot""#, "no upper-case letter", Offered(r#"lower(ua) contains "bot""#)),
+    (
+        r#"segment(path, 1) == "/admin""#,
+        "between two `/`",
+        Offered(r#"segment(path, 1) == "admin""#),
+    ),
     (r#"segment(path, 1) == """#, "never empty", Offered("segment(path, 1) is absent")),
     // A tag that no rule gives.
-    (r#"tagged("knwon")"#, "no rule gives", Offered(r#"tagged("known")"#)),
-    (r#"tagged("nosuch")"#, "no rule gives", ByHand(r#"tagged("known")"#)),
+    (r#"tagged("knwon")"#, "no rule sets", Offered(r#"tagged("known")"#)),
+    (r#"tagged("nosuch")"#, "no rule sets", ByHand(r#"tagged("known")"#)),
 ];
 
 /// Conditions that look like one of these and can hold.

@@ -174,7 +174,7 @@ fn tests_of_a_member_send_so_many_requests_and_no_more() {
     let (places, told) = says(&(test("a", half) + &test("b", half + 1) + &test("c", 1_000_000)));
     assert_eq!(places, ["m/alice.wall M003"]);
     assert_eq!(told.lines().count(), 1, "told once: {told}");
-    assert!(told.contains("send 20001 requests up to here; the most is 20000"), "{told}");
+    assert!(told.contains("send 20001 requests up to here; the maximum is 20000"), "{told}");
     // The file of the finding: two hundred lines of a million in one test.
     let lines = "  request GET \"https://alice.example/\" times 1000000\n".repeat(200);
     let (places, _) = says(&format!("test \"t\" {{\n{lines}  expect pass\n}}"));

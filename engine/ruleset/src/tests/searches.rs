@@ -111,14 +111,14 @@ fn what_cannot_be_looked_for_is_refused_in_words_that_help() {
         ("ua starts_with { \"a\", \"\" }", "T002", "is present"),
         ("ua contains nocase @empty", "T002", "is present"),
         ("ua contains path", "T002", "a string, a set or a list"),
-        ("ua contains @nets", "T001", "elements of `@nets`"),
+        ("ua contains @nets", "T001", "element of `@nets`"),
         ("ua contains { 1, 2 }", "T001", ""),
         ("ua contains nocase @none", "N003", ""),
         ("ua matches { \"a\", \"b\" }", "T002", "matches nocase r\"(a|b)\""),
         ("ua like @bots", "T002", "matches nocase r\"(a|b)\""),
         ("ua matches words", "T002", "matches nocase r\"(a|b)\""),
         ("ua == { \"a\", \"b\" }", "T002", "`contains`"),
-        ("conn.requests contains { \"a\" }", "T002", "strings only"),
+        ("conn.requests contains { \"a\" }", "T002", "needs a string"),
     ] {
         let made = assemble(&format!(
             "policy 1\nlist bots: string = {{ \"a\" }}\nlist empty: string = {{ \"\" }}\n\

@@ -155,7 +155,7 @@ impl LoadContext<'_> {
         let Some(kept) = kept else { return Ok(None) };
         let kept = kept.as_ref().map_err(Clone::clone)?;
         let read = Elements::read(&kept.bytes, wanted.terms());
-        if let Some((why, _)) = read.fault("it", named.max) {
+        if let Some((why, _)) = read.fault("the copy", named.max) {
             return Err(why);
         }
         let words = format!(

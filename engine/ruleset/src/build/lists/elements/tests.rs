@@ -113,7 +113,7 @@ fn the_heading_of_a_table_is_no_element_and_no_fault() {
     assert_eq!(fault("192.0.2.0/24\nnetwork,asn\n", Type::Cidr), Fault::Address);
     let alone = read("Error, please try again\n", Type::Cidr);
     let (why, _) = alone.fault("`x`", 9).unwrap();
-    assert!(why.contains("the first of its lines is no address"), "{why}");
+    assert!(why.contains("its first line is not an IP address"), "{why}");
 }
 
 #[test]
