@@ -120,7 +120,7 @@ impl Prefix {
         Ok((net, (net.addr != ip).then_some(ip)))
     }
 
-    /// The first address.
+    /// Returns the first address.
     #[must_use]
     pub const fn addr(&self) -> IpAddr {
         self.addr

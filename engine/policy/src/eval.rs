@@ -61,7 +61,7 @@ impl<'v> Value<'v> {
 
 /// The access of a running program to the facts.
 pub trait Context {
-    /// The fuel that the running part of the policy has.
+    /// Returns the fuel that the running part of the policy has.
     fn fuel(&self) -> &Fuel;
 
     /// Returns the value of a plain field.
@@ -74,7 +74,7 @@ pub trait Context {
     /// Returns whether an earlier step has set this tag.
     fn tagged(&self, tag: &str) -> bool;
 
-    /// Whether a list holds the value.
+    /// Returns whether a list holds the value.
     fn list_holds(&self, list: ListId, value: &Value<'_>) -> bool;
 
     /// Returns whether the text contains an element of the list, for this kind of search. Takes

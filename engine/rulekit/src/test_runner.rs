@@ -92,8 +92,8 @@ impl TestRunner {
         Self::of(fitness(wasm)?, wasm, cases, limits)
     }
 
-    /// The same for a component that was already checked: compiling takes seconds for a component
-    /// with a language runtime.
+    /// Prepares a component that was already checked: compiling takes seconds for a component with a
+    /// language runtime.
     ///
     /// # Errors
     /// A test vector does not match it.

@@ -124,7 +124,7 @@ impl Function {
         answer
     }
 
-    /// The same for arguments in [`Args`].
+    /// Calls the function with arguments in [`Args`].
     ///
     /// # Errors
     /// [`Failure`] names the cause.

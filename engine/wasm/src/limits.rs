@@ -171,7 +171,7 @@ pub struct CallLimits {
 }
 
 impl Default for CallLimits {
-    /// The defaults: 50,000 fuel (about 50 µs), 5 ms, 1 MiB, reused.
+    /// Returns the defaults: 50,000 fuel (about 50 µs), 5 ms, 1 MiB, reused.
     fn default() -> Self {
         Self { fuel: 50_000, time_ms: 5, memory_bytes: 1 << 20, isolation: Isolation::Reused }
     }

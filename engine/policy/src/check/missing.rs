@@ -125,7 +125,7 @@ impl Builder<'_> {
         true
     }
 
-    /// The same for the `unless` that a member adds to a rule of the operator.
+    /// Reports the `unless` that a member adds to a rule of the operator, if a source is missing.
     pub(super) fn adjusts_by_absence(
         &mut self,
         name: &str,
@@ -140,7 +140,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The same for a level, which would then be active.
+    /// Reports a level that is active because a source is missing.
     pub(super) fn level_by_absence(&mut self, name: &str, enter: &Spanned<Expr>) -> bool {
         if !self.outcomes(&enter.node).tf {
             return false;

@@ -49,7 +49,7 @@ fn need(hir: &Hir) -> RequiredLiteral {
     }
 }
 
-/// All parts must match: takes the best requirement, with neighbouring literals joined.
+/// Returns the best requirement of parts that must all match, with neighbouring literals joined.
 fn of_all(parts: &[Hir]) -> RequiredLiteral {
     let mut best = RequiredLiteral::Nothing;
     let mut run: Vec<u8> = Vec::new();
@@ -73,7 +73,7 @@ fn of_all(parts: &[Hir]) -> RequiredLiteral {
     better(best, RequiredLiteral::OneOf(vec![run]))
 }
 
-/// Any part may match: joins all requirements.
+/// Returns the joined requirements of parts of which any may match.
 fn of_any(parts: &[Hir]) -> RequiredLiteral {
     let mut all = Vec::new();
     for part in parts {

@@ -78,7 +78,7 @@ impl Left {
         there
     }
 
-    /// The same for unchanged files.
+    /// Takes the bytes of unchanged files if any bytes remain.
     pub(crate) fn rebuild(&mut self, sources: &MemberSources) -> bool {
         let there = self.rebuild_bytes > 0;
         self.rebuild_bytes = self.rebuild_bytes.saturating_sub(policy_bytes(sources));

@@ -64,7 +64,7 @@ pub struct BanLimits {
 }
 
 impl Default for BanLimits {
-    /// The default limits, with the loopback network exempt.
+    /// Returns the default limits, with the loopback network exempt.
     fn default() -> Self {
         let loopback = [IpAddr::from([127, 0, 0, 1]), std::net::Ipv6Addr::LOCALHOST.into()];
         Self {

@@ -49,8 +49,8 @@ impl Entry for KnownClient {
         Tick(u64::from(self.seen_s).saturating_mul(1_000))
     }
 
-    /// A client with a second visit is worth more than one with a single visit. Clients that visit
-    /// once, on any site, evict each other.
+    /// Returns the eviction class. A client with a second visit is worth more than one with a single
+    /// visit. Clients that visit once, on any site, evict each other.
     fn standing(&self, now: Tick) -> EvictionClass {
         let came_once = self.seen_s.saturating_sub(self.first_s) < CAME_AGAIN_S;
         if came_once || self.is_forgotten(now) { EvictionClass::Idle } else { EvictionClass::Live }

@@ -53,7 +53,7 @@ impl Stored for RateLimitEntry {
         Some(count)
     }
 
-    /// An ended hold still doubles the next one.
+    /// Returns whether the entry has an effect. An ended hold still doubles the next one.
     fn is_missed(&self, now: Tick) -> bool {
         let doubles = self.hold_ms > 0 && now.since_ms(self.hold_began) <= REMEMBERED_MS_MAX;
         doubles || self.standing(now) != EvictionClass::Idle
