@@ -154,8 +154,8 @@ impl<const N: usize> GramScan<N> {
     }
 }
 
-/// Returns a multiplicative hash. The constant is 2^64 divided by the golden ratio (Knuth, TAOCP vol. 3,
-/// §6.4).
+/// Returns a multiplicative hash. The constant is 2^64 divided by the golden ratio (Knuth, TAOCP,
+/// vol. 3, §6.4).
 #[inline]
 fn hash<const N: usize>(gram: [u8; N], shift: u32) -> usize {
     let mut word = [0_u8; 8];

@@ -1,9 +1,9 @@
-//! Methods: each that is registered is a word, and any other stands in quotes.
+//! Tests of methods: registered ones are words, and any other is in quotes.
 
 use super::*;
 use crate::http::SCHEMA;
 
-/// The words of the table.
+/// Returns the words of the table.
 fn registered() -> &'static [&'static str] {
     SCHEMA.enums.iter().find(|spec| spec.name == "an HTTP method").unwrap().words
 }

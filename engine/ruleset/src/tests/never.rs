@@ -1,21 +1,21 @@
-//! Conditions that no request meets, as people write them who come from elsewhere, each with what is
-//! said and what mends it; and beside each kind one that looks alike and is right.
+//! Tests of conditions that no request meets, with their messages and corrections. Beside each kind
+//! there is a similar condition that is valid.
 
 use super::*;
 
-/// How a condition is mended.
+/// The kind of correction.
 enum Mended {
-    /// By the change that is offered.
+    /// An offered change.
     Offered(&'static str),
-    /// By hand.
+    /// A manual change.
     ByHand(&'static str),
 }
 
 use Mended::{ByHand, Offered};
 
-/// The condition, what the warning says, and the condition that was meant.
+/// The condition, a part of the message, and the intended condition.
 const NEVER: &[(&str, &str, Mended)] = &[
-    // The ending of a path has no dot.
+    // An extension has no dot.
     (r#"path.ext == ".php""#, "without the dot", Offered(r#"path.ext == "php""#)),
     (
         r#"path.ext in { "php", ".phtml" }"#,
@@ -90,7 +90,7 @@ const NEVER: &[(&str, &str, Mended)] = &[
     ),
     (r#"path in { "/a", "b" }"#, "begins with a `/`", Offered(r#"path in { "/a", "/b" }"#)),
     (r#"path == """#, "begins with a `/`", Offered(r#"path == "/""#)),
-    // Folded and decoded.
+    // Normalized and decoded.
     (r#"path contains "//""#, "is merged before", Offered(r#"raw_path contains "//""#)),
     (r#"path == "/a/../b""#, "resolved before", Offered(r#"raw_path == "/a/../b""#)),
     (r#"path contains "../""#, "resolved before", Offered(r#"raw_path contains "../""#)),
@@ -101,7 +101,7 @@ const NEVER: &[(&str, &str, Mended)] = &[
     (r#"path contains "%2f""#, "upper case", Offered(r#"path contains "%2F""#)),
     (r#"query("q") contains "%27""#, "is decoded", Offered(r#"query_string contains "%27""#)),
     (r#"raw_path contains "<script""#, "must be escaped", Offered(r#"path contains "<script""#)),
-    // A host is a name in small letters.
+    // A host is a name in lower case.
     (r#"host == "alice.example:8080""#, "no port", Offered(r#"host == "alice.example""#)),
     (r#"conn.sni == "alice.example:443""#, "no port", Offered(r#"conn.sni == "alice.example""#)),
     (r#"host == "alice.example.""#, "dot at the end", Offered(r#"host == "alice.example""#)),
@@ -120,7 +120,7 @@ const NEVER: &[(&str, &str, Mended)] = &[
         Offered(r#"host ends_with ".alice.example""#),
     ),
     (r#"host == """#, "response is 421", ByHand("true")),
-    // The query begins behind the `?`.
+    // The query begins after the `?`.
     (r#"query_string starts_with "?""#, "after the `?`", ByHand("query_string is present")),
     (r#"query_string == "?a=1""#, "after the `?`", Offered(r#"query_string == "a=1""#)),
     (r#"query_string matches r"^\?a""#, "after the `?`", Offered(r#"query_string matches r"^a""#)),
@@ -129,7 +129,7 @@ const NEVER: &[(&str, &str, Mended)] = &[
         "must be escaped",
         ByHand(r#"query("q") contains "<script""#),
     ),
-    // Names end before their sign.
+    // Names end before their separator.
     (r#"header("host:") == "a""#, "before the `:`", Offered(r#"header("host") == "a""#)),
     (r#"header("User_Agent") == "a""#, "have hyphens", Offered(r#"header("user-agent") == "a""#)),
     (r#"header("HTTP_X_KEY") == "a""#, "have hyphens", Offered(r#"header("x-key") == "a""#)),
@@ -167,10 +167,10 @@ const NEVER: &[(&str, &str, Mended)] = &[
     ("client.port > 65535", "between 0 and 65535", ByHand("client.port > 60000")),
     ("share(t) > 100%", "between 0 and 100", ByHand("share(t) > 90%")),
     ("content_length < 0", "is at least 0", ByHand("content_length is absent")),
-    // A client of IPv4 is one address.
+    // An IPv4 client is one address.
     ("client == 192.0.2.0/24", "one address", Offered("client in 192.0.2.0/24")),
     ("client != 192.0.2.0/24", "one address", Offered("client not in 192.0.2.0/24")),
-    // Words that others spell otherwise.
+    // Words with another spelling in other tools.
     (r#"conn.tls == "1.3""#, "`TLSv1.2` or `TLSv1.3`", Offered(r#"conn.tls == "TLSv1.3""#)),
     (r#"conn.tls == "TLSv1.1""#, "`TLSv1.2` or `TLSv1.3`", ByHand(r#"conn.tls == "TLSv1.2""#)),
     (
@@ -179,7 +179,7 @@ const NEVER: &[(&str, &str, Mended)] = &[
         ByHand(r#"conn.ja4 == "t13d1516h2_8daaf6152771_02713d6af862""#),
     ),
     (r#"conn.ja4 starts_with "T13D""#, "lower case", Offered(r#"conn.ja4 starts_with "t13d""#)),
-    // What the functions make of a text.
+    // The results of functions.
     (r#"lower(ua) contains "Bot""#, "no upper-case letter", Offered(r#"lower(ua) contains "bot""#)),
     (
         r#"segment(path, 1) == "/admin""#,
@@ -187,12 +187,12 @@ const NEVER: &[(&str, &str, Mended)] = &[
         Offered(r#"segment(path, 1) == "admin""#),
     ),
     (r#"segment(path, 1) == """#, "never empty", Offered("segment(path, 1) is absent")),
-    // A tag that no rule gives.
+    // A tag that no rule sets.
     (r#"tagged("knwon")"#, "no rule sets", Offered(r#"tagged("known")"#)),
     (r#"tagged("nosuch")"#, "no rule sets", ByHand(r#"tagged("known")"#)),
 ];
 
-/// Conditions that look like one of these and can hold.
+/// Similar conditions that are valid.
 const RIGHT: &[&str] = &[
     r#"path.ext == "php""#,
     r#"path.ext matches r"^php.?$""#,
@@ -270,14 +270,14 @@ fn policy(condition: &str) -> String {
     )
 }
 
-/// What is said of a condition, errors and warnings of its own code.
+/// Returns the diagnostics of a condition: errors, and warnings with its code.
 fn said(condition: &str) -> Vec<crate::Diagnostic> {
     let made = assemble(&policy(condition));
     let all = made.diagnostics.into_iter();
     all.filter(|d| d.code == "C022" || d.severity == crate::Severity::Error).collect()
 }
 
-/// The policy with the changes that are offered, down to the condition.
+/// Returns the policy after the offered changes, from its start to the condition.
 fn mended(condition: &str, said: &crate::Diagnostic) -> Option<String> {
     let mut text = policy(condition);
     let fix = said.fixes.first()?;
