@@ -31,7 +31,7 @@ impl Builder<'_> {
                 break;
             }
             if let Some(first) = seen.insert(name.node.clone(), name.span) {
-                let message = format!("there are two changes to `{}`", name.node);
+                let message = format!("`{}` is adjusted twice", name.node);
                 let file = self.file;
                 self.complain(
                     Diagnostic::error(Code::DuplicateName, file, name.span, message).related(

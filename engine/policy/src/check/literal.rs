@@ -181,7 +181,7 @@ impl Builder<'_> {
                     format!("case matters here: {written} is not `{meant}`"),
                 )
                 .warning()
-                .label("small letters")
+                .label("lower case")
                 .help("methods are upper case, for clients and servers")
                 .fix(span, meant),
             );

@@ -121,7 +121,7 @@ impl Builder<'_> {
             return false;
         };
         let Some(culprit) = self.culprit(expr, is_when) else { return false };
-        self.complain_absence(&format!("`{name}` refuses"), culprit, is_when);
+        self.complain_absence(&format!("`{name}` rejects"), culprit, is_when);
         true
     }
 
@@ -136,7 +136,7 @@ impl Builder<'_> {
             && self.outcomes(&unless.node).ft
             && let Some(culprit) = self.culprit(unless, false)
         {
-            self.complain_absence(&format!("`{name}` refuses"), culprit, false);
+            self.complain_absence(&format!("`{name}` rejects"), culprit, false);
         }
     }
 

@@ -54,7 +54,7 @@ const TABLE: &[(&str, Near, &str)] = &[
     (
         "$server_port",
         Line,
-        "`conn.tls is present` tells https from http; there is no field for the port",
+        "`conn.tls is present` distinguishes https from http; there is no field for the port",
     ),
     ("$geoip_country_code", Line, "`client.country == NL`, which needs a source"),
     ("$geoip2_", Line, "`client.country` or `client.asn`, which need a source"),
@@ -170,7 +170,7 @@ const TABLE: &[(&str, Near, &str)] = &[
     (
         "dst_port",
         Line,
-        "`conn.tls is present` tells https from http; there is no field for the port",
+        "`conn.tls is present` distinguishes https from http; there is no field for the port",
     ),
     (
         "http_auth(",
@@ -260,7 +260,7 @@ const TABLE: &[(&str, Near, &str)] = &[
     (
         "cf.edge.server_port",
         Line,
-        "`conn.tls is present` tells https from http; there is no field for the port",
+        "`conn.tls is present` distinguishes https from http; there is no field for the port",
     ),
     ("cf.", Line, "`seawall fields`, which lists all fields"),
     ("ssl", Here, "`conn.tls is present`"),
@@ -333,7 +333,7 @@ const TABLE: &[(&str, Near, &str)] = &[
     (
         "std.port",
         Line,
-        "`conn.tls is present` tells https from http; there is no field for the port",
+        "`conn.tls is present` distinguishes https from http; there is no field for the port",
     ),
     ("synth(", Line, "`block 403`"),
     ("vsthrottle.", Line, "`limit NAME { per client to 10/1m then block 429 }`"),

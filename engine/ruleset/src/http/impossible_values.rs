@@ -241,7 +241,7 @@ fn query_string(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     }
     of.has(|part| part.contains(['<', '>', '"', ' ', '#'])).then_some(Never {
         why: "these characters must be escaped: the response to an unescaped one is 400",
-        help: "write it escaped, as in `%3Cscript`, or ask `query(\"NAME\")`, which is decoded",
+        help: "write it escaped, as in `%3Cscript`, or use `query(\"NAME\")`, which is decoded",
         mend: Mend::Nothing,
     })
 }

@@ -220,7 +220,7 @@ fn the_culprit_is_told_with_its_place_and_source() {
     let said = &said[0];
     assert_eq!((said.line, said.column), (6, 7));
     assert!(
-        said.message.contains("`x` refuses because no source `geo.country`"),
+        said.message.contains("`x` rejects because no source `geo.country`"),
         "{}",
         said.message
     );
